@@ -1,0 +1,126 @@
+"""Start: what the Dead Bits Problem is, what the last pair of runs showed, and one button that starts the demo pair."""
+
+import secrets
+
+import streamlit as st
+
+from pages.common.live_plot import live_plotly
+from pages.common.readers import view
+from pages.common.shell import error_card, start_page, status_chip, store
+from rdh import analysis, execution
+from rdh.charts.saturation import saturation_map
+from rdh.config import with_plug_ins
+from rdh.errors import UserError
+from rdh.presets import preset_config
+from rdh.store import RunStore
+
+PROBLEM = """
+A deep hashing network turns an image into a short binary code: each bit is the sign of $h = \\tanh F$. While it learns, a bit can
+slide far to the **wrong** side. There $\\tanh$ is flat, its slope $1 - h^2$ almost 0, and so is the gradient that should bring it back:
+the bit is **dead**. A plain quantization loss makes it worse: it pulls every bit to the side that it happens to be on.
+
+**RDH** (IJCAI 2021) adds two plug-ins to any such method. The *Gradient Amplifier* multiplies the gradient of a dead bit by
+$\\alpha = 1 / (1 - \\tau^2)$, which undoes the damping at $|h| = \\tau$. The *Error-Aware Quantization Loss* pulls a bit to its side only
+as far as its pairs of images say that the side is right.
+"""
+
+
+def latest_pair(runs: RunStore, states: dict) -> tuple[str, str] | None:
+    """(without, with RDH): the newest two runs of one pair that have data."""
+    seen: dict[str, dict[str, str]] = {}
+    for run_id in sorted(states, key=lambda one: states[one].submitted_at or 0, reverse=True):
+        try:
+            config = runs.config(run_id)
+            if config.arm not in ("", "rdh") or not view(runs, run_id).version()[1]:
+                continue
+        except UserError:
+            continue
+        arms = seen.setdefault(config.pair_hash, {})
+        arms.setdefault(config.arm, run_id)
+        if len(arms) == 2:
+            return arms[""], arms["rdh"]
+    return None
+
+
+def start_demo(runs: RunStore) -> None:
+    base = preset_config("demo", method="hashnet")
+    token = st.session_state.setdefault("demo_token", secrets.token_hex(8))
+    baseline, rdh = execution.submit(runs, [with_plug_ins(base, rdh=False), with_plug_ins(base, rdh=True)], token=token)
+    execution.ensure_supervisor(runs)
+    st.session_state["demo_token"] = secrets.token_hex(8)
+    st.switch_page("pages/live.py", query_params={"run": baseline, "vs": rdh})
+
+
+def draw_pair(runs: RunStore, pair: tuple[str, str]) -> None:
+    """Both maps in one colour range."""
+    loaded = [view(runs, one).shares("dead", 0.99) for one in pair]
+    top = max(0.01, *(float(values.max(initial=0)) for _, values in loaded))
+    configs = [runs.config(one) for one in pair]
+    st.subheader(
+        f"Your last pair: {configs[0].label} on {configs[0].dataset}, {configs[0].n_bits} bits, seed {configs[0].seed}",
+        anchor=False,
+    )
+    for column, one, config, (steps, values) in zip(st.columns(2), pair, configs, loaded, strict=True):
+        with column:
+            if len(steps):
+                title = f"{config.label}: {values[-1].mean():.1%} of all entries dead at step {steps[-1]:,}"
+                live_plotly(
+                    saturation_map(steps, values, title=title, what="dead share", top=top),
+                    key=f"start-{one}",
+                    height=320,
+                )
+    st.caption(
+        "Each row is a bit, each column a moment; bright: dead for many training images. Both maps share one colour range."
+    )
+    links = st.columns([1, 1, 1, 3])
+    for column, (page, label, icon) in zip(
+        links,
+        [
+            ("pages/live.py", "Watch live", "monitoring"),
+            ("pages/compare.py", "Compare", "compare_arrows"),
+            ("pages/bits.py", "Look at bits", "grid_on"),
+        ],
+        strict=False,
+    ):
+        column.page_link(page, label=label, icon=f":material/{icon}:", query_params={"run": pair[0], "vs": pair[1]})
+
+
+start_page(
+    "Rescuing dead bits",
+    ":material/home:",
+    "Deep hashing with and without RDH: see which bits die, why, and what brings them back.",
+)
+runs = store()
+left, right = st.columns([3, 2], gap="large")
+with left:
+    st.markdown(PROBLEM)
+with right, st.container(border=True):
+    st.markdown(
+        "**See it happen.** HashNet on 8 × 8 digits, once without and once with RDH, same seed and schedule: seconds on two CPU cores."
+    )
+    with error_card():
+        if st.button("Run the demo pair", type="primary", icon=":material/play_arrow:", key="demo"):
+            start_demo(runs)
+    st.page_link("pages/launch.py", label="Launch your own experiment", icon=":material/rocket_launch:")
+    st.page_link(
+        "pages/landscape.py",
+        label="Why can't a saturated bit leave? The gradient landscape",
+        icon=":material/landscape:",
+    )
+with error_card():
+    known = execution.states(runs)
+    pair = latest_pair(runs, known)
+    if pair is None:
+        st.info(
+            "No pair of runs has data yet. The demo makes the first one; its maps will show here.",
+            icon=":material/info:",
+        )
+    else:
+        draw_pair(runs, pair)
+    if known:
+        newest = sorted(known.values(), key=lambda state: state.submitted_at or 0, reverse=True)[:5]
+        st.subheader("Last runs", anchor=False)
+        table = analysis.run_table(runs, [state.run_id for state in newest])
+        maps = dict(zip(table["run_id"], table["map"], strict=True)) if len(table) else {}
+        rows = [{"run": state.run_id, "state": status_chip(state), "MAP": maps.get(state.run_id)} for state in newest]
+        st.dataframe(rows, hide_index=True, column_config={"MAP": st.column_config.NumberColumn(format="%.4f")})

@@ -1,0 +1,147 @@
+"""Bits: why is this bit dead, and for which images?"""
+
+import numpy as np
+import streamlit as st
+
+from pages.common.live_plot import live_plotly
+from pages.common.readers import RunView, probe_codes, probe_steps, split, view
+from pages.common.run_status import draw_status, read_status
+from pages.common.shell import error_card, pick_run, start_page, store
+from rdh import datasets, execution
+from rdh.analysis import stuck_by_class
+from rdh.charts.bits import bit_events, bit_strip, class_balance, directions
+from rdh.charts.histograms import activation_histogram, histogram_over_time
+from rdh.config import RunConfig
+from rdh.store import RunStore
+
+N_IMAGES = 24
+THUMBNAIL = 72  # pixels
+
+
+def draw_strip(run: RunView, tau_index: int, bit: int, run_id: str) -> None:
+    """All bits at the last record, the dead first; a click chooses one."""
+    dead, saturated = run.series("levels")[1][-1, tau_index].sum(0), run.series("saturated_levels")[1][-1, tau_index]
+    seen = run.series("pooled_histogram")[1][-1].sum() / len(dead)
+    worst = int(np.argmax(dead))
+    title = f"Bit {worst} is the worst: {dead[worst] / seen:.0%} of the items have it dead"
+
+    def choose(click: dict) -> None:
+        st.session_state["bit"] = int(click["x"])
+
+    live_plotly(bit_strip(dead / seen, saturated / seen, bit, title=title), key=f"bits-strip-{run_id}", on_click=choose)
+
+
+def draw_bit(run: RunView, config: RunConfig, bit: int, run_id: str) -> None:
+    steps, histograms = run.series("histogram")
+    edges = np.array(run.meta()["logit_edges"])
+    mean, spread = run.series("mean_logit")[1][-1, bit], run.series("std_logit")[1][-1, bit]
+    left, right = st.columns(2)
+    with left:
+        title = f"Bit {bit} over time: its distribution"
+        live_plotly(
+            histogram_over_time(edges, steps, histograms[:, bit], config.tau, title=title), key=f"bits-drift-{run_id}"
+        )
+    with right:
+        title = f"Bit {bit} now (step {steps[-1]:,}): F = {mean:.2f} ± {spread:.2f}"
+        counts = histograms[-1, bit]
+        live_plotly(activation_histogram(edges, counts, None, config.tau, title=title), key=f"bits-now-{run_id}")
+    steps, dead = run.series("dead")
+    deaths, rescues = (run.series(name)[1][:, bit] for name in ("deaths", "rescues"))
+    left, right = st.columns(2)
+    with left:
+        title = f"Bit {bit}: {deaths.sum():,} deaths and {rescues.sum():,} rescues so far"
+        live_plotly(bit_events(steps, dead[:, :, bit], deaths, rescues, title=title), key=f"bits-events-{run_id}")
+    with right:
+        values = [
+            run.series(name)[1][-1] for name in ("mean_code", "leaving", "mean_gradient", "mean_gradient_amplified")
+        ]
+        title = f"{values[1][bit]:.0%} of bit {bit}'s entries are asked to leave their side"
+        live_plotly(directions(*values, title=title, selected=bit), key=f"bits-directions-{run_id}")
+
+
+def draw_images(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> None:
+    """Items of the probe set on the side that most of their class is not on."""
+    steps = probe_steps(runs, run_id)
+    if not steps:
+        st.info("Codes of the probe items are kept at epochs 0, 1, 2, 4, 8 … and the last; none is there yet.")
+        return
+    step = st.select_slider("Step of the codes", steps, steps[-1], key=f"step-{run_id}") if len(steps) > 1 else steps[0]
+    arrays, parts = probe_codes(runs, run_id, step), split(runs, run_id)
+    ids, codes = arrays["ids"], np.tanh(arrays["logits"][:, bit].astype(np.float64))
+    labels, names = parts["labels"][ids], parts["class_names"]
+    wrong, balance = stuck_by_class(codes, labels, config.tau)
+    live_plotly(
+        class_balance(balance, names, title=f"Which classes bit {bit} puts on which side"), key=f"bits-classes-{run_id}"
+    )
+    chosen = np.flatnonzero(wrong)[np.argsort(-np.abs(codes[wrong]))][:N_IMAGES]
+    st.markdown(
+        f"**{wrong.sum()} of {len(ids)} probe items** sit at |h| ≥ {config.tau:g} on the side that most of their class is not on "
+        f"(step {step:,}); the deepest {len(chosen)} are shown."
+        if len(chosen)
+        else f"At step {step:,} no probe item sits saturated on the wrong side."
+    )
+    if len(chosen):
+        draw_thumbnails(config, ids[chosen], [f"{names[labels[row].argmax()]} {codes[row]:+.3f}" for row in chosen])
+
+
+def draw_thumbnails(config: RunConfig, item_ids: np.ndarray, captions: list[str]) -> None:
+    root = datasets.data_root()
+    if not datasets.loads_without_torch(config.dataset, root):
+        st.caption(
+            "Images can't be shown here: this copy of the data set needs torchvision to be read. Items: "
+            + ", ".join(map(str, item_ids))
+        )
+        return
+    data = dataset(config.dataset, str(root), tuple(config.dataset_options.items()))
+    images = [enlarged(data.image(int(item))) for item in item_ids]
+    st.image(images, caption=captions, width=THUMBNAIL)
+
+
+def enlarged(image: np.ndarray) -> np.ndarray:
+    """Whole pixels repeated to about twice the thumbnail's size, so that the browser does not blur an 8 x 8 digit."""
+    factor = max(1, 2 * THUMBNAIL // max(image.shape[:2]))
+    image = image.repeat(factor, 0).repeat(factor, 1)
+    return image.squeeze(-1) if image.shape[-1] == 1 else image
+
+
+@st.cache_resource(max_entries=4, show_spinner="Opening the data set")
+def dataset(name: str, root: str, options: tuple) -> datasets.Dataset:
+    return datasets.load(name, root, **dict(options))
+
+
+start_page("Bits", ":material/grid_on:", "Why is this bit dead, and for which images?")
+runs = store()
+known = execution.states(runs)
+left, right = st.columns([3, 1], vertical_alignment="bottom")
+with left:
+    run_id = pick_run(runs, known)
+with error_card():
+    config = runs.config(run_id)
+    with right:
+        bit = int(
+            st.number_input(
+                "Bit", 0, config.n_bits - 1, 0, key="bit", bind="query-params", help=f"0 to {config.n_bits - 1}"
+            )
+        )
+    ticking = not read_status(runs, run_id).is_final
+
+    def draw() -> None:
+        """Drawn again every two seconds while the run goes on."""
+        with error_card():
+            status, run = read_status(runs, run_id), view(runs, run_id)
+            draw_status(runs, status)
+            run.version()
+            if not len(run.series("levels")[0]):
+                st.info(
+                    "No records of the probes yet: they come with the first steps, unless the run has probe_every = 0."
+                )
+                return
+            draw_strip(run, 2, bit, run_id)
+            draw_bit(run, config, bit, run_id)
+            if st.session_state.get("bit") != bit or (ticking and status.is_final):
+                st.rerun()
+
+    st.fragment(draw, run_every=2.0 if ticking else None)()
+    st.subheader("The images behind it", anchor=False)
+    with error_card():
+        draw_images(runs, run_id, config, bit)

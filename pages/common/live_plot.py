@@ -1,0 +1,107 @@
+"""The one wrapper for every chart of the app: a Plotly chart that is updated in place.
+
+`st.plotly_chart` builds a new chart whenever the data change: it blinks, and the reader's zoom and selection are gone.
+Here a small script (live_plot.js) keeps one node per chart and hands new data to `Plotly.react`. plotly.js itself comes
+from the installed plotly package through Streamlit's own file server, once per browser page and without the network.
+
+Call `live_plotly(fig, key=...)`. In a live page keep keys, order and containers equal from tick to tick.
+"""
+
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import plotly
+import plotly.graph_objects as go
+import streamlit as st
+from plotly.io.json import to_json_plotly
+from streamlit.components.v1 import declare_component
+
+DEFAULT_HEIGHT = 360  # pixels
+SCRIPT = Path(__file__).with_suffix(".js")
+
+
+def live_plotly(
+    fig: go.Figure, *, key: str, on_click: Callable[[dict], None] | None = None, height: int | None = None
+) -> None:
+    """Draw the figure, or update the chart of this key in place.
+
+    key         unique on the page and constant over time; it is the chart's identity
+    on_click    called with {curve, point, x, y, z, customdata} of the clicked mark before the page (or fragment) runs
+                again; point is an index, or [row, column] in a heat map. Marks with hoverinfo "skip" cannot be clicked
+    height      pixels; otherwise the figure's own height, or 360
+    Colours, fonts and grid come from the app's theme. A figure can name a theme colour as "var(--st-text-color)".
+    The accessible name is `layout.meta["alt"]` where given, else the title.
+    """
+    mount, src = _component()
+    data = {
+        "src": src,
+        "key": key,
+        "figure": figure_json(fig),
+        "height": int(height or fig.layout.height or DEFAULT_HEIGHT),
+        "label": accessible_name(fig) or key,
+        "filename": re.sub(r"[^A-Za-z0-9]+", "-", key).strip("-"),
+        "clickable": on_click is not None,
+    }
+    mount(key=key, data=data, on_click_change=lambda: _deliver(key, on_click))
+
+
+def figure_json(fig: go.Figure) -> str:
+    """The figure as JSON text with the app's look as its template; arrays as base64, 14 times shorter than lists."""
+    spec = fig.to_plotly_json()
+    return to_json_plotly({"data": spec["data"], "layout": {**spec["layout"], "template": look()}})
+
+
+def accessible_name(fig: go.Figure) -> str:
+    """What a screen reader says for the chart: `layout.meta` ({"alt": sentence} or the sentence), else the title."""
+    meta = fig.layout.meta
+    name = meta.get("alt") if isinstance(meta, dict) else meta
+    name = name if isinstance(name, str) else fig.layout.title.text
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", name or "")).strip()
+
+
+def look() -> dict:
+    """The template of all charts. The browser fills in the theme's CSS variables, so charts follow light and dark."""
+    text, paper, line = "var(--st-text-color)", "var(--st-background-color)", "var(--st-border-color)"
+    font = {"family": "var(--st-font)", "size": 13, "color": text}
+    axis = {"automargin": True, "linecolor": line, "tickcolor": line, "zerolinecolor": line}
+    axis |= {"gridcolor": "var(--st-border-color-light)", "title": {"standoff": 8, "font": font}}
+    colorbar = {"outlinewidth": 0, "thickness": 12, "xpad": 8, "title": {"side": "right", "font": font}}
+    title = {"x": 0, "xanchor": "left", "yref": "container", "automargin": True}
+    layout = {
+        "font": font,
+        "paper_bgcolor": paper,  # not transparent: a downloaded picture needs its background
+        "plot_bgcolor": paper,
+        "hovermode": "closest",
+        "title": title | {"font": {"size": 16, "weight": 600, "color": "var(--st-heading-color)"}},
+        "margin": {"l": 56, "r": 16, "t": 36, "b": 44},  # fixed, so that a longer tick label moves nothing
+        "coloraxis": {"colorbar": colorbar},
+        "xaxis": axis | {"showgrid": False, "showline": True, "ticks": "outside", "ticklen": 4, "zeroline": False},
+        "yaxis": axis | {"ticklabelstandoff": 4},
+        "hoverlabel": {"bgcolor": "var(--st-secondary-background-color)", "bordercolor": line, "font": font},
+        "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "var(--st-gray-color)", "activecolor": text},
+    }
+    return {"layout": layout, "data": {"heatmap": [{"colorbar": colorbar}]}}
+
+
+def _deliver(key: str, on_click: Callable[[dict], None] | None) -> None:
+    """Streamlit calls back again when a tick interrupts the run that a click started; a click must count once."""
+    click = dict(st.session_state[key].get("click") or {})
+    seen = f"{key}-seen-click"
+    if on_click is None or click.get("id") in (None, st.session_state.get(seen)):
+        return
+    click_id = click.pop("id")
+    on_click(click)
+    st.session_state[seen] = click_id
+
+
+@cache
+def _component() -> tuple[Callable, str]:
+    """(the function that mounts a chart, the address of plotly.js below the app's own origin)."""
+    # A component whose only use is its file server: the alternative would be 5 MB of script inside every message.
+    files = declare_component("plotlyjs", path=Path(plotly.__file__).parent / "package_data")
+    base = "/".join(["", *filter(None, [st.get_option("server.baseUrlPath").strip("/")]), "component"])
+    mount = st.components.v2.component("live_plot", js=SCRIPT.read_text(encoding="utf-8"), isolate_styles=False)
+    return mount, f"{base}/{files.name}/plotly.min.js"

@@ -1,0 +1,132 @@
+"""What a run is doing right now: state, progress, freshness, the reason of a failure, and the buttons that are allowed."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from pages.common.shell import error_card, plain, status_chip
+from rdh import execution
+from rdh.store import RunStore
+
+FINAL = ("finished", "failed", "cancelled", "lost")
+STALE_SECONDS = 8  # four heartbeats
+TAIL_BYTES = 4000
+
+
+@dataclass(frozen=True)
+class Status:
+    """state: `execution.RunState`, None for a folder that the queue does not know yet; beat: hb.json; result: result.json."""
+
+    run_id: str
+    state: Any
+    beat: dict[str, Any]
+    result: dict[str, Any]
+
+    @property
+    def word(self) -> str:
+        return self.state.state if self.state else "queued"
+
+    @property
+    def is_final(self) -> bool:
+        return self.word in FINAL
+
+
+def read_status(store: RunStore, run_id: str) -> Status:
+    """UserError for a run that is no longer there."""
+    state = execution.states(store).get(run_id)
+    beat, result = store.read_json(run_id, "hb.json"), store.read_json(run_id, "result.json")
+    if state and beat and beat.get("attempt") != state.attempt:
+        beat = None  # of an earlier attempt
+    return Status(run_id, state, beat or {}, result or {})
+
+
+def draw_status(store: RunStore, status: Status) -> None:
+    """One line with state, progress and age of the data; below it what went wrong, if anything did."""
+    left, right = st.columns([5, 2], vertical_alignment="center")
+    with left:
+        st.markdown(f"**{status_chip(status.state or status.word)}** &nbsp; {_progress_text(status)}")
+        _progress_bar(status)
+    with right, st.container(horizontal=True, horizontal_alignment="right"):
+        draw_actions(store, status)
+    if status.word in ("failed", "lost"):
+        reason = (
+            status.result.get("message") or (status.state.reason if status.state else None) or "no reason was recorded"
+        )
+        st.error(plain(reason), icon=":material/error:")
+        log = log_tail(store, status.run_id)
+        if log:
+            with st.expander("The last lines of the log"):
+                st.code(log, language=None)
+
+
+def draw_actions(store: RunStore, status: Status) -> None:
+    """Cancel while it may run, resume where it may go on; disabled states come from the store, not from this session."""
+    asked = bool(status.state and status.state.request)
+    if not status.is_final:
+        label = "Cancelling…" if asked else "Cancel"
+        if st.button(label, icon=":material/stop_circle:", key=f"cancel-{status.run_id}", disabled=asked):
+            with error_card():
+                execution.cancel(store, status.run_id)
+                execution.ensure_supervisor(store)
+                st.rerun()
+    elif status.word in ("cancelled", "lost", "failed") and st.button(
+        "Resume",
+        icon=":material/play_arrow:",
+        key=f"resume-{status.run_id}",
+        help="Goes on from the last checkpoint, if there is one.",
+    ):
+        with error_card():
+            execution.resume(store, status.run_id)
+            execution.ensure_supervisor(store)
+            st.rerun()
+
+
+def log_tail(store: RunStore, run_id: str) -> str:
+    """The end of log.txt, at most 4 kB."""
+    path = store.run_dir(run_id) / "log.txt"
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+            return file.read().decode("utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def duration(seconds: float) -> str:
+    """ "42 s", "3 min 20 s", "2 h 5 min"."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+
+
+def _progress_text(status: Status) -> str:
+    beat = status.beat
+    if status.word == "finished":
+        return f"{status.result.get('step', 0):,} steps in {duration(status.result.get('seconds', 0))}"
+    if status.is_final:
+        return f"at step {status.result.get('step', beat.get('step', 0)):,}"
+    if not beat:
+        return "waiting for a free slot" if status.word == "queued" else "the worker is starting"
+    age = time.time() - beat.get("at", time.time())
+    fresh = f"no sign of life for {duration(age)}" if age > STALE_SECONDS else "alive"
+    if beat.get("total_steps"):
+        text = f"step {beat['step']:,} of {beat['total_steps']:,}"
+    elif beat.get("of"):
+        text = f"{beat['phase']}: {beat['done']:,} of {beat['of']:,} images (once; cached for later runs)"
+    else:
+        text = beat.get("phase", "starting")
+    return f"{text} · {fresh}"
+
+
+def _progress_bar(status: Status) -> None:
+    beat = status.beat
+    done, total = (
+        (beat.get("step"), beat.get("total_steps")) if beat.get("total_steps") else (beat.get("done"), beat.get("of"))
+    )
+    if not status.is_final and total:
+        st.progress(min(1.0, (done or 0) / total))

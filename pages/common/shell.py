@@ -1,0 +1,207 @@
+"""The frame of every page: settings, sidebar, header, the pickers of a run, and errors as cards.
+
+A page begins: `start_page(title, icon, question)`, `runs = store()`, `run_id = pick_run(runs, states(runs))`.
+What the reader chose lives in the URL (?run=, ?vs=, ?bit=) and travels along when a link of the sidebar is clicked.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+from streamlit.errors import StreamlitPageNotFoundError
+
+from rdh.config import RunConfig
+from rdh.errors import UserError
+from rdh.store import RunStore
+
+if TYPE_CHECKING:
+    from rdh.execution import RunState
+
+HOUSE = Path(__file__).resolve().parents[2]
+CARRIED = ("run", "vs", "bit")  # URL parameters that stay when the reader goes to another page
+
+SECTIONS = {
+    "": {"app.py": ("Start", "home")},
+    "Experiment": {"pages/launch.py": ("Launch", "rocket_launch"), "pages/runs.py": ("Runs", "list_alt")},
+    "Watch": {"pages/live.py": ("Live", "monitoring"), "pages/bits.py": ("Bits", "grid_on")},
+    "Understand": {
+        "pages/landscape.py": ("Gradient landscape", "landscape"),
+        "pages/lessons.py": ("Lessons", "school"),
+        "pages/definitions.py": ("Definitions", "menu_book"),
+    },
+    "Compare": {
+        "pages/compare.py": ("With and without RDH", "compare_arrows"),
+        "pages/retrieval.py": ("Retrieval", "image_search"),
+        "pages/report.py": ("Report", "download"),
+    },
+}
+
+STYLE = """<style>
+.stMainBlockContainer { max-width: 1400px; padding-left: 2.5rem; padding-right: 2.5rem; }
+.stApp { font-variant-numeric: tabular-nums; }
+/* A tick that takes a moment must not fade the page that is being read. */
+.stElementContainer[data-stale="true"] { opacity: 1 !important; transition: none !important; }
+</style>"""
+
+# A code of nine bits, one of them dead; the colours are readable on light and dark.
+TILES = enumerate(["#0072B2", "#56B4E9", "#0072B2", "#0072B2", "#D55E00", "#56B4E9", "#56B4E9", "#0072B2", "#0072B2"])
+RECT = '<rect x="{}" y="{}" width="12" height="12" rx="2" fill="{}"/>'
+BITS = "".join(RECT.format(2 + 14 * (i % 3), 2 + 14 * (i // 3), color) for i, color in TILES)
+LOGO = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 44 44" width="44" height="44">{BITS}</svg>'
+
+# Glyphs other than those of a bit (free, saturated, dead, rescued), so that a run never looks like one.
+GLYPHS = {"queued": "◌", "starting": "◔", "running": "►", "cancelling": "◑", "paused": "‖"}
+GLYPHS |= {"finished": "✓", "cancelled": "⊘", "failed": "!", "lost": "?"}
+
+
+def start_page(title: str, icon: str, question: str) -> None:
+    """Page settings, sidebar and header: the first call of every page. icon: a Material symbol, ":material/home:"."""
+    about = "Deep hashing with and without **RDH**: which bits die, why, and what brings them back."
+    # The tab shows the logo: a browser would fetch a Material symbol from another server.
+    st.set_page_config(page_title=f"{title} · RDH", page_icon=LOGO, layout="wide", menu_items={"About": about})
+    st.html(STYLE)
+    st.logo(LOGO, size="large")
+    with st.sidebar:
+        _draw_links()
+    st.title(f"{icon} {title}", anchor=False)
+    st.caption(question)
+
+
+def carried() -> dict[str, str]:
+    """The URL parameters to hand on to another page: `st.page_link(page, query_params=carried() | {"bit": "3"})`."""
+    return {name: st.query_params[name] for name in CARRIED if name in st.query_params}
+
+
+def store() -> RunStore:
+    """The run store of RDH_RUNS, or of ./runs. Where it can't be opened: an error card, and the page ends."""
+    try:
+        return _open_store(os.environ.get("RDH_RUNS") or "runs")
+    except UserError as error:
+        show_error(error)
+        st.stop()
+
+
+def pick_run(store: RunStore, states: Mapping[str, "RunState"], *, key: str = "run", label: str = "Run") -> str:
+    """Let the reader choose a run, and return its id: the newest, unless ?run= names another.
+
+    states: what `rdh.execution.states(store)` returned. Without any run the page ends with the next step to take.
+    """
+    newest_first = sorted(states, key=lambda run_id: states[run_id].submitted_at, reverse=True)
+    if not newest_first:
+        st.info("There are no runs yet. Launch one, and it shows here within seconds.", icon=":material/rocket_launch:")
+        _link("pages/launch.py", "Launch a run", "rocket_launch")
+        st.stop()
+    return _pick(newest_first, states, key, label, lambda run_id: run_label(store, run_id))
+
+
+def pick_pair(
+    store: RunStore, states: Mapping[str, "RunState"], run_id: str, *, key: str = "vs", label: str = "Compared with"
+) -> str | None:
+    """Let the reader choose the run to compare with, and return its id; None and a sentence where there is no other.
+
+    The runs of the same pair (equal but for the plug-ins) come first, newest first, and give the default of ?vs=.
+    """
+    newest_first = sorted(states, key=lambda other: states[other].submitted_at, reverse=True)
+    others = [other for other in newest_first if other != run_id]
+    if not others:
+        st.info("There is no other run to compare with. Launch the same run with the plug-ins switched.")
+        return None
+    partners = {other for other in others if is_pair(store, run_id, other)}
+
+    def name(other: str) -> str:
+        return run_label(store, other) + (" · its pair" if other in partners else "")
+
+    return _pick(sorted(others, key=lambda other: other not in partners), states, key, label, name)
+
+
+def is_pair(store: RunStore, run_id: str, other: str) -> bool:
+    """Whether the two runs differ in the plug-ins and in nothing else. False where a config.json can't be read."""
+    mine, theirs = _read_config(store, run_id), _read_config(store, other)
+    return bool(mine and theirs) and mine.pair_hash == theirs.pair_hash and mine.arm != theirs.arm
+
+
+def run_label(store: RunStore, run_id: str) -> str:
+    """A run in words, "HashNet + RDH · 32 bits · digits · seed 0 · 1a2b3c"; its id where config.json can't be read."""
+    config = _read_config(store, run_id)
+    if config is None:
+        return run_id
+    # The end of the id keeps equal configs apart; the state stays out, or a choice would be lost when it changes.
+    return f"{config.label} · {config.n_bits} bits · {config.dataset} · seed {config.seed} · {run_id[-6:]}"
+
+
+def status_chip(state: "RunState | str") -> str:
+    """The state of a run as glyph and word, e.g. "► running"; "◑ cancelling" where a running one was asked to stop."""
+    word = state if isinstance(state, str) else state.state
+    if word in ("starting", "running") and getattr(state, "request", None) == "cancel":
+        word = "cancelling"
+    return f"{GLYPHS.get(word, '·')} {word}"
+
+
+def show_error(error: Exception | str) -> None:
+    """One clear sentence as a card."""
+    st.error(plain(str(error)), icon=":material/error:")
+
+
+@contextmanager
+def error_card() -> Iterator[None]:
+    """A UserError inside becomes a card, the page goes on: `with error_card():`, or `@error_card()` on a function."""
+    try:
+        yield
+    except UserError as error:
+        show_error(error)
+
+
+def plain(text: str) -> str:
+    """Text of a person or a file so that Streamlit shows it as it is: no Markdown, colour, icon or formula in it."""
+    return re.sub(r"([\\`*_~\[\]<>$:#|])", r"\\\1", text)
+
+
+def _pick(options: list[str], known: Mapping[str, "RunState"], key: str, label: str, name: Callable[[str], str]) -> str:
+    # Not `bind="query-params"`: it writes the label, and drops the default, so that a link means another run tomorrow.
+    wanted = st.query_params.get(key)
+    if wanted not in options:
+        if wanted is not None and wanted not in known:
+            st.warning(f"There is no run {plain(wanted[:80])}; it may have been deleted. This is the newest one.")
+        wanted = st.query_params[key] = options[0]
+    st.session_state[key] = wanted
+    st.selectbox(label, options, key=key, format_func=name, on_change=_write_url, args=(key,))
+    return wanted
+
+
+def _write_url(key: str) -> None:
+    st.query_params[key] = st.session_state[key]
+
+
+def _draw_links() -> None:
+    for section, pages in SECTIONS.items():
+        there = {page: card for page, card in pages.items() if (HOUSE / page).is_file()}
+        if section and there:
+            st.caption(section)
+        for page, (label, icon) in there.items():
+            _link(page, label, icon)
+
+
+def _link(page: str, label: str, icon: str) -> None:
+    try:
+        st.page_link(page, label=label, icon=f":material/{icon}:", query_params=carried() or None)
+    except StreamlitPageNotFoundError:
+        return  # a page run alone, or one that was added after the server's start
+
+
+@st.cache_resource(show_spinner=False)
+def _open_store(root: str) -> RunStore:
+    return RunStore(root)
+
+
+@lru_cache(maxsize=4096)
+def _read_config(store: RunStore, run_id: str) -> RunConfig | None:
+    # Kept for good: a run's config.json is never edited.
+    try:
+        return store.config(run_id)
+    except UserError:
+        return None

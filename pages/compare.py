@@ -1,0 +1,201 @@
+"""Compare: does RDH help, and how sure are we?"""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages.common.live_plot import live_plotly
+from pages.common.readers import RunView, view
+from pages.common.run_status import read_status
+from pages.common.shell import error_card, pick_pair, pick_run, start_page, store
+from rdh import analysis, execution
+from rdh.charts.comparison import Curve, map_over_time, paired_maps, precision_recall
+from rdh.charts.dead_bits import Series, dead_bits_over_time
+from rdh.charts.saturation import difference_map, saturation_map
+from rdh.store import RunStore
+
+
+def ordered_pair(runs: RunStore, run_id: str, other: str) -> list[str]:
+    """The run without RDH first."""
+    return sorted([run_id, other], key=lambda one: runs.config(one).has_rdh)
+
+
+def draw_maps(runs: RunStore, pair: list[str]) -> None:
+    """The same steps side by side in one colour range, and their difference."""
+    loaded = [view(runs, one).shares("dead", 0.99) for one in pair]
+    if not all(len(steps) for steps, _ in loaded):
+        st.info("Both runs need records of the probes; they come with the first steps.")
+        return
+    last = int(min(steps[-1] for steps, _ in loaded))
+    shown = [(steps[steps <= last], values[steps <= last]) for steps, values in loaded]
+    top = max(0.01, *(float(values.max(initial=0)) for _, values in shown))
+    for column, one, (steps, values) in zip(st.columns(2), pair, shown, strict=True):
+        with column:
+            config = runs.config(one)
+            title = f"{config.label}: {values[-1].mean():.1%} dead at step {steps[-1]:,}"
+            live_plotly(
+                saturation_map(steps, values, title=title, what="dead share", top=top), key=f"compare-map-{one}"
+            )
+    (steps, without), (other_steps, with_rdh) = shown
+    if without.shape[1:] == with_rdh.shape[1:]:
+        common, here, there = np.intersect1d(steps, other_steps, return_indices=True)
+        if len(common):
+            difference = without[here] - with_rdh[there]
+            title = f"Difference: {difference[-1].mean():+.1%} of all entries (orange: fewer dead in the right map)"
+            live_plotly(difference_map(common, difference, title=title), key=f"compare-difference-{pair[0]}-{pair[1]}")
+
+
+def draw_curves(runs: RunStore, pair: list[str]) -> None:
+    views = {one: view(runs, one) for one in pair}
+    series = [dead_series(runs, one, run) for one, run in views.items()]
+    series = [one for one in series if one is not None]
+    left, right = st.columns(2)
+    with left:
+        if series:
+            ends = ", ".join(f"{one.label} {one.counts[-1] / one.denominator:.1%}" for one in series)
+            live_plotly(dead_bits_over_time(series, title=f"Dead bits at the end: {ends}"), key="compare-dead")
+    with right:
+        curves = [curve for one, run in views.items() if (curve := pr_curve(runs, one, run)) is not None]
+        if curves:
+            live_plotly(
+                precision_recall(curves, title="Precision and recall by Hamming radius, last evaluation"),
+                key="compare-pr",
+            )
+    maps = []
+    for one, run in views.items():
+        frame = run.scalars()
+        if "map" in frame:
+            values, config = frame["map"].dropna(), runs.config(one)
+            maps.append((config.label, config.method, config.has_rdh, values.index.to_numpy(), values.to_numpy()))
+    if any(len(entry[3]) > 1 for entry in maps):
+        ends = ", ".join(f"{entry[0]} {entry[4][-1]:.4f}" for entry in maps)
+        live_plotly(map_over_time(maps, title=f"MAP at the last evaluation: {ends}"), key="compare-map-time")
+
+
+def dead_series(runs: RunStore, run_id: str, run: RunView) -> Series | None:
+    frame, meta, config = run.scalars(), run.meta(), runs.config(run_id)
+    if "dead_now" not in frame:
+        return None
+    dead = frame["dead_now"].dropna()
+    return Series(
+        config.label,
+        config.method,
+        config.has_rdh,
+        dead.index.to_numpy(),
+        dead.to_numpy(),
+        meta["n_train"] * meta["n_bits"],
+    )
+
+
+def pr_curve(runs: RunStore, run_id: str, run: RunView) -> Curve | None:
+    precision, recall = run.series("precision_by_radius")[1], run.series("recall_by_radius")[1]
+    if not len(precision):
+        return None
+    config = runs.config(run_id)
+    return Curve(config.label, config.method, config.has_rdh, recall[-1], precision[-1])
+
+
+def draw_numbers(runs: RunStore, pair: list[str]) -> None:
+    """MAP with its tie bounds, dead bits, for both; then the difference."""
+    rows = analysis.run_table(runs, pair)
+    if len(rows) < 2:
+        st.info("The final numbers appear when both runs have finished.")
+        return
+    rows = rows.set_index("run_id").loc[pair].reset_index()
+    columns = st.columns(3)
+    gain = rows["map"][1] - rows["map"][0]
+    columns[0].metric(f"MAP, {rows['label'][1]}", f"{rows['map'][1]:.4f}", f"{gain:+.4f}", delta_color="off")
+    dead = rows["dead_at_end"][1] - rows["dead_at_end"][0]
+    columns[1].metric(
+        f"Dead at the end, {rows['label'][1]}", f"{rows['dead_at_end'][1]:.2%}", f"{dead:+.2%}", delta_color="off"
+    )
+    columns[2].metric(
+        "Tie band of MAP",
+        f"{rows['map_low'][1]:.4f} – {rows['map_high'][1]:.4f}",
+        f"expected {rows['map_tie'][1]:.4f}",
+        delta_color="off",
+        delta_arrow="off",
+    )
+    names = [
+        "label",
+        "n_bits",
+        "seed",
+        "map",
+        "map_tie",
+        "map_low",
+        "map_high",
+        "dead_at_end",
+        "dead_peak",
+        "entries",
+        "n_distinct_codes",
+        "bit_balance",
+    ]
+    st.dataframe(rows[names], hide_index=True)
+    st.caption(
+        "MAP over the whole gallery, denominator = relevant items retrieved, ties broken by one seeded shuffle (map); map_tie is its expectation "
+        "over all tie orders, map_low and map_high its bounds. Dead: share of all training items × bits, each judged at its last visit."
+    )
+
+
+def draw_all_pairs(runs: RunStore, run_ids: list[str]) -> None:
+    pairs = analysis.pairs(analysis.run_table(runs, run_ids))
+    st.subheader("All pairs that have finished", anchor=False)
+    if pairs.empty:
+        st.info("No pair has finished yet: launch the same run with and without RDH.")
+        return
+    datasets = sorted(pairs["dataset"].unique())
+    chosen = st.segmented_control(
+        "Data set", datasets, default=datasets[0], required=True, key="data", bind="query-params"
+    )
+    shown = pairs[pairs["dataset"] == chosen]
+    better = int((shown["map_gain"] > 0).sum())
+    title = f"RDH raises MAP in {better} of {len(shown)} pairs, by {shown['map_gain'].mean():+.4f} on average"
+    live_plotly(paired_maps(shown, title=title), key=f"compare-pairs-{chosen}")
+    st.dataframe(summary(shown), hide_index=True)
+
+
+def summary(pairs: pd.DataFrame) -> pd.DataFrame:
+    """A row for each method, code length and learning rate: n pairs, mean gain with its standard deviation, dead bits of both arms."""
+    grouped = pairs.groupby(["method", "n_bits", "lr"])
+    return grouped.agg(
+        pairs=("seed", "size"),
+        map_baseline=("map_baseline", "mean"),
+        map_rdh=("map_rdh", "mean"),
+        gain=("map_gain", "mean"),
+        gain_std=("map_gain", "std"),
+        dead_baseline=("dead_at_end_baseline", "mean"),
+        dead_rdh=("dead_at_end_rdh", "mean"),
+    ).reset_index()
+
+
+start_page("With and without RDH", ":material/compare_arrows:", "Does RDH help, and how sure are we?")
+runs = store()
+known = execution.states(runs)
+left, right = st.columns(2)
+with left:
+    run_id = pick_run(runs, known)
+with right:
+    other = pick_pair(runs, known, run_id)
+with error_card():
+    if other is not None:
+        pair = ordered_pair(runs, run_id, other)
+        if runs.config(run_id).pair_hash != runs.config(other).pair_hash:
+            st.warning(
+                "These two runs differ in more than the plug-ins, so their difference is not RDH's doing.",
+                icon=":material/warning:",
+            )
+
+        def draw() -> None:
+            """Drawn again every two seconds while one of the two goes on."""
+            with error_card():
+                for one in pair:
+                    view(runs, one).version()
+                draw_numbers(runs, pair)
+                draw_maps(runs, pair)
+                draw_curves(runs, pair)
+                if ticking and all(read_status(runs, one).is_final for one in pair):
+                    st.rerun()
+
+        ticking = not all(read_status(runs, one).is_final for one in pair)
+        st.fragment(draw, run_every=2.0 if ticking else None)()
+    draw_all_pairs(runs, list(known))

@@ -1,0 +1,162 @@
+"""Gradient landscape (Figure 3): one pair, one bit; where Eq. 2 pushes it, and what the two plug-ins change."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages.common.live_plot import live_plotly
+from pages.common.shell import start_page
+from rdh import catalog
+from rdh.charts.descent import descent_figure, gain_figure
+from rdh.charts.landscape import landscape_figure
+from rdh.charts.landscape_text import AREAS, equation_latex, gradient_number
+from rdh.landscape import (
+    EQUATION_1,
+    Pair,
+    PairForm,
+    critical_eta,
+    descent_path,
+    effective_gain,
+    gradient_terms,
+    landscape,
+)
+
+N_STEPS = 300
+STEPS_A_TICK = 6
+LADDER = [0.99999, 0.9999, 0.9995, 0.999, 0.998, 0.995, 0.993, 0.99, 0.985, 0.98, 0.97, 0.96, 0.95, 0.94, 0.92]
+LADDER += [*(round(0.9 - 0.025 * i, 3) for i in range(36)), 0.02, 0.01]
+H_CHOICES = [*(-h for h in LADDER), 0.0, *LADDER[::-1]]  # finer towards the ends, where F moves fast
+DEFAULTS = {
+    "h_i": -0.5, "h_j": 0.9, "S": 1, "axis": "h", "eta": 1.0, "tau": 0.99, "amp": False, "eaq": False,
+    "form": "Eq. (1)", "bits": 32, "rate": 0.5, "step": N_STEPS,
+}  # fmt: skip
+PRESETS = {
+    "Figure 3 as stated (η = 1)": {},
+    "η below 0.225": {"eta": 0.1},
+    "Orange line (large η)": {"eta": 2.0},
+    "Deep saturation": {"h_i": -0.9999, "amp": True, "axis": "F"},
+    "With RDH": {"h_i": -0.99, "amp": True, "eaq": True, "axis": "F"},
+}
+ARMS = {"without RDH": (False, "plain"), "+ amplifier": (True, "plain"), "+ RDH": (True, "error_aware")}
+URL = {"bind": "query-params"}
+state = st.session_state
+
+
+def put(values: dict) -> None:
+    """Set every control of the page; each writes itself into the URL."""
+    state.update(DEFAULTS | values, playing=False)
+
+
+def toggle_play() -> None:
+    state["playing"] = not state.get("playing", False)
+    if state["playing"] and state["step"] == N_STEPS:
+        state["step"] = 0
+
+
+def take_step() -> None:
+    state["step"] = (state["step"] + 1) % (N_STEPS + 1)
+
+
+def draw_presets() -> None:
+    """One button a preset; the one that the controls agree with is marked."""
+    now = {name: state[name] for name in DEFAULTS if name not in ("step", "rate")}
+    for name, values in PRESETS.items():
+        kind = "primary" if now.items() <= (DEFAULTS | values).items() else "secondary"
+        st.button(name, on_click=put, args=(values,), type=kind, key=f"preset-{name}")
+
+
+def pick_setting() -> tuple[Pair, PairForm, float, str]:
+    """The controls, each bound to its URL parameter: the pair, the objective's form, h_i and the axis."""
+    h_i = st.select_slider("h_i, the bit to move", H_CHOICES, DEFAULTS["h_i"], key="h_i", **URL)
+    h_j = st.slider("h_j, the other bit", -1.0, 1.0, DEFAULTS["h_j"], 0.01, key="h_j", **URL)
+    left, right = st.columns(2)
+    help_text = "1: the two items share a label and the bits should agree. 0: they share none."
+    similarity = left.segmented_control("S", [1, 0], default=1, required=True, key="S", help=help_text, **URL)
+    help_text = "h as in Figure 3, or F = atanh h, which opens up the saturated ends."
+    axis = right.segmented_control("Axis", ["h", "F"], default="h", required=True, key="axis", help=help_text, **URL)
+    eta = st.slider("η, weight of quantization", 0.0, 3.0, DEFAULTS["eta"], 0.005, "%.3f", key="eta", **URL)
+    tau = st.slider("τ, threshold of the amplifier", 0.0, 0.999, DEFAULTS["tau"], 0.001, "%.3f", key="tau", **URL)
+    st.toggle("Gradient amplifier", key="amp", help="Eq. (3): α times the gradient of a dead bit.", **URL)
+    st.toggle("Error-aware quantization", key="eaq", help="Eq. (4): only where the pair calls the sign right.", **URL)
+    cards = {card.title: card.facts["landscape"] for card in catalog.methods().values() if "landscape" in card.facts}
+    help_text = (
+        "A method brings its own Θ and plain quantization with its own weight; η then weighs the error-aware one."
+    )
+    form = st.selectbox("Objective", ["Eq. (1)", *cards], key="form", help=help_text, **URL)
+    help_text = (
+        "Methods take the mean of quantization over the code's bits, and HashNet scales Θ by 10 / K. Eq. (1) sums."
+    )
+    options = {"key": "bits", "disabled": form == "Eq. (1)", "help": help_text}
+    bits = st.select_slider("Code length (bits)", [8, 12, 16, 24, 32, 48, 64, 128], DEFAULTS["bits"], **options, **URL)
+    pair = Pair(h_j, similarity, eta, tau)
+    return pair, PairForm.from_card(cards[form], bits) if form in cards else EQUATION_1, h_i, axis
+
+
+def draw_readouts(pair: Pair, form: PairForm, h_i: float) -> None:
+    columns = st.columns(5)
+    for column, (name, (amplifier, quantization)) in zip(columns, ARMS.items(), strict=False):
+        value = float(gradient_terms(h_i, pair, form, amplifier=amplifier, quantization=quantization).gradient)
+        push = -value * pair.target  # descent moves F against the gradient
+        note, color = ("✓ right way", "blue") if push > 0 else ("✗ wrong way", "orange")
+        note, color = (note, color) if push else ("no side is right", "gray")
+        column.metric(f"∂L/∂F, {name}", gradient_number(value), note, delta_color=color, delta_arrow="off")
+    critical, weight = critical_eta(pair, form), form.plain_weight(pair.eta)
+    note = f"{weight:g} is {'above' if weight > critical else 'below' if weight < critical else 'equal'}"
+    shown = (f"{critical:.3f}", note) if np.isfinite(critical) else ("none", "no plain term")
+    columns[3].metric("Critical η", *shown, delta_color="gray", delta_arrow="off")
+    gain = float(effective_gain(np.arctanh(h_i), pair.tau))
+    columns[4].metric("α", f"{pair.alpha:.2f}", f"gain {gain:.3g} at h_i", delta_color="gray", delta_arrow="off")
+
+
+def draw_descent(pair: Pair, form: PairForm, h_i: float) -> None:
+    """Gradient descent on this bit, played, stepped or scrubbed; a fragment, so that only this part is drawn again."""
+    playing = state.get("playing", False)
+    if playing:
+        state["step"] = min(state["step"] + STEPS_A_TICK, N_STEPS)
+    play, one, rate, scrub = st.columns([3, 2, 3, 4], vertical_alignment="bottom")
+    icon = ":material/pause:" if playing else ":material/play_arrow:"
+    clicked = play.button("Pause" if playing else "Play", on_click=toggle_play, icon=icon, width="stretch", key="play")
+    one.button("Step", on_click=take_step, disabled=playing, width="stretch")
+    learning_rate = rate.select_slider("Learning rate", [0.1, 0.2, 0.5, 1.0, 2.0], DEFAULTS["rate"], key="rate", **URL)
+    step = scrub.slider("Steps taken", 0, N_STEPS, DEFAULTS["step"], key="step", **URL)
+    options = {"n_steps": N_STEPS, "learning_rate": learning_rate}
+    baseline = descent_path(h_i, pair, form, **options)
+    rescued = descent_path(h_i, pair, form, amplifier=True, quantization="error_aware", **options)
+    live_plotly(descent_figure(baseline, rescued, pair.target, step), key="landscape-descent")
+    ended = playing and step == N_STEPS
+    if clicked or ended:
+        state["playing"] = state["playing"] and not ended
+        st.rerun()  # the whole page: only that starts or stops this fragment's clock
+
+
+start_page("Gradient landscape", ":material/landscape:", "Why can't a saturated bit leave?")
+presets = st.container(horizontal=True, gap="small")
+controls, chart = st.columns([1, 3], gap="medium")
+with controls:
+    pair, form, h_i, axis = pick_setting()
+with presets:
+    draw_presets()
+scene = landscape(pair, form, amplifier=state["amp"], quantization="error_aware" if state["eaq"] else "plain")
+with chart:
+    live_plotly(landscape_figure(scene, h_i, axis=axis, height=540), key="landscape")
+    draw_readouts(pair, form, h_i)
+with st.container(border=True):
+    st.markdown(
+        f"**Eq. (2) with the numbers of this bit**, h_i = {h_i:g}: {{similarity term + quantization term}} · tanh′"
+    )
+    st.latex(equation_latex(h_i, pair, form))
+left, right = st.columns(2, gap="large")
+with left:
+    st.subheader("Let the bit go downhill", anchor=False)
+    st.fragment(draw_descent, run_every=0.2 if state.get("playing") else None)(pair, form, h_i)
+with right:
+    st.subheader("How far the amplifier reaches", anchor=False)
+    live_plotly(gain_figure(pair.tau, h_i), key="landscape-gain")
+with st.expander("What the four areas mean, and what is our reading"):
+    st.markdown(AREAS)
+with st.expander("The data behind the chart"):
+    table = pd.DataFrame(scene.columns())
+    st.dataframe(table, height=280, hide_index=True)
+    st.download_button(
+        "Download CSV", table.to_csv(index=False), "landscape.csv", "text/csv", icon=":material/download:"
+    )

@@ -1,0 +1,227 @@
+"""Live: is training healthy right now, and which bits are dying?"""
+
+import math
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages.common.live_plot import live_plotly
+from pages.common.readers import RunView, view
+from pages.common.run_status import Status, draw_status, duration, read_status
+from pages.common.shell import carried, error_card, pick_pair, pick_run, start_page, store
+from rdh import catalog, execution
+from rdh.charts.dead_bits import Series, dead_bits_over_time, event_flow
+from rdh.charts.gradients import measured_gradient
+from rdh.charts.histograms import activation_histogram, histogram_over_time
+from rdh.charts.losses import loss_split
+from rdh.charts.saturation import by_onset, saturation_map
+from rdh.config import RunConfig
+from rdh.landscape import Pair, PairForm, gradient_terms
+from rdh.store import RunStore
+
+LEVELS = [0.9, 0.95, 0.99, 0.995, 0.999]
+THEORY_H = np.tanh(np.linspace(-4.5, 4.5, 361))
+TICK_SECONDS = 1.0
+
+
+def draw_numbers(status: Status, run: RunView, config: RunConfig) -> None:
+    frame, meta = run.scalars(), run.meta()
+    last = frame.ffill().iloc[-1]
+    entries = meta["n_train"] * meta["n_bits"]
+    columns = st.columns(5)
+    columns[0].metric(
+        "Step",
+        f"{frame.index[-1]:,}",
+        f"of {meta['total_steps']:,} · {remaining(frame, meta)}",
+        delta_color="off",
+        delta_arrow="off",
+    )
+    if "dead_now" in last:
+        note = f"{last['dead_now']:,.0f} of {entries:,}"
+        columns[1].metric(
+            "✖ Dead", f"{last['dead_now'] / entries:.1%}", note, delta_color="off", delta_arrow="off", help=DEAD_HELP
+        )
+        share = last["saturated"] / last["entries"]
+        columns[2].metric("■ Saturated", f"{share:.1%}", f"|h| ≥ {config.tau:g}", delta_color="off", delta_arrow="off")
+        help_text = "1 − h² is exactly 0 in float32: no factor can rescue such a bit."
+        columns[3].metric(
+            "Dead and hard",
+            f"{last['dead_hard']:,.0f}",
+            "since the last record",
+            delta_color="off",
+            delta_arrow="off",
+            help=help_text,
+        )
+    value = f"{last['map']:.4f}" if "map" in last and not math.isnan(last["map"]) else "–"
+    columns[4].metric(
+        "MAP",
+        value,
+        f"{meta['n_query']:,} queries, {meta['n_gallery']:,} gallery",
+        delta_color="off",
+        delta_arrow="off",
+        help=MAP_HELP,
+    )
+
+
+DEAD_HELP = (
+    "Entries (training item, bit) with |h| ≥ τ whose similarity gradient asks them to leave their side, each judged at its "
+    "last visit; of all training items × bits. The gradient is taken before the amplifier, so both arms count the same thing."
+)
+MAP_HELP = (
+    "Mean average precision over the whole gallery, ranked by Hamming distance; ties broken by one seeded shuffle; queries "
+    "without a relevant item count 0."
+)
+
+
+def remaining(frame: pd.DataFrame, meta: dict) -> str:
+    left = meta["total_steps"] - int(frame.index[-1])
+    speed = frame["steps_per_second"].dropna().tail(20).median() if "steps_per_second" in frame else math.nan
+    return f"{duration(left / speed)} left" if left and speed and not math.isnan(speed) else "done" if not left else "…"
+
+
+def draw_map(run: RunView, what: str, level: float, ordered: bool, key: str) -> None:
+    steps, values = run.shares(what, level)
+    order = by_onset(values) if ordered else None
+    share = values[-1].mean() if len(values) else 0
+    takeaway = f"{(values[-1] > 0.1).sum() if len(values) else 0} of {values.shape[1]} bits are {what} for more than a tenth of the items"
+    figure = saturation_map(
+        steps, values, title=f"{takeaway}; {share:.1%} of all entries", what=f"{what} share", order=order
+    )
+
+    def open_bit(click: dict) -> None:
+        row = int(click["y"])
+        st.session_state["go_to_bit"] = int(order[row]) if order is not None else row
+
+    live_plotly(figure, key=key, on_click=open_bit)
+
+
+def draw_dead_curve(store: RunStore, run: RunView, config: RunConfig, run_id: str, other: str | None) -> None:
+    series = [dead_series(run, config)]
+    if other is not None:
+        with error_card():
+            series.append(dead_series(view(store, other), store.config(other)))
+    series = [one for one in series if one is not None]
+    if not series:
+        return
+    title = f"{series[0].counts[-1]:,.0f} dead entries now, {series[0].counts.max():,.0f} at the peak"
+    live_plotly(dead_bits_over_time(series, title=title), key=f"live-dead-{run_id}")
+
+
+def dead_series(run: RunView, config: RunConfig) -> Series | None:
+    frame, meta = run.scalars(), run.meta()
+    if "dead_now" not in frame:
+        return None
+    dead = frame["dead_now"].dropna()
+    denominator = meta["n_train"] * meta["n_bits"]
+    return Series(config.label, config.method, config.has_rdh, dead.index.to_numpy(), dead.to_numpy(), denominator)
+
+
+def draw_distribution(run: RunView, config: RunConfig, run_id: str) -> None:
+    steps, histograms = run.series("pooled_histogram")
+    dead = run.series("dead_histogram")[1]
+    edges = np.array(run.meta()["logit_edges"])
+    share = dead[-1].sum() / max(1, histograms[-1].sum())
+    left, right = st.columns(2)
+    with left:
+        title = f"Figure 1, measured: at step {steps[-1]:,} the dead are {share:.1%} of the entries"
+        live_plotly(
+            activation_histogram(edges, histograms[-1], dead[-1], config.tau, title=title), key=f"live-figure1-{run_id}"
+        )
+    with right:
+        title = "All bits drift towards saturation: distribution over time"
+        live_plotly(histogram_over_time(edges, steps, histograms, config.tau, title=title), key=f"live-drift-{run_id}")
+
+
+def draw_gradient(run: RunView, config: RunConfig, run_id: str) -> None:
+    steps, sums = run.series("gradient_sum")
+    counts = run.series("gradient_count")[1]
+    window = slice(-min(len(steps), 10), None)
+    edges = np.array(run.meta()["logit_edges"])
+    theory = eq_2(config)
+    title = "Saturation flattens the gradient: measured over the last records, beside Eq. (2)"
+    figure = measured_gradient(
+        edges, sums[window].sum(0), counts[window].sum(0), THEORY_H, theory, config.tau, title=title
+    )
+    live_plotly(figure, key=f"live-gradient-{run_id}")
+    st.caption(
+        "Measured: mean over (training item, bit) of the last 10 records, mirrored so that the similarity loss asks for +1. "
+        f"Right: Eq. (2) in this run's form for one pair, h_j = 0.9, S = 1, η = {config.eta if config.eta is not None else 1:g}. "
+        "The scales differ: a measured gradient is a mean over pairs, Eq. (2) is one pair."
+    )
+
+
+def eq_2(config: RunConfig) -> dict[str, np.ndarray]:
+    """dL/dF at THEORY_H for one pair in this method's form, without and with the amplifier (as this run has it)."""
+    card = catalog.methods()[config.method].facts.get("landscape")
+    form = PairForm.from_card(card, config.n_bits) if card else PairForm()
+    pair = Pair(0.9, 1, config.eta if config.eta is not None else 1.0, config.tau)
+    amplifiers = {"without amplifier": False} | ({"with amplifier": True} if config.amplifier else {})
+    return {
+        label: gradient_terms(THEORY_H, pair, form, amplifier=on, quantization=config.quantization).gradient
+        for label, on in amplifiers.items()
+    }
+
+
+def draw_events(run: RunView, config: RunConfig, run_id: str) -> None:
+    frame = run.scalars()
+    left, right = st.columns(2)
+    with left:
+        term = "error-aware quantization" if config.quantization == "error_aware" else "plain quantization"
+        live_plotly(loss_split(frame, title="The loss, term by term", quantization=term), key=f"live-loss-{run_id}")
+    with right:
+        columns = ["deaths", "rescues", "relapses"]
+        if set(columns) <= set(frame):
+            flow = frame[columns].dropna()
+            values = (flow[name].to_numpy() for name in columns)
+            title = f"{flow['rescues'].sum():,.0f} rescues, {flow['deaths'].sum():,.0f} deaths so far"
+            live_plotly(event_flow(flow.index.to_numpy(), *values, title=title), key=f"live-events-{run_id}")
+
+
+start_page("Live", ":material/monitoring:", "Is training healthy right now, and which bits are dying?")
+runs = store()
+known = execution.states(runs)
+left, right = st.columns(2)
+with left:
+    run_id = pick_run(runs, known)
+with right:
+    other = pick_pair(runs, known, run_id)
+controls = st.columns([2, 3, 2, 2], vertical_alignment="bottom")
+what = controls[0].segmented_control(
+    "Map of", ["dead", "saturated"], default="dead", required=True, key="map", bind="query-params"
+)
+level = controls[1].select_slider(
+    "τ of the map", LEVELS, 0.99, key="tau", bind="query-params", help="Counted at these five levels while training."
+)
+ordered = controls[2].toggle("Sort bits by onset", key="onset", bind="query-params")
+paused = controls[3].toggle("Pause", key="paused", bind="query-params")
+
+
+def draw() -> None:
+    """Everything that moves; drawn again every second while the run goes on."""
+    with error_card():
+        status = read_status(runs, run_id)
+        draw_status(runs, status)
+        run, config = view(runs, run_id), runs.config(run_id)
+        run.version()
+        if not len(run.scalars()):
+            st.info(
+                "The first data are on their way: the worker loads torch and the images.",
+                icon=":material/hourglass_top:",
+            )
+        else:
+            draw_numbers(status, run, config)
+            if len(run.series("levels")[0]):
+                draw_map(run, what, level, ordered, f"live-map-{run_id}")
+                draw_dead_curve(runs, run, config, run_id, other)
+                draw_distribution(run, config, run_id)
+                draw_gradient(run, config, run_id)
+            draw_events(run, config, run_id)
+        if (bit := st.session_state.pop("go_to_bit", None)) is not None:
+            st.switch_page("pages/bits.py", query_params=carried() | {"bit": str(bit)})
+        if ticking and status.is_final:
+            st.rerun()
+
+
+ticking = not paused and not read_status(runs, run_id).is_final
+st.fragment(draw, run_every=TICK_SECONDS if ticking else None)()

@@ -1,0 +1,128 @@
+"""Runs: what is running, waiting, done?"""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from pages.common.run_status import FINAL, draw_status, log_tail, read_status
+from pages.common.shell import error_card, pick_run, start_page, status_chip, store
+from rdh import execution
+from rdh.errors import UserError
+from rdh.store import RunStore
+
+GROUPS = {
+    "all": None,
+    "going on": ("queued", "starting", "running"),
+    "finished": ("finished",),
+    "broken": ("failed", "lost", "cancelled"),
+}
+PAGE_SIZE = 50
+
+
+def row(runs: RunStore, state: Any) -> dict[str, Any]:
+    """One line of the table. A run whose files can't be read is a line too, with the reason."""
+    line = {
+        "open": f"/live?run={state.run_id}",
+        "run": state.run_id,
+        "state": status_chip(state),
+        "reason": state.reason or "",
+    }
+    try:
+        config = runs.config(state.run_id)
+        beat, result = runs.read_json(state.run_id, "hb.json") or {}, runs.read_json(state.run_id, "result.json") or {}
+    except UserError as error:
+        return line | {"reason": str(error)}
+    metrics = result.get("metrics", {})
+    total = beat.get("total_steps")
+    return line | {
+        "method": config.label,
+        "bits": config.n_bits,
+        "data": config.dataset,
+        "seed": config.seed,
+        "progress": beat["step"] / total if total else (1.0 if state.state == "finished" else 0.0),
+        "MAP": metrics.get("map"),
+        "launched": pd.Timestamp(state.submitted_at, unit="s", tz="UTC").tz_convert(None)
+        if state.submitted_at
+        else None,
+    }
+
+
+def draw_table(runs: RunStore) -> None:
+    """Newest first; the order depends on the launch time alone, so that no row moves while one reads."""
+    states = execution.states(runs)
+    wanted = GROUPS[group]
+    chosen = [state for state in states.values() if wanted is None or state.state in wanted]
+    chosen.sort(key=lambda state: state.submitted_at or 0, reverse=True)
+    if not chosen:
+        st.info(
+            "No runs here yet. Launch a pair: it takes seconds." if not states else f"No run is {group}.",
+            icon=":material/info:",
+        )
+        return
+    n_pages = -(-len(chosen) // PAGE_SIZE)
+    page = st.pagination(n_pages, key="page") if n_pages > 1 else 1
+    lines = [row(runs, state) for state in chosen[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]]
+    columns = ["open", "state", "method", "bits", "data", "seed", "progress", "MAP", "launched", "reason", "run"]
+    st.dataframe(
+        pd.DataFrame(lines, columns=columns),
+        hide_index=True,
+        key="runs-table",
+        height=min(560, 60 + 36 * len(lines)),
+        column_config={
+            "open": st.column_config.LinkColumn("", display_text="open", width="small"),
+            "progress": st.column_config.ProgressColumn("progress", min_value=0, max_value=1, format="percent"),
+            "MAP": st.column_config.NumberColumn(format="%.4f"),
+            "launched": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
+            "reason": st.column_config.TextColumn(width="medium"),
+        },
+    )
+    going_on = sum(state.state not in FINAL for state in states.values())
+    st.caption(f"{len(states)} runs in {runs.root}, {going_on} going on.")
+
+
+@st.dialog("Delete this run?")
+def confirm_delete(runs: RunStore, run_id: str) -> None:
+    st.write("Its folder, metrics, codes and checkpoints are removed. Type the run's name to confirm:")
+    st.code(run_id, language=None)
+    typed = st.text_input("Run", key="delete-name", label_visibility="collapsed")
+    if st.button("Delete", type="primary", disabled=typed != run_id):
+        with error_card():
+            execution.delete(runs, run_id)
+            st.query_params.clear()
+            st.rerun()
+
+
+start_page("Runs", ":material/list_alt:", "What is running, waiting, done?")
+runs = store()
+group = st.segmented_control(
+    "Show", list(GROUPS), default="all", required=True, key="show", bind="query-params", label_visibility="collapsed"
+)
+with error_card():
+    is_moving = any(state.state not in FINAL for state in execution.states(runs).values())
+    st.fragment(error_card()(draw_table), run_every=2.0 if is_moving else 5.0)(runs)
+    known = execution.states(runs)
+    if known:
+        st.subheader("One run", anchor=False)
+        run_id = pick_run(runs, known)
+        status = read_status(runs, run_id)
+        with st.container(border=True):
+            draw_status(runs, status)
+            columns = st.columns([1, 1, 1, 4])
+            columns[0].page_link(
+                "pages/live.py", label="Live", icon=":material/monitoring:", query_params={"run": run_id}
+            )
+            columns[1].page_link(
+                "pages/launch.py", label="Clone", icon=":material/content_copy:", query_params={"clone": run_id}
+            )
+            if columns[2].button(
+                "Delete",
+                icon=":material/delete:",
+                disabled=not status.is_final,
+                help="Cancel it first." if not status.is_final else None,
+            ):
+                confirm_delete(runs, run_id)
+            with st.expander("Config"):
+                st.json(runs.submission(run_id))
+            with st.expander("Log"):
+                st.code(log_tail(runs, run_id) or "nothing yet", language=None)

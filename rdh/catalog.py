@@ -1,0 +1,128 @@
+"""Names, cards and switches of methods, data sets and backbones, read from their source text: nothing is imported, torch stays away.
+
+One call a kind: `methods()`, `datasets()`, `backbones()`, each a dict name -> Card in alphabetical order.
+"""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+HOUSE = Path(__file__).parent
+COMMON_PARAMETERS = {"self", "n_bits", "labels", "seed", "root", "weights"}
+
+
+@dataclass(frozen=True)
+class Switch:
+    """One keyword argument: its default, its type ("int", "float", "bool", "str") and, for a Literal, the choices."""
+
+    name: str
+    default: Any
+    kind: str
+    choices: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of a method, data set or backbone without importing it.
+
+    title: short name for tables. headline: the docstring's first line. text: the whole docstring. switches: keyword arguments.
+    facts: literal attributes of the class, or of the module (activation, landscape, is_multi_label, ...).
+    """
+
+    name: str
+    title: str
+    headline: str
+    text: str
+    switches: tuple[Switch, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@cache
+def methods() -> dict[str, Card]:
+    """One card a file of `rdh/methods/`."""
+    return {path.stem: _class_card(path) for path in _files("methods")}
+
+
+@cache
+def datasets() -> dict[str, Card]:
+    """One card a file of `rdh/datasets/`; switches are `load`'s keyword arguments."""
+    return {path.stem: _module_card(path) for path in _files("datasets")}
+
+
+@cache
+def backbones() -> dict[str, Card]:
+    """One card a public function of `rdh/backbones.py` that is marked with `@backbone`."""
+    tree = ast.parse((HOUSE / "backbones.py").read_text(encoding="utf-8"))
+    return {node.name: _function_card(node) for node in tree.body if _is_backbone(node)}
+
+
+def _files(folder: str) -> list[Path]:
+    return sorted(path for path in (HOUSE / folder).glob("*.py") if not path.stem.startswith("_"))
+
+
+def _class_card(path: Path) -> Card:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    cls = [node for node in tree.body if isinstance(node, ast.ClassDef)][-1]
+    facts = {"activation": "tanh"} | dict(_literals(cls.body))
+    init = next((node for node in cls.body if isinstance(node, ast.FunctionDef) and node.name == "__init__"), None)
+    switches = tuple(_switches(init)) if init else ()
+    return _card(path.stem, facts.get("title") or cls.name, ast.get_docstring(tree), switches, facts)
+
+
+def _module_card(path: Path) -> Card:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    load = next((node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "load"), None)
+    facts = dict(_literals(tree.body))
+    facts["has_download"] = any(isinstance(node, ast.FunctionDef) and node.name == "download" for node in tree.body)
+    text = ast.get_docstring(tree)
+    title = (text or path.stem).splitlines()[0].split(":")[0].strip().rstrip(".")
+    return _card(path.stem, title, text, tuple(_switches(load)) if load else (), facts)
+
+
+def _function_card(node: ast.FunctionDef) -> Card:
+    facts = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.decorator_list[0].keywords}
+    return _card(node.name, facts.get("title", node.name), ast.get_docstring(node), tuple(_switches(node)), facts)
+
+
+def _card(name: str, title: str, text: str | None, switches: tuple[Switch, ...], facts: dict[str, Any]) -> Card:
+    text = (text or title).strip()
+    return Card(name, title, text.splitlines()[0], text, switches, facts)
+
+
+def _is_backbone(node: ast.stmt) -> bool:
+    if not isinstance(node, ast.FunctionDef) or not node.decorator_list:
+        return False
+    mark = node.decorator_list[0]
+    return isinstance(mark, ast.Call) and isinstance(mark.func, ast.Name) and mark.func.id == "backbone"
+
+
+def _literals(body: list[ast.stmt]) -> Iterator[tuple[str, Any]]:
+    for node in body:
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
+        if len(targets) == 1 and isinstance(targets[0], ast.Name) and node.value is not None:
+            try:
+                yield targets[0].id, ast.literal_eval(node.value)
+            except ValueError:
+                continue  # not a literal: no fact
+
+
+def _switches(function: ast.FunctionDef) -> Iterator[Switch]:
+    """Keyword-only arguments of a method or loader are its switches."""
+    for argument, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True):
+        if argument.arg in COMMON_PARAMETERS or default is None:
+            continue
+        kind, choices = _annotation(argument.annotation)
+        yield Switch(argument.arg, ast.literal_eval(default), kind, choices)
+
+
+def _annotation(node: ast.expr | None) -> tuple[str, tuple[Any, ...]]:
+    if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "Literal":
+        choices = ast.literal_eval(node.slice)
+        choices = choices if isinstance(choices, tuple) else (choices,)
+        return type(choices[0]).__name__, choices
+    return ast.unparse(node).split(" |")[0] if node else "str", ()

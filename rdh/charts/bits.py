@@ -1,0 +1,128 @@
+"""One bit, or all bits side by side."""
+
+import numpy as np
+import plotly.graph_objects as go
+
+from rdh.charts import palette
+
+
+def bit_strip(dead_share: np.ndarray, saturated_share: np.ndarray, selected: int, *, title: str) -> go.Figure:
+    """Bars, a bit each, sorted by dead share: dead (vermillion) on saturated but not dead. Click one to look into it."""
+    order = np.lexsort((-saturated_share, -dead_share))
+    names = [str(bit) for bit in order]
+    alive = palette.translucent(palette.STATE_COLORS["saturated"], 0.45)
+    figure = palette.bare_figure(title, height=300)
+    figure.add_bar(
+        x=names,
+        y=dead_share[order],
+        name="✖ dead",
+        marker_color=palette.DEAD,
+        customdata=order,
+        hovertemplate="bit %{x}: %{y:.1%} dead<extra></extra>",
+    )
+    figure.add_bar(
+        x=names,
+        y=(saturated_share - dead_share)[order],
+        name="■ saturated, not dead",
+        customdata=order,
+        marker_color=alive,
+        hovertemplate="bit %{x}: %{y:.1%} saturated, not dead<extra></extra>",
+    )
+    figure.update_layout(barmode="stack", bargap=0.15, showlegend=True)
+    where = names.index(str(selected)) if str(selected) in names else None
+    if where is not None:
+        figure.add_vrect(
+            x0=where - 0.5, x1=where + 0.5, line={"width": 2, "color": palette.NEUTRAL}, fillcolor="rgba(0,0,0,0)"
+        )
+    figure.update_xaxes(title_text="bit (sorted by dead share)", type="category")
+    figure.update_yaxes(title_text="share of entries", tickformat=".0%")
+    return figure
+
+
+def bit_events(
+    steps: np.ndarray, dead: np.ndarray, deaths: np.ndarray, rescues: np.ndarray, *, title: str
+) -> go.Figure:
+    """A bit's dead entries (-1 side below, +1 side above the axis) with its deaths and rescues. steps (n,), dead (n, 2)."""
+    figure = palette.bare_figure(title, height=300)
+    for side, sign, word in ((1, 1, "+1"), (0, -1, "−1")):
+        figure.add_scatter(
+            x=steps,
+            y=sign * dead[:, side],
+            name=f"✖ dead on the {word} side",
+            mode="lines",
+            fill="tozeroy",
+            line={"color": palette.DEAD, "width": 2, "dash": "solid" if sign > 0 else "dot"},
+            fillcolor=palette.translucent(palette.DEAD, 0.18),
+        )
+    figure.add_scatter(
+        x=steps,
+        y=rescues - deaths,
+        name="▲ rescues − deaths",
+        mode="lines",
+        line={"color": palette.NEUTRAL, "width": 1.5, "shape": "hvh"},
+    )
+    figure.update_xaxes(title_text="optimiser step")
+    figure.update_yaxes(title_text="training items")
+    figure.update_layout(showlegend=True)
+    return figure
+
+
+def directions(
+    mean_code: np.ndarray,
+    leaving: np.ndarray,
+    gradient: np.ndarray,
+    amplified: np.ndarray,
+    *,
+    title: str,
+    selected: int,
+) -> go.Figure:
+    """Every bit as a point: how much of it is asked to leave (y) against how far its mean code leans (x); size: mean |dL/dF|."""
+    size = 6 + 22 * np.sqrt(amplified / max(float(amplified.max(initial=0)), 1e-12))
+    figure = palette.bare_figure(title, height=340)
+    lines = np.where(np.arange(len(mean_code)) == selected, 3, 0.5)
+    figure.add_scatter(
+        x=mean_code,
+        y=leaving,
+        mode="markers",
+        customdata=np.arange(len(mean_code)),
+        showlegend=False,
+        marker={
+            "size": size,
+            "color": palette.translucent(palette.GRADIENT, 0.6),
+            "line": {"width": lines, "color": palette.DEAD},
+        },
+        text=[
+            f"bit {bit}: mean |dL/dF| {before:.2g} before, {after:.2g} after the amplifier"
+            for bit, (before, after) in enumerate(zip(gradient, amplified, strict=True))
+        ],
+        hovertemplate="%{text}<extra></extra>",
+    )
+    figure.update_xaxes(title_text="mean code of the bit over training items", range=[-1.05, 1.05])
+    figure.update_yaxes(title_text="share of entries asked to leave their side", tickformat=".0%", rangemode="tozero")
+    return figure
+
+
+def class_balance(counts: np.ndarray, names: np.ndarray, *, title: str) -> go.Figure:
+    """A bar a class: its items at -1 (left) and +1 (right), the saturated ones darker. counts (n_classes, 4), see analysis.stuck_by_class."""
+    blue = palette.STATE_COLORS["saturated"]
+    parts = [  # from the axis outwards on either side
+        ("● free, −", -counts[:, 1], palette.translucent(palette.NEUTRAL, 0.6)),
+        ("■ saturated, −1", -counts[:, 0], blue),
+        ("● free, +", counts[:, 2], palette.translucent(palette.NEUTRAL, 0.6)),
+        ("■ saturated, +1", counts[:, 3], blue),
+    ]
+    labels = [palette.escape(name, 24) for name in names]
+    figure = palette.bare_figure(title, height=max(240, 100 + 22 * len(labels)))
+    for name, values, color in parts:
+        figure.add_bar(
+            y=labels,
+            x=values,
+            name=name,
+            orientation="h",
+            marker_color=color,
+            hovertemplate=f"%{{y}}: %{{x}} {name}<extra></extra>",
+        )
+    figure.update_layout(barmode="relative", bargap=0.25, showlegend=True)
+    figure.update_xaxes(title_text="probe items (− side to the left, + side to the right)", zeroline=True)
+    figure.update_yaxes(type="category", autorange="reversed")
+    return figure

@@ -1,0 +1,87 @@
+"""With and without RDH: MAP of pairs, precision-recall, differences with every seed's point."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from rdh.charts import palette
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A precision-recall curve: recall and precision (n_bits + 1,) by Hamming radius 0 .. n_bits."""
+
+    label: str
+    method: str
+    has_rdh: bool
+    recall: np.ndarray
+    precision: np.ndarray
+
+
+def precision_recall(curves: Sequence[Curve], *, title: str) -> go.Figure:
+    """By radius: one marker a radius, so that a curve of few points looks like one."""
+    figure = palette.bare_figure(title, height=380)
+    for curve in curves:
+        color = palette.method_color(curve.method)
+        figure.add_scatter(
+            x=curve.recall,
+            y=curve.precision,
+            name=palette.escape(curve.label),
+            mode="lines+markers",
+            line=palette.arm_line(color, curve.has_rdh),
+            marker=palette.arm_marker(color, curve.has_rdh, 5),
+            customdata=np.arange(len(curve.recall)),
+            hovertemplate="radius %{customdata}: recall %{x:.3f}, precision %{y:.3f}<extra></extra>",
+        )
+    figure.update_xaxes(title_text="recall", range=[0, 1.01])
+    figure.update_yaxes(title_text="precision", range=[0, 1.02])
+    figure.update_layout(showlegend=True)
+    return figure
+
+
+def paired_maps(pairs: pd.DataFrame, *, title: str) -> go.Figure:
+    """`analysis.pairs`: a line from baseline to +RDH for every seed, a column for every method and code length."""
+    figure = palette.bare_figure(title, height=380)
+    groups = list(pairs.groupby(["method", "n_bits"], sort=True))
+    for place, ((method, n_bits), group) in enumerate(groups):
+        color = palette.method_color(method)
+        for row in group.itertuples():
+            figure.add_scatter(
+                x=[place - 0.18, place + 0.18],
+                y=[row.map_baseline, row.map_rdh],
+                mode="lines+markers",
+                showlegend=False,
+                line={"color": color, "width": 1.5},
+                marker={"symbol": ["circle-open", "circle"], "size": 9, "color": color},
+                hovertemplate=f"{method}, {n_bits} bits, seed {row.seed}: %{{y:.4f}}<extra></extra>",
+            )
+    figure.update_xaxes(
+        tickvals=list(range(len(groups))),
+        ticktext=[f"{method}<br>{n_bits} bits" for (method, n_bits), _ in groups],
+        range=[-0.6, len(groups) - 0.4],
+    )
+    figure.update_yaxes(title_text="MAP   (○ without, ● with RDH)")
+    return figure
+
+
+def map_over_time(runs: Sequence[tuple[str, str, bool, np.ndarray, np.ndarray]], *, title: str) -> go.Figure:
+    """runs: (label, method, has_rdh, steps, MAP)."""
+    figure = palette.bare_figure(title, height=320)
+    for label, method, has_rdh, steps, values in runs:
+        color = palette.method_color(method)
+        figure.add_scatter(
+            x=steps,
+            y=values,
+            name=palette.escape(label),
+            mode="lines+markers",
+            line=palette.arm_line(color, has_rdh),
+            marker=palette.arm_marker(color, has_rdh, 6),
+            hovertemplate="step %{x}: MAP %{y:.4f}<extra></extra>",
+        )
+    figure.update_xaxes(title_text="optimiser step")
+    figure.update_yaxes(title_text="MAP")
+    figure.update_layout(showlegend=True)
+    return figure

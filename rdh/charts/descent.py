@@ -1,0 +1,66 @@
+"""One bit on its way downhill (`descent_figure`), and what tanh and the amplifier let through (`gain_figure`)."""
+
+import numpy as np
+import plotly.graph_objects as go
+
+from rdh.charts import palette
+from rdh.charts.landscape_text import descent_takeaway, gain_takeaway, number
+from rdh.landscape import Path, effective_gain
+
+# |F| from which tanh rounds to exactly 1, by correct rounding; then no factor helps
+ROUNDS_TO_ONE = {"bfloat16": 3.4652, "float16": 4.5054, "float32": 9.0109}
+GAIN_TICKS = {0.0: "0", 0.99: ".99", 0.9999: ".9999", 0.999999: ".999999"}
+POWERS = {1: "1", 1e-2: "10⁻²", 1e-4: "10⁻⁴", 1e-6: "10⁻⁶", 1e-8: "10⁻⁸"}
+
+
+def gain_figure(tau: float, h_i: float, *, height: int = 440) -> go.Figure:
+    """What tanh lets through, with and without the amplifier, against |F| on a log axis; where each dtype ends it."""
+    figure = palette.bare_figure(gain_takeaway(tau), height, title_width=54)
+    edge = float(np.arctanh(tau))
+    z = np.unique(np.concatenate([np.linspace(0, 10, 401), [edge, np.nextafter(edge, 0)]]))
+    arms = {"tanh′ = 1 − h²": None, f"amplified: α(1 − h²), α = {1 / (1 - tau**2):.4g}": tau}
+    for text, threshold in arms.items():
+        line = palette.arm_line(palette.GRADIENT, with_rdh=threshold is not None)
+        y = effective_gain(z, threshold)
+        figure.add_scatter(x=z, y=y, mode="lines", line=line, name=text, hovertemplate="%{y:.2e}")
+    for dtype, end in ROUNDS_TO_ONE.items():
+        figure.add_vline(x=end, line={"color": palette.DEAD, "width": 1, "dash": "dash"})
+        figure.add_annotation(
+            x=end, y=0.5 if dtype == "float32" else 0.02, yref="y domain", yanchor="bottom", textangle=-90, xshift=-8,
+            text=f"{dtype}: h = 1", font={"size": 11}, showarrow=False,
+        )  # fmt: skip
+    at = abs(float(np.arctanh(h_i)))
+    marker = palette.arm_marker(palette.GRADIENT, with_rdh=True, size=11)
+    text = f"this bit, h = {number(h_i, 5)}"
+    figure.add_scatter(
+        x=[at], y=[float(effective_gain(at, tau))], mode="markers+text", marker=marker, text=text,
+        textposition="top right", showlegend=False, hoverinfo="skip",
+    )  # fmt: skip
+    ticks = {float(np.arctanh(h)): text for h, text in GAIN_TICKS.items()}
+    figure.update_xaxes(
+        title="|F<sub>i</sub>|, before tanh", range=[0, 10], tickangle=0, tickvals=[*ticks, 10],
+        ticktext=[*(f"{z:.3g}<br>h = {text}" for z, text in ticks.items()), "10"],
+    )  # fmt: skip
+    figure.update_yaxes(
+        title="share of ∂L/∂h that passes", type="log", range=[-8.4, 1.1],
+        tickvals=list(POWERS), ticktext=list(POWERS.values()),
+    )  # fmt: skip
+    figure.update_layout(hovermode="x unified", legend={"orientation": "h", "y": -0.33, "yanchor": "top"})
+    return figure
+
+
+def descent_figure(baseline: Path, rescued: Path, target: int, step: int, *, height: int = 380) -> go.Figure:
+    """h_i over the steps of gradient descent, drawn up to `step`, without and with RDH from the same start."""
+    figure = palette.bare_figure(descent_takeaway(baseline, rescued, target, step), height, title_width=54)
+    steps = np.arange(step + 1)
+    for with_rdh, path, name in ((False, baseline, "without RDH"), (True, rescued, "with RDH")):
+        h = path.h[: step + 1]
+        line = palette.arm_line(palette.GRADIENT, with_rdh)
+        figure.add_scatter(x=steps, y=h, mode="lines", line=line, name=name, hovertemplate="%{y:.4f}")
+        marker = palette.arm_marker(palette.GRADIENT, with_rdh, 11)
+        figure.add_scatter(x=steps[-1:], y=h[-1:], mode="markers", marker=marker, showlegend=False, hoverinfo="skip")
+    figure.add_hline(y=0, line={"color": palette.NEUTRAL, "width": 1, "dash": "dash"})
+    figure.update_xaxes(title="step of gradient descent", range=[0, 1.02 * (len(baseline.h) - 1)])
+    figure.update_yaxes(title="h<sub>i</sub>", range=[-1.08, 1.08])
+    figure.update_layout(hovermode="x unified", legend={"orientation": "h", "y": -0.2, "yanchor": "top"})
+    return figure

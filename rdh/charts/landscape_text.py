@@ -1,0 +1,122 @@
+"""The sentences over the landscape's charts, computed from the data, and Eq. 2 with the numbers filled in."""
+
+import numpy as np
+
+from rdh.landscape import Landscape, Pair, PairForm, Path, effective_gain, gradient_terms, wrong_way
+
+AREAS = """
+| area | what happens to the gradient | border |
+|---|---|---|
+| 1 | h_i is far from its target, so it should be large; tanh′ suppresses it | local minimum of the curve left of 0 |
+| 2 | quantization works against the pair: the push is weakened, and turned round where η is above critical | |
+| 3 | the cliff: quantization changes its direction at 0 | \\|h_i\\| ≤ 0.02 |
+| 4 | the target's side: the push calms down | |
+
+**Our reading.** The paper draws the borders and gives no numbers; the two above are ours. Its text says of area 2 that
+the gradient "seems to be decreased", and keeps the wrong direction for a large η, the orange line. By its own Eq. (2),
+with h_j = 0.9, the wrong direction begins at η = 0.225, below the η = 1 it states for the figure; presets show both.
+
+**What one pair leaves out.** A batch averages many pairs, and the code's other bits are taken to add nothing to Θ.
+Methods train on means: against the average pair, quantization then weighs its η / K. Choose one as the objective.
+"""
+
+
+def number(value: float, digits: int = 3, sign: bool = False) -> str:
+    """A number for people: a true minus sign, no trailing zeros, 0 without a sign."""
+    text = f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text in ("-0", "+0") else text.replace("-", "−")
+
+
+def gradient_number(value: float) -> str:
+    """A signed gradient with at least two digits that count: a saturated bit's is tiny, and that is the point."""
+    if value == 0:
+        return "0"
+    digits = max(4, 1 - int(np.floor(np.log10(abs(value)))))
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def arm_name(amplifier: bool, quantization: str) -> str:
+    """The plug-ins in words: both of them are RDH."""
+    if quantization == "error_aware":
+        return "with RDH" if amplifier else "with error-aware quantization"
+    return "with amplifier" if amplifier else "without RDH"
+
+
+def landscape_takeaway(scene: Landscape, h_i: float) -> str:
+    """What happens to the bit at h_i if it is dead, and where the push goes the wrong way, without and with RDH."""
+    return " ".join(filter(None, [_dead_sentence(scene, h_i), _direction_sentence(scene)]))
+
+
+def _dead_sentence(scene: Landscape, h_i: float) -> str:
+    """Eq. 3's dead bit: |h_i| >= tau and a gradient of h_i's sign."""
+    terms = gradient_terms(h_i, scene.pair, scene.form, amplifier=scene.amplifier, quantization=scene.quantization)
+    if abs(h_i) < scene.pair.tau or terms.total * h_i <= 0:
+        return ""
+    first = f"A dead bit: at h_i = {number(h_i, 5)} tanh lets {_percent(terms.slope)} of its gradient through"
+    return first + (f", the amplifier {_percent(terms.slope * terms.amplification)}." if scene.amplifier else ".")
+
+
+def _percent(share: float) -> str:
+    return f"{float(f'{100 * share:.2g}'):g} %"
+
+
+def _direction_sentence(scene: Landscape) -> str:
+    pair, form = scene.pair, scene.form
+    weight = form.plain_weight(pair.eta)
+    if pair.target == 0:
+        return "With h_j = 0 the similarity term is silent: quantization alone moves the bit, to its own side."
+    if scene.wrong_way:
+        low, high = scene.wrong_way[0]
+        where = f"for h_i from {number(low)} to {number(high)}"
+        first = f"At η = {number(weight)} descent pushes the bit the wrong way {where}"
+        if not scene.has_plug_ins:
+            return first + "."
+        still = wrong_way(pair, form, quantization=scene.quantization)
+        name = arm_name(scene.amplifier, scene.quantization)
+        return first + (f", {name} too." if still else f", {name} nowhere.")
+    if not scene.baseline.quantization.any():
+        return "Without plain quantization every push goes the right way; only tanh damps it."
+    return f"At η = {number(weight)} no push goes the wrong way; quantization only weakens it."
+
+
+def gain_takeaway(tau: float) -> str:
+    """How far past tau the amplifier still helps."""
+    deep = 1 - (1 - tau) / 100
+    gain = float(effective_gain(np.arctanh(deep), tau))
+    full = f"The amplifier gives a dead bit at |h| = {number(tau)} the full slope"
+    return f"{full}, but one at {number(deep, 5)} only {_percent(gain)} of it."
+
+
+def descent_takeaway(baseline: Path, rescued: Path, target: int, step: int) -> str:
+    """Where both bits are at this step, and whether that is the side the pair asks for."""
+
+    def place(path: Path) -> str:
+        side = "" if target == 0 else " (right side)" if path.h[step] * target > 0 else " (wrong side)"
+        return f"at {number(path.h[step], 4, sign=True)}{side}"
+
+    steps = "1 step" if step == 1 else f"{step} steps"
+    return f"After {steps}: without RDH {place(baseline)}, with RDH {place(rescued)}."
+
+
+def equation_latex(h_i: float, pair: Pair, form: PairForm) -> str:
+    """Eq. 2 in this form's symbols, then with the numbers of h_i: without RDH, and with both plug-ins."""
+    scale = 2 * form.theta_scale * form.pair_weight
+    factor = "" if scale == 1 else rf"{scale:.4g}\,"
+    weight = r"\eta" if form.quantization_weight is None else f"{form.quantization_weight:g}"
+    weight = weight if form.n_bits == 1 else rf"\tfrac{{{weight}}}{{{form.n_bits}}}"
+    plain = {
+        "squared": rf"\;+\;2{weight}\,[h_i-\mathrm{{sgn}}\,h_i]",
+        "log_cosh": rf"\;+\;{weight}\tanh(|h_i|-1)\,\mathrm{{sgn}}\,h_i",
+        "none": "",
+    }[form.quantization]
+    symbols = (
+        rf"\big\{{{factor}[\sigma(\Theta)-S]\,h_j{plain}\big\}}\,(1-h_i^2),\quad\Theta={form.theta_scale:.4g}\,h_i h_j"
+    )
+    rows = [rf"\frac{{\partial L}}{{\partial F_i}}&={symbols}"]
+    for name, plug_ins in (("without RDH", {}), ("with RDH", {"amplifier": True, "quantization": "error_aware"})):
+        terms = gradient_terms(h_i, pair, form, **plug_ins)
+        alpha = rf"\cdot\underbrace{{{pair.alpha:.2f}}}_{{\alpha}}" if terms.amplification > 1 else ""
+        braces = rf"\big\{{{terms.similarity:+.4f}{terms.quantization + 0.0:+.4f}\big\}}"
+        rows.append(rf"\text{{{name}}}&={braces}{alpha}\cdot{terms.slope:.4g}={gradient_number(terms.gradient)}")
+    return r"\begin{aligned}" + r"\\[6pt]".join(rows) + r"\end{aligned}"

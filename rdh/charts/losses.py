@@ -1,0 +1,33 @@
+"""The loss, split into its terms."""
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from rdh.charts import palette
+
+TERMS = {
+    "loss": ("total", palette.NEUTRAL),
+    "similarity_loss": ("similarity", palette.SIMILARITY_TERM),
+    "quantization_loss": ("quantization (weighted)", palette.QUANTIZATION_TERM),
+    "code_regression_loss": ("code regression", "#56B4E9"),
+}
+
+
+def loss_split(frame: pd.DataFrame, *, title: str, quantization: str) -> go.Figure:
+    """frame: `analysis.scalar_frame`. Terms that are 0 throughout are left out. quantization: what the term is in this run."""
+    figure = palette.bare_figure(title, height=320)
+    for name, (label, color) in TERMS.items():
+        if name not in frame or not (values := frame[name].dropna()).any():
+            continue
+        label = f"{quantization} (weighted)" if name == "quantization_loss" else label
+        figure.add_scatter(
+            x=values.index.to_numpy(),
+            y=values.to_numpy("float32"),
+            name=label,
+            mode="lines",
+            line={"color": color, "width": 2, "dash": "dot" if name == "loss" else "solid"},
+        )
+    figure.update_xaxes(title_text="optimiser step")
+    figure.update_yaxes(title_text="mean loss since the last record", rangemode="tozero")
+    figure.update_layout(showlegend=True)
+    return figure

@@ -1,0 +1,174 @@
+"""RunConfig: everything that decides a run's result, checked once. Defaults are the paper's hyper-parameters (section 6.3)."""
+
+import hashlib
+import json
+from functools import cached_property
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from rdh import catalog
+from rdh.errors import UserError
+
+PLUG_INS = ("amplifier", "quantization", "eta", "tau", "eaq_normalization")  # what the two runs of a pair may differ in
+
+
+class RunConfig(BaseModel):
+    """One training run. Frozen; unknown keys are errors. `make_config` gives the same checks with one sentence an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    method: str = Field("hashnet", description="hashing method: a file of rdh/methods")
+    n_bits: int = Field(32, ge=1, le=1024, description="code length K")
+    method_options: dict[str, Any] = Field(default_factory=dict, description="the method's own switches")
+    amplifier: bool = Field(False, description="Gradient Amplifier (Eq. 3)")
+    quantization: Literal["none", "plain", "error_aware"] = Field(
+        "plain", description="plain: the method's own term; error_aware: Eq. 4"
+    )
+    eta: float | None = Field(
+        None, ge=0, le=1000, description="weight of the error-aware quantization loss; 1 single-label, 0.1 multi-label"
+    )
+    tau: float = Field(
+        0.99, ge=0, lt=1, description="saturation threshold of amplifier and dead-bit counts; the paper uses 0.99"
+    )
+    eaq_normalization: Literal["N1", "N2", "N3", "N1d"] = Field(
+        "N1", description="how Eq. 4's sum over pairs becomes a mean"
+    )
+    dataset: str = Field("digits", description="data set: a file of rdh/datasets")
+    dataset_options: dict[str, Any] = Field(default_factory=dict, description="the data set's own switches")
+    split_seed: int = Field(0, ge=0, lt=2**32, description="draws query, gallery and training items; apart from seed")
+    bad_images: Literal["stop", "skip"] = Field("stop", description="what to do with an image that can't be decoded")
+    backbone: str = Field("mlp", description="network below the hash layer")
+    finetune: bool = Field(True, description="train the backbone too; off: its features are extracted once and cached")
+    image_size: int = Field(8, ge=1, le=1024, description="pixels a side that the backbone sees")
+    augment: bool = Field(False, description="random resized crops and flips of training images (needs finetune)")
+    epochs: int = Field(150, ge=1, le=100_000, description="passes over the training items")
+    batch_size: int = Field(128, ge=2, le=65_536, description="items a step; pairs need at least 2")
+    lr: float = Field(0.01, gt=0, le=100, description="initial learning rate of SGD")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD; the paper does not state it")
+    weight_decay: float = Field(1e-5, ge=0, le=1)
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="cosine: to zero, by epoch")
+    hash_lr_scale: float = Field(
+        1.0, gt=0, le=1000, description="learning rate of the hash layer relative to the backbone's"
+    )
+    seed: int = Field(0, ge=0, lt=2**32, description="initial weights, order of items, augmentation")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: the GPU where there is one")
+    probe_every: int = Field(20, ge=0, le=100_000, description="steps between two records of the probes; 0: no probes")
+    eval_every: int = Field(0, ge=0, le=100_000, description="epochs between two evaluations; 0: at the end only")
+    checkpoint_every: int = Field(10, ge=1, le=100_000, description="epochs between two checkpoints")
+
+    @field_validator("method", "dataset", "backbone")
+    @classmethod
+    def _known_name(cls, value: str, info) -> str:
+        choices = {"method": catalog.methods, "dataset": catalog.datasets, "backbone": catalog.backbones}[
+            info.field_name
+        ]()
+        if value not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return value
+
+    @field_validator("method_options", "dataset_options")
+    @classmethod
+    def _plain_values(cls, value: dict[str, Any]) -> dict[str, Any]:
+        return dict(sorted(value.items()))
+
+    @model_validator(mode="after")
+    def _whole(self) -> "RunConfig":
+        _check_options("method_options", self.method_options, catalog.methods()[self.method])
+        _check_options("dataset_options", self.dataset_options, catalog.datasets()[self.dataset])
+        activation = catalog.methods()[self.method].facts.get("activation")
+        if self.amplifier and activation is None:
+            raise ValueError(
+                f"amplifier must be off for {self.method}: it has no saturating activation, so no bit can die in one"
+            )
+        if not self.finetune and not catalog.backbones()[self.backbone].facts.get("pretrained"):
+            raise ValueError(
+                f"finetune must be on for the backbone {self.backbone}: it has no pretrained weights to freeze"
+            )
+        if self.augment and not self.finetune:
+            raise ValueError("augment must be off when finetune is off: cached features see each image once")
+        return self
+
+    @cached_property
+    def hash(self) -> str:
+        """16 hex digits over all fields: equal configs, equal hash."""
+        return _digest(self.model_dump())
+
+    @cached_property
+    def pair_hash(self) -> str:
+        """The same for the two runs of a pair: configs equal except for the plug-ins."""
+        return _digest({key: value for key, value in self.model_dump().items() if key not in PLUG_INS})
+
+    @property
+    def has_rdh(self) -> bool:
+        """Both plug-ins on."""
+        return self.amplifier and self.quantization == "error_aware"
+
+    @property
+    def arm(self) -> str:
+        """What the plug-ins are, in a word: "" (baseline), "rdh", "ga", "eaq", "noq" or "ga-noq"."""
+        if self.has_rdh:
+            return "rdh"
+        parts = (["ga"] if self.amplifier else []) + {"error_aware": ["eaq"], "none": ["noq"], "plain": []}[
+            self.quantization
+        ]
+        return "-".join(parts)
+
+    @property
+    def label(self) -> str:
+        """For tables and legends: "HashNet", "HashNet + RDH", "HashNet + amplifier", ..."""
+        names = {"": "", "rdh": " + RDH", "ga": " + amplifier", "eaq": " + EAQL", "noq": " without quantization"}
+        return catalog.methods()[self.method].title + names.get(self.arm, " + amplifier, without quantization")
+
+
+def make_config(**fields: Any) -> RunConfig:
+    """RunConfig with eta resolved (1 single-label, 0.1 multi-label). UserError with one sentence for the first bad field."""
+    try:
+        config = RunConfig(**fields)
+    except ValidationError as error:
+        raise UserError(_sentence(error)) from None
+    if config.quantization == "error_aware" and config.eta is None:
+        is_multi_label = catalog.datasets()[config.dataset].facts.get("is_multi_label", False)
+        config = config.model_copy(update={"eta": 0.1 if is_multi_label else 1.0})
+    return config
+
+
+def with_plug_ins(config: RunConfig, *, rdh: bool) -> RunConfig:
+    """The arm of the pair that has both plug-ins, or none. eta, tau and the normalisation stay as asked for."""
+    fields = config.model_dump()
+    fields |= {"amplifier": rdh, "quantization": "error_aware" if rdh else "plain"}
+    return make_config(**fields)
+
+
+def _check_options(field: str, options: dict[str, Any], card: catalog.Card) -> None:
+    switches = {switch.name: switch for switch in card.switches}
+    for name, value in options.items():
+        if name not in switches:
+            raise ValueError(
+                f"{field} of {card.name} must be among {', '.join(switches) or 'none (it has no switches)'}, got {name!r}"
+            )
+        switch = switches[name]
+        if switch.choices and value not in switch.choices:
+            raise ValueError(f"{field} {name} must be one of {', '.join(map(str, switch.choices))}, got {value!r}")
+        kinds = {"int": int, "float": (int, float), "bool": bool, "str": str}.get(switch.kind, object)
+        if not isinstance(value, kinds) or (isinstance(value, bool) and switch.kind in ("int", "float")):
+            raise ValueError(f"{field} {name} must be of type {switch.kind}, got {value!r}")
+
+
+def _digest(fields: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _sentence(error: ValidationError) -> str:
+    """Pydantic's first complaint as one sentence: field, rule, value got, and what the field means."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    rule = first["msg"].removeprefix("Value error, ")
+    if not name:
+        return rule[0].upper() + rule[1:] + "."
+    if first["type"] == "extra_forbidden":
+        return f"{name} is not a setting of a run; the settings are {', '.join(RunConfig.model_fields)}."
+    rule = rule.replace("Input should", "must")
+    field = RunConfig.model_fields.get(name)
+    hint = f" ({field.description})" if field is not None and field.description else ""
+    return f"{name} {rule}, got {first['input']!r}{hint}."

@@ -1,0 +1,42 @@
+"""The data sets: one public file each, and the folder is the registry.
+
+A file offers `load(root, *, ...) -> Dataset` and, where there is something to fetch, `download(root, progress)`. Its
+docstring is its card. Importing this package imports none of them.
+"""
+
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from rdh.datasets._base import BadImage, Dataset, Split
+from rdh.errors import UserError
+
+__all__ = ["BadImage", "Dataset", "Split", "data_root", "load", "loads_without_torch", "names"]
+
+
+def names() -> list[str]:
+    """Names of all data sets, in alphabetical order."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("_"))
+
+
+def data_root() -> Path:
+    """RDH_DATA, or ~/.cache/rdh/data."""
+    return Path(os.environ.get("RDH_DATA") or Path.home() / ".cache" / "rdh" / "data")
+
+
+def load(name: str, root: Path | str, **options: Any) -> Dataset:
+    """The data set `name` from the data folder `root`. Raises UserError: unknown name, missing or damaged data."""
+    return _module(name).load(Path(root), **options)
+
+
+def loads_without_torch(name: str, root: Path | str) -> bool:
+    """Whether `load` would leave torch alone: what a process that draws pages asks first."""
+    check = getattr(_module(name), "loads_without_torch", None)
+    return check is None or check(Path(root))
+
+
+def _module(name: str) -> Any:
+    if name not in names():
+        raise UserError(f"dataset must be one of {', '.join(names())}, got {name!r}.")
+    return import_module(f"rdh.datasets.{name}")

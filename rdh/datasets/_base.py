@@ -1,0 +1,170 @@
+"""The seam of a data set: labels, a seeded split, and images as uint8.
+
+Items are numbered 0..n_items - 1 in an order that depends on the data alone, so an item id means the same image in
+every process and on every machine. A data set subclasses `Dataset` with `read_image`; see `digits.py`.
+"""
+
+import dataclasses
+import numbers
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from rdh.errors import UserError
+
+Progress = Callable[[int, int], None]  # (done, total): images, or bytes of a download (total 0 = unknown)
+
+PROGRESS_EVERY = 256  # images
+
+
+class BadImage(UserError):
+    """One image that cannot be decoded. The sentence names it and says why."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Split:
+    """Item ids, int64 and increasing: queries, the gallery they search, and the training items inside the gallery."""
+
+    query: np.ndarray
+    gallery: np.ndarray
+    train: np.ndarray
+
+    def without(self, item_ids: Sequence[int] | np.ndarray) -> "Split":
+        """The same split less some items: those whose images cannot be decoded."""
+        dropped = np.asarray(item_ids, dtype=np.int64)
+        return Split(*(part[~np.isin(part, dropped)] for part in (self.query, self.gallery, self.train)))
+
+
+class Dataset:
+    """Labelled images.
+
+    name: the file name. labels: uint8 (n_items, n_classes), multi-hot. class_names: one per column. fingerprint: sha256
+    that changes when the images do. top_k: the ranks that count in this data set's MAP, None = all.
+    image_shape: (height, width, channels) where all images share one, else None.
+    query_per_class, train_per_class: what `split` draws from each class.
+    warnings: what a person should know, one sentence each; skipped images are named here once.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        labels: np.ndarray,
+        class_names: Sequence[str],
+        fingerprint: str,
+        *,
+        query_per_class: int,
+        train_per_class: int,
+        image_shape: tuple[int, int, int] | None = None,
+        top_k: int | None = None,
+    ) -> None:
+        for field, value in (("query_per_class", query_per_class), ("train_per_class", train_per_class)):
+            if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
+                raise UserError(f"{field} of {name} must be a whole number >= 1, got {value!r}.")
+        self.name, self.labels, self.class_names = name, labels, tuple(class_names)
+        self.fingerprint, self.image_shape, self.top_k = fingerprint, image_shape, top_k
+        self.query_per_class, self.train_per_class = int(query_per_class), int(train_per_class)
+        self.warnings: list[str] = []
+        self._bad_ids: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether any item has more than one label."""
+        return bool((self.labels.sum(axis=1) > 1).any())
+
+    @property
+    def n_bad_images(self) -> int:
+        """How many images were skipped so far because they cannot be decoded."""
+        return len(self._bad_ids)
+
+    def image(self, item_id: int) -> np.ndarray:
+        """One image, uint8 (height, width, channels). Raises UserError for an unknown id, BadImage if undecodable."""
+        return np.array(self.read_image(int(self.checked_ids(item_id)[0])))
+
+    def read_image(self, item_id: int) -> np.ndarray:
+        """The one thing a data set must bring: an image, uint8, of an id that was checked. Raises BadImage."""
+        raise NotImplementedError
+
+    def image_name(self, item_id: int) -> str:
+        """What a person calls the image: its file, or its number."""
+        return f"item {int(item_id)} of {self.name}"
+
+    def images(
+        self, item_ids: Sequence[int] | np.ndarray, bad_images: str = "stop", progress: Progress | None = None
+    ) -> tuple[np.ndarray | list[np.ndarray], np.ndarray]:
+        """Images in the order of item_ids, and the ids they belong to, int64.
+
+        One uint8 array (n, height, width, channels) where all images share a shape, else a list of such images.
+        bad_images: "stop" raises BadImage at the first one that cannot be decoded; "skip" leaves it out, and the caller
+        drops the ids that are missing with `Split.without`. progress(images done, images in all).
+        """
+        if bad_images not in ("stop", "skip"):
+            raise UserError(f'bad_images must be "stop" or "skip", got {bad_images!r}.')
+        ids = self.checked_ids(item_ids)
+        found = np.empty((len(ids), *self.image_shape), dtype=np.uint8) if self.image_shape else [None] * len(ids)
+        kept: list[int] = []
+        for done, item_id in enumerate(ids.tolist(), start=1):
+            try:
+                found[len(kept)] = self.read_image(item_id)
+                kept.append(item_id)
+            except BadImage as error:
+                if bad_images == "stop":
+                    raise BadImage(f"{error} Replace it, or set bad_images=skip to leave it out.") from error
+                self._note_bad(item_id, str(error))
+            if progress and (done % PROGRESS_EVERY == 0 or done == len(ids)):
+                progress(done, len(ids))
+        return found[: len(kept)], np.array(kept, dtype=np.int64)
+
+    def split(self, seed: int) -> Split:
+        """Query, gallery and train, drawn class by class from `seed` alone. Multi-label data sets bring their own.
+
+        Raises UserError for a class with too few images and for a seed below 0.
+        """
+        return stratified_split(
+            self.labels.argmax(axis=1), self.class_names, seed, self.query_per_class, self.train_per_class
+        )
+
+    def checked_ids(self, item_ids: Sequence[int] | np.ndarray | int) -> np.ndarray:
+        """Item ids as int64 (n,). Raises UserError for one that is not in the data set."""
+        ids = np.atleast_1d(np.asarray(item_ids, dtype=np.int64))
+        wrong = ids[(ids < 0) | (ids >= len(self))]
+        if len(wrong):
+            raise UserError(f"{self.name} has the items 0 to {len(self) - 1}, got {wrong[0]}.")
+        return ids
+
+    def _note_bad(self, item_id: int, message: str) -> None:
+        if item_id not in self._bad_ids:
+            self._bad_ids.add(item_id)
+            self.warnings.append(message)
+
+
+def one_hot(class_of: np.ndarray, n_classes: int) -> np.ndarray:
+    """Class numbers (n,) -> uint8 (n, n_classes)."""
+    return np.eye(n_classes, dtype=np.uint8)[class_of]
+
+
+def stratified_split(
+    class_of: np.ndarray, class_names: Sequence[str], seed: int, query_per_class: int, train_per_class: int
+) -> Split:
+    """class_of (n_items,) class numbers -> query_per_class queries of each class, all else the gallery, and
+    train_per_class training items of each class inside the gallery. Raises UserError."""
+    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or seed < 0:
+        raise UserError(f"split_seed must be a whole number >= 0, got {seed!r}.")
+    rng = np.random.default_rng(int(seed))
+    query, train = [], []
+    for number, name in enumerate(class_names):
+        members = np.flatnonzero(class_of == number)
+        if len(members) < query_per_class + train_per_class:
+            raise UserError(
+                f"Class {name!r} has {len(members)} images, but the split needs {query_per_class + train_per_class} "
+                f"({query_per_class} queries and {train_per_class} for training): add images, or lower "
+                "query_per_class or train_per_class."
+            )
+        drawn = rng.permutation(members)
+        query.append(drawn[:query_per_class])
+        train.append(drawn[query_per_class : query_per_class + train_per_class])
+    query_ids, train_ids = np.sort(np.concatenate(query)), np.sort(np.concatenate(train))
+    gallery_ids = np.setdiff1d(np.arange(len(class_of)), query_ids)
+    return Split(*(ids.astype(np.int64) for ids in (query_ids, gallery_ids, train_ids)))

@@ -1,0 +1,46 @@
+"""Digits: 1797 handwritten digits of 8 x 8 pixels, 10 classes, shipped with scikit-learn.
+
+Small enough for a run of seconds, real enough to show dead bits. Protocol: 100 queries (10 a class), a gallery of the
+other 1697, 1000 training items (100 a class) inside it, MAP over the whole gallery. Grey values 0..16 become 0..255.
+Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits (test part), UCI repository, 1998.
+"""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from rdh.datasets._base import Dataset, one_hot
+from rdh.errors import UserError
+
+is_multi_label = False
+
+
+class Digits(Dataset):
+    """The digits in memory: pixels uint8 (1797, 8, 8, 1)."""
+
+    def __init__(self, pixels: np.ndarray, class_of: np.ndarray, *, query_per_class: int, train_per_class: int) -> None:
+        super().__init__(
+            "digits",
+            one_hot(class_of, 10),
+            [str(digit) for digit in range(10)],
+            hashlib.sha256(pixels.tobytes()).hexdigest(),
+            query_per_class=query_per_class,
+            train_per_class=train_per_class,
+            image_shape=pixels.shape[1:],
+        )
+        self._pixels = pixels
+
+    def read_image(self, item_id: int) -> np.ndarray:
+        return self._pixels[item_id]
+
+
+def load(root: Path | None = None, *, query_per_class: int = 10, train_per_class: int = 100) -> Digits:
+    """The digits; `root` plays no part. Raises UserError where scikit-learn is missing."""
+    try:
+        from sklearn.datasets import load_digits  # here, since it takes a second to import
+    except ImportError as error:
+        raise UserError("The digits ship with scikit-learn, which is missing: pip install scikit-learn.") from error
+    values, class_of = load_digits(return_X_y=True)
+    pixels = np.rint(values * 255 / 16).astype(np.uint8).reshape(-1, 8, 8, 1)
+    return Digits(pixels, class_of, query_per_class=query_per_class, train_per_class=train_per_class)

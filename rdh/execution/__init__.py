@@ -1,0 +1,25 @@
+"""Background runs: what pages and command line call. A supervisor process does the work; all of this answers at once.
+
+    run_ids = submit(store, configs, token=form_token)
+    ensure_supervisor(store)
+    states(store)[run_ids[0]].state        # queued -> starting -> running -> finished | failed | cancelled | lost
+    cancel(store, run_id); resume(store, run_id); delete(store, run_id)
+
+UserError where something is not possible. Short torch jobs for a page: `rdh.execution.command.run_command`.
+"""
+
+from rdh.execution._rows import RunState
+from rdh.execution.lifecycle import ensure_supervisor, stop_supervisor, supervisor_status
+from rdh.execution.requests import cancel, delete, resume, states, submit
+
+__all__ = [
+    "RunState",
+    "cancel",
+    "delete",
+    "ensure_supervisor",
+    "resume",
+    "states",
+    "stop_supervisor",
+    "submit",
+    "supervisor_status",
+]

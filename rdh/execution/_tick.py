@@ -1,0 +1,155 @@
+"""One look at everything: what the supervisor does again and again.
+
+Live runs are looked after (evidence -> `state.decide` -> registry), waiting runs are started while the engine has room,
+and now and then processes that belong to no live run are ended. Nothing is kept in memory that another supervisor could
+not find out again.
+"""
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from rdh.execution._evidence import Limits, Observer, folder_exists
+from rdh.execution._gate import Gate
+from rdh.execution._rows import RunState
+from rdh.execution.engine import Engine, EngineUnreachable, Phase, Report, key_of
+from rdh.execution.registry import Registry
+from rdh.execution.state import ACTIVE, FINAL, RESULT_STATES, Decision, Evidence, decide, from_result
+from rdh.store import RunStore
+
+WORKER = (sys.executable, "-m", "rdh.worker")
+
+
+class Supervisor:
+    """argv: the command of a worker, to which RUN_DIR --attempt N is added. clock: monotonic seconds."""
+
+    def __init__(
+        self,
+        store: RunStore,
+        engine: Engine,
+        *,
+        argv: Sequence[str] = WORKER,
+        limits: Limits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        log: logging.Logger | None = None,
+    ) -> None:
+        self.store = store
+        self.engine = engine
+        self.limits = limits or Limits()
+        self.log = log or logging.getLogger("rdh.execution")
+        self.registry = Registry(store)
+        self._clock = clock
+        self._observer = Observer(store, self.limits, clock)
+        self._gate = Gate(self.registry, engine, argv, self.limits.retry, clock, self.log)
+        self._handles: dict[str, str] = {}
+        self._orphans: dict[str, float] = {}
+        self._complaints: dict[str, str] = {}
+        self._root_changed: int | None = None
+        self._next_scan = 0.0
+
+    def tick(self) -> None:
+        """One look at everything. Never raises for anything that has to do with a run, the registry or the engine."""
+        runs: list[RunState] = []
+        self._guarded("scan", self._scan)
+        self._guarded("registry", lambda: runs.extend(self.registry.active()))
+        for run in runs:
+            self._guarded(run.run_id, lambda run=run: self._look_after(run))
+        self._guarded("queue", lambda: self._handles.update(self._gate.open()))
+
+    def end_everything(self) -> None:
+        """Kills every worker: the whole root is gone, so there is nothing to save."""
+        for handle in self.engine.adopt().values():
+            self.engine.stop(handle, force=True)
+
+    def _guarded(self, what: str, action: Callable[[], object]) -> None:
+        """Logs an exception once, not at every tick: the same complaint again is no news."""
+        try:
+            action()
+            self._complaints.pop(what, None)
+        except Exception as error:
+            complaint = f"{type(error).__name__}: {error}"
+            if self._complaints.get(what) != complaint:
+                self._complaints[what] = complaint
+                self.log.exception("%s", what)
+
+    def _scan(self) -> None:
+        """Folders without rows, rows without folders, workers of an earlier supervisor, orphans."""
+        now, changed = self._clock(), self.store.root.stat().st_mtime_ns
+        if now >= self._next_scan or changed != self._root_changed:
+            for complaint in self.registry.sync():
+                if complaint not in self._complaints:
+                    self._complaints[complaint] = complaint
+                    self.log.warning("%s", complaint)
+            self._root_changed = changed
+        if now >= self._next_scan:
+            self._next_scan = now + self.limits.scan
+            living = self.engine.adopt()
+            self._handles |= living
+            self._end_orphans(living, now)
+
+    def _end_orphans(self, living: dict[str, str], now: float) -> None:
+        """A process whose run is over, unknown, or in a later attempt: it gets some time to end by itself."""
+        wanted = {key_of(run.run_id, run.attempt) for run in self.registry.active()}
+        self._orphans = {key: self._orphans.get(key, now) for key in living if key not in wanted}
+        for key, since in self._orphans.items():
+            if now - since >= self.limits.orphan:
+                self.log.warning("%s: a process of no live run is killed", key)
+                self.engine.stop(living[key], force=True)
+
+    def _look_after(self, run: RunState) -> None:
+        handle = run.handle or self._handles.get(key_of(run.run_id, run.attempt))
+        report = self._poll(handle)
+        if not folder_exists(self.store, run.run_id):
+            self._end_folderless(run, handle, report)
+            return
+        evidence = self._observer.evidence(run, report)
+        decision = decide(evidence)
+        device = report.device if report and report.device else run.device
+        if decision.state != run.state:
+            self._apply(run, decision, evidence, handle=handle, device=device)
+        elif (decision.reason, device, handle) != (run.reason, run.device, run.handle):
+            self.registry.note(run, reason=decision.reason, device=device, handle=handle)
+        if decision.state in ACTIVE and run.request == "cancel" and evidence.phase is Phase.RUNNING:
+            self._stop(run, handle)
+
+    def _poll(self, handle: str | None) -> Report | None:
+        """None: the engine can't be reached."""
+        try:
+            return self.engine.poll(handle) if handle else Report(Phase.UNKNOWN)
+        except EngineUnreachable:
+            return None
+
+    def _apply(self, run: RunState, decision: Decision, evidence: Evidence, **columns: object) -> None:
+        """The folder first, then the registry: what the folder does not say, a rebuild could not find."""
+        if decision.state in RESULT_STATES and from_result(evidence.result, run.attempt) is None:
+            record = self._observer.missing_result(run, decision, evidence.exit_code)
+            self._guarded(f"{run.run_id} result", lambda: self.store.write_json(run.run_id, "result.json", record))
+        if decision.state in FINAL:
+            columns |= {"ended_at": time.time()}
+        elif decision.state == "queued":
+            columns = {"handle": None, "device": None, "started_at": None}
+        if self.registry.move(run, decision.state, decision.reason, **columns) and decision.state not in ACTIVE:
+            self._observer.forget(run)
+            self._handles.pop(key_of(run.run_id, run.attempt), None)
+            self.log.info("%s: %s. %s", key_of(run.run_id, run.attempt), decision.state, decision.reason or "")
+
+    def _stop(self, run: RunState, handle: str) -> None:
+        """Asks once: control.json says why, SIGTERM says now. After the grace everything of the attempt is killed."""
+        watch = self._observer.watch(run)
+        if watch.stop_since is None:
+            self.store.write_json(run.run_id, "control.json", {"attempt": run.attempt, "request": "cancel"})
+            self.engine.stop(handle)
+            watch.stop_since = self._clock()
+        elif self._clock() - watch.stop_since >= self.limits.grace:
+            self.log.warning("%s: did not end when asked, killed", run.run_id)
+            self.engine.stop(handle, force=True)
+
+    def _end_folderless(self, run: RunState, handle: str | None, report: Report | None) -> None:
+        """Somebody removed the folder of a live run: there is nothing left to save or to show."""
+        if handle and (report is None or report.phase in (Phase.RUNNING, Phase.PENDING)):
+            self.engine.stop(handle, force=True)
+            return
+        self.log.warning("%s: its folder is gone; its process was ended and it left the queue", run.run_id)
+        self._observer.forget(run)
+        self.registry.forget(run.run_id)

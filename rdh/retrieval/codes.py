@@ -1,0 +1,92 @@
+"""Binary codes in memory and on disk: signs, packed bytes, machine words.
+
+Bit k of an item lies in byte k // 8 at place k % 8 (little bit order); the unused bits of the last byte are 0.
+A set bit stands for +1, a cleared bit for -1, and sgn(0) = +1. Call `pack_codes` and `unpack_codes`.
+"""
+
+import numpy as np
+
+from rdh.errors import UserError
+
+MAX_BITS = 1024
+
+
+def pack_codes(codes: np.ndarray, name: str = "codes") -> np.ndarray:
+    """Signs of codes as packed bytes.
+
+    codes (n, n_bits): -1 / +1 integers, booleans (True = +1), or real values (logits, relaxed codes) whose sign counts.
+    Returns uint8 (n, ceil(n_bits / 8)). Raises UserError, naming `name`, for another shape or type, NaN, or integers
+    other than -1 and +1 (a 0 / 1 array would otherwise turn into all +1 without a word).
+    """
+    codes = np.asarray(codes)
+    if codes.ndim != 2:
+        raise UserError(f"{name} must be a table of items x bits, got {codes.ndim} dimension(s).")
+    if not 1 <= codes.shape[1] <= MAX_BITS:
+        raise UserError(f"{name} must have 1 to {MAX_BITS} bits, got {codes.shape[1]}.")
+    return np.packbits(_positive(codes, name), axis=1, bitorder="little")
+
+
+def _positive(codes: np.ndarray, name: str) -> np.ndarray:
+    if codes.dtype.kind == "b":
+        return codes
+    if codes.dtype.kind == "f":
+        if np.isnan(codes).any():
+            row = int(np.flatnonzero(np.isnan(codes).any(axis=1))[0])
+            raise UserError(f"{name} hold NaN (first in row {row}): they have no sign; look for a diverged training.")
+        return codes >= 0
+    if codes.dtype.kind in "iu":
+        wrong = (codes != 1) & (codes != -1) if codes.dtype.kind == "i" else codes != 1
+        if wrong.any():
+            raise UserError(
+                f"Integer {name} must be -1 or +1, got {codes[wrong][0]}; for 0 / 1 bits pass booleans instead."
+            )
+        return codes > 0
+    raise UserError(f"{name} must be booleans, -1 / +1 integers or real values, got {codes.dtype}.")
+
+
+def unpack_codes(packed: np.ndarray, n_bits: int) -> np.ndarray:
+    """Packed bytes, uint8 (n, ceil(n_bits / 8)), back to int8 (n, n_bits) of -1 / +1. Raises UserError."""
+    check_packed(packed, n_bits, "packed codes")
+    bits = np.unpackbits(packed, axis=1, count=n_bits, bitorder="little")
+    return bits.astype(np.int8) * 2 - 1
+
+
+def check_packed(packed: np.ndarray, n_bits: int, name: str) -> None:
+    """Refuse packed codes whose type, shape or unused bits don't fit n_bits. Raises UserError."""
+    if not 1 <= n_bits <= MAX_BITS:
+        raise UserError(f"n_bits must be in 1..{MAX_BITS}, got {n_bits}.")
+    n_bytes = -(-n_bits // 8)
+    if packed.dtype != np.uint8 or packed.ndim != 2 or packed.shape[1] != n_bytes:
+        raise UserError(
+            f"{name} of {n_bits} bits must be uint8 (n, {n_bytes}), got {packed.dtype} {tuple(packed.shape)}."
+        )
+    n_used = n_bits % 8  # bits used in the last byte; 0 means all 8
+    if n_used and packed.size and int(packed[:, -1].max()) >> n_used:
+        raise UserError(f"{name} have bits set beyond bit {n_bits - 1}: they were packed for another code length.")
+
+
+def words_of(packed: np.ndarray) -> np.ndarray:
+    """Packed bytes (n, n_bytes) as uint64 (n_words, n), zero-filled: word-major, so that one word of all items is
+    contiguous."""
+    n, n_bytes = packed.shape
+    padded = np.zeros((n, -(-n_bytes // 8) * 8), dtype=np.uint8)
+    padded[:, :n_bytes] = packed
+    return np.ascontiguousarray(padded.view(np.uint64).T)
+
+
+def n_distinct_codes(packed: np.ndarray) -> int:
+    """How many different codes packed (n, n_bytes) holds."""
+    words = words_of(packed)
+    if words.shape[0] == 1:
+        return len(np.unique(words[0]))
+    return len(np.unique(words, axis=1).T)
+
+
+def bit_balance(packed: np.ndarray, n_bits: int) -> float:
+    """Mean over bits of |mean over items of the -1 / +1 bit|: 0 = every bit splits the items in half, 1 = constant."""
+    counts = np.zeros(n_bits, dtype=np.int64)
+    for start in range(0, len(packed), 65536):  # blocks: unpacking all at once takes 8 times the packed size
+        counts += np.unpackbits(packed[start : start + 65536], axis=1, count=n_bits, bitorder="little").sum(
+            axis=0, dtype=np.int64
+        )
+    return float(np.abs(2 * counts / len(packed) - 1).mean())

@@ -1,0 +1,77 @@
+"""What an evaluation finds, and its plain forms for logs and JSON."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+SCALARS = (
+    *("map", "map_tie", "map_low", "map_high", "precision_at_radius_2", "recall_at_radius_2", "mean_ball_size"),
+    *("empty_ball_share", "n_queries_without_relevant", "bit_balance", "n_distinct_codes"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class MapScores:
+    """Mean average precisions of one denominator, each in [0, 1]. `map` is None where the headline was skipped."""
+
+    map: float | None
+    map_tie: float
+    map_low: float
+    map_high: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What `evaluate` found. Shares, precisions and recalls lie in [0, 1]; arrays by radius have n_bits + 1 entries."""
+
+    n_queries: int
+    n_gallery: int
+    n_bits: int
+    top_k: int | None
+    order_seed: int
+    map: float | None  # stable order of the seeded shuffle, over the relevant items met
+    map_tie: float  # expected over random tie orders
+    map_low: float  # every tie broken against us
+    map_high: float  # every tie broken for us
+    by_denominator: dict[str, MapScores]  # M-ret (the four above), M-tot, M-min
+    average_precision: np.ndarray | None  # (n_queries,) of `map`
+    average_precision_tie: np.ndarray  # (n_queries,) of `map_tie`
+    precision_by_radius: np.ndarray  # over queries with a non-empty ball; NaN where all balls are empty
+    recall_by_radius: np.ndarray  # over all queries
+    precision_at_radius_2: float  # an empty ball counts 0
+    recall_at_radius_2: float
+    mean_ball_size: float  # gallery items within distance 2 of a query
+    empty_ball_share: float  # queries with none
+    precision_at: dict[int, float]  # by list length, expected over random tie orders
+    recall_at: dict[int, float]
+    items_by_distance: np.ndarray  # int64, all queries together
+    relevant_by_distance: np.ndarray
+    n_queries_without_relevant: int  # they count 0 in every mean
+    bit_balance: float  # gallery: 0 = each bit splits it in half, 1 = all bits constant
+    n_distinct_codes: int  # in the gallery
+
+    def scalars(self) -> dict[str, float]:
+        """The single numbers by name, all finite: what a run logs. Other denominators appear only with a cut-off."""
+        values = {
+            field.name: float(getattr(self, field.name))
+            for field in dataclasses.fields(self)
+            if field.name in SCALARS and getattr(self, field.name) is not None
+        }
+        values |= {f"precision_at_{length}": value for length, value in self.precision_at.items()}
+        values |= {f"recall_at_{length}": value for length, value in self.recall_at.items()}
+        if self.top_k is not None:
+            for name, suffix in (("M-tot", "m_tot"), ("M-min", "m_min")):
+                scores = self.by_denominator[name]
+                values |= {f"map_{suffix}": scores.map} if scores.map is not None else {}
+                values[f"map_tie_{suffix}"] = scores.map_tie
+        return values
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything but the per-query arrays as plain JSON values; NaN becomes None."""
+        values = dataclasses.asdict(self)
+        del values["average_precision"], values["average_precision_tie"]
+        for name, value in values.items():
+            if isinstance(value, np.ndarray):
+                values[name] = [None if np.isnan(number) else number for number in value.tolist()]
+        return values

@@ -1,0 +1,168 @@
+"""The run store: one folder a run under a root that the caller passes in. The folder is the truth; everything else is an index of it.
+
+runs/<run_id>/  config.json (never edited)  split.npz  metrics.db  result.json  hb.json  control.json  log.txt  notes.json
+                checkpoints/  codes/
+"""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rdh.config import RunConfig, make_config
+from rdh.errors import UserError
+from rdh.metrics import MetricsReader
+
+RUN_ID = re.compile(r"^[a-z0-9][a-z0-9_-]{5,79}$")
+SUBMISSION = "config.json"
+
+
+class RunStore:
+    """root is made where it is missing. UserError where it is a file or can't be written to."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root).resolve()
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise UserError(
+                f"The runs folder {self.root} is a file; name another folder by --runs or RDH_RUNS."
+            ) from None
+        except OSError as error:
+            raise UserError(f"The runs folder {self.root} can't be made: {error.strerror}.") from None
+        if not os.access(self.root, os.W_OK):
+            raise UserError(f"The runs folder {self.root} can't be written to; name another by --runs or RDH_RUNS.")
+
+    def create(self, config: RunConfig, *, sweep: str | None = None) -> str:
+        """Makes a run's folder, whole or not at all, and returns its run_id: method[-arm]-bits-sSEED-6 random characters."""
+        stem = "-".join(filter(None, [config.method, config.arm, str(config.n_bits), f"s{config.seed}"]))
+        run_id = f"{stem}-{secrets.token_hex(3)}"
+        submission = {
+            "run_id": run_id,
+            "submitted_at": time.time(),
+            "sweep": sweep,
+            "config_hash": config.hash,
+            "config": config.model_dump(),
+        }
+        draft = None
+        try:
+            draft = Path(tempfile.mkdtemp(prefix=".new-", dir=self.root))
+            write_json(draft / SUBMISSION, submission)
+            (draft / "checkpoints").mkdir()
+            (draft / "codes").mkdir()
+            draft.chmod(0o755)
+            draft.rename(self.root / run_id)
+        except OSError as error:
+            if draft is not None:
+                shutil.rmtree(draft, ignore_errors=True)
+            raise UserError(
+                f"The run can't be stored in {self.root}: {error.strerror}. Nothing was launched."
+            ) from None
+        return run_id
+
+    def run_ids(self) -> list[str]:
+        """Ids of the folders that hold a config.json, oldest first."""
+        found = []
+        for entry in os.scandir(self.root):
+            if RUN_ID.match(entry.name) and entry.is_dir(follow_symlinks=False):
+                try:
+                    found.append((os.stat(Path(entry.path) / SUBMISSION).st_mtime_ns, entry.name))
+                except OSError:
+                    continue  # a folder of something else, or one being deleted right now
+        return [run_id for _, run_id in sorted(found)]
+
+    def run_dir(self, run_id: str) -> Path:
+        """The folder of an existing run. UserError for a bad name or a run that is not there."""
+        if not isinstance(run_id, str) or not RUN_ID.match(run_id):
+            raise UserError(f"run must be an id like hashnet-rdh-32-s0-1a2b3c, got {str(run_id)[:80]!r}.")
+        path = self.root / run_id
+        if path.is_symlink() or not (path / SUBMISSION).is_file():
+            raise UserError(f"There is no run {run_id} in {self.root}; `python -m rdh runs` lists them.")
+        return path
+
+    def submission(self, run_id: str) -> dict[str, Any]:
+        """config.json: run_id, submitted_at (Unix seconds), sweep, config_hash, config. UserError where it was edited or torn."""
+        path = self.run_dir(run_id) / SUBMISSION
+        submission = read_json(path)
+        if submission is None or not isinstance(submission.get("config"), dict):
+            raise UserError(f"config.json of run {run_id} can't be read; delete the run or launch it again.")
+        config = make_config(**submission["config"])
+        if config.hash != submission.get("config_hash"):
+            raise UserError(
+                f"config.json of run {run_id} was edited after its launch, so its results would not say what made them; "
+                "put the old values back, or launch a new run with the new ones."
+            )
+        return submission
+
+    def config(self, run_id: str) -> RunConfig:
+        return make_config(**self.submission(run_id)["config"])
+
+    def read_json(self, run_id: str, name: str) -> dict[str, Any] | None:
+        """result.json, hb.json, control.json or notes.json; None where it is missing or torn."""
+        return read_json(self.run_dir(run_id) / name)
+
+    def write_json(self, run_id: str, name: str, value: dict[str, Any]) -> None:
+        write_json(self.run_dir(run_id) / name, value)
+
+    def delete(self, run_id: str) -> None:
+        """Removes the folder; it leaves the list first, so that no reader sees half of it."""
+        path = self.run_dir(run_id)
+        trash = self.root / f".del-{run_id}-{secrets.token_hex(3)}"
+        path.rename(trash)
+        shutil.rmtree(trash, ignore_errors=True)
+
+    def reader(self, run_id: str) -> MetricsReader:
+        """Reads the run's metrics.db. UserError later, at the first read, where it is damaged."""
+        return MetricsReader(self.run_dir(run_id) / "metrics.db")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """A compressed .npz, whole or not at all."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with draft.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an .npz, read without pickle. UserError where the file is missing or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{path.name} of run {path.parent.name} can't be read ({type(error).__name__}); launch the run again."
+        ) from None
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Whole or not at all: a reader sees the old file or the new one."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(2)}")
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            json.dump(value, file, indent=1, allow_nan=False)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,157 @@
+"""A real browser and a real server for tests: the fixtures `page` and `app_server`, and the helper `wait_for_app`.
+
+Without Chromium these tests are skipped; with RDH_REQUIRE_BROWSER=1 they fail. RDH_CHROMIUM names another browser.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+HOUSE = Path(__file__).resolve().parents[2]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+READY_WITHIN = 60  # seconds; a shared machine may be slow
+READY = "[data-testid=stApp][data-test-connection-state=CONNECTED][data-test-script-state=notRunning]"
+
+
+def wait_for_app(page) -> None:
+    """Returns when the page is connected and its script has run. With `run_every` assert on contents, with retry."""
+    page.locator(READY).wait_for(state="attached", timeout=READY_WITHIN * 1000)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator:
+    """Headless Chromium, one for the session."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        _skip("no playwright: `pip install -r requirements.txt`")
+    path = os.environ.get("RDH_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        _skip("no Chromium: `apt-get install chromium`, or name a browser by RDH_CHROMIUM")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@contextmanager
+def open_page(browser) -> Iterator:
+    """A page of 1280 x 950 pixels, in light colours, that shares nothing with other pages.
+
+    page.problems collects its console and page errors, page.foreign the requests that left this machine.
+    """
+    context = browser.new_context(viewport={"width": 1280, "height": 950}, color_scheme="light")
+    page = context.new_page()
+    page.set_default_timeout(READY_WITHIN * 1000)
+    page.problems, page.foreign = [], []
+    page.on("console", lambda message: page.problems.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.on("request", lambda request: None if _is_ours(request.url) else page.foreign.append(request.url))
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def page(browser) -> Iterator:
+    """A fresh page, see open_page."""
+    with open_page(browser) as page:
+        yield page
+
+
+class AppServer:
+    """`streamlit run` as a process of its own, on a port that stays its own through `kill` and `start`."""
+
+    def __init__(self, runs_root: Path, script: str, env: dict[str, str]) -> None:
+        self.runs_root, self.script = runs_root, script
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = runs_root.parent / f"server-{self.port}.log"
+        self.env = {**os.environ, "PYTHONPATH": str(HOUSE), "RDH_RUNS": str(runs_root), **env}
+        self.process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        """Returns when the server answers; the test fails with the log where it ends or stays silent."""
+        command = [sys.executable, "-m", "streamlit", "run", self.script, "--server.port", str(self.port)]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, cwd=HOUSE, env=self.env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        deadline = time.monotonic() + READY_WITHIN
+        while not self._answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"the server of {self.script} did not come up:\n{self.log.read_text()[-3000:]}")
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """SIGKILL to the server's whole group, as in a crash: nothing gets to tidy up."""
+        if self.process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+    def close(self) -> None:
+        """Kill the server and what it started for this runs folder: supervisor and workers are no part of its group."""
+        self.kill()
+        others = (process for process in psutil.process_iter() if process.pid != os.getpid())
+        mine = [process for process in others if _runs_root(process) == str(self.runs_root)]
+        for process in mine:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(mine, timeout=10)
+
+    def _answers(self) -> bool:
+        with suppress(OSError), urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1) as answer:
+            return answer.status == 200
+        return False
+
+
+@pytest.fixture
+def app_server(tmp_path: Path) -> Iterator[Callable[..., AppServer]]:
+    """`server = app_server(runs_root)` starts app.py; script="..." starts another one; keywords are its environment."""
+    servers = []
+
+    def start(runs_root: Path | None = None, *, script: str = "app.py", **env: str) -> AppServer:
+        servers.append(AppServer(runs_root or tmp_path / "runs", script, env))
+        servers[-1].start()
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+def _skip(reason: str) -> None:
+    if os.environ.get("RDH_REQUIRE_BROWSER") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _is_ours(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in ("data", "blob") or parts.hostname == "127.0.0.1"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _runs_root(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get("RDH_RUNS")
+    except (psutil.Error, OSError):
+        return None

@@ -1,0 +1,278 @@
+"""The live chart in a real browser, on the small app in live_plot_app/: what `st.plotly_chart` loses must stay."""
+
+import json
+import math
+import re
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from playwright.sync_api import expect
+
+from pages.common.live_plot import SCRIPT, accessible_name, figure_json
+from tests.browser.conftest import AppServer, open_page, wait_for_app
+
+APP = "tests/browser/live_plot_app/app.py"
+MAP, LINES = '[data-chart="map"]', '[data-chart="lines"]'
+
+WATCH_REMOVALS = """() => {
+    window.removed = 0;
+    window.watcher?.disconnect();
+    const isChart = (node) => node.matches?.("[data-chart], .js-plotly-plot, .main-svg")
+        || node.querySelector?.("[data-chart], .js-plotly-plot, .main-svg");
+    window.watcher = new MutationObserver((changes) => changes.forEach((change) => change.removedNodes.forEach((node) => {
+        if (isChart(node)) window.removed += 1;
+    })));
+    window.watcher.observe(document.body, { childList: true, subtree: true });
+}"""
+WAIT_FOR_DRAWS = "([chart, n]) => Number(document.querySelector(chart)?.dataset.draws) >= n"
+FITS = """([chart, least, most]) => {
+    const drawn = document.querySelector(chart + " .main-svg").clientWidth;
+    return drawn === document.querySelector(chart).clientWidth && drawn >= least && drawn <= most;
+}"""
+LAYOUT = "(chart) => document.querySelector(chart + ' .js-plotly-plot')._fullLayout"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    server = AppServer(tmp_path_factory.mktemp("live") / "runs", APP, {})
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def tab(browser, server):
+    with open_page(browser) as page:
+        page.goto(server.url)
+        yield page
+
+
+@pytest.fixture
+def live(tab):
+    """The live page, ticking, with both charts drawn; one for all tests, since loading it takes seconds."""
+    tab.problems.clear()
+    tab.emulate_media(color_scheme="light")
+    wait_for_draws(tab, MAP, 1)
+    wait_for_draws(tab, LINES, 1)
+    tab.evaluate(WATCH_REMOVALS)
+    return tab
+
+
+def draws(page, chart: str) -> int:
+    return int(page.locator(chart).get_attribute("data-draws"))
+
+
+def wait_for_draws(page, chart: str, n: int) -> None:
+    page.wait_for_function(WAIT_FOR_DRAWS, arg=[chart, n])
+
+
+def wait_for_more(page, chart: str, n: int) -> None:
+    wait_for_draws(page, chart, draws(page, chart) + n)
+
+
+def axis_ranges(page, chart: str) -> list[float]:
+    return page.evaluate(f"(c) => (({LAYOUT})(c)).xaxis.range.concat((({LAYOUT})(c)).yaxis.range)", chart)
+
+
+def pixel(page, chart: str, x: float, y: float) -> tuple[float, float]:
+    """Where the browser shows the data point (x, y)."""
+    box = page.locator(chart).bounding_box()
+    at = f"(([c, x, y]) => {{ const {{ xaxis, yaxis }} = ({LAYOUT})(c);"
+    at += "return [xaxis._offset + xaxis.d2p(x), yaxis._offset + yaxis.d2p(y)]; })"
+    left, top = page.evaluate(at, [chart, x, y])
+    return box["x"] + left, box["y"] + top
+
+
+def zoom(page, chart: str) -> list[float]:
+    """Drag a box over the middle of the chart; returns the ranges that the axes have then."""
+    box = page.locator(f"{chart} .nsewdrag").bounding_box()
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.3 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.7 * box["height"], steps=4)
+    page.mouse.up()
+    return axis_ranges(page, chart)
+
+
+def reset(page, chart: str) -> None:
+    page.locator(chart).hover()
+    page.locator(f'{chart} [data-title="Reset axes"]').click()
+
+
+def clicks(page) -> list[dict]:
+    return json.loads(page.get_by_test_id("stCode").inner_text())
+
+
+def test_twenty_ticks_remove_no_node_and_keep_zoom_and_hidden_trace(live):
+    whole = axis_ranges(live, MAP)
+    whole_lines = axis_ranges(live, LINES)
+    zoomed = zoom(live, MAP)
+    live.locator(f"{LINES} .legendtoggle").first.click()
+    wait_for_more(live, MAP, 20)
+    wait_for_more(live, LINES, 1)
+
+    assert live.evaluate("window.removed") == 0
+    assert axis_ranges(live, MAP) == zoomed
+    assert zoomed[1] - zoomed[0] < 400
+    assert live.locator(f"{LINES} .scatterlayer .trace").count() == 3  # one of four is hidden
+    assert axis_ranges(live, LINES)[:2] == whole_lines[:2]  # the other chart was not zoomed
+    assert live.problems == []
+    assert live.foreign == []
+    reset(live, MAP)
+    wait_for_more(live, MAP, 2)
+    assert axis_ranges(live, MAP) == whole
+
+
+def click(page, chart: str, x: float, y: float) -> None:
+    """The pointer rests on the mark while the chart is updated twice, as a reader's does, and then clicks."""
+    page.mouse.move(*pixel(page, chart, x, y))
+    wait_for_more(page, chart, 2)
+    page.mouse.down()
+    page.mouse.up()
+
+
+def test_click_on_a_map_cell_and_on_a_point_reaches_python_once(live):
+    click(live, MAP, 500, 32)
+    expect(live.get_by_text("1 clicks")).to_be_visible()
+    click(live, LINES, 200, math.exp(-200 / 150))
+    expect(live.get_by_text("2 clicks")).to_be_visible()
+    for n in range(3, 7):  # the run that a click starts is often interrupted by a tick, and called back again
+        click(live, MAP, 100 * n, 32)
+        expect(live.get_by_text(f"{n} clicks")).to_be_visible()
+    wait_for_more(live, MAP, 3)
+
+    cell, point, *rest = clicks(live)
+    assert cell["curve"] == 0
+    assert cell["point"] == [cell["y"], cell["x"]] == [32, pytest.approx(500, abs=2)]  # a cell is 0.7 pixels wide
+    assert 0 <= cell["z"] <= 255
+    assert (point["curve"], point["point"], point["x"], point["customdata"]) == (3, 1, 200, 2000)
+    assert point["y"] == pytest.approx(math.exp(-200 / 150))
+    assert [each["x"] for each in rest] == pytest.approx([300, 400, 500, 600], abs=2)
+    assert live.problems == []
+
+
+def test_the_theme_changes_in_place(live):
+    label = live.locator(f"{LINES} .xtick text").first
+    light = label.evaluate("(text) => getComputedStyle(text).fill")
+    zoomed = zoom(live, MAP)
+    live.emulate_media(color_scheme="dark")
+    expect(label).not_to_have_css("fill", light)
+    wait_for_more(live, MAP, 2)
+
+    paper = live.locator(f"{MAP} .main-svg").first.evaluate("(svg) => getComputedStyle(svg).backgroundColor")
+    assert paper == live.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
+    assert axis_ranges(live, MAP) == zoomed
+    assert live.evaluate("window.removed") == 0
+    reset(live, MAP)
+
+
+def test_the_chart_follows_its_width_when_the_sidebar_closes_and_opens(live):
+    live.wait_for_function(FITS, arg=[MAP, 0, math.inf])
+    narrow = live.locator(MAP).bounding_box()["width"]
+    live.get_by_test_id("stSidebar").hover()
+    live.get_by_test_id("stSidebarCollapseButton").get_by_role("button").click()
+    live.wait_for_function(FITS, arg=[MAP, narrow + 50, math.inf])
+    live.get_by_test_id("stExpandSidebarButton").click()
+    live.wait_for_function(FITS, arg=[MAP, 0, narrow])
+    assert live.evaluate("window.removed") == 0
+    assert live.problems == []
+
+
+def test_a_page_left_and_entered_again_draws_anew_from_one_library(live):
+    libraries = []
+    live.on("request", lambda request: libraries.append(request.url) if "plotly.min.js" in request.url else None)
+    live.get_by_role("link", name="Still page").click()
+    wait_for_draws(live, '[data-chart="bars"]', 1)
+    expect(live.locator("[data-chart]")).to_have_count(1)
+    live.get_by_role("link", name="Live page").click()
+    wait_for_draws(live, MAP, 2)
+    wait_for_draws(live, LINES, 2)
+    expect(live.locator("[data-chart]")).to_have_count(2)
+    assert libraries == []  # the first page had loaded it
+    assert live.problems == []
+
+
+def test_an_equal_figure_is_not_drawn_again(page, server):
+    page.goto(f"{server.url}/still")
+    wait_for_draws(page, '[data-chart="bars"]', 1)
+    page.get_by_role("button", name="Run again").click()
+    expect(page.get_by_text("run 2")).to_be_visible()
+    wait_for_app(page)
+    assert draws(page, '[data-chart="bars"]') == 1
+    expect(page.get_by_role("img", name="Two bars")).to_be_visible()
+
+
+def test_a_slow_tick_keeps_the_chart(live):
+    zoomed = zoom(live, MAP)
+    live.get_by_text("Slow ticks").click()
+    wait_for_more(live, MAP, 3)
+    live.get_by_text("Slow ticks").click()
+    assert live.evaluate("window.removed") == 0
+    assert axis_ranges(live, MAP) == zoomed
+    reset(live, MAP)
+
+
+def test_after_a_restart_of_the_server_the_charts_go_on(page, app_server):
+    server = app_server(script=APP)
+    page.goto(server.url)
+    wait_for_draws(page, MAP, 2)
+    server.kill()
+    expect(page.get_by_test_id("stApp")).not_to_have_attribute("data-test-connection-state", "CONNECTED")
+    server.start()
+    expect(page.get_by_text(re.compile(r"^tick [1-9]$"))).to_be_visible()  # a new session counts from one
+    wait_for_more(page, MAP, 2)
+    wait_for_more(page, LINES, 2)
+    expect(page.locator("[data-chart]")).to_have_count(2)
+
+
+def test_a_library_that_does_not_load_is_said_and_tried_again(page, server):
+    page.route("**/plotly.min.js*", lambda route: route.abort())
+    page.goto(server.url)
+    sentence = page.locator(MAP).get_by_text("could not be drawn")
+    expect(sentence).to_be_visible()
+    assert page.locator(MAP).bounding_box()["height"] == 420
+    page.unroute("**/plotly.min.js*")
+    wait_for_draws(page, MAP, 1)
+    expect(sentence).to_be_hidden()
+
+
+def test_a_tick_is_small(live, capsys):
+    sizes = []
+    live.on("websocket", lambda socket: socket.on("framereceived", lambda frame: sizes.append(len(frame))))
+    live.reload()
+    wait_for_draws(live, LINES, 1)
+    sizes.clear()
+    first, times = draws(live, LINES), {MAP: [], LINES: []}
+    for _ in range(20):
+        wait_for_more(live, LINES, 1)
+        for chart, taken in times.items():
+            taken.append(float(live.locator(chart).get_attribute("data-ms")))
+    kilobytes = sum(sizes) / 1024 / (draws(live, LINES) - first)
+    medians = {chart: f"{np.median(taken):.0f} ms" for chart, taken in times.items()}
+    with capsys.disabled():
+        print(f"\nlive chart: {kilobytes:.0f} KB a tick, median draw {medians}")
+    assert kilobytes < 150
+
+
+def test_the_script_is_short_and_holds_no_text_of_a_figure():
+    assert SCRIPT.stat().st_size < 5 * 1024
+    assert "innerHTML" not in SCRIPT.read_text(encoding="utf-8")
+
+
+def test_a_map_travels_as_bytes():
+    text = figure_json(go.Figure(go.Heatmap(z=np.zeros((64, 1000), np.uint8))))
+    assert len(text) < 90_000
+    assert json.loads(text)["data"][0]["z"]["dtype"] == "u1"
+
+
+@pytest.mark.parametrize(
+    ("layout", "name"),
+    [
+        ({"title_text": "Bits <b>die</b><br>early"}, "Bits die early"),
+        ({"title_text": "A", "meta": {"alt": "12 of 32 bits are dead"}}, "12 of 32 bits are dead"),
+        ({"title_text": "A", "meta": {"other": 1}}, "A"),
+        ({}, ""),
+    ],
+)
+def test_accessible_name_is_the_alt_text_or_the_title(layout, name):
+    assert accessible_name(go.Figure(layout=layout)) == name

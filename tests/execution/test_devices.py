@@ -1,0 +1,75 @@
+"""What runs are placed on, from recorded `nvidia-smi -L` output."""
+
+import pytest
+
+from rdh.errors import UserError
+from rdh.execution.devices import check_settings, count_cores, find_devices, parse_cards
+
+TWO_CARDS = """\
+GPU 0: NVIDIA H200 (UUID: GPU-11111111-aaaa-bbbb-cccc-000000000001)
+GPU 1: NVIDIA RTX A6000 (UUID: GPU-22222222-aaaa-bbbb-cccc-000000000002)
+"""
+SLICED = """\
+GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-11111111-aaaa-bbbb-cccc-000000000001)
+  MIG 3g.20gb     Device  0: (UUID: MIG-33333333-aaaa-bbbb-cccc-000000000003)
+  MIG 1g.5gb      Device  1: (UUID: MIG-44444444-aaaa-bbbb-cccc-000000000004)
+GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-22222222-aaaa-bbbb-cccc-000000000002)
+"""
+
+
+def find(env: dict[str, str], cards: str = TWO_CARDS, n_cores: int = 8) -> list:
+    return find_devices(env, lambda: cards, n_cores)
+
+
+def test_each_gpu_is_a_device_of_one_slot_and_its_share_of_the_cores():
+    first, second = find({})
+    assert (first.uuid, first.label) == ("GPU-11111111-aaaa-bbbb-cccc-000000000001", "GPU 0 (NVIDIA H200)")
+    assert (second.slots, second.threads) == (1, 4)
+
+
+@pytest.mark.parametrize(("n_cores", "slots", "threads"), [(1, 1, 1), (2, 2, 1), (3, 2, 1), (8, 2, 4)])
+def test_without_a_gpu_two_runs_share_the_cores(n_cores: int, slots: int, threads: int):
+    (device,) = find({}, cards="", n_cores=n_cores)
+    assert (device.uuid, device.slots, device.threads) == ("cpu", slots, threads)
+
+
+def test_slots_a_device_can_be_set():
+    assert [(device.slots, device.threads) for device in find({"RDH_SLOTS": "2"})] == [(2, 2), (2, 2)]
+    assert find({"RDH_SLOTS": "4"}, cards="", n_cores=2)[0].threads == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "labels"),
+    [
+        ("1", ["GPU 1 (NVIDIA RTX A6000)"]),
+        ("1,0", ["GPU 1 (NVIDIA RTX A6000)", "GPU 0 (NVIDIA H200)"]),
+        ("GPU-2222", ["GPU 1 (NVIDIA RTX A6000)"]),
+        ("0,7,1", ["GPU 0 (NVIDIA H200)"]),
+        ("", ["cpu"]),
+        ("-1", ["cpu"]),
+    ],
+)
+def test_cards_that_cuda_may_not_see_are_left_alone(setting: str, labels: list[str]):
+    assert [device.label for device in find({"CUDA_VISIBLE_DEVICES": setting})] == labels
+
+
+def test_a_card_that_is_cut_up_gives_its_slices():
+    assert [label for _, _, label in parse_cards(SLICED)] == [
+        "GPU 0, slice 3g.20gb",
+        "GPU 0, slice 1g.5gb",
+        "GPU 1 (NVIDIA A100-SXM4-40GB)",
+    ]
+
+
+def test_fake_gpus_need_no_driver():
+    assert [device.uuid for device in find({"RDH_FAKE_GPUS": "3"}, cards="")] == ["fake-0", "fake-1", "fake-2"]
+
+
+@pytest.mark.parametrize(("name", "value"), [("RDH_SLOTS", "0"), ("RDH_SLOTS", "two"), ("RDH_FAKE_GPUS", "-1")])
+def test_bad_settings_are_refused_by_name(name: str, value: str):
+    with pytest.raises(UserError, match=f"{name} must be a whole number .* got '{value}'"):
+        check_settings({name: value})
+
+
+def test_there_is_at_least_one_core():
+    assert count_cores() >= 1

@@ -1,0 +1,190 @@
+"""The contract of an engine, kept by the local one, with real processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rdh.execution._locks import is_locked
+from rdh.execution.engine import Phase, Spec, attempt_of
+from rdh.execution.local import LocalEngine
+from rdh.store import RunStore
+from tests.execution.conftest import TOY, is_alive, make_configs, make_engine, plan, wait_for
+
+
+def make_spec(store: RunStore, *behaviour: dict, attempt: int = 1, gpus: float = 1) -> Spec:
+    run_id = store.create(make_configs()[0])
+    run_dir = plan(store, run_id, *(behaviour or [{}]))
+    return Spec(run_id, attempt, run_dir, (*TOY, str(run_dir), "--attempt", str(attempt)), gpus)
+
+
+def has_begun(spec: Spec) -> bool:
+    return (spec.run_dir / "hb.json").exists()
+
+
+def leader(handle: str) -> int:
+    return int(handle.split(":")[1])
+
+
+def wait_for_exit(engine: LocalEngine, handle: str) -> None:
+    wait_for(lambda: engine.poll(handle).phase is Phase.EXITED, "exit")
+
+
+def test_a_process_that_ends_gives_its_exit_code_and_its_slot_back(store, engine):
+    spec = make_spec(store)
+    handle = engine.start(spec)
+    assert engine.poll(handle).phase is Phase.RUNNING
+    assert engine.capacity() == 1
+    wait_for_exit(engine, handle)
+    assert (engine.poll(handle).exit_code, engine.poll(handle).device) == (0, "fake GPU 0")
+    assert engine.capacity() == 2
+    assert json.loads((spec.run_dir / "result.json").read_text())["state"] == "finished"
+    assert "toy worker begins" in (spec.run_dir / "log.txt").read_text()
+
+
+def test_a_worker_finds_its_marks_its_device_and_its_threads(store, engine):
+    engine.start(make_spec(store, {"do": "forever"}))
+    spec = make_spec(store, {"do": "forever"})
+    engine.start(spec)
+    wait_for(lambda: has_begun(spec), "heartbeat")
+    env = json.loads((spec.run_dir / "begun.json").read_text())["env"]
+    assert (env["RDH_RUN_ID"], env["RDH_ATTEMPT"], env["RDH_RUNS"]) == (spec.run_id, "1", str(store.root))
+    assert (env["CUDA_VISIBLE_DEVICES"], env["CUDA_DEVICE_ORDER"], env["OMP_NUM_THREADS"]) == (
+        "fake-1",
+        "PCI_BUS_ID",
+        "1",
+    )
+
+
+def test_exit_3_and_signal_9_are_told_apart(store, engine):
+    failing = engine.start(make_spec(store, {"do": "exit", "code": 3}))
+    killed = engine.start(make_spec(store, {"do": "forever"}))
+    os.kill(leader(killed), signal.SIGKILL)
+    wait_for_exit(engine, failing)
+    wait_for_exit(engine, killed)
+    assert engine.poll(failing).exit_code == 3
+    assert engine.poll(killed).exit_code == -9
+
+
+def test_a_polite_stop_lets_the_worker_save_its_state(store, engine):
+    spec = make_spec(store, {"do": "forever"})
+    handle = engine.start(spec)
+    wait_for(lambda: has_begun(spec), "heartbeat")
+    store.write_json(spec.run_id, "control.json", {"attempt": 1, "request": "cancel"})
+    engine.stop(handle)
+    wait_for_exit(engine, handle)
+    assert store.read_json(spec.run_id, "result.json")["state"] == "cancelled"
+
+
+def test_force_also_reaches_children_in_sessions_of_their_own(store, engine):
+    spec = make_spec(store, {"do": "children"})
+    handle = engine.start(spec)
+    wait_for(lambda: has_begun(spec), "heartbeat")
+    children = json.loads((spec.run_dir / "children.json").read_text())
+    assert all(is_alive(pid) for pid in children)
+    engine.stop(handle, force=True)
+    wait_for(lambda: not any(is_alive(pid) for pid in children), "end of the children")
+    wait_for_exit(engine, handle)
+
+
+def test_children_that_outlive_their_leader_are_ended_with_it(store, engine):
+    spec = make_spec(store, {"do": "children"})
+    handle = engine.start(spec)
+    wait_for(lambda: has_begun(spec), "heartbeat")
+    children = json.loads((spec.run_dir / "children.json").read_text())
+    os.kill(leader(handle), signal.SIGKILL)
+    wait_for_exit(engine, handle)
+    wait_for(lambda: not any(is_alive(pid) for pid in children), "end of the children")
+
+
+def test_a_new_engine_adopts_what_lives_with_its_slot(store, engine):
+    spec = make_spec(store, {"do": "forever"})
+    handle = engine.start(spec)
+    later = make_engine(store)
+    assert later.adopt() == {spec.key: handle}
+    assert later.capacity() == 1
+    assert later.poll(handle).phase is Phase.RUNNING
+    os.kill(leader(handle), signal.SIGKILL)
+    wait_for_exit(later, handle)
+    assert later.poll(handle).exit_code is None
+    assert later.adopt() == {}
+
+
+def test_a_new_engine_without_adoption_still_knows_a_live_handle_from_a_dead_one(store, engine):
+    handle = engine.start(make_spec(store, {"do": "forever"}))
+    later = make_engine(store)
+    assert later.poll(handle).phase is Phase.RUNNING
+    key, pid, started, device = handle.split(":")
+    assert make_engine(store).poll(f"{key}:{pid}:{int(started) - 1}:{device}").phase is Phase.EXITED
+    assert make_engine(store).poll(f"other-run-a1:{pid}:{started}:{device}").phase is Phase.EXITED
+
+
+def test_an_unknown_handle_is_unknown_and_harmless(store, engine):
+    for handle in ("", "nonsense", "run-a1:x:y:z"):
+        assert engine.poll(handle).phase is Phase.UNKNOWN
+        engine.stop(handle, force=True)
+
+
+def test_an_attempt_can_not_start_twice_but_the_next_one_can(store, engine):
+    spec = make_spec(store, {"do": "forever"}, {"do": "finish"})
+    handle = engine.start(spec)
+    with pytest.raises(BlockingIOError):
+        engine.start(spec)
+    with pytest.raises(BlockingIOError):
+        make_engine(store).start(spec)
+    engine.stop(handle, force=True)
+    wait_for_exit(engine, handle)
+    argv = (*TOY, str(spec.run_dir), "--attempt", "2")
+    second = engine.start(Spec(spec.run_id, 2, spec.run_dir, argv))
+    wait_for_exit(engine, second)
+    assert (engine.poll(second).exit_code, engine.poll(handle).exit_code) == (0, -9)
+    log = (spec.run_dir / "log.txt").read_text()
+    assert [line.split(",")[0] for line in log.splitlines() if line.startswith("---")] == [
+        "--- attempt 1",
+        "--- attempt 2",
+    ]
+
+
+def test_a_run_of_two_gpus_gets_two_and_a_third_run_must_wait(store, engine):
+    handle = engine.start(make_spec(store, {"do": "forever"}, gpus=2))
+    assert handle.endswith(":fake-0,fake-1")
+    assert engine.capacity() == 0
+    with pytest.raises(BlockingIOError, match="no free slot"):
+        engine.start(make_spec(store))
+
+
+def test_the_lock_of_a_run_is_free_when_its_process_is_gone(store, engine):
+    spec = make_spec(store, {"do": "forever"})
+    handle = engine.start(spec)
+    assert is_locked(spec.run_dir / "alive.lock")
+    os.kill(leader(handle), signal.SIGKILL)
+    wait_for(lambda: not is_locked(spec.run_dir / "alive.lock"), "free lock")
+
+
+def test_a_program_that_is_missing_raises_and_leaves_no_lock(store, engine):
+    spec = make_spec(store)
+    with pytest.raises(FileNotFoundError):
+        engine.start(Spec(spec.run_id, 1, spec.run_dir, ["/no/such/program"]))
+    assert engine.capacity() == 2
+    assert not is_locked(spec.run_dir / "alive.lock")
+
+
+def test_a_handle_names_its_attempt():
+    assert attempt_of("hashnet-32-s0-abc123-a12:1:2:cpu", "hashnet-32-s0-abc123") == 12
+    assert attempt_of("hashnet-32-s0-abc123-a12:1:2:cpu", "hashnet-32-s0-ffffff") is None
+    assert attempt_of("", "hashnet-32-s0-abc123") is None
+
+
+def test_the_engine_imports_neither_torch_nor_streamlit(store):
+    code = """
+import sys, rdh.execution.command, rdh.execution.supervisor
+print({"torch", "streamlit", "pandas", "plotly"} & set(sys.modules))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True
+    )
+    assert done.stdout == "set()\n"

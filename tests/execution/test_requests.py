@@ -1,0 +1,223 @@
+"""What a person asks of the queue, and the one sentence that answers what is not possible."""
+
+import errno
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rdh.errors import UserError
+from rdh.execution import cancel, delete, resume, states, submit
+from rdh.execution._locks import take_lock
+from rdh.execution.registry import Registry
+from rdh.store import RunStore
+from tests.execution.conftest import make_configs, wait_for
+
+SUBMIT = """
+import json, sys, time
+from pathlib import Path
+from rdh.config import make_config
+from rdh.execution import submit
+from rdh.store import RunStore
+root, name = sys.argv[1:]
+store, configs = RunStore(root), [make_config(seed=seed) for seed in range(3)]
+Path(root, f"ready-{name}").touch()
+while not Path(root, "go").exists():
+    time.sleep(0.001)
+print(json.dumps(submit(store, configs, token="a form's token")))
+"""
+
+
+def put(store: RunStore, run_id: str, state: str) -> None:
+    with Registry(store).write() as db:
+        db.execute("UPDATE runs SET state = ? WHERE run_id = ?", (state, run_id))
+
+
+def submit_one(store: RunStore, state: str = "queued") -> str:
+    (run_id,) = submit(store, make_configs())
+    put(store, run_id, state)
+    return run_id
+
+
+def folders(store: RunStore) -> list[Path]:
+    return [path for path in store.root.iterdir() if path.is_dir()]
+
+
+def test_submitted_runs_wait_in_order(store):
+    run_ids = submit(store, make_configs(3), sweep="grid")
+    assert list(states(store)) == run_ids == store.run_ids()
+    run = states(store)[run_ids[0]]
+    assert (run.state, run.attempt, run.request, run.sweep, run.started_at) == ("queued", 1, None, "grid", None)
+    assert run.submitted_at == store.submission(run_ids[0])["submitted_at"]
+
+
+def test_the_same_token_is_the_same_submission(store):
+    first = submit(store, make_configs(2), token="t")
+    assert submit(store, make_configs(2), token="t") == first
+    assert submit(store, make_configs(2), token="u") != first
+    assert len(states(store)) == 4
+
+
+def test_a_token_is_free_again_when_its_runs_are_deleted(store):
+    (run_id,) = submit(store, make_configs(), token="t")
+    delete(store, run_id)
+    assert submit(store, make_configs(), token="t") != [run_id]
+
+
+def test_a_sweep_gets_only_what_is_missing(store):
+    first = submit(store, make_configs(2), sweep="grid")
+    assert submit(store, make_configs(4), sweep="grid")[:2] == first
+    assert len(states(store)) == 4
+    assert submit(store, [*make_configs(1), *make_configs(1)], sweep="other")[0] not in first
+    assert len(states(store)) == 5
+
+
+def test_equal_configs_outside_a_sweep_are_runs_of_their_own(store):
+    assert len(set(submit(store, [*make_configs(1), *make_configs(1)]))) == 2
+
+
+def test_two_processes_with_one_token_make_one_launch(store):
+    Registry(store).rows()
+    names = ("a", "b", "c")
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", SUBMIT, str(store.root), name], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+        )
+        for name in names
+    ]
+    wait_for(lambda: all((store.root / f"ready-{name}").exists() for name in names), "three processes that are ready")
+    Registry(store).path.unlink()  # so that they also meet where the registry is made
+    (store.root / "go").touch()
+    answers = [json.loads(process.communicate(timeout=30)[0]) for process in processes]
+    assert answers[0] == answers[1] == answers[2]
+    assert sorted(states(store)) == sorted(answers[0]) == sorted(path.name for path in folders(store))
+
+
+def test_a_full_disk_while_a_folder_is_made_leaves_nothing(store, monkeypatch):
+    syncs: list[int] = []
+
+    def fsync(descriptor: int) -> None:
+        syncs.append(descriptor)
+        if len(syncs) == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("rdh.store.os.fsync", fsync)
+    with pytest.raises(UserError, match="No space left on device"):
+        submit(store, make_configs(4), token="t")
+    assert (folders(store), states(store)) == ([], {})
+    assert len(submit(store, make_configs(4), token="t")) == 4
+
+
+def test_a_full_disk_while_the_registry_is_written_leaves_nothing(store, monkeypatch):
+    connect = Registry._connect
+
+    def connect_to_a_full_disk(registry: Registry) -> sqlite3.Connection:
+        db = connect(registry)
+        db.execute(f"PRAGMA max_page_count = {db.execute('PRAGMA page_count').fetchone()[0]}")
+        return db
+
+    submit(store, make_configs(1))
+    monkeypatch.setattr(Registry, "_connect", connect_to_a_full_disk)
+    with pytest.raises(UserError, match=r"Nothing was submitted: the disk of .* is full. Free some space"):
+        submit(store, make_configs(80))
+    assert (len(folders(store)), len(states(store))) == (1, 1)
+
+
+def test_a_queue_that_can_not_be_opened_is_one_sentence(store):
+    Registry(store).path.mkdir()
+    with pytest.raises(UserError, match=r"The queue can't be read: the queue .* can't be used"):
+        states(store)
+
+
+def test_a_waiting_run_is_cancelled_at_once_in_its_folder_too(store):
+    run_id = submit_one(store)
+    cancel(store, run_id)
+    run = states(store)[run_id]
+    assert (run.state, run.reason) == ("cancelled", "Cancelled before it started.")
+    assert run.ended_at is not None
+    assert store.read_json(run_id, "result.json")["state"] == "cancelled"
+
+
+@pytest.mark.parametrize("state", ["starting", "running"])
+def test_cancel_of_a_live_run_is_a_request_and_asking_twice_is_asking_once(store, state):
+    run_id = submit_one(store, state)
+    cancel(store, run_id)
+    cancel(store, run_id)
+    assert (states(store)[run_id].state, states(store)[run_id].request) == (state, "cancel")
+
+
+@pytest.mark.parametrize(
+    ("state", "way_out"),
+    [("finished", "clone it"), ("failed", "resume it"), ("cancelled", "resume it"), ("lost", "resume it")],
+)
+def test_cancel_of_a_run_that_has_ended_names_state_and_way_out(store, state, way_out):
+    run_id = submit_one(store, state)
+    with pytest.raises(UserError, match=f"{run_id} is {state}, so there is nothing to cancel; {way_out}"):
+        cancel(store, run_id)
+
+
+@pytest.mark.parametrize("state", ["lost", "failed", "cancelled"])
+def test_resume_queues_the_next_attempt_and_tells_the_folder(store, state):
+    run_id = submit_one(store, state)
+    resume(store, run_id)
+    run = states(store)[run_id]
+    assert (run.state, run.attempt, run.request, run.reason, run.ended_at) == ("queued", 2, None, None, None)
+    assert store.read_json(run_id, "control.json") == {"attempt": 2, "request": None}
+
+
+@pytest.mark.parametrize(
+    ("state", "way_out"),
+    [("queued", "it goes on"), ("starting", "it goes on"), ("running", "it goes on"), ("finished", "clone it")],
+)
+def test_resume_of_a_run_that_needs_none_names_state_and_way_out(store, state, way_out):
+    run_id = submit_one(store, state)
+    with pytest.raises(UserError, match=f"{run_id} is {state}, so it can't be resumed; {way_out}"):
+        resume(store, run_id)
+
+
+@pytest.mark.parametrize("state", ["queued", "finished", "failed", "cancelled", "lost"])
+def test_a_run_without_a_process_can_be_deleted(store, state):
+    run_id = submit_one(store, state)
+    delete(store, run_id)
+    assert (states(store), folders(store)) == ({}, [])
+
+
+@pytest.mark.parametrize("state", ["starting", "running"])
+def test_a_live_run_is_not_deleted(store, state):
+    run_id = submit_one(store, state)
+    with pytest.raises(UserError, match=f"{run_id} is {state}; cancel it first, then delete it"):
+        delete(store, run_id)
+    assert store.run_ids() == [run_id]
+
+
+def test_a_run_whose_process_is_still_ending_is_not_deleted(store):
+    run_id = submit_one(store, "finished")
+    lock = take_lock(store.run_dir(run_id) / "alive.lock")
+    with pytest.raises(UserError, match="its process is still ending"):
+        delete(store, run_id)
+    os.close(lock)
+    delete(store, run_id)
+
+
+def test_a_run_whose_folder_was_removed_can_still_be_deleted(store):
+    run_id = submit_one(store, "finished")
+    store.delete(run_id)
+    delete(store, run_id)
+    assert states(store) == {}
+
+
+@pytest.mark.parametrize("ask", [cancel, resume, delete])
+def test_a_run_that_is_not_there_is_named(store, ask):
+    with pytest.raises(UserError, match="There is no run hashnet-32-s0-ffffff"):
+        ask(store, "hashnet-32-s0-ffffff")
+
+
+def test_a_folder_that_was_copied_in_can_be_cancelled_before_any_supervisor_saw_it(store):
+    submit_one(store)
+    run_id = store.create(make_configs()[0])
+    cancel(store, run_id)
+    assert states(store)[run_id].state == "cancelled"

@@ -1,0 +1,170 @@
+"""The supervisor as a detached process: one a root, killed and restarted, stopped, and what the facade says of it."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rdh.errors import UserError
+from rdh.execution import cancel, ensure_supervisor, states, stop_supervisor, submit, supervisor_status
+from rdh.execution._locks import is_locked
+from rdh.store import RunStore
+from tests.execution.conftest import MARK, is_alive, make_configs, plan, wait_for
+
+
+def ready(store: RunStore) -> int:
+    """A supervisor that has introduced itself; its pid."""
+    ensure_supervisor(store, "--grace", "0.5", "--period", "0.05")
+    wait_for(lambda: supervisor_status(store)["pid"], "supervisor")
+    return supervisor_status(store)["pid"]
+
+
+def kill(store: RunStore, pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not is_locked(store.root / "supervisor.lock"), "free lock")
+
+
+def start_toy(store: RunStore, **behaviour) -> str:
+    (run_id,) = submit(store, make_configs())
+    plan(store, run_id, behaviour)
+    return run_id
+
+
+def wait_until(store: RunStore, run_id: str, state: str) -> None:
+    wait_for(lambda: states(store)[run_id].state == state, f"{run_id} {state}")
+
+
+def pid_of(store: RunStore, run_id: str) -> int:
+    return int(states(store)[run_id].handle.split(":")[1])
+
+
+def step(store: RunStore, run_id: str) -> int:
+    return store.read_json(run_id, "hb.json")["step"]
+
+
+def supervisors_of(store: RunStore) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if b"rdh.execution.supervisor" in words and str(store.root).encode() in words:
+                found.append(int(entry.name))
+    return found
+
+
+def test_a_killed_supervisor_is_replaced_and_the_worker_lives_on(store):
+    run_id = start_toy(store, do="forever")
+    first = ready(store)
+    wait_until(store, run_id, "running")
+    worker = pid_of(store, run_id)
+    kill(store, first)
+    before = step(store, run_id)
+    wait_for(lambda: step(store, run_id) > before, "a worker that goes on without a supervisor")
+    assert ready(store) != first
+    cancel(store, run_id)
+    wait_until(store, run_id, "cancelled")
+    assert store.read_json(run_id, "result.json")["state"] == "cancelled"
+    wait_for(lambda: not is_alive(worker), "end of the worker")
+
+
+def test_supervisor_and_worker_killed_together_is_a_lost_run(store):
+    run_id = start_toy(store, do="forever")
+    pid = ready(store)
+    wait_until(store, run_id, "running")
+    worker = pid_of(store, run_id)
+    kill(store, pid)
+    os.kill(worker, signal.SIGKILL)
+    ready(store)
+    wait_until(store, run_id, "lost")
+
+
+def test_a_root_has_one_supervisor_however_many_are_asked_for(store):
+    pid = ready(store)
+    ensure_supervisor(store)
+    second = subprocess.run(
+        [sys.executable, "-m", "rdh.execution.supervisor", str(store.root)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        timeout=30,
+    )
+    assert (second.returncode, second.stderr) == (1, f"A supervisor of {store.root} lives already (pid {pid}).\n")
+    assert supervisors_of(store) == [pid]
+
+
+def test_a_stopped_supervisor_leaves_its_workers_and_can_be_started_again(store):
+    run_id = start_toy(store, do="forever")
+    pid = ready(store)
+    wait_until(store, run_id, "running")
+    stop_supervisor(store)
+    stop_supervisor(store)  # nothing to stop is no error
+    assert not supervisor_status(store)["alive"]
+    assert is_alive(pid_of(store, run_id))
+    assert ready(store) != pid
+    assert states(store)[run_id].state == "running"
+
+
+def test_a_frozen_supervisor_can_still_be_stopped(store, monkeypatch):
+    monkeypatch.setattr("rdh.execution.lifecycle.SECONDS_TO_STOP", 0.2)
+    os.kill(ready(store), signal.SIGSTOP)
+    stop_supervisor(store)
+    assert not supervisor_status(store)["alive"]
+
+
+def test_the_status_tells_who_watches_and_what_there_is_room_for(store):
+    assert supervisor_status(store)["alive"] is False
+    pid = ready(store)
+    status = supervisor_status(store)
+    assert (status["alive"], status["pid"], status["version"]) == (True, pid, "0.1.0")
+    assert status["devices"] == [{"label": "fake GPU 0", "slots": 1}, {"label": "fake GPU 1", "slots": 1}]
+    assert status["seconds_since_tick"] < 60
+    wait_for(lambda: "up, pid" in (supervisor_status(store)["last_log_line"] or ""), "log")
+
+
+def test_a_removed_run_folder_does_not_end_the_supervisor(store):
+    run_id, other = start_toy(store, do="forever"), start_toy(store, do="forever")
+    pid = ready(store)
+    wait_until(store, run_id, "running")
+    worker = pid_of(store, run_id)
+    shutil.rmtree(store.run_dir(run_id), ignore_errors=True)
+    wait_for(lambda: run_id not in states(store), "row gone")
+    wait_for(lambda: not is_alive(worker), "end of the worker")
+    wait_until(store, other, "running")
+    assert supervisor_status(store)["pid"] == pid
+
+
+def test_a_removed_root_ends_supervisor_and_workers(store):
+    run_id = start_toy(store, do="forever")
+    pid = ready(store)
+    wait_until(store, run_id, "running")
+    worker = pid_of(store, run_id)
+    moved = store.root.rename(store.root.with_name("moved"))
+    wait_for(lambda: not is_alive(worker) and not is_alive(pid), "end of both")
+    assert moved.is_dir()
+
+
+def test_a_supervisor_whose_lock_was_removed_makes_room_for_the_next(store):
+    pid = ready(store)
+    (store.root / "supervisor.lock").unlink()
+    assert ready(store) != pid
+    wait_for(lambda: pid not in supervisors_of(store), "end of the first")
+
+
+def test_bad_settings_are_said_before_anything_is_started(store, monkeypatch):
+    monkeypatch.setenv("RDH_SLOTS", "many")
+    with pytest.raises(UserError, match="RDH_SLOTS must be a whole number"):
+        ensure_supervisor(store)
+    assert not supervisor_status(store)["alive"]
+
+
+def test_the_supervisor_is_in_a_session_of_its_own(store):
+    pid = ready(store)
+    assert os.getsid(pid) == pid
+    assert os.environ[MARK]

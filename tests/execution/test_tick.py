@@ -1,0 +1,305 @@
+"""The supervisor's loop, tick by tick in this process, with real workers."""
+
+import json
+import os
+import shutil
+import signal
+
+import pytest
+
+from rdh.execution import cancel, resume, states, submit
+from rdh.execution._evidence import Limits
+from rdh.execution._locks import take_lock
+from rdh.execution.engine import EngineUnreachable, Phase, Report
+from rdh.execution.registry import Registry
+from rdh.execution.supervisor import Supervisor
+from rdh.store import RunStore
+from tests.execution.conftest import QUICK, TOY, is_alive, make_configs, make_engine, plan, turn, wait_for
+
+
+def submit_toy(store: RunStore, *attempts: dict) -> str:
+    (run_id,) = submit(store, make_configs())
+    plan(store, run_id, *attempts)
+    return run_id
+
+
+def state(store: RunStore, run_id: str) -> str:
+    return states(store)[run_id].state
+
+
+def turn_until(supervisor: Supervisor, run_id: str, expected: str) -> None:
+    turn(supervisor, lambda: state(supervisor.store, run_id) == expected, f"{run_id} {expected}")
+
+
+def pid_of(store: RunStore, run_id: str) -> int:
+    return int(states(store)[run_id].handle.split(":")[1])
+
+
+def again(store: RunStore) -> Supervisor:
+    """What a restarted supervisor would be: nothing but the disk is known."""
+    return Supervisor(store, make_engine(store), argv=TOY, limits=QUICK)
+
+
+def test_a_run_goes_from_the_queue_to_its_end(store, supervisor):
+    run_id = submit_toy(store, {"do": "finish", "steps": 20})
+    turn_until(supervisor, run_id, "finished")
+    run = states(store)[run_id]
+    assert (run.attempt, run.device, run.reason) == (1, "fake GPU 0", None)
+    assert run.submitted_at <= run.started_at <= run.ended_at
+    assert [moved[1] for moved in Registry(store).transitions(run_id)] == ["queued", "starting", "running", "finished"]
+
+
+def test_no_more_runs_live_than_there_are_slots(store, supervisor):
+    run_ids = submit(store, make_configs(4))
+    for run_id in run_ids:
+        plan(store, run_id, {"do": "finish", "steps": 10})
+    most = 0
+
+    def all_finished() -> bool:
+        nonlocal most
+        now = [run.state for run in states(store).values()]
+        most = max(most, sum(name in ("starting", "running") for name in now))
+        return now == ["finished"] * 4
+
+    turn(supervisor, all_finished, "four finished runs")
+    assert most == 2
+
+
+def test_a_worker_that_fails_before_its_result_shows_the_last_line_of_its_log(store, supervisor):
+    run_id = submit_toy(store, {"do": "exit", "code": 3, "says": "ImportError: no module named torch"})
+    turn_until(supervisor, run_id, "failed")
+    reason = "The process ended without a result (exit 3): ImportError: no module named torch"
+    assert states(store)[run_id].reason == reason
+    result = store.read_json(run_id, "result.json")
+    assert (result["state"], result["kind"], result["message"]) == ("failed", "exit", reason)
+
+
+def test_a_killed_worker_is_lost_and_a_resume_goes_on_from_its_checkpoint(store, supervisor):
+    run_id = submit_toy(store, {"do": "forever"}, {"do": "finish", "steps": 1})
+    turn_until(supervisor, run_id, "running")
+    os.kill(pid_of(store, run_id), signal.SIGKILL)
+    turn_until(supervisor, run_id, "lost")
+    assert "signal 9" in states(store)[run_id].reason
+    resume(store, run_id)
+    turn_until(supervisor, run_id, "finished")
+    assert states(store)[run_id].attempt == 2
+    assert store.read_json(run_id, "begun.json")["step"] >= 1
+
+
+def test_cancel_lets_the_worker_save_its_state_and_it_can_be_resumed(store, supervisor):
+    run_id = submit_toy(store, {"do": "forever"}, {"do": "finish", "steps": 1})
+    turn_until(supervisor, run_id, "running")
+    cancel(store, run_id)
+    turn_until(supervisor, run_id, "cancelled")
+    assert store.read_json(run_id, "control.json") == {"attempt": 1, "request": "cancel"}
+    assert store.read_json(run_id, "result.json")["step"] >= 1
+    resume(store, run_id)
+    turn_until(supervisor, run_id, "finished")
+
+
+def test_a_worker_that_ignores_the_request_is_killed_after_the_grace(store, supervisor):
+    run_id = submit_toy(store, {"do": "deaf"})
+    turn_until(supervisor, run_id, "running")
+    pid = pid_of(store, run_id)
+    cancel(store, run_id)
+    turn_until(supervisor, run_id, "cancelled")
+    assert not is_alive(pid)
+    assert store.read_json(run_id, "result.json")["kind"] == "cancel"
+
+
+def test_a_frozen_worker_is_killed_after_the_grace(store, supervisor):
+    run_id = submit_toy(store, {"do": "forever"})
+    turn_until(supervisor, run_id, "running")
+    os.kill(pid_of(store, run_id), signal.SIGSTOP)
+    cancel(store, run_id)
+    turn_until(supervisor, run_id, "cancelled")
+
+
+def test_a_frozen_worker_that_nobody_cancels_is_shown_as_unresponsive_and_left_alone(store, engine):
+    supervisor = Supervisor(store, engine, argv=TOY, limits=Limits(silence=0.5, scan=0.1))
+    run_id = submit_toy(store, {"do": "forever"})
+    turn_until(supervisor, run_id, "running")
+    os.kill(pid_of(store, run_id), signal.SIGSTOP)
+    turn(supervisor, lambda: "Unresponsive" in (states(store)[run_id].reason or ""), "unresponsive")
+    assert state(store, run_id) == "running"
+    os.kill(pid_of(store, run_id), signal.SIGCONT)
+    turn(supervisor, lambda: states(store)[run_id].reason is None, "responsive again")
+
+
+def test_a_restarted_supervisor_goes_on_with_a_worker_that_lived_on(store, supervisor):
+    run_id = submit_toy(store, {"do": "forever"})
+    turn_until(supervisor, run_id, "running")
+    later = again(store)
+    later.tick()
+    assert (state(store, run_id), later.engine.capacity()) == ("running", 1)
+    cancel(store, run_id)
+    turn_until(later, run_id, "cancelled")
+    assert store.read_json(run_id, "result.json")["state"] == "cancelled"
+
+
+def test_a_worker_that_died_while_no_supervisor_lived_is_lost(store, supervisor):
+    run_id = submit_toy(store, {"do": "forever"})
+    turn_until(supervisor, run_id, "running")
+    os.kill(pid_of(store, run_id), signal.SIGKILL)
+    turn_until(again(store), run_id, "lost")
+    assert "vanished unobserved" in states(store)[run_id].reason
+
+
+def test_a_worker_that_finished_while_no_supervisor_lived_is_finished(store, supervisor):
+    run_id = submit_toy(store, {"do": "finish", "steps": 20})
+    turn_until(supervisor, run_id, "running")
+    wait_for(lambda: store.read_json(run_id, "result.json"), "result")
+    turn_until(again(store), run_id, "finished")
+
+
+def test_a_supervisor_that_died_between_claim_and_start_is_made_good(store, supervisor):
+    run_id = submit_toy(store, {"do": "finish"})
+    Registry(store).claim()
+    turn_until(supervisor, run_id, "finished")
+    assert [moved[1] for moved in Registry(store).transitions(run_id)][:4] == [
+        "queued",
+        "starting",
+        "queued",
+        "starting",
+    ]
+
+
+def test_a_supervisor_that_died_between_start_and_writing_the_handle_is_made_good(store, supervisor):
+    run_id = submit_toy(store, {"do": "forever"})
+    turn_until(supervisor, run_id, "running")
+    with Registry(store).write() as db:
+        db.execute("UPDATE runs SET state = 'starting', handle = NULL, device = NULL")
+    turn_until(again(store), run_id, "running")
+    assert states(store)[run_id].device == "fake GPU 0"
+    assert is_alive(pid_of(store, run_id))
+
+
+def test_a_registry_deleted_under_a_live_run_is_rebuilt_and_the_run_goes_on(store, supervisor):
+    run_id = submit_toy(store, {"do": "forever"})
+    turn_until(supervisor, run_id, "running")
+    pid = pid_of(store, run_id)
+    Registry(store).path.unlink()
+    turn_until(supervisor, run_id, "running")
+    assert (pid_of(store, run_id), is_alive(pid)) == (pid, True)
+    cancel(store, run_id)
+    turn_until(supervisor, run_id, "cancelled")
+
+
+def test_a_run_folder_removed_under_a_live_worker_ends_the_worker_and_the_row(store, supervisor):
+    run_id = submit_toy(store, {"do": "forever"})
+    other = submit_toy(store, {"do": "forever"})
+    turn_until(supervisor, run_id, "running")
+    pid = pid_of(store, run_id)
+    shutil.rmtree(store.run_dir(run_id), ignore_errors=True)
+    turn(supervisor, lambda: run_id not in states(store), "row gone")
+    wait_for(lambda: not is_alive(pid), "end of the process")
+    turn_until(supervisor, other, "running")
+
+
+def test_a_folder_removed_while_its_run_waits_leaves_no_row(store, supervisor):
+    run_id = submit_toy(store, {})
+    shutil.rmtree(store.run_dir(run_id))
+    turn(supervisor, lambda: states(store) == {}, "no row")
+
+
+def test_a_process_of_no_live_run_is_ended_after_a_while(store, supervisor):
+    run_id = submit_toy(store, {"do": "linger"})
+    turn_until(supervisor, run_id, "finished")
+    pid = pid_of(store, run_id)
+    assert is_alive(pid)
+    turn(supervisor, lambda: not is_alive(pid), "end of the orphan")
+    assert state(store, run_id) == "finished"
+
+
+def test_an_attempt_waits_until_the_process_of_the_one_before_is_gone(store, supervisor):
+    run_id = submit_toy(store, {"do": "linger"}, {"do": "finish"})
+    turn_until(supervisor, run_id, "finished")
+    pid = pid_of(store, run_id)
+    with Registry(store).write() as db:
+        db.execute("UPDATE runs SET state = 'failed'")
+    resume(store, run_id)
+    supervisor.tick()
+    assert (state(store, run_id), is_alive(pid)) == ("queued", True)
+    assert "an earlier process of" in states(store)[run_id].reason
+    turn_until(supervisor, run_id, "finished")
+    assert states(store)[run_id].attempt == 2
+
+
+def test_a_worker_that_can_not_be_started_at_all_fails_with_the_reason(store, engine):
+    run_id = submit_toy(store, {})
+    turn_until(Supervisor(store, engine, argv=["/no/such/program"], limits=QUICK), run_id, "failed")
+    assert states(store)[run_id].reason == "Its process could not be started: No such file or directory."
+
+
+def test_trouble_with_one_run_is_logged_once_and_the_others_go_on(store, engine, caplog, monkeypatch):
+    supervisor = Supervisor(store, engine, argv=TOY, limits=QUICK)
+    bad, good = submit_toy(store, {"do": "forever"}), submit_toy(store, {"do": "finish", "steps": 20})
+    turn_until(supervisor, bad, "running")
+    poll = engine.poll
+
+    def poll_but_not_the_bad_one(handle: str) -> Report:
+        if handle.startswith(bad):
+            raise RuntimeError("out of luck")
+        return poll(handle)
+
+    monkeypatch.setattr(engine, "poll", poll_but_not_the_bad_one)
+    monkeypatch.setattr(engine, "capacity", lambda: 0.0)
+    turn_until(supervisor, good, "finished")
+    assert [record.message for record in caplog.records if record.exc_info] == [bad]
+
+
+def test_an_engine_that_can_not_be_reached_changes_nothing(store, engine, monkeypatch):
+    supervisor = Supervisor(store, engine, argv=TOY, limits=QUICK)
+    run_id = submit_toy(store, {"do": "forever"})
+    turn_until(supervisor, run_id, "running")
+
+    def poll(handle: str) -> Report:
+        raise EngineUnreachable
+
+    monkeypatch.setattr(engine, "poll", poll)
+    supervisor.tick()
+    assert (state(store, run_id), states(store)[run_id].reason) == (
+        "running",
+        "Unresponsive: its engine can't be reached.",
+    )
+
+
+@pytest.mark.parametrize(("out_of_memory", "words"), [(True, "Out of memory"), (False, "was killed")])
+def test_a_kill_for_lack_of_memory_is_called_so(store, engine, monkeypatch, out_of_memory, words):
+    supervisor = Supervisor(store, engine, argv=TOY, limits=QUICK)
+    run_id = submit_toy(store, {"do": "forever"})
+    turn_until(supervisor, run_id, "running")
+    monkeypatch.setattr(engine, "poll", lambda handle: Report(Phase.EXITED, -9, out_of_memory=out_of_memory))
+    turn_until(supervisor, run_id, "lost")
+    assert words in states(store)[run_id].reason
+
+
+def test_a_run_that_was_trained_by_hand_is_not_trained_again(store, supervisor):
+    run_id = submit_toy(store, {})
+    store.write_json(run_id, "result.json", {"attempt": 1, "state": "finished", "message": None})
+    turn_until(supervisor, run_id, "finished")
+    assert not (store.run_dir(run_id) / "log.txt").exists()
+
+
+def test_a_run_that_somebody_trains_outside_the_queue_is_not_started_a_second_time(store, supervisor):
+    run_id = submit_toy(store, {})
+    lock = take_lock(store.run_dir(run_id) / "alive.lock")
+    store.write_json(run_id, "hb.json", {"attempt": 1, "seq": 1, "step": 1})
+    turn_until(supervisor, run_id, "running")
+    assert supervisor.engine.capacity() == 2
+    store.write_json(run_id, "result.json", {"attempt": 1, "state": "finished", "message": None})
+    os.close(lock)
+    turn_until(supervisor, run_id, "finished")
+
+
+def test_the_log_of_an_attempt_begins_with_a_line_about_it(store, supervisor):
+    run_id = submit_toy(store, {"do": "exit", "says": "no newline"}, {"do": "finish"})
+    turn_until(supervisor, run_id, "failed")
+    with (store.run_dir(run_id) / "log.txt").open("a") as log:
+        log.write("half a line")
+    resume(store, run_id)
+    turn_until(supervisor, run_id, "finished")
+    lines = (store.run_dir(run_id) / "log.txt").read_text().splitlines()
+    assert lines[0].startswith("--- attempt 1, fake GPU 0, ")
+    assert lines[lines.index("half a line") + 1].startswith("--- attempt 2, ")
+    assert json.loads((store.run_dir(run_id) / "begun.json").read_text())["attempt"] == 2

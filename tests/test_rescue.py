@@ -1,0 +1,214 @@
+"""`rdh.rescue` against slow loops, golden numbers, autograd and gradcheck."""
+
+import pytest
+import torch
+
+from rdh import rescue
+from rdh.rescue import GradientAmplifier, alpha, amplify, dead, error_aware_quantization, selected_pairs, similarity
+from tests import naive_rescue
+
+CODES = [[0.995, -0.5, 0.2], [-0.992, -0.9, 0.3], [0.8, 0.997, -0.6], [-0.3, 0.999, -0.7]]
+GOLDEN = {  # class of each item -> EAQL by normalisation
+    (0, 0, 1, 1): {"N1": 0.15139219, "N2": 0.19464711, "N1d": 0.15875454},
+    (0, 0, 0, 1): {"N1": 0.11166811, "N2": 0.22333622},
+    (0, 0, 1, 2): {"N1": 0.15916969, "N2": 0.22038881, "N3": 0.18816848},
+}
+
+
+def codes(dtype=torch.float64) -> torch.Tensor:
+    return torch.tensor(CODES, dtype=dtype)
+
+
+def one_hot(classes) -> torch.Tensor:
+    return torch.eye(3, dtype=torch.float64)[list(classes)]
+
+
+def mean_similarity_loss(h: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
+    theta = h @ h.T / 2
+    return (torch.nn.functional.softplus(theta) - s * theta).mean()
+
+
+def random_case(seed: int, n: int = 7, n_bits: int = 5, zeros: bool = False):
+    generator = torch.Generator().manual_seed(seed)
+    h = torch.tanh(2 * torch.randn(n, n_bits, generator=generator, dtype=torch.float64))
+    if zeros:
+        h[torch.rand(n, n_bits, generator=generator) < 0.3] = 0
+    labels = (torch.rand(n, 4, generator=generator) < 0.35).double()  # multi-label, some rows without any label
+    return h, labels
+
+
+@pytest.mark.parametrize(
+    ("classes", "normalization", "expected"),
+    [(classes, name, value) for classes, values in GOLDEN.items() for name, value in values.items()],
+)
+def test_eaql_equals_the_golden_numbers(classes, normalization, expected):
+    loss = error_aware_quantization(codes(), similarity(one_hot(classes)), normalization)
+    assert loss.item() == pytest.approx(expected, abs=5e-9)
+
+
+def test_selected_pairs_equal_the_golden_counts():
+    signs = codes().sign()
+    with_diagonal = selected_pairs(signs, similarity(one_hot([0, 0, 1, 1])).double(), diagonal=True)
+    assert with_diagonal.tolist() == [[2, 4, 4]] * 4
+    without = selected_pairs(signs, similarity(one_hot([0, 0, 0, 1])).double())
+    assert without.tolist() == [[2, 2, 2], [0, 2, 2], [2, 0, 0], [2, 2, 2]]
+
+
+@pytest.mark.parametrize("normalization", rescue.NORMALIZATIONS)
+@pytest.mark.parametrize("zeros", [False, True])
+@pytest.mark.parametrize("seed", range(6))
+def test_eaql_equals_the_slow_loop_over_pairs(seed, zeros, normalization):
+    h, labels = random_case(seed, zeros=zeros)
+    s = similarity(labels)
+    expected = naive_rescue.error_aware_quantization(h.tolist(), s.tolist(), normalization)
+    assert error_aware_quantization(h, s, normalization).item() == pytest.approx(expected, rel=1e-12, abs=1e-15)
+
+
+@pytest.mark.parametrize("normalization", rescue.NORMALIZATIONS)
+def test_eaql_passes_gradcheck_away_from_zero(normalization):
+    h, labels = random_case(3)
+    s = similarity(labels)
+    assert torch.autograd.gradcheck(lambda x: error_aware_quantization(x, s, normalization), (h.requires_grad_(),))
+
+
+def test_eaql_is_the_plain_mean_when_every_pair_is_right():
+    h = torch.tensor([[0.5, -0.2], [0.9, -0.7], [-0.4, 0.3], [-0.8, 0.6]], dtype=torch.float64)
+    loss = error_aware_quantization(h, similarity(one_hot([0, 0, 1, 1])))
+    assert loss.item() == pytest.approx((h - h.sign()).square().mean().item(), rel=1e-14)
+
+
+def test_eaql_gives_an_exact_zero_no_gradient():
+    h = torch.tensor([[0.0, 0.5], [0.4, -0.3], [-0.2, 0.1]], requires_grad=True)
+    error_aware_quantization(h, torch.ones(3, 3)).backward()
+    assert h.grad[0, 0] == 0
+
+
+@pytest.mark.parametrize("normalization", rescue.NORMALIZATIONS)
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_eaql_is_finite_when_all_pairs_are_alike(normalization, value):
+    h = torch.tensor([[0.5, -0.5], [0.3, 0.2]], requires_grad=True)
+    loss = error_aware_quantization(h, torch.full((2, 2), value), normalization)
+    loss.backward()
+    assert torch.isfinite(loss) and torch.isfinite(h.grad).all()
+
+
+def test_a_batch_of_one_has_no_pair_and_no_loss():
+    for normalization in ("N1", "N2", "N3"):
+        assert error_aware_quantization(torch.tensor([[0.5]]), torch.ones(1, 1), normalization).item() == 0
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.5, 0.99])
+def test_amplify_equals_the_slow_loop(tau):
+    generator = torch.Generator().manual_seed(1)
+    h = torch.tanh(3 * torch.randn(20, 8, generator=generator, dtype=torch.float64))
+    g = torch.randn(20, 8, generator=generator, dtype=torch.float64)
+    assert torch.equal(
+        amplify(g, h, tau), torch.tensor(naive_rescue.amplify(g.tolist(), h.tolist(), tau), dtype=torch.float64)
+    )
+
+
+@pytest.mark.parametrize(
+    ("tau", "expected"), [(0.9, 5.263158), (0.95, 10.256410), (0.99, 50.251256), (0.999, 500.250125)]
+)
+def test_alpha_undoes_the_slope_of_tanh_at_tau(tau, expected):
+    assert alpha(tau) == pytest.approx(expected, abs=1e-6)
+    assert alpha(tau) * (1 - tau**2) == pytest.approx(1)
+
+
+def test_amplified_gradient_equals_the_golden_numbers():
+    for normalization, g0, g1, z0, z1 in (
+        ("N1d", 1.59225004, -0.50930450, 0.01588269, -0.00811628),
+        ("N1", 1.59922938, -0.52047144, 0.01595231, -0.00829423),
+    ):
+        logits = torch.atanh(codes()).requires_grad_()
+        h = torch.tanh(logits)
+        h.retain_grad()
+        out = GradientAmplifier(0.99)(h)
+        s = similarity(one_hot([0, 0, 1, 1])).double()
+        (mean_similarity_loss(out, s) + error_aware_quantization(out, s, normalization)).backward()
+        assert h.grad[0, 0].item() == pytest.approx(g0, abs=5e-9)
+        assert h.grad[1, 0].item() == pytest.approx(g1, abs=5e-9)
+        assert logits.grad[0, 0].item() == pytest.approx(z0, abs=5e-9)
+        assert logits.grad[1, 0].item() == pytest.approx(z1, abs=5e-9)
+
+
+def test_similarity_gradient_equals_the_golden_numbers():
+    h = codes().requires_grad_()
+    mean_similarity_loss(h, similarity(one_hot([0, 0, 1, 1])).double()).backward()
+    assert h.grad[0].tolist() == pytest.approx([0.03210244, 0.09881940, -0.05122214], abs=5e-9)
+    assert h.grad[1].tolist() == pytest.approx([-0.01080183, 0.07578888, -0.04031632], abs=5e-9)
+
+
+def test_dead_by_the_similarity_gradient_differs_from_dead_by_the_total():
+    """A large eta points every saturated bit to its own side: by the total gradient no bit looks dead any more."""
+    h = codes().requires_grad_()
+    s = similarity(one_hot([0, 0, 0, 1])).double()
+    mean_similarity_loss(h, s).backward()
+    by_similarity = dead(h.detach(), h.grad.clone(), 0.99)
+    assert by_similarity.nonzero().tolist() == [[1, 0], [2, 1]]
+    (1e4 * (h - h.detach().sign()).square().mean()).backward()
+    assert not dead(h.detach(), h.grad, 0.99).any()
+
+
+def test_eq_2_is_what_autograd_gives_for_eq_1():
+    h, labels = random_case(5)
+    s = similarity(labels).double()
+    logits = torch.atanh(h).requires_grad_()
+    x = torch.tanh(logits)
+    theta = x @ x.T / 2
+    loss = (torch.nn.functional.softplus(theta) - s * theta).sum() + 0.7 * (x - x.detach().sign()).square().sum()
+    loss.backward()
+    expected = ((torch.sigmoid(h @ h.T / 2) - s) @ h + 2 * 0.7 * (h - h.sign())) * (1 - h**2)
+    assert torch.allclose(logits.grad, expected, atol=1e-12)
+
+
+def test_amplifier_sees_the_sum_of_all_losses_not_each_alone():
+    h = torch.tensor([[0.995]], dtype=torch.float64, requires_grad=True)
+    out = GradientAmplifier(0.99)(h)
+    (2 * out.sum() - 3 * out.sum()).backward()  # +2 alone would be amplified; the total -1 asks to stay
+    assert h.grad.item() == -1
+
+
+def test_amplifier_is_the_identity_forward_and_silent_in_eval_and_without_gradients():
+    amplifier = GradientAmplifier(0.5)
+    h = torch.tensor([[0.9, -0.2]], requires_grad=True)
+    assert torch.equal(amplifier(h), h)
+    assert amplifier.eval()(h) is h
+    assert not list(amplifier.parameters()) and not amplifier.state_dict()
+    with torch.no_grad():
+        assert torch.equal(amplifier.train()(h), h)
+
+
+def test_amplify_leaves_its_argument_alone():
+    g = torch.ones(1, 1)
+    amplify(g, torch.full((1, 1), 0.999), 0.99)
+    assert g.item() == 1
+
+
+def test_bfloat16_codes_are_judged_in_float32():
+    """.98828 is below tau; bfloat16 arithmetic would round tau down to it and call the bit saturated."""
+    h = torch.tensor([[0.98828125]], dtype=torch.bfloat16)
+    assert not rescue.saturated(h, 0.99).item()
+
+
+def test_everything_is_float32_inside_autocast():
+    h = torch.tanh(torch.randn(6, 4)).requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        s = similarity(torch.eye(3)[[0, 0, 1, 1, 2, 2]])
+        loss = error_aware_quantization(h, s)
+        half = error_aware_quantization(h.bfloat16(), s)
+    assert loss.dtype == half.dtype == torch.float32
+    assert loss.item() == pytest.approx(error_aware_quantization(h, s).item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("tau", [-0.1, 1.0, 2.0, float("nan")])
+def test_tau_outside_its_range_is_refused_with_the_rule(tau):
+    with pytest.raises(ValueError, match=r"tau must be in \[0, 1\), got"):
+        GradientAmplifier(tau)
+
+
+def test_wrong_shapes_and_names_are_refused_with_the_rule():
+    with pytest.raises(ValueError, match=r"similarity \(n, n\), got"):
+        error_aware_quantization(torch.zeros(3, 2), torch.zeros(2, 2))
+    with pytest.raises(ValueError, match="normalization must be one of N1, N2, N3, N1d, got 'N9'"):
+        error_aware_quantization(torch.zeros(3, 2), torch.zeros(3, 3), "N9")
