@@ -1,17 +1,16 @@
 """Compare: does RDH help, and how sure are we?"""
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
 from pages.common.live_plot import live_plotly
-from pages.common.readers import RunView, view
+from pages.common.readers import RunView, dead_series, view
 from pages.common.run_status import read_status
 from pages.common.shell import error_card, pick_pair, pick_run, start_page, store
+from pages.common.side_by_side import draw_difference, draw_maps, draw_moment
 from rdh import analysis, execution
 from rdh.charts.comparison import Curve, map_over_time, paired_maps, precision_recall
-from rdh.charts.dead_bits import Series, dead_bits_over_time
-from rdh.charts.saturation import difference_map, saturation_map
+from rdh.charts.dead_bits import dead_bits_over_time
 from rdh.store import RunStore
 
 
@@ -20,34 +19,9 @@ def ordered_pair(runs: RunStore, run_id: str, other: str) -> list[str]:
     return sorted([run_id, other], key=lambda one: runs.config(one).has_rdh)
 
 
-def draw_maps(runs: RunStore, pair: list[str]) -> None:
-    """The same steps side by side in one colour range, and their difference."""
-    loaded = [view(runs, one).shares("dead", 0.99) for one in pair]
-    if not all(len(steps) for steps, _ in loaded):
-        st.info("Both runs need records of the probes; they come with the first steps.")
-        return
-    last = int(min(steps[-1] for steps, _ in loaded))
-    shown = [(steps[steps <= last], values[steps <= last]) for steps, values in loaded]
-    top = max(0.01, *(float(values.max(initial=0)) for _, values in shown))
-    for column, one, (steps, values) in zip(st.columns(2), pair, shown, strict=True):
-        with column:
-            config = runs.config(one)
-            title = f"{config.label}: {values[-1].mean():.1%} dead at step {steps[-1]:,}"
-            live_plotly(
-                saturation_map(steps, values, title=title, what="dead share", top=top), key=f"compare-map-{one}"
-            )
-    (steps, without), (other_steps, with_rdh) = shown
-    if without.shape[1:] == with_rdh.shape[1:]:
-        common, here, there = np.intersect1d(steps, other_steps, return_indices=True)
-        if len(common):
-            difference = without[here] - with_rdh[there]
-            title = f"Difference: {difference[-1].mean():+.1%} of all entries (orange: fewer dead in the right map)"
-            live_plotly(difference_map(common, difference, title=title), key=f"compare-difference-{pair[0]}-{pair[1]}")
-
-
 def draw_curves(runs: RunStore, pair: list[str]) -> None:
     views = {one: view(runs, one) for one in pair}
-    series = [dead_series(runs, one, run) for one, run in views.items()]
+    series = [dead_series(run, runs.config(one)) for one, run in views.items()]
     series = [one for one in series if one is not None]
     left, right = st.columns(2)
     with left:
@@ -70,21 +44,6 @@ def draw_curves(runs: RunStore, pair: list[str]) -> None:
     if any(len(entry[3]) > 1 for entry in maps):
         ends = ", ".join(f"{entry[0]} {entry[4][-1]:.4f}" for entry in maps)
         live_plotly(map_over_time(maps, title=f"MAP at the last evaluation: {ends}"), key="compare-map-time")
-
-
-def dead_series(runs: RunStore, run_id: str, run: RunView) -> Series | None:
-    frame, meta, config = run.scalars(), run.meta(), runs.config(run_id)
-    if "dead_now" not in frame:
-        return None
-    dead = frame["dead_now"].dropna()
-    return Series(
-        config.label,
-        config.method,
-        config.has_rdh,
-        dead.index.to_numpy(),
-        dead.to_numpy(),
-        meta["n_train"] * meta["n_bits"],
-    )
 
 
 def pr_curve(runs: RunStore, run_id: str, run: RunView) -> Curve | None:
@@ -132,8 +91,9 @@ def draw_numbers(runs: RunStore, pair: list[str]) -> None:
     ]
     st.dataframe(rows[names], hide_index=True)
     st.caption(
-        "MAP over the whole gallery, denominator = relevant items retrieved, ties broken by one seeded shuffle (map); map_tie is its expectation "
-        "over all tie orders, map_low and map_high its bounds. Dead: share of all training items × bits, each judged at its last visit."
+        "MAP over the whole gallery, denominator = relevant items retrieved, ties broken by one seeded shuffle (map); map_tie is "
+        "its expectation over all tie orders, map_low and map_high its bounds. Dead: share of all training items × bits, each "
+        "judged at its last visit."
     )
 
 
@@ -191,7 +151,9 @@ with error_card():
                 for one in pair:
                     view(runs, one).version()
                 draw_numbers(runs, pair)
-                draw_maps(runs, pair)
+                if draw_maps(runs, pair, key="compare"):
+                    draw_difference(runs, pair)
+                draw_moment(runs, pair)
                 draw_curves(runs, pair)
                 if ticking and all(read_status(runs, one).is_final for one in pair):
                     st.rerun()

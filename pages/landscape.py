@@ -9,7 +9,7 @@ from pages.common.shell import start_page
 from rdh import catalog
 from rdh.charts.descent import descent_figure, gain_figure
 from rdh.charts.landscape import landscape_figure
-from rdh.charts.landscape_text import AREAS, equation_latex, gradient_number
+from rdh.charts.landscape_text import AREAS, equation_latex, gradient_number, number
 from rdh.landscape import (
     EQUATION_1,
     Pair,
@@ -28,14 +28,14 @@ LADDER += [*(round(0.9 - 0.025 * i, 3) for i in range(36)), 0.02, 0.01]
 H_CHOICES = [*(-h for h in LADDER), 0.0, *LADDER[::-1]]  # finer towards the ends, where F moves fast
 DEFAULTS = {
     "h_i": -0.5, "h_j": 0.9, "S": 1, "axis": "h", "eta": 1.0, "tau": 0.99, "amp": False, "eaq": False,
-    "form": "Eq. (1)", "bits": 32, "rate": 0.5, "step": N_STEPS,
+    "form": "Eq. (1)", "bits": 32, "rate": 0.1, "step": N_STEPS,
 }  # fmt: skip
 PRESETS = {
     "Figure 3 as stated (η = 1)": {},
     "η below 0.225": {"eta": 0.1},
     "Orange line (large η)": {"eta": 2.0},
-    "Deep saturation": {"h_i": -0.9999, "amp": True, "axis": "F"},
-    "With RDH": {"h_i": -0.99, "amp": True, "eaq": True, "axis": "F"},
+    "Deep saturation": {"h_i": -0.9999, "amp": True, "axis": "F", "rate": 0.5},
+    "With RDH": {"h_i": -0.99, "amp": True, "eaq": True, "axis": "F", "rate": 0.5},
 }
 ARMS = {"without RDH": (False, "plain"), "+ amplifier": (True, "plain"), "+ RDH": (True, "error_aware")}
 URL = {"bind": "query-params"}
@@ -142,7 +142,7 @@ with chart:
     draw_readouts(pair, form, h_i)
 with st.container(border=True):
     st.markdown(
-        f"**Eq. (2) with the numbers of this bit**, h_i = {h_i:g}: {{similarity term + quantization term}} · tanh′"
+        f"**Eq. (2) with the numbers of this bit**, h_i = {number(h_i, 5)}: {{similarity term + quantization term}} · tanh′"
     )
     st.latex(equation_latex(h_i, pair, form))
 left, right = st.columns(2, gap="large")
@@ -156,7 +156,8 @@ with st.expander("What the four areas mean, and what is our reading"):
     st.markdown(AREAS)
 with st.expander("The data behind the chart"):
     table = pd.DataFrame(scene.columns())
-    st.dataframe(table, height=280, hide_index=True)
+    formats = {name: st.column_config.NumberColumn(format="%.6f") for name in table}
+    st.dataframe(table, height=280, hide_index=True, column_config=formats)
     st.download_button(
         "Download CSV", table.to_csv(index=False), "landscape.csv", "text/csv", icon=":material/download:"
     )

@@ -1,17 +1,15 @@
 """Live: is training healthy right now, and which bits are dying?"""
 
-import math
-
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from pages.common.live_plot import live_plotly
-from pages.common.readers import RunView, view
-from pages.common.run_status import Status, draw_status, duration, read_status
+from pages.common.readers import RunView, dead_series, view
+from pages.common.run_numbers import draw_numbers
+from pages.common.run_status import draw_status, read_status
 from pages.common.shell import carried, error_card, pick_pair, pick_run, start_page, store
 from rdh import catalog, execution
-from rdh.charts.dead_bits import Series, dead_bits_over_time, event_flow
+from rdh.charts.dead_bits import dead_bits_over_time, event_flow
 from rdh.charts.gradients import measured_gradient
 from rdh.charts.histograms import activation_histogram, histogram_over_time
 from rdh.charts.losses import loss_split
@@ -23,61 +21,6 @@ from rdh.store import RunStore
 LEVELS = [0.9, 0.95, 0.99, 0.995, 0.999]
 THEORY_H = np.tanh(np.linspace(-4.5, 4.5, 361))
 TICK_SECONDS = 1.0
-
-
-def draw_numbers(status: Status, run: RunView, config: RunConfig) -> None:
-    frame, meta = run.scalars(), run.meta()
-    last = frame.ffill().iloc[-1]
-    entries = meta["n_train"] * meta["n_bits"]
-    columns = st.columns(5)
-    columns[0].metric(
-        "Step",
-        f"{frame.index[-1]:,}",
-        f"of {meta['total_steps']:,} · {remaining(frame, meta)}",
-        delta_color="off",
-        delta_arrow="off",
-    )
-    if "dead_now" in last:
-        note = f"{last['dead_now']:,.0f} of {entries:,}"
-        columns[1].metric(
-            "✖ Dead", f"{last['dead_now'] / entries:.1%}", note, delta_color="off", delta_arrow="off", help=DEAD_HELP
-        )
-        share = last["saturated"] / last["entries"]
-        columns[2].metric("■ Saturated", f"{share:.1%}", f"|h| ≥ {config.tau:g}", delta_color="off", delta_arrow="off")
-        help_text = "1 − h² is exactly 0 in float32: no factor can rescue such a bit."
-        columns[3].metric(
-            "Dead and hard",
-            f"{last['dead_hard']:,.0f}",
-            "since the last record",
-            delta_color="off",
-            delta_arrow="off",
-            help=help_text,
-        )
-    value = f"{last['map']:.4f}" if "map" in last and not math.isnan(last["map"]) else "–"
-    columns[4].metric(
-        "MAP",
-        value,
-        f"{meta['n_query']:,} queries, {meta['n_gallery']:,} gallery",
-        delta_color="off",
-        delta_arrow="off",
-        help=MAP_HELP,
-    )
-
-
-DEAD_HELP = (
-    "Entries (training item, bit) with |h| ≥ τ whose similarity gradient asks them to leave their side, each judged at its "
-    "last visit; of all training items × bits. The gradient is taken before the amplifier, so both arms count the same thing."
-)
-MAP_HELP = (
-    "Mean average precision over the whole gallery, ranked by Hamming distance; ties broken by one seeded shuffle; queries "
-    "without a relevant item count 0."
-)
-
-
-def remaining(frame: pd.DataFrame, meta: dict) -> str:
-    left = meta["total_steps"] - int(frame.index[-1])
-    speed = frame["steps_per_second"].dropna().tail(20).median() if "steps_per_second" in frame else math.nan
-    return f"{duration(left / speed)} left" if left and speed and not math.isnan(speed) else "done" if not left else "…"
 
 
 def draw_map(run: RunView, what: str, level: float, ordered: bool, key: str) -> None:
@@ -106,15 +49,6 @@ def draw_dead_curve(store: RunStore, run: RunView, config: RunConfig, run_id: st
         return
     title = f"{series[0].counts[-1]:,.0f} dead entries now, {series[0].counts.max():,.0f} at the peak"
     live_plotly(dead_bits_over_time(series, title=title), key=f"live-dead-{run_id}")
-
-
-def dead_series(run: RunView, config: RunConfig) -> Series | None:
-    frame, meta = run.scalars(), run.meta()
-    if "dead_now" not in frame:
-        return None
-    dead = frame["dead_now"].dropna()
-    denominator = meta["n_train"] * meta["n_bits"]
-    return Series(config.label, config.method, config.has_rdh, dead.index.to_numpy(), dead.to_numpy(), denominator)
 
 
 def draw_distribution(run: RunView, config: RunConfig, run_id: str) -> None:
@@ -210,7 +144,7 @@ def draw() -> None:
                 icon=":material/hourglass_top:",
             )
         else:
-            draw_numbers(status, run, config)
+            draw_numbers(run, config)
             if len(run.series("levels")[0]):
                 draw_map(run, what, level, ordered, f"live-map-{run_id}")
                 draw_dead_curve(runs, run, config, run_id, other)

@@ -1,11 +1,15 @@
 """RunConfig: everything that decides a run's result, checked once. Defaults are the paper's hyper-parameters (section 6.3)."""
 
+import difflib
 import hashlib
 import json
+import math
+import re
+import reprlib
 from functools import cached_property
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from rdh import catalog
 from rdh.errors import UserError
@@ -16,7 +20,8 @@ PLUG_INS = ("amplifier", "quantization", "eta", "tau", "eaq_normalization")  # w
 class RunConfig(BaseModel):
     """One training run. Frozen; unknown keys are errors. `make_config` gives the same checks with one sentence an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # strict: "32" is no code length and 3.0 no number of epochs; a whole number does for a real one
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     method: str = Field("hashnet", description="hashing method: a file of rdh/methods")
     n_bits: int = Field(32, ge=1, le=1024, description="code length K")
@@ -46,36 +51,40 @@ class RunConfig(BaseModel):
     batch_size: int = Field(128, ge=2, le=65_536, description="items a step; pairs need at least 2")
     lr: float = Field(0.01, gt=0, le=100, description="initial learning rate of SGD")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD; the paper does not state it")
-    weight_decay: float = Field(1e-5, ge=0, le=1)
+    weight_decay: float = Field(1e-5, ge=0, le=1, description="weight decay of SGD")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="cosine: to zero, by epoch")
     hash_lr_scale: float = Field(
         1.0, gt=0, le=1000, description="learning rate of the hash layer relative to the backbone's"
     )
     seed: int = Field(0, ge=0, lt=2**32, description="initial weights, order of items, augmentation")
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: the GPU where there is one")
+    device: str = Field("auto", description="auto: the GPU where there is one")
     probe_every: int = Field(20, ge=0, le=100_000, description="steps between two records of the probes; 0: no probes")
     eval_every: int = Field(0, ge=0, le=100_000, description="epochs between two evaluations; 0: at the end only")
     checkpoint_every: int = Field(10, ge=1, le=100_000, description="epochs between two checkpoints")
 
     @field_validator("method", "dataset", "backbone")
     @classmethod
-    def _known_name(cls, value: str, info) -> str:
-        choices = {"method": catalog.methods, "dataset": catalog.datasets, "backbone": catalog.backbones}[
-            info.field_name
-        ]()
+    def _known_name(cls, value: str, info: ValidationInfo) -> str:
+        cards = {"method": catalog.methods, "dataset": catalog.datasets, "backbone": catalog.backbones}
+        choices = cards[info.field_name]()
         if value not in choices:
             raise ValueError(f"must be one of {', '.join(choices)}")
         return value
 
-    @field_validator("method_options", "dataset_options")
+    @field_validator("device")
     @classmethod
-    def _plain_values(cls, value: dict[str, Any]) -> dict[str, Any]:
-        return dict(sorted(value.items()))
+    def _known_device(cls, value: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", value):
+            raise ValueError("must be auto, cpu, cuda or cuda:N")
+        return value
 
     @model_validator(mode="after")
     def _whole(self) -> "RunConfig":
-        _check_options("method_options", self.method_options, catalog.methods()[self.method])
-        _check_options("dataset_options", self.dataset_options, catalog.datasets()[self.dataset])
+        for field, card in (
+            ("method_options", catalog.methods()[self.method]),
+            ("dataset_options", catalog.datasets()[self.dataset]),
+        ):
+            self.__dict__[field] = _checked_options(field, getattr(self, field), card)
         activation = catalog.methods()[self.method].facts.get("activation")
         if self.amplifier and activation is None:
             raise ValueError(
@@ -92,12 +101,12 @@ class RunConfig(BaseModel):
     @cached_property
     def hash(self) -> str:
         """16 hex digits over all fields: equal configs, equal hash."""
-        return _digest(self.model_dump())
+        return digest(self.model_dump())
 
     @cached_property
     def pair_hash(self) -> str:
         """The same for the two runs of a pair: configs equal except for the plug-ins."""
-        return _digest({key: value for key, value in self.model_dump().items() if key not in PLUG_INS})
+        return digest({key: value for key, value in self.model_dump().items() if key not in PLUG_INS})
 
     @property
     def has_rdh(self) -> bool:
@@ -134,41 +143,72 @@ def make_config(**fields: Any) -> RunConfig:
 
 
 def with_plug_ins(config: RunConfig, *, rdh: bool) -> RunConfig:
-    """The arm of the pair that has both plug-ins, or none. eta, tau and the normalisation stay as asked for."""
+    """The arm of the pair that has both plug-ins, or none. tau and the normalisation stay as asked for.
+
+    eta too, but for a baseline it is None: it plays no part there, so runs with any eta share one baseline.
+    """
     fields = config.model_dump()
     fields |= {"amplifier": rdh, "quantization": "error_aware" if rdh else "plain"}
-    return make_config(**fields)
+    return make_config(**(fields if rdh else fields | {"eta": None}))
 
 
-def _check_options(field: str, options: dict[str, Any], card: catalog.Card) -> None:
-    switches = {switch.name: switch for switch in card.switches}
-    for name, value in options.items():
-        if name not in switches:
-            raise ValueError(
-                f"{field} of {card.name} must be among {', '.join(switches) or 'none (it has no switches)'}, got {name!r}"
-            )
-        switch = switches[name]
-        if switch.choices and value not in switch.choices:
-            raise ValueError(f"{field} {name} must be one of {', '.join(map(str, switch.choices))}, got {value!r}")
-        kinds = {"int": int, "float": (int, float), "bool": bool, "str": str}.get(switch.kind, object)
-        if not isinstance(value, kinds) or (isinstance(value, bool) and switch.kind in ("int", "float")):
-            raise ValueError(f"{field} {name} must be of type {switch.kind}, got {value!r}")
-
-
-def _digest(fields: dict[str, Any]) -> str:
+def digest(fields: dict[str, Any]) -> str:
+    """16 hex digits over plain values; equal values, equal digits, whatever the order of the keys."""
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _checked_options(field: str, options: dict[str, Any], card: catalog.Card) -> dict[str, Any]:
+    """The options in alphabetical order, a whole number for a float switch as a float: equal options, equal hash."""
+    switches = {switch.name: switch for switch in card.switches}
+    for name in options:
+        if name not in switches:
+            known = ", ".join(switches) or "none: it has no switches"
+            raise ValueError(f"{field} of {card.name} must be among {known}, got {_shown(name)}")
+    return {name: _checked_option(f"{field} {name}", options[name], switches[name]) for name in sorted(options)}
+
+
+def _checked_option(name: str, value: Any, switch: catalog.Switch) -> Any:
+    if switch.choices:
+        if value not in switch.choices:
+            raise ValueError(f"{name} must be one of {', '.join(map(str, switch.choices))}, got {_shown(value)}")
+        return value
+    kinds = {"int": int, "float": (int, float), "bool": bool, "str": str}.get(switch.kind, object)
+    is_stray_bool = isinstance(value, bool) and switch.kind in ("int", "float")
+    if not isinstance(value, kinds) or is_stray_bool or (isinstance(value, float) and not math.isfinite(value)):
+        words = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
+        raise ValueError(f"{name} must be {words.get(switch.kind, switch.kind)}, got {_shown(value)}")
+    return float(value) if switch.kind == "float" else value
+
+
+def _shown(value: Any) -> str:
+    """What came, in at most some sixty characters."""
+    short = reprlib.Repr(maxstring=60, maxother=60)
+    return short.repr(value) if not isinstance(value, int) or abs(value) < 10**30 else "a number of over 30 digits"
+
+
+WORDS = {  # pydantic's words for a person who does not program
+    "Input should": "must",
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a valid boolean": "true or false",
+    "a valid string": "text",
+    "a valid dictionary": "switches by name",
+    "a finite number": "a finite number",
+}
 
 
 def _sentence(error: ValidationError) -> str:
     """Pydantic's first complaint as one sentence: field, rule, value got, and what the field means."""
-    first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
+    first = error.errors(include_url=False)[0]
     rule = first["msg"].removeprefix("Value error, ")
-    if not name:
+    if not first["loc"]:
         return rule[0].upper() + rule[1:] + "."
+    name = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
-        return f"{name} is not a setting of a run; the settings are {', '.join(RunConfig.model_fields)}."
-    rule = rule.replace("Input should", "must")
-    field = RunConfig.model_fields.get(name)
-    hint = f" ({field.description})" if field is not None and field.description else ""
-    return f"{name} {rule}, got {first['input']!r}{hint}."
+        near = difflib.get_close_matches(name, RunConfig.model_fields, 1, 0.6)
+        hint = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(RunConfig.model_fields)}."
+        return f"{_shown(name)[1:-1]} is not a setting of a run; {hint}"
+    for theirs, ours in WORDS.items():
+        rule = rule.replace(theirs, ours)
+    description = RunConfig.model_fields[name].description
+    return f"{name} {rule}, got {_shown(first['input'])} ({description})."

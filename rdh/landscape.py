@@ -180,7 +180,7 @@ def landscape(
 ) -> Landscape:
     """Both curves on one grid that is dense in h and in F, with twin points at the cliff (0) and at +-tau."""
     twins = [NEAR_ZERO, CLIFF, np.nextafter(pair.tau, 0), pair.tau]
-    half = np.concatenate([np.tanh(np.linspace(0, 8, 161)), np.linspace(0, 1, 201), twins])
+    half = np.concatenate([np.tanh(np.linspace(0, 6, 121)), np.linspace(0, 1, 201), twins])
     half = np.unique(half[half > 0])  # 0 itself is left out: the curve jumps there
     grid = np.concatenate([-half[::-1], half])
     baseline = gradient_terms(grid, pair, form)

@@ -12,16 +12,18 @@ import shutil
 import tempfile
 import time
 import zipfile
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rdh.config import RunConfig, make_config
+from rdh.config import RunConfig, digest, make_config
 from rdh.errors import UserError
 from rdh.metrics import MetricsReader
 
-RUN_ID = re.compile(r"^[a-z0-9][a-z0-9_-]{5,79}$")
+RUN_ID = re.compile(r"[a-z0-9][a-z0-9_-]{5,79}")
 SUBMISSION = "config.json"
 
 
@@ -29,7 +31,8 @@ class RunStore:
     """root is made where it is missing. UserError where it is a file or can't be written to."""
 
     def __init__(self, root: Path | str) -> None:
-        self.root = Path(root).resolve()
+        self.root = Path(root).expanduser().resolve()
+        self._submitted: dict[tuple[str, int], float] = {}  # (run_id, mtime of config.json) -> submitted_at
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
@@ -41,47 +44,61 @@ class RunStore:
         if not os.access(self.root, os.W_OK):
             raise UserError(f"The runs folder {self.root} can't be written to; name another by --runs or RDH_RUNS.")
 
-    def create(self, config: RunConfig, *, sweep: str | None = None) -> str:
-        """Makes a run's folder, whole or not at all, and returns its run_id: method[-arm]-bits-sSEED-6 random characters."""
+    def create(
+        self, config: RunConfig, *, sweep: str | None = None, prepare: Callable[[Path], object] = lambda folder: None
+    ) -> str:
+        """Makes a run's folder, whole or not at all, and returns its run_id: method[-arm]-bits-sSEED-6 random characters.
+
+        prepare is called with the folder before anybody else can see it.
+        """
         stem = "-".join(filter(None, [config.method, config.arm, str(config.n_bits), f"s{config.seed}"]))
         run_id = f"{stem}-{secrets.token_hex(3)}"
-        submission = {
-            "run_id": run_id,
-            "submitted_at": time.time(),
-            "sweep": sweep,
-            "config_hash": config.hash,
-            "config": config.model_dump(),
-        }
+        while (self.root / run_id).exists():
+            run_id = f"{stem}-{secrets.token_hex(3)}"
+        fields = config.model_dump()
+        submission = {"run_id": run_id, "submitted_at": time.time(), "sweep": sweep, "config_hash": digest(fields)}
         draft = None
         try:
             draft = Path(tempfile.mkdtemp(prefix=".new-", dir=self.root))
-            write_json(draft / SUBMISSION, submission)
+            write_json(draft / SUBMISSION, submission | {"config": fields})
             (draft / "checkpoints").mkdir()
             (draft / "codes").mkdir()
             draft.chmod(0o755)
+            prepare(draft)
             draft.rename(self.root / run_id)
-        except OSError as error:
+        except BaseException as error:
             if draft is not None:
                 shutil.rmtree(draft, ignore_errors=True)
-            raise UserError(
-                f"The run can't be stored in {self.root}: {error.strerror}. Nothing was launched."
-            ) from None
+            if isinstance(error, OSError):
+                raise UserError(
+                    f"The run can't be stored in {self.root}: {error.strerror}. Nothing was launched."
+                ) from None
+            raise
         return run_id
 
     def run_ids(self) -> list[str]:
-        """Ids of the folders that hold a config.json, oldest first."""
+        """Ids of the folders that hold a config.json, oldest submission first."""
         found = []
         for entry in os.scandir(self.root):
-            if RUN_ID.match(entry.name) and entry.is_dir(follow_symlinks=False):
+            if RUN_ID.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
                 try:
-                    found.append((os.stat(Path(entry.path) / SUBMISSION).st_mtime_ns, entry.name))
+                    found.append((self._submitted_at(Path(entry.path) / SUBMISSION), entry.name))
                 except OSError:
                     continue  # a folder of something else, or one being deleted right now
         return [run_id for _, run_id in sorted(found)]
 
+    def _submitted_at(self, path: Path) -> float:
+        """Read once per file: config.json never changes. The file's own time where it does not say."""
+        changed = path.stat().st_mtime_ns
+        key = (path.parent.name, changed)
+        if key not in self._submitted:
+            when = (read_json(path) or {}).get("submitted_at")
+            self._submitted[key] = float(when) if isinstance(when, int | float) else changed / 1e9
+        return self._submitted[key]
+
     def run_dir(self, run_id: str) -> Path:
         """The folder of an existing run. UserError for a bad name or a run that is not there."""
-        if not isinstance(run_id, str) or not RUN_ID.match(run_id):
+        if not isinstance(run_id, str) or not RUN_ID.fullmatch(run_id):
             raise UserError(f"run must be an id like hashnet-rdh-32-s0-1a2b3c, got {str(run_id)[:80]!r}.")
         path = self.root / run_id
         if path.is_symlink() or not (path / SUBMISSION).is_file():
@@ -90,20 +107,26 @@ class RunStore:
 
     def submission(self, run_id: str) -> dict[str, Any]:
         """config.json: run_id, submitted_at (Unix seconds), sweep, config_hash, config. UserError where it was edited or torn."""
-        path = self.run_dir(run_id) / SUBMISSION
-        submission = read_json(path)
-        if submission is None or not isinstance(submission.get("config"), dict):
+        return self._checked(run_id)[0]
+
+    def config(self, run_id: str) -> RunConfig:
+        """The run's config. UserError as in submission."""
+        return self._checked(run_id)[1]
+
+    def _checked(self, run_id: str) -> tuple[dict[str, Any], RunConfig]:
+        submission = read_json(self.run_dir(run_id) / SUBMISSION)
+        if submission is None or not isinstance(submission.get("config"), dict) or "submitted_at" not in submission:
             raise UserError(f"config.json of run {run_id} can't be read; delete the run or launch it again.")
-        config = make_config(**submission["config"])
-        if config.hash != submission.get("config_hash"):
+        # The hash is of what was written, so that a field added to RunConfig later does not make old runs look edited.
+        if digest(submission["config"]) != submission.get("config_hash"):
             raise UserError(
                 f"config.json of run {run_id} was edited after its launch, so its results would not say what made them; "
                 "put the old values back, or launch a new run with the new ones."
             )
-        return submission
-
-    def config(self, run_id: str) -> RunConfig:
-        return make_config(**self.submission(run_id)["config"])
+        try:
+            return {"sweep": None} | submission, make_config(**submission["config"])
+        except UserError as error:
+            raise UserError(f"config.json of run {run_id} is of another version of this program: {error}") from None
 
     def read_json(self, run_id: str, name: str) -> dict[str, Any] | None:
         """result.json, hb.json, control.json or notes.json; None where it is missing or torn."""
@@ -148,7 +171,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError) as error:
         raise UserError(
             f"{path.name} of run {path.parent.name} can't be read ({type(error).__name__}); launch the run again."
         ) from None

@@ -68,7 +68,11 @@ async function drawOnce(chart) {
   const { data, layout } = readFigure(node, figure);
   chart.config ??= config(Plotly, filename); // kept: a new object would make Plotly start afresh
   await Plotly.react(plot, data, { uirevision: "kept", ...layout, width, height }, chart.config);
-  if (!chart.drawn) plot.on("plotly_click", ({ points }) => report(chart, points[0]));
+  if (!chart.drawn) {
+    plot.on("plotly_click", ({ points }) => report(chart, points[0]));
+    // While the button is down Plotly would forget the mark below it, and an update at that moment would lose the click.
+    plot.on("plotly_beforehover", () => !plot._dragging);
+  }
   chart.drawn = true;
   node.dataset.ms = (performance.now() - start).toFixed(1);
   node.dataset.draws = Number(node.dataset.draws) + 1;

@@ -9,6 +9,8 @@ import pandas as pd
 import streamlit as st
 
 from rdh import analysis
+from rdh.charts.dead_bits import Series
+from rdh.config import RunConfig
 from rdh.metrics import MetricsReader
 from rdh.store import RunStore, read_arrays
 
@@ -118,6 +120,16 @@ def view(store: RunStore, run_id: str) -> RunView:
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _view(run_dir: str) -> RunView:
     return RunView(MetricsReader(Path(run_dir) / "metrics.db"))
+
+
+def dead_series(run: RunView, config: RunConfig) -> Series | None:
+    """A run's dead entries over time for `dead_bits_over_time`; None without probes."""
+    frame, meta = run.scalars(), run.meta()
+    if "dead_now" not in frame:
+        return None
+    dead = frame["dead_now"].dropna()
+    denominator = meta["n_train"] * meta["n_bits"]
+    return Series(config.label, config.method, config.has_rdh, dead.index.to_numpy(), dead.to_numpy(), denominator)
 
 
 def split(store: RunStore, run_id: str) -> dict[str, np.ndarray]:

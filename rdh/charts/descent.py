@@ -23,12 +23,6 @@ def gain_figure(tau: float, h_i: float, *, height: int = 440) -> go.Figure:
         line = palette.arm_line(palette.GRADIENT, with_rdh=threshold is not None)
         y = effective_gain(z, threshold)
         figure.add_scatter(x=z, y=y, mode="lines", line=line, name=text, hovertemplate="%{y:.2e}")
-    for dtype, end in ROUNDS_TO_ONE.items():
-        figure.add_vline(x=end, line={"color": palette.DEAD, "width": 1, "dash": "dash"})
-        figure.add_annotation(
-            x=end, y=0.5 if dtype == "float32" else 0.02, yref="y domain", yanchor="bottom", textangle=-90, xshift=-8,
-            text=f"{dtype}: h = 1", font={"size": 11}, showarrow=False,
-        )  # fmt: skip
     at = abs(float(np.arctanh(h_i)))
     marker = palette.arm_marker(palette.GRADIENT, with_rdh=True, size=11)
     text = f"this bit, h = {number(h_i, 5)}"
@@ -45,8 +39,25 @@ def gain_figure(tau: float, h_i: float, *, height: int = 440) -> go.Figure:
         title="share of ∂L/∂h that passes", type="log", range=[-8.4, 1.1],
         tickvals=list(POWERS), ticktext=list(POWERS.values()),
     )  # fmt: skip
-    figure.update_layout(hovermode="x unified", legend={"orientation": "h", "y": -0.33, "yanchor": "top"})
+    legend = {"orientation": "h", "y": -0.33, "yanchor": "top"}
+    figure.update_layout(hovermode="x unified", legend=legend, shapes=_dtype_rules(), annotations=_dtype_labels())
     return figure
+
+
+def _dtype_rules() -> list[dict]:
+    line = {"color": palette.DEAD, "width": 1, "dash": "dash"}
+    upright = {"type": "line", "y0": 0, "y1": 1, "yref": "y domain", "line": line}
+    return [{"x0": end, "x1": end, **upright} for end in ROUNDS_TO_ONE.values()]
+
+
+def _dtype_labels() -> list[dict]:
+    look = {"yref": "y domain", "yanchor": "bottom", "textangle": -90, "xshift": -8, "showarrow": False}
+    look["font"] = {"size": 11}
+    heights = {"float32": 0.5}  # clear of the curves, which are low there
+    return [
+        {"x": end, "y": heights.get(dtype, 0.02), "text": f"{dtype}: h = 1", **look}
+        for dtype, end in ROUNDS_TO_ONE.items()
+    ]
 
 
 def descent_figure(baseline: Path, rescued: Path, target: int, step: int, *, height: int = 380) -> go.Figure:
@@ -59,8 +70,7 @@ def descent_figure(baseline: Path, rescued: Path, target: int, step: int, *, hei
         figure.add_scatter(x=steps, y=h, mode="lines", line=line, name=name, hovertemplate="%{y:.4f}")
         marker = palette.arm_marker(palette.GRADIENT, with_rdh, 11)
         figure.add_scatter(x=steps[-1:], y=h[-1:], mode="markers", marker=marker, showlegend=False, hoverinfo="skip")
-    figure.add_hline(y=0, line={"color": palette.NEUTRAL, "width": 1, "dash": "dash"})
     figure.update_xaxes(title="step of gradient descent", range=[0, 1.02 * (len(baseline.h) - 1)])
-    figure.update_yaxes(title="h<sub>i</sub>", range=[-1.08, 1.08])
+    figure.update_yaxes(title="h<sub>i</sub>", range=[-1.08, 1.08], zeroline=True)
     figure.update_layout(hovermode="x unified", legend={"orientation": "h", "y": -0.2, "yanchor": "top"})
     return figure

@@ -12,17 +12,17 @@ H_TICKS = (-0.999, -0.99, -0.9, -0.5, 0.0, 0.5, 0.9, 0.99, 0.999)
 
 
 def activation_histogram(
-    edges: np.ndarray, counts: np.ndarray, dead: np.ndarray, tau: float, *, title: str
+    edges: np.ndarray, counts: np.ndarray, dead: np.ndarray | None, tau: float, *, title: str
 ) -> go.Figure:
-    """Figure 1 at one record: bars over F, the dead part in vermillion. edges (65,), counts (64,), dead (64,)."""
+    """Figure 1 at one record: bars over F, the dead part in vermillion. edges (65,), counts (64,), dead (64,), or None."""
     centers, total = (edges[1:] + edges[:-1]) / 2, max(1.0, float(counts.sum()))
     figure = palette.bare_figure(title, height=340)
     bars = {"x": centers.astype(np.float32), "width": np.float64(edges[1] - edges[0]) * 0.96}
-    figure.add_bar(
-        **bars, y=(counts - dead) / total, name="■ alive", marker_color=palette.translucent(palette.NEUTRAL, 0.75)
-    )
-    figure.add_bar(**bars, y=dead / total, name="✖ dead", marker_color=palette.DEAD)
-    figure.update_layout(barmode="stack", showlegend=True)
+    alive = counts if dead is None else counts - dead
+    figure.add_bar(**bars, y=alive / total, name="■ alive", marker_color=palette.translucent(palette.NEUTRAL, 0.75))
+    if dead is not None:
+        figure.add_bar(**bars, y=dead / total, name="✖ dead", marker_color=palette.DEAD)
+    figure.update_layout(barmode="stack", showlegend=dead is not None)
     figure.update_yaxes(title_text="share of entries", tickformat=".0%")
     _logit_axis(figure, edges, tau)
     return figure

@@ -29,17 +29,20 @@ def landscape_figure(
 ) -> go.Figure:
     """dL/dF against h_i (axis "h") or F_i ("F"), term by term; areas, zero crossings and the bit h_i are labelled."""
     figure = palette.bare_figure(landscape_takeaway(scene, h_i), height, title_width=84)
-    low, high = _y_range(scene)
-    _add_areas(figure, scene, axis)
-    _add_wrong_way(figure, scene, axis)
-    _add_curves(figure, scene, axis)
-    _add_crossings(figure, scene, axis)
-    _add_bit(figure, scene, h_i, axis)
-    _add_pushes(figure, scene, axis)
+    values = _values_at(scene, h_i)
+    figure.add_traces([*_wrong_way(scene, axis), *_curves(scene, axis), *_markers(scene, h_i, values, axis)])
+    borders, area_labels = _areas(scene, axis)
+    this_bit = {"x": float(_place(h_i, axis)), "color": palette.GRADIENT, "dash": "dot"}
     limit = 1.03 if axis == "h" else F_LIMIT
-    figure.update_xaxes(title=AXES[axis], range=[-limit, limit])
-    figure.update_yaxes(title="∂L/∂F<sub>i</sub>   (descent moves F against it)", range=[low, high], zeroline=True)
-    figure.update_layout(hovermode="x unified", legend={"orientation": "h", "y": -0.16, "yanchor": "top"})
+    # shapes and annotations go in as one list each: one by one, Plotly checks all earlier ones again
+    figure.update_layout(
+        shapes=[*borders, _rule(**this_bit)],
+        annotations=[*area_labels, *_rests(scene, axis), *_values(h_i, values, axis), *_arrows(scene, axis)],
+        xaxis={"title": AXES[axis], "range": [-limit, limit]},
+        yaxis={"title": "∂L/∂F<sub>i</sub>   (descent moves F against it)", "range": _y_range(scene), "zeroline": True},
+        hovermode="x unified",
+        legend={"orientation": "h", "y": -0.16, "yanchor": "top"},
+    )
     if overlay is not None:
         _add_overlay(figure, overlay, axis)
     return figure
@@ -50,108 +53,123 @@ def _place(h: np.ndarray | float, axis: str) -> np.ndarray:
     return h if axis == "h" else np.clip(np.arctanh(np.clip(h, -1 + 1e-15, 1 - 1e-15)), -9, 9)
 
 
-def _y_range(scene: Landscape) -> tuple[float, float]:
+def _span(low: float, high: float, axis: str) -> tuple[float, float]:
+    """An interval of h on the axis, cut at what is shown."""
+    left, right = np.clip(_place([low, high], axis), -F_LIMIT, F_LIMIT)
+    return float(left), float(right)
+
+
+def _rule(x: float, color: str, dash: str) -> dict:
+    line = {"color": color, "width": 1, "dash": dash}
+    return {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "y domain", "line": line}
+
+
+def _y_range(scene: Landscape) -> list[float]:
     terms = scene.baseline
     parts = [terms.gradient, terms.similarity * terms.slope, terms.quantization * terms.slope, scene.rescued.gradient]
     low, high = min(part.min() for part in parts), max(part.max() for part in parts)
     span = max(high - low, 0.1)
-    return low - 0.26 * span, max(high, 0) + 0.15 * span  # room for the arrows below and the areas' labels above
+    return [low - 0.26 * span, max(high, 0) + 0.15 * span]  # room for the arrows below and the areas' labels above
 
 
-def _add_areas(figure: go.Figure, scene: Landscape, axis: str) -> None:
-    is_weakened = scene.baseline.quantization.any()
-    second = "wrong way" if scene.wrong_way else "weakened" if is_weakened else ""
+def _areas(scene: Landscape, axis: str) -> tuple[list[dict], list[dict]]:
+    """Shapes and labels of Figure 3's areas: a number, and in words what happens where there is room for them."""
+    second = "wrong way" if scene.wrong_way else "weakened" if scene.baseline.quantization.any() else ""
     words = {1: "suppressed", 2: second, 3: "cliff", 4: "calming down"}
     whole = 2.06 if axis == "h" else 2 * F_LIMIT
+    shapes, labels = [], []
     for area, low, high in scene.areas:
-        left, right = np.clip(_place([low, high], axis), -F_LIMIT, F_LIMIT)
-        shade = {1: 0.10, 3: 0.25}.get(area, 0.0)
-        figure.add_vrect(x0=left, x1=right, fillcolor=palette.NEUTRAL, opacity=shade, line_width=0, layer="below")
+        left, right = _span(low, high, axis)
+        band = {"type": "rect", "x0": left, "x1": right, "y0": 0, "y1": 1, "yref": "y domain", "layer": "below"}
+        shade = palette.translucent(palette.NEUTRAL, {1: 0.10, 3: 0.25}.get(area, 0.0))
+        shapes.append(band | {"fillcolor": shade, "line": {"width": 0}})
+        if high < 1:
+            shapes.append(_rule(right, palette.NEUTRAL, "dash"))
         is_wide = (right - left) / whole > 0.16
-        text = f"<b>{area}</b> {words[area]}" if is_wide else f"<b>{area}</b>"
         at = {"x": left, "xanchor": "left", "xshift": 5} if is_wide else {"x": (left + right) / 2}
-        figure.add_annotation(y=0.99, yref="y domain", yanchor="top", text=text, showarrow=False, **at)
-        if right < 1:  # every border between two areas
-            figure.add_vline(x=right, line={"color": palette.NEUTRAL, "width": 1, "dash": "dash"})
+        text = f"<b>{area}</b> {words[area]}" if is_wide else f"<b>{area}</b>"
+        labels.append({"text": text, "y": 0.99, "yref": "y domain", "yanchor": "top", "showarrow": False, **at})
+    return shapes, labels
 
 
-def _add_wrong_way(figure: go.Figure, scene: Landscape, axis: str) -> None:
+def _wrong_way(scene: Landscape, axis: str) -> list[go.Scatter]:
+    """The area between curve and zero where descent moves the bit away from its target."""
     terms = scene.baseline
-    for low, high in scene.wrong_way:
-        inside = (terms.h >= low) & (terms.h <= high)
-        figure.add_scatter(
-            x=_place(terms.h[inside], axis), y=terms.gradient[inside], mode="lines", line={"width": 0},
-            fill="tozeroy", fillcolor=palette.translucent(palette.WRONG_WAY, 0.3), hoverinfo="skip", showlegend=False,
-        )  # fmt: skip
+    look = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False, "fill": "tozeroy"}
+    look["fillcolor"] = palette.translucent(palette.WRONG_WAY, 0.3)
+    inside = [(terms.h >= low) & (terms.h <= high) for low, high in scene.wrong_way]
+    return [go.Scatter(x=_place(terms.h[part], axis), y=terms.gradient[part], **look) for part in inside]
 
 
-def _add_curves(figure: go.Figure, scene: Landscape, axis: str) -> None:
+def _curves(scene: Landscape, axis: str) -> list[go.Scatter]:
     terms = scene.baseline
-    x = _place(terms.h, axis)
+    similarity = {"color": palette.SIMILARITY_TERM, "dash": "dot", "width": 1.8}
+    quantization = {"color": palette.QUANTIZATION_TERM, "dash": "dashdot", "width": 1.8}
     curves = [
-        ("similarity term", terms.similarity * terms.slope, palette.SIMILARITY_TERM, "dot", 1.8),
-        ("quantization term", terms.quantization * terms.slope, palette.QUANTIZATION_TERM, "dashdot", 1.8),
+        ("similarity term", terms.similarity * terms.slope, similarity),
+        ("quantization term", terms.quantization * terms.slope, quantization),
+        ("sum: without RDH", terms.gradient, palette.arm_line(palette.GRADIENT, with_rdh=False)),
     ]
-    hover = "%{y:.4f}<extra>%{fullData.name}</extra>"
-    for name, y, color, dash, width in curves:
-        line = {"color": color, "dash": dash, "width": width}
-        figure.add_scatter(x=x, y=y, mode="lines", line=line, name=name, hovertemplate=hover)
-    line = palette.arm_line(palette.GRADIENT, with_rdh=False)
-    figure.add_scatter(x=x, y=terms.gradient, mode="lines", line=line, name="sum: without RDH", hovertemplate=hover)
     if scene.has_plug_ins:
-        line = palette.arm_line(palette.GRADIENT, with_rdh=True)
         name = arm_name(scene.amplifier, scene.quantization)
-        figure.add_scatter(x=x, y=scene.rescued.gradient, mode="lines", line=line, name=name, hovertemplate=hover)
+        curves.append((name, scene.rescued.gradient, palette.arm_line(palette.GRADIENT, with_rdh=True)))
+    x, hover = _place(terms.h, axis), "%{y:.4f}<extra>%{fullData.name}</extra>"
+    return [go.Scatter(x=x, y=y, mode="lines", line=line, name=name, hovertemplate=hover) for name, y, line in curves]
 
 
-def _add_crossings(figure: go.Figure, scene: Landscape, axis: str) -> None:
-    for h in scene.crossings:
-        x = float(_place(h, axis))
-        marker = {"symbol": "diamond-open", "size": 11, "line": {"width": 2}, "color": palette.NEUTRAL}
-        figure.add_scatter(x=[x], y=[0], mode="markers", marker=marker, showlegend=False, hoverinfo="skip")
-        # the gradient grows through such a zero, so descent ends here: a bit that comes near it never leaves
-        side = 1 if scene.pair.target > 0 else -1
-        at = {"xanchor": "center"} if axis == "h" else {"xanchor": "right" if side > 0 else "left"}
-        text = f"comes to rest at h = {number(h)}"
-        figure.add_annotation(x=x, y=0, text=text, ax=0, ay=side * 70, standoff=8, arrowcolor=palette.NEUTRAL, **at)
-
-
-def _add_pushes(figure: go.Figure, scene: Landscape, axis: str) -> None:
-    """Arrows along the bottom: which way descent moves h_i, without RDH and below it with the chosen plug-ins."""
-    rows = [(0.115, "plain", "descent, without RDH")]
-    if scene.has_plug_ins:
-        rows.append((0.04, scene.quantization, arm_name(scene.amplifier, scene.quantization)))
-    gap = 0.008 if axis == "h" else 0.05
-    for y, quantization, name in rows:
-        for low, high, direction in pushes(scene.pair, scene.form, quantization=quantization):
-            left, right = np.clip(_place([low, high], axis), -F_LIMIT, F_LIMIT) + np.array([gap, -gap])
-            tail, tip = (left, right) if direction > 0 else (right, left)
-            wrong = direction * scene.pair.target < 0
-            if direction:
-                figure.add_annotation(
-                    x=tip, ax=tail, axref="x", y=y, ay=y, yref="y domain", ayref="y domain", text="", arrowhead=2,
-                    arrowwidth=2, arrowcolor=palette.WRONG_WAY if wrong else palette.GRADIENT,
-                )  # fmt: skip
-        figure.add_annotation(
-            x=0.995, xref="x domain", xanchor="right", y=y, yref="y domain", yanchor="bottom", yshift=1, text=name,
-            showarrow=False, font={"size": 11},
-        )  # fmt: skip
-
-
-def _add_bit(figure: go.Figure, scene: Landscape, h_i: float, axis: str) -> None:
-    x = float(_place(h_i, axis))
-    figure.add_vline(x=x, line={"color": palette.GRADIENT, "width": 1, "dash": "dot"})
+def _values_at(scene: Landscape, h_i: float) -> dict[bool, float]:
+    """dL/dF of the bit h_i, without (False) and, where plug-ins are on, with them (True)."""
     values = {False: float(gradient_terms(h_i, scene.pair, scene.form).gradient)}
     if scene.has_plug_ins:
         plug_ins = {"amplifier": scene.amplifier, "quantization": scene.quantization}
         values[True] = float(gradient_terms(h_i, scene.pair, scene.form, **plug_ins).gradient)
-    for with_rdh, value in values.items():
-        marker = palette.arm_marker(palette.GRADIENT, with_rdh, size=11)
-        figure.add_scatter(x=[x], y=[value], mode="markers", marker=marker, showlegend=False, hoverinfo="skip")
-        is_lower = value <= min(values.values())  # two labels must not lie on each other
-        at = {"xanchor": "left", "xshift": 10} if x < 0 else {"xanchor": "right", "xshift": -10}
-        text = f"<b>{gradient_number(value)}</b>"
-        figure.add_annotation(x=x, y=value, text=text, showarrow=False, yshift=-13 if is_lower else 13, **at)
+    return values
+
+
+def _markers(scene: Landscape, h_i: float, values: dict[bool, float], axis: str) -> list[go.Scatter]:
+    rest = {"symbol": "diamond-open", "size": 11, "line": {"width": 2}, "color": palette.NEUTRAL}
+    points = [(h, 0.0, rest) for h in scene.crossings]
+    points += [(h_i, value, palette.arm_marker(palette.GRADIENT, arm, size=11)) for arm, value in values.items()]
+    look = {"mode": "markers", "showlegend": False, "hoverinfo": "skip"}
+    return [go.Scatter(x=[float(_place(h, axis))], y=[y], marker=marker, **look) for h, y, marker in points]
+
+
+def _values(h_i: float, values: dict[bool, float], axis: str) -> list[dict]:
+    """The numbers beside the bit's markers; equal ones once, unequal ones never on each other."""
+    at = {"xanchor": "left", "xshift": 10} if h_i < 0 else {"xanchor": "right", "xshift": -10}
+    at |= {"x": float(_place(h_i, axis)), "showarrow": False}
+    lowest = min(values.values())
+    shown = sorted(set(values.values()))
+    return [{"y": y, "text": f"<b>{gradient_number(y)}</b>", "yshift": -13 if y == lowest else 13, **at} for y in shown]
+
+
+def _rests(scene: Landscape, axis: str) -> list[dict]:
+    """Labels of the zero crossings. The gradient grows through them, so descent ends there: the bit never leaves."""
+    below = scene.pair.target > 0
+    look = {"y": 0, "ax": 0, "ay": 70 if below else -70, "standoff": 8, "arrowcolor": palette.NEUTRAL}
+    look["xanchor"] = "left" if below == (axis == "h") else "right"  # where there is room beside the arrow's tail
+    texts = {h: f"comes to rest at h = {number(h)}" for h in scene.crossings}
+    return [{"x": float(_place(h, axis)), "text": text, **look} for h, text in texts.items()]
+
+
+def _arrows(scene: Landscape, axis: str) -> list[dict]:
+    """Along the bottom: which way descent moves h_i, without RDH and below it with the chosen plug-ins."""
+    rows = [(0.115, "plain", "descent, without RDH")]
+    if scene.has_plug_ins:
+        rows.append((0.04, scene.quantization, arm_name(scene.amplifier, scene.quantization)))
+    gap = 0.008 if axis == "h" else 0.05
+    notes = []
+    for y, quantization, name in rows:
+        spans = pushes(scene.pair, scene.form, quantization=quantization)
+        for low, high, direction in (span for span in spans if span[2]):
+            left, right = _span(low, high, axis)
+            tail, tip = (left + gap, right - gap)[::direction]
+            color = palette.WRONG_WAY if direction * scene.pair.target < 0 else palette.GRADIENT
+            arrow = {"x": tip, "ax": tail, "axref": "x", "y": y, "ay": y, "yref": "y domain", "ayref": "y domain"}
+            notes.append(arrow | {"text": "", "arrowhead": 2, "arrowwidth": 2, "arrowcolor": color})
+        at = {"x": 0.995, "xref": "x domain", "xanchor": "right", "y": y, "yref": "y domain", "yanchor": "bottom"}
+        notes.append(at | {"text": name, "yshift": 1, "showarrow": False, "font": {"size": 11}})
+    return notes
 
 
 def _add_overlay(figure: go.Figure, overlay: BitOverlay, axis: str) -> None:

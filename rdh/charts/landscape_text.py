@@ -8,9 +8,9 @@ AREAS = """
 | area | what happens to the gradient | border |
 |---|---|---|
 | 1 | h_i is far from its target, so it should be large; tanh′ suppresses it | local minimum of the curve left of 0 |
-| 2 | quantization works against the pair: the push is weakened, and turned round where η is above critical | |
+| 2 | quantization works against the pair: the push is weakened, and turned round where η is above critical | from there to 3 |
 | 3 | the cliff: quantization changes its direction at 0 | \\|h_i\\| ≤ 0.02 |
-| 4 | the target's side: the push calms down | |
+| 4 | the target's side: the push calms down | beyond 3 |
 
 **Our reading.** The paper draws the borders and gives no numbers; the two above are ours. Its text says of area 2 that
 the gradient "seems to be decreased", and keeps the wrong direction for a large η, the orange line. By its own Eq. (2),
@@ -54,11 +54,11 @@ def _dead_sentence(scene: Landscape, h_i: float) -> str:
     if abs(h_i) < scene.pair.tau or terms.total * h_i <= 0:
         return ""
     first = f"A dead bit: at h_i = {number(h_i, 5)} tanh lets {_percent(terms.slope)} of its gradient through"
-    return first + (f", the amplifier {_percent(terms.slope * terms.amplification)}." if scene.amplifier else ".")
+    return first + (f", with the amplifier {_percent(terms.slope * terms.amplification)}." if scene.amplifier else ".")
 
 
 def _percent(share: float) -> str:
-    return f"{float(f'{100 * share:.2g}'):g} %"
+    return f"{float(f'{100 * share:.2g}'):g}\u00a0%"  # a space at which no line breaks
 
 
 def _direction_sentence(scene: Landscape) -> str:

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 RUN_MARK, ATTEMPT_MARK, ROOT_MARK, DEVICE_MARK = "RDH_RUN_ID", "RDH_ATTEMPT", "RDH_RUNS", "RDH_DEVICES"
+FOLDER_SETTINGS = ("RDH_RUNS", "RDH_DATA", "RDH_CACHE")
+PACKAGE_PARENT = Path(__file__).resolve().parents[2]  # where `python -m rdh...` finds this very package
 
 
 class Marked(NamedTuple):
     """A live process of some attempt."""
 
     pid: int
+    started: int
     run_id: str
     attempt: int
     devices: str
@@ -42,6 +45,12 @@ def environment(pid: int) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
+def child_environment() -> dict[str, str]:
+    """This process's environment for a child that runs in PACKAGE_PARENT: no marks of a run, no relative folders."""
+    env = {name: value for name, value in os.environ.items() if name not in (RUN_MARK, ATTEMPT_MARK, DEVICE_MARK)}
+    return env | {name: str(Path(env[name]).absolute()) for name in FOLDER_SETTINGS if env.get(name)}
+
+
 def marked_processes(root: Path) -> Iterator[Marked]:
     """Every process of this user that belongs to some attempt of a run under this root. Children inherit the mark,
     also those in a session of their own (torchrun's ranks), which a process group would miss."""
@@ -54,8 +63,9 @@ def marked_processes(root: Path) -> Iterator[Marked]:
             pid = int(entry.name)
             env = environment(pid)
             is_ours = env.get(ROOT_MARK) == str(root) and RUN_MARK in env and env.get(ATTEMPT_MARK, "").isdecimal()
-            if is_ours and start_time(pid) is not None:
-                yield Marked(pid, env[RUN_MARK], int(env[ATTEMPT_MARK]), env.get(DEVICE_MARK, ""))
+            started = start_time(pid)
+            if is_ours and started is not None:
+                yield Marked(pid, started, env[RUN_MARK], int(env[ATTEMPT_MARK]), env.get(DEVICE_MARK, ""))
 
 
 def send(pid: int, started: int | None, signum: signal.Signals) -> bool:

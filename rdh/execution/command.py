@@ -19,10 +19,10 @@ from typing import IO, Any
 
 from rdh.errors import UserError
 from rdh.execution._locks import take_lock
+from rdh.execution._processes import PACKAGE_PARENT, child_environment
 
 LOCK = "command.lock"
 PROGRAM = (sys.executable, "-m", "rdh")
-PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 KEPT_ERROR_LINES = 20
 Line = tuple[str, str] | None  # (stream, text); None: a stream has ended
 
@@ -109,6 +109,7 @@ def _started(command: list[str], lock: int) -> Iterator[subprocess.Popen]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=PACKAGE_PARENT,
+            env=child_environment(),
             text=True,
             errors="replace",
             start_new_session=True,

@@ -21,7 +21,6 @@ from rdh.execution.requests import plain_errors
 from rdh.store import RunStore
 
 LOCK, LOG = "supervisor.lock", "supervisor.log"
-PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 SECONDS_TO_STOP = 10.0
 
 
@@ -37,11 +36,6 @@ def ensure_supervisor(store: RunStore, *options: str) -> None:
         if lock is None:
             return
         try:
-            env = {
-                name: value
-                for name, value in os.environ.items()
-                if name not in (processes.RUN_MARK, processes.ATTEMPT_MARK)
-            }
             command = [sys.executable, "-m", "rdh.execution.supervisor", str(store.root), "--lock", str(lock), *options]
             with (store.root / LOG).open("ab") as log:
                 subprocess.Popen(
@@ -49,8 +43,8 @@ def ensure_supervisor(store: RunStore, *options: str) -> None:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    cwd=PACKAGE_PARENT,
-                    env=env,
+                    cwd=processes.PACKAGE_PARENT,
+                    env=processes.child_environment(),
                     start_new_session=True,
                     pass_fds=(lock,),
                 )

@@ -20,8 +20,6 @@ from rdh.execution._locks import take_lock
 from rdh.execution.devices import Device
 from rdh.execution.engine import Phase, Report, Spec, key_of
 
-PACKAGE_PARENT = Path(__file__).resolve().parents[2]  # where `python -m rdh.worker` finds this very package
-
 
 @dataclass
 class _Worker:
@@ -67,7 +65,7 @@ class LocalEngine:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    cwd=PACKAGE_PARENT,
+                    cwd=processes.PACKAGE_PARENT,
                     env=self._environment(spec, uuids),
                     start_new_session=True,
                     pass_fds=(lock,),
@@ -86,16 +84,20 @@ class LocalEngine:
 
     def poll(self, handle: str) -> Report:
         key = handle.partition(":")[0]
-        if key not in self._live and key not in self._gone:
-            worker = _parse(handle)
-            if worker is None:
-                return Report(Phase.UNKNOWN, detail="no handle")
-            self._live[key] = worker
+        if key in self._gone:
+            return self._gone[key]
+        named = _parse(handle)
+        if named is None:
+            return Report(Phase.UNKNOWN, detail="no handle")
+        if (
+            key not in self._live or self._live[key].pid != named.pid
+        ):  # a child may have been adopted for its dead leader
+            self._live[key] = named
         return self._look(key)
 
     def stop(self, handle: str, force: bool = False) -> None:
         key = handle.partition(":")[0]
-        worker = self._live.get(key) or _parse(handle)
+        worker = _parse(handle) or self._live.get(key)
         if force:
             self._kill_marked(key)
         if worker is not None and self._is_alive(key, worker):
@@ -106,18 +108,14 @@ class LocalEngine:
         for marked in processes.marked_processes(self.root):
             found.setdefault(key_of(marked.run_id, marked.attempt), []).append(marked)
         for key, members in found.items():
-            if key not in self._live:
-                # The leader began the session; where only children are left, the oldest stands in for it.
-                leader = min(members, key=lambda member: (_session(member.pid) != member.pid, member.pid))
-                started = processes.start_time(leader.pid)
-                if started is not None:
-                    uuids = tuple(leader.devices.split(","))
-                    self._live[key] = _Worker(leader.pid, started, uuids, processes.out_of_memory_kills())
+            if key not in self._live and key not in self._gone:
+                leader = min(members, key=lambda member: member.started)
+                uuids = tuple(leader.devices.split(","))
+                self._live[key] = _Worker(leader.pid, leader.started, uuids, processes.out_of_memory_kills())
         return {key: self._handle(key) for key in found if key in self._live}
 
     def _look(self, key: str) -> Report:
-        if key in self._gone:
-            return self._gone[key]
+        """A live worker, as it is now; one that has ended is put away with what is known of its end."""
         worker = self._live[key]
         device = self._label(worker.devices)
         exit_code = worker.process.poll() if worker.process is not None else None
@@ -136,13 +134,14 @@ class LocalEngine:
             return False
         if worker.process is not None:
             return True
-        env = processes.environment(worker.pid)  # after a reboot, pid and start time may both come up again
-        return key_of(env.get(processes.RUN_MARK, ""), int(env.get(processes.ATTEMPT_MARK) or 0)) == key
+        # After a reboot, pid and start time may both come up again. In the middle of its exec a process shows no environment.
+        env = processes.environment(worker.pid)
+        return not env or f"{env.get(processes.RUN_MARK)}-a{env.get(processes.ATTEMPT_MARK)}" == key
 
     def _kill_marked(self, key: str) -> None:
         for marked in processes.marked_processes(self.root):
             if key_of(marked.run_id, marked.attempt) == key:
-                processes.send(marked.pid, processes.start_time(marked.pid), signal.SIGKILL)
+                processes.send(marked.pid, marked.started, signal.SIGKILL)
 
     def _free(self) -> dict[str, int]:
         taken = [uuid for worker in self._live.values() for uuid in worker.devices]
@@ -181,10 +180,3 @@ def _parse(handle: str) -> _Worker | None:
     if len(parts) != 4 or not (parts[1].isdecimal() and parts[2].isdecimal()):
         return None
     return _Worker(int(parts[1]), int(parts[2]), tuple(parts[3].split(",")), processes.out_of_memory_kills())
-
-
-def _session(pid: int) -> int:
-    try:
-        return os.getsid(pid)
-    except OSError:
-        return 0

@@ -101,6 +101,19 @@ def test_children_that_outlive_their_leader_are_ended_with_it(store, engine):
     wait_for(lambda: not any(is_alive(pid) for pid in children), "end of the children")
 
 
+def test_a_new_engine_ends_children_whose_leader_is_dead(store, engine):
+    spec = make_spec(store, {"do": "children"})
+    handle = engine.start(spec)
+    wait_for(lambda: has_begun(spec), "heartbeat")
+    children = json.loads((spec.run_dir / "children.json").read_text())
+    os.kill(leader(handle), signal.SIGKILL)
+    later = make_engine(store)
+    assert list(later.adopt()) == [spec.key]
+    wait_for_exit(later, handle)
+    wait_for(lambda: not any(is_alive(pid) for pid in children), "end of the children")
+    assert (later.capacity(), later.adopt()) == (2, {})
+
+
 def test_a_new_engine_adopts_what_lives_with_its_slot(store, engine):
     spec = make_spec(store, {"do": "forever"})
     handle = engine.start(spec)

@@ -97,6 +97,18 @@ def test_two_processes_with_one_token_make_one_launch(store):
     assert sorted(states(store)) == sorted(answers[0]) == sorted(path.name for path in folders(store))
 
 
+def test_a_submitter_killed_at_any_moment_leaves_whole_runs_only(store):
+    code = SUBMIT.replace('token="a form\'s token"', "").replace("print(", "while True: (")
+    (store.root / "go").touch()
+    process = subprocess.Popen([sys.executable, "-c", code, str(store.root), "a"], cwd=Path(__file__).parents[2])
+    wait_for(lambda: len(states(store)) >= 6, "some submissions")
+    process.kill()
+    process.wait()
+    Registry(store).sync()
+    assert sorted(states(store)) == sorted(store.run_ids())
+    assert all(store.config(run_id) for run_id in store.run_ids())
+
+
 def test_a_full_disk_while_a_folder_is_made_leaves_nothing(store, monkeypatch):
     syncs: list[int] = []
 

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+import rdh
 from rdh.errors import UserError
 from rdh.execution import cancel, ensure_supervisor, states, stop_supervisor, submit, supervisor_status
 from rdh.execution._locks import is_locked
+from rdh.execution._processes import environment
 from rdh.store import RunStore
-from tests.execution.conftest import MARK, is_alive, make_configs, plan, wait_for
+from tests.execution.conftest import is_alive, make_configs, plan, wait_for
 
 
 def ready(store: RunStore) -> int:
@@ -122,7 +124,7 @@ def test_the_status_tells_who_watches_and_what_there_is_room_for(store):
     assert supervisor_status(store)["alive"] is False
     pid = ready(store)
     status = supervisor_status(store)
-    assert (status["alive"], status["pid"], status["version"]) == (True, pid, "0.1.0")
+    assert (status["alive"], status["pid"], status["version"]) == (True, pid, rdh.__version__)
     assert status["devices"] == [{"label": "fake GPU 0", "slots": 1}, {"label": "fake GPU 1", "slots": 1}]
     assert status["seconds_since_tick"] < 60
     wait_for(lambda: "up, pid" in (supervisor_status(store)["last_log_line"] or ""), "log")
@@ -164,7 +166,11 @@ def test_bad_settings_are_said_before_anything_is_started(store, monkeypatch):
     assert not supervisor_status(store)["alive"]
 
 
-def test_the_supervisor_is_in_a_session_of_its_own(store):
+def test_the_supervisor_is_in_a_session_of_its_own_and_knows_its_folders_wherever_it_was_started(store, monkeypatch):
+    monkeypatch.chdir(store.root)
+    monkeypatch.setenv("RDH_DATA", "data")
+    monkeypatch.setenv("RDH_RUN_ID", "the-run-that-this-is-not")
     pid = ready(store)
     assert os.getsid(pid) == pid
-    assert os.environ[MARK]
+    assert environment(pid)["RDH_DATA"] == str(store.root / "data")
+    assert "RDH_RUN_ID" not in environment(pid)

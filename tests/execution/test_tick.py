@@ -1,5 +1,6 @@
 """The supervisor's loop, tick by tick in this process, with real workers."""
 
+import errno
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ import pytest
 from rdh.execution import cancel, resume, states, submit
 from rdh.execution._evidence import Limits
 from rdh.execution._locks import take_lock
-from rdh.execution.engine import EngineUnreachable, Phase, Report
+from rdh.execution.engine import EngineUnreachable, Phase, Report, Spec
 from rdh.execution.registry import Registry
 from rdh.execution.supervisor import Supervisor
 from rdh.store import RunStore
@@ -229,6 +230,22 @@ def test_a_worker_that_can_not_be_started_at_all_fails_with_the_reason(store, en
     run_id = submit_toy(store, {})
     turn_until(Supervisor(store, engine, argv=["/no/such/program"], limits=QUICK), run_id, "failed")
     assert states(store)[run_id].reason == "Its process could not be started: No such file or directory."
+
+
+def test_a_start_that_fails_for_a_passing_reason_is_tried_again(store, supervisor, engine, monkeypatch):
+    run_id = submit_toy(store, {"do": "finish"})
+    start = engine.start
+
+    def start_on_a_full_disk(spec: Spec) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(engine, "start", start_on_a_full_disk)
+    supervisor.tick()
+    assert state(store, run_id) == "queued"
+    assert states(store)[run_id].reason.startswith("Could not start yet: No space left on device.")
+    monkeypatch.setattr(engine, "start", start)
+    turn_until(supervisor, run_id, "finished")
+    assert states(store)[run_id].attempt == 1
 
 
 def test_trouble_with_one_run_is_logged_once_and_the_others_go_on(store, engine, caplog, monkeypatch):

@@ -1,4 +1,4 @@
-"""A worker of the standard library alone, `toy_worker.py RUN_DIR --attempt N`: the files of the real one, and misbehaviour.
+"""A worker of the standard library alone, `toy_worker.py RUN_DIR --attempt N`: keeps the files of the real one.
 
 toy.json of the run folder says what it does: one object, or a list with one an attempt (the last one for all later).
     do       "finish" (default)   ends after `steps` steps

@@ -1,0 +1,50 @@
+"""The row of numbers at the top of a run: step, dead, saturated, MAP, each with its denominator and definition."""
+
+import math
+
+import pandas as pd
+import streamlit as st
+
+from pages.common.readers import RunView
+from pages.common.run_status import duration
+from rdh.config import RunConfig
+
+SATURATED_HELP),
+            ("Dead and hard", f"{last['dead_hard']:,.0f}", f"of {last['entries']:,.0f} since last", HARD_HELP),
+        ]
+    if "probe_dead_by_vote" in last:
+        note = f"of {last['probe_entries']:,.0f}, epochs 1, 2, 4 …"
+        tiles.append(("Dead by label vote", f"{last['probe_dead_by_vote']:,.0f}", note, VOTE_HELP))
+    score = f"{last['map']:.4f}" if "map" in last and not math.isnan(last["map"]) else "–"
+    tiles.append(("MAP", score, f"{meta['n_query']:,} queries in {meta['n_gallery']:,}", MAP_HELP))
+    for column, (label, value, note, meaning) in zip(st.columns(len(tiles)), tiles, strict=True):
+        column.metric(label, value, note, delta_color="off", delta_arrow="off", help=meaning)
+
+
+SATURATED_HELP = "Entries seen since the last record with |h| ≥ τ, right or wrong."
+HARD_HELP = "1 − h² is exactly 0 in float32: no factor can rescue such a bit."
+VOTE_HELP = (
+    "Of up to 1000 training items in eval mode: |h| ≥ τ although most other items, by their labels, call the sign wrong. It needs "
+    "no gradient. A bit can be dead by its gradient and right by this vote: then the pairs only ask for less saturation."
+)
+DEAD_HELP = (
+    "Entries (training item, bit) with |h| ≥ τ whose similarity gradient asks them to leave their side, each judged at its "
+    "last visit; of all training items × bits. The gradient is taken before the amplifier, so both arms count the same thing."
+)
+MAP_HELP = (
+    "Mean average precision over the whole gallery, ranked by Hamming distance; ties broken by one seeded shuffle; queries "
+    "without a relevant item count 0."
+)
+
+
+def draw_numbers(run: RunView, config: RunConfig) -> None:
+    frame, meta = run.scalars(), run.meta()
+    last, entries = frame.ffill().iloc[-1], meta["n_train"] * meta["n_bits"]
+    tiles = [("Step", f"{frame.index[-1]:,}", f"of {meta['total_steps']:,} · {remaining(frame, meta)}", None)]
+    if "dead_now" in last:
+        tiles += [
+            ("✖ Dead", f"{last['dead_now'] / entries:.1%}", f"{last['dead_now']:,.0f} of {entries:,}", DEAD_HELP),
+            ("■ Saturated", f"{last['saturated'] / last['entries']:.1%}", f"|h| ≥ {config.tau:g}", def remaining(frame: pd.DataFrame, meta: dict) -> str:
+    left = meta["total_steps"] - int(frame.index[-1])
+    speed = frame["steps_per_second"].dropna().tail(20).median() if "steps_per_second" in frame else math.nan
+    return f"{duration(left / speed)} left" if left and speed and not math.isnan(speed) else "done" if not left else "…"
