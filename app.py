@@ -4,11 +4,10 @@ import secrets
 
 import streamlit as st
 
-from pages.common.live_plot import live_plotly
 from pages.common.readers import view
 from pages.common.shell import error_card, start_page, status_chip, store
+from pages.common.side_by_side import draw_maps
 from rdh import analysis, execution
-from rdh.charts.saturation import saturation_map
 from rdh.config import with_plug_ins
 from rdh.errors import UserError
 from rdh.presets import preset_config
@@ -23,6 +22,13 @@ the bit is **dead**. A plain quantization loss makes it worse: it pulls every bi
 $\\alpha = 1 / (1 - \\tau^2)$, which undoes the damping at $|h| = \\tau$. The *Error-Aware Quantization Loss* pulls a bit to its side only
 as far as its pairs of images say that the side is right.
 """
+
+
+LINKS = {
+    "pages/live.py": ("Watch live", "monitoring"),
+    "pages/compare.py": ("Compare", "compare_arrows"),
+    "pages/bits.py": ("Look at bits", "grid_on"),
+}
 
 
 def latest_pair(runs: RunStore, states: dict) -> tuple[str, str] | None:
@@ -52,37 +58,17 @@ def start_demo(runs: RunStore) -> None:
 
 
 def draw_pair(runs: RunStore, pair: tuple[str, str]) -> None:
-    """Both maps in one colour range."""
-    loaded = [view(runs, one).shares("dead", 0.99) for one in pair]
-    top = max(0.01, *(float(values.max(initial=0)) for _, values in loaded))
-    configs = [runs.config(one) for one in pair]
+    first = runs.config(pair[0])
     st.subheader(
-        f"Your last pair: {configs[0].label} on {configs[0].dataset}, {configs[0].n_bits} bits, seed {configs[0].seed}",
-        anchor=False,
+        f"Your last pair: {first.label} on {first.dataset}, {first.n_bits} bits, seed {first.seed}", anchor=False
     )
-    for column, one, config, (steps, values) in zip(st.columns(2), pair, configs, loaded, strict=True):
-        with column:
-            if len(steps):
-                title = f"{config.label}: {values[-1].mean():.1%} of all entries dead at step {steps[-1]:,}"
-                live_plotly(
-                    saturation_map(steps, values, title=title, what="dead share", top=top),
-                    key=f"start-{one}",
-                    height=320,
-                )
+    draw_maps(runs, list(pair), key="start")
     st.caption(
-        "Each row is a bit, each column a moment; bright: dead for many training images. Both maps share one colour range."
+        "Each row is a bit, each column a moment; bright: dead for many training images. One colour range for both."
     )
-    links = st.columns([1, 1, 1, 3])
-    for column, (page, label, icon) in zip(
-        links,
-        [
-            ("pages/live.py", "Watch live", "monitoring"),
-            ("pages/compare.py", "Compare", "compare_arrows"),
-            ("pages/bits.py", "Look at bits", "grid_on"),
-        ],
-        strict=False,
-    ):
-        column.page_link(page, label=label, icon=f":material/{icon}:", query_params={"run": pair[0], "vs": pair[1]})
+    with st.container(horizontal=True):
+        for page, (label, icon) in LINKS.items():
+            st.page_link(page, label=label, icon=f":material/{icon}:", query_params={"run": pair[0], "vs": pair[1]})
 
 
 start_page(
@@ -104,7 +90,7 @@ with right, st.container(border=True):
     st.page_link("pages/launch.py", label="Launch your own experiment", icon=":material/rocket_launch:")
     st.page_link(
         "pages/landscape.py",
-        label="Why can't a saturated bit leave? The gradient landscape",
+        label="Why can't a dead bit leave?",
         icon=":material/landscape:",
     )
 with error_card():

@@ -56,7 +56,8 @@ def datasets() -> dict[str, Card]:
 def backbones() -> dict[str, Card]:
     """One card a public function of `rdh/backbones.py` that is marked with `@backbone`."""
     tree = ast.parse((HOUSE / "backbones.py").read_text(encoding="utf-8"))
-    return {node.name: _function_card(node) for node in tree.body if _is_backbone(node)}
+    cards = (_function_card(node) for node in tree.body if _is_backbone(node))
+    return {card.name: card for card in sorted(cards, key=lambda card: card.name)}
 
 
 def _files(folder: str) -> list[Path]:

@@ -1,17 +1,14 @@
 """RunConfig: everything that decides a run's result, checked once. Defaults are the paper's hyper-parameters (section 6.3)."""
 
-import difflib
 import hashlib
 import json
-import math
 import re
-import reprlib
-from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from rdh import catalog
+from rdh._config_checks import checked_options, sentence
 from rdh.errors import UserError
 
 PLUG_INS = ("amplifier", "quantization", "eta", "tau", "eaq_normalization")  # what the two runs of a pair may differ in
@@ -26,7 +23,7 @@ class RunConfig(BaseModel):
     method: str = Field("hashnet", description="hashing method: a file of rdh/methods")
     n_bits: int = Field(32, ge=1, le=1024, description="code length K")
     method_options: dict[str, Any] = Field(default_factory=dict, description="the method's own switches")
-    amplifier: bool = Field(False, description="Gradient Amplifier (Eq. 3)")
+    amplifier: bool = Field(False, description="Gradient Amplifier, Eq. 3")
     quantization: Literal["none", "plain", "error_aware"] = Field(
         "plain", description="plain: the method's own term; error_aware: Eq. 4"
     )
@@ -84,7 +81,7 @@ class RunConfig(BaseModel):
             ("method_options", catalog.methods()[self.method]),
             ("dataset_options", catalog.datasets()[self.dataset]),
         ):
-            self.__dict__[field] = _checked_options(field, getattr(self, field), card)
+            self.__dict__[field] = checked_options(field, getattr(self, field), card)
         activation = catalog.methods()[self.method].facts.get("activation")
         if self.amplifier and activation is None:
             raise ValueError(
@@ -98,12 +95,12 @@ class RunConfig(BaseModel):
             raise ValueError("augment must be off when finetune is off: cached features see each image once")
         return self
 
-    @cached_property
+    @property
     def hash(self) -> str:
         """16 hex digits over all fields: equal configs, equal hash."""
         return digest(self.model_dump())
 
-    @cached_property
+    @property
     def pair_hash(self) -> str:
         """The same for the two runs of a pair: configs equal except for the plug-ins."""
         return digest({key: value for key, value in self.model_dump().items() if key not in PLUG_INS})
@@ -135,7 +132,7 @@ def make_config(**fields: Any) -> RunConfig:
     try:
         config = RunConfig(**fields)
     except ValidationError as error:
-        raise UserError(_sentence(error)) from None
+        raise UserError(sentence(error, RunConfig.model_fields)) from None
     if config.quantization == "error_aware" and config.eta is None:
         is_multi_label = catalog.datasets()[config.dataset].facts.get("is_multi_label", False)
         config = config.model_copy(update={"eta": 0.1 if is_multi_label else 1.0})
@@ -155,60 +152,3 @@ def with_plug_ins(config: RunConfig, *, rdh: bool) -> RunConfig:
 def digest(fields: dict[str, Any]) -> str:
     """16 hex digits over plain values; equal values, equal digits, whatever the order of the keys."""
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _checked_options(field: str, options: dict[str, Any], card: catalog.Card) -> dict[str, Any]:
-    """The options in alphabetical order, a whole number for a float switch as a float: equal options, equal hash."""
-    switches = {switch.name: switch for switch in card.switches}
-    for name in options:
-        if name not in switches:
-            known = ", ".join(switches) or "none: it has no switches"
-            raise ValueError(f"{field} of {card.name} must be among {known}, got {_shown(name)}")
-    return {name: _checked_option(f"{field} {name}", options[name], switches[name]) for name in sorted(options)}
-
-
-def _checked_option(name: str, value: Any, switch: catalog.Switch) -> Any:
-    if switch.choices:
-        if value not in switch.choices:
-            raise ValueError(f"{name} must be one of {', '.join(map(str, switch.choices))}, got {_shown(value)}")
-        return value
-    kinds = {"int": int, "float": (int, float), "bool": bool, "str": str}.get(switch.kind, object)
-    is_stray_bool = isinstance(value, bool) and switch.kind in ("int", "float")
-    if not isinstance(value, kinds) or is_stray_bool or (isinstance(value, float) and not math.isfinite(value)):
-        words = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
-        raise ValueError(f"{name} must be {words.get(switch.kind, switch.kind)}, got {_shown(value)}")
-    return float(value) if switch.kind == "float" else value
-
-
-def _shown(value: Any) -> str:
-    """What came, in at most some sixty characters."""
-    short = reprlib.Repr(maxstring=60, maxother=60)
-    return short.repr(value) if not isinstance(value, int) or abs(value) < 10**30 else "a number of over 30 digits"
-
-
-WORDS = {  # pydantic's words for a person who does not program
-    "Input should": "must",
-    "a valid integer": "a whole number",
-    "a valid number": "a number",
-    "a valid boolean": "true or false",
-    "a valid string": "text",
-    "a valid dictionary": "switches by name",
-    "a finite number": "a finite number",
-}
-
-
-def _sentence(error: ValidationError) -> str:
-    """Pydantic's first complaint as one sentence: field, rule, value got, and what the field means."""
-    first = error.errors(include_url=False)[0]
-    rule = first["msg"].removeprefix("Value error, ")
-    if not first["loc"]:
-        return rule[0].upper() + rule[1:] + "."
-    name = str(first["loc"][0])
-    if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(name, RunConfig.model_fields, 1, 0.6)
-        hint = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(RunConfig.model_fields)}."
-        return f"{_shown(name)[1:-1]} is not a setting of a run; {hint}"
-    for theirs, ours in WORDS.items():
-        rule = rule.replace(theirs, ours)
-    description = RunConfig.model_fields[name].description
-    return f"{name} {rule}, got {_shown(first['input'])} ({description})."

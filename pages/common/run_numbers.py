@@ -9,27 +9,15 @@ from pages.common.readers import RunView
 from pages.common.run_status import duration
 from rdh.config import RunConfig
 
-SATURATED_HELP),
-            ("Dead and hard", f"{last['dead_hard']:,.0f}", f"of {last['entries']:,.0f} since last", HARD_HELP),
-        ]
-    if "probe_dead_by_vote" in last:
-        note = f"of {last['probe_entries']:,.0f}, epochs 1, 2, 4 …"
-        tiles.append(("Dead by label vote", f"{last['probe_dead_by_vote']:,.0f}", note, VOTE_HELP))
-    score = f"{last['map']:.4f}" if "map" in last and not math.isnan(last["map"]) else "–"
-    tiles.append(("MAP", score, f"{meta['n_query']:,} queries in {meta['n_gallery']:,}", MAP_HELP))
-    for column, (label, value, note, meaning) in zip(st.columns(len(tiles)), tiles, strict=True):
-        column.metric(label, value, note, delta_color="off", delta_arrow="off", help=meaning)
-
-
-SATURATED_HELP = "Entries seen since the last record with |h| ≥ τ, right or wrong."
-HARD_HELP = "1 − h² is exactly 0 in float32: no factor can rescue such a bit."
-VOTE_HELP = (
-    "Of up to 1000 training items in eval mode: |h| ≥ τ although most other items, by their labels, call the sign wrong. It needs "
-    "no gradient. A bit can be dead by its gradient and right by this vote: then the pairs only ask for less saturation."
-)
 DEAD_HELP = (
     "Entries (training item, bit) with |h| ≥ τ whose similarity gradient asks them to leave their side, each judged at its "
     "last visit; of all training items × bits. The gradient is taken before the amplifier, so both arms count the same thing."
+)
+SATURATED_HELP = "Entries seen since the last record with |h| ≥ τ, right or wrong."
+HARD_HELP = "1 − h² is exactly 0 in float32: no factor can rescue such a bit."
+VOTE_HELP = (
+    "Of up to 1000 training items in eval mode: |h| ≥ τ although most other items, by their labels, call the sign wrong. It "
+    "needs no gradient. A bit can be dead by its gradient and right by this vote: its pairs then only ask for less saturation."
 )
 MAP_HELP = (
     "Mean average precision over the whole gallery, ranked by Hamming distance; ties broken by one seeded shuffle; queries "
@@ -44,7 +32,22 @@ def draw_numbers(run: RunView, config: RunConfig) -> None:
     if "dead_now" in last:
         tiles += [
             ("✖ Dead", f"{last['dead_now'] / entries:.1%}", f"{last['dead_now']:,.0f} of {entries:,}", DEAD_HELP),
-            ("■ Saturated", f"{last['saturated'] / last['entries']:.1%}", f"|h| ≥ {config.tau:g}", def remaining(frame: pd.DataFrame, meta: dict) -> str:
+            ("■ Saturated", f"{last['saturated'] / last['entries']:.1%}", f"|h| ≥ {config.tau:g}", SATURATED_HELP),
+            ("Dead and hard", f"{last['dead_hard']:,.0f}", f"of {last['entries']:,.0f} since last", HARD_HELP),
+        ]
+    if "probe_dead_by_vote" in last:
+        note = f"of {last['probe_entries']:,.0f}, epochs 1, 2, 4 …"
+        tiles.append(("Dead by label vote", f"{last['probe_dead_by_vote']:,.0f}", note, VOTE_HELP))
+    score = f"{last['map']:.4f}" if "map" in last and not math.isnan(last["map"]) else "–"
+    tiles.append(("MAP", score, f"{meta['n_query']:,} queries in {meta['n_gallery']:,}", MAP_HELP))
+    for column, (label, value, note, meaning) in zip(st.columns(len(tiles)), tiles, strict=True):
+        column.metric(label, value, note, delta_color="off", delta_arrow="off", help=meaning)
+
+
+def remaining(frame: pd.DataFrame, meta: dict) -> str:
+    """Time left at the pace of the last records; "done" at the last step."""
     left = meta["total_steps"] - int(frame.index[-1])
     speed = frame["steps_per_second"].dropna().tail(20).median() if "steps_per_second" in frame else math.nan
-    return f"{duration(left / speed)} left" if left and speed and not math.isnan(speed) else "done" if not left else "…"
+    if not left:
+        return "done"
+    return "…" if not speed or math.isnan(speed) else f"{duration(left / speed)} left"

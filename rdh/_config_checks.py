@@ -1,0 +1,89 @@
+"""What `rdh.config` says to a person: options against a card's switches, and pydantic's complaints as one sentence."""
+
+import difflib
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from rdh.catalog import Card, Switch
+
+KINDS = {
+    "int": (int, "a whole number"),
+    "float": ((int, float), "a number"),
+    "bool": (bool, "true or false"),
+    "str": (str, "text"),
+}
+WORDS = {  # pydantic's words for a person who does not program
+    "Input should": "must",
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a valid boolean": "true or false",
+    "a valid string": "text",
+    "a valid dictionary": "switches by name",
+}
+
+
+def checked_options(field: str, options: Mapping[str, Any], card: Card) -> dict[str, Any]:
+    """The options in alphabetical order, whole numbers for float switches as floats: equal options, equal hash.
+
+    ValueError for a switch that the card does not have and for a value that it does not take.
+    """
+    switches = {switch.name: switch for switch in card.switches}
+    for name in options:
+        if name not in switches:
+            known = ", ".join(switches) or "none: it has no switches"
+            raise ValueError(f"{field} of {card.name} must be among {known}, got {shown(name)}")
+    return {name: _checked_option(f"{field} {name}", options[name], switches[name]) for name in sorted(options)}
+
+
+def _checked_option(name: str, value: Any, switch: Switch) -> Any:
+    if switch.choices:
+        if value not in switch.choices:
+            raise ValueError(f"{name} must be one of {', '.join(map(str, switch.choices))}, got {shown(value)}")
+        return value
+    kinds, words = KINDS.get(switch.kind, (object, switch.kind))
+    is_stray_bool = isinstance(value, bool) and switch.kind in ("int", "float")  # to Python, True is the number 1
+    if not isinstance(value, kinds) or is_stray_bool or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError(f"{name} must be {words}, got {shown(value)}")
+    return float(value) if switch.kind == "float" else value
+
+
+def sentence(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
+    """Pydantic's first complaint: field, rule, value that came, and what the field means."""
+    first = error.errors(include_url=False)[0]
+    rule = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:
+        return f"{rule}."
+    name = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, fields, 1)
+        hint = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(fields)}."
+        return f"{shown(name)} is not a setting of a run; {hint}"
+    for theirs, ours in WORDS.items():
+        rule = rule.replace(theirs, ours)
+    if first["type"] in ("greater_than", "greater_than_equal", "less_than", "less_than_equal"):
+        rule = f"must be in {_range(fields[name])}"
+    if first["loc"][-1] == "[key]":
+        rule = "must be switches by name"
+    return f"{name} {rule}, got {shown(first['input'])} ({fields[name].description})."
+
+
+def _range(field: FieldInfo) -> str:
+    """ "[0, 1)": square brackets where the end itself is allowed."""
+    bounds = {
+        name: getattr(mark, name) for mark in field.metadata for name in ("ge", "gt", "le", "lt") if hasattr(mark, name)
+    }
+    low = f"[{bounds['ge']}" if "ge" in bounds else f"({bounds['gt']}"
+    return f"{low}, " + (f"{bounds['le']}]" if "le" in bounds else f"{bounds['lt']})")
+
+
+def shown(value: Any, longest: int = 60) -> str:
+    """A value that came, as Python writes it, cut where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # a number of thousands of digits
+        return f"a very long {type(value).__name__}"
+    return text if len(text) <= longest else text[:longest] + "…"
