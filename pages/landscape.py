@@ -5,10 +5,11 @@ import pandas as pd
 import streamlit as st
 
 from pages.common.live_plot import live_plotly
-from pages.common.shell import start_page
-from rdh import catalog
+from pages.common.readers import RunView, view
+from pages.common.shell import error_card, pick_run, start_page, store
+from rdh import catalog, execution
 from rdh.charts.descent import descent_figure, gain_figure
-from rdh.charts.landscape import landscape_figure
+from rdh.charts.landscape import BitOverlay, landscape_figure
 from rdh.charts.landscape_text import AREAS, equation_latex, gradient_number, number
 from rdh.landscape import (
     EQUATION_1,
@@ -92,6 +93,35 @@ def pick_setting() -> tuple[Pair, PairForm, float, str]:
     return pair, PairForm.from_card(cards[form], bits) if form in cards else EQUATION_1, h_i, axis
 
 
+def pick_overlay(pair: Pair, form: PairForm) -> BitOverlay | None:
+    """The reader's choice of a run whose real bits lie over the curve; None where none is wanted or has data."""
+    runs = store()
+    known = execution.states(runs)
+    if not known or not st.toggle("Lay the real bits of a run over the curve", key="real", **URL):
+        return None
+    run_id = pick_run(runs, known)
+    with error_card():
+        overlay = run_overlay(view(runs, run_id), pair, form)
+        if overlay is None:
+            st.info("That run has no records of the probes yet.")
+        return overlay
+
+
+def run_overlay(run: RunView, pair: Pair, form: PairForm) -> BitOverlay | None:
+    """The last ten records' entries by bin of F, mirrored to the pair's target; gradients scaled to the drawn curve."""
+    (_, counts), (_, sums) = run.series("gradient_count"), run.series("gradient_sum")
+    if not len(counts):
+        return None
+    count, after = counts[-10:].sum(0), sums[-10:, 1].sum(0)
+    edges, seen, side = np.array(run.meta()["logit_edges"]), count > 0, pair.target or 1
+    mean = after[seen] / count[seen]
+    drawn = np.abs(gradient_terms(np.linspace(-0.99, 0.99, 199), pair, form).gradient).max()
+    scale = drawn / max(float(np.abs(mean).max()), 1e-12)
+    centers = (edges[1:] + edges[:-1])[seen] / 2
+    label = f"real bits (density below; mean dL/dF × {scale:,.0f})"
+    return BitOverlay(np.tanh(side * centers), side * scale * mean, count[seen], label)
+
+
 def draw_readouts(pair: Pair, form: PairForm, h_i: float) -> None:
     columns = st.columns(5)
     for column, (name, (amplifier, quantization)) in zip(columns, ARMS.items(), strict=False):
@@ -136,9 +166,10 @@ with controls:
     pair, form, h_i, axis = pick_setting()
 with presets:
     draw_presets()
+overlay = pick_overlay(pair, form)
 scene = landscape(pair, form, amplifier=state["amp"], quantization="error_aware" if state["eaq"] else "plain")
 with chart:
-    live_plotly(landscape_figure(scene, h_i, axis=axis, height=540), key="landscape")
+    live_plotly(landscape_figure(scene, h_i, axis=axis, overlay=overlay, height=540), key="landscape")
     draw_readouts(pair, form, h_i)
 with st.container(border=True):
     st.markdown(

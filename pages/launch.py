@@ -8,10 +8,10 @@ import streamlit as st
 from pages.common.shell import error_card, plain, show_error, start_page, store
 from rdh import catalog, execution
 from rdh.analysis import similar_run_seconds
-from rdh.commands._common import parse_numbers
 from rdh.config import RunConfig, make_config
 from rdh.errors import UserError
 from rdh.presets import PRESETS, preset_config
+from rdh.ranges import parse_numbers
 from rdh.store import RunStore
 
 ARMS = {
@@ -40,15 +40,9 @@ def starting_point(runs: RunStore) -> tuple[str, dict[str, Any]]:
             st.rerun()
         return clone, fields
     name = st.segmented_control(
-        "Preset",
-        list(PRESETS),
-        default="demo",
-        required=True,
-        key="preset",
-        bind="query-params",
-        format_func=lambda key: PRESETS[key].title,
+        "Preset", list(PRESETS), default="demo", required=True, key="preset", bind="query-params"
     )
-    st.caption(PRESETS[name].text)
+    st.caption(f"**{PRESETS[name].title}.** {PRESETS[name].text}")
     return name, preset_config(name, method="hashnet").model_dump()
 
 
@@ -136,7 +130,7 @@ def build(start: dict[str, Any], fields: dict[str, Any], methods: list[str], see
     """The runs asked for, every field checked. UserError with one sentence for the first that is wrong."""
     if not methods:
         raise UserError("Methods must name at least one method.")
-    numbers = parse_numbers("seeds", seeds)
+    numbers = parse_numbers("Seeds", seeds)
     n_runs = len(methods) * len(numbers) * len(ARMS[arms])
     if n_runs > MAX_RUNS:
         raise UserError(f"One launch makes at most {MAX_RUNS} runs, got {n_runs}; choose fewer methods or seeds.")

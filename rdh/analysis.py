@@ -11,37 +11,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rdh.config import RunConfig
+from rdh.config import digest
 from rdh.errors import UserError
 from rdh.metrics import MetricsReader
 from rdh.store import RunStore
 
-MAX_COLUMNS = 600
+ARMS = ("", "noq", "ga", "ga-noq", "eaq", "rdh")  # in the order of tables: baseline first, RDH last
 
 
 def scalar_frame(rows: Iterable[tuple[int, int, int, str, float | None]]) -> pd.DataFrame:
-    """`MetricsReader.scalars` as a table: one row a step, one column a name; the newest value where a step was logged twice."""
+    """`MetricsReader.scalars` as a table: one row a step, one column a name; the newest value where a step was logged twice.
+
+    NaN: not logged at that step, or not finite.
+    """
     frame = pd.DataFrame(rows, columns=["seq", "step", "epoch", "name", "value"])
     if frame.empty:
         return pd.DataFrame(index=pd.Index([], name="step", dtype="int64"))
     frame["value"] = frame["value"].astype("float64")
-    return frame.pivot_table(index="step", columns="name", values="value", aggfunc="last").sort_index()
-
-
-def buckets(steps: np.ndarray, max_columns: int = MAX_COLUMNS) -> tuple[np.ndarray, int]:
-    """(start index of every bucket, records a bucket): records grouped by a power of two until at most max_columns are left.
-
-    Buckets are anchored at the first record, so that new data only changes the last one: no drawn point ever moves.
-    """
-    size = 1
-    while -(-len(steps) // size) > max_columns:
-        size *= 2
-    return np.arange(0, len(steps), size), size
-
-
-def bucket_max(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """Maximum of each bucket along axis 0: short deaths must survive the thinning."""
-    return np.maximum.reduceat(values, starts, axis=0) if len(values) else values
+    return frame.drop_duplicates(["step", "name"], keep="last").pivot(index="step", columns="name", values="value")
 
 
 @dataclass(frozen=True)
@@ -63,50 +50,51 @@ class DeadBits:
 
 
 def dead_bits(reader: MetricsReader) -> DeadBits | None:
-    """None for a run without probes."""
+    """None for a run without records of the probes."""
     frame, meta = scalar_frame(reader.scalars()), reader.meta()
-    if "dead_now" not in frame:
+    if "dead_now" not in frame or "n_train" not in meta:
         return None
     dead = frame["dead_now"].dropna()
-    last_epoch = frame[["saturated", "entries"]].dropna().tail(max(1, round(len(dead) * 0.02)))
+    last = frame[["saturated", "entries"]].dropna().tail(max(1, round(len(dead) * 0.02)))
     return DeadBits(
         float(dead.iloc[-1]),
         float(dead.max()),
         float(meta["n_train"] * meta["n_bits"]),
-        float(last_epoch["saturated"].sum() / last_epoch["entries"].sum()),
+        float(last["saturated"].sum() / last["entries"].sum()),
     )
 
 
 def run_table(store: RunStore, run_ids: Iterable[str]) -> pd.DataFrame:
-    """One row a run that finished: what was run, MAP and its relatives, dead bits. Broken runs are left out: their page says why."""
-    rows = [row for run_id in run_ids if (row := _result_row(store, run_id)) is not None]
-    return pd.DataFrame(rows)
+    """One row a run that finished, in the order given (oldest first, where pairs or means are to be made of it).
+
+    Columns: what was run, every number of the last evaluation (map, map_tie, ...), dead bits as shares. `pair`: equal for the
+    runs of a pair. `group`: equal for runs that differ only in seed. Broken runs are left out: their page says why.
+    """
+    return pd.DataFrame([row for run_id in run_ids if (row := _result_row(store, run_id)) is not None])
 
 
 def _result_row(store: RunStore, run_id: str) -> dict[str, Any] | None:
     try:
-        submission = store.submission(run_id)
-        result = store.read_json(run_id, "result.json")
-        if not result or result.get("state") != "finished":
+        submission, config = store.submission(run_id), store.config(run_id)
+        result = store.read_json(run_id, "result.json") or {}
+        if result.get("state") != "finished":
             return None
-        config = store.config(run_id)
         dead = dead_bits(store.reader(run_id))
     except UserError:
         return None
-    metrics = result["metrics"]
+    fields = config.model_dump()
+    asked = ("method", "n_bits", "seed", "dataset", "lr", "eta", "tau", "epochs")
     return {
         "run_id": run_id,
-        "method": config.method,
         "label": config.label,
         "arm": config.arm,
-        "n_bits": config.n_bits,
-        "seed": config.seed,
-        "dataset": config.dataset,
-        "lr": config.lr,
+        **{name: fields[name] for name in asked},
         "pair": config.pair_hash,
+        "group": digest({name: value for name, value in fields.items() if name != "seed"}),
         "sweep": submission["sweep"],
-        "config_hash": config.hash,
-        **{name: metrics[name] for name in metrics},
+        "config_hash": submission["config_hash"],
+        **{"map": np.nan, "map_tie": np.nan},
+        **(result.get("metrics") or {}),
         "dead_at_end": dead.share_at_end if dead else np.nan,
         "dead_peak": dead.peak_share if dead else np.nan,
         "entries": dead.denominator if dead else np.nan,
@@ -114,65 +102,52 @@ def _result_row(store: RunStore, run_id: str) -> dict[str, Any] | None:
     }
 
 
-def group_key(config: RunConfig) -> tuple[Any, ...]:
-    """What runs that differ only in seed share."""
-    fields = config.model_dump()
-    fields.pop("seed")
-    return tuple(sorted((key, repr(value)) for key, value in fields.items()))
-
-
 def summary_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean and standard deviation (n - 1) over seeds, a row for each (method, n_bits, lr, arm), baseline before RDH."""
+    """`run_table` over seeds: a row for each config but for the seed, baseline before RDH; of repeated runs the newest counts.
+
+    n seeds, mean and standard deviation (n - 1; NaN for one seed) of map, means of map_tie, dead_at_end and dead_peak.
+    """
     if table.empty:
         return table
-    order = {"": 0, "noq": 1, "ga": 2, "ga-noq": 3, "eaq": 4, "rdh": 5}
-    grouped = table.groupby(["dataset", "method", "n_bits", "lr", "arm", "label"], sort=False)
-    summary = grouped.agg(
-        n=("seed", "nunique"),
+    newest = table.drop_duplicates("config_hash", keep="last")
+    asked = ["dataset", "method", "n_bits", "lr", "epochs", "eta", "tau", "arm", "label"]
+    summary = newest.groupby(["group", *asked], sort=False, dropna=False).agg(
+        n=("seed", "size"),
         map=("map", "mean"),
         map_std=("map", "std"),
         map_tie=("map_tie", "mean"),
         dead_at_end=("dead_at_end", "mean"),
         dead_peak=("dead_peak", "mean"),
-    ).reset_index()
-    summary["order"] = summary["arm"].map(order)
-    return (
-        summary.sort_values(["dataset", "method", "n_bits", "lr", "order"]).drop(columns="order").reset_index(drop=True)
+    )
+    summary = summary.reset_index().drop(columns="group")
+    by = {"arm": lambda arms: arms.map(ARMS.index)}
+    return summary.sort_values(
+        ["dataset", "method", "n_bits", "lr", "epochs", "arm", "eta", "tau"],
+        key=lambda column: by.get(column.name, lambda same: same)(column),
+        kind="stable",
+        ignore_index=True,
     )
 
 
 def pairs(table: pd.DataFrame) -> pd.DataFrame:
-    """Paired differences: one row for each baseline and +RDH run that share everything but the plug-ins (the newest of each).
+    """Paired differences of `run_table`: a row for each +RDH config that has a baseline equal to it in everything but the plug-ins.
 
-    Columns: method, n_bits, seed, dataset, map_baseline, map_rdh, map_gain, dead_baseline, dead_rdh, run ids of both.
+    Of repeated runs the newest counts; of several baselines one with the same tau goes before the newest. Columns: pair, method,
+    n_bits, seed, dataset, lr, eta, tau (of the RDH run), map_gain, and map, dead_at_end, dead_peak, run_id _baseline and _rdh.
     """
+    measured = ["map", "dead_at_end", "dead_peak", "run_id"]
+    shared = ["pair", "method", "n_bits", "seed", "dataset", "lr"]
     if table.empty:
-        return table
-    newest = table.drop_duplicates(["pair", "arm", "config_hash"], keep="last").drop_duplicates(
-        ["pair", "arm"], keep="last"
-    )
-    columns = ["pair", "method", "n_bits", "seed", "dataset", "lr", "map", "dead_at_end", "dead_peak", "run_id"]
-    merged = newest.loc[newest["arm"] == "", columns].merge(
-        newest.loc[newest["arm"] == "rdh", ["pair", "map", "dead_at_end", "dead_peak", "run_id"]],
-        on="pair",
-        suffixes=("_baseline", "_rdh"),
-    )
+        return pd.DataFrame(columns=[*shared, "eta", "tau", "map_gain"])
+    newest = table.drop_duplicates("config_hash", keep="last").reset_index(drop=True).rename_axis("age").reset_index()
+    baseline = newest.loc[newest["arm"] == "", ["age", "pair", "tau", *measured]]
+    with_rdh = newest.loc[newest["arm"] == "rdh", ["age", *shared, "eta", "tau", *measured]]
+    merged = with_rdh.merge(baseline, on="pair", suffixes=("_rdh", "_baseline"))
+    merged["same_tau"] = merged["tau_rdh"] == merged["tau_baseline"]
+    merged = merged.sort_values(["age_rdh", "same_tau", "age_baseline"]).drop_duplicates("age_rdh", keep="last")
     merged["map_gain"] = merged["map_rdh"] - merged["map_baseline"]
-    return merged
-
-
-def partner(store: RunStore, run_id: str) -> str | None:
-    """The newest run of the other arm of this run's pair: +RDH for a baseline, the baseline for any other."""
-    config = store.config(run_id)
-    wanted = "" if config.arm else "rdh"
-    for other in reversed(store.run_ids()):
-        try:
-            candidate = store.config(other)
-        except UserError:
-            continue
-        if other != run_id and candidate.pair_hash == config.pair_hash and candidate.arm == wanted:
-            return other
-    return None
+    merged = merged.rename(columns={"tau_rdh": "tau"})
+    return merged.drop(columns=["age_rdh", "age_baseline", "tau_baseline", "same_tau"]).reset_index(drop=True)
 
 
 def stuck_by_class(codes: np.ndarray, labels: np.ndarray, tau: float) -> tuple[np.ndarray, np.ndarray]:

@@ -117,6 +117,7 @@ def test_a_new_engine_ends_children_whose_leader_is_dead(store, engine):
 def test_a_new_engine_adopts_what_lives_with_its_slot(store, engine):
     spec = make_spec(store, {"do": "forever"})
     handle = engine.start(spec)
+    wait_for(lambda: has_begun(spec), "heartbeat")
     later = make_engine(store)
     assert later.adopt() == {spec.key: handle}
     assert later.capacity() == 1
@@ -128,7 +129,9 @@ def test_a_new_engine_adopts_what_lives_with_its_slot(store, engine):
 
 
 def test_a_new_engine_without_adoption_still_knows_a_live_handle_from_a_dead_one(store, engine):
-    handle = engine.start(make_spec(store, {"do": "forever"}))
+    spec = make_spec(store, {"do": "forever"})
+    handle = engine.start(spec)
+    wait_for(lambda: has_begun(spec), "heartbeat")
     later = make_engine(store)
     assert later.poll(handle).phase is Phase.RUNNING
     key, pid, started, device = handle.split(":")

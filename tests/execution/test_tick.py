@@ -11,6 +11,7 @@ import pytest
 from rdh.execution import cancel, resume, states, submit
 from rdh.execution._evidence import Limits
 from rdh.execution._locks import take_lock
+from rdh.execution._processes import marked_processes
 from rdh.execution.engine import EngineUnreachable, Phase, Report, Spec
 from rdh.execution.registry import Registry
 from rdh.execution.supervisor import Supervisor
@@ -50,7 +51,7 @@ def test_a_run_goes_from_the_queue_to_its_end(store, supervisor):
     assert [moved[1] for moved in Registry(store).transitions(run_id)] == ["queued", "starting", "running", "finished"]
 
 
-def test_no_more_runs_live_than_there_are_slots(store, supervisor):
+def test_no_more_processes_live_than_there_are_slots(store, supervisor):
     run_ids = submit(store, make_configs(4))
     for run_id in run_ids:
         plan(store, run_id, {"do": "finish", "steps": 10})
@@ -58,9 +59,8 @@ def test_no_more_runs_live_than_there_are_slots(store, supervisor):
 
     def all_finished() -> bool:
         nonlocal most
-        now = [run.state for run in states(store).values()]
-        most = max(most, sum(name in ("starting", "running") for name in now))
-        return now == ["finished"] * 4
+        most = max(most, len(list(marked_processes(store.root))))
+        return [run.state for run in states(store).values()] == ["finished"] * 4
 
     turn(supervisor, all_finished, "four finished runs")
     assert most == 2
