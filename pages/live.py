@@ -33,8 +33,7 @@ def draw_map(run: RunView, what: str, level: float, ordered: bool, key: str) -> 
     )
 
     def open_bit(click: dict) -> None:
-        row = int(click["y"])
-        st.session_state["go_to_bit"] = int(order[row]) if order is not None else row
+        st.session_state["go_to_bit"] = int(click["y"])  # rows are named by their bit, in any order
 
     live_plotly(figure, key=key, on_click=open_bit)
 

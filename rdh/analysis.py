@@ -83,12 +83,13 @@ def _result_row(store: RunStore, run_id: str) -> dict[str, Any] | None:
     except UserError:
         return None
     fields = config.model_dump()
-    asked = ("method", "n_bits", "seed", "dataset", "lr", "eta", "tau", "epochs")
+    asked = ("method", "n_bits", "seed", "dataset", "lr", "tau", "epochs")
     return {
         "run_id": run_id,
         "label": config.label,
         "arm": config.arm,
         **{name: fields[name] for name in asked},
+        "eta": np.nan if config.eta is None else config.eta,
         "pair": config.pair_hash,
         "group": digest({name: value for name, value in fields.items() if name != "seed"}),
         "sweep": submission["sweep"],

@@ -3,7 +3,10 @@
 All counts are entries (training item, bit). *Saturated*: |h| >= tau. *Dead*: saturated and sgn(h) = sgn(dL_sim/dh), the test of
 Eq. 3 on the similarity loss alone and before amplification, so that runs with and without RDH count the same thing; "by the
 total" is the same test on the whole gradient, as Algorithm 1 line 8 writes it. *Hard*: dead and 1 - h^2 == 0 in float32.
-Steps are only copied into buffers on the device; `record` digests a window of steps at once, with no synchronisation in between.
+
+`Probes.add` only keeps a step's tensors on the device. `Probes.record` digests a window of steps at once: every entry gets a *kind*,
+a 9-bit number that says all that is asked of it now and what it was at its last visit; one histogram of the kinds by bit then
+answers every count, each of them a row over the 512 kinds (`count_rows`: the definitions, written out once).
 """
 
 import math
@@ -12,17 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rdh.rescue import amplify, dead
+from rdh.rescue import alpha
 
-TAU_LEVELS = (
-    0.9,
-    0.95,
-    0.99,
-    0.995,
-    0.999,
-)  # dead counts are kept at these too, so that a slider over tau needs no new run
+TAU_LEVELS = (0.9, 0.95, 0.99, 0.995, 0.999)  # counts are kept at these too: a slider over tau needs no new run
 N_BINS = 64
-DEAD, RESCUED, POSITIVE = 1, 2, 4  # flags of an entry's state at its last visit
+DEAD, RESCUED, POSITIVE = 1, 2, 4  # an entry's state at its last visit
+N_REACHED, SIDE, LEAVING, LEAVING_TOTAL, STATE, N_KINDS = 7, 8, 16, 32, 64, 512  # the parts of a kind
 
 
 def logit_edges(tau: float) -> np.ndarray:
@@ -31,148 +29,171 @@ def logit_edges(tau: float) -> np.ndarray:
     Uniform bins over h would put .969 ... 1 into one bin and hide the very thing we diagnose.
     """
     threshold = math.atanh(tau)
-    width = threshold / max(1, round(threshold / 0.25)) if threshold > 0 else 0.25
+    n_inside = min(max(1, round(threshold / 0.25)), N_BINS // 2 - 1)  # bins from 0 to the threshold
+    width = threshold / n_inside if threshold > 0 else 0.25
     return np.arange(-N_BINS // 2, N_BINS // 2 + 1) * width
 
 
-class Probes:
-    """Buffers a window of steps, then digests it into one record.
+def thresholds(tau: float) -> np.ndarray:
+    """TAU_LEVELS, tau and 1 in increasing order, at most 7, float32 as the codes are: |h| = 1 is where 1 - h^2 is 0."""
+    return np.unique(np.float32([*TAU_LEVELS, tau, 1.0]))
 
-    n_items: training items N. window: steps between two records, none longer than an epoch (an item occurs once a window).
+
+def count_rows(tau: float) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """(name -> row or rows (..., 512) that pick the kinds a count is made of, state (512,) that an entry of each kind leaves behind).
+
+    death: becomes dead. rescue: was dead, now |h| < tau or on the other side. relapse: death after a rescue. release: was dead, sits
+    where it was, but the pairs no longer ask it to leave. So dead entries change by deaths - rescues - releases.
     """
+    kinds = np.arange(N_KINDS)
+    positive, leaving, leaving_total = ((kinds & flag) > 0 for flag in (SIDE, LEAVING, LEAVING_TOTAL))
+    was_dead, was_rescued, was_positive = ((kinds // STATE & flag) > 0 for flag in (DEAD, RESCUED, POSITIVE))
+    reached = {float(level): (kinds & N_REACHED) > rank for rank, level in enumerate(thresholds(tau))}
+    levels = [reached[float(np.float32(level))] for level in TAU_LEVELS]
+    saturated = reached[float(np.float32(tau))]
+    dead = saturated & leaving
+    same_side = positive == was_positive
+    rescued = was_dead & ~(saturated & same_side)
+    died = dead & ~(was_dead & same_side)
+    rows = {
+        "saturated": _by_side(saturated, positive),
+        "dead": _by_side(dead, positive),
+        "dead_total": _by_side(saturated & leaving_total, positive),
+        "dead_hard": dead & reached[1.0],
+        "levels": np.stack([_by_side(level & leaving, positive) for level in levels]),
+        "saturated_levels": np.stack(levels),
+        "leaving": leaving,
+        "deaths": died,
+        "rescues": rescued,
+        "releases": was_dead & ~rescued & ~dead,
+        "relapses": died & (was_rescued | rescued),
+        "dead_now": _by_side(dead, positive) * 1 - _by_side(was_dead, was_positive),  # its change
+    }
+    state = dead * DEAD + (was_rescued | rescued) * RESCUED + positive * POSITIVE
+    return rows, state.astype(np.uint8)
 
-    def __init__(
-        self, n_items: int, n_bits: int, tau: float, window: int, batch_size: int, device: torch.device
-    ) -> None:
-        self.tau = tau
-        self.edges = logit_edges(tau)
-        self.n_bits = n_bits
-        self._logits, self._similarity, self._total = (
-            torch.zeros(window * batch_size, n_bits, device=device) for _ in range(3)
-        )
-        self._indices = torch.zeros(window * batch_size, dtype=torch.int64, device=device)
-        self._rows = 0
-        self.state = torch.zeros(n_items, n_bits, dtype=torch.uint8, device=device)
 
-    def add(self, logits: Tensor, similarity_gradient: Tensor, total_gradient: Tensor, indices: Tensor) -> None:
-        """Keeps a step: logits (n, n_bits), dL_sim/dh and dL/dh before the amplifier, positions (n,) in the training set."""
-        rows = slice(self._rows, self._rows + len(indices))
-        self._logits[rows] = logits
-        self._similarity[rows] = similarity_gradient
-        self._total[rows] = total_gradient
-        self._indices[rows] = indices
-        self._rows = rows.stop
+class Probes:
+    """Keeps a window of steps, then digests it into one record. n_items: training items N. An item occurs at most once a window."""
+
+    def __init__(self, n_items: int, n_bits: int, tau: float) -> None:
+        self.tau, self.n_bits = tau, n_bits
+        self._thresholds = thresholds(tau)
+        self._width = logit_edges(tau)[-1] / (N_BINS / 2)
+        rows, self._next_state = count_rows(tau)
+        self._shapes = {name: row.shape[:-1] for name, row in rows.items()}
+        self._rows = np.concatenate([row.reshape(-1, N_KINDS) for row in rows.values()]).astype(np.float64)
+        self._steps: list[tuple[Tensor, ...]] = []
+        self.load_state(np.zeros((n_items, n_bits), np.uint8))
+
+    def load_state(self, state: np.ndarray) -> None:
+        """Takes over the entries' states (N, n_bits) uint8 of a checkpoint. ValueError for another shape."""
+        if hasattr(self, "state") and state.shape != self.state.shape:
+            raise ValueError(f"the probes' state must be {self.state.shape}, got {state.shape}")
+        self.state = state.copy()
+        is_dead, is_positive = ((self.state & flag) > 0 for flag in (DEAD, POSITIVE))
+        self._dead_now = _by_side(is_dead, is_positive).sum(1)  # (2, n_bits)
+
+    def add(self, logits: Tensor, codes: Tensor, similarity_gradient: Tensor, gradient: Tensor, indices: Tensor) -> None:
+        """Keeps a step: F and h (n, n_bits), dL_sim/dh and dL/dh before the amplifier, positions (n,) in the training set.
+
+        The tensors are not copied: none of them may change until the next `record`.
+        """
+        self._steps.append((logits, codes, similarity_gradient, gradient, indices))
 
     @property
     def is_empty(self) -> bool:
-        return self._rows == 0
+        return not self._steps
 
     def record(self, amplifier: bool) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """(scalars, arrays) of the window, and an empty window. Per-bit arrays have shape (n_bits,); sides are (-1 side, +1 side).
 
-        saturated (2, n_bits), dead (2, n_bits) and dead_total (2, n_bits) at tau; dead_hard (n_bits,); levels
-        (5, 2, n_bits) and saturated_levels (5, n_bits): dead and saturated at TAU_LEVELS; deaths, rescues, releases, relapses (n_bits,); dead_now (2, n_bits):
-        over all N items, each at its last visit; mean_code, mean_logit, std_logit, leaving (share of entries whose
+        saturated (2, n_bits), dead (2, n_bits) and dead_total (2, n_bits) at tau; dead_hard (n_bits,); levels (5, 2, n_bits) and
+        saturated_levels (5, n_bits): dead and saturated at TAU_LEVELS; deaths, rescues, releases, relapses (n_bits,); dead_now
+        (2, n_bits): over all N items, each at its last visit; mean_code, mean_logit, std_logit, leaving (share of entries whose
         similarity gradient points away from their side), mean_gradient and mean_gradient_amplified (absolute dL/dz);
-        histogram (n_bits, 64) of F, dead_histogram (64,) of the dead entries' F over all bits; gradient_sum (2, 64) of dL/dz before and after the amplifier and gradient_count (64,),
-        both in the orientation of Figure 3: mirrored so that the similarity loss asks every entry to move towards +1.
+        histogram (n_bits, 64) of F, dead_histogram (64,) of the dead entries' F over all bits; gradient_sum (2, 64) of dL/dz
+        before and after the amplifier and gradient_count (64,), both in the orientation of Figure 3: mirrored so that the
+        similarity loss asks every entry to move towards +1.
         """
-        rows = slice(0, self._rows)
-        logits, similarity, total = self._logits[rows], self._similarity[rows], self._total[rows]
-        codes = torch.tanh(logits)
-        positive = logits > 0
-        slope = 1 - codes.square()
-        leaving = codes * similarity > 0
-        is_saturated = codes.abs() >= self.tau
-        is_dead = is_saturated & leaving
-        amplified = amplify(total, codes, self.tau) if amplifier else total
-        before, after = total * slope, amplified * slope
-        arrays = {
-            "saturated": _by_side(is_saturated, positive),
-            "dead": _by_side(is_dead, positive),
-            "dead_total": _by_side(dead(codes, total, self.tau), positive),
-            "dead_hard": (is_dead & (slope == 0)).sum(0),
-            "mean_code": codes.mean(0),
-            "mean_logit": logits.mean(0),
-            "std_logit": logits.std(0, correction=0),
-            "leaving": leaving.float().mean(0),
-            "mean_gradient": before.abs().mean(0),
-            "mean_gradient_amplified": after.abs().mean(0),
+        logits, codes, similarity, total, indices = (
+            torch.cat(column).cpu().numpy() for column in zip(*self._steps, strict=True)
+        )
+        self._steps.clear()
+        saturated = np.abs(codes) >= np.float32(self.tau)
+        leaving, leaving_total = codes * similarity > 0, codes * total > 0
+        arrays = self._counts(codes, leaving, leaving_total, indices)
+        arrays["leaving"] = (arrays["leaving"] / len(codes)).astype(np.float32)
+        gradient = total * (1 - codes * codes)  # dL/dz
+        extra = np.flatnonzero(saturated & leaving_total) if amplifier else np.zeros(0, np.int64)
+        arrays |= self._means(logits, codes, gradient, extra)
+        arrays |= self._histograms(logits, saturated & leaving, similarity, gradient, extra)
+        return {"entries": float(codes.size)}, arrays
+
+    def _counts(
+        self, codes: np.ndarray, leaving: np.ndarray, leaving_total: np.ndarray, indices: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        size, now = np.abs(codes), np.zeros(codes.shape, np.uint8)
+        for level in self._thresholds:
+            now += size >= level
+        for flag, mask in ((SIDE, codes > 0), (LEAVING, leaving), (LEAVING_TOTAL, leaving_total)):
+            now += mask.view(np.uint8) * np.uint8(flag)
+        kinds = now + self.state[indices].astype(np.int32) * STATE
+        self.state[indices] = self._next_state.take(kinds)
+        table = self._table(kinds, N_KINDS)
+        counts = (self._rows @ table.astype(np.float64)).astype(np.int32)  # exact: below 2^53
+        arrays, start = {}, 0
+        for name, shape in self._shapes.items():
+            n_rows = math.prod(shape)
+            arrays[name] = counts[start : start + n_rows].reshape(*shape, self.n_bits)
+            start += n_rows
+        self._dead_now += arrays["dead_now"]
+        arrays["dead_now"] = self._dead_now.astype(np.int32)
+        return arrays
+
+    def _table(self, keys: np.ndarray, n_keys: int) -> np.ndarray:
+        """How many entries of each bit have each key: int32 keys (n, n_bits) -> (n_keys, n_bits). torch counts int32 faster than NumPy."""
+        keys = keys * np.int32(self.n_bits) + np.arange(self.n_bits, dtype=np.int32)
+        counts = torch.bincount(torch.from_numpy(keys.ravel()), minlength=n_keys * self.n_bits)
+        return counts.numpy().reshape(n_keys, self.n_bits)
+
+    def _means(
+        self, logits: np.ndarray, codes: np.ndarray, gradient: np.ndarray, extra: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Means over the window's items. extra: flat positions of the entries that the amplifier acts on."""
+        ones = np.full(len(codes), 1 / len(codes))
+        logits, size = logits.astype(np.float64), np.abs(gradient)
+        mean_logit = ones @ logits
+        mean_gradient = ones.astype(np.float32) @ size
+        amplified = np.bincount(extra % self.n_bits, size.ravel()[extra], self.n_bits) / len(codes)
+        means = {
+            "mean_code": ones.astype(np.float32) @ codes,
+            "mean_logit": mean_logit,
+            "std_logit": np.sqrt(ones @ np.square(logits - mean_logit)),
+            "mean_gradient": mean_gradient,
+            "mean_gradient_amplified": mean_gradient + (alpha(self.tau) - 1) * amplified,
         }
-        arrays |= self._levels(codes, leaving, positive)
-        arrays |= self._events(is_dead, is_saturated, positive, self._indices[rows])
-        arrays |= self._histograms(logits, is_dead, similarity, before, after)
-        scalars = {"entries": float(logits.numel())}
-        self._rows = 0
-        return scalars, {name: _compact(value.cpu().numpy()) for name, value in arrays.items()}
-
-    def _levels(self, codes: Tensor, leaving: Tensor, positive: Tensor) -> dict[str, Tensor]:
-        level = torch.bucketize(
-            codes.abs(), codes.new_tensor(TAU_LEVELS), right=True
-        )  # how many levels |h| reaches, 0..5
-        n_levels = len(TAU_LEVELS) + 1
-        bits = torch.arange(self.n_bits, device=codes.device)
-        keys = ((level * 2 + leaving) * 2 + positive) * self.n_bits + bits
-        counts = torch.bincount(keys.flatten(), minlength=n_levels * 4 * self.n_bits)
-        counts = counts.view(n_levels, 2, 2, self.n_bits)  # level, leaving, side, bit
-        reached = counts.flip(0).cumsum(0).flip(0)[1:]  # at least level 1 .. 5
-        return {"levels": reached[:, 1], "saturated_levels": reached.sum((1, 2))}
-
-    def _events(self, is_dead: Tensor, is_saturated: Tensor, positive: Tensor, indices: Tensor) -> dict[str, Tensor]:
-        """death: becomes dead; rescue: was dead, now |h| < tau or on the other side; relapse: death after a rescue.
-
-        release: was dead, sits where it was, but the pairs no longer ask it to leave. Dead entries change by deaths - rescues - releases.
-        """
-        state = self.state[indices]
-        was_dead, was_rescued, was_positive = ((state & flag) > 0 for flag in (DEAD, RESCUED, POSITIVE))
-        rescued = was_dead & (~is_saturated | (positive != was_positive))
-        released = was_dead & ~rescued & ~is_dead
-        died = is_dead & ~(was_dead & (positive == was_positive))
-        new_state = is_dead * DEAD + (was_rescued | rescued) * RESCUED + positive * POSITIVE
-        self.state[indices] = new_state.to(torch.uint8)
-        dead_now = (self.state & DEAD) > 0
-        return {
-            "deaths": died.sum(0),
-            "rescues": rescued.sum(0),
-            "releases": released.sum(0),
-            "relapses": (died & (was_rescued | rescued)).sum(0),
-            "dead_now": _by_side(dead_now, (self.state & POSITIVE) > 0),
-        }
+        return {name: values.astype(np.float32) for name, values in means.items()}
 
     def _histograms(
-        self, logits: Tensor, is_dead: Tensor, similarity: Tensor, before: Tensor, after: Tensor
-    ) -> dict[str, Tensor]:
-        bits = torch.arange(self.n_bits, device=logits.device)
-        bins = self._bin(logits)
-        keys = bits * N_BINS + bins
-        dead_histogram = torch.bincount(bins[is_dead], minlength=N_BINS)
-        histogram = torch.bincount(keys.flatten(), minlength=self.n_bits * N_BINS).view(self.n_bits, N_BINS)
-        wanted = -similarity.sign()  # the side that the similarity loss asks for; 0 where it asks for nothing
-        oriented = self._bin(logits * wanted).flatten()
-        sums = [
-            torch.bincount(oriented, (gradient * wanted).flatten().double(), N_BINS) for gradient in (before, after)
-        ]
-        count = torch.bincount(oriented, wanted.abs().flatten().double(), N_BINS)
+        self, logits: np.ndarray, dead: np.ndarray, similarity: np.ndarray, gradient: np.ndarray, extra: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        bins = np.clip(logits * np.float32(1 / self._width) + N_BINS // 2, 0, N_BINS - 1).astype(np.uint8)
+        down, up = (similarity > 0).view(np.uint8), (similarity < 0).view(np.uint8)  # descent moves h against the gradient
+        keys = bins + ((down + 2 * up) * 2 + dead).astype(np.int32) * N_BINS
+        table = self._table(keys, 6 * N_BINS).reshape(3, 2, N_BINS, self.n_bits)
+        mirrored = (bins ^ (down * np.uint8(N_BINS - 1))).ravel()  # bin b of F is bin 63 - b of -F
+        weights = (gradient * (up.view(np.int8) - down.view(np.int8))).ravel()
+        before = torch.bincount(torch.from_numpy(mirrored), torch.from_numpy(weights).double(), N_BINS).numpy()
+        amplified = np.bincount(mirrored[extra], weights[extra], N_BINS)
         return {
-            "histogram": histogram,
-            "dead_histogram": dead_histogram,
-            "gradient_sum": torch.stack(sums),
-            "gradient_count": count,
+            "histogram": np.ascontiguousarray(table.sum((0, 1)).T, np.int32),
+            "dead_histogram": table[:, 1].sum((0, 2)).astype(np.int32),
+            "gradient_sum": np.stack([before, before + (alpha(self.tau) - 1) * amplified]),
+            "gradient_count": (table[2].sum((0, 2)) + table[1].sum((0, 2))[::-1]).astype(np.float64),
         }
 
-    def _bin(self, logits: Tensor) -> Tensor:
-        width = self.edges[1] - self.edges[0]
-        return (
-            (logits / width + N_BINS / 2).clamp(0, N_BINS - 1).long()
-        )  # below 0 only what the clamp caught: floor = truncation
 
-
-def _compact(values: np.ndarray) -> np.ndarray:
-    """Counts as int32: a window has fewer than 2^31 entries."""
-    return values.astype(np.int32) if values.dtype == np.int64 else values
-
-
-def _by_side(mask: Tensor, positive: Tensor) -> Tensor:
-    """Counts (2, n_bits) of a mask (n, n_bits), split into the -1 and the +1 side."""
-    on_positive = (mask & positive).sum(0)
-    return torch.stack([mask.sum(0) - on_positive, on_positive])
+def _by_side(mask: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    """A mask split into its entries on the -1 side and on the +1 side: (2, ...)."""
+    return np.stack([mask & ~positive, mask & positive])

@@ -4,6 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from rdh.charts import palette
+from rdh.charts._thinning import kept_points
 
 
 def bit_strip(dead_share: np.ndarray, saturated_share: np.ndarray, selected: int, *, title: str) -> go.Figure:
@@ -44,23 +45,29 @@ def bit_events(
 ) -> go.Figure:
     """A bit's dead entries (-1 side below, +1 side above the axis) with its deaths and rescues. steps (n,), dead (n, 2)."""
     figure = palette.bare_figure(title, height=300)
-    for side, sign, word in ((1, 1, "+1"), (0, -1, "−1")):
+    lines = [
+        (f"✖ dead on the {word} side", sign * dead[:, side], palette.DEAD, "solid" if sign > 0 else "dot")
+        for side, sign, word in ((1, 1, "+1"), (0, -1, "−1"))
+    ]
+    for name, values, color, dash in (*lines, ("▲ rescues − deaths", rescues - deaths, palette.NEUTRAL, "solid")):
+        kept = kept_points(values)
+        is_dead = color == palette.DEAD
         figure.add_scatter(
-            x=steps,
-            y=sign * dead[:, side],
-            name=f"✖ dead on the {word} side",
+            x=steps[kept],
+            y=values[kept].astype(np.float32),
+            name=name,
             mode="lines",
-            fill="tozeroy",
-            line={"color": palette.DEAD, "width": 2, "dash": "solid" if sign > 0 else "dot"},
-            fillcolor=palette.translucent(palette.DEAD, 0.18),
+            fill="tozeroy" if is_dead else None,
+            fillcolor=palette.translucent(palette.DEAD, 0.18) if is_dead else None,
+            line={
+                "color": color,
+                "width": 2 if is_dead else 1.5,
+                "dash": dash,
+                "shape": "linear" if is_dead else "hvh",
+            },
+            customdata=np.abs(values[kept]).astype(np.int32) if is_dead else values[kept].astype(np.int32),
+            hovertemplate="step %{x:,}: %{customdata:,}",
         )
-    figure.add_scatter(
-        x=steps,
-        y=rescues - deaths,
-        name="▲ rescues − deaths",
-        mode="lines",
-        line={"color": palette.NEUTRAL, "width": 1.5, "shape": "hvh"},
-    )
     figure.update_xaxes(title_text="optimiser step")
     figure.update_yaxes(title_text="training items")
     figure.update_layout(showlegend=True)
@@ -103,7 +110,10 @@ def directions(
 
 
 def class_balance(counts: np.ndarray, names: np.ndarray, *, title: str) -> go.Figure:
-    """A bar a class: its items at -1 (left) and +1 (right), the saturated ones darker. counts (n_classes, 4), see analysis.stuck_by_class."""
+    """A bar a class: its items at -1 (left) and +1 (right), the saturated ones in blue.
+
+    counts (n_classes, 4) as of `analysis.stuck_by_class`, names (n_classes,).
+    """
     blue = palette.STATE_COLORS["saturated"]
     parts = [  # from the axis outwards on either side
         ("● free, −", -counts[:, 1], palette.translucent(palette.NEUTRAL, 0.6)),

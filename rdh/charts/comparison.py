@@ -47,20 +47,22 @@ def paired_maps(pairs: pd.DataFrame, *, title: str) -> go.Figure:
     figure = palette.bare_figure(title, height=380)
     groups = list(pairs.groupby(["method", "n_bits"], sort=True))
     for place, ((method, n_bits), group) in enumerate(groups):
-        color = palette.method_color(method)
-        for row in group.itertuples():
-            figure.add_scatter(
-                x=[place - 0.18, place + 0.18],
-                y=[row.map_baseline, row.map_rdh],
-                mode="lines+markers",
-                showlegend=False,
-                line={"color": color, "width": 1.5},
-                marker={"symbol": ["circle-open", "circle"], "size": 9, "color": color},
-                hovertemplate=f"{method}, {n_bits} bits, seed {row.seed}: %{{y:.4f}}<extra></extra>",
-            )
+        color, n = palette.method_color(method), len(group)
+        gap = np.full(n, np.nan)  # ends the line of one pair
+        figure.add_scatter(
+            x=np.stack([np.full(n, place - 0.18), np.full(n, place + 0.18), gap], 1).ravel(),
+            y=np.stack([group["map_baseline"], group["map_rdh"], gap], 1).ravel(),
+            mode="lines+markers",
+            showlegend=False,
+            line={"color": color, "width": 1.5},
+            marker={"symbol": ["circle-open", "circle", "circle"] * n, "size": 9, "color": color},
+            customdata=np.stack([group["seed"].repeat(3), group["map_gain"].repeat(3)], 1),
+            hovertemplate=f"{palette.escape(method)}, {n_bits} bits, seed %{{customdata[0]:d}}: %{{y:.4f}} "
+            "(RDH: %{customdata[1]:+.4f})<extra></extra>",
+        )
     figure.update_xaxes(
         tickvals=list(range(len(groups))),
-        ticktext=[f"{method}<br>{n_bits} bits" for (method, n_bits), _ in groups],
+        ticktext=[f"{palette.escape(method)}<br>{n_bits} bits" for (method, n_bits), _ in groups],
         range=[-0.6, len(groups) - 0.4],
     )
     figure.update_yaxes(title_text="MAP   (○ without, ● with RDH)")

@@ -7,6 +7,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from rdh.charts import palette
+from rdh.charts._thinning import bucket_sum, buckets, kept_points
+
+MAX_BARS = 300
 
 
 @dataclass(frozen=True)
@@ -22,28 +25,42 @@ class Series:
 
 
 def dead_bits_over_time(series: Sequence[Series], *, title: str, events: Sequence[tuple[int, str]] = ()) -> go.Figure:
-    """Counts on the left axis, share of all entries on the right one (the same curve). events: (step, word) as thin ticks."""
+    """Dead entries of every run; as a share where the runs have different numbers of entries. events: (step, word) as thin ticks."""
     figure = palette.bare_figure(title, height=360)
+    denominators = {run.denominator for run in series}
+    as_share = len(denominators) > 1
     for run in series:
-        color = palette.DEAD if len(series) == 1 else palette.method_color(run.method)
+        kept = kept_points(run.counts)
+        counts, shares = (
+            values.astype(np.float32) for values in (run.counts[kept], run.counts[kept] / run.denominator)
+        )
+        is_alone = len(series) == 1
         figure.add_scatter(
-            x=run.steps,
-            y=run.counts.astype(np.float32),
+            x=run.steps[kept],
+            y=shares if as_share else counts,
             name=palette.escape(run.label),
             mode="lines",
-            line=palette.arm_line(color, run.has_rdh),
-            fill="tozeroy" if len(series) == 1 else None,
-            fillcolor=palette.translucent(palette.DEAD, 0.18),
-            customdata=(run.counts / run.denominator).astype(np.float32),
-            hovertemplate="step %{x}: %{y:,.0f} dead (%{customdata:.2%})<extra></extra>",
+            line=palette.arm_line(palette.DEAD if is_alone else palette.method_color(run.method), run.has_rdh),
+            fill="tozeroy" if is_alone else None,
+            fillcolor=palette.translucent(palette.DEAD, 0.18) if is_alone else None,
+            customdata=counts if as_share else shares,
+            hovertemplate="step %{x:,}: "
+            + ("%{customdata:,.0f} dead (%{y:.2%})" if as_share else "%{y:,.0f} dead (%{customdata:.2%})"),
         )
     for step, word in events:
-        figure.add_vline(
-            x=step, line={"width": 1, "dash": "dot", "color": palette.NEUTRAL}, annotation_text=palette.escape(word)
-        )
+        line = {"width": 1, "dash": "dot", "color": palette.NEUTRAL}
+        label = {
+            "text": palette.escape(word),
+            "textangle": -90,
+            "xanchor": "right",
+            "yanchor": "top",
+            "font": {"size": 11},
+        }
+        figure.add_vline(x=step, line=line, annotation=label)
     figure.update_xaxes(title_text="optimiser step")
-    denominator = series[0].denominator if series else 0
-    figure.update_yaxes(title_text=f"dead entries of {denominator:,.0f}", rangemode="tozero")
+    total = f" of {next(iter(denominators)):,.0f} (training items × bits)" if len(denominators) == 1 else ""
+    figure.update_yaxes(title_text="dead share of entries" if as_share else f"dead entries{total}", rangemode="tozero")
+    figure.update_yaxes(tickformat=".1%" if as_share else ",")
     figure.update_layout(showlegend=len(series) > 1)
     return figure
 
@@ -51,21 +68,30 @@ def dead_bits_over_time(series: Sequence[Series], *, title: str, events: Sequenc
 def event_flow(
     steps: np.ndarray, deaths: np.ndarray, rescues: np.ndarray, relapses: np.ndarray, *, title: str
 ) -> go.Figure:
-    """Deaths above the axis, rescues below it, per record; relapses as the darker part of the deaths. All arrays (n,)."""
+    """Deaths above the axis, rescues below it, per record; relapses as the darker part of the deaths. All arrays (n,).
+
+    A bar reaches from the record before to its own. Thinned to 300 bars by the sum of each bucket.
+    """
     figure = palette.bare_figure(title, height=300)
-    x = steps
-    figure.add_bar(
-        x=x,
-        y=deaths - relapses,
-        name="✖ death (first)",
-        marker_color=palette.translucent(palette.DEAD, 0.6),
-        marker_line_width=0,
-    )
-    figure.add_bar(
-        x=x, y=relapses, name="✖ relapse (death after a rescue)", marker_color=palette.DEAD, marker_line_width=0
-    )
-    figure.add_bar(x=x, y=-rescues, name="▲ rescue", marker_color=palette.NEUTRAL, marker_line_width=0)
-    figure.update_layout(barmode="relative", bargap=0.05, showlegend=True)
+    starts, size = buckets(len(steps), MAX_BARS)
+    deaths, rescues, relapses = (bucket_sum(np.asarray(values), starts) for values in (deaths, rescues, relapses))
+    ends = steps[np.minimum(starts + size, len(steps)) - 1]
+    begins = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
+    place = {"x": (begins + ends) / 2, "width": np.maximum(1, ends - begins) * 0.94}
+    for name, values, color in (
+        ("✖ death (first)", deaths - relapses, palette.translucent(palette.DEAD, 0.55)),
+        ("✖ relapse (death after a rescue)", relapses, palette.DEAD),
+        ("▲ rescue", -rescues, palette.NEUTRAL),
+    ):
+        figure.add_bar(
+            **place,
+            y=values.astype(np.float32),
+            name=name,
+            marker={"color": color, "line_width": 0},
+            customdata=np.stack([ends, np.abs(values)], 1).astype(np.int32),
+            hovertemplate="up to step %{customdata[0]:,}: %{customdata[1]:,}",
+        )
+    figure.update_layout(barmode="relative", showlegend=True)
     figure.update_xaxes(title_text="optimiser step")
-    figure.update_yaxes(title_text="entries since the last record", tickformat=",")
+    figure.update_yaxes(title_text="entries a record" if size == 1 else f"entries in {size} records", tickformat=",")
     return figure

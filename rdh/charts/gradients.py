@@ -7,6 +7,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from rdh.charts import palette
+from rdh.charts.histograms import h_axis
+
+COLORS = {"without amplifier": palette.GRADIENT, "with amplifier": palette.DEAD}
 
 
 def measured_gradient(
@@ -26,60 +29,58 @@ def measured_gradient(
     gradient moves it there, a positive one moves it away. Bins with fewer than `least` entries are left out.
     theory: label -> dL/dF at theory_h, of the pair that the page has chosen.
     """
+    titles = ("measured: mean over the entries of a bin", "Eq. (2): one pair of bits")
+    figure = make_subplots(
+        figure=palette.bare_figure(title, height=400), cols=2, subplot_titles=titles, horizontal_spacing=0.1
+    )
     centers = (edges[1:] + edges[:-1]) / 2
     shown = counts >= least
-    before, after = np.where(shown, sums / np.maximum(counts, 1), np.nan)
-    figure = make_subplots(
-        cols=2,
-        subplot_titles=("measured: mean over the entries of a bin", "Eq. (2): one pair of bits"),
-        horizontal_spacing=0.09,
-    )
-    figure.layout.template = None
-    colors = {"without amplifier": palette.GRADIENT, "with amplifier": palette.DEAD}
-    measured = {"without amplifier": before}
-    if not np.allclose(np.nan_to_num(before), np.nan_to_num(after), rtol=1e-6, atol=0):
-        measured["with amplifier"] = after
-    for label, values in measured.items():
+    for label, values in _measured(sums, counts).items():
+        line = {"color": COLORS[label], "width": 2.5}
         figure.add_scatter(
-            x=centers[shown],
+            x=centers[shown].astype(np.float32),
             y=values[shown].astype(np.float32),
             name=label,
             mode="lines+markers",
             marker_size=5,
             col=1,
             row=1,
-            line={"color": colors[label], "width": 2.5},
-            customdata=counts[shown],
+            line=line,
+            customdata=np.stack([np.tanh(centers), counts], 1)[shown].astype(np.float32),
             legendgroup=label,
-            hovertemplate="F %{x:.2f}: %{y:.3g} (%{customdata:,.0f} entries)<extra></extra>",
+            hovertemplate="h %{customdata[0]:.4f}: %{y:.3g} (%{customdata[1]:,.0f} entries)",
         )
     for label, values in theory.items():
-        color = colors.get(label, palette.NEUTRAL)
+        line = {"color": COLORS.get(label, palette.NEUTRAL), "width": 2.5}
         figure.add_scatter(
-            x=np.arctanh(theory_h),
+            x=np.arctanh(theory_h).astype(np.float32),
             y=values.astype(np.float32),
             name=label,
             mode="lines",
             col=2,
             row=1,
             legendgroup=label,
-            line={"color": color, "width": 2.5},
-            showlegend=label not in measured,
+            line=line,
+            customdata=theory_h.astype(np.float32),
+            hovertemplate="h %{customdata:.4f}: %{y:.3g}",
+            showlegend=label not in {trace.name for trace in figure.data},
         )
-    ticks = [h for h in (-0.999, -0.99, -0.9, -0.5, 0, 0.5, 0.9, 0.99, 0.999) if edges[0] < math.atanh(h) < edges[-1]]
-    figure.update_xaxes(
-        title_text="h, mirrored so that +1 is the side asked for",
-        tickvals=[math.atanh(h) for h in ticks],
-        ticktext=[f"{h:g}" for h in ticks],
-        range=[edges[0], edges[-1]],
-    )
+    figure.update_xaxes(**h_axis(edges), title_text="h, mirrored so that +1 is the side asked for")
     figure.update_yaxes(title_text="dL/dF", col=1, row=1)
     for side in (-math.atanh(tau), math.atanh(tau)):
         figure.add_vline(x=side, line={"width": 1, "dash": "dash", "color": palette.NEUTRAL})
     figure.add_hline(y=0, line={"width": 1, "color": palette.NEUTRAL})
+    figure.update_annotations(font_size=13)
+    # Below the plots: above them stand the titles of the two.
     figure.update_layout(
-        title={"text": palette.wrapped(title), "x": 0, "xanchor": "left", "yref": "container", "automargin": True},
-        height=380,
+        margin_t=figure.layout.margin.t + 24, legend={"x": 0, "y": -0.22, "yanchor": "top"}, showlegend=True
     )
-    figure.update_layout(legend={"orientation": "h", "x": 0, "y": -0.25, "yanchor": "top"})
     return figure
+
+
+def _measured(sums: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Means (64,) by label; one curve where the amplifier changed nothing."""
+    before, after = sums / np.maximum(counts, 1)
+    if np.allclose(before, after, rtol=1e-6, atol=0):
+        return {"without amplifier": before}
+    return {"without amplifier": before, "with amplifier": after}

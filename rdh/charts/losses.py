@@ -4,12 +4,13 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from rdh.charts import palette
+from rdh.charts._thinning import kept_points
 
-TERMS = {
-    "loss": ("total", palette.NEUTRAL),
+TERMS = {  # drawn in this order; the total last, over its parts
     "similarity_loss": ("similarity", palette.SIMILARITY_TERM),
-    "quantization_loss": ("quantization (weighted)", palette.QUANTIZATION_TERM),
+    "quantization_loss": ("quantization", palette.QUANTIZATION_TERM),
     "code_regression_loss": ("code regression", "#56B4E9"),
+    "loss": ("total", palette.NEUTRAL),
 }
 
 
@@ -19,13 +20,14 @@ def loss_split(frame: pd.DataFrame, *, title: str, quantization: str) -> go.Figu
     for name, (label, color) in TERMS.items():
         if name not in frame or not (values := frame[name].dropna()).any():
             continue
-        label = f"{quantization} (weighted)" if name == "quantization_loss" else label
+        kept = kept_points(values.to_numpy())
         figure.add_scatter(
-            x=values.index.to_numpy(),
-            y=values.to_numpy("float32"),
-            name=label,
+            x=values.index.to_numpy()[kept],
+            y=values.to_numpy("float32")[kept],
+            name=palette.escape(f"{quantization} (weighted)" if name == "quantization_loss" else label),
             mode="lines",
             line={"color": color, "width": 2, "dash": "dot" if name == "loss" else "solid"},
+            hovertemplate="step %{x:,}: %{y:.4g}",
         )
     figure.update_xaxes(title_text="optimiser step")
     figure.update_yaxes(title_text="mean loss since the last record", rangemode="tozero")

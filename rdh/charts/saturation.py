@@ -3,8 +3,10 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from rdh.analysis import bucket_max, buckets
 from rdh.charts import palette
+from rdh.charts._thinning import bucket_extreme, bucket_max, buckets
+
+UNITS = (10_000, 1000, 100)  # a share is sent as so many in 10 000, in 1000 or in 100 items: one byte a cell
 
 
 def saturation_map(
@@ -20,70 +22,74 @@ def saturation_map(
 
     steps (n,), shares (n, n_bits): one row a record. order: bits from bottom to top (default: by index). top: end of the
     colour scale (default: the largest share, at least 1 %), so that two maps can share one. Thinned to 600 columns by the
-    maximum of each bucket, so that short deaths survive.
+    maximum of each bucket, so that short deaths survive. A click's `y` is the bit's number, whatever the order.
     """
-    starts, size = buckets(steps)
+    starts, size = buckets(len(steps))
     shares = bucket_max(shares, starts)
-    n_bits = shares.shape[1] if shares.ndim == 2 else 0
-    order = np.arange(n_bits) if order is None else order
+    order = np.arange(shares.shape[1]) if order is None else order
     top = max(0.01, float(shares.max(initial=0))) if top is None else top
-    values = np.round(np.clip(shares[:, order].T / top, 0, 1) * 250).astype(
-        np.uint8
-    )  # 0..250: 1 byte a cell on the wire
-    figure = palette.bare_figure(title, height=max(260, min(560, 90 + 8 * n_bits)))
-    ticks = np.linspace(0, 250, 6)
-    figure.add_heatmap(
-        z=values,
-        x=steps[starts],
-        y=np.arange(n_bits),
+    unit = next((unit for unit in UNITS if top * unit <= 250), UNITS[-1])
+    figure = _map(steps[starts], np.round(np.clip(shares, 0, top)[:, order].T * unit).astype(np.uint8), order, title)
+    ticks = np.linspace(0, top, 6)
+    figure.update_traces(
         zmin=0,
-        zmax=250,
+        zmax=top * unit,
         colorscale=palette.colorscale(palette.SEQUENTIAL),
-        hovertemplate="step %{x}, row %{y}<extra></extra>",
-        colorbar={
-            "title": {"text": what},
-            "tickvals": ticks,
-            "ticktext": [f"{tick / 250 * top:.1%}" for tick in ticks],
-        },
+        colorbar={"title": {"text": what}, "tickvals": ticks * unit, "ticktext": _percent(ticks)},
+        hovertemplate=f"bit %{{y}}, step %{{x:,}}<br>{palette.escape(what)}: %{{z}} in {unit}<extra></extra>",
     )
-    figure.update_xaxes(
-        title_text="optimiser step" + (f" (each column: maximum over {size} records)" if size > 1 else "")
-    )
-    labels = _sparse(order)
-    figure.update_yaxes(title_text="bit", tickvals=labels, ticktext=[str(order[row]) for row in labels], showgrid=False)
+    figure.update_xaxes(title_text=_step_title(size, "maximum"))
     return figure
 
 
 def difference_map(steps: np.ndarray, difference: np.ndarray, *, title: str) -> go.Figure:
-    """Heat map bit x step of (without RDH - with RDH) in dead share, -1..1: orange where RDH has fewer dead bits, blue where more."""
-    starts, _ = buckets(steps)
-    thinned = difference[starts]
+    """Heat map bit x step of (without RDH - with RDH) in dead share, -1..1: orange where RDH has fewer dead bits, blue where more.
+
+    steps (n,), difference (n, n_bits). Thinned to 600 columns by the value farthest from 0 in each bucket.
+    """
+    starts, size = buckets(len(steps))
+    thinned = bucket_extreme(difference, starts)
     top = max(0.01, float(np.abs(thinned).max(initial=0)))
-    figure = palette.bare_figure(title, height=max(260, min(560, 90 + 8 * thinned.shape[1])))
-    figure.add_heatmap(
-        z=thinned.T.astype(np.float32),
-        x=steps[starts],
-        y=np.arange(thinned.shape[1]),
-        zmin=-top,
-        zmax=top,
+    unit = next((unit for unit in UNITS if top * unit <= 127), UNITS[-1])
+    figure = _map(steps[starts], np.round(thinned.T * unit).astype(np.int8), np.arange(thinned.shape[1]), title)
+    ticks = np.linspace(-top, top, 5)
+    figure.update_traces(
+        zmin=-top * unit,
+        zmax=top * unit,
         colorscale=palette.colorscale(palette.DIVERGING),
-        colorbar={"title": {"text": "dead share, without − with"}, "tickformat": "+.0%"},
-        hovertemplate="step %{x}<br>bit %{y}<br>%{z:+.1%}<extra></extra>",
+        colorbar={
+            "title": {"text": "dead share, without − with"},
+            "tickvals": ticks * unit,
+            "ticktext": _percent(ticks, "+"),
+        },
+        hovertemplate=f"bit %{{y}}, step %{{x:,}}<br>without − with: %{{z:+d}} in {unit}<extra></extra>",
     )
-    figure.update_xaxes(title_text="optimiser step")
-    figure.update_yaxes(title_text="bit", showgrid=False)
+    figure.update_xaxes(title_text=_step_title(size, "largest difference"))
     return figure
 
 
 def by_onset(shares: np.ndarray) -> np.ndarray:
     """Bits ordered by when their share first passes half of its own maximum, the earliest at the bottom; never-dying bits on top."""
-    if shares.ndim != 2 or not len(shares):
-        return np.arange(shares.shape[1] if shares.ndim == 2 else 0)
+    if not len(shares):
+        return np.arange(shares.shape[1])
     top = shares.max(0)
     onset = np.where(top > 0, (shares >= top / 2).argmax(0), len(shares))
     return np.lexsort((-top, onset))
 
 
-def _sparse(order: np.ndarray, most: int = 16) -> np.ndarray:
-    step = max(1, -(-len(order) // most))
-    return np.arange(0, len(order), step)
+def _map(steps: np.ndarray, values: np.ndarray, order: np.ndarray, title: str) -> go.Figure:
+    """values (n_bits, n): rows by name, so that hover and click say the bit in any order."""
+    figure = palette.bare_figure(title, height=max(260, min(560, 110 + 7 * len(order))))
+    figure.add_heatmap(z=values, x=steps, y=[str(bit) for bit in order])
+    # Rows stand as they are given: by name alone, Plotly would sort those that two maps have in another order.
+    figure.update_yaxes(title_text="bit", type="category", showgrid=False, ticks="", nticks=18)
+    return figure
+
+
+def _step_title(size: int, kept: str) -> str:
+    return "optimiser step" + (f" (each column: {kept} of {size} records)" if size > 1 else "")
+
+
+def _percent(ticks: np.ndarray, sign: str = "") -> list[str]:
+    digits = 0 if np.abs(ticks).max() >= 0.1 else 1
+    return [f"{tick + 0.0:{sign}.{digits}%}" for tick in ticks]

@@ -1,69 +1,108 @@
-"""What several verbs share: the store, `--set key=value`, lists and ranges, a table on a terminal."""
+"""What several verbs share: the store, `--set key=value`, tables and numbers on a terminal."""
 
+import argparse
 import ast
 import json
+import math
 import os
+from collections.abc import Sequence
 from typing import Any
-
-import pandas as pd
 
 from rdh.config import RunConfig
 from rdh.errors import UserError
 from rdh.store import RunStore
 
 
-def open_store(arguments: Any) -> RunStore:
+def add_verb(
+    verbs: Any, common: argparse.ArgumentParser, name: str, text: str, examples: Sequence[str] = ()
+) -> argparse.ArgumentParser:
+    """A verb's parser. text: what it does; its first sentence stands in the list of verbs."""
+    epilog = "\n".join(["examples:", *(f"  python -m rdh {name} {line}".rstrip() for line in examples)])
+    return verbs.add_parser(
+        name,
+        parents=[common],
+        help=text.partition(".")[0],
+        description=text,
+        epilog=epilog if examples else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def add_settings(parser: argparse.ArgumentParser, text: str) -> None:
+    """--set KEY=VALUE, for `parse_settings`."""
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help=text)
+
+
+def open_store(arguments: argparse.Namespace) -> RunStore:
     """--runs, else RDH_RUNS, else ./runs."""
     return RunStore(arguments.runs or os.environ.get("RDH_RUNS") or "runs")
 
 
-def parse_settings(pairs: list[str]) -> dict[str, Any]:
+def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
     """["lr=0.1", "method_options.pairs=batch"] -> fields of RunConfig. UserError for anything without an equals sign."""
     fields: dict[str, Any] = {}
     for pair in pairs:
         key, sign, text = pair.partition("=")
-        if not sign or not key:
-            raise UserError(f"--set takes key=value, got {pair!r}; the keys are {', '.join(RunConfig.model_fields)}.")
-        name, _, option = key.strip().partition(".")
-        if option:
-            fields.setdefault(name, {})[option] = _value(text)
+        name, dot, option = (part.strip() for part in key.partition("."))
+        if not sign or not name or (dot and not option):
+            raise UserError(
+                f"--set takes KEY=VALUE, got {pair[:80]!r}; the keys are {', '.join(RunConfig.model_fields)}."
+            )
+        if not option:
+            fields[name] = _value(text.strip())
+        elif isinstance(fields.setdefault(name, {}), dict):
+            fields[name] = fields[name] | {option: _value(text.strip())}
         else:
-            fields[name] = _value(text)
+            raise UserError(f"--set gives {name} once as a whole and once as {key.strip()}; choose one.")
     return fields
 
 
 def _value(text: str) -> Any:
-    named = {"true": True, "on": True, "false": False, "off": False, "none": None}
-    if text.lower() in named and text != "none":  # "none" is a value of quantization
+    named = {"true": True, "on": True, "false": False, "off": False}
+    if text.lower() in named:
         return named[text.lower()]
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text
 
 
-def parse_names(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def parse_numbers(name: str, text: str) -> list[int]:
-    """ "24,48" or "0-4" or both -> integers. UserError for anything else."""
-    numbers: list[int] = []
-    for part in parse_names(text):
-        first, dash, last = part.partition("-")
-        try:
-            numbers += range(int(first), int(last) + 1) if dash else [int(first)]
-        except ValueError:
-            raise UserError(f"--{name} takes whole numbers like 24,48 or ranges like 0-4, got {text!r}.") from None
-    if not numbers:
-        raise UserError(f"--{name} takes at least one whole number, got {text!r}.")
-    return list(dict.fromkeys(numbers))
-
-
 def print_json(value: Any) -> None:
-    print(json.dumps(value, allow_nan=False, default=str))
+    """One line; NaN and infinite numbers as null."""
+    print(json.dumps(_plain(value), allow_nan=False, default=str))
 
 
-def print_table(frame: pd.DataFrame) -> None:
-    """Plain columns, numbers to four digits."""
-    print(frame.to_string(index=False, float_format=lambda value: f"{value:.4f}", na_rep="-"))
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    value = value.item() if hasattr(value, "item") else value  # NumPy's own numbers
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def print_table(rows: Sequence[dict[str, str]]) -> None:
+    """Columns of text by the keys of the first row; what looks like a number is set flush right. A column without text is left out."""
+    names = [name for name in (rows[0] if rows else ()) if any(row[name] for row in rows)]
+    columns = []
+    for name in names:
+        cells = [row[name] or "-" for row in rows]
+        width = max(map(len, [name, *cells]))
+        is_number = all(cell[0].isdigit() or cell[0] in "-+" for cell in cells)
+        columns.append([cell.rjust(width) if is_number else cell.ljust(width) for cell in [name, *cells]])
+    for line in zip(*columns, strict=True):
+        print("  ".join(line).rstrip())
+
+
+def count(number: float) -> str:
+    """60000 -> "60 000"."""
+    return f"{number:,.0f}".replace(",", " ")
+
+
+def duration(seconds: float) -> str:
+    """ "42 s", "3 min 20 s", "2 h 5 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"

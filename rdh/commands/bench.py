@@ -3,17 +3,23 @@
 import argparse
 from typing import Any
 
-from rdh.commands._common import print_json
+from rdh.commands._common import add_verb, print_json
+from rdh.errors import UserError
 
 
 def add(verbs: Any, common: argparse.ArgumentParser) -> None:
-    parser = verbs.add_parser("bench", parents=[common], help="measure overheads as ratios within one run")
+    """bench."""
+    about = "Measure overheads as ratios within one run, arms interleaved; prints JSON."
+    parser = add_verb(verbs, common, "bench", about, ["step --rounds 5"])
     parser.add_argument("what", choices=("step", "probes", "live"))
-    parser.add_argument("--rounds", type=int, default=15, help="interleaved repetitions; medians are reported")
+    parser.add_argument("--rounds", type=int, default=15, metavar="N", help="repetitions; medians are reported")
     parser.set_defaults(call=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Runs one benchmark and prints what it measured."""
+    if arguments.rounds < 1:
+        raise UserError(f"--rounds must be at least 1, got {arguments.rounds}.")
     from rdh import bench
 
     print_json(getattr(bench, f"bench_{arguments.what}")(arguments.rounds))

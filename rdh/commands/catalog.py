@@ -4,30 +4,39 @@ import argparse
 from typing import Any
 
 from rdh import catalog
-from rdh.commands._common import print_json
+from rdh.commands._common import add_verb, print_json
 from rdh.errors import UserError
 
 
 def add(verbs: Any, common: argparse.ArgumentParser) -> None:
-    parser = verbs.add_parser("methods", parents=[common], help="list the methods, or show one method's card")
-    parser.add_argument("name", nargs="?")
+    """methods."""
+    about = "The methods, or one method's card: its objective, our decisions, its switches."
+    parser = add_verb(verbs, common, "methods", about, ["", "dpsh"])
+    parser.add_argument("name", nargs="?", metavar="NAME")
     parser.set_defaults(call=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Prints the list or the card."""
     cards = catalog.methods()
     if arguments.name and arguments.name not in cards:
         raise UserError(f"method must be one of {', '.join(cards)}, got {arguments.name!r}.")
     if arguments.json:
         shown = [cards[arguments.name]] if arguments.name else cards.values()
-        print_json([{"name": card.name, "title": card.title, "text": card.text, "facts": card.facts} for card in shown])
+        print_json({"methods": [as_dict(card) for card in shown]})
     elif arguments.name:
-        card = cards[arguments.name]
-        print(card.text)
-        for switch in card.switches:
+        print(cards[arguments.name].text)
+        for switch in cards[arguments.name].switches:
             choices = f" (one of {', '.join(map(str, switch.choices))})" if switch.choices else ""
-            print(f"switch {switch.name} = {switch.default}{choices}")
+            print(f"--set method_options.{switch.name}={switch.default}{choices}")
     else:
         for card in cards.values():
-            print(f"{card.name:12} {card.headline}")
+            print(f"{card.name:10} {card.headline}")
     return 0
+
+
+def as_dict(card: catalog.Card) -> dict[str, Any]:
+    """A card as plain JSON values."""
+    switches = [{"name": one.name, "default": one.default, "choices": list(one.choices)} for one in card.switches]
+    facts = {"name": card.name, "title": card.title, "text": card.text, "facts": card.facts}
+    return facts | {"switches": switches}

@@ -1,97 +1,163 @@
 """runs [list | show | cancel | resume | clone | delete] [RUN]: what is running, waiting, done."""
 
 import argparse
+import sys
 import time
 from typing import Any
 
-import pandas as pd
-
 from rdh import analysis, execution
-from rdh.commands._common import open_store, parse_settings, print_json, print_table
+from rdh.commands._common import (
+    add_settings,
+    add_verb,
+    count,
+    duration,
+    open_store,
+    parse_settings,
+    print_json,
+    print_table,
+)
 from rdh.config import make_config
 from rdh.errors import UserError
 from rdh.store import RunStore
 
-ACTIONS = ("list", "show", "cancel", "resume", "clone", "delete")
+ABOUT = """What is running, waiting, done: list, show, cancel, resume, clone or delete runs.
+Without an action: the list, oldest first."""
+ACTIONS = {
+    "list": "All runs, oldest first.",
+    "show": "Settings, state and numbers of one run.",
+    "cancel": "End a run. A running one saves a checkpoint first.",
+    "resume": "Queue a cancelled, failed or lost run again. It goes on from its last checkpoint, if it has one.",
+    "clone": "Launch a new run with the settings of another one.",
+    "delete": "Remove a run that has ended, with its folder.",
+}
+DONE = {"cancel": "cancel requested", "resume": "queued again", "delete": "deleted"}
+OPTIONS_OF = {"method": "method_options", "dataset": "dataset_options"}
+LONGEST_REASON = 60
 
 
 def add(verbs: Any, common: argparse.ArgumentParser) -> None:
-    parser = verbs.add_parser("runs", parents=[common], help="list, show, cancel, resume, clone or delete runs")
-    parser.add_argument("action", nargs="?", default="list", choices=ACTIONS)
-    parser.add_argument("run", nargs="?")
-    parser.add_argument(
-        "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="what a clone changes"
-    )
-    parser.set_defaults(call=run)
+    """runs, with its actions."""
+    examples = ["", "show hashnet-32-s0-1a2b3c", "clone hashnet-32-s0-1a2b3c --set seed=1"]
+    parser = add_verb(verbs, common, "runs", ABOUT, examples)
+    parser.set_defaults(call=run, action="list")
+    actions = parser.add_subparsers(metavar="ACTION", title="actions")
+    for name, text in ACTIONS.items():
+        one = add_verb(actions, common, name, text)
+        one.set_defaults(action=name)
+        if name != "list":
+            one.add_argument("run", metavar="RUN", help="the run's id")
+        if name == "clone":
+            add_settings(one, "what the clone changes, as often as needed")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    store = open_store(arguments)
-    if arguments.action == "list":
-        return _list(store, arguments.json)
-    if arguments.run is None:
-        raise UserError(f"runs {arguments.action} needs a run id; `python -m rdh runs` lists them.")
-    if arguments.action == "show":
-        return _show(store, arguments.run, arguments.json)
-    if arguments.action == "clone":
-        fields = store.submission(arguments.run)["config"] | parse_settings(arguments.settings)
-        (run_id,) = execution.submit(store, [make_config(**fields)])
+    """One action on one run, or the list of all."""
+    store, action, as_json = open_store(arguments), arguments.action, arguments.json
+    if action == "list":
+        return _list(store, as_json)
+    run_id = arguments.run
+    store.run_dir(run_id)
+    if action == "show":
+        return _show(store, run_id, as_json)
+    if action == "clone":
+        return _clone(store, run_id, arguments.settings, as_json)
+    getattr(execution, action)(store, run_id)
+    if action != "delete":
         execution.ensure_supervisor(store)
-        print_json({"run_id": run_id}) if arguments.json else print(run_id)
-        return 0
-    getattr(execution, arguments.action)(store, arguments.run)
+    if as_json:
+        print_json({"run_id": run_id, "done": DONE[action]})
+    else:
+        print(f"{run_id}: {DONE[action]}")
+    return 0
+
+
+def _clone(store: RunStore, run_id: str, settings: list[str], as_json: bool) -> int:
+    old, changes = store.submission(run_id)["config"], parse_settings(settings)
+    for name, options in OPTIONS_OF.items():  # the switches of one method mean nothing to another
+        if changes.get(name, old[name]) != old[name]:
+            old = old | {options: {}}
+    if "eta" not in changes and "dataset" in changes:
+        old = old | {"eta": None}  # its default depends on the data
+    (clone,) = execution.submit(store, [make_config(**(old | changes))])
     execution.ensure_supervisor(store)
-    done = {"cancel": "cancel requested", "resume": "queued again", "delete": "deleted"}[arguments.action]
-    print_json({"run_id": arguments.run, "done": done}) if arguments.json else print(f"{arguments.run}: {done}")
+    if as_json:
+        print_json({"run_id": clone})
+    else:
+        print(clone)
     return 0
 
 
 def _list(store: RunStore, as_json: bool) -> int:
-    rows = [_row(store, state) for state in execution.states(store).values()]
+    states = execution.states(store)
+    rows = [_row(store, state) for state in states.values()]
     if as_json:
         print_json({"runs": rows})
     elif rows:
-        print_table(pd.DataFrame(rows).drop(columns=["reason"]))
+        print_table([{key: _cell(key, value) for key, value in row.items()} for row in rows])
     else:
-        print(f"No runs in {store.root} yet; `python -m rdh demo` makes the first two.")
+        print(f"No runs in {store.root} yet; `python -m rdh demo` makes the first two.", file=sys.stderr)
     return 0
 
 
 def _row(store: RunStore, state: Any) -> dict[str, Any]:
+    result, beat, label, reason = {}, {}, None, state.reason
     try:
+        label = store.config(state.run_id).label
         result = store.read_json(state.run_id, "result.json") or {}
         beat = store.read_json(state.run_id, "hb.json") or {}
-    except UserError:
-        result, beat = {}, {}
-    steps = f"{beat['step']}/{beat['total_steps']}" if beat.get("total_steps") else "-"
-    submitted = time.strftime("%Y-%m-%d %H:%M", time.localtime(state.submitted_at)) if state.submitted_at else "-"
+    except UserError as error:
+        reason = str(error)
+    is_cancelling = state.request == "cancel" and state.is_active
     return {
         "run": state.run_id,
-        "state": state.state + (" (cancelling)" if state.request and state.state == "running" else ""),
-        "step": steps,
-        "map": result.get("metrics", {}).get("map"),
-        "submitted": submitted,
-        "reason": state.reason,
+        "method": label,
+        "state": "cancelling" if is_cancelling else state.state,
+        "step": beat.get("step") if beat.get("total_steps") else None,
+        "of": beat.get("total_steps"),
+        "MAP": (result.get("metrics") or {}).get("map"),
+        "submitted": state.submitted_at,
+        "reason": reason,
     }
+
+
+def _cell(key: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if key == "submitted":
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(value))
+    if key == "MAP":
+        return f"{value:.4f}"
+    text = str(value)
+    return text if key != "reason" or len(text) <= LONGEST_REASON else text[: LONGEST_REASON - 1] + "…"
 
 
 def _show(store: RunStore, run_id: str, as_json: bool) -> int:
     submission = store.submission(run_id)
     state = execution.states(store).get(run_id)
-    result = store.read_json(run_id, "result.json")
-    dead = analysis.dead_bits(store.reader(run_id))
+    result = store.read_json(run_id, "result.json") or {}
     if as_json:
-        print_json({"submission": submission, "state": vars(state) if state else None, "result": result})
+        print_json({"submission": submission, "state": vars(state) if state else None, "result": result or None})
         return 0
-    print(f"{run_id}: {store.config(run_id).label}, {state.state if state else 'not in the queue'}")
+    print(f"{run_id}: {store.config(run_id).label}, {state.state if state else 'not in the queue yet'}")
     if state and state.reason:
-        print(f"reason: {state.reason}")
-    for key, value in submission["config"].items():
-        print(f"  {key} = {value}")
-    for key, value in (result or {}).get("metrics", {}).items():
-        print(f"  {key}: {value}")
+        print(f"  {state.reason}")
+    if result.get("seconds"):
+        print(f"  step {count(result.get('step') or 0)} after {duration(result['seconds'])}")
+    print(f"  folder {store.run_dir(run_id)}")
+    _section("settings", submission["config"])
+    dead = analysis.dead_bits(store.reader(run_id))
+    numbers = dict(result.get("metrics") or {})
     if dead:
-        print(
-            f"  dead bits at the end: {dead.at_end:.0f} of {dead.denominator:.0f} ({dead.share_at_end:.2%}), peak {dead.peak_share:.2%}"
-        )
+        of = f"of {count(dead.denominator)}"
+        numbers["dead bits at the end"] = f"{count(dead.at_end)} {of} ({dead.share_at_end:.2%})"
+        numbers["dead bits at the peak"] = f"{count(dead.peak)} {of} ({dead.peak_share:.2%})"
+    _section("results", numbers)
     return 0
+
+
+def _section(title: str, values: dict[str, Any]) -> None:
+    if values:
+        width = max(map(len, values))
+        print(title)
+        for key, value in values.items():
+            print(f"  {key:{width}}  {f'{value:.6g}' if isinstance(value, float) else value}")

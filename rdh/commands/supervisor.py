@@ -1,29 +1,59 @@
 """supervisor status | stop | start: the one background process of a runs folder that starts and watches workers."""
 
 import argparse
+import time
 from typing import Any
 
 from rdh import execution
-from rdh.commands._common import open_store, print_json
+from rdh.commands._common import add_verb, duration, open_store, print_json
+from rdh.store import RunStore
+
+ABOUT = """The background process of a runs folder: its status, start or stop.
+It starts what waits in the queue and watches what runs. Verbs that need it start it by themselves; when it is stopped, runs
+that have begun go on."""
+SECONDS_TO_INTRODUCE = 10.0
 
 
 def add(verbs: Any, common: argparse.ArgumentParser) -> None:
-    parser = verbs.add_parser(
-        "supervisor", parents=[common], help="status, stop or start the background process of a runs folder"
-    )
-    parser.add_argument("action", nargs="?", default="status", choices=("status", "stop", "start"))
+    """supervisor, with its actions."""
+    parser = add_verb(verbs, common, "supervisor", ABOUT)
+    actions = ("status", "start", "stop")
+    parser.add_argument("action", nargs="?", default="status", choices=actions, help="default: status")
     parser.set_defaults(call=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Does it, then says how things are."""
     store = open_store(arguments)
     if arguments.action == "stop":
         execution.stop_supervisor(store)
     elif arguments.action == "start":
         execution.ensure_supervisor(store)
+        _wait_for_introduction(store)
     status = execution.supervisor_status(store)
     if arguments.json:
         print_json(status)
     else:
-        print("\n".join(f"{key}: {value}" for key, value in status.items()))
+        print(_sentence(store, status))
     return 0
+
+
+def _wait_for_introduction(store: RunStore) -> None:
+    """A new one holds its lock at once, and says who it is a second later."""
+    deadline = time.monotonic() + SECONDS_TO_INTRODUCE
+    while execution.supervisor_status(store)["pid"] is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _sentence(store: RunStore, status: dict[str, Any]) -> str:
+    if not status["alive"]:
+        return f"No supervisor runs for {store.root}; the next launch starts one."
+    if status["pid"] is None:
+        return f"A supervisor for {store.root} is starting."
+    since = time.strftime("%Y-%m-%d %H:%M", time.localtime(status["started_at"]))
+    devices = ", ".join(f"{one['label']} ({one['slots']} at a time)" for one in status["devices"] or [])
+    looked = f"; it last looked {duration(status['seconds_since_tick'])} ago" if status["seconds_since_tick"] else ""
+    lines = [f"A supervisor runs for {store.root}: pid {status['pid']} on {status['host']}, since {since}{looked}."]
+    lines += [f"devices: {devices}"] if devices else []
+    lines += [f"last line of its log: {status['last_log_line']}"] if status["last_log_line"] else []
+    return "\n".join(lines)

@@ -2,19 +2,35 @@
 
 Objective: weighted pair likelihood with Theta = alpha h_i . h_j, alpha = 10 / K; the weights |S| / |S_1| and |S| / |S_0| make it
 exactly the mean over similar pairs + the mean over dissimilar pairs of the batch. No quantization term.
-Decisions of ours: plain tanh, no continuation; pairs within the batch, the diagonal kept; a set without pairs adds nothing.
-With RDH: eta * EAQL is added, since there is no term to replace; the amplifier acts on the total gradient.
+Decisions of ours: plain tanh; continuation by switch, h = tanh(beta z) with beta = sqrt(1 + stage), a stage lasting 3 epochs, so
+that 150 epochs end at beta = 7.1 as the authors' 50 stages of 200 steps do; graded similarity by switch, the paper's
+c_ij = |common labels| / |labels of either| on similar pairs; pairs within the batch, the diagonal kept; a set without pairs
+adds nothing.
+With RDH: eta * EAQL is added, since there is no term to replace; the amplifier acts on the total gradient at tanh's output, its
+alpha is 1 / (1 - tau^2) also under continuation.
 """
+
+import math
 
 from torch import Tensor
 
+from rdh.methods._balance import balanced_mean
 from rdh.methods._base import Method
 from rdh.methods._pairs import pair_likelihood
 from rdh.rescue import similarity
 
 
+def graded_similarity(labels: Tensor) -> Tensor:
+    """Labels in common / labels of either of the two (n, n), in [0, 1]; two items without any label have 0."""
+    common, sizes = labels @ labels.T, labels.sum(1)
+    return common / (sizes.unsqueeze(1) + sizes - common).clamp(min=1)
+
+
 class HashNet(Method):
-    """alpha_times_bits: Theta = alpha_times_bits / K * h_i . h_j; the authors' code has 10."""
+    """alpha_times_bits: Theta = alpha_times_bits / K * h_i . h_j; the authors' code has 10.
+
+    continuation: tanh grows steeper, one stage every stage_epochs. graded: similar pairs count as far as their labels agree.
+    """
 
     title = "HashNet"
     landscape = {  # noqa: RUF012
@@ -24,13 +40,29 @@ class HashNet(Method):
         "quantization_weight": 0.0,
     }
 
-    def __init__(self, n_bits: int, labels: Tensor, seed: int, *, alpha_times_bits: float = 10.0) -> None:
+    def __init__(
+        self,
+        n_bits: int,
+        labels: Tensor,
+        seed: int,
+        *,
+        alpha_times_bits: float = 10.0,
+        continuation: bool = False,
+        stage_epochs: int = 3,
+        graded: bool = False,
+    ) -> None:
         super().__init__(n_bits, labels, seed)
         self.alpha = alpha_times_bits / n_bits
+        self.continuation = continuation
+        self.stage_epochs = max(1, stage_epochs)
+        self.graded = graded
+
+    def slope(self, epoch: int) -> float:
+        return math.sqrt(1 + epoch // self.stage_epochs) if self.continuation else 1.0
 
     def similarity_loss(self, codes: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         similar = similarity(labels).to(codes.dtype)
         loss = pair_likelihood(self.alpha * codes @ codes.T, similar, reduction="none")
-        similar_sum, n_similar = (loss * similar).sum(), similar.sum()
-        n_dissimilar = similar.numel() - n_similar
-        return similar_sum / n_similar.clamp(min=1) + (loss.sum() - similar_sum) / n_dissimilar.clamp(min=1)
+        if self.graded:
+            loss = loss * (graded_similarity(labels.to(codes.dtype)) + 1 - similar)  # c_ij, and 1 for dissimilar pairs
+        return balanced_mean(loss, similar, 1 - similar)

@@ -34,12 +34,13 @@ def wait_for_app(page) -> None:
 def browser() -> Iterator:
     """Headless Chromium, one for the session."""
     try:
-        from playwright.sync_api import sync_playwright
+        from playwright.sync_api import expect, sync_playwright
     except ImportError:
         _skip("no playwright: `pip install -r requirements.txt`")
     path = os.environ.get("RDH_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         _skip("no Chromium: `apt-get install chromium`, or name a browser by RDH_CHROMIUM")
+    expect.set_options(timeout=READY_WITHIN * 1000)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield chromium

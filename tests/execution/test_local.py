@@ -135,8 +135,8 @@ def test_a_new_engine_without_adoption_still_knows_a_live_handle_from_a_dead_one
     later = make_engine(store)
     assert later.poll(handle).phase is Phase.RUNNING
     key, pid, started, device = handle.split(":")
-    assert make_engine(store).poll(f"{key}:{pid}:{int(started) - 1}:{device}").phase is Phase.EXITED
     assert make_engine(store).poll(f"other-run-a1:{pid}:{started}:{device}").phase is Phase.EXITED
+    assert make_engine(store).poll(f"{key}:{pid}:{int(started) - 1}:{device}").phase is Phase.EXITED
 
 
 def test_an_unknown_handle_is_unknown_and_harmless(store, engine):

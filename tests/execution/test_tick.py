@@ -54,7 +54,7 @@ def test_a_run_goes_from_the_queue_to_its_end(store, supervisor):
 def test_no_more_processes_live_than_there_are_slots(store, supervisor):
     run_ids = submit(store, make_configs(4))
     for run_id in run_ids:
-        plan(store, run_id, {"do": "finish", "steps": 10})
+        plan(store, run_id, {"do": "finish", "steps": 25})
     most = 0
 
     def all_finished() -> bool:

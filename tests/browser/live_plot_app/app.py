@@ -16,24 +16,24 @@ slow = st.sidebar.toggle("Slow ticks", key="slow")
 live = st.sidebar.toggle("Live", value=True, key="live")
 
 
-def saturation_map(tick: int) -> go.Figure:
-    """Bits that saturate one after the other, a little further at each tick."""
-    onset = np.linspace(100, 900, N_BITS)[:, None]
-    share = 250 / (1 + np.exp((onset - 10 * tick - np.arange(N_STEPS)) / 40))
+def saturation_map(moment: float) -> go.Figure:
+    """Bits that saturate one after the other, a little earlier or later at each tick."""
+    onset = np.linspace(100, 900, N_BITS)[:, None] + 60 * np.sin(moment / 3)
+    share = 250 / (1 + np.exp((onset - np.arange(N_STEPS)) / 40))
     fig = go.Figure(go.Heatmap(z=share.astype(np.uint8), zmin=0, zmax=255, colorbar_title_text="share saturated"))
     fig.update_layout(title_text="Bits saturate one after the other", xaxis_title_text="step", yaxis_title_text="bit")
     return fig
 
 
-def loss_lines(tick: int) -> go.Figure:
-    """Three falling lines of 1200 points; the last also has large marks to click on."""
+def loss_lines(moment: float) -> go.Figure:
+    """Three falling lines of 1200 points, and marks above them to click on."""
     steps = np.arange(1200)
     fig = go.Figure()
     for rate, name in zip((1, 2, 4), ("similarity", "quantization", "total"), strict=True):
-        loss = np.exp(-rate * steps / 600) + 0.02 * np.sin(steps / 9 + tick)
+        loss = np.exp(-rate * steps / 600) + 0.02 * np.sin(steps / 9 + moment)
         fig.add_scatter(x=steps, y=loss.astype(np.float32), name=name, mode="lines")
-    marks = steps[::200]
-    fig.add_scatter(x=marks, y=np.exp(-marks / 150), name="epoch", mode="markers", marker_size=9, customdata=marks * 10)
+    marks = steps[200::200]
+    fig.add_scatter(x=marks, y=0.9 + 0 * marks, name="epoch", mode="markers", marker_size=9, customdata=marks * 10)
     fig.update_layout(title_text="The loss falls", xaxis_title_text="step", yaxis_title_text="loss")
     return fig
 
@@ -48,8 +48,9 @@ def panel() -> None:
     if slow:
         time.sleep(1.0)  # what the test is about: a server that needs long for one tick
     st.caption(f"tick {tick}")
-    live_plotly(saturation_map(tick), key="map", on_click=remember, height=420)
-    live_plotly(loss_lines(tick), key="lines", on_click=remember, height=320)
+    moment = tick + st.session_state.setdefault("start", time.time() % 1000)  # no two ticks are equal
+    live_plotly(saturation_map(moment), key="map", on_click=remember, height=420)
+    live_plotly(loss_lines(moment), key="lines", on_click=remember, height=320)
     clicks = st.session_state.get("clicks", [])
     st.caption(f"{len(clicks)} clicks")
     st.code(json.dumps(clicks), language=None)

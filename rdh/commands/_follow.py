@@ -1,0 +1,130 @@
+"""Following runs of the queue to their end: progress, what Ctrl-C means, and how each of them ended."""
+
+import sys
+import time
+from typing import Any
+
+from rdh import execution
+from rdh.commands._common import duration
+from rdh.commands._progress import Pace, Progress, bar
+from rdh.errors import UserError
+from rdh.store import RunStore
+
+SECONDS_BETWEEN_LOOKS = 0.3
+MOST_SHOWN = 3  # running runs named in the progress line
+
+
+def follow(store: RunStore, run_ids: list[str]) -> int:
+    """Shows progress until all runs are final: 0, 1 if one did not finish, 130 if the reader left them running.
+
+    Ctrl-C on a terminal asks what to do with those still going; elsewhere, and when pressed again, they are left running.
+    """
+    progress, watch = Progress(), Watch(store, run_ids)
+    while True:
+        try:
+            while not watch.is_over:
+                for line in watch.look():
+                    progress.say(line)
+                if not watch.is_over:
+                    progress.show(watch.line())
+                    time.sleep(SECONDS_BETWEEN_LOOKS)
+            progress.clear()
+            return 0 if watch.all_finished else 1
+        except KeyboardInterrupt:
+            progress.clear()
+            if not _asked_to_cancel():
+                print("The runs go on; `python -m rdh runs` shows them.", file=sys.stderr)
+                return 130
+            _cancel(store, run_ids)
+
+
+class Watch:
+    """What was seen of the runs so far."""
+
+    def __init__(self, store: RunStore, run_ids: list[str]) -> None:
+        self.store, self.run_ids = store, run_ids
+        self._states: dict[str, Any] = {}
+        self._ended: dict[str, str] = {}  # run_id -> state in which it ended
+        self._paces: dict[tuple[str, str], Pace] = {}
+        self.is_over = False
+
+    @property
+    def all_finished(self) -> bool:
+        return all(self._ended.get(run_id) == "finished" for run_id in self.run_ids)
+
+    def look(self) -> list[str]:
+        """Reads the queue. Returns a line for every run that has ended since the look before."""
+        self._states = execution.states(self.store)
+        lines = []
+        for run_id in self.run_ids:
+            state = self._states.get(run_id)
+            if run_id not in self._ended and (state is None or state.is_final):
+                self._ended[run_id] = state.state if state else "deleted"
+                lines.append(self._end(run_id))
+        self.is_over = len(self._ended) == len(set(self.run_ids))
+        return lines
+
+    def line(self) -> str:
+        """ "[####............]  25 %  0/2 runs done | RUN: step 104/960, 61 steps/s, 14 s left"."""
+        running = [run_id for run_id in self.run_ids if run_id not in self._ended and self._states[run_id].is_active]
+        share, texts = len(self._ended) / len(self.run_ids), []
+        for run_id in running:
+            beat = _read(self.store, run_id, "hb.json")
+            if beat.get("total_steps"):
+                share += beat["step"] / beat["total_steps"] / len(self.run_ids)
+            texts.append(f"{run_id}: {self._doing(run_id, beat)}")
+        if len(texts) > MOST_SHOWN:
+            texts = [*texts[:MOST_SHOWN], f"{len(texts) - MOST_SHOWN} more"]
+        return " | ".join([f"{bar(share)}  {len(self._ended)}/{len(self.run_ids)} runs done", *texts])
+
+    def _doing(self, run_id: str, beat: dict[str, Any]) -> str:
+        """A phase in words, with rate and time left where it counts something."""
+        if self._states[run_id].request == "cancel":
+            return "cancelling"
+        phase = beat.get("phase", "starting") if beat.get("attempt") == self._states[run_id].attempt else "starting"
+        pace = self._paces.setdefault((run_id, phase), Pace())
+        if phase == "training" and beat.get("total_steps"):
+            return "step " + pace.words(beat["step"], beat["total_steps"], beat["at"], " steps")
+        if beat.get("of"):
+            return f"{phase} " + pace.words(beat["done"], beat["of"], beat["at"], "")
+        return phase
+
+    def _end(self, run_id: str) -> str:
+        """How a run ended, in a line."""
+        word = self._ended[run_id]
+        if word == "deleted":
+            return f"{run_id}: deleted"
+        state, result = self._states[run_id], _read(self.store, run_id, "result.json")
+        if word != "finished":
+            way_out = f"`python -m rdh runs resume {run_id}` goes on from its last checkpoint"
+            return f"{run_id}: {word}: {state.reason or 'no reason was recorded.'} {way_out}."
+        value = (result.get("metrics") or {}).get("map")
+        return f"{run_id}: finished in {duration(result.get('seconds') or 0)}" + (f", MAP {value:.4f}" if value else "")
+
+
+def _read(store: RunStore, run_id: str, name: str) -> dict[str, Any]:
+    try:
+        return store.read_json(run_id, name) or {}
+    except UserError:
+        return {}  # deleted while it ran; its state says so at the next look
+
+
+def _asked_to_cancel() -> bool:
+    if not sys.stdin.isatty():
+        return False
+    try:
+        return input("Cancel these runs (c), or leave them running (Enter)? ").strip().lower() in ("c", "cancel")
+    except (EOFError, KeyboardInterrupt):
+        print(file=sys.stderr)
+        return False
+
+
+def _cancel(store: RunStore, run_ids: list[str]) -> None:
+    states = execution.states(store)
+    for run_id in run_ids:
+        if run_id in states and not states[run_id].is_final:
+            try:
+                execution.cancel(store, run_id)
+            except UserError as error:
+                print(error, file=sys.stderr)  # it has ended in between
+    execution.ensure_supervisor(store)

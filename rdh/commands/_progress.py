@@ -1,0 +1,71 @@
+"""Progress on stderr: a line that is drawn over itself on a terminal, and now and then a line elsewhere."""
+
+import shutil
+import sys
+import time
+from collections import deque
+
+from rdh.commands._common import count, duration
+
+SECONDS_BETWEEN_LINES = 15
+SECONDS_OF_PACE = 20
+
+
+class Progress:
+    """`show` what passes, `say` what stays."""
+
+    def __init__(self) -> None:
+        self._is_terminal = sys.stderr.isatty()
+        self._is_drawn = False
+        self._said, self._said_at = "", -1e9
+
+    def show(self, line: str) -> None:
+        """Replaces the line shown before; not on a terminal: at most one line in 15 s."""
+        if self._is_terminal:
+            width = shutil.get_terminal_size().columns - 1  # a line that wraps could not be drawn over
+            sys.stderr.write(f"\r\x1b[2K{line if len(line) <= width else line[: width - 1] + '…'}")
+            sys.stderr.flush()
+            self._is_drawn = True
+        elif line != self._said and time.monotonic() - self._said_at >= SECONDS_BETWEEN_LINES:
+            self._said, self._said_at = line, time.monotonic()
+            print(line, file=sys.stderr, flush=True)
+
+    def say(self, line: str) -> None:
+        """Prints a line above the one that is shown."""
+        self.clear()
+        print(line, file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Takes the shown line away."""
+        if self._is_drawn:
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()
+            self._is_drawn = False
+
+
+class Pace:
+    """Things a second over the last 20 s, by things done and the time at which they were."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, float]] = deque()
+
+    def words(self, done: float, total: float, at: float, unit: str) -> str:
+        """ "1 250/60 000, 78/s, 12 min left"; without a rate where there is none yet. at: seconds, of one clock."""
+        if not self._seen or done < self._seen[-1][1]:
+            self._seen.clear()
+        if not self._seen or at > self._seen[-1][0]:
+            self._seen.append((at, done))
+        while self._seen[-1][0] - self._seen[0][0] > SECONDS_OF_PACE:
+            self._seen.popleft()
+        text = f"{count(done)}/{count(total)}" if total else count(done)
+        seconds, things = self._seen[-1][0] - self._seen[0][0], self._seen[-1][1] - self._seen[0][1]
+        if seconds <= 0 or things <= 0:
+            return text
+        text += f", {count(things / seconds) if things >= 10 * seconds else f'{things / seconds:.1f}'}{unit}/s"
+        return text + (f", {duration((total - done) * seconds / things)} left" if total else "")
+
+
+def bar(share: float, width: int = 16) -> str:
+    """ "[####............]  25 %"."""
+    full = round(width * min(1.0, max(0.0, share)))
+    return f"[{'#' * full}{'.' * (width - full)}] {100 * share:3.0f} %"

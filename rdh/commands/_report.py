@@ -1,0 +1,72 @@
+"""What finished runs gave, read from the store: a table over seeds, and what RDH changed."""
+
+import math
+
+import pandas as pd
+
+from rdh import analysis, catalog
+from rdh.commands._common import count, print_json, print_table
+from rdh.store import RunStore
+
+VARYING = {"dataset": "data", "lr": "lr", "epochs": "epochs", "eta": "eta", "tau": "tau"}  # shown where they differ
+
+
+def report(store: RunStore, run_ids: list[str], as_json: bool) -> None:
+    """Prints the finished ones among the runs: a row for each config over its seeds, then the paired differences."""
+    table = analysis.run_table(store, run_ids)
+    paired = analysis.pairs(table)
+    if as_json:
+        print_json({"runs": table.to_dict("records"), "pairs": paired.to_dict("records")})
+        return
+    if table.empty:
+        return
+    print_table(summary_rows(analysis.summary_table(table)))
+    print(
+        "MAP: over the whole gallery, Hamming ranking, ties broken by one seeded shuffle. Dead: share of the training items x bits"
+        f"{_entries(table)} with |h| >= tau whose similarity gradient asks them to leave, each at its last visit."
+    )
+    for line in paired_lines(paired):
+        print(line)
+
+
+def summary_rows(summary: pd.DataFrame) -> list[dict[str, str]]:
+    """`analysis.summary_table` as text by column. Settings in which no two rows differ are left out."""
+    varying = {name: title for name, title in VARYING.items() if summary[name].dropna().nunique() > 1}
+    return [
+        {
+            "method": row.label,
+            "bits": str(row.n_bits),
+            **{title: _text(getattr(row, name), "g") for name, title in varying.items()},
+            "seeds": str(row.n),
+            "MAP": _text(row.map, ".4f"),
+            "MAP std": _text(row.map_std, ".4f"),
+            "dead at the end": _text(row.dead_at_end, ".2%"),
+            "dead at the peak": _text(row.dead_peak, ".2%"),
+        }
+        for row in summary.itertuples()
+    ]
+
+
+def paired_lines(paired: pd.DataFrame) -> list[str]:
+    """A sentence for each method, code length and setting: what RDH changes, over the seeds that have both runs."""
+    lines = []
+    for (method, n_bits, _, _, _), group in paired.groupby(["method", "n_bits", "lr", "eta", "tau"], sort=False):
+        what = f"{catalog.methods()[method].title}, {n_bits} bits"
+        gains, n = group["map_gain"], len(group)
+        who = f"seed {group['seed'].iloc[0]}" if n == 1 else f"{n} seeds"
+        spread = f" (std {gains.std():.4f}, higher in {int((gains > 0).sum())} of {n})" if n > 1 else ""
+        dead = ""
+        if not math.isnan(group["dead_at_end_rdh"].mean()):
+            before, after = group["dead_at_end_baseline"].mean(), group["dead_at_end_rdh"].mean()
+            dead = f" and dead bits at the end from {before:.2%} to {after:.2%}"
+        lines.append(f"{what}, {who}: RDH changes MAP by {gains.mean():+.4f}{spread}{dead}.")
+    return lines
+
+
+def _entries(table: pd.DataFrame) -> str:
+    entries = table["entries"].dropna().unique()
+    return f" ({count(entries[0])})" if len(entries) == 1 else ""
+
+
+def _text(value: float, form: str) -> str:
+    return "" if pd.isna(value) else f"{value:{form}}"

@@ -1,0 +1,58 @@
+"""CSQ: Central Similarity Quantization (Yuan, Wang, Zhang, Tay, Jie, Liu, Feng; CVPR 2020).
+
+Objective: mean over items and bits of the binary cross-entropy between (h + 1) / 2 and the item's centre c, that is
+-log((1 + c h) / 2), plus weight * mean (|h| - 1)^2. Centres are fixed: one binary code a class, far from each other.
+Centres: rows of a Hadamard matrix and their negatives, for up to 2 K classes (Sylvester's for powers of two, Paley's for 12, 20,
+24, 48, ... bits, and their products): any two are K / 2 or K apart. Other lengths or more classes: random codes with K / 2 minus
+ones, each the farthest of 512 from those before. Several labels: the majority of their centres, bit by bit, ties as in one
+fixed random code.
+Decisions of ours: one linear hash layer (the authors have three); rows of the matrix drawn by the seed; an item without labels
+adds nothing; 1e-6 under the logarithm, so that a wrong bit at exactly -1 or +1 still has a finite gradient; weight 1e-4.
+With RDH: the (|h| - 1)^2 term is replaced by eta * EAQL; the amplifier acts on the total gradient. The cross-entropy's own gradient
+grows as 1 / (1 - h^2), which undoes tanh's damping already: expect few dead bits, and little from the amplifier.
+"""
+
+import torch
+from torch import Tensor
+
+from rdh.methods._base import Method
+from rdh.methods._centres import hadamard_codes, spread_codes
+from rdh.methods._dcc import signs, signs_or
+
+SMALLEST_PROBABILITY = 1e-6
+
+
+def class_centres(n_classes: int, n_bits: int, generator: torch.Generator) -> Tensor:
+    """-1 / +1 (n_classes, n_bits), by the generator alone."""
+    centres = hadamard_codes(n_classes, n_bits, generator)
+    return spread_codes(n_classes, n_bits, generator, balanced=True) if centres is None else centres
+
+
+class CSQ(Method):
+    """quantization_weight: lambda of mean (|h| - 1)^2; the authors take 1e-4 or 1e-3 with AlexNet, 0.05 with ResNet-50."""
+
+    title = "CSQ"
+
+    def __init__(self, n_bits: int, labels: Tensor, seed: int, *, quantization_weight: float = 1e-4) -> None:
+        super().__init__(n_bits, labels, seed)
+        self.quantization_weight = quantization_weight
+        generator = torch.Generator().manual_seed(seed)
+        self.centres = class_centres(labels.shape[1], n_bits, generator).to(labels)
+        self.tie_break = signs(torch.randn(n_bits, generator=generator)).to(labels)
+
+    def targets(self, labels: Tensor) -> Tensor:
+        """Centre of each item (n, n_bits), -1 / +1: the majority of its classes' centres."""
+        centres = self.centres.to(labels.dtype)
+        return signs_or(labels @ centres, self.tie_break.to(labels.dtype).expand(len(labels), -1))
+
+    def similarity_loss(self, codes: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
+        labels = labels.to(codes.dtype)
+        is_labelled = labels.any(1, keepdim=True)
+        likelihood = (1 + self.targets(labels) * codes) / 2
+        return -(torch.log(likelihood + SMALLEST_PROBABILITY) * is_labelled).mean()
+
+    def quantization_loss(self, codes: Tensor) -> Tensor:
+        return self.quantization_weight * (codes.abs() - 1).square().mean()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"centres": self.centres, "tie_break": self.tie_break}

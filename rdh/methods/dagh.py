@@ -1,0 +1,98 @@
+"""DAGH-R: Deep Supervised Hashing with Anchor Graph, a reconstruction (after Chen, Lai, Ding, Lin, Wong; ICCV 2019).
+
+The paper's exact objective could not be obtained: this is our reconstruction from its abstract and from what others say of it.
+A row of results for it is weak evidence for the original.
+Objective: on anchors alone, mean over the batch's pairs of softplus(Theta) - S Theta with Theta = h_k . h_l / 2, plus weight *
+mean (h_k - c_k)^2; c_k = sum_i Z_ik b_i / sum_i Z_ik is a linear combination of the binary codes b of all N training items,
+Z the row-normalised label graph from items to anchors. Each round ends with B = sgn(Z H), the exact minimiser of
+sum_ik Z_ik ||b_i - h_k||^2; the old bit stays where an item has no anchor.
+State: B of all items, this round's anchors with their codes H and targets c.
+Decisions of ours: a round is one epoch over min(2000, N) anchors drawn anew; weight 0.1; no pull while B is still random; the
+gallery is encoded by the network; switch pairs: "codes" compares anchors with B of all items instead.
+With RDH: eta * EAQL is added and the pull to c stays, for c comes from labels (switch regression_under_rdh: "replace" puts EAQL in
+its place, and then B has no influence); the amplifier acts on the total gradient.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from rdh.methods._base import Method
+from rdh.methods._dcc import random_signs, signs_or
+from rdh.methods._pairs import pair_likelihood
+from rdh.methods._sampling import random_sample, similar_sums
+from rdh.rescue import similarity
+
+
+class DAGH(Method):
+    """n_anchors: items an epoch visits. pairs: anchors within the batch, or with all binary codes. regression_weight: of (h - c)^2."""
+
+    title = "DAGH-R"
+
+    def __init__(
+        self,
+        n_bits: int,
+        labels: Tensor,
+        seed: int,
+        *,
+        n_anchors: int = 2000,
+        pairs: Literal["batch", "codes"] = "batch",
+        theta_scale: float = 0.5,
+        regression_weight: float = 0.1,
+        regression_under_rdh: Literal["keep", "replace"] = "keep",
+    ) -> None:
+        super().__init__(n_bits, labels, seed)
+        self.n_anchors = n_anchors
+        self.pairs = pairs
+        self.theta_scale = theta_scale
+        self.regression_weight = regression_weight
+        self.keeps_code_regression = regression_under_rdh == "keep"
+        self.binary_codes = random_signs(len(labels), n_bits, seed, labels)  # B
+        self.stored_codes, self.targets = labels.new_zeros(2, len(labels), n_bits)  # H and c, in the anchors' rows
+        self.anchors = random_sample(len(labels), n_anchors, seed, 0).to(labels.device)
+        self.has_codes = torch.tensor(False)  # on the CPU: asked at every step
+
+    def remember(self, codes: Tensor, indices: Tensor) -> None:
+        self.stored_codes[indices] = codes.to(self.stored_codes.dtype)
+
+    def on_epoch_start(self, epoch: int) -> None:
+        if epoch:
+            anchors = self.anchors  # of the round that ends
+            sums = similar_sums(self.labels, self.labels[anchors], self.stored_codes[anchors])
+            self.binary_codes.copy_(signs_or(sums, self.binary_codes))  # a row's normalisation doesn't change its signs
+            self.has_codes.fill_(True)
+            self.anchors.copy_(random_sample(len(self.labels), self.n_anchors, self.seed, epoch))
+        self.targets[self.anchors] = self.anchor_targets()
+
+    def anchor_targets(self) -> Tensor:
+        """c (m, n_bits) in [-1, 1]: binary codes averaged over the items similar to each anchor, by Z's weights."""
+        labels = self.labels[self.anchors]
+        n_anchors_of = similar_sums(self.labels, labels, labels.new_ones(len(labels), 1))  # (N, 1)
+        weights = 1 / n_anchors_of.clamp(min=1)  # an item without anchors occurs in no sum below
+        return similar_sums(labels, self.labels, weights * self.binary_codes) / similar_sums(
+            labels, self.labels, weights
+        ).clamp(min=1e-12)
+
+    @property
+    def epoch_length(self) -> int:
+        return len(self.anchors)
+
+    def epoch_indices(self, epoch: int, generator: torch.Generator) -> Tensor:
+        return self.anchors[torch.randperm(len(self.anchors), generator=generator).to(self.anchors.device)]
+
+    def similarity_loss(self, codes: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
+        others, other_labels = (codes, labels) if self.pairs == "batch" else (self.binary_codes, self.labels)
+        theta = self.theta_scale * codes @ others.to(codes.dtype).T
+        return pair_likelihood(theta, similarity(labels, other_labels).to(codes.dtype))
+
+    def code_regression_loss(self, codes: Tensor, indices: Tensor) -> Tensor | None:
+        if not self.has_codes:
+            return None
+        is_labelled = self.labels[indices].any(1, keepdim=True)  # an anchor without labels has no target
+        errors = (codes - self.targets[indices].to(codes.dtype)) * is_labelled
+        return self.regression_weight * errors.square().mean()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        names = ("binary_codes", "stored_codes", "targets", "anchors", "has_codes")
+        return {name: getattr(self, name) for name in names}

@@ -1,0 +1,213 @@
+"""What a researcher and a teacher do, in a real browser against a real server, supervisor and workers."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import expect
+
+from rdh import execution
+from rdh.store import RunStore
+from tests.browser.conftest import HOUSE, open_page, wait_for_app
+from tests.browser.test_live_plot import WATCH_REMOVALS, axis_ranges, draws, wait_for_draws, wait_for_more
+
+LONG = 60_000  # milliseconds; a shared machine may be slow
+
+
+def chart(name: str, run_id: str) -> str:
+    return f'[data-chart="{name}-{run_id}"]'
+
+
+def run_in_url(page, name: str = "run") -> str:
+    return parse_qs(urlsplit(page.url).query)[name][0]
+
+
+def columns_of(page, selector: str) -> int:
+    return page.evaluate("(c) => document.querySelector(c + ' .js-plotly-plot').data[0].x.length", selector)
+
+
+def launch_pair(page, url: str, epochs: int) -> tuple[str, str]:
+    """Fills in the form as a person would and ends on the live page. Returns the ids of both runs."""
+    page.goto(f"{url}/launch")
+    wait_for_app(page)
+    field = page.get_by_label("Epochs")
+    field.fill(str(epochs))
+    field.press("Tab")
+    page.get_by_role("button", name="Launch", exact=False).filter(has_text="Launch").last.click()
+    page.wait_for_url(re.compile("/live"), timeout=LONG)
+    return run_in_url(page), run_in_url(page, "vs")
+
+
+def zoom(page, selector: str) -> list[float]:
+    """Drags a box with the mouse; returns the axis ranges that it gave."""
+    box = page.locator(f"{selector} .nsewdrag").first.bounding_box()
+    x, y = box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + box["width"] * 0.4, y + box["height"] * 0.4, steps=5)
+    page.mouse.up()
+    return axis_ranges(page, selector)
+
+
+def test_a_pair_is_launched_watched_looked_into_survives_the_server_and_is_cancelled(page, app_server):
+    server = app_server()
+    page.goto(f"{server.url}/bits?bit=3")  # a deep link is the first request of this fresh server
+    expect(page.get_by_text("There are no runs yet")).to_be_visible(timeout=LONG)
+    expect(page.get_by_role("link", name="Gradient landscape")).to_be_visible()
+
+    run_id, other = launch_pair(page, server.url, epochs=4000)
+    assert "rdh" in run_id and "rdh" not in other
+    the_map = chart("live-map", run_id)
+    wait_for_draws(page, the_map, 1)
+    before = columns_of(page, the_map)
+    page.evaluate(WATCH_REMOVALS)
+    page.locator(the_map).scroll_into_view_if_needed()
+    zoomed = zoom(page, the_map)
+    wait_for_more(page, the_map, 20)
+    assert page.evaluate("window.removed") == 0
+    assert axis_ranges(page, the_map) == pytest.approx(zoomed)
+    assert columns_of(page, the_map) > before
+
+    page.locator(f"{the_map} .nsewdrag").first.click(position={"x": 60, "y": 60})
+    page.wait_for_url(re.compile("/bits"), timeout=LONG)
+    bit = int(run_in_url(page, "bit"))
+    wait_for_draws(page, chart("bits-drift", run_id), 1)
+    expect(page.get_by_role("img", name=f"Bit {bit} over time")).to_be_visible()
+
+    server.kill()
+    store = RunStore(server.runs_root)
+    step = store.read_json(run_id, "hb.json")["step"]
+    server.start()
+    page.goto(f"{server.url}/live?run={run_id}&vs={other}")
+    wait_for_draws(page, the_map, 1)
+    expect(page.get_by_text("running").first).to_be_visible(timeout=LONG)
+    page.wait_for_function(
+        "([chart, step]) => document.querySelector(chart + ' .js-plotly-plot').data[0].x.at(-1) > step",
+        arg=[the_map, step],
+    )
+
+    page.get_by_role("button", name="Cancel").first.click()
+    expect(page.get_by_text("cancelled").first).to_be_visible(timeout=LONG)
+    expect(page.get_by_role("button", name="Resume").first).to_be_visible(timeout=LONG)
+    assert store.read_json(run_id, "result.json")["state"] == "cancelled"
+    assert list((store.run_dir(run_id) / "checkpoints").glob("*.pt"))
+    assert not page.foreign
+    execution.stop_supervisor(store)
+
+
+def number(page, label: str) -> str:
+    """What the tile with this label shows."""
+    return (
+        page.locator("[data-testid=stMetric]")
+        .filter(has_text=label)
+        .locator("[data-testid=stMetricValue]")
+        .inner_text()
+    )
+
+
+def test_landscape_controls_show_the_golden_numbers_and_the_url_restores_them(browser, app_server):
+    server = app_server()
+    with open_page(browser) as page:
+        page.goto(f"{server.url}/landscape")
+        wait_for_draws(page, '[data-chart="landscape"]', 1)
+        expect(page.get_by_text("−0.738").first).to_be_visible(timeout=LONG)
+        assert number(page, "∂L/∂F, without RDH") == "+0.3747"
+        assert number(page, "∂L/∂F, + RDH") == "−0.3753"
+        page.get_by_role("button", name="With RDH").click()
+        expect(page.locator("[data-testid=stMetricValue]").first).to_have_text("−0.0105", timeout=LONG)
+        assert number(page, "∂L/∂F, + RDH") == "−0.5486"
+        slider = page.get_by_role("slider", name=re.compile("^h_i")).first
+        slider.focus()
+        for _ in range(3):
+            slider.press("ArrowRight")
+        expect(page.locator("[data-testid=stMetricValue]").first).not_to_have_text("−0.0105", timeout=LONG)
+        wait_for_app(page)
+        address, shown = page.url, number(page, "∂L/∂F, + RDH")
+        assert "amp=true" in address and "eaq=true" in address and "h_i=" in address
+    with open_page(browser) as page:
+        page.goto(address)
+        wait_for_draws(page, '[data-chart="landscape"]', 1)
+        assert number(page, "∂L/∂F, + RDH") == shown
+
+
+def test_two_browsers_that_press_launch_at_once_get_a_pair_each(browser, app_server):
+    server = app_server()
+    with open_page(browser) as first, open_page(browser) as second:
+        for page in (first, second):
+            page.goto(f"{server.url}/launch?preset=quick")
+            wait_for_app(page)
+            expect(page.get_by_text("Quick check").first).to_be_visible(timeout=LONG)
+        for page in (first, second):
+            page.locator("[data-testid=stFormSubmitButton] button").click(no_wait_after=True)
+        for page in (first, second):
+            page.wait_for_url(re.compile("/live"), timeout=LONG)
+        store = RunStore(server.runs_root)
+        assert len(store.run_ids()) == 4 and len({run_in_url(first), run_in_url(second)}) == 2
+        execution.stop_supervisor(store)
+
+
+@pytest.fixture
+def runs_with_a_broken_one(tmp_path) -> tuple[Path, str, str]:
+    """(runs folder, id of a good finished run, id of one whose metrics.db is garbage)."""
+    root = tmp_path / "runs"
+    command = [
+        sys.executable,
+        "-m",
+        "rdh",
+        "train",
+        "--here",
+        "--preset",
+        "quick",
+        "--runs",
+        str(root),
+        "--set",
+        "epochs=2",
+    ]
+    ids = []
+    for _ in range(2):
+        done = subprocess.run(
+            command, cwd=HOUSE, env=os.environ | {"PYTHONPATH": str(HOUSE)}, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        ids = RunStore(root).run_ids()
+    (root / ids[0] / "metrics.db").write_bytes(b"this is not a database" * 1000)
+    return root, ids[1], ids[0]
+
+
+def test_a_damaged_run_shows_a_card_and_all_others_work(page, app_server, runs_with_a_broken_one):
+    root, good, bad = runs_with_a_broken_one
+    server = app_server(root)
+    for path in ("live", "bits", "compare"):
+        page.goto(f"{server.url}/{path}?run={bad}")
+        expect(page.get_by_role("alert").filter(has_text="metrics.db").first).to_be_visible(timeout=LONG)
+        expect(page.get_by_text("Traceback")).to_have_count(0)
+    page.goto(f"{server.url}/live?run={good}")
+    wait_for_draws(page, chart("live-map", good), 1)
+    page.goto(server.url)
+    expect(page.get_by_text("Last runs")).to_be_visible(timeout=LONG)
+
+
+def test_a_file_where_the_runs_folder_should_be_is_one_sentence(page, app_server, tmp_path):
+    (tmp_path / "runs").write_text("not a folder")
+    server = app_server(tmp_path / "runs")
+    page.goto(server.url)
+    expect(page.get_by_text("is a file; name another folder")).to_be_visible(timeout=LONG)
+    expect(page.get_by_text("Traceback")).to_have_count(0)
+
+
+def test_pages_keep_their_charts_drawn_once_when_nothing_changes(page, app_server, runs_with_a_broken_one):
+    root, good, _ = runs_with_a_broken_one
+    server = app_server(root)
+    page.goto(f"{server.url}/live?run={good}")
+    the_map = chart("live-map", good)
+    wait_for_draws(page, the_map, 1)
+    wait_for_app(page)
+    count = draws(page, the_map)
+    page.evaluate(WATCH_REMOVALS)
+    page.get_by_text("Sort bits by onset").click()
+    wait_for_draws(page, the_map, count + 1)
+    assert page.evaluate("window.removed") == 0
