@@ -51,6 +51,27 @@ def _checked_option(name: str, value: Any, switch: Switch) -> Any:
     return float(value) if switch.kind == "float" else value
 
 
+def check_together(config: Any, method: Card, backbone: Card) -> None:
+    """ValueError for the first settings of a RunConfig that do not go together."""
+    if config.amplifier and method.facts.get("activation") is None:
+        raise ValueError(
+            f"amplifier must be off for {method.name}: it has no saturating activation, so no bit can die in one"
+        )
+    if method.facts.get("kind") == "shallow" and config.quantization == "error_aware":
+        raise ValueError(f"quantization must be plain for {method.name}: it is fitted, without a loss to add a term to")
+    least = backbone.facts.get("min_image_size", 1)
+    if config.image_size < least:
+        raise ValueError(
+            f"image_size must be at least {least} for the backbone {backbone.name}, got {config.image_size}"
+        )
+    if not config.finetune and not backbone.facts.get("pretrained"):
+        raise ValueError(
+            f"finetune must be on for the backbone {backbone.name}: it has no pretrained weights to freeze"
+        )
+    if config.augment and not config.finetune:
+        raise ValueError("augment must be off when finetune is off: cached features see each image once")
+
+
 def sentence(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
     """Pydantic's first complaint: field, rule, value that came, and what the field means."""
     first = error.errors(include_url=False)[0]

@@ -29,7 +29,7 @@ class Card:
     """What is known of a method, data set or backbone without importing it.
 
     title: short name for tables. headline: the docstring's first line. text: the whole docstring. switches: keyword arguments.
-    facts: literal attributes of the class, or of the module (activation, landscape, is_multi_label, ...).
+    facts: literal attributes in small letters of the class, or of the module (activation, landscape, is_multi_label, ...).
     """
 
     name: str
@@ -105,7 +105,12 @@ def _literals(body: list[ast.stmt]) -> Iterator[tuple[str, Any]]:
         targets = (
             node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
         )
-        if len(targets) == 1 and isinstance(targets[0], ast.Name) and node.value is not None:
+        if (
+            len(targets) == 1
+            and isinstance(targets[0], ast.Name)
+            and targets[0].id.islower()
+            and node.value is not None
+        ):
             try:
                 yield targets[0].id, ast.literal_eval(node.value)
             except ValueError:

@@ -2,7 +2,8 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, BinaryIO
 
 import torch
 
@@ -10,22 +11,39 @@ from rdh.errors import UserError
 
 
 def save(run_dir: Path, state: dict[str, Any]) -> None:
-    """checkpoints/STEP.pt; an older one is removed only after the new one is complete on disk. OSError on a full disk."""
+    """checkpoints/STEP.pt; older ones are removed only after the new one is complete on disk. OSError on a full disk."""
     folder = run_dir / "checkpoints"
-    path, draft = folder / f"{state['step']:09d}.pt", folder / ".draft.pt"
+    path, draft = folder / f"{state['step']:09d}.pt", folder / f".draft-{os.getpid()}"
     try:
         with draft.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
+            _write(state, file)
         draft.replace(path)
-    except RuntimeError as error:  # torch reports a failed write of the zip archive so
-        raise OSError(str(error).splitlines()[0]) from error
     finally:
         draft.unlink(missing_ok=True)
-    for old in folder.glob("[0-9]*.pt"):
-        if old != path:
-            old.unlink(missing_ok=True)
+    for other in (*folder.glob("[0-9]*.pt"), *folder.glob(".draft-*")):  # drafts: of attempts that were killed
+        if other.name < path.name:
+            other.unlink(missing_ok=True)
+
+
+def _write(state: dict[str, Any], file: BinaryIO) -> None:
+    """torch.save, to the disk itself. It turns a failed write into a RuntimeError about its archive: the system's word is kept."""
+    failures = []
+
+    def write(data: bytes) -> int:
+        try:
+            return file.write(data)
+        except OSError as error:
+            failures.append(error)
+            raise
+
+    try:
+        torch.save(state, SimpleNamespace(write=write, flush=file.flush))
+    except RuntimeError:
+        if failures:
+            raise failures[0] from None
+        raise
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def latest(run_dir: Path) -> Path | None:

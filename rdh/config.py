@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from rdh import catalog
-from rdh._config_checks import checked_options, sentence
+from rdh._config_checks import check_together, checked_options, sentence
 from rdh.errors import UserError
 
 PLUG_INS = ("amplifier", "quantization", "eta", "tau", "eaq_normalization")  # what the two runs of a pair may differ in
@@ -77,22 +77,10 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="after")
     def _whole(self) -> "RunConfig":
-        for field, card in (
-            ("method_options", catalog.methods()[self.method]),
-            ("dataset_options", catalog.datasets()[self.dataset]),
-        ):
+        method, data = catalog.methods()[self.method], catalog.datasets()[self.dataset]
+        for field, card in (("method_options", method), ("dataset_options", data)):
             self.__dict__[field] = checked_options(field, getattr(self, field), card)
-        activation = catalog.methods()[self.method].facts.get("activation")
-        if self.amplifier and activation is None:
-            raise ValueError(
-                f"amplifier must be off for {self.method}: it has no saturating activation, so no bit can die in one"
-            )
-        if not self.finetune and not catalog.backbones()[self.backbone].facts.get("pretrained"):
-            raise ValueError(
-                f"finetune must be on for the backbone {self.backbone}: it has no pretrained weights to freeze"
-            )
-        if self.augment and not self.finetune:
-            raise ValueError("augment must be off when finetune is off: cached features see each image once")
+        check_together(self, method, catalog.backbones()[self.backbone])
         return self
 
     @property
@@ -137,6 +125,11 @@ def make_config(**fields: Any) -> RunConfig:
         is_multi_label = catalog.datasets()[config.dataset].facts.get("is_multi_label", False)
         config = config.model_copy(update={"eta": 0.1 if is_multi_label else 1.0})
     return config
+
+
+def arms_of(method: str) -> tuple[bool, ...]:
+    """What `with_plug_ins` can make of a method: (False, True), or (False,) where there is no activation to die in."""
+    return (False, True) if catalog.methods()[method].facts.get("activation") else (False,)
 
 
 def with_plug_ins(config: RunConfig, *, rdh: bool) -> RunConfig:

@@ -1,6 +1,7 @@
 """What goes into the network: cached features of a frozen backbone, or images kept on the device as uint8."""
 
-from collections.abc import Callable, Iterator
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -9,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rdh.backbones import Backbone, build
+from rdh import catalog
+from rdh.backbones import Backbone, build, stacked
 from rdh.config import RunConfig
 from rdh.datasets import Dataset, Split, load
 from rdh.errors import UserError
@@ -28,7 +30,7 @@ class Inputs(Protocol):
     labels: np.ndarray  # (n_items, n_classes) uint8, multi-hot
     train_labels: Tensor  # (N, n_classes) float32 on the device
     top_k: int | None
-    n_features: int
+    n_features: int  # what the hash layer gets; of images, known after make_backbone
 
     def make_backbone(self) -> Backbone | None: ...
     def batch(self, positions: Tensor) -> Tensor: ...
@@ -49,6 +51,8 @@ def load_inputs(
     device = choose_device(config.device)
     dataset = load(config.dataset, data_root, **config.dataset_options)
     split = dataset.split(config.split_seed)
+    if catalog.methods()[config.method].facts.get("trains_on") == "gallery":
+        split = dataclasses.replace(split, train=split.gallery)
     if config.finetune:
         return ImageInputs(config, dataset, split, device, log)
     features, bad = extract_features(
@@ -63,17 +67,28 @@ def load_inputs(
     )
     if bad:
         log(f"{len(bad)} images can't be decoded and are left out")
-    return FeatureInputs(dataset, split.without(bad), features, device)
+    return FeatureInputs(dataset, without_bad(split, bad, dataset), features, device)
 
 
 def choose_device(name: str) -> torch.device:
     """auto: the GPU where there is one. UserError for a GPU that this process does not see."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"device {name} is not there ({torch.cuda.device_count()} GPUs are visible); use auto or cpu.")
-    return device
+    kind, _, index = name.partition(":")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():  # torch.device wraps indices above 127
+        raise UserError(
+            f"device {name} is not there (GPUs that can be seen: {torch.cuda.device_count()}); use auto or cpu."
+        )
+    return torch.device(name)
+
+
+def without_bad(split: Split, bad: Sequence[int] | np.ndarray, dataset: Dataset) -> Split:
+    """The split less its undecodable items. UserError where no query, gallery or training item is left."""
+    split = split.without(bad)
+    for part in ("query", "gallery", "train"):
+        if not len(getattr(split, part)):
+            raise UserError(f"No {part} image of {dataset.name} can be decoded; look at its files.")
+    return split
 
 
 class _Base:
@@ -131,22 +146,19 @@ class ImageInputs(_Base):
         images, kept = dataset.images(np.arange(len(dataset.labels)), bad_images=config.bad_images)
         if len(kept) < len(dataset.labels):
             log(f"{len(dataset.labels) - len(kept)} images can't be decoded and are left out")
-            split = split.without(np.setdiff1d(np.arange(len(dataset.labels)), kept))
+            split = without_bad(split, np.setdiff1d(np.arange(len(dataset.labels)), kept), dataset)
         super().__init__(dataset, split, device)
         self._row = torch.full((len(dataset.labels),), -1)
         self._row[torch.from_numpy(kept)] = torch.arange(len(kept))  # item id -> row of the array
-        self._images = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).to(device)  # (n, C, H, W)
+        self._images = stacked(images, config.image_size).to(device)  # (n, C, H, W)
         self._train_rows = self._row[torch.from_numpy(split.train)].to(device)
         self._config = config
         self._backbone: Backbone | None = None
 
     def make_backbone(self) -> Backbone:
         self._backbone = build(self._config.backbone, self._config.image_size)
+        self.n_features = self._backbone.n_features
         return self._backbone
-
-    @property
-    def n_features(self) -> int:
-        return (self._backbone or self.make_backbone()).n_features
 
     def batch(self, positions: Tensor) -> Tensor:
         images = self._backbone.prepare(self._images[self._train_rows[positions]], self._config.image_size)

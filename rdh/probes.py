@@ -94,7 +94,9 @@ class Probes:
         is_dead, is_positive = ((self.state & flag) > 0 for flag in (DEAD, POSITIVE))
         self._dead_now = _by_side(is_dead, is_positive).sum(1)  # (2, n_bits)
 
-    def add(self, logits: Tensor, codes: Tensor, similarity_gradient: Tensor, gradient: Tensor, indices: Tensor) -> None:
+    def add(
+        self, logits: Tensor, codes: Tensor, similarity_gradient: Tensor, gradient: Tensor, indices: Tensor
+    ) -> None:
         """Keeps a step: F and h (n, n_bits), dL_sim/dh and dL/dh before the amplifier, positions (n,) in the training set.
 
         The tensors are not copied: none of them may change until the next `record`.
@@ -179,7 +181,10 @@ class Probes:
         self, logits: np.ndarray, dead: np.ndarray, similarity: np.ndarray, gradient: np.ndarray, extra: np.ndarray
     ) -> dict[str, np.ndarray]:
         bins = np.clip(logits * np.float32(1 / self._width) + N_BINS // 2, 0, N_BINS - 1).astype(np.uint8)
-        down, up = (similarity > 0).view(np.uint8), (similarity < 0).view(np.uint8)  # descent moves h against the gradient
+        down, up = (
+            (similarity > 0).view(np.uint8),
+            (similarity < 0).view(np.uint8),
+        )  # descent moves h against the gradient
         keys = bins + ((down + 2 * up) * 2 + dead).astype(np.int32) * N_BINS
         table = self._table(keys, 6 * N_BINS).reshape(3, 2, N_BINS, self.n_bits)
         mirrored = (bins ^ (down * np.uint8(N_BINS - 1))).ravel()  # bin b of F is bin 63 - b of -F

@@ -93,7 +93,9 @@ def similarity(labels: Tensor, other: Tensor | None = None) -> Tensor:
     """S_ij = 1 where two items share a label, else 0. labels (n, n_classes) multi-hot; returns float32 (n, n) or (n, n_other)."""
     labels = labels.float()
     with torch.autocast(labels.device.type, enabled=False):
-        return (labels @ (labels if other is None else other.float()).T > 0).float()
+        return (labels @ (labels if other is None else other.float()).T).gt_(
+            0
+        )  # in place: no boolean copy of n x n_other
 
 
 def selected_pairs(signs: Tensor, similarity: Tensor, diagonal: bool = False) -> Tensor:
@@ -139,8 +141,9 @@ def error_aware_quantization(codes: Tensor, similarity: Tensor, normalization: s
         selected = selected_pairs(signs, similarity, diagonal=normalization == "N1d")
         if normalization == "N1d":
             return (selected * q).sum() / (n * n * n_bits)
-        pairs = n * (n - 1) * n_bits if normalization == "N1" else selected.sum()
-        return (selected * q).sum() / max(float(pairs), 1.0)
+        if normalization == "N2":
+            return (selected * q).sum() / selected.sum().clamp(min=1)
+        return (selected * q).sum() / max(n * (n - 1) * n_bits, 1)
 
 
 def _class_balanced(q: Tensor, signs: Tensor, similarity: Tensor, n_bits: int) -> Tensor:

@@ -148,6 +148,7 @@ class RunStore:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
+    """None where the file is missing, torn or no object."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

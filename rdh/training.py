@@ -1,4 +1,4 @@
-"""One training run, read top to bottom: `fit` -> `train_epoch` -> `train_step`; `encode` gives the codes.
+"""One training run, read top to bottom: `start`, then `fit` -> `train_one_epoch` -> `train_epoch` -> `train_step`; `encode` gives codes.
 
 Nothing here knows where runs are kept: the caller hands in `log`, `save_checkpoint` and `should_stop`.
 """
@@ -52,7 +52,13 @@ class Run:
     epoch: int = 0
     position: int = 0
     pending: int = 0  # steps since the last record
+    best_map: float = 0.0
     since: float = field(default_factory=time.monotonic)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The last batch may be smaller."""
+        return math.ceil(self.method.epoch_length / self.config.batch_size)
 
 
 @dataclass(frozen=True)
@@ -68,8 +74,7 @@ class Outcome:
 
 
 def fit(
-    config: RunConfig,
-    inputs: Inputs,
+    run: Run,
     *,
     log: Callable[[Record], None],
     save_checkpoint: Callable[[dict[str, Any]], None],
@@ -79,38 +84,36 @@ def fit(
 ) -> Outcome:
     """Trains to the end, or from a checkpoint to the end. log gets a Record every probe_every steps, after every epoch and evaluation.
 
-    Raises Stopped after a requested stop, TrainingFailure where a loss is no longer finite (before any checkpoint is overwritten).
+    save_checkpoint must write its argument down at once: it holds the living tensors. Raises Stopped after a requested stop,
+    TrainingFailure where a loss or a weight is no longer finite (before any checkpoint is overwritten).
     """
-    run = start(config, inputs)
-    best = [0.0]
+    config = run.config
     if checkpoint:
         restore(run, checkpoint)
-        best.append(checkpoint["best_map"])
     else:
         save_probe_codes(run, save_codes, log)
-    while run.epoch < config.epochs:
-        run.method.on_epoch_start(run.epoch)
-        for _ in train_epoch(run):
-            if run.probes and run.pending == len(run.losses):
-                log(record(run))
+    try:
+        while run.epoch < config.epochs:
+            train_one_epoch(run, log, should_stop)
+            is_last = run.epoch == config.epochs
+            if is_last or run.epoch & (run.epoch - 1) == 0:  # epochs 1, 2, 4, 8, ... and the last
+                save_probe_codes(run, save_codes, log)
+            if not is_last and config.eval_every and run.epoch % config.eval_every == 0:
+                evaluate_run(run, log, should_stop)
+            if is_last or run.epoch % config.checkpoint_every == 0:
+                save_checkpoint(snapshot(run))
             if should_stop():
-                log(record(run))
-                save_checkpoint(snapshot(run, max(best)))
                 raise Stopped
-        run.schedule.step()
-        run.epoch, run.position = run.epoch + 1, 0
-        log(record(run))
-        is_last = run.epoch == config.epochs
-        if is_last or run.epoch & (run.epoch - 1) == 0:  # epochs 1, 2, 4, 8, ... and the last
-            save_probe_codes(run, save_codes, log)
-        if is_last or run.epoch % config.checkpoint_every == 0:
-            save_checkpoint(snapshot(run, max(best)))
-        if is_last or (config.eval_every and run.epoch % config.eval_every == 0):
-            evaluation, codes = evaluate_run(run)
-            best.append(evaluation.map)
-            log(evaluation_record(run, evaluation))
+        # after the checkpoint: it may take longer than an epoch
+        evaluation, codes = evaluate_run(run, log, should_stop)
+    except Stopped:
+        if run.pending:
+            log(record(run))
+        check_weights(run)
+        save_checkpoint(snapshot(run))
+        raise
     save_codes("final", codes)
-    return Outcome(evaluation, max(best), run.step)
+    return Outcome(evaluation, run.best_map, run.step)
 
 
 def start(config: RunConfig, inputs: Inputs) -> Run:
@@ -118,22 +121,41 @@ def start(config: RunConfig, inputs: Inputs) -> Run:
     torch.manual_seed(config.seed)
     labels = inputs.train_labels
     method = method_class(config.method)(config.n_bits, labels, config.seed, **config.method_options)
-    network = Network(method, inputs.n_features, inputs.make_backbone()).to(inputs.device)
+    backbone = inputs.make_backbone()
+    network = Network(method, inputs.n_features, backbone).to(inputs.device)
     optimizer = make_optimizer(network, config)
-    steps_an_epoch = math.ceil(len(labels) / config.batch_size)
-    window = min(config.probe_every, steps_an_epoch) if config.probe_every else steps_an_epoch
-    probes = None
-    if config.probe_every:
-        probes = Probes(len(labels), config.n_bits, config.tau, window, config.batch_size, inputs.device)
-    losses = torch.zeros(window, len(LOSSES), device=inputs.device)
-    return Run(config, inputs, method, network, optimizer, make_schedule(optimizer, config), probes, losses)
+    run = Run(config, inputs, method, network, optimizer, make_schedule(optimizer, config), None, torch.empty(0))
+    window = min(config.probe_every or run.steps_per_epoch, run.steps_per_epoch)
+    run.losses = torch.zeros(window, len(LOSSES), device=inputs.device)
+    if config.probe_every and method.activation:
+        run.probes = Probes(len(labels), config.n_bits, config.tau)
+    return run
+
+
+def train_one_epoch(run: Run, log: Callable[[Record], None], should_stop: Callable[[], bool]) -> None:
+    """To the end of the epoch that the run is in. Windows of the probes end with it. Raises Stopped after a step."""
+    if run.position == 0:  # else a resumed epoch, which has had its start: what came of it is in the method's state
+        run.method.on_epoch_start(run.epoch)
+    for _ in train_epoch(run):
+        if run.probes and run.pending == len(run.losses):
+            log(record(run))
+        if (
+            run.position < run.steps_per_epoch and should_stop()
+        ):  # a stop at the last step waits for what is due after it
+            raise Stopped
+    if run.pending:
+        log(record(run))
+    check_weights(run)
+    run.schedule.step()
+    run.epoch, run.position = run.epoch + 1, 0
 
 
 def train_epoch(run: Run) -> Iterator[None]:
     """Yields after every step. The order of items depends on (seed, epoch) alone, so that a resumed epoch goes on in its own order."""
     generator = torch.Generator().manual_seed(run.config.seed * 1_000_003 + run.epoch)
-    order = torch.randperm(len(run.inputs.train_labels), generator=generator).to(run.inputs.device)
+    order = run.method.epoch_indices(run.epoch, generator)
     run.network.train()
+    run.since = time.monotonic()
     for indices in itertools.islice(order.split(run.config.batch_size), run.position, None):
         train_step(run, indices)
         run.position += 1
@@ -151,23 +173,28 @@ def train_step(run: Run, indices: Tensor) -> None:
     leaf = codes.detach().requires_grad_()
     method.remember(leaf.detach(), indices)
     similarity_loss = method.similarity_loss(leaf, labels, indices)
-    similarity_loss.backward()
-    similarity_gradient = leaf.grad.clone()  # what the pairs want
-    regression, quantization = (
-        method.code_regression_loss(leaf, indices),
-        quantization_loss(config, method, leaf, labels),
-    )
+    regression = code_regression_loss(config, method, leaf, indices)
+    quantization = quantization_loss(config, method, leaf, labels)
+    (similarity_gradient,) = torch.autograd.grad(similarity_loss, leaf)  # what the pairs want
+    gradient = similarity_gradient  # dL/dh of the total
     others = [loss for loss in (regression, quantization) if loss is not None]
     if others:
-        sum(others).backward()
+        gradient = similarity_gradient + torch.autograd.grad(sum(others), leaf)[0]
     if run.probes:
-        run.probes.add(logits.detach(), similarity_gradient, leaf.grad, indices)
-    codes.backward(amplify(leaf.grad, leaf.detach(), config.tau) if config.amplifier else leaf.grad)
+        saturating = method.slope(run.epoch) * logits.detach()  # F of h = tanh(F)
+        run.probes.add(saturating, leaf.detach(), similarity_gradient, gradient, indices)
+    codes.backward(amplify(gradient, leaf.detach(), config.tau) if config.amplifier else gradient)
     run.optimizer.step()
     run.optimizer.zero_grad()
     for column, loss in enumerate((similarity_loss, regression, quantization)):
         if loss is not None:
             run.losses[run.pending, column] = loss.detach()
+
+
+def code_regression_loss(config: RunConfig, method: Method, codes: Tensor, indices: Tensor) -> Tensor | None:
+    """The method's pull to learned discrete codes; nothing where the method says that EAQL takes its place."""
+    is_kept = method.keeps_code_regression or config.quantization == "plain"
+    return method.code_regression_loss(codes, indices) if is_kept else None
 
 
 def quantization_loss(config: RunConfig, method: Method, codes: Tensor, labels: Tensor) -> Tensor | None:
@@ -178,21 +205,21 @@ def quantization_loss(config: RunConfig, method: Method, codes: Tensor, labels: 
 
 
 def record(run: Run) -> Record:
-    """Digests the steps since the last record; the one place where training waits for the device."""
+    """Digests the steps since the last record; the one place where training waits for the device. Its epoch: epochs completed."""
     losses = run.losses[: run.pending].cpu().numpy()
     check_finite(run, losses)
     scalars, arrays = {}, {}
     if run.pending:
         scalars = dict(zip(LOSSES, losses.mean(0).tolist(), strict=True))
         scalars["loss"] = float(losses.sum(1).mean())
-        if run.probes and not run.probes.is_empty:
+        if run.probes:
             counts, arrays = run.probes.record(run.config.amplifier)
             scalars |= counts | totals(arrays)
         seconds = time.monotonic() - run.since
         scalars |= {"steps_per_second": run.pending / max(seconds, 1e-9), "lr": run.optimizer.param_groups[0]["lr"]}
     run.losses.zero_()
     run.pending, run.since = 0, time.monotonic()
-    return Record(run.step, run.epoch, scalars, arrays)
+    return Record(run.step, run.step // run.steps_per_epoch, scalars, arrays)
 
 
 def totals(arrays: dict[str, np.ndarray]) -> dict[str, float]:
@@ -205,25 +232,37 @@ def check_finite(run: Run, losses: np.ndarray) -> None:
     bad = ~np.isfinite(losses)
     if bad.any():
         row, column = np.argwhere(bad)[0]
-        step = run.step - run.pending + int(row) + 1
-        raise TrainingFailure(
-            f"The {LOSSES[column].replace('_', ' ')} became {losses[row, column]} at step {step} (epoch {run.epoch + 1}); lower lr "
-            f"(now {run.config.lr:g}) or hash_lr_scale; the last checkpoint was kept."
+        raise _diverged(
+            run, f"{LOSSES[column].replace('_', ' ')} became {losses[row, column]}", run.step - run.pending + row + 1
         )
 
 
-def snapshot(run: Run, best_map: float) -> dict[str, Any]:
-    """All that training from here on depends on: tensors and plain numbers, loadable with weights_only."""
+def check_weights(run: Run) -> None:
+    """A loss says too late that the last step broke the weights: h stays in [-1, 1] whatever they are."""
+    if not all(tensor.isfinite().all() for tensor in run.network.state_dict().values()):
+        raise _diverged(run, "network's weights are no longer finite", run.step)
+
+
+def _diverged(run: Run, what: str, step: int) -> TrainingFailure:
+    epoch = (step - 1) // run.steps_per_epoch + 1
+    return TrainingFailure(
+        f"The {what} at step {step} (epoch {epoch}); lower lr (now {run.config.lr:g}) or hash_lr_scale; "
+        "checkpoints saved before are kept."
+    )
+
+
+def snapshot(run: Run) -> dict[str, Any]:
+    """All that training from here on depends on: tensors and plain numbers, loadable with weights_only. Not copies."""
     return {
         "step": run.step,
         "epoch": run.epoch,
         "position": run.position,
-        "best_map": best_map,
+        "best_map": run.best_map,
         "network": run.network.state_dict(),
         "optimizer": run.optimizer.state_dict(),
         "schedule": run.schedule.state_dict(),
         "method": run.method.state_dict(),
-        "entry_state": run.probes.state if run.probes else None,
+        "entry_state": torch.from_numpy(run.probes.state) if run.probes else None,
         "rng": torch.get_rng_state(),
         "cuda_rng": torch.cuda.get_rng_state(run.inputs.device) if run.inputs.is_cuda else None,
     }
@@ -236,41 +275,48 @@ def restore(run: Run, checkpoint: dict[str, Any]) -> None:
         run.optimizer.load_state_dict(checkpoint["optimizer"])
         run.schedule.load_state_dict(checkpoint["schedule"])
         run.method.load_state_dict(checkpoint["method"])
-    except (KeyError, RuntimeError, ValueError) as error:
+        if run.probes:
+            run.probes.load_state(checkpoint["entry_state"].numpy())
+        run.step, run.epoch, run.position = checkpoint["step"], checkpoint["epoch"], checkpoint["position"]
+        run.best_map = checkpoint["best_map"]
+        torch.set_rng_state(checkpoint["rng"])
+        if run.inputs.is_cuda and checkpoint["cuda_rng"] is not None:
+            torch.cuda.set_rng_state(checkpoint["cuda_rng"], run.inputs.device)
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(
             f"The checkpoint does not fit this run's config ({str(error).splitlines()[0]}); launch a new run."
         ) from None
-    if run.probes and checkpoint["entry_state"] is not None:
-        run.probes.state.copy_(checkpoint["entry_state"])
-    run.step, run.epoch, run.position = checkpoint["step"], checkpoint["epoch"], checkpoint["position"]
-    torch.set_rng_state(checkpoint["rng"])
-    if run.inputs.is_cuda and checkpoint["cuda_rng"] is not None:
-        torch.cuda.set_rng_state(checkpoint["cuda_rng"], run.inputs.device)
 
 
-def encode(run: Run, item_ids: np.ndarray) -> np.ndarray:
-    """Logits float32 (n, n_bits) of items of the data set, in eval mode; the mode is put back after."""
+def encode(run: Run, item_ids: np.ndarray, should_stop: Callable[[], bool] = lambda: False) -> np.ndarray:
+    """Logits float32 (n, n_bits) of items of the data set, in eval mode; the mode is put back after. Raises Stopped between batches."""
     was_training = run.network.training
     run.network.eval()
+    logits = []
     with torch.inference_mode():
-        logits = [run.network(batch).cpu().numpy() for batch in run.inputs.batches(item_ids)]
+        for batch in run.inputs.batches(item_ids):
+            logits.append(run.network(batch).cpu().numpy())
+            if should_stop():
+                raise Stopped
     run.network.train(was_training)
     return np.concatenate(logits)
 
 
-def evaluate_run(run: Run) -> tuple[Evaluation, dict[str, np.ndarray]]:
-    """Retrieval over the whole gallery, and the packed codes of query and gallery with their item ids."""
+def evaluate_run(
+    run: Run, log: Callable[[Record], None], should_stop: Callable[[], bool] = lambda: False
+) -> tuple[Evaluation, dict[str, np.ndarray]]:
+    """Retrieval over the whole gallery, logged; and the packed codes of query and gallery with their item ids."""
     split, labels = run.inputs.split, run.inputs.labels
-    query, gallery = (pack_codes(encode(run, ids)) for ids in (split.query, split.gallery))
+    query = pack_codes(encode(run, split.query, should_stop))
+    learned = run.method.gallery_codes()
+    gallery = pack_codes(encode(run, split.gallery, should_stop) if learned is None else learned.cpu().numpy())
     evaluation = evaluate(
         query, gallery, labels[split.query], labels[split.gallery], n_bits=run.config.n_bits, top_k=run.inputs.top_k
     )
-    return evaluation, {"query_ids": split.query, "query": query, "gallery_ids": split.gallery, "gallery": gallery}
-
-
-def evaluation_record(run: Run, evaluation: Evaluation) -> Record:
+    run.best_map = max(run.best_map, evaluation.map)
     arrays = {"precision_by_radius": evaluation.precision_by_radius, "recall_by_radius": evaluation.recall_by_radius}
-    return Record(run.step, run.epoch, evaluation.scalars(), arrays, [("eval", f"MAP {evaluation.map:.4f}")])
+    log(Record(run.step, run.epoch, evaluation.scalars(), arrays, [("eval", f"MAP {evaluation.map:.4f}")]))
+    return evaluation, {"query_ids": split.query, "query": query, "gallery_ids": split.gallery, "gallery": gallery}
 
 
 def save_probe_codes(
@@ -279,7 +325,8 @@ def save_probe_codes(
     """Codes of up to 1000 training items, always the same: what the bit inspector shows images of. Logs their dead bits by vote."""
     ids = run.inputs.probe_ids(N_PROBE_ITEMS)
     logits = encode(run, ids)
-    save_codes(f"probe-{run.step}", {"ids": ids, "bits": pack_codes(logits), "logits": logits.astype(np.float16)})
+    kept = np.clip(logits, -65504, 65504).astype(np.float16)  # the range of float16: a wild run leaves it
+    save_codes(f"probe-{run.step}", {"ids": ids, "bits": pack_codes(logits), "logits": kept})
     n_dead, n_saturated = dead_by_vote(np.tanh(logits), run.inputs.labels[ids], run.config.tau)
     scalars = {"probe_dead_by_vote": n_dead, "probe_saturated": n_saturated, "probe_entries": float(logits.size)}
     log(Record(run.step, run.epoch, scalars))
@@ -295,9 +342,9 @@ def dead_by_vote(codes: np.ndarray, labels: np.ndarray, tau: float) -> tuple[flo
     return float((is_saturated & (votes < 0)).sum()), float(is_saturated.sum())
 
 
-def facts(config: RunConfig, inputs: Inputs) -> dict[str, Any]:
+def facts(run: Run) -> dict[str, Any]:
     """What a run's charts need beside its records: denominators of the counts, bin edges, where it ran."""
-    steps_per_epoch = math.ceil(len(inputs.train_labels) / config.batch_size)
+    config, inputs = run.config, run.inputs
     return {
         "n_bits": config.n_bits,
         "tau": config.tau,
@@ -306,8 +353,8 @@ def facts(config: RunConfig, inputs: Inputs) -> dict[str, Any]:
         "n_train": len(inputs.train_labels),
         "n_query": len(inputs.split.query),
         "n_gallery": len(inputs.split.gallery),
-        "steps_per_epoch": steps_per_epoch,
-        "total_steps": config.epochs * steps_per_epoch,
+        "steps_per_epoch": run.steps_per_epoch,
+        "total_steps": config.epochs * run.steps_per_epoch,
         "top_k": inputs.top_k,
         "dtype": "float32",
         "device": str(inputs.device),

@@ -5,6 +5,7 @@ everything else in the folder.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -19,6 +20,17 @@ from rdh.metrics import MetricsWriter, Record
 from rdh.store import RunStore, read_json, write_arrays, write_json
 
 HEARTBEAT_SECONDS = 2.0
+KINDS = (  # of a failure, by the name of its class or of a base class: torch's are not imported here
+    ("UserError", "input"),
+    ("TrainingFailure", "diverged"),
+    ("OutOfMemoryError", "oom"),
+    ("MemoryError", "oom"),
+    ("OSError", "disk"),
+)
+
+
+class Stopped(Exception):
+    """SIGTERM came before the first step of this attempt. Its namesake in `training` comes later."""
 
 
 class Heart(threading.Thread):
@@ -32,14 +44,14 @@ class Heart(threading.Thread):
         self._halt = threading.Event()
 
     def run(self) -> None:
-        while not self._halt.wait(HEARTBEAT_SECONDS if self._seq else 0):
+        while not self._halt.wait(HEARTBEAT_SECONDS):
             self.beat()
 
     def beat(self) -> None:
-        if (read_json(self.run_dir / "control.json") or {}).get("attempt", 0) > self.attempt:
-            os._exit(3)  # fenced off: another process writes this folder now
-        if self.facts["step"] != self._last_step:
-            self._last_step, self._step_at = self.facts["step"], time.monotonic()
+        self.check()
+        facts = self.facts
+        if facts["step"] != self._last_step:
+            self._last_step, self._step_at = facts["step"], time.monotonic()
         self._seq += 1
         beat = {
             "attempt": self.attempt,
@@ -52,11 +64,19 @@ class Heart(threading.Thread):
             "at": time.time(),
         }
         try:
-            write_json(self.run_dir / "hb.json", beat | self.facts)
+            write_json(self.run_dir / "hb.json", beat | facts)
         except OSError as error:
-            if not self.run_dir.exists():
-                os._exit(4)  # the run folder was deleted: nothing is left to write to
-            print(f"heartbeat: {error}", file=sys.stderr)
+            self.check()
+            _say(f"the heartbeat can't be written ({error.strerror})")
+
+    def check(self) -> None:
+        """Ends the process at once where the run folder is no longer its own: taken over by a newer attempt, or deleted."""
+        if (read_json(self.run_dir / "control.json") or {}).get("attempt", 0) > self.attempt:
+            _say("a newer attempt has taken over this run")
+            os._exit(3)
+        if not self.run_dir.exists():
+            _say("the run folder is gone")
+            os._exit(4)
 
     def stop(self) -> None:
         self._halt.set()
@@ -74,9 +94,12 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     _prefer_as_oom_victim()
-    heart = Heart(run_dir, attempt)
-    heart.start()
+    # Read when torch is loaded. Idle threads that spin slow a step down tenfold where two runs share the cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     began = time.time()
+    heart = Heart(run_dir, attempt)
+    heart.beat()
+    heart.start()
     result = train(run_dir, attempt, stop, heart)
     heart.stop()
     result |= {"attempt": attempt, "seconds": round(time.time() - began, 3), "ended_at": time.time()}
@@ -88,33 +111,27 @@ def train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> d
     try:
         return {"state": "finished", **_train(run_dir, attempt, stop, heart)}
     except BaseException as error:
-        name = type(error).__name__
-        if name == "Stopped":
-            return {
-                "state": "cancelled",
-                "message": "Cancelled on request; a checkpoint was saved.",
-                "step": heart.facts["step"],
-            }
-        kind = {"UserError": "input", "TrainingFailure": "diverged", "OutOfMemoryError": "oom", "OSError": "disk"}.get(
-            name, "crash"
-        )
+        names = [cls.__name__ for cls in type(error).__mro__]
+        if "Stopped" in names:
+            return {"state": "cancelled", **_cancelled(run_dir)}
+        kind = next((kind for name, kind in KINDS if name in names), "crash")
         kind = "oom" if "can't allocate memory" in str(error) else kind
         message = str(error) if kind in ("input", "diverged") else _sentence(error, kind)
-        traceback.print_exc()
-        return {
-            "state": "failed",
-            "kind": kind,
-            "message": message,
-            "traceback": traceback.format_exc(),
-            "step": heart.facts["step"],
-        }
+        text = traceback.format_exc()
+        _say(text)
+        return {"state": "failed", "kind": kind, "message": message, "traceback": text, "step": heart.facts["step"]}
+
+
+def _cancelled(run_dir: Path) -> dict[str, Any]:
+    steps = [int(path.stem) for path in (run_dir / "checkpoints").glob("[0-9]*.pt")]
+    if not steps:
+        return {"message": "Cancelled on request before its first checkpoint; resume starts it over.", "step": 0}
+    return {"message": f"Cancelled on request; resume goes on from step {max(steps)}.", "step": max(steps)}
 
 
 def _train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> dict[str, Any]:
     config = RunStore(run_dir.parent).config(run_dir.name)
     if stop.is_set():
-        from rdh.training import Stopped
-
         raise Stopped
     from rdh import checkpoints, training  # torch: seconds, so the heart beats first
     from rdh.datasets import data_root
@@ -123,14 +140,15 @@ def _train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> 
     def extracting(done: int, total: int) -> None:
         heart.facts |= {"phase": "extracting features", "done": done, "of": total}
         if stop.is_set():
-            raise training.Stopped
+            raise Stopped
 
     inputs = load_inputs(config, data_root=data_root(), progress=extracting, log=_say)
     write_arrays(run_dir / "split.npz", inputs.split_arrays())
+    run = training.start(config, inputs)
     checkpoint = checkpoints.load(run_dir)
     resume_from = checkpoint["step"] if checkpoint else None
     writer = MetricsWriter(run_dir / "metrics.db", attempt=attempt, resume_from=resume_from)
-    facts = training.facts(config, inputs)
+    facts = training.facts(run)
     writer.put_meta(**facts)
     heart.facts = {"phase": "training", "step": resume_from or 0, "total_steps": facts["total_steps"]}
     _say(
@@ -140,22 +158,30 @@ def _train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> 
 
     def log(record: Record) -> None:
         writer.log(record)
-        heart.facts |= {"step": record.step, "dropped_records": writer.n_dropped}
+        heart.facts |= {"dropped_records": writer.n_dropped}
+
+    def save_checkpoint(state: dict[str, Any]) -> None:
+        heart.check()
+        checkpoints.save(run_dir, state)
 
     def save_codes(name: str, arrays: dict[str, Any]) -> None:
         write_arrays(run_dir / "codes" / f"{name}.npz", arrays)
 
+    def should_stop() -> bool:
+        heart.facts |= {"step": run.step}
+        return stop.is_set()
+
     try:
         outcome = training.fit(
-            config,
-            inputs,
+            run,
             log=log,
-            save_checkpoint=lambda state: checkpoints.save(run_dir, state),
+            save_checkpoint=save_checkpoint,
             save_codes=save_codes,
-            should_stop=stop.is_set,
+            should_stop=should_stop,
             checkpoint=checkpoint,
         )
     finally:
+        heart.facts |= {"step": run.step}
         writer.close()
     if writer.n_dropped:
         _say(f"{writer.n_dropped} records could not be written ({writer.last_error})")
@@ -166,15 +192,21 @@ def finish(run_dir: Path, result: dict[str, Any]) -> int:
     """Writes result.json; 0 unless the run failed or could not even say so."""
     _say(f"{result['state']}: {result.get('message') or json.dumps(result.get('metrics', {}))}")
     try:
-        write_json(run_dir / "result.json", result)
+        try:
+            write_json(run_dir / "result.json", result)
+        except OSError:  # a full disk: the last heartbeat's place is enough for a short result
+            (run_dir / "hb.json").unlink(missing_ok=True)
+            write_json(run_dir / "result.json", result | {"traceback": None})
     except OSError as error:
-        print(f"result.json can't be written: {error.strerror}", file=sys.stderr)
+        _say(f"result.json can't be written ({error.strerror})")
         return 5
     return 1 if result["state"] == "failed" else 0
 
 
 def _say(text: str) -> None:
-    print(time.strftime("%H:%M:%S"), text, flush=True)
+    """A line of log.txt. A full disk must not end a run that can do without its log."""
+    with contextlib.suppress(OSError):
+        print(time.strftime("%H:%M:%S"), text, flush=True)
 
 
 def _sentence(error: BaseException, kind: str) -> str:
@@ -202,10 +234,8 @@ def _rss_bytes() -> int | None:
 
 def _prefer_as_oom_victim() -> None:
     """Short of memory, the kernel should take a worker before the dashboard or the supervisor."""
-    try:
+    with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")
-    except OSError:
-        pass
 
 
 if __name__ == "__main__":

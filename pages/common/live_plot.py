@@ -67,14 +67,14 @@ def look() -> dict:
     font = {"family": "var(--st-font)", "size": 13, "color": text}
     axis = {"automargin": True, "linecolor": line, "tickcolor": line, "zerolinecolor": line}
     axis |= {"gridcolor": "var(--st-border-color-light)", "title": {"standoff": 8, "font": font}}
-    colorbar = {"outlinewidth": 0, "thickness": 12, "xpad": 8, "title": {"side": "right", "font": font}}
-    title = {"x": 0, "xanchor": "left", "yref": "container", "automargin": True}
+    colorbar = {"outlinewidth": 0, "thickness": 12, "xpad": 8, "ypad": 0, "title": {"side": "right", "font": font}}
+    title = {"x": 0, "xanchor": "left", "y": 1, "yanchor": "top", "yref": "container", "pad": {"t": 3}}
     layout = {
         "font": font,
         "paper_bgcolor": paper,  # not transparent: a downloaded picture needs its background
         "plot_bgcolor": paper,
         "hovermode": "closest",
-        "title": title | {"font": {"size": 16, "weight": 600, "color": "var(--st-heading-color)"}},
+        "title": title | {"automargin": True, "font": {"size": 16, "weight": 600, "color": "var(--st-heading-color)"}},
         "margin": {"l": 56, "r": 16, "t": 36, "b": 44},  # fixed, so that a longer tick label moves nothing
         "coloraxis": {"colorbar": colorbar},
         "xaxis": axis | {"showgrid": False, "showline": True, "ticks": "outside", "ticklen": 4, "zeroline": False},

@@ -10,17 +10,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
 from rdh.config import RunConfig
 from rdh.errors import UserError
+from rdh.execution import RunState
 from rdh.store import RunStore
-
-if TYPE_CHECKING:
-    from rdh.execution import RunState
 
 HOUSE = Path(__file__).resolve().parents[2]
 CARRIED = ("run", "vs", "bit")  # URL parameters that stay when the reader goes to another page
@@ -86,7 +83,7 @@ def store() -> RunStore:
         st.stop()
 
 
-def pick_run(store: RunStore, states: Mapping[str, "RunState"], *, key: str = "run", label: str = "Run") -> str:
+def pick_run(store: RunStore, states: Mapping[str, RunState], *, key: str = "run", label: str = "Run") -> str:
     """Let the reader choose a run, and return its id: the newest, unless ?run= names another.
 
     states: what `rdh.execution.states(store)` returned. Without any run the page ends with the next step to take.
@@ -100,7 +97,7 @@ def pick_run(store: RunStore, states: Mapping[str, "RunState"], *, key: str = "r
 
 
 def pick_pair(
-    store: RunStore, states: Mapping[str, "RunState"], run_id: str, *, key: str = "vs", label: str = "Compared with"
+    store: RunStore, states: Mapping[str, RunState], run_id: str, *, key: str = "vs", label: str = "Compared with"
 ) -> str | None:
     """Let the reader choose the run to compare with, and return its id; None and a sentence where there is no other.
 
@@ -134,7 +131,7 @@ def run_label(store: RunStore, run_id: str) -> str:
     return f"{config.label} · {config.n_bits} bits · {config.dataset} · seed {config.seed} · {run_id[-6:]}"
 
 
-def status_chip(state: "RunState | str") -> str:
+def status_chip(state: RunState | str) -> str:
     """The state of a run as glyph and word, e.g. "► running"; "◑ cancelling" where a running one was asked to stop."""
     word = state if isinstance(state, str) else state.state
     if word in ("starting", "running") and getattr(state, "request", None) == "cancel":
@@ -161,7 +158,7 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*_~\[\]<>$:#|])", r"\\\1", text)
 
 
-def _pick(options: list[str], known: Mapping[str, "RunState"], key: str, label: str, name: Callable[[str], str]) -> str:
+def _pick(options: list[str], known: Mapping[str, RunState], key: str, label: str, name: Callable[[str], str]) -> str:
     # Not `bind="query-params"`: it writes the label, and drops the default, so that a link means another run tomorrow.
     wanted = st.query_params.get(key)
     if wanted not in options:

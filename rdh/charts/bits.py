@@ -4,6 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from rdh.charts import palette
+from rdh.charts._layout import add_legend
 from rdh.charts._thinning import kept_points
 
 
@@ -11,7 +12,6 @@ def bit_strip(dead_share: np.ndarray, saturated_share: np.ndarray, selected: int
     """Bars, a bit each, sorted by dead share: dead (vermillion) on saturated but not dead. Click one to look into it."""
     order = np.lexsort((-saturated_share, -dead_share))
     names = [str(bit) for bit in order]
-    alive = palette.translucent(palette.STATE_COLORS["saturated"], 0.45)
     figure = palette.bare_figure(title, height=300)
     figure.add_bar(
         x=names,
@@ -26,10 +26,11 @@ def bit_strip(dead_share: np.ndarray, saturated_share: np.ndarray, selected: int
         y=(saturated_share - dead_share)[order],
         name="■ saturated, not dead",
         customdata=order,
-        marker_color=alive,
+        marker_color=palette.STATE_COLORS["saturated"],
         hovertemplate="bit %{x}: %{y:.1%} saturated, not dead<extra></extra>",
     )
-    figure.update_layout(barmode="stack", bargap=0.15, showlegend=True)
+    figure.update_layout(barmode="stack", bargap=0.15)
+    add_legend(figure)
     where = names.index(str(selected)) if str(selected) in names else None
     if where is not None:
         figure.add_vrect(
@@ -70,7 +71,7 @@ def bit_events(
         )
     figure.update_xaxes(title_text="optimiser step")
     figure.update_yaxes(title_text="training items")
-    figure.update_layout(showlegend=True)
+    add_legend(figure)
     return figure
 
 
@@ -84,27 +85,28 @@ def directions(
     selected: int,
 ) -> go.Figure:
     """Every bit as a point: how much of it is asked to leave (y) against how far its mean code leans (x); size: mean |dL/dF|."""
+    bits = np.arange(len(mean_code))
     size = 6 + 22 * np.sqrt(amplified / max(float(amplified.max(initial=0)), 1e-12))
     figure = palette.bare_figure(title, height=340)
-    lines = np.where(np.arange(len(mean_code)) == selected, 3, 0.5)
-    figure.add_scatter(
-        x=mean_code,
-        y=leaving,
-        mode="markers",
-        customdata=np.arange(len(mean_code)),
-        showlegend=False,
-        marker={
-            "size": size,
-            "color": palette.translucent(palette.GRADIENT, 0.6),
-            "line": {"width": lines, "color": palette.DEAD},
-        },
-        text=[
-            f"bit {bit}: mean |dL/dF| {before:.2g} before, {after:.2g} after the amplifier"
-            for bit, (before, after) in enumerate(zip(gradient, amplified, strict=True))
-        ],
-        hovertemplate="%{text}<extra></extra>",
-    )
-    figure.update_xaxes(title_text="mean code of the bit over training items", range=[-1.05, 1.05])
+    for part, line, opacity in ((bits != selected, 0, 0.6), (bits == selected, 2.5, 0.9)):  # the chosen bit on top
+        figure.add_scatter(
+            x=mean_code[part].astype(np.float32),
+            y=leaving[part].astype(np.float32),
+            mode="markers+text" if line else "markers",
+            text=[f"bit {bit}" for bit in bits[part]],
+            textposition="middle right",
+            showlegend=False,
+            marker={
+                "size": size[part].astype(np.float32),
+                "color": palette.translucent(palette.GRADIENT, opacity),
+                "line": {"width": line, "color": palette.NEUTRAL},
+            },
+            customdata=np.stack([bits, gradient, amplified], 1)[part],
+            hovertemplate="bit %{customdata[0]:d}: %{y:.1%} asked to leave, mean code %{x:.3f}<br>"
+            "mean |dL/dF| %{customdata[1]:.2g} before, %{customdata[2]:.2g} after the amplifier<extra></extra>",
+        )
+    end = next((end for end in (0.25, 0.5) if np.abs(mean_code).max(initial=0) < end), 1.05)
+    figure.update_xaxes(title_text="mean code of the bit over training items", range=[-end, end])
     figure.update_yaxes(title_text="share of entries asked to leave their side", tickformat=".0%", rangemode="tozero")
     return figure
 
@@ -114,25 +116,29 @@ def class_balance(counts: np.ndarray, names: np.ndarray, *, title: str) -> go.Fi
 
     counts (n_classes, 4) as of `analysis.stuck_by_class`, names (n_classes,).
     """
-    blue = palette.STATE_COLORS["saturated"]
+    blue, grey = palette.STATE_COLORS["saturated"], palette.translucent(palette.NEUTRAL, 0.6)
     parts = [  # from the axis outwards on either side
-        ("● free, −", -counts[:, 1], palette.translucent(palette.NEUTRAL, 0.6)),
-        ("■ saturated, −1", -counts[:, 0], blue),
-        ("● free, +", counts[:, 2], palette.translucent(palette.NEUTRAL, 0.6)),
-        ("■ saturated, +1", counts[:, 3], blue),
+        ("● free", "−", -1, counts[:, 1], grey),
+        ("■ saturated", "−", -1, counts[:, 0], blue),
+        ("● free", "+", 1, counts[:, 2], grey),
+        ("■ saturated", "+", 1, counts[:, 3], blue),
     ]
     labels = [palette.escape(name, 24) for name in names]
     figure = palette.bare_figure(title, height=max(240, 100 + 22 * len(labels)))
-    for name, values, color in parts:
+    for name, word, sign, values, color in parts:
         figure.add_bar(
             y=labels,
-            x=values,
+            x=sign * values,
             name=name,
+            legendgroup=name,
+            showlegend=sign < 0,
             orientation="h",
             marker_color=color,
-            hovertemplate=f"%{{y}}: %{{x}} {name}<extra></extra>",
+            customdata=values,
+            hovertemplate=f"%{{y}}: %{{customdata}} {name} on the {word} side<extra></extra>",
         )
-    figure.update_layout(barmode="relative", bargap=0.25, showlegend=True)
+    figure.update_layout(barmode="relative", bargap=0.25)
+    add_legend(figure)
     figure.update_xaxes(title_text="probe items (− side to the left, + side to the right)", zeroline=True)
     figure.update_yaxes(type="category", autorange="reversed")
     return figure

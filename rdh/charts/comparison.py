@@ -7,7 +7,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from rdh import catalog
 from rdh.charts import palette
+from rdh.charts._layout import add_legend
+from rdh.charts._thinning import kept_points
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ def precision_recall(curves: Sequence[Curve], *, title: str) -> go.Figure:
         )
     figure.update_xaxes(title_text="recall", range=[0, 1.01])
     figure.update_yaxes(title_text="precision", range=[0, 1.02])
-    figure.update_layout(showlegend=True)
+    add_legend(figure)
     return figure
 
 
@@ -57,12 +60,12 @@ def paired_maps(pairs: pd.DataFrame, *, title: str) -> go.Figure:
             line={"color": color, "width": 1.5},
             marker={"symbol": ["circle-open", "circle", "circle"] * n, "size": 9, "color": color},
             customdata=np.stack([group["seed"].repeat(3), group["map_gain"].repeat(3)], 1),
-            hovertemplate=f"{palette.escape(method)}, {n_bits} bits, seed %{{customdata[0]:d}}: %{{y:.4f}} "
+            hovertemplate=f"{_title(method)}, {n_bits} bits, seed %{{customdata[0]:d}}: %{{y:.4f}} "
             "(RDH: %{customdata[1]:+.4f})<extra></extra>",
         )
     figure.update_xaxes(
         tickvals=list(range(len(groups))),
-        ticktext=[f"{palette.escape(method)}<br>{n_bits} bits" for (method, n_bits), _ in groups],
+        ticktext=[f"{_title(method)}<br>{n_bits} bits" for (method, n_bits), _ in groups],
         range=[-0.6, len(groups) - 0.4],
     )
     figure.update_yaxes(title_text="MAP   (○ without, ● with RDH)")
@@ -73,17 +76,22 @@ def map_over_time(runs: Sequence[tuple[str, str, bool, np.ndarray, np.ndarray]],
     """runs: (label, method, has_rdh, steps, MAP)."""
     figure = palette.bare_figure(title, height=320)
     for label, method, has_rdh, steps, values in runs:
-        color = palette.method_color(method)
+        color, kept = palette.method_color(method), kept_points(values, 300)
         figure.add_scatter(
-            x=steps,
-            y=values,
+            x=steps[kept],
+            y=values[kept],
             name=palette.escape(label),
             mode="lines+markers",
             line=palette.arm_line(color, has_rdh),
             marker=palette.arm_marker(color, has_rdh, 6),
-            hovertemplate="step %{x}: MAP %{y:.4f}<extra></extra>",
+            hovertemplate="step %{x:,}: MAP %{y:.4f}<extra></extra>",
         )
     figure.update_xaxes(title_text="optimiser step")
     figure.update_yaxes(title_text="MAP")
-    figure.update_layout(showlegend=True)
+    add_legend(figure)
     return figure
+
+
+def _title(method: str) -> str:
+    card = catalog.methods().get(method)
+    return palette.escape(card.title if card else method)

@@ -7,6 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from rdh.charts import palette
+from rdh.charts._layout import add_legend
 from rdh.charts._thinning import bucket_sum, buckets, kept_points
 
 MAX_BARS = 300
@@ -47,22 +48,22 @@ def dead_bits_over_time(series: Sequence[Series], *, title: str, events: Sequenc
             hovertemplate="step %{x:,}: "
             + ("%{customdata:,.0f} dead (%{y:.2%})" if as_share else "%{y:,.0f} dead (%{customdata:.2%})"),
         )
-    for step, word in events:
-        line = {"width": 1, "dash": "dot", "color": palette.NEUTRAL}
-        label = {
-            "text": palette.escape(word),
-            "textangle": -90,
-            "xanchor": "right",
-            "yanchor": "top",
-            "font": {"size": 11},
-        }
-        figure.add_vline(x=step, line=line, annotation=label)
+    _mark(figure, events)
     figure.update_xaxes(title_text="optimiser step")
     total = f" of {next(iter(denominators)):,.0f} (training items × bits)" if len(denominators) == 1 else ""
     figure.update_yaxes(title_text="dead share of entries" if as_share else f"dead entries{total}", rangemode="tozero")
     figure.update_yaxes(tickformat=".1%" if as_share else ",")
-    figure.update_layout(showlegend=len(series) > 1)
+    figure.update_layout(showlegend=False)
+    if len(series) > 1:
+        add_legend(figure)
     return figure
+
+
+def _mark(figure: go.Figure, events: Sequence[tuple[int, str]]) -> None:
+    for step, word in events:
+        line = {"width": 1, "dash": "dot", "color": palette.NEUTRAL}
+        label = {"textangle": -90, "xanchor": "right", "yanchor": "top", "font": {"size": 11}}
+        figure.add_vline(x=step, line=line, annotation=label | {"text": palette.escape(word)})
 
 
 def event_flow(
@@ -79,7 +80,7 @@ def event_flow(
     begins = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
     place = {"x": (begins + ends) / 2, "width": np.maximum(1, ends - begins) * 0.94}
     for name, values, color in (
-        ("✖ death (first)", deaths - relapses, palette.translucent(palette.DEAD, 0.55)),
+        ("✖ death (first)", deaths - relapses, palette.translucent(palette.DEAD, 0.6)),
         ("✖ relapse (death after a rescue)", relapses, palette.DEAD),
         ("▲ rescue", -rescues, palette.NEUTRAL),
     ):
@@ -91,7 +92,8 @@ def event_flow(
             customdata=np.stack([ends, np.abs(values)], 1).astype(np.int32),
             hovertemplate="up to step %{customdata[0]:,}: %{customdata[1]:,}",
         )
-    figure.update_layout(barmode="relative", showlegend=True)
+    figure.update_layout(barmode="relative")
+    add_legend(figure)
     figure.update_xaxes(title_text="optimiser step")
     figure.update_yaxes(title_text="entries a record" if size == 1 else f"entries in {size} records", tickformat=",")
     return figure

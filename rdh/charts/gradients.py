@@ -1,6 +1,7 @@
 """The gradient that training really had, beside Eq. (2): mean dL/dF per bin of F, before and after the amplifier."""
 
 import math
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -30,41 +31,19 @@ def measured_gradient(
     theory: label -> dL/dF at theory_h, of the pair that the page has chosen.
     """
     titles = ("measured: mean over the entries of a bin", "Eq. (2): one pair of bits")
-    figure = make_subplots(
-        figure=palette.bare_figure(title, height=400), cols=2, subplot_titles=titles, horizontal_spacing=0.1
-    )
-    centers = (edges[1:] + edges[:-1]) / 2
-    shown = counts >= least
-    for label, values in _measured(sums, counts).items():
-        line = {"color": COLORS[label], "width": 2.5}
-        figure.add_scatter(
-            x=centers[shown].astype(np.float32),
-            y=values[shown].astype(np.float32),
-            name=label,
-            mode="lines+markers",
-            marker_size=5,
-            col=1,
-            row=1,
-            line=line,
-            customdata=np.stack([np.tanh(centers), counts], 1)[shown].astype(np.float32),
-            legendgroup=label,
-            hovertemplate="h %{customdata[0]:.4f}: %{y:.3g} (%{customdata[1]:,.0f} entries)",
-        )
+    figure = palette.bare_figure(title, height=400)
+    figure = make_subplots(figure=figure, cols=2, subplot_titles=titles, horizontal_spacing=0.1)
+    centers, shown = ((edges[1:] + edges[:-1]) / 2)[counts >= least], counts >= least
+    measured = _measured(sums, counts)
+    for label, values in measured.items():
+        facts = np.stack([np.tanh(centers), counts[shown]], 1).astype(np.float32)
+        hover = "h %{customdata[0]:.4f}: %{y:.3g} (%{customdata[1]:,.0f} entries)"
+        line = _line(label, centers, values[shown], customdata=facts, hovertemplate=hover)
+        figure.add_scatter(**line, mode="lines+markers", marker_size=5, col=1, row=1)
     for label, values in theory.items():
-        line = {"color": COLORS.get(label, palette.NEUTRAL), "width": 2.5}
-        figure.add_scatter(
-            x=np.arctanh(theory_h).astype(np.float32),
-            y=values.astype(np.float32),
-            name=label,
-            mode="lines",
-            col=2,
-            row=1,
-            legendgroup=label,
-            line=line,
-            customdata=theory_h.astype(np.float32),
-            hovertemplate="h %{customdata:.4f}: %{y:.3g}",
-            showlegend=label not in {trace.name for trace in figure.data},
-        )
+        hover = {"customdata": theory_h.astype(np.float32), "hovertemplate": "h %{customdata:.4f}: %{y:.3g}"}
+        line = _line(label, np.arctanh(theory_h), values, showlegend=label not in measured, **hover)
+        figure.add_scatter(**line, mode="lines", col=2, row=1)
     figure.update_xaxes(**h_axis(edges), title_text="h, mirrored so that +1 is the side asked for")
     figure.update_yaxes(title_text="dL/dF", col=1, row=1)
     for side in (-math.atanh(tau), math.atanh(tau)):
@@ -72,10 +51,16 @@ def measured_gradient(
     figure.add_hline(y=0, line={"width": 1, "color": palette.NEUTRAL})
     figure.update_annotations(font_size=13)
     # Below the plots: above them stand the titles of the two.
-    figure.update_layout(
-        margin_t=figure.layout.margin.t + 24, legend={"x": 0, "y": -0.22, "yanchor": "top"}, showlegend=True
-    )
+    legend = {"x": 0, "y": -0.22, "yanchor": "top"}
+    figure.update_layout(margin_t=figure.layout.margin.t + 24, legend=legend, showlegend=True)
     return figure
+
+
+def _line(label: str, x: np.ndarray, y: np.ndarray, **more: Any) -> dict[str, Any]:
+    """What the lines on both sides share; the legend switches them together."""
+    line = {"color": COLORS.get(label, palette.NEUTRAL), "width": 2.5}
+    place = {"x": x.astype(np.float32), "y": y.astype(np.float32)}
+    return place | {"name": label, "legendgroup": label, "line": line} | more
 
 
 def _measured(sums: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,14 +1,18 @@
 """Distributions of the pre-activation F = atanh(h): all bits at one moment (Figure 1), all bits over time, one bit over time."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from rdh.charts import palette
+from rdh.charts._layout import add_legend
 from rdh.charts._thinning import bucket_sum, buckets
 
 H_TICKS = (-0.999, -0.99, -0.9, -0.5, 0.0, 0.5, 0.9, 0.99, 0.999)
+FEW_H_TICKS = (-0.999, -0.99, -0.9, 0.0, 0.9, 0.99, 0.999)  # for an upright axis, which has less room
 
 
 def activation_histogram(
@@ -30,11 +34,13 @@ def activation_histogram(
             customdata=np.tanh(centers).astype(np.float32),
             hovertemplate="h %{customdata:.4f} (F %{x:.2f}): %{y:.2%}",
         )
-    figure.update_layout(barmode="stack", showlegend=dead is not None)
+    figure.update_layout(barmode="stack", showlegend=False)
+    if dead is not None:
+        add_legend(figure)
     figure.update_yaxes(title_text="share of entries", tickformat=".0%")
     for side in (-1, 1):
         text = f"h = {'−' if side < 0 else ''}{tau:g}"
-        label = {"text": text, "xanchor": "left" if side < 0 else "right", "yanchor": "top", "font": {"size": 11}}
+        label = {"text": text, "xanchor": "right" if side < 0 else "left", "yanchor": "top", "font": {"size": 11}}
         line = {"width": 1.2, "dash": "dash", "color": palette.NEUTRAL}
         figure.add_vline(x=side * math.atanh(tau), line=line, annotation=label)
     figure.update_xaxes(**h_axis(edges), title_text="h = tanh F (even in F; the outer bars hold everything beyond)")
@@ -74,20 +80,18 @@ def histogram_over_time(
         figure.add_hline(y=place, line={"width": 3, "color": "rgba(0,0,0,0.55)"})
         label = {
             "text": f"{'−' if side < 0 else ''}τ",
-            "x": 0,
-            "xanchor": "left",
-            "font": {"size": 12, "color": "#FFFFFF"},
+            **{"x": 1, "xanchor": "right", "yanchor": "top" if side < 0 else "bottom"},
+            **{"font": {"size": 12, "color": "#FFFFFF"}, "bgcolor": "rgba(0,0,0,0.55)", "borderpad": 1},
         }
-        label |= {"yanchor": "top" if side < 0 else "bottom", "bgcolor": "rgba(0,0,0,0.55)", "borderpad": 1}
         figure.add_hline(y=place, line={"width": 1.3, "dash": "6px,4px", "color": "#FFFFFF"}, annotation=label)
-    figure.update_yaxes(**h_axis(edges), title_text="h = tanh F", showgrid=False)
+    figure.update_yaxes(**h_axis(edges, FEW_H_TICKS), title_text="h = tanh F", showgrid=False)
     figure.update_xaxes(title_text="optimiser step" + (f" (each column: {size} records)" if size > 1 else ""))
     return figure
 
 
-def h_axis(edges: np.ndarray) -> dict:
+def h_axis(edges: np.ndarray, values: Sequence[float] = H_TICKS) -> dict[str, Any]:
     """An axis even in F with ticks at round values of h = tanh F. edges (65,) of F."""
-    ticks = [h for h in H_TICKS if edges[0] < math.atanh(h) < edges[-1]]
+    ticks = [h for h in values if edges[0] < math.atanh(h) < edges[-1]]
     return {
         "range": [float(edges[0]), float(edges[-1])],
         "tickvals": [math.atanh(h) for h in ticks],

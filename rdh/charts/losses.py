@@ -4,6 +4,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from rdh.charts import palette
+from rdh.charts._layout import add_legend
 from rdh.charts._thinning import kept_points
 
 TERMS = {  # drawn in this order; the total last, over its parts
@@ -31,5 +32,5 @@ def loss_split(frame: pd.DataFrame, *, title: str, quantization: str) -> go.Figu
         )
     figure.update_xaxes(title_text="optimiser step")
     figure.update_yaxes(title_text="mean loss since the last record", rangemode="tozero")
-    figure.update_layout(showlegend=True)
+    add_legend(figure)
     return figure

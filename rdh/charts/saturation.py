@@ -4,6 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from rdh.charts import palette
+from rdh.charts._layout import percent, round_ticks
 from rdh.charts._thinning import bucket_extreme, bucket_max, buckets
 
 UNITS = (10_000, 1000, 100)  # a share is sent as so many in 10 000, in 1000 or in 100 items: one byte a cell
@@ -30,12 +31,12 @@ def saturation_map(
     top = max(0.01, float(shares.max(initial=0))) if top is None else top
     unit = next((unit for unit in UNITS if top * unit <= 250), UNITS[-1])
     figure = _map(steps[starts], np.round(np.clip(shares, 0, top)[:, order].T * unit).astype(np.uint8), order, title)
-    ticks = np.linspace(0, top, 6)
+    ticks = round_ticks(top)
     figure.update_traces(
         zmin=0,
         zmax=top * unit,
         colorscale=palette.colorscale(palette.SEQUENTIAL),
-        colorbar={"title": {"text": what}, "tickvals": ticks * unit, "ticktext": _percent(ticks)},
+        colorbar={"title": {"text": palette.escape(what)}, "tickvals": ticks * unit, "ticktext": percent(ticks)},
         hovertemplate=f"bit %{{y}}, step %{{x:,}}<br>{palette.escape(what)}: %{{z}} in {unit}<extra></extra>",
     )
     figure.update_xaxes(title_text=_step_title(size, "maximum"))
@@ -52,7 +53,7 @@ def difference_map(steps: np.ndarray, difference: np.ndarray, *, title: str) -> 
     top = max(0.01, float(np.abs(thinned).max(initial=0)))
     unit = next((unit for unit in UNITS if top * unit <= 127), UNITS[-1])
     figure = _map(steps[starts], np.round(thinned.T * unit).astype(np.int8), np.arange(thinned.shape[1]), title)
-    ticks = np.linspace(-top, top, 5)
+    ticks = np.concatenate([-round_ticks(top)[:0:-1], round_ticks(top)])
     figure.update_traces(
         zmin=-top * unit,
         zmax=top * unit,
@@ -60,7 +61,7 @@ def difference_map(steps: np.ndarray, difference: np.ndarray, *, title: str) -> 
         colorbar={
             "title": {"text": "dead share, without − with"},
             "tickvals": ticks * unit,
-            "ticktext": _percent(ticks, "+"),
+            "ticktext": percent(ticks, "+"),
         },
         hovertemplate=f"bit %{{y}}, step %{{x:,}}<br>without − with: %{{z:+d}} in {unit}<extra></extra>",
     )
@@ -88,8 +89,3 @@ def _map(steps: np.ndarray, values: np.ndarray, order: np.ndarray, title: str) -
 
 def _step_title(size: int, kept: str) -> str:
     return "optimiser step" + (f" (each column: {kept} of {size} records)" if size > 1 else "")
-
-
-def _percent(ticks: np.ndarray, sign: str = "") -> list[str]:
-    digits = 0 if np.abs(ticks).max() >= 0.1 else 1
-    return [f"{tick + 0.0:{sign}.{digits}%}" for tick in ticks]

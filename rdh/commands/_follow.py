@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from rdh import execution
-from rdh.commands._common import duration
+from rdh.commands._common import count, duration
 from rdh.commands._progress import Pace, Progress, bar
 from rdh.errors import UserError
 from rdh.store import RunStore
@@ -46,6 +46,7 @@ class Watch:
         self._states: dict[str, Any] = {}
         self._ended: dict[str, str] = {}  # run_id -> state in which it ended
         self._paces: dict[tuple[str, str], Pace] = {}
+        self._pace = Pace()
         self.is_over = False
 
     @property
@@ -53,19 +54,22 @@ class Watch:
         return all(self._ended.get(run_id) == "finished" for run_id in self.run_ids)
 
     def look(self) -> list[str]:
-        """Reads the queue. Returns a line for every run that has ended since the look before."""
+        """Reads the queue. Returns a line for every run that has ended since the look before; at the first look only for those
+        that broke: what had finished before is no news."""
+        is_first = not self._states
         self._states = execution.states(self.store)
         lines = []
         for run_id in self.run_ids:
             state = self._states.get(run_id)
             if run_id not in self._ended and (state is None or state.is_final):
                 self._ended[run_id] = state.state if state else "deleted"
-                lines.append(self._end(run_id))
+                if not is_first or self._ended[run_id] != "finished":
+                    lines.append(self._end(run_id))
         self.is_over = len(self._ended) == len(set(self.run_ids))
         return lines
 
     def line(self) -> str:
-        """ "[####............]  25 %  0/2 runs done | RUN: step 104/960, 61 steps/s, 14 s left"."""
+        """ "[####............]  25 %, 14 s left, 0/2 runs done | RUN: step 240/960, 61 steps/s | ..."."""
         running = [run_id for run_id in self.run_ids if run_id not in self._ended and self._states[run_id].is_active]
         share, texts = len(self._ended) / len(self.run_ids), []
         for run_id in running:
@@ -75,7 +79,9 @@ class Watch:
             texts.append(f"{run_id}: {self._doing(run_id, beat)}")
         if len(texts) > MOST_SHOWN:
             texts = [*texts[:MOST_SHOWN], f"{len(texts) - MOST_SHOWN} more"]
-        return " | ".join([f"{bar(share)}  {len(self._ended)}/{len(self.run_ids)} runs done", *texts])
+        rate = self._pace.rate(share, time.monotonic())
+        left = f", {duration((1 - share) / rate)} left" if rate else ""
+        return " | ".join([f"{bar(share)}{left}, {len(self._ended)}/{len(self.run_ids)} runs done", *texts])
 
     def _doing(self, run_id: str, beat: dict[str, Any]) -> str:
         """A phase in words, with rate and time left where it counts something."""
@@ -84,9 +90,11 @@ class Watch:
         phase = beat.get("phase", "starting") if beat.get("attempt") == self._states[run_id].attempt else "starting"
         pace = self._paces.setdefault((run_id, phase), Pace())
         if phase == "training" and beat.get("total_steps"):
-            return "step " + pace.words(beat["step"], beat["total_steps"], beat["at"], " steps")
+            rate = pace.rate(beat["step"], beat["at"])
+            speed = f", {rate:.3g} steps/s" if rate else ""
+            return f"step {count(beat['step'])}/{count(beat['total_steps'])}{speed}"
         if beat.get("of"):
-            return f"{phase} " + pace.words(beat["done"], beat["of"], beat["at"], "")
+            return f"{phase} " + pace.words(beat["done"], beat["of"], beat["at"])
         return phase
 
     def _end(self, run_id: str) -> str:
@@ -96,7 +104,8 @@ class Watch:
             return f"{run_id}: deleted"
         state, result = self._states[run_id], _read(self.store, run_id, "result.json")
         if word != "finished":
-            way_out = f"`python -m rdh runs resume {run_id}` goes on from its last checkpoint"
+            does = "tries it again" if word == "failed" else "goes on from its last checkpoint"
+            way_out = f"`python -m rdh runs resume {run_id}` {does}"
             return f"{run_id}: {word}: {state.reason or 'no reason was recorded.'} {way_out}."
         value = (result.get("metrics") or {}).get("map")
         return f"{run_id}: finished in {duration(result.get('seconds') or 0)}" + (f", MAP {value:.4f}" if value else "")

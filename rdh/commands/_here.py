@@ -1,12 +1,33 @@
 """`train --here`: a run in this process, outside the queue, which learns of it when it ends."""
 
+import contextlib
 import fcntl
+import io
+import re
 import sys
 from pathlib import Path
+from typing import TextIO
 
 from rdh.config import RunConfig
 from rdh.execution.registry import Registry
 from rdh.store import RunStore
+
+
+class Echo(io.TextIOBase):
+    """A worker's output: all of it to its log, its own lines (which begin with the time) to stderr as well; no traceback."""
+
+    def __init__(self, log: TextIO) -> None:
+        self._log, self._line = log, ""
+
+    def write(self, text: str) -> int:
+        """Whole lines are passed on as they are completed."""
+        self._log.write(text)
+        self._log.flush()
+        *lines, self._line = (self._line + text).split("\n")
+        for line in lines:
+            if re.match(r"\d\d:\d\d:\d\d (?!Traceback)", line):
+                print(line.partition(": {")[0], file=sys.stderr, flush=True)
+        return len(text)
 
 
 def train_here(store: RunStore, config: RunConfig) -> tuple[str, str]:
@@ -24,11 +45,14 @@ def train_here(store: RunStore, config: RunConfig) -> tuple[str, str]:
     run_id = store.create(config, prepare=hold)
     print(run_id, file=sys.stderr)
     try:
-        worker.main([str(store.run_dir(run_id))])
-    finally:
+        run_dir = store.run_dir(run_id)
+        with (run_dir / "log.txt").open("a", encoding="utf-8") as log, contextlib.redirect_stdout(Echo(log)):
+            worker.main([str(run_dir)])
         result = store.read_json(run_id, "result.json")
-        if result is None:  # interrupted before it began
-            store.delete(run_id)
+        return run_id, result["state"] if result else "failed"
+    except BaseException:  # Ctrl-C before the worker listens: nothing has begun
+        store.delete(run_id)
+        raise
+    finally:
         locks[0].close()
         Registry(store).sync()
-    return run_id, result["state"] if result else "failed"

@@ -49,23 +49,28 @@ class Pace:
     def __init__(self) -> None:
         self._seen: deque[tuple[float, float]] = deque()
 
-    def words(self, done: float, total: float, at: float, unit: str) -> str:
+    def words(self, done: float, total: float, at: float, unit: str = "") -> str:
         """ "1 250/60 000, 78/s, 12 min left"; without a rate where there is none yet. at: seconds, of one clock."""
+        text = f"{count(done)}/{count(total)}" if total else count(done)
+        rate = self.rate(done, at)
+        if not rate:
+            return text
+        text += f", {count(rate) if rate >= 10 else f'{rate:.1f}'}{unit}/s"
+        return text + (f", {duration((total - done) / rate)} left" if total else "")
+
+    def rate(self, done: float, at: float) -> float | None:
+        """Things a second, with this look counted in; None where nothing has moved yet."""
         if not self._seen or done < self._seen[-1][1]:
             self._seen.clear()
         if not self._seen or at > self._seen[-1][0]:
             self._seen.append((at, done))
-        while self._seen[-1][0] - self._seen[0][0] > SECONDS_OF_PACE:
+        while len(self._seen) > 2 and self._seen[-1][0] - self._seen[0][0] > SECONDS_OF_PACE:
             self._seen.popleft()
-        text = f"{count(done)}/{count(total)}" if total else count(done)
         seconds, things = self._seen[-1][0] - self._seen[0][0], self._seen[-1][1] - self._seen[0][1]
-        if seconds <= 0 or things <= 0:
-            return text
-        text += f", {count(things / seconds) if things >= 10 * seconds else f'{things / seconds:.1f}'}{unit}/s"
-        return text + (f", {duration((total - done) * seconds / things)} left" if total else "")
+        return things / seconds if seconds > 0 and things > 0 else None
 
 
 def bar(share: float, width: int = 16) -> str:
-    """ "[####............]  25 %"."""
+    """ "[####............]  25 %". share in [0, 1]."""
     full = round(width * min(1.0, max(0.0, share)))
     return f"[{'#' * full}{'.' * (width - full)}] {100 * share:3.0f} %"

@@ -4,12 +4,12 @@ import argparse
 import sys
 from typing import Any
 
-from rdh import execution
+from rdh import catalog, execution
 from rdh.commands._common import add_settings, add_verb, open_store, parse_settings, print_json
 from rdh.commands._follow import follow
 from rdh.commands._here import train_here
 from rdh.commands._report import report
-from rdh.config import RunConfig, with_plug_ins
+from rdh.config import RunConfig, arms_of, with_plug_ins
 from rdh.errors import UserError
 from rdh.presets import PRESETS, preset_config
 from rdh.ranges import parse_names, parse_numbers
@@ -95,7 +95,8 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     bits, seeds = parse_numbers("--bits", arguments.bits), parse_numbers("--seeds", arguments.seeds)
     if not methods:
         raise UserError("--methods must name at least one method; `python -m rdh methods` lists them.")
-    n_runs = len(methods) * len(bits) * len(seeds) * len(ARMS[arguments.rdh])
+    arms = {method: _arms(method, arguments.rdh) for method in methods}
+    n_runs = sum(map(len, arms.values())) * len(bits) * len(seeds)
     if n_runs > MOST_RUNS:
         raise UserError(f"A sweep has at most {MOST_RUNS} runs, got {n_runs}; ask for fewer seeds or code lengths.")
     configs = [
@@ -105,9 +106,18 @@ def run_sweep(arguments: argparse.Namespace) -> int:
         for method in methods
         for k in bits
         for seed in seeds
-        for rdh in ARMS[arguments.rdh]
+        for rdh in arms[method]
     ]
     return _submit(open_store(arguments), configs, arguments.name or arguments.preset or "sweep", arguments)
+
+
+def _arms(method: str, wanted: str) -> tuple[bool, ...]:
+    """Without and with RDH, as far as the method can be had so; one that can't is refused only where RDH was asked for alone."""
+    if wanted != "both" or method not in catalog.methods():
+        return ARMS[wanted]
+    if len(arms_of(method)) == 1:
+        print(f"{method} has no activation that saturates, so it runs without RDH only", file=sys.stderr)
+    return arms_of(method)
 
 
 def _fields(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from functools import wraps
 import torch
 from torch import Tensor, nn
 
+from rdh.errors import UserError
 from rdh.rescue import widen
 
 LOSSES = ("similarity_loss", "code_regression_loss", "quantization_loss")
@@ -25,6 +26,13 @@ def in_float32(loss: Callable[..., Tensor | None]) -> Callable[..., Tensor | Non
             return loss(self, widen(codes), *others)
 
     return wide_loss
+
+
+def at_least(least: float, **switches: float) -> None:
+    """UserError that names the first switch below `least`."""
+    for name, value in switches.items():
+        if value < least:
+            raise UserError(f"method_options {name} must be at least {least:g}, got {value:g}.")
 
 
 class Method:

@@ -40,7 +40,8 @@ def hadamard_codes(n_codes: int, n_bits: int, generator: torch.Generator) -> Ten
     matrix = hadamard(n_bits)
     if matrix is None or n_codes > 2 * n_bits:
         return None
-    rows = matrix[torch.randperm(n_bits, generator=generator)]  # the first rows of Sylvester's matrix repeat their columns
+    # Sylvester's first rows repeat their columns: 10 classes would leave 16 different bits of 64
+    rows = matrix[torch.randperm(n_bits, generator=generator)]
     return torch.cat([rows, -rows])[:n_codes]
 
 
@@ -52,8 +53,8 @@ def spread_codes(n_codes: int, n_bits: int, generator: torch.Generator, *, balan
     codes = torch.empty(0, n_bits)
     for _ in range(n_codes):
         noise = torch.rand(N_CANDIDATES, n_bits, generator=generator)
-        threshold = noise.sort(1).values[:, n_bits // 2].unsqueeze(1) if balanced else 0.5
-        candidates = torch.where(noise < threshold, -1.0, 1.0)
+        negative = noise.argsort(1).argsort(1) < n_bits // 2 if balanced else noise < 0.5
+        candidates = torch.where(negative, -1.0, 1.0)
         nearest = (candidates @ codes.T).amax(1) if len(codes) else torch.zeros(N_CANDIDATES)  # the larger, the closer
         codes = torch.cat([codes, candidates[nearest.argmin()].unsqueeze(0)])
     return codes

@@ -30,15 +30,15 @@ def discrete_codes(codes: Tensor, gram: Tensor, pull: Tensor, sweeps: int = 10) 
 
     codes (N, K) -1 / +1, the start; gram = G (K, K), symmetric; pull = P (N, K). N K^2 operations a sweep, no N x N matrix.
     """
-    codes = codes.clone()
+    bits, pull = codes.T.clone(memory_format=torch.contiguous_format), pull.T.contiguous()  # a row a bit: in one piece
     for _ in range(sweeps):
-        before = codes.clone()
-        for k in range(codes.shape[1]):
-            others = codes @ gram[:, k] - codes[:, k] * gram[k, k]
-            codes[:, k] = signs_or(pull[:, k] - others, codes[:, k])
-        if torch.equal(codes, before):
+        before = bits.clone()
+        for k in range(len(bits)):
+            others = gram[k] @ bits - gram[k, k] * bits[k]
+            bits[k] = signs_or(pull[k] - others, bits[k])
+        if torch.equal(bits, before):
             break
-    return codes
+    return bits.T.contiguous()
 
 
 def code_objective(codes: Tensor, gram: Tensor, pull: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ BLOCK_ENTRIES = 4_000_000  # of the similarity matrix that exist at a time: 16 M
 
 def random_sample(n_items: int, n_samples: int, seed: int, round_number: int) -> Tensor:
     """Positions (min(n_samples, n_items),) without replacement, by (seed, round) alone: a resumed run draws them again."""
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + 500_000 + round_number)  # apart from the order of items
+    apart = 500_000  # from the seeds that order an epoch's items
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + apart + round_number)
     return torch.randperm(n_items, generator=generator)[:n_samples]
 
 

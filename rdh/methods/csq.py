@@ -8,8 +8,8 @@ ones, each the farthest of 512 from those before. Several labels: the majority o
 fixed random code.
 Decisions of ours: one linear hash layer (the authors have three); rows of the matrix drawn by the seed; an item without labels
 adds nothing; 1e-6 under the logarithm, so that a wrong bit at exactly -1 or +1 still has a finite gradient; weight 1e-4.
-With RDH: the (|h| - 1)^2 term is replaced by eta * EAQL; the amplifier acts on the total gradient. The cross-entropy's own gradient
-grows as 1 / (1 - h^2), which undoes tanh's damping already: expect few dead bits, and little from the amplifier.
+With RDH: the (|h| - 1)^2 term is replaced by eta * EAQL; the amplifier acts on the total gradient. The cross-entropy's own gradient,
+1 / (1 - |h|) for a wrong bit, undoes tanh's damping already; the amplifier multiplies it by alpha on top.
 """
 
 import torch
@@ -48,8 +48,8 @@ class CSQ(Method):
     def similarity_loss(self, codes: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         labels = labels.to(codes.dtype)
         is_labelled = labels.any(1, keepdim=True)
-        likelihood = (1 + self.targets(labels) * codes) / 2
-        return -(torch.log(likelihood + SMALLEST_PROBABILITY) * is_labelled).mean()
+        likelihood = torch.lerp((1 + self.targets(labels) * codes) / 2, torch.ones_like(codes), SMALLEST_PROBABILITY)
+        return -(likelihood.log() * is_labelled).mean()
 
     def quantization_loss(self, codes: Tensor) -> Tensor:
         return self.quantization_weight * (codes.abs() - 1).square().mean()

@@ -8,7 +8,7 @@ Z the row-normalised label graph from items to anchors. Each round ends with B =
 sum_ik Z_ik ||b_i - h_k||^2; the old bit stays where an item has no anchor.
 State: B of all items, this round's anchors with their codes H and targets c.
 Decisions of ours: a round is one epoch over min(2000, N) anchors drawn anew; weight 0.1; no pull while B is still random; the
-gallery is encoded by the network; switch pairs: "codes" compares anchors with B of all items instead.
+gallery is encoded by the network.
 With RDH: eta * EAQL is added and the pull to c stays, for c comes from labels (switch regression_under_rdh: "replace" puts EAQL in
 its place, and then B has no influence); the amplifier acts on the total gradient.
 """
@@ -18,7 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from rdh.methods._base import Method
+from rdh.methods._base import Method, at_least
 from rdh.methods._dcc import random_signs, signs_or
 from rdh.methods._pairs import pair_likelihood
 from rdh.methods._sampling import random_sample, similar_sums
@@ -26,7 +26,10 @@ from rdh.rescue import similarity
 
 
 class DAGH(Method):
-    """n_anchors: items an epoch visits. pairs: anchors within the batch, or with all binary codes. regression_weight: of (h - c)^2."""
+    """n_anchors: items an epoch visits. regression_weight: of mean (h - c)^2.
+
+    regression_under_rdh: whether EAQL joins it or takes its place.
+    """
 
     title = "DAGH-R"
 
@@ -37,19 +40,19 @@ class DAGH(Method):
         seed: int,
         *,
         n_anchors: int = 2000,
-        pairs: Literal["batch", "codes"] = "batch",
         theta_scale: float = 0.5,
         regression_weight: float = 0.1,
         regression_under_rdh: Literal["keep", "replace"] = "keep",
     ) -> None:
         super().__init__(n_bits, labels, seed)
+        at_least(2, n_anchors=n_anchors)
         self.n_anchors = n_anchors
-        self.pairs = pairs
         self.theta_scale = theta_scale
         self.regression_weight = regression_weight
         self.keeps_code_regression = regression_under_rdh == "keep"
         self.binary_codes = random_signs(len(labels), n_bits, seed, labels)  # B
-        self.stored_codes, self.targets = labels.new_zeros(2, len(labels), n_bits)  # H and c, in the anchors' rows
+        self.stored_codes = labels.new_zeros(len(labels), n_bits)  # H, in the anchors' rows
+        self.targets = labels.new_zeros(len(labels), n_bits)  # c, in the anchors' rows
         self.anchors = random_sample(len(labels), n_anchors, seed, 0).to(labels.device)
         self.has_codes = torch.tensor(False)  # on the CPU: asked at every step
 
@@ -70,9 +73,8 @@ class DAGH(Method):
         labels = self.labels[self.anchors]
         n_anchors_of = similar_sums(self.labels, labels, labels.new_ones(len(labels), 1))  # (N, 1)
         weights = 1 / n_anchors_of.clamp(min=1)  # an item without anchors occurs in no sum below
-        return similar_sums(labels, self.labels, weights * self.binary_codes) / similar_sums(
-            labels, self.labels, weights
-        ).clamp(min=1e-12)
+        sums = similar_sums(labels, self.labels, torch.cat([weights * self.binary_codes, weights], dim=1))
+        return sums[:, :-1] / sums[:, -1:].clamp(min=1e-12)
 
     @property
     def epoch_length(self) -> int:
@@ -82,9 +84,7 @@ class DAGH(Method):
         return self.anchors[torch.randperm(len(self.anchors), generator=generator).to(self.anchors.device)]
 
     def similarity_loss(self, codes: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
-        others, other_labels = (codes, labels) if self.pairs == "batch" else (self.binary_codes, self.labels)
-        theta = self.theta_scale * codes @ others.to(codes.dtype).T
-        return pair_likelihood(theta, similarity(labels, other_labels).to(codes.dtype))
+        return pair_likelihood(self.theta_scale * codes @ codes.T, similarity(labels).to(codes.dtype))
 
     def code_regression_loss(self, codes: Tensor, indices: Tensor) -> Tensor | None:
         if not self.has_codes:

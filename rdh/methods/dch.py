@@ -5,7 +5,7 @@ pairs of log(1 + d / gamma) + the mean over dissimilar pairs of log(1 + gamma / 
 Decisions of ours: class-balanced as HashNet; the diagonal left out; 1e-6 under d, so that dissimilar items with one code have a
 finite loss; gamma = 20 as the authors' script; weight 0.1, where that script has 0.
 With RDH: the Cauchy quantization term is replaced by eta * EAQL; the amplifier acts on the total gradient. The cosine forgets the
-length of h: a row that grows as a whole costs nothing, so bits saturate more slowly than under an inner product.
+length of h: a row that grows as a whole changes nothing in the similarity loss.
 """
 
 import torch
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rdh.methods._balance import balanced_mean
-from rdh.methods._base import Method
+from rdh.methods._base import Method, at_least
 from rdh.rescue import similarity
 
 SMALLEST_DISTANCE = 1e-6
@@ -28,6 +28,7 @@ class DCH(Method):
         self, n_bits: int, labels: Tensor, seed: int, *, gamma: float = 20.0, quantization_weight: float = 0.1
     ) -> None:
         super().__init__(n_bits, labels, seed)
+        at_least(1e-3, gamma=gamma)
         self.gamma = gamma
         self.quantization_weight = quantization_weight
 
@@ -38,9 +39,8 @@ class DCH(Method):
         similar = similarity(labels).to(codes.dtype)
         near = torch.log1p(distances / self.gamma)  # log(d / gamma) + log(1 + gamma / d), without its poles
         far = torch.log1p(self.gamma / (distances + SMALLEST_DISTANCE))
-        return balanced_mean(near, similar * off_diagonal, 0 * similar) + balanced_mean(
-            far, 0 * similar, (1 - similar) * off_diagonal
-        )
+        loss = torch.where(similar > 0, near, far)
+        return balanced_mean(loss, similar * off_diagonal, (1 - similar) * off_diagonal)
 
     def quantization_loss(self, codes: Tensor) -> Tensor:
         cosines = F.normalize(codes.abs(), eps=1e-6).sum(1) / self.n_bits**0.5  # with the vector of ones

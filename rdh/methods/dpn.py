@@ -49,7 +49,7 @@ class DPN(Method):
     def similarity_loss(self, codes: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         positive = (self.targets.to(codes.dtype) + 1) / 2  # (n_classes, n_bits)
         labels = labels.to(codes.dtype)
-        n_up, n_down = labels @ positive, labels @ (1 - positive)  # how many of the item's classes want the bit at +1, at -1
+        n_up, n_down = labels @ positive, labels @ (1 - positive)  # how many of its classes want the bit at +1, at -1
         return (n_up * F.relu(self.margin - codes) + n_down * F.relu(self.margin + codes)).mean()
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -16,14 +16,17 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from rdh.methods._base import Method
+from rdh.methods._base import Method, at_least
 from rdh.methods._dcc import discrete_codes, ridge, signs
 from rdh.methods._pairs import pair_likelihood
 from rdh.rescue import similarity
 
 
 class DSDH(Method):
-    """schedule: when W and B are solved. classifier_penalty: nu / mu. code_weight: eta / mu in the B-step. regression_weight: of (h - b)^2."""
+    """schedule: when W and B are solved. classifier_penalty: nu / mu. code_weight: eta / mu in the B-step.
+
+    regression_weight: of mean (h - b)^2. regression_under_rdh: whether EAQL joins it or takes its place.
+    """
 
     title = "DSDH"
 
@@ -41,6 +44,7 @@ class DSDH(Method):
         regression_under_rdh: Literal["keep", "replace"] = "keep",
     ) -> None:
         super().__init__(n_bits, labels, seed)
+        at_least(1e-6, classifier_penalty=classifier_penalty)
         self.schedule = schedule
         self.theta_scale = theta_scale
         self.classifier_penalty = classifier_penalty

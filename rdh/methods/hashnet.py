@@ -15,7 +15,7 @@ import math
 from torch import Tensor
 
 from rdh.methods._balance import balanced_mean
-from rdh.methods._base import Method
+from rdh.methods._base import Method, at_least
 from rdh.methods._pairs import pair_likelihood
 from rdh.rescue import similarity
 
@@ -52,9 +52,10 @@ class HashNet(Method):
         graded: bool = False,
     ) -> None:
         super().__init__(n_bits, labels, seed)
+        at_least(1, stage_epochs=stage_epochs)
         self.alpha = alpha_times_bits / n_bits
         self.continuation = continuation
-        self.stage_epochs = max(1, stage_epochs)
+        self.stage_epochs = stage_epochs
         self.graded = graded
 
     def slope(self, epoch: int) -> float:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rdh.errors import UserError
+from rdh.methods._base import at_least
 from rdh.methods._dcc import signs
 from rdh.methods._shallow import Shallow
 from rdh.rescue import widen
@@ -43,6 +44,7 @@ class ITQ(Shallow):
 
     def __init__(self, n_bits: int, labels: Tensor, seed: int, *, rounds: int = 50) -> None:
         super().__init__(n_bits, labels, seed)
+        at_least(0, rounds=rounds)
         self.rounds = rounds
 
     def fit(self, features: Tensor, labels: Tensor) -> None:

@@ -13,21 +13,26 @@ With RDH: nothing to rescue: it learns from labels, but by closed forms without 
 import torch
 from torch import Tensor
 
-from rdh.methods._dcc import code_objective, discrete_codes, random_signs, ridge
+from rdh.methods._base import at_least
+from rdh.methods._dcc import discrete_codes, random_signs, ridge
 from rdh.methods._shallow import Shallow
 
 DIAGONAL = 1e-6
 BLOCK_ROWS = 4096
 
 
-def kernel_fit(kernel: Tensor, gram: Tensor, binary_codes: Tensor) -> Tensor:
-    """P (m, n_bits) that minimises ||B - phi P||^2 + 1e-6 ||P||^2. kernel = phi (N, m), gram = phi^T phi + 1e-6 I."""
+def kernel_regression(kernel: Tensor, gram: Tensor, binary_codes: Tensor) -> tuple[Tensor, Tensor]:
+    """(P, F = phi P): P (m, n_bits) minimises ||B - phi P||^2 + 1e-6 ||P||^2. kernel = phi (N, m), gram = phi^T phi + 1e-6 I."""
     blocks = zip(kernel.split(BLOCK_ROWS), binary_codes.split(BLOCK_ROWS), strict=True)
-    return torch.linalg.solve(gram, sum(phi.double().T @ codes for phi, codes in blocks))
+    projection = torch.linalg.solve(gram, sum(phi.double().T @ codes for phi, codes in blocks))
+    return projection, torch.cat([phi.double() @ projection for phi in kernel.split(BLOCK_ROWS)])
 
 
 class SDH(Shallow):
-    """n_anchors: kernels m. gamma_scale: 1 puts the kernel at 1 / e where an item is at the mean distance. rounds: of B, W, P."""
+    """n_anchors: kernels m. gamma_scale: 1 puts the kernel at 1 / e where an item is at the mean distance.
+
+    classifier_penalty: lambda. function_weight: nu. rounds: of B, W and P.
+    """
 
     title = "SDH"
     kind = "shallow"
@@ -46,6 +51,8 @@ class SDH(Shallow):
         rounds: int = 5,
     ) -> None:
         super().__init__(n_bits, labels, seed)
+        at_least(1, n_anchors=n_anchors, rounds=rounds)
+        at_least(1e-6, gamma_scale=gamma_scale, classifier_penalty=classifier_penalty)
         self.n_anchors = n_anchors
         self.gamma_scale = gamma_scale
         self.classifier_penalty = classifier_penalty
@@ -54,43 +61,43 @@ class SDH(Shallow):
         self.anchors = self.gamma = torch.empty(0)
 
     def kernel(self, features: Tensor) -> Tensor:
-        """phi (n, m) in (0, 1], float64. features (n, n_features) float64."""
-        return torch.exp(-self.gamma * torch.cdist(features, self.anchors).square())
+        """phi (n, m) in (0, 1], float64. features (n, n_features) of any type."""
+        return torch.exp(-self.gamma * torch.cdist(features.double(), self.anchors).square())
 
     def fit(self, features: Tensor, labels: Tensor) -> None:
         order = torch.randperm(len(features), generator=self.generator)[: self.n_anchors]
         self.anchors = features[order.to(features.device)].double()
-        blocks = [block.double() for block in features.split(BLOCK_ROWS)]
-        spread = sum(torch.cdist(block, self.anchors).square().sum() for block in blocks)
-        self.gamma = self.gamma_scale * len(features) * len(self.anchors) / spread.clamp(min=1e-12)
-        kernel = torch.cat([self.kernel(block).float() for block in blocks])  # (N, m): float32 halves the one large array
-        self.alternate(kernel, labels.double())
+        blocks = features.split(BLOCK_ROWS)
+        total = sum(torch.cdist(block.double(), self.anchors).square().sum() for block in blocks)
+        self.gamma = self.gamma_scale * len(features) * len(self.anchors) / total.clamp(min=1e-12)
+        kernel = torch.cat([self.kernel(block).float() for block in blocks])  # (N, m), the one large array: in float32
+        self.projection, _ = self.alternate(kernel, labels.double())
 
-    def alternate(self, kernel: Tensor, labels: Tensor) -> list[float]:
-        """The rounds; sets the projection P and returns the objective after each, which never grows."""
+    def alternate(self, kernel: Tensor, labels: Tensor) -> tuple[Tensor, list[float]]:
+        """(P, objective at the start and after each round, which never grows). kernel (N, m), labels (N, n_classes) float64."""
         gram = DIAGONAL * torch.eye(kernel.shape[1], dtype=labels.dtype, device=labels.device)
         gram += sum(phi.double().T @ phi.double() for phi in kernel.split(BLOCK_ROWS))
-        binary_codes = random_signs(len(labels), self.n_bits, self.seed, labels)
-        objectives = []
-        for _ in range(self.rounds + 1):  # the first pass only fits W and P to the random start
-            if objectives:
-                pull = labels @ classifier.T + self.function_weight * function
-                binary_codes = discrete_codes(binary_codes, classifier @ classifier.T, pull)
+        binary_codes, objectives = random_signs(len(labels), self.n_bits, self.seed, labels), []
+        while True:
             classifier = ridge(binary_codes, labels, self.classifier_penalty)  # W (n_bits, n_classes)
-            self.projection = kernel_fit(kernel, gram, binary_codes)  # P (m, n_bits)
-            function = torch.cat([phi.double() @ self.projection for phi in kernel.split(BLOCK_ROWS)])  # F (N, n_bits)
-            objectives.append(self.objective(binary_codes, classifier, function, labels))
-        return objectives
+            projection, function = kernel_regression(kernel, gram, binary_codes)  # P (m, n_bits), F (N, n_bits)
+            objectives.append(self.objective(binary_codes, classifier, projection, function, labels))
+            if len(objectives) > self.rounds:
+                return projection, objectives
+            pull = labels @ classifier.T + self.function_weight * function
+            binary_codes = discrete_codes(binary_codes, classifier @ classifier.T, pull)
 
-    def objective(self, binary_codes: Tensor, classifier: Tensor, function: Tensor, labels: Tensor) -> float:
-        """The objective of the card plus nu * 1e-6 ||P||^2, which the least squares adds."""
-        nu = self.function_weight
-        fit = (labels - binary_codes @ classifier).square().sum() + self.classifier_penalty * classifier.square().sum()
-        quantization = (binary_codes - function).square().sum() + DIAGONAL * self.projection.square().sum()
-        return float(fit + nu * quantization)
+    def objective(
+        self, codes: Tensor, classifier: Tensor, projection: Tensor, function: Tensor, labels: Tensor
+    ) -> float:
+        """The card's objective, plus nu * 1e-6 ||P||^2, which the least squares adds."""
+        classification = (labels - codes @ classifier).square().sum()
+        classification += self.classifier_penalty * classifier.square().sum()
+        quantization = (codes - function).square().sum() + DIAGONAL * projection.square().sum()
+        return float(classification + self.function_weight * quantization)
 
     def encode(self, features: Tensor) -> Tensor:
-        return self.kernel(features.double()) @ self.projection
+        return self.kernel(features) @ self.projection
 
     def state_dict(self) -> dict[str, Tensor]:
         return {"anchors": self.anchors, "gamma": self.gamma, "projection": self.projection}

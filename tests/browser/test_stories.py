@@ -12,8 +12,8 @@ from playwright.sync_api import expect
 
 from rdh import execution
 from rdh.store import RunStore
+from tests.browser.charts import WATCH_REMOVALS, axis_ranges, draws, wait_for_draws, wait_for_more, zoom
 from tests.browser.conftest import HOUSE, open_page, wait_for_app
-from tests.browser.test_live_plot import WATCH_REMOVALS, axis_ranges, draws, wait_for_draws, wait_for_more
 
 LONG = 60_000  # milliseconds; a shared machine may be slow
 
@@ -27,7 +27,7 @@ def run_in_url(page, name: str = "run") -> str:
 
 
 def columns_of(page, selector: str) -> int:
-    return page.evaluate("(c) => document.querySelector(c + ' .js-plotly-plot').data[0].x.length", selector)
+    return page.evaluate("(c) => document.querySelector(c + ' .js-plotly-plot')._fullData[0].x.length", selector)
 
 
 def launch_pair(page, url: str, epochs: int) -> tuple[str, str]:
@@ -40,17 +40,6 @@ def launch_pair(page, url: str, epochs: int) -> tuple[str, str]:
     page.get_by_role("button", name="Launch", exact=False).filter(has_text="Launch").last.click()
     page.wait_for_url(re.compile("/live"), timeout=LONG)
     return run_in_url(page), run_in_url(page, "vs")
-
-
-def zoom(page, selector: str) -> list[float]:
-    """Drags a box with the mouse; returns the axis ranges that it gave."""
-    box = page.locator(f"{selector} .nsewdrag").first.bounding_box()
-    x, y = box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.2
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x + box["width"] * 0.4, y + box["height"] * 0.4, steps=5)
-    page.mouse.up()
-    return axis_ranges(page, selector)
 
 
 def test_a_pair_is_launched_watched_looked_into_survives_the_server_and_is_cancelled(page, app_server):
@@ -86,7 +75,7 @@ def test_a_pair_is_launched_watched_looked_into_survives_the_server_and_is_cance
     wait_for_draws(page, the_map, 1)
     expect(page.get_by_text("running").first).to_be_visible(timeout=LONG)
     page.wait_for_function(
-        "([chart, step]) => document.querySelector(chart + ' .js-plotly-plot').data[0].x.at(-1) > step",
+        "([chart, step]) => document.querySelector(chart + ' .js-plotly-plot')._fullData[0].x.at(-1) > step",
         arg=[the_map, step],
     )
 

@@ -1,0 +1,66 @@
+"""What a test does with a live chart in the browser. `chart` is always a CSS selector such as '[data-chart="map"]'."""
+
+WATCH_REMOVALS = """() => {
+    window.removed = 0;
+    window.watcher?.disconnect();
+    const isChart = (node) => node.matches?.("[data-chart], .js-plotly-plot, .main-svg")
+        || node.querySelector?.("[data-chart], .js-plotly-plot, .main-svg");
+    window.watcher = new MutationObserver((changes) => changes.forEach(({ removedNodes }) => {
+        window.removed += [...removedNodes].filter(isChart).length;
+    }));
+    window.watcher.observe(document.body, { childList: true, subtree: true });
+}"""
+WAIT_FOR_DRAWS = "([chart, n]) => Number(document.querySelector(chart)?.dataset.draws) >= n"
+FITS = """([chart, least, most]) => {
+    const drawn = document.querySelector(chart + " .main-svg").clientWidth;
+    return drawn === document.querySelector(chart).clientWidth && drawn >= least && drawn <= most;
+}"""
+LAYOUT = "(chart) => document.querySelector(chart + ' .js-plotly-plot')._fullLayout"
+
+
+def draws(page, chart: str) -> int:
+    return int(page.locator(chart).get_attribute("data-draws"))
+
+
+def wait_for_draws(page, chart: str, n: int) -> None:
+    page.wait_for_function(WAIT_FOR_DRAWS, arg=[chart, n])
+
+
+def wait_for_more(page, chart: str, n: int) -> None:
+    wait_for_draws(page, chart, draws(page, chart) + n)
+
+
+def axis_ranges(page, chart: str) -> list[float]:
+    return page.evaluate(f"(c) => (({LAYOUT})(c)).xaxis.range.concat((({LAYOUT})(c)).yaxis.range)", chart)
+
+
+def pixel(page, chart: str, x: float, y: float) -> tuple[float, float]:
+    """Where the browser shows the data point (x, y)."""
+    box = page.locator(chart).bounding_box()
+    at = f"(([c, x, y]) => {{ const {{ xaxis, yaxis }} = ({LAYOUT})(c);"
+    at += "return [xaxis._offset + xaxis.d2p(x), yaxis._offset + yaxis.d2p(y)]; })"
+    left, top = page.evaluate(at, [chart, x, y])
+    return box["x"] + left, box["y"] + top
+
+
+def zoom(page, chart: str) -> list[float]:
+    """Drag a box over the middle of the chart; returns the ranges that the axes have then."""
+    box = page.locator(f"{chart} .nsewdrag").bounding_box()
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.3 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.7 * box["height"], steps=4)
+    page.mouse.up()
+    return axis_ranges(page, chart)
+
+
+def reset(page, chart: str) -> None:
+    page.locator(chart).hover()
+    page.locator(f'{chart} [data-title="Reset axes"]').click()
+
+
+def click(page, chart: str, x: float, y: float) -> None:
+    """The pointer rests on the mark while the chart is updated twice, as a reader's does, and then clicks."""
+    page.mouse.move(*pixel(page, chart, x, y))
+    wait_for_more(page, chart, 2)
+    page.mouse.down()
+    page.mouse.up()

@@ -1,0 +1,243 @@
+"""Preprocessing against plain NumPy, the real EfficientNet-Lite0, and weights that can or can't be had."""
+
+import hashlib
+import http.server
+import io
+import socket
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from rdh import backbones, catalog, training
+from rdh.backbones import Backbone, build, stacked
+from rdh.config import make_config
+from rdh.errors import UserError
+from rdh.inputs import load_inputs
+
+
+def identity(channels: int, mean: float = 0.0, std: float = 1.0) -> Backbone:
+    return Backbone(nn.Identity(), 1, channels, (mean,) * channels, (std,) * channels, "none")
+
+
+def test_pixels_are_scaled_to_0_1_and_normalised():
+    images = torch.randint(0, 256, (2, 3, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    prepared = identity(3, 0.4, 0.2).prepare(images, 4)
+    np.testing.assert_allclose(prepared.numpy(), (images.numpy() / 255 - 0.4) / 0.2, rtol=1e-5, atol=1e-6)
+    assert prepared.dtype == torch.float32
+
+
+def test_grey_becomes_three_equal_channels_and_colour_becomes_its_mean():
+    grey = torch.randint(0, 256, (2, 1, 3, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    colour = torch.randint(0, 256, (2, 3, 3, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(identity(3).prepare(grey, 3), (grey.float() / 255).repeat(1, 3, 1, 1))
+    np.testing.assert_allclose(
+        identity(1).prepare(colour, 3).numpy(), colour.numpy().mean(1, keepdims=True) / 255, rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("image_size", [1, 3, 8, 20])
+def test_images_are_resized_within_their_range(image_size):
+    images = torch.randint(0, 256, (3, 3, 8, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    prepared = identity(3).prepare(images, image_size)
+    assert prepared.shape == (3, 3, image_size, image_size)
+    assert prepared.min() >= 0 and prepared.max() <= 1
+
+
+def test_halving_an_image_averages_its_pixels():
+    """Antialiased: each new pixel of a shrunken constant-in-blocks image is close to its block."""
+    blocks = torch.tensor([[10, 200], [90, 30]], dtype=torch.uint8).repeat_interleave(8, 0).repeat_interleave(8, 1)
+    prepared = identity(1).prepare(blocks.view(1, 1, 16, 16), 4)[0, 0] * 255
+    corners = prepared[[0, 0, -1, -1], [0, -1, 0, -1]]
+    np.testing.assert_allclose(corners.numpy(), [10, 200, 90, 30], atol=6)
+
+
+def test_images_of_unequal_shapes_are_stacked_as_squares():
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, shape, np.uint8) for shape in ((5, 7, 3), (9, 4, 1), (6, 6, 3))]
+    batch = stacked(images, 6)
+    assert batch.shape == (3, 3, 6, 6) and batch.dtype == torch.uint8
+    assert torch.equal(batch[2], torch.from_numpy(images[2]).permute(2, 0, 1))  # its size already
+    assert torch.equal(batch[1, 0], batch[1, 1])
+
+
+def test_images_of_one_shape_are_stacked_as_they_are():
+    images = np.arange(2 * 3 * 4 * 3, dtype=np.uint8).reshape(2, 3, 4, 3)
+    assert torch.equal(stacked(images, 99), torch.from_numpy(images).permute(0, 3, 1, 2))
+
+
+def test_mlp_has_128_features_of_grey_pixels():
+    small = build("mlp", 8)
+    assert small.module(torch.rand(3, 1, 8, 8)).shape == (3, small.n_features) == (3, 128)
+
+
+@pytest.mark.parametrize("name", ["alexnet", "efficientnet_lite0"])
+def test_images_too_small_for_a_backbone_are_refused(name):
+    smallest = catalog.backbones()[name].facts["min_image_size"]
+    with pytest.raises(UserError, match=rf"image_size must be at least {smallest} for the backbone {name}, got 8"):
+        build(name, 8)
+
+
+@pytest.fixture(scope="module")
+def efficientnet() -> Backbone:
+    return build("efficientnet_lite0", 64)
+
+
+def test_efficientnet_has_1280_deterministic_features_in_eval_mode(efficientnet):
+    images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    module = efficientnet.module.eval()
+    with torch.inference_mode():
+        first, second = (module(efficientnet.prepare(images, 64)) for _ in range(2))
+        alone = module(efficientnet.prepare(images[:1], 64))
+    assert first.shape == (4, efficientnet.n_features) == (4, 1280)
+    assert torch.equal(first, second) and first.std() > 0
+    torch.testing.assert_close(alone, first[:1], rtol=1e-3, atol=1e-3)  # an image's features don't depend on the batch
+
+
+def test_efficientnet_weights_are_the_trained_ones(efficientnet):
+    """A smooth picture and noise differ far more than two noises: random weights would not tell them apart so."""
+    noise = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    smooth = torch.arange(0, 256, 8, dtype=torch.uint8).expand(1, 3, 32, 32)
+    with torch.inference_mode():
+        features = efficientnet.module.eval()(efficientnet.prepare(torch.cat([noise, smooth]), 64))
+    between_noises, to_smooth = (features[0] - features[1]).norm(), (features[0] - features[2]).norm()
+    assert to_smooth > 2 * between_noises
+    assert efficientnet.weights.startswith("efficientnet") or efficientnet.weights.endswith((".pth", ".pt"))
+
+
+# Weights by download
+
+
+class Small(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """torch hub's folder, empty."""
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    return tmp_path / "hub" / "checkpoints"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """(address, served folder) of a web server on this machine."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *parts: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as web:
+        thread = threading.Thread(target=web.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{web.server_port}", folder
+        web.shutdown()
+        thread.join()
+
+
+def weight_file(module: nn.Module) -> tuple[str, bytes]:
+    """(name that holds the start of its hash, as torchvision's do, content)."""
+    buffer = io.BytesIO()
+    torch.save(module.state_dict(), buffer)
+    return f"small-{hashlib.sha256(buffer.getvalue()).hexdigest()[:8]}.pth", buffer.getvalue()
+
+
+def test_weights_are_downloaded_once_and_checked(hub, server):
+    address, folder = server
+    trained, module = Small(), Small()
+    name, content = weight_file(trained)
+    (folder / name).write_bytes(content)
+    backbones._load_weights(module, f"{address}/{name}")
+    assert torch.equal(module.layer.weight, trained.layer.weight)
+    (folder / name).unlink()
+    backbones._load_weights(Small(), f"{address}/{name}")  # from torch hub's folder
+    assert (hub / name).exists() and socket.getdefaulttimeout() is None
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_weights_that_can_not_be_downloaded_name_the_ways_out(hub, server):
+    address, folder = server
+    name, content = weight_file(Small())
+    (folder / name).write_bytes(content[:-9])  # the connection broke: the hash says so
+    for url in (f"http://127.0.0.1:{closed_port()}/{name}", f"{address}/{name}", f"{address}/missing-{'0' * 8}.pth"):
+        with pytest.raises(UserError, match="can't be downloaded") as caught:
+            backbones._load_weights(Small(), url)
+        sentence = str(caught.value)
+        assert url in sentence and f"put that file into {hub}" in sentence and "efficientnet_lite0" in sentence
+        assert "\n" not in sentence
+
+
+def test_a_server_that_says_nothing_is_given_up(hub, monkeypatch):
+    monkeypatch.setattr(backbones, "DOWNLOAD_SILENCE", 0.2)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        with pytest.raises(UserError, match="can't be downloaded .*timed out"):
+            backbones._load_weights(Small(), f"http://127.0.0.1:{silent.getsockname()[1]}/small-00000000.pth")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no weights", weight_file(Small())[1][:-300], weight_file(nn.Linear(7, 7))[1]]
+)
+def test_a_damaged_weight_file_is_named(hub, content):
+    hub.mkdir(parents=True)
+    (hub / "small-00000000.pth").write_bytes(content)
+    with pytest.raises(UserError, match=r"weights file .+small-00000000\.pth is damaged .+; delete it"):
+        backbones._load_weights(Small(), "http://127.0.0.1:9/small-00000000.pth")
+
+
+def test_a_pickle_in_a_weight_file_is_not_run(hub, tmp_path):
+    class Trap:
+        def __reduce__(self) -> tuple[object, ...]:
+            return Path.touch, (tmp_path / "sprung",)
+
+    hub.mkdir(parents=True)
+    torch.save({"layer.weight": Trap()}, hub / "small-00000000.pth")
+    with pytest.raises(UserError, match="is damaged"):
+        backbones._load_weights(Small(), "http://127.0.0.1:9/small-00000000.pth")
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_alexnet_without_its_weights_is_one_sentence(hub, monkeypatch):
+    from torchvision.models import AlexNet_Weights
+
+    url = f"http://127.0.0.1:{closed_port()}/alexnet-owt-7be5be79.pth"
+    monkeypatch.setattr(AlexNet_Weights.IMAGENET1K_V1.value, "url", url)
+    with pytest.raises(UserError, match=r"alexnet-owt-7be5be79\.pth can't be downloaded"):
+        build("alexnet", 64)
+
+
+def test_alexnet_trains_end_to_end_up_to_its_second_fully_connected_layer(monkeypatch, tmp_path):
+    from torchvision.models import alexnet
+
+    state = alexnet().state_dict()
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", lambda *_, **__: state)
+    config = make_config(
+        backbone="alexnet", image_size=64, batch_size=10, lr=0.01, n_bits=16, probe_every=1, augment=True, device="cpu",
+        amplifier=True, quantization="error_aware", dataset_options={"query_per_class": 1, "train_per_class": 2},
+    )  # fmt: skip
+    run = training.start(config, load_inputs(config, data_root=tmp_path))
+    assert run.inputs.n_features == 4096 and run.network.head.in_features == 4096
+    for _ in training.train_epoch(run):
+        record = training.record(run)
+        assert np.isfinite(record.scalars["loss"]) and record.scalars["entries"] == 160
+    assert run.step == 2
+    assert not torch.equal(run.network.backbone.features[0].weight, state["features.0.weight"])
+    names = [type(layer).__name__ for layer in run.network.backbone.classifier]
+    assert names == ["Dropout", "Linear", "ReLU", "Dropout", "Linear", "ReLU"]
+    first, second = (training.encode(run, run.inputs.split.query) for _ in range(2))
+    np.testing.assert_array_equal(first, second)

@@ -1,0 +1,135 @@
+"""Cards are read from source text; here they are held against what importing gives."""
+
+import inspect
+import subprocess
+import sys
+from importlib import import_module
+from typing import Literal, get_args, get_origin, get_type_hints
+
+import pytest
+
+from rdh import backbones, catalog
+from rdh.methods import Method, method_class
+
+METHOD_FACTS = ("title", "activation", "kind", "trains_on", "landscape")
+
+
+def assert_switches(card: catalog.Card, function, skipped: int) -> None:
+    """Names, defaults, kinds and choices of the keyword arguments, as the real signature has them."""
+    parameters = list(inspect.signature(function).parameters.values())[skipped:]
+    real = [one for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY]
+    assert [switch.name for switch in card.switches] == [one.name for one in real]
+    hints = get_type_hints(function)
+    for switch, one in zip(card.switches, real, strict=True):
+        assert (switch.default, type(switch.default)) == (one.default, type(one.default))
+        hint = hints[one.name]
+        if get_origin(hint) is Literal:
+            assert switch.choices == get_args(hint) and switch.default in switch.choices
+            assert switch.kind == type(switch.choices[0]).__name__
+        else:
+            assert (switch.kind, switch.choices) == (hint.__name__, ())
+
+
+@pytest.mark.parametrize("name", catalog.methods())
+def test_a_methods_card_is_what_importing_gives(name):
+    card, cls = catalog.methods()[name], method_class(name)
+    assert (card.name, card.title) == (name, cls.title)
+    text = inspect.getdoc(import_module(f"rdh.methods.{name}"))
+    assert card.text == text.strip() and card.headline == text.splitlines()[0]
+    assert card.title.split("-")[0] in card.headline
+    for fact in METHOD_FACTS:
+        if hasattr(cls, fact) and (fact in card.facts or fact in vars(cls)):
+            assert card.facts[fact] == getattr(cls, fact)
+    assert card.facts["activation"] == cls.activation
+    assert_switches(card, cls.__init__, 4)
+
+
+def test_every_method_takes_the_same_three_things_first():
+    for name in catalog.methods():
+        names = list(inspect.signature(method_class(name).__init__).parameters)[:4]
+        assert names == ["self", "n_bits", "labels", "seed"] and issubclass(method_class(name), Method)
+
+
+@pytest.mark.parametrize("name", catalog.datasets())
+def test_a_data_sets_card_is_what_importing_gives(name):
+    card, module = catalog.datasets()[name], import_module(f"rdh.datasets.{name}")
+    assert card.text == inspect.getdoc(module).strip()
+    assert card.title == card.headline.partition(":")[0]
+    assert card.facts["is_multi_label"] is module.is_multi_label
+    assert card.facts["has_download"] == hasattr(module, "download")
+    assert_switches(card, module.load, 1)
+
+
+@pytest.mark.parametrize("name", catalog.backbones())
+def test_a_backbones_card_is_what_importing_gives(name):
+    card, function = catalog.backbones()[name], getattr(backbones, name)
+    assert card.text == inspect.getdoc(function).strip()
+    assert card.facts.get("min_image_size", 1) == function.min_image_size
+    assert card.title == card.facts["title"] and isinstance(card.facts["pretrained"], bool)
+
+
+def test_each_kind_is_in_alphabetical_order_and_holds_what_the_design_names():
+    for cards in (catalog.methods(), catalog.datasets(), catalog.backbones()):
+        assert list(cards) == sorted(cards)
+        assert all(name == card.name and card.title and card.headline for name, card in cards.items())
+        assert len({card.title for card in cards.values()}) == len(cards)
+    assert {"dpsh", "dhn", "hashnet"} <= set(catalog.methods())
+    assert {"digits", "cifar10"} <= set(catalog.datasets())
+    assert {"mlp", "efficientnet_lite0", "alexnet"} <= set(catalog.backbones())
+
+
+def test_reading_all_cards_imports_neither_torch_nor_a_method():
+    script = (
+        "import sys; from rdh import catalog; catalog.methods(), catalog.datasets(), catalog.backbones()\n"
+        "bad = [name for name in sys.modules if name.split('.')[0] in ('torch', 'sklearn', 'torchvision') "
+        "or name.startswith(('rdh.methods', 'rdh.datasets', 'rdh.backbones'))]\n"
+        "print(bad)"
+    )
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
+
+
+SOURCE = '''"""Toy: a method for this test.
+
+Objective: none.
+"""
+
+from typing import Literal
+
+HELPER = 3
+
+
+def helper(x): ...
+
+
+class Base: ...
+
+
+class Toy(Base):
+    """A toy."""
+
+    title = "Toy-1"
+    activation: str | None = "sigmoid"
+    weights = [HELPER, HELPER]
+    LIMIT = 4
+
+    def __init__(self, n_bits, labels, seed, *, root=None, share: float = -0.5, pick: Literal["a", "b"] = "b", n: int | None = None):
+        ...
+'''
+
+
+def test_a_new_file_gets_its_card_without_any_registration(tmp_path, monkeypatch):
+    (tmp_path / "methods").mkdir()
+    (tmp_path / "methods" / "toy.py").write_text(SOURCE)
+    (tmp_path / "methods" / "_base.py").write_text("raise RuntimeError")
+    monkeypatch.setattr(catalog, "HOUSE", tmp_path)
+    cards = catalog.methods.__wrapped__()
+    assert list(cards) == ["toy"]
+    card = cards["toy"]
+    assert (card.title, card.headline) == ("Toy-1", "Toy: a method for this test.")
+    assert card.facts == {"title": "Toy-1", "activation": "sigmoid"}  # what is computed is no fact
+    assert card.switches == (
+        catalog.Switch("share", -0.5, "float"),
+        catalog.Switch("pick", "b", "str", ("a", "b")),
+        catalog.Switch("n", None, "int"),
+    )
