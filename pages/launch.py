@@ -67,7 +67,7 @@ def draw_form(key: str, start: dict[str, Any]) -> tuple[dict[str, Any], list[str
         fields["epochs"] = columns[0].number_input("Epochs", 1, 100_000, start["epochs"], key=f"{key}-epochs")
         fields["batch_size"] = columns[1].number_input("Batch size", 2, 65_536, start["batch_size"], key=f"{key}-batch")
         fields["lr"] = columns[2].number_input("Learning rate", 1e-6, 100.0, start["lr"], format="%g", key=f"{key}-lr")
-        eta_help = "Weight of the error-aware quantization loss. Empty: 1 for single-label data, 0.1 for multi-label."
+        eta_help = "Weight of the quantization term in both arms. Empty: 1 (multi-label 0.1) error-aware, the method's own plain."
         fields["eta"] = columns[3].number_input(
             "η", 0.0, 1000.0, start["eta"], format="%g", key=f"{key}-eta", help=eta_help, placeholder="auto"
         )
@@ -142,8 +142,6 @@ def build(start: dict[str, Any], fields: dict[str, Any], methods: list[str], see
                 if amplifier and catalog.methods()[method].facts.get("activation") is None:
                     continue  # nothing to amplify; the form says so at the method's card
                 plug_ins = {"amplifier": amplifier, "quantization": quantization}
-                if quantization != "error_aware":
-                    plug_ins["eta"] = None
                 configs.append(
                     make_config(
                         **(start | fields | {"method": method, "method_options": options, "seed": seed} | plug_ins)

@@ -87,7 +87,12 @@ def draw_gradient(run: RunView, config: RunConfig, run_id: str) -> None:
 def eq_2(config: RunConfig) -> dict[str, np.ndarray]:
     """dL/dF at THEORY_H for one pair in this method's form, without and with the amplifier (as this run has it)."""
     card = catalog.methods()[config.method].facts.get("landscape")
-    form = PairForm.from_card(card, config.n_bits) if card else PairForm()
+    weight = (
+        {"quantization_weight": config.eta}
+        if card and config.eta is not None and card["quantization"] != "none"
+        else {}
+    )
+    form = PairForm.from_card(card | weight, config.n_bits) if card else PairForm()
     pair = Pair(0.9, 1, config.eta if config.eta is not None else 1.0, config.tau)
     amplifiers = {"without amplifier": False} | ({"with amplifier": True} if config.amplifier else {})
     return {

@@ -131,23 +131,25 @@ def summary_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def pairs(table: pd.DataFrame) -> pd.DataFrame:
-    """Paired differences of `run_table`: a row for each +RDH config that has a baseline equal to it in everything but the plug-ins.
+    """Paired differences of `run_table`: a row for each +RDH config and each baseline equal to it in everything but the plug-ins.
 
-    Of repeated runs the newest counts; of several baselines one with the same tau goes before the newest. Columns: pair, method,
-    n_bits, seed, dataset, lr, eta, tau (of the RDH run), map_gain, and map, dead_at_end, dead_peak, run_id _baseline and _rdh.
+    Baselines differ in the weight of their plain term: eta_baseline is NaN for the method's own. Of repeated runs the newest
+    counts; of baselines with the same weight, one with the same tau goes before the newest. Columns: pair, method, n_bits, seed,
+    dataset, lr, eta and tau (of the RDH run), eta_baseline, map_gain, and map, dead_at_end, dead_peak, run_id _baseline and _rdh.
     """
     measured = ["map", "dead_at_end", "dead_peak", "run_id"]
     shared = ["pair", "method", "n_bits", "seed", "dataset", "lr"]
     if table.empty:
-        return pd.DataFrame(columns=[*shared, "eta", "tau", "map_gain"])
+        return pd.DataFrame(columns=[*shared, "eta", "eta_baseline", "tau", "map_gain"])
     newest = table.drop_duplicates("config_hash", keep="last").reset_index(drop=True).rename_axis("age").reset_index()
-    baseline = newest.loc[newest["arm"] == "", ["age", "pair", "tau", *measured]]
+    baseline = newest.loc[newest["arm"] == "", ["age", "pair", "tau", "eta", *measured]]
     with_rdh = newest.loc[newest["arm"] == "rdh", ["age", *shared, "eta", "tau", *measured]]
     merged = with_rdh.merge(baseline, on="pair", suffixes=("_rdh", "_baseline"))
     merged["same_tau"] = merged["tau_rdh"] == merged["tau_baseline"]
-    merged = merged.sort_values(["age_rdh", "same_tau", "age_baseline"]).drop_duplicates("age_rdh", keep="last")
+    merged = merged.sort_values(["age_rdh", "same_tau", "age_baseline"])
+    merged = merged.drop_duplicates(["age_rdh", "eta_baseline"], keep="last")
     merged["map_gain"] = merged["map_rdh"] - merged["map_baseline"]
-    merged = merged.rename(columns={"tau_rdh": "tau"})
+    merged = merged.rename(columns={"tau_rdh": "tau", "eta_rdh": "eta"})
     return merged.drop(columns=["age_rdh", "age_baseline", "tau_baseline", "same_tau"]).reset_index(drop=True)
 
 

@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rdh import training
 from rdh.backbones import Backbone
 from rdh.config import RunConfig, make_config, with_plug_ins
 from rdh.datasets import Split
 from rdh.metrics import MetricsReader, MetricsWriter, Record
+from rdh.network import Centred
 
 N_TRAIN, N_FEATURES, N_CLASSES = 5000, 1280, 10
 HEAD_ONLY = {
@@ -59,8 +60,8 @@ class RandomInputs:
             centers = torch.randn(N_CLASSES, N_FEATURES, generator=generator)
             self._data = (centers[classes] + torch.randn(N_TRAIN, N_FEATURES, generator=generator)).to(device)
 
-    def make_backbone(self) -> Backbone | None:
-        return self._backbone if self._config.finetune else None
+    def make_body(self) -> nn.Module:
+        return self._backbone.module if self._config.finetune else Centred(self._data.mean(0))
 
     def batch(self, positions: Tensor) -> Tensor:
         if self._config.finetune:

@@ -28,7 +28,10 @@ class RunConfig(BaseModel):
         "plain", description="plain: the method's own term; error_aware: Eq. 4"
     )
     eta: float | None = Field(
-        None, ge=0, le=1000, description="weight of the error-aware quantization loss; 1 single-label, 0.1 multi-label"
+        None,
+        ge=0,
+        le=1000,
+        description="weight of the quantization term in either form; empty: 1 (multi-label 0.1) error-aware, the method's own plain",
     )
     tau: float = Field(
         0.99, ge=0, lt=1, description="saturation threshold of amplifier and dead-bit counts; the paper uses 0.99"
@@ -94,6 +97,12 @@ class RunConfig(BaseModel):
         return digest({key: value for key, value in self.model_dump().items() if key not in PLUG_INS})
 
     @property
+    def weighs_quantization(self) -> bool:
+        """Whether there is a quantization term for eta to weigh: the error-aware one, or a plain one with a weight of its own."""
+        has_weight = any(switch.name == "quantization_weight" for switch in catalog.methods()[self.method].switches)
+        return self.quantization == "error_aware" or (self.quantization == "plain" and has_weight)
+
+    @property
     def has_rdh(self) -> bool:
         """Both plug-ins on."""
         return self.amplifier and self.quantization == "error_aware"
@@ -116,7 +125,10 @@ class RunConfig(BaseModel):
 
 
 def make_config(**fields: Any) -> RunConfig:
-    """RunConfig with eta resolved (1 single-label, 0.1 multi-label). UserError with one sentence for the first bad field."""
+    """RunConfig with eta resolved: None where nothing is weighed, 1 or (multi-label) 0.1 for EAQL unless given.
+
+    UserError with one sentence for the first bad field.
+    """
     try:
         config = RunConfig(**fields)
     except ValidationError as error:
@@ -124,6 +136,8 @@ def make_config(**fields: Any) -> RunConfig:
     if config.quantization == "error_aware" and config.eta is None:
         is_multi_label = catalog.datasets()[config.dataset].facts.get("is_multi_label", False)
         config = config.model_copy(update={"eta": 0.1 if is_multi_label else 1.0})
+    if config.eta is not None and not config.weighs_quantization:
+        config = config.model_copy(update={"eta": None})  # it plays no part: runs with any eta are the same run
     return config
 
 
@@ -132,14 +146,17 @@ def arms_of(method: str) -> tuple[bool, ...]:
     return (False, True) if catalog.methods()[method].facts.get("activation") else (False,)
 
 
-def with_plug_ins(config: RunConfig, *, rdh: bool) -> RunConfig:
-    """The arm of the pair that has both plug-ins, or none. tau and the normalisation stay as asked for.
+def plug_in_fields(*, rdh: bool) -> dict[str, Any]:
+    """The fields that make a run "+RDH", or a baseline."""
+    return {"amplifier": rdh, "quantization": "error_aware" if rdh else "plain"}
 
-    eta too, but for a baseline it is None: it plays no part there, so runs with any eta share one baseline.
+
+def with_plug_ins(config: RunConfig, *, rdh: bool) -> RunConfig:
+    """The arm of the pair that has both plug-ins, or none. What the config kept of eta, tau and the normalisation stays.
+
+    An eta that was asked for is lost where the config has nothing to weigh: then build both arms by `plug_in_fields`.
     """
-    fields = config.model_dump()
-    fields |= {"amplifier": rdh, "quantization": "error_aware" if rdh else "plain"}
-    return make_config(**(fields if rdh else fields | {"eta": None}))
+    return make_config(**(config.model_dump() | plug_in_fields(rdh=rdh)))
 
 
 def digest(fields: dict[str, Any]) -> str:

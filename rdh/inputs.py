@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from rdh import catalog
 from rdh.backbones import Backbone, build, stacked
@@ -16,6 +16,7 @@ from rdh.config import RunConfig
 from rdh.datasets import Dataset, Split, load
 from rdh.errors import UserError
 from rdh.features import Progress, extract_features
+from rdh.network import Centred
 
 ENCODE_BATCH = 2048
 ZOOM = (0.25, 1.0)  # share of the image's area that a training crop keeps, when augment is on
@@ -30,9 +31,9 @@ class Inputs(Protocol):
     labels: np.ndarray  # (n_items, n_classes) uint8, multi-hot
     train_labels: Tensor  # (N, n_classes) float32 on the device
     top_k: int | None
-    n_features: int  # what the hash layer gets; of images, known after make_backbone
+    n_features: int  # what the hash layer gets; of images, known after make_body
 
-    def make_backbone(self) -> Backbone | None: ...
+    def make_body(self) -> nn.Module: ...
     def batch(self, positions: Tensor) -> Tensor: ...
     def batches(self, item_ids: np.ndarray) -> Iterator[Tensor]: ...
     def probe_ids(self, n: int) -> np.ndarray: ...
@@ -125,8 +126,8 @@ class FeatureInputs(_Base):
         self._features, self.n_features = features, features.shape[1]
         self._train = torch.from_numpy(features[split.train].astype(np.float32)).to(device)
 
-    def make_backbone(self) -> None:
-        return None
+    def make_body(self) -> Centred:
+        return Centred(self._train.mean(0))
 
     def batch(self, positions: Tensor) -> Tensor:
         return self._train[positions]
@@ -155,10 +156,10 @@ class ImageInputs(_Base):
         self._config = config
         self._backbone: Backbone | None = None
 
-    def make_backbone(self) -> Backbone:
+    def make_body(self) -> nn.Module:
         self._backbone = build(self._config.backbone, self._config.image_size)
         self.n_features = self._backbone.n_features
-        return self._backbone
+        return self._backbone.module
 
     def batch(self, positions: Tensor) -> Tensor:
         images = self._backbone.prepare(self._images[self._train_rows[positions]], self._config.image_size)

@@ -3,24 +3,36 @@
 import torch
 from torch import Tensor, nn
 
-from rdh.backbones import Backbone
 from rdh.config import RunConfig
 from rdh.methods import Method
 
 
-class Network(nn.Module):
-    """inputs -> logits (n, n_bits), float32. With a frozen backbone, `backbone` is None and inputs are its features."""
+class Centred(nn.Module):
+    """What stands for a frozen backbone: its features (n, n_features) less their mean over the training items.
 
-    def __init__(self, method: Method, n_features: int, backbone: Backbone | None) -> None:
+    Features after a ReLU share a large common part. Left in, it drives all codes into one corner together, and a method that
+    compares with stored codes (DPSH) never gets out: measured on CIFAR-10, 32 bits, 99.9 % of all entries dead, MAP .10.
+    """
+
+    def __init__(self, mean: Tensor) -> None:
         super().__init__()
-        self.backbone = backbone.module if backbone else nn.Identity()
+        self.register_buffer("mean", mean)  # in the checkpoint: new images are encoded with it
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features - self.mean
+
+
+class Network(nn.Module):
+    """inputs -> logits (n, n_bits), float32. body: the backbone, or `Centred` where the inputs are a frozen one's features."""
+
+    def __init__(self, method: Method, n_features: int, body: nn.Module) -> None:
+        super().__init__()
+        self.backbone = body
         self.head = method.head(n_features)
 
     def forward(self, inputs: Tensor) -> Tensor:
         features = self.backbone(inputs)
-        with torch.autocast(
-            features.device.type, enabled=False
-        ):  # bfloat16 has 4 values around tau: hash layer in float32
+        with torch.autocast(features.device.type, enabled=False):  # bfloat16 has 4 values around tau
             return self.head(features.float())
 
 

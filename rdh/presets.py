@@ -35,6 +35,7 @@ PRESETS = {
             "backbone": "efficientnet_lite0",
             "finetune": False,
             "image_size": 128,
+            "lr": 0.03,  # the baselines' best of .003, .01, .03, .1
             "epochs": 30,
             "probe_every": 20,
             "checkpoint_every": 10,

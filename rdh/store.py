@@ -57,6 +57,8 @@ class RunStore:
             run_id = f"{stem}-{secrets.token_hex(3)}"
         fields = config.model_dump()
         submission = {"run_id": run_id, "submitted_at": time.time(), "sweep": sweep, "config_hash": digest(fields)}
+        if os.environ.get("RDH_DATA"):  # a supervisor that runs already has the environment of whoever started it
+            submission["data_root"] = str(Path(os.environ["RDH_DATA"]).expanduser().resolve())
         draft = None
         try:
             draft = Path(tempfile.mkdtemp(prefix=".new-", dir=self.root))

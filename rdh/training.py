@@ -120,9 +120,9 @@ def start(config: RunConfig, inputs: Inputs) -> Run:
     """Network, method, optimiser and probes at step 0. The same seed gives the same start with and without RDH."""
     torch.manual_seed(config.seed)
     labels = inputs.train_labels
-    method = method_class(config.method)(config.n_bits, labels, config.seed, **config.method_options)
-    backbone = inputs.make_backbone()
-    network = Network(method, inputs.n_features, backbone).to(inputs.device)
+    method = method_class(config.method)(config.n_bits, labels, config.seed, **method_options(config))
+    body = inputs.make_body()
+    network = Network(method, inputs.n_features, body).to(inputs.device)
     optimizer = make_optimizer(network, config)
     run = Run(config, inputs, method, network, optimizer, make_schedule(optimizer, config), None, torch.empty(0))
     window = min(config.probe_every or run.steps_per_epoch, run.steps_per_epoch)
@@ -130,6 +130,12 @@ def start(config: RunConfig, inputs: Inputs) -> Run:
     if config.probe_every and method.activation:
         run.probes = Probes(len(labels), config.n_bits, config.tau)
     return run
+
+
+def method_options(config: RunConfig) -> dict[str, Any]:
+    """The method's switches; a given eta weighs its plain quantization term too (Eq. 1)."""
+    weighs_plain = config.quantization == "plain" and config.eta is not None
+    return config.method_options | ({"quantization_weight": config.eta} if weighs_plain else {})
 
 
 def train_one_epoch(run: Run, log: Callable[[Record], None], should_stop: Callable[[], bool]) -> None:

@@ -130,7 +130,8 @@ def _cancelled(run_dir: Path) -> dict[str, Any]:
 
 
 def _train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> dict[str, Any]:
-    config = RunStore(run_dir.parent).config(run_dir.name)
+    store = RunStore(run_dir.parent)
+    config, submission = store.config(run_dir.name), store.submission(run_dir.name)
     if stop.is_set():
         raise Stopped
     from rdh import checkpoints, training  # torch: seconds, so the heart beats first
@@ -142,7 +143,9 @@ def _train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> 
         if stop.is_set():
             raise Stopped
 
-    inputs = load_inputs(config, data_root=data_root(), progress=extracting, log=_say)
+    inputs = load_inputs(
+        config, data_root=Path(submission.get("data_root") or data_root()), progress=extracting, log=_say
+    )
     write_arrays(run_dir / "split.npz", inputs.split_arrays())
     run = training.start(config, inputs)
     checkpoint = checkpoints.load(run_dir)

@@ -9,7 +9,7 @@ import pytest
 
 from rdh import analysis
 from rdh.charts._thinning import bucket_extreme, bucket_max, bucket_sum, buckets, kept_points
-from rdh.config import RunConfig, make_config, with_plug_ins
+from rdh.config import RunConfig, make_config, plug_in_fields, with_plug_ins
 from rdh.metrics import MetricsWriter, Record
 from rdh.store import RunStore
 
@@ -273,10 +273,20 @@ def test_of_repeated_runs_the_newest_of_each_arm_are_paired(store):
 def test_every_eta_is_a_pair_with_the_one_baseline(store):
     baseline = finished(store, with_plug_ins(make_config(), rdh=False), 0.5)
     for eta, score in ((0.1, 0.6), (1.0, 0.7), (10.0, 0.4)):
-        finished(store, with_plug_ins(make_config(eta=eta), rdh=True), score)
+        finished(store, make_config(eta=eta, **plug_in_fields(rdh=True)), score)
     pairs = analysis.pairs(table_of(store))
     assert pairs["eta"].tolist() == [0.1, 1.0, 10.0] and set(pairs["run_id_baseline"]) == {baseline}
     np.testing.assert_allclose(pairs["map_gain"], [0.1, 0.2, -0.1])
+
+
+def test_every_weight_of_the_plain_term_is_a_baseline_of_its_own(store):
+    for eta, score in ((None, 0.5), (0.3, 0.55)):
+        finished(store, make_config(method="dpsh", eta=eta), score)
+    finished(store, make_config(method="dpsh", **plug_in_fields(rdh=True)), 0.7)
+    pairs = analysis.pairs(table_of(store)).sort_values("map_baseline")
+    assert pairs["eta"].tolist() == [1.0, 1.0]
+    assert math.isnan(pairs["eta_baseline"].iloc[0]) and pairs["eta_baseline"].iloc[1] == 0.3
+    np.testing.assert_allclose(pairs["map_gain"], [0.2, 0.15])
 
 
 def test_a_baseline_of_the_same_tau_goes_before_a_newer_one(store):

@@ -137,7 +137,7 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as web:
-        thread = threading.Thread(target=web.serve_forever)
+        thread = threading.Thread(target=web.serve_forever, args=(0.01,))
         thread.start()
         yield f"http://127.0.0.1:{web.server_port}", folder
         web.shutdown()
@@ -186,7 +186,7 @@ def test_a_server_that_says_nothing_is_given_up(hub, monkeypatch):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        with pytest.raises(UserError, match="can't be downloaded .*timed out"):
+        with pytest.raises(UserError, match=r"can't be downloaded .*timed out"):
             backbones._load_weights(Small(), f"http://127.0.0.1:{silent.getsockname()[1]}/small-00000000.pth")
 
 

@@ -275,6 +275,13 @@ def test_the_verbs_of_a_run(store, toy):
     assert store.run_ids() == [clone] and list(execution.states(store)) == [clone]
 
 
+def test_an_eta_that_was_asked_for_reaches_the_runs_with_rdh(store, toy):
+    rdh(store, toy, "sweep", "--bits", "8", "--set", "eta=0.4", "--detach")
+    rdh(store, toy, "train", "--rdh", "--bits", "8", "--set", "eta=0.2", "--detach")
+    etas = [(config.has_rdh, config.eta) for config in map(store.config, store.run_ids())]
+    assert etas == [(False, None), (True, 0.4), (True, 0.2)]
+
+
 def test_a_clone_with_another_method_drops_the_switches_of_the_old_one(store, toy):
     run_id = store.create(make_config(method="dpsh", method_options={"pairs": "batch"}, n_bits=8))
     answer = rdh(store, toy, "runs", "clone", run_id, "--set", "method=hashnet")
@@ -573,3 +580,15 @@ def test_the_report_of_a_sweep_sums_up_the_seeds_of_each_pair(store, capsys):
     assert "HashNet, 32 bits, 3 seeds: RDH changes MAP by +0.0667 (std 0.1528, higher in 2 of 3)." in text
     report(store, store.run_ids(), as_json=True)
     assert len(json.loads(capsys.readouterr().out)["pairs"]) == 3
+
+
+def test_the_output_of_a_run_here_goes_to_its_log_and_a_traceback_goes_nowhere_else(tmp_path, capsys):
+    from rdh.commands._here import Echo
+
+    text = '08:00:01 training on cpu\n08:00:02 Traceback (most recent call last):\n  File "x"\nOSError: no\n08:00:02 failed: No.\n'
+    with (tmp_path / "log.txt").open("w") as log:
+        echo = Echo(log)
+        for part in (text[:20], text[20:60], text[60:]):
+            echo.write(part)
+    assert (tmp_path / "log.txt").read_text() == text
+    assert capsys.readouterr().err == "08:00:01 training on cpu\n08:00:02 failed: No.\n"

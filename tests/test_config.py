@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from rdh import catalog
 from rdh.catalog import Card, Switch
-from rdh.config import RunConfig, arms_of, make_config, with_plug_ins
+from rdh.config import RunConfig, arms_of, make_config, plug_in_fields, with_plug_ins
 from rdh.errors import UserError
 
 PRETRAINED = {"backbone": "efficientnet_lite0", "dataset": "cifar10", "image_size": 128}
@@ -159,7 +159,10 @@ def test_every_field_counts_in_the_hash():
         "schedule": "constant", "hash_lr_scale": 10.0, "seed": 1, "device": "cpu", "probe_every": 5, "eval_every": 1,
         "checkpoint_every": 1,
     }  # fmt: skip
-    base = {"image_size": 63}  # the smallest that all backbones take
+    base = {
+        "image_size": 63,
+        "quantization": "error_aware",
+    }  # the smallest for all backbones; eta has something to weigh
     hashes = {make_config(**(base | {name: value})).hash for name, value in other.items()}
     assert set(other) | {"finetune"} == set(RunConfig.model_fields)
     assert len(hashes | {make_config(**base).hash}) == len(other) + 1
@@ -225,9 +228,18 @@ def test_a_method_without_an_activation_has_one_arm():
     assert arms_of("dpn") == arms_of("itq") == (False,)
 
 
-def test_runs_with_any_eta_share_one_baseline():
-    baselines = {with_plug_ins(make_config(eta=eta), rdh=False).hash for eta in (None, 0.1, 1.0)}
-    assert len(baselines) == 1
+def test_where_eta_weighs_nothing_runs_with_any_eta_share_one_baseline():
+    etas = (None, 0.1, 1.0)
+    assert (
+        len({make_config(eta=eta, **plug_in_fields(rdh=False)).hash for eta in etas}) == 1
+    )  # HashNet has no plain term
+    assert len({make_config(eta=eta, method="dpsh", **plug_in_fields(rdh=False)).hash for eta in etas}) == 3
+    assert len({make_config(eta=eta, method="dpsh", quantization="none").hash for eta in etas}) == 1
+
+
+def test_an_eta_that_was_asked_for_reaches_the_arm_with_rdh():
+    assert make_config(eta=0.4, **plug_in_fields(rdh=True)).eta == 0.4
+    assert make_config(eta=0.4, **plug_in_fields(rdh=False)).eta is None
 
 
 @pytest.mark.parametrize(

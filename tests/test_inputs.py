@@ -13,7 +13,7 @@ from rdh.inputs import augmented, choose_device, load_inputs
 from tests.toy_images import Pictures, expected_features, matrix_backbone, toy_backbone
 
 __all__ = ["toy_backbone"]  # a fixture is used by its name
-FROZEN = {"dataset": "digits", "backbone": "efficientnet_lite0", "finetune": False, "image_size": 32}
+FROZEN = {"backbone": "efficientnet_lite0", "finetune": False, "image_size": 32}
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_features_of_the_batch_are_those_of_its_items(pictures):
     np.testing.assert_allclose(
         torch.cat(list(made.batches(made.split.gallery))), expected[made.split.gallery], rtol=2e-3, atol=2e-3
     )
-    assert made.make_backbone() is None and made.n_features == 3
+    assert made.n_features == 3
 
 
 @pytest.mark.parametrize("finetune", [True, False])
@@ -72,7 +72,7 @@ def test_nothing_to_train_on_or_search_is_one_sentence(pictures, finetune):
 def test_images_of_unequal_sizes_can_be_finetuned_on(pictures):
     dataset = Pictures(sizes=True, bad=(2,))
     made = pictures(dataset, image_size=6)
-    made.make_backbone()
+    made.make_body()
     batch = made.batch(torch.arange(5))
     assert batch.shape == (5, 3, 6, 6) and made.n_features == 3
 
@@ -80,12 +80,12 @@ def test_images_of_unequal_sizes_can_be_finetuned_on(pictures):
 def test_image_batches_hold_the_items_asked_for(pictures):
     dataset = Pictures(bad=(1,))
     made = pictures(dataset, image_size=4)
-    backbone = made.make_backbone()
+    backbone = made.make_body()
     ids = made.split.gallery[:7]
-    features = torch.cat([backbone.module(batch) for batch in made.batches(ids)]).detach()
+    features = torch.cat([backbone(batch) for batch in made.batches(ids)]).detach()
     np.testing.assert_allclose(features, expected_features(dataset)[ids], rtol=2e-3, atol=2e-3)
     positions = torch.arange(4)
-    features = backbone.module(made.batch(positions)).detach()
+    features = backbone(made.batch(positions)).detach()
     np.testing.assert_allclose(features, expected_features(dataset)[made.split.train[:4]], rtol=2e-3, atol=2e-3)
 
 
@@ -128,7 +128,7 @@ def test_augmentation_leaves_a_constant_image_as_it_is_and_changes_others():
 
 def test_only_training_batches_are_augmented(pictures):
     made = pictures(Pictures(), image_size=4, augment=True)
-    made.make_backbone()
+    made.make_body()
     position = torch.zeros(1, dtype=torch.int64)
     torch.manual_seed(0)
     assert not torch.equal(made.batch(position), made.batch(position))

@@ -50,8 +50,10 @@ def summary_rows(summary: pd.DataFrame) -> list[dict[str, str]]:
 def paired_lines(paired: pd.DataFrame) -> list[str]:
     """A sentence for each method, code length and setting: what RDH changes, over the seeds that have both runs."""
     lines = []
-    for (method, n_bits, _, _, _), group in paired.groupby(["method", "n_bits", "lr", "eta", "tau"], sort=False):
+    settings = ["method", "n_bits", "lr", "eta", "tau", "eta_baseline"]
+    for (method, n_bits, *_, weight), group in paired.groupby(settings, sort=False, dropna=False):
         what = f"{catalog.methods()[method].title}, {n_bits} bits"
+        what += "" if pd.isna(weight) else f", plain quantization weighed {weight:g}"
         gains, n = group["map_gain"], len(group)
         who = f"seed {group['seed'].iloc[0]}" if n == 1 else f"{n} seeds"
         spread = f" (std {gains.std():.4f}, higher in {int((gains > 0).sum())} of {n})" if n > 1 else ""

@@ -9,7 +9,7 @@ from rdh.commands._common import add_settings, add_verb, open_store, parse_setti
 from rdh.commands._follow import follow
 from rdh.commands._here import train_here
 from rdh.commands._report import report
-from rdh.config import RunConfig, arms_of, with_plug_ins
+from rdh.config import RunConfig, arms_of, plug_in_fields, with_plug_ins
 from rdh.errors import UserError
 from rdh.presets import PRESETS, preset_config
 from rdh.ranges import parse_names, parse_numbers
@@ -77,8 +77,8 @@ def run_train(arguments: argparse.Namespace) -> int:
     fields = _fields(arguments) | {"method": arguments.method}
     fields |= {"n_bits": arguments.bits} if arguments.bits is not None else {}
     fields |= {"seed": arguments.seed} if arguments.seed is not None else {}
+    fields |= plug_in_fields(rdh=True) if arguments.rdh else {}
     config = preset_config(arguments.preset, **fields)
-    config = with_plug_ins(config, rdh=True) if arguments.rdh else config
     store = open_store(arguments)
     if not arguments.here:
         return _submit(store, [config], None, arguments)
@@ -100,8 +100,8 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     if n_runs > MOST_RUNS:
         raise UserError(f"A sweep has at most {MOST_RUNS} runs, got {n_runs}; ask for fewer seeds or code lengths.")
     configs = [
-        with_plug_ins(
-            preset_config(arguments.preset, **(fields | {"method": method, "n_bits": k, "seed": seed})), rdh=rdh
+        preset_config(
+            arguments.preset, **(fields | {"method": method, "n_bits": k, "seed": seed} | plug_in_fields(rdh=rdh))
         )
         for method in methods
         for k in bits

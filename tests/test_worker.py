@@ -1,0 +1,313 @@
+"""The worker as a process of its own: how it ends, and what it leaves behind. Real SQLite, real signals, a real full disk."""
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from rdh import checkpoints, worker
+from rdh.config import make_config
+from rdh.datasets import BadImage
+from rdh.store import RunStore, read_json, write_json
+
+HOUSE = Path(__file__).parent.parent
+PATIENCE = 120.0  # seconds; far above what anything here takes
+ENDLESS = {"epochs": 100_000, "checkpoint_every": 1}
+FIELDS = {
+    "n_bits": 8, "batch_size": 16, "epochs": 3, "lr": 0.3, "probe_every": 2, "amplifier": True, "quantization": "error_aware",
+    "device": "cpu", "dataset_options": {"query_per_class": 2, "train_per_class": 6},
+}  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> RunStore:
+    return RunStore(tmp_path / "runs")
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen]]:
+    """(run folder, attempt) -> the worker's process, its words in log.txt; killed at the end of the test."""
+    processes = []
+
+    def start_worker(run_dir: Path, attempt: int = 1, **options: Any) -> subprocess.Popen:
+        with (run_dir / "log.txt").open("ab") as log:
+            command = [sys.executable, "-m", "rdh.worker", str(run_dir), "--attempt", str(attempt)]
+            environment = os.environ | {"OMP_NUM_THREADS": "1"}
+            process = subprocess.Popen(command, cwd=HOUSE, env=environment, stdout=log, stderr=log, **options)
+        processes.append(process)
+        return process
+
+    yield start_worker
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def wait_until(condition: Callable[[], Any], process: subprocess.Popen | None = None) -> None:
+    """Until the condition holds. AssertionError where the process ends before that."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        assert process is None or process.poll() is None or condition(), f"it ended with {process.returncode}"
+        time.sleep(0.02)
+
+
+def make_run(store: RunStore, **fields: Any) -> tuple[str, Path]:
+    run_id = store.create(make_config(**FIELDS | fields))
+    return run_id, store.run_dir(run_id)
+
+
+def has_checkpoint(run_dir: Path) -> Callable[[], bool]:
+    return lambda: checkpoints.latest(run_dir) is not None
+
+
+def recorded_steps(store: RunStore, run_id: str) -> list[int]:
+    """Steps of the records of the probes."""
+    return store.reader(run_id).arrays("dead")[1].tolist()
+
+
+def assert_one_sentence(result: dict[str, Any]) -> None:
+    assert result["message"] and "\n" not in result["message"] and "Traceback" not in result["message"]
+
+
+def test_life_of_a_run_from_start_over_cancel_and_resume_to_its_end(store, start):
+    run_id, run_dir = make_run(store, epochs=1000, checkpoint_every=1000)
+    process = start(run_dir)
+    wait_until(lambda: recorded_steps(store, run_id), process)
+    write_json(run_dir / "control.json", {"attempt": 1, "request": "cancel"})
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 0
+    result = store.read_json(run_id, "result.json")
+    stopped_at = result["step"]
+    assert (result["state"], result["attempt"]) == ("cancelled", 1) and 0 < stopped_at < 4000
+    assert result["message"] == f"Cancelled on request; resume goes on from step {stopped_at}."
+    assert checkpoints.load(run_dir)["step"] == stopped_at == recorded_steps(store, run_id)[-1]
+
+    (run_dir / "control.json").unlink()
+    assert start(run_dir, attempt=2).wait(PATIENCE) == 0
+    result = store.read_json(run_id, "result.json")
+    assert (result["state"], result["attempt"], result["step"]) == ("finished", 2, 4000)
+    assert 0.1 < result["metrics"]["map"] <= 1 and result["dropped_records"] == 0
+    steps = recorded_steps(store, run_id)
+    assert steps == sorted(set(steps)) and steps[-1] == 4000
+    events = [event[3] for event in store.reader(run_id).events()]
+    assert events == ["resume", "eval"] and store.reader(run_id).meta()["attempt"] == 2
+    written = {
+        path: path.stat().st_mtime_ns for path in run_dir.rglob("*") if path.is_file() and path.name != "log.txt"
+    }
+    assert max(written, key=written.get).name == "result.json"
+    assert {path.name for path in run_dir.iterdir()} == {
+        *("config.json", "result.json", "hb.json", "metrics.db", "log.txt", "split.npz", "checkpoints", "codes")
+    }
+
+
+def test_a_killed_worker_has_beaten_until_then_and_leaves_readable_files(store, start):
+    run_id, run_dir = make_run(store, **ENDLESS)
+    process = start(run_dir)
+    beats = []
+
+    def has_beaten_twice_in_training() -> bool:
+        beat = store.read_json(run_id, "hb.json") or {}
+        if beat.get("phase") == "training" and beat["seq"] not in [earlier["seq"] for earlier in beats]:
+            beats.append(beat)
+        return len(beats) == 2
+
+    wait_until(has_beaten_twice_in_training, process)
+    process.kill()
+    process.wait()
+    assert beats[0]["seq"] < beats[1]["seq"] and beats[0]["step"] < beats[1]["step"]
+    assert beats[1]["total_steps"] == 400_000 and beats[1]["pid"] == process.pid and beats[1]["rss_bytes"] > 10**7
+    assert checkpoints.load(run_dir)["step"] % 4 == 0
+    steps = recorded_steps(store, run_id)
+    assert steps and steps == sorted(set(steps))
+    assert store.read_json(run_id, "result.json") is None
+
+
+def test_a_newer_attempt_fences_the_old_worker_off(store, start):
+    run_id, run_dir = make_run(store, **ENDLESS)
+    process = start(run_dir)
+    wait_until(lambda: recorded_steps(store, run_id), process)
+    write_json(run_dir / "control.json", {"attempt": 2, "request": None})
+    assert process.wait(PATIENCE) == 3
+    assert store.read_json(run_id, "result.json") is None and "newer attempt" in (run_dir / "log.txt").read_text()
+    assert start(run_dir, attempt=1).wait(PATIENCE) == 3  # one that comes too late does not even begin
+
+
+def test_a_worker_whose_folder_is_deleted_ends_and_makes_nothing_anew(store, start):
+    run_id, run_dir = make_run(store, **ENDLESS)
+    process = start(run_dir)
+    wait_until(lambda: recorded_steps(store, run_id), process)
+    store.delete(run_id)
+    assert process.wait(PATIENCE) != 0
+    assert (
+        not run_dir.exists() and [path.name for path in store.root.iterdir() if not path.name.startswith(".del-")] == []
+    )
+
+
+def test_a_run_that_diverges_fails_and_says_where(store, start):
+    run_id, run_dir = make_run(store, lr=100, weight_decay=1, epochs=50)
+    assert start(run_dir).wait(PATIENCE) == 1
+    result = store.read_json(run_id, "result.json")
+    assert (result["state"], result["kind"]) == ("failed", "diverged")
+    assert "at step" in result["message"] and "lower lr (now 100)" in result["message"]
+    assert_one_sentence(result)
+    assert "Traceback" in result["traceback"]
+    assert max(recorded_steps(store, run_id), default=0) < int(result["message"].split("at step ")[1].split()[0])
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 2 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(b"tmpfs", str(place).encode(), b"tmpfs", 0, b"size=2m") != 0:
+        pytest.skip("only root may mount a small disk")
+    yield place
+    libc.umount2(str(place).encode(), 2)
+
+
+def test_a_full_disk_fails_the_run_with_a_sentence_and_keeps_the_last_checkpoint(small_disk, start):
+    store = RunStore(small_disk / "runs")
+    run_id, run_dir = make_run(store, **ENDLESS)
+    process = start(run_dir)
+    wait_until(has_checkpoint(run_dir), process)
+    with (small_disk / "filler").open("wb", buffering=0) as filler:
+        while process.poll() is None:  # whatever the run frees is taken from it
+            try:
+                filler.write(bytes(4096))
+            except OSError:
+                time.sleep(0.01)
+            if read_json(run_dir / "result.json"):
+                break
+    assert process.wait(PATIENCE) == 1
+    result = store.read_json(run_id, "result.json")
+    assert (result["state"], result["kind"]) == ("failed", "disk") and "No space left on device" in result["message"]
+    assert_one_sentence(result)
+    assert checkpoints.load(run_dir)["step"] <= result["step"]
+
+
+# In this process: nothing here needs a signal, and torch is loaded already
+
+
+@pytest.fixture
+def work() -> Iterator[Callable[..., int]]:
+    """(run folder, attempt) -> the worker's exit code."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield lambda run_dir, attempt=1: worker.main([str(run_dir), "--attempt", str(attempt)])
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_an_edited_config_fails_with_the_sentence(store, work):
+    run_id, run_dir = make_run(store)
+    submission = json.loads((run_dir / "config.json").read_text())
+    submission["config"]["n_bits"] = 16
+    (run_dir / "config.json").write_text(json.dumps(submission))
+    assert work(run_dir) == 1
+    result = store.read_json(run_id, "result.json")
+    assert (result["state"], result["kind"]) == ("failed", "input") and "was edited" in result["message"]
+    assert_one_sentence(result)
+
+
+def test_a_gpu_that_is_not_there_fails_with_the_sentence_and_no_step(store, work):
+    run_id, run_dir = make_run(store, device="cuda:77")
+    assert work(run_dir) == 1
+    result = store.read_json(run_id, "result.json")
+    assert (result["kind"], result["step"]) == ("input", 0) and "cuda:77 is not there" in result["message"]
+
+
+@pytest.mark.parametrize("damaged", ["metrics.db", "checkpoints/000000004.pt"])
+def test_a_damaged_file_of_the_run_is_named(store, work, damaged):
+    run_id, run_dir = make_run(store, epochs=1)
+    assert work(run_dir) == 0
+    (run_dir / damaged).write_bytes(b"no such thing" * 1000)
+    assert work(run_dir, attempt=2) == 1
+    result = store.read_json(run_id, "result.json")
+    assert (result["state"], result["kind"], result["attempt"]) == ("failed", "input", 2)
+    assert Path(damaged).name in result["message"]
+    assert_one_sentence(result)
+
+
+def test_files_that_can_not_grow_fail_the_run_with_a_sentence(store, work):
+    """A limit on the size of files stands in for a full disk, where nobody may mount one."""
+    run_id, run_dir = make_run(store, **ENDLESS)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, before[1]))  # enough for the database's first pages
+    try:
+        assert work(run_dir) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    result = store.read_json(run_id, "result.json")
+    assert (result["state"], result["kind"]) == ("failed", "disk") and "File too large" in result["message"]
+    assert_one_sentence(result)
+    assert not any((run_dir / "checkpoints").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "sentence"),
+    [
+        (PermissionError(13, "Permission denied"), "disk", "can't be written or read (Permission denied)"),
+        (BadImage("picture 3 cannot be decoded."), "input", "picture 3 cannot be decoded."),
+        (MemoryError(), "oom", "needs more memory than there is; lower batch_size"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "oom", "more memory"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "oom", "more memory"),
+        (ZeroDivisionError("division by zero\nmore"), "crash", "ZeroDivisionError: division by zero (the log"),
+        (KeyboardInterrupt(), "crash", "KeyboardInterrupt: no message"),
+    ],
+)
+def test_every_failure_has_a_kind_and_one_sentence(store, work, monkeypatch, error, kind, sentence):
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    run_id, run_dir = make_run(store)
+    monkeypatch.setattr("rdh.inputs.load_inputs", fail)
+    assert work(run_dir) == 1
+    result = store.read_json(run_id, "result.json")
+    assert (result["state"], result["kind"]) == ("failed", kind) and sentence in result["message"]
+    assert_one_sentence(result)
+
+
+def test_a_cancel_before_the_first_step_says_that_nothing_was_saved(store, work, monkeypatch):
+    def extract(*_: Any, progress: Callable[[int, int], None], **__: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        progress(250, 60_000)
+
+    run_id, run_dir = make_run(store)
+    monkeypatch.setattr("rdh.inputs.load_inputs", extract)
+    assert work(run_dir) == 0
+    result = store.read_json(run_id, "result.json")
+    assert (result["state"], result["step"]) == ("cancelled", 0) and "before its first checkpoint" in result["message"]
+    assert store.read_json(run_id, "hb.json")["phase"] == "extracting features"
+
+
+def test_a_result_takes_the_place_of_the_last_heartbeat_where_the_disk_is_full(tmp_path, monkeypatch):
+    (tmp_path / "hb.json").write_text("{}")
+    write = worker.write_json
+
+    def write_where_there_is_room(path: Path, value: dict[str, Any]) -> None:
+        if (tmp_path / "hb.json").exists():
+            raise OSError(28, "No space left on device")
+        write(path, value)
+
+    monkeypatch.setattr(worker, "write_json", write_where_there_is_room)
+    assert worker.finish(tmp_path, {"state": "failed", "message": "why", "traceback": "long"}) == 1
+    assert read_json(tmp_path / "result.json") == {"state": "failed", "message": "why", "traceback": None}
+
+
+def test_a_log_that_can_not_be_written_does_not_end_the_run(tmp_path, monkeypatch):
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        assert worker.finish(tmp_path, {"state": "finished", "metrics": {}}) == 0
+        full.detach().detach()
