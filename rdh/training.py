@@ -19,7 +19,7 @@ from rdh.errors import UserError
 from rdh.inputs import Inputs
 from rdh.methods import Method, method_class
 from rdh.metrics import Record
-from rdh.network import Network, make_optimizer, make_schedule
+from rdh.network import SGD, Network, make_optimizer, rate_factor
 from rdh.probes import TAU_LEVELS, Probes, logit_edges
 from rdh.rescue import amplify, error_aware_quantization, similarity
 from rdh.retrieval import Evaluation, evaluate, pack_codes
@@ -44,8 +44,7 @@ class Run:
     inputs: Inputs
     method: Method
     network: Network
-    optimizer: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
+    optimizer: SGD | None  # None for a shallow method, which takes no steps
     probes: Probes | None
     losses: Tensor  # (window, 3): one row a step since the last record, on the device
     step: int = 0
@@ -59,6 +58,10 @@ class Run:
     def steps_per_epoch(self) -> int:
         """The last batch may be smaller."""
         return math.ceil(self.method.epoch_length / self.config.batch_size)
+
+    @property
+    def total_steps(self) -> int:
+        return self.config.epochs * self.steps_per_epoch if self.optimizer else 0
 
 
 @dataclass(frozen=True)
@@ -124,11 +127,11 @@ def start(config: RunConfig, inputs: Inputs) -> Run:
     body = inputs.make_body()
     network = Network(method, inputs.n_features, body).to(inputs.device)
     optimizer = make_optimizer(network, config)
-    run = Run(config, inputs, method, network, optimizer, make_schedule(optimizer, config), None, torch.empty(0))
-    window = min(config.probe_every or run.steps_per_epoch, run.steps_per_epoch)
+    run = Run(config, inputs, method, network, optimizer, None, torch.empty(0))
+    is_probed = bool(config.probe_every and method.activation)
+    window = min(config.probe_every, run.steps_per_epoch) if is_probed else run.steps_per_epoch
     run.losses = torch.zeros(window, len(LOSSES), device=inputs.device)
-    if config.probe_every and method.activation:
-        run.probes = Probes(len(labels), config.n_bits, config.tau)
+    run.probes = Probes(len(labels), config.n_bits, config.tau) if is_probed else None
     return run
 
 
@@ -152,7 +155,6 @@ def train_one_epoch(run: Run, log: Callable[[Record], None], should_stop: Callab
     if run.pending:
         log(record(run))
     check_weights(run)
-    run.schedule.step()
     run.epoch, run.position = run.epoch + 1, 0
 
 
@@ -161,6 +163,8 @@ def train_epoch(run: Run) -> Iterator[None]:
     generator = torch.Generator().manual_seed(run.config.seed * 1_000_003 + run.epoch)
     order = run.method.epoch_indices(run.epoch, generator)
     run.network.train()
+    factor = rate_factor(run.config, run.epoch)
+    run.optimizer.rates = [rate * factor for rate in run.optimizer.initial_rates]
     run.since = time.monotonic()
     for indices in itertools.islice(order.split(run.config.batch_size), run.position, None):
         train_step(run, indices)
@@ -222,7 +226,7 @@ def record(run: Run) -> Record:
             counts, arrays = run.probes.record(run.config.amplifier)
             scalars |= counts | totals(arrays)
         seconds = time.monotonic() - run.since
-        scalars |= {"steps_per_second": run.pending / max(seconds, 1e-9), "lr": run.optimizer.param_groups[0]["lr"]}
+        scalars |= {"steps_per_second": run.pending / max(seconds, 1e-9), "lr": run.optimizer.rates[0]}
     run.losses.zero_()
     run.pending, run.since = 0, time.monotonic()
     return Record(run.step, run.step // run.steps_per_epoch, scalars, arrays)
@@ -266,7 +270,6 @@ def snapshot(run: Run) -> dict[str, Any]:
         "best_map": run.best_map,
         "network": run.network.state_dict(),
         "optimizer": run.optimizer.state_dict(),
-        "schedule": run.schedule.state_dict(),
         "method": run.method.state_dict(),
         "entry_state": torch.from_numpy(run.probes.state) if run.probes else None,
         "rng": torch.get_rng_state(),
@@ -279,7 +282,6 @@ def restore(run: Run, checkpoint: dict[str, Any]) -> None:
     try:
         run.network.load_state_dict(checkpoint["network"])
         run.optimizer.load_state_dict(checkpoint["optimizer"])
-        run.schedule.load_state_dict(checkpoint["schedule"])
         run.method.load_state_dict(checkpoint["method"])
         if run.probes:
             run.probes.load_state(checkpoint["entry_state"].numpy())
@@ -333,9 +335,11 @@ def save_probe_codes(
     logits = encode(run, ids)
     kept = np.clip(logits, -65504, 65504).astype(np.float16)  # the range of float16: a wild run leaves it
     save_codes(f"probe-{run.step}", {"ids": ids, "bits": pack_codes(logits), "logits": kept})
-    n_dead, n_saturated = dead_by_vote(np.tanh(logits), run.inputs.labels[ids], run.config.tau)
-    scalars = {"probe_dead_by_vote": n_dead, "probe_saturated": n_saturated, "probe_entries": float(logits.size)}
-    log(Record(run.step, run.epoch, scalars))
+    if run.method.activation:
+        codes = np.tanh(run.method.slope(run.epoch) * logits)
+        n_dead, n_saturated = dead_by_vote(codes, run.inputs.labels[ids], run.config.tau)
+        scalars = {"probe_dead_by_vote": n_dead, "probe_saturated": n_saturated, "probe_entries": float(logits.size)}
+        log(Record(run.step, run.epoch, scalars))
 
 
 def dead_by_vote(codes: np.ndarray, labels: np.ndarray, tau: float) -> tuple[float, float]:
@@ -360,7 +364,7 @@ def facts(run: Run) -> dict[str, Any]:
         "n_query": len(inputs.split.query),
         "n_gallery": len(inputs.split.gallery),
         "steps_per_epoch": run.steps_per_epoch,
-        "total_steps": config.epochs * run.steps_per_epoch,
+        "total_steps": run.total_steps,
         "top_k": inputs.top_k,
         "dtype": "float32",
         "device": str(inputs.device),

@@ -16,6 +16,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from rdh import catalog
 from rdh.metrics import MetricsWriter, Record
 from rdh.store import RunStore, read_json, write_arrays, write_json
 
@@ -134,7 +135,7 @@ def _train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> 
     config, submission = store.config(run_dir.name), store.submission(run_dir.name)
     if stop.is_set():
         raise Stopped
-    from rdh import checkpoints, training  # torch: seconds, so the heart beats first
+    from rdh import checkpoints, shallow, training  # torch: seconds, so the heart beats first
     from rdh.datasets import data_root
     from rdh.inputs import load_inputs
 
@@ -147,7 +148,8 @@ def _train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> 
         config, data_root=Path(submission.get("data_root") or data_root()), progress=extracting, log=_say
     )
     write_arrays(run_dir / "split.npz", inputs.split_arrays())
-    run = training.start(config, inputs)
+    kind = shallow if catalog.methods()[config.method].facts.get("kind") == "shallow" else training
+    run = kind.start(config, inputs)
     checkpoint = checkpoints.load(run_dir)
     resume_from = checkpoint["step"] if checkpoint else None
     writer = MetricsWriter(run_dir / "metrics.db", attempt=attempt, resume_from=resume_from)
@@ -175,7 +177,7 @@ def _train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> 
         return stop.is_set()
 
     try:
-        outcome = training.fit(
+        outcome = kind.fit(
             run,
             log=log,
             save_checkpoint=save_checkpoint,

@@ -1,11 +1,11 @@
 """The worker as a process of its own: how it ends, and what it leaves behind. Real SQLite, real signals, a real full disk."""
 
 import ctypes
+import io
 import json
 import os
 import resource
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -82,7 +82,7 @@ def assert_one_sentence(result: dict[str, Any]) -> None:
 
 
 def test_life_of_a_run_from_start_over_cancel_and_resume_to_its_end(store, start):
-    run_id, run_dir = make_run(store, epochs=1000, checkpoint_every=1000)
+    run_id, run_dir = make_run(store, epochs=500, checkpoint_every=1000, probe_every=4)
     process = start(run_dir)
     wait_until(lambda: recorded_steps(store, run_id), process)
     write_json(run_dir / "control.json", {"attempt": 1, "request": "cancel"})
@@ -90,17 +90,17 @@ def test_life_of_a_run_from_start_over_cancel_and_resume_to_its_end(store, start
     assert process.wait(PATIENCE) == 0
     result = store.read_json(run_id, "result.json")
     stopped_at = result["step"]
-    assert (result["state"], result["attempt"]) == ("cancelled", 1) and 0 < stopped_at < 4000
+    assert (result["state"], result["attempt"]) == ("cancelled", 1) and 0 < stopped_at < 2000
     assert result["message"] == f"Cancelled on request; resume goes on from step {stopped_at}."
     assert checkpoints.load(run_dir)["step"] == stopped_at == recorded_steps(store, run_id)[-1]
 
     (run_dir / "control.json").unlink()
     assert start(run_dir, attempt=2).wait(PATIENCE) == 0
     result = store.read_json(run_id, "result.json")
-    assert (result["state"], result["attempt"], result["step"]) == ("finished", 2, 4000)
+    assert (result["state"], result["attempt"], result["step"]) == ("finished", 2, 2000)
     assert 0.1 < result["metrics"]["map"] <= 1 and result["dropped_records"] == 0
     steps = recorded_steps(store, run_id)
-    assert steps == sorted(set(steps)) and steps[-1] == 4000
+    assert steps == sorted(set(steps)) and steps[-1] == 2000
     events = [event[3] for event in store.reader(run_id).events()]
     assert events == ["resume", "eval"] and store.reader(run_id).meta()["attempt"] == 2
     written = {
@@ -306,8 +306,12 @@ def test_a_result_takes_the_place_of_the_last_heartbeat_where_the_disk_is_full(t
     assert read_json(tmp_path / "result.json") == {"state": "failed", "message": "why", "traceback": None}
 
 
+class FullDisk(io.StringIO):
+    def write(self, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
 def test_a_log_that_can_not_be_written_does_not_end_the_run(tmp_path, monkeypatch):
-    with Path("/dev/full").open("w") as full:
-        monkeypatch.setattr("sys.stdout", full)
-        assert worker.finish(tmp_path, {"state": "finished", "metrics": {}}) == 0
-        full.detach().detach()
+    monkeypatch.setattr("sys.stdout", FullDisk())
+    assert worker.finish(tmp_path, {"state": "finished", "metrics": {}}) == 0
+    assert (tmp_path / "result.json").exists()
