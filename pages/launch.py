@@ -139,8 +139,8 @@ def build(start: dict[str, Any], fields: dict[str, Any], methods: list[str], see
         options = start["method_options"] if method == start["method"] else {}
         for seed in numbers:
             for amplifier, quantization in ARMS[arms]:
-                if amplifier and catalog.methods()[method].facts.get("activation") is None:
-                    continue  # nothing to amplify; the form says so at the method's card
+                if not fits(method, amplifier, quantization):
+                    continue
                 plug_ins = {"amplifier": amplifier, "quantization": quantization}
                 configs.append(
                     make_config(
@@ -148,6 +148,13 @@ def build(start: dict[str, Any], fields: dict[str, Any], methods: list[str], see
                     )
                 )
     return configs
+
+
+def fits(method: str, amplifier: bool, quantization: str) -> bool:
+    """No amplifier without an activation to saturate, and no error-aware term where nothing is trained step by step."""
+    facts = catalog.methods()[method].facts
+    is_shallow = facts.get("kind") == "shallow"
+    return bool(facts.get("activation") or not amplifier) and not (is_shallow and quantization == "error_aware")
 
 
 def launch(runs: RunStore, configs: list[RunConfig]) -> None:

@@ -93,9 +93,8 @@ def similarity(labels: Tensor, other: Tensor | None = None) -> Tensor:
     """S_ij = 1 where two items share a label, else 0. labels (n, n_classes) multi-hot; returns float32 (n, n) or (n, n_other)."""
     labels = labels.float()
     with torch.autocast(labels.device.type, enabled=False):
-        return (labels @ (labels if other is None else other.float()).T).gt_(
-            0
-        )  # in place: no boolean copy of n x n_other
+        n_shared = labels @ (labels if other is None else other.float()).T
+        return n_shared.gt_(0)  # in place: (n, n_other) is the largest array of a step
 
 
 def selected_pairs(signs: Tensor, similarity: Tensor, diagonal: bool = False) -> Tensor:
@@ -104,8 +103,11 @@ def selected_pairs(signs: Tensor, similarity: Tensor, diagonal: bool = False) ->
     signs (n, n_bits) in {-1, 0, +1}; similarity (n, n) in {0, 1} of the same dtype. diagonal: count j = i too.
     """
     nonzero = signs.abs()
-    selected = (nonzero * nonzero.sum(0) + signs * (2 * (similarity @ signs) - signs.sum(0))) / 2
-    return selected if diagonal else selected - nonzero * similarity.diagonal().unsqueeze(1)  # without labels: S_ii = 0
+    counted = nonzero.sum(0) / 2
+    if not diagonal:
+        counted = counted - similarity.diagonal().unsqueeze(1)  # an item without labels has S_ii = 0
+    agreeing = torch.addmm(signs.sum(0), similarity, signs, beta=-0.5)  # S s - sum(s) / 2 = P s / 2
+    return torch.addcmul(nonzero * counted, signs, agreeing)
 
 
 def error_aware_quantization(codes: Tensor, similarity: Tensor, normalization: str = "N1") -> Tensor:

@@ -23,7 +23,7 @@ ROWS = [
     ("", "_mounts _metrics_reader metrics store"),
     ("", "analysis charts execution"),
     ("T", "backbones features network probes checkpoints inputs"),
-    ("T", "training"),
+    ("T", "training shallow"),
     ("", "experiments export report"),
     ("T", "worker bench"),
     ("", "commands cli __main__"),
