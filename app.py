@@ -5,7 +5,7 @@ import secrets
 import streamlit as st
 
 from pages.common.readers import view
-from pages.common.shell import error_card, start_page, status_chip, store
+from pages.common.shell import error_card, known_runs, start_page, status_chip, store
 from pages.common.side_by_side import draw_maps
 from rdh import analysis, execution
 from rdh.config import with_plug_ins
@@ -94,7 +94,7 @@ with right, st.container(border=True):
         icon=":material/landscape:",
     )
 with error_card():
-    known = execution.states(runs)
+    known = known_runs(runs)
     pair = latest_pair(runs, known)
     if pair is None:
         st.info(

@@ -1,13 +1,15 @@
 """Bits: why is this bit dead, and for which images?"""
 
+from pathlib import Path
+
 import numpy as np
 import streamlit as st
 
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunView, probe_codes, probe_steps, split, view
 from pages.common.run_status import draw_status, read_status
-from pages.common.shell import error_card, pick_run, start_page, store
-from rdh import datasets, execution
+from pages.common.shell import error_card, known_runs, pick_run, start_page, store
+from rdh import datasets
 from rdh.analysis import stuck_by_class
 from rdh.charts.bits import bit_events, bit_strip, class_balance, directions
 from rdh.charts.histograms import activation_histogram, histogram_over_time
@@ -46,10 +48,10 @@ def draw_bit(run: RunView, config: RunConfig, bit: int, run_id: str) -> None:
         counts = histograms[-1, bit]
         live_plotly(activation_histogram(edges, counts, None, config.tau, title=title), key=f"bits-now-{run_id}")
     steps, dead = run.series("dead")
-    deaths, rescues = (run.series(name)[1][:, bit] for name in ("deaths", "rescues"))
+    deaths, rescues, releases = (run.series(name)[1][:, bit] for name in ("deaths", "rescues", "releases"))
     left, right = st.columns(2)
     with left:
-        title = f"Bit {bit}: {deaths.sum():,} deaths and {rescues.sum():,} rescues so far"
+        title = f"Bit {bit}: {deaths.sum():,} deaths, {rescues.sum():,} rescues, {releases.sum():,} releases so far"
         live_plotly(bit_events(steps, dead[:, :, bit], deaths, rescues, title=title), key=f"bits-events-{run_id}")
     with right:
         values = [
@@ -78,14 +80,21 @@ def draw_images(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> Non
         f"**{wrong.sum()} of {len(ids)} probe items** sit at |h| ≥ {config.tau:g} on the side that most of their class is not on "
         f"(step {step:,}); the deepest {len(chosen)} are shown."
         if len(chosen)
-        else f"At step {step:,} no probe item sits saturated on the wrong side."
+        else f"At step {step:,} no probe item sits saturated on the side that most of its class is not on."
+    )
+    st.caption(
+        "This counts by labels, in eval mode. The red bars above count by the gradient: a bit can be asked to leave its side by the "
+        "pairs of one batch and still be on the side of its class; such a bit is dead by its gradient and right by its label."
     )
     if len(chosen):
-        draw_thumbnails(config, ids[chosen], [f"{names[labels[row].argmax()]} {codes[row]:+.3f}" for row in chosen])
+        root = runs.submission(run_id).get("data_root")
+        draw_thumbnails(
+            config, root, ids[chosen], [f"{names[labels[row].argmax()]} {codes[row]:+.3f}" for row in chosen]
+        )
 
 
-def draw_thumbnails(config: RunConfig, item_ids: np.ndarray, captions: list[str]) -> None:
-    root = datasets.data_root()
+def draw_thumbnails(config: RunConfig, data_root: str | None, item_ids: np.ndarray, captions: list[str]) -> None:
+    root = Path(data_root or datasets.data_root())
     if not datasets.loads_without_torch(config.dataset, root):
         st.caption(
             "Images can't be shown here: this copy of the data set needs torchvision to be read. Items: "
@@ -111,7 +120,7 @@ def dataset(name: str, root: str, options: tuple) -> datasets.Dataset:
 
 start_page("Bits", ":material/grid_on:", "Why is this bit dead, and for which images?")
 runs = store()
-known = execution.states(runs)
+known = known_runs(runs)
 left, right = st.columns([3, 1], vertical_alignment="bottom")
 with left:
     run_id = pick_run(runs, known)

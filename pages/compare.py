@@ -6,9 +6,9 @@ import streamlit as st
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunView, dead_series, view
 from pages.common.run_status import read_status
-from pages.common.shell import error_card, pick_pair, pick_run, start_page, store
+from pages.common.shell import error_card, known_runs, pick_pair, pick_run, start_page, store
 from pages.common.side_by_side import draw_difference, draw_maps, draw_moment
-from rdh import analysis, execution
+from rdh import analysis
 from rdh.charts.comparison import Curve, map_over_time, paired_maps, precision_recall
 from rdh.charts.dead_bits import dead_bits_over_time
 from rdh.store import RunStore
@@ -89,7 +89,7 @@ def draw_numbers(runs: RunStore, pair: list[str]) -> None:
         "n_distinct_codes",
         "bit_balance",
     ]
-    st.dataframe(rows[names], hide_index=True)
+    st.dataframe(rows[names].rename(columns=TITLES), hide_index=True)
     st.caption(
         "MAP over the whole gallery, denominator = relevant items retrieved, ties broken by one seeded shuffle (map); map_tie is "
         "its expectation over all tie orders, map_low and map_high its bounds. Dead: share of all training items × bits, each "
@@ -109,15 +109,16 @@ def draw_all_pairs(runs: RunStore, run_ids: list[str]) -> None:
     )
     shown = pairs[pairs["dataset"] == chosen]
     better = int((shown["map_gain"] > 0).sum())
-    title = f"RDH raises MAP in {better} of {len(shown)} pairs, by {shown['map_gain'].mean():+.4f} on average"
+    title = f"MAP is higher with RDH in {better} of {len(shown)} pairs; mean change {shown['map_gain'].mean():+.4f}"
     live_plotly(paired_maps(shown, title=title), key=f"compare-pairs-{chosen}")
     st.dataframe(summary(shown), hide_index=True)
 
 
 def summary(pairs: pd.DataFrame) -> pd.DataFrame:
-    """A row for each method, code length and learning rate: n pairs, mean gain with its standard deviation, dead bits of both arms."""
-    grouped = pairs.groupby(["method", "n_bits", "lr"])
-    return grouped.agg(
+    """A row for each setting over its seeds: n pairs, mean MAP and gain with its standard deviation, dead bits of both arms."""
+    settings = ["method", "n_bits", "lr", "eta", "eta_baseline", *(["setting"] if "setting" in pairs else [])]
+    grouped = pairs.groupby(settings, dropna=False, sort=False)
+    table = grouped.agg(
         pairs=("seed", "size"),
         map_baseline=("map_baseline", "mean"),
         map_rdh=("map_rdh", "mean"),
@@ -126,11 +127,20 @@ def summary(pairs: pd.DataFrame) -> pd.DataFrame:
         dead_baseline=("dead_at_end_baseline", "mean"),
         dead_rdh=("dead_at_end_rdh", "mean"),
     ).reset_index()
+    return table.rename(columns=TITLES)
+
+
+TITLES = {
+    "label": "run", "n_bits": "bits", "map": "MAP", "map_tie": "MAP, expected over ties", "map_low": "worst ties",
+    "map_high": "best ties", "dead_at_end": "dead at the end", "dead_peak": "dead at the peak", "entries": "of entries",
+    "n_distinct_codes": "distinct codes", "eta_baseline": "eta, baseline", "map_baseline": "MAP, baseline", "map_rdh": "MAP, RDH",
+    "gain": "mean change", "gain_std": "std", "dead_baseline": "dead, baseline", "dead_rdh": "dead, RDH",
+}  # fmt: skip
 
 
 start_page("With and without RDH", ":material/compare_arrows:", "Does RDH help, and how sure are we?")
 runs = store()
-known = execution.states(runs)
+known = known_runs(runs)
 left, right = st.columns(2)
 with left:
     run_id = pick_run(runs, known)

@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from pages.common.shell import error_card, plain, show_error, start_page, store
-from rdh import catalog, execution
+from rdh import catalog, datasets, execution
 from rdh.analysis import similar_run_seconds
 from rdh.config import RunConfig, make_config
 from rdh.errors import UserError
@@ -31,9 +31,10 @@ state = st.session_state
 
 def starting_point(runs: RunStore) -> tuple[str, dict[str, Any]]:
     """(key of the form's widgets, fields to start from): a preset, or the run named by ?clone=."""
-    clone = st.query_params.get("clone")
-    if clone:
-        fields = runs.config(clone).model_dump()
+    clone, fields = st.query_params.get("clone"), None
+    with error_card():
+        fields = runs.config(clone).model_dump() if clone else None
+    if clone and fields:
         st.info(f"The fields are those of run {plain(clone)}.", icon=":material/content_copy:")
         if st.button("Start from a preset instead"):
             del st.query_params["clone"]
@@ -158,7 +159,10 @@ def fits(method: str, amplifier: bool, quantization: str) -> bool:
 
 
 def launch(runs: RunStore, configs: list[RunConfig]) -> None:
-    """Submits once, however often the button was pressed, and goes to the live page."""
+    """Submits once, however often the button was pressed, and goes to the live page. UserError where the data are not there."""
+    for name, options in {(config.dataset, tuple(config.dataset_options.items())) for config in configs}:
+        if datasets.loads_without_torch(name, datasets.data_root()):
+            datasets.load(name, datasets.data_root(), **dict(options))
     token = state.setdefault("launch_token", secrets.token_hex(8))
     run_ids = execution.submit(runs, configs, token=token)
     execution.ensure_supervisor(runs)
@@ -191,4 +195,4 @@ with error_card():
         with st.expander(card.headline):
             st.text(card.text.partition("\n")[2].strip())
             for switch in card.switches:
-                st.caption(f"switch `{switch.name}` = {switch.default}")
+                st.caption(f"switch {plain(switch.name)} = {switch.default}")

@@ -6,9 +6,9 @@ import streamlit as st
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunView, dead_series, view
 from pages.common.run_numbers import draw_numbers
-from pages.common.run_status import draw_status, read_status
-from pages.common.shell import carried, error_card, pick_pair, pick_run, start_page, store
-from rdh import catalog, execution
+from pages.common.run_status import Status, draw_status, read_status
+from pages.common.shell import carried, error_card, is_pair, known_runs, pick_pair, pick_run, start_page, store
+from rdh import catalog
 from rdh.charts.dead_bits import dead_bits_over_time, event_flow
 from rdh.charts.gradients import measured_gradient
 from rdh.charts.histograms import activation_histogram, histogram_over_time
@@ -29,7 +29,7 @@ def draw_map(run: RunView, what: str, level: float, ordered: bool, key: str) -> 
     share = values[-1].mean() if len(values) else 0
     takeaway = f"{(values[-1] > 0.1).sum() if len(values) else 0} of {values.shape[1]} bits are {what} for more than a tenth of the items"
     figure = saturation_map(
-        steps, values, title=f"{takeaway}; {share:.1%} of all entries", what=f"{what} share", order=order
+        steps, values, title=f"{takeaway}; {share:.1%} of the last record's entries", what=f"{what} share", order=order
     )
 
     def open_bit(click: dict) -> None:
@@ -57,12 +57,14 @@ def draw_distribution(run: RunView, config: RunConfig, run_id: str) -> None:
     share = dead[-1].sum() / max(1, histograms[-1].sum())
     left, right = st.columns(2)
     with left:
-        title = f"Figure 1, measured: at step {steps[-1]:,} the dead are {share:.1%} of the entries"
+        title = f"Figure 1, measured: at step {steps[-1]:,} the dead are {share:.1%} of the record's entries"
         live_plotly(
             activation_histogram(edges, histograms[-1], dead[-1], config.tau, title=title), key=f"live-figure1-{run_id}"
         )
     with right:
-        title = "All bits drift towards saturation: distribution over time"
+        outer = np.abs((edges[1:] + edges[:-1]) / 2) >= np.arctanh(config.tau)
+        first, last = (row[outer].sum() / max(1, row.sum()) for row in (histograms[0], histograms[-1]))
+        title = f"All bits over time: {first:.0%} saturated at first, {last:.0%} now"
         live_plotly(histogram_over_time(edges, steps, histograms, config.tau, title=title), key=f"live-drift-{run_id}")
 
 
@@ -72,7 +74,7 @@ def draw_gradient(run: RunView, config: RunConfig, run_id: str) -> None:
     window = slice(-min(len(steps), 10), None)
     edges = np.array(run.meta()["logit_edges"])
     theory = eq_2(config)
-    title = "Saturation flattens the gradient: measured over the last records, beside Eq. (2)"
+    title = "How strongly a bit is pulled, by where it sits: measured over the last records, beside Eq. (2)"
     figure = measured_gradient(
         edges, sums[window].sum(0), counts[window].sum(0), THEORY_H, theory, config.tau, title=title
     )
@@ -108,17 +110,30 @@ def draw_events(run: RunView, config: RunConfig, run_id: str) -> None:
         term = "error-aware quantization" if config.quantization == "error_aware" else "plain quantization"
         live_plotly(loss_split(frame, title="The loss, term by term", quantization=term), key=f"live-loss-{run_id}")
     with right:
-        columns = ["deaths", "rescues", "relapses"]
+        columns = ["deaths", "rescues", "relapses", "releases"]
         if set(columns) <= set(frame):
             flow = frame[columns].dropna()
-            values = (flow[name].to_numpy() for name in columns)
-            title = f"{flow['rescues'].sum():,.0f} rescues, {flow['deaths'].sum():,.0f} deaths so far"
-            live_plotly(event_flow(flow.index.to_numpy(), *values, title=title), key=f"live-events-{run_id}")
+            *values, releases = (flow[name].to_numpy() for name in columns)
+            deaths, rescues, _, let_go = (flow[name].sum() for name in columns)
+            title = f"{deaths:,.0f} deaths, {rescues:,.0f} rescues, {let_go:,.0f} releases so far"
+            figure = event_flow(flow.index.to_numpy(), *values, title=title, releases=releases)
+            live_plotly(figure, key=f"live-events-{run_id}")
+
+
+def draw_no_data(status: Status) -> None:
+    if status.word == "finished":
+        st.error(
+            "metrics.db of this run is empty: its records are lost; launch the run again.", icon=":material/error:"
+        )
+    elif not status.is_final:
+        st.info(
+            "The first data are on their way: the worker loads torch and the images.", icon=":material/hourglass_top:"
+        )
 
 
 start_page("Live", ":material/monitoring:", "Is training healthy right now, and which bits are dying?")
 runs = store()
-known = execution.states(runs)
+known = known_runs(runs)
 left, right = st.columns(2)
 with left:
     run_id = pick_run(runs, known)
@@ -143,12 +158,9 @@ def draw() -> None:
         run, config = view(runs, run_id), runs.config(run_id)
         run.version()
         if not len(run.scalars()):
-            st.info(
-                "The first data are on their way: the worker loads torch and the images.",
-                icon=":material/hourglass_top:",
-            )
+            draw_no_data(status)
         else:
-            draw_numbers(run, config)
+            draw_numbers(run, config, status.is_final)
             if len(run.series("levels")[0]):
                 draw_map(run, what, level, ordered, f"live-map-{run_id}")
                 draw_dead_curve(runs, run, config, run_id, other)
@@ -157,9 +169,20 @@ def draw() -> None:
             draw_events(run, config, run_id)
         if (bit := st.session_state.pop("go_to_bit", None)) is not None:
             st.switch_page("pages/bits.py", query_params=carried() | {"bit": str(bit)})
-        if ticking and status.is_final:
+        if ticking and not still_going():
             st.rerun()
 
 
-ticking = not paused and not read_status(runs, run_id).is_final
+def still_going() -> bool:
+    """Whether one of the runs drawn here may still change."""
+    return not all(read_status(runs, one).is_final for one in (run_id, other) if one)
+
+
+ticking = False
+with error_card():
+    ticking = not paused and still_going()
+    if other and not is_pair(runs, run_id, other):
+        st.caption(
+            "⚠ The two runs differ in more than the plug-ins, so their dead bits don't compare RDH with its baseline."
+        )
 st.fragment(draw, run_every=TICK_SECONDS if ticking else None)()

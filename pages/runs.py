@@ -1,12 +1,13 @@
 """Runs: what is running, waiting, done?"""
 
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from pages.common.run_status import FINAL, draw_status, log_tail, read_status
-from pages.common.shell import error_card, pick_run, start_page, status_chip, store
+from pages.common.shell import error_card, known_runs, pick_run, start_page, status_chip, store
 from rdh import execution
 from rdh.errors import UserError
 from rdh.store import RunStore
@@ -30,7 +31,7 @@ def row(runs: RunStore, state: Any) -> dict[str, Any]:
     }
     try:
         config = runs.config(state.run_id)
-        beat, result = runs.read_json(state.run_id, "hb.json") or {}, runs.read_json(state.run_id, "result.json") or {}
+        beat, result = runs.heartbeat(state.run_id), runs.result(state.run_id)
     except UserError as error:
         return line | {"reason": str(error)}
     metrics = result.get("metrics", {})
@@ -40,11 +41,11 @@ def row(runs: RunStore, state: Any) -> dict[str, Any]:
         "bits": config.n_bits,
         "data": config.dataset,
         "seed": config.seed,
-        "progress": beat["step"] / total if total else (1.0 if state.state == "finished" else 0.0),
+        "progress": beat.get("step", 0) / total if total else (1.0 if state.state == "finished" else 0.0),
         "MAP": metrics.get("map"),
-        "launched": pd.Timestamp(state.submitted_at, unit="s", tz="UTC").tz_convert(None)
+        "launched": datetime.fromtimestamp(state.submitted_at)
         if state.submitted_at
-        else None,
+        else None,  # the machine's own time
     }
 
 
@@ -63,12 +64,12 @@ def draw_table(runs: RunStore) -> None:
     n_pages = -(-len(chosen) // PAGE_SIZE)
     page = st.pagination(n_pages, key="page") if n_pages > 1 else 1
     lines = [row(runs, state) for state in chosen[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]]
-    columns = ["open", "state", "method", "bits", "data", "seed", "progress", "MAP", "launched", "reason", "run"]
+    columns = ["open", "state", "method", "bits", "data", "seed", "progress", "MAP", "launched", "run", "reason"]
     st.dataframe(
         pd.DataFrame(lines, columns=columns),
         hide_index=True,
         key="runs-table",
-        height=min(560, 60 + 36 * len(lines)),
+        height=min(560, 38 + 35 * len(lines)),
         column_config={
             "open": st.column_config.LinkColumn("", display_text="open", width="small"),
             "progress": st.column_config.ProgressColumn("progress", min_value=0, max_value=1, format="percent"),
@@ -98,31 +99,31 @@ runs = store()
 group = st.segmented_control(
     "Show", list(GROUPS), default="all", required=True, key="show", bind="query-params", label_visibility="collapsed"
 )
-with error_card():
-    is_moving = any(state.state not in FINAL for state in execution.states(runs).values())
-    st.fragment(error_card()(draw_table), run_every=2.0 if is_moving else 5.0)(runs)
-    known = execution.states(runs)
-    if known:
-        st.subheader("One run", anchor=False)
-        run_id = pick_run(runs, known)
-        status = read_status(runs, run_id)
-        with st.container(border=True):
-            draw_status(runs, status)
-            columns = st.columns([1, 1, 1, 4])
-            columns[0].page_link(
-                "pages/live.py", label="Live", icon=":material/monitoring:", query_params={"run": run_id}
-            )
-            columns[1].page_link(
+known = known_runs(runs)
+is_moving = any(state.state not in FINAL for state in known.values())
+
+
+@error_card()
+def draw_run(run_id: str) -> None:
+    """One run's state and what can be done with it; as fresh as the table above it."""
+    status = read_status(runs, run_id)
+    with st.container(border=True):
+        draw_status(runs, status)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.page_link("pages/live.py", label="Live", icon=":material/monitoring:", query_params={"run": run_id})
+            st.page_link(
                 "pages/launch.py", label="Clone", icon=":material/content_copy:", query_params={"clone": run_id}
             )
-            if columns[2].button(
-                "Delete",
-                icon=":material/delete:",
-                disabled=not status.is_final,
-                help="Cancel it first." if not status.is_final else None,
-            ):
+            why = None if status.is_final else "Cancel it first."
+            if st.button("Delete", icon=":material/delete:", disabled=not status.is_final, help=why):
                 confirm_delete(runs, run_id)
-            with st.expander("Config"):
-                st.json(runs.submission(run_id))
-            with st.expander("Log"):
-                st.code(log_tail(runs, run_id) or "nothing yet", language=None)
+        with st.expander("Config"):
+            st.json(runs.submission(run_id))
+        with st.expander("Log"):
+            st.code(log_tail(runs, run_id) or "nothing yet", language=None)
+
+
+st.fragment(error_card()(draw_table), run_every=2.0 if is_moving else 5.0)(runs)
+if known:
+    st.subheader("One run", anchor=False)
+    st.fragment(draw_run, run_every=2.0)(pick_run(runs, known))

@@ -17,6 +17,8 @@ from rdh.metrics import MetricsReader
 from rdh.store import RunStore
 
 ARMS = ("", "noq", "ga", "ga-noq", "eaq", "rdh")  # in the order of tables: baseline first, RDH last
+# what `setting` of a pair leaves out
+ONE_PAIR = ("method", "n_bits", "lr", "seed", "device", "amplifier", "quantization", "method_options")
 
 
 def scalar_frame(rows: Iterable[tuple[int, int, int, str, float | None]]) -> pd.DataFrame:
@@ -68,7 +70,8 @@ def run_table(store: RunStore, run_ids: Iterable[str]) -> pd.DataFrame:
     """One row a run that finished, in the order given (oldest first, where pairs or means are to be made of it).
 
     Columns: what was run, every number of the last evaluation (map, map_tie, ...), dead bits as shares. `pair`: equal for the
-    runs of a pair. `group`: equal for runs that differ only in seed. Broken runs are left out: their page says why.
+    runs of a pair. `group`: equal for runs that differ only in seed. `settings`: what else was set.
+    Broken runs are left out.
     """
     return pd.DataFrame([row for run_id in run_ids if (row := _result_row(store, run_id)) is not None])
 
@@ -76,7 +79,7 @@ def run_table(store: RunStore, run_ids: Iterable[str]) -> pd.DataFrame:
 def _result_row(store: RunStore, run_id: str) -> dict[str, Any] | None:
     try:
         submission, config = store.submission(run_id), store.config(run_id)
-        result = store.read_json(run_id, "result.json") or {}
+        result = store.result(run_id)
         if result.get("state") != "finished":
             return None
         dead = dead_bits(store.reader(run_id))
@@ -95,11 +98,12 @@ def _result_row(store: RunStore, run_id: str) -> dict[str, Any] | None:
         "sweep": submission["sweep"],
         "config_hash": submission["config_hash"],
         **{"map": np.nan, "map_tie": np.nan},
-        **(result.get("metrics") or {}),
+        **result.get("metrics", {}),
         "dead_at_end": dead.share_at_end if dead else np.nan,
         "dead_peak": dead.peak_share if dead else np.nan,
         "entries": dead.denominator if dead else np.nan,
-        "seconds": result.get("seconds"),
+        "seconds": result.get("seconds", np.nan),
+        "settings": {name: fields[name] for name in fields if name not in ONE_PAIR} | fields["method_options"],
     }
 
 
@@ -135,22 +139,35 @@ def pairs(table: pd.DataFrame) -> pd.DataFrame:
 
     Baselines differ in the weight of their plain term: eta_baseline is NaN for the method's own. Of repeated runs the newest
     counts; of baselines with the same weight, one with the same tau goes before the newest. Columns: pair, method, n_bits, seed,
-    dataset, lr, eta and tau (of the RDH run), eta_baseline, map_gain, and map, dead_at_end, dead_peak, run_id _baseline and _rdh.
+    dataset, lr, epochs, eta and tau (of the RDH run), eta_baseline, map_gain, and map, dead_at_end, dead_peak, run_id _baseline
+    and _rdh. `group`: equal for pairs that differ only in seed, the only ones to average. `setting`: in words, in what the pairs
+    of a method and code length differ beyond lr, seed and eta_baseline, e.g. "epochs 60"; "" where in nothing.
     """
     measured = ["map", "dead_at_end", "dead_peak", "run_id"]
-    shared = ["pair", "method", "n_bits", "seed", "dataset", "lr"]
+    shared = ["pair", "method", "n_bits", "seed", "dataset", "lr", "epochs"]
     if table.empty:
-        return pd.DataFrame(columns=[*shared, "eta", "eta_baseline", "tau", "map_gain"])
+        return pd.DataFrame(columns=[*shared, "group", "setting", "eta", "eta_baseline", "tau", "map_gain"])
     newest = table.drop_duplicates("config_hash", keep="last").reset_index(drop=True).rename_axis("age").reset_index()
     baseline = newest.loc[newest["arm"] == "", ["age", "pair", "tau", "eta", *measured]]
-    with_rdh = newest.loc[newest["arm"] == "rdh", ["age", *shared, "eta", "tau", *measured]]
+    with_rdh = newest.loc[newest["arm"] == "rdh", ["age", *shared, "group", "settings", "eta", "tau", *measured]]
     merged = with_rdh.merge(baseline, on="pair", suffixes=("_rdh", "_baseline"))
     merged["same_tau"] = merged["tau_rdh"] == merged["tau_baseline"]
     merged = merged.sort_values(["age_rdh", "same_tau", "age_baseline"])
     merged = merged.drop_duplicates(["age_rdh", "eta_baseline"], keep="last")
     merged["map_gain"] = merged["map_rdh"] - merged["map_baseline"]
     merged = merged.rename(columns={"tau_rdh": "tau", "eta_rdh": "eta"})
-    return merged.drop(columns=["age_rdh", "age_baseline", "tau_baseline", "same_tau"]).reset_index(drop=True)
+    merged["group"] += merged["eta_baseline"].map(" {}".format)
+    merged["setting"] = ""
+    for _, rows in merged.groupby(["method", "n_bits"]):
+        merged.loc[rows.index, "setting"] = _differences(rows["settings"].tolist())
+    passing = ["age_rdh", "age_baseline", "tau_baseline", "same_tau", "settings"]
+    return merged.drop(columns=passing).reset_index(drop=True)
+
+
+def _differences(settings: list[dict[str, Any]]) -> list[str]:
+    """For each the settings that are not the same in all, in words: "epochs 60, batch size 64"."""
+    varying = [name for name in settings[0] if len({repr(one.get(name)) for one in settings}) > 1]
+    return [", ".join(f"{name.replace('_', ' ')} {one.get(name)}" for name in varying) for one in settings]
 
 
 def stuck_by_class(codes: np.ndarray, labels: np.ndarray, tau: float) -> tuple[np.ndarray, np.ndarray]:
@@ -168,24 +185,16 @@ def stuck_by_class(codes: np.ndarray, labels: np.ndarray, tau: float) -> tuple[n
 
 def similar_run_seconds(store: RunStore, fields: dict[str, Any]) -> float | None:
     """Median seconds of the finished runs that share what a run's time depends on; None where there is none."""
-    same = (
-        "dataset",
-        "backbone",
-        "finetune",
-        "image_size",
-        "epochs",
-        "batch_size",
-        "n_bits",
-        "probe_every",
-        "eval_every",
-    )
+    same = ["dataset", "backbone", "finetune", "image_size", "epochs", "batch_size", "n_bits"]
+    same += ["probe_every", "eval_every"]
     seconds = []
     for run_id in store.run_ids()[-200:]:
         try:
             config = store.config(run_id)
             if all(getattr(config, name) == fields[name] for name in same):
-                result = store.read_json(run_id, "result.json") or {}
-                seconds += [result["seconds"]] if result.get("state") == "finished" else []
+                result = store.result(run_id)
+                seconds += [result.get("seconds", np.nan)] if result.get("state") == "finished" else []
         except UserError:
             continue
-    return float(np.median(seconds)) if seconds else None
+    known = [one for one in seconds if np.isfinite(one)]
+    return float(np.median(known)) if known else None

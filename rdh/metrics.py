@@ -6,6 +6,7 @@ by name (little-endian, zlib) and events. `step` counts optimiser steps complete
 
 import contextlib
 import json
+import math
 import sqlite3
 import time
 import zlib
@@ -20,7 +21,11 @@ from rdh._metrics_reader import MetricsReader
 from rdh._mounts import is_on_network
 from rdh.errors import UserError
 
-__all__ = ["MetricsReader", "MetricsWriter", "Record"]
+__all__ = ["MetricsReader", "MetricsWriter", "Record", "is_number", "well_typed"]
+
+# of hb.json and result.json
+NUMBERS = ("step", "total_steps", "done", "of", "seconds", "at", "seconds_since_step", "attempt")
+TEXTS = ("phase", "state", "message", "kind", "traceback")
 
 SCHEMA_VERSION = 1
 SCHEMA = """
@@ -138,3 +143,29 @@ def _pack(array: np.ndarray) -> tuple[str, str, bytes]:
     array = np.ascontiguousarray(array)
     array = array.astype(array.dtype.newbyteorder("<"), copy=False)
     return array.dtype.str, json.dumps(array.shape), zlib.compress(array.tobytes(), 1)
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a finite number that a float can hold; True and False are none."""
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def well_typed(record: dict[str, Any]) -> dict[str, Any]:
+    """What hb.json or result.json says, without fields of the wrong type: a file edited by hand must not break a list of runs.
+
+    NUMBERS are finite numbers, TEXTS are text, metrics is a dict of finite numbers; None counts as not said. Others are kept.
+    """
+    kept = {}
+    for name, value in record.items():
+        if name == "metrics" and isinstance(value, dict):
+            kept[name] = {key: number for key, number in value.items() if is_number(number)}
+        elif name in NUMBERS:
+            kept |= {name: value} if is_number(value) else {}
+        elif name in TEXTS:
+            kept |= {name: value} if isinstance(value, str) else {}
+        elif name != "metrics":
+            kept[name] = value
+    return kept

@@ -29,7 +29,7 @@ PRESETS = {
     ),
     "offline": Preset(
         "CIFAR-10, frozen backbone",
-        "EfficientNet-Lite0 features at 128 px, extracted once and cached; only the hash layer trains, seconds a run.",
+        "EfficientNet-Lite0 features at 128 px, extracted once and cached; only the hash layer trains, seconds a run. Needs the images.",
         {
             "dataset": "cifar10",
             "backbone": "efficientnet_lite0",

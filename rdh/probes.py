@@ -163,15 +163,18 @@ class Probes:
         self, logits: np.ndarray, codes: np.ndarray, gradient: np.ndarray, extra: np.ndarray
     ) -> dict[str, np.ndarray]:
         """Means over the window's items. extra: flat positions of the entries that the amplifier acts on."""
-        ones = np.full(len(codes), 1 / len(codes))
-        logits, size = logits.astype(np.float64), np.abs(gradient)
-        mean_logit = ones @ logits
-        mean_gradient = ones.astype(np.float32) @ size
+        ones, size = (
+            np.full(len(codes), 1 / len(codes), np.float32),
+            np.abs(gradient),
+        )  # products of BLAS: faster than mean(0)
+        mean_logit, mean_gradient = ones @ logits, ones @ size
+        with np.errstate(over="ignore"):  # of a run that diverges
+            variance = ones @ np.square(logits - mean_logit)
         amplified = np.bincount(extra % self.n_bits, size.ravel()[extra], self.n_bits) / len(codes)
         means = {
-            "mean_code": ones.astype(np.float32) @ codes,
+            "mean_code": ones @ codes,
             "mean_logit": mean_logit,
-            "std_logit": np.sqrt(ones @ np.square(logits - mean_logit)),
+            "std_logit": np.sqrt(variance),
             "mean_gradient": mean_gradient,
             "mean_gradient_amplified": mean_gradient + (alpha(self.tau) - 1) * amplified,
         }

@@ -136,7 +136,7 @@ def error_aware_quantization(codes: Tensor, similarity: Tensor, normalization: s
     with torch.autocast(codes.device.type, enabled=False):
         codes = widen(codes)
         signs = codes.detach().sign()
-        q = (codes - signs).square()
+        q = nn.functional.mse_loss(codes, signs, reduction="none")  # (codes - signs)^2
         similarity = similarity.to(codes.dtype)
         if normalization == "N3":
             return _class_balanced(q, signs, similarity, n_bits)

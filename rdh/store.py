@@ -20,18 +20,19 @@ from typing import Any
 import numpy as np
 
 from rdh.config import RunConfig, digest, make_config
+from rdh.datasets import as_folder
 from rdh.errors import UserError
-from rdh.metrics import MetricsReader
+from rdh.metrics import MetricsReader, is_number, well_typed
 
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9_-]{5,79}")
 SUBMISSION = "config.json"
 
 
 class RunStore:
-    """root is made where it is missing. UserError where it is a file or can't be written to."""
+    """root is made where it is missing. UserError where it is no path, a file, or can't be written to."""
 
     def __init__(self, root: Path | str) -> None:
-        self.root = Path(root).expanduser().resolve()
+        self.root = as_folder(root, "runs folder", "--runs or RDH_RUNS")
         self._submitted: dict[tuple[str, int], float] = {}  # (run_id, mtime of config.json) -> submitted_at
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -58,7 +59,7 @@ class RunStore:
         fields = config.model_dump()
         submission = {"run_id": run_id, "submitted_at": time.time(), "sweep": sweep, "config_hash": digest(fields)}
         if os.environ.get("RDH_DATA"):  # a supervisor that runs already has the environment of whoever started it
-            submission["data_root"] = str(Path(os.environ["RDH_DATA"]).expanduser().resolve())
+            submission["data_root"] = str(as_folder(os.environ["RDH_DATA"], "data folder", "--data-root or RDH_DATA"))
         draft = None
         try:
             draft = Path(tempfile.mkdtemp(prefix=".new-", dir=self.root))
@@ -95,7 +96,7 @@ class RunStore:
         key = (path.parent.name, changed)
         if key not in self._submitted:
             when = (read_json(path) or {}).get("submitted_at")
-            self._submitted[key] = float(when) if isinstance(when, int | float) else changed / 1e9
+            self._submitted[key] = float(when) if is_number(when) else changed / 1e9
         return self._submitted[key]
 
     def run_dir(self, run_id: str) -> Path:
@@ -117,7 +118,8 @@ class RunStore:
 
     def _checked(self, run_id: str) -> tuple[dict[str, Any], RunConfig]:
         submission = read_json(self.run_dir(run_id) / SUBMISSION)
-        if submission is None or not isinstance(submission.get("config"), dict) or "submitted_at" not in submission:
+        is_whole = submission is not None and isinstance(submission.get("config"), dict)
+        if not is_whole or not is_number(submission.get("submitted_at")):
             raise UserError(f"config.json of run {run_id} can't be read; delete the run or launch it again.")
         # The hash is of what was written, so that a field added to RunConfig later does not make old runs look edited.
         if digest(submission["config"]) != submission.get("config_hash"):
@@ -133,6 +135,14 @@ class RunStore:
     def read_json(self, run_id: str, name: str) -> dict[str, Any] | None:
         """result.json, hb.json, control.json or notes.json; None where it is missing or torn."""
         return read_json(self.run_dir(run_id) / name)
+
+    def heartbeat(self, run_id: str) -> dict[str, Any]:
+        """hb.json, `well_typed`; {} where it is missing or torn. UserError for a run that is not there."""
+        return well_typed(self.read_json(run_id, "hb.json") or {})
+
+    def result(self, run_id: str) -> dict[str, Any]:
+        """result.json, `well_typed`; {} where it is missing or torn. UserError for a run that is not there."""
+        return well_typed(self.read_json(run_id, "result.json") or {})
 
     def write_json(self, run_id: str, name: str, value: dict[str, Any]) -> None:
         write_json(self.run_dir(run_id) / name, value)
@@ -150,10 +160,10 @@ class RunStore:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """None where the file is missing, torn or no object."""
+    """None where the file is missing, torn, nested too deep or no object."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -289,6 +289,34 @@ def test_every_weight_of_the_plain_term_is_a_baseline_of_its_own(store):
     np.testing.assert_allclose(pairs["map_gain"], [0.2, 0.15])
 
 
+def test_pairs_of_other_settings_are_of_another_group_and_say_in_what(store):
+    for seed in (0, 1):
+        pair(store, (0.5, 0.6), seed=seed, epochs=60)
+        pair(store, (0.1, 0.5), seed=seed, epochs=5, batch_size=64)
+    pair(store, (0.5, 0.6), n_bits=8)
+    pairs = analysis.pairs(table_of(store))
+    assert pairs.groupby("group")["seed"].apply(sorted).tolist().count([0, 1]) == 2 and pairs["group"].nunique() == 3
+    said = pairs.groupby("setting")["epochs"].apply(set).to_dict()
+    assert said == {"epochs 60, batch size 128": {60}, "epochs 5, batch size 64": {5}, "": {150}}
+
+
+def test_baselines_of_other_weights_are_other_groups(store):
+    for seed in (0, 1):
+        for eta in (None, 0.3):
+            finished(store, make_config(method="dpsh", eta=eta, seed=seed), 0.5)
+        finished(store, make_config(method="dpsh", seed=seed, **plug_in_fields(rdh=True)), 0.7)
+    assert analysis.pairs(table_of(store)).groupby("group").size().tolist() == [2, 2]
+
+
+def test_results_of_the_wrong_type_count_as_not_said(store):
+    fine = finished(store, make_config(seed=0), 0.5, seconds=12.0)
+    odd = store.create(make_config(seed=1))
+    store.write_json(odd, "result.json", {"state": "finished", "metrics": 5, "step": "a", "seconds": None})
+    table = table_of(store)
+    assert table["run_id"].tolist() == [fine, odd] and table["map"].isna().tolist() == [False, True]
+    assert analysis.similar_run_seconds(store, make_config().model_dump()) == 12.0
+
+
 def test_a_baseline_of_the_same_tau_goes_before_a_newer_one(store):
     same = finished(store, with_plug_ins(make_config(tau=0.95), rdh=False), 0.5)
     newer = finished(store, with_plug_ins(make_config(tau=0.99), rdh=False), 0.9)

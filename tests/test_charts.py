@@ -1,6 +1,8 @@
 """Every figure from data of the real shapes: it builds, says what it shows, stays small on the wire and brings no theme."""
 
+import itertools
 import json
+import math
 from functools import cache
 
 import numpy as np
@@ -15,7 +17,7 @@ from rdh.charts.bits import bit_events, bit_strip, class_balance, directions
 from rdh.charts.comparison import Curve, map_over_time, paired_maps, precision_recall
 from rdh.charts.dead_bits import Series, dead_bits_over_time, event_flow
 from rdh.charts.gradients import measured_gradient
-from rdh.charts.histograms import activation_histogram, histogram_over_time
+from rdh.charts.histograms import activation_histogram, h_axis, histogram_over_time
 from rdh.charts.losses import loss_split
 from rdh.charts.saturation import by_onset, difference_map, saturation_map
 
@@ -77,7 +79,9 @@ def figures(n: int, n_bits: int) -> dict[str, go.Figure]:
         "gradient": measured_gradient(EDGES, RNG.normal(size=(2, 64)), counts(64), h, theory, 0.99, **title),
         "loss": loss_split(loss_frame(n), quantization="EAQL", **title),
         "strip": bit_strip(per_bit[0] / 2, per_bit[0], 0, **title),
+        "flow with releases": event_flow(steps, counts(n), counts(n), counts(n) // 2, releases=counts(n), **title),
         "events": bit_events(steps, counts(n, 2), counts(n), counts(n), **title),
+        "events with releases": bit_events(steps, counts(n, 2), counts(n), counts(n), releases=counts(n), **title),
         "directions": directions(per_bit[0] - 0.5, *per_bit[1:], selected=n_bits - 1, **title),
         "classes": class_balance(counts(10, 4), np.arange(10).astype(str), **title),
         "pr": precision_recall([curve(n_bits)], **title),
@@ -206,6 +210,68 @@ def test_bars_of_the_event_flow_add_up_to_the_events():
     np.testing.assert_allclose(edges, [0, *rescue.customdata[:, 0]], atol=1e-6)
 
 
+def test_with_releases_the_bars_of_a_record_are_its_change_of_dead_entries():
+    deaths, rescues, releases = counts(9), counts(9), counts(9)
+    figure = event_flow(steps_of(9), deaths, rescues, deaths // 3, releases=releases, title="x")
+    np.testing.assert_allclose(sum(bar.y for bar in figure.data), deaths - rescues - releases)
+    assert "no longer ask" in figure.data[-1].name
+
+
+def test_the_two_event_lines_of_a_bit_add_up_to_its_change_of_dead_entries():
+    deaths, rescues, releases = counts(9), counts(9), counts(9)
+    figure = bit_events(steps_of(9), counts(9, 2), deaths, rescues, releases=releases, title="x")
+    np.testing.assert_allclose(figure.data[-2].y + figure.data[-1].y, deaths - rescues - releases)
+    assert (figure.data[-1].customdata >= 0).all()
+
+
+@pytest.mark.parametrize("tau", [0.9, 0.99, 0.999])
+def test_names_of_ticks_of_h_keep_a_distance_and_none_is_turned(tau):
+    edges = np.arange(-32, 33) * math.atanh(tau) / 11
+    axis = h_axis(edges)
+    named = [(x, text) for x, text in zip(axis["tickvals"], axis["ticktext"], strict=True) if text]
+    named.sort()
+    pixels = 340 / (edges[-1] - edges[0])
+    for (x, text), (next_x, next_text) in itertools.pairwise(named):
+        assert (next_x - x) * pixels > 0.5 * 11 * (len(text) + len(next_text)) / 2, (text, next_text)
+    assert axis["tickangle"] == 0 and {"0", "0.9", "−0.9", "0.99", "−0.99"} <= set(axis["ticktext"])
+
+
+def test_no_legend_of_a_chart_that_shares_a_row_stands_between_title_and_plot():
+    for name in (
+        "flow",
+        "flow with releases",
+        "events",
+        "events with releases",
+        "loss",
+        "gradient",
+        "figure 1",
+        "pr",
+        "two dead",
+    ):
+        legend = figures(3, 4)[name].layout.legend
+        assert (legend.yref, legend.y, legend.yanchor) == ("container", 0, "bottom"), name
+
+
+def test_titles_of_charts_that_share_a_row_are_broken_before_they_are_cut():
+    title, steps = "word " * 30, steps_of(3)
+    narrow = [
+        saturation_map(steps, np.ones((3, 2)), what="d", top=1.0, title=title),
+        saturation_map(steps, np.ones((3, 2)), what="d", narrow=True, title=title),
+        event_flow(steps, counts(3), counts(3), counts(3), title=title),
+        activation_histogram(EDGES, counts(64), None, 0.99, title=title),
+        histogram_over_time(EDGES, steps, counts(3, 64), 0.99, title=title),
+        loss_split(loss_frame(3), quantization="q", title=title),
+        bit_events(steps, counts(3, 2), counts(3), counts(3), title=title),
+        directions(*RNG.random((4, 8)), selected=0, title=title),
+        precision_recall([curve(4)], title=title),
+        dead_bits_over_time([dead_series(3)], title=title),
+    ]
+    for figure in narrow:
+        assert max(map(len, figure.layout.title.text.split("<br>"))) <= palette.NARROW
+    wide = saturation_map(steps, np.ones((3, 2)), what="d", title=title)
+    assert max(map(len, wide.layout.title.text.split("<br>"))) > palette.NARROW
+
+
 def test_runs_with_different_numbers_of_entries_are_compared_by_share():
     figure = dead_bits_over_time([dead_series(5), dead_series(5, denominator=64_000.0)], title="x")
     assert "share" in figure.layout.yaxis.title.text and max(figure.data[0].y) <= 1
@@ -247,7 +313,7 @@ def test_bins_with_few_entries_are_left_out_of_the_measured_gradient():
 def test_terms_that_are_zero_throughout_are_left_out():
     assert [trace.name for trace in loss_split(loss_frame(9), title="x", quantization="EAQL").data] == [
         "similarity",
-        "EAQL (weighted)",
+        "EAQL",
         "total",
     ]
 

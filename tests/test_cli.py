@@ -144,6 +144,45 @@ def test_a_file_where_the_runs_folder_should_be_is_one_sentence(line, tmp_path, 
     assert re.fullmatch(r"The runs folder .*/file is a file; name another folder .*\n", capsys.readouterr().err)
 
 
+@pytest.mark.parametrize("folder", ["", "~nosuchuser/x", "a\0b"])
+def test_a_runs_folder_that_is_no_path_is_one_sentence(folder, capsys):
+    assert cli.main(["runs", "--runs", folder]) == 2
+    assert re.fullmatch(r"The runs folder .* by --runs or RDH_RUNS\.\n", capsys.readouterr().err)
+
+
+def test_a_data_folder_that_is_none_is_one_sentence(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("")
+    for place, sentence in ((tmp_path / "file", "is a file"), ("~nosuchuser/x", "is no path")):
+        monkeypatch.setenv("RDH_DATA", str(place))
+        assert cli.main(["data"]) == 2
+        said = capsys.readouterr()
+        assert said.out == "" and re.fullmatch(
+            rf"The data folder .* {sentence}.* --data-root or RDH_DATA\.\n", said.err
+        )
+
+
+def test_json_edited_by_hand_breaks_neither_the_list_nor_a_run(store, capsys):
+    run_id = store.create(make_config())
+    store.write_json(run_id, "hb.json", {"step": "abc", "total_steps": "x"})
+    store.write_json(run_id, "result.json", {"state": "finished", "metrics": 5, "step": "a", "seconds": "b"})
+    for line in (["runs"], ["runs", "show", run_id]):
+        assert cli.main([*line, "--runs", str(store.root)]) == 0
+        assert run_id in capsys.readouterr().out
+
+
+def test_the_report_never_averages_runs_of_other_lengths(store, capsys):
+    from rdh.commands._report import report
+
+    for epochs, scores in ((60, (0.5, 0.6)), (5, (0.1, 0.5))):
+        for is_rdh, score in zip((False, True), scores, strict=True):
+            run_id = store.create(with_plug_ins(make_config(epochs=epochs), rdh=is_rdh))
+            store.write_json(run_id, "result.json", {"attempt": 1, "state": "finished", "metrics": {"map": score}})
+    report(store, store.run_ids(), as_json=False)
+    text = capsys.readouterr().out
+    assert "HashNet, 32 bits, epochs 60, seed 0: RDH changes MAP by +0.1000." in text
+    assert "HashNet, 32 bits, epochs 5, seed 0: RDH changes MAP by +0.4000." in text
+
+
 def test_with_json_an_error_is_a_line_too(store, capsys):
     assert cli.main(["runs", "show", "nothing-here", "--json", "--runs", str(store.root)]) == 2
     said = capsys.readouterr()

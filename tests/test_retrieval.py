@@ -408,7 +408,10 @@ GOOD = {
         ({"top_k": -1}, "got -1"),
         ({"top_k": 2.5}, "got 2.5"),
         ({"top_k": True}, "got True"),
-        ({"list_lengths": (0,)}, "list_lengths must be a whole number >= 1"),
+        ({"list_lengths": (0, -3)}, "^list_lengths must hold whole numbers >= 1, got 0.$"),
+        ({"list_lengths": (10, None)}, "^list_lengths must hold whole numbers >= 1, got None.$"),
+        ({"order_seed": -1}, "^order_seed must be a whole number >= 0, got -1.$"),
+        ({"order_seed": 1.5}, "order_seed must be a whole number >= 0, got 1.5"),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(change, message):

@@ -230,3 +230,60 @@ def test_pickled_arrays_are_refused(tmp_path):
     np.savez(tmp_path / "codes.npz", ids=np.array([{"a": 1}], dtype=object))
     with pytest.raises(UserError, match="can't be read"):
         read_arrays(tmp_path / "codes.npz")
+
+
+# What was edited by hand
+
+
+def test_json_nested_too_deep_reads_as_missing(store):
+    run_id = store.create(make_config())
+    (store.root / run_id / "config.json").write_text("[" * 100_000)
+    assert store.run_ids() == [run_id]
+    with pytest.raises(UserError, match="can't be read"):
+        store.config(run_id)
+
+
+@pytest.mark.parametrize("when", ["soon", None, True, 10**400, float("inf")])
+def test_a_submission_without_a_time_is_listed_and_refused(store, when):
+    run_id = store.create(make_config())
+    edit_config(store, run_id, {"submitted_at": when})
+    assert store.run_ids() == [run_id]
+    with pytest.raises(UserError, match="can't be read"):
+        store.submission(run_id)
+
+
+def test_fields_of_the_wrong_type_are_left_out(store):
+    run_id = store.create(make_config())
+    assert store.heartbeat(run_id) == {} and store.result(run_id) == {}
+    beat = {
+        "step": "abc",
+        "total_steps": 10**400,
+        "at": True,
+        "phase": 3,
+        "done": 1,
+        "of": 2.5,
+        "host": "here",
+        "pid": 7,
+    }
+    store.write_json(run_id, "hb.json", beat)
+    assert store.heartbeat(run_id) == {"done": 1, "of": 2.5, "host": "here", "pid": 7}
+    store.write_json(run_id, "result.json", {"state": "finished", "metrics": 5, "step": "a", "seconds": None})
+    assert store.result(run_id) == {"state": "finished"}
+    text = '{"state": [], "kind": null, "seconds": Infinity, "step": 3, "metrics": {"map": 0.5, "a": "x", "b": NaN}}'
+    (store.root / run_id / "result.json").write_text(text)
+    assert store.result(run_id) == {"step": 3, "metrics": {"map": 0.5}}
+    (store.root / run_id / "result.json").write_text('{"state": "fin')
+    assert store.result(run_id) == {}
+
+
+@pytest.mark.parametrize("root", ["", None, 3, "a\0b", "~nosuchuser/x"])
+def test_a_root_that_is_no_path_is_one_sentence(root):
+    with pytest.raises(UserError, match=r"^The runs folder .*(must be a path|is no path).* by --runs or RDH_RUNS\.$"):
+        RunStore(root)
+
+
+def test_a_data_folder_that_is_no_path_refuses_the_launch(store, monkeypatch):
+    monkeypatch.setenv("RDH_DATA", "~nosuchuser/x")
+    with pytest.raises(UserError, match=r"The data folder '~nosuchuser/x' is no path .* --data-root or RDH_DATA\."):
+        store.create(make_config())
+    assert list(store.root.iterdir()) == []

@@ -463,6 +463,17 @@ def test_weights_that_break_in_the_last_step_are_noticed_before_the_checkpoint(d
     assert log.saved_at == [4] and "final" not in log.codes
 
 
+def test_a_stop_never_saves_weights_that_are_broken(digits, tmp_path):
+    settings = config()
+    run = training.start(settings, digits(settings))
+    step = run.optimizer.step
+    run.optimizer.step = lambda: (step(), run.step == 1 and run.network.head.weight.data.fill_(np.nan))
+    log = Log(tmp_path, stop_at=2)
+    with pytest.raises(TrainingFailure, match=r"weights are no longer finite at step 2 \(epoch 1\)"):
+        log.fit(run)
+    assert log.saved_at == []
+
+
 # What a worker keeps beside the records
 
 

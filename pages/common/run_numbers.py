@@ -16,7 +16,8 @@ DEAD_HELP = (
 SATURATED_HELP = "Entries seen since the last record with |h| ≥ τ, right or wrong."
 HARD_HELP = "1 − h² is exactly 0 in float32: no factor can rescue such a bit."
 VOTE_HELP = (
-    "Of up to 1000 training items in eval mode: |h| ≥ τ although most other items, by their labels, call the sign wrong. It "
+    "At epochs 1, 2, 4, 8 … and the last, of up to 1000 training items in eval mode: "
+    "|h| ≥ τ although most other items, by their labels, call the sign wrong. It "
     "needs no gradient. A bit can be dead by its gradient and right by this vote: its pairs then only ask for less saturation."
 )
 MAP_HELP = (
@@ -25,10 +26,12 @@ MAP_HELP = (
 )
 
 
-def draw_numbers(run: RunView, config: RunConfig) -> None:
+def draw_numbers(run: RunView, config: RunConfig, is_final: bool) -> None:
+    """is_final: no time left is shown, whatever step the run ended at."""
     frame, meta = run.scalars(), run.meta()
     last, entries = frame.ffill().iloc[-1], meta["n_train"] * meta["n_bits"]
-    tiles = [("Step", f"{frame.index[-1]:,}", f"of {meta['total_steps']:,} · {remaining(frame, meta)}", None)]
+    left = "" if is_final else f" · {remaining(frame, meta)}"
+    tiles = [("Step", f"{frame.index[-1]:,}", f"of {meta['total_steps']:,}{left}", None)]
     if "dead_now" in last:
         tiles += [
             ("✖ Dead", f"{last['dead_now'] / entries:.1%}", f"{last['dead_now']:,.0f} of {entries:,}", DEAD_HELP),
@@ -36,12 +39,17 @@ def draw_numbers(run: RunView, config: RunConfig) -> None:
             ("Dead and hard", f"{last['dead_hard']:,.0f}", f"of {last['entries']:,.0f} since last", HARD_HELP),
         ]
     if "probe_dead_by_vote" in last:
-        note = f"of {last['probe_entries']:,.0f}, epochs 1, 2, 4 …"
+        note = f"of {last['probe_entries']:,.0f}"
         tiles.append(("Dead by label vote", f"{last['probe_dead_by_vote']:,.0f}", note, VOTE_HELP))
     score = f"{last['map']:.4f}" if "map" in last and not math.isnan(last["map"]) else "–"
     tiles.append(("MAP", score, f"{meta['n_query']:,} queries in {meta['n_gallery']:,}", MAP_HELP))
     for column, (label, value, note, meaning) in zip(st.columns(len(tiles)), tiles, strict=True):
         column.metric(label, value, note, delta_color="off", delta_arrow="off", help=meaning)
+    if last.get("dead_now", 0) > entries / 2:
+        st.warning(
+            "More than half of all entries are dead: the codes have collapsed. Try a lower learning rate.",
+            icon=":material/warning:",
+        )
 
 
 def remaining(frame: pd.DataFrame, meta: dict) -> str:

@@ -36,10 +36,10 @@ class Status:
 def read_status(store: RunStore, run_id: str) -> Status:
     """UserError for a run that is no longer there."""
     state = execution.states(store).get(run_id)
-    beat, result = store.read_json(run_id, "hb.json"), store.read_json(run_id, "result.json")
-    if state and beat and beat.get("attempt") != state.attempt:
-        beat = None  # of an earlier attempt
-    return Status(run_id, state, beat or {}, result or {})
+    beat, result = store.heartbeat(run_id), store.result(run_id)
+    if state and beat.get("attempt") != state.attempt:
+        beat = {}  # of an earlier attempt
+    return Status(run_id, state, beat, result)
 
 
 def draw_status(store: RunStore, status: Status) -> None:
@@ -51,10 +51,10 @@ def draw_status(store: RunStore, status: Status) -> None:
     with right, st.container(horizontal=True, horizontal_alignment="right"):
         draw_actions(store, status)
     if status.word in ("failed", "lost"):
-        reason = (
-            status.result.get("message") or (status.state.reason if status.state else None) or "no reason was recorded"
-        )
-        st.error(plain(reason), icon=":material/error:")
+        said = status.result.get("message") if status.word == "failed" else None
+        reason = said or (status.state.reason if status.state else None) or "no reason was recorded"
+        way_out = " Resume goes on from its last checkpoint." if status.word == "lost" else ""
+        st.error(plain(reason + way_out), icon=":material/error:")
         log = log_tail(store, status.run_id)
         if log:
             with st.expander("The last lines of the log"):

@@ -4,6 +4,7 @@ A page begins: `start_page(title, icon, question)`, `runs = store()`, `run_id = 
 What the reader chose lives in the URL (?run=, ?vs=, ?bit=) and travels along when a link of the sidebar is clicked.
 """
 
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -14,11 +15,13 @@ from pathlib import Path
 import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
+from rdh import execution
 from rdh.config import RunConfig
 from rdh.errors import UserError
 from rdh.execution import RunState
 from rdh.store import RunStore
 
+LOG = logging.getLogger(__name__)
 HOUSE = Path(__file__).resolve().parents[2]
 CARRIED = ("run", "vs", "bit")  # URL parameters that stay when the reader goes to another page
 
@@ -76,8 +79,20 @@ def carried() -> dict[str, str]:
 
 def store() -> RunStore:
     """The run store of RDH_RUNS, or of ./runs. Where it can't be opened: an error card, and the page ends."""
+    root = os.environ.get("RDH_RUNS") or "runs"
     try:
-        return _open_store(os.environ.get("RDH_RUNS") or "runs")
+        if not _open_store(root).root.is_dir():  # deleted or moved while the server runs
+            _open_store.clear()
+        return _open_store(root)
+    except UserError as error:
+        show_error(error)
+        st.stop()
+
+
+def known_runs(store: RunStore) -> "dict[str, RunState]":
+    """`rdh.execution.states`, or an error card where the queue can't be read, and the page ends."""
+    try:
+        return execution.states(store)
     except UserError as error:
         show_error(error)
         st.stop()
@@ -123,12 +138,13 @@ def is_pair(store: RunStore, run_id: str, other: str) -> bool:
 
 
 def run_label(store: RunStore, run_id: str) -> str:
-    """A run in words, "HashNet + RDH · 32 bits · digits · seed 0 · 1a2b3c"; its id where config.json can't be read."""
+    """A run in words, "HashNet + RDH · 32 bits · digits · lr 0.3 · 60 epochs · seed 0 · 1a2b3c"; its id where config.json can't be read."""
     config = _read_config(store, run_id)
     if config is None:
         return run_id
     # The end of the id keeps equal configs apart; the state stays out, or a choice would be lost when it changes.
-    return f"{config.label} · {config.n_bits} bits · {config.dataset} · seed {config.seed} · {run_id[-6:]}"
+    settings = f"{config.dataset} · lr {config.lr:g} · {config.epochs} epochs · seed {config.seed}"
+    return f"{config.label} · {config.n_bits} bits · {settings} · {run_id[-6:]}"
 
 
 def status_chip(state: RunState | str) -> str:
@@ -146,11 +162,19 @@ def show_error(error: Exception | str) -> None:
 
 @contextmanager
 def error_card() -> Iterator[None]:
-    """A UserError inside becomes a card, the page goes on: `with error_card():`, or `@error_card()` on a function."""
+    """An error inside becomes a card, the page goes on: `with error_card():`, or `@error_card()` on a function.
+
+    What is no UserError is a file in a state that nobody foresaw, or a bug: a sentence here, the traceback in the server's log.
+    """
     try:
         yield
     except UserError as error:
         show_error(error)
+    except Exception as error:
+        LOG.exception("a page met an error")
+        show_error(
+            f"This part can't be shown ({type(error).__name__}); the server's log says more. All other parts go on."
+        )
 
 
 def plain(text: str) -> str:

@@ -21,7 +21,7 @@ def draw_maps(runs: RunStore, pair: list[str], *, key: str) -> bool:
     top = max(0.01, *(float(values.max(initial=0)) for _, values in loaded))
     for column, one, (steps, values) in zip(st.columns(2), pair, loaded, strict=True):
         with column:
-            title = f"{runs.config(one).label}: {values[-1].mean():.1%} of all entries dead at step {steps[-1]:,}"
+            title = f"{runs.config(one).label}: {values[-1].mean():.1%} dead in the record of step {steps[-1]:,}"
             live_plotly(saturation_map(steps, values, title=title, what="dead share", top=top), key=f"{key}-map-{one}")
     return True
 
@@ -32,7 +32,7 @@ def draw_difference(runs: RunStore, pair: list[str]) -> None:
     common, here, there = np.intersect1d(steps, other_steps, return_indices=True)
     if without.shape[1] == with_rdh.shape[1] and len(common):
         difference = without[here] - with_rdh[there]
-        title = f"Difference: {difference[-1].mean():+.1%} of all entries (orange: fewer dead in the right map)"
+        title = f"Difference: {difference[-1].mean():+.1%} of the record (orange: fewer dead in the right map)"
         live_plotly(difference_map(common, difference, title=title), key=f"difference-{pair[0]}-{pair[1]}")
 
 
@@ -62,7 +62,7 @@ def draw_moment(runs: RunStore, pair: list[str]) -> None:
     for one, ((steps, histograms), dead) in zip(pair, loaded, strict=True):
         row, run, config = int(np.flatnonzero(steps == step)[-1]), view(runs, one), runs.config(one)
         share = dead[row].sum() / max(1, histograms[row].sum())
-        title = f"{config.label}: {share:.1%} dead at step {step:,}"
+        title = f"{config.label}: {share:.1%} dead in the record of step {step:,}"
         edges = np.array(run.meta()["logit_edges"])
         figures.append(
             (one, activation_histogram(edges, histograms[row], dead[row], config.tau, title=title), histograms[row])

@@ -5,10 +5,27 @@ import math
 import numpy as np
 import plotly.graph_objects as go
 
+EVENT_NAME = 142  # pixels of the names of events in a legend: two columns of them fit half a row
+
 
 def add_legend(figure: go.Figure) -> None:
     """Shows the legend in a line of its own between title and plot, in the order of the traces."""
     figure.update_layout(showlegend=True, legend_traceorder="normal", margin_t=figure.layout.margin.t + 16)
+
+
+def add_legend_below(figure: go.Figure, rows: int = 1, entry_width: int | None = None) -> None:
+    """Shows the legend below the x-axis title. rows: as many as the entries need at the chart's narrowest. entry_width: pixels of a name.
+
+    The figure grows by what the legend takes. Where one row is too narrow for its entries, Plotly sets them in columns as wide
+    as the longest one, or as entry_width: keep names short. Should it need more rows yet, the plot gets lower, and no text
+    covers another.
+    """
+    room = 8 + 20 * rows
+    place = {"x": 0, "xanchor": "left", "xref": "container", "y": 0, "yanchor": "bottom", "yref": "container"}
+    figure.update_layout(
+        showlegend=True, legend_traceorder="normal", legend=place, legend_font_size=12, legend_entrywidth=entry_width
+    )
+    figure.update_layout(height=figure.layout.height + room, margin_b=48 + room)
 
 
 def round_ticks(top: float) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from rdh.charts import palette
-from rdh.charts._layout import add_legend
+from rdh.charts._layout import EVENT_NAME, add_legend, add_legend_below
 from rdh.charts._thinning import kept_points
 
 
@@ -42,15 +42,28 @@ def bit_strip(dead_share: np.ndarray, saturated_share: np.ndarray, selected: int
 
 
 def bit_events(
-    steps: np.ndarray, dead: np.ndarray, deaths: np.ndarray, rescues: np.ndarray, *, title: str
+    steps: np.ndarray,
+    dead: np.ndarray,
+    deaths: np.ndarray,
+    rescues: np.ndarray,
+    *,
+    title: str,
+    releases: np.ndarray | None = None,
 ) -> go.Figure:
-    """A bit's dead entries (-1 side below, +1 side above the axis) with its deaths and rescues. steps (n,), dead (n, 2)."""
-    figure = palette.bare_figure(title, height=300)
+    """A bit's dead entries (-1 side below, +1 side above the axis) with its events. steps and events (n,), dead (n, 2).
+
+    releases, below the axis: entries that the pairs no longer ask to leave. Deaths - rescues - releases is the change of the
+    bit's dead entries.
+    """
+    figure = palette.bare_figure(title, height=290, title_width=palette.NARROW)
     lines = [
-        (f"✖ dead on the {word} side", sign * dead[:, side], palette.DEAD, "solid" if sign > 0 else "dot")
+        (f"✖ dead, {word} side", sign * dead[:, side], palette.DEAD, "solid" if sign > 0 else "dot")
         for side, sign, word in ((1, 1, "+1"), (0, -1, "−1"))
     ]
-    for name, values, color, dash in (*lines, ("▲ rescues − deaths", rescues - deaths, palette.NEUTRAL, "solid")):
+    lines.append(("deaths − rescues", deaths - rescues, palette.NEUTRAL, "solid"))
+    if releases is not None:
+        lines.append(("released (pairs no longer ask)", -releases, palette.translucent(palette.NEUTRAL, 0.6), "solid"))
+    for name, values, color, dash in lines:
         kept = kept_points(values)
         is_dead = color == palette.DEAD
         figure.add_scatter(
@@ -66,12 +79,12 @@ def bit_events(
                 "dash": dash,
                 "shape": "linear" if is_dead else "hvh",
             },
-            customdata=np.abs(values[kept]).astype(np.int32) if is_dead else values[kept].astype(np.int32),
+            customdata=(values if name.startswith("deaths") else np.abs(values))[kept].astype(np.int32),
             hovertemplate="step %{x:,}: %{customdata:,}",
         )
     figure.update_xaxes(title_text="optimiser step")
     figure.update_yaxes(title_text="training items")
-    add_legend(figure)
+    add_legend_below(figure, rows=2, entry_width=EVENT_NAME)
     return figure
 
 
@@ -87,7 +100,7 @@ def directions(
     """Every bit as a point: how much of it is asked to leave (y) against how far its mean code leans (x); size: mean |dL/dF|."""
     bits = np.arange(len(mean_code))
     size = 6 + 22 * np.sqrt(amplified / max(float(amplified.max(initial=0)), 1e-12))
-    figure = palette.bare_figure(title, height=340)
+    figure = palette.bare_figure(title, height=340, title_width=palette.NARROW)
     for part, line, opacity in ((bits != selected, 0, 0.6), (bits == selected, 2.5, 0.9)):  # the chosen bit on top
         figure.add_scatter(
             x=mean_code[part].astype(np.float32),

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from rdh import catalog
 from rdh.charts import palette
-from rdh.charts._layout import add_legend
+from rdh.charts._layout import add_legend, add_legend_below
 from rdh.charts._thinning import kept_points
 
 
@@ -26,7 +26,7 @@ class Curve:
 
 def precision_recall(curves: Sequence[Curve], *, title: str) -> go.Figure:
     """By radius: one marker a radius, so that a curve of few points looks like one."""
-    figure = palette.bare_figure(title, height=380)
+    figure = palette.bare_figure(title, height=380, title_width=palette.NARROW)
     for curve in curves:
         color = palette.method_color(curve.method)
         figure.add_scatter(
@@ -41,7 +41,7 @@ def precision_recall(curves: Sequence[Curve], *, title: str) -> go.Figure:
         )
     figure.update_xaxes(title_text="recall", range=[0, 1.01])
     figure.update_yaxes(title_text="precision", range=[0, 1.02])
-    add_legend(figure)
+    add_legend_below(figure)
     return figure
 
 

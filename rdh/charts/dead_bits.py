@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from rdh.charts import palette
-from rdh.charts._layout import add_legend
+from rdh.charts._layout import EVENT_NAME, add_legend_below
 from rdh.charts._thinning import bucket_sum, buckets, kept_points
 
 MAX_BARS = 300
@@ -27,7 +27,7 @@ class Series:
 
 def dead_bits_over_time(series: Sequence[Series], *, title: str, events: Sequence[tuple[int, str]] = ()) -> go.Figure:
     """Dead entries of every run; as a share where the runs have different numbers of entries. events: (step, word) as thin ticks."""
-    figure = palette.bare_figure(title, height=360)
+    figure = palette.bare_figure(title, height=360, title_width=palette.NARROW)
     denominators = {run.denominator for run in series}
     as_share = len(denominators) > 1
     for run in series:
@@ -50,12 +50,12 @@ def dead_bits_over_time(series: Sequence[Series], *, title: str, events: Sequenc
         )
     _mark(figure, events)
     figure.update_xaxes(title_text="optimiser step")
-    total = f" of {next(iter(denominators)):,.0f} (training items × bits)" if len(denominators) == 1 else ""
+    total = f" of {next(iter(denominators)):,.0f} (items × bits)" if len(denominators) == 1 else ""
     figure.update_yaxes(title_text="dead share of entries" if as_share else f"dead entries{total}", rangemode="tozero")
     figure.update_yaxes(tickformat=".1%" if as_share else ",")
     figure.update_layout(showlegend=False)
     if len(series) > 1:
-        add_legend(figure)
+        add_legend_below(figure)
     return figure
 
 
@@ -67,23 +67,35 @@ def _mark(figure: go.Figure, events: Sequence[tuple[int, str]]) -> None:
 
 
 def event_flow(
-    steps: np.ndarray, deaths: np.ndarray, rescues: np.ndarray, relapses: np.ndarray, *, title: str
+    steps: np.ndarray,
+    deaths: np.ndarray,
+    rescues: np.ndarray,
+    relapses: np.ndarray,
+    *,
+    title: str,
+    releases: np.ndarray | None = None,
 ) -> go.Figure:
-    """Deaths above the axis, rescues below it, per record; relapses as the darker part of the deaths. All arrays (n,).
+    """Deaths above the axis, rescues and releases below it, per record; relapses as the darker part of the deaths. All arrays (n,).
 
+    releases: entries that sit where they sat, but that the pairs no longer ask to leave. With them the bars of a record add up
+    to the change of its dead entries: deaths - rescues - releases.
     A bar reaches from the record before to its own. Thinned to 300 bars by the sum of each bucket.
     """
-    figure = palette.bare_figure(title, height=300)
+    figure = palette.bare_figure(title, height=290, title_width=palette.NARROW)
     starts, size = buckets(len(steps), MAX_BARS)
-    deaths, rescues, relapses = (bucket_sum(np.asarray(values), starts) for values in (deaths, rescues, relapses))
+    flows = (deaths, rescues, relapses, np.zeros_like(deaths) if releases is None else releases)
+    deaths, rescues, relapses, released = (bucket_sum(np.asarray(values), starts) for values in flows)
     ends = steps[np.minimum(starts + size, len(steps)) - 1]
     begins = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
     place = {"x": (begins + ends) / 2, "width": np.maximum(1, ends - begins) * 0.94}
-    for name, values, color in (
-        ("✖ death (first)", deaths - relapses, palette.translucent(palette.DEAD, 0.6)),
-        ("✖ relapse (death after a rescue)", relapses, palette.DEAD),
+    parts = [
+        ("✖ first death", deaths - relapses, palette.translucent(palette.DEAD, 0.6)),
+        ("✖ relapse (rescued before)", relapses, palette.DEAD),
         ("▲ rescue", -rescues, palette.NEUTRAL),
-    ):
+    ]
+    if releases is not None:
+        parts.append(("released (pairs no longer ask)", -released, palette.translucent(palette.NEUTRAL, 0.4)))
+    for name, values, color in parts:
         figure.add_bar(
             **place,
             y=values.astype(np.float32),
@@ -93,7 +105,7 @@ def event_flow(
             hovertemplate="up to step %{customdata[0]:,}: %{customdata[1]:,}",
         )
     figure.update_layout(barmode="relative")
-    add_legend(figure)
+    add_legend_below(figure, rows=2, entry_width=EVENT_NAME)
     figure.update_xaxes(title_text="optimiser step")
     figure.update_yaxes(title_text="entries a record" if size == 1 else f"entries in {size} records", tickformat=",")
     return figure

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from rdh.charts import palette
+from rdh.charts._layout import add_legend_below
 from rdh.charts.histograms import h_axis
 
 COLORS = {"without amplifier": palette.GRADIENT, "with amplifier": palette.DEAD}
@@ -31,7 +32,7 @@ def measured_gradient(
     theory: label -> dL/dF at theory_h, of the pair that the page has chosen.
     """
     titles = ("measured: mean over the entries of a bin", "Eq. (2): one pair of bits")
-    figure = palette.bare_figure(title, height=400)
+    figure = palette.bare_figure(title, height=390)
     figure = make_subplots(figure=figure, cols=2, subplot_titles=titles, horizontal_spacing=0.1)
     centers, shown = ((edges[1:] + edges[:-1]) / 2)[counts >= least], counts >= least
     measured = _measured(sums, counts)
@@ -50,9 +51,8 @@ def measured_gradient(
         figure.add_vline(x=side, line={"width": 1, "dash": "dash", "color": palette.NEUTRAL})
     figure.add_hline(y=0, line={"width": 1, "color": palette.NEUTRAL})
     figure.update_annotations(font_size=13)
-    # Below the plots: above them stand the titles of the two.
-    legend = {"x": 0, "y": -0.22, "yanchor": "top"}
-    figure.update_layout(margin_t=figure.layout.margin.t + 24, legend=legend, showlegend=True)
+    figure.update_layout(margin_t=figure.layout.margin.t + 24)
+    add_legend_below(figure)  # above the plots stand the titles of the two
     return figure
 
 

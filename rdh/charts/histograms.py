@@ -1,18 +1,30 @@
 """Distributions of the pre-activation F = atanh(h): all bits at one moment (Figure 1), all bits over time, one bit over time."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from rdh.charts import palette
-from rdh.charts._layout import add_legend
+from rdh.charts._layout import add_legend_below
 from rdh.charts._thinning import bucket_sum, buckets
 
-H_TICKS = (-0.999, -0.99, -0.9, -0.5, 0.0, 0.5, 0.9, 0.99, 0.999)
-FEW_H_TICKS = (-0.999, -0.99, -0.9, 0.0, 0.9, 0.99, 0.999)  # for an upright axis, which has less room
+H_TICKS = (
+    0.0,
+    -0.99,
+    0.99,
+    -0.9,
+    0.9,
+    -0.99999,
+    0.99999,
+    -0.999,
+    0.999,
+    -0.5,
+    0.5,
+)  # the first are the first to be named
+TICK_FONT = 11
+NARROWEST = 340  # pixels of the axis in a chart of half a row
 
 
 def activation_histogram(
@@ -20,7 +32,7 @@ def activation_histogram(
 ) -> go.Figure:
     """Figure 1 at one record: bars over F, the dead part in vermillion. edges (65,), counts (64,), dead (64,), or None."""
     centers, total = (edges[1:] + edges[:-1]) / 2, max(1.0, float(counts.sum()))
-    figure = palette.bare_figure(title, height=340)
+    figure = palette.bare_figure(title, height=340, title_width=palette.NARROW)
     parts = [("■ alive" if dead is not None else "■ all", counts, palette.translucent(palette.NEUTRAL, 0.75))]
     if dead is not None:
         parts = [(parts[0][0], counts - dead, parts[0][2]), ("✖ dead", dead, palette.DEAD)]
@@ -36,13 +48,14 @@ def activation_histogram(
         )
     figure.update_layout(barmode="stack", showlegend=False)
     if dead is not None:
-        add_legend(figure)
+        add_legend_below(figure)
     figure.update_yaxes(title_text="share of entries", tickformat=".0%")
     for side in (-1, 1):
         text = f"h = {'−' if side < 0 else ''}{tau:g}"
-        label = {"text": text, "xanchor": "right" if side < 0 else "left", "yanchor": "top", "font": {"size": 11}}
+        label = {"text": text, "y": 1, "xanchor": "center", "yanchor": "bottom", "font": {"size": 11}}
         line = {"width": 1.2, "dash": "dash", "color": palette.NEUTRAL}
         figure.add_vline(x=side * math.atanh(tau), line=line, annotation=label)
+    figure.update_layout(margin_t=figure.layout.margin.t + 14)  # the labels of the two lines
     figure.update_xaxes(**h_axis(edges), title_text="h = tanh F (even in F; the outer bars hold everything beyond)")
     return figure
 
@@ -58,7 +71,7 @@ def histogram_over_time(
     summed = bucket_sum(histograms.astype(np.float64), starts)
     shares = summed / np.maximum(summed.sum(1, keepdims=True), 1)
     top = max(float(shares.max(initial=0)), 1e-9)
-    figure = palette.bare_figure(title, height=340)
+    figure = palette.bare_figure(title, height=340, title_width=palette.NARROW)
     ticks = np.linspace(0, 1, 5)
     figure.add_heatmap(
         z=np.round(np.sqrt(shares / top) * 250).astype(np.uint8).T,  # one byte a cell on the wire
@@ -84,16 +97,34 @@ def histogram_over_time(
             **{"font": {"size": 12, "color": "#FFFFFF"}, "bgcolor": "rgba(0,0,0,0.55)", "borderpad": 1},
         }
         figure.add_hline(y=place, line={"width": 1.3, "dash": "6px,4px", "color": "#FFFFFF"}, annotation=label)
-    figure.update_yaxes(**h_axis(edges, FEW_H_TICKS), title_text="h = tanh F", showgrid=False)
+    figure.update_yaxes(**h_axis(edges, is_upright=True), title_text="h = tanh F", showgrid=False)
     figure.update_xaxes(title_text="optimiser step" + (f" (each column: {size} records)" if size > 1 else ""))
     return figure
 
 
-def h_axis(edges: np.ndarray, values: Sequence[float] = H_TICKS) -> dict[str, Any]:
-    """An axis even in F with ticks at round values of h = tanh F. edges (65,) of F."""
-    ticks = [h for h in values if edges[0] < math.atanh(h) < edges[-1]]
+def h_axis(edges: np.ndarray, *, is_upright: bool = False) -> dict[str, Any]:
+    """An axis even in F with ticks at round values of h = tanh F, named where the names do not touch. edges (65,) of F."""
+    ticks = [h for h in H_TICKS if edges[0] < math.atanh(h) < edges[-1]]
+    units = float(edges[-1] - edges[0]) / (NARROWEST * (0.6 if is_upright else 1))  # of F, per pixel
+    named: list[float] = []
+    for h in ticks:
+        if all(abs(math.atanh(h) - math.atanh(other)) >= _room(h, other, is_upright) * units for other in named):
+            named.append(h)
     return {
         "range": [float(edges[0]), float(edges[-1])],
         "tickvals": [math.atanh(h) for h in ticks],
-        "ticktext": [f"{h:g}" for h in ticks],
+        "ticktext": [_h_text(h) if h in named else "" for h in ticks],
+        "tickfont": {"size": TICK_FONT},
+        "tickangle": 0,
     }
+
+
+def _h_text(h: float) -> str:
+    return f"{h:g}".replace("-", "−")
+
+
+def _room(first: float, second: float, is_upright: bool) -> float:
+    """Pixels that the centres of two tick labels need between them."""
+    half_a_digit, sign_and_gap = 0.26 * TICK_FONT, 5
+    n_characters = len(f"{abs(first):g}") + len(f"{abs(second):g}")
+    return TICK_FONT + 2 if is_upright else half_a_digit * n_characters + sign_and_gap

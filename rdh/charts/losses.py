@@ -4,7 +4,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from rdh.charts import palette
-from rdh.charts._layout import add_legend
+from rdh.charts._layout import add_legend_below
 from rdh.charts._thinning import kept_points
 
 TERMS = {  # drawn in this order; the total last, over its parts
@@ -16,8 +16,10 @@ TERMS = {  # drawn in this order; the total last, over its parts
 
 
 def loss_split(frame: pd.DataFrame, *, title: str, quantization: str) -> go.Figure:
-    """frame: `analysis.scalar_frame`. Terms that are 0 throughout are left out. quantization: what the term is in this run."""
-    figure = palette.bare_figure(title, height=320)
+    """frame: `analysis.scalar_frame`. Terms that are 0 throughout are left out. quantization: what that term is in this run; it is
+    drawn with its weight.
+    """
+    figure = palette.bare_figure(title, height=300, title_width=palette.NARROW)
     for name, (label, color) in TERMS.items():
         if name not in frame or not (values := frame[name].dropna()).any():
             continue
@@ -25,12 +27,12 @@ def loss_split(frame: pd.DataFrame, *, title: str, quantization: str) -> go.Figu
         figure.add_scatter(
             x=values.index.to_numpy()[kept],
             y=values.to_numpy("float32")[kept],
-            name=palette.escape(f"{quantization} (weighted)" if name == "quantization_loss" else label),
+            name=palette.escape(quantization if name == "quantization_loss" else label),
             mode="lines",
             line={"color": color, "width": 2, "dash": "dot" if name == "loss" else "solid"},
-            hovertemplate="step %{x:,}: %{y:.4g}",
+            hovertemplate="step %{x:,}: %{y:.4g}" + (" (weighted)" if name == "quantization_loss" else ""),
         )
     figure.update_xaxes(title_text="optimiser step")
     figure.update_yaxes(title_text="mean loss since the last record", rangemode="tozero")
-    add_legend(figure)
+    add_legend_below(figure, rows=2 if len(figure.data) > 3 else 1)
     return figure

@@ -24,6 +24,8 @@ SIMILARITY_TERM = "#009E73"
 QUANTIZATION_TERM = "#CC79A7"
 WRONG_WAY = "#E69F00"  # where descent moves a bit away from its target: a warning, not yet a dead bit
 
+NARROW = 58  # characters of a title line where two charts share a row, about 440 px each
+
 GLYPHS = {"free": "●", "saturated": "■", "dead": "✖", "rescued": "▲"}
 STATE_COLORS = {"free": NEUTRAL, "saturated": "#0072B2", "dead": DEAD}  # rescued: none, the theme's text colour
 
@@ -82,7 +84,7 @@ def wrapped(sentence: str, width: int = 80) -> str:
 def bare_figure(takeaway: str, height: int, title_width: int = 80) -> go.Figure:
     """An empty figure with the takeaway as its title and no template: the theme that shows it decides the rest.
 
-    title_width: characters a title line holds; about 50 where two charts share a row.
+    title_width: characters a title line holds; `NARROW` where two charts share a row.
     """
     text = wrapped(takeaway, title_width)
     figure = go.Figure()

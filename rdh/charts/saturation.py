@@ -8,6 +8,7 @@ from rdh.charts._layout import percent, round_ticks
 from rdh.charts._thinning import bucket_extreme, bucket_max, buckets
 
 UNITS = (10_000, 1000, 100)  # a share is sent as so many in 10 000, in 1000 or in 100 items: one byte a cell
+WIDE = 80  # characters of a title line over a whole row
 
 
 def saturation_map(
@@ -18,19 +19,23 @@ def saturation_map(
     what: str,
     order: np.ndarray | None = None,
     top: float | None = None,
+    narrow: bool | None = None,
 ) -> go.Figure:
     """Heat map bit x step of a share in [0, 1].
 
     steps (n,), shares (n, n_bits): one row a record. order: bits from bottom to top (default: by index). top: end of the
-    colour scale (default: the largest share, at least 1 %), so that two maps can share one. Thinned to 600 columns by the
-    maximum of each bucket, so that short deaths survive. A click's `y` is the bit's number, whatever the order.
+    colour scale (default: the largest share, at least 1 %), so that two maps can share one. narrow: whether the chart
+    has half a row, for its title (default: where `top` is given, as two maps to compare stand side by side). Thinned to 600
+    columns by the maximum of each bucket, so that short deaths survive. A click's `y` is the bit's number, whatever the order.
     """
     starts, size = buckets(len(steps))
     shares = bucket_max(shares, starts)
     order = np.arange(shares.shape[1]) if order is None else order
+    is_narrow = top is not None if narrow is None else narrow
     top = max(0.01, float(shares.max(initial=0))) if top is None else top
     unit = next((unit for unit in UNITS if top * unit <= 250), UNITS[-1])
-    figure = _map(steps[starts], np.round(np.clip(shares, 0, top)[:, order].T * unit).astype(np.uint8), order, title)
+    cells = np.round(np.clip(shares, 0, top)[:, order].T * unit).astype(np.uint8)
+    figure = _map(steps[starts], cells, order, title, palette.NARROW if is_narrow else WIDE)
     ticks = round_ticks(top)
     figure.update_traces(
         zmin=0,
@@ -78,9 +83,9 @@ def by_onset(shares: np.ndarray) -> np.ndarray:
     return np.lexsort((-top, onset))
 
 
-def _map(steps: np.ndarray, values: np.ndarray, order: np.ndarray, title: str) -> go.Figure:
+def _map(steps: np.ndarray, values: np.ndarray, order: np.ndarray, title: str, title_width: int = WIDE) -> go.Figure:
     """values (n_bits, n): rows by name, so that hover and click say the bit in any order."""
-    figure = palette.bare_figure(title, height=max(260, min(560, 110 + 7 * len(order))))
+    figure = palette.bare_figure(title, height=max(260, min(560, 110 + 7 * len(order))), title_width=title_width)
     figure.add_heatmap(z=values, x=steps, y=[str(bit) for bit in order])
     # Rows stand as they are given: by name alone, Plotly would sort those that two maps have in another order.
     figure.update_yaxes(title_text="bit", type="category", showgrid=False, ticks="", nticks=18)

@@ -36,7 +36,7 @@ def add_settings(parser: argparse.ArgumentParser, text: str) -> None:
 
 def open_store(arguments: argparse.Namespace) -> RunStore:
     """--runs, else RDH_RUNS, else ./runs."""
-    return RunStore(arguments.runs or os.environ.get("RDH_RUNS") or "runs")
+    return RunStore(arguments.runs if arguments.runs is not None else os.environ.get("RDH_RUNS") or "runs")
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from rdh import execution
@@ -73,9 +74,9 @@ class Watch:
         running = [run_id for run_id in self.run_ids if run_id not in self._ended and self._states[run_id].is_active]
         share, texts = len(self._ended) / len(self.run_ids), []
         for run_id in running:
-            beat = _read(self.store, run_id, "hb.json")
+            beat = _read(self.store.heartbeat, run_id)
             if beat.get("total_steps"):
-                share += beat["step"] / beat["total_steps"] / len(self.run_ids)
+                share += beat.get("step", 0) / beat["total_steps"] / len(self.run_ids)
             texts.append(f"{run_id}: {self._doing(run_id, beat)}")
         if len(texts) > MOST_SHOWN:
             texts = [*texts[:MOST_SHOWN], f"{len(texts) - MOST_SHOWN} more"]
@@ -89,12 +90,13 @@ class Watch:
             return "cancelling"
         phase = beat.get("phase", "starting") if beat.get("attempt") == self._states[run_id].attempt else "starting"
         pace = self._paces.setdefault((run_id, phase), Pace())
-        if phase == "training" and beat.get("total_steps"):
-            rate = pace.rate(beat["step"], beat["at"])
+        at = beat.get("at", 0.0)
+        if phase == "training" and beat.get("total_steps") and "step" in beat:
+            rate = pace.rate(beat["step"], at)
             speed = f", {rate:.3g} steps/s" if rate else ""
             return f"step {count(beat['step'])}/{count(beat['total_steps'])}{speed}"
-        if beat.get("of"):
-            return f"{phase} " + pace.words(beat["done"], beat["of"], beat["at"])
+        if beat.get("of") and "done" in beat:
+            return f"{phase} " + pace.words(beat["done"], beat["of"], at)
         return phase
 
     def _end(self, run_id: str) -> str:
@@ -102,18 +104,20 @@ class Watch:
         word = self._ended[run_id]
         if word == "deleted":
             return f"{run_id}: deleted"
-        state, result = self._states[run_id], _read(self.store, run_id, "result.json")
+        state, result = self._states[run_id], _read(self.store.result, run_id)
         if word != "finished":
             does = "tries it again" if word == "failed" else "goes on from its last checkpoint"
             way_out = f"`python -m rdh runs resume {run_id}` {does}"
             return f"{run_id}: {word}: {state.reason or 'no reason was recorded.'} {way_out}."
-        value = (result.get("metrics") or {}).get("map")
-        return f"{run_id}: finished in {duration(result.get('seconds') or 0)}" + (f", MAP {value:.4f}" if value else "")
+        value = result.get("metrics", {}).get("map")
+        return f"{run_id}: finished in {duration(result.get('seconds') or 0)}" + (
+            f", MAP {value:.4f}" if value is not None else ""
+        )
 
 
-def _read(store: RunStore, run_id: str, name: str) -> dict[str, Any]:
+def _read(read: Callable[[str], dict[str, Any]], run_id: str) -> dict[str, Any]:
     try:
-        return store.read_json(run_id, name) or {}
+        return read(run_id)
     except UserError:
         return {}  # deleted while it ran; its state says so at the next look
 

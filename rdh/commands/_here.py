@@ -48,8 +48,7 @@ def train_here(store: RunStore, config: RunConfig) -> tuple[str, str]:
         run_dir = store.run_dir(run_id)
         with (run_dir / "log.txt").open("a", encoding="utf-8") as log, contextlib.redirect_stdout(Echo(log)):
             worker.main([str(run_dir)])
-        result = store.read_json(run_id, "result.json")
-        return run_id, result["state"] if result else "failed"
+        return run_id, store.result(run_id).get("state", "failed")
     except BaseException:  # Ctrl-C before the worker listens: nothing has begun
         store.delete(run_id)
         raise

@@ -16,7 +16,12 @@ def report(store: RunStore, run_ids: list[str], as_json: bool) -> None:
     table = analysis.run_table(store, run_ids)
     paired = analysis.pairs(table)
     if as_json:
-        print_json({"runs": table.to_dict("records"), "pairs": paired.to_dict("records")})
+        print_json(
+            {
+                "runs": table.drop(columns="settings", errors="ignore").to_dict("records"),
+                "pairs": paired.to_dict("records"),
+            }
+        )
         return
     if table.empty:
         return
@@ -50,9 +55,13 @@ def summary_rows(summary: pd.DataFrame) -> list[dict[str, str]]:
 def paired_lines(paired: pd.DataFrame) -> list[str]:
     """A sentence for each method, code length and setting: what RDH changes, over the seeds that have both runs."""
     lines = []
-    settings = ["method", "n_bits", "lr", "eta", "tau", "eta_baseline"]
-    for (method, n_bits, *_, weight), group in paired.groupby(settings, sort=False, dropna=False):
-        what = f"{catalog.methods()[method].title}, {n_bits} bits"
+    many_rates = paired["lr"].nunique() > 1
+    for _, group in paired.groupby("group", sort=False):
+        first = group.iloc[0]
+        what = f"{catalog.methods()[first['method']].title}, {first['n_bits']} bits"
+        what += f", lr {first['lr']:g}" if many_rates else ""
+        what += f", {first['setting']}" if first["setting"] else ""
+        weight = first["eta_baseline"]
         what += "" if pd.isna(weight) else f", plain quantization weighed {weight:g}"
         gains, n = group["map_gain"], len(group)
         who = f"seed {group['seed'].iloc[0]}" if n == 1 else f"{n} seeds"

@@ -33,7 +33,9 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Lists the data sets, or prepares one: 0 where it is ready in the end."""
-    root = Path(arguments.data_root or datasets.data_root()).expanduser().resolve()
+    root = datasets.as_folder(arguments.data_root or datasets.data_root(), "data folder", "--data-root or RDH_DATA")
+    if root.exists() and not root.is_dir():
+        raise UserError(f"The data folder {root} is a file; name another folder by --data-root or RDH_DATA.")
     if arguments.action == "prepare":
         return _prepare(arguments.name, root, arguments.json)
     rows = [_status(name, root) for name in catalog.datasets()]

@@ -103,8 +103,8 @@ def _row(store: RunStore, state: Any) -> dict[str, Any]:
     result, beat, label, reason = {}, {}, None, state.reason
     try:
         label = store.config(state.run_id).label
-        result = store.read_json(state.run_id, "result.json") or {}
-        beat = store.read_json(state.run_id, "hb.json") or {}
+        result = store.result(state.run_id)
+        beat = store.heartbeat(state.run_id)
     except UserError as error:
         reason = str(error)
     is_cancelling = state.request == "cancel" and state.is_active
@@ -114,7 +114,7 @@ def _row(store: RunStore, state: Any) -> dict[str, Any]:
         "state": "cancelling" if is_cancelling else state.state,
         "step": beat.get("step") if beat.get("total_steps") else None,
         "of": beat.get("total_steps"),
-        "MAP": (result.get("metrics") or {}).get("map"),
+        "MAP": result.get("metrics", {}).get("map"),
         "submitted": state.submitted_at,
         "reason": reason,
     }
@@ -134,7 +134,7 @@ def _cell(key: str, value: Any) -> str:
 def _show(store: RunStore, run_id: str, as_json: bool) -> int:
     submission = store.submission(run_id)
     state = execution.states(store).get(run_id)
-    result = store.read_json(run_id, "result.json") or {}
+    result = store.result(run_id)
     if as_json:
         print_json({"submission": submission, "state": vars(state) if state else None, "result": result or None})
         return 0
@@ -146,7 +146,7 @@ def _show(store: RunStore, run_id: str, as_json: bool) -> int:
     print(f"  folder {store.run_dir(run_id)}")
     _section("settings", submission["config"])
     dead = analysis.dead_bits(store.reader(run_id))
-    numbers = dict(result.get("metrics") or {})
+    numbers = dict(result.get("metrics", {}))
     if dead:
         of = f"of {count(dead.denominator)}"
         numbers["dead bits at the end"] = f"{count(dead.at_end)} {of} ({dead.share_at_end:.2%})"

@@ -12,7 +12,7 @@ from typing import Any
 from rdh.datasets._base import BadImage, Dataset, Split
 from rdh.errors import UserError
 
-__all__ = ["BadImage", "Dataset", "Split", "data_root", "load", "loads_without_torch", "names"]
+__all__ = ["BadImage", "Dataset", "Split", "as_folder", "data_root", "load", "loads_without_torch", "names"]
 
 
 def names() -> list[str]:
@@ -23,6 +23,20 @@ def names() -> list[str]:
 def data_root() -> Path:
     """RDH_DATA, or ~/.cache/rdh/data."""
     return Path(os.environ.get("RDH_DATA") or Path.home() / ".cache" / "rdh" / "data")
+
+
+def as_folder(path: Path | str, what: str, option: str) -> Path:
+    """The absolute path, ~ expanded. UserError where it is empty, no path, or in the home of a user that there is not.
+
+    what: "runs folder"; option: where a person names another one.
+    """
+    if not isinstance(path, str | Path) or not str(path):
+        raise UserError(f"The {what} must be a path, got {path!r}; name one by {option}.")
+    try:
+        return Path(path).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: ~nobody, or links in a circle
+        reason = str(error).rstrip(".")
+        raise UserError(f"The {what} {str(path)[:200]!r} is no path ({reason}); name another by {option}.") from None
 
 
 def load(name: str, root: Path | str, **options: Any) -> Dataset:

@@ -50,9 +50,16 @@ def _check_labels(name: str, labels: np.ndarray, n_items: int) -> None:
         raise UserError(f"{name} must hold 0 and 1 only, got {labels[wrong][0]}.")
 
 
-def check_cutoff(name: str, value: int | None) -> None:
-    """Refuse a cut-off that is neither None nor a whole number >= 1. Raises UserError."""
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
-        raise UserError(f"{name} must be a whole number >= 1, or None for the whole gallery, got {value!r}.")
+def check_numbers(top_k: int | None, order_seed: int, list_lengths: tuple[int, ...]) -> None:
+    """Refuse a cut-off, a seed or list lengths that are no whole numbers of their range. Raises UserError."""
+    if top_k is not None and not _is_whole(top_k, 1):
+        raise UserError(f"top_k must be a whole number >= 1, or None for the whole gallery, got {top_k!r}.")
+    if not _is_whole(order_seed, 0):
+        raise UserError(f"order_seed must be a whole number >= 0, got {order_seed!r}.")
+    for length in list_lengths:
+        if not _is_whole(length, 1):
+            raise UserError(f"list_lengths must hold whole numbers >= 1, got {length!r}.")
+
+
+def _is_whole(value: object, least: int) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= least

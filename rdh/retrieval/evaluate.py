@@ -13,7 +13,7 @@ import numpy as np
 
 from rdh.retrieval import codes as code_tools
 from rdh.retrieval import hamming
-from rdh.retrieval._checks import check_cutoff, check_inputs
+from rdh.retrieval._checks import check_inputs, check_numbers
 from rdh.retrieval.evaluation import Evaluation, MapScores
 from rdh.retrieval.radius import ball_scores, precision_recall_at, precision_recall_by_radius
 from rdh.retrieval.ranking import DENOMINATORS, APScores, average_precisions, ratio
@@ -44,8 +44,7 @@ def evaluate(
     """
     arrays = tuple(np.asarray(part) for part in (query_codes, gallery_codes, query_labels, gallery_labels))
     check_inputs(*arrays, packed=n_bits is not None)
-    for name, value in (("top_k", top_k), *(("list_lengths", length) for length in list_lengths)):
-        check_cutoff(name, value)
+    check_numbers(top_k, order_seed, list_lengths)
     query, gallery, n_bits = _packed(arrays[0], arrays[1], n_bits)
     query_labels, gallery_labels = arrays[2:]
 
