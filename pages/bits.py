@@ -52,7 +52,10 @@ def draw_bit(run: RunView, config: RunConfig, bit: int, run_id: str) -> None:
     left, right = st.columns(2)
     with left:
         title = f"Bit {bit}: {deaths.sum():,} deaths, {rescues.sum():,} rescues, {releases.sum():,} releases so far"
-        live_plotly(bit_events(steps, dead[:, :, bit], deaths, rescues, title=title), key=f"bits-events-{run_id}")
+        live_plotly(
+            bit_events(steps, dead[:, :, bit], deaths, rescues, title=title, releases=releases),
+            key=f"bits-events-{run_id}",
+        )
     with right:
         values = [
             run.series(name)[1][-1] for name in ("mean_code", "leaving", "mean_gradient", "mean_gradient_amplified")

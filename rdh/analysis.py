@@ -156,7 +156,7 @@ def pairs(table: pd.DataFrame) -> pd.DataFrame:
     merged = merged.drop_duplicates(["age_rdh", "eta_baseline"], keep="last")
     merged["map_gain"] = merged["map_rdh"] - merged["map_baseline"]
     merged = merged.rename(columns={"tau_rdh": "tau", "eta_rdh": "eta"})
-    merged["group"] += merged["eta_baseline"].map(" {}".format)
+    merged["group"] = [f"{group} {eta}" for group, eta in zip(merged["group"], merged["eta_baseline"], strict=True)]
     merged["setting"] = ""
     for _, rows in merged.groupby(["method", "n_bits"]):
         merged.loc[rows.index, "setting"] = _differences(rows["settings"].tolist())

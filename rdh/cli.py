@@ -6,11 +6,11 @@ import os
 import re
 import signal
 import sys
-from pathlib import Path
 from typing import NoReturn
 
 from rdh import __version__
 from rdh.commands import bench, catalog, data, launch, runs, supervisor
+from rdh.datasets import as_folder
 from rdh.errors import UserError
 
 ABOUT = """Deep hashing with and without RDH: which bits die, and what brings them back.
@@ -44,9 +44,9 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.call is None:
         parser.print_help(sys.stderr)
         return 2
-    if arguments.data_root:  # workers inherit the environment: that is how they learn where the data lie
-        os.environ["RDH_DATA"] = str(Path(arguments.data_root).expanduser().resolve())
     try:
+        if arguments.data_root:  # workers inherit the environment: that is how they learn where the data lie
+            os.environ["RDH_DATA"] = str(as_folder(arguments.data_root, "data folder", "--data-root or RDH_DATA"))
         return arguments.call(arguments) or 0
     except UserError as error:
         if arguments.json:

@@ -34,16 +34,15 @@ class RunStore:
     def __init__(self, root: Path | str) -> None:
         self.root = as_folder(root, "runs folder", "--runs or RDH_RUNS")
         self._submitted: dict[tuple[str, int], float] = {}  # (run_id, mtime of config.json) -> submitted_at
+        what = f"The runs folder {self.root}"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
-            raise UserError(
-                f"The runs folder {self.root} is a file; name another folder by --runs or RDH_RUNS."
-            ) from None
+            raise UserError(f"{what} is a file; name another folder by --runs or RDH_RUNS.") from None
         except OSError as error:
-            raise UserError(f"The runs folder {self.root} can't be made: {error.strerror}.") from None
+            raise UserError(f"{what} can't be made: {error.strerror}.") from None
         if not os.access(self.root, os.W_OK):
-            raise UserError(f"The runs folder {self.root} can't be written to; name another by --runs or RDH_RUNS.")
+            raise UserError(f"{what} can't be written to; name another by --runs or RDH_RUNS.")
 
     def create(
         self, config: RunConfig, *, sweep: str | None = None, prepare: Callable[[Path], object] = lambda folder: None
@@ -73,9 +72,8 @@ class RunStore:
             if draft is not None:
                 shutil.rmtree(draft, ignore_errors=True)
             if isinstance(error, OSError):
-                raise UserError(
-                    f"The run can't be stored in {self.root}: {error.strerror}. Nothing was launched."
-                ) from None
+                sentence = f"The run can't be stored in {self.root}: {error.strerror}. Nothing was launched."
+                raise UserError(sentence) from None
             raise
         return run_id
 
@@ -92,8 +90,7 @@ class RunStore:
 
     def _submitted_at(self, path: Path) -> float:
         """Read once per file: config.json never changes. The file's own time where it does not say."""
-        changed = path.stat().st_mtime_ns
-        key = (path.parent.name, changed)
+        key = (path.parent.name, changed := path.stat().st_mtime_ns)
         if key not in self._submitted:
             when = (read_json(path) or {}).get("submitted_at")
             self._submitted[key] = float(when) if is_number(when) else changed / 1e9
@@ -118,8 +115,7 @@ class RunStore:
 
     def _checked(self, run_id: str) -> tuple[dict[str, Any], RunConfig]:
         submission = read_json(self.run_dir(run_id) / SUBMISSION)
-        is_whole = submission is not None and isinstance(submission.get("config"), dict)
-        if not is_whole or not is_number(submission.get("submitted_at")):
+        if not isinstance((submission or {}).get("config"), dict) or not is_number(submission.get("submitted_at")):
             raise UserError(f"config.json of run {run_id} can't be read; delete the run or launch it again.")
         # The hash is of what was written, so that a field added to RunConfig later does not make old runs look edited.
         if digest(submission["config"]) != submission.get("config_hash"):

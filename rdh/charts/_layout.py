@@ -5,7 +5,7 @@ import math
 import numpy as np
 import plotly.graph_objects as go
 
-EVENT_NAME = 142  # pixels of the names of events in a legend: two columns of them fit half a row
+EVENT_NAME = 130  # pixels of the names of events in a legend: two columns of them fit half a row
 
 
 def add_legend(figure: go.Figure) -> None:

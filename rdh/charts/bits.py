@@ -62,7 +62,7 @@ def bit_events(
     ]
     lines.append(("deaths − rescues", deaths - rescues, palette.NEUTRAL, "solid"))
     if releases is not None:
-        lines.append(("released (pairs no longer ask)", -releases, palette.translucent(palette.NEUTRAL, 0.6), "solid"))
+        lines.append(("released (no longer asked)", -releases, palette.translucent(palette.NEUTRAL, 0.6), "solid"))
     for name, values, color, dash in lines:
         kept = kept_points(values)
         is_dead = color == palette.DEAD
@@ -73,12 +73,7 @@ def bit_events(
             mode="lines",
             fill="tozeroy" if is_dead else None,
             fillcolor=palette.translucent(palette.DEAD, 0.18) if is_dead else None,
-            line={
-                "color": color,
-                "width": 2 if is_dead else 1.5,
-                "dash": dash,
-                "shape": "linear" if is_dead else "hvh",
-            },
+            line={"color": color, "dash": dash, **({"width": 2} if is_dead else {"width": 1.5, "shape": "hvh"})},
             customdata=(values if name.startswith("deaths") else np.abs(values))[kept].astype(np.int32),
             hovertemplate="step %{x:,}: %{customdata:,}",
         )

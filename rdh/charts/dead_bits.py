@@ -11,6 +11,7 @@ from rdh.charts._layout import EVENT_NAME, add_legend_below
 from rdh.charts._thinning import bucket_sum, buckets, kept_points
 
 MAX_BARS = 300
+MEANING = {"✖ relapse": " (dead again after a rescue)", "released (no longer asked)": " (the pairs no longer ask)"}
 
 
 @dataclass(frozen=True)
@@ -90,11 +91,11 @@ def event_flow(
     place = {"x": (begins + ends) / 2, "width": np.maximum(1, ends - begins) * 0.94}
     parts = [
         ("✖ first death", deaths - relapses, palette.translucent(palette.DEAD, 0.6)),
-        ("✖ relapse (rescued before)", relapses, palette.DEAD),
+        ("✖ relapse", relapses, palette.DEAD),
         ("▲ rescue", -rescues, palette.NEUTRAL),
     ]
     if releases is not None:
-        parts.append(("released (pairs no longer ask)", -released, palette.translucent(palette.NEUTRAL, 0.4)))
+        parts.append(("released (no longer asked)", -released, palette.translucent(palette.NEUTRAL, 0.4)))
     for name, values, color in parts:
         figure.add_bar(
             **place,
@@ -102,7 +103,7 @@ def event_flow(
             name=name,
             marker={"color": color, "line_width": 0},
             customdata=np.stack([ends, np.abs(values)], 1).astype(np.int32),
-            hovertemplate="up to step %{customdata[0]:,}: %{customdata[1]:,}",
+            hovertemplate="up to step %{customdata[0]:,}: %{customdata[1]:,}" + MEANING.get(name, ""),
         )
     figure.update_layout(barmode="relative")
     add_legend_below(figure, rows=2, entry_width=EVENT_NAME)
