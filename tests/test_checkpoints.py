@@ -2,8 +2,6 @@
 
 import errno
 import os
-import resource
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ import torch
 
 from rdh import checkpoints
 from rdh.errors import UserError
+from tests.full_disk import file_limit
 
 
 @pytest.fixture
@@ -62,19 +61,10 @@ def test_the_same_step_may_be_saved_again(run_dir):
     assert len(checkpoints.load(run_dir)["network"]["weight"]) == 3 and names(run_dir) == ["000000005.pt"]
 
 
-@pytest.fixture
-def file_limit() -> Iterator[Callable[[int], None]]:
-    """(bytes): no file can grow above that, as on a full disk. Python ignores the signal, so the write raises."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 @pytest.mark.parametrize("limit", [0, 100, 50_000])
-def test_a_full_disk_raises_the_systems_own_error_and_keeps_the_last_checkpoint(run_dir, file_limit, limit):
+def test_a_full_disk_raises_the_systems_own_error_and_keeps_the_last_checkpoint(run_dir, limit):
     checkpoints.save(run_dir, state(5))
-    file_limit(limit)
-    with pytest.raises(OSError) as caught:
+    with file_limit(limit), pytest.raises(OSError) as caught:
         checkpoints.save(run_dir, state(6, n=100_000))
     assert caught.value.errno == errno.EFBIG and os.strerror(errno.EFBIG) in str(caught.value)
     assert names(run_dir) == ["000000005.pt"] and checkpoints.load(run_dir)["step"] == 5

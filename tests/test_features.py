@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ import torch
 from rdh import features
 from rdh.errors import UserError
 from rdh.features import extract_features
+from tests.full_disk import file_limit
 from tests.toy_images import Pictures, expected_features, matrix_backbone, toy_backbone
 
 pytestmark = pytest.mark.usefixtures("toy_backbone")
@@ -206,20 +206,13 @@ def test_a_batch_without_any_readable_image_is_skipped(tmp_path):
     assert bad == list(range(5, 12)) and not values[5:].any() and values[:5].all()
 
 
-@pytest.fixture
-def file_limit() -> Iterator[Callable[[int], None]]:
-    """(bytes): no file can grow above that, as on a full disk. Python ignores the signal, so the write raises."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def test_a_full_disk_is_one_sentence_and_what_is_done_is_kept(tmp_path, file_limit):
+def test_a_full_disk_is_one_sentence_and_what_is_done_is_kept(tmp_path):
     wide = Pictures(n=400)
-    file_limit(2000)
-    with pytest.raises(UserError, match=r"Features can't be written to .+; free space there, or .+RDH_CACHE"):
+    with (
+        file_limit(2000),
+        pytest.raises(UserError, match=r"Features can't be written to .+; free space there, or .+RDH_CACHE"),
+    ):
         extract(wide, tmp_path)
-    file_limit(resource.RLIM_INFINITY)
     again = Pictures(n=400)
     values, _ = extract(again, tmp_path)
     assert 100 < again.read[0] < 400 and again.read[-1] == 399

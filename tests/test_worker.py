@@ -4,7 +4,6 @@ import ctypes
 import io
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from rdh import checkpoints, worker
 from rdh.config import make_config
 from rdh.datasets import BadImage
 from rdh.store import RunStore, read_json, write_json
+from tests.full_disk import file_limit
 
 HOUSE = Path(__file__).parent.parent
 PATIENCE = 120.0  # seconds; far above what anything here takes
@@ -243,12 +243,8 @@ def test_a_damaged_file_of_the_run_is_named(store, work, damaged):
 def test_files_that_can_not_grow_fail_the_run_with_a_sentence(store, work):
     """A limit on the size of files stands in for a full disk, where nobody may mount one."""
     run_id, run_dir = make_run(store, **ENDLESS)
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, before[1]))  # enough for the database's first pages
-    try:
+    with file_limit(60_000):  # enough for the database's first pages
         assert work(run_dir) == 1
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     result = store.read_json(run_id, "result.json")
     assert (result["state"], result["kind"]) == ("failed", "disk") and "File too large" in result["message"]
     assert_one_sentence(result)
