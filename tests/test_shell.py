@@ -61,7 +61,10 @@ def test_the_url_chooses_and_a_choice_writes_the_url(store):
     old, new = launch(store, {"seed": 1}, {"seed": 2})
     app = visit(run=old)
     assert app.text[0].value == f"{old} against {new}"
-    assert app.selectbox(key="run").options[0] == f"HashNet · 32 bits · digits · seed 2 · {new[-6:]}"
+    assert (
+        app.selectbox(key="run").options[0]
+        == f"HashNet · 32 bits · digits · lr 0.01 · 150 epochs · seed 2 · {new[-6:]}"
+    )
     app.selectbox(key="run").select_index(0).run()
     assert app.query_params["run"] == new
     assert app.text[0].value == f"{new} against {old}"

@@ -1,6 +1,7 @@
 """bench step | probes | live: side-by-side ratios within one run, as JSON."""
 
 import argparse
+import os
 from typing import Any
 
 from rdh.commands._common import add_verb, print_json
@@ -20,6 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs one benchmark and prints what it measured."""
     if arguments.rounds < 1:
         raise UserError(f"--rounds must be at least 1, got {arguments.rounds}.")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as workers have it; read when torch is imported
     from rdh import bench
 
     print_json(getattr(bench, f"bench_{arguments.what}")(arguments.rounds))
