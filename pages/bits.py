@@ -18,19 +18,19 @@ from rdh.store import RunStore
 
 N_IMAGES = 24
 THUMBNAIL = 72  # pixels
+TAU = 0.99  # of the strip: the paper's, counted in every run
 
 
-def draw_strip(run: RunView, tau_index: int, bit: int, run_id: str) -> None:
+def draw_strip(run: RunView, bit: int, run_id: str) -> None:
     """All bits at the last record, the dead first; a click chooses one."""
-    dead, saturated = run.series("levels")[1][-1, tau_index].sum(0), run.series("saturated_levels")[1][-1, tau_index]
-    seen = run.series("pooled_histogram")[1][-1].sum() / len(dead)
+    dead, saturated = (run.shares(what, TAU)[1][-1] for what in ("dead", "saturated"))
     worst = int(np.argmax(dead))
-    title = f"Bit {worst} is the worst: {dead[worst] / seen:.0%} of the items have it dead"
+    title = f"Bit {worst} is the worst: {dead[worst]:.0%} of the items have it dead"
 
     def choose(click: dict) -> None:
         st.session_state["bit"] = int(click["x"])
 
-    live_plotly(bit_strip(dead / seen, saturated / seen, bit, title=title), key=f"bits-strip-{run_id}", on_click=choose)
+    live_plotly(bit_strip(dead, saturated, bit, title=title), key=f"bits-strip-{run_id}", on_click=choose)
 
 
 def draw_bit(run: RunView, config: RunConfig, bit: int, run_id: str) -> None:
@@ -148,7 +148,7 @@ with error_card():
                     "No records of the probes yet: they come with the first steps, unless the run has probe_every = 0."
                 )
                 return
-            draw_strip(run, 2, bit, run_id)
+            draw_strip(run, bit, run_id)
             draw_bit(run, config, bit, run_id)
             if st.session_state.get("bit") != bit or (ticking and status.is_final):
                 st.rerun()

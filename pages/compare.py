@@ -6,7 +6,7 @@ import streamlit as st
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunView, dead_series, view
 from pages.common.run_status import read_status
-from pages.common.shell import error_card, known_runs, pick_pair, pick_run, start_page, store
+from pages.common.shell import error_card, known_runs, pick_two, start_page, store
 from pages.common.side_by_side import draw_difference, draw_maps, draw_moment
 from rdh import analysis
 from rdh.charts.comparison import Curve, map_over_time, paired_maps, precision_recall
@@ -141,11 +141,7 @@ TITLES = {
 start_page("With and without RDH", ":material/compare_arrows:", "Does RDH help, and how sure are we?")
 runs = store()
 known = known_runs(runs)
-left, right = st.columns(2)
-with left:
-    run_id = pick_run(runs, known)
-with right:
-    other = pick_pair(runs, known, run_id)
+run_id, other = pick_two(runs, known)
 with error_card():
     if other is not None:
         pair = ordered_pair(runs, run_id, other)

@@ -6,8 +6,8 @@ import streamlit as st
 
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunView, view
-from pages.common.shell import error_card, pick_run, start_page, store
-from rdh import catalog, execution
+from pages.common.shell import error_card, known_runs, pick_run, start_page, store
+from rdh import catalog
 from rdh.charts.descent import descent_figure, gain_figure
 from rdh.charts.landscape import BitOverlay, landscape_figure
 from rdh.charts.landscape_text import AREAS, equation_latex, gradient_number, number
@@ -96,7 +96,7 @@ def pick_setting() -> tuple[Pair, PairForm, float, str]:
 def pick_overlay(pair: Pair, form: PairForm) -> BitOverlay | None:
     """The reader's choice of a run whose real bits lie over the curve; None where none is wanted or has data."""
     runs = store()
-    known = execution.states(runs)
+    known = known_runs(runs)
     if not known or not st.toggle("Lay the real bits of a run over the curve", key="real", **URL):
         return None
     run_id = pick_run(runs, known)

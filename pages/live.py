@@ -1,5 +1,7 @@
 """Live: is training healthy right now, and which bits are dying?"""
 
+from collections.abc import Mapping
+
 import numpy as np
 import streamlit as st
 
@@ -7,8 +9,8 @@ from pages.common.live_plot import live_plotly
 from pages.common.readers import RunView, dead_series, view
 from pages.common.run_numbers import draw_numbers
 from pages.common.run_status import Status, draw_status, read_status
-from pages.common.shell import carried, error_card, is_pair, known_runs, pick_pair, pick_run, start_page, store
-from rdh import catalog
+from pages.common.shell import carried, error_card, is_pair, known_runs, pick_two, start_page, store
+from rdh import catalog, execution
 from rdh.charts.dead_bits import dead_bits_over_time, event_flow
 from rdh.charts.gradients import measured_gradient
 from rdh.charts.histograms import activation_histogram, histogram_over_time
@@ -134,11 +136,7 @@ def draw_no_data(status: Status) -> None:
 start_page("Live", ":material/monitoring:", "Is training healthy right now, and which bits are dying?")
 runs = store()
 known = known_runs(runs)
-left, right = st.columns(2)
-with left:
-    run_id = pick_run(runs, known)
-with right:
-    other = pick_pair(runs, known, run_id)
+run_id, other = pick_two(runs, known)
 controls = st.columns([2, 3, 2, 2], vertical_alignment="bottom")
 what = controls[0].segmented_control(
     "Map of", ["dead", "saturated"], default="dead", required=True, key="map", bind="query-params"
@@ -153,7 +151,8 @@ paused = controls[3].toggle("Pause", key="paused", bind="query-params")
 def draw() -> None:
     """Everything that moves; drawn again every second while the run goes on."""
     with error_card():
-        status = read_status(runs, run_id)
+        states = execution.states(runs)
+        status = read_status(runs, run_id, states)
         draw_status(runs, status)
         run, config = view(runs, run_id), runs.config(run_id)
         run.version()
@@ -169,18 +168,18 @@ def draw() -> None:
             draw_events(run, config, run_id)
         if (bit := st.session_state.pop("go_to_bit", None)) is not None:
             st.switch_page("pages/bits.py", query_params=carried() | {"bit": str(bit)})
-        if ticking and not still_going():
+        if ticking and not still_going(states):
             st.rerun()
 
 
-def still_going() -> bool:
-    """Whether one of the runs drawn here may still change."""
-    return not all(read_status(runs, one).is_final for one in (run_id, other) if one)
+def still_going(states: Mapping[str, execution.RunState]) -> bool:
+    """Whether one of the runs drawn here may still change. UserError for a run that is no longer there."""
+    return not all(read_status(runs, one, states).is_final for one in (run_id, other) if one)
 
 
 ticking = False
 with error_card():
-    ticking = not paused and still_going()
+    ticking = not paused and still_going(known)
     if other and not is_pair(runs, run_id, other):
         st.caption(
             "⚠ The two runs differ in more than the plug-ins, so their dead bits don't compare RDH with its baseline."

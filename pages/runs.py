@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages.common.run_status import FINAL, draw_status, log_tail, read_status
+from pages.common.run_status import draw_status, log_tail, read_status
 from pages.common.shell import error_card, known_runs, pick_run, start_page, status_chip, store
 from rdh import execution
 from rdh.errors import UserError
@@ -78,7 +78,7 @@ def draw_table(runs: RunStore) -> None:
             "reason": st.column_config.TextColumn(width="medium"),
         },
     )
-    going_on = sum(state.state not in FINAL for state in states.values())
+    going_on = sum(not state.is_final for state in states.values())
     st.caption(f"{len(states)} runs in {runs.root}, {going_on} going on.")
 
 
@@ -100,7 +100,7 @@ group = st.segmented_control(
     "Show", list(GROUPS), default="all", required=True, key="show", bind="query-params", label_visibility="collapsed"
 )
 known = known_runs(runs)
-is_moving = any(state.state not in FINAL for state in known.values())
+is_moving = any(not state.is_final for state in known.values())
 
 
 @error_card()

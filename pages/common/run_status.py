@@ -1,6 +1,7 @@
 """What a run is doing right now: state, progress, freshness, the reason of a failure, and the buttons that are allowed."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,6 @@ from pages.common.shell import error_card, plain, status_chip
 from rdh import execution
 from rdh.store import RunStore
 
-FINAL = ("finished", "failed", "cancelled", "lost")
 STALE_SECONDS = 8  # four heartbeats
 TAIL_BYTES = 4000
 
@@ -20,7 +20,7 @@ class Status:
     """state: `execution.RunState`, None for a folder that the queue does not know yet; beat: hb.json; result: result.json."""
 
     run_id: str
-    state: Any
+    state: execution.RunState | None
     beat: dict[str, Any]
     result: dict[str, Any]
 
@@ -30,12 +30,12 @@ class Status:
 
     @property
     def is_final(self) -> bool:
-        return self.word in FINAL
+        return bool(self.state and self.state.is_final)
 
 
-def read_status(store: RunStore, run_id: str) -> Status:
-    """UserError for a run that is no longer there."""
-    state = execution.states(store).get(run_id)
+def read_status(store: RunStore, run_id: str, states: Mapping[str, execution.RunState] | None = None) -> Status:
+    """states: what `execution.states` returned, where the caller has it. UserError for a run that is no longer there."""
+    state = (execution.states(store) if states is None else states).get(run_id)
     beat, result = store.heartbeat(run_id), store.result(run_id)
     if state and beat.get("attempt") != state.attempt:
         beat = {}  # of an earlier attempt

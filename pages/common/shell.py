@@ -131,6 +131,15 @@ def pick_pair(
     return _pick(sorted(others, key=lambda other: other not in partners), states, key, label, name)
 
 
+def pick_two(store: RunStore, states: Mapping[str, RunState]) -> tuple[str, str | None]:
+    """`pick_run` and, beside it, `pick_pair`."""
+    left, right = st.columns(2)
+    with left:
+        run_id = pick_run(store, states)
+    with right:
+        return run_id, pick_pair(store, states, run_id)
+
+
 def is_pair(store: RunStore, run_id: str, other: str) -> bool:
     """Whether the two runs differ in the plug-ins and in nothing else. False where a config.json can't be read."""
     mine, theirs = _read_config(store, run_id), _read_config(store, other)
