@@ -15,7 +15,9 @@ from rdh.inputs import Inputs
 from rdh.methods import method_class
 from rdh.metrics import Record
 from rdh.network import Network
-from rdh.training import Outcome, Run, evaluate_run
+from rdh.encoding import evaluate_run
+from rdh.run import Run
+from rdh.training import Outcome
 
 
 class Encoder(nn.Module):

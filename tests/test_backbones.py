@@ -17,8 +17,10 @@ from torch import nn
 from rdh import backbones, catalog, training
 from rdh.backbones import Backbone, build, stacked
 from rdh.config import make_config
+from rdh.encoding import encode
 from rdh.errors import UserError
 from rdh.inputs import load_inputs
+from rdh.recording import record
 
 
 def identity(channels: int, mean: float = 0.0, std: float = 1.0) -> Backbone:
@@ -233,11 +235,11 @@ def test_alexnet_trains_end_to_end_up_to_its_second_fully_connected_layer(monkey
     run = training.start(config, load_inputs(config, data_root=tmp_path))
     assert run.inputs.n_features == 4096 and run.network.head.in_features == 4096
     for _ in training.train_epoch(run):
-        record = training.record(run)
-        assert np.isfinite(record.scalars["loss"]) and record.scalars["entries"] == 160
+        scalars = record(run).scalars
+        assert np.isfinite(scalars["loss"]) and scalars["entries"] == 160
     assert run.step == 2
     assert not torch.equal(run.network.backbone.features[0].weight, state["features.0.weight"])
     names = [type(layer).__name__ for layer in run.network.backbone.classifier]
     assert names == ["Dropout", "Linear", "ReLU", "Dropout", "Linear", "ReLU"]
-    first, second = (training.encode(run, run.inputs.split.query) for _ in range(2))
+    first, second = (encode(run, run.inputs.split.query) for _ in range(2))
     np.testing.assert_array_equal(first, second)

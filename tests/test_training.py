@@ -11,13 +11,15 @@ import torch
 
 from rdh import catalog, checkpoints, training
 from rdh.config import RunConfig, make_config, with_plug_ins
+from rdh.encoding import dead_by_vote, encode
 from rdh.errors import UserError
 from rdh.inputs import Inputs, load_inputs
 from rdh.methods import method_class
 from rdh.metrics import Record
 from rdh.probes import logit_edges
+from rdh.recording import LOSSES, TrainingFailure
 from rdh.rescue import GradientAmplifier, error_aware_quantization, similarity
-from rdh.training import Run, Stopped, TrainingFailure
+from rdh.run import Run, Stopped, facts_of
 from tests.naive_probes import NaiveProbes
 from tests.test_probes import assert_same
 
@@ -190,7 +192,7 @@ def test_encoding_is_in_eval_mode_and_puts_the_mode_back(digits):
     run = training.start(small, digits(small))
     run.network.backbone.append(torch.nn.Dropout(0.5))
     run.network.train()
-    first, second = (training.encode(run, run.inputs.split.query) for _ in range(2))
+    first, second = (encode(run, run.inputs.split.query) for _ in range(2))
     np.testing.assert_array_equal(first, second)
     assert run.network.training and first.shape == (20, 8) and first.dtype == np.float32
 
@@ -209,7 +211,7 @@ def test_dead_by_vote_equals_the_slow_loop():
         is_saturated = abs(codes[i, k]) >= np.float32(0.9)
         n_saturated += is_saturated
         n_dead += is_saturated and vote < 0
-    assert training.dead_by_vote(codes, labels, 0.9) == (n_dead, n_saturated) and n_dead > 0
+    assert dead_by_vote(codes, labels, 0.9) == (n_dead, n_saturated) and n_dead > 0
 
 
 # Seeds and pairs
@@ -323,7 +325,7 @@ def test_quantization_says_which_term_joins_the_similarity_loss(digits, quantiza
     settings = config(method="dpsh", quantization=quantization, probe_every=1, epochs=1)
     log = Log()
     log.fit(training.start(settings, digits(settings)))
-    total, parts = log.scalar("loss")[-1][1], [log.scalar(name)[-1][1] for name in training.LOSSES]
+    total, parts = log.scalar("loss")[-1][1], [log.scalar(name)[-1][1] for name in LOSSES]
     assert total == pytest.approx(sum(parts), rel=1e-6) and np.count_nonzero(parts) == n_terms
 
 
@@ -479,7 +481,7 @@ def test_a_stop_never_saves_weights_that_are_broken(digits, tmp_path):
 
 def test_facts_hold_the_denominators_of_a_run(digits):
     settings = config(method="dpsh")
-    facts = training.facts(training.start(settings, digits(settings)))
+    facts = facts_of(training.start(settings, digits(settings)))
     assert (facts["n_train"], facts["n_query"], facts["n_gallery"], facts["n_bits"]) == (60, 20, 1777, 8)
     assert (facts["steps_per_epoch"], facts["total_steps"], facts["device"]) == (4, 12, "cpu")
     assert len(facts["logit_edges"]) == 65
@@ -488,7 +490,7 @@ def test_facts_hold_the_denominators_of_a_run(digits):
 def test_a_method_that_samples_has_epochs_of_its_own_length(digits):
     settings = config(method="adsh", method_options={"n_samples": 40})
     run = training.start(settings, digits(settings))
-    assert training.facts(run)["steps_per_epoch"] == 3 and training.facts(run)["n_train"] == 1777
+    assert facts_of(run)["steps_per_epoch"] == 3 and facts_of(run)["n_train"] == 1777
     assert len(visited(run)) == 40
 
 
