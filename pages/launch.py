@@ -82,7 +82,7 @@ def draw_form(key: str, start: dict[str, Any]) -> tuple[dict[str, Any], list[str
 
 
 def draw_more(key: str, start: dict[str, Any]) -> dict[str, Any]:
-    columns = st.columns(4)
+    columns = st.columns(5)
     fields: dict[str, Any] = {}
     for place, (name, choices) in enumerate(
         [
@@ -90,6 +90,7 @@ def draw_more(key: str, start: dict[str, Any]) -> dict[str, Any]:
             ("backbone", list(catalog.backbones())),
             ("schedule", ["cosine", "constant"]),
             ("eaq_normalization", ["N1", "N2", "N3", "N1d"]),
+            ("eaq_pairs", ["in_batch", "stored"]),
         ]
     ):
         fields[name] = columns[place].selectbox(

@@ -59,6 +59,8 @@ def check_together(config: Any, method: Card, backbone: Card) -> None:
         )
     if method.facts.get("kind") == "shallow" and config.quantization == "error_aware":
         raise ValueError(f"quantization must be plain for {method.name}: it is fitted, without a loss to add a term to")
+    if config.eaq_pairs == "stored" and not method.facts.get("stores_all_codes"):
+        raise ValueError(f"eaq_pairs must be in_batch for {method.name}: it stores no codes of all training items")
     least = backbone.facts.get("min_image_size", 1)
     if config.image_size < least:
         raise ValueError(

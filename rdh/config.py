@@ -11,7 +11,14 @@ from rdh import catalog
 from rdh._config_checks import check_together, checked_options, sentence
 from rdh.errors import UserError
 
-PLUG_INS = ("amplifier", "quantization", "eta", "tau", "eaq_normalization")  # what the two runs of a pair may differ in
+PLUG_INS = (
+    "amplifier",
+    "quantization",
+    "eta",
+    "tau",
+    "eaq_normalization",
+    "eaq_pairs",
+)  # what the two runs of a pair may differ in
 
 
 class RunConfig(BaseModel):
@@ -38,6 +45,10 @@ class RunConfig(BaseModel):
     )
     eaq_normalization: Literal["N1", "N2", "N3", "N1d"] = Field(
         "N1", description="how Eq. 4's sum over pairs becomes a mean"
+    )
+    eaq_pairs: Literal["in_batch", "stored"] = Field(
+        "in_batch",
+        description="whose signs Eq. 4 compares a batch with: its own, or those that DPSH and DSDH store of all training items",
     )
     dataset: str = Field("digits", description="data set: a file of rdh/datasets")
     dataset_options: dict[str, Any] = Field(default_factory=dict, description="the data set's own switches")

@@ -172,5 +172,7 @@ def code_regression_loss(config: RunConfig, method: Method, codes: Tensor, indic
 def quantization_loss(config: RunConfig, method: Method, codes: Tensor, labels: Tensor) -> Tensor | None:
     """eta * EAQL (Eq. 5), or the method's own term, or nothing."""
     if config.quantization == "error_aware":
-        return config.eta * error_aware_quantization(codes, similarity(labels), config.eaq_normalization)
+        stored = method.stored_codes if config.eaq_pairs == "stored" else None  # (N, n_bits)
+        similar = similarity(labels, None if stored is None else method.labels)
+        return config.eta * error_aware_quantization(codes, similar, config.eaq_normalization, stored)
     return method.quantization_loss(codes) if config.quantization == "plain" else None

@@ -88,16 +88,9 @@ def _train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> 
         raise Stopped
     run = _started(run_dir, config, Path(submission["data_root"]) if submission.get("data_root") else None, stop, heart)
     from rdh import checkpoints
-    from rdh.run import facts_of
 
     checkpoint = checkpoints.load(run_dir)
-    resume_from = checkpoint["step"] if checkpoint else None
-    writer = MetricsWriter(run_dir / "metrics.db", attempt=attempt, resume_from=resume_from)
-    facts = facts_of(run)
-    writer.put_meta(**facts)
-    heart.facts = {"phase": "training", "step": resume_from or 0, "total_steps": facts["total_steps"]}
-    start = f", from step {resume_from}" if resume_from else ""
-    say(f"training on {run.inputs.device}: {facts['total_steps']} steps{start}")
+    writer = _open_metrics(run_dir, attempt, run, checkpoint["step"] if checkpoint else None, heart)
 
     def log(record: Record) -> None:
         writer.log(record)
@@ -106,9 +99,6 @@ def _train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> 
     def save_checkpoint(state: dict[str, Any]) -> None:
         heart.check()
         checkpoints.save(run_dir, state)
-
-    def save_codes(name: str, arrays: dict[str, Any]) -> None:
-        write_arrays(run_dir / "codes" / f"{name}.npz", arrays)
 
     def should_stop() -> bool:
         heart.facts |= {"step": run.step}
@@ -119,7 +109,7 @@ def _train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> 
             run,
             log=log,
             save_checkpoint=save_checkpoint,
-            save_codes=save_codes,
+            save_codes=lambda name, arrays: write_arrays(run_dir / "codes" / f"{name}.npz", arrays),
             should_stop=should_stop,
             checkpoint=checkpoint,
         )
@@ -144,6 +134,19 @@ def _started(run_dir: Path, config: RunConfig, root: Path | None, stop: threadin
     inputs = load_inputs(config, data_root=root or data_root(), progress=extracting, log=say)
     write_arrays(run_dir / "split.npz", inputs.split_arrays())
     return _kind(config).start(config, inputs)
+
+
+def _open_metrics(run_dir: Path, attempt: int, run: Any, resume_from: int | None, heart: Heart) -> MetricsWriter:
+    """metrics.db with the facts of this attempt; what was logged after the checkpoint's step is gone from it."""
+    from rdh.run import facts_of
+
+    writer = MetricsWriter(run_dir / "metrics.db", attempt=attempt, resume_from=resume_from)
+    facts = facts_of(run)
+    writer.put_meta(**facts)
+    heart.facts = {"phase": "training", "step": resume_from or 0, "total_steps": facts["total_steps"]}
+    start = f", from step {resume_from}" if resume_from else ""
+    say(f"training on {run.inputs.device}: {facts['total_steps']} steps{start}")
+    return writer
 
 
 def _kind(config: RunConfig) -> ModuleType:

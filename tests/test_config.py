@@ -164,9 +164,18 @@ def test_every_field_counts_in_the_hash():
         "quantization": "error_aware",
     }  # the smallest for all backbones; eta has something to weigh
     hashes = {make_config(**(base | {name: value})).hash for name, value in other.items()}
-    assert set(other) | {"finetune"} == set(RunConfig.model_fields)
+    assert set(other) | {"finetune", "eaq_pairs"} == set(RunConfig.model_fields)
     assert len(hashes | {make_config(**base).hash}) == len(other) + 1
     assert make_config(**PRETRAINED, finetune=False).hash != make_config(**PRETRAINED).hash
+    assert make_config(method="dpsh", eaq_pairs="stored").hash != make_config(method="dpsh").hash
+
+
+def test_pairs_with_stored_codes_need_a_method_that_stores_them():
+    assert make_config(method="dsdh", eaq_pairs="stored").eaq_pairs == "stored"
+    with pytest.raises(
+        UserError, match="eaq_pairs must be in_batch for hashnet: it stores no codes of all training items"
+    ):
+        make_config(method="hashnet", eaq_pairs="stored")
 
 
 def test_a_copy_with_a_change_has_its_own_hash():
@@ -183,10 +192,11 @@ def test_the_runs_of_a_pair_share_the_pair_hash_and_nothing_else_does():
         {"quantization": "error_aware", "eta": 0.2},
         {"tau": 0.9},
         {"eaq_normalization": "N3"},
+        {"eaq_pairs": "stored"},
     ]
     pair = [make_config(**(base.model_dump() | change)) for change in plug_ins]
     assert {config.pair_hash for config in pair} == {base.pair_hash}
-    assert len({config.hash for config in [base, *pair]}) == 6
+    assert len({config.hash for config in [base, *pair]}) == 7
     for change in (
         {"seed": 3},
         {"n_bits": 16},

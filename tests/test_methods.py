@@ -293,3 +293,18 @@ def test_dch_dissimilar_items_with_one_code_have_a_finite_loss_and_gradient():
     loss = build("dch", torch.eye(2), 12).similarity_loss(leaf, torch.eye(2), torch.arange(2))
     loss.backward()
     assert 10 < loss.item() < 20 and torch.isfinite(leaf.grad).all()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.parametrize("name", NAMES)
+def test_the_gpu_gives_the_same_loss_gradient_and_state(name):
+    h, labels = random_batch(7, n_bits=24)
+    indices, results = torch.arange(N_ITEMS), []
+    for device in ("cpu", "cuda"):
+        leaf = h.to(device).requires_grad_()
+        method = live(build(name, labels.to(device), 24), leaf.detach())
+        loss = total_loss(method, leaf, labels.to(device), indices.to(device))
+        loss.backward()
+        results.append((loss.cpu(), leaf.grad.cpu(), {key: value.cpu() for key, value in method.state_dict().items()}))
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs)

@@ -112,3 +112,15 @@ def test_dpn_targets_are_signs_spread_or_random():
     for targets in (spread, chance):
         assert targets.shape == (3, 16) and set(targets.unique().tolist()) == {-1, 1}
     assert min_distance(spread) >= 8
+
+
+def test_csq_with_sigmoid_outputs_is_the_cross_entropy_of_the_logits():
+    """2 sigma(z) - 1 = tanh(z / 2), so that (h + 1) / 2 = sigma(z)."""
+    generator = torch.Generator().manual_seed(0)
+    logits, labels = torch.randn(5, 16, generator=generator), torch.eye(3)[[0, 1, 2, 1, 0]]
+    method = build("csq", labels, 16, output="sigmoid")
+    codes = method.relax(logits, 0)
+    torch.testing.assert_close(codes, 2 * torch.sigmoid(logits) - 1)
+    targets = (method.centres[[0, 1, 2, 1, 0]] + 1) / 2
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, targets)
+    torch.testing.assert_close(method.similarity_loss(codes, labels, torch.arange(5)), expected, atol=1e-5, rtol=1e-4)

@@ -329,6 +329,23 @@ def test_quantization_says_which_term_joins_the_similarity_loss(digits, quantiza
     assert total == pytest.approx(sum(parts), rel=1e-6) and np.count_nonzero(parts) == n_terms
 
 
+@pytest.mark.parametrize("method", ["dpsh", "dsdh"])
+def test_stored_pairs_compare_a_batch_with_the_signs_of_all_training_items(digits, method):
+    settings = config(method=method, eaq_pairs="stored", **ARMS[True])
+    run = training.start(settings, digits(settings))
+    take_steps(run, 5)
+    indices, memory = torch.arange(8), run.method.stored_codes
+    assert 0 < memory.any(1).sum() < len(memory), "some items are not visited yet"
+    codes, labels = memory[indices] * 0.5 + 0.1, run.inputs.train_labels
+    loss = training.quantization_loss(settings, run.method, codes, labels[indices])
+    expected = 0.0
+    for h, own in zip(codes, labels[indices], strict=True):
+        for stored, other in zip(memory, labels, strict=True):
+            wanted = 1 if (own * other).any() else -1
+            expected += (((h.sign() * stored.sign()) == wanted) * (h - h.sign()) ** 2).sum().item()
+    assert loss.item() == pytest.approx(settings.eta * expected / (8 * len(memory) * settings.n_bits), rel=1e-4)
+
+
 # Stop and resume
 
 

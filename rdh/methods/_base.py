@@ -45,6 +45,7 @@ class Method:
     Facts that the catalog reads, to be written as literals in the class that differs:
     kind: "deep" (steps of `training`) or "shallow" (`fit` and `encode`).
     activation: "tanh", or None where nothing saturates: the amplifier is refused then, and the dead-bit counts mean nothing.
+    stores_all_codes: EAQL can compare a batch with `stored_codes` (N, n_bits), 0 before an item's first visit (eaq_pairs = stored).
     trains_on: "train", or "gallery": training then hands in the labels of split.gallery and takes its items as training items.
     """
 
@@ -52,6 +53,7 @@ class Method:
     kind = "deep"
     activation: str | None = "tanh"
     trains_on = "train"
+    stores_all_codes = False
     keeps_code_regression = True  # False: EAQL replaces code_regression_loss too, and without quantization it is off
 
     def __init_subclass__(cls) -> None:

@@ -8,9 +8,12 @@ ones, each the farthest of 512 from those before. Several labels: the majority o
 fixed random code.
 Decisions of ours: one linear hash layer (the authors have three); rows of the matrix drawn by the seed; an item without labels
 adds nothing; 1e-6 under the logarithm, so that a wrong bit at exactly -1 or +1 still has a finite gradient; weight 1e-4.
+Switch output: "sigmoid" gives the likelihood sigma(z) straight, h = 2 sigma(z) - 1 = tanh(z / 2): half the slope, the same end points.
 With RDH: the (|h| - 1)^2 term is replaced by eta * EAQL; the amplifier acts on the total gradient. The cross-entropy's own gradient,
 1 / (1 - |h|) for a wrong bit, undoes tanh's damping already; the amplifier multiplies it by alpha on top.
 """
+
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -29,16 +32,31 @@ def class_centres(n_classes: int, n_bits: int, generator: torch.Generator) -> Te
 
 
 class CSQ(Method):
-    """quantization_weight: lambda of mean (|h| - 1)^2; the authors take 1e-4 or 1e-3 with AlexNet, 0.05 with ResNet-50."""
+    """quantization_weight: lambda of mean (|h| - 1)^2; the authors take 1e-4 or 1e-3 with AlexNet, 0.05 with ResNet-50.
+
+    output: the activation of the hash layer.
+    """
 
     title = "CSQ"
 
-    def __init__(self, n_bits: int, labels: Tensor, seed: int, *, quantization_weight: float = 1e-4) -> None:
+    def __init__(
+        self,
+        n_bits: int,
+        labels: Tensor,
+        seed: int,
+        *,
+        quantization_weight: float = 1e-4,
+        output: Literal["tanh", "sigmoid"] = "tanh",
+    ) -> None:
         super().__init__(n_bits, labels, seed)
+        self.output = output
         self.quantization_weight = quantization_weight
         generator = torch.Generator().manual_seed(seed)
         self.centres = class_centres(labels.shape[1], n_bits, generator).to(labels)
         self.tie_break = signs(torch.randn(n_bits, generator=generator)).to(labels)
+
+    def slope(self, epoch: int) -> float:
+        return 0.5 if self.output == "sigmoid" else 1.0
 
     def targets(self, labels: Tensor) -> Tensor:
         """Centre of each item (n, n_bits), -1 / +1: the majority of its classes' centres."""

@@ -22,6 +22,7 @@ class DPSH(Method):
     """pairs: compare the batch with all stored codes (the method) or within itself (Eq. 1 of the RDH paper)."""
 
     title = "DPSH"
+    stores_all_codes = True
     landscape = {"theta_scale": 0.5, "pair_weight": 0.5, "quantization": "squared", "quantization_weight": 0.1}  # noqa: RUF012
 
     def __init__(

@@ -29,6 +29,7 @@ class DSDH(Method):
     """
 
     title = "DSDH"
+    stores_all_codes = True
 
     def __init__(
         self,
