@@ -5,6 +5,7 @@ by name (little-endian, zlib) and events. `step` counts optimiser steps complete
 """
 
 import contextlib
+import errno
 import json
 import math
 import sqlite3
@@ -53,7 +54,8 @@ class MetricsWriter:
     """The one writer of a run. Errors of the database never reach training: they are counted in `n_dropped`.
 
     `resume_from`: the step of the checkpoint that training goes on from; rows of later steps are deleted in the transaction
-    that records the resume, so that no chart shows a step twice. UserError where the file can't be opened or is damaged.
+    that records the resume, so that no chart shows a step twice. UserError where the file can't be opened or is damaged,
+    OSError where the disk is full.
     """
 
     def __init__(self, path: Path, *, attempt: int, resume_from: int | None = None) -> None:
@@ -68,6 +70,8 @@ class MetricsWriter:
             with self._transaction():
                 self._begin(attempt, resume_from)
         except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_FULL", "SQLITE_IOERR_W")):
+                raise OSError(errno.ENOSPC, f"metrics.db: {error}") from None  # the disk's fault: a resume will do
             raise UserError(
                 f"metrics.db of run {path.parent.name} can't be written ({error}); launch the run again."
             ) from None

@@ -5,8 +5,7 @@ Eq. 3 on the similarity loss alone and before amplification, so that runs with a
 total" is the same test on the whole gradient, as Algorithm 1 line 8 writes it. *Hard*: dead and 1 - h^2 == 0 in float32.
 
 `Probes.add` only keeps a step's tensors on the device. `Probes.record` digests a window of steps at once: every entry gets a *kind*,
-a 9-bit number that says all that is asked of it now and what it was at its last visit; one histogram of the kinds by bit then
-answers every count, each of them a row over the 512 kinds (`count_rows`: the definitions, written out once).
+and one histogram of the kinds by bit answers every count (`rdh/_kinds.py`).
 """
 
 import math
@@ -15,12 +14,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rdh._kinds import (
+    DEAD,
+    LEAVING,
+    LEAVING_TOTAL,
+    N_KINDS,
+    POSITIVE,
+    SIDE,
+    STATE,
+    by_side,
+    count_rows,
+    thresholds,
+)
 from rdh.rescue import alpha
 
-TAU_LEVELS = (0.9, 0.95, 0.99, 0.995, 0.999)  # counts are kept at these too: a slider over tau needs no new run
 N_BINS = 64
-DEAD, RESCUED, POSITIVE = 1, 2, 4  # an entry's state at its last visit
-N_REACHED, SIDE, LEAVING, LEAVING_TOTAL, STATE, N_KINDS = 7, 8, 16, 32, 64, 512  # the parts of a kind
 
 
 def logit_edges(tau: float) -> np.ndarray:
@@ -32,45 +40,6 @@ def logit_edges(tau: float) -> np.ndarray:
     n_inside = min(max(1, round(threshold / 0.25)), N_BINS // 2 - 1)  # bins from 0 to the threshold
     width = threshold / n_inside if threshold > 0 else 0.25
     return np.arange(-N_BINS // 2, N_BINS // 2 + 1) * width
-
-
-def thresholds(tau: float) -> np.ndarray:
-    """TAU_LEVELS, tau and 1 in increasing order, at most 7, float32 as the codes are: |h| = 1 is where 1 - h^2 is 0."""
-    return np.unique(np.float32([*TAU_LEVELS, tau, 1.0]))
-
-
-def count_rows(tau: float) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """(name -> row or rows (..., 512) that pick the kinds a count is made of, state (512,) that an entry of each kind leaves behind).
-
-    death: becomes dead. rescue: was dead, now |h| < tau or on the other side. relapse: death after a rescue. release: was dead, sits
-    where it was, but the pairs no longer ask it to leave. So dead entries change by deaths - rescues - releases.
-    """
-    kinds = np.arange(N_KINDS)
-    positive, leaving, leaving_total = ((kinds & flag) > 0 for flag in (SIDE, LEAVING, LEAVING_TOTAL))
-    was_dead, was_rescued, was_positive = ((kinds // STATE & flag) > 0 for flag in (DEAD, RESCUED, POSITIVE))
-    reached = {float(level): (kinds & N_REACHED) > rank for rank, level in enumerate(thresholds(tau))}
-    levels = [reached[float(np.float32(level))] for level in TAU_LEVELS]
-    saturated = reached[float(np.float32(tau))]
-    dead = saturated & leaving
-    same_side = positive == was_positive
-    rescued = was_dead & ~(saturated & same_side)
-    died = dead & ~(was_dead & same_side)
-    rows = {
-        "saturated": _by_side(saturated, positive),
-        "dead": _by_side(dead, positive),
-        "dead_total": _by_side(saturated & leaving_total, positive),
-        "dead_hard": dead & reached[1.0],
-        "levels": np.stack([_by_side(level & leaving, positive) for level in levels]),
-        "saturated_levels": np.stack(levels),
-        "leaving": leaving,
-        "deaths": died,
-        "rescues": rescued,
-        "releases": was_dead & ~rescued & ~dead,
-        "relapses": died & (was_rescued | rescued),
-        "dead_now": _by_side(dead, positive) * 1 - _by_side(was_dead, was_positive),  # its change
-    }
-    state = dead * DEAD + (was_rescued | rescued) * RESCUED + positive * POSITIVE
-    return rows, state.astype(np.uint8)
 
 
 class Probes:
@@ -92,7 +61,7 @@ class Probes:
             raise ValueError(f"the probes' state must be {self.state.shape}, got {state.shape}")
         self.state = state.copy()
         is_dead, is_positive = ((self.state & flag) > 0 for flag in (DEAD, POSITIVE))
-        self._dead_now = _by_side(is_dead, is_positive).sum(1)  # (2, n_bits)
+        self._dead_now = by_side(is_dead, is_positive).sum(1)  # (2, n_bits)
 
     def add(
         self, logits: Tensor, codes: Tensor, similarity_gradient: Tensor, gradient: Tensor, indices: Tensor
@@ -200,8 +169,3 @@ class Probes:
             "gradient_sum": np.stack([before, before + (alpha(self.tau) - 1) * amplified]),
             "gradient_count": (table[2].sum((0, 2)) + table[1].sum((0, 2))[::-1]).astype(np.float64),
         }
-
-
-def _by_side(mask: np.ndarray, positive: np.ndarray) -> np.ndarray:
-    """A mask split into its entries on the -1 side and on the +1 side: (2, ...)."""
-    return np.stack([mask & ~positive, mask & positive])

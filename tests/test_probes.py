@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from rdh.probes import N_BINS, TAU_LEVELS, Probes, logit_edges
+from rdh._kinds import TAU_LEVELS
+from rdh.probes import N_BINS, Probes, logit_edges
 from rdh.rescue import amplify
 from tests.naive_probes import NaiveProbes
 
