@@ -1,11 +1,11 @@
 """The paper's two plug-ins for anybody's PyTorch training: Gradient Amplifier (Eq. 3) and Error-Aware Quantization Loss (Eq. 4).
 
 Zhao, Wu, Zhou, Li, Wang: "Rescuing Deep Hashing from Dead Bits Problem", IJCAI 2021. This file imports torch alone and can be
-copied out as it is. In a foreign loop, between the tanh and the losses (one backward call on the summed loss):
+copied out as it is. Three lines of a foreign loop, with one backward call on the summed loss:
 
-    codes = amplifier(torch.tanh(logits))                               # amplifier = GradientAmplifier(tau=0.99)
+    amplifier = GradientAmplifier(tau=0.99)                             # before the loop
+    codes = amplifier(torch.tanh(logits))
     loss = your_similarity_loss(codes, labels) + eta * error_aware_quantization(codes, similarity(labels))
-    loss.backward()
 
 Letters: h = codes in [-1, 1], shape (n, n_bits); g = dL/dh; s = sgn(h) with sgn(0) = 0, so that an exact zero is never selected;
 S in {0, 1} the similarity of two training items. All arithmetic is float32 or wider, also inside autocast: bfloat16 has only
@@ -38,9 +38,8 @@ def saturated(codes: Tensor, tau: float) -> Tensor:
 def dead(codes: Tensor, gradient: Tensor, tau: float) -> Tensor:
     """Boolean (n, n_bits): the test of Eq. 3, |h| >= tau and sgn(h) = sgn(g).
 
-    Descent moves h against g, so equal signs say: this bit is asked to leave the side on which it is saturated.
-    Which gradient is passed decides what is counted: the total's (what the amplifier acts on) or the similarity loss's
-    (comparable with and without RDH; a plain quantization gradient points away from the bit and hides dead bits).
+    Descent moves h against g: equal signs ask the bit to leave the side on which it is saturated. The total's g is what the
+    amplifier acts on; the similarity loss's compares runs with and without RDH, as a quantization term's hides dead bits.
     """
     return saturated(codes, tau) & (widen(codes) * widen(gradient) > 0)
 
@@ -51,112 +50,151 @@ def amplify(gradient: Tensor, codes: Tensor, tau: float) -> Tensor:
     gradient is dL/dh of the TOTAL loss at tanh's output (Algorithm 1, steps 7-9). The case that Eq. 3 leaves out,
     |h| >= tau with unequal signs, stays as it is: that bit already moves towards its own side.
     """
-    factor = alpha(tau)
-    return torch.where(dead(codes, gradient, tau), gradient * factor, gradient)
+    return torch.where(dead(codes, gradient, tau), gradient * alpha(tau), gradient)
 
 
 class _Amplify(torch.autograd.Function):
     """Identity forward. autograd sums the gradients of all consumers before it calls backward: the sign test sees the total."""
 
     @staticmethod
-    def forward(ctx, codes: Tensor, tau: float) -> Tensor:
+    def forward(ctx, codes: Tensor, amplifier: "GradientAmplifier") -> Tensor:
         ctx.save_for_backward(codes)
-        ctx.tau = tau
+        ctx.amplifier = amplifier
         return codes.view_as(codes)
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
-        (codes,) = ctx.saved_tensors
-        return amplify(gradient, codes, ctx.tau), None
+        return ctx.amplifier._receive(gradient, *ctx.saved_tensors), None
 
 
 class GradientAmplifier(nn.Module):
-    """Eq. 3 as a module: put it between tanh and every loss term. Nothing happens in eval mode or without gradients.
+    """Eq. 3 as a module: put it between the activation and every loss term. Nothing happens in eval mode or without gradients.
 
-    codes (n, n_bits) in [-1, 1] go through unchanged; only the gradient that comes back is amplified. No parameters, no
-    buffers. One backward call on the summed loss: two calls would test two partial gradients. ValueError unless 0 <= tau < 1.
+    codes (n, n_bits) go through unchanged; only the gradient that comes back is amplified. No parameters, no buffers. One
+    backward call on the summed loss: two calls would test two partial gradients.
+    activation: "tanh" for codes h in [-1, 1]; "sigmoid" for outputs p in [0, 1], which are judged as h = 2 p - 1. alpha is right
+    for both: dp/dF = p (1 - p) = (1 - h^2) / 4, so at |h| = tau the slope is 1 - tau^2 of its maximum, 1/4, as tanh's is of 1.
+    amplifies: False only counts, so that a plain baseline shows its dead bits too.
+    ValueError unless 0 <= tau < 1 and the activation is known; for codes that are not (n, n_bits) or change n_bits while counted.
     """
 
-    def __init__(self, tau: float = 0.99) -> None:
+    def __init__(self, tau: float = 0.99, activation: str = "tanh", amplifies: bool = True) -> None:
         super().__init__()
         alpha(tau)
-        self.tau = tau
+        if activation not in ("tanh", "sigmoid"):
+            raise ValueError(f"activation must be one of tanh, sigmoid, got {activation!r}.")
+        self.tau, self.activation, self.amplifies = tau, activation, amplifies
+        self._counts = torch.zeros(3, 1, dtype=torch.int64)  # (3, n_bits) from the first step on; in no state dict
 
     def forward(self, codes: Tensor) -> Tensor:
-        return _Amplify.apply(codes, self.tau) if self.training and codes.requires_grad else codes
+        if not (self.training and codes.requires_grad):
+            return codes
+        if codes.ndim != 2 or self._counts.shape[1] not in (1, codes.shape[1]):
+            raise ValueError(f"one amplifier's codes must be (n, n_bits) of one n_bits, got {tuple(codes.shape)}.")
+        return _Amplify.apply(codes, self)
+
+    def _receive(self, gradient: Tensor, codes: Tensor) -> Tensor:
+        codes = codes if self.activation == "tanh" else 2 * widen(codes) - 1
+        parts = torch.ones_like(codes, dtype=torch.bool), saturated(codes, self.tau), dead(codes, gradient, self.tau)
+        self._counts = self._counts.to(codes.device) + torch.stack([part.sum(0) for part in parts])
+        return amplify(gradient, codes, self.tau) if self.amplifies else gradient
+
+    def counts(self) -> dict[str, Tensor]:
+        """What backward calls brought since the last reading: int64 (n_bits,) on the CPU; (1,) before any. Begins anew from 0.
+
+        entries: all that were seen; saturated: those with |h| >= tau; dead: those of them that the arriving gradient, the total
+        before amplification, asks to leave (Eq. 3's test). Only this call waits for the device. To count by the similarity
+        loss alone, alike with and without RDH, give it `counter(codes)` of a second GradientAmplifier(amplifies=False).
+        """
+        counts, self._counts = self._counts.cpu(), self._counts.new_zeros(3, 1)
+        return dict(zip(("entries", "saturated", "dead"), counts, strict=True))
 
     def extra_repr(self) -> str:
-        return f"tau={self.tau}"
+        return f"tau={self.tau}, activation={self.activation}, amplifies={self.amplifies}"
 
 
 def similarity(labels: Tensor, other: Tensor | None = None) -> Tensor:
-    """S_ij = 1 where two items share a label, else 0. labels (n, n_classes) multi-hot; returns float32 (n, n) or (n, n_other)."""
-    labels = labels.float()
+    """S_ij = 1 where two items share a label, else 0. Returns float32 (n, n), or (n, n_other) against other items' labels.
+
+    labels, other: both multi-hot (n, n_classes), or both integer class indices (n,); ValueError for anything else.
+    """
+    other = labels if other is None else other
+    if labels.ndim == other.ndim == 1 and not (labels.is_floating_point() or other.is_floating_point()):
+        return (labels.unsqueeze(1) == other).float()
+    if labels.ndim != 2 or other.ndim != 2 or labels.shape[1] != other.shape[1]:
+        got = " and ".join(f"{part.dtype} {tuple(part.shape)}" for part in (labels, other))
+        raise ValueError(f"labels must be (n, n_classes) multi-hot or (n,) integers, both sides alike, got {got}.")
     with torch.autocast(labels.device.type, enabled=False):
-        n_shared = labels @ (labels if other is None else other.float()).T
-        return n_shared.gt_(0)  # in place: (n, n_other) is the largest array of a step
+        return (labels.float() @ other.float().T).gt_(0)  # in place: (n, n_other) is the largest array of a step
 
 
-def selected_pairs(signs: Tensor, similarity: Tensor, diagonal: bool = False) -> Tensor:
+def selected_pairs(signs: Tensor, similarity: Tensor, diagonal: bool = False, others: Tensor | None = None) -> Tensor:
     """c of Eq. 4's closed form: for every (i, k), with how many items j bit k of i has the right relation. Shape (n, n_bits).
 
     signs (n, n_bits) in {-1, 0, +1}; similarity (n, n) in {0, 1} of the same dtype. diagonal: count j = i too.
+    others: the signs (N, n_bits) of other items j; similarity is (n, N) then, without a diagonal: pass diagonal=True.
     """
-    nonzero = signs.abs()
-    counted = nonzero.sum(0) / 2
+    others = signs if others is None else others
+    counted = others.abs().sum(0) / 2
     if not diagonal:
         counted = counted - similarity.diagonal().unsqueeze(1)  # an item without labels has S_ii = 0
-    agreeing = torch.addmm(signs.sum(0), similarity, signs, beta=-0.5)  # S s - sum(s) / 2 = P s / 2
-    return torch.addcmul(nonzero * counted, signs, agreeing)
+    agreeing = torch.addmm(others.sum(0), similarity, others, beta=-0.5)  # S s - sum(s) / 2 = P s / 2
+    return torch.addcmul(signs.abs() * counted, signs, agreeing)
 
 
-def error_aware_quantization(codes: Tensor, similarity: Tensor, normalization: str = "N1") -> Tensor:
+def error_aware_quantization(
+    codes: Tensor, similarity: Tensor, normalization: str = "N1", stored_codes: Tensor | None = None
+) -> Tensor:
     """Error-Aware Quantization Loss (Eq. 4): pulls a bit to its own sign only as far as its pairs call that sign right.
 
     A pair (i, j) selects bit k iff S_ij = 1 and the signs agree, or S_ij = 0 and they differ; selected, both members pay
-    q = (h - sgn h)^2, half each. With c_i^k = how many j select (i, k), the sum over ordered pairs is sum c * q, and
+    q = (h - sgn h)^2, half each. With c_i^k = how many j select (i, k), the sum over ordered pairs is sum c * q, and one
+    (n, n) x (n, n_bits) product replaces n^2 n_bits comparisons, exactly; c carries no gradient:
 
         c = ( |s| * sum_j |s_j| + s * (P s) ) / 2,   P = 2 S - 1
 
-    so that one (n, n) x (n, n_bits) product replaces n^2 n_bits comparisons, exactly. c carries no gradient.
-
-    codes (n, n_bits) in [-1, 1]; similarity (n, n) in {0, 1}, symmetric. normalization:
+    codes (n, n_bits) in [-1, 1], for a sigmoid's outputs p pass 2 p - 1; similarity (n, n) in {0, 1}, symmetric. normalization:
       N1   mean over ordered pairs i != j and bits: equals the plain mean quantization when every pair is right
       N1d  the same with the pairs i = j kept (their weight 1 / n is unconditional plain quantization)
       N2   mean over the selected entries only
       N3   half the mean over similar pairs + half the mean over dissimilar pairs; an empty set counts 0
+    stored_codes (N, n_bits): the last codes of all N training items, constants that the batch is paired with; similarity is
+    (n, N). The batch member pays q whole: the sum is sum c * q again, its gradient in-batch's in expectation. A row not visited
+    yet is 0, never selected. An item's own stored row can't be told apart: it counts, weight 1 / N, so that N1d is N1.
     Returns a scalar >= 0, float32 (float64 for float64 codes); 0 for a batch without pairs. ValueError on wrong shapes or names.
     """
     if normalization not in NORMALIZATIONS:
         raise ValueError(f"normalization must be one of {', '.join(NORMALIZATIONS)}, got {normalization!r}.")
-    if codes.ndim != 2 or similarity.shape != (len(codes), len(codes)):
-        shapes = f"{tuple(codes.shape)} and {tuple(similarity.shape)}"
-        raise ValueError(f"codes must be (n, n_bits) and similarity (n, n), got {shapes}.")
-    n, n_bits = codes.shape
+    others = codes if stored_codes is None else stored_codes  # the items j
+    if codes.ndim != 2 or others.shape[1:] != codes.shape[1:] or similarity.shape != (len(codes), len(others)):
+        got = " and ".join(str(tuple(part.shape)) for part in (codes, similarity, stored_codes) if part is not None)
+        raise ValueError(f"codes (n, n_bits) need similarity (n, n), stored_codes (N, n_bits) need (n, N), got {got}.")
+    diagonal = stored_codes is not None or normalization == "N1d"
     with torch.autocast(codes.device.type, enabled=False):
         codes = widen(codes)
         signs = codes.detach().sign()
+        others = signs if stored_codes is None else stored_codes.detach().sign().to(codes.dtype)
         q = nn.functional.mse_loss(codes, signs, reduction="none")  # (codes - signs)^2
         similarity = similarity.to(codes.dtype)
         if normalization == "N3":
-            return _class_balanced(q, signs, similarity, n_bits)
-        selected = selected_pairs(signs, similarity, diagonal=normalization == "N1d")
-        if normalization == "N1d":
-            return (selected * q).sum() / (n * n * n_bits)
-        if normalization == "N2":
-            return (selected * q).sum() / selected.sum().clamp(min=1)
-        return (selected * q).sum() / max(n * (n - 1) * n_bits, 1)
+            return _class_balanced(q, signs, similarity, diagonal, others)
+        selected = selected_pairs(signs, similarity, diagonal, others)
+        n_entries = max(q.numel() * (len(others) - (not diagonal)), 1)
+        return (selected * q).sum() / (selected.sum().clamp(min=1) if normalization == "N2" else n_entries)
 
 
-def _class_balanced(q: Tensor, signs: Tensor, similarity: Tensor, n_bits: int) -> Tensor:
+def _class_balanced(q: Tensor, signs: Tensor, similarity: Tensor, diagonal: bool, others: Tensor) -> Tensor:
     """N3: c split by S_ij, each part divided by its own number of pairs. One product on [s, |s|] serves both parts."""
-    off_diagonal = similarity - torch.diag(similarity.diagonal())
-    n_similar = off_diagonal.sum()
-    n_dissimilar = len(q) * (len(q) - 1) - n_similar
-    both = torch.cat([signs, signs.abs()], dim=1)
-    similar_signs, similar_nonzero = (off_diagonal @ both).split(n_bits, dim=1)
-    other_signs, other_nonzero = (both.sum(0) - both).split(n_bits, dim=1)  # sums over all j != i
-    agree = (signs.abs() * similar_nonzero + signs * similar_signs) / 2
-    differ = (signs.abs() * (other_nonzero - similar_nonzero) - signs * (other_signs - similar_signs)) / 2
-    parts = (agree * q).sum() / n_similar.clamp(min=1) + (differ * q).sum() / n_dissimilar.clamp(min=1)
-    return parts / (2 * n_bits)
+    both = torch.cat([others, others.abs()], dim=1)
+    similar, total = similarity @ both, both.sum(0)  # sums over the similar j, over all j
+    n_similar, n_pairs = similarity.sum(), similarity.numel()
+    if not diagonal:
+        own = similarity.diagonal().unsqueeze(1)
+        similar, total = similar - own * both, total - both
+        n_similar, n_pairs = n_similar - own.sum(), n_pairs - len(q)
+    similar_signs, similar_nonzero = similar.chunk(2, dim=1)
+    unlike_signs, unlike_nonzero = (total - similar).chunk(2, dim=1)
+    agree = signs.abs() * similar_nonzero + signs * similar_signs  # twice c's similar pairs
+    differ = signs.abs() * unlike_nonzero - signs * unlike_signs
+    parts = (agree * q).sum() / n_similar.clamp(min=1) + (differ * q).sum() / (n_pairs - n_similar).clamp(min=1)
+    return parts / (4 * q.shape[1])

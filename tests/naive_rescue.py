@@ -44,6 +44,26 @@ def error_aware_quantization(codes: list[list[float]], similarity: list[list[flo
     return sum(total.values()) / (sum(n_pairs.values()) * n_bits)
 
 
+def stored_error_aware_quantization(
+    codes: list[list[float]], stored: list[list[float]], similarity: list[list[float]], normalization: str
+) -> float:
+    """Eq. 4 over all pairs (batch item i, stored item j) and bits; the batch item alone pays, q_i whole. similarity (n, N)."""
+    total, n_pairs, n_selected = {0: 0.0, 1: 0.0}, {0: 0, 1: 0}, 0
+    n_bits = len(codes[0])
+    for row, similar in zip(codes, similarity, strict=True):
+        for other, kind in zip(stored, map(int, similar), strict=True):
+            n_pairs[kind] += 1
+            for h, u in zip(row, other, strict=True):
+                if (-1) ** kind * sgn(h) * sgn(u) == -1:
+                    total[kind] += (h - sgn(h)) ** 2
+                    n_selected += 1
+    if normalization == "N3":
+        return sum(total[kind] / (n_pairs[kind] * n_bits) if n_pairs[kind] else 0.0 for kind in (0, 1)) / 2
+    if normalization == "N2":
+        return sum(total.values()) / n_selected if n_selected else 0.0
+    return sum(total.values()) / (sum(n_pairs.values()) * n_bits)
+
+
 def pair_likelihood(theta: float, similarity: float) -> float:
     """softplus(Theta) - S Theta."""
     return max(theta, 0.0) + math.log1p(math.exp(-abs(theta))) - similarity * theta

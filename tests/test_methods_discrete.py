@@ -121,22 +121,22 @@ def test_dsdh_has_no_pull_in_the_first_epoch_and_one_to_its_codes_after_it():
     assert method.code_regression_loss(h, torch.arange(9)) is None
     method.on_epoch_start(1)
     assert set(method.binary_codes.unique().tolist()) == {-1, 1}
-    expected = 0.1 * naive_methods.mean_squared_difference(h[2:5].tolist(), method.binary_codes[2:5].tolist())
+    expected = 0.35 * naive_methods.mean_squared_difference(h[2:5].tolist(), method.binary_codes[2:5].tolist())
     assert method.code_regression_loss(h[2:5], torch.arange(2, 5)).item() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_dsdh_updates_never_raise_their_objective(seed):
-    """W and B of ||Y - B W||^2 + 0.1 ||W||^2 + 0.1 ||B - U||^2, from B = sgn U."""
+    """W and B of ||Y - B W||^2 + 0.1 ||W||^2 + 0.2 ||B - U||^2, from B = sgn U."""
     h, labels = random_batch(seed, n=15)
-    method = live(build("dsdh", labels, 6), h, range(1))
+    method = live(build("dsdh", labels, 6, code_weight=0.2), h, range(1))
     codes, values = signs(h), []
     for epoch in range(1, 4):
         classifier = ridge(codes, labels, 0.1)
         method.on_epoch_start(epoch)
         for binary_codes in (codes, method.binary_codes):
             rows = (binary_codes.tolist(), h.tolist(), labels.tolist(), classifier.tolist())
-            values.append(naive_methods.classification_objective(*rows, 0.1, 0.1))
+            values.append(naive_methods.classification_objective(*rows, 0.1, 0.2))
         codes = method.binary_codes.clone()
     assert all(later <= earlier + 1e-9 for earlier, later in itertools.pairwise(values))
 
@@ -146,7 +146,7 @@ def test_dsdh_by_batch_pulls_to_codes_solved_on_that_batch():
     method = build("dsdh", labels, 6, schedule="batch")
     indices = torch.arange(3, 8)
     targets = method.solve_codes(signs(h[indices]), h[indices], labels[indices])
-    expected = 0.1 * naive_methods.mean_squared_difference(h[indices].tolist(), targets.tolist())
+    expected = 0.35 * naive_methods.mean_squared_difference(h[indices].tolist(), targets.tolist())
     live(method, h)
     assert method.code_regression_loss(h[indices], indices).item() == pytest.approx(expected)
 

@@ -1,7 +1,10 @@
 """`rdh.rescue` against slow loops, golden numbers, autograd and gradcheck."""
 
+import copy
+
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from rdh import rescue
 from rdh.rescue import GradientAmplifier, alpha, amplify, dead, error_aware_quantization, selected_pairs, similarity
@@ -92,6 +95,84 @@ def test_eaql_is_finite_when_all_pairs_are_alike(normalization, value):
     assert torch.isfinite(loss) and torch.isfinite(h.grad).all()
 
 
+def stored_case(seed: int, n_items: int = 23):
+    """A batch of 7 whose own rows are stored already, 16 more items, a third of them not visited yet."""
+    h, labels = random_case(seed, zeros=seed % 2 == 1)
+    others, other_labels = random_case(100 + seed, n=n_items - len(h))
+    others[torch.rand(len(others), generator=torch.Generator().manual_seed(seed)) < 0.33] = 0
+    return h, torch.cat([h, others]), similarity(labels, torch.cat([labels, other_labels]))
+
+
+@pytest.mark.parametrize("normalization", rescue.NORMALIZATIONS)
+@pytest.mark.parametrize("seed", range(6))
+def test_eaql_with_stored_codes_equals_the_slow_loop(seed, normalization):
+    h, stored, s = stored_case(seed)
+    expected = naive_rescue.stored_error_aware_quantization(h.tolist(), stored.tolist(), s.tolist(), normalization)
+    got = error_aware_quantization(h, s, normalization, stored).item()
+    assert got == pytest.approx(expected, rel=1e-12, abs=1e-15) and expected > 0
+
+
+@pytest.mark.parametrize("normalization", rescue.NORMALIZATIONS)
+def test_eaql_with_stored_codes_moves_the_batch_alone(normalization):
+    h, stored, s = stored_case(4)
+    stored.requires_grad_()
+    h.requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: error_aware_quantization(x, s, normalization, stored), (h,))
+    error_aware_quantization(h, s, normalization, stored).backward()
+    assert stored.grad is None and h.grad.any()
+
+
+def test_eaql_with_nobody_visited_yet_is_zero_and_with_all_stored_once_it_is_in_batch_with_the_diagonal():
+    h, labels = random_case(2)
+    s = similarity(labels)
+    for normalization in rescue.NORMALIZATIONS:
+        assert error_aware_quantization(h, s, normalization, torch.zeros_like(h)).item() == 0
+    for normalization in ("N1", "N1d"):
+        stored = error_aware_quantization(h, s, normalization, h)
+        assert stored.item() == pytest.approx(error_aware_quantization(h, s, "N1d").item(), rel=1e-14)
+
+
+@pytest.mark.parametrize("normalization", ["N1", "N3"])
+def test_eaql_with_stored_codes_has_the_gradient_of_the_batch_in_expectation(normalization):
+    """Averaged over many batches of one population, an item's gradient has the same scale in both forms."""
+    generator = torch.Generator().manual_seed(0)
+    h = torch.tanh(torch.randn(400, 6, generator=generator, dtype=torch.float64))
+    classes = torch.randint(4, (400,), generator=generator)
+    sums = {"batch": 0.0, "stored": 0.0}
+    for _ in range(150):
+        pick = torch.randperm(400, generator=generator)[:40]
+        for form in sums:
+            x = h[pick].requires_grad_()
+            if form == "stored":
+                loss = error_aware_quantization(x, similarity(classes[pick], classes), normalization, h)
+            else:
+                loss = error_aware_quantization(x, similarity(classes[pick]), normalization)
+            (gradient,) = torch.autograd.grad(loss, x)
+            sums[form] += gradient.abs().sum().item()
+    assert sums["stored"] == pytest.approx(sums["batch"], rel=0.02)
+
+
+class LargestResult(TorchDispatchMode):
+    """Notes the size of the largest tensor that any operation returns."""
+
+    n_entries = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        result = function(*arguments, **(options or {}))
+        parts = result if isinstance(result, tuple) else (result,)
+        self.n_entries = max([self.n_entries, *(part.numel() for part in parts if isinstance(part, torch.Tensor))])
+        return result
+
+
+@pytest.mark.parametrize("normalization", rescue.NORMALIZATIONS)
+def test_eaql_with_stored_codes_makes_no_second_matrix_of_pairs(normalization):
+    h, stored = torch.randn(50, 4).tanh(), torch.randn(3000, 4).tanh()
+    s = (torch.rand(50, 3000) < 0.5).float()
+    with LargestResult() as seen:
+        error_aware_quantization(h.requires_grad_(), s, normalization, stored).backward()
+    assert 0 < seen.n_entries <= 2 * stored.numel() < s.numel()
+
+
 def test_a_batch_of_one_has_no_pair_and_no_loss():
     for normalization in ("N1", "N2", "N3"):
         assert error_aware_quantization(torch.tensor([[0.5]]), torch.ones(1, 1), normalization).item() == 0
@@ -179,6 +260,124 @@ def test_amplifier_is_the_identity_forward_and_silent_in_eval_and_without_gradie
         assert torch.equal(amplifier.train()(h), h)
 
 
+def test_a_sigmoid_is_amplified_where_tanh_of_half_its_logits_would_be():
+    """p = sigmoid(F) = (1 + tanh(F / 2)) / 2: the same bits are dead, and the gradient at F is the same alpha times larger."""
+    logits = torch.tensor(
+        [[6.0, 6.0, 1.0, -6.0, -6.0, 5.2]], dtype=torch.float64
+    )  # 2 p - 1 = .995, .995, .462, -.995, -.995, .989
+    g = torch.tensor([[0.3, -0.3, 0.3, -0.3, 0.3, 0.3]], dtype=torch.float64)
+    by_sigmoid, by_tanh = logits.clone().requires_grad_(), logits.clone().requires_grad_()
+    GradientAmplifier(0.99, activation="sigmoid")(torch.sigmoid(by_sigmoid)).backward(g)
+    (GradientAmplifier(0.99)(torch.tanh(by_tanh / 2)) / 2).backward(g)
+    assert torch.allclose(by_sigmoid.grad, by_tanh.grad, rtol=1e-9)
+    p = torch.sigmoid(logits)
+    factor = by_sigmoid.grad / (g * p * (1 - p))
+    assert factor[0].tolist() == pytest.approx([alpha(0.99), 1, 1, alpha(0.99), 1, 1])
+
+
+def test_at_tau_the_amplified_slope_of_a_sigmoid_is_its_largest():
+    logits = torch.logit(torch.tensor([[(1 + 0.99 + 1e-12) / 2, 0.5]], dtype=torch.float64)).requires_grad_()
+    GradientAmplifier(0.99, "sigmoid")(torch.sigmoid(logits)).sum().backward()
+    assert logits.grad[0].tolist() == pytest.approx([0.25, 0.25])
+
+
+def backward(amplifier: GradientAmplifier, h: list[list[float]], g: list[list[float]]) -> torch.Tensor:
+    x = torch.tensor(h, requires_grad=True)
+    amplifier(x).backward(torch.tensor(g))
+    return x.grad
+
+
+def as_lists(counts: dict[str, torch.Tensor]) -> dict[str, list[int]]:
+    return {name: count.tolist() for name, count in counts.items()}
+
+
+@pytest.mark.parametrize("amplifies", [True, False])
+def test_the_amplifier_counts_saturated_and_dead_entries_per_bit(amplifies):
+    amplifier = GradientAmplifier(0.99, amplifies=amplifies)
+    first = backward(amplifier, [[0.995, -0.995, 0.2], [0.995, 0.5, 0.1]], [[1.0, 1.0, 1.0], [-1.0, 1.0, 1.0]])
+    backward(amplifier, [[0.999, -0.999, -0.999]], [[2.0, -2.0, 0.0]])  # accumulates; a zero gradient asks for nothing
+    assert first[0, 0].item() == pytest.approx(alpha(0.99) if amplifies else 1)
+    assert first[0, 1:].tolist() == [1, 1] and first[1].tolist() == [-1, 1, 1]
+    assert as_lists(amplifier.counts()) == {"entries": [3, 3, 3], "saturated": [3, 2, 1], "dead": [2, 1, 0]}
+    assert as_lists(amplifier.counts()) == {"entries": [0], "saturated": [0], "dead": [0]}
+    backward(amplifier, [[0.999, 0.1]], [[1.0, 1.0]])
+    assert as_lists(amplifier.counts()) == {"entries": [1, 1], "saturated": [1, 0], "dead": [1, 0]}
+
+
+def test_counts_are_of_the_total_gradient_and_a_second_counter_sees_the_similarity_loss_alone():
+    h = torch.tensor([[0.995]], requires_grad=True)
+    amplifier, counter = GradientAmplifier(0.99), GradientAmplifier(0.99, amplifies=False)
+    codes = amplifier(h)
+    (2 * counter(codes).sum() - 3 * codes.sum()).backward()  # the pairs ask it to leave, the quantization term holds it
+    assert h.grad.item() == -1
+    assert amplifier.counts()["dead"].item() == 0
+    assert counter.counts()["dead"].item() == 1
+
+
+def test_a_sigmoid_is_counted_as_two_p_minus_one():
+    amplifier = GradientAmplifier(0.99, "sigmoid", amplifies=False)
+    backward(amplifier, [[0.9976, 0.0024, 0.994, 0.5]], [[1.0, -1.0, 1.0, 1.0]])  # 2 p - 1 = .9952, -.9952, .988, 0
+    assert as_lists(amplifier.counts()) == {"entries": [1] * 4, "saturated": [1, 1, 0, 0], "dead": [1, 1, 0, 0]}
+
+
+def test_nothing_is_counted_in_eval_or_without_gradients_or_before_backward():
+    amplifier = GradientAmplifier(0.5)
+    h = torch.tensor([[0.9, -0.2]], requires_grad=True)
+    with torch.no_grad():
+        amplifier(h)
+    amplifier(h)
+    amplifier.eval()(h).sum().backward()
+    assert as_lists(amplifier.counts()) == {"entries": [0], "saturated": [0], "dead": [0]}
+
+
+def test_counts_go_with_a_copy_and_never_into_the_state_dict():
+    amplifier = GradientAmplifier(0.5)
+    network = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Tanh(), amplifier)
+    network(torch.ones(4, 3)).sum().backward()
+    twin = copy.deepcopy(network)
+    assert twin[2].counts()["entries"].tolist() == [4, 4]
+    assert amplifier.counts()["entries"].tolist() == [4, 4]
+    assert set(network.state_dict()) == {"0.weight", "0.bias"}
+    network.load_state_dict(twin.state_dict(), strict=True)
+
+
+def test_counts_inside_autocast_judge_bfloat16_codes_in_float32():
+    amplifier = GradientAmplifier(0.99)
+    layer = torch.nn.Linear(1, 3, bias=False)
+    layer.weight.data = torch.tensor([[9.0], [2.5617], [0.1]])  # bfloat16 tanh: 1, .98828 and .1
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        codes = amplifier(torch.tanh(layer(torch.ones(2, 1))))
+        codes.sum().backward()
+    assert codes.dtype == torch.bfloat16 and 0.988 < codes[0, 1].item() < 0.99
+    assert as_lists(amplifier.counts()) == {"entries": [2, 2, 2], "saturated": [2, 0, 0], "dead": [2, 0, 0]}
+
+
+def test_class_indices_and_one_hot_labels_say_the_same():
+    classes, others = torch.tensor([0, 2, 1, 2]), torch.tensor([2, 0])
+    hot = torch.eye(3)
+    assert torch.equal(similarity(classes), similarity(hot[classes]))
+    assert torch.equal(similarity(classes, others), similarity(hot[classes], hot[others]))
+    assert similarity(classes.int()).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("labels", "other"),
+    [
+        (torch.zeros(3), None),
+        (torch.zeros(2, 3, 4), None),
+        (torch.tensor(1), None),
+        (torch.tensor([0, 1]), torch.eye(2)),
+        (torch.eye(2), torch.tensor([0, 1])),
+        (torch.eye(2), torch.eye(3)),
+    ],
+)
+def test_other_labels_are_refused_with_the_rule(labels, other):
+    with pytest.raises(
+        ValueError, match=r"labels must be .* multi-hot or \(n,\) integers, both sides alike, got torch"
+    ):
+        similarity(labels, other)
+
+
 def test_amplify_leaves_its_argument_alone():
     g = torch.ones(1, 1)
     amplify(g, torch.full((1, 1), 0.999), 0.99)
@@ -208,7 +407,19 @@ def test_tau_outside_its_range_is_refused_with_the_rule(tau):
 
 
 def test_wrong_shapes_and_names_are_refused_with_the_rule():
-    with pytest.raises(ValueError, match=r"similarity \(n, n\), got"):
+    with pytest.raises(ValueError, match=r"similarity \(n, n\), .*, got \(3, 2\) and \(2, 2\)"):
         error_aware_quantization(torch.zeros(3, 2), torch.zeros(2, 2))
+    with pytest.raises(ValueError, match=r"need \(n, N\), got \(3, 2\) and \(3, 4\) and \(5, 2\)"):
+        error_aware_quantization(torch.zeros(3, 2), torch.zeros(3, 4), "N1", torch.zeros(5, 2))
+    with pytest.raises(ValueError, match=r"stored_codes \(N, n_bits\)"):
+        error_aware_quantization(torch.zeros(3, 2), torch.zeros(3, 4), "N1", torch.zeros(4, 3))
+    with pytest.raises(ValueError, match="activation must be one of tanh, sigmoid, got 'relu'"):
+        GradientAmplifier(0.99, "relu")
+    amplifier = GradientAmplifier(0.99)
+    with pytest.raises(ValueError, match=r"must be \(n, n_bits\) of one n_bits, got \(2, 3, 4\)"):
+        amplifier(torch.zeros(2, 3, 4, requires_grad=True))
+    amplifier(torch.zeros(2, 3, requires_grad=True)).sum().backward()
+    with pytest.raises(ValueError, match=r"of one n_bits, got \(2, 4\)"):
+        amplifier(torch.zeros(2, 4, requires_grad=True))
     with pytest.raises(ValueError, match="normalization must be one of N1, N2, N3, N1d, got 'N9'"):
         error_aware_quantization(torch.zeros(3, 2), torch.zeros(3, 3), "N9")
