@@ -5,7 +5,7 @@ Eq. 3 on the similarity loss alone and before amplification, so that runs with a
 total" is the same test on the whole gradient, as Algorithm 1 line 8 writes it. *Hard*: dead and 1 - h^2 == 0 in float32.
 
 `Probes.add` only keeps a step's tensors on the device. `Probes.record` digests a window of steps at once: every entry gets a *kind*,
-and one histogram of the kinds by bit answers every count (`rdh/_kinds.py`).
+and one histogram of the kinds by bit answers every count (`rdh/entry_kinds.py`).
 """
 
 import math
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rdh._kinds import (
+from rdh.entry_kinds import (
     DEAD,
     LEAVING,
     LEAVING_TOTAL,

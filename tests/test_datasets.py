@@ -18,21 +18,11 @@ from PIL import Image
 
 from rdh import datasets
 from rdh.datasets import BadImage, Split, cifar10, digits
-from rdh.datasets._base import stratified_split
+from rdh.datasets._splits import PerClass
 from rdh.errors import UserError
+from tests.toy_archives import make_class_folders
 
-PER_CLASS = 6
 SMALL = {"query_per_class": 1, "train_per_class": 2}
-
-
-def make_class_folders(folder: Path, per_class: int = PER_CLASS, parts=("train", "test"), suffix="png") -> Path:
-    """Every class, per_class images split over the parts, each of one colour that no other image has."""
-    for number, name in enumerate(cifar10.CLASS_NAMES):
-        for item in range(per_class):
-            place = folder / parts[item % len(parts)] / name
-            place.mkdir(parents=True, exist_ok=True)
-            Image.new("RGB", (32, 32), (number, item, 7)).save(place / f"{item:04}.{suffix}")
-    return folder
 
 
 @pytest.fixture
@@ -71,7 +61,7 @@ def test_the_folder_is_the_registry():
 
 @pytest.mark.parametrize("name", ["cifar", "_base", "../digits", ""])
 def test_unknown_data_set_names_the_choices(name, tmp_path):
-    with pytest.raises(UserError, match=r"dataset must be one of cifar10, digits.*, got"):
+    with pytest.raises(UserError, match=r"dataset must be one of arrays, cifar10, coco, digits.*, got"):
         datasets.load(name, tmp_path)
 
 
@@ -120,14 +110,14 @@ def test_split_refuses_a_seed_that_is_not_a_whole_number(seed):
 
 
 def test_class_with_too_few_images_is_named_with_its_count_and_the_need():
-    class_of = np.array([0] * 5 + [1] * 2)
+    labels = np.eye(2, dtype=np.uint8)[[0] * 5 + [1] * 2]
     with pytest.raises(UserError, match=r"Class 'cat' has 2 images, but the split needs 3 \(1 queries and 2 for train"):
-        stratified_split(class_of, ("ant", "cat"), 0, 1, 2)
+        PerClass(1, 2).split(labels, ("ant", "cat"), 0)
 
 
 @pytest.mark.parametrize("value", [0, -3, 1.5, True])
 def test_draws_per_class_must_be_whole_numbers(value):
-    with pytest.raises(UserError, match="train_per_class of digits must be a whole number >= 1"):
+    with pytest.raises(UserError, match="train_per_class must be a whole number >= 1"):
         digits.load(train_per_class=value)
 
 
@@ -163,7 +153,7 @@ def test_images_come_in_the_order_asked_for(class_folders):
 
 
 def test_item_ids_do_not_depend_on_where_the_folder_lies(tmp_path):
-    one, other = make_class_folders(tmp_path / "a" / "cifar10"), make_class_folders(tmp_path / "b", per_class=PER_CLASS)
+    one, other = make_class_folders(tmp_path / "a" / "cifar10"), make_class_folders(tmp_path / "b")
     first, second = small(one.parent), small(other)
     assert first.fingerprint == second.fingerprint
     assert [first.image_name(item) for item in range(60)] == [second.image_name(item) for item in range(60)]
@@ -202,6 +192,38 @@ def test_too_small_pool_names_the_class_when_split(class_folders):
 
 def test_smaller_pool_warns_that_scores_are_not_comparable(class_folders):
     assert "60 images instead of 60000" in small(class_folders).warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "n_query", "n_gallery", "n_train"),
+    [("cifar10-1", 10, 50, 20), ("cifar10", 10, 30, 20), ("cifar10-2", 10, 50, 50)],
+)
+def test_protocols_differ_in_who_is_searched_and_trained_on(class_folders, protocol, n_query, n_gallery, n_train):
+    numbers = SMALL if protocol != "cifar10-2" else {"query_per_class": 1}
+    data = datasets.load("cifar10", class_folders, protocol=protocol, **numbers)
+    split = data.split(0)
+    assert [len(part) for part in vars(split).values()] == [n_query, n_gallery, n_train]
+    assert np.isin(split.train, split.gallery).all() == (protocol != "cifar10")
+    assert not np.isin(split.query, np.union1d(split.train, split.gallery)).any()
+    np.testing.assert_array_equal(split.query, small(class_folders).split(0).query)
+
+
+def test_the_protocol_brings_its_official_numbers():
+    given = {name: cifar10._protocol(name, 0, 0) for name in cifar10.PROTOCOLS}
+    labels = np.eye(10, dtype=np.uint8)[np.arange(60_000) % 10]
+    sizes = {
+        name: [len(part) for part in vars(one.split(labels, "abcdefghij", 0)).values()] for name, one in given.items()
+    }
+    assert sizes == {
+        "cifar10-1": [1000, 59_000, 5000],
+        "cifar10": [1000, 54_000, 5000],
+        "cifar10-2": [10_000, 50_000, 50_000],
+    }
+
+
+def test_an_unknown_protocol_is_refused(class_folders):
+    with pytest.raises(UserError, match="protocol must be one of cifar10-1, cifar10, cifar10-2, got 'cifar100'"):
+        datasets.load("cifar10", class_folders, protocol="cifar100")
 
 
 def test_missing_data_names_the_command_and_the_layouts(tmp_path):

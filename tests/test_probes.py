@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from rdh._kinds import TAU_LEVELS
+from rdh.entry_kinds import TAU_LEVELS
 from rdh.probes import N_BINS, Probes, logit_edges
 from rdh.rescue import amplify
 from tests.naive_probes import NaiveProbes

@@ -5,12 +5,20 @@ import types
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 from rdh.errors import UserError
-from rdh.retrieval import evaluate, hamming, pack_codes, unpack_codes
-from rdh.retrieval.codes import bit_balance, n_distinct_codes
-from rdh.retrieval.radius import ball_scores, precision_recall_at, precision_recall_by_radius
+from rdh.retrieval import evaluate, pack_codes, plain, unpack_codes
+from rdh.retrieval.codes import bit_balance, code_counts, effective_number, hamming_distances
+from rdh.retrieval.radius import (
+    ball_scores,
+    mean_tie_size,
+    precision_recall_at,
+    precision_recall_by_radius,
+    precision_recall_by_rank,
+)
 from rdh.retrieval.ranking import DENOMINATORS, average_precisions
 from tests import naive_retrieval as naive
 
@@ -107,7 +115,7 @@ def test_bit_balance_is_zero_for_even_bits_and_one_for_constant_bits():
 def test_distinct_codes_are_counted_over_all_words(n_bits):
     codes = -np.ones((4, n_bits))
     codes[1, -1] = codes[3, 0] = 1
-    assert n_distinct_codes(pack_codes(codes)) == 3
+    assert sorted(code_counts(pack_codes(codes))) == [1, 1, 2]
 
 
 @pytest.mark.parametrize("n_bits", [1, 12, 64, 65, 255, 256, 1024])
@@ -116,34 +124,9 @@ def test_distances_equal_the_count_of_differing_signs(n_bits):
     query, gallery, _, _ = random_data(rng, 3, 7, n_bits, 2)
     gallery[0], gallery[1] = query[0], -query[0]  # both ends of the range
     expected = [[naive.hamming_distance(code, other) for other in gallery] for code in query]
-    distances = hamming.hamming_distances(pack_codes(query), pack_codes(gallery), n_bits)
+    distances = hamming_distances(pack_codes(query), pack_codes(gallery), n_bits)
     np.testing.assert_array_equal(distances, expected)
     assert distances[0, 0] == 0 and distances[0, 1] == n_bits
-
-
-@pytest.mark.parametrize("multi_label", [False, True])
-@pytest.mark.parametrize(("n_bits", "n_classes"), [(4, 3), (16, 9), (65, 17), (300, 40), (33, 130)])
-def test_histograms_equal_naive_counts(n_bits, n_classes, multi_label):
-    rng = np.random.default_rng(n_bits)
-    data = random_data(rng, 5, 40, n_bits, n_classes, multi_label)
-    found = hamming.distance_histograms(pack_codes(data[0]), pack_codes(data[1]), n_bits, *data[2:])
-    for ours, expected in zip(found, naive.histograms(*data), strict=True):
-        assert ours.dtype == np.int64
-        np.testing.assert_array_equal(ours, expected)
-
-
-@pytest.mark.parametrize(("tile_pairs", "tile_queries"), [(1, 1), (7, 64), (64, 3), (1 << 16, 64)])
-def test_tiles_do_not_change_the_result(monkeypatch, tile_pairs, tile_queries):
-    data = random_data(np.random.default_rng(0), 11, 23, 20, 4)
-    packed = pack_codes(data[0]), pack_codes(data[1])
-    whole = hamming.distance_histograms(*packed, 20, *data[2:])
-    stable = hamming.stable_precision_sums(*packed, 20, *data[2:])
-    monkeypatch.setattr(hamming, "TILE_PAIRS", tile_pairs)
-    monkeypatch.setattr(hamming, "TILE_QUERIES", tile_queries)
-    for ours, expected in zip(hamming.distance_histograms(*packed, 20, *data[2:]), whole, strict=True):
-        np.testing.assert_array_equal(ours, expected)
-    for ours, expected in zip(hamming.stable_precision_sums(*packed, 20, *data[2:]), stable, strict=True):
-        np.testing.assert_array_equal(ours, expected)
 
 
 SIX = ([0, 0, 1, 1, 1, 2], [1, 0, 0, 1, 1, 1])
@@ -194,6 +177,40 @@ def test_average_precision_without_ties_equals_scikit_learn():
     relevance, distances = (rng.random(n) < 0.3).astype(int), rng.permutation(n)
     expected = average_precision_score(relevance, -distances)
     assert scores_of(distances, relevance) == pytest.approx((expected,) * 3, **CLOSE)
+
+
+def test_headline_without_ties_equals_scikit_learn():
+    rng = np.random.default_rng(14)
+    n_bits = 200  # item i differs from the query in i bits: no two tie
+    gallery = np.where(np.arange(n_bits) < np.arange(n_bits + 1)[:, None], -1, 1)
+    query, labels = np.ones((4, n_bits)), (rng.random((n_bits + 1, 4)) < 0.3).astype(np.uint8)
+    result = evaluate(query, gallery, np.eye(4, dtype=np.uint8), labels)
+    expected = [average_precision_score(labels[:, one], -np.arange(n_bits + 1)) for one in range(4)]
+    np.testing.assert_allclose(result.average_precision, expected, rtol=1e-12)
+    assert result.map_tie == pytest.approx(result.map, **CLOSE) and result.mean_tie_size == 1
+    assert result.map_low == pytest.approx(result.map_high, **CLOSE)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@given(
+    n_bits=st.integers(1, 20),
+    n_gallery=st.integers(1, 40),
+    multi_label=st.booleans(),
+    top_k=st.one_of(st.none(), st.integers(1, 60)),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_scores_lie_between_their_bounds_and_equal_slow_loops(n_bits, n_gallery, multi_label, top_k, seed):
+    data = random_data(np.random.default_rng(seed), 3, n_gallery, n_bits, 4, multi_label)
+    result, order = evaluate(*data, top_k=top_k), np.random.default_rng(0).permutation(n_gallery)
+    for denominator in DENOMINATORS:
+        scores = result.by_denominator[denominator]
+        assert -1e-12 <= scores.map_low <= scores.map_tie + 1e-12 <= scores.map_high + 2e-12 <= 1 + 3e-12
+        expected = [
+            naive.stable_average_precision(code, data[1], labels, data[3], order, top_k, denominator)
+            for code, labels in zip(data[0], data[2], strict=True)
+        ]
+        assert scores.map == pytest.approx(np.mean(expected), **CLOSE)
+        assert scores.map_low - 1e-12 <= scores.map <= scores.map_high + 1e-12
 
 
 def test_closed_form_keeps_its_digits_late_in_a_gallery_of_a_million():
@@ -328,6 +345,7 @@ def test_health_of_the_codes_is_that_of_the_gallery():
     labels = np.ones((4, 1), dtype=np.uint8)
     result = evaluate(gallery[:1], gallery, labels[:1], labels)
     assert (result.n_distinct_codes, result.bit_balance, result.mean_ball_size) == (2, 0.5, 4.0)
+    assert (result.n_effective_codes, result.mean_tie_size) == (pytest.approx(2), 2.0)
     np.testing.assert_array_equal(result.items_by_distance, [2, 2, 0])
 
 
@@ -339,23 +357,59 @@ def test_inputs_are_left_as_they_were():
         np.testing.assert_array_equal(part, copy)
 
 
-def test_progress_counts_queries_of_both_passes():
+@pytest.mark.parametrize("headline", [False, True])
+def test_progress_counts_every_query_once(headline):
     data, seen = random_data(np.random.default_rng(9), 70, 30, 8, 3), []
-    evaluate(*data, progress=lambda done, total: seen.append((done, total)))
-    assert {total for _, total in seen} == {140}
-    assert [done for done, _ in seen] == sorted({done for done, _ in seen}) and seen[-1] == (140, 140)
+    evaluate(*data, headline=headline, progress=lambda done, total: seen.append((done, total)))
+    assert {total for _, total in seen} == {70}
+    assert [done for done, _ in seen] == sorted({done for done, _ in seen}) and seen[-1] == (70, 70)
+
+
+def test_progress_may_stop_the_evaluation():
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(*random_data(np.random.default_rng(9), 200, 30, 8, 3), progress=stop)
 
 
 def test_another_kernel_can_stand_in():
     data, calls = random_data(np.random.default_rng(10), 5, 30, 8, 3), []
     kernel = types.SimpleNamespace(
-        distance_histograms=lambda *args, **options: calls.append("a") or hamming.distance_histograms(*args, **options),
+        distance_histograms=lambda *args, **options: calls.append("a") or plain.distance_histograms(*args, **options),
         stable_precision_sums=lambda *args, **options: (
-            calls.append("b") or hamming.stable_precision_sums(*args, **options)
+            calls.append("b") or plain.stable_precision_sums(*args, **options)
         ),
     )
-    assert evaluate(*data, kernel=kernel).map == evaluate(*data).map
-    assert calls == ["a", "b"]
+    assert evaluate(*data, kernel=kernel).map == pytest.approx(evaluate(*data).map, **CLOSE)
+    assert evaluate(*data, kernel=kernel, headline=False).map_tie == evaluate(*data).map_tie
+    assert calls == ["b", "a"]
+
+
+def test_precision_and_recall_by_rank_come_on_request_and_agree_with_lists():
+    data = random_data(np.random.default_rng(13), 6, 40, 5, 3)
+    result = evaluate(*data, by_rank=True, list_lengths=tuple(range(1, 41)))
+    np.testing.assert_allclose(result.precision_by_rank, list(result.precision_at.values()), rtol=1e-12)
+    np.testing.assert_allclose(result.recall_by_rank, list(result.recall_at.values()), rtol=1e-12)
+    assert len(evaluate(*data, by_rank=True, top_k=7).precision_by_rank) == 7
+    assert evaluate(*data).precision_by_rank is None
+    json.dumps(result.as_dict(), allow_nan=False), json.dumps(evaluate(*data).as_dict(), allow_nan=False)
+
+
+def test_precision_by_rank_is_its_expectation_over_tie_orders():
+    precision, _ = precision_recall_by_rank(*histograms_of(*SIX))
+    expected = [naive.expected_precision_at(*SIX, n_listed) for n_listed in range(1, 7)]
+    np.testing.assert_allclose(precision, expected, rtol=1e-12)
+
+
+def test_tie_size_is_that_of_the_group_a_random_item_lies_in():
+    assert mean_tie_size(np.array([[2, 0, 2], [1, 0, 3]])) == pytest.approx((2 + (1 + 9) / 4) / 2)
+
+
+def test_effective_number_of_codes_weighs_them_by_their_frequency():
+    assert effective_number(np.array([5, 5, 5, 5])) == pytest.approx(4)
+    assert effective_number(np.array([7])) == 1
+    assert 1 < effective_number(np.array([97, 1, 1, 1])) < 1.3
 
 
 def test_evaluation_turns_into_plain_json():
@@ -389,6 +443,14 @@ GOOD = {
     "query_labels": np.eye(2, dtype=np.uint8),
     "gallery_labels": np.array([[1, 0], [0, 1], [1, 1]]),
 }
+
+
+def test_a_packed_file_cut_short_is_refused():
+    packed = pack_codes(np.ones((3, 12)))
+    with pytest.raises(UserError, match=r"gallery_labels have 3 rows for 2 codes: one row per code is needed"):
+        evaluate(packed, packed[:2], np.ones((3, 1)), np.ones((3, 1)), n_bits=12)
+    with pytest.raises(UserError, match=r"query_codes of 12 bits must be uint8 \(n, 2\), got uint8 \(3, 1\)"):
+        evaluate(packed[:, :1], packed, np.ones((3, 1)), np.ones((3, 1)), n_bits=12)
 
 
 @pytest.mark.parametrize(

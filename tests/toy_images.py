@@ -15,6 +15,7 @@ from torch import nn
 from rdh import features
 from rdh.backbones import Backbone
 from rdh.datasets import BadImage, Dataset
+from rdh.datasets._splits import PerClass
 
 N_FEATURES = 3
 
@@ -31,9 +32,7 @@ class Pictures(Dataset):
         rng = np.random.default_rng(0)
         shape = None if sizes else (5, 4, 3)
         labels = np.eye(2, dtype=np.uint8)[np.arange(n) % 2]
-        super().__init__(
-            "pictures", labels, ["even", "odd"], fingerprint, query_per_class=2, train_per_class=5, image_shape=shape
-        )
+        super().__init__("pictures", labels, ["even", "odd"], fingerprint, PerClass(2, 5), image_shape=shape)
         self.pixels = [
             rng.integers(0, 256, (*(rng.integers(4, 9, 2) if sizes else (5, 4)), 3), np.uint8) for _ in range(n)
         ]
@@ -46,7 +45,7 @@ class Pictures(Dataset):
         return self.pixels[item_id]
 
 
-def matrix_backbone(name: str = "matrix", image_size: int = 4) -> Backbone:
+def matrix_backbone(name: str = "matrix", image_size: int = 4, weights: str = "pretrained") -> Backbone:
     """Three sums of pixels; stands in for `rdh.backbones.build`."""
     layer = nn.Linear(3 * image_size * image_size, N_FEATURES, bias=False)
     weight = torch.randn(layer.weight.shape, generator=torch.Generator().manual_seed(0)) / image_size

@@ -1,72 +1,123 @@
-"""data list | prepare NAME: which data sets there are, and bringing one here."""
+"""data list | show NAME | prepare NAME: which data sets there are, what is in one, and bringing one here."""
 
 import argparse
+import dataclasses
 import time
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from rdh import catalog, datasets
-from rdh.commands._common import add_verb, count, print_json
+from rdh.commands._common import add_settings, add_verb, count, parse_settings, print_json
 from rdh.commands._progress import Pace, Progress
+from rdh.config import make_config
 from rdh.errors import UserError
 
-ABOUT = """The data sets: list says which are ready, prepare NAME brings one here.
+ABOUT = """The data sets: list says which are ready, show NAME what is in one, prepare NAME brings one here.
 Without an action: the list."""
+ACTIONS = {
+    "list": "Which data sets are ready, and what the others need.",
+    "show": "A data set's card: protocol, sizes, labels, share of similar pairs.",
+    "prepare": "Bring a data set here: fetched, resumed and checked where that is allowed.",
+}
+MOST_LABELS_SHOWN = 20
 
 
 def add(verbs: Any, common: argparse.ArgumentParser) -> None:
     """data, with its actions."""
-    parser = add_verb(verbs, common, "data", ABOUT, ["", "prepare cifar10 --data-root ~/data"])
+    examples = ["", "show mosaic --set grid=3", "prepare cifar10 --data-root ~/data"]
+    parser = add_verb(verbs, common, "data", ABOUT, examples)
     parser.set_defaults(call=run, action="list")
     actions = parser.add_subparsers(metavar="ACTION", title="actions")
-    for action, text in (
-        ("list", "Which data sets are ready, and what the others need."),
-        ("prepare", "Bring a data set here."),
-    ):
+    for action, text in ACTIONS.items():
         one = add_verb(actions, common, action, text)
         one.set_defaults(action=action)
         one.add_argument("--root", dest="data_root", metavar="DIR", default=argparse.SUPPRESS, help="as --data-root")
-        if action == "prepare":
+        if action != "list":
             one.add_argument("name", metavar="NAME")
+        if action == "show":
+            add_settings(one, "a switch of the data set, as often as needed")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Lists the data sets, or prepares one: 0 where it is ready in the end."""
+    """Lists the data sets, shows one or prepares one: 0 where it is ready in the end."""
     root = datasets.as_folder(arguments.data_root or datasets.data_root(), "data folder", "--data-root or RDH_DATA")
     if root.exists() and not root.is_dir():
         raise UserError(f"The data folder {root} is a file; name another folder by --data-root or RDH_DATA.")
+    if arguments.action != "list" and arguments.name not in catalog.datasets():
+        raise UserError(
+            f"data {arguments.action} takes one of {', '.join(catalog.datasets())}, got {arguments.name!r}."
+        )
     if arguments.action == "prepare":
         return _prepare(arguments.name, root, arguments.json)
+    if arguments.action == "show":
+        return _show(arguments.name, root, parse_settings(arguments.settings), arguments.json)
+    return _list(root, arguments.json)
+
+
+def _list(root: Path, as_json: bool) -> int:
     rows = [_status(name, root) for name in catalog.datasets()]
-    if arguments.json:
+    if as_json:
         print_json({"root": str(root), "datasets": rows})
-    else:
-        print(f"data folder: {root}")
-        for row in rows:
-            print(f"{row['name']:10} {row['status']}")
+        return 0
+    print(f"data folder: {root}")
+    for row in rows:
+        print(f"{row['name']:12} {row['status']}")
+        if row["card"]:
+            print(f"{'':12} {summary(row['card'])}")
     return 0
 
 
 def _status(name: str, root: Path) -> dict[str, Any]:
     try:
         dataset = datasets.load(name, root)
+        card = dataclasses.asdict(datasets.data_card(dataset))
     except UserError as error:
-        return {"name": name, "ready": False, "status": f"not ready: {error}"}
-    n_items, n_classes = len(dataset.labels), len(dataset.class_names)
+        return {"name": name, "ready": False, "status": f"not ready: {error}", "card": None}
+    n_items, n_classes = card["n_items"], card["n_classes"]
     words = f"ready: {count(n_items)} images, {n_classes} classes"
-    return {"name": name, "ready": True, "n_items": n_items, "n_classes": n_classes, "status": words}
+    return {"name": name, "ready": True, "n_items": n_items, "n_classes": n_classes, "status": words, "card": card}
+
+
+def _show(name: str, root: Path, options: dict[str, Any], as_json: bool) -> int:
+    config = make_config(dataset=name, dataset_options=options)
+    card = dataclasses.asdict(datasets.data_card(datasets.load(name, root, **config.dataset_options)))
+    text = catalog.datasets()[name].text
+    if as_json:
+        print_json(card | {"text": text})
+        return 0
+    print(f"{text}\n\n{count(card['n_items'])} items, {card['n_classes']} classes: {summary(card)}")
+    print(f"map of random codes: about {card['map_floor']:.3f}" + (f", MAP@{card['top_k']}" if card["top_k"] else ""))
+    print("items by number of labels: " + ", ".join(f"{n}: {count(k)}" for n, k in _used(card["items_by_n_labels"])))
+    labels = sorted(card["items_per_label"].items(), key=lambda pair: -pair[1])
+    print("items a label: " + ", ".join(f"{label} {count(n)}" for label, n in labels[:MOST_LABELS_SHOWN]))
+    if len(labels) > MOST_LABELS_SHOWN:
+        print(f"and {len(labels) - MOST_LABELS_SHOWN} rarer labels, down to {labels[-1][0]} {count(labels[-1][1])}")
+    print(f"sample items: {', '.join(map(str, card['sample_ids']))}")
+    for switch in catalog.datasets()[name].switches:
+        choices = f" (one of {', '.join(map(str, switch.choices))})" if switch.choices else ""
+        print(f"--set dataset_options.{switch.name}={switch.default}{choices}")
+    for warning in card["warnings"]:
+        print(f"note: {warning}")
+    return 0
+
+
+def summary(card: dict[str, Any]) -> str:
+    """A card in a line: the split, labels an item, similar pairs."""
+    parts = f"{count(card['n_query'])} queries, {count(card['n_gallery'])} gallery, {count(card['n_train'])} training"
+    return (
+        f"{parts}; {card['labels_per_item']:.2f} labels an item; {card['similar_share']:.1%} of training pairs similar"
+    )
+
+
+def _used(counts: list[int]) -> list[tuple[int, int]]:
+    return [(number, n) for number, n in enumerate(counts) if n]
 
 
 def _prepare(name: str, root: Path, as_json: bool) -> int:
-    cards = catalog.datasets()
-    if name not in cards:
-        raise UserError(f"data prepare takes one of {', '.join(cards)}, got {name!r}.")
-    status = _status(name, root)
-    is_ready = status["ready"] and datasets.loads_without_torch(name, root)
-    if not is_ready and cards[name].facts["has_download"]:
+    if catalog.datasets()[name].facts["has_download"]:  # does nothing where all is there
         _download(name, root)
-        status = _status(name, root)
+    status = _status(name, root)
     if not status["ready"]:
         raise UserError(status["status"])
     if as_json:

@@ -1,7 +1,8 @@
 """The data sets: one public file each, and the folder is the registry.
 
-A file offers `load(root, *, ...) -> Dataset` and, where there is something to fetch, `download(root, progress)`. Its
-docstring is its card. Importing this package imports none of them.
+A file offers `load(root, *, ...) -> Dataset`, whose keyword arguments are the data set's switches; where there is
+something to fetch, `download(root, progress)`, which does nothing where all is there; and, where `load` may need torch,
+`loads_without_torch(root, **switches)`. Its docstring is its card. Importing this package imports none of them.
 """
 
 import os
@@ -9,10 +10,23 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from rdh.datasets._base import BadImage, Dataset, Split
+from rdh.datasets._base import BadImage, Dataset
+from rdh.datasets._card import DataCard, data_card
+from rdh.datasets._splits import Split
 from rdh.errors import UserError
 
-__all__ = ["BadImage", "Dataset", "Split", "as_folder", "data_root", "load", "loads_without_torch", "names"]
+__all__ = [
+    "BadImage",
+    "DataCard",
+    "Dataset",
+    "Split",
+    "as_folder",
+    "data_card",
+    "data_root",
+    "load",
+    "loads_without_torch",
+    "names",
+]
 
 
 def names() -> list[str]:
@@ -41,13 +55,17 @@ def as_folder(path: Path | str, what: str, option: str) -> Path:
 
 def load(name: str, root: Path | str, **options: Any) -> Dataset:
     """The data set `name` from the data folder `root`. Raises UserError: unknown name, missing or damaged data."""
-    return _module(name).load(Path(root), **options)
+    module = _module(name)
+    try:
+        return module.load(Path(root), **options)
+    except OSError as error:
+        raise UserError(f"The data folder {root} cannot be read ({error}).") from error
 
 
-def loads_without_torch(name: str, root: Path | str) -> bool:
-    """Whether `load` would leave torch alone: what a process that draws pages asks first."""
+def loads_without_torch(name: str, root: Path | str, **options: Any) -> bool:
+    """Whether `load` with these options would leave torch alone: what a process that draws pages asks first."""
     check = getattr(_module(name), "loads_without_torch", None)
-    return check is None or check(Path(root))
+    return check is None or check(Path(root), **options)
 
 
 def _module(name: str) -> Any:

@@ -4,12 +4,11 @@ Items are numbered 0..n_items - 1 in an order that depends on the data alone, so
 every process and on every machine. A data set subclasses `Dataset` with `read_image`; see `digits.py`.
 """
 
-import dataclasses
-import numbers
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from rdh.datasets._splits import Split, SplitProtocol, checked_seed
 from rdh.errors import UserError
 
 Progress = Callable[[int, int], None]  # (done, total): images, or bytes of a download (total 0 = unknown)
@@ -21,29 +20,18 @@ class BadImage(UserError):
     """One image that cannot be decoded. The sentence names it and says why."""
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Split:
-    """Item ids, int64 and increasing: queries, the gallery they search, and the training items inside the gallery."""
-
-    query: np.ndarray
-    gallery: np.ndarray
-    train: np.ndarray
-
-    def without(self, item_ids: Sequence[int] | np.ndarray) -> "Split":
-        """The same split less some items: those whose images cannot be decoded."""
-        dropped = np.asarray(item_ids, dtype=np.int64)
-        return Split(*(part[~np.isin(part, dropped)] for part in (self.query, self.gallery, self.train)))
-
-
 class Dataset:
     """Labelled images.
 
     name: the file name. labels: uint8 (n_items, n_classes), multi-hot. class_names: one per column. fingerprint: sha256
-    that changes when the images do. top_k: the ranks that count in this data set's MAP, None = all.
+    that changes when the images or their order do. protocol: how `split` draws.
+    top_k: the ranks that count in this data set's MAP, None = all.
     image_shape: (height, width, channels) where all images share one, else None.
-    query_per_class, train_per_class: what `split` draws from each class.
+    features: float32 (n_items, n_features) where the data are features already, else None.
     warnings: what a person should know, one sentence each; skipped images are named here once.
     """
+
+    features: np.ndarray | None = None
 
     def __init__(
         self,
@@ -51,18 +39,14 @@ class Dataset:
         labels: np.ndarray,
         class_names: Sequence[str],
         fingerprint: str,
+        protocol: SplitProtocol,
         *,
-        query_per_class: int,
-        train_per_class: int,
         image_shape: tuple[int, int, int] | None = None,
         top_k: int | None = None,
     ) -> None:
-        for field, value in (("query_per_class", query_per_class), ("train_per_class", train_per_class)):
-            if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
-                raise UserError(f"{field} of {name} must be a whole number >= 1, got {value!r}.")
         self.name, self.labels, self.class_names = name, labels, tuple(class_names)
         self.fingerprint, self.image_shape, self.top_k = fingerprint, image_shape, top_k
-        self.query_per_class, self.train_per_class = int(query_per_class), int(train_per_class)
+        self.protocol = protocol
         self.warnings: list[str] = []
         self._bad_ids: set[int] = set()
 
@@ -84,7 +68,7 @@ class Dataset:
         return np.array(self.read_image(int(self.checked_ids(item_id)[0])))
 
     def read_image(self, item_id: int) -> np.ndarray:
-        """The one thing a data set must bring: an image, uint8, of an id that was checked. Raises BadImage."""
+        """The one thing a data set must bring: an image, uint8 (height, width, 1 or 3), of an id that was checked. Raises BadImage."""
         raise NotImplementedError
 
     def image_name(self, item_id: int) -> str:
@@ -118,13 +102,15 @@ class Dataset:
         return found[: len(kept)], np.array(kept, dtype=np.int64)
 
     def split(self, seed: int) -> Split:
-        """Query, gallery and train, drawn class by class from `seed` alone. Multi-label data sets bring their own.
+        """Query, gallery and train, drawn from `seed` alone.
 
-        Raises UserError for a class with too few images and for a seed below 0.
+        Raises UserError for a class with too few images, for a part without any item and for a seed below 0.
         """
-        return stratified_split(
-            self.labels.argmax(axis=1), self.class_names, seed, self.query_per_class, self.train_per_class
-        )
+        split = self.protocol.split(self.labels, self.class_names, checked_seed(seed))
+        for part, item_ids in vars(split).items():
+            if not len(item_ids):
+                raise UserError(f"The {part} part of {self.name} has no item: add images with labels to it.")
+        return split
 
     def checked_ids(self, item_ids: Sequence[int] | np.ndarray | int) -> np.ndarray:
         """Item ids as int64 (n,). Raises UserError for one that is not in the data set."""
@@ -134,37 +120,16 @@ class Dataset:
             raise UserError(f"{self.name} has the items 0 to {len(self) - 1}, got {wrong[0]}.")
         return ids
 
+    def warn_of_eta(self, assumed: bool) -> None:
+        """A warning where the labels are not of the kind that the card assumes: eta's default goes by the card."""
+        if self.is_multi_label != assumed:
+            has, fits = ("several labels", 0.1) if self.is_multi_label else ("one label each", 1)
+            self.warnings.append(
+                f"The items of {self.name} have {has}: set eta={fits}, the paper's for such labels, since the default "
+                "goes by the data set's name."
+            )
+
     def _note_bad(self, item_id: int, message: str) -> None:
         if item_id not in self._bad_ids:
             self._bad_ids.add(item_id)
             self.warnings.append(message)
-
-
-def one_hot(class_of: np.ndarray, n_classes: int) -> np.ndarray:
-    """Class numbers (n,) -> uint8 (n, n_classes)."""
-    return np.eye(n_classes, dtype=np.uint8)[class_of]
-
-
-def stratified_split(
-    class_of: np.ndarray, class_names: Sequence[str], seed: int, query_per_class: int, train_per_class: int
-) -> Split:
-    """class_of (n_items,) class numbers -> query_per_class queries of each class, all else the gallery, and
-    train_per_class training items of each class inside the gallery. Raises UserError."""
-    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or seed < 0:
-        raise UserError(f"split_seed must be a whole number >= 0, got {seed!r}.")
-    rng = np.random.default_rng(int(seed))
-    query, train = [], []
-    for number, name in enumerate(class_names):
-        members = np.flatnonzero(class_of == number)
-        if len(members) < query_per_class + train_per_class:
-            raise UserError(
-                f"Class {name!r} has {len(members)} images, but the split needs {query_per_class + train_per_class} "
-                f"({query_per_class} queries and {train_per_class} for training): add images, or lower "
-                "query_per_class or train_per_class."
-            )
-        drawn = rng.permutation(members)
-        query.append(drawn[:query_per_class])
-        train.append(drawn[query_per_class : query_per_class + train_per_class])
-    query_ids, train_ids = np.sort(np.concatenate(query)), np.sort(np.concatenate(train))
-    gallery_ids = np.setdiff1d(np.arange(len(class_of)), query_ids)
-    return Split(*(ids.astype(np.int64) for ids in (query_ids, gallery_ids, train_ids)))

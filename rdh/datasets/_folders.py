@@ -1,33 +1,28 @@
-"""Class folders of image files: finding them fast, and decoding one into a uint8 array.
+"""Class folders of image files, found fast.
 
-Layouts below a folder: train/<class>/FILE and test/<class>/FILE, or <class>/FILE. Both parts are one pool.
+Layouts below a folder: train/<class>/FILE with test/<class>/FILE or val/<class>/FILE, or plain <class>/FILE.
 """
 
-import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-from rdh.datasets._base import BadImage
+from rdh.datasets._images import SUFFIXES
+from rdh.datasets._paths import check_inside
 from rdh.errors import UserError
 
-PARTS = ("train", "test")
-SUFFIXES = (".jpg", ".jpeg", ".png")
-FORMATS = ("JPEG", "PNG")  # whatever the suffix says, no other decoder is ever started
-# What Pillow raises on damaged files, by experience: a broken PNG chunk is a SyntaxError.
-DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, Image.DecompressionBombError)
+PARTS = ("train", "test", "val")
 
 
 class FolderScan(NamedTuple):
-    """paths: relative to the scanned folder, sorted. class_of: int64 (n,). fingerprint: sha256 of paths and sizes."""
+    """paths: relative to the scanned folder, sorted. class_of: int64 (n,). sizes: int64 (n,), bytes."""
 
     paths: list[str]
     class_of: np.ndarray
-    fingerprint: str
+    sizes: np.ndarray
 
 
 def has_class_folders(folder: Path, class_names: Sequence[str]) -> bool:
@@ -51,11 +46,10 @@ def scan_class_folders(folder: Path, class_names: Sequence[str], root: Path) -> 
             check_inside(folder / place, root)
             rows += [(path, number, size) for path, size in _list_images(folder, place, root)]
     rows.sort()
-    text = "\n".join(f"{path}\t{size}" for path, _, size in rows)
     return FolderScan(
         [path for path, _, _ in rows],
         np.array([number for _, number, _ in rows], dtype=np.int64),
-        hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest(),
+        np.array([size for _, _, size in rows], dtype=np.int64),
     )
 
 
@@ -71,35 +65,3 @@ def _list_images(folder: Path, place: str, root: Path) -> list[tuple[str, int]]:
             if entry.is_file():  # not a folder, and not a pipe, which would block whoever opens it
                 found.append((f"{place}/{entry.name}", entry.stat().st_size))
     return found
-
-
-def check_inside(path: Path, root: Path) -> None:
-    """Refuse a path that links lead out of `root`. Raises UserError."""
-    try:
-        is_inside = path.resolve().is_relative_to(root.resolve())
-    except RuntimeError as error:  # Python's word for a link that leads back to itself
-        raise UserError(f"{path} is a link that leads back to itself: remove it.") from error
-    if not is_inside:
-        raise UserError(
-            f"{path} is a link that leads out of the data folder, to {path.resolve()}: copy the images there, "
-            "or choose a data folder that holds both."
-        )
-
-
-def decode_image(path: Path | str, size: tuple[int, int]) -> np.ndarray:
-    """One JPEG or PNG file as uint8 (height, width, 3), resized to size = (width, height) where it has another.
-
-    Grey, CMYK, palette and transparent images become RGB. Raises BadImage, with the reason.
-    """
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            if image.mode.startswith("I"):  # 16-bit grey: Pillow would clip everything above 255 to white
-                image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
-            if image.mode != "RGB":
-                image = image.convert("RGB")
-            if image.size != size:
-                image = image.resize(size, Image.Resampling.BILINEAR)
-            return np.asarray(image)
-    except DECODE_ERRORS as error:
-        reason = "not a JPEG or PNG image" if isinstance(error, UnidentifiedImageError) else str(error)
-        raise BadImage(f"{path} cannot be decoded ({reason}).") from error

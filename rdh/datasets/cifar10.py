@@ -1,8 +1,11 @@
 """CIFAR-10: 60 000 colour photographs of 32 x 32 pixels, 10 classes of 6000.
 
-Protocol (cifar10-1 of the literature): the official train and test parts are one pool; 1000 queries (100 a class), a
-gallery of the other 59 000, 5000 training items (500 a class) inside it, MAP over the whole gallery. A smaller pool
-keeps these numbers, as far as every class has enough images, and is not comparable with published results.
+Protocols, over the official train and test parts as one pool (switch `protocol`), MAP over the whole gallery:
+cifar10-1 (default; DPSH, DSDH, ADSH, RDH): 1000 queries (100 a class), a gallery of the other 59 000, 5000 training
+items (500 a class) inside it. cifar10 (DeepHash): the same, but the gallery leaves the training items out: 54 000.
+cifar10-2 (GreedyHash): 10 000 queries (1000 a class), a gallery of the other 50 000, all of them training items.
+query_per_class and train_per_class take other numbers of each class; 0: the protocol's. A smaller pool keeps the
+protocol's numbers, as far as every class has enough images, and is not comparable with published results.
 
 Sources, in DIR/cifar10 or in DIR itself: what `download` prepared; torchvision's folder cifar-10-batches-py; class
 folders of JPEG or PNG files, train/<class>/FILE and test/<class>/FILE or plain <class>/FILE, other sizes are resized.
@@ -10,58 +13,27 @@ Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
-import numpy as np
-
-from rdh.datasets._base import Dataset, Progress, one_hot
-from rdh.datasets._batches import ARRAYS, BATCHES, Images, fetch_batches, open_arrays, read_batches, write_arrays
-from rdh.datasets._folders import FolderScan, check_inside, decode_image, has_class_folders, scan_class_folders
+from rdh.datasets._base import Dataset, Progress
+from rdh.datasets._batches import ARRAYS, BATCHES, fetch_batches, open_arrays, read_batches, write_arrays
+from rdh.datasets._folders import has_class_folders, scan_class_folders
+from rdh.datasets._paths import check_inside
+from rdh.datasets._sources import ArrayDataset, FileDataset, one_hot
+from rdh.datasets._splits import PerClass
 from rdh.errors import UserError
 
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 N_OFFICIAL = 60_000
 SIDE = 32  # pixels
 
+PROTOCOLS = {  # (queries of each class, training items of each class or all, whether these are in the gallery)
+    "cifar10-1": (100, 500, True),
+    "cifar10": (100, 500, False),
+    "cifar10-2": (1000, None, True),
+}
+
 is_multi_label = False
-
-
-class Cifar10(Dataset):
-    """What both kinds of source share; draws says how many of each class the split takes."""
-
-    def __init__(self, class_of: np.ndarray, fingerprint: str, draws: dict[str, int]) -> None:
-        labels, shape = one_hot(class_of, len(CLASS_NAMES)), (SIDE, SIDE, 3)
-        super().__init__("cifar10", labels, CLASS_NAMES, fingerprint, image_shape=shape, **draws)
-        if len(self) != N_OFFICIAL:
-            self.warnings.append(
-                f"This CIFAR-10 holds {len(self)} images instead of {N_OFFICIAL}: scores are not comparable with "
-                "published ones."
-            )
-
-
-class ArrayCifar10(Cifar10):
-    """The official images, in memory or memory-mapped."""
-
-    def __init__(self, images: Images, draws: dict[str, int]) -> None:
-        super().__init__(images.class_of, images.fingerprint, draws)
-        self._pixels = images.pixels
-
-    def read_image(self, item_id: int) -> np.ndarray:
-        return self._pixels[item_id]
-
-
-class FolderCifar10(Cifar10):
-    """Image files, decoded when they are asked for."""
-
-    def __init__(self, folder: Path, scan: FolderScan, draws: dict[str, int]) -> None:
-        super().__init__(scan.class_of, scan.fingerprint, draws)
-        self._folder, self._paths = str(folder), scan.paths
-
-    def read_image(self, item_id: int) -> np.ndarray:
-        return decode_image(f"{self._folder}/{self._paths[item_id]}", (SIDE, SIDE))
-
-    def image_name(self, item_id: int) -> str:
-        return self._paths[self.checked_ids(item_id)[0]]
 
 
 class Source(NamedTuple):
@@ -71,29 +43,52 @@ class Source(NamedTuple):
     place: Path
 
 
-def load(root: Path | str, *, query_per_class: int = 100, train_per_class: int = 500) -> Cifar10:
-    """CIFAR-10 from the data folder `root`. Raises UserError for missing or damaged data, with the way out.
+def load(
+    root: Path | str,
+    *,
+    protocol: Literal["cifar10-1", "cifar10", "cifar10-2"] = "cifar10-1",
+    query_per_class: int = 0,
+    train_per_class: int = 0,
+) -> Dataset:
+    """CIFAR-10 from the data folder `root`; a number a class that is 0 is the protocol's.
 
-    Raw batches are read through torchvision, which takes torch and seconds; everything else needs neither.
+    Raises UserError for missing or damaged data, with the way out. Raw batches are read through torchvision, which
+    takes torch and seconds; everything else needs neither.
     """
-    root = Path(root)
-    draws = {"query_per_class": query_per_class, "train_per_class": train_per_class}
-    try:
-        source = _find(root)
-        scan = scan_class_folders(source.place, CLASS_NAMES, root) if source and source.kind == "folders" else None
-    except OSError as error:
-        raise UserError(f"The data folder {root} cannot be read ({error}).") from error
+    root, source = Path(root), _find(Path(root))
     if source is None:
         raise UserError(
             f"No CIFAR-10 in {root}: run `python -m rdh data prepare cifar10 --root {root}` to fetch it, or place "
             f"{BATCHES} or class folders of images (train/<class>/*.png and test/<class>/*.png) in {root / 'cifar10'}."
         )
-    if scan:
-        return FolderCifar10(source.place, scan, draws)
-    return ArrayCifar10(open_arrays(source.place) if source.kind == "arrays" else read_batches(source.place), draws)
+    dataset = _open(source, root, _protocol(protocol, query_per_class, train_per_class))
+    if len(dataset) != N_OFFICIAL:
+        dataset.warnings.append(
+            f"This CIFAR-10 holds {len(dataset)} images instead of {N_OFFICIAL}: scores are not comparable with "
+            "published ones."
+        )
+    return dataset
 
 
-def loads_without_torch(root: Path | str) -> bool:
+def _protocol(name: str, query_per_class: int, train_per_class: int) -> PerClass:
+    if name not in PROTOCOLS:
+        raise UserError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {name!r}.")
+    n_query, n_train, train_in_gallery = PROTOCOLS[name]
+    return PerClass(query_per_class or n_query, train_per_class or n_train, train_in_gallery)
+
+
+def _open(source: Source, root: Path, protocol: PerClass) -> Dataset:
+    if source.kind == "folders":
+        scan = scan_class_folders(source.place, CLASS_NAMES, root)
+        labels = one_hot(scan.class_of, len(CLASS_NAMES))
+        files = {"root": root, "byte_sizes": scan.sizes, "size": (SIDE, SIDE)}
+        return FileDataset("cifar10", source.place, scan.paths, labels, CLASS_NAMES, protocol, **files)
+    images = open_arrays(source.place) if source.kind == "arrays" else read_batches(source.place)
+    labels = one_hot(images.class_of, len(CLASS_NAMES))
+    return ArrayDataset("cifar10", images.pixels, labels, CLASS_NAMES, images.fingerprint, protocol)
+
+
+def loads_without_torch(root: Path | str, **options: Any) -> bool:
     """Whether `load` leaves torch alone: not where only raw batches are there; `download` prepares them."""
     source = _find(Path(root))
     return source is None or source.kind != "batches"

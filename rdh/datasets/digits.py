@@ -10,32 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from rdh.datasets._base import Dataset, one_hot
+from rdh.datasets._sources import ArrayDataset, one_hot
+from rdh.datasets._splits import PerClass
 from rdh.errors import UserError
 
 is_multi_label = False
 
 
-class Digits(Dataset):
-    """The digits in memory: pixels uint8 (1797, 8, 8, 1)."""
-
-    def __init__(self, pixels: np.ndarray, class_of: np.ndarray, *, query_per_class: int, train_per_class: int) -> None:
-        super().__init__(
-            "digits",
-            one_hot(class_of, 10),
-            [str(digit) for digit in range(10)],
-            hashlib.sha256(pixels.tobytes()).hexdigest(),
-            query_per_class=query_per_class,
-            train_per_class=train_per_class,
-            image_shape=pixels.shape[1:],
-        )
-        self._pixels = pixels
-
-    def read_image(self, item_id: int) -> np.ndarray:
-        return self._pixels[item_id]
-
-
-def load(root: Path | None = None, *, query_per_class: int = 10, train_per_class: int = 100) -> Digits:
+def load(root: Path | None = None, *, query_per_class: int = 10, train_per_class: int = 100) -> ArrayDataset:
     """The digits; `root` plays no part. Raises UserError where scikit-learn is missing."""
     try:
         from sklearn.datasets import load_digits  # here, since it takes a second to import
@@ -43,4 +25,7 @@ def load(root: Path | None = None, *, query_per_class: int = 10, train_per_class
         raise UserError("The digits ship with scikit-learn, which is missing: pip install scikit-learn.") from error
     values, class_of = load_digits(return_X_y=True)
     pixels = np.rint(values * 255 / 16).astype(np.uint8).reshape(-1, 8, 8, 1)
-    return Digits(pixels, class_of, query_per_class=query_per_class, train_per_class=train_per_class)
+    names = [str(digit) for digit in range(10)]
+    fingerprint = hashlib.sha256(pixels.tobytes()).hexdigest()
+    protocol = PerClass(query_per_class, train_per_class)
+    return ArrayDataset("digits", pixels, one_hot(class_of, 10), names, fingerprint, protocol)

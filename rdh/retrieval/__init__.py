@@ -1,4 +1,4 @@
-"""Exact Hamming-ranking evaluation in NumPy: packed codes, distance histograms, average precision under ties.
+"""Exact Hamming-ranking evaluation: packed codes, distance histograms, average precision under ties.
 
 Call `evaluate(query_codes, gallery_codes, query_labels, gallery_labels)`; `pack_codes` makes 8 bits a byte.
 """

@@ -5,25 +5,35 @@ numerator and the denominator, and more hits may well lower the mean. So the exp
 (hypergeometric), and the bounds over every feasible r.
 """
 
-from typing import NamedTuple
+import functools
 
 import numpy as np
 
 
-class Tables(NamedTuple):
+class Tables:
     """Sums over 1..t for t = 0..n, in extended precision where the platform has it.
 
     Differences of neighbouring entries are multiplied by counts up to n; float64 would lose 6 digits there at n = 1e6.
     """
 
-    harmonic: np.ndarray  # sum of 1 / t
-    log_factorial: np.ndarray  # sum of log(t)
+    def __init__(self, n: int) -> None:
+        self._numbers = np.arange(1, n + 1, dtype=np.longdouble)
 
-    @classmethod
-    def up_to(cls, n: int) -> "Tables":
-        numbers = np.arange(1, n + 1, dtype=np.longdouble)
-        start = np.zeros(1, dtype=np.longdouble)
-        return cls(np.concatenate([start, np.cumsum(1 / numbers)]), np.concatenate([start, np.cumsum(np.log(numbers))]))
+    @functools.cached_property
+    def harmonic(self) -> np.ndarray:
+        """Sums of 1 / t, (n + 1,)."""
+        return np.concatenate([[0], np.cumsum(1 / self._numbers)])
+
+    @functools.cached_property
+    def log_factorial(self) -> np.ndarray:
+        """Sums of log(t), (n + 1,)."""
+        return np.concatenate([[0], np.cumsum(np.log(self._numbers))])
+
+    @staticmethod
+    @functools.lru_cache(maxsize=1)
+    def up_to(n: int) -> "Tables":
+        """Tables of this length, kept for the next evaluation: a run has one gallery."""
+        return Tables(n)
 
     def harmonic_between(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """Sum of 1 / t over low < t <= high, float64."""

@@ -1,4 +1,4 @@
-"""Binary codes in memory and on disk: signs, packed bytes, machine words.
+"""Binary codes in memory and on disk: signs, packed bytes, machine words; labels as bit sets.
 
 Bit k of an item lies in byte k // 8 at place k % 8 (little bit order); the unused bits of the last byte are 0.
 A set bit stands for +1, a cleared bit for -1, and sgn(0) = +1. Call `pack_codes` and `unpack_codes`.
@@ -51,6 +51,15 @@ def unpack_codes(packed: np.ndarray, n_bits: int) -> np.ndarray:
     return bits.astype(np.int8) * 2 - 1
 
 
+def packed_pair(query: np.ndarray, gallery: np.ndarray, n_bits: int | None) -> tuple[np.ndarray, np.ndarray, int]:
+    """Query and gallery codes as packed bytes, and their length: packed here where n_bits is None, else checked."""
+    if n_bits is None:
+        return pack_codes(query, "query_codes"), pack_codes(gallery, "gallery_codes"), query.shape[1]
+    check_packed(query, n_bits, "query_codes")
+    check_packed(gallery, n_bits, "gallery_codes")
+    return query, gallery, n_bits
+
+
 def check_packed(packed: np.ndarray, n_bits: int, name: str) -> None:
     """Refuse packed codes whose type, shape or unused bits don't fit n_bits. Raises UserError."""
     if not 1 <= n_bits <= MAX_BITS:
@@ -66,20 +75,41 @@ def check_packed(packed: np.ndarray, n_bits: int, name: str) -> None:
 
 
 def words_of(packed: np.ndarray) -> np.ndarray:
-    """Packed bytes (n, n_bytes) as uint64 (n_words, n), zero-filled: word-major, so that one word of all items is
-    contiguous."""
+    """Packed bytes (n, n_bytes) as uint64 (n, n_words), filled up with zeros."""
     n, n_bytes = packed.shape
     padded = np.zeros((n, -(-n_bytes // 8) * 8), dtype=np.uint8)
     padded[:, :n_bytes] = packed
-    return np.ascontiguousarray(padded.view(np.uint64).T)
+    return padded.view(np.uint64)
 
 
-def n_distinct_codes(packed: np.ndarray) -> int:
-    """How many different codes packed (n, n_bytes) holds."""
+def label_words(labels: np.ndarray) -> np.ndarray:
+    """Multi-hot labels (n, n_classes) as bit sets, uint64 (n, n_words)."""
+    return words_of(np.packbits(labels != 0, axis=1, bitorder="little"))
+
+
+def hamming_distances(query_packed: np.ndarray, gallery_packed: np.ndarray, n_bits: int) -> np.ndarray:
+    """Packed codes uint8 (n_query, n_bytes), (n_gallery, n_bytes) -> distances 0..n_bits, uint16 (n_query, n_gallery).
+
+    For a few queries: the whole table is in memory. Raises UserError for wrong shapes.
+    """
+    check_packed(query_packed, n_bits, "query codes")
+    check_packed(gallery_packed, n_bits, "gallery codes")
+    distances = np.zeros((len(query_packed), len(gallery_packed)), dtype=np.uint16)
+    for query_word, gallery_word in zip(words_of(query_packed).T, words_of(gallery_packed).T, strict=True):
+        distances += np.bitwise_count(query_word[:, None] ^ gallery_word)
+    return distances
+
+
+def code_counts(packed: np.ndarray) -> np.ndarray:
+    """How often each different code of packed (n, n_bytes) occurs, int64 (n_distinct,)."""
     words = words_of(packed)
-    if words.shape[0] == 1:
-        return len(np.unique(words[0]))
-    return len(np.unique(words, axis=1).T)
+    return np.unique(words[:, 0] if words.shape[1] == 1 else words, axis=0, return_counts=True)[1]
+
+
+def effective_number(counts: np.ndarray) -> float:
+    """exp(entropy) of the frequencies counts / sum: as many equally frequent codes are as varied as these."""
+    shares = counts / counts.sum()
+    return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
 def bit_balance(packed: np.ndarray, n_bits: int) -> float:

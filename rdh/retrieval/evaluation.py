@@ -7,7 +7,8 @@ import numpy as np
 
 SCALARS = (
     *("map", "map_tie", "map_low", "map_high", "precision_at_radius_2", "recall_at_radius_2", "mean_ball_size"),
-    *("empty_ball_share", "n_queries_without_relevant", "bit_balance", "n_distinct_codes"),
+    *("empty_ball_share", "n_queries_without_relevant", "bit_balance", "n_distinct_codes", "n_effective_codes"),
+    "mean_tie_size",
 )
 
 
@@ -45,11 +46,15 @@ class Evaluation:
     empty_ball_share: float  # queries with none
     precision_at: dict[int, float]  # by list length, expected over random tie orders
     recall_at: dict[int, float]
+    precision_by_rank: np.ndarray | None  # at ranks 1..top_k, expected over random tie orders; None unless asked for
+    recall_by_rank: np.ndarray | None
+    mean_tie_size: float  # gallery items at the same distance as a random one, itself included, mean over queries
     items_by_distance: np.ndarray  # int64, all queries together
     relevant_by_distance: np.ndarray
     n_queries_without_relevant: int  # they count 0 in every mean
     bit_balance: float  # gallery: 0 = each bit splits it in half, 1 = all bits constant
     n_distinct_codes: int  # in the gallery
+    n_effective_codes: float  # exp(entropy of their frequencies): equally frequent codes that would be as varied
 
     def scalars(self) -> dict[str, float]:
         """The single numbers by name, all finite: what a run logs. Other denominators appear only with a cut-off."""

@@ -1,4 +1,4 @@
-"""Scores of Hamming balls and of fixed list lengths, from the same two histograms per query.
+"""Scores of Hamming balls, of ties and of fixed list lengths, from the same two histograms per query.
 
 A ball of radius r holds every gallery item at distance <= r, so ties play no part: the precision-recall curve by radius
 has n_bits + 1 exact points. Lists of N items do split ties; their scores are expectations over random tie orders.
@@ -53,3 +53,26 @@ def precision_recall_at(n_items: np.ndarray, n_relevant: np.ndarray, n_listed: i
     hits = (groups.within * ratio(groups.relevant, groups.items)).sum(axis=1)
     listed = groups.within.sum(axis=1)
     return float(ratio(hits, listed).mean()), float(ratio(hits, n_relevant.sum(axis=1)).mean())
+
+
+def precision_recall_by_rank(
+    n_items: np.ndarray, n_relevant: np.ndarray, top_k: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Expected precision and recall of the first 1, 2, ..., top_k items, mean over queries, float64 (top_k,) each.
+
+    Inside a tie group the expected hits grow evenly, so between the ends of the groups they lie on straight lines.
+    """
+    n_gallery = int(n_items[0].sum())
+    ranks = np.arange(1, min(top_k or n_gallery, n_gallery) + 1)
+    precision, recall = np.zeros((2, len(ranks)))
+    for items, relevant in zip(n_items, n_relevant, strict=True):
+        ends, hits_at_ends = (np.concatenate([[0], np.cumsum(counts)]) for counts in (items, relevant))
+        hits = np.interp(ranks, ends, hits_at_ends)
+        precision += hits / ranks
+        recall += ratio(hits, hits_at_ends[-1])
+    return precision / len(n_items), recall / len(n_items)
+
+
+def mean_tie_size(n_items: np.ndarray) -> float:
+    """How many gallery items share the distance of a random one, itself included: sum of n_d^2 / N, mean over queries."""
+    return float(((n_items.astype(np.float64) ** 2).sum(axis=1) / n_items.sum(axis=1)).mean())

@@ -1,0 +1,105 @@
+"""Time of a training step, with RDH over without."""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rdh import training
+from rdh.bench._inputs import RandomInputs
+from rdh.bench._machine import machine
+from rdh.config import RunConfig, make_config, with_plug_ins
+from rdh.metrics import MetricsWriter
+from rdh.recording import record
+
+HEAD_ONLY = {
+    "dataset": "cifar10",
+    "backbone": "efficientnet_lite0",
+    "finetune": False,
+    "image_size": 128,
+    "epochs": 1000,
+}
+FINETUNE = {
+    "dataset": "cifar10",
+    "backbone": "alexnet",
+    "finetune": True,
+    "image_size": 224,
+    "epochs": 1000,
+    "batch_size": 32,
+}
+STEPS = {"head-only": 40, "finetune": 2}  # a round's steps for each arm
+
+
+def measure(rounds: int) -> dict[str, Any]:
+    """Step time of +RDH over the baseline, probes off: head-only for every method, finetune for HashNet."""
+    from rdh import catalog
+
+    deep = [name for name, card in catalog.methods().items() if card.facts["activation"]]
+    result: dict[str, Any] = {"what": "step", **machine()}
+    for kind, fields, methods in (("head-only", HEAD_ONLY, deep), ("finetune", FINETUNE, ["hashnet"])):
+        for method in methods:
+            base = make_config(method=method, probe_every=0, **fields)
+            arms = {"baseline": base, "rdh": with_plug_ins(base, rdh=True)}
+            result[f"{kind} {method}"] = compared(
+                arms, rounds if kind == "head-only" else max(3, rounds // 3), STEPS[kind]
+            )
+    return result
+
+
+def compared(arms: dict[str, RunConfig], rounds: int, steps: int) -> dict[str, Any]:
+    """Median milliseconds a step of each arm, and the ratio of the second to the first, round by round."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with tempfile.TemporaryDirectory() as folder:
+        runs = {
+            name: stepper(config, RandomInputs(config, device), Path(folder) / f"{name}.db")
+            for name, config in arms.items()
+        }
+        times: dict[str, list[float]] = {name: [] for name in arms}
+        for done in range(-1, rounds):
+            for name in list(arms) if done % 2 else list(arms)[::-1]:  # neither arm is always first
+                seconds = timed(runs[name], steps, device)
+                if done >= 0:  # the first round warms up
+                    times[name].append(seconds / steps * 1000)
+    first, second = (times[name] for name in arms)
+    ratios = sorted(b / a for a, b in zip(first, second, strict=True))
+    return {
+        **{f"{name}_ms": round(statistics.median(values), 3) for name, values in times.items()},
+        "ratio": round(statistics.median(ratios), 3),
+        "ratio_low": round(ratios[0], 3),
+        "ratio_high": round(ratios[-1], 3),
+        "rounds": rounds,
+    }
+
+
+def stepper(config: RunConfig, inputs: RandomInputs, path: Path) -> Callable[[], None]:
+    """A function that trains one step, and keeps records as a run would."""
+    run = training.start(config, inputs)
+    writer = MetricsWriter(path, attempt=1)
+
+    def steps() -> Iterator[None]:
+        while True:
+            for _ in training.train_epoch(run):
+                if run.pending == len(run.losses):
+                    writer.log(record(run))
+                yield
+            writer.log(record(run))
+            run.epoch, run.position = run.epoch + 1, 0
+
+    going = steps()
+    return lambda: next(going)
+
+
+def timed(step: Callable[[], None], steps: int, device: torch.device) -> float:
+    """Seconds that the steps take, work in flight on the device included."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    began = time.perf_counter()
+    for _ in range(steps):
+        step()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - began

@@ -1,0 +1,174 @@
+"""Arrays: your own images or features with labels, in one .npz file.
+
+Place DIR/arrays.npz (or the file below DIR that the switch `file` names), written with numpy.savez, with these keys:
+labels: (n,) class numbers from 0, or (n, n_classes) of 0 and 1; and either images: uint8 (n, height, width) or
+(n, height, width, 1 or 3), or features: numbers (n, n_features), on which only the hash layer is trained
+(backbone=none finetune=false).
+Optional: class_names (n_classes,); query, gallery and train, all three: row numbers, the split for every seed. Without
+them n_query queries and n_train training items are drawn by the split seed, the gallery is all but the queries; where
+these are 0, 1000 and 5000, but at most a tenth of the rows and half of the gallery. MAP counts the switch top_k's ranks,
+0 = all. A row without any label is left out. Files that hold pickled objects are refused.
+"""
+
+import hashlib
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from rdh.datasets._base import Dataset
+from rdh.datasets._paths import folder_below
+from rdh.datasets._sources import ArrayDataset, drop_unlabelled, one_hot
+from rdh.datasets._splits import Drawn, Listed, Split, SplitProtocol, sizes
+from rdh.errors import UserError
+
+OFFICIAL = (1000, 5000)
+PARTS = ("query", "gallery", "train")
+MOST_CLASSES = 10_000
+DAMAGED = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError)
+
+is_multi_label = False
+
+
+class FeatureDataset(Dataset):
+    """Features instead of images: an item's picture is its features as grey values, one pixel each."""
+
+    def __init__(
+        self,
+        features: np.ndarray,
+        labels: np.ndarray,
+        class_names: list[str],
+        protocol: SplitProtocol,
+        top_k: int | None,
+    ) -> None:
+        self.features = np.ascontiguousarray(features, dtype=np.float32)
+        side = int(np.ceil(np.sqrt(features.shape[1])))
+        mark = hashlib.sha256(self.features.tobytes()).hexdigest()
+        super().__init__("arrays", labels, class_names, mark, protocol, image_shape=(side, side, 1), top_k=top_k)
+        self._low, self._high = float(self.features.min()), float(self.features.max())
+
+    def read_image(self, item_id: int) -> np.ndarray:
+        """Black is the smallest value in the file, white the largest; the rest of the square is black."""
+        side = self.image_shape[0]
+        shares = (self.features[item_id] - self._low) / max(self._high - self._low, 1e-12)
+        pixels = np.zeros(side * side, dtype=np.uint8)
+        pixels[: len(shares)] = np.rint(255 * shares)
+        return pixels.reshape(side, side, 1)
+
+
+def load(
+    root: Path | str,
+    *,
+    file: str = "arrays.npz",
+    n_query: int = 0,
+    n_train: int = 0,
+    top_k: int = 0,
+) -> Dataset:
+    """The arrays below the data folder `root`. Raises UserError for a missing or damaged file and for each bad key."""
+    path = folder_below(Path(root), file, "file")
+    if not path.is_file():
+        raise UserError(
+            f"No arrays in {path}: write them there by numpy.savez(path, images=..., labels=...), or features=... "
+            "instead of images; `python -m rdh data show arrays` tells the shapes."
+        )
+    if top_k < 0:
+        raise UserError(f"top_k must be a number of ranks, or 0 for all, got {top_k}.")
+    content = _read(path)
+    values, labels = _values(content, path), _labels(content, path)
+    if len(values) != len(labels):
+        raise UserError(f"{path} has {len(labels)} labels for {len(values)} items: both must be the same number.")
+    names = _class_names(content, labels.shape[1], path)
+    rows, warnings = drop_unlabelled(labels)
+    protocol = _protocol(content, rows, len(labels), n_query, n_train, path)
+    values, labels = values[rows], labels[rows]
+    if "features" in content:
+        dataset: Dataset = FeatureDataset(values, labels, names, protocol, top_k or None)
+    else:
+        mark = hashlib.sha256(np.ascontiguousarray(values).tobytes() + str(values.shape).encode()).hexdigest()
+        dataset = ArrayDataset("arrays", values, labels, names, mark, protocol, top_k=top_k or None)
+    dataset.warnings += warnings
+    dataset.warn_of_eta(is_multi_label)
+    return dataset
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            raise UserError(
+                f"{path} must be an .npz file with the keys images (or features) and labels, got one array."
+            )
+        with loaded as file:
+            content = {key: file[key] for key in file.files}
+    except UserError:
+        raise
+    except DAMAGED as error:
+        raise UserError(f"{path} cannot be read ({error}): write it anew by numpy.savez.") from error
+    known = {"images", "features", "labels", "class_names", *PARTS}
+    if not set(content) <= known or "labels" not in content or ("images" in content) == ("features" in content):
+        raise UserError(
+            f"{path} must hold labels, and images or features, and may hold class_names, query, gallery and train, "
+            f"got {', '.join(content) or 'nothing'}."
+        )
+    return content
+
+
+def _values(content: dict[str, np.ndarray], path: Path) -> np.ndarray:
+    if "features" in content:
+        values = content["features"]
+        if values.ndim != 2 or 0 in values.shape or values.dtype.kind not in "fiu" or not np.isfinite(values).all():
+            raise UserError(f"features in {path} must be finite numbers (n, n_features), got {_form(values)}.")
+        return values
+    values = content["images"]
+    values = values[..., np.newaxis] if values.ndim == 3 else values
+    if values.dtype != np.uint8 or values.ndim != 4 or values.shape[3] not in (1, 3) or 0 in values.shape:
+        raise UserError(
+            f"images in {path} must be uint8 (n, height, width) or (n, height, width, 1 or 3), got "
+            f"{_form(content['images'])}."
+        )
+    return values
+
+
+def _labels(content: dict[str, np.ndarray], path: Path) -> np.ndarray:
+    labels = content["labels"]
+    if labels.ndim in (1, 2) and labels.size and labels.dtype.kind in "biu" and labels.min() >= 0:
+        if labels.ndim == 2 and labels.max() <= 1:
+            return labels.astype(np.uint8)
+        if labels.ndim == 1 and labels.max() < MOST_CLASSES:
+            return one_hot(labels.astype(np.int64), int(labels.max()) + 1)
+    raise UserError(
+        f"labels in {path} must be whole numbers: (n,) class numbers from 0, or (n, n_classes) of 0 and 1, got "
+        f"{_form(labels)}."
+    )
+
+
+def _class_names(content: dict[str, np.ndarray], n_classes: int, path: Path) -> list[str]:
+    names = content.get("class_names", np.array([f"class {number}" for number in range(n_classes)]))
+    if names.shape != (n_classes,):
+        raise UserError(f"class_names in {path} must be {n_classes} names, got {_form(names)}.")
+    return [str(name) for name in names]
+
+
+def _protocol(
+    content: dict[str, np.ndarray], rows: np.ndarray, n_all: int, n_query: int, n_train: int, path: Path
+) -> SplitProtocol:
+    """rows: those that are kept. A given split is renumbered to them."""
+    given = [key for key in PARTS if key in content]
+    if not given:
+        return Drawn(*sizes(len(rows), ("n_query", n_query, OFFICIAL[0]), ("n_train", n_train, OFFICIAL[1]), "rows"))
+    if len(given) < len(PARTS) or n_query or n_train:
+        raise UserError(f"query, gallery and train in {path} must be all there, without n_query and n_train, or none.")
+    parts = []
+    for key in PARTS:
+        ids = content[key]
+        if ids.ndim != 1 or ids.dtype.kind not in "iu" or not np.isin(ids, np.arange(n_all)).all():
+            raise UserError(f"{key} in {path} must be row numbers from 0 to {n_all - 1}, got {_form(ids)}.")
+        parts.append(np.flatnonzero(np.isin(rows, ids)).astype(np.int64))
+    if np.isin(parts[0], np.concatenate(parts[1:])).any():
+        raise UserError(f"query in {path} must share no row with gallery or train: take the queries out of them.")
+    return Listed(Split(*parts))
+
+
+def _form(values: np.ndarray) -> str:
+    return f"{values.dtype} {values.shape}"

@@ -1,0 +1,31 @@
+"""Queries shared out to threads: whoever comes free takes the next few. Compiled code runs without the interpreter lock."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+Progress = Callable[[int, int], None]  # (queries done, queries in all)
+
+
+def n_cores() -> int:
+    """Processors that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def share_out(
+    work: Callable[[int, int], None], n: int, *, size: int, threads: int | None, progress: Progress | None
+) -> None:
+    """Call work(first, last) for 0..n in runs of `size`. threads: None = one a core. The threads end with the call, so
+    a process may be forked before and after."""
+    runs = [(first, min(first + size, n)) for first in range(0, n, size)]
+    threads = min(threads or n_cores(), len(runs))
+    if threads <= 1:
+        for first, last in runs:
+            work(first, last)
+            if progress:
+                progress(last, n)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for (_, last), _ in zip(runs, pool.map(work, *zip(*runs, strict=True)), strict=True):
+            if progress:
+                progress(last, n)
