@@ -2,7 +2,9 @@
 
 import difflib
 import math
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -29,14 +31,16 @@ WORDS = {  # pydantic's words for a person who does not program
 def checked_options(field: str, options: Mapping[str, Any], card: Card) -> dict[str, Any]:
     """The options in alphabetical order, whole numbers for float switches as floats: equal options, equal hash.
 
-    ValueError for a switch that the card does not have and for a value that it does not take.
+    None for a switch without a default is the same as leaving it out. ValueError for a switch that the card does not have and
+    for a value that it does not take.
     """
     switches = {switch.name: switch for switch in card.switches}
     for name in options:
         if name not in switches:
             known = ", ".join(switches) or "none: it has no switches"
             raise ValueError(f"{field} of {card.name} must be among {known}, got {shown(name)}")
-    return {name: _checked_option(f"{field} {name}", options[name], switches[name]) for name in sorted(options)}
+    given = [name for name in sorted(options) if options[name] is not None or switches[name].default is not None]
+    return {name: _checked_option(f"{field} {name}", options[name], switches[name]) for name in given}
 
 
 def _checked_option(name: str, value: Any, switch: Switch) -> Any:
@@ -51,8 +55,23 @@ def _checked_option(name: str, value: Any, switch: Switch) -> Any:
     return float(value) if switch.kind == "float" else value
 
 
-def check_together(config: Any, method: Card, backbone: Card) -> None:
-    """ValueError for the first settings of a RunConfig that do not go together."""
+def checked_weights(value: str) -> str:
+    """pretrained, none, or the absolute path of a file. Whether it is there is for the run to see: a config outlives files.
+
+    ValueError for a word that is neither.
+    """
+    if value in ("pretrained", "none"):
+        return value
+    if not value.isprintable() or not re.search(r"[/\\]|\.[A-Za-z0-9]+$", value):
+        raise ValueError("must be pretrained, none or the path of a file such as weights.pth")
+    try:
+        return str(Path(value).expanduser().absolute())
+    except RuntimeError:
+        raise ValueError("must be a path below a home folder that there is") from None
+
+
+def check_together(config: Any, method: Card) -> None:
+    """ValueError for the first settings of a RunConfig that do not go with its method, or with each other."""
     if config.amplifier and method.facts.get("activation") is None:
         raise ValueError(
             f"amplifier must be off for {method.name}: it has no saturating activation, so no bit can die in one"
@@ -61,17 +80,40 @@ def check_together(config: Any, method: Card, backbone: Card) -> None:
         raise ValueError(f"quantization must be plain for {method.name}: it is fitted, without a loss to add a term to")
     if config.eaq_pairs == "stored" and not method.facts.get("stores_all_codes"):
         raise ValueError(f"eaq_pairs must be in_batch for {method.name}: it stores no codes of all training items")
-    least = backbone.facts.get("min_image_size", 1)
+    if config.finetune:
+        return
+    if config.augment:
+        raise ValueError("augment must be off when finetune is off: cached features see each image once")
+    if config.precision != "float32":
+        raise ValueError(
+            "precision must be float32 when finetune is off: cached features are computed once, in float32"
+        )
+    if config.compile:
+        raise ValueError("compile must be off when finetune is off: no backbone runs while the hash layer trains")
+
+
+def check_backbone(config: Any, backbone: Card) -> None:
+    """ValueError for the first settings of a RunConfig that do not go with its backbone."""
+    least, only = backbone.facts.get("min_image_size", 1), backbone.facts.get("only_image_size")
     if config.image_size < least:
         raise ValueError(
             f"image_size must be at least {least} for the backbone {backbone.name}, got {config.image_size}"
         )
-    if not config.finetune and not backbone.facts.get("pretrained"):
-        raise ValueError(
-            f"finetune must be on for the backbone {backbone.name}: it has no pretrained weights to freeze"
-        )
-    if config.augment and not config.finetune:
-        raise ValueError("augment must be off when finetune is off: cached features see each image once")
+    if only and config.image_size != only:
+        raise ValueError(f"image_size must be {only} for the backbone {backbone.name}, got {config.image_size}")
+    if not backbone.facts.get("trainable", True):
+        if config.finetune:
+            raise ValueError(f"finetune must be off for the backbone {backbone.name}: there is no network to train")
+        if config.weights != "pretrained":
+            raise ValueError(
+                f"weights must be pretrained for the backbone {backbone.name}: there is no network to fill"
+            )
+        return
+    if config.finetune:
+        return
+    if config.weights == "none" or (config.weights == "pretrained" and not backbone.facts.get("pretrained")):
+        why = "weights=none leaves it with" if config.weights == "none" else "it has"
+        raise ValueError(f"finetune must be on for the backbone {backbone.name}: {why} no pretrained weights to freeze")
 
 
 def sentence(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 HOUSE = Path(__file__).parent
+TORCHVISION = "torchvision:"  # before the name of a network that has no card
 COMMON_PARAMETERS = {"self", "n_bits", "labels", "seed", "root", "weights"}
 
 
@@ -54,10 +55,22 @@ def datasets() -> dict[str, Card]:
 
 @cache
 def backbones() -> dict[str, Card]:
-    """One card a public function of `rdh/backbones.py` that is marked with `@backbone`."""
-    tree = ast.parse((HOUSE / "backbones.py").read_text(encoding="utf-8"))
-    cards = (_function_card(node) for node in tree.body if _is_backbone(node))
+    """One card a function in `rdh/backbones/` that is marked with `@backbone`; the fact `file` says where."""
+    cards = (
+        _function_card(node, path.stem)
+        for path in _files("backbones")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if _is_backbone(node)
+    )
     return {card.name: card for card in sorted(cards, key=lambda card: card.name)}
+
+
+def backbone(name: str) -> Card:
+    """The card of a backbone; for torchvision:NAME, which only the run itself can look up, one that promises pretrained weights."""
+    if name.startswith(TORCHVISION):
+        text = f"{name.removeprefix(TORCHVISION)} of torchvision, up to its last layer; torchvision's ImageNet weights."
+        return Card(name, name, text, text, facts={"pretrained": True})
+    return backbones()[name]
 
 
 def _files(folder: str) -> list[Path]:
@@ -83,8 +96,9 @@ def _module_card(path: Path) -> Card:
     return _card(path.stem, title, text, tuple(_switches(load)) if load else (), facts)
 
 
-def _function_card(node: ast.FunctionDef) -> Card:
+def _function_card(node: ast.FunctionDef, file: str) -> Card:
     facts = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.decorator_list[0].keywords}
+    facts["file"] = file
     return _card(node.name, facts.get("title", node.name), ast.get_docstring(node), tuple(_switches(node)), facts)
 
 

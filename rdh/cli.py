@@ -9,7 +9,7 @@ import sys
 from typing import NoReturn
 
 from rdh import __version__
-from rdh.commands import bench, catalog, data, launch, runs, supervisor
+from rdh.commands import bench, catalog, codes, data, launch, runs, supervisor
 from rdh.datasets import as_folder
 from rdh.errors import UserError
 
@@ -74,7 +74,7 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=__version__)
     parser.set_defaults(call=None)
     verbs = parser.add_subparsers(metavar="VERB", title="verbs")
-    for module in (launch, runs, supervisor, catalog, data, bench):
+    for module in (launch, runs, supervisor, catalog, data, codes, bench):
         module.add(verbs, _common(argparse.SUPPRESS, argparse.SUPPRESS))
     return parser
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from rdh import catalog
-from rdh._config_checks import check_together, checked_options, sentence
+from rdh._config_checks import check_backbone, check_together, checked_options, checked_weights, sentence
 from rdh.errors import UserError
 
 PLUG_INS = (
@@ -54,16 +54,31 @@ class RunConfig(BaseModel):
     dataset_options: dict[str, Any] = Field(default_factory=dict, description="the data set's own switches")
     split_seed: int = Field(0, ge=0, lt=2**32, description="draws query, gallery and training items; apart from seed")
     bad_images: Literal["stop", "skip"] = Field("stop", description="what to do with an image that can't be decoded")
-    backbone: str = Field("mlp", description="network below the hash layer")
+    backbone: str = Field("mlp", description="network below the hash layer; torchvision:NAME for one without a card")
+    weights: str = Field(
+        "pretrained",
+        description="of the backbone: pretrained (where there are some), none (from scratch) or a file's path",
+    )
     finetune: bool = Field(True, description="train the backbone too; off: its features are extracted once and cached")
     image_size: int = Field(8, ge=1, le=1024, description="pixels a side that the backbone sees")
     augment: bool = Field(False, description="random resized crops and flips of training images (needs finetune)")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of the backbone's layers; hash layer, losses and amplifier are always float32"
+    )
+    compile: bool = Field(
+        False, description="torch.compile for the backbone (needs finetune): slow to start, then faster"
+    )
     epochs: int = Field(150, ge=1, le=100_000, description="passes over the training items")
     batch_size: int = Field(128, ge=2, le=65_536, description="items a step; pairs need at least 2")
-    lr: float = Field(0.01, gt=0, le=100, description="initial learning rate of SGD")
+    optimizer: Literal["sgd", "rmsprop"] = Field(
+        "sgd", description="rmsprop (with lr 1e-5) for what does not train with the paper's SGD"
+    )
+    lr: float = Field(0.01, gt=0, le=100, description="initial learning rate")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD; the paper does not state it")
-    weight_decay: float = Field(1e-5, ge=0, le=1, description="weight decay of SGD")
-    schedule: Literal["cosine", "constant"] = Field("cosine", description="cosine: to zero, by epoch")
+    weight_decay: float = Field(1e-5, ge=0, le=1, description="weight decay")
+    schedule: Literal["cosine", "constant", "step"] = Field(
+        "cosine", description="by epoch; cosine: to zero; step: a tenth after each third"
+    )
     hash_lr_scale: float = Field(
         1.0, gt=0, le=1000, description="learning rate of the hash layer relative to the backbone's"
     )
@@ -77,10 +92,19 @@ class RunConfig(BaseModel):
     @classmethod
     def _known_name(cls, value: str, info: ValidationInfo) -> str:
         cards = {"method": catalog.methods, "dataset": catalog.datasets, "backbone": catalog.backbones}
-        choices = cards[info.field_name]()
+        choices, more = cards[info.field_name](), ""
+        if info.field_name == "backbone":
+            if re.fullmatch(rf"{catalog.TORCHVISION}[a-z0-9_]{{1,60}}", value):
+                return value
+            more = f" or {catalog.TORCHVISION}NAME"
         if value not in choices:
-            raise ValueError(f"must be one of {', '.join(choices)}")
+            raise ValueError(f"must be one of {', '.join(choices)}{more}")
         return value
+
+    @field_validator("weights")
+    @classmethod
+    def _whole_path(cls, value: str) -> str:
+        return checked_weights(value)
 
     @field_validator("device")
     @classmethod
@@ -94,7 +118,8 @@ class RunConfig(BaseModel):
         method, data = catalog.methods()[self.method], catalog.datasets()[self.dataset]
         for field, card in (("method_options", method), ("dataset_options", data)):
             self.__dict__[field] = checked_options(field, getattr(self, field), card)
-        check_together(self, method, catalog.backbones()[self.backbone])
+        check_together(self, method)
+        check_backbone(self, catalog.backbone(self.backbone))
         return self
 
     @property

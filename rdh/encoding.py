@@ -1,5 +1,6 @@
 """From a run's network to codes: `encode` items, `evaluate_run` them against the gallery, keep the codes of probe items."""
 
+import hashlib
 from collections.abc import Callable
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 
 from rdh.metrics import Record
 from rdh.retrieval import Evaluation, evaluate, pack_codes
+from rdh.retrieval.gpu import TorchKernel
 from rdh.run import Run, Stopped
 
 N_PROBE_ITEMS = 1000
@@ -29,18 +31,34 @@ def encode(run: Run, item_ids: np.ndarray, should_stop: Callable[[], bool] = lam
 def evaluate_run(
     run: Run, log: Callable[[Record], None], should_stop: Callable[[], bool] = lambda: False
 ) -> tuple[Evaluation, dict[str, np.ndarray]]:
-    """Retrieval over the whole gallery, logged; and the packed codes of query and gallery with their item ids."""
+    """Retrieval over the whole gallery, logged; and the packed codes of query and gallery with their item ids and the network's digest."""
     split, labels = run.inputs.split, run.inputs.labels
     query = pack_codes(encode(run, split.query, should_stop))
     learned = run.method.gallery_codes()
     gallery = pack_codes(encode(run, split.gallery, should_stop) if learned is None else learned.cpu().numpy())
     evaluation = evaluate(
-        query, gallery, labels[split.query], labels[split.gallery], n_bits=run.config.n_bits, top_k=run.inputs.top_k
+        query,
+        gallery,
+        labels[split.query],
+        labels[split.gallery],
+        n_bits=run.config.n_bits,
+        top_k=run.inputs.top_k,
+        kernel=TorchKernel(run.inputs.device) if run.inputs.is_cuda else None,
     )
     run.best_map = max(run.best_map, evaluation.map)
     arrays = {"precision_by_radius": evaluation.precision_by_radius, "recall_by_radius": evaluation.recall_by_radius}
     log(Record(run.step, run.epoch, evaluation.scalars(), arrays, [("eval", f"MAP {evaluation.map:.4f}")]))
-    return evaluation, {"query_ids": split.query, "query": query, "gallery_ids": split.gallery, "gallery": gallery}
+    codes = {"query_ids": split.query, "query": query, "gallery_ids": split.gallery, "gallery": gallery}
+    return evaluation, codes | {"network": np.array(network_digest(run))}
+
+
+def network_digest(run: Run) -> str:
+    """16 hex digits over all that makes codes of inputs: codes of equal digests may be compared, others mean nothing to each other."""
+    fitted = {} if run.optimizer else run.method.state_dict()  # a shallow method is its own hash layer
+    total = hashlib.sha256()
+    for name, tensor in sorted((run.network.state_dict() | fitted).items()):
+        total.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()[:16]
 
 
 def save_probe_codes(

@@ -1,25 +1,28 @@
-"""What goes into the network: cached features of a frozen backbone, or images kept on the device as uint8."""
+"""What goes into the network: features (a frozen backbone's, or the data's own), or images as uint8."""
 
 import dataclasses
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rdh import catalog
-from rdh.backbones import Backbone, build, stacked
+from rdh.augmentation import augmented, stored_side
+from rdh.backbones import Backbone, build
 from rdh.config import RunConfig
 from rdh.datasets import Dataset, Split, load
 from rdh.errors import UserError
-from rdh.features import Progress, extract_features
-from rdh.network import Centred
+from rdh.features import extract_features
+from rdh.image_cache import load_pixels
+from rdh.network import Centred, check_compiler
+from rdh.pixels import Pixels
+from rdh.row_cache import Progress
 
 ENCODE_BATCH = 2048
-ZOOM = (0.25, 1.0)  # share of the image's area that a training crop keeps, when augment is on
 
 
 class Inputs(Protocol):
@@ -51,24 +54,42 @@ def load_inputs(
     """The run's data, split and ready on its device. UserError for missing data, a GPU that is not there, undecodable images."""
     device = choose_device(config.device)
     dataset = load(config.dataset, data_root, **config.dataset_options)
+    for warning in dataset.warnings:
+        log(warning)
     split = dataset.split(config.split_seed)
     if catalog.methods()[config.method].facts.get("trains_on") == "gallery":
         split = dataclasses.replace(split, train=split.gallery)
+    check_kind(dataset, config.backbone)
+    if dataset.features is not None:
+        return FeatureInputs(dataset, split, dataset.features, device)
+    if config.compile:
+        check_compiler(device)
+    how = {"bad_images": config.bad_images, "root": cache_root, "progress": progress, "log": log}
     if config.finetune:
-        return ImageInputs(config, dataset, split, device, log)
-    features, bad = extract_features(
-        dataset,
-        config.backbone,
-        config.image_size,
-        device=device,
-        bad_images=config.bad_images,
-        root=cache_root,
-        progress=progress,
-        log=log,
-    )
-    if bad:
+        pixels, bad = load_pixels(dataset, stored_side(config), device, **how)
+    else:
+        names = (config.backbone, config.image_size, config.weights)
+        features, bad = extract_features(dataset, *names, device=device, **how)
+    if len(bad):
         log(f"{len(bad)} images can't be decoded and are left out")
-    return FeatureInputs(dataset, without_bad(split, bad, dataset), features, device)
+        split = without_bad(split, bad, dataset)
+    if config.finetune:
+        return ImageInputs(config, dataset, split, device, pixels)
+    return FeatureInputs(dataset, split, features, device)
+
+
+def check_kind(dataset: Dataset, backbone: str) -> None:
+    """Features need no backbone, images need one. UserError where it is the other way round."""
+    if dataset.features is not None and backbone != "none":
+        raise UserError(
+            f"The data set {dataset.name} holds features, for which there is no backbone {backbone} to run: "
+            "set backbone=none and finetune=false."
+        )
+    if dataset.features is None and backbone == "none":
+        raise UserError(
+            f"The data set {dataset.name} holds images, not features: set backbone to one that sees them, "
+            "such as efficientnet_lite0."
+        )
 
 
 def choose_device(name: str) -> torch.device:
@@ -99,7 +120,7 @@ class _Base:
         self.device, self.is_cuda = device, device.type == "cuda"
         self.split, self.labels, self.top_k = split, dataset.labels, dataset.top_k
         self.train_labels = torch.from_numpy(dataset.labels[split.train].astype(np.float32)).to(device)
-        self._names = np.array(dataset.class_names)
+        self._names, self._image_shape = np.array(dataset.class_names), np.array(dataset.image_shape or ())
         self._split_seed_order = np.random.default_rng(len(split.train)).permutation(len(split.train))
 
     def probe_ids(self, n: int) -> np.ndarray:
@@ -107,7 +128,7 @@ class _Base:
         return np.sort(self.split.train[self._split_seed_order[:n]])
 
     def split_arrays(self) -> dict[str, np.ndarray]:
-        """What is saved with the run: item ids of query, gallery and train; labels of all items; class names."""
+        """What is saved with the run: item ids of query, gallery and train; labels of all items; class names; image shape."""
         split = self.split
         return {
             "query": split.query,
@@ -115,6 +136,7 @@ class _Base:
             "train": split.train,
             "labels": self.labels,
             "class_names": self._names,
+            "image_shape": self._image_shape,  # (height, width, channels) where all images share one, else empty
         }
 
 
@@ -139,47 +161,38 @@ class FeatureInputs(_Base):
 
 
 class ImageInputs(_Base):
-    """Small images, all on the device as uint8; resized, cropped and flipped there."""
+    """Images as uint8, resized, cropped, flipped and normalised on the device."""
 
-    def __init__(
-        self, config: RunConfig, dataset: Dataset, split: Split, device: torch.device, log: Callable[[str], None]
-    ) -> None:
-        images, kept = dataset.images(np.arange(len(dataset.labels)), bad_images=config.bad_images)
-        if len(kept) < len(dataset.labels):
-            log(f"{len(dataset.labels) - len(kept)} images can't be decoded and are left out")
-            split = without_bad(split, np.setdiff1d(np.arange(len(dataset.labels)), kept), dataset)
+    def __init__(self, config: RunConfig, dataset: Dataset, split: Split, device: torch.device, pixels: Pixels) -> None:
         super().__init__(dataset, split, device)
-        self._row = torch.full((len(dataset.labels),), -1)
-        self._row[torch.from_numpy(kept)] = torch.arange(len(kept))  # item id -> row of the array
-        self._images = stacked(images, config.image_size).to(device)  # (n, C, H, W)
-        self._train_rows = self._row[torch.from_numpy(split.train)].to(device)
-        self._config = config
+        self._config, self._pixels = config, pixels
+        self._train_ids = torch.from_numpy(split.train).to(device)
+        self._planned: deque[Tensor] = deque()
+        self._coming: Iterator[Tensor] = iter(())  # their images
         self._backbone: Backbone | None = None
 
     def make_body(self) -> nn.Module:
-        self._backbone = build(self._config.backbone, self._config.image_size)
+        config = self._config
+        self._backbone = build(config.backbone, config.image_size, config.weights)
         self.n_features = self._backbone.n_features
         return self._backbone.module
 
+    def plan(self, batches: Sequence[Tensor]) -> None:
+        """Says what `batch` will be asked for in this epoch, so that it can be read meanwhile: these tensors, in this order."""
+        self._planned = deque(batches)
+        self._coming = self._pixels.stream(self._train_ids[positions] for positions in batches)
+
     def batch(self, positions: Tensor) -> Tensor:
-        images = self._backbone.prepare(self._images[self._train_rows[positions]], self._config.image_size)
-        return augmented(images) if self._config.augment else images
+        if self._planned and self._planned[0] is positions:
+            self._planned.popleft()
+            images = next(self._coming)
+        else:
+            (images,) = self._pixels.stream([self._train_ids[positions]])
+        if self._config.augment:
+            return augmented(self._backbone.prepare(images, None), self._config.image_size)
+        return self._backbone.prepare(images, self._config.image_size)
 
     def batches(self, item_ids: np.ndarray) -> Iterator[Tensor]:
         size = ENCODE_BATCH if self._config.image_size <= 64 else 128
-        for start in range(0, len(item_ids), size):
-            rows = self._row[torch.from_numpy(item_ids[start : start + size])].to(self.device)
-            yield self._backbone.prepare(self._images[rows], self._config.image_size)
-
-
-def augmented(images: Tensor) -> Tensor:
-    """One random resized crop and flip an image, all in one resampling: (n, C, H, W) in, the same shape out."""
-    n = len(images)
-    scale = torch.empty(n, device=images.device).uniform_(*ZOOM).sqrt()
-    shift = (torch.rand(n, 2, device=images.device) * 2 - 1) * (1 - scale).unsqueeze(1)
-    flip = torch.where(torch.rand(n, device=images.device) < 0.5, -1.0, 1.0)
-    theta = torch.zeros(n, 2, 3, device=images.device)
-    theta[:, 0, 0], theta[:, 1, 1] = scale * flip, scale
-    theta[:, :, 2] = shift
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+        for images in self._pixels.stream(torch.from_numpy(item_ids).split(size)):
+            yield self._backbone.prepare(images, self._config.image_size)

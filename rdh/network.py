@@ -1,12 +1,13 @@
 """The trained network: backbone (or nothing, for cached features) and hash layer; images or features in, logits out."""
 
-import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.optim.sgd import sgd
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from rdh.config import RunConfig
+from rdh.errors import UserError
 from rdh.methods import Method
 
 
@@ -26,75 +27,57 @@ class Centred(nn.Module):
 
 
 class Network(nn.Module):
-    """inputs -> logits (n, n_bits), float32. body: the backbone, or `Centred` where the inputs are a frozen one's features."""
+    """inputs -> logits (n, n_bits), float32. body: the backbone, or `Centred` where the inputs are a frozen one's features.
 
-    def __init__(self, method: Method, n_features: int, body: nn.Module) -> None:
+    precision: "float32", or "bfloat16": autocast around the body alone. is_compiled: torch.compile for the body.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        n_features: int,
+        body: nn.Module,
+        *,
+        precision: str = "float32",
+        is_compiled: bool = False,
+    ) -> None:
         super().__init__()
-        self.backbone = body
+        self.backbone = body.to(memory_format=torch.channels_last)  # the order in which images lie in memory
         self.head = method.head(n_features)
+        self._is_autocast = precision == "bfloat16"
+        if is_compiled:
+            # One shape, one kernel: kernels for any shape would depend on which batches came first, and so on resumes.
+            self.backbone.compile(dynamic=False)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        features = self.backbone(inputs)
-        with torch.autocast(features.device.type, enabled=False):  # bfloat16 has 4 values around tau
+        if inputs.dim() == 4:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        kind = inputs.device.type
+        with torch.autocast(kind, torch.bfloat16, enabled=self._is_autocast), batch_of_one(self.backbone, len(inputs)):
+            features = self.backbone(inputs)
+        with torch.autocast(kind, enabled=False):  # bfloat16 has 4 values around tau
             return self.head(features.float())
 
 
-class SGD:
-    """Stochastic gradient descent with momentum and weight decay: torch's own update, without `torch.optim.SGD` around it.
-
-    The class loads torch's compiler (900 modules, 1.5 s on a CPU, more than a short run trains), which nothing here uses.
-    groups: (parameters, initial rate); `rates` hold the present ones and may be set.
-    """
-
-    def __init__(self, groups: list[tuple[list[nn.Parameter], float]], momentum: float, weight_decay: float) -> None:
-        self.groups = [parameters for parameters, _ in groups if parameters]
-        self.initial_rates = [rate for parameters, rate in groups if parameters]
-        self.rates = list(self.initial_rates)
-        self.momentum, self.weight_decay = momentum, weight_decay
-        self.buffers: list[list[Tensor | None]] = [[None] * len(parameters) for parameters in self.groups]
-
-    @torch.no_grad()
-    def step(self) -> None:
-        """Every parameter must have a gradient."""
-        for parameters, rate, buffers in zip(self.groups, self.rates, self.buffers, strict=True):
-            sgd(
-                parameters,
-                [parameter.grad for parameter in parameters],
-                buffers,  # filled at the first step
-                lr=rate,
-                momentum=self.momentum,
-                weight_decay=self.weight_decay,
-                dampening=0,
-                nesterov=False,
-                maximize=False,
-            )
-
-    def zero_grad(self) -> None:
-        for parameters in self.groups:
-            for parameter in parameters:
-                parameter.grad = None
-
-    def state_dict(self) -> dict[str, list[list[Tensor | None]]]:
-        return {"buffers": self.buffers}
-
-    def load_state_dict(self, state: dict[str, list[list[Tensor | None]]]) -> None:
-        """ValueError where the buffers are not those of these parameters."""
-        for parameters, buffers, saved in zip(self.groups, self.buffers, state["buffers"], strict=True):
-            for position, (parameter, tensor) in enumerate(zip(parameters, saved, strict=True)):
-                if tensor is not None and tensor.shape != parameter.shape:
-                    raise ValueError(f"a momentum buffer is {tuple(tensor.shape)}, not {tuple(parameter.shape)}")
-                buffers[position] = None if tensor is None else tensor.to(parameter.device, copy=True)
+@contextmanager
+def batch_of_one(module: nn.Module, n: int) -> Iterator[None]:
+    """One item has no variance over the batch: for it alone (the last batch of an epoch), batch norms use their running averages."""
+    norms = [layer for layer in module.modules() if isinstance(layer, _BatchNorm) and layer.training] if n == 1 else []
+    for layer in norms:
+        layer.eval()
+    try:
+        yield
+    finally:
+        for layer in norms:
+            layer.train()
 
 
-def make_optimizer(network: Network, config: RunConfig) -> SGD:
-    """SGD as the paper trains; the hash layer's rate is hash_lr_scale times the backbone's."""
-    groups = [
-        (list(network.head.parameters()), config.lr * config.hash_lr_scale),
-        (list(network.backbone.parameters()), config.lr),
-    ]
-    return SGD(groups, config.momentum, config.weight_decay)
-
-
-def rate_factor(config: RunConfig, epoch: int) -> float:
-    """What the initial learning rates are multiplied with in an epoch (0, 1, ...): 1, or cosine to zero after the last."""
-    return (1 + math.cos(math.pi * epoch / config.epochs)) / 2 if config.schedule == "cosine" else 1.0
+def check_compiler(device: torch.device) -> None:
+    """UserError where torch.compile does not work here, found out on a tiny function. Takes seconds."""
+    try:
+        torch.compile(lambda x: x.cos() + 1)(torch.zeros(64, device=device))
+    except (RuntimeError, ImportError, OSError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+        raise UserError(
+            f"compile must be off on this machine: torch.compile does not work on {device} ({reason})."
+        ) from None

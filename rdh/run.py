@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rdh._kinds import TAU_LEVELS
 from rdh.config import RunConfig
+from rdh.entry_kinds import TAU_LEVELS
 from rdh.errors import UserError
 from rdh.inputs import Inputs
 from rdh.methods import Method
-from rdh.network import SGD, Network
+from rdh.network import Network
+from rdh.optimizers import SGD
 from rdh.probes import Probes, logit_edges
 
 

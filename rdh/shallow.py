@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from rdh.config import RunConfig
+from rdh.encoding import evaluate_run
 from rdh.inputs import Inputs
 from rdh.methods import method_class
 from rdh.metrics import Record
 from rdh.network import Network
-from rdh.encoding import evaluate_run
 from rdh.run import Run
 from rdh.training import Outcome
 
@@ -55,6 +55,8 @@ def fit(
         batches = [run.network.backbone(batch) for batch in run.inputs.batches(run.inputs.split.train)]
     run.method.fit(torch.cat(batches).clone(), run.inputs.train_labels)
     evaluation, codes = evaluate_run(run, log, should_stop)
-    save_checkpoint({"step": 0, "epoch": 0, "position": 0, "method": run.method.state_dict()})
+    save_checkpoint(
+        {"step": 0, "epoch": 0, "position": 0, "network": run.network.state_dict(), "method": run.method.state_dict()}
+    )
     save_codes("final", codes)
     return Outcome(evaluation, run.best_map, 0)

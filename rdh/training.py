@@ -3,7 +3,6 @@
 Nothing here knows where runs are kept: the caller hands in `log`, `save_checkpoint` and `should_stop`.
 """
 
-import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,10 +14,11 @@ from torch import Tensor
 
 from rdh.config import RunConfig
 from rdh.encoding import evaluate_run, save_probe_codes
-from rdh.inputs import Inputs
+from rdh.inputs import ImageInputs, Inputs
 from rdh.methods import Method, method_class
 from rdh.metrics import Record
-from rdh.network import Network, make_optimizer, rate_factor
+from rdh.network import Network
+from rdh.optimizers import make_optimizer, rate_factor
 from rdh.probes import Probes
 from rdh.recording import LOSSES, check_weights, record
 from rdh.rescue import amplify, error_aware_quantization, similarity
@@ -87,7 +87,9 @@ def start(config: RunConfig, inputs: Inputs) -> Run:
     labels = inputs.train_labels
     method = method_class(config.method)(config.n_bits, labels, config.seed, **method_options(config))
     body = inputs.make_body()
-    network = Network(method, inputs.n_features, body).to(inputs.device)
+    network = Network(method, inputs.n_features, body, precision=config.precision, is_compiled=config.compile).to(
+        inputs.device
+    )
     optimizer = make_optimizer(network, config)
     run = Run(config, inputs, method, network, optimizer, None, torch.empty(0))
     is_probed = bool(config.probe_every and method.activation)
@@ -128,7 +130,10 @@ def train_epoch(run: Run) -> Iterator[None]:
     factor = rate_factor(run.config, run.epoch)
     run.optimizer.rates = [rate * factor for rate in run.optimizer.initial_rates]
     run.since = time.monotonic()
-    for indices in itertools.islice(order.split(run.config.batch_size), run.position, None):
+    batches = order.split(run.config.batch_size)[run.position :]
+    if isinstance(run.inputs, ImageInputs):  # may come from a disk
+        run.inputs.plan(batches)
+    for indices in batches:
         train_step(run, indices)
         run.position += 1
         run.step += 1

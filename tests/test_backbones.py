@@ -3,19 +3,23 @@
 import hashlib
 import http.server
 import io
+import re
 import socket
 import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torchvision.models import get_model
 
-from rdh import backbones, catalog, training
-from rdh.backbones import Backbone, build, stacked
+from rdh import training
+from rdh.backbones import Backbone, _weights, build, stacked
+from rdh.backbones._weights import download_into
 from rdh.config import make_config
 from rdh.encoding import encode
 from rdh.errors import UserError
@@ -76,13 +80,6 @@ def test_images_of_one_shape_are_stacked_as_they_are():
 def test_mlp_has_128_features_of_grey_pixels():
     small = build("mlp", 8)
     assert small.module(torch.rand(3, 1, 8, 8)).shape == (3, small.n_features) == (3, 128)
-
-
-@pytest.mark.parametrize("name", ["alexnet", "efficientnet_lite0"])
-def test_images_too_small_for_a_backbone_are_refused(name):
-    smallest = catalog.backbones()[name].facts["min_image_size"]
-    with pytest.raises(UserError, match=rf"image_size must be at least {smallest} for the backbone {name}, got 8"):
-        build(name, 8)
 
 
 @pytest.fixture(scope="module")
@@ -158,10 +155,10 @@ def test_weights_are_downloaded_once_and_checked(hub, server):
     trained, module = Small(), Small()
     name, content = weight_file(trained)
     (folder / name).write_bytes(content)
-    backbones._load_weights(module, f"{address}/{name}")
+    download_into(module, f"{address}/{name}")
     assert torch.equal(module.layer.weight, trained.layer.weight)
     (folder / name).unlink()
-    backbones._load_weights(Small(), f"{address}/{name}")  # from torch hub's folder
+    download_into(Small(), f"{address}/{name}")  # from torch hub's folder
     assert (hub / name).exists() and socket.getdefaulttimeout() is None
 
 
@@ -177,29 +174,34 @@ def test_weights_that_can_not_be_downloaded_name_the_ways_out(hub, server):
     (folder / name).write_bytes(content[:-9])  # the connection broke: the hash says so
     for url in (f"http://127.0.0.1:{closed_port()}/{name}", f"{address}/{name}", f"{address}/missing-{'0' * 8}.pth"):
         with pytest.raises(UserError, match="can't be downloaded") as caught:
-            backbones._load_weights(Small(), url)
+            download_into(Small(), url)
         sentence = str(caught.value)
         assert url in sentence and f"put that file into {hub}" in sentence and "efficientnet_lite0" in sentence
         assert "\n" not in sentence
 
 
 def test_a_server_that_says_nothing_is_given_up(hub, monkeypatch):
-    monkeypatch.setattr(backbones, "DOWNLOAD_SILENCE", 0.2)
+    monkeypatch.setattr(_weights, "DOWNLOAD_SILENCE", 0.2)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         with pytest.raises(UserError, match=r"can't be downloaded .*timed out"):
-            backbones._load_weights(Small(), f"http://127.0.0.1:{silent.getsockname()[1]}/small-00000000.pth")
+            download_into(Small(), f"http://127.0.0.1:{silent.getsockname()[1]}/small-00000000.pth")
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"no weights", weight_file(Small())[1][:-300], weight_file(nn.Linear(7, 7))[1]]
-)
+DAMAGED = {
+    "empty": b"",
+    "text": b"no weights",
+    "cut": weight_file(Small())[1][:-300],
+}
+
+
+@pytest.mark.parametrize("content", [*DAMAGED.values(), weight_file(nn.Linear(7, 7))[1]], ids=[*DAMAGED, "other"])
 def test_a_damaged_weight_file_is_named(hub, content):
     hub.mkdir(parents=True)
     (hub / "small-00000000.pth").write_bytes(content)
     with pytest.raises(UserError, match=r"weights file .+small-00000000\.pth is damaged .+; delete it"):
-        backbones._load_weights(Small(), "http://127.0.0.1:9/small-00000000.pth")
+        download_into(Small(), "http://127.0.0.1:9/small-00000000.pth")
 
 
 def test_a_pickle_in_a_weight_file_is_not_run(hub, tmp_path):
@@ -210,7 +212,7 @@ def test_a_pickle_in_a_weight_file_is_not_run(hub, tmp_path):
     hub.mkdir(parents=True)
     torch.save({"layer.weight": Trap()}, hub / "small-00000000.pth")
     with pytest.raises(UserError, match="is damaged"):
-        backbones._load_weights(Small(), "http://127.0.0.1:9/small-00000000.pth")
+        download_into(Small(), "http://127.0.0.1:9/small-00000000.pth")
     assert not (tmp_path / "sprung").exists()
 
 
@@ -240,6 +242,161 @@ def test_alexnet_trains_end_to_end_up_to_its_second_fully_connected_layer(monkey
     assert run.step == 2
     assert not torch.equal(run.network.backbone.features[0].weight, state["features.0.weight"])
     names = [type(layer).__name__ for layer in run.network.backbone.classifier]
-    assert names == ["Dropout", "Linear", "ReLU", "Dropout", "Linear", "ReLU"]
+    assert names == ["Dropout", "Linear", "ReLU", "Dropout", "Linear", "ReLU", "Identity"]
     first, second = (encode(run, run.inputs.split.query) for _ in range(2))
     np.testing.assert_array_equal(first, second)
+
+
+# torchvision's networks
+
+
+def with_random_weights(name: str, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
+    """The whole network in eval mode; its weights are what a download gives."""
+    torch.manual_seed(0)
+    whole = get_model(name, weights=None, **({"init_weights": False} if name == "googlenet" else {})).eval()
+    state = whole.state_dict()
+    if name.startswith("densenet"):  # as in torchvision's files
+        state = {re.sub(r"(denselayer\d+\.(?:norm|conv))(\d\.)", r"\1.\2", key): value for key, value in state.items()}
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", lambda *_, **__: state)
+    return whole
+
+
+NETWORKS = {  # name: (image size, layer of the class scores)
+    "alexnet": (64, "classifier.6"),
+    "resnet18": (32, "fc"),
+    "resnet50": (32, "fc"),
+    "convnext_tiny": (32, "classifier.2"),
+    "vit_b_16": (224, "heads.head"),
+    "torchvision:mobilenet_v3_small": (32, "classifier.3"),
+    "torchvision:squeezenet1_1": (32, "classifier.1"),
+    "torchvision:densenet121": (32, "classifier"),
+    "torchvision:googlenet": (32, "fc"),
+    "torchvision:swin_t": (32, "head"),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.filterwarnings("ignore:The default weight initialization")
+def test_features_are_what_goes_into_the_layer_of_the_class_scores(name, monkeypatch):
+    size, layer = NETWORKS[name]
+    whole = with_random_weights(name.removeprefix("torchvision:"), monkeypatch)
+    got = {}
+    whole.get_submodule(layer).register_forward_pre_hook(lambda module, inputs: got.update(features=inputs[0]))
+    made = build(name, size)
+    images = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        features = made.module.eval()(images)
+        if name == "torchvision:googlenet":  # its weights know another mean and std
+            whole.transform_input = True
+        whole(images)
+    expected = got["features"]
+    if expected.dim() == 4:  # SqueezeNet averages after its last layer, which is a convolution
+        expected = expected.relu().mean((2, 3))
+    assert features.shape == (2, made.n_features)
+    torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-5)
+    assert made.weights.endswith(".pth") and len(made.mean) == len(made.std) == made.channels == 3
+
+
+@pytest.mark.filterwarnings("ignore:The default weight initialization")
+def test_every_weight_of_an_inception_network_gets_a_gradient_in_training():
+    module = build("torchvision:googlenet", 32, "none").module.train()
+    module(torch.rand(2, 3, 32, 32)).sum().backward()
+    assert all(parameter.grad is not None for parameter in module.parameters())
+
+
+def test_a_network_that_torchvision_does_not_have_names_those_that_are_near():
+    with pytest.raises(UserError, match=r"torchvision:resnet_18 is no network .+ it has .*resnet18"):
+        build("torchvision:resnet_18", 64)
+    with pytest.raises(UserError, match=r"torchvision:fcn_resnet50 is no network"):  # segmentation
+        build("torchvision:fcn_resnet50", 64)
+    with pytest.raises(UserError, match=r"backbone must be one of alexnet, .+, got 'vgg'"):
+        build("vgg", 64)
+
+
+def test_a_size_that_a_network_does_not_take_names_one_that_it_does():
+    with pytest.raises(
+        UserError, match=r"torchvision:vgg11 does not take images of image_size 8 .+; set image_size=224"
+    ):
+        build("torchvision:vgg11", 8, "none")
+
+
+def test_weights_from_scratch_follow_the_seed():
+    made = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        made.append(build("resnet18", 32, "none"))
+    first, again, other = (one.module.conv1.weight for one in made)
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    assert made[0].weights == "from scratch"
+
+
+def test_the_efficientnet_can_start_from_scratch(efficientnet):
+    scratch = build("efficientnet_lite0", 64, "none")
+    assert not torch.equal(scratch.module._conv_stem.weight, efficientnet.module._conv_stem.weight)
+
+
+# Weights from a file
+
+
+def resnet_file(path: Path, content: Any = None) -> nn.Module:
+    torch.manual_seed(3)
+    trained = get_model("resnet18", weights=None, num_classes=7)
+    torch.save(trained.state_dict() if content is None else content(trained), path)
+    return trained
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        lambda trained: {"state_dict": trained.state_dict(), "epoch": 3},
+        lambda trained: {name: value for name, value in trained.state_dict().items() if not name.startswith("fc.")},
+    ],
+    ids=["state dict", "wrapped", "without its last layer"],
+)
+def test_weights_of_a_file_are_taken_whatever_its_last_layer(tmp_path, content):
+    trained = resnet_file(tmp_path / "mine.pth", content)
+    made = build("resnet18", 32, str(tmp_path / "mine.pth"))
+    assert torch.equal(made.module.conv1.weight, trained.conv1.weight)
+    assert torch.equal(made.module.layer4[1].bn2.running_mean, trained.layer4[1].bn2.running_mean)
+
+
+def test_other_content_of_the_weights_file_is_another_cache_key(tmp_path):
+    torch.save(build("mlp", 4).module.state_dict(), tmp_path / "mine.pth")
+    first, again = (build("mlp", 4, str(tmp_path / "mine.pth")).weights for _ in range(2))
+    torch.save(build("mlp", 4).module.state_dict(), tmp_path / "mine.pth")
+    assert first == again != build("mlp", 4, str(tmp_path / "mine.pth")).weights
+    assert re.fullmatch(r"mine\.pth-[0-9a-f]{16}", first)
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_a_weights_file_that_is_damaged_is_one_sentence(tmp_path, content):
+    (tmp_path / "mine.pth").write_bytes(content)
+    with pytest.raises(
+        UserError, match=r"weights file .+mine\.pth is damaged or .+; write it by torch\.save"
+    ) as caught:
+        build("mlp", 4, str(tmp_path / "mine.pth"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"a": 3}, {"state_dict": 4}, torch.zeros(3)], ids=str)
+def test_a_weights_file_of_other_things_is_one_sentence(tmp_path, content):
+    torch.save(content, tmp_path / "mine.pth")
+    with pytest.raises(UserError, match=r"mine\.pth is damaged or holds more than tensors by name"):
+        build("mlp", 4, str(tmp_path / "mine.pth"))
+
+
+def test_weights_of_another_network_or_size_are_one_sentence(tmp_path):
+    torch.save(build("mlp", 5).module.state_dict(), tmp_path / "mine.pth")
+    for name, size in (("mlp", 4), ("resnet18", 32), ("efficientnet_lite0", 32)):
+        with pytest.raises(
+            UserError, match=r"mine\.pth is of another network than this backbone: it has 2 tensors"
+        ) as caught:
+            build(name, size, str(tmp_path / "mine.pth"))
+        assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
+
+
+def test_a_weights_file_that_is_not_there_is_one_sentence(tmp_path):
+    for path in (tmp_path / "none.pth", tmp_path):
+        with pytest.raises(UserError, match=r"weights file .+ can't be read \(.+\); set weights to one that is there"):
+            build("mlp", 4, str(path))

@@ -1,6 +1,7 @@
 """RunConfig: what is refused, in which words, and what makes two configs equal."""
 
 import json
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -28,10 +29,19 @@ REFUSED = [
     ({"n_bits": 10**5000}, r"n_bits must be in \[1, 1024\], got a very long int"),
     # names that are not there: the choices are listed
     ({"method": "hashnett"}, r"method must be one of .*dhn, .*dpsh, .*hashnet.*, got 'hashnett'"),
-    ({"dataset": "mnist"}, r"dataset must be one of cifar10, digits.*, got 'mnist'"),
-    ({"backbone": "vgg"}, r"backbone must be one of alexnet, efficientnet_lite0, mlp.*, got 'vgg'"),
+    ({"dataset": "mnist"}, r"dataset must be one of .*cifar10, .*digits.*, got 'mnist'"),
+    ({"backbone": "vgg"}, r"backbone must be one of alexnet, .*mlp.* or torchvision:NAME, got 'vgg'"),
+    ({"backbone": "torchvision:"}, r"backbone must be one of .* or torchvision:NAME, got 'torchvision:'"),
+    ({"backbone": "torchvision:../x"}, r"or torchvision:NAME, got 'torchvision:../x'"),
     ({"quantization": "eaq"}, r"quantization must be 'none', 'plain' or 'error_aware', got 'eaq'"),
-    ({"schedule": "step"}, r"schedule must be 'cosine' or 'constant', got 'step'"),
+    ({"schedule": "linear"}, r"schedule must be 'cosine', 'constant' or 'step', got 'linear'"),
+    ({"optimizer": "adam"}, r"optimizer must be 'sgd' or 'rmsprop', got 'adam'"),
+    ({"precision": "float16"}, r"precision must be 'float32' or 'bfloat16', got 'float16'"),
+    ({"compile": 1}, r"compile must be true or false, got 1"),
+    ({"weights": "pretraned"}, r"weights must be pretrained, none or the path of a file .*, got 'pretraned'"),
+    ({"weights": ""}, r"weights must be pretrained, none or the path of a file .*, got ''"),
+    ({"weights": "a\0b.pth"}, r"weights must be pretrained, none or the path"),
+    ({"weights": "~nobody-here/x.pth"}, r"weights must be a path below a home folder that there is"),
     ({"device": "tpu"}, r"device must be auto, cpu, cuda or cuda:N, got 'tpu'"),
     ({"device": "cuda:x"}, r"device must be auto, cpu, cuda or cuda:N, got 'cuda:x'"),
     # keys that are not there
@@ -81,6 +91,15 @@ REFUSED = [
         r"quantization must be plain for itq: it is fitted, without a loss",
     ),
     ({**PRETRAINED, "finetune": False, "augment": True}, r"augment must be off when finetune is off"),
+    ({**PRETRAINED, "finetune": False, "compile": True}, r"compile must be off when finetune is off"),
+    ({**PRETRAINED, "finetune": False, "precision": "bfloat16"}, r"precision must be float32 when finetune is off"),
+    (
+        {**PRETRAINED, "finetune": False, "weights": "none"},
+        r"finetune must be on for the backbone efficientnet_lite0: weights=none leaves it with no pretrained weights",
+    ),
+    ({"backbone": "vit_b_16", "image_size": 128}, r"image_size must be 224 for the backbone vit_b_16, got 128"),
+    ({"backbone": "none"}, r"finetune must be off for the backbone none: there is no network to train"),
+    ({"backbone": "none", "finetune": False, "weights": "x.pth"}, r"weights must be pretrained for the backbone none"),
 ]
 
 
@@ -123,11 +142,18 @@ def test_a_switch_of_every_kind_is_checked(monkeypatch):
         Switch("x", 1.0, "float"),
         Switch("on", True, "bool"),
         Switch("word", "a", "str"),
+        Switch("rest", None, "int"),
     )
     monkeypatch.setattr(catalog, "methods", lambda: {"hashnet": Card("hashnet", "H", "", "", switches)})
-    good = {"n": 2, "x": 2, "on": False, "word": "b"}
+    good = {"n": 2, "x": 2, "on": False, "word": "b", "rest": None}
     assert make_config(method_options=good).method_options == {"n": 2, "on": False, "word": "b", "x": 2.0}
-    for name, value, kind in (("n", 2.0, "whole"), ("n", True, "whole"), ("on", 1, "true or"), ("word", 3, "text")):
+    for name, value, kind in (
+        ("n", 2.0, "whole"),
+        ("n", None, "whole"),
+        ("n", True, "whole"),
+        ("on", 1, "true or"),
+        ("word", 3, "text"),
+    ):
         with pytest.raises(UserError, match=f"method_options {name} must be .*{kind}"):
             make_config(method_options={name: value})
 
@@ -157,7 +183,7 @@ def test_every_field_counts_in_the_hash():
         "dataset_options": {"query_per_class": 5}, "split_seed": 1, "bad_images": "skip", "backbone": "alexnet",
         "image_size": 64, "augment": True, "epochs": 3, "batch_size": 64, "lr": 0.1, "momentum": 0.5, "weight_decay": 0.1,
         "schedule": "constant", "hash_lr_scale": 10.0, "seed": 1, "device": "cpu", "probe_every": 5, "eval_every": 1,
-        "checkpoint_every": 1,
+        "checkpoint_every": 1, "weights": "none", "precision": "bfloat16", "compile": True, "optimizer": "rmsprop",
     }  # fmt: skip
     base = {
         "image_size": 63,
@@ -176,6 +202,21 @@ def test_pairs_with_stored_codes_need_a_method_that_stores_them():
         UserError, match="eaq_pairs must be in_batch for hashnet: it stores no codes of all training items"
     ):
         make_config(method="hashnet", eaq_pairs="stored")
+
+
+def test_a_path_of_weights_is_kept_whole_and_need_not_be_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = make_config(weights="mine.pth")
+    assert config.weights == str(tmp_path / "mine.pth") == make_config(**config.model_dump()).weights
+    assert make_config(weights="~/mine.pth").weights == str(Path.home() / "mine.pth")
+    assert make_config(weights="mine.pth", finetune=False).finetune is False  # even of a network without other weights
+
+
+def test_networks_of_torchvision_need_no_card():
+    config = make_config(backbone="torchvision:mobilenet_v2", finetune=False, image_size=32)
+    assert config.backbone == "torchvision:mobilenet_v2"
+    with pytest.raises(UserError, match="finetune must be on for the backbone torchvision:mobilenet_v2: weights=none"):
+        make_config(backbone="torchvision:mobilenet_v2", finetune=False, weights="none")
 
 
 def test_a_copy_with_a_change_has_its_own_hash():

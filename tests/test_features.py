@@ -106,7 +106,7 @@ def test_an_interrupted_extraction_goes_on_where_it_stopped(tmp_path):
         extract(first, tmp_path, progress=interrupt_at(20))
     seen, second = [], Pictures(bad=(3, 33))
     values, bad = extract(second, tmp_path, progress=lambda done, total: seen.append((done, total)))
-    assert second.read == list(range(20, 40)) and seen == [(25, 40), (30, 40), (35, 40), (40, 40)]
+    assert sorted(second.read) == list(range(20, 40)) and seen == [(25, 40), (30, 40), (35, 40), (40, 40)]
     assert bad == [3, 33]
     np.testing.assert_allclose(values, expected_features(second), rtol=2e-3, atol=2e-3)
 
@@ -146,7 +146,7 @@ def test_damaged_partial_files_are_done_again(tmp_path, damage):
     damage(the_folder(tmp_path))
     again = Pictures(bad=(3,))
     values, bad = extract(again, tmp_path)
-    assert again.read == list(range(40)) and bad == [3]
+    assert sorted(again.read) == list(range(40)) and bad == [3]
     np.testing.assert_allclose(values, expected_features(again), rtol=2e-3, atol=2e-3)
 
 
@@ -168,8 +168,11 @@ def test_rows_behind_the_last_state_are_written_again(tmp_path):
         (lambda folder: (folder / "meta.json").write_text("{"), "no readable meta.json"),
         (lambda folder: (folder / "meta.json").unlink(), "no readable meta.json"),
         (lambda folder: (folder / "meta.json").write_text('{"dataset": "pictures"}'), "no readable meta.json"),
-        (lambda folder: change_meta(folder, images="of somebody else"), "belong to other data or another backbone"),
-        (lambda folder: change_meta(folder, weights="others.pth"), "belong to other data or another backbone"),
+        (
+            lambda folder: change_meta(folder, images="of somebody else"),
+            "belong to other data or were made in another way",
+        ),
+        (lambda folder: change_meta(folder, weights="others.pth"), "belong to other data or were made in another way"),
         (lambda folder: os.truncate(folder / "features.npy", 200), "are damaged"),
         (lambda folder: (folder / "features.npy").write_bytes(b"not an array"), "are damaged"),
         (lambda folder: (folder / "features.npy").write_bytes(b""), "are damaged"),
@@ -195,7 +198,7 @@ def test_a_bad_image_stops_the_extraction_unless_it_is_skipped(tmp_path):
         extract(Pictures(bad=(12,)), tmp_path, bad_images="stop")
     skipping = Pictures(bad=(12,))
     assert extract(skipping, tmp_path)[1] == [12]
-    assert skipping.read == list(range(10, 40))  # the two batches before it were kept
+    assert sorted(skipping.read) == list(range(10, 40))  # the two batches before it were kept
     with pytest.raises(UserError, match=r"1 images of pictures can't be decoded .+set bad_images=skip"):
         extract(Pictures(bad=(12,)), tmp_path, bad_images="stop")
 
@@ -215,7 +218,7 @@ def test_a_full_disk_is_one_sentence_and_what_is_done_is_kept(tmp_path):
         extract(wide, tmp_path)
     again = Pictures(n=400)
     values, _ = extract(again, tmp_path)
-    assert 100 < again.read[0] < 400 and again.read[-1] == 399
+    assert 100 < min(again.read) < 400 and max(again.read) == 399
     np.testing.assert_allclose(values, expected_features(again), rtol=2e-3, atol=2e-3)
 
 
@@ -262,7 +265,7 @@ def test_a_second_process_waits_for_the_first_and_takes_its_features(first_proce
     process, cache, gate = first_process
     dataset, lines = Pictures(bad=(3,)), []
     thread, result = extract_in_thread(dataset, cache, lines)
-    assert lines == ["waiting: another run is extracting the same features"] and thread.is_alive()
+    assert lines == ["waiting: another run is making the same features"] and thread.is_alive()
     gate.touch()
     assert process.wait(PATIENCE) == 0
     thread.join(PATIENCE)
@@ -278,7 +281,7 @@ def test_a_killed_process_leaves_its_work_to_the_one_that_waits(first_process):
     thread, result = extract_in_thread(dataset, cache, [])
     process.kill()
     thread.join(PATIENCE)
-    assert dataset.read == list(range(10, 40)) and result[0][1] == [3]
+    assert sorted(dataset.read) == list(range(10, 40)) and result[0][1] == [3]
     np.testing.assert_allclose(result[0][0], expected_features(dataset), rtol=2e-3, atol=2e-3)
 
 

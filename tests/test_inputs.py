@@ -1,15 +1,20 @@
 """What goes into the network: devices, splits without bad images, augmentation."""
 
+import contextlib
+import copy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from rdh import inputs
-from rdh.config import make_config
+from rdh import image_cache, inputs, training
+from rdh.augmentation import augmented, stored_side
+from rdh.config import RunConfig, make_config
 from rdh.errors import UserError
-from rdh.inputs import augmented, choose_device, load_inputs
+from rdh.inputs import choose_device, load_inputs
+from rdh.run import Run, Stopped
 from tests.toy_images import Pictures, expected_features, matrix_backbone, toy_backbone
 
 __all__ = ["toy_backbone"]  # a fixture is used by its name
@@ -108,7 +113,7 @@ def test_augmentation_keeps_shape_and_range_and_follows_the_seed():
     results = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        results.append(augmented(images))
+        results.append(augmented(images, 9))
     assert results[0].shape == images.shape
     assert torch.equal(results[0], results[1]) and not torch.equal(results[0], results[2])
     low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
@@ -117,9 +122,9 @@ def test_augmentation_keeps_shape_and_range_and_follows_the_seed():
 
 def test_augmentation_leaves_a_constant_image_as_it_is_and_changes_others():
     torch.manual_seed(0)
-    torch.testing.assert_close(augmented(torch.full((5, 1, 8, 8), 0.3)), torch.full((5, 1, 8, 8), 0.3))
+    torch.testing.assert_close(augmented(torch.full((5, 1, 8, 8), 0.3), 8), torch.full((5, 1, 8, 8), 0.3))
     ramp = torch.linspace(0, 1, 8).expand(40, 1, 8, 8)
-    result = augmented(ramp)
+    result = augmented(ramp, 8)
     is_flipped = result[:, 0, 0, 0] > result[:, 0, 0, -1]
     assert 5 < is_flipped.sum() < 35  # about half
     spans = (result[:, 0, 0, -1] - result[:, 0, 0, 0]).abs()
@@ -134,3 +139,128 @@ def test_only_training_batches_are_augmented(pictures):
     assert not torch.equal(made.batch(position), made.batch(position))
     first, second = (next(made.batches(made.split.query)) for _ in range(2))
     assert torch.equal(first, second)
+
+
+def test_training_images_are_kept_larger_where_crops_are_taken_from_them():
+    assert stored_side(make_config(image_size=224, augment=True)) == 256
+    assert stored_side(make_config(image_size=224)) == 224
+
+
+@pytest.mark.parametrize("side", [4, 8, 32])
+def test_crops_have_the_size_of_the_backbone_whatever_that_of_the_images(side):
+    torch.manual_seed(0)
+    blocks = torch.linspace(-1, 1, 4).repeat_interleave(side // 4).expand(6, 3, side, side)
+    result = augmented(blocks, 8)
+    assert result.shape == (6, 3, 8, 8) and result.min() >= -1 - 1e-5 and result.max() <= 1 + 1e-5
+
+
+# From a disk
+
+
+@pytest.fixture
+def from_disk(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """From the next data set on, images are read from the cache."""
+    return lambda: monkeypatch.setattr(image_cache, "DIRECT_BYTES", 0)
+
+
+@pytest.mark.parametrize("sizes", [True, False])
+@pytest.mark.parametrize("augment", [True, False])
+def test_batches_from_a_disk_are_those_from_memory(pictures, from_disk, sizes, augment):
+    def batches() -> list[torch.Tensor]:
+        made = pictures(Pictures(sizes=sizes, bad=(1, 4)), image_size=6, augment=augment)
+        made.make_body()
+        torch.manual_seed(0)
+        planned = torch.randperm(len(made.train_labels)).split(3)
+        made.plan(planned)
+        found = [made.batch(positions) for positions in planned]
+        found.append(made.batch(torch.tensor([5, 2])))  # not planned
+        made.plan(planned)
+        found.append(made.batch(torch.tensor([1, 1])))  # between planned ones
+        return [*found, made.batch(planned[0]), *made.batches(made.split.query)]
+
+    expected = batches()
+    from_disk()
+    for a, b in zip(expected, batches(), strict=True):
+        assert torch.equal(a, b)
+
+
+def train(config: RunConfig, root: Path, stop_at: int | None = None, checkpoint: Any = None) -> tuple[Run, Any]:
+    """(the run, its last checkpoint), stopped after stop_at steps."""
+    saved: list[Any] = []
+    run = training.start(config, load_inputs(config, data_root=root, cache_root=root / "cache", log=lambda text: None))
+    with contextlib.suppress(Stopped):
+        training.fit(
+            run,
+            log=lambda record: None,
+            save_checkpoint=lambda state: saved.append(copy.deepcopy(state)),
+            save_codes=lambda name, arrays: None,
+            should_stop=lambda: run.step == stop_at,
+            checkpoint=checkpoint,
+        )
+    return run, saved[-1]
+
+
+@pytest.mark.parametrize("augment", [True, False])
+def test_runs_from_a_disk_equal_runs_from_memory_through_stops_too(tmp_path, from_disk, augment):
+    config = make_config(
+        augment=augment, image_size=12, epochs=2, batch_size=16, lr=0.3, n_bits=8, device="cpu", seed=5,
+        dataset_options={"query_per_class": 2, "train_per_class": 6},
+    )  # fmt: skip
+    memory, _ = train(config, tmp_path)
+    from_disk()
+    disk, _ = train(config, tmp_path)
+    half, checkpoint = train(config, tmp_path, stop_at=3)
+    assert half.step == 3
+    resumed, _ = train(config, tmp_path, checkpoint=checkpoint)
+    assert (tmp_path / "cache").exists()
+    for name, weight in memory.network.state_dict().items():
+        assert torch.equal(weight, disk.network.state_dict()[name])
+        assert torch.equal(weight, resumed.network.state_dict()[name])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("is_on_disk", [False, True])
+def test_a_step_on_a_gpu_waits_for_nothing(tmp_path, from_disk, monkeypatch, is_on_disk):
+    config = make_config(
+        augment=True, backbone="torchvision:mobilenet_v3_small", weights="none", precision="bfloat16", image_size=32,
+        epochs=1, batch_size=16, device="cuda", probe_every=10, amplifier=True, quantization="error_aware",
+        dataset_options={"query_per_class": 2, "train_per_class": 8},
+    )  # fmt: skip
+    if is_on_disk:
+        from_disk()
+        monkeypatch.setattr(image_cache, "room_on", lambda device: 0)
+    run = training.start(config, load_inputs(config, data_root=tmp_path, cache_root=tmp_path / "cache"))
+    steps = training.train_epoch(run)
+    next(steps)  # the epoch's order comes from the device once, kernels are chosen
+    try:
+        torch.cuda.set_sync_debug_mode("error")
+        for _ in range(3):
+            next(steps)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert run.step == 4
+
+
+# Data that are features already
+
+
+def test_features_of_the_data_set_itself_are_trained_on_without_any_backbone(pictures, monkeypatch):
+    monkeypatch.setattr(inputs, "build", None)
+    dataset = Pictures()
+    dataset.features = np.random.default_rng(0).normal(size=(40, 7)).astype(np.float32)
+    made = pictures(dataset, backbone="none", finetune=False)
+    assert made.n_features == 7 and dataset.read == []
+    np.testing.assert_array_equal(made.batch(torch.tensor([3])), dataset.features[made.split.train[[3]]])
+    np.testing.assert_array_equal(torch.cat(list(made.batches(made.split.query))), dataset.features[made.split.query])
+    torch.testing.assert_close(made.make_body().mean, torch.from_numpy(dataset.features[made.split.train].mean(0)))
+
+
+def test_images_need_a_backbone_and_features_need_none(pictures):
+    with pytest.raises(UserError, match="pictures holds images, not features: set backbone to one that sees them"):
+        pictures(Pictures(), backbone="none", finetune=False)
+    dataset = Pictures()
+    dataset.features = np.zeros((40, 7), np.float32)
+    with pytest.raises(
+        UserError, match=r"holds features, .+ no backbone mlp to run: set backbone=none and finetune=false"
+    ):
+        pictures(dataset)

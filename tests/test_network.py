@@ -1,72 +1,137 @@
-"""The optimiser against torch's own classes."""
+"""The network: float32 around the hash layer whatever the backbone runs in, batches of one, torch.compile."""
 
-import copy
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from rdh import inputs, network, training
 from rdh.config import make_config
-from rdh.network import SGD, rate_factor
+from rdh.errors import UserError
+from rdh.inputs import load_inputs
+from rdh.methods import method_class
+from rdh.network import Network, batch_of_one, check_compiler
+from rdh.rescue import amplify
 
 
-def two_layers() -> nn.Sequential:
+def convolutions() -> nn.Sequential:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
+    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
-def take_steps(network: nn.Module, optimizer: SGD | torch.optim.SGD, n: int, seed: int = 1) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    for _ in range(n):
-        optimizer.zero_grad()
-        network(torch.randn(5, 4, generator=generator)).square().sum().backward()
-        optimizer.step()
+def hashing(body: nn.Module, **options: Any) -> Network:
+    torch.manual_seed(1)
+    return Network(method_class("hashnet")(16, torch.eye(4), 0), 8, body, **options)
 
 
-def ours(network: nn.Sequential, momentum: float = 0.9, weight_decay: float = 0.01) -> SGD:
-    groups = [(list(network[2].parameters()), 0.03), (list(network[0].parameters()), 0.01), ([], 1.0)]
-    return SGD(groups, momentum, weight_decay)
+def pictures(n: int = 4) -> Tensor:
+    return torch.rand(n, 3, 12, 12, generator=torch.Generator().manual_seed(n))
 
 
-@pytest.mark.parametrize(("momentum", "weight_decay"), [(0.9, 0.01), (0.0, 0.0), (0.5, 0.0)])
-def test_sgd_steps_equal_those_of_torch(momentum, weight_decay):
-    mine, theirs = two_layers(), two_layers()
-    take_steps(mine, ours(mine, momentum, weight_decay), 6)
-    groups = [{"params": theirs[2].parameters(), "lr": 0.03}, {"params": theirs[0].parameters(), "lr": 0.01}]
-    take_steps(theirs, torch.optim.SGD(groups, momentum=momentum, weight_decay=weight_decay), 6)
-    assert all(torch.equal(a, b) for a, b in zip(mine.parameters(), theirs.parameters(), strict=True))
+def test_in_bfloat16_the_backbone_is_narrow_and_the_hash_layer_wide():
+    seen: dict[str, torch.dtype] = {}
+    made = hashing(convolutions(), precision="bfloat16")
+    made.backbone[0].register_forward_hook(lambda layer, got, out: seen.update(backbone=out.dtype))
+    made.head.register_forward_hook(lambda layer, got, out: seen.update(head_in=got[0].dtype, head_out=out.dtype))
+    logits = made(pictures())
+    assert seen == {"backbone": torch.bfloat16, "head_in": torch.float32, "head_out": torch.float32}
+    logits.sum().backward()
+    assert {parameter.grad.dtype for parameter in made.parameters()} == {torch.float32}
+    exact = hashing(convolutions())(pictures())
+    torch.testing.assert_close(logits, exact, rtol=0.05, atol=0.02)
+    assert not torch.equal(logits, exact)
 
 
-def test_sgd_goes_on_from_its_state():
-    whole, halved = two_layers(), two_layers()
-    optimizer = ours(whole)
-    take_steps(whole, optimizer, 3)
-    take_steps(whole, optimizer, 3, seed=2)
-    first, second = ours(halved), ours(halved)
-    take_steps(halved, first, 3)
-    second.load_state_dict(copy.deepcopy(first.state_dict()))
-    take_steps(halved, second, 3, seed=2)
-    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), halved.parameters(), strict=True))
+@pytest.mark.parametrize("amplifier", [True, False])
+def test_losses_and_amplifier_see_float32_in_a_bfloat16_run(tmp_path, monkeypatch, amplifier):
+    seen: set[torch.dtype] = set()
+
+    def spy(gradient: Tensor, codes: Tensor, tau: float) -> Tensor:
+        seen.update((gradient.dtype, codes.dtype))
+        return amplify(gradient, codes, tau)
+
+    monkeypatch.setattr(training, "amplify", spy)
+    config = make_config(
+        precision="bfloat16", amplifier=amplifier, quantization="error_aware", epochs=1, probe_every=1, device="cpu",
+        dataset_options={"query_per_class": 1, "train_per_class": 4}, batch_size=20,
+    )  # fmt: skip
+    run = training.start(config, load_inputs(config, data_root=tmp_path))
+    outer = []
+    run.network.backbone[1].register_forward_hook(lambda layer, got, out: outer.append(out.dtype))
+    for _ in training.train_epoch(run):
+        training.record(run)
+    assert outer == [torch.bfloat16] * 2
+    assert seen == ({torch.float32} if amplifier else set())
+    assert {parameter.dtype for parameter in run.network.parameters()} == {torch.float32}
+    assert run.losses.dtype == torch.float32
 
 
-def test_a_state_of_other_parameters_is_refused():
-    network = two_layers()
-    optimizer = ours(network)
-    take_steps(network, optimizer, 1)
-    state = optimizer.state_dict()
-    state["buffers"][0][0] = torch.zeros(7)
-    with pytest.raises(ValueError, match=r"a momentum buffer is \(7,\), not \(3, 6\)"):
-        ours(network).load_state_dict(state)
-    with pytest.raises(ValueError):
-        ours(network).load_state_dict({"buffers": state["buffers"][:1]})
+def test_a_batch_of_one_uses_the_running_averages_and_leaves_them():
+    body = convolutions()
+    made = hashing(body).train()
+    made(pictures())  # averages that differ from 0 and 1
+    before = body[1].running_mean.clone()
+    alone = made(pictures(1))
+    assert torch.equal(body[1].running_mean, before) and body[1].training
+    made.eval()
+    torch.testing.assert_close(alone, made(pictures(1)))
 
 
-def test_the_cosine_schedule_equals_torchs():
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.4)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=7)
-    config = make_config(epochs=7)
-    for epoch in range(7):
-        assert 0.4 * rate_factor(config, epoch) == pytest.approx(schedule.get_last_lr()[0], rel=1e-9)
-        optimizer.step()
-        schedule.step()
-    assert rate_factor(make_config(epochs=7, schedule="constant"), 5) == 1
+def test_batches_of_more_are_normed_as_ever_and_other_layers_stay_in_training():
+    body = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Dropout()).train()
+    with batch_of_one(body, 2):
+        assert all(layer.training for layer in body)
+    with batch_of_one(body, 1):
+        assert [layer.training for layer in body] == [True, False, True]
+    assert all(layer.training for layer in body)
+    with batch_of_one(body.eval(), 1):
+        pass
+    assert not any(layer.training for layer in body)
+
+
+def test_an_efficientnet_whose_last_batch_is_one_small_image_trains_to_the_end_of_its_epoch(tmp_path):
+    """At 32 pixels its last maps are 1 x 1: there is no variance in a batch of one."""
+    config = make_config(
+        backbone="efficientnet_lite0", image_size=32, batch_size=3, device="cpu", probe_every=1, n_bits=8, lr=0.001,
+        dataset_options={"query_per_class": 1, "train_per_class": 1},
+    )  # fmt: skip
+    run = training.start(config, load_inputs(config, data_root=tmp_path))
+    assert len(run.inputs.train_labels) % 3 == 1
+    for _ in training.train_epoch(run):
+        training.record(run)
+    assert run.step == 4
+
+
+def test_images_reach_the_backbone_in_channels_last_order():
+    seen = []
+    body = convolutions()
+    body.register_forward_pre_hook(
+        lambda layer, got: seen.append(got[0].is_contiguous(memory_format=torch.channels_last))
+    )
+    made = hashing(body)
+    made(pictures())
+    assert seen == [True] and body[0].weight.is_contiguous(memory_format=torch.channels_last)
+    plain = made.head(convolutions()(pictures()))
+    torch.testing.assert_close(made(pictures()), plain, rtol=1e-5, atol=1e-5)
+
+
+def test_compiling_is_tried_out_before_anything_else(monkeypatch, tmp_path):
+    def broken(function: Any) -> Any:
+        raise RuntimeError("no C++ compiler\nmany lines")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    with pytest.raises(UserError, match=r"compile must be off on this machine: .+ on cpu \(no C\+\+ compiler\)\.$"):
+        check_compiler(torch.device("cpu"))
+    with pytest.raises(UserError, match="compile must be off"):
+        load_inputs(make_config(compile=True, device="cpu"), data_root=tmp_path)
+    assert inputs.check_compiler is network.check_compiler
+
+
+def test_a_compiled_backbone_gives_what_it_gave_and_keeps_its_names(monkeypatch):
+    compiled = []
+    monkeypatch.setattr(nn.Module, "compile", lambda module, **options: compiled.append((module, options)))
+    body = convolutions()
+    made = hashing(body, is_compiled=True)
+    assert compiled == [(body, {"dynamic": False})]
+    assert set(made.state_dict()) == set(hashing(convolutions()).state_dict())

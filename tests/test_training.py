@@ -333,7 +333,7 @@ def test_quantization_says_which_term_joins_the_similarity_loss(digits, quantiza
 def test_stored_pairs_compare_a_batch_with_the_signs_of_all_training_items(digits, method):
     settings = config(method=method, eaq_pairs="stored", **ARMS[True])
     run = training.start(settings, digits(settings))
-    take_steps(run, 5)
+    take_steps(run, 2)
     indices, memory = torch.arange(8), run.method.stored_codes
     assert 0 < memory.any(1).sum() < len(memory), "some items are not visited yet"
     codes, labels = memory[indices] * 0.5 + 0.1, run.inputs.train_labels

@@ -12,6 +12,7 @@ from typing import Any
 
 from rdh.datasets._base import BadImage, Dataset
 from rdh.datasets._card import DataCard, data_card
+from rdh.datasets._loose import LooseImages
 from rdh.datasets._splits import Split
 from rdh.errors import UserError
 
@@ -19,6 +20,7 @@ __all__ = [
     "BadImage",
     "DataCard",
     "Dataset",
+    "LooseImages",
     "Split",
     "as_folder",
     "data_card",

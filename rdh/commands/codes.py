@@ -1,0 +1,152 @@
+"""encode RUN IMAGES | index RUN | query RUN IMAGE: a trained run's codes, for use outside it."""
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rdh import catalog, datasets
+from rdh.code_files import CodeFile, check_maker, nearest, read_codes, write_codes
+from rdh.commands._common import add_verb, count, open_store, print_json, print_table
+from rdh.commands._progress import Pace, Progress
+from rdh.config import RunConfig
+from rdh.datasets import Dataset, LooseImages
+from rdh.errors import UserError
+from rdh.faiss_index import Index, write_index
+from rdh.store import RunStore, read_arrays
+
+BATCH = 256
+ENCODE = """Packed codes of images by a trained run.
+IMAGES: an image file, a folder of images, or the name of a data set (with the switches of the run)."""
+INDEX = """A FAISS index of a run's gallery, or of a file that encode wrote; names beside it. Needs pip install faiss-cpu."""
+QUERY = """The nearest items to an image, by Hamming distance.
+Searched are the run's own gallery, a file that encode wrote, or an index."""
+
+
+def add(verbs: Any, common: argparse.ArgumentParser) -> None:
+    """encode, index and query."""
+    encode = add_verb(verbs, common, "encode", ENCODE, ["RUN photos/ -o codes.npz", "RUN cifar10 -o all.npz"])
+    index = add_verb(verbs, common, "index", INDEX, ["RUN -o gallery.faiss", "RUN --codes codes.npz -o a.faiss"])
+    query = add_verb(verbs, common, "query", QUERY, ["RUN cat.jpg", "RUN cat.jpg --codes codes.npz --top 20"])
+    for verb, call in ((encode, run_encode), (index, run_index), (query, run_query)):
+        verb.set_defaults(call=call)
+        verb.add_argument("run", metavar="RUN")
+    encode.add_argument("images", metavar="IMAGES")
+    encode.add_argument("--bad-images", choices=("stop", "skip"), default="stop", help="what can't be decoded")
+    query.add_argument("image", metavar="IMAGE", type=Path)
+    query.add_argument("--top", type=int, default=10, metavar="N", help="how many; default: 10")
+    query.add_argument("--index", type=Path, metavar="FILE", help="search this index")
+    for verb in (index, query):
+        verb.add_argument("--codes", type=Path, metavar="FILE", help="what encode wrote, in the place of the gallery")
+    for verb in (encode, index):
+        verb.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    for verb in (encode, query):
+        verb.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+
+
+def run_encode(arguments: argparse.Namespace) -> int:
+    """Writes the codes of all images, or no file at all."""
+    from rdh.encoder import Encoder  # torch: not for the verbs that do without
+
+    encoder = Encoder(open_store(arguments), arguments.run, arguments.device)
+    dataset = _images(arguments, encoder.config)
+    progress, pace, codes, ids = Progress(), Pace(), [], []
+    for start in range(0, len(dataset), BATCH):
+        items = np.arange(start, min(start + BATCH, len(dataset)))
+        if dataset.features is not None:
+            codes.append(encoder.encode_features(dataset.features[items]))
+        else:
+            images, items = dataset.images(items, bad_images=arguments.bad_images)
+            codes += [encoder.encode(images)] if len(items) else []
+        ids += [dataset.image_name(item) for item in items]
+        progress.show(f"encoded {pace.words(len(ids), len(dataset), time.monotonic())}")
+    progress.clear()
+    if not ids:
+        raise UserError(f"No image of {arguments.images} can be decoded; look at its files.")
+    found = CodeFile(np.concatenate(codes), np.array(ids), encoder.config.n_bits, encoder.maker)
+    write_codes(arguments.output, found)
+    left_out = (
+        f", {len(dataset) - len(ids)} images can't be decoded and are left out" if len(ids) < len(dataset) else ""
+    )
+    _say(arguments, f"{count(len(ids))} codes of {found.n_bits} bits in {arguments.output}{left_out}")
+    return 0
+
+
+def run_index(arguments: argparse.Namespace) -> int:
+    """Writes the index and, beside it, the names."""
+    codes = _codes(arguments, open_store(arguments))
+    names = write_index(arguments.output, codes)
+    _say(
+        arguments, f"{count(len(codes.ids))} codes of {codes.n_bits} bits in {arguments.output}, their names in {names}"
+    )
+    return 0
+
+
+def run_query(arguments: argparse.Namespace) -> int:
+    """Prints rank, distance and name of the nearest items."""
+    if arguments.top < 1:
+        raise UserError(f"--top must be at least 1, got {arguments.top}.")
+    if arguments.index and arguments.codes:
+        raise UserError("--index and --codes are two places to search; name one of them.")
+    from rdh.encoder import Encoder
+
+    store = open_store(arguments)
+    encoder = Encoder(store, arguments.run, arguments.device)
+    index = Index(arguments.index) if arguments.index else None
+    codes = index.codes if index else _codes(arguments, store)
+    if arguments.index or arguments.codes:
+        check_maker(codes, encoder.maker, str(arguments.index or arguments.codes))
+    (query,) = encoder.encode(LooseImages(arguments.image).images([0])[0])
+    distances, positions = index.nearest(query, arguments.top) if index else nearest(query, codes, arguments.top)
+    found = [
+        {"rank": rank, "distance": int(distance), "item": str(codes.ids[position])}
+        for rank, (distance, position) in enumerate(zip(distances, positions, strict=True), start=1)
+    ]
+    if arguments.json:
+        print_json({"n_bits": codes.n_bits, "searched": len(codes.ids), "nearest": found})
+    else:
+        print_table([{key: str(value) for key, value in row.items()} for row in found])
+    return 0
+
+
+def _images(arguments: argparse.Namespace, config: RunConfig) -> Dataset:
+    """What IMAGES names: a path that is there, else a data set. UserError for neither."""
+    path = Path(arguments.images)
+    if path.exists():
+        return LooseImages(path)
+    if arguments.images not in catalog.datasets():
+        raise UserError(
+            f"IMAGES must be an image file, a folder, or a data set ({', '.join(catalog.datasets())}), got {arguments.images!r}."
+        )
+    options = config.dataset_options if arguments.images == config.dataset else {}
+    return datasets.load(arguments.images, datasets.data_root(), **options)
+
+
+def _codes(arguments: argparse.Namespace, store: RunStore) -> CodeFile:
+    """The codes to search: a file's, or the gallery's of the finished run. UserError where there are none."""
+    if arguments.codes:
+        return read_codes(arguments.codes)
+    config, run_dir = store.config(arguments.run), store.run_dir(arguments.run)
+    path = run_dir / "codes" / "final.npz"
+    if not path.exists():
+        raise UserError(f"The run {arguments.run} has no gallery codes: it has not finished; name others by --codes.")
+    arrays = read_arrays(path)
+    maker = {"run_id": arguments.run, "config": config.model_dump(), "network": str(arrays.get("network"))}
+    return CodeFile(arrays["gallery"], _names(store, arguments.run, arrays["gallery_ids"]), config.n_bits, maker)
+
+
+def _names(store: RunStore, run_id: str, item_ids: np.ndarray) -> np.ndarray:
+    """What the data set calls these items, or their numbers where it is not here."""
+    config = store.config(run_id)
+    try:
+        root = Path(store.submission(run_id).get("data_root") or datasets.data_root())
+        dataset = datasets.load(config.dataset, root, **config.dataset_options)
+        return np.array([dataset.image_name(item) for item in item_ids])
+    except UserError:
+        return np.array([f"item {item} of {config.dataset}" for item in item_ids])
+
+
+def _say(arguments: argparse.Namespace, text: str) -> None:
+    print_json({"output": str(arguments.output), "text": text}) if arguments.json else print(text)
