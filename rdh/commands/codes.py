@@ -12,7 +12,7 @@ from rdh.code_files import CodeFile, check_maker, nearest, read_codes, write_cod
 from rdh.commands._common import add_verb, count, open_store, print_json, print_table
 from rdh.commands._progress import Pace, Progress
 from rdh.config import RunConfig
-from rdh.datasets import Dataset, LooseImages
+from rdh.datasets import Dataset
 from rdh.errors import UserError
 from rdh.faiss_index import Index, write_index
 from rdh.store import RunStore, read_arrays
@@ -98,7 +98,7 @@ def run_query(arguments: argparse.Namespace) -> int:
     codes = index.codes if index else _codes(arguments, store)
     if arguments.index or arguments.codes:
         check_maker(codes, encoder.maker, str(arguments.index or arguments.codes))
-    (query,) = encoder.encode(LooseImages(arguments.image).images([0])[0])
+    (query,) = encoder.encode(datasets.loose_images(arguments.image).images([0])[0])
     distances, positions = index.nearest(query, arguments.top) if index else nearest(query, codes, arguments.top)
     found = [
         {"rank": rank, "distance": int(distance), "item": str(codes.ids[position])}
@@ -115,7 +115,7 @@ def _images(arguments: argparse.Namespace, config: RunConfig) -> Dataset:
     """What IMAGES names: a path that is there, else a data set. UserError for neither."""
     path = Path(arguments.images)
     if path.exists():
-        return LooseImages(path)
+        return datasets.loose_images(path)
     if arguments.images not in catalog.datasets():
         raise UserError(
             f"IMAGES must be an image file, a folder, or a data set ({', '.join(catalog.datasets())}), got {arguments.images!r}."

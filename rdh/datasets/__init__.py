@@ -12,7 +12,6 @@ from typing import Any
 
 from rdh.datasets._base import BadImage, Dataset
 from rdh.datasets._card import DataCard, data_card
-from rdh.datasets._loose import LooseImages
 from rdh.datasets._splits import Split
 from rdh.errors import UserError
 
@@ -20,13 +19,13 @@ __all__ = [
     "BadImage",
     "DataCard",
     "Dataset",
-    "LooseImages",
     "Split",
     "as_folder",
     "data_card",
     "data_root",
     "load",
     "loads_without_torch",
+    "loose_images",
     "names",
 ]
 
@@ -68,6 +67,11 @@ def loads_without_torch(name: str, root: Path | str, **options: Any) -> bool:
     """Whether `load` with these options would leave torch alone: what a process that draws pages asks first."""
     check = getattr(_module(name), "loads_without_torch", None)
     return check is None or check(Path(root), **options)
+
+
+def loose_images(path: Path) -> Dataset:
+    """An image file, or the images of a folder and those below it, by name and without labels. UserError where there is none."""
+    return import_module("rdh.datasets._loose").LooseImages(path)  # importing this package brings no image library
 
 
 def _module(name: str) -> Any:
