@@ -53,13 +53,16 @@ class Record:
 class MetricsWriter:
     """The one writer of a run. Errors of the database never reach training: they are counted in `n_dropped`.
 
-    `resume_from`: the step of the checkpoint that training goes on from; rows of later steps are deleted in the transaction
-    that records the resume, so that no chart shows a step twice. UserError where the file can't be opened or is damaged,
+    `resume_from`: the step of the checkpoint that training goes on from; `last_seq`: the last record before that checkpoint was
+    saved. Later records (without last_seq: those of later steps) are deleted in the transaction that records the resume, so
+    that no chart shows a step twice. UserError where the file can't be opened or is damaged,
     OSError where the disk is full.
     """
 
-    def __init__(self, path: Path, *, attempt: int, resume_from: int | None = None) -> None:
-        self.n_dropped = 0
+    def __init__(
+        self, path: Path, *, attempt: int, resume_from: int | None = None, last_seq: int | None = None
+    ) -> None:
+        self.n_dropped, self.last_seq = 0, 0
         self.last_error: str | None = None
         try:
             self._connection = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
@@ -68,7 +71,7 @@ class MetricsWriter:
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute("PRAGMA journal_size_limit = 4000000")
             with self._transaction():
-                self._begin(attempt, resume_from)
+                self._begin(attempt, resume_from, last_seq)
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_FULL", "SQLITE_IOERR_W")):
                 raise OSError(errno.ENOSPC, f"metrics.db: {error}") from None  # the disk's fault: a resume will do
@@ -85,6 +88,11 @@ class MetricsWriter:
         """Facts of the run that do not change with the step (JSON values)."""
         with self._counting_errors(), self._transaction():
             self._put_meta(values)
+
+    def sync(self) -> None:
+        """What was logged so far survives a power cut: to be called before a checkpoint that goes on from it is saved."""
+        with self._counting_errors():
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:
         """Leaves one portable file: WAL emptied, rollback journal again."""
@@ -114,15 +122,16 @@ class MetricsWriter:
                 self._connection.execute("ROLLBACK")
             raise
 
-    def _begin(self, attempt: int, resume_from: int | None) -> None:
+    def _begin(self, attempt: int, resume_from: int | None, last_seq: int | None) -> None:
         execute = self._connection.execute
         if not execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
             for statement in SCHEMA.split(";"):
                 execute(statement)
-        last = -1 if resume_from is None else resume_from
+        column = "step" if last_seq is None else "seq"
+        last = last_seq if last_seq is not None else -1 if resume_from is None else resume_from
         for table in ("scalars", "arrays", "events"):
-            execute(f"DELETE FROM {table} WHERE seq IN (SELECT seq FROM records WHERE step > ?)", (last,))
-        execute("DELETE FROM records WHERE step > ?", (last,))
+            execute(f"DELETE FROM {table} WHERE seq IN (SELECT seq FROM records WHERE {column} > ?)", (last,))
+        execute(f"DELETE FROM records WHERE {column} > ?", (last,))
         self._put_meta({"schema_version": SCHEMA_VERSION, "attempt": attempt})
         if resume_from is not None:
             text = f"attempt {attempt} goes on from step {resume_from}"
@@ -137,6 +146,7 @@ class MetricsWriter:
         packed = ((seq, name, *_pack(array)) for name, array in record.arrays.items())
         many("INSERT INTO arrays (seq, name, dtype, shape, data) VALUES (?, ?, ?, ?, ?)", packed)
         many("INSERT INTO events VALUES (?, ?, ?)", ((seq, kind, text) for kind, text in record.events))
+        self.last_seq = seq
 
     def _put_meta(self, values: dict[str, Any]) -> None:
         rows = ((key, json.dumps(value)) for key, value in values.items())

@@ -90,7 +90,7 @@ def _train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> 
     from rdh import checkpoints
 
     checkpoint = checkpoints.load(run_dir)
-    writer = _open_metrics(run_dir, attempt, run, checkpoint["step"] if checkpoint else None, heart)
+    writer = _open_metrics(run_dir, attempt, run, checkpoint or {}, heart)
 
     def log(record: Record) -> None:
         writer.log(record)
@@ -98,7 +98,8 @@ def _train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> 
 
     def save_checkpoint(state: dict[str, Any]) -> None:
         heart.check()
-        checkpoints.save(run_dir, state)
+        writer.sync()
+        checkpoints.save(run_dir, state | {"last_seq": writer.last_seq})
 
     def should_stop() -> bool:
         heart.facts |= {"step": run.step}
@@ -136,11 +137,13 @@ def _started(run_dir: Path, config: RunConfig, root: Path | None, stop: threadin
     return _kind(config).start(config, inputs)
 
 
-def _open_metrics(run_dir: Path, attempt: int, run: Any, resume_from: int | None, heart: Heart) -> MetricsWriter:
-    """metrics.db with the facts of this attempt; what was logged after the checkpoint's step is gone from it."""
+def _open_metrics(run_dir: Path, attempt: int, run: Any, checkpoint: dict[str, Any], heart: Heart) -> MetricsWriter:
+    """metrics.db with the facts of this attempt; what was logged after the checkpoint is gone from it."""
     from rdh.run import facts_of
 
-    writer = MetricsWriter(run_dir / "metrics.db", attempt=attempt, resume_from=resume_from)
+    resume_from = checkpoint.get("step")
+    last_seq = checkpoint.get("last_seq")
+    writer = MetricsWriter(run_dir / "metrics.db", attempt=attempt, resume_from=resume_from, last_seq=last_seq)
     facts = facts_of(run)
     writer.put_meta(**facts)
     heart.facts = {"phase": "training", "step": resume_from or 0, "total_steps": facts["total_steps"]}
