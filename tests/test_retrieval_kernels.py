@@ -1,11 +1,9 @@
 """The kernels against slow loops, and against each other to the last integer, alone, in threads and in other processes."""
 
-import multiprocessing
 import os
 import subprocess
 import sys
 import types
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rdh.retrieval import _planes, bitsliced, evaluate, gpu, kernels, machine, pack_codes, plain
+from rdh.retrieval import _planes, bitsliced, gpu, kernels, machine, pack_codes, plain
 from tests import naive_retrieval as naive
 
 KERNELS = {"plain": plain, "bitsliced": bitsliced, "torch": gpu.TorchKernel("cpu")}
@@ -146,15 +144,35 @@ def test_no_relevant_item_at_all_gives_zeros(name):
     assert not found.n_relevant.any() and not found.precision_sums.any() and not found.n_hits.any()
 
 
+FORKS = """
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+
+from rdh.retrieval import evaluate
+
+
 def score(seed):
-    return evaluate(*random_data(np.random.default_rng(seed), 40, 900, 24, 3)).map
+    rng = np.random.default_rng(seed)
+    codes, labels = (rng.choice([-1, 1], (n, 24)) for n in (40, 900)), (rng.random((n, 3)) < 0.4 for n in (40, 900))
+    return evaluate(*codes, *labels).map
 
 
-def test_forked_and_spawned_processes_find_the_same():
+if __name__ == "__main__":
     expected = [score(seed) for seed in range(4)]  # this process has compiled and used threads before it forks
     for method in ("fork", "spawn"):
         with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as pool:
             assert list(pool.map(score, range(4))) == expected
+"""
+
+
+def test_forked_and_spawned_processes_find_the_same(tmp_path):
+    (tmp_path / "forks.py").write_text(
+        FORKS
+    )  # a program of its own: a spawned process runs its parent's main module again
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    subprocess.run([sys.executable, str(tmp_path / "forks.py")], env=environment, check=True, timeout=120)
 
 
 def test_the_plain_kernel_stands_in_where_the_fast_one_can_not_be_built(monkeypatch):

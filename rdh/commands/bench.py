@@ -1,4 +1,4 @@
-"""bench step | probes | live | retrieval: side-by-side ratios within one run, as JSON."""
+"""bench step | probes | input | live | retrieval: side-by-side ratios within one run, as JSON."""
 
 import argparse
 import importlib
@@ -13,7 +13,7 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
     """bench."""
     about = "Measure overheads as ratios within one run, arms interleaved; prints JSON."
     parser = add_verb(verbs, common, "bench", about, ["step --rounds 5", "retrieval --size small"])
-    parser.add_argument("what", choices=("step", "probes", "live", "retrieval"))
+    parser.add_argument("what", choices=("step", "probes", "input", "live", "retrieval"))
     parser.add_argument("--rounds", type=int, default=15, metavar="N", help="repetitions; medians are reported")
     parser.add_argument("--size", choices=("full", "small"), default="full", help="of the data; for retrieval only")
     parser.set_defaults(call=run)
