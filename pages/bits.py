@@ -5,19 +5,27 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
+from pages.common import images
 from pages.common.live_plot import live_plotly
-from pages.common.readers import RunView, probe_codes, probe_steps, split, view
+from pages.common.readers import RunView, bit_costs, has_final_codes, probe_codes, probe_steps, split, view
 from pages.common.run_status import draw_status, read_status
-from pages.common.shell import error_card, known_runs, pick_run, start_page, store
+from pages.common.shell import end_page, error_card, known_runs, pick_run, start_page, store
 from rdh import datasets
 from rdh.analysis import stuck_by_class
+from rdh.charts.bit_worth import (
+    death_takeaway,
+    first_takeaway,
+    map_of_first,
+    worth_bars,
+    worth_by_death,
+    worth_takeaway,
+)
 from rdh.charts.bits import bit_events, bit_strip, class_balance, directions
 from rdh.charts.histograms import activation_histogram, histogram_over_time
 from rdh.config import RunConfig
 from rdh.store import RunStore
 
 N_IMAGES = 24
-THUMBNAIL = 72  # pixels
 TAU = 0.99  # of the strip: the paper's, counted in every run
 
 
@@ -26,11 +34,12 @@ def draw_strip(run: RunView, bit: int, run_id: str) -> None:
     dead, saturated = (run.shares(what, TAU)[1][-1] for what in ("dead", "saturated"))
     worst = int(np.argmax(dead))
     title = f"Bit {worst} is the worst: {dead[worst]:.0%} of the items have it dead"
+    live_plotly(bit_strip(dead, saturated, bit, title=title), key=f"bits-strip-{run_id}", on_click=choose_bit)
 
-    def choose(click: dict) -> None:
-        st.session_state["bit"] = int(click["x"])
 
-    live_plotly(bit_strip(dead, saturated, bit, title=title), key=f"bits-strip-{run_id}", on_click=choose)
+def choose_bit(click: dict) -> None:
+    """The bars are named by their bit."""
+    st.session_state["bit"] = int(click["x"])
 
 
 def draw_bit(run: RunView, config: RunConfig, bit: int, run_id: str) -> None:
@@ -98,27 +107,41 @@ def draw_images(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> Non
 
 def draw_thumbnails(config: RunConfig, data_root: str | None, item_ids: np.ndarray, captions: list[str]) -> None:
     root = Path(data_root or datasets.data_root())
-    if not datasets.loads_without_torch(config.dataset, root):
+    if not datasets.loads_without_torch(config.dataset, root, **config.dataset_options):
         st.caption(
             "Images can't be shown here: this copy of the data set needs torchvision to be read. Items: "
             + ", ".join(map(str, item_ids))
         )
         return
-    data = dataset(config.dataset, str(root), tuple(config.dataset_options.items()))
-    images = [enlarged(data.image(int(item))) for item in item_ids]
-    st.image(images, caption=captions, width=THUMBNAIL)
+    images.draw_thumbnails(
+        images.dataset(config.dataset, str(root), tuple(config.dataset_options.items())), item_ids, captions
+    )
 
 
-def enlarged(image: np.ndarray) -> np.ndarray:
-    """Whole pixels repeated to about twice the thumbnail's size, so that the browser does not blur an 8 x 8 digit."""
-    factor = max(1, 2 * THUMBNAIL // max(image.shape[:2]))
-    image = image.repeat(factor, 0).repeat(factor, 1)
-    return image.squeeze(-1) if image.shape[-1] == 1 else image
-
-
-@st.cache_resource(max_entries=4, show_spinner="Opening the data set")
-def dataset(name: str, root: str, options: tuple) -> datasets.Dataset:
-    return datasets.load(name, root, **dict(options))
+def draw_worth(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> None:
+    """What MAP loses without each bit, whether dead ones cost anything, and how many of the first bits are enough."""
+    run = view(runs, run_id)
+    _, without, of_first = bit_costs(runs, run_id, run.version())
+    worth, dead = of_first[-1] - without, run.shares("dead", TAU)[1]
+    dead = dead[-1] if len(dead) else None
+    figure = worth_bars(worth, dead, bit, title=worth_takeaway(worth))
+    live_plotly(figure, key=f"bits-worth-{run_id}", on_click=choose_bit)
+    left, right = st.columns(2)
+    with left:
+        if dead is None:
+            st.info("This run kept no records of the probes, so which bits were dead is not known.")
+        else:
+            title = death_takeaway(worth, dead)
+            live_plotly(worth_by_death(worth, dead, bit, title=title), key=f"bits-worth-death-{run_id}")
+    with right:
+        figure = map_of_first(of_first, config.method, config.has_rdh, title=first_takeaway(of_first))
+        live_plotly(figure, key=f"bits-first-{run_id}")
+    st.caption(
+        "MAP here: mean average precision over the whole gallery, expected over all orders of items at the same distance, so it may "
+        "differ a little from the run's MAP. Each bit is left out alone: bits that say the same can each look worthless and be "
+        "worth much together. A link between dead and worth is no cause: bits that tell much apart may be pulled at most. Bits have no "
+        "order; cutting a code short keeps whichever come first."
+    )
 
 
 start_page("Bits", ":material/grid_on:", "Why is this bit dead, and for which images?")
@@ -154,6 +177,13 @@ with error_card():
                 st.rerun()
 
     st.fragment(draw, run_every=2.0 if ticking else None)()
+    st.subheader("What is each bit worth?", anchor=False)
+    if ticking or not has_final_codes(runs, run_id):
+        st.info("This is counted on the codes of all images, which a run keeps when it finishes.")
+    elif st.toggle("Rank the gallery without each of the bits", key="worth", bind="query-params"):
+        with error_card():
+            draw_worth(runs, run_id, config, bit)
     st.subheader("The images behind it", anchor=False)
     with error_card():
         draw_images(runs, run_id, config, bit)
+end_page()

@@ -6,7 +6,7 @@ import streamlit as st
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunView, dead_series, view
 from pages.common.run_status import read_status
-from pages.common.shell import error_card, known_runs, pick_two, start_page, store
+from pages.common.shell import end_page, error_card, known_runs, pick_two, start_page, store
 from pages.common.side_by_side import draw_difference, draw_maps, draw_moment
 from rdh import analysis
 from rdh.charts.comparison import Curve, map_over_time, paired_maps, precision_recall
@@ -167,3 +167,4 @@ with error_card():
         ticking = not all(read_status(runs, one).is_final for one in pair)
         st.fragment(draw, run_every=2.0 if ticking else None)()
     draw_all_pairs(runs, list(known))
+end_page()

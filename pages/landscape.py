@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunView, view
-from pages.common.shell import error_card, known_runs, pick_run, start_page, store
+from pages.common.shell import end_page, error_card, known_runs, pick_run, start_page, store
 from rdh import catalog
 from rdh.charts.descent import descent_figure, gain_figure
 from rdh.charts.landscape import BitOverlay, landscape_figure
@@ -167,7 +167,8 @@ with controls:
 with presets:
     draw_presets()
 overlay = pick_overlay(pair, form)
-scene = landscape(pair, form, amplifier=state["amp"], quantization="error_aware" if state["eaq"] else "plain")
+plug_ins = {"amplifier": state["amp"], "quantization": "error_aware" if state["eaq"] else "plain"}
+scene = landscape(pair, form, **plug_ins)
 with chart:
     live_plotly(landscape_figure(scene, h_i, axis=axis, overlay=overlay, height=540), key="landscape")
     draw_readouts(pair, form, h_i)
@@ -175,7 +176,7 @@ with st.container(border=True):
     st.markdown(
         f"**Eq. (2) with the numbers of this bit**, h_i = {number(h_i, 5)}: {{similarity term + quantization term}} · tanh′"
     )
-    st.latex(equation_latex(h_i, pair, form))
+    st.latex(equation_latex(h_i, pair, form, **(plug_ins if scene.has_plug_ins else {})))
 left, right = st.columns(2, gap="large")
 with left:
     st.subheader("Let the bit go downhill", anchor=False)
@@ -192,3 +193,4 @@ with st.expander("The data behind the chart"):
     st.download_button(
         "Download CSV", table.to_csv(index=False), "landscape.csv", "text/csv", icon=":material/download:"
     )
+end_page()

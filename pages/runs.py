@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.common.run_status import draw_status, log_tail, read_status
-from pages.common.shell import error_card, known_runs, pick_run, start_page, status_chip, store
+from pages.common.shell import end_page, error_card, known_runs, pick_run, start_page, status_chip, store
 from rdh import execution
 from rdh.errors import UserError
 from rdh.store import RunStore
@@ -127,3 +127,4 @@ st.fragment(error_card()(draw_table), run_every=2.0 if is_moving else 5.0)(runs)
 if known:
     st.subheader("One run", anchor=False)
     st.fragment(draw_run, run_every=2.0)(pick_run(runs, known))
+end_page()

@@ -13,8 +13,18 @@ import pytest
 from pages.common.live_plot import accessible_name, figure_json
 from rdh.charts import palette
 from rdh.charts._layout import percent, round_ticks
+from rdh.charts.bit_worth import (
+    bits_enough,
+    death_takeaway,
+    first_takeaway,
+    map_of_first,
+    worth_bars,
+    worth_by_death,
+    worth_takeaway,
+)
 from rdh.charts.bits import bit_events, bit_strip, class_balance, directions
 from rdh.charts.comparison import Curve, map_over_time, paired_maps, precision_recall
+from rdh.charts.data_sets import MOST_NAMED, items_per_label, labels_per_item, labels_takeaway
 from rdh.charts.dead_bits import Series, dead_bits_over_time, event_flow
 from rdh.charts.gradients import measured_gradient
 from rdh.charts.histograms import activation_histogram, h_axis, histogram_over_time
@@ -87,6 +97,12 @@ def figures(n: int, n_bits: int) -> dict[str, go.Figure]:
         "pr": precision_recall([curve(n_bits)], **title),
         "pairs": paired_maps(pair_table(n), **title) if n <= 50 else paired_maps(pair_table(5), **title),
         "maps": map_over_time([("HashNet", "hashnet", True, steps, RNG.random(n))], **title),
+        "worth": worth_bars(per_bit[0] - 0.5, per_bit[1], 0, **title),
+        "worth, dead unknown": worth_bars(per_bit[0] - 0.5, None, 0, **title),
+        "worth by death": worth_by_death(per_bit[0], per_bit[1], n_bits - 1, **title),
+        "of first": map_of_first(np.sort(per_bit[0]), "hashnet", True, **title),
+        "labels": items_per_label({str(label): label for label in range(n_bits)}, **title),
+        "labels per item": labels_per_item([0, 5, n], **title),
     }
 
 
@@ -266,6 +282,8 @@ def test_titles_of_charts_that_share_a_row_are_broken_before_they_are_cut():
         directions(*RNG.random((4, 8)), selected=0, title=title),
         precision_recall([curve(4)], title=title),
         dead_bits_over_time([dead_series(3)], title=title),
+        worth_by_death(RNG.random(4), RNG.random(4), 0, title=title),
+        map_of_first(RNG.random(4), "dpsh", False, title=title),
     ]
     for figure in narrow:
         assert max(map(len, figure.layout.title.text.split("<br>"))) <= palette.NARROW
@@ -337,11 +355,59 @@ def test_text_of_a_user_cannot_become_markup_or_a_template():
         paired_maps(pair_table(1).assign(method=HOSTILE), title="x"),
         loss_split(loss_frame(3), title="x", quantization=HOSTILE),
         saturation_map(steps_of(2), np.ones((2, 2)), title="x", what=HOSTILE),
+        items_per_label({HOSTILE: 1}, title="x"),
     ]
     for figure in built:
         text = json.dumps(spec(figure), ensure_ascii=False)
         assert "onerror" in text, "it is shown"
         assert "<img" not in text and "<a " not in text and "& %{x}" not in text and "&amp; %{x}" not in text
+
+
+def test_every_bit_has_one_bar_of_its_worth_and_the_most_valuable_stands_first():
+    worth = np.array([0.1, -0.2, 0.3, 0.0])
+    figure = worth_bars(worth, np.full(4, 0.25), 2, title="x")
+    drawn = {int(bit): y for bar in figure.data for bit, y in zip(bar.x, bar.y, strict=True)}
+    assert drawn == pytest.approx(dict(enumerate(worth))) and sum(len(bar.x) for bar in figure.data) == 4
+    assert list(figure.layout.xaxis.categoryarray) == ["2", "0", "3", "1"]
+    assert [list(bar.x) for bar in figure.data] == [["2", "0", "3"], ["1"]]
+    assert palette.DEAD not in {bar.marker.color for bar in figure.data}, "vermillion means dead"
+    assert figure.data[0].text[0] == ", 25.0% of the items dead"
+
+
+def test_the_title_of_the_worth_names_the_best_bit_and_counts_the_harmful():
+    assert (
+        worth_takeaway(np.array([0.1, 0.2])) == "Bit 1 is worth the most: MAP −0.2000 without it; all 2 bits are useful"
+    )
+    assert worth_takeaway(np.array([0.1, -0.2])).endswith("; 1 of 2 is better left out")
+
+
+def test_a_link_between_dead_and_worthless_is_called_one_only_beyond_chance():
+    falling = np.arange(9.0)[::-1]
+    assert "worth less here: rank correlation −1.00 over 9 bits" in death_takeaway(falling, np.arange(9.0) ** 3)
+    assert "worth more here: rank correlation +1.00" in death_takeaway(falling, falling)
+    assert "No clear link" in death_takeaway(np.array([1.0, 3, 2, 2, 3, 1]), np.arange(6.0))
+    assert "Too few" in death_takeaway(falling, np.zeros(9)) and "Too few" in death_takeaway(np.ones(1), np.ones(1))
+
+
+def test_the_first_bits_that_are_enough_are_marked():
+    of_first = np.array([0.2, 0.5, 0.58, 0.6])
+    assert bits_enough(of_first) == 3
+    assert first_takeaway(of_first) == "The first 3 of 4 bits have 95% of the MAP of all, 0.6000"
+    line, mark = map_of_first(of_first, "dpsh", True, title="x").data
+    assert len(line.x) == 4 and list(mark.x) == [3] and mark.y[0] == pytest.approx(0.58)
+
+
+def test_labels_stand_by_frequency_and_all_of_them_are_drawn_even_with_equal_names():
+    long = "a" * 40
+    bar = items_per_label({long + "1": 3, "rare": 1, long + "2": 9}, title="x").data[0]
+    assert list(bar.y) == [9, 3, 1] and bar.text[0] == bar.text[1] and list(bar.x) == [0, 1, 2]
+    many = items_per_label({str(label): 1 for label in range(MOST_NAMED + 1)}, title="x")
+    assert not many.layout.xaxis.ticktext and "121 of them" in many.layout.xaxis.title.text
+
+
+def test_the_title_of_the_labels_names_the_ends():
+    assert labels_takeaway({"cat": 5, "dog": 5}) == "2 labels with 5 items each"
+    assert labels_takeaway({"cat": 5, "<b>": 1200}) == "2 labels: “&lt;b&gt;” has 1,200 items, “cat” has 5"
 
 
 @pytest.mark.parametrize("top", [0.01, 0.013, 0.21, 0.3, 0.5, 0.77, 1.0])

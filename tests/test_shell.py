@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.common.address import says
 from pages.common.shell import plain, status_chip
 from rdh.config import make_config
 from rdh.store import RunStore
@@ -31,6 +32,15 @@ load()
 with error_card():
     raise UserError("second")
 st.text("the page goes on")
+"""
+BOUND = """
+import streamlit as st
+from pages.common.shell import end_page, start_page
+start_page("Bits", ":material/home:", "Which bits are dead?")
+st.number_input("Bit", 0, 31, 0, key="bit", bind="query-params")
+st.select_slider("tau", [0.9, 0.99], 0.99, key="tau", bind="query-params")
+st.toggle("Sort", key="onset", bind="query-params")
+end_page()
 """
 
 
@@ -112,6 +122,34 @@ def test_a_user_error_becomes_a_card_and_the_page_goes_on():
     assert [card.value for card in app.error] == [r"n\_bits must be at least 1, got \*0\*.", "second"]
     assert app.text[0].value == "the page goes on"
     assert not app.exception
+
+
+def test_a_value_of_the_address_that_no_widget_takes_is_said():
+    app = visit(BOUND, bit="9999", tau="banana", onset="true", other="x")
+    assert app.warning[0].value == (
+        "The address asks for what this page can't show: bit = `9999` (shown: `0`), tau = `banana` (shown: `0.99`)."
+    )
+    assert app.toggle(key="onset").value and "bit" not in app.query_params
+
+
+@pytest.mark.parametrize("params", [{}, {"bit": "3", "tau": "0.9"}, {"bit": "0", "onset": "FALSE"}, {"bits": "x"}])
+def test_an_address_that_can_be_shown_is_not_spoken_of(params):
+    assert not visit(BOUND, **params).warning
+
+
+def test_a_choice_of_the_reader_is_no_refused_address():
+    app = visit(BOUND, bit="3")
+    app.number_input(key="bit").set_value(5).run()
+    app.select_slider(key="tau").set_value(0.9).run()
+    assert not app.warning and app.number_input(key="bit").value == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "same"),
+    [("0.90", 0.9, True), ("3", 3, True), ("x", 3, False), ("True", True, True), ("1", True, False), ("h", "h", True)],
+)
+def test_an_address_says_a_value_in_any_spelling(text, value, same):
+    assert says(text, value) is same
 
 
 def test_a_chip_says_state_and_request():

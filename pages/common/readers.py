@@ -148,6 +148,26 @@ def probe_steps(store: RunStore, run_id: str) -> list[int]:
     return sorted(int(path.stem.removeprefix("probe-")) for path in paths)
 
 
+def has_final_codes(store: RunStore, run_id: str) -> bool:
+    """Whether the codes of all queries and gallery items were kept: at the end of every run that finishes."""
+    return (store.run_dir(run_id) / "codes" / "final.npz").is_file()
+
+
+@st.cache_data(max_entries=64, show_spinner="Ranking the gallery without each of the bits")
+def bit_costs(_store: RunStore, run_id: str, version: tuple[int, int]) -> tuple[float, np.ndarray, np.ndarray]:
+    """`rdh.retrieval.bit_costs.BitCosts` of the codes that a run ended with, as a plain tuple. UserError where there are none.
+
+    version: `RunView.version`, so that a run that went on is counted afresh.
+    """
+    # Imported when it is asked for: its machine code takes a second to load, and most pages need none of it.
+    from rdh.retrieval import bit_costs as counting
+
+    codes, labels = read_arrays(_store.run_dir(run_id) / "codes" / "final.npz"), split(_store, run_id)["labels"]
+    query_labels, gallery_labels = labels[codes["query_ids"]], labels[codes["gallery_ids"]]
+    n_bits = _store.config(run_id).n_bits
+    return tuple(counting.bit_costs(codes["query"], codes["gallery"], query_labels, gallery_labels, n_bits=n_bits))
+
+
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _arrays(path: str) -> dict[str, np.ndarray]:
     arrays = read_arrays(Path(path))

@@ -1,6 +1,6 @@
 """The frame of every page: settings, sidebar, header, the pickers of a run, and errors as cards.
 
-A page begins: `start_page(title, icon, question)`, `runs = store()`, `run_id = pick_run(runs, states(runs))`.
+A page begins: `start_page(title, icon, question)`, `runs = store()`, `run_id = pick_run(runs, states(runs))`; it ends: `end_page()`.
 What the reader chose lives in the URL (?run=, ?vs=, ?bit=) and travels along when a link of the sidebar is clicked.
 """
 
@@ -15,6 +15,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
+from pages.common.address import announce, arrive
 from rdh import execution
 from rdh.config import RunConfig
 from rdh.errors import UserError
@@ -27,7 +28,11 @@ CARRIED = ("run", "vs", "bit")  # URL parameters that stay when the reader goes 
 
 SECTIONS = {
     "": {"app.py": ("Start", "home")},
-    "Experiment": {"pages/launch.py": ("Launch", "rocket_launch"), "pages/runs.py": ("Runs", "list_alt")},
+    "Experiment": {
+        "pages/data.py": ("Data", "photo_library"),
+        "pages/launch.py": ("Launch", "rocket_launch"),
+        "pages/runs.py": ("Runs", "list_alt"),
+    },
     "Watch": {"pages/live.py": ("Live", "monitoring"), "pages/bits.py": ("Bits", "grid_on")},
     "Understand": {
         "pages/landscape.py": ("Gradient landscape", "landscape"),
@@ -70,6 +75,12 @@ def start_page(title: str, icon: str, question: str) -> None:
         _draw_links()
     st.title(f"{icon} {title}", anchor=False)
     st.caption(question)
+    arrive(title)
+
+
+def end_page() -> None:
+    """The last call of a page with widgets that are bound to the address: says which of its values were refused."""
+    announce()
 
 
 def carried() -> dict[str, str]:

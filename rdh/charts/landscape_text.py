@@ -99,8 +99,10 @@ def descent_takeaway(baseline: Path, rescued: Path, target: int, step: int) -> s
     return f"After {steps}: without RDH {place(baseline)}, with RDH {place(rescued)}."
 
 
-def equation_latex(h_i: float, pair: Pair, form: PairForm) -> str:
-    """Eq. 2 in this form's symbols, then with the numbers of h_i: without RDH, and with both plug-ins."""
+def equation_latex(
+    h_i: float, pair: Pair, form: PairForm, *, amplifier: bool = True, quantization: str = "error_aware"
+) -> str:
+    """Eq. 2 in this form's symbols, then with the numbers of h_i: without RDH, and with these plug-ins, if any."""
     scale = 2 * form.theta_scale * form.pair_weight
     factor = "" if scale == 1 else rf"{scale:.4g}\,"
     weight = r"\eta" if form.quantization_weight is None else f"{form.quantization_weight:g}"
@@ -114,8 +116,9 @@ def equation_latex(h_i: float, pair: Pair, form: PairForm) -> str:
         rf"\big\{{{factor}[\sigma(\Theta)-S]\,h_j{plain}\big\}}\,(1-h_i^2),\quad\Theta={form.theta_scale:.4g}\,h_i h_j"
     )
     rows = [rf"\frac{{\partial L}}{{\partial F_i}}&={symbols}"]
-    for name, plug_ins in (("without RDH", {}), ("with RDH", {"amplifier": True, "quantization": "error_aware"})):
-        terms = gradient_terms(h_i, pair, form, **plug_ins)
+    arms = {arm_name(*arm): arm for arm in ((False, "plain"), (amplifier, quantization))}
+    for name, (is_amplified, term) in arms.items():
+        terms = gradient_terms(h_i, pair, form, amplifier=is_amplified, quantization=term)
         alpha = rf"\cdot\underbrace{{{pair.alpha:.2f}}}_{{\alpha}}" if terms.amplification > 1 else ""
         braces = rf"\big\{{{terms.similarity:+.4f}{terms.quantization + 0.0:+.4f}\big\}}"
         rows.append(rf"\text{{{name}}}&={braces}{alpha}\cdot{terms.slope:.4g}={gradient_number(terms.gradient)}")

@@ -34,7 +34,7 @@ def launch_pair(page, url: str, epochs: int) -> tuple[str, str]:
     """Fills in the form as a person would and ends on the live page. Returns the ids of both runs."""
     page.goto(f"{url}/launch")
     wait_for_app(page)
-    field = page.get_by_label("Epochs")
+    field = page.get_by_role("spinbutton", name="Epochs", exact=True)
     field.fill(str(epochs))
     field.press("Tab")
     page.get_by_role("button", name="Launch", exact=False).filter(has_text="Launch").last.click()
@@ -86,6 +86,59 @@ def test_a_pair_is_launched_watched_looked_into_survives_the_server_and_is_cance
     assert list((store.run_dir(run_id) / "checkpoints").glob("*.pt"))
     assert not page.foreign
     execution.stop_supervisor(store)
+
+
+def test_a_switch_is_launched_and_the_finished_run_says_what_each_bit_is_worth(page, app_server):
+    server = app_server()
+    page.goto(f"{server.url}/launch?preset=quick")
+    expect(
+        page.get_by_text("SDH: Supervised Discrete Hashing", exact=False).last
+    ).to_be_visible()  # the page's end is there
+    wait_for_app(page)
+    page.get_by_text("HashNet: alpha times bits").click()
+    page.get_by_role("spinbutton", name="Epochs", exact=True).fill("2")
+    page.locator(".st-key-quick-hashnet-continuation label").first.click()
+    page.get_by_role("combobox", name="Methods").click()
+    page.get_by_role("option", name="LSH", exact=True).click()  # the form is made anew around what was typed
+    page.keyboard.press("Escape")
+    expect(page.get_by_text("LSH: center")).to_be_visible()
+    assert page.get_by_role("spinbutton", name="Epochs", exact=True).input_value() == "2"
+    page.locator("[data-testid=stFormSubmitButton] button").click()
+    page.wait_for_url(re.compile("/live"), timeout=LONG)
+    store = RunStore(server.runs_root)
+    configs = {run_id: store.config(run_id) for run_id in store.run_ids()}
+    chosen = {config.label: (config.method_options, config.epochs) for config in configs.values()}
+    assert chosen == {
+        "HashNet": ({"continuation": True}, 2),
+        "HashNet + RDH": ({"continuation": True}, 2),
+        "LSH": ({}, 2),
+    }
+
+    run_id = next(run_id for run_id, config in configs.items() if config.has_rdh)
+    page.goto(f"{server.url}/bits?run={run_id}")
+    expect(page.get_by_text("finished").first).to_be_visible(timeout=LONG)
+    page.get_by_text("Rank the gallery without each of the bits").click()
+    for name in ("worth", "worth-death", "first"):
+        wait_for_draws(page, chart(f"bits-{name}", run_id), 1)
+    page.locator(f"{chart('bits-worth', run_id)} .nsewdrag").first.click(position={"x": 12, "y": 40})
+    page.wait_for_url(re.compile("bit="), timeout=LONG)
+    expect(page.get_by_role("img", name=f"Bit {run_in_url(page, 'bit')} over time")).to_be_visible()
+    assert "worth=true" in page.url
+    execution.stop_supervisor(store)
+
+
+def test_the_data_page_shows_what_is_there_and_says_what_to_do_about_the_rest(page, app_server, tmp_path):
+    server = app_server(RDH_DATA=str(tmp_path / "data"))
+    page.goto(f"{server.url}/data?split=-1")
+    wait_for_draws(page, '[data-chart="data-labels-digits"]', 1)
+    assert (number(page, "Gallery"), number(page, "Queries")) == ("1,697", "100")
+    expect(page.get_by_text("The address asks for what this page can't show: split")).to_be_visible()
+    expect(page.locator("[data-testid=stImage] img")).to_have_count(12)
+    page.goto(f"{server.url}/data?set=coco")
+    expect(page.get_by_text("No COCO in").first).to_be_visible()
+    expect(page.locator("[data-testid=stCode]")).to_contain_text("python -m rdh data prepare coco")
+    expect(page.get_by_text("Traceback")).to_have_count(0)
+    assert not page.foreign
 
 
 def number(page, label: str) -> str:
