@@ -8,8 +8,9 @@ import streamlit as st
 from pages.common import images
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunView, bit_costs, has_final_codes, probe_codes, probe_steps, split, view
+from pages.common.run_picker import pick_run
 from pages.common.run_status import draw_status, read_status
-from pages.common.shell import end_page, error_card, known_runs, pick_run, start_page, store
+from pages.common.shell import end_page, error_card, known_runs, start_page, store
 from rdh import datasets
 from rdh.analysis import stuck_by_class
 from rdh.charts.bit_worth import (

@@ -5,12 +5,14 @@ import streamlit as st
 
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunView, dead_series, view
+from pages.common.run_picker import pick_two
 from pages.common.run_status import read_status
-from pages.common.shell import end_page, error_card, known_runs, pick_two, start_page, store
+from pages.common.shell import end_page, error_card, known_runs, start_page, store
 from pages.common.side_by_side import draw_difference, draw_maps, draw_moment
 from rdh import analysis
 from rdh.charts.comparison import Curve, map_over_time, paired_maps, precision_recall
 from rdh.charts.dead_bits import dead_bits_over_time
+from rdh.retrieval.evaluation import map_in_words
 from rdh.store import RunStore
 
 
@@ -91,7 +93,7 @@ def draw_numbers(runs: RunStore, pair: list[str]) -> None:
     ]
     st.dataframe(rows[names].rename(columns=TITLES), hide_index=True)
     st.caption(
-        "MAP over the whole gallery, denominator = relevant items retrieved, ties broken by one seeded shuffle (map); map_tie is "
+        f"{map_in_words(rows['top_k'])} (map); map_tie is "
         "its expectation over all tie orders, map_low and map_high its bounds. Dead: share of all training items × bits, each "
         "judged at its last visit."
     )

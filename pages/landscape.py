@@ -6,7 +6,8 @@ import streamlit as st
 
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunView, view
-from pages.common.shell import end_page, error_card, known_runs, pick_run, start_page, store
+from pages.common.run_picker import pick_run
+from pages.common.shell import end_page, error_card, known_runs, start_page, store
 from rdh import catalog
 from rdh.charts.descent import descent_figure, gain_figure
 from rdh.charts.landscape import BitOverlay, landscape_figure

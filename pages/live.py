@@ -8,8 +8,9 @@ import streamlit as st
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunView, dead_series, view
 from pages.common.run_numbers import draw_numbers
+from pages.common.run_picker import is_pair, pick_two
 from pages.common.run_status import Status, draw_status, read_status
-from pages.common.shell import carried, end_page, error_card, is_pair, known_runs, pick_two, start_page, store
+from pages.common.shell import carried, end_page, error_card, known_runs, start_page, store
 from rdh import catalog, execution
 from rdh.charts.dead_bits import dead_bits_over_time, event_flow
 from rdh.charts.gradients import measured_gradient

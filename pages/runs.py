@@ -6,8 +6,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from pages.common.run_picker import pick_run
 from pages.common.run_status import draw_status, log_tail, read_status
-from pages.common.shell import end_page, error_card, known_runs, pick_run, start_page, status_chip, store
+from pages.common.shell import end_page, error_card, known_runs, start_page, status_chip, store
 from rdh import execution
 from rdh.errors import UserError
 from rdh.store import RunStore

@@ -82,7 +82,7 @@ def _result_row(store: RunStore, run_id: str) -> dict[str, Any] | None:
         result = store.result(run_id)
         if result.get("state") != "finished":
             return None
-        dead = dead_bits(store.reader(run_id))
+        dead, top_k = dead_bits(store.reader(run_id)), store.reader(run_id).meta().get("top_k")
     except UserError:
         return None
     fields = config.model_dump()
@@ -102,6 +102,7 @@ def _result_row(store: RunStore, run_id: str) -> dict[str, Any] | None:
         "dead_at_end": dead.share_at_end if dead else np.nan,
         "dead_peak": dead.peak_share if dead else np.nan,
         "entries": dead.denominator if dead else np.nan,
+        "top_k": top_k or np.nan,  # NaN: the whole gallery
         "seconds": result.get("seconds", np.nan),
         "settings": {name: fields[name] for name in fields if name not in ONE_PAIR} | fields["method_options"],
     }
@@ -186,12 +187,11 @@ def stuck_by_class(codes: np.ndarray, labels: np.ndarray, tau: float) -> tuple[n
 def similar_run_seconds(store: RunStore, fields: dict[str, Any]) -> float | None:
     """Median seconds of the finished runs that share what a run's time depends on; None where there is none."""
     same = ["dataset", "backbone", "finetune", "image_size", "epochs", "batch_size", "n_bits"]
-    same += ["probe_every", "eval_every"]
+    same += ["probe_every", "eval_every", "precision", "compile"]
     seconds = []
     for run_id in store.run_ids()[-200:]:
         try:
-            config = store.config(run_id)
-            if all(getattr(config, name) == fields[name] for name in same):
+            if all(getattr(store.config(run_id), name) == fields[name] for name in same):
                 result = store.result(run_id)
                 seconds += [result.get("seconds", np.nan)] if result.get("state") == "finished" else []
         except UserError:

@@ -113,7 +113,7 @@ REFUSED = [
     ("data prepare frob", r"data prepare takes one of arrays, cifar10, coco, digits.*, got 'frob'"),
     ("data prepare", r"The following arguments are required: NAME"),
     ("supervisor frob", r"must be one of status, start, stop, got 'frob'"),
-    ("bench frob", r"must be one of step, probes, live.*, got 'frob'"),
+    ("bench frob", r"must be one of step, probes, input, live.*, got 'frob'"),
     ("bench step --rounds 0", r"--rounds must be at least 1, got 0"),
 ]
 

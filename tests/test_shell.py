@@ -13,7 +13,8 @@ from rdh.store import RunStore
 PICK = """
 from types import SimpleNamespace
 import streamlit as st
-from pages.common.shell import carried, pick_pair, pick_run, start_page, store
+from pages.common.run_picker import pick_pair, pick_run
+from pages.common.shell import carried, start_page, store
 start_page("Bits", ":material/home:", "Which bits are dead?")
 runs = store()
 states = {run: SimpleNamespace(submitted_at=i) for i, run in enumerate(runs.run_ids())}

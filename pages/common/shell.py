@@ -1,15 +1,14 @@
-"""The frame of every page: settings, sidebar, header, the pickers of a run, and errors as cards.
+"""The frame of every page: settings, sidebar, header, and errors as cards.
 
-A page begins: `start_page(title, icon, question)`, `runs = store()`, `run_id = pick_run(runs, states(runs))`; it ends: `end_page()`.
+A page begins: `start_page(title, icon, question)`, `runs = store()`, then a picker of `run_picker.py`; it ends: `end_page()`.
 What the reader chose lives in the URL (?run=, ?vs=, ?bit=) and travels along when a link of the sidebar is clicked.
 """
 
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 
 import streamlit as st
@@ -17,7 +16,6 @@ from streamlit.errors import StreamlitPageNotFoundError
 
 from pages.common.address import announce, arrive
 from rdh import execution
-from rdh.config import RunConfig
 from rdh.errors import UserError
 from rdh.execution import RunState
 from rdh.store import RunStore
@@ -109,64 +107,6 @@ def known_runs(store: RunStore) -> "dict[str, RunState]":
         st.stop()
 
 
-def pick_run(store: RunStore, states: Mapping[str, RunState], *, key: str = "run", label: str = "Run") -> str:
-    """Let the reader choose a run, and return its id: the newest, unless ?run= names another.
-
-    states: what `rdh.execution.states(store)` returned. Without any run the page ends with the next step to take.
-    """
-    newest_first = sorted(states, key=lambda run_id: states[run_id].submitted_at, reverse=True)
-    if not newest_first:
-        st.info("There are no runs yet. Launch one, and it shows here within seconds.", icon=":material/rocket_launch:")
-        _link("pages/launch.py", "Launch a run", "rocket_launch")
-        st.stop()
-    return _pick(newest_first, states, key, label, lambda run_id: run_label(store, run_id))
-
-
-def pick_pair(
-    store: RunStore, states: Mapping[str, RunState], run_id: str, *, key: str = "vs", label: str = "Compared with"
-) -> str | None:
-    """Let the reader choose the run to compare with, and return its id; None and a sentence where there is no other.
-
-    The runs of the same pair (equal but for the plug-ins) come first, newest first, and give the default of ?vs=.
-    """
-    newest_first = sorted(states, key=lambda other: states[other].submitted_at, reverse=True)
-    others = [other for other in newest_first if other != run_id]
-    if not others:
-        st.info("There is no other run to compare with. Launch the same run with the plug-ins switched.")
-        return None
-    partners = {other for other in others if is_pair(store, run_id, other)}
-
-    def name(other: str) -> str:
-        return run_label(store, other) + (" · its pair" if other in partners else "")
-
-    return _pick(sorted(others, key=lambda other: other not in partners), states, key, label, name)
-
-
-def pick_two(store: RunStore, states: Mapping[str, RunState]) -> tuple[str, str | None]:
-    """`pick_run` and, beside it, `pick_pair`."""
-    left, right = st.columns(2)
-    with left:
-        run_id = pick_run(store, states)
-    with right:
-        return run_id, pick_pair(store, states, run_id)
-
-
-def is_pair(store: RunStore, run_id: str, other: str) -> bool:
-    """Whether the two runs differ in the plug-ins and in nothing else. False where a config.json can't be read."""
-    mine, theirs = _read_config(store, run_id), _read_config(store, other)
-    return bool(mine and theirs) and mine.pair_hash == theirs.pair_hash and mine.arm != theirs.arm
-
-
-def run_label(store: RunStore, run_id: str) -> str:
-    """A run in words, "HashNet + RDH · 32 bits · digits · lr 0.3 · 60 epochs · seed 0 · 1a2b3c"; its id where config.json can't be read."""
-    config = _read_config(store, run_id)
-    if config is None:
-        return run_id
-    # The end of the id keeps equal configs apart; the state stays out, or a choice would be lost when it changes.
-    settings = f"{config.dataset} · lr {config.lr:g} · {config.epochs} epochs · seed {config.seed}"
-    return f"{config.label} · {config.n_bits} bits · {settings} · {run_id[-6:]}"
-
-
 def status_chip(state: RunState | str) -> str:
     """The state of a run as glyph and word, e.g. "► running"; "◑ cancelling" where a running one was asked to stop."""
     word = state if isinstance(state, str) else state.state
@@ -202,32 +142,17 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*_~\[\]<>$:#|])", r"\\\1", text)
 
 
-def _pick(options: list[str], known: Mapping[str, RunState], key: str, label: str, name: Callable[[str], str]) -> str:
-    # Not `bind="query-params"`: it writes the label, and drops the default, so that a link means another run tomorrow.
-    wanted = st.query_params.get(key)
-    if wanted not in options:
-        if wanted is not None and wanted not in known:
-            st.warning(f"There is no run {plain(wanted[:80])}; it may have been deleted. This is the newest one.")
-        wanted = st.query_params[key] = options[0]
-    st.session_state[key] = wanted
-    st.selectbox(label, options, key=key, format_func=name, on_change=_write_url, args=(key,))
-    return wanted
-
-
-def _write_url(key: str) -> None:
-    st.query_params[key] = st.session_state[key]
-
-
 def _draw_links() -> None:
     for section, pages in SECTIONS.items():
         there = {page: card for page, card in pages.items() if (HOUSE / page).is_file()}
         if section and there:
             st.caption(section)
         for page, (label, icon) in there.items():
-            _link(page, label, icon)
+            link(page, label, icon)
 
 
-def _link(page: str, label: str, icon: str) -> None:
+def link(page: str, label: str, icon: str) -> None:
+    """A link to a page that takes the run with it; none where there is no such page."""
     try:
         st.page_link(page, label=label, icon=f":material/{icon}:", query_params=carried() or None)
     except StreamlitPageNotFoundError:
@@ -237,12 +162,3 @@ def _link(page: str, label: str, icon: str) -> None:
 @st.cache_resource(show_spinner=False)
 def _open_store(root: str) -> RunStore:
     return RunStore(root)
-
-
-@lru_cache(maxsize=4096)
-def _read_config(store: RunStore, run_id: str) -> RunConfig | None:
-    # Kept for good: a run's config.json is never edited.
-    try:
-        return store.config(run_id)
-    except UserError:
-        return None

@@ -6,6 +6,7 @@ import pandas as pd
 
 from rdh import analysis, catalog
 from rdh.commands._common import count, print_json, print_table
+from rdh.retrieval.evaluation import map_in_words
 from rdh.store import RunStore
 
 VARYING = {"dataset": "data", "lr": "lr", "epochs": "epochs", "eta": "eta", "tau": "tau"}  # shown where they differ
@@ -27,7 +28,7 @@ def report(store: RunStore, run_ids: list[str], as_json: bool) -> None:
         return
     print_table(summary_rows(analysis.summary_table(table)))
     print(
-        "MAP: over the whole gallery, Hamming ranking, ties broken by one seeded shuffle. Dead: share of the training items x bits"
+        f"{map_in_words(table['top_k'])}. Dead: share of the training items x bits"
         f"{_entries(table)} with |h| >= tau whose similarity gradient asks them to leave, each at its last visit."
     )
     for line in paired_lines(paired):

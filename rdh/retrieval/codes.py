@@ -114,9 +114,6 @@ def effective_number(counts: np.ndarray) -> float:
 
 def bit_balance(packed: np.ndarray, n_bits: int) -> float:
     """Mean over bits of |mean over items of the -1 / +1 bit|: 0 = every bit splits the items in half, 1 = constant."""
-    counts = np.zeros(n_bits, dtype=np.int64)
-    for start in range(0, len(packed), 65536):  # blocks: unpacking all at once takes 8 times the packed size
-        counts += np.unpackbits(packed[start : start + 65536], axis=1, count=n_bits, bitorder="little").sum(
-            axis=0, dtype=np.int64
-        )
+    bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")  # (256, 8)
+    counts = np.concatenate([np.bincount(column, minlength=256) @ bits for column in packed.T])[:n_bits]
     return float(np.abs(2 * counts / len(packed) - 1).mean())

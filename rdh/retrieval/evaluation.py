@@ -1,6 +1,7 @@
 """What an evaluation finds, and its plain forms for logs and JSON."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -80,3 +81,12 @@ class Evaluation:
             if isinstance(value, np.ndarray):
                 values[name] = [None if np.isnan(number) else number for number in value.tolist()]
         return values
+
+
+def map_in_words(top_ks: Iterable[float | None]) -> str:
+    """What the headline `map` of evaluations with these cut-offs is; None or NaN = without one."""
+    kinds = sorted({0 if top_k is None or np.isnan(top_k) else int(top_k) for top_k in top_ks})
+    ranks = " or ".join(
+        f"the first {top_k:,} ranks".replace(",", " ") if top_k else "the whole gallery" for top_k in kinds
+    )
+    return f"MAP: over {ranks}, divided by the relevant items met, Hamming ranking, ties broken by one seeded shuffle"
