@@ -4,6 +4,7 @@ One call a kind: `methods()`, `datasets()`, `backbones()`, each a dict name -> C
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,12 +18,16 @@ COMMON_PARAMETERS = {"self", "n_bits", "labels", "seed", "root", "weights"}
 
 @dataclass(frozen=True)
 class Switch:
-    """One keyword argument: its default, its type ("int", "float", "bool", "str") and, for a Literal, the choices."""
+    """One keyword argument: its default, its type ("int", "float", "bool", "str") and, for a Literal, the choices.
+
+    meaning: what the docstring says after "name: " ("" where it says nothing).
+    """
 
     name: str
     default: Any
     kind: str
     choices: tuple[Any, ...] = ()
+    meaning: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ def _class_card(path: Path) -> Card:
     cls = [node for node in tree.body if isinstance(node, ast.ClassDef)][-1]
     facts = {"activation": "tanh"} | dict(_literals(cls.body))
     init = next((node for node in cls.body if isinstance(node, ast.FunctionDef) and node.name == "__init__"), None)
-    switches = tuple(_switches(init)) if init else ()
+    switches = tuple(_switches(init, ast.get_docstring(cls) or "")) if init else ()
     return _card(path.stem, facts.get("title") or cls.name, ast.get_docstring(tree), switches, facts)
 
 
@@ -131,13 +136,16 @@ def _literals(body: list[ast.stmt]) -> Iterator[tuple[str, Any]]:
                 continue  # not a literal: no fact
 
 
-def _switches(function: ast.FunctionDef) -> Iterator[Switch]:
-    """Keyword-only arguments of a method or loader are its switches."""
+def _switches(function: ast.FunctionDef, text: str = "") -> Iterator[Switch]:
+    """Keyword-only arguments of a method or loader are its switches; text: where "name: meaning." stands."""
+    parts = re.split(r"(?:^| )(\w+): ", " ".join(text.split()))  # before, name, meaning, name, meaning, ...
+    meanings = dict(zip(parts[1::2], parts[2::2], strict=True))
     for argument, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True):
         if argument.arg in COMMON_PARAMETERS or default is None:
             continue
         kind, choices = _annotation(argument.annotation)
-        yield Switch(argument.arg, ast.literal_eval(default), kind, choices)
+        meaning = meanings.get(argument.arg, "").rstrip(".")
+        yield Switch(argument.arg, ast.literal_eval(default), kind, choices, meaning)
 
 
 def _annotation(node: ast.expr | None) -> tuple[str, tuple[Any, ...]]:

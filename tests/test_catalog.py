@@ -143,3 +143,13 @@ def test_a_new_file_gets_its_card_without_any_registration(tmp_path, monkeypatch
         catalog.Switch("pick", "b", "str", ("a", "b")),
         catalog.Switch("n", None, "int"),
     )
+
+
+@pytest.mark.parametrize("name", sorted(catalog.methods()))
+def test_every_switch_of_a_method_says_what_it_means(name):
+    assert [switch.name for switch in catalog.methods()[name].switches if not switch.meaning] == []
+
+
+def test_a_meaning_is_what_the_docstring_says_after_the_name():
+    meanings = {switch.name: switch.meaning for switch in catalog.methods()["dsdh"].switches}
+    assert meanings["classifier_penalty"] == "nu / mu" and meanings["code_weight"] == "eta / mu in the B-step"

@@ -128,6 +128,9 @@ def label(name: str) -> str:
 
 def meaning(card: Card, switch: str) -> str:
     """The switch by the name that the command line has for it, and the part of the card's text that speaks of it."""
+    said = next((one.meaning for one in card.switches if one.name == switch), "")
+    if said:
+        return f"`{switch}`: {said}."
     words = " ".join(card.text.partition("\n")[2].split())
     parts = [part for part in re.split(r"(?<=\.) ", words) if re.search(rf"\b{switch.replace('_', '[ _]')}\b", part)]
     return f"`{switch}`" + (f": {parts[0]}" if parts else "")

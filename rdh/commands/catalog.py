@@ -1,6 +1,7 @@
 """methods [NAME]: the methods, or one method's card."""
 
 import argparse
+import dataclasses
 from typing import Any
 
 from rdh import catalog
@@ -28,7 +29,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(cards[arguments.name].text)
         for switch in cards[arguments.name].switches:
             choices = f" (one of {', '.join(map(str, switch.choices))})" if switch.choices else ""
-            print(f"--set method_options.{switch.name}={switch.default}{choices}")
+            meaning = f": {switch.meaning}" if switch.meaning else ""
+            print(f"--set method_options.{switch.name}={switch.default}{choices}{meaning}")
     else:
         for card in cards.values():
             print(f"{card.name:10} {card.headline}")
@@ -37,6 +39,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def as_dict(card: catalog.Card) -> dict[str, Any]:
     """A card as plain JSON values."""
-    switches = [{"name": one.name, "default": one.default, "choices": list(one.choices)} for one in card.switches]
+    switches = [dataclasses.asdict(one) for one in card.switches]
     facts = {"name": card.name, "title": card.title, "text": card.text, "facts": card.facts}
     return facts | {"switches": switches}

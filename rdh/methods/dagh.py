@@ -26,7 +26,7 @@ from rdh.rescue import similarity
 
 
 class DAGH(Method):
-    """n_anchors: items an epoch visits. regression_weight: of mean (h - c)^2.
+    """n_anchors: items an epoch visits. theta_scale: of h_k . h_l in Theta. regression_weight: of mean (h - c)^2.
 
     regression_under_rdh: whether EAQL joins it or takes its place.
     """

@@ -20,7 +20,10 @@ from rdh.rescue import similarity
 
 
 class DPSH(Method):
-    """pairs: compare the batch with all stored codes (the method) or within itself (Eq. 1 of the RDH paper)."""
+    """pairs: compare the batch with all stored codes (the method) or within itself (Eq. 1 of the RDH paper).
+
+    theta_scale: of h_i . h_j in Theta. quantization_weight: of mean (h - sgn h)^2.
+    """
 
     title = "DPSH"
     stores_all_codes = True

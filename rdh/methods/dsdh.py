@@ -25,7 +25,8 @@ from rdh.rescue import similarity
 
 
 class DSDH(Method):
-    """schedule: when W and B are solved. classifier_penalty: nu / mu. code_weight: eta / mu in the B-step.
+    """schedule: when W and B are solved. theta_scale: of h_i . h_j in Theta. classifier_penalty: nu / mu.
+    code_weight: eta / mu in the B-step.
 
     regression_weight: of mean (h - b)^2. regression_under_rdh: whether EAQL joins it or takes its place.
     """

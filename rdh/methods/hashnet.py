@@ -29,7 +29,8 @@ def graded_similarity(labels: Tensor) -> Tensor:
 class HashNet(Method):
     """alpha_times_bits: Theta = alpha_times_bits / K * h_i . h_j; the authors' code has 10.
 
-    continuation: tanh grows steeper, one stage every stage_epochs. graded: similar pairs count as far as their labels agree.
+    continuation: tanh grows steeper by stages. stage_epochs: how long a stage of it lasts.
+    graded: similar pairs count as far as their labels agree.
     """
 
     title = "HashNet"
