@@ -52,6 +52,8 @@ def _checked_option(name: str, value: Any, switch: Switch) -> Any:
     is_stray_bool = isinstance(value, bool) and switch.kind in ("int", "float")  # to Python, True is the number 1
     if not isinstance(value, kinds) or is_stray_bool or (isinstance(value, float) and not math.isfinite(value)):
         raise ValueError(f"{name} must be {words}, got {shown(value)}")
+    if switch.least is not None and value < switch.least:
+        raise ValueError(f"{name} must be at least {switch.least:g}, got {shown(value)}")
     return float(value) if switch.kind == "float" else value
 
 

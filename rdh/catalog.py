@@ -20,7 +20,7 @@ COMMON_PARAMETERS = {"self", "n_bits", "labels", "seed", "root", "weights"}
 class Switch:
     """One keyword argument: its default, its type ("int", "float", "bool", "str") and, for a Literal, the choices.
 
-    meaning: what the docstring says after "name: " ("" where it says nothing).
+    meaning: what the docstring says after "name: " ("" where it says nothing). least: of `at_least(least, name=name)` in the body.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Switch:
     kind: str
     choices: tuple[Any, ...] = ()
     meaning: str = ""
+    least: float | None = None
 
 
 @dataclass(frozen=True)
@@ -139,13 +140,20 @@ def _literals(body: list[ast.stmt]) -> Iterator[tuple[str, Any]]:
 def _switches(function: ast.FunctionDef, text: str = "") -> Iterator[Switch]:
     """Keyword-only arguments of a method or loader are its switches; text: where "name: meaning." stands."""
     parts = re.split(r"(?:^| )(\w+): ", " ".join(text.split()))  # before, name, meaning, name, meaning, ...
-    meanings = dict(zip(parts[1::2], parts[2::2], strict=True))
+    meanings, least = dict(zip(parts[1::2], parts[2::2], strict=True)), dict(_least_values(function))
     for argument, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True):
         if argument.arg in COMMON_PARAMETERS or default is None:
             continue
         kind, choices = _annotation(argument.annotation)
         meaning = meanings.get(argument.arg, "").rstrip(".")
-        yield Switch(argument.arg, ast.literal_eval(default), kind, choices, meaning)
+        yield Switch(argument.arg, ast.literal_eval(default), kind, choices, meaning, least.get(argument.arg))
+
+
+def _least_values(function: ast.FunctionDef) -> Iterator[tuple[str, float]]:
+    """(name, least) of every `at_least(least, name=name)`: the constructor's own check, for those who must not import it."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "at_least":
+            yield from ((keyword.arg, ast.literal_eval(node.args[0])) for keyword in node.keywords)
 
 
 def _annotation(node: ast.expr | None) -> tuple[str, tuple[Any, ...]]:

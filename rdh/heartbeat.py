@@ -1,4 +1,4 @@
-"""Proof of life of a worker: hb.json, replaced every two seconds; and the lines of its log."""
+"""What a worker tells the world: hb.json, replaced every two seconds; the lines of its log; whom the kernel may kill first."""
 
 import contextlib
 import os
@@ -82,3 +82,9 @@ def _rss_bytes() -> int | None:
     except (OSError, ValueError):
         return None
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def prefer_as_oom_victim() -> None:
+    """Short of memory, the kernel should take a worker before the dashboard or the supervisor."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500")

@@ -121,6 +121,7 @@ class _Base:
         self.split, self.labels, self.top_k = split, dataset.labels, dataset.top_k
         self.train_labels = torch.from_numpy(dataset.labels[split.train].astype(np.float32)).to(device)
         self._names, self._image_shape = np.array(dataset.class_names), np.array(dataset.image_shape or ())
+        self._fingerprint = np.array(dataset.fingerprint)
         self._split_seed_order = np.random.default_rng(len(split.train)).permutation(len(split.train))
 
     def probe_ids(self, n: int) -> np.ndarray:
@@ -136,6 +137,7 @@ class _Base:
             "train": split.train,
             "labels": self.labels,
             "class_names": self._names,
+            "fingerprint": self._fingerprint,  # of the data: a resume on others is refused
             "image_shape": self._image_shape,  # (height, width, channels) where all images share one, else empty
         }
 

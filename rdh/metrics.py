@@ -124,7 +124,8 @@ class MetricsWriter:
 
     def _begin(self, attempt: int, resume_from: int | None, last_seq: int | None) -> None:
         execute = self._connection.execute
-        if not execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+        is_new = not execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
+        if is_new:
             for statement in SCHEMA.split(";"):
                 execute(statement)
         column = "step" if last_seq is None else "seq"
@@ -135,6 +136,7 @@ class MetricsWriter:
         self._put_meta({"schema_version": SCHEMA_VERSION, "attempt": attempt})
         if resume_from is not None:
             text = f"attempt {attempt} goes on from step {resume_from}"
+            text += "; the records before it are missing" if is_new else ""
             self._insert(Record(resume_from, -1, events=[("resume", text)]))
 
     def _insert(self, record: Record) -> None:

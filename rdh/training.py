@@ -25,6 +25,10 @@ from rdh.rescue import amplify, error_aware_quantization, similarity
 from rdh.retrieval import Evaluation
 from rdh.run import Run, Stopped, restore, snapshot
 
+COLLAPSED = (
+    "All gallery items have the same code, so MAP is that of chance; lower lr, or look at the method's switches."
+)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -35,7 +39,10 @@ class Outcome:
     step: int
 
     def summary(self) -> dict[str, Any]:
-        return {"step": self.step, "metrics": {**self.evaluation.scalars(), "best_map": self.best_map}}
+        """For result.json; with a message where the numbers mean nothing."""
+        is_collapsed = self.evaluation.n_distinct_codes == 1
+        metrics = {**self.evaluation.scalars(), "best_map": self.best_map}
+        return {"step": self.step, "metrics": metrics, "message": COLLAPSED if is_collapsed else None}
 
 
 def fit(

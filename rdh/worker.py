@@ -5,7 +5,6 @@ everything else in the folder.
 """
 
 import argparse
-import contextlib
 import json
 import os
 import signal
@@ -19,9 +18,10 @@ from typing import Any
 
 from rdh import catalog
 from rdh.config import RunConfig
-from rdh.heartbeat import Heart, say
+from rdh.errors import UserError
+from rdh.heartbeat import Heart, prefer_as_oom_victim, say
 from rdh.metrics import MetricsWriter, Record
-from rdh.store import RunStore, write_arrays, write_json
+from rdh.store import RunStore, read_arrays, write_arrays, write_json
 
 KINDS = (  # of a failure, by the name of its class or of a base class: torch's are not imported here
     ("UserError", "input"),
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, lambda *_: stop.set())
-    _prefer_as_oom_victim()
+    prefer_as_oom_victim()
     # Read when torch is loaded. Idle threads that spin slow a step down tenfold where two runs share the cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     began = time.time()
@@ -70,7 +70,8 @@ def train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> d
         kind = "oom" if "can't allocate memory" in str(error) else kind
         message = str(error) if kind in ("input", "diverged") else _sentence(error, kind)
         text = traceback.format_exc()
-        say(text)
+        if kind != "input":  # a person's mistake is said in a sentence, by `finish`
+            say(text)
         return {"state": "failed", "kind": kind, "message": message, "traceback": text, "step": heart.facts["step"]}
 
 
@@ -133,8 +134,20 @@ def _started(run_dir: Path, config: RunConfig, root: Path | None, stop: threadin
             raise Stopped
 
     inputs = load_inputs(config, data_root=root or data_root(), progress=extracting, log=say)
-    write_arrays(run_dir / "split.npz", inputs.split_arrays())
+    _keep_split(run_dir, inputs.split_arrays())
     return _kind(config).start(config, inputs)
+
+
+def _keep_split(run_dir: Path, arrays: dict[str, Any]) -> None:
+    """split.npz, written anew; UserError where a checkpoint was trained on other data than there are now."""
+    path = run_dir / "split.npz"
+    if path.exists() and any((run_dir / "checkpoints").glob("[0-9]*.pt")):
+        before = read_arrays(path)
+        if "fingerprint" in before and str(before["fingerprint"]) != str(arrays["fingerprint"]):
+            raise UserError(
+                "The data have changed since this run's checkpoint was saved; put them back to resume it, or launch a new run."
+            )
+    write_arrays(path, arrays)
 
 
 def _open_metrics(run_dir: Path, attempt: int, run: Any, checkpoint: dict[str, Any], heart: Heart) -> MetricsWriter:
@@ -180,12 +193,6 @@ def _sentence(error: BaseException, kind: str) -> str:
     if isinstance(error, OSError):
         return f"A file of the run can't be written or read ({error.strerror or error}); free space or check the folder, then resume."
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'} (the log has the traceback)."
-
-
-def _prefer_as_oom_victim() -> None:
-    """Short of memory, the kernel should take a worker before the dashboard or the supervisor."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("500")
 
 
 if __name__ == "__main__":

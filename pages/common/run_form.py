@@ -80,6 +80,7 @@ def draw_switches(card: Card, options: dict[str, Any], key: str, **shown: Any) -
             switch.kind,
             options.get(switch.name, switch.default),
             switch.choices,
+            low=None if switch.least is None else min(switch.least, options.get(switch.name, switch.default)),
             label=label(switch.name),
             key=f"{key}-{card.name}-{switch.name}",
             help=meaning(card, switch.name),

@@ -50,6 +50,8 @@ def draw_status(store: RunStore, status: Status) -> None:
         _progress_bar(status)
     with right, st.container(horizontal=True, horizontal_alignment="right"):
         draw_actions(store, status)
+    if status.word == "finished" and status.result.get("message"):
+        st.warning(plain(status.result["message"]), icon=":material/warning:")
     if status.word in ("failed", "lost"):
         said = status.result.get("message") if status.word == "failed" else None
         reason = said or (status.state.reason if status.state else None) or "no reason was recorded"

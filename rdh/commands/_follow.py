@@ -110,9 +110,9 @@ class Watch:
             way_out = f"`python -m rdh runs resume {run_id}` {does}"
             return f"{run_id}: {word}: {state.reason or 'no reason was recorded.'} {way_out}."
         value = result.get("metrics", {}).get("map")
-        return f"{run_id}: finished in {duration(result.get('seconds') or 0)}" + (
-            f", MAP {value:.4f}" if value is not None else ""
-        )
+        score = f", MAP {value:.4f}" if value is not None else ""
+        note = f". {result['message']}" if result.get("message") else ""
+        return f"{run_id}: finished in {duration(result.get('seconds') or 0)}{score}{note}"
 
 
 def _read(read: Callable[[str], dict[str, Any]], run_id: str) -> dict[str, Any]:

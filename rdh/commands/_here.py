@@ -54,4 +54,6 @@ def train_here(store: RunStore, config: RunConfig) -> tuple[str, str]:
         raise
     finally:
         locks[0].close()
-        Registry(store).sync()
+        registry = Registry(store)
+        registry.sync()
+        registry.settle(run_id)  # whoever looked while it trained has made its row

@@ -63,7 +63,7 @@ def paired_lines(paired: pd.DataFrame) -> list[str]:
         what += f", lr {first['lr']:g}" if many_rates else ""
         what += f", {first['setting']}" if first["setting"] else ""
         weight = first["eta_baseline"]
-        what += "" if pd.isna(weight) else f", plain quantization weighed {weight:g}"
+        what += _weights(first["method"], weight, first["eta"])
         gains, n = group["map_gain"], len(group)
         who = f"seed {group['seed'].iloc[0]}" if n == 1 else f"{n} seeds"
         spread = f" (std {gains.std():.4f}, higher in {int((gains > 0).sum())} of {n})" if n > 1 else ""
@@ -73,6 +73,16 @@ def paired_lines(paired: pd.DataFrame) -> list[str]:
             dead = f" and dead bits at the end from {before:.2%} to {after:.2%}"
         lines.append(f"{what}, {who}: RDH changes MAP by {gains.mean():+.4f}{spread}{dead}.")
     return lines
+
+
+def _weights(method: str, weight: float, eta: float) -> str:
+    """What the baseline's plain quantization weighs; unequal weights are no comparison of the two forms, so that is said."""
+    if not pd.isna(weight):
+        return f", plain quantization weighed {weight:g}"
+    own = next((one.default for one in catalog.methods()[method].switches if one.name == "quantization_weight"), eta)
+    if own == eta:
+        return ""
+    return f", plain quantization at the method's own {own:g} against eta {eta:g} (--set eta={eta:g} weighs both alike)"
 
 
 def _entries(table: pd.DataFrame) -> str:

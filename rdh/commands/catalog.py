@@ -29,6 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(cards[arguments.name].text)
         for switch in cards[arguments.name].switches:
             choices = f" (one of {', '.join(map(str, switch.choices))})" if switch.choices else ""
+            choices += "" if switch.least is None else f" (at least {switch.least:g})"
             meaning = f": {switch.meaning}" if switch.meaning else ""
             print(f"--set method_options.{switch.name}={switch.default}{choices}{meaning}")
     else:

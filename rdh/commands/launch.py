@@ -84,6 +84,8 @@ def run_train(arguments: argparse.Namespace) -> int:
         return _submit(store, [config], None, arguments)
     run_id, state = train_here(store, config)
     report(store, [run_id], arguments.json)
+    if state == "finished" and store.result(run_id).get("message"):
+        print(store.result(run_id)["message"], file=sys.stderr)
     if state == "cancelled":
         print(f"Cancelled; `python -m rdh runs resume {run_id}` goes on from its checkpoint.", file=sys.stderr)
     return {"finished": 0, "cancelled": 130}.get(state, 1)

@@ -33,6 +33,7 @@ ACTIONS = {
 DONE = {"cancel": "cancel requested", "resume": "queued again", "delete": "deleted"}
 OPTIONS_OF = {"method": "method_options", "dataset": "dataset_options"}
 LONGEST_REASON = 60
+SECONDS_TO_FIND = 5.0
 
 
 def add(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -61,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _show(store, run_id, as_json)
     if action == "clone":
         return _clone(store, run_id, arguments.settings, as_json)
+    _find_the_dead(store, run_id)
     getattr(execution, action)(store, run_id)
     if action != "delete":
         execution.ensure_supervisor(store)
@@ -69,6 +71,15 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(f"{run_id}: {DONE[action]}")
     return 0
+
+
+def _find_the_dead(store: RunStore, run_id: str) -> None:
+    """Where no supervisor lives, a run whose process died stays "running": a new supervisor finds that out within seconds."""
+    deadline = time.monotonic() + SECONDS_TO_FIND
+    if not execution.supervisor_status(store)["alive"]:
+        while (state := execution.states(store).get(run_id)) and state.is_active and time.monotonic() < deadline:
+            execution.ensure_supervisor(store)
+            time.sleep(0.1)
 
 
 def _clone(store: RunStore, run_id: str, settings: list[str], as_json: bool) -> int:
@@ -89,6 +100,8 @@ def _clone(store: RunStore, run_id: str, settings: list[str], as_json: bool) -> 
 
 def _list(store: RunStore, as_json: bool) -> int:
     states = execution.states(store)
+    if any(state.is_active for state in states.values()):  # one whose process died unseen is found out by a supervisor
+        execution.ensure_supervisor(store)
     rows = [_row(store, state) for state in states.values()]
     if as_json:
         print_json({"runs": rows})

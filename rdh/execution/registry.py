@@ -12,6 +12,7 @@ import time
 from collections.abc import Collection, Iterator
 
 from rdh.execution._rows import SCHEMA_VERSION, RunState, fill, move, rebuild, select, update, version
+from rdh.execution.state import from_result
 from rdh.store import RunStore
 
 BUSY_SECONDS = 10.0
@@ -77,6 +78,14 @@ class Registry:
                 if run.run_id not in found and not run.is_active:
                     db.execute("DELETE FROM runs WHERE run_id = ?", (run.run_id,))
             return fill(db, self.store, found)
+
+    def settle(self, run_id: str) -> None:
+        """Believes the result.json of a run that ended outside the queue, where no supervisor may be there to read it."""
+        with self.write() as db:
+            for run in select(db, "WHERE run_id = ? AND state IN ('starting', 'running')", run_id):
+                verdict = from_result(self.store.read_json(run_id, "result.json"), run.attempt)
+                if verdict:
+                    move(db, run, *verdict, ended_at=time.time())
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:

@@ -44,6 +44,7 @@ class ADSH(Method):
         regression_under_rdh: Literal["keep", "replace"] = "keep",
     ) -> None:
         super().__init__(n_bits, labels, seed)
+        at_least(0, gamma=gamma)
         at_least(2, n_samples=n_samples)
         at_least(1, passes=passes)
         self.n_samples = n_samples

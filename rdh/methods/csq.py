@@ -18,7 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from rdh.methods._base import Method
+from rdh.methods._base import Method, at_least
 from rdh.methods._centres import hadamard_codes, spread_codes
 from rdh.methods._dcc import signs, signs_or
 
@@ -49,6 +49,7 @@ class CSQ(Method):
         output: Literal["tanh", "sigmoid"] = "tanh",
     ) -> None:
         super().__init__(n_bits, labels, seed)
+        at_least(0, quantization_weight=quantization_weight)
         self.output = output
         self.quantization_weight = quantization_weight
         generator = torch.Generator().manual_seed(seed)

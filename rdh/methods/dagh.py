@@ -45,6 +45,8 @@ class DAGH(Method):
         regression_under_rdh: Literal["keep", "replace"] = "keep",
     ) -> None:
         super().__init__(n_bits, labels, seed)
+        at_least(1e-6, theta_scale=theta_scale)
+        at_least(0, regression_weight=regression_weight)
         at_least(2, n_anchors=n_anchors)
         self.n_anchors = n_anchors
         self.theta_scale = theta_scale

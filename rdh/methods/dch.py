@@ -28,6 +28,7 @@ class DCH(Method):
         self, n_bits: int, labels: Tensor, seed: int, *, gamma: float = 20.0, quantization_weight: float = 0.1
     ) -> None:
         super().__init__(n_bits, labels, seed)
+        at_least(0, quantization_weight=quantization_weight)
         at_least(1e-3, gamma=gamma)
         self.gamma = gamma
         self.quantization_weight = quantization_weight

@@ -12,7 +12,7 @@ import math
 import torch.nn.functional as F
 from torch import Tensor
 
-from rdh.methods._base import Method
+from rdh.methods._base import Method, at_least
 from rdh.methods._pairs import pair_likelihood
 from rdh.rescue import similarity
 
@@ -27,6 +27,8 @@ class DHN(Method):
         self, n_bits: int, labels: Tensor, seed: int, *, theta_scale: float = 0.5, quantization_weight: float = 0.1
     ) -> None:
         super().__init__(n_bits, labels, seed)
+        at_least(1e-6, theta_scale=theta_scale)
+        at_least(0, quantization_weight=quantization_weight)
         self.theta_scale = theta_scale
         self.quantization_weight = quantization_weight
 

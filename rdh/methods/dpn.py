@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rdh.methods._base import Method
+from rdh.methods._base import Method, at_least
 from rdh.methods._centres import spread_codes
 from rdh.methods._dcc import random_signs
 
@@ -36,6 +36,7 @@ class DPN(Method):
         targets: Literal["spread", "random"] = "spread",
     ) -> None:
         super().__init__(n_bits, labels, seed)
+        at_least(0, margin=margin)
         self.margin = margin
         n_classes = labels.shape[1]
         if targets == "random":

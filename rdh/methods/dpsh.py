@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from rdh.methods._base import Method
+from rdh.methods._base import Method, at_least
 from rdh.methods._pairs import pair_likelihood
 from rdh.rescue import similarity
 
@@ -40,6 +40,8 @@ class DPSH(Method):
         quantization_weight: float = 0.1,
     ) -> None:
         super().__init__(n_bits, labels, seed)
+        at_least(1e-6, theta_scale=theta_scale)
+        at_least(0, quantization_weight=quantization_weight)
         self.pairs = pairs
         self.theta_scale = theta_scale
         self.quantization_weight = quantization_weight

@@ -48,7 +48,8 @@ class DSDH(Method):
         regression_under_rdh: Literal["keep", "replace"] = "keep",
     ) -> None:
         super().__init__(n_bits, labels, seed)
-        at_least(1e-6, classifier_penalty=classifier_penalty)
+        at_least(1e-6, classifier_penalty=classifier_penalty, theta_scale=theta_scale)
+        at_least(0, code_weight=code_weight, regression_weight=regression_weight)
         self.schedule = schedule
         self.theta_scale = theta_scale
         self.classifier_penalty = classifier_penalty

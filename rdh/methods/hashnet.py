@@ -53,6 +53,7 @@ class HashNet(Method):
         graded: bool = False,
     ) -> None:
         super().__init__(n_bits, labels, seed)
+        at_least(1e-6, alpha_times_bits=alpha_times_bits)
         at_least(1, stage_epochs=stage_epochs)
         self.alpha = alpha_times_bits / n_bits
         self.continuation = continuation

@@ -52,6 +52,7 @@ class SDH(Shallow):
     ) -> None:
         super().__init__(n_bits, labels, seed)
         at_least(1, n_anchors=n_anchors, rounds=rounds)
+        at_least(0, function_weight=function_weight)
         at_least(1e-6, gamma_scale=gamma_scale, classifier_penalty=classifier_penalty)
         self.n_anchors = n_anchors
         self.gamma_scale = gamma_scale

@@ -152,6 +152,17 @@ def test_sync_finds_new_folders_and_drops_rows_without_one(store):
     assert sorted(states(store)) == sorted([kept, new])
 
 
+@pytest.mark.parametrize(("state", "expected"), [("finished", "finished"), ("failed", "failed"), ("", "running")])
+def test_a_run_that_ended_outside_the_queue_is_believed_its_result(store, state, expected):
+    run_id = submit_one(store)
+    write_attempt(store, run_id, 1, handle=True, beat=True)
+    Registry(store).path.unlink()  # the row is made from the folder of a run that trains
+    assert states(store)[run_id].state == "running"
+    write_attempt(store, run_id, 1, state=state) if state else None
+    Registry(store).settle(run_id)
+    assert states(store)[run_id].state == expected
+
+
 def test_sync_leaves_the_row_of_a_live_run_whose_folder_is_gone(store):
     run_id = submit_one(store)
     Registry(store).claim()
