@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import pty
 import re
@@ -12,12 +13,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from rdh import analysis, cli, execution
 from rdh.commands import _common
 from rdh.commands._follow import Watch
 from rdh.commands._progress import Pace, bar
+from rdh.commands._report import paired_lines
 from rdh.config import make_config, with_plug_ins
 from rdh.errors import UserError
 from rdh.ranges import parse_names, parse_numbers
@@ -436,6 +439,45 @@ def test_train_here_finishes_in_this_process_and_the_queue_knows_of_it(store, en
     assert row["run_id"] == run_id and row["map"] == store.read_json(run_id, "result.json")["metrics"]["map"]
     assert execution.states(store)[run_id].state == "finished"
     assert store.config(run_id).has_rdh and (store.run_dir(run_id) / "codes" / "final.npz").exists()
+
+
+def test_a_run_whose_worker_and_supervisor_were_killed_is_found_dead_and_resumed(store, toy):
+    run_id = store.create(make_config(n_bits=8))
+    (store.root / run_id / "toy.json").write_text(json.dumps([{"do": "forever"}, {"do": "finish"}]))
+    assert rdh(store, toy, "supervisor", "start").returncode == 0
+    wait_for(lambda: execution.states(store)[run_id].state == "running", "the run trains")
+    wait_for(lambda: "pid" in (store.read_json(run_id, "hb.json") or {}), "its heart beats")
+    for pid in (execution.supervisor_status(store)["pid"], store.read_json(run_id, "hb.json")["pid"]):
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not execution.supervisor_status(store)["alive"], "the supervisor is dead")
+    assert execution.states(store)[run_id].state == "running"
+    answer = rdh(store, toy, "runs", "resume", run_id)
+    assert answer.stdout == f"{run_id}: queued again\n", answer.stderr
+    wait_for(lambda: execution.states(store)[run_id].state == "finished", "the second attempt finishes")
+
+
+@pytest.mark.parametrize(
+    ("weight", "eta", "words"),
+    [
+        (math.nan, 1.0, "at the method's own 0.1 against eta 1 (--set eta=1 weighs both alike)"),
+        (math.nan, 0.1, ""),
+        (1.0, 1.0, "plain quantization weighed 1"),
+    ],
+)
+def test_unequal_weights_of_a_pair_are_said(weight, eta, words):
+    row = {
+        "method": "dpsh",
+        "n_bits": 8,
+        "lr": 0.1,
+        "setting": "",
+        "seed": 0,
+        "group": "g",
+        "map_gain": 0.1,
+        "eta": eta,
+    }
+    row |= {"eta_baseline": weight, "dead_at_end_rdh": math.nan, "dead_at_end_baseline": math.nan}
+    (line,) = paired_lines(pd.DataFrame([row]))
+    assert words in line and ("quantization" in line) == bool(words)
 
 
 def test_ctrl_c_during_train_here_leaves_a_whole_run_that_can_be_resumed(store, env):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -311,3 +312,40 @@ def test_a_log_that_can_not_be_written_does_not_end_the_run(tmp_path, monkeypatc
     monkeypatch.setattr("sys.stdout", FullDisk())
     assert worker.finish(tmp_path, {"state": "finished", "metrics": {}}) == 0
     assert (tmp_path / "result.json").exists()
+
+
+def test_a_resume_on_other_data_is_refused_and_the_checkpoint_stays(store, work, tmp_path, monkeypatch):
+    monkeypatch.setenv("RDH_DATA", str(tmp_path))
+    rng = np.random.default_rng(0)
+
+    def write_data() -> None:
+        np.savez(tmp_path / "arrays.npz", features=rng.random((90, 5), np.float32), labels=np.arange(90) % 3)
+
+    write_data()
+    fields = {"dataset": "arrays", "dataset_options": {}, "backbone": "none", "finetune": False, "epochs": 1}
+    run_id, run_dir = make_run(store, **fields)
+    assert work(run_dir) == 0
+    write_data()
+    assert work(run_dir, attempt=2) == 1
+    result = store.read_json(run_id, "result.json")
+    assert (
+        result["kind"] == "input" and "The data have changed since this run's checkpoint was saved" in result["message"]
+    )
+    assert checkpoints.load(run_dir) is not None and "Traceback" not in (run_dir / "log.txt").read_text()
+
+
+def test_a_resume_says_that_the_records_before_it_are_missing(store, work):
+    run_id, run_dir = make_run(store, epochs=1)
+    assert work(run_dir) == 0
+    (run_dir / "metrics.db").unlink()
+    assert work(run_dir, attempt=2) == 0
+    (text,) = [event[-1] for event in store.reader(run_id).events() if event[3] == "resume"]
+    assert text == "attempt 2 goes on from step 4; the records before it are missing"
+
+
+def test_codes_that_are_all_the_same_are_said_in_the_result(store, work):
+    run_id, run_dir = make_run(store, method="dpsh", lr=100.0, epochs=3)
+    assert work(run_dir) == 0
+    result = store.read_json(run_id, "result.json")
+    assert result["state"] == "finished" and result["metrics"]["n_distinct_codes"] == 1
+    assert "All gallery items have the same code" in result["message"]
