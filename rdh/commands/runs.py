@@ -18,6 +18,7 @@ from rdh.commands._common import (
 )
 from rdh.config import make_config
 from rdh.errors import UserError
+from rdh.retrieval.evaluation import definition
 from rdh.store import RunStore
 
 ABOUT = """What is running, waiting, done: list, show, cancel, resume, clone or delete runs.
@@ -160,9 +161,12 @@ def _show(store: RunStore, run_id: str, as_json: bool) -> int:
     _section("settings", submission["config"])
     dead = analysis.dead_bits(store.reader(run_id))
     numbers = dict(result.get("metrics", {}))
+    if "best_map" in numbers:
+        numbers["best map"] = f"{numbers.pop('best_map'):.6g} of all evaluations, chosen on the queries themselves"
     if dead:
         of = f"of {count(dead.denominator)}"
-        numbers["dead bits at the end"] = f"{count(dead.at_end)} {of} ({dead.share_at_end:.2%})"
+        tau = f"saturated at tau {submission['config']['tau']:g} and asked to leave by the similarity loss"
+        numbers["dead bits at the end"] = f"{count(dead.at_end)} {of} ({dead.share_at_end:.2%}), {tau}"
         numbers["dead bits at the peak"] = f"{count(dead.peak)} {of} ({dead.peak_share:.2%})"
     _section("results", numbers)
     return 0
@@ -173,4 +177,6 @@ def _section(title: str, values: dict[str, Any]) -> None:
         width = max(map(len, values))
         print(title)
         for key, value in values.items():
-            print(f"  {key:{width}}  {f'{value:.6g}' if isinstance(value, float) else value}")
+            said = definition(key)
+            text = f"{value:.6g}" if isinstance(value, float) else f"{value}"
+            print(f"  {key:{width}}  {text:12} {said}".rstrip())

@@ -6,11 +6,34 @@ from typing import Any
 
 import numpy as np
 
-SCALARS = (
-    *("map", "map_tie", "map_low", "map_high", "precision_at_radius_2", "recall_at_radius_2", "mean_ball_size"),
-    *("empty_ball_share", "n_queries_without_relevant", "bit_balance", "n_distinct_codes", "n_effective_codes"),
-    "mean_tie_size",
-)
+SCALARS = {  # name -> definition, for people
+    "map": "ties broken by one seeded shuffle, divided by the relevant items met",
+    "map_tie": "its expectation over all tie orders",
+    "map_low": "every tie broken against us",
+    "map_high": "every tie broken for us",
+    "precision_at_radius_2": "relevant share within distance 2; an empty ball counts 0",
+    "recall_at_radius_2": "found within distance 2",
+    "mean_ball_size": "items within distance 2 of a query",
+    "empty_ball_share": "queries with none",
+    "mean_tie_size": "items at the distance of an item, on average",
+    "n_queries_without_relevant": "they count 0 in every mean",
+    "bit_balance": "gallery; 0: each bit splits it in half, 1: all bits constant",
+    "n_distinct_codes": "in the gallery",
+    "n_effective_codes": "exp(entropy) of their frequencies",
+}
+
+
+def definition(name: str) -> str:
+    """What a number of `Evaluation.scalars` is, in a few words; "" for other names."""
+    if name.startswith(("precision_at_", "recall_at_")) and name not in SCALARS:
+        return "expected over tie orders"
+    if name.startswith("map_") and name not in SCALARS:
+        words = {
+            "m_tot": "divided by all relevant items",
+            "m_min": "divided by the smaller of top_k and the relevant items",
+        }
+        return next((text for end, text in words.items() if name.endswith(end)), "")
+    return SCALARS.get(name, "")
 
 
 @dataclasses.dataclass(frozen=True)
