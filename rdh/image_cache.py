@@ -92,12 +92,13 @@ def cached(
     description = {
         "dataset": dataset.name,
         "images": dataset.fingerprint,
+        "stamp": dataset.stamp,
         "n_items": len(dataset),
         "shape": shape,
         "dtype": "uint8",
     }
     folder = (root or cache_root()) / folder_name(f"{dataset.name}-images-{shape[0]}", description)
-    cache = RowCache(folder, "images", description, len(dataset), shape, "|u1", BATCH)
+    cache = RowCache(folder, "images", description, len(dataset), shape, "|u1", BATCH, dataset.names_of)
     with ThreadPoolExecutor(n_threads()) as pool:
         return cache.rows(
             lambda ids: decode(dataset, ids, shape, bad_images, pool), bad_images=bad_images, progress=progress, log=log

@@ -54,7 +54,7 @@ def load_inputs(
     """The run's data, split and ready on its device. UserError for missing data, a GPU that is not there, undecodable images."""
     device = choose_device(config.device)
     dataset = load(config.dataset, data_root, **config.dataset_options)
-    for warning in dataset.warnings:
+    for warning in dataset.warnings_for(config.eta):
         log(warning)
     split = dataset.split(config.split_seed)
     if catalog.methods()[config.method].facts.get("trains_on") == "gallery":
@@ -71,7 +71,7 @@ def load_inputs(
         names = (config.backbone, config.image_size, config.weights)
         features, bad = extract_features(dataset, *names, device=device, **how)
     if len(bad):
-        log(f"{len(bad)} images can't be decoded and are left out")
+        log(f"{len(bad)} images can't be decoded and are left out: {dataset.names_of(bad)}")
         split = without_bad(split, bad, dataset)
     if config.finetune:
         return ImageInputs(config, dataset, split, device, pixels)
@@ -109,7 +109,7 @@ def without_bad(split: Split, bad: Sequence[int] | np.ndarray, dataset: Dataset)
     split = split.without(bad)
     for part in ("query", "gallery", "train"):
         if not len(getattr(split, part)):
-            raise UserError(f"No {part} image of {dataset.name} can be decoded; look at its files.")
+            raise UserError(f"No {part} image of {dataset.name} can be decoded; replace {dataset.names_of(bad)}.")
     return split
 
 

@@ -4,6 +4,7 @@ A cache folder is named after everything its rows depend on. The work goes on wh
 the same rows waits for the first.
 """
 
+import errno
 import fcntl
 import hashlib
 import io
@@ -12,7 +13,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from rdh.errors import UserError
 from rdh.store import read_json, write_json
 
 WAIT_SECONDS = 0.2  # between two looks at the lock
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Progress = Callable[[int, int], None]  # (images done, images in all); it may raise to stop the work
 Compute = Callable[
     [np.ndarray], tuple[np.ndarray, np.ndarray]
@@ -43,7 +45,10 @@ def folder_name(start: str, description: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class RowCache:
-    """folder: named after the description, which is everything the rows depend on. what: "features", the noun in sentences."""
+    """folder: named after the description, which is everything the rows depend on. what: "features", the noun in sentences.
+
+    names_of: item ids -> what a person calls these images, the first few of them.
+    """
 
     folder: Path
     what: str
@@ -52,6 +57,7 @@ class RowCache:
     row_shape: tuple[int, ...]
     dtype: str  # as NumPy writes it: "<f2"
     batch: int  # items between two states on disk
+    names_of: Callable[[Sequence[int]], str]
 
     def rows(
         self, compute: Compute, *, bad_images: str, progress: Progress, log: Callable[[str], None]
@@ -73,8 +79,8 @@ class RowCache:
         rows, bad = self._open()
         if bad and bad_images == "stop":
             raise UserError(
-                f"{len(bad)} images of {self.description['dataset']} can't be decoded (see {self.folder / 'meta.json'}); "
-                "set bad_images=skip to go on."
+                f"{len(bad)} images of {self.description['dataset']} can't be decoded: {self.names_of(bad)}; replace them, "
+                "which is enough, or set bad_images=skip to leave them out."
             )
         return rows, bad
 
@@ -160,14 +166,16 @@ class RowCache:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """A full or missing disk in one sentence."""
+        """A full disk, or a folder that can't be made or written, in one sentence."""
         try:
             yield
         except OSError as error:
-            raise UserError(
-                f"{self.what.capitalize()} can't be written to {self.folder} ({error.strerror or error}); free space there, "
-                "or name another folder by RDH_CACHE. What is done so far is kept."
-            ) from None
+            start = f"{self.what.capitalize()} can't be written to {self.folder} ({error.strerror or error}); "
+            if error.errno in FULL:
+                way_out = "free space there, or name another folder by RDH_CACHE. What is done so far is kept."
+            else:
+                way_out = "set RDH_CACHE to a folder that can be made and written."
+            raise UserError(start + way_out) from None
 
     @contextmanager
     def _locked(self, wait: Callable[[], None], log: Callable[[str], None]) -> Iterator[None]:

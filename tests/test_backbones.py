@@ -192,6 +192,9 @@ def test_a_server_that_says_nothing_is_given_up(hub, monkeypatch):
 DAMAGED = {
     "empty": b"",
     "text": b"no weights",
+    "bad": b"bad",
+    "e": b"e",
+    "h": b"hello",
     "cut": weight_file(Small())[1][:-300],
 }
 
@@ -351,8 +354,10 @@ def resnet_file(path: Path, content: Any = None) -> nn.Module:
         None,
         lambda trained: {"state_dict": trained.state_dict(), "epoch": 3},
         lambda trained: {name: value for name, value in trained.state_dict().items() if not name.startswith("fc.")},
+        lambda trained: nn.DataParallel(trained).state_dict(),
+        lambda trained: {"state_dict": {f"module._orig_mod.{name}": one for name, one in trained.state_dict().items()}},
     ],
-    ids=["state dict", "wrapped", "without its last layer"],
+    ids=["state dict", "wrapped", "without its last layer", "DataParallel", "compiled too"],
 )
 def test_weights_of_a_file_are_taken_whatever_its_last_layer(tmp_path, content):
     trained = resnet_file(tmp_path / "mine.pth", content)
@@ -383,6 +388,49 @@ def test_a_weights_file_that_is_damaged_is_one_sentence(tmp_path, content):
 def test_a_weights_file_of_other_things_is_one_sentence(tmp_path, content):
     torch.save(content, tmp_path / "mine.pth")
     with pytest.raises(UserError, match=r"mine\.pth is damaged or holds more than tensors by name"):
+        build("mlp", 4, str(tmp_path / "mine.pth"))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ([1, 2], "its content is of type list"),
+        ({"a": 3}, "'a' in it is of type int, no tensor"),
+        ({1: torch.zeros(2)}, "a name in it is of type int"),
+        (nn.Linear(2, 2), "it holds a pickled torch.nn.modules.linear.Linear"),
+    ],
+)
+def test_the_reason_why_a_weights_file_is_refused_is_for_people(tmp_path, content, reason):
+    torch.save(content, tmp_path / "mine.pth")
+    with pytest.raises(UserError) as told:
+        build("mlp", 4, str(tmp_path / "mine.pth"))
+    assert f"({reason}); write it by torch.save" in str(told.value) and str(told.value).isprintable()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_of_a_diverged_training_are_refused(tmp_path, value):
+    def spoil(trained: nn.Module) -> dict[str, Any]:
+        trained.layer1[0].conv1.weight.data[0, 0, 0, 0] = value
+        return trained.state_dict()
+
+    resnet_file(tmp_path / "mine.pth", spoil)
+    with pytest.raises(
+        UserError, match=r"mine\.pth holds NaN or infinite values, in layer1\.0\.conv1\.weight: its training"
+    ):
+        build("resnet18", 32, str(tmp_path / "mine.pth"))
+
+
+def test_of_hundreds_of_names_that_do_not_fit_the_first_are_told(tmp_path):
+    torch.save(get_model("squeezenet1_1", weights=None).state_dict(), tmp_path / "mine.pth")
+    with pytest.raises(UserError) as told:
+        build("resnet18", 32, str(tmp_path / "mine.pth"))
+    assert "it lacks conv1.weight, bn1.weight, bn1.bias and 117 more; it has besides features.0.weight, " in str(
+        told.value
+    )
+    torch.save(build("mlp", 5).module.state_dict(), tmp_path / "mine.pth")
+    with pytest.raises(
+        UserError, match=r"it has 1\.weight of shape \(128, 25\) instead of \(128, 16\)\. Set weights to"
+    ):
         build("mlp", 4, str(tmp_path / "mine.pth"))
 
 

@@ -178,6 +178,23 @@ def test_other_files_and_folders_are_passed_over(class_folders):
     assert len(small(class_folders)) == 60
 
 
+def touch(path: Path, seconds: int) -> None:
+    """Another time of the file, as an overwriting has; its content and size stay."""
+    os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns + seconds * 10**9))
+
+
+def test_the_stamp_tells_overwritten_files_of_the_same_size_apart_and_stays_where_the_folder_moves(class_folders):
+    before = small(class_folders)
+    (class_folders / "cifar10").rename(class_folders / "moved")
+    (class_folders / "moved").rename(class_folders / "cifar10")
+    assert small(class_folders).stamp == before.stamp != ""
+    touch(class_folders / "cifar10" / "train" / "cat" / "0000.png", 5)
+    after = small(class_folders)
+    assert after.stamp != before.stamp and after.fingerprint == before.fingerprint
+    mosaics = {datasets.load("mosaic", class_folders, source="cifar10", n_items=40).stamp, after.stamp}
+    assert len(mosaics) == 1 and datasets.load("digits", class_folders).stamp == ""
+
+
 def test_missing_class_folder_is_named(class_folders):
     shutil.rmtree(class_folders / "cifar10" / "train" / "truck")
     shutil.rmtree(class_folders / "cifar10" / "test" / "truck")
@@ -228,7 +245,7 @@ def test_an_unknown_protocol_is_refused(class_folders):
 
 def test_missing_data_names_the_command_and_the_layouts(tmp_path):
     with pytest.raises(
-        UserError, match=r"No CIFAR-10 in .*: run `python -m rdh data prepare cifar10 --root .*train/<cl"
+        UserError, match=r"No CIFAR-10 in .*: run `python -m rdh data prepare cifar10 --data-root .*train/<cl"
     ):
         small(tmp_path / "nowhere")
 
@@ -487,6 +504,7 @@ def test_server_that_does_not_answer_is_named_with_the_ways_out(served):
     archive.unlink()
     with pytest.raises(UserError, match=r"could not be fetched into .*404.*or place class folders of images"):
         cifar10.download(root)
+    assert not root.exists()  # nothing was fetched, nothing is left
 
 
 def test_download_can_be_stopped_by_its_progress(served):

@@ -48,6 +48,37 @@ def test_rows_with_several_labels_say_what_eta_fits_them(given):
     assert data.is_multi_label and "The items of arrays have several labels: set eta=0.1" in data.warnings[0]
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_single_column_of_labels_holds_class_numbers(given, n_classes):
+    data = given(images=PIXELS, labels=(np.arange(60) % n_classes)[:, None])
+    assert len(data) == 60 and data.warnings == []
+    np.testing.assert_array_equal(data.labels, np.eye(n_classes, dtype=np.uint8)[np.arange(60) % n_classes])
+
+
+@pytest.mark.parametrize("labels", [np.zeros(60, int), np.ones((60, 1), int), np.ones((60, 2), int)])
+def test_one_class_in_the_whole_set_is_told(given, labels):
+    told = [text for text in given(images=PIXELS, labels=labels).warnings if "every MAP is 1" in text]
+    assert len(told) == 1 and told[0].startswith("All items of arrays have the label 'class ")
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_told"),
+    [
+        ({}, True),  # the default, 1 by the name of the data set
+        ({"eta": 0.5}, True),
+        ({"eta": 0.1}, False),
+        ({"quantization": "plain"}, False),
+        ({"quantization": "none", "amplifier": True}, False),
+    ],
+)
+def test_a_run_hears_of_eta_where_it_has_another_than_fits(given, tmp_path, fields, is_told):
+    given(features=PIXELS[:, 0, 0] / 1, labels=multi_hot(60, 4))
+    fields = {"quantization": "error_aware", "backbone": "none", "finetune": False, "device": "cpu"} | fields
+    lines = []
+    load_inputs(make_config(dataset="arrays", **fields), data_root=tmp_path, log=lines.append)
+    assert any("set eta=0.1" in line for line in lines) == is_told
+
+
 def test_features_are_trained_on_as_they_are(given, tmp_path):
     features = np.random.default_rng(1).normal(size=(60, 7))
     data = given(features=features)
@@ -99,6 +130,11 @@ BAD = [
     ({}, r"must hold labels, and images or features, .* got labels"),
     ({"images": PIXELS, "weights": np.ones(3)}, r"may hold class_names, query, gallery and train, got .*weights"),
     ({"features": np.full((60, 2), np.nan)}, r"features in .* must be finite numbers"),
+    (
+        {"features": np.full((60, 2), -1e300)},
+        r"features in .* must be within float32's range, .* got -1e\+300: scale them down",
+    ),
+    ({"images": PIXELS, "labels": np.zeros((60, 3), int)}, r"labels in .* must mark each label by a 1, got only 0"),
     ({"features": np.ones((60, 0))}, r"features in .* must be finite numbers"),
     ({"images": PIXELS, "labels": CLASS_OF - 1}, r"labels in .* must be whole numbers"),
     ({"images": PIXELS, "labels": CLASS_OF / 1}, r"labels in .* must be whole numbers.* got float64 \(60,\)"),
@@ -274,7 +310,10 @@ def test_images_that_cannot_be_decoded_stop_the_run_or_are_skipped_and_counted(t
     with pytest.raises(BadImage, match=r"006.jpg .*Replace it, or set bad_images=skip to leave it out"):
         data.images(np.arange(30))
     config = {"dataset": "image_list", "image_size": 8, "device": "cpu"}
-    inputs = load_inputs(make_config(**config, bad_images="skip"), data_root=tmp_path, log=lambda text: None)
+    lines = []
+    inputs = load_inputs(make_config(**config, bad_images="skip"), data_root=tmp_path, log=lines.append)
+    names = ", ".join(f"images/{number:03}.jpg" for number in range(6, 11))
+    assert f"8 images can't be decoded and are left out: {names} and 3 more" in lines
     assert len(inputs.split.train) == 10 - 8 and not np.isin(inputs.split.gallery, np.arange(6, 14)).any()
     with pytest.raises(BadImage):
         load_inputs(make_config(**config), data_root=tmp_path, log=lambda text: None)

@@ -77,6 +77,25 @@ def test_data_show_prints_the_card(tmp_path, capsys):
     assert card["n_items"] == 40 and card["items_per_label"]["person"] > 0 and card["text"].startswith("MS-COCO")
 
 
+def test_data_show_says_where_files_belong_before_they_are_there(tmp_path, capsys):
+    code, out, err = rdh(capsys, "data", "show", "arrays", "--data-root", str(tmp_path))
+    assert code == 0 and err.startswith(f"not ready: No arrays in {tmp_path}/arrays.npz: write them there")
+    assert "labels: (n,) or (n, 1) class numbers" in out and f"DIR is {tmp_path}" in out
+    assert "--set dataset_options.n_query=0" in out
+    code, out, _ = rdh(capsys, "data", "show", "nus_wide", "--data-root", str(tmp_path), "--json")
+    told = json.loads(out)
+    assert code == 0 and not told["ready"] and told["status"].startswith("not ready: No NUS-WIDE")
+    assert told["switches"][0]["choices"] == [21, 81] and "Groundtruth/AllLabels" in told["text"]
+    write_both(tmp_path / "coco")
+    assert json.loads(rdh(capsys, "data", "show", "coco", "--data-root", str(tmp_path), "--json")[1])["ready"]
+
+
+def test_sentences_name_the_option_that_help_names(tmp_path, capsys):
+    for name in ("coco", "cifar10"):
+        _, _, err = rdh(capsys, "data", "show", name, "--data-root", str(tmp_path))
+        assert f"data prepare {name} --data-root {tmp_path}" in err and " --root" not in err
+
+
 def test_data_show_of_many_labels_names_the_frequent_ones(tmp_path, capsys):
     make_lists(tmp_path / "image_list", n_classes=25)
     _, out, _ = rdh(capsys, "data", "show", "image_list", "--root", str(tmp_path))
@@ -100,7 +119,6 @@ def test_data_list_has_a_line_of_the_card_for_what_is_ready(tmp_path, capsys):
     ("argv", "message"),
     [
         ("show frob", "data show takes one of arrays, cifar10, coco"),
-        ("show coco", "No COCO in"),
         ("show mosaic --set grid=4", "dataset_options grid must be one of 2, 3, got 4"),
         ("show mosaic --set grids=2", "dataset_options of mosaic must be among source, grid, n_items, got 'grids'"),
         ("prepare nus_wide", "nobody may pass it on: place there Groundtruth/AllLabels/Labels_<concept>.txt"),

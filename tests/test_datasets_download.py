@@ -226,6 +226,16 @@ def test_prepared_coco_is_ready_and_leaves_no_archive(coco_site, tmp_path):
     assert len(site.asked) == n_asked  # ready: nothing is fetched again
 
 
+def test_a_download_that_fails_at_once_leaves_nothing(coco_site, tmp_path):
+    site, _ = coco_site
+    site.files.clear()
+    (tmp_path / "there").mkdir()
+    for root in (tmp_path / "data" / "deep", tmp_path / "there"):
+        with pytest.raises(UserError, match="could not be fetched"):
+            coco.download(root)
+    assert not (tmp_path / "data").exists() and list((tmp_path / "there").iterdir()) == []
+
+
 def test_a_download_stopped_anywhere_is_completed_by_the_next(coco_site, tmp_path):
     class Stop(Exception):
         pass

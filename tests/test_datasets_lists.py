@@ -1,13 +1,17 @@
 """Label files and class folders: read as their makers wrote them, refused with file and line where they are not right."""
 
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rdh import datasets
 from rdh.datasets import _index, nus_wide
-from rdh.datasets._paths import MISSING, file_sizes, relative_path
+from rdh.datasets._images import decode_image
+from rdh.datasets._paths import MISSING, file_stats, relative_path
 from rdh.datasets._splits import Quota
 from rdh.errors import UserError
 from tests.toy_archives import CONCEPTS, make_folders, make_lists, multi_hot, write_image, write_list, write_nus
@@ -92,8 +96,17 @@ def test_a_query_is_never_in_the_gallery_whatever_the_lists_say(tmp_path):
 BAD_LINES = [  # what train.txt holds, what is said of it
     ("images/005.jpg 1 0 0 1\nimages/006.jpg 1 0 1\n", r"line 2 has 3 label columns, but line 1 has 4"),
     ("images/005.jpg 1 0 0 1\nmy images/006.jpg 1 0 0 1\n", r"line 2 has 5 label columns.*must not contain blanks"),
-    ("images/005.jpg\n", r"line 1 has 0 label columns"),
-    ("images/005.jpg 1 0 0 2\n", r"line 1 must have columns of 0 and 1 after its path, got '1 0 0 2'"),
+    ("images/005.jpg\n", r"line 1 must have a path and then its labels, separated by blanks, got 'images/005.jpg'"),
+    ("images/005.jpg,1\n", r"got 'images/005.jpg,1': no label follows the path"),
+    (
+        "my bird.jpg 1 0 0\nmy owl.jpg 1 0 0\n",
+        r"line 1 .* after its path, which must not contain blanks, got 'bird.jpg 1",
+    ),
+    (
+        "my bird.jpg\nmy owl.jpg\n",
+        r"class number .* after its path, which must not contain blanks, got 'bird.jpg' after 'my'",
+    ),
+    ("images/005.jpg 1 0 0 2\n", r"line 1 must have columns of 0 and 1 after its path, .*got '1 0 0 2'"),
     ("images/005.jpg 1 0 0 -1\n", r"line 1 must have columns of 0 and 1"),
     ("images/005.jpg 1 0 1\n", r"must have equally many label columns, got test.txt 4, database.txt 4, train.txt 3"),
     ("images/005.jpg 0 0 0 0\n", r"train.txt gives 'images/005.jpg' other labels than another list does"),
@@ -119,6 +132,37 @@ def test_a_list_that_is_no_text_is_one_sentence(tmp_path):
     (folder / "train.txt").write_bytes(b"\xff\xd8\xff\xe0 1 0 0 1\n")
     with pytest.raises(UserError, match=r"train.txt cannot be read as text"):
         datasets.load("image_list", tmp_path)
+
+
+def test_a_list_whose_images_are_all_queries_too_is_named_with_the_reason(tmp_path):
+    folder = make_lists(tmp_path / "image_list")
+    text = (folder / "train.txt").read_text()
+    (folder / "test.txt").write_text(text)
+    with pytest.raises(
+        UserError, match=r"All 10 images of .*train.txt are queries too, in test.txt, .*: name other images"
+    ):
+        datasets.load("image_list", tmp_path)
+    make_lists(tmp_path / "image_list")
+    (folder / "database.txt").write_text((folder / "test.txt").read_text())
+    with pytest.raises(UserError, match=r"All 5 images of .*database.txt are queries too"):
+        datasets.load("image_list", tmp_path)
+
+
+def test_lists_without_any_label_and_of_one_class_are_told(tmp_path):
+    make_lists(tmp_path / "image_list", labels=np.zeros((30, 3), np.uint8))
+    with pytest.raises(UserError, match=r"No image of image_list has a label: the lists in .* hold only 0; mark each"):
+        datasets.load("image_list", tmp_path)
+    make_lists(tmp_path / "image_list", labels=np.zeros(30, int))
+    data = datasets.load("image_list", tmp_path)
+    assert "All items of image_list have the label 'class 0', so every MAP is 1" in data.warnings[-1]
+
+
+def test_a_switch_that_names_a_folder_is_relative_to_the_data_folder(tmp_path):
+    for name in ("image_folder", "image_list"):
+        with pytest.raises(
+            UserError, match=r"The switch folder names the path '/x': paths must be relative to the data folder"
+        ):
+            datasets.load(name, tmp_path, folder="/x")
 
 
 @pytest.mark.parametrize("name", ["test.txt", "classes.txt"])
@@ -215,8 +259,11 @@ def test_sizes_are_looked_up_for_the_files_asked_for_alone(tmp_path):
     (tmp_path / "y.png").write_bytes(b"12345")
     (tmp_path / "z.png").mkdir()
     (tmp_path / "a" / "stray.png").symlink_to("/etc/passwd")  # not asked for
-    sizes = file_sizes(tmp_path, ["y.png", "a/x.png", "z.png", "b/none.png"], tmp_path)
-    assert sizes.tolist() == [5, (tmp_path / "a" / "x.png").stat().st_size, MISSING, MISSING]
+    sizes, times = file_stats(tmp_path, ["y.png", "a/x.png", "z.png", "b/none.png"], tmp_path)
+    own = (tmp_path / "a" / "x.png").stat()
+    assert sizes.tolist() == [5, own.st_size, MISSING, MISSING]
+    assert times.tolist() == [(tmp_path / "y.png").stat().st_mtime_ns, own.st_mtime_ns, MISSING, MISSING]
+    assert [len(part) for part in file_stats(tmp_path, [], tmp_path)] == [0, 0]
 
 
 @pytest.mark.parametrize("text", ["a/b.jpg", ".\\a\\b.jpg", "./a//b.jpg", "a/./b.jpg"])
@@ -414,7 +461,9 @@ def test_class_folders_are_one_pool_drawn_class_by_class(tmp_path, parts):
 def test_numbers_that_the_smallest_class_cannot_bring_name_the_switch(tmp_path):
     make_folders(tmp_path / "image_folder", {"ant": 4, "bee": 9})
     for switches, name in (({"query_per_class": 4}, "query"), ({"train_per_class": 4}, "train")):
-        with pytest.raises(UserError, match=rf"images of the smallest class, but there are 4: lower {name}_per_class"):
+        with pytest.raises(
+            UserError, match=rf"images of class 'ant', the smallest, but there are 4: lower {name}_per_class"
+        ):
             datasets.load("image_folder", tmp_path, **switches)
     with pytest.raises(UserError, match="query_per_class must be a whole number >= 1, got -1"):
         datasets.load("image_folder", tmp_path, query_per_class=-1)
@@ -429,6 +478,13 @@ def test_an_empty_class_and_a_lone_one_are_one_sentence(tmp_path):
         datasets.load("image_folder", tmp_path)
 
 
+def test_a_class_of_one_image_is_named_and_no_switch_is_blamed(tmp_path):
+    make_folders(tmp_path / "image_folder", {"ant": 4, "bee": 1})
+    with pytest.raises(UserError, match=r"Class 'bee' in .* has 1 image, but needs 2, .*: add some") as told:
+        datasets.load("image_folder", tmp_path)
+    assert "per_class" not in str(told.value)
+
+
 def test_the_layout_that_is_printed_is_the_one_that_is_read(tmp_path):
     with pytest.raises(UserError) as told:
         datasets.load("image_list", tmp_path)
@@ -438,3 +494,46 @@ def test_the_layout_that_is_printed_is_the_one_that_is_read(tmp_path):
     for name in ("a.png", "b.png"):
         write_image(tmp_path / "image_list" / name)
     assert len(datasets.load("image_list", tmp_path)) == 2
+
+
+CORNERS = np.kron(np.array([[0, 85, 170], [255, 40, 125]], np.uint8), np.ones((16, 16), np.uint8))  # six even fields
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_image_is_turned_as_its_exif_says(tmp_path, orientation, suffix):
+    """As the standard has it: the number says which sides of the scene the stored first row and column are."""
+    stored = {
+        1: CORNERS,
+        2: CORNERS[:, ::-1],
+        3: CORNERS[::-1, ::-1],
+        4: CORNERS[::-1],
+        5: CORNERS.T,
+        6: CORNERS.T[::-1],
+        7: CORNERS.T[::-1, ::-1],
+        8: CORNERS.T[:, ::-1],
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.ascontiguousarray(stored)).save(
+        tmp_path / f"a.{suffix}", exif=exif, **({"quality": 100} if suffix == "jpg" else {})
+    )
+    found = decode_image(tmp_path / f"a.{suffix}")
+    np.testing.assert_allclose(found[..., 0].astype(int), CORNERS, atol=3)
+    assert decode_image(tmp_path / f"a.{suffix}", (24, 12)).shape == (12, 24, 3)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0nonsense, this is"])
+def test_exif_that_cannot_be_read_turns_nothing(tmp_path, exif):
+    Image.fromarray(CORNERS).save(tmp_path / "a.jpg", exif=exif, quality=100)
+    np.testing.assert_allclose(decode_image(tmp_path / "a.jpg")[..., 0].astype(int), CORNERS, atol=3)
+
+
+def test_an_image_too_large_is_one_sentence_and_nothing_else_is_printed(tmp_path):
+    Image.new("1", (10_000, 9500)).save(tmp_path / "large.png")  # above the size that Pillow itself warns of
+    script = "import sys\nfrom rdh.datasets._images import decode_image\ntry: decode_image(sys.argv[1])\nexcept ValueError as e: print(e)"
+    answer = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "large.png"], capture_output=True, text=True, check=True
+    )
+    assert "10000 x 9500 pixels, more than 50 million" in answer.stdout and answer.stderr == ""

@@ -15,9 +15,11 @@ import pytest
 import torch
 
 from rdh import features
+from rdh.datasets import load
 from rdh.errors import UserError
 from rdh.features import extract_features
 from tests.full_disk import file_limit
+from tests.toy_archives import make_folders
 from tests.toy_images import Pictures, expected_features, matrix_backbone, toy_backbone
 
 pytestmark = pytest.mark.usefixtures("toy_backbone")
@@ -81,12 +83,14 @@ def test_the_second_call_reads_no_image(tmp_path):
     assert {path.name for path in the_folder(tmp_path).iterdir()} == {"features.npy", "meta.json", "lock"}
 
 
-@pytest.mark.parametrize("change", ["images", "size", "weights", "backbone", "number"])
+@pytest.mark.parametrize("change", ["images", "stamp", "size", "weights", "backbone", "number"])
 def test_anything_that_changes_the_features_gets_a_cache_of_its_own(tmp_path, change, monkeypatch):
     extract(Pictures(), tmp_path)
     dataset, name, size = Pictures(), "matrix", 4
     if change == "images":
         dataset = Pictures(fingerprint="others")
+    if change == "stamp":  # a file was overwritten by one of its size
+        dataset.stamp = "later"
     if change == "number":
         dataset = Pictures(n=41)
     if change == "size":
@@ -199,7 +203,9 @@ def test_a_bad_image_stops_the_extraction_unless_it_is_skipped(tmp_path):
     skipping = Pictures(bad=(12,))
     assert extract(skipping, tmp_path)[1] == [12]
     assert sorted(skipping.read) == list(range(10, 40))  # the two batches before it were kept
-    with pytest.raises(UserError, match=r"1 images of pictures can't be decoded .+set bad_images=skip"):
+    with pytest.raises(
+        UserError, match=r"1 images of pictures can't be decoded: item 12 of pictures; replace .+bad_images=skip"
+    ):
         extract(Pictures(bad=(12,)), tmp_path, bad_images="stop")
 
 
@@ -222,10 +228,53 @@ def test_a_full_disk_is_one_sentence_and_what_is_done_is_kept(tmp_path):
     np.testing.assert_allclose(values, expected_features(again), rtol=2e-3, atol=2e-3)
 
 
-def test_a_cache_that_can_not_be_made_is_one_sentence(tmp_path):
+def test_a_cache_that_can_not_be_made_is_one_sentence_without_a_word_of_space(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"Features can't be written to .+RDH_CACHE"):
-        extract(Pictures(), tmp_path / "file")
+    for place in (tmp_path / "file", Path("/proc/nope")):
+        with pytest.raises(
+            UserError, match=r"Features can't be written to .+; set RDH_CACHE to a folder that can"
+        ) as told:
+            extract(Pictures(), place)
+        assert "space" not in str(told.value) and "kept" not in str(told.value)
+
+
+def test_repaired_images_get_features_without_anything_being_deleted(tmp_path):
+    make_folders(tmp_path / "image_folder", {"ant": 6, "bee": 6})
+    files = sorted((tmp_path / "image_folder").rglob("*.png"))[:7]
+    whole = [path.read_bytes() for path in files]
+    for path, content in zip(files, whole, strict=True):
+        path.write_bytes(b"x" * len(content))
+    _, bad = extract(load("image_folder", tmp_path), tmp_path / "cache")
+    assert bad == list(range(7))
+    with pytest.raises(UserError) as told:
+        extract(load("image_folder", tmp_path), tmp_path / "cache", bad_images="stop")
+    names = ", ".join(f"ant/{number:03}.png" for number in range(5))
+    assert f"7 images of image_folder can't be decoded: {names} and 2 more; replace them, which is enough" in str(
+        told.value
+    )
+    for path, content in zip(files, whole, strict=True):
+        path.write_bytes(content)
+        later = path.stat().st_mtime_ns + 10**9  # whatever the clock's grain
+        os.utime(path, ns=(later, later))
+    values, bad = extract(load("image_folder", tmp_path), tmp_path / "cache", bad_images="stop")
+    assert bad == [] and values.any(axis=1).all()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e6])
+def test_features_that_are_no_numbers_or_beyond_float16_are_refused_and_not_kept(tmp_path, monkeypatch, value):
+    def spoiled(*_: Any) -> Any:
+        made = matrix_backbone()
+        made.module[1].weight.data[1] = value
+        return made
+
+    monkeypatch.setattr(features, "build", spoiled)
+    sentence = (
+        r"backbone matrix gives features that are no numbers or beyond 65504 for item 0 of pictures, .+; set weights"
+    )
+    for _ in range(2):
+        with pytest.raises(UserError, match=sentence):
+            extract(Pictures(), tmp_path)
+    assert not list(tmp_path.rglob("features.npy"))
 
 
 def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):

@@ -89,7 +89,10 @@ def test_the_second_call_reads_no_image_and_another_size_has_its_own_folder(tmp_
     assert {path.name for path in the_folder(tmp_path).iterdir()} == {"images.npy", "meta.json", "lock"}
     cached(Pictures(), (7, 7, 3), bad_images="skip", root=tmp_path, progress=quiet, log=quiet)
     fill(Pictures(fingerprint="others"), tmp_path)
-    assert len(list(tmp_path.iterdir())) == 3
+    overwritten = Pictures()
+    overwritten.stamp = "later"
+    fill(overwritten, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 4 and len(overwritten.read) == 40
 
 
 def test_interrupted_work_goes_on_where_it_stopped(tmp_path):

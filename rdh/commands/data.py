@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import sys
 import time
 from importlib import import_module
 from pathlib import Path
@@ -81,12 +82,33 @@ def _status(name: str, root: Path) -> dict[str, Any]:
 
 def _show(name: str, root: Path, options: dict[str, Any], as_json: bool) -> int:
     config = make_config(dataset=name, dataset_options=options)
-    card = dataclasses.asdict(datasets.data_card(datasets.load(name, root, **config.dataset_options)))
-    text = catalog.datasets()[name].text
+    about = catalog.datasets()[name]
+    if not as_json:
+        _print_about(about, root)
+    try:
+        card, reason = dataclasses.asdict(datasets.data_card(datasets.load(name, root, **config.dataset_options))), None
+    except UserError as error:  # what belongs where is told all the same
+        card, reason = {"name": name}, f"not ready: {error}"
     if as_json:
-        print_json(card | {"text": text})
-        return 0
-    print(f"{text}\n\n{count(card['n_items'])} items, {card['n_classes']} classes: {summary(card)}")
+        switches = [dataclasses.asdict(switch) for switch in about.switches]
+        about_it = {"text": about.text, "root": str(root), "switches": switches}
+        print_json(card | about_it | {"ready": reason is None, "status": reason or "ready"})
+    elif reason:
+        print(reason, file=sys.stderr)
+    else:
+        _print_content(card)
+    return 0
+
+
+def _print_about(about: catalog.Card, root: Path) -> None:
+    print(f"{about.text}\n\nDIR is {root}")
+    for switch in about.switches:
+        choices = f" (one of {', '.join(map(str, switch.choices))})" if switch.choices else ""
+        print(f"--set dataset_options.{switch.name}={switch.default}{choices}")
+
+
+def _print_content(card: dict[str, Any]) -> None:
+    print(f"{count(card['n_items'])} items, {card['n_classes']} classes: {summary(card)}")
     print(f"map of random codes: about {card['map_floor']:.3f}" + (f", MAP@{card['top_k']}" if card["top_k"] else ""))
     print("items by number of labels: " + ", ".join(f"{n}: {count(k)}" for n, k in _used(card["items_by_n_labels"])))
     labels = sorted(card["items_per_label"].items(), key=lambda pair: -pair[1])
@@ -94,12 +116,8 @@ def _show(name: str, root: Path, options: dict[str, Any], as_json: bool) -> int:
     if len(labels) > MOST_LABELS_SHOWN:
         print(f"and {len(labels) - MOST_LABELS_SHOWN} rarer labels, down to {labels[-1][0]} {count(labels[-1][1])}")
     print(f"sample items: {', '.join(map(str, card['sample_ids']))}")
-    for switch in catalog.datasets()[name].switches:
-        choices = f" (one of {', '.join(map(str, switch.choices))})" if switch.choices else ""
-        print(f"--set dataset_options.{switch.name}={switch.default}{choices}")
     for warning in card["warnings"]:
         print(f"note: {warning}")
-    return 0
 
 
 def summary(card: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from rdh.datasets._base import Progress
+from rdh.datasets._paths import without_empty_folders
 from rdh.errors import UserError
 
 BLOCK = 1 << 20  # bytes
@@ -41,7 +42,8 @@ def fetch_and_unpack(archives: Mapping[str, Archive], folder: Path, progress: Pr
         path = folder / PurePosixPath(archive.url).name
         before = done
         if path.exists() or _part(path).exists() or not (folder / brought).is_dir():
-            fetch(archive, path, lambda n, before=before: progress and progress(before + n, total))
+            with without_empty_folders(folder):
+                fetch(archive, path, lambda n, before=before: progress and progress(before + n, total))
             unpack(path, folder)
             path.unlink()
         done += archive.n_bytes

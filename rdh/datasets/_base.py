@@ -14,6 +14,7 @@ from rdh.errors import UserError
 Progress = Callable[[int, int], None]  # (done, total): images, or bytes of a download (total 0 = unknown)
 
 PROGRESS_EVERY = 256  # images
+MOST_NAMED = 5  # images in a sentence
 
 
 class BadImage(UserError):
@@ -24,7 +25,8 @@ class Dataset:
     """Labelled images.
 
     name: the file name. labels: uint8 (n_items, n_classes), multi-hot. class_names: one per column. fingerprint: sha256
-    that changes when the images or their order do. protocol: how `split` draws.
+    that changes when the images or their order do. stamp: what else tells images apart that may be equal by their
+    fingerprint, such as the times of files; part of the keys of caches. protocol: how `split` draws.
     top_k: the ranks that count in this data set's MAP, None = all.
     image_shape: (height, width, channels) where all images share one, else None.
     features: float32 (n_items, n_features) where the data are features already, else None.
@@ -32,6 +34,8 @@ class Dataset:
     """
 
     features: np.ndarray | None = None
+    stamp: str = ""
+    _eta_warning: tuple[float, str] | None = None  # (the eta that fits, the sentence)
 
     def __init__(
         self,
@@ -74,6 +78,11 @@ class Dataset:
     def image_name(self, item_id: int) -> str:
         """What a person calls the image: its file, or its number."""
         return f"item {int(item_id)} of {self.name}"
+
+    def names_of(self, item_ids: Sequence[int] | np.ndarray) -> str:
+        """The names of the first few, and how many more there are."""
+        shown = ", ".join(self.image_name(int(item_id)) for item_id in item_ids[:MOST_NAMED])
+        return shown + (f" and {len(item_ids) - MOST_NAMED} more" if len(item_ids) > MOST_NAMED else "")
 
     def images(
         self, item_ids: Sequence[int] | np.ndarray, bad_images: str = "stop", progress: Progress | None = None
@@ -124,9 +133,25 @@ class Dataset:
         """A warning where the labels are not of the kind that the card assumes: eta's default goes by the card."""
         if self.is_multi_label != assumed:
             has, fits = ("several labels", 0.1) if self.is_multi_label else ("one label each", 1)
-            self.warnings.append(
+            text = (
                 f"The items of {self.name} have {has}: set eta={fits}, the paper's for such labels, since the default "
                 "goes by the data set's name."
+            )
+            self._eta_warning = (fits, text)
+            self.warnings.append(text)
+
+    def warnings_for(self, eta: float | None) -> list[str]:
+        """The warnings that concern a run; eta: its own, None where it plays no part."""
+        fits, text = self._eta_warning or (None, None)
+        return [one for one in self.warnings if one != text or eta not in (None, fits)]
+
+    def warn_of_one_class(self) -> None:
+        """A warning where a label is on every item."""
+        shared = np.flatnonzero(self.labels.all(axis=0))
+        if len(shared):
+            self.warnings.append(
+                f"All items of {self.name} have the label {self.class_names[shared[0]]!r}, so every MAP is 1: add items "
+                "without it."
             )
 
     def _note_bad(self, item_id: int, message: str) -> None:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rdh.datasets._base import Progress
+from rdh.datasets._paths import without_empty_folders
 from rdh.errors import UserError
 
 BATCHES = "cifar-10-batches-py"  # torchvision's name
@@ -43,8 +44,8 @@ def fetch_batches(place: Path, progress: Progress | None = None) -> None:
     """
     cifar10 = _torchvision_cifar10()
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        with _reported(progress), _without_endless_wait():
+        with without_empty_folders(place), _reported(progress), _without_endless_wait():
+            place.mkdir(parents=True, exist_ok=True)
             cifar10(str(place), download=True)
     except FETCH_ERRORS as error:
         raise UserError(
@@ -61,7 +62,7 @@ def read_batches(place: Path) -> Images:
     except (OSError, RuntimeError) as error:
         raise UserError(
             f"The batches in {place / BATCHES} are damaged or not complete: run `python -m rdh data prepare cifar10 "
-            f"--root {place}` to fetch them again, or remove that folder."
+            f"--data-root {place}` to fetch them again, or remove that folder."
         ) from error
     checksums = "\n".join(checksum for _, checksum in cifar10.train_list + cifar10.test_list)
     return Images(
@@ -85,7 +86,7 @@ def write_arrays(images: Images, place: Path) -> None:
             folder.rename(place / ARRAYS)
     except OSError as error:
         raise UserError(
-            f"CIFAR-10 could not be written to {place} ({error}): free some space or choose --root."
+            f"CIFAR-10 could not be written to {place} ({error}): free some space or choose another folder by --data-root."
         ) from error
 
 
@@ -105,7 +106,7 @@ def open_arrays(place: Path) -> Images:
 
 def _damaged(folder: Path, place: Path) -> UserError:
     return UserError(
-        f"The arrays in {folder} are damaged: run `python -m rdh data prepare cifar10 --root {place}` "
+        f"The arrays in {folder} are damaged: run `python -m rdh data prepare cifar10 --data-root {place}` "
         "to make them again."
     )
 

@@ -39,9 +39,11 @@ def load_lists(name: str, folder: Path, root: Path, *, top_k: int | None) -> Fil
     sources = [path for path in files.values() if path]
     arrays = indexed(sources, lambda: _joined(files))
     has_label = arrays["labels"].any(axis=1)
+    if not has_label.any():
+        raise UserError(f"No image of {name} has a label: the lists in {folder} hold only 0; mark each label by a 1.")
     labels = arrays["labels"][has_label]
     class_names = _class_names(folder, labels.shape[1])
-    parts, n_leaks = _parts(arrays, has_label)
+    parts, n_leaks = _parts(arrays, has_label, files)
     dataset = FileDataset(
         name, folder, arrays["paths"][has_label].tolist(), labels, class_names, Listed(parts), root=root, top_k=top_k
     )
@@ -61,17 +63,25 @@ def read_list(path: Path) -> Listing:
     first_line: dict[str, int] = {}
     for number, fields in rows:
         place = f"{path} line {number}"
-        if len(fields) - 1 != n_columns or n_columns < 1:
+        if len(fields) == 1:
+            raise UserError(
+                f"{place} must have a path and then its labels, separated by blanks, got {fields[0][:80]!r}: no label "
+                "follows the path."
+            )
+        if len(fields) - 1 != n_columns:
             raise UserError(
                 f"{place} has {len(fields) - 1} label columns, but line {rows[0][0]} has {n_columns}: all lines must "
-                "have the same number, 1 or more, and a path must not contain blanks."
+                "have the same number, and a path must not contain blanks."
             )
+    labels = _labels(path, rows)  # first: a path with blanks is not the path that it seems to be
+    for number, fields in rows:
+        place = f"{path} line {number}"
         fields[0] = relative_path(fields[0], place)
         if first_line.setdefault(fields[0], number) != number:
             raise UserError(
                 f"{place} names {fields[0]!r} again (line {first_line[fields[0]]} did): remove one of them."
             )
-    return Listing(list(first_line), _labels(path, rows))
+    return Listing(list(first_line), labels)
 
 
 def _labels(path: Path, rows: list[tuple[int, list[str]]]) -> np.ndarray:
@@ -80,7 +90,10 @@ def _labels(path: Path, rows: list[tuple[int, list[str]]]) -> np.ndarray:
         allowed = fields[1].isascii() and fields[1].isdigit() if is_number else set(fields[1:]) <= {"0", "1"}
         if not allowed or len(fields[1]) > 4:
             rule = "a class number from 0 to 9999" if is_number else "columns of 0 and 1"
-            raise UserError(f"{path} line {number} must have {rule} after its path, got {' '.join(fields[1:])[:80]!r}.")
+            raise UserError(
+                f"{path} line {number} must have {rule} after its path, which must not contain blanks, got "
+                f"{' '.join(fields[1:])[:80]!r} after {fields[0][:80]!r}."
+            )
     if is_number:
         return np.array([[int(fields[1])] for _, fields in rows])
     return (np.array([fields[1:] for _, fields in rows]) == "1").astype(np.uint8)
@@ -119,12 +132,22 @@ def _joined(files: dict[str, Path | None]) -> Arrays:
     return arrays | {"paths": np.array(list(row_of)), "labels": stacked}
 
 
-def _parts(arrays: Arrays, has_label: np.ndarray) -> tuple[Split, int]:
-    """The split in numbers of the labelled images, and how many queries stood in another list."""
+def _parts(arrays: Arrays, has_label: np.ndarray, files: dict[str, Path | None]) -> tuple[Split, int]:
+    """The split in numbers of the labelled images, and how many queries stood in another list.
+
+    Raises UserError where all images of another list are queries.
+    """
     new_number = np.cumsum(has_label) - 1
     rows = {part: np.unique(new_number[ids[has_label[ids]]]) for part, ids in arrays.items() if part in PARTS}
     gallery = rows.get("gallery", rows["train"])
     leaks = np.intersect1d(rows["query"], np.concatenate([gallery, rows["train"]]))
+    for part, ids in (("train", rows["train"]), ("gallery", gallery)):
+        if len(ids) and np.isin(ids, leaks).all():
+            file = files[part] or files["train"]
+            raise UserError(
+                f"All {len(ids)} images of {file} are queries too, in {files['query'].name}, and a query is left out of "
+                f"the other lists: name other images in one of the two."
+            )
     return Split(rows["query"], *(np.setdiff1d(ids, leaks) for ids in (gallery, rows["train"]))), len(leaks)
 
 

@@ -1,29 +1,38 @@
 """Paths that data bring along: made relative, kept inside the data folder, and looked up in bulk."""
 
+import contextlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PureWindowsPath
+from typing import NamedTuple
 
 import numpy as np
 
 from rdh.errors import UserError
 
 LONGEST = 400  # characters of a path: the longest one says how wide the array of all is
-MISSING = -1  # the size of a file that isn't there
+MISSING = -1  # the size and the time of a file that isn't there
 
 
-def relative_path(text: str, place: str) -> str:
+class FileStats(NamedTuple):
+    """Of n files: bytes, int64 (n,), and mtime in ns, int64 (n,); both MISSING where there is no such file."""
+
+    sizes: np.ndarray
+    times: np.ndarray
+
+
+def relative_path(text: str, place: str, folder: str = "image folder") -> str:
     """A path as a data file names it, in one spelling: / between its parts, none of them empty or `.`.
 
-    place: where it stands, for the sentence. Raises UserError for an empty, absolute or endless path and for one that
-    climbs by `..`.
+    place: where it stands, folder: what it is relative to, for the sentence. Raises UserError for an empty, absolute or
+    endless path and for one that climbs by `..`.
     """
     path = text.replace("\\", "/")
     parts = [part for part in path.split("/") if part not in ("", ".")]
     is_inside = parts and ".." not in parts and not path.startswith("/") and not PureWindowsPath(path).drive
     if not is_inside or "\0" in path or len(path) > LONGEST:
         raise UserError(
-            f"{place} names the path {text[:80]!r}: paths must be relative to the image folder, without `..`, and at "
+            f"{place} names the path {text[:80]!r}: paths must be relative to the {folder}, without `..`, and at "
             f"most {LONGEST} characters long."
         )
     return "/".join(parts)
@@ -42,12 +51,12 @@ def check_inside(path: Path, root: Path) -> None:
         )
 
 
-def file_sizes(folder: Path, paths: Sequence[str], root: Path) -> np.ndarray:
-    """Bytes of each file below the folder, int64, MISSING where there is none: one os.scandir a folder.
+def file_stats(folder: Path, paths: Sequence[str], root: Path) -> FileStats:
+    """Bytes and times of the files below the folder, in the order of paths: one os.scandir a folder.
 
     A pipe or a folder of that name counts as missing. Raises UserError for a link that leads out of `root`.
     """
-    wanted, sizes = set(paths), {}
+    wanted, found = set(paths), {}
     for parent in sorted({path.rpartition("/")[0] for path in paths}):
         place = folder / parent
         if not place.is_dir():
@@ -61,13 +70,15 @@ def file_sizes(folder: Path, paths: Sequence[str], root: Path) -> np.ndarray:
                 if entry.is_symlink():
                     check_inside(Path(entry.path), root)
                 if entry.is_file():
-                    sizes[path] = entry.stat().st_size
-    return np.array([sizes.get(path, MISSING) for path in paths], dtype=np.int64)
+                    stat = entry.stat()
+                    found[path] = (stat.st_size, stat.st_mtime_ns)
+    rows = [found.get(path, (MISSING, MISSING)) for path in paths]
+    return FileStats(*np.array(rows, dtype=np.int64).reshape(-1, 2).T)
 
 
 def folder_below(root: Path, name: str, switch: str) -> Path:
     """The folder or file that a switch names, below the data folder. Raises UserError for one that leads out of it."""
-    path = root / relative_path(name, f"The switch {switch}")
+    path = root / relative_path(name, f"The switch {switch}", "data folder")
     check_inside(path, root)
     return path
 
@@ -79,6 +90,18 @@ def first_folder(root: Path, name: str, marks: Iterable[str]) -> Path | None:
             check_inside(place, root)
             return place
     return None
+
+
+@contextlib.contextmanager
+def without_empty_folders(folder: Path) -> Iterator[None]:
+    """Removes the folder and those above it again where they were made meanwhile and hold nothing in the end."""
+    absent = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # one that holds something, or was never made
+            for one in absent:
+                one.rmdir()
 
 
 def read_text(path: Path) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from rdh.datasets._base import BadImage, Dataset
 from rdh.datasets._images import decode_image
-from rdh.datasets._paths import MISSING, file_sizes
+from rdh.datasets._paths import MISSING, FileStats, file_stats
 from rdh.datasets._splits import SplitProtocol
 from rdh.errors import UserError
 
@@ -38,8 +38,8 @@ class ArrayDataset(Dataset):
 class FileDataset(Dataset):
     """Image files below a folder, decoded when they are asked for; one that is missing is a BadImage.
 
-    paths: relative to the folder, checked by `relative_path`. root: no link may lead out of it. byte_sizes: of the
-    files where they are known. size: (width, height) to which every image is brought, None = as it is.
+    paths: relative to the folder, checked by `relative_path`. root: no link may lead out of it. stats: of the files
+    where they are known. size: (width, height) to which every image is brought, None = as it is.
     Raises UserError where none of the files is there.
     """
 
@@ -53,15 +53,16 @@ class FileDataset(Dataset):
         protocol: SplitProtocol,
         *,
         root: Path,
-        byte_sizes: np.ndarray | None = None,
+        stats: FileStats | None = None,
         size: tuple[int, int] | None = None,
         top_k: int | None = None,
     ) -> None:
-        byte_sizes = file_sizes(folder, paths, root) if byte_sizes is None else byte_sizes
+        byte_sizes, times = stats or file_stats(folder, paths, root)
         shape = (size[1], size[0], 3) if size else None
         super().__init__(
             name, labels, class_names, fingerprint(paths, byte_sizes), protocol, image_shape=shape, top_k=top_k
         )
+        self.stamp = hashlib.sha256(times.tobytes()).hexdigest()  # a moved folder keeps its times, and its caches
         self._folder, self._paths, self._size = str(folder), list(paths), size
         missing = np.flatnonzero(byte_sizes == MISSING)
         if len(missing) == len(paths):

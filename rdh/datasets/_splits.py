@@ -145,6 +145,8 @@ def sizes(
     for name, value, _ in (query, train):
         if value != 0 or value is False:
             check_at_least_1(name, value)
+    if n_items < 2:
+        raise UserError(f"A query and a training item need 2 {what}, but there are {n_items}: add some.")
     n_query = query[1] or max(1, min(query[2], n_items // 10))
     n_train = train[1] or max(1, min(train[2], (n_items - n_query) // 2))
     if n_query + n_train > n_items:

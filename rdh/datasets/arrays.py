@@ -1,7 +1,7 @@
 """Arrays: your own images or features with labels, in one .npz file.
 
 Place DIR/arrays.npz (or the file below DIR that the switch `file` names), written with numpy.savez, with these keys:
-labels: (n,) class numbers from 0, or (n, n_classes) of 0 and 1; and either images: uint8 (n, height, width) or
+labels: (n,) or (n, 1) class numbers from 0, or (n, n_classes) of 0 and 1; and either images: uint8 (n, height, width) or
 (n, height, width, 1 or 3), or features: numbers (n, n_features), on which only the hash layer is trained
 (backbone=none finetune=false).
 Optional: class_names (n_classes,); query, gallery and train, all three: row numbers, the split for every seed. Without
@@ -42,7 +42,7 @@ class FeatureDataset(Dataset):
         protocol: SplitProtocol,
         top_k: int | None,
     ) -> None:
-        self.features = np.ascontiguousarray(features, dtype=np.float32)
+        self.features = features
         side = int(np.ceil(np.sqrt(features.shape[1])))
         mark = hashlib.sha256(self.features.tobytes()).hexdigest()
         super().__init__("arrays", labels, class_names, mark, protocol, image_shape=(side, side, 1), top_k=top_k)
@@ -80,6 +80,8 @@ def load(
         raise UserError(f"{path} has {len(labels)} labels for {len(values)} items: both must be the same number.")
     names = _class_names(content, labels.shape[1], path)
     rows, warnings = drop_unlabelled(labels)
+    if not len(rows):
+        raise UserError(f"labels in {path} must mark each label by a 1, got only 0: no row has a label.")
     protocol = _protocol(content, rows, len(labels), n_query, n_train, path)
     values, labels = values[rows], labels[rows]
     if "features" in content:
@@ -89,6 +91,7 @@ def load(
         dataset = ArrayDataset("arrays", values, labels, names, mark, protocol, top_k=top_k or None)
     dataset.warnings += warnings
     dataset.warn_of_eta(is_multi_label)
+    dataset.warn_of_one_class()
     return dataset
 
 
@@ -119,7 +122,7 @@ def _values(content: dict[str, np.ndarray], path: Path) -> np.ndarray:
         values = content["features"]
         if values.ndim != 2 or 0 in values.shape or values.dtype.kind not in "fiu" or not np.isfinite(values).all():
             raise UserError(f"features in {path} must be finite numbers (n, n_features), got {_form(values)}.")
-        return values
+        return _as_float32(values, path)
     values = content["images"]
     values = values[..., np.newaxis] if values.ndim == 3 else values
     if values.dtype != np.uint8 or values.ndim != 4 or values.shape[3] not in (1, 3) or 0 in values.shape:
@@ -130,15 +133,28 @@ def _values(content: dict[str, np.ndarray], path: Path) -> np.ndarray:
     return values
 
 
+def _as_float32(values: np.ndarray, path: Path) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        cast = np.ascontiguousarray(values, dtype=np.float32)
+    if not np.isfinite(cast).all():
+        raise UserError(
+            f"features in {path} must be within float32's range, 3.4e38 to either side, got "
+            f"{values[~np.isfinite(cast)][0]:g}: scale them down."
+        )
+    return cast
+
+
 def _labels(content: dict[str, np.ndarray], path: Path) -> np.ndarray:
     labels = content["labels"]
     if labels.ndim in (1, 2) and labels.size and labels.dtype.kind in "biu" and labels.min() >= 0:
+        if labels.ndim == 2 and labels.shape[1] == 1:  # as in list files: else the items of class 0 would have no label
+            labels = labels[:, 0]
         if labels.ndim == 2 and labels.max() <= 1:
             return labels.astype(np.uint8)
         if labels.ndim == 1 and labels.max() < MOST_CLASSES:
             return one_hot(labels.astype(np.int64), int(labels.max()) + 1)
     raise UserError(
-        f"labels in {path} must be whole numbers: (n,) class numbers from 0, or (n, n_classes) of 0 and 1, got "
+        f"labels in {path} must be whole numbers: (n,) or (n, 1) class numbers from 0, or (n, n_classes) of 0 and 1, got "
         f"{_form(labels)}."
     )
 

@@ -58,7 +58,7 @@ def load(
     root, source = Path(root), _find(Path(root))
     if source is None:
         raise UserError(
-            f"No CIFAR-10 in {root}: run `python -m rdh data prepare cifar10 --root {root}` to fetch it, or place "
+            f"No CIFAR-10 in {root}: run `python -m rdh data prepare cifar10 --data-root {root}` to fetch it, or place "
             f"{BATCHES} or class folders of images (train/<class>/*.png and test/<class>/*.png) in {root / 'cifar10'}."
         )
     dataset = _open(source, root, _protocol(protocol, query_per_class, train_per_class))
@@ -81,7 +81,7 @@ def _open(source: Source, root: Path, protocol: PerClass) -> Dataset:
     if source.kind == "folders":
         scan = scan_class_folders(source.place, CLASS_NAMES, root)
         labels = one_hot(scan.class_of, len(CLASS_NAMES))
-        files = {"root": root, "byte_sizes": scan.sizes, "size": (SIDE, SIDE)}
+        files = {"root": root, "stats": scan.stats, "size": (SIDE, SIDE)}
         return FileDataset("cifar10", source.place, scan.paths, labels, CLASS_NAMES, protocol, **files)
     images = open_arrays(source.place) if source.kind == "arrays" else read_batches(source.place)
     labels = one_hot(images.class_of, len(CLASS_NAMES))

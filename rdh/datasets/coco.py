@@ -47,7 +47,7 @@ def load(root: Path | str, *, n_query: int = 0, n_train: int = 0) -> FileDataset
     place, year = _find(root)
     if place is None:
         raise UserError(
-            f"No COCO in {root}: run `python -m rdh data prepare coco --root {root}` to fetch it (20 GB), or place "
+            f"No COCO in {root}: run `python -m rdh data prepare coco --data-root {root}` to fetch it (20 GB), or place "
             f"annotations/instances_train2014.json, annotations/instances_val2014.json and the image folders train2014 "
             f"and val2014 (or those of 2017) in {root / 'coco'}."
         )

@@ -37,17 +37,17 @@ def load(
         )
     scan = scan_class_folders(place, class_names, root)
     labels = one_hot(scan.class_of, len(class_names))
-    smallest = int(labels.sum(axis=0).min())
-    if not smallest:
-        empty = class_names[int(labels.sum(axis=0).argmin())]
-        raise UserError(f"Class {empty!r} in {place} has no JPEG or PNG image: add some, or remove its folder.")
+    smallest, name = int(labels.sum(axis=0).min()), class_names[int(labels.sum(axis=0).argmin())]
+    if smallest < 2:
+        has = "1 image, but needs 2, a query and one to train on" if smallest else "no JPEG or PNG image"
+        raise UserError(f"Class {name!r} in {place} has {has}: add some, or remove its folder.")
     numbers = sizes(
         smallest,
         ("query_per_class", query_per_class, OFFICIAL[0]),
         ("train_per_class", train_per_class, OFFICIAL[1]),
-        "images of the smallest class",
+        f"images of class {name!r}, the smallest",
     )
-    files = {"root": root, "byte_sizes": scan.sizes}
+    files = {"root": root, "stats": scan.stats}
     return FileDataset("image_folder", place, scan.paths, labels, class_names, PerClass(*numbers), **files)
 
 

@@ -28,4 +28,5 @@ def load(root: Path | str, *, folder: str = "image_list", top_k: int = 0) -> Fil
         raise UserError(f"No lists in {place}: place there {LAYOUT}.")
     dataset = load_lists("image_list", place, root, top_k=top_k or None)
     dataset.warn_of_eta(is_multi_label)
+    dataset.warn_of_one_class()
     return dataset

@@ -91,7 +91,7 @@ def _from_folders(place: Path, root: Path, train_per_class: int) -> FileDataset:
     n_train = train_per_class or min(N_TRAIN, max(1, smallest // 2))
     check_at_least_1("train_per_class", n_train)
     protocol = TrainFromGallery(np.flatnonzero(is_query), n_train)
-    files = {"root": root, "byte_sizes": scan.sizes, "top_k": top_k}
+    files = {"root": root, "stats": scan.stats, "top_k": top_k}
     return FileDataset("imagenet100", place, scan.paths, labels, wnids, protocol, **files)
 
 

@@ -51,6 +51,7 @@ class Mosaic(Dataset):
         mark = hashlib.sha256(source.fingerprint.encode() + cells.tobytes()).hexdigest()
         shape = (self._grid * height, self._grid * width, channels)
         super().__init__("mosaic", labels, source.class_names, mark, protocol, image_shape=shape)
+        self.stamp = source.stamp
         self._source, self._cells = source, cells
 
     def read_image(self, item_id: int) -> np.ndarray:
