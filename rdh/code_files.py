@@ -4,8 +4,10 @@ Codes of two networks have nothing to do with each other, so every file says who
 """
 
 import json
+import os
 import zipfile
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from rdh.retrieval.codes import check_packed, hamming_distances
 from rdh.store import write_arrays
 
 FORMAT = 1
+# What NumPy and the zip reader raise on damaged files and on files of other programs, ValueError apart.
+DAMAGES = (KeyError, EOFError, RecursionError, MemoryError, RuntimeError, zlib.error, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,10 @@ class CodeFile:
     maker: dict[str, Any]
 
     def __post_init__(self) -> None:
+        if not (
+            isinstance(self.codes, np.ndarray) and isinstance(self.ids, np.ndarray) and isinstance(self.maker, dict)
+        ):
+            raise UserError("codes and ids must be arrays and maker a dict; make them again by encode.")
         check_packed(self.codes, self.n_bits, "codes")
         if self.ids.shape != (len(self.codes),) or self.ids.dtype.kind != "U":
             raise UserError(f"ids must be text, one for each of {len(self.codes)} codes, got {self.ids.shape}.")
@@ -38,6 +46,32 @@ class CodeFile:
         """What is written: codes, ids, and the rest as one JSON text."""
         about = {"format": FORMAT, "version": __version__, "n_bits": self.n_bits, "maker": self.maker}
         return {"codes": self.codes, "ids": self.ids, "about": np.array(json.dumps(about))}
+
+
+def check_output(path: Path, *, is_ours: Callable[[Path], bool] | None = None) -> None:
+    """UserError where a file can't be written to path, or would take the place of one that is not of our own kind.
+
+    is_ours(path): whether an existing file is; None: whether it is a code file.
+    """
+    if path.is_dir():
+        raise UserError(f"-o must name a file, {path} is a folder: name one in it.")
+    if not path.parent.is_dir():
+        raise UserError(
+            f"-o can't be written to {path}, there is no folder {path.parent}: make it, or name another file by -o."
+        )
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise UserError(f"-o can't be written to {path}, its folder allows no writing: name another file by -o.")
+    if path.exists() and not (is_ours or _is_code_file)(path):
+        raise UserError(f"-o would overwrite {path}, which this program has not written: name another file by -o.")
+
+
+def _is_code_file(path: Path) -> bool:
+    """By its list of contents."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return set(file.namelist()) == {"codes.npy", "ids.npy", "about.npy"}
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        return False
 
 
 def write_codes(path: Path, codes: CodeFile) -> None:
@@ -53,21 +87,39 @@ def write_codes(path: Path, codes: CodeFile) -> None:
 def read_codes(path: Path) -> CodeFile:
     """UserError where the file is missing, damaged, cut short, no code file or of a later version."""
     try:
+        if path.is_file() and not zipfile.is_zipfile(path):
+            raise ValueError("it is no code file, or cut short")
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in ("codes", "ids", "about")}
-        about = json.loads(str(arrays["about"]))
-        is_known = about["format"] == FORMAT
-        codes = CodeFile(arrays["codes"], arrays["ids"], about["n_bits"], about["maker"]) if is_known else None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        reason = "it is not there" if isinstance(error, FileNotFoundError) else str(error).rstrip(".").splitlines()[0]
+        about = _about(str(arrays["about"]))
+        codes = CodeFile(arrays["codes"], arrays["ids"], about["n_bits"], about["maker"])
+    except (*DAMAGES, OSError, ValueError) as error:
         raise UserError(
-            f"{path} can't be read as codes ({reason}); `python -m rdh encode RUN IMAGES -o FILE` makes such a file."
+            f"{path} can't be read as codes ({_reason(error)}); `python -m rdh encode RUN IMAGES -o FILE` makes such a file."
         ) from None
-    if codes is None:
-        raise UserError(
-            f"{path} has the format {about['format']}, this version reads {FORMAT}: encode the images again."
-        )
     return codes
+
+
+def _about(text: str) -> dict[str, Any]:
+    """The description, of a known format and with a maker that says who it is. ValueError else."""
+    about = json.loads(text)
+    maker = about.get("maker") if isinstance(about, dict) else None
+    if not isinstance(maker, dict) or "format" not in about:
+        raise ValueError("its description lacks the format, n_bits or the maker")
+    if about["format"] != FORMAT:
+        raise ValueError(f"it has the format {about['format']!r}, this version reads {FORMAT}: encode the images again")
+    for name in ("run_id", "network"):
+        if not isinstance(maker.get(name), str):
+            raise ValueError(f"its maker's {name} must be text, got {maker.get(name)!r}")
+    return about | {"n_bits": about.get("n_bits")}
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError | IsADirectoryError):
+        return "it is not there" if isinstance(error, FileNotFoundError) else "it is a folder"
+    if isinstance(error, DAMAGES) or "pickle" in str(error):
+        return "it is no code file, or damaged"
+    return str(error).rstrip(".").splitlines()[0]
 
 
 def check_maker(codes: CodeFile, maker: dict[str, Any], what: str) -> None:

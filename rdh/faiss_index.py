@@ -6,8 +6,11 @@ from types import ModuleType
 
 import numpy as np
 
-from rdh.code_files import CodeFile, read_codes, write_codes
+from rdh.code_files import CodeFile, check_output, read_codes, write_codes
 from rdh.errors import UserError
+
+MAGIC = b"IBxF"  # an IndexBinaryFlat
+BLOCK = 1 << 16  # codes held against the index's at a time
 
 
 def write_index(path: Path, codes: CodeFile) -> Path:
@@ -21,14 +24,34 @@ def write_index(path: Path, codes: CodeFile) -> Path:
     draft = path.with_name(f".{path.name}.draft")
     try:
         faiss.write_index_binary(index, str(draft))
-        write_codes(names_file(path), codes)
+        write_codes(names_file(draft), codes)
+        names_file(draft).replace(names_file(path))  # both are whole now, and their places were checked
         draft.replace(path)
     except (OSError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = getattr(error, "strerror", None) or "FAISS failed: is there room on the disk?"
         raise UserError(f"The index can't be written to {path} ({reason}); name another file by -o.") from None
     finally:
         draft.unlink(missing_ok=True)
+        names_file(draft).unlink(missing_ok=True)
     return names_file(path)
+
+
+def check_index_output(path: Path, source: Path | None) -> None:
+    """UserError where `write_index` could not write its two files, or one would take the place of another's file or of source."""
+    for place in (path, names_file(path)):
+        if source and place.exists() and source.exists() and place.samefile(source):
+            raise UserError(f"-o would overwrite {source}, the codes to index: name another file by -o.")
+    check_output(path, is_ours=_is_index)
+    check_output(names_file(path))
+
+
+def _is_index(path: Path) -> bool:
+    """By the four letters that FAISS writes first."""
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == MAGIC
+    except OSError:
+        return False
 
 
 def names_file(path: Path) -> Path:
@@ -43,15 +66,28 @@ class Index:
         faiss = _faiss()
         self.codes = read_codes(names_file(path))
         try:
-            self._index = faiss.read_index_binary(str(path))
-        except RuntimeError as error:
-            raise UserError(f"{path} can't be read as a FAISS index ({str(error).splitlines()[-1][:200]}).") from None
+            self._index = faiss.read_index_binary(str(path)) if _is_index(path) else None
+        except RuntimeError:
+            self._index = None
+        if self._index is None:
+            reason = "it is no index of `python -m rdh index`, or cut short" if path.is_file() else "it is not there"
+            raise UserError(f"{path} can't be read as a FAISS index ({reason}); write it again.")
         n, n_bytes = self.codes.codes.shape
-        if (self._index.ntotal, self._index.d) != (n, 8 * n_bytes):
+        is_same_size = (self._index.ntotal, self._index.d) == (n, 8 * n_bytes)
+        if is_same_size and not self._holds(self.codes.codes):
+            raise UserError(
+                f"{path} holds other codes than {names_file(path).name}: they do not belong together; write the index again."
+            )
+        if not is_same_size:
             raise UserError(
                 f"{path} holds {self._index.ntotal} codes of {self._index.d // 8} bytes, {names_file(path).name} names {n} of {n_bytes}: "
                 "they do not belong together; write the index again."
             )
+
+    def _holds(self, codes: np.ndarray) -> bool:
+        starts = range(0, len(codes), BLOCK)
+        blocks = ((codes[start : start + BLOCK], start) for start in starts)
+        return all(np.array_equal(self._index.reconstruct_n(start, len(block)), block) for block, start in blocks)
 
     def nearest(self, query: np.ndarray, top_k: int) -> tuple[np.ndarray, np.ndarray]:
         """As `code_files.nearest`; the order among equal distances is FAISS's own."""

@@ -1,15 +1,13 @@
 """The paper's two plug-ins for anybody's PyTorch training: Gradient Amplifier (Eq. 3) and Error-Aware Quantization Loss (Eq. 4).
 
-Zhao, Wu, Zhou, Li, Wang: "Rescuing Deep Hashing from Dead Bits Problem", IJCAI 2021. This file imports torch alone and can be
-copied out as it is. Three lines of a foreign loop, with one backward call on the summed loss:
+Zhao, Wu, Zhou, Li, Wang: "Rescuing Deep Hashing from Dead Bits Problem", IJCAI 2021. This file imports torch alone and can be copied out
+as it is. Three lines of a foreign loop, with one backward call on the summed loss:
 
     amplifier = GradientAmplifier(tau=0.99)                             # before the loop
     codes = amplifier(torch.tanh(logits))
     loss = your_similarity_loss(codes, labels) + eta * error_aware_quantization(codes, similarity(labels))
 
-Letters: h = codes in [-1, 1], shape (n, n_bits); g = dL/dh; s = sgn(h) with sgn(0) = 0, so that an exact zero is never selected;
-S in {0, 1} the similarity of two training items. All arithmetic is float32 or wider, also inside autocast: bfloat16 has only
-the values .98828, .99219, .99609 and 1 around the usual threshold.
+h = codes in [-1, 1], (n, n_bits); g = dL/dh; s = sgn(h), sgn(0) = 0: an exact zero is never selected; S in {0, 1}: similar items.
 """
 
 import torch
@@ -20,13 +18,13 @@ NORMALIZATIONS = ("N1", "N2", "N3", "N1d")
 
 def alpha(tau: float) -> float:
     """Amplification factor 1 / (1 - tau^2) of Eq. 3: undoes tanh's damping at |h| = tau. ValueError unless 0 <= tau < 1."""
-    if not 0 <= tau < 1:
-        raise ValueError(f"tau must be in [0, 1), got {tau}. The paper uses 0.99.")
+    if not isinstance(tau, float | int) or not 0 <= tau < 1:
+        raise ValueError(f"tau must be in [0, 1), got {tau!r}. The paper uses 0.99.")
     return 1 / (1 - tau**2)
 
 
 def widen(tensor: Tensor) -> Tensor:
-    """The tensor in float32, or as it is where it is float64."""
+    """The tensor in float32, or float64 as it is, inside autocast too: around tau bfloat16 has only .98828, .99219, .99609 and 1."""
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
@@ -38,8 +36,8 @@ def saturated(codes: Tensor, tau: float) -> Tensor:
 def dead(codes: Tensor, gradient: Tensor, tau: float) -> Tensor:
     """Boolean (n, n_bits): the test of Eq. 3, |h| >= tau and sgn(h) = sgn(g).
 
-    Descent moves h against g: equal signs ask the bit to leave the side on which it is saturated. The total's g is what the
-    amplifier acts on; the similarity loss's compares runs with and without RDH, as a quantization term's hides dead bits.
+    Descent moves h against g: equal signs ask the bit to leave the side on which it is saturated. The total's g is what the amplifier
+    acts on; the similarity loss's compares runs with and without RDH, as a quantization term's hides dead bits.
     """
     return saturated(codes, tau) & (widen(codes) * widen(gradient) > 0)
 
@@ -47,8 +45,8 @@ def dead(codes: Tensor, gradient: Tensor, tau: float) -> Tensor:
 def amplify(gradient: Tensor, codes: Tensor, tau: float) -> Tensor:
     """Eq. 3: alpha * g where a bit is dead by the gradient given, g elsewhere. Returns a new tensor, (n, n_bits).
 
-    gradient is dL/dh of the TOTAL loss at tanh's output (Algorithm 1, steps 7-9). The case that Eq. 3 leaves out,
-    |h| >= tau with unequal signs, stays as it is: that bit already moves towards its own side.
+    gradient is dL/dh of the TOTAL loss at tanh's output (Algorithm 1, steps 7-9). What Eq. 3 leaves out, |h| >= tau with unequal
+    signs, stays as it is: that bit already moves towards its own side.
     """
     return torch.where(dead(codes, gradient, tau), gradient * alpha(tau), gradient)
 
@@ -70,12 +68,10 @@ class _Amplify(torch.autograd.Function):
 class GradientAmplifier(nn.Module):
     """Eq. 3 as a module: put it between the activation and every loss term. Nothing happens in eval mode or without gradients.
 
-    codes (n, n_bits) go through unchanged; only the gradient that comes back is amplified. No parameters, no buffers. One
-    backward call on the summed loss: two calls would test two partial gradients.
-    activation: "tanh" for codes h in [-1, 1]; "sigmoid" for outputs p in [0, 1], which are judged as h = 2 p - 1. alpha is right
-    for both: dp/dF = p (1 - p) = (1 - h^2) / 4, so at |h| = tau the slope is 1 - tau^2 of its maximum, 1/4, as tanh's is of 1.
-    amplifies: False only counts, so that a plain baseline shows its dead bits too.
-    ValueError unless 0 <= tau < 1 and the activation is known; for codes that are not (n, n_bits) or change n_bits while counted.
+    codes (n, n_bits) go through unchanged; only the gradient that comes back is amplified. One backward call on the summed loss: two would
+    test two partial gradients. activation: "tanh" for codes h in [-1, 1]; "sigmoid" for outputs p in [0, 1], judged as h = 2 p - 1. alpha
+    is right for both: dp/dF = p (1 - p) = (1 - h^2) / 4 is at |h| = tau, as tanh's slope, 1 - tau^2 of its maximum. amplifies: False only
+    counts, for a plain baseline. ValueError unless 0 <= tau < 1 and the activation is known, and codes stay (n, n_bits) while counted.
     """
 
     def __init__(self, tau: float = 0.99, activation: str = "tanh", amplifies: bool = True) -> None:
@@ -84,13 +80,15 @@ class GradientAmplifier(nn.Module):
         if activation not in ("tanh", "sigmoid"):
             raise ValueError(f"activation must be one of tanh, sigmoid, got {activation!r}.")
         self.tau, self.activation, self.amplifies = tau, activation, amplifies
+        self._n_bits: int | None = None  # of the codes that are counted
         self._counts = torch.zeros(3, 1, dtype=torch.int64)  # (3, n_bits) from the first step on; in no state dict
 
     def forward(self, codes: Tensor) -> Tensor:
         if not (self.training and codes.requires_grad):
             return codes
-        if codes.ndim != 2 or self._counts.shape[1] not in (1, codes.shape[1]):
+        if codes.ndim != 2 or codes.shape[1] != (self._n_bits or codes.shape[1]):
             raise ValueError(f"one amplifier's codes must be (n, n_bits) of one n_bits, got {tuple(codes.shape)}.")
+        self._n_bits = codes.shape[1]
         return _Amplify.apply(codes, self)
 
     def _receive(self, gradient: Tensor, codes: Tensor) -> Tensor:
@@ -102,28 +100,35 @@ class GradientAmplifier(nn.Module):
     def counts(self) -> dict[str, Tensor]:
         """What backward calls brought since the last reading: int64 (n_bits,) on the CPU; (1,) before any. Begins anew from 0.
 
-        entries: all that were seen; saturated: those with |h| >= tau; dead: those of them that the arriving gradient, the total
-        before amplification, asks to leave (Eq. 3's test). Only this call waits for the device. To count by the similarity
-        loss alone, alike with and without RDH, give it `counter(codes)` of a second GradientAmplifier(amplifies=False).
+        entries: all seen; saturated: |h| >= tau; dead: those that the arriving gradient, the total before amplification, asks to leave.
+        Waits for the device. `counter(codes)` of a second GradientAmplifier(amplifies=False) counts by the loss that it is given to alone.
         """
-        counts, self._counts = self._counts.cpu(), self._counts.new_zeros(3, 1)
+        counts, self._counts, self._n_bits = self._counts.cpu(), self._counts.new_zeros(3, 1), None
         return dict(zip(("entries", "saturated", "dead"), counts, strict=True))
 
-    def extra_repr(self) -> str:
-        return f"tau={self.tau}, activation={self.activation}, amplifies={self.amplifies}"
+
+def _check_values(rule: str, part: Tensor) -> None:
+    if not isinstance(part, Tensor):
+        raise ValueError(f"{rule}, in a torch tensor, got {type(part).__name__}: torch.as_tensor makes one.")
+    if part.device.type == "cpu" and (wrong := part[part < 0 if part.ndim < 2 else part * part != part]).numel():
+        raise ValueError(f"{rule}, got {wrong[0].item():.4g}.")
 
 
 def similarity(labels: Tensor, other: Tensor | None = None) -> Tensor:
     """S_ij = 1 where two items share a label, else 0. Returns float32 (n, n), or (n, n_other) against other items' labels.
 
-    labels, other: both multi-hot (n, n_classes), or both integer class indices (n,); ValueError for anything else.
+    labels, other: both multi-hot (n, n_classes >= 2) of 0 and 1, or both class indices >= 0 (n,); ValueError for anything else. Values are
+    looked at on the CPU alone, multi-hot ones in the first 1024 rows: a GPU would have to be waited for.
     """
+    rule = "labels must be (n, n_classes) multi-hot, 0 where unlabelled, or (n,) integers >= 0, no (n, 1), both alike"
+    for part in (labels,) if other is None else (labels, other):
+        _check_values(rule, part if getattr(part, "ndim", 1) < 2 else part[:1024])
     other = labels if other is None else other
     if labels.ndim == other.ndim == 1 and not (labels.is_floating_point() or other.is_floating_point()):
         return (labels.unsqueeze(1) == other).float()
-    if labels.ndim != 2 or other.ndim != 2 or labels.shape[1] != other.shape[1]:
+    if labels.ndim != 2 or labels.shape[1:] != other.shape[1:] or labels.shape[1] == 1:
         got = " and ".join(f"{part.dtype} {tuple(part.shape)}" for part in (labels, other))
-        raise ValueError(f"labels must be (n, n_classes) multi-hot or (n,) integers, both sides alike, got {got}.")
+        raise ValueError(f"{rule}, got {got}; pass a single column as labels[:, 0].")
     with torch.autocast(labels.device.type, enabled=False):
         return (labels.float() @ other.float().T).gt_(0)  # in place: (n, n_other) is the largest array of a step
 
@@ -131,13 +136,12 @@ def similarity(labels: Tensor, other: Tensor | None = None) -> Tensor:
 def selected_pairs(signs: Tensor, similarity: Tensor, diagonal: bool = False, others: Tensor | None = None) -> Tensor:
     """c of Eq. 4's closed form: for every (i, k), with how many items j bit k of i has the right relation. Shape (n, n_bits).
 
-    signs (n, n_bits) in {-1, 0, +1}; similarity (n, n) in {0, 1} of the same dtype. diagonal: count j = i too.
-    others: the signs (N, n_bits) of other items j; similarity is (n, N) then, without a diagonal: pass diagonal=True.
+    signs (n, n_bits) in {-1, 0, +1}; similarity (n, n) in {0, 1} of the same dtype. diagonal: count j = i too. others: the signs
+    (N, n_bits) of other items j; similarity is (n, N) then, without a diagonal: pass diagonal=True.
     """
     others = signs if others is None else others
-    counted = others.abs().sum(0) / 2
-    if not diagonal:
-        counted = counted - similarity.diagonal().unsqueeze(1)  # an item without labels has S_ii = 0
+    own = 0 if diagonal else similarity.diagonal().unsqueeze(1)  # an item without labels has S_ii = 0
+    counted = others.abs().sum(0) / 2 - own
     agreeing = torch.addmm(others.sum(0), similarity, others, beta=-0.5)  # S s - sum(s) / 2 = P s / 2
     return torch.addcmul(signs.abs() * counted, signs, agreeing)
 
@@ -147,25 +151,22 @@ def error_aware_quantization(
 ) -> Tensor:
     """Error-Aware Quantization Loss (Eq. 4): pulls a bit to its own sign only as far as its pairs call that sign right.
 
-    A pair (i, j) selects bit k iff S_ij = 1 and the signs agree, or S_ij = 0 and they differ; selected, both members pay
-    q = (h - sgn h)^2, half each. With c_i^k = how many j select (i, k), the sum over ordered pairs is sum c * q, and one
-    (n, n) x (n, n_bits) product replaces n^2 n_bits comparisons, exactly; c carries no gradient:
-
-        c = ( |s| * sum_j |s_j| + s * (P s) ) / 2,   P = 2 S - 1
-
+    A pair (i, j) selects bit k iff S_ij = 1 and the signs agree, or S_ij = 0 and they differ; selected, both members pay q = (h - sgn h)^2,
+    half each. With c_i^k = how many j select (i, k), a constant, the sum over ordered pairs is sum c * q, and one (n, n) x (n, n_bits)
+    product replaces n^2 n_bits comparisons, exactly: c = (|s| * sum_j |s_j| + s * (P s)) / 2, P = 2 S - 1.
     codes (n, n_bits) in [-1, 1], for a sigmoid's outputs p pass 2 p - 1; similarity (n, n) in {0, 1}, symmetric. normalization:
-      N1   mean over ordered pairs i != j and bits: equals the plain mean quantization when every pair is right
-      N1d  the same with the pairs i = j kept (their weight 1 / n is unconditional plain quantization)
-      N2   mean over the selected entries only
-      N3   half the mean over similar pairs + half the mean over dissimilar pairs; an empty set counts 0
-    stored_codes (N, n_bits): the last codes of all N training items, constants that the batch is paired with; similarity is
-    (n, N). The batch member pays q whole: the sum is sum c * q again, its gradient in-batch's in expectation. A row not visited
-    yet is 0, never selected. An item's own stored row can't be told apart: it counts, weight 1 / N, so that N1d is N1.
-    Returns a scalar >= 0, float32 (float64 for float64 codes); 0 for a batch without pairs. ValueError on wrong shapes or names.
+      N1 mean over ordered pairs i != j and bits: the plain mean quantization where every pair is right; N1d with the pairs i = j, which
+      always count (weight 1 / n); N2 mean over the selected entries; N3 half the mean over similar pairs + half over dissimilar, 0 if none
+    stored_codes (N, n_bits): the last codes of all N training items, constants that the batch is paired with; similarity is (n, N). The
+    batch member pays q whole: the sum is sum c * q again, its gradient in-batch's in expectation. A row not visited yet is 0, never
+    selected. An item's own stored row can't be told apart: it counts, weight 1 / N, so that N1d is N1.
+    Returns a scalar >= 0, float32 (float64 for float64 codes); 0 without pairs or bits. ValueError on wrong shapes, names, types, values.
     """
     if normalization not in NORMALIZATIONS:
         raise ValueError(f"normalization must be one of {', '.join(NORMALIZATIONS)}, got {normalization!r}.")
     others = codes if stored_codes is None else stored_codes  # the items j
+    _check_values("similarity must be 0 or 1; (P + 1) / 2 is, of P = 2 S - 1", similarity[:4])
+    _check_values("codes must be real", codes[:0])  # of no entry: the type alone
     if codes.ndim != 2 or others.shape[1:] != codes.shape[1:] or similarity.shape != (len(codes), len(others)):
         got = " and ".join(str(tuple(part.shape)) for part in (codes, similarity, stored_codes) if part is not None)
         raise ValueError(f"codes (n, n_bits) need similarity (n, n), stored_codes (N, n_bits) need (n, N), got {got}.")
@@ -192,9 +193,8 @@ def _class_balanced(q: Tensor, signs: Tensor, similarity: Tensor, diagonal: bool
         own = similarity.diagonal().unsqueeze(1)
         similar, total = similar - own * both, total - both
         n_similar, n_pairs = n_similar - own.sum(), n_pairs - len(q)
-    similar_signs, similar_nonzero = similar.chunk(2, dim=1)
-    unlike_signs, unlike_nonzero = (total - similar).chunk(2, dim=1)
-    agree = signs.abs() * similar_nonzero + signs * similar_signs  # twice c's similar pairs
-    differ = signs.abs() * unlike_nonzero - signs * unlike_signs
-    parts = (agree * q).sum() / n_similar.clamp(min=1) + (differ * q).sum() / (n_pairs - n_similar).clamp(min=1)
-    return parts / (4 * q.shape[1])
+    parts = 0
+    for sign, sums, n in ((1, similar, n_similar), (-1, total - similar, n_pairs - n_similar)):
+        by_sign, nonzero = sums.chunk(2, dim=1)  # (|s| * nonzero +- s * by_sign): twice c's pairs of the kind
+        parts = parts + ((signs.abs() * nonzero + sign * signs * by_sign) * q).sum() / n.clamp(min=1)
+    return parts / max(4 * q.shape[1], 1)

@@ -1,5 +1,6 @@
 """Codes for use outside a run: encode, index and query, by real runs, real files and the command line."""
 
+import dataclasses
 import json
 import shutil
 import zipfile
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from rdh import cli
+from rdh import cli, faiss_index
 from rdh.code_files import CodeFile, nearest, read_codes, write_codes
 from rdh.encoder import Encoder
 from rdh.errors import UserError
@@ -180,9 +181,28 @@ def test_an_index_and_its_names_must_belong_together(root, hashnet, photos, tmp_
     said = refused(capsys, root, "query", hashnet, photos / "a.png", "--index", tmp_path / "b.faiss")
     assert "they do not belong together" in said
     (tmp_path / "b.faiss").write_bytes((tmp_path / "b.faiss").read_bytes()[:40])
-    assert "can't be read as a FAISS index" in refused(
-        capsys, root, "query", hashnet, photos / "a.png", "--index", tmp_path / "b.faiss"
+    for damage in (lambda: None, lambda: (tmp_path / "b.faiss").write_text("no index"), (tmp_path / "b.faiss").unlink):
+        damage()
+        said = refused(capsys, root, "query", hashnet, photos / "a.png", "--index", tmp_path / "b.faiss")
+        assert "can't be read as a FAISS index" in said and "::" not in said and ".cpp" not in said and "\n" not in said
+
+
+def test_an_index_of_as_many_other_codes_is_refused(tmp_path):
+    pytest.importorskip("faiss")
+    n = faiss_index.BLOCK + 3  # more than one block
+    rng = np.random.default_rng(0)
+    codes = CodeFile(
+        rng.integers(0, 256, (n, 2), dtype=np.uint8), np.arange(n).astype(str), 16, {"run_id": "r", "network": "n"}
     )
+    path = tmp_path / "all.faiss"
+    faiss_index.write_index(path, codes)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["all.faiss", "all.faiss.npz"]
+    assert faiss_index.Index(path).nearest(codes.codes[5], 1)[0].tolist() == [0]
+    other = codes.codes.copy()
+    other[-1, -1] ^= 1
+    write_codes(faiss_index.names_file(path), dataclasses.replace(codes, codes=other))
+    with pytest.raises(UserError, match=r"holds other codes than all.faiss.npz: they do not belong together"):
+        faiss_index.Index(path)
 
 
 # Files
@@ -234,6 +254,121 @@ def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"maker": None},
+        {"maker": "hashnet"},
+        {"maker": {"run_id": 3, "network": "n"}},
+        {"maker": {"run_id": "r"}},
+        {"n_bits": "12"},
+        {"n_bits": None},
+        {"n_bits": 12.0},
+        {"format": None},
+        None,
+        [1],
+    ],
+)
+def test_an_edited_description_is_one_sentence(tmp_path, change):
+    arrays = code_file().arrays()
+    about = change if not isinstance(change, dict) else json.loads(str(arrays["about"])) | change
+    np.savez(tmp_path / "codes.npz", **arrays | {"about": np.array(json.dumps(about))})
+    with pytest.raises(UserError, match="can't be read as codes") as caught:
+        read_codes(tmp_path / "codes.npz")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_of_another_kind_is_no_code_file(root, hashnet, photos, tmp_path, capsys):
+    (tmp_path / "g.faiss").write_bytes(b"IBxF" + bytes(60))
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    with zipfile.ZipFile(tmp_path / "text.npz", "w") as archive:
+        for name in ("codes", "ids", "about"):
+            archive.writestr(name, "text")
+    for name in ("g.faiss", "array.npy", "text.npz"):
+        said = refused(capsys, root, "query", hashnet, photos / "a.png", "--codes", tmp_path / name)
+        assert "can't be read as codes" in said and "pickle" not in said and "\n" not in said
+
+
+def test_no_file_but_our_own_is_overwritten(root, hashnet, photos, tmp_path, capsys):
+    pytest.importorskip("faiss")
+    (tmp_path / "cat.png").write_bytes((photos / "a.png").read_bytes())
+    np.savez(tmp_path / "labels.npz", labels=np.zeros(3))
+    (tmp_path / "notes.npz").write_text("mine")
+    (tmp_path / "g.faiss.npz").write_text("mine")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    cat = tmp_path / "cat.png"
+    assert "must end in .npz" in refused(capsys, root, "encode", hashnet, cat, "-o", cat)
+    assert "must end in .npz" in refused(capsys, root, "encode", hashnet, tmp_path, "-o", cat)
+    for name in ("labels.npz", "notes.npz"):
+        assert "would overwrite" in refused(capsys, root, "encode", hashnet, cat, "-o", tmp_path / name)
+    for name in ("cat.png", "labels.npz", "g.faiss"):
+        assert "would overwrite" in refused(capsys, root, "index", hashnet, "-o", tmp_path / name)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    codes = tmp_path / "codes.npz"
+    for _ in range(2):  # our own files may be written again
+        assert run_cli(root, "encode", hashnet, photos, "-o", codes) == 0
+        assert run_cli(root, "index", hashnet, "--codes", codes, "-o", tmp_path / "a.faiss") == 0
+    for output in (codes, tmp_path / "a.faiss"):
+        source = codes if output == codes else tmp_path / "a.faiss.npz"
+        said = refused(capsys, root, "index", hashnet, "--codes", source, "-o", output)
+        assert "would overwrite" in said and "the codes to index" in said
+
+
+def test_the_output_is_looked_at_before_anything_is_encoded(root, hashnet, tmp_path, monkeypatch, capsys):
+    def never(*arguments):
+        raise AssertionError("encoded for nothing")
+
+    monkeypatch.setattr(Encoder, "__init__", never)
+    (tmp_path / "folder.npz").mkdir()
+    for name in ("folder.npz", "no/x.npz"):
+        assert "-o" in refused(capsys, root, "encode", hashnet, "digits", "-o", tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.npz"]
+    (tmp_path / "gallery").mkdir()
+    refused(capsys, root, "index", hashnet, "-o", tmp_path / "gallery")
+    assert {path.name for path in tmp_path.iterdir()} == {"folder.npz", "gallery"}
+
+
+def test_of_an_index_and_its_names_both_are_written_or_none(tmp_path, monkeypatch):
+    pytest.importorskip("faiss")
+
+    def full(path, codes):
+        raise UserError("The disk is full.")
+
+    monkeypatch.setattr(faiss_index, "write_codes", full)
+    with pytest.raises(UserError, match="The disk is full"):
+        faiss_index.write_index(tmp_path / "a.faiss", code_file())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_images_of_kinds_that_are_not_read_are_counted(root, hashnet, photos, tmp_path, capsys):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes((photos / name).read_bytes())
+    (tmp_path / "below").mkdir()
+    for name in ("c.bmp", "d.GIF", "below/e.bmp", "notes.txt", ".hidden.bmp"):
+        (tmp_path / name).write_bytes(b"")
+    arguments = ("encode", hashnet, tmp_path, "-o", tmp_path / "codes.npz")
+    assert run_cli(root, *arguments) == 0
+    assert "2 codes" in (said := capsys.readouterr().out) and "2 .bmp and 1 .gif files are passed over" in said
+    assert run_cli(root, *arguments, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["passed_over"] == {".bmp": 2, ".gif": 1}
+    said = refused(capsys, root, "encode", hashnet, tmp_path / "below", "-o", tmp_path / "codes.npz")
+    assert "has no image to encode" in said and "1 .bmp files are passed over" in said
+
+
+def test_control_characters_in_a_name_do_not_reach_the_terminal(root, hashnet, photos, tmp_path, capsys):
+    name = "a\n\x1b[31mZürich.png"
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / name).write_bytes((photos / "a.png").read_bytes())
+    assert run_cli(root, "encode", hashnet, tmp_path / "in", "-o", tmp_path / "codes.npz") == 0
+    arguments = ("query", hashnet, photos / "a.png", "--codes", tmp_path / "codes.npz")
+    capsys.readouterr()
+    assert run_cli(root, *arguments) == 0
+    said = capsys.readouterr().out
+    assert "\x1b" not in said and len(said.splitlines()) == 2 and r"a\n\x1b[31mZürich.png" in said
+    assert run_cli(root, *arguments, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["nearest"][0]["item"] == name
+
+
 # Refusals
 
 
@@ -256,6 +391,12 @@ def test_codes_of_another_network_are_refused(root, hashnet, photos, tmp_path, c
         (("query", "RUN", "PHOTO", "--top", "0"), "--top must be at least 1, got 0"),
         (("query", "RUN", "PHOTO", "--codes", "a", "--index", "b"), "name one of them"),
         (("query", "RUN", "PHOTO", "--codes", "missing.npz"), "can't be read as codes"),
+        (("query", "RUN", "EMPTY"), "IMAGE must be one image file, empty is a folder"),
+        (("query", "RUN", "PHOTO", "--codes", "EMPTY"), "can't be read as codes (it is a folder)"),
+        (("encode", "RUN", "digits", "-o", "EMPTY"), "-o must end in .npz"),
+        (("encode", "RUN", "digits", "-o", "no/x.npz"), "there is no folder no"),
+        (("index", "RUN", "-o", "EMPTY"), "-o must name a file, empty is a folder"),
+        (("index", "RUN", "-o", "no/x.faiss"), "there is no folder no"),
     ],
 )
 def test_bad_input_is_one_sentence(root, hashnet, photos, tmp_path, monkeypatch, capsys, arguments, words):
@@ -271,7 +412,10 @@ def test_damaged_images_stop_the_work_or_are_left_out(root, hashnet, photos, tmp
         (tmp_path / name).write_bytes((photos / name).read_bytes())
     (tmp_path / "broken.png").write_bytes(b"")
     arguments = ("encode", hashnet, tmp_path, "-o", tmp_path / "codes.npz")
-    assert "broken.png cannot be decoded" in refused(capsys, root, *arguments)
+    said = refused(capsys, root, *arguments)
+    assert "broken.png cannot be decoded" in said and said.endswith("or say --bad-images skip to leave it out.")
+    said = refused(capsys, root, "query", hashnet, tmp_path / "broken.png")
+    assert "broken.png cannot be decoded" in said and said.endswith("Replace it.") and "skip" not in said
     assert not (tmp_path / "codes.npz").exists()
     assert run_cli(root, *arguments, "--bad-images", "skip") == 0
     assert "1 images can't be decoded and are left out" in capsys.readouterr().out

@@ -369,13 +369,72 @@ def test_class_indices_and_one_hot_labels_say_the_same():
         (torch.tensor([0, 1]), torch.eye(2)),
         (torch.eye(2), torch.tensor([0, 1])),
         (torch.eye(2), torch.eye(3)),
+        (torch.tensor([[0], [1], [2]]), None),
+        (torch.zeros(3, 1), None),
     ],
 )
 def test_other_labels_are_refused_with_the_rule(labels, other):
     with pytest.raises(
-        ValueError, match=r"labels must be .* multi-hot or \(n,\) integers, both sides alike, got torch"
+        ValueError,
+        match=r"labels must be .* multi-hot, .* or \(n,\) integers >= 0, no \(n, 1\), both alike, got (torch|2)",
     ):
         similarity(labels, other)
+
+
+@pytest.mark.parametrize(
+    ("labels", "got"),
+    [
+        (torch.tensor([0, 3, -1]), "-1"),
+        (torch.tensor([[0.9, 0.1], [0.1, 0.9]]), "0.9"),
+        (torch.tensor([[0.0, 1.0], [float("nan"), 1.0]]), "nan"),
+        (torch.tensor([[1, -1], [-1, 1]]), "-1"),
+        (torch.eye(3).numpy(), "ndarray: torch.as_tensor makes one"),
+        ([0, 1], "list: torch.as_tensor makes one"),
+    ],
+)
+def test_labels_whose_values_say_nothing_are_refused_on_either_side(labels, got):
+    other = torch.eye(2) if getattr(labels, "ndim", 1) == 2 else torch.tensor([0])
+    for pair in ((labels, None), (other, labels)):
+        with pytest.raises(ValueError, match=rf"labels must be .* 0 where unlabelled, .* got {got}\.$"):
+            similarity(*pair)
+
+
+def test_labels_of_any_number_type_and_without_an_item_pass():
+    hot = torch.tensor([[1, 0, 1], [0, 0, 0], [0, 1, 1]])
+    for dtype in (torch.bool, torch.uint8, torch.int64, torch.bfloat16, torch.float64):
+        assert similarity(hot.to(dtype)).tolist() == [[1, 0, 1], [0, 0, 0], [1, 0, 1]]
+    assert similarity(torch.zeros(0, 3)).shape == similarity(torch.zeros(0, dtype=torch.int64)).shape == (0, 0)
+
+
+def test_a_similarity_of_minus_and_plus_one_is_refused_with_the_way_out():
+    signed = 2 * similarity(torch.tensor([0, 0, 1])) - 1
+    h = torch.randn(3, 4).tanh()
+    with pytest.raises(ValueError, match=r"similarity must be 0 or 1; \(P \+ 1\) / 2 is, of P = 2 S - 1, got -1\.$"):
+        error_aware_quantization(h, signed)
+    assert error_aware_quantization(h, (signed + 1) / 2).isfinite()
+    for pair in ((h.numpy(), similarity(torch.eye(3))), (h, torch.eye(3).numpy())):
+        with pytest.raises(ValueError, match=r"in a torch tensor, got ndarray: torch.as_tensor makes one\.$"):
+            error_aware_quantization(*pair)
+
+
+@pytest.mark.parametrize("normalization", rescue.NORMALIZATIONS)
+def test_codes_without_a_bit_cost_nothing(normalization):
+    assert error_aware_quantization(torch.zeros(3, 0), torch.eye(3), normalization).item() == 0
+
+
+@pytest.mark.parametrize("lengths", [(1, 5), (5, 1)])
+@pytest.mark.parametrize("is_counted", [True, False])
+def test_an_amplifier_takes_one_code_length_until_it_is_read(lengths, is_counted):
+    amplifier = GradientAmplifier(0.99)
+    first = amplifier(torch.full((2, lengths[0]), 0.999, requires_grad=True))
+    if is_counted:
+        first.sum().backward()
+    other = torch.full((2, lengths[1]), 0.999, requires_grad=True)
+    with pytest.raises(ValueError, match=rf"of one n_bits, got \(2, {lengths[1]}\)"):
+        amplifier(other)
+    amplifier.counts()
+    amplifier(other).sum().backward()
+    assert amplifier.counts()["dead"].tolist() == [2] * lengths[1]
 
 
 def test_amplify_leaves_its_argument_alone():
@@ -400,7 +459,7 @@ def test_everything_is_float32_inside_autocast():
     assert loss.item() == pytest.approx(error_aware_quantization(h, s).item(), rel=1e-6)
 
 
-@pytest.mark.parametrize("tau", [-0.1, 1.0, 2.0, float("nan")])
+@pytest.mark.parametrize("tau", [-0.1, 1.0, 2.0, float("nan"), "a", None])
 def test_tau_outside_its_range_is_refused_with_the_rule(tau):
     with pytest.raises(ValueError, match=r"tau must be in \[0, 1\), got"):
         GradientAmplifier(tau)

@@ -5,12 +5,15 @@ import types
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
+from rdh.bench import retrieval as bench
 from rdh.errors import UserError
 from rdh.retrieval import evaluate, pack_codes, plain, unpack_codes
+from rdh.retrieval.bit_costs import bit_costs
 from rdh.retrieval.codes import bit_balance, code_counts, effective_number, hamming_distances
 from rdh.retrieval.radius import (
     ball_scores,
@@ -97,7 +100,7 @@ def test_codes_without_a_sign_are_refused_in_one_sentence(codes, message):
         (np.zeros((2, 1), dtype=np.uint8), 9, r"must be uint8 \(n, 2\), got uint8 \(2, 1\)"),
         (np.zeros((2, 2), dtype=np.int8), 9, "got int8"),
         (np.array([[0, 255]], dtype=np.uint8), 9, "bits set beyond bit 8"),
-        (np.zeros((1, 1), dtype=np.uint8), 0, "n_bits must be in 1..1024, got 0"),
+        (np.zeros((1, 1), dtype=np.uint8), 0, "n_bits must be a whole number in 1..1024, got 0"),
     ],
 )
 def test_packed_codes_of_another_length_are_refused(packed, n_bits, message):
@@ -473,9 +476,60 @@ def test_a_packed_file_cut_short_is_refused():
         ({"list_lengths": (0, -3)}, "^list_lengths must hold whole numbers >= 1, got 0.$"),
         ({"list_lengths": (10, None)}, "^list_lengths must hold whole numbers >= 1, got None.$"),
         ({"order_seed": -1}, "^order_seed must be a whole number >= 0, got -1.$"),
+        ({"list_lengths": 10}, r"^list_lengths must be several whole numbers >= 1, such as \(10, 100\), got 10.$"),
+        ({"n_bits": "16"}, "^n_bits must be a whole number in 1..1024, got '16'.$"),
+        ({"n_bits": 16.0}, "^n_bits must be a whole number in 1..1024, got 16.0.$"),
+        ({"n_bits": True}, "^n_bits must be a whole number in 1..1024, got True.$"),
+        ({"query_codes": [[1, 2], [1]]}, r"^query_codes must be an array, got a list that makes none \(.*\).$"),
         ({"order_seed": 1.5}, "order_seed must be a whole number >= 0, got 1.5"),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(change, message):
     with pytest.raises(UserError, match=message):
         evaluate(**{**GOOD, **change})
+
+
+def probabilities(kind):
+    data = random_data(np.random.default_rng(5), 4, 20, 8, 3)
+    bits = [part > 0 for part in data[:2]]
+    noise = np.random.default_rng(6).uniform(0.01, 0.4, (20, 8))
+    as_given = {"bits": lambda part: part.astype(float), "sigmoid": lambda part: abs(part - noise[: len(part)])}[kind]
+    return [as_given(part) for part in bits], bits, data
+
+
+@pytest.mark.parametrize("kind", ["bits", "sigmoid"])
+@pytest.mark.parametrize("score", [evaluate, bit_costs], ids=["evaluate", "bit_costs"])
+def test_real_values_that_are_bits_or_probabilities_are_refused_with_the_way_out(kind, score):
+    real, bits, data = probabilities(kind)
+    message = r"judged by their signs, got real values from .*: of bits or probabilities p pass booleans \(p > 0.5\)"
+    with pytest.raises(UserError, match=message) as caught:
+        score(*real, *data[2:])
+    assert "\n" not in str(caught.value)
+    ways_out = [bits, [part > 0.5 for part in real], [2 * part - 1 for part in real]]
+    assert len({score(*way, *data[2:]).map_tie for way in ways_out}) == 1
+
+
+def test_positive_logits_of_a_collapsed_run_are_evaluated():
+    rng = np.random.default_rng(7)
+    labels = np.eye(3, dtype=np.uint8)[rng.integers(0, 3, 24)]
+    for logits in (rng.uniform(0.2, 9, (24, 8)), rng.uniform(0.6, 1, (24, 8)), np.zeros((24, 8)), np.ones((24, 8))):
+        assert evaluate(logits[:4], logits[4:], labels[:4], labels[4:]).n_distinct_codes == 1
+    few = np.array([[0.2, 0.9]])  # a query that happens to be positive, beside a gallery that is not
+    assert evaluate(few, np.array([[-0.5, 0.9], [0.3, 0.4]]), labels[:1], labels[:2]).n_bits == 2
+    assert pack_codes(np.array([[0.2, 0.9]])).tolist() == [[3]]  # as training packs its own logits
+
+
+def test_torch_tensors_are_taken_as_they_come():
+    logits = torch.randn(24, 8, generator=torch.Generator().manual_seed(0))
+    labels = torch.eye(3, dtype=torch.int64)[torch.arange(24) % 3]
+    expected = evaluate(logits[:4].numpy(), logits[4:].numpy(), labels[:4].numpy(), labels[4:].numpy())
+    for codes in (logits.clone().requires_grad_(), logits.bfloat16(), logits > 0, logits.sign().long()):
+        assert evaluate(codes[:4], codes[4:], labels[:4], labels[4:].float()).map == expected.map
+        np.testing.assert_array_equal(pack_codes(codes), pack_codes(logits.numpy()))
+
+
+def test_the_benchmark_says_what_its_numbers_are(monkeypatch):
+    for part in ("compared", "leave_one_out", "scale_rows"):
+        monkeypatch.setattr(bench, part, lambda *arguments: {})
+    units = bench.measure(1, "small")["units"]
+    assert "one whole call, all queries" in units["ms"] and "argsort's ms divided by" in units["ratio_*"]

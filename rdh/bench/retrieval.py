@@ -53,6 +53,10 @@ SIZES = {
         "multi-label": Workload(200, 6000, 48, True, 50),
     },
 }
+UNITS = {
+    "ms": "milliseconds of one whole call, all queries, not of one query: the median over rounds",
+    "ratio_*": "argsort's ms divided by the routine's, the median over rounds: above 1 the routine is faster than argsort",
+}
 SCALE_ROWS = {
     "full": ((1000, 250_000), (1000, 500_000), (1000, 1_000_000), (10_000, 1_000_000)),
     "small": ((100, 20_000), (100, 40_000)),
@@ -63,6 +67,7 @@ def measure(rounds: int, size: str = "full") -> dict[str, Any]:
     """Median milliseconds of each routine and the ratios of `argsort` to ours, round by round; then scale and memory."""
     result: dict[str, Any] = {
         "what": "retrieval",
+        "units": UNITS,
         **machine(),
         "cores": n_cores(),
         "load": round(os.getloadavg()[0], 2),

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from rdh import catalog, datasets
-from rdh.code_files import CodeFile, check_maker, nearest, read_codes, write_codes
+from rdh.code_files import CodeFile, check_maker, check_output, nearest, read_codes, write_codes
 from rdh.commands._common import add_verb, count, open_store, print_json, print_table
 from rdh.commands._progress import Pace, Progress
 from rdh.config import RunConfig
-from rdh.datasets import Dataset
+from rdh.datasets import BadImage, Dataset
 from rdh.errors import UserError
-from rdh.faiss_index import Index, write_index
+from rdh.faiss_index import Index, check_index_output, write_index
 from rdh.store import RunStore, read_arrays
 
 BATCH = 256
@@ -50,6 +50,9 @@ def run_encode(arguments: argparse.Namespace) -> int:
     """Writes the codes of all images, or no file at all."""
     from rdh.encoder import Encoder  # torch: not for the verbs that do without
 
+    if arguments.output.suffix.lower() != ".npz":
+        raise UserError(f"-o must end in .npz, the kind of file that codes are written to, got {arguments.output}.")
+    check_output(arguments.output)
     encoder = Encoder(open_store(arguments), arguments.run, arguments.device)
     dataset = _images(arguments, encoder.config)
     progress, pace, codes, ids = Progress(), Pace(), [], []
@@ -58,7 +61,7 @@ def run_encode(arguments: argparse.Namespace) -> int:
         if dataset.features is not None:
             codes.append(encoder.encode_features(dataset.features[items]))
         else:
-            images, items = dataset.images(items, bad_images=arguments.bad_images)
+            images, items = _decoded(dataset, items, arguments.bad_images)
             codes += [encoder.encode(images)] if len(items) else []
         ids += [dataset.image_name(item) for item in items]
         progress.show(f"encoded {pace.words(len(ids), len(dataset), time.monotonic())}")
@@ -67,15 +70,17 @@ def run_encode(arguments: argparse.Namespace) -> int:
         raise UserError(f"No image of {arguments.images} can be decoded; look at its files.")
     found = CodeFile(np.concatenate(codes), np.array(ids), encoder.config.n_bits, encoder.maker)
     write_codes(arguments.output, found)
-    left_out = (
-        f", {len(dataset) - len(ids)} images can't be decoded and are left out" if len(ids) < len(dataset) else ""
-    )
-    _say(arguments, f"{count(len(ids))} codes of {found.n_bits} bits in {arguments.output}{left_out}")
+    left_out, passed_over = len(dataset) - len(ids), getattr(dataset, "passed_over", {})
+    text = f"{count(len(ids))} codes of {found.n_bits} bits in {arguments.output}"
+    text += f", {left_out} images can't be decoded and are left out" if left_out else ""
+    text += f"; {dataset.passed_over_words}" if passed_over else ""
+    _say(arguments, text, codes=len(ids), left_out=left_out, passed_over=passed_over)
     return 0
 
 
 def run_index(arguments: argparse.Namespace) -> int:
     """Writes the index and, beside it, the names."""
+    check_index_output(arguments.output, arguments.codes)
     codes = _codes(arguments, open_store(arguments))
     names = write_index(arguments.output, codes)
     _say(
@@ -90,6 +95,10 @@ def run_query(arguments: argparse.Namespace) -> int:
         raise UserError(f"--top must be at least 1, got {arguments.top}.")
     if arguments.index and arguments.codes:
         raise UserError("--index and --codes are two places to search; name one of them.")
+    if arguments.image.is_dir():
+        raise UserError(
+            f"IMAGE must be one image file, {arguments.image} is a folder: name a file in it, or encode it all by encode."
+        )
     from rdh.encoder import Encoder
 
     store = open_store(arguments)
@@ -98,7 +107,7 @@ def run_query(arguments: argparse.Namespace) -> int:
     codes = index.codes if index else _codes(arguments, store)
     if arguments.index or arguments.codes:
         check_maker(codes, encoder.maker, str(arguments.index or arguments.codes))
-    (query,) = encoder.encode(datasets.loose_images(arguments.image).images([0])[0])
+    (query,) = encoder.encode([_query_image(arguments.image)])
     distances, positions = index.nearest(query, arguments.top) if index else nearest(query, codes, arguments.top)
     found = [
         {"rank": rank, "distance": int(distance), "item": str(codes.ids[position])}
@@ -107,8 +116,28 @@ def run_query(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"n_bits": codes.n_bits, "searched": len(codes.ids), "nearest": found})
     else:
-        print_table([{key: str(value) for key, value in row.items()} for row in found])
+        print_table([{key: _printable(str(value)) for key, value in row.items()} for row in found])
     return 0
+
+
+def _decoded(dataset: Dataset, items: np.ndarray, bad_images: str) -> tuple[Any, np.ndarray]:
+    """As `Dataset.images`, whose sentence names a setting of a run where there is an option here."""
+    try:
+        return dataset.images(items, bad_images=bad_images)
+    except BadImage as error:
+        raise UserError(f"{error.__cause__ or error} Replace it, or say --bad-images skip to leave it out.") from None
+
+
+def _query_image(path: Path) -> np.ndarray:
+    try:
+        return datasets.loose_images(path).image(0)
+    except BadImage as error:
+        raise UserError(f"{error} Replace it.") from None
+
+
+def _printable(name: str) -> str:
+    """A file may be called anything: line ends and control characters escaped, lest they reach the terminal."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in name)
 
 
 def _images(arguments: argparse.Namespace, config: RunConfig) -> Dataset:
@@ -148,5 +177,5 @@ def _names(store: RunStore, run_id: str, item_ids: np.ndarray) -> np.ndarray:
         return np.array([f"item {item} of {config.dataset}" for item in item_ids])
 
 
-def _say(arguments: argparse.Namespace, text: str) -> None:
-    print_json({"output": str(arguments.output), "text": text}) if arguments.json else print(text)
+def _say(arguments: argparse.Namespace, text: str, **more: Any) -> None:
+    print_json({"output": str(arguments.output), "text": text, **more}) if arguments.json else print(text)

@@ -7,8 +7,7 @@ A set bit stands for +1, a cleared bit for -1, and sgn(0) = +1. Call `pack_codes
 import numpy as np
 
 from rdh.errors import UserError
-
-MAX_BITS = 1024
+from rdh.retrieval._checks import MAX_BITS, as_array, check_n_bits
 
 
 def pack_codes(codes: np.ndarray, name: str = "codes") -> np.ndarray:
@@ -18,7 +17,7 @@ def pack_codes(codes: np.ndarray, name: str = "codes") -> np.ndarray:
     Returns uint8 (n, ceil(n_bits / 8)). Raises UserError, naming `name`, for another shape or type, NaN, or integers
     other than -1 and +1 (a 0 / 1 array would otherwise turn into all +1 without a word).
     """
-    codes = np.asarray(codes)
+    codes = as_array(codes, name)
     if codes.ndim != 2:
         raise UserError(f"{name} must be a table of items x bits, got {codes.ndim} dimension(s).")
     if not 1 <= codes.shape[1] <= MAX_BITS:
@@ -62,8 +61,7 @@ def packed_pair(query: np.ndarray, gallery: np.ndarray, n_bits: int | None) -> t
 
 def check_packed(packed: np.ndarray, n_bits: int, name: str) -> None:
     """Refuse packed codes whose type, shape or unused bits don't fit n_bits. Raises UserError."""
-    if not 1 <= n_bits <= MAX_BITS:
-        raise UserError(f"n_bits must be in 1..{MAX_BITS}, got {n_bits}.")
+    check_n_bits(n_bits)
     n_bytes = -(-n_bits // 8)
     if packed.dtype != np.uint8 or packed.ndim != 2 or packed.shape[1] != n_bytes:
         raise UserError(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rdh.retrieval import codes as code_tools
-from rdh.retrieval._checks import check_inputs, check_numbers
+from rdh.retrieval._checks import as_array, check_inputs, check_numbers
 from rdh.retrieval.evaluation import Evaluation, MapScores
 from rdh.retrieval.kernels import Kernel, Ranking, fastest_kernel
 from rdh.retrieval.radius import (
@@ -42,14 +42,16 @@ def evaluate(
 ) -> Evaluation:
     """Rank the gallery by Hamming distance for every query; an item is relevant where it shares a label.
 
-    Codes (n, n_bits): -1 / +1 integers, booleans or real values whose sign counts (0 is +1);
-    with n_bits given they are packed already, uint8 (n, ceil(n_bits / 8)). Labels (n, n_classes) multi-hot of 0 / 1;
+    Codes (n, n_bits), torch tensors too: -1 / +1 integers, booleans or real values whose sign counts (0 is +1; probabilities
+    are refused); with n_bits given they are packed already, uint8 (n, ceil(n_bits / 8)). Labels (n, n_classes) multi-hot of 0 / 1;
     no array is changed. top_k: ranks that count, None or more than the gallery = all.
     headline=False skips the stable ranking (`map` is None), which is most of the time.
     by_rank=True adds precision and recall at every rank. kernel: None = the fastest that runs here (`kernels.py`).
     progress(done, total) counts queries. Raises UserError for input that does not fit.
     """
-    arrays = tuple(np.asarray(part) for part in (query_codes, gallery_codes, query_labels, gallery_labels))
+    given = {"query_codes": query_codes, "gallery_codes": gallery_codes}
+    given |= {"query_labels": query_labels, "gallery_labels": gallery_labels}
+    arrays = tuple(as_array(part, name) for name, part in given.items())
     check_inputs(*arrays, packed=n_bits is not None)
     check_numbers(top_k, order_seed, list_lengths)
     query, gallery, n_bits = code_tools.packed_pair(arrays[0], arrays[1], n_bits)
