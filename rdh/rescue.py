@@ -110,15 +110,15 @@ class GradientAmplifier(nn.Module):
 def _check_values(rule: str, part: Tensor) -> None:
     if not isinstance(part, Tensor):
         raise ValueError(f"{rule}, in a torch tensor, got {type(part).__name__}: torch.as_tensor makes one.")
-    if part.device.type == "cpu" and (wrong := part[part < 0 if part.ndim < 2 else part * part != part]).numel():
-        raise ValueError(f"{rule}, got {wrong[0].item():.4g}.")
+    if part.device.type == "cpu" and (wrong := part < 0 if part.ndim < 2 else part * part != part).any().tolist():
+        raise ValueError(f"{rule}, got {part[wrong][0].item():.4g}.")
 
 
 def similarity(labels: Tensor, other: Tensor | None = None) -> Tensor:
     """S_ij = 1 where two items share a label, else 0. Returns float32 (n, n), or (n, n_other) against other items' labels.
 
     labels, other: both multi-hot (n, n_classes >= 2) of 0 and 1, or both class indices >= 0 (n,); ValueError for anything else. Values are
-    looked at on the CPU alone, multi-hot ones in the first 1024 rows: a GPU would have to be waited for.
+    looked at on the CPU alone (a GPU would have to be waited for), multi-hot ones in the first 1024 rows.
     """
     rule = "labels must be (n, n_classes) multi-hot, 0 where unlabelled, or (n,) integers >= 0, no (n, 1), both alike"
     for part in (labels,) if other is None else (labels, other):

@@ -1,5 +1,6 @@
 """`rdh.rescue` against slow loops, golden numbers, autograd and gradcheck."""
 
+import contextlib
 import copy
 
 import pytest
@@ -397,6 +398,17 @@ def test_labels_whose_values_say_nothing_are_refused_on_either_side(labels, got)
     for pair in ((labels, None), (other, labels)):
         with pytest.raises(ValueError, match=rf"labels must be .* 0 where unlabelled, .* got {got}\.$"):
             similarity(*pair)
+
+
+def test_no_value_is_looked_at_away_from_the_cpu(monkeypatch):
+    """A meta tensor has no values: whoever reads one fails, as whoever reads a GPU's waits."""
+    monkeypatch.setattr(torch, "autocast", lambda *arguments, **options: contextlib.nullcontext())  # knows no meta
+    codes = torch.zeros(4, 3, device="meta", requires_grad=True)
+    for labels in (torch.zeros(4, 5, device="meta"), torch.zeros(4, dtype=torch.int64, device="meta")):
+        for normalization in rescue.NORMALIZATIONS:
+            h = GradientAmplifier(0.9)(codes)
+            error_aware_quantization(h, similarity(labels, labels.clone()), normalization).backward()
+    assert codes.grad.is_meta
 
 
 def test_labels_of_any_number_type_and_without_an_item_pass():
