@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rdh.retrieval import codes as code_tools
-from rdh.retrieval._checks import check_inputs
+from rdh.retrieval._checks import as_array, check_inputs
 from rdh.retrieval._loops import add_to_counters, compiled_loop, n_set
 from rdh.retrieval._split_group import Tables
 from rdh.retrieval.codes import label_words, words_of
@@ -42,7 +42,9 @@ def bit_costs(
     threads: int | None = None,
 ) -> BitCosts:
     """Inputs as in `evaluate`. Raises UserError for input that does not fit."""
-    arrays = tuple(np.asarray(part) for part in (query_codes, gallery_codes, query_labels, gallery_labels))
+    given = {"query_codes": query_codes, "gallery_codes": gallery_codes}
+    given |= {"query_labels": query_labels, "gallery_labels": gallery_labels}
+    arrays = tuple(as_array(part, name) for name, part in given.items())
     check_inputs(*arrays, packed=n_bits is not None)
     query, gallery, n_bits = code_tools.packed_pair(arrays[0], arrays[1], n_bits)
     labels = arrays[2:]
