@@ -117,16 +117,16 @@ def _check_values(rule: str, part: Tensor) -> None:
 def similarity(labels: Tensor, other: Tensor | None = None) -> Tensor:
     """S_ij = 1 where two items share a label, else 0. Returns float32 (n, n), or (n, n_other) against other items' labels.
 
-    labels, other: both multi-hot (n, n_classes >= 2) of 0 and 1, or both class indices >= 0 (n,); ValueError for anything else. Values are
+    labels, other: both multi-hot (n, n_classes), or both class indices >= 0 (n,); ValueError for else, integers (n, 1) too. Values are
     looked at on the CPU alone (a GPU would have to be waited for), multi-hot ones in the first 1024 rows.
     """
-    rule = "labels must be (n, n_classes) multi-hot, 0 where unlabelled, or (n,) integers >= 0, no (n, 1), both alike"
+    rule = "labels must be (n, n_classes) multi-hot, 0 where unlabelled, or (n,) integers >= 0, both alike"
     for part in (labels,) if other is None else (labels, other):
         _check_values(rule, part if getattr(part, "ndim", 1) < 2 else part[:1024])
     other = labels if other is None else other
     if labels.ndim == other.ndim == 1 and not (labels.is_floating_point() or other.is_floating_point()):
         return (labels.unsqueeze(1) == other).float()
-    if labels.ndim != 2 or labels.shape[1:] != other.shape[1:] or labels.shape[1] == 1:
+    if labels.ndim != 2 or labels.shape[1:] != other.shape[1:] or labels.shape[1] < 2 - labels.is_floating_point():
         got = " and ".join(f"{part.dtype} {tuple(part.shape)}" for part in (labels, other))
         raise ValueError(f"{rule}, got {got}; pass a single column as labels[:, 0].")
     with torch.autocast(labels.device.type, enabled=False):
