@@ -361,6 +361,10 @@ def test_class_indices_and_one_hot_labels_say_the_same():
     assert similarity(classes.int()).dtype == torch.float32
 
 
+def test_a_single_multi_hot_column_says_who_has_the_one_label():
+    assert similarity(torch.tensor([[1.0], [0.0], [1.0]])).tolist() == [[1, 0, 1], [0, 0, 0], [1, 0, 1]]
+
+
 @pytest.mark.parametrize(
     ("labels", "other"),
     [
@@ -371,7 +375,7 @@ def test_class_indices_and_one_hot_labels_say_the_same():
         (torch.eye(2), torch.tensor([0, 1])),
         (torch.eye(2), torch.eye(3)),
         (torch.tensor([[0], [1], [2]]), None),
-        (torch.zeros(3, 1), None),
+        (torch.zeros(3, 0), None),
     ],
 )
 def test_other_labels_are_refused_with_the_rule(labels, other):
