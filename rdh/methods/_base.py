@@ -65,6 +65,7 @@ class Method:
         self.n_bits = n_bits
         self.labels = labels
         self.seed = seed
+        self.stored_codes: Tensor | None = None
 
     def head(self, n_features: int) -> nn.Module:
         """The hash layer: (n, n_features) -> logits (n, n_bits)."""
@@ -91,7 +92,9 @@ class Method:
         return None
 
     def remember(self, codes: Tensor, indices: Tensor) -> None:
-        """Write the batch's detached codes into a memory of all N items, before the losses read it."""
+        """Write the batch's detached codes into the memory `stored_codes` (N, n_bits), where there is one, before the losses read it."""
+        if self.stored_codes is not None:
+            self.stored_codes[indices] = codes.to(self.stored_codes.dtype)
 
     def on_epoch_start(self, epoch: int) -> None:
         """Discrete updates and schedules: once an epoch, before epoch_indices; not again where a run resumes within the epoch."""

@@ -10,3 +10,8 @@ def pair_likelihood(theta: Tensor, similarity: Tensor, reduction: str = "mean") 
     This is binary cross-entropy with logits, which never takes exp of a large number: log(1 + exp(Theta)) overflows above 88.
     """
     return F.binary_cross_entropy_with_logits(theta, similarity, reduction=reduction)
+
+
+def mean_pair_likelihood(theta_scale: float, codes: Tensor, others: Tensor, similarity: Tensor) -> Tensor:
+    """`pair_likelihood` with Theta = theta_scale * h_i . h_j. codes (n, n_bits), others (m, n_bits): the codes again, or stored ones."""
+    return pair_likelihood(theta_scale * codes @ others.to(codes.dtype).T, similarity.to(codes.dtype))

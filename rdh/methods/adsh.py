@@ -61,9 +61,6 @@ class ADSH(Method):
         self.summarize()
         self.has_codes = torch.tensor(False)  # on the CPU: asked at every step
 
-    def remember(self, codes: Tensor, indices: Tensor) -> None:
-        self.stored_codes[indices] = codes.to(self.stored_codes.dtype)
-
     def summarize(self) -> None:
         """What the loss needs to know of V and S~ = S - r (1 - S) for the present sample; r = 0 without dissimilar pairs."""
         codes, n_items = self.binary_codes, len(self.labels)

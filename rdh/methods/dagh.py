@@ -20,7 +20,7 @@ from torch import Tensor
 
 from rdh.methods._base import Method, at_least
 from rdh.methods._dcc import random_signs, signs_or
-from rdh.methods._pairs import pair_likelihood
+from rdh.methods._pairs import mean_pair_likelihood
 from rdh.methods._sampling import random_sample, similar_sums
 from rdh.rescue import similarity
 
@@ -58,9 +58,6 @@ class DAGH(Method):
         self.anchors = random_sample(len(labels), n_anchors, seed, 0).to(labels.device)
         self.has_codes = torch.tensor(False)  # on the CPU: asked at every step
 
-    def remember(self, codes: Tensor, indices: Tensor) -> None:
-        self.stored_codes[indices] = codes.to(self.stored_codes.dtype)
-
     def on_epoch_start(self, epoch: int) -> None:
         if epoch:
             anchors = self.anchors  # of the round that ends
@@ -86,7 +83,7 @@ class DAGH(Method):
         return self.anchors[torch.randperm(len(self.anchors), generator=generator).to(self.anchors.device)]
 
     def similarity_loss(self, codes: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
-        return pair_likelihood(self.theta_scale * codes @ codes.T, similarity(labels).to(codes.dtype))
+        return mean_pair_likelihood(self.theta_scale, codes, codes, similarity(labels))
 
     def code_regression_loss(self, codes: Tensor, indices: Tensor) -> Tensor | None:
         if not self.has_codes:

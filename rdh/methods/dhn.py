@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rdh.methods._base import Method, at_least
-from rdh.methods._pairs import pair_likelihood
+from rdh.methods._pairs import mean_pair_likelihood
 from rdh.rescue import similarity
 
 
@@ -33,7 +33,7 @@ class DHN(Method):
         self.quantization_weight = quantization_weight
 
     def similarity_loss(self, codes: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
-        return pair_likelihood(self.theta_scale * codes @ codes.T, similarity(labels).to(codes.dtype))
+        return mean_pair_likelihood(self.theta_scale, codes, codes, similarity(labels))
 
     def quantization_loss(self, codes: Tensor) -> Tensor:
         distance = (codes.abs() - 1).abs()

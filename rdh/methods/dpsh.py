@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from rdh.methods._base import Method, at_least
-from rdh.methods._pairs import pair_likelihood
+from rdh.methods._pairs import mean_pair_likelihood
 from rdh.rescue import similarity
 
 
@@ -47,14 +47,12 @@ class DPSH(Method):
         self.quantization_weight = quantization_weight
         self.stored_codes = labels.new_zeros(len(labels), n_bits)  # U
 
-    def remember(self, codes: Tensor, indices: Tensor) -> None:
-        self.stored_codes[indices] = codes.to(self.stored_codes.dtype)
-
     def similarity_loss(self, codes: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         if self.pairs == "batch":
-            return pair_likelihood(self.theta_scale * codes @ codes.T, similarity(labels).to(codes.dtype))
-        theta = self.theta_scale * codes @ self.stored_codes.to(codes.dtype).T  # (n, N)
-        return pair_likelihood(theta, similarity(labels, self.labels).to(codes.dtype))
+            return mean_pair_likelihood(self.theta_scale, codes, codes, similarity(labels))
+        return mean_pair_likelihood(
+            self.theta_scale, codes, self.stored_codes, similarity(labels, self.labels)
+        )  # (n, N)
 
     def quantization_loss(self, codes: Tensor) -> Tensor:
         return self.quantization_weight * (codes - codes.detach().sign()).square().mean()

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from rdh.methods._base import Method, at_least
 from rdh.methods._dcc import discrete_codes, ridge, signs
-from rdh.methods._pairs import pair_likelihood
+from rdh.methods._pairs import mean_pair_likelihood
 from rdh.rescue import similarity
 
 
@@ -60,9 +60,6 @@ class DSDH(Method):
         self.binary_codes = signs(self.stored_codes)  # B
         self.has_codes = torch.tensor(False)  # on the CPU: asked at every step
 
-    def remember(self, codes: Tensor, indices: Tensor) -> None:
-        self.stored_codes[indices] = codes.to(self.stored_codes.dtype)
-
     def solve_codes(self, start: Tensor, stored_codes: Tensor, labels: Tensor) -> Tensor:
         """W-step on the start codes, then the B-step from them; returns B (n, n_bits)."""
         classifier = ridge(start, labels, self.classifier_penalty)  # W (n_bits, n_classes)
@@ -76,8 +73,9 @@ class DSDH(Method):
             self.has_codes.fill_(True)
 
     def similarity_loss(self, codes: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
-        theta = self.theta_scale * codes @ self.stored_codes.to(codes.dtype).T  # (n, N)
-        return pair_likelihood(theta, similarity(labels, self.labels).to(codes.dtype))
+        return mean_pair_likelihood(
+            self.theta_scale, codes, self.stored_codes, similarity(labels, self.labels)
+        )  # (n, N)
 
     def code_regression_loss(self, codes: Tensor, indices: Tensor) -> Tensor | None:
         if self.schedule == "batch":
