@@ -152,7 +152,8 @@ class Probes:
     def _histograms(
         self, logits: np.ndarray, dead: np.ndarray, similarity: np.ndarray, gradient: np.ndarray, extra: np.ndarray
     ) -> dict[str, np.ndarray]:
-        bins = np.clip(logits * np.float32(1 / self._width) + N_BINS // 2, 0, N_BINS - 1).astype(np.uint8)
+        with np.errstate(invalid="ignore", over="ignore"):  # of a run that diverges
+            bins = np.clip(logits * np.float32(1 / self._width) + N_BINS // 2, 0, N_BINS - 1).astype(np.uint8)
         down, up = (
             (similarity > 0).view(np.uint8),
             (similarity < 0).view(np.uint8),
