@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -450,3 +451,18 @@ def test_the_files_hold_no_pickle(tmp_path):
         for name in archive.namelist():
             header = archive.read(name)[:128]
             assert b"'|O'" not in header
+
+
+def test_a_query_names_no_items_of_data_that_have_changed(root, photos, tmp_path, monkeypatch, capsys):
+    write_photos(tmp_path / "image_folder")
+    monkeypatch.setenv("RDH_DATA", str(tmp_path))
+    run_id = trained(root, "--dataset", "image_folder", "--set", "image_size=8", "--bits", "8")
+    first = tmp_path / "image_folder" / "cat" / "0.jpg"
+    for expected in (r"cat/|dog/", r"item \d+ of image_folder"):
+        capsys.readouterr()
+        assert run_cli(root, "query", run_id, first, "--top", "3", "--json") == 0
+        said = capsys.readouterr()
+        found = json.loads(said.out.splitlines()[-1])["nearest"]
+        assert all(re.search(expected, row["item"]) for row in found)
+        assert ("have changed since the run" in said.err) == expected.startswith("item")
+        (first.parent / "000.jpg").write_bytes(first.read_bytes())

@@ -1,6 +1,7 @@
 """encode RUN IMAGES | index RUN | query RUN IMAGE: a trained run's codes, for use outside it."""
 
 import argparse
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -167,13 +168,16 @@ def _codes(arguments: argparse.Namespace, store: RunStore) -> CodeFile:
 
 
 def _names(store: RunStore, run_id: str, item_ids: np.ndarray) -> np.ndarray:
-    """What the data set calls these items, or their numbers where it is not here."""
-    config = store.config(run_id)
+    """What the data set calls these items; their numbers, and why, where it is not here or not the one that the run saw."""
+    config, split = store.config(run_id), read_arrays(store.run_dir(run_id) / "split.npz")
     try:
         root = Path(store.submission(run_id).get("data_root") or datasets.data_root())
         dataset = datasets.load(config.dataset, root, **config.dataset_options)
+        if str(split.get("fingerprint", dataset.fingerprint)) != dataset.fingerprint:
+            raise UserError(f"The data of {config.dataset} have changed since the run {run_id} saw them.")
         return np.array([dataset.image_name(item) for item in item_ids])
-    except UserError:
+    except UserError as error:
+        print(f"Items have numbers instead of names: {error}", file=sys.stderr)
         return np.array([f"item {item} of {config.dataset}" for item in item_ids])
 
 
