@@ -10,6 +10,16 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from rdh.errors import UserError
 from rdh.methods import Method
 
+ALL_THREADS = torch.get_num_threads()
+
+
+def choose_threads(*, finetune: bool, backbone: str) -> None:
+    """One thread for small steps (a hash layer on features, the mlp), all for networks that see images.
+
+    To wake a thread takes up to 0.1 ms, longer than the products of a small step. The result has the same bits either way.
+    """
+    torch.set_num_threads(1 if backbone == "mlp" or not finetune else ALL_THREADS)
+
 
 class Centred(nn.Module):
     """What stands for a frozen backbone: its features (n, n_features) less their mean over the training items.

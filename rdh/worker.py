@@ -127,6 +127,7 @@ def _started(run_dir: Path, config: RunConfig, root: Path | None, stop: threadin
     """The run at its first step, its data loaded and its split saved."""
     from rdh.datasets import data_root  # these need torch, which takes seconds: the heart beats first
     from rdh.inputs import load_inputs
+    from rdh.network import choose_threads
 
     def extracting(done: int, total: int) -> None:
         heart.facts |= {"phase": "extracting features", "done": done, "of": total}
@@ -135,6 +136,7 @@ def _started(run_dir: Path, config: RunConfig, root: Path | None, stop: threadin
 
     inputs = load_inputs(config, data_root=root or data_root(), progress=extracting, log=say)
     _keep_split(run_dir, inputs.split_arrays())
+    choose_threads(finetune=config.finetune, backbone=config.backbone)
     return _kind(config).start(config, inputs)
 
 
@@ -154,8 +156,7 @@ def _open_metrics(run_dir: Path, attempt: int, run: Any, checkpoint: dict[str, A
     """metrics.db with the facts of this attempt; what was logged after the checkpoint is gone from it."""
     from rdh.run import facts_of
 
-    resume_from = checkpoint.get("step")
-    last_seq = checkpoint.get("last_seq")
+    resume_from, last_seq = checkpoint.get("step"), checkpoint.get("last_seq")
     writer = MetricsWriter(run_dir / "metrics.db", attempt=attempt, resume_from=resume_from, last_seq=last_seq)
     facts = facts_of(run)
     writer.put_meta(**facts)

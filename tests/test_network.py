@@ -11,7 +11,7 @@ from rdh.config import make_config
 from rdh.errors import UserError
 from rdh.inputs import load_inputs
 from rdh.methods import method_class
-from rdh.network import Network, batch_of_one, check_compiler
+from rdh.network import ALL_THREADS, Network, batch_of_one, check_compiler, choose_threads
 from rdh.rescue import amplify
 
 
@@ -135,3 +135,15 @@ def test_a_compiled_backbone_gives_what_it_gave_and_keeps_its_names(monkeypatch)
     made = hashing(body, is_compiled=True)
     assert compiled == [(body, {"dynamic": False})]
     assert set(made.state_dict()) == set(hashing(convolutions()).state_dict())
+
+
+@pytest.mark.parametrize(
+    ("fields", "n"),
+    [({}, 1), ({"backbone": "efficientnet_lite0", "finetune": False}, 1), ({"backbone": "alexnet"}, ALL_THREADS)],
+)
+def test_small_steps_have_one_thread_and_the_others_all(fields, n):
+    try:
+        choose_threads(**{"finetune": True, "backbone": "mlp"} | fields)
+        assert torch.get_num_threads() == n
+    finally:
+        torch.set_num_threads(ALL_THREADS)

@@ -14,6 +14,7 @@ from rdh.bench._inputs import RandomInputs
 from rdh.bench._machine import machine
 from rdh.config import RunConfig, make_config, with_plug_ins
 from rdh.metrics import MetricsWriter
+from rdh.network import choose_threads
 from rdh.recording import record
 
 HEAD_ONLY = {
@@ -77,6 +78,7 @@ def compared(arms: dict[str, RunConfig], rounds: int, steps: int) -> dict[str, A
 
 def stepper(config: RunConfig, inputs: RandomInputs, path: Path) -> Callable[[], None]:
     """A function that trains one step, and keeps records as a run would."""
+    choose_threads(finetune=config.finetune, backbone=config.backbone)  # as a worker does
     run = training.start(config, inputs)
     writer = MetricsWriter(path, attempt=1)
 
