@@ -82,16 +82,16 @@ def _result_row(store: RunStore, run_id: str) -> dict[str, Any] | None:
         result = store.result(run_id)
         if result.get("state") != "finished":
             return None
-        dead, top_k = dead_bits(store.reader(run_id)), store.reader(run_id).meta().get("top_k")
+        reader = store.reader(run_id)
+        dead, top_k = dead_bits(reader), reader.meta().get("top_k")
     except UserError:
         return None
     fields = config.model_dump()
-    asked = ("method", "n_bits", "seed", "dataset", "lr", "tau", "epochs")
     return {
         "run_id": run_id,
         "label": config.label,
         "arm": config.arm,
-        **{name: fields[name] for name in asked},
+        **{name: fields[name] for name in ("method", "n_bits", "seed", "dataset", "lr", "tau", "epochs")},
         "eta": np.nan if config.eta is None else config.eta,
         "pair": config.pair_hash,
         "group": digest({name: value for name, value in fields.items() if name != "seed"}),

@@ -31,7 +31,7 @@ def encode(run: Run, item_ids: np.ndarray, should_stop: Callable[[], bool] = lam
 def evaluate_run(
     run: Run, log: Callable[[Record], None], should_stop: Callable[[], bool] = lambda: False
 ) -> tuple[Evaluation, dict[str, np.ndarray]]:
-    """Retrieval over the whole gallery, logged; and the packed codes of query and gallery with their item ids and the network's digest."""
+    """Retrieval over the whole gallery, logged; and the packed codes of query and gallery with their item ids."""
     split, labels = run.inputs.split, run.inputs.labels
     query = pack_codes(encode(run, split.query, should_stop))
     learned = run.method.gallery_codes()
@@ -48,8 +48,7 @@ def evaluate_run(
     run.best_map = max(run.best_map, evaluation.map)
     arrays = {"precision_by_radius": evaluation.precision_by_radius, "recall_by_radius": evaluation.recall_by_radius}
     log(Record(run.step, run.epoch, evaluation.scalars(), arrays, [("eval", f"MAP {evaluation.map:.4f}")]))
-    codes = {"query_ids": split.query, "query": query, "gallery_ids": split.gallery, "gallery": gallery}
-    return evaluation, codes | {"network": np.array(network_digest(run))}
+    return evaluation, {"query_ids": split.query, "query": query, "gallery_ids": split.gallery, "gallery": gallery}
 
 
 def network_digest(run: Run) -> str:

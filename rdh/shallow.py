@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rdh.config import RunConfig
-from rdh.encoding import evaluate_run
+from rdh.encoding import evaluate_run, network_digest
 from rdh.inputs import Inputs
 from rdh.methods import method_class
 from rdh.metrics import Record
@@ -58,5 +58,5 @@ def fit(
     save_checkpoint(
         {"step": 0, "epoch": 0, "position": 0, "network": run.network.state_dict(), "method": run.method.state_dict()}
     )
-    save_codes("final", codes)
+    save_codes("final", codes | {"network": np.array(network_digest(run))})
     return Outcome(evaluation, run.best_map, 0)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rdh.config import RunConfig
-from rdh.encoding import evaluate_run, save_probe_codes
+from rdh.encoding import evaluate_run, network_digest, save_probe_codes
 from rdh.inputs import ImageInputs, Inputs
 from rdh.methods import Method, method_class
 from rdh.metrics import Record
@@ -84,7 +84,7 @@ def fit(
         check_weights(run)
         save_checkpoint(snapshot(run))
         raise
-    save_codes("final", codes)
+    save_codes("final", codes | {"network": np.array(network_digest(run))})
     return Outcome(evaluation, run.best_map, run.step)
 
 

@@ -9,11 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rdh.retrieval import codes as code_tools
-from rdh.retrieval._checks import as_array, check_inputs
 from rdh.retrieval._loops import add_to_counters, compiled_loop, n_set
 from rdh.retrieval._split_group import Tables
-from rdh.retrieval.codes import label_words, words_of
+from rdh.retrieval.codes import checked_inputs, label_words, words_of
 from rdh.retrieval.kernels import fastest_kernel
 from rdh.retrieval.ranking import average_precisions
 from rdh.retrieval.threads import share_out
@@ -42,12 +40,7 @@ def bit_costs(
     threads: int | None = None,
 ) -> BitCosts:
     """Inputs as in `evaluate`. Raises UserError for input that does not fit."""
-    given = {"query_codes": query_codes, "gallery_codes": gallery_codes}
-    given |= {"query_labels": query_labels, "gallery_labels": gallery_labels}
-    arrays = tuple(as_array(part, name) for name, part in given.items())
-    check_inputs(*arrays, packed=n_bits is not None)
-    query, gallery, n_bits = code_tools.packed_pair(arrays[0], arrays[1], n_bits)
-    labels = arrays[2:]
+    query, gallery, n_bits, *labels = checked_inputs(query_codes, gallery_codes, query_labels, gallery_labels, n_bits)
     without = scores_without_bits(query, gallery, n_bits, *labels, threads=threads)
     of_first = np.array([_score_of_first(query, gallery, n_bits, n, labels, threads) for n in range(1, n_bits + 1)])
     return BitCosts(float(of_first[-1]), without.mean(axis=0), of_first)
@@ -83,7 +76,7 @@ def _score_of_first(
     gallery: np.ndarray,
     n_bits: int,
     n: int,
-    labels: tuple[np.ndarray, np.ndarray],
+    labels: list[np.ndarray],
     threads: int | None,
 ) -> float:
     """The later bits are cleared on both sides, where they add nothing to a distance: one kernel serves all lengths."""

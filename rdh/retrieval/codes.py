@@ -7,7 +7,7 @@ A set bit stands for +1, a cleared bit for -1, and sgn(0) = +1. Call `pack_codes
 import numpy as np
 
 from rdh.errors import UserError
-from rdh.retrieval._checks import MAX_BITS, as_array, check_n_bits
+from rdh.retrieval._checks import MAX_BITS, as_array, check_inputs, check_n_bits
 
 
 def pack_codes(codes: np.ndarray, name: str = "codes") -> np.ndarray:
@@ -50,13 +50,26 @@ def unpack_codes(packed: np.ndarray, n_bits: int) -> np.ndarray:
     return bits.astype(np.int8) * 2 - 1
 
 
-def packed_pair(query: np.ndarray, gallery: np.ndarray, n_bits: int | None) -> tuple[np.ndarray, np.ndarray, int]:
-    """Query and gallery codes as packed bytes, and their length: packed here where n_bits is None, else checked."""
+def checked_inputs(
+    query_codes: np.ndarray,
+    gallery_codes: np.ndarray,
+    query_labels: np.ndarray,
+    gallery_labels: np.ndarray,
+    n_bits: int | None,
+) -> tuple[np.ndarray, np.ndarray, int, np.ndarray, np.ndarray]:
+    """What `evaluate` is given, as its kernels take it: query and gallery codes packed, their length, and the labels as arrays.
+
+    Codes are packed here where n_bits is None, else checked. Raises UserError.
+    """
+    given = {"query_codes": query_codes, "gallery_codes": gallery_codes}
+    given |= {"query_labels": query_labels, "gallery_labels": gallery_labels}
+    arrays = query, gallery, *labels = tuple(as_array(part, name) for name, part in given.items())
+    check_inputs(*arrays, packed=n_bits is not None)
     if n_bits is None:
-        return pack_codes(query, "query_codes"), pack_codes(gallery, "gallery_codes"), query.shape[1]
+        return pack_codes(query, "query_codes"), pack_codes(gallery, "gallery_codes"), query.shape[1], *labels
     check_packed(query, n_bits, "query_codes")
     check_packed(gallery, n_bits, "gallery_codes")
-    return query, gallery, n_bits
+    return query, gallery, n_bits, *labels
 
 
 def check_packed(packed: np.ndarray, n_bits: int, name: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rdh.retrieval import codes as code_tools
-from rdh.retrieval._checks import as_array, check_inputs, check_numbers
+from rdh.retrieval._checks import check_numbers
 from rdh.retrieval.evaluation import Evaluation, MapScores
 from rdh.retrieval.kernels import Kernel, Ranking, fastest_kernel
 from rdh.retrieval.radius import (
@@ -49,13 +49,10 @@ def evaluate(
     by_rank=True adds precision and recall at every rank. kernel: None = the fastest that runs here (`kernels.py`).
     progress(done, total) counts queries. Raises UserError for input that does not fit.
     """
-    given = {"query_codes": query_codes, "gallery_codes": gallery_codes}
-    given |= {"query_labels": query_labels, "gallery_labels": gallery_labels}
-    arrays = tuple(as_array(part, name) for name, part in given.items())
-    check_inputs(*arrays, packed=n_bits is not None)
+    query, gallery, n_bits, query_labels, gallery_labels = code_tools.checked_inputs(
+        query_codes, gallery_codes, query_labels, gallery_labels, n_bits
+    )
     check_numbers(top_k, order_seed, list_lengths)
-    query, gallery, n_bits = code_tools.packed_pair(arrays[0], arrays[1], n_bits)
-    query_labels, gallery_labels = arrays[2:]
     kernel = kernel or fastest_kernel(n_bits)
 
     if headline:
