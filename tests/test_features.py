@@ -20,7 +20,7 @@ from rdh.errors import UserError
 from rdh.features import extract_features
 from tests.full_disk import file_limit
 from tests.toy_archives import make_folders
-from tests.toy_images import Pictures, expected_features, matrix_backbone, toy_backbone
+from tests.toy_images import Interrupted, Pictures, expected_features, interrupt_at, matrix_backbone, toy_backbone
 
 pytestmark = pytest.mark.usefixtures("toy_backbone")
 __all__ = ["toy_backbone"]  # a fixture is used by its name
@@ -36,18 +36,6 @@ def extract(dataset: Pictures, root: Path, **options: Any) -> tuple[np.ndarray, 
 def the_folder(root: Path) -> Path:
     (folder,) = root.iterdir()
     return folder
-
-
-class Interrupted(Exception):
-    pass
-
-
-def interrupt_at(n_images: int) -> Callable[[int, int], None]:
-    def progress(done: int, total: int) -> None:
-        if done == n_images:
-            raise Interrupted
-
-    return progress
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

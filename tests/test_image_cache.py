@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 from collections import namedtuple
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from rdh.errors import UserError
 from rdh.image_cache import cached, common_shape, decoded, load_pixels
 from rdh.pixels import OnDevice, OnDisk
 from tests.full_disk import file_limit
-from tests.toy_images import Pictures
+from tests.toy_images import Interrupted, Pictures, interrupt_at
 
 SHAPE = (6, 6, 3)
 CPU = torch.device("cpu")
@@ -43,18 +42,6 @@ def one_by_one(dataset: Pictures, side: int = 6) -> np.ndarray:
     rows = np.stack([stacked([pixels], side)[0].permute(1, 2, 0).numpy() for pixels in dataset.pixels])
     rows[sorted(dataset.bad)] = 0
     return rows
-
-
-class Interrupted(Exception):
-    pass
-
-
-def interrupt_at(n_images: int) -> Callable[[int, int], None]:
-    def progress(done: int, total: int) -> None:
-        if done == n_images:
-            raise Interrupted
-
-    return progress
 
 
 def the_folder(root: Path) -> Path:

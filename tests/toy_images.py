@@ -5,6 +5,7 @@ python -m tests.toy_images CACHE GATE: extracts the features; after its second b
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,20 @@ def toy_backbone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches of 5 through the matrix."""
     monkeypatch.setattr(features, "build", matrix_backbone)
     monkeypatch.setattr(features, "BATCH", 5)
+
+
+class Interrupted(Exception):
+    """What `interrupt_at` raises."""
+
+
+def interrupt_at(n_images: int) -> Callable[[int, int], None]:
+    """A progress function that ends the work as soon as so many images are done."""
+
+    def progress(done: int, total: int) -> None:
+        if done == n_images:
+            raise Interrupted
+
+    return progress
 
 
 def main(cache: Path, gate: Path) -> None:
