@@ -1,5 +1,6 @@
 // One Plotly chart that keeps its node through all updates; live_plot.py sends the data and says why.
 const charts = new WeakMap(); // Streamlit's element -> the chart in it
+const waiting = new Map(); // key -> a chart whose element has just left the page
 let library;
 let failures = 0;
 
@@ -30,7 +31,7 @@ function readFigure(node, text) {
 
 function config(Plotly, filename) {
   const click = (plot) => Plotly.downloadImage(plot, { format: "svg", filename });
-  const svg = { name: "svg", title: "Download plot as an SVG", icon: Plotly.Icons.disk, click };
+  const svg = { name: "svg", title: "Download as SVG", icon: Plotly.Icons.disk, click };
   return {
     displaylogo: false,
     showTips: false,
@@ -39,12 +40,12 @@ function config(Plotly, filename) {
   };
 }
 
-function create(parent) {
-  const add = (to, tag) => to.appendChild(document.createElement(tag));
-  const node = add(parent, "div");
-  const chart = { node, plot: add(node, "div"), note: add(node, "p"), calls: 0 };
+function create() {
+  const [node, plot, note] = ["div", "div", "p"].map((tag) => document.createElement(tag));
+  const chart = { node, plot, note, calls: 0 };
+  node.append(plot, note);
   node.style.position = "relative";
-  chart.note.style.cssText = "position: absolute; top: 0";
+  note.style.cssText = "position: absolute; top: 0";
   node.setAttribute("role", "img");
   node.dataset.draws = 0;
   chart.observer = new ResizeObserver(() => "width" in chart && node.clientWidth !== chart.width && draw(chart));
@@ -89,26 +90,34 @@ async function draw(chart) {
       chart.note.textContent = "";
     } catch (error) {
       console.error(error);
-      chart.note.textContent = "This chart could not be drawn. The next update tries again; reloading the page may help.";
+      chart.note.textContent = "This chart could not be drawn. The next update tries again; a reload may help.";
     }
   }
   chart.busy = false;
 }
 
 export default function ({ data, parentElement, setTriggerValue }) {
-  const chart = charts.get(parentElement) ?? create(parentElement);
+  const { key, label, height } = data;
+  const chart = charts.get(parentElement) ?? waiting.get(key) ?? create();
+  waiting.delete(key);
   charts.set(parentElement, chart);
+  if (chart.node.parentElement !== parentElement) parentElement.append(chart.node);
   Object.assign(chart, { data, send: setTriggerValue });
   const call = (chart.calls += 1);
-  chart.node.style.height = `${data.height}px`; // reserved before plotly.js has arrived
-  chart.node.dataset.chart = data.key;
-  chart.node.setAttribute("aria-label", data.label);
+  chart.node.style.height = `${height}px`; // reserved before plotly.js has arrived
+  chart.node.dataset.chart = key;
+  chart.node.setAttribute("aria-label", label);
   draw(chart);
-  // The clean-up of superseded calls runs too: only the newest may end the chart, once it has left the page.
-  return () => setTimeout(() => {
+  // Superseded calls clean up too: only the newest may end the chart. A full run that ends while a tick waits drops
+  // elements for a moment, so the chart first waits for its key to return, zoom and all.
+  const leave = (ends) => {
     if (call !== chart.calls || parentElement.isConnected) return;
+    charts.delete(parentElement);
+    waiting.set(key, chart);
+    if (!ends) return setTimeout(leave, 5000, true);
+    waiting.delete(key);
     chart.observer.disconnect();
     if (chart.drawn) globalThis.Plotly.purge(chart.plot);
-    charts.delete(parentElement);
-  });
+  };
+  return () => setTimeout(leave);
 }

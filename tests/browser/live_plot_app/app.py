@@ -14,6 +14,7 @@ st.set_page_config(page_title="Live charts", layout="wide")
 st.sidebar.page_link("pages/still.py", label="Still page")
 slow = st.sidebar.toggle("Slow ticks", key="slow")
 live = st.sidebar.toggle("Live", value=True, key="live")
+has_map = st.sidebar.toggle("Map", value=True, key="has_map")
 
 
 def saturation_map(moment: float) -> go.Figure:
@@ -49,7 +50,9 @@ def panel() -> None:
         time.sleep(1.0)  # what the test is about: a server that needs long for one tick
     st.caption(f"tick {tick}")
     moment = tick + st.session_state.setdefault("start", time.time() % 1000)  # no two ticks are equal
-    live_plotly(saturation_map(moment), key="map", on_click=remember, height=420)
+    with st.container():
+        if has_map:
+            live_plotly(saturation_map(moment), key="map", on_click=remember, height=420)
     live_plotly(loss_lines(moment), key="lines", on_click=remember, height=320)
     clicks = st.session_state.get("clicks", [])
     st.caption(f"{len(clicks)} clicks")
