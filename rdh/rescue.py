@@ -1,7 +1,6 @@
 """The paper's two plug-ins for anybody's PyTorch training: Gradient Amplifier (Eq. 3) and Error-Aware Quantization Loss (Eq. 4).
 
-Zhao, Wu, Zhou, Li, Wang: "Rescuing Deep Hashing from Dead Bits Problem", IJCAI 2021. This file imports torch alone and can be copied out
-as it is. Three lines of a foreign loop, with one backward call on the summed loss:
+Zhao et al., "Rescuing Deep Hashing from Dead Bits Problem", IJCAI 2021. Imports torch alone: copy it as it is. In a loop of your own:
 
     amplifier = GradientAmplifier(tau=0.99)                             # before the loop
     codes = amplifier(torch.tanh(logits))
@@ -9,6 +8,8 @@ as it is. Three lines of a foreign loop, with one backward call on the summed lo
 
 h = codes in [-1, 1], (n, n_bits); g = dL/dh; s = sgn(h), sgn(0) = 0: an exact zero is never selected; S in {0, 1}: similar items.
 """
+
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,11 @@ def widen(tensor: Tensor) -> Tensor:
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
+def outside_autocast(device: torch.device) -> AbstractContextManager:
+    """A context in which matrix products on the device keep their tensors' types. Free where autocast is off, unlike torch's own."""
+    return torch.autocast(device.type, enabled=False) if torch.is_autocast_enabled(device.type) else nullcontext()
+
+
 def saturated(codes: Tensor, tau: float) -> Tensor:
     """Boolean (n, n_bits): |h| >= tau."""
     return widen(codes).abs() >= tau
@@ -36,42 +42,26 @@ def saturated(codes: Tensor, tau: float) -> Tensor:
 def dead(codes: Tensor, gradient: Tensor, tau: float) -> Tensor:
     """Boolean (n, n_bits): the test of Eq. 3, |h| >= tau and sgn(h) = sgn(g).
 
-    Descent moves h against g: equal signs ask the bit to leave the side on which it is saturated. The total's g is what the amplifier
-    acts on; the similarity loss's compares runs with and without RDH, as a quantization term's hides dead bits.
+    Descent moves h against g: equal signs ask it to leave its side. The amplifier gives the total's g, comparisons the similarity loss's.
     """
-    return saturated(codes, tau) & (widen(codes) * widen(gradient) > 0)
+    leaving = widen(codes) * widen(gradient).sign()  # |h| where g asks the bit to leave its side, else -|h| or 0
+    return leaving >= tau if tau > 0 else leaving > 0
 
 
 def amplify(gradient: Tensor, codes: Tensor, tau: float) -> Tensor:
     """Eq. 3: alpha * g where a bit is dead by the gradient given, g elsewhere. Returns a new tensor, (n, n_bits).
 
-    gradient is dL/dh of the TOTAL loss at tanh's output (Algorithm 1, steps 7-9). What Eq. 3 leaves out, |h| >= tau with unequal
-    signs, stays as it is: that bit already moves towards its own side.
+    gradient: dL/dh of the TOTAL loss at tanh's output (Algorithm 1, steps 7-9). Saturated bits that it asks to stay are left alone.
     """
     return torch.where(dead(codes, gradient, tau), gradient * alpha(tau), gradient)
-
-
-class _Amplify(torch.autograd.Function):
-    """Identity forward. autograd sums the gradients of all consumers before it calls backward: the sign test sees the total."""
-
-    @staticmethod
-    def forward(ctx, codes: Tensor, amplifier: "GradientAmplifier") -> Tensor:
-        ctx.save_for_backward(codes)
-        ctx.amplifier = amplifier
-        return codes.view_as(codes)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
-        return ctx.amplifier._receive(gradient, *ctx.saved_tensors), None
 
 
 class GradientAmplifier(nn.Module):
     """Eq. 3 as a module: put it between the activation and every loss term. Nothing happens in eval mode or without gradients.
 
     codes (n, n_bits) go through unchanged; only the gradient that comes back is amplified. One backward call on the summed loss: two would
-    test two partial gradients. activation: "tanh" for codes h in [-1, 1]; "sigmoid" for outputs p in [0, 1], judged as h = 2 p - 1. alpha
-    is right for both: dp/dF = p (1 - p) = (1 - h^2) / 4 is at |h| = tau, as tanh's slope, 1 - tau^2 of its maximum. amplifies: False only
-    counts, for a plain baseline. ValueError unless 0 <= tau < 1 and the activation is known, and codes stay (n, n_bits) while counted.
+    test two partial gradients. activation: "tanh" for h in [-1, 1]; "sigmoid" for p in [0, 1], judged as h = 2 p - 1: the same alpha undoes
+    its damping, dp/dF = p (1 - p) = (1 - h^2) / 4. amplifies: False only counts, for a plain baseline. ValueError for another tau or name.
     """
 
     def __init__(self, tau: float = 0.99, activation: str = "tanh", amplifies: bool = True) -> None:
@@ -84,12 +74,14 @@ class GradientAmplifier(nn.Module):
         self._counts = torch.zeros(3, 1, dtype=torch.int64)  # (3, n_bits) from the first step on; in no state dict
 
     def forward(self, codes: Tensor) -> Tensor:
-        if not (self.training and codes.requires_grad):
+        if not (self.training and codes.requires_grad and torch.is_grad_enabled()):
             return codes
         if codes.ndim != 2 or codes.shape[1] != (self._n_bits or codes.shape[1]):
             raise ValueError(f"one amplifier's codes must be (n, n_bits) of one n_bits, got {tuple(codes.shape)}.")
         self._n_bits = codes.shape[1]
-        return _Amplify.apply(codes, self)
+        judged, codes = codes.detach(), codes.clone()
+        codes.register_hook(lambda gradient: self._receive(gradient, judged))  # the total: summed over all consumers
+        return codes
 
     def _receive(self, gradient: Tensor, codes: Tensor) -> Tensor:
         codes = codes if self.activation == "tanh" else 2 * widen(codes) - 1
@@ -100,8 +92,8 @@ class GradientAmplifier(nn.Module):
     def counts(self) -> dict[str, Tensor]:
         """What backward calls brought since the last reading: int64 (n_bits,) on the CPU; (1,) before any. Begins anew from 0.
 
-        entries: all seen; saturated: |h| >= tau; dead: those that the arriving gradient, the total before amplification, asks to leave.
-        Waits for the device. `counter(codes)` of a second GradientAmplifier(amplifies=False) counts by the loss that it is given to alone.
+        dead: saturated, and the arriving gradient (the total before amplification) asks them to leave. Waits for the device.
+        `counter(codes)` of a second GradientAmplifier(amplifies=False) counts by the loss that it is given to alone.
         """
         counts, self._counts, self._n_bits = self._counts.cpu(), self._counts.new_zeros(3, 1), None
         return dict(zip(("entries", "saturated", "dead"), counts, strict=True))
@@ -129,7 +121,12 @@ def similarity(labels: Tensor, other: Tensor | None = None) -> Tensor:
     if labels.ndim != 2 or labels.shape[1:] != other.shape[1:] or labels.shape[1] < 2 - labels.is_floating_point():
         got = " and ".join(f"{part.dtype} {tuple(part.shape)}" for part in (labels, other))
         raise ValueError(f"{rule}, got {got}; pass a single column as labels[:, 0].")
-    with torch.autocast(labels.device.type, enabled=False):
+    return share_a_label(labels, other)
+
+
+def share_a_label(labels: Tensor, other: Tensor) -> Tensor:
+    """`similarity` of multi-hot labels, unchecked: for every step of a loop whose labels were checked once."""
+    with outside_autocast(labels.device):
         return (labels.float() @ other.float().T).gt_(0)  # in place: (n, n_other) is the largest array of a step
 
 
@@ -139,11 +136,11 @@ def selected_pairs(signs: Tensor, similarity: Tensor, diagonal: bool = False, ot
     signs (n, n_bits) in {-1, 0, +1}; similarity (n, n) in {0, 1} of the same dtype. diagonal: count j = i too. others: the signs
     (N, n_bits) of other items j; similarity is (n, N) then, without a diagonal: pass diagonal=True.
     """
-    others = signs if others is None else others
-    own = 0 if diagonal else similarity.diagonal().unsqueeze(1)  # an item without labels has S_ii = 0
-    counted = others.abs().sum(0) / 2 - own
+    sizes, others = signs.abs(), signs if others is None else others
+    counted = (sizes if others is signs else others.abs()).sum(0) / 2
+    counted = counted if diagonal else counted - similarity.diagonal().unsqueeze(1)  # without labels S_ii = 0
     agreeing = torch.addmm(others.sum(0), similarity, others, beta=-0.5)  # S s - sum(s) / 2 = P s / 2
-    return torch.addcmul(signs.abs() * counted, signs, agreeing)
+    return torch.addcmul(sizes * counted, signs, agreeing)
 
 
 def error_aware_quantization(
@@ -157,34 +154,37 @@ def error_aware_quantization(
     codes (n, n_bits) in [-1, 1], for a sigmoid's outputs p pass 2 p - 1; similarity (n, n) in {0, 1}, symmetric. normalization:
       N1 mean over ordered pairs i != j and bits: the plain mean quantization where every pair is right; N1d with the pairs i = j, which
       always count (weight 1 / n); N2 mean over the selected entries; N3 half the mean over similar pairs + half over dissimilar, 0 if none
-    stored_codes (N, n_bits): the last codes of all N training items, constants that the batch is paired with; similarity is (n, N). The
-    batch member pays q whole: the sum is sum c * q again, its gradient in-batch's in expectation. A row not visited yet is 0, never
-    selected. An item's own stored row can't be told apart: it counts, weight 1 / N, so that N1d is N1.
+    stored_codes (N, n_bits): all N training items' last codes, constants to be paired with, 0 (never selected) before a first visit;
+    similarity is (n, N). The batch member pays q whole: in expectation its gradient is in-batch's. Its own row counts too: N1d is N1.
     Returns a scalar >= 0, float32 (float64 for float64 codes); 0 without pairs or bits. ValueError on wrong shapes, names, types, values.
     """
     if normalization not in NORMALIZATIONS:
         raise ValueError(f"normalization must be one of {', '.join(NORMALIZATIONS)}, got {normalization!r}.")
-    others = codes if stored_codes is None else stored_codes  # the items j
     _check_values("similarity must be 0 or 1; (P + 1) / 2 is, of P = 2 S - 1", similarity[:4])
     _check_values("codes must be real", codes[:0])  # of no entry: the type alone
+    others = codes if stored_codes is None else stored_codes  # the items j
     if codes.ndim != 2 or others.shape[1:] != codes.shape[1:] or similarity.shape != (len(codes), len(others)):
         got = " and ".join(str(tuple(part.shape)) for part in (codes, similarity, stored_codes) if part is not None)
         raise ValueError(f"codes (n, n_bits) need similarity (n, n), stored_codes (N, n_bits) need (n, N), got {got}.")
+    weights = error_aware_weights(codes.detach(), similarity, normalization, stored_codes)
+    return (weights * nn.functional.mse_loss(widen(codes), widen(codes.detach()).sign(), reduction="none")).sum()
+
+
+def error_aware_weights(codes: Tensor, similarity: Tensor, normalization: str, stored_codes: Tensor | None) -> Tensor:
+    """w >= 0 (n, n_bits) of EAQL = sum w * q; constant, so that 2 w * (h - sgn h) is its gradient. Takes detached codes, checks nothing."""
     diagonal = stored_codes is not None or normalization == "N1d"
-    with torch.autocast(codes.device.type, enabled=False):
-        codes = widen(codes)
-        signs = codes.detach().sign()
-        others = signs if stored_codes is None else stored_codes.detach().sign().to(codes.dtype)
-        q = nn.functional.mse_loss(codes, signs, reduction="none")  # (codes - signs)^2
-        similarity = similarity.to(codes.dtype)
+    with outside_autocast(codes.device):
+        signs = widen(codes).sign()
+        similarity = similarity.to(signs.dtype)
+        others = signs if stored_codes is None else stored_codes.detach().sign().to(signs.dtype)
         if normalization == "N3":
-            return _class_balanced(q, signs, similarity, diagonal, others)
+            return _class_balanced(signs, similarity, diagonal, others)
         selected = selected_pairs(signs, similarity, diagonal, others)
-        n_entries = max(q.numel() * (len(others) - (not diagonal)), 1)
-        return (selected * q).sum() / (selected.sum().clamp(min=1) if normalization == "N2" else n_entries)
+        n_entries = max(signs.shape[1] * (similarity.numel() - (0 if diagonal else len(signs))), 1)
+        return selected / (selected.sum().clamp(min=1) if normalization == "N2" else n_entries)
 
 
-def _class_balanced(q: Tensor, signs: Tensor, similarity: Tensor, diagonal: bool, others: Tensor) -> Tensor:
+def _class_balanced(signs: Tensor, similarity: Tensor, diagonal: bool, others: Tensor) -> Tensor:
     """N3: c split by S_ij, each part divided by its own number of pairs. One product on [s, |s|] serves both parts."""
     both = torch.cat([others, others.abs()], dim=1)
     similar, total = similarity @ both, both.sum(0)  # sums over the similar j, over all j
@@ -192,9 +192,9 @@ def _class_balanced(q: Tensor, signs: Tensor, similarity: Tensor, diagonal: bool
     if not diagonal:
         own = similarity.diagonal().unsqueeze(1)
         similar, total = similar - own * both, total - both
-        n_similar, n_pairs = n_similar - own.sum(), n_pairs - len(q)
-    parts = 0
+        n_similar, n_pairs = n_similar - own.sum(), n_pairs - len(signs)
+    weights = 0
     for sign, sums, n in ((1, similar, n_similar), (-1, total - similar, n_pairs - n_similar)):
-        by_sign, nonzero = sums.chunk(2, dim=1)  # (|s| * nonzero +- s * by_sign): twice c's pairs of the kind
-        parts = parts + ((signs.abs() * nonzero + sign * signs * by_sign) * q).sum() / n.clamp(min=1)
-    return parts / max(4 * q.shape[1], 1)
+        by_sign, nonzero = sums.chunk(2, dim=1)  # |s| * nonzero +- s * by_sign: twice c's pairs of the kind
+        weights = weights + (signs.abs() * nonzero + sign * signs * by_sign) / n.clamp(min=1)
+    return weights / max(4 * signs.shape[1], 1)

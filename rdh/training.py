@@ -21,7 +21,7 @@ from rdh.network import Network
 from rdh.optimizers import make_optimizer, rate_factor
 from rdh.probes import Probes
 from rdh.recording import LOSSES, check_weights, record
-from rdh.rescue import amplify, error_aware_quantization, similarity
+from rdh.rescue import amplify, error_aware_weights, share_a_label
 from rdh.retrieval import Evaluation
 from rdh.run import Run, Stopped, restore, snapshot
 
@@ -158,12 +158,15 @@ def train_step(run: Run, indices: Tensor) -> None:
     method.remember(leaf.detach(), indices)
     similarity_loss = method.similarity_loss(leaf, labels, indices)
     regression = code_regression_loss(config, method, leaf, indices)
-    quantization = quantization_loss(config, method, leaf, labels)
+    quantization = method.quantization_loss(leaf) if config.quantization == "plain" else None
     (similarity_gradient,) = torch.autograd.grad(similarity_loss, leaf)  # what the pairs want
     gradient = similarity_gradient  # dL/dh of the total
     others = [loss for loss in (regression, quantization) if loss is not None]
     if others:
-        gradient = similarity_gradient + torch.autograd.grad(sum(others), leaf)[0]
+        gradient = gradient + torch.autograd.grad(others, leaf)[0]
+    if config.quantization == "error_aware":
+        quantization, pull = error_aware(config, method, leaf.detach(), labels)
+        gradient = torch.add(gradient, pull, alpha=config.eta)
     if run.probes:
         saturating = method.slope(run.epoch) * logits.detach()  # F of h = tanh(F)
         run.probes.add(saturating, leaf.detach(), similarity_gradient, gradient, indices)
@@ -181,10 +184,10 @@ def code_regression_loss(config: RunConfig, method: Method, codes: Tensor, indic
     return method.code_regression_loss(codes, indices) if is_kept else None
 
 
-def quantization_loss(config: RunConfig, method: Method, codes: Tensor, labels: Tensor) -> Tensor | None:
-    """eta * EAQL (Eq. 5), or the method's own term, or nothing."""
-    if config.quantization == "error_aware":
-        stored = method.stored_codes if config.eaq_pairs == "stored" else None  # (N, n_bits)
-        similar = similarity(labels, None if stored is None else method.labels)
-        return config.eta * error_aware_quantization(codes, similar, config.eaq_normalization, stored)
-    return method.quantization_loss(codes) if config.quantization == "plain" else None
+def error_aware(config: RunConfig, method: Method, codes: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """eta * EAQL (Eq. 5), and EAQL's gradient by the codes (n, n_bits): its weights are constant, which needs no autograd."""
+    stored = method.stored_codes if config.eaq_pairs == "stored" else None  # (N, n_bits)
+    similar = method.batch_similarity(labels) if stored is None else share_a_label(labels, method.labels)
+    error = codes - codes.sign()
+    pull = 2 * error_aware_weights(codes, similar, config.eaq_normalization, stored) * error
+    return config.eta / 2 * (pull * error).sum(), pull

@@ -97,7 +97,7 @@ def test_sums_over_similar_items_equal_one_product_and_stay_within_their_block(m
         sizes.append(len(labels) * len(others))
         return similarity(labels, others)
 
-    monkeypatch.setattr(_sampling, "similarity", recorded)
+    monkeypatch.setattr(_sampling, "share_a_label", recorded)
     monkeypatch.setattr(_sampling, "BLOCK_ENTRIES", 100)
     values, labels = random_batch(0, n=37)
     found = similar_sums(labels[:21], labels, values)

@@ -1,6 +1,5 @@
 """`rdh.rescue` against slow loops, golden numbers, autograd and gradcheck."""
 
-import contextlib
 import copy
 
 import pytest
@@ -121,6 +120,20 @@ def test_eaql_with_stored_codes_moves_the_batch_alone(normalization):
     assert torch.autograd.gradcheck(lambda x: error_aware_quantization(x, s, normalization, stored), (h,))
     error_aware_quantization(h, s, normalization, stored).backward()
     assert stored.grad is None and h.grad.any()
+
+
+@pytest.mark.parametrize("normalization", rescue.NORMALIZATIONS)
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_twice_the_weights_times_the_error_is_the_gradient_that_autograd_gives(normalization, is_stored):
+    h, stored, s = stored_case(3)
+    stored, s = (stored, s) if is_stored else (None, s[:, : len(s)])
+    weights = rescue.error_aware_weights(h, s, normalization, stored)
+    loss = error_aware_quantization(h.requires_grad_(), s, normalization, stored)
+    (gradient,) = torch.autograd.grad(loss, h)
+    error = (h - h.sign()).detach()
+    assert weights.min() >= 0 and not weights.requires_grad
+    assert torch.allclose(2 * weights * error, gradient, rtol=1e-12, atol=0)
+    assert (weights * error**2).sum().item() == pytest.approx(loss.item(), rel=1e-12)
 
 
 def test_eaql_with_nobody_visited_yet_is_zero_and_with_all_stored_once_it_is_in_batch_with_the_diagonal():
@@ -406,7 +419,7 @@ def test_labels_whose_values_say_nothing_are_refused_on_either_side(labels, got)
 
 def test_no_value_is_looked_at_away_from_the_cpu(monkeypatch):
     """A meta tensor has no values: whoever reads one fails, as whoever reads a GPU's waits."""
-    monkeypatch.setattr(torch, "autocast", lambda *arguments, **options: contextlib.nullcontext())  # knows no meta
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda kind: False)  # knows no meta
     codes = torch.zeros(4, 3, device="meta", requires_grad=True)
     for labels in (torch.zeros(4, 5, device="meta"), torch.zeros(4, dtype=torch.int64, device="meta")):
         for normalization in rescue.NORMALIZATIONS:
@@ -451,6 +464,13 @@ def test_an_amplifier_takes_one_code_length_until_it_is_read(lengths, is_counted
     amplifier.counts()
     amplifier(other).sum().backward()
     assert amplifier.counts()["dead"].tolist() == [2] * lengths[1]
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.5])
+def test_neither_an_exact_zero_nor_a_zero_gradient_is_dead_and_the_smallest_gradient_counts(tau):
+    h = torch.tensor([[0.0, 0.9, 0.9, 0.9, -0.9]])
+    g = torch.tensor([[1.0, 0.0, 1e-45, -1e-45, -1e-45]])
+    assert dead(h, g, tau).tolist() == [[False, False, True, False, True]]
 
 
 def test_amplify_leaves_its_argument_alone():

@@ -337,13 +337,16 @@ def test_stored_pairs_compare_a_batch_with_the_signs_of_all_training_items(digit
     indices, memory = torch.arange(8), run.method.stored_codes
     assert 0 < memory.any(1).sum() < len(memory), "some items are not visited yet"
     codes, labels = memory[indices] * 0.5 + 0.1, run.inputs.train_labels
-    loss = training.quantization_loss(settings, run.method, codes, labels[indices])
+    loss, gradient = training.error_aware(settings, run.method, codes, labels[indices])
     expected = 0.0
     for h, own in zip(codes, labels[indices], strict=True):
         for stored, other in zip(memory, labels, strict=True):
             wanted = 1 if (own * other).any() else -1
             expected += (((h.sign() * stored.sign()) == wanted) * (h - h.sign()) ** 2).sum().item()
     assert loss.item() == pytest.approx(settings.eta * expected / (8 * len(memory) * settings.n_bits), rel=1e-4)
+    leaf = codes.clone().requires_grad_()
+    error_aware_quantization(leaf, similarity(labels[indices], labels), stored_codes=memory).backward()
+    assert torch.allclose(gradient, leaf.grad, rtol=1e-5, atol=1e-9)
 
 
 # Stop and resume

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rdh.errors import UserError
-from rdh.rescue import widen
+from rdh.rescue import outside_autocast, share_a_label, widen
 
 LOSSES = ("similarity_loss", "code_regression_loss", "quantization_loss")
 
@@ -22,7 +22,7 @@ def in_float32(loss: Callable[..., Tensor | None]) -> Callable[..., Tensor | Non
 
     @wraps(loss)
     def wide_loss(self: "Method", codes: Tensor, *others: Tensor) -> Tensor | None:
-        with torch.autocast(codes.device.type, enabled=False):
+        with outside_autocast(codes.device):
             return loss(self, widen(codes), *others)
 
     return wide_loss
@@ -66,6 +66,7 @@ class Method:
         self.labels = labels
         self.seed = seed
         self.stored_codes: Tensor | None = None
+        self._batch: tuple[Tensor, Tensor] | None = None  # labels and similarity of the last batch
 
     def head(self, n_features: int) -> nn.Module:
         """The hash layer: (n, n_features) -> logits (n, n_bits)."""
@@ -78,6 +79,12 @@ class Method:
     def relax(self, logits: Tensor, epoch: int) -> Tensor:
         """Logits -> continuous codes h, float32 also under autocast."""
         return torch.tanh(self.slope(epoch) * logits.float())
+
+    def batch_similarity(self, labels: Tensor) -> Tensor:
+        """S of the batch (n, n), 0 or 1, float32; to be read only. Made once a step: the error-aware quantization asks for it too."""
+        if self._batch is None or self._batch[0] is not labels:
+            self._batch = labels, share_a_label(labels, labels)
+        return self._batch[1]
 
     def similarity_loss(self, codes: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         """L_sim of Eq. 5, a scalar; its gradient is what the dead-bit counters look at."""

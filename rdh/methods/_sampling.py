@@ -6,7 +6,7 @@ Everything is computed in blocks of rows, so that memory grows with the number o
 import torch
 from torch import Tensor
 
-from rdh.rescue import similarity
+from rdh.rescue import share_a_label
 
 BLOCK_ENTRIES = 4_000_000  # of the similarity matrix that exist at a time: 16 MB
 
@@ -24,4 +24,4 @@ def similar_sums(labels: Tensor, others: Tensor, values: Tensor) -> Tensor:
     labels (n, n_classes), others (m, n_classes), values (m, d); returns (n, d).
     """
     n_rows = max(1, BLOCK_ENTRIES // len(others))
-    return torch.cat([similarity(block, others).to(values.dtype) @ values for block in labels.split(n_rows)])
+    return torch.cat([share_a_label(block, others).to(values.dtype) @ values for block in labels.split(n_rows)])

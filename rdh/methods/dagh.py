@@ -22,7 +22,6 @@ from rdh.methods._base import Method, at_least
 from rdh.methods._dcc import random_signs, signs_or
 from rdh.methods._pairs import mean_pair_likelihood
 from rdh.methods._sampling import random_sample, similar_sums
-from rdh.rescue import similarity
 
 
 class DAGH(Method):
@@ -83,7 +82,7 @@ class DAGH(Method):
         return self.anchors[torch.randperm(len(self.anchors), generator=generator).to(self.anchors.device)]
 
     def similarity_loss(self, codes: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
-        return mean_pair_likelihood(self.theta_scale, codes, codes, similarity(labels))
+        return mean_pair_likelihood(self.theta_scale, codes, codes, self.batch_similarity(labels))
 
     def code_regression_loss(self, codes: Tensor, indices: Tensor) -> Tensor | None:
         if not self.has_codes:

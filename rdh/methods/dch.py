@@ -14,7 +14,6 @@ from torch import Tensor
 
 from rdh.methods._balance import balanced_mean
 from rdh.methods._base import Method, at_least
-from rdh.rescue import similarity
 
 SMALLEST_DISTANCE = 1e-6
 
@@ -37,7 +36,7 @@ class DCH(Method):
         directions = F.normalize(codes, eps=1e-6)
         distances = (self.n_bits / 2) * (1 - directions @ directions.T).clamp(min=0)  # rounding gives cosines above 1
         off_diagonal = 1 - torch.eye(len(codes), dtype=codes.dtype, device=codes.device)
-        similar = similarity(labels).to(codes.dtype)
+        similar = self.batch_similarity(labels).to(codes.dtype)
         near = torch.log1p(distances / self.gamma)  # log(d / gamma) + log(1 + gamma / d), without its poles
         far = torch.log1p(self.gamma / (distances + SMALLEST_DISTANCE))
         loss = torch.where(similar > 0, near, far)

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from rdh.methods._base import Method, at_least
 from rdh.methods._pairs import mean_pair_likelihood
-from rdh.rescue import similarity
 
 
 class DHN(Method):
@@ -33,7 +32,7 @@ class DHN(Method):
         self.quantization_weight = quantization_weight
 
     def similarity_loss(self, codes: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
-        return mean_pair_likelihood(self.theta_scale, codes, codes, similarity(labels))
+        return mean_pair_likelihood(self.theta_scale, codes, codes, self.batch_similarity(labels))
 
     def quantization_loss(self, codes: Tensor) -> Tensor:
         distance = (codes.abs() - 1).abs()

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rdh.methods._base import Method, at_least
 from rdh.methods._pairs import mean_pair_likelihood
-from rdh.rescue import similarity
+from rdh.rescue import share_a_label
 
 
 class DPSH(Method):
@@ -49,9 +49,9 @@ class DPSH(Method):
 
     def similarity_loss(self, codes: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         if self.pairs == "batch":
-            return mean_pair_likelihood(self.theta_scale, codes, codes, similarity(labels))
+            return mean_pair_likelihood(self.theta_scale, codes, codes, self.batch_similarity(labels))
         return mean_pair_likelihood(
-            self.theta_scale, codes, self.stored_codes, similarity(labels, self.labels)
+            self.theta_scale, codes, self.stored_codes, share_a_label(labels, self.labels)
         )  # (n, N)
 
     def quantization_loss(self, codes: Tensor) -> Tensor:

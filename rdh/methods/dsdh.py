@@ -21,7 +21,7 @@ from torch import Tensor
 from rdh.methods._base import Method, at_least
 from rdh.methods._dcc import discrete_codes, ridge, signs
 from rdh.methods._pairs import mean_pair_likelihood
-from rdh.rescue import similarity
+from rdh.rescue import share_a_label
 
 
 class DSDH(Method):
@@ -74,7 +74,7 @@ class DSDH(Method):
 
     def similarity_loss(self, codes: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         return mean_pair_likelihood(
-            self.theta_scale, codes, self.stored_codes, similarity(labels, self.labels)
+            self.theta_scale, codes, self.stored_codes, share_a_label(labels, self.labels)
         )  # (n, N)
 
     def code_regression_loss(self, codes: Tensor, indices: Tensor) -> Tensor | None:

@@ -17,7 +17,6 @@ from torch import Tensor
 from rdh.methods._balance import balanced_mean
 from rdh.methods._base import Method, at_least
 from rdh.methods._pairs import pair_likelihood
-from rdh.rescue import similarity
 
 
 def graded_similarity(labels: Tensor) -> Tensor:
@@ -64,7 +63,7 @@ class HashNet(Method):
         return math.sqrt(1 + epoch // self.stage_epochs) if self.continuation else 1.0
 
     def similarity_loss(self, codes: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
-        similar = similarity(labels).to(codes.dtype)
+        similar = self.batch_similarity(labels).to(codes.dtype)
         loss = pair_likelihood(self.alpha * codes @ codes.T, similar, reduction="none")
         if self.graded:
             loss = loss * (graded_similarity(labels.to(codes.dtype)) + 1 - similar)  # c_ij, and 1 for dissimilar pairs
