@@ -4,6 +4,7 @@ One call a kind: `methods()`, `datasets()`, `backbones()`, each a dict name -> C
 """
 
 import ast
+import importlib.util
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,6 +14,9 @@ from typing import Any
 
 HOUSE = Path(__file__).parent
 TORCHVISION = "torchvision:"  # before the name of a network that has no card
+REGISTERED = re.compile(
+    r"^@register_model\(\)\n(?:@.*\n)*def (\w+)\(", re.MULTILINE
+)  # as torchvision marks its networks
 COMMON_PARAMETERS = {"self", "n_bits", "labels", "seed", "root", "weights"}
 
 
@@ -71,8 +75,19 @@ def backbones() -> dict[str, Card]:
     return {card.name: card for card in sorted(cards, key=lambda card: card.name)}
 
 
+@cache
+def torchvision_networks() -> list[str]:
+    """Names of the classification networks in the installed torchvision, in alphabetical order; none where they can't be told."""
+    found = importlib.util.find_spec("torchvision")
+    folders = found.submodule_search_locations if found else None
+    texts = (
+        path.read_text(encoding="utf-8") for folder in folders or () for path in Path(folder, "models").glob("*.py")
+    )
+    return sorted(name for text in texts for name in REGISTERED.findall(text))
+
+
 def backbone(name: str) -> Card:
-    """The card of a backbone; for torchvision:NAME, which only the run itself can look up, one that promises pretrained weights."""
+    """The card of a backbone; for torchvision:NAME one that promises pretrained weights."""
     if name.startswith(TORCHVISION):
         text = f"{name.removeprefix(TORCHVISION)} of torchvision, up to its last layer; torchvision's ImageNet weights."
         return Card(name, name, text, text, facts={"pretrained": True})

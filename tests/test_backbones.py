@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torchvision.models import get_model
 
-from rdh import training
+from rdh import catalog, training
 from rdh.backbones import Backbone, _weights, build, stacked
 from rdh.backbones._weights import download_into
 from rdh.config import make_config
@@ -448,3 +448,9 @@ def test_a_weights_file_that_is_not_there_is_one_sentence(tmp_path):
     for path in (tmp_path / "none.pth", tmp_path):
         with pytest.raises(UserError, match=r"weights file .+ can't be read \(.+\); set weights to one that is there"):
             build("mlp", 4, str(path))
+
+
+def test_the_names_of_torchvision_are_read_without_importing_it():
+    import torchvision
+
+    assert catalog.torchvision_networks() == sorted(torchvision.models.list_models(module=torchvision.models))

@@ -101,6 +101,8 @@ REFUSED = [
     ("train --set method_options.=1", r"--set takes KEY=VALUE"),
     ("train --set method_options=1 --set method_options.x=1", r"once as a whole and once as method_options.x"),
     ("train --method itq --rdh", r"amplifier must be off for itq"),
+    ("train --here --set weights=no/such.pth", r"The weights file .*/no/such.pth can't be read \(No such file"),
+    ("train --here --set backbone=torchvision:resnet1", r"torchvision:resnet1 is no network of .*; it has resnet18, "),
     ("sweep --seeds 4-0", r"--seeds takes ranges from the smaller to the larger number like 0-4, got '4-0'"),
     ("sweep --seeds 1,x", r"--seeds takes whole numbers like 24,48 or ranges like 0-4, got '1,x'"),
     ("sweep --bits ,", r"--bits takes at least one whole number, got ','"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from rdh.config import RunConfig
+from rdh.execution.possible import check_possible
 from rdh.execution.registry import Registry
 from rdh.store import RunStore
 
@@ -34,6 +35,7 @@ def train_here(store: RunStore, config: RunConfig) -> tuple[str, str]:
     """(run_id, "finished" | "failed" | "cancelled"). Ctrl-C: a checkpoint is saved and the run is cancelled."""
     from rdh import worker
 
+    check_possible(config, is_queued=False)
     locks = []
 
     def hold(folder: Path) -> None:

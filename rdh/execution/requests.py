@@ -15,6 +15,7 @@ from rdh.errors import UserError
 from rdh.execution._folders import row_from_folder
 from rdh.execution._locks import is_locked
 from rdh.execution._rows import RunState, find, insert, move, select, update
+from rdh.execution.possible import check_possible
 from rdh.execution.registry import Registry
 from rdh.execution.state import RESUMABLE, result_record
 from rdh.store import RunStore
@@ -28,7 +29,7 @@ def submit(
     token: a form's own mark; the same token again gives the ids it gave before, so that a double click is one launch.
     sweep: a name; a config that the sweep already holds gives the run it has, so that a half-done grid gets only what
     is missing.
-    All or nothing: on any failure no run folder and no row is left behind.
+    All or nothing: on any failure no run folder and no row is left behind. UserError too for what this machine lacks.
     """
     made: list[str] = []
     with plain_errors(store, "Nothing was submitted"), _taking_back(store, made), Registry(store).write() as db:
@@ -40,6 +41,7 @@ def submit(
         for config in configs:
             run_id = _run_of_sweep(db, sweep, config.hash)
             if run_id is None:
+                check_possible(config)
                 run_id = store.create(config, sweep=sweep)
                 made.append(run_id)
                 insert(db, row_from_folder(store, run_id))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from rdh.config import make_config
 from rdh.errors import UserError
 from rdh.execution import cancel, delete, resume, states, submit
 from rdh.execution._locks import take_lock
@@ -53,6 +54,47 @@ def test_submitted_runs_wait_in_order(store):
     run = states(store)[run_ids[0]]
     assert (run.state, run.attempt, run.request, run.sweep, run.started_at) == ("queued", 1, None, "grid", None)
     assert run.submitted_at == store.submission(run_ids[0])["submitted_at"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        (
+            {"weights": "/no/such.pth"},
+            r"The weights file /no/such.pth can't be read \(No such file or directory\); set ",
+        ),
+        ({"weights": "/"}, r"The weights file / can't be read \(Is a directory\)"),
+        (
+            {"backbone": "torchvision:resnet1", "image_size": 64},
+            r"torchvision:resnet1 is no network of this torchvision",
+        ),
+        ({"device": "cuda:1"}, r"device must be cuda for a run of the queue, which gives each run one GPU, got cuda:1"),
+    ],
+)
+def test_what_this_machine_lacks_is_said_before_a_run_exists(store, fields, sentence):
+    lacking = make_config(dataset="cifar10", **{"backbone": "alexnet", "image_size": 64} | fields)
+    with pytest.raises(UserError, match=sentence):
+        submit(store, [*make_configs(), lacking], sweep="grid", token="t")
+    assert folders(store) == [] and states(store) == {}
+
+
+def test_cuda_is_refused_where_no_gpu_can_be_seen_and_taken_where_one_is(store, monkeypatch):
+    on_gpu = make_config(device="cuda")
+    assert len(submit(store, [on_gpu])) == 1  # one of the two pretended GPUs
+    monkeypatch.setenv("RDH_FAKE_GPUS", "0")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(UserError, match=r"device cuda is not there \(no GPU can be seen\); use auto or cpu\."):
+        submit(store, [on_gpu])
+    assert len(folders(store)) == 1
+
+
+def test_what_a_sweep_has_already_is_not_looked_at_again(store, tmp_path):
+    weights = tmp_path / "weights.pth"
+    weights.touch()
+    config = make_config(dataset="cifar10", backbone="alexnet", image_size=64, weights=str(weights))
+    first = submit(store, [config], sweep="grid")
+    weights.unlink()
+    assert submit(store, [config], sweep="grid") == first
 
 
 def test_the_same_token_is_the_same_submission(store):
