@@ -11,7 +11,7 @@ from typing import NoReturn
 from rdh import __version__
 from rdh.commands import bench, catalog, codes, data, launch, runs, supervisor
 from rdh.datasets import as_folder
-from rdh.errors import UserError
+from rdh.errors import UserError, printable
 
 ABOUT = """Deep hashing with and without RDH: which bits die, and what brings them back.
 
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         if arguments.json:
             print(json.dumps({"error": str(error)}))
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever keeps pressing must not see a traceback

@@ -126,8 +126,8 @@ def check_maker(codes: CodeFile, maker: dict[str, Any], what: str) -> None:
     """UserError unless the codes were made by this very network: same run, same weights, same preprocessing."""
     if codes.maker.get("network") != maker["network"]:
         raise UserError(
-            f"{what} holds {codes.n_bits}-bit codes of the run {codes.maker.get('run_id')}, the query would be encoded by "
-            f"{maker['run_id']} as it is now: encode both with the same run."
+            f"{what} holds {codes.n_bits}-bit codes of the run {codes.maker.get('run_id')}, not of {maker['run_id']} as it is "
+            "now: encode again, or name the run that made them."
         )
 
 

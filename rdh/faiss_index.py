@@ -64,13 +64,19 @@ class Index:
 
     def __init__(self, path: Path) -> None:
         faiss = _faiss()
+        for part in (path, names_file(path)):
+            if not part.is_file():
+                raise UserError(
+                    f"{part} is not there: an index is two files, {path.name} and {names_file(path).name}; "
+                    "`python -m rdh index RUN -o FILE` writes both."
+                )
         self.codes = read_codes(names_file(path))
         try:
             self._index = faiss.read_index_binary(str(path)) if _is_index(path) else None
         except RuntimeError:
             self._index = None
         if self._index is None:
-            reason = "it is no index of `python -m rdh index`, or cut short" if path.is_file() else "it is not there"
+            reason = "it is no index of `python -m rdh index`, or cut short"
             raise UserError(f"{path} can't be read as a FAISS index ({reason}); write it again.")
         n, n_bytes = self.codes.codes.shape
         is_same_size = (self._index.ntotal, self._index.d) == (n, 8 * n_bytes)

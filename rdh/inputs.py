@@ -121,7 +121,7 @@ class _Base:
         self.split, self.labels, self.top_k = split, dataset.labels, dataset.top_k
         self.train_labels = torch.from_numpy(dataset.labels[split.train].astype(np.float32)).to(device)
         self._names, self._image_shape = np.array(dataset.class_names), np.array(dataset.image_shape or ())
-        self._fingerprint = np.array(dataset.fingerprint)
+        self._fingerprint, self._stamp = np.array(dataset.fingerprint), np.array(dataset.stamp)
         self._split_seed_order = np.random.default_rng(len(split.train)).permutation(len(split.train))
 
     def probe_ids(self, n: int) -> np.ndarray:
@@ -130,14 +130,14 @@ class _Base:
 
     def split_arrays(self) -> dict[str, np.ndarray]:
         """What is saved with the run: item ids of query, gallery and train; labels of all items; class names; image shape."""
-        split = self.split
         return {
-            "query": split.query,
-            "gallery": split.gallery,
-            "train": split.train,
+            "query": self.split.query,
+            "gallery": self.split.gallery,
+            "train": self.split.train,
             "labels": self.labels,
             "class_names": self._names,
-            "fingerprint": self._fingerprint,  # of the data: a resume on others is refused
+            "fingerprint": self._fingerprint,  # of the images: a resume on other data is refused
+            "stamp": self._stamp,  # their files' times: a resume with others is told
             "image_shape": self._image_shape,  # (height, width, channels) where all images share one, else empty
         }
 

@@ -18,10 +18,10 @@ from typing import Any
 
 from rdh import catalog
 from rdh.config import RunConfig
-from rdh.errors import UserError
 from rdh.heartbeat import Heart, prefer_as_oom_victim, say
 from rdh.metrics import MetricsWriter, Record
-from rdh.store import RunStore, read_arrays, write_arrays, write_json
+from rdh.split_file import keep_split
+from rdh.store import RunStore, write_arrays, write_json
 
 KINDS = (  # of a failure, by the name of its class or of a base class: torch's are not imported here
     ("UserError", "input"),
@@ -135,21 +135,9 @@ def _started(run_dir: Path, config: RunConfig, root: Path | None, stop: threadin
             raise Stopped
 
     inputs = load_inputs(config, data_root=root or data_root(), progress=extracting, log=say)
-    _keep_split(run_dir, inputs.split_arrays())
+    keep_split(run_dir, inputs.split_arrays())
     choose_threads(finetune=config.finetune, backbone=config.backbone)
     return _kind(config).start(config, inputs)
-
-
-def _keep_split(run_dir: Path, arrays: dict[str, Any]) -> None:
-    """split.npz, written anew; UserError where a checkpoint was trained on other data than there are now."""
-    path = run_dir / "split.npz"
-    if path.exists() and any((run_dir / "checkpoints").glob("[0-9]*.pt")):
-        before = read_arrays(path)
-        if "fingerprint" in before and str(before["fingerprint"]) != str(arrays["fingerprint"]):
-            raise UserError(
-                "The data have changed since this run's checkpoint was saved; put them back to resume it, or launch a new run."
-            )
-    write_arrays(path, arrays)
 
 
 def _open_metrics(run_dir: Path, attempt: int, run: Any, checkpoint: dict[str, Any], heart: Heart) -> MetricsWriter:

@@ -20,7 +20,7 @@ ROWS = [
     ("T", "rescue methods"),
     ("", "catalog"),
     ("", "_config_checks config presets ranges"),
-    ("", "_mounts _metrics_reader metrics store heartbeat code_files faiss_index"),
+    ("", "_mounts _metrics_reader metrics store heartbeat split_file code_files faiss_index"),
     ("", "analysis charts execution"),
     (
         "T",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import re
 import shutil
 import zipfile
@@ -182,10 +183,16 @@ def test_an_index_and_its_names_must_belong_together(root, hashnet, photos, tmp_
     said = refused(capsys, root, "query", hashnet, photos / "a.png", "--index", tmp_path / "b.faiss")
     assert "they do not belong together" in said
     (tmp_path / "b.faiss").write_bytes((tmp_path / "b.faiss").read_bytes()[:40])
-    for damage in (lambda: None, lambda: (tmp_path / "b.faiss").write_text("no index"), (tmp_path / "b.faiss").unlink):
+    for damage in (lambda: None, lambda: (tmp_path / "b.faiss").write_text("no index")):
         damage()
         said = refused(capsys, root, "query", hashnet, photos / "a.png", "--index", tmp_path / "b.faiss")
         assert "can't be read as a FAISS index" in said and "::" not in said and ".cpp" not in said and "\n" not in said
+    for name in ("a.faiss.npz", "b.faiss"):  # the one went to b, above
+        (tmp_path / "b.faiss").unlink(missing_ok=True)
+        said = refused(
+            capsys, root, "query", hashnet, photos / "a.png", "--index", tmp_path / name.removesuffix(".npz")
+        )
+        assert f"{tmp_path / name} is not there: an index is two files" in said and "rdh index RUN -o FILE" in said
 
 
 def test_an_index_of_as_many_other_codes_is_refused(tmp_path):
@@ -377,7 +384,14 @@ def test_codes_of_another_network_are_refused(root, hashnet, photos, tmp_path, c
     other = trained(root, "--rdh", "--bits", "20", "--seed", "1")
     assert run_cli(root, "encode", other, photos, "-o", tmp_path / "codes.npz") == 0
     said = refused(capsys, root, "query", hashnet, photos / "a.png", "--codes", tmp_path / "codes.npz")
-    assert f"20-bit codes of the run {other}" in said and "encode both with the same run" in said
+    assert f"20-bit codes of the run {other}" in said and "encode again, or name the run that made them" in said
+    assert said == refused(
+        capsys, root, "index", hashnet, "--codes", tmp_path / "codes.npz", "-o", tmp_path / "x.faiss"
+    )
+    said = refused(
+        capsys, root, "index", "no-such-run-1", "--codes", tmp_path / "codes.npz", "-o", tmp_path / "x.faiss"
+    )
+    assert "There is no run no-such-run-1" in said and not list(tmp_path.glob("x.faiss*"))
 
 
 @pytest.mark.parametrize(
@@ -386,6 +400,7 @@ def test_codes_of_another_network_are_refused(root, hashnet, photos, tmp_path, c
         (("encode", "no-such-run-1", "digits", "-o", "x.npz"), "There is no run no-such-run-1"),
         (("encode", "../../etc", "digits", "-o", "x.npz"), "run must be an id like"),
         (("encode", "RUN", "nowhere", "-o", "x.npz"), "IMAGES must be an image file, a folder, or a data set"),
+        (("encode", "RUN", "", "-o", "x.npz"), "IMAGES must be an image file, a folder, or a data set"),
         (("encode", "RUN", "EMPTY", "-o", "x.npz"), "has no image to encode"),
         (("encode", "RUN", "digits", "-o", "x.npz", "--device", "cuda:99"), "device cuda:99 is not there"),
         (("query", "RUN", "nowhere.png"), "nowhere.png has no image to encode"),
@@ -421,6 +436,16 @@ def test_damaged_images_stop_the_work_or_are_left_out(root, hashnet, photos, tmp
     assert run_cli(root, *arguments, "--bad-images", "skip") == 0
     assert "1 images can't be decoded and are left out" in capsys.readouterr().out
     assert read_codes(tmp_path / "codes.npz").ids.tolist() == ["a.png", "b.png"]
+
+
+def test_a_pipe_blocks_nobody(root, hashnet, tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    os.mkfifo(tmp_path / "in" / "pipe.png")
+    for arguments in (
+        ("encode", hashnet, tmp_path / "in", "-o", tmp_path / "x.npz"),
+        ("query", hashnet, tmp_path / "in" / "pipe.png"),
+    ):
+        assert "pipe.png cannot be decoded (it is no file)" in refused(capsys, root, *arguments)
 
 
 def test_links_out_of_the_folder_are_refused(root, hashnet, photos, tmp_path, capsys):

@@ -90,6 +90,26 @@ def test_data_show_says_where_files_belong_before_they_are_there(tmp_path, capsy
     assert json.loads(rdh(capsys, "data", "show", "coco", "--data-root", str(tmp_path), "--json")[1])["ready"]
 
 
+def test_data_show_takes_a_switch_by_its_own_name_and_as_a_run_names_it(tmp_path, capsys):
+    make_lists(tmp_path / "lists")
+    shown = [
+        rdh(capsys, "data", "show", "image_list", "--root", str(tmp_path), "--set", f"{key}=lists")
+        for key in ("folder", "dataset_options.folder")
+    ]
+    assert (
+        shown[0] == shown[1] and shown[0][0] == 0 and "30 images, 4 classes" in shown[0][1].replace("items", "images")
+    )
+
+
+def test_control_characters_of_labels_and_paths_do_not_reach_the_terminal(tmp_path, capsys):
+    make_lists(tmp_path / "image_list")
+    (tmp_path / "image_list" / "classes.txt").write_text("a\nb\x1b[31m\nc\u202e\nd\n", encoding="utf-8")
+    code, out, _ = rdh(capsys, "data", "show", "image_list", "--root", str(tmp_path))
+    assert code == 0 and r"b\x1b[31m" in out and r"c\u202e" in out and "\x1b" not in out and "\u202e" not in out
+    _, _, err = rdh(capsys, "data", "show", "image_list", "--root", str(tmp_path), "--set", "folder=a\x1b[31m/..")
+    assert r"\x1b[31m" in err and "\x1b" not in err
+
+
 def test_sentences_name_the_option_that_help_names(tmp_path, capsys):
     for name in ("coco", "cifar10"):
         _, _, err = rdh(capsys, "data", "show", name, "--data-root", str(tmp_path))

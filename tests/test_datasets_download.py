@@ -170,7 +170,7 @@ def test_an_archive_is_unpacked_and_what_is_there_is_passed_over(tmp_path):
     assert files == {"x/1.jpg": b"ONE", "x/y/2.jpg": b"two", "x/3.jpg": b"three"}
 
 
-@pytest.mark.parametrize("name", ["../out.jpg", "x/../../out.jpg", "/out.jpg", "..\\out.jpg", "x/link"])
+@pytest.mark.parametrize("name", ["../out.jpg", "x/../../out.jpg", "/out.jpg", "..\\out.jpg", "x/link", "."])
 def test_a_member_that_would_leave_the_folder_stops_everything(tmp_path, name):
     modes = {"x/link": stat.S_IFLNK | 0o777}
     path = zipped(tmp_path / "a.zip", {"x/1.jpg": b"one", name: b"/etc/passwd"}, modes)
@@ -188,10 +188,18 @@ def test_a_damaged_archive_and_a_full_disk_are_one_sentence(tmp_path, monkeypatc
         path.write_bytes(damaged)
         with pytest.raises(UserError, match=r"a.zip is damaged \(.*\): remove it and try again"):
             unpack(path, tmp_path)
+        assert not list(tmp_path.rglob("*.part"))
     path.write_bytes(whole)
     monkeypatch.setattr(_archives.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 10})())
     with pytest.raises(UserError, match=r"unpacks to 20000 bytes, but .* has 10 free: free some space"):
         unpack(path, tmp_path)
+
+
+def test_a_file_in_the_place_of_a_folder_is_not_called_a_full_disk(tmp_path):
+    (tmp_path / "x").write_bytes(b"mine")
+    with pytest.raises(UserError, match=r"could not be unpacked into .*: make room for its files there\.$"):
+        unpack(zipped(tmp_path / "a.zip", {"x/1.jpg": b"one"}), tmp_path)
+    assert (tmp_path / "x").read_bytes() == b"mine"
 
 
 @pytest.fixture

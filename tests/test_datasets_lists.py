@@ -193,15 +193,25 @@ def test_a_switch_names_no_place_outside_the_data_folder(tmp_path, name, switch,
         datasets.load(name, tmp_path, **{switch: folder})
 
 
-@pytest.mark.parametrize("what", ["image", "folder", "data set"])
+@pytest.mark.parametrize("what", ["image", "folder", "data set", "list", "class names"])
 def test_a_link_out_of_the_data_folder_is_refused(tmp_path, what):
     root = tmp_path / "root"
     folder, outside = make_lists(root / "image_list"), make_lists(tmp_path / "outside")
-    place = {"image": folder / "images" / "007.jpg", "folder": folder / "images", "data set": folder}[what]
-    target = {"image": outside / "images" / "007.jpg", "folder": outside / "images", "data set": outside}[what]
+    names = {
+        "image": "images/007.jpg",
+        "folder": "images",
+        "data set": "",
+        "list": "train.txt",
+        "class names": "classes.txt",
+    }
+    for one in (folder, outside):
+        (one / "classes.txt").write_text("a\nb\nc\nd\n")
+    place, target = folder / names[what], outside / names[what]
     place.rename(root / "moved")
     place.symlink_to(target)
-    with pytest.raises(UserError, match=r"is a link that leads out of the data folder, to .*outside"):
+    with pytest.raises(
+        UserError, match=r"is a link that leads out of the folder .*, to .*outside.*: put a copy in its place"
+    ):
         datasets.load("image_list", root)
 
 

@@ -489,6 +489,14 @@ def test_bad_input_is_refused_in_one_sentence(change, message):
         evaluate(**{**GOOD, **change})
 
 
+def test_numbers_of_any_size_and_integer_kind_count_alike():
+    plain = evaluate(**GOOD, top_k=3, list_lengths=(2, 3)).as_dict()
+    for top_k, lengths in ((2**70, (2, 2**70)), (np.uint64(2**64 - 1), (np.uint8(2), np.int16(3)))):
+        other = evaluate(**GOOD, top_k=top_k, list_lengths=lengths).as_dict()
+        assert other["map"] == plain["map"]
+    assert evaluate(**GOOD, top_k=np.uint64(3), list_lengths=iter((2, 3)), order_seed=np.uint8(0)).as_dict() == plain
+
+
 def probabilities(kind):
     data = random_data(np.random.default_rng(5), 4, 20, 8, 3)
     bits = [part > 0 for part in data[:2]]

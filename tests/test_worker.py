@@ -21,6 +21,7 @@ from rdh.config import make_config
 from rdh.datasets import BadImage
 from rdh.store import RunStore, read_json, write_json
 from tests.full_disk import file_limit
+from tests.toy_archives import make_lists
 
 HOUSE = Path(__file__).parent.parent
 PATIENCE = 120.0  # seconds; far above what anything here takes
@@ -332,6 +333,51 @@ def test_a_resume_on_other_data_is_refused_and_the_checkpoint_stays(store, work,
         result["kind"] == "input" and "The data have changed since this run's checkpoint was saved" in result["message"]
     )
     assert checkpoints.load(run_dir) is not None and "Traceback" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"labels": np.eye(3, dtype=int)[np.arange(90) % 3]}, None),
+        ({"labels": np.roll(np.arange(90) % 3, 1)}, "(labels)"),
+        ({"query": np.arange(10, 20), "gallery": np.arange(20, 90)}, "(query, gallery)"),
+        ({"class_names": np.array(["a", "b", "d"])}, "(class_names)"),
+    ],
+    ids=["same labels in another form", "other labels", "another split", "other names"],
+)
+def test_a_resume_with_other_labels_or_another_split_is_refused(store, work, tmp_path, monkeypatch, change, told):
+    monkeypatch.setenv("RDH_DATA", str(tmp_path))
+    content = {
+        "features": np.random.default_rng(0).random((90, 5), np.float32),
+        "labels": np.arange(90) % 3,
+        "class_names": np.array(["a", "b", "c"]),
+        "query": np.arange(10),
+        "gallery": np.arange(10, 90),
+        "train": np.arange(20, 90),
+    }
+    np.savez(tmp_path / "arrays.npz", **content)
+    fields = {"dataset": "arrays", "dataset_options": {}, "backbone": "none", "finetune": False, "epochs": 1}
+    run_id, run_dir = make_run(store, **fields)
+    assert work(run_dir) == 0
+    split = (run_dir / "split.npz").read_bytes()
+    np.savez(tmp_path / "arrays.npz", **content | change)
+    assert work(run_dir, attempt=2) == (0 if told is None else 1)
+    if told:
+        assert told in store.read_json(run_id, "result.json")["message"]
+        assert (run_dir / "split.npz").read_bytes() == split
+
+
+def test_a_resume_with_other_file_times_goes_on_and_says_so(store, work, tmp_path, monkeypatch, capsys):
+    make_lists(tmp_path / "image_list")
+    monkeypatch.setenv("RDH_DATA", str(tmp_path))
+    monkeypatch.setenv("RDH_CACHE", str(tmp_path / "cache"))
+    fields = {"dataset": "image_list", "dataset_options": {}, "epochs": 1}
+    _, run_dir = make_run(store, **fields)
+    assert work(run_dir) == 0 and work(run_dir, attempt=2) == 0
+    assert "other times" not in capsys.readouterr().out
+    os.utime(tmp_path / "image_list" / "images" / "007.jpg", ns=(10**18, 10**18))
+    assert work(run_dir, attempt=3) == 0
+    assert "image files have other times than when the run began" in capsys.readouterr().out
 
 
 def test_a_resume_says_that_the_records_before_it_are_missing(store, work):

@@ -14,7 +14,7 @@ from rdh.commands._common import add_verb, count, open_store, print_json, print_
 from rdh.commands._progress import Pace, Progress
 from rdh.config import RunConfig
 from rdh.datasets import BadImage, Dataset
-from rdh.errors import UserError
+from rdh.errors import UserError, printable
 from rdh.faiss_index import Index, check_index_output, write_index
 from rdh.store import RunStore, read_arrays
 
@@ -82,7 +82,10 @@ def run_encode(arguments: argparse.Namespace) -> int:
 def run_index(arguments: argparse.Namespace) -> int:
     """Writes the index and, beside it, the names."""
     check_index_output(arguments.output, arguments.codes)
-    codes = _codes(arguments, open_store(arguments))
+    store = open_store(arguments)
+    codes = _codes(arguments, store)
+    if arguments.codes:
+        check_maker(codes, _maker(store, arguments.run), str(arguments.codes))
     names = write_index(arguments.output, codes)
     _say(
         arguments, f"{count(len(codes.ids))} codes of {codes.n_bits} bits in {arguments.output}, their names in {names}"
@@ -117,7 +120,7 @@ def run_query(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"n_bits": codes.n_bits, "searched": len(codes.ids), "nearest": found})
     else:
-        print_table([{key: _printable(str(value)) for key, value in row.items()} for row in found])
+        print_table([{key: printable(str(value)) for key, value in row.items()} for row in found])
     return 0
 
 
@@ -136,15 +139,10 @@ def _query_image(path: Path) -> np.ndarray:
         raise UserError(f"{error} Replace it.") from None
 
 
-def _printable(name: str) -> str:
-    """A file may be called anything: line ends and control characters escaped, lest they reach the terminal."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in name)
-
-
 def _images(arguments: argparse.Namespace, config: RunConfig) -> Dataset:
     """What IMAGES names: a path that is there, else a data set. UserError for neither."""
     path = Path(arguments.images)
-    if path.exists():
+    if arguments.images and path.exists():  # "" would be the folder that one happens to be in
         return datasets.loose_images(path)
     if arguments.images not in catalog.datasets():
         raise UserError(
@@ -158,13 +156,18 @@ def _codes(arguments: argparse.Namespace, store: RunStore) -> CodeFile:
     """The codes to search: a file's, or the gallery's of the finished run. UserError where there are none."""
     if arguments.codes:
         return read_codes(arguments.codes)
-    config, run_dir = store.config(arguments.run), store.run_dir(arguments.run)
-    path = run_dir / "codes" / "final.npz"
+    maker = _maker(store, arguments.run)
+    arrays = read_arrays(store.run_dir(arguments.run) / "codes" / "final.npz")
+    names = _names(store, arguments.run, arrays["gallery_ids"])
+    return CodeFile(arrays["gallery"], names, maker["config"]["n_bits"], maker)
+
+
+def _maker(store: RunStore, run_id: str) -> dict[str, Any]:
+    """Who made a finished run's codes, as code files say it. UserError for a run that there is not, or that has not finished."""
+    config, path = store.config(run_id), store.run_dir(run_id) / "codes" / "final.npz"
     if not path.exists():
-        raise UserError(f"The run {arguments.run} has no gallery codes: it has not finished; name others by --codes.")
-    arrays = read_arrays(path)
-    maker = {"run_id": arguments.run, "config": config.model_dump(), "network": str(arrays.get("network"))}
-    return CodeFile(arrays["gallery"], _names(store, arguments.run, arrays["gallery_ids"]), config.n_bits, maker)
+        raise UserError(f"The run {run_id} has no gallery codes: it has not finished; resume it, or choose another.")
+    return {"run_id": run_id, "config": config.model_dump(), "network": str(read_arrays(path).get("network"))}
 
 
 def _names(store: RunStore, run_id: str, item_ids: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from rdh import catalog, datasets
 from rdh.commands._common import add_settings, add_verb, count, parse_settings, print_json
 from rdh.commands._progress import Pace, Progress
 from rdh.config import make_config
-from rdh.errors import UserError
+from rdh.errors import UserError, printable
 
 ABOUT = """The data sets: list says which are ready, show NAME what is in one, prepare NAME brings one here.
 Without an action: the list."""
@@ -63,7 +63,7 @@ def _list(root: Path, as_json: bool) -> int:
         return 0
     print(f"data folder: {root}")
     for row in rows:
-        print(f"{row['name']:12} {row['status']}")
+        print(f"{row['name']:12} {printable(row['status'])}")
         if row["card"]:
             print(f"{'':12} {summary(row['card'])}")
     return 0
@@ -81,7 +81,8 @@ def _status(name: str, root: Path) -> dict[str, Any]:
 
 
 def _show(name: str, root: Path, options: dict[str, Any], as_json: bool) -> int:
-    config = make_config(dataset=name, dataset_options=options)
+    nested = options.pop("dataset_options", {})  # as a run's settings name them
+    config = make_config(dataset=name, dataset_options=nested | options if isinstance(nested, dict) else nested)
     about = catalog.datasets()[name]
     if not as_json:
         _print_about(about, root)
@@ -94,7 +95,7 @@ def _show(name: str, root: Path, options: dict[str, Any], as_json: bool) -> int:
         about_it = {"text": about.text, "root": str(root), "switches": switches}
         print_json(card | about_it | {"ready": reason is None, "status": reason or "ready"})
     elif reason:
-        print(reason, file=sys.stderr)
+        print(printable(reason), file=sys.stderr)
     else:
         _print_content(card)
     return 0
@@ -111,13 +112,13 @@ def _print_content(card: dict[str, Any]) -> None:
     print(f"{count(card['n_items'])} items, {card['n_classes']} classes: {summary(card)}")
     print(f"map of random codes: about {card['map_floor']:.3f}" + (f", MAP@{card['top_k']}" if card["top_k"] else ""))
     print("items by number of labels: " + ", ".join(f"{n}: {count(k)}" for n, k in _used(card["items_by_n_labels"])))
-    labels = sorted(card["items_per_label"].items(), key=lambda pair: -pair[1])
+    labels = sorted(((printable(label), n) for label, n in card["items_per_label"].items()), key=lambda pair: -pair[1])
     print("items a label: " + ", ".join(f"{label} {count(n)}" for label, n in labels[:MOST_LABELS_SHOWN]))
     if len(labels) > MOST_LABELS_SHOWN:
         print(f"and {len(labels) - MOST_LABELS_SHOWN} rarer labels, down to {labels[-1][0]} {count(labels[-1][1])}")
     print(f"sample items: {', '.join(map(str, card['sample_ids']))}")
     for warning in card["warnings"]:
-        print(f"note: {warning}")
+        print(f"note: {printable(warning)}")
 
 
 def summary(card: dict[str, Any]) -> str:

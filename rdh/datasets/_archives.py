@@ -1,5 +1,6 @@
 """Fetching archives: resumed where they were interrupted, compared with size and checksum, unpacked without surprises."""
 
+import errno
 import hashlib
 import http.client
 import shutil
@@ -95,7 +96,10 @@ def unpack(path: Path, folder: Path) -> None:
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise UserError(f"{path} is damaged ({error}): remove it and try again.") from error
     except OSError as error:
-        raise UserError(f"{path} could not be unpacked into {folder} ({error}): free some space there.") from error
+        way_out = (
+            "free some space there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "make room for its files there"
+        )
+        raise UserError(f"{path} could not be unpacked into {folder} ({error}): {way_out}.") from error
 
 
 def _fetch_rest(archive: Archive, part: Path, progress: Callable[[int], object]) -> None:
@@ -152,7 +156,7 @@ def _part(path: Path) -> Path:
 def _check_member(member: zipfile.ZipInfo, path: Path) -> None:
     name = PurePosixPath(member.filename)
     is_link = stat.S_ISLNK(member.external_attr >> 16)
-    if name.is_absolute() or ".." in name.parts or "\\" in member.filename or is_link:
+    if not name.parts or name.is_absolute() or ".." in name.parts or "\\" in member.filename or is_link:
         raise UserError(f"{path} holds {member.filename!r}, which would be written outside its folder: don't use it.")
 
 
@@ -164,6 +168,9 @@ def _write_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Pat
     target = folder / member.filename
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.part")
-    with archive.open(member) as source, temporary.open("wb") as file:
-        shutil.copyfileobj(source, file, BLOCK)
-    temporary.replace(target)
+    try:
+        with archive.open(member) as source, temporary.open("wb") as file:
+            shutil.copyfileobj(source, file, BLOCK)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -25,6 +25,10 @@ def decode_image(path: Path | str, size: tuple[int, int] | None = None) -> np.nd
     Grey, CMYK, palette and transparent images become RGB. A turn asked for in EXIF is made, so that the network sees what a
     person sees; pipelines that leave it out see the few such files of the published sets lying. Raises BadImage, with the reason.
     """
+    if not Path(path).is_file():  # a pipe would block whoever opens it
+        raise BadImage(
+            f"{path} cannot be decoded ({'it is no file' if Path(path).exists() else 'there is no such file'})."
+        )
     try:
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:

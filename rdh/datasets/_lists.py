@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rdh.datasets._index import Arrays, indexed
-from rdh.datasets._paths import read_text, relative_path
+from rdh.datasets._paths import check_inside, read_text, relative_path
 from rdh.datasets._sources import FileDataset
 from rdh.datasets._splits import Listed, Split
 from rdh.errors import UserError
@@ -37,6 +37,8 @@ def load_lists(name: str, folder: Path, root: Path, *, top_k: int | None) -> Fil
     """
     files = {part: _find(folder, part) for part in PARTS}
     sources = [path for path in files.values() if path]
+    for path in (*sources, folder / "classes.txt"):
+        check_inside(path, root)
     arrays = indexed(sources, lambda: _joined(files))
     has_label = arrays["labels"].any(axis=1)
     if not has_label.any():

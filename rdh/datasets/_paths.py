@@ -46,8 +46,8 @@ def check_inside(path: Path, root: Path) -> None:
         raise UserError(f"{path} is a link that leads back to itself: remove it.") from error
     if not is_inside:
         raise UserError(
-            f"{path} is a link that leads out of the data folder, to {path.resolve()}: copy the images there, "
-            "or choose a data folder that holds both."
+            f"{path} is a link that leads out of the folder {root}, to {path.resolve()}: put a copy in its place, "
+            "or choose a folder that holds both."
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rdh.datasets._base import BadImage, Dataset
+from rdh.datasets._base import Dataset
 from rdh.datasets._images import decode_image
 from rdh.datasets._paths import MISSING, FileStats, file_stats
 from rdh.datasets._splits import SplitProtocol
@@ -76,10 +76,7 @@ class FileDataset(Dataset):
 
     def read_image(self, item_id: int) -> np.ndarray:
         """Decodes the file. Raises BadImage."""
-        path = f"{self._folder}/{self._paths[item_id]}"
-        if not Path(path).is_file():  # a pipe would block whoever opens it
-            raise BadImage(f"{path} cannot be decoded (there is no such file).")
-        return decode_image(path, self._size)
+        return decode_image(f"{self._folder}/{self._paths[item_id]}", self._size)
 
     def image_name(self, item_id: int) -> str:
         """The file, relative to the set's folder."""

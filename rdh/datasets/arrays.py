@@ -99,15 +99,15 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     try:
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
-            raise UserError(
-                f"{path} must be an .npz file with the keys images (or features) and labels, got one array."
-            )
+            raise ValueError("it is one array, not an .npz file")
         with loaded as file:
             content = {key: file[key] for key in file.files}
-    except UserError:
-        raise
+        for key, value in content.items():
+            if not isinstance(value, np.ndarray):  # a member that is no .npy file comes as its bytes
+                raise ValueError(f"{key} is no array")
     except DAMAGED as error:
-        raise UserError(f"{path} cannot be read ({error}): write it anew by numpy.savez.") from error
+        reason = "it is no .npz file, or holds pickled objects" if "pickle" in str(error) else error
+        raise UserError(f"{path} cannot be read ({reason}): write it anew by numpy.savez.") from error
     known = {"images", "features", "labels", "class_names", *PARTS}
     if not set(content) <= known or "labels" not in content or ("images" in content) == ("features" in content):
         raise UserError(
@@ -120,8 +120,8 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 def _values(content: dict[str, np.ndarray], path: Path) -> np.ndarray:
     if "features" in content:
         values = content["features"]
-        if values.ndim != 2 or 0 in values.shape or values.dtype.kind not in "fiu" or not np.isfinite(values).all():
-            raise UserError(f"features in {path} must be finite numbers (n, n_features), got {_form(values)}.")
+        if values.ndim != 2 or 0 in values.shape or values.dtype.kind not in "fiu":
+            raise UserError(f"features in {path} must be numbers (n, n_features), got {_form(values)}.")
         return _as_float32(values, path)
     values = content["images"]
     values = values[..., np.newaxis] if values.ndim == 3 else values
@@ -138,24 +138,26 @@ def _as_float32(values: np.ndarray, path: Path) -> np.ndarray:
         cast = np.ascontiguousarray(values, dtype=np.float32)
     if not np.isfinite(cast).all():
         raise UserError(
-            f"features in {path} must be within float32's range, 3.4e38 to either side, got "
-            f"{values[~np.isfinite(cast)][0]:g}: scale them down."
+            f"features in {path} must be finite and within float32's range, 3.4e38 to either side, got "
+            f"{_first(values, ~np.isfinite(cast))}: mend them there."
         )
     return cast
 
 
 def _labels(content: dict[str, np.ndarray], path: Path) -> np.ndarray:
     labels = content["labels"]
-    if labels.ndim in (1, 2) and labels.size and labels.dtype.kind in "biu" and labels.min() >= 0:
+    is_whole = labels.ndim in (1, 2) and labels.size and labels.dtype.kind in "biu"
+    if is_whole and labels.min() >= 0:
         if labels.ndim == 2 and labels.shape[1] == 1:  # as in list files: else the items of class 0 would have no label
             labels = labels[:, 0]
         if labels.ndim == 2 and labels.max() <= 1:
             return labels.astype(np.uint8)
         if labels.ndim == 1 and labels.max() < MOST_CLASSES:
             return one_hot(labels.astype(np.int64), int(labels.max()) + 1)
+    span = f"{labels.min()} to {labels.max()} in " if is_whole else ""
     raise UserError(
-        f"labels in {path} must be whole numbers: (n,) or (n, 1) class numbers from 0, or (n, n_classes) of 0 and 1, got "
-        f"{_form(labels)}."
+        f"labels in {path} must be whole numbers: (n,) or (n, 1) class numbers from 0 to {MOST_CLASSES - 1}, or "
+        f"(n, n_classes) of 0 and 1, got {span}{_form(labels)}."
     )
 
 
@@ -178,12 +180,18 @@ def _protocol(
     parts = []
     for key in PARTS:
         ids = content[key]
-        if ids.ndim != 1 or ids.dtype.kind not in "iu" or not np.isin(ids, np.arange(n_all)).all():
-            raise UserError(f"{key} in {path} must be row numbers from 0 to {n_all - 1}, got {_form(ids)}.")
+        is_row = np.isin(ids, np.arange(n_all))
+        if ids.ndim != 1 or ids.dtype.kind not in "iu" or not is_row.all():
+            got = _first(ids, ~is_row) if ids.ndim == 1 and ids.dtype.kind in "iu" else _form(ids)
+            raise UserError(f"{key} in {path} must be row numbers from 0 to {n_all - 1}, got {got}.")
         parts.append(np.flatnonzero(np.isin(rows, ids)).astype(np.int64))
     if np.isin(parts[0], np.concatenate(parts[1:])).any():
         raise UserError(f"query in {path} must share no row with gallery or train: take the queries out of them.")
     return Listed(Split(*parts))
+
+
+def _first(values: np.ndarray, is_wrong: np.ndarray) -> str:
+    return f"{values[is_wrong][0]} in row {np.argwhere(is_wrong)[0][0]} of {_form(values)}"
 
 
 def _form(values: np.ndarray) -> str:

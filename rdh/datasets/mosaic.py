@@ -18,11 +18,11 @@ import numpy as np
 
 from rdh.datasets import cifar10, digits
 from rdh.datasets._base import Dataset
-from rdh.datasets._splits import Split, check_at_least_1
+from rdh.datasets._splits import Split
 from rdh.errors import UserError
 
 SOURCES = {"digits": digits, "cifar10": cifar10}
-MOST_LABELS, MOST_TRAIN, LEAST_ITEMS = 3, 5000, 20
+MOST_LABELS, MOST_TRAIN, LEAST_ITEMS, MOST_ITEMS = 3, 5000, 20, 1_000_000
 QUERY_IMAGES = 5  # one in five images of the source is for queries
 
 is_multi_label = True
@@ -71,9 +71,8 @@ def load(
     """Mosaics of a source in the data folder `root`: always the same for the same switches. Raises UserError."""
     if source not in SOURCES or grid not in (2, 3):
         raise UserError(f"source must be digits or cifar10 and grid 2 or 3, got {source!r} and {grid!r}.")
-    check_at_least_1("n_items", n_items)
-    if n_items < LEAST_ITEMS:
-        raise UserError(f"n_items must be at least {LEAST_ITEMS}, got {n_items}.")
+    if not LEAST_ITEMS <= n_items <= MOST_ITEMS:
+        raise UserError(f"n_items must be from {LEAST_ITEMS} to {MOST_ITEMS}, got {n_items}.")
     base = SOURCES[source].load(root)
     cells, labels = compose(base.labels.argmax(axis=1), n_items, grid * grid)
     n_query = n_items // 10

@@ -8,6 +8,7 @@ import numpy as np
 from rdh.errors import UserError
 
 MAX_BITS = 1024
+MOST = 2**53  # items: more than any gallery has, and far from where int64 ends
 
 
 def as_array(value: object, name: str) -> np.ndarray:
@@ -80,17 +81,22 @@ def _check_labels(name: str, labels: np.ndarray, n_items: int) -> None:
         raise UserError(f"{name} must hold 0 and 1 only, got {labels[wrong][0]}.")
 
 
-def check_numbers(top_k: int | None, order_seed: int, list_lengths: tuple[int, ...]) -> None:
-    """Refuse a cut-off, a seed or list lengths that are no whole numbers of their range. Raises UserError."""
+def checked_numbers(
+    top_k: int | None, order_seed: int, list_lengths: Iterable[int]
+) -> tuple[int | None, int, tuple[int, ...]]:
+    """Cut-off, seed and list lengths as Python's whole numbers, none beyond MOST. Raises UserError for others."""
     if top_k is not None and not _is_whole(top_k, 1):
         raise UserError(f"top_k must be a whole number >= 1, or None for the whole gallery, got {top_k!r}.")
     if not _is_whole(order_seed, 0):
         raise UserError(f"order_seed must be a whole number >= 0, got {order_seed!r}.")
     if not isinstance(list_lengths, Iterable):
         raise UserError(f"list_lengths must be several whole numbers >= 1, such as (10, 100), got {list_lengths!r}.")
+    list_lengths = tuple(list_lengths)
     for length in list_lengths:
         if not _is_whole(length, 1):
             raise UserError(f"list_lengths must hold whole numbers >= 1, got {length!r}.")
+    lengths = tuple(min(int(length), MOST) for length in list_lengths)
+    return None if top_k is None else min(int(top_k), MOST), int(order_seed), lengths
 
 
 def check_n_bits(n_bits: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rdh.retrieval import codes as code_tools
-from rdh.retrieval._checks import check_numbers
+from rdh.retrieval._checks import checked_numbers
 from rdh.retrieval.evaluation import Evaluation, MapScores
 from rdh.retrieval.kernels import Kernel, Ranking, fastest_kernel
 from rdh.retrieval.radius import (
@@ -52,7 +52,7 @@ def evaluate(
     query, gallery, n_bits, query_labels, gallery_labels = code_tools.checked_inputs(
         query_codes, gallery_codes, query_labels, gallery_labels, n_bits
     )
-    check_numbers(top_k, order_seed, list_lengths)
+    top_k, order_seed, list_lengths = checked_numbers(top_k, order_seed, list_lengths)
     kernel = kernel or fastest_kernel(n_bits)
 
     if headline:
