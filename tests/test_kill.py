@@ -1,6 +1,7 @@
 """kill -9 at a random moment, resume, compare: weights, codes, states and records are those of the run that nobody disturbed."""
 
 import random
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -76,8 +77,8 @@ def is_training(store: RunStore, run_id: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> tuple[dict[str, Any], float]:
-    """What the run leaves behind when it is left alone, and how long it trains, in seconds."""
+def undisturbed(tmp_path_factory) -> tuple[Path, dict[str, Any], float]:
+    """The run that is left alone: its folder, what it leaves behind there, and how long it trains, in seconds."""
     store = RunStore(tmp_path_factory.mktemp("undisturbed"))
     run_id = store.create(make_config(**FIELDS))
     command = [sys.executable, "-m", "rdh.worker", str(store.run_dir(run_id)), "--attempt", "1"]
@@ -85,7 +86,8 @@ def undisturbed(tmp_path_factory) -> tuple[dict[str, Any], float]:
     wait_until(lambda: is_training(store, run_id) or store.result(run_id), process)
     began = time.monotonic()
     assert process.wait(PATIENCE) == 0
-    return contents(store.run_dir(run_id)), time.monotonic() - began
+    seconds = time.monotonic() - began
+    return store.run_dir(run_id), contents(store.run_dir(run_id)), seconds
 
 
 MOMENTS = [pytest.param(n, marks=[pytest.mark.slow] if n >= N_PLAIN else []) for n in range(N_MOMENTS)]
@@ -93,7 +95,7 @@ MOMENTS = [pytest.param(n, marks=[pytest.mark.slow] if n >= N_PLAIN else []) for
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_run_killed_at_a_random_moment_and_resumed_is_the_same_run(undisturbed, tmp_path, start, moment):
-    expected, seconds = undisturbed
+    _, expected, seconds = undisturbed
     store = RunStore(tmp_path)
     run_id = store.create(make_config(**FIELDS))
     run_dir = store.run_dir(run_id)
@@ -109,10 +111,9 @@ def test_a_run_killed_at_a_random_moment_and_resumed_is_the_same_run(undisturbed
 
 
 def test_a_run_killed_after_its_last_evaluation_does_not_log_it_twice(undisturbed, tmp_path, start):
-    expected, _ = undisturbed
-    store = RunStore(tmp_path)
-    run_dir = store.run_dir(store.create(make_config(**FIELDS)))
-    assert start(run_dir).wait(PATIENCE) == 0
+    finished, expected, _ = undisturbed
+    run_dir = tmp_path / finished.name
+    shutil.copytree(finished, run_dir)
     (run_dir / "result.json").unlink()  # as if the power had gone before it was written
     assert start(run_dir, attempt=2).wait(PATIENCE) == 0
     assert_identical(contents(run_dir), expected)

@@ -1,19 +1,16 @@
 """What a researcher and a teacher do, in a real browser against a real server, supervisor and workers."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import expect
 
-from rdh import execution
+from rdh import cli, execution
 from rdh.store import RunStore
 from tests.browser.charts import WATCH_REMOVALS, axis_ranges, draws, wait_for_draws, wait_for_more, zoom
-from tests.browser.conftest import HOUSE, open_page, wait_for_app
+from tests.browser.conftest import open_page, wait_for_app
 
 LONG = 60_000  # milliseconds; a shared machine may be slow
 
@@ -56,7 +53,7 @@ def test_a_pair_is_launched_watched_looked_into_survives_the_server_and_is_cance
     page.evaluate(WATCH_REMOVALS)
     page.locator(the_map).scroll_into_view_if_needed()
     zoomed = zoom(page, the_map)
-    wait_for_more(page, the_map, 20)
+    wait_for_more(page, the_map, 5)
     assert page.evaluate("window.removed") == 0
     assert axis_ranges(page, the_map) == pytest.approx(zoomed)
     assert columns_of(page, the_map) > before
@@ -195,32 +192,15 @@ def test_two_browsers_that_press_launch_at_once_get_a_pair_each(browser, app_ser
         execution.stop_supervisor(store)
 
 
-@pytest.fixture
-def runs_with_a_broken_one(tmp_path) -> tuple[Path, str, str]:
+@pytest.fixture(scope="module")
+def runs_with_a_broken_one(tmp_path_factory) -> tuple[Path, str, str]:
     """(runs folder, id of a good finished run, id of one whose metrics.db is garbage)."""
-    root = tmp_path / "runs"
-    command = [
-        sys.executable,
-        "-m",
-        "rdh",
-        "train",
-        "--here",
-        "--preset",
-        "quick",
-        "--runs",
-        str(root),
-        "--set",
-        "epochs=2",
-    ]
-    ids = []
+    root = tmp_path_factory.mktemp("runs")
     for _ in range(2):
-        done = subprocess.run(
-            command, cwd=HOUSE, env=os.environ | {"PYTHONPATH": str(HOUSE)}, capture_output=True, text=True, timeout=120
-        )
-        assert done.returncode == 0, done.stderr
-        ids = RunStore(root).run_ids()
-    (root / ids[0] / "metrics.db").write_bytes(b"this is not a database" * 1000)
-    return root, ids[1], ids[0]
+        assert cli.main(["train", "--here", "--preset", "quick", "--set", "epochs=2", "--runs", str(root)]) == 0
+    bad, good = RunStore(root).run_ids()
+    (root / bad / "metrics.db").write_bytes(b"this is not a database" * 1000)
+    return root, good, bad
 
 
 def test_a_damaged_run_shows_a_card_and_all_others_work(page, app_server, runs_with_a_broken_one):
