@@ -8,7 +8,7 @@ import streamlit as st
 from pages.common.images import dataset, draw_thumbnails
 from pages.common.live_plot import live_plotly
 from pages.common.run_form import draw_switches
-from pages.common.shell import end_page, error_card, plain, start_page
+from pages.common.shell import end_page, error_card, or_end, plain, start_page
 from rdh import catalog, datasets
 from rdh.charts.data_sets import items_per_label, labels_per_item, labels_takeaway
 from rdh.config import make_config
@@ -84,7 +84,7 @@ def draw_samples(data: datasets.Dataset, card: DataCard) -> None:
 
 
 start_page("Data", ":material/photo_library:", "What is in this data set, and how is it split?")
-cards = catalog.datasets()
+cards = or_end(catalog.datasets)
 left, right = st.columns([3, 1], vertical_alignment="bottom")
 name = left.selectbox("Data set", list(cards), index=list(cards).index("digits"), key="set", bind="query-params")
 split_seed = right.number_input("Split seed", 0, 2**32 - 1, 0, key="split", bind="query-params")

@@ -7,7 +7,7 @@ import streamlit as st
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunView, view
 from pages.common.run_picker import pick_run
-from pages.common.shell import end_page, error_card, known_runs, start_page, store
+from pages.common.shell import end_page, error_card, known_runs, or_end, start_page, store
 from rdh import catalog
 from rdh.charts.descent import descent_figure, gain_figure
 from rdh.charts.landscape import BitOverlay, landscape_figure
@@ -80,7 +80,9 @@ def pick_setting() -> tuple[Pair, PairForm, float, str]:
     tau = st.slider("τ, threshold of the amplifier", 0.0, 0.999, DEFAULTS["tau"], 0.001, "%.3f", key="tau", **URL)
     st.toggle("Gradient amplifier", key="amp", help="Eq. (3): α times the gradient of a dead bit.", **URL)
     st.toggle("Error-aware quantization", key="eaq", help="Eq. (4): only where the pair calls the sign right.", **URL)
-    cards = {card.title: card.facts["landscape"] for card in catalog.methods().values() if "landscape" in card.facts}
+    cards = {
+        card.title: card.facts["landscape"] for card in or_end(catalog.methods).values() if "landscape" in card.facts
+    }
     help_text = (
         "A method brings its own Θ and plain quantization with its own weight; η then weighs the error-aware one."
     )

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from rdh.catalog import Card, Switch
+from rdh.errors import UserError
 
 KINDS = {
     "int": (int, "a whole number"),
@@ -121,6 +122,8 @@ def check_backbone(config: Any, backbone: Card) -> None:
 def sentence(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
     """Pydantic's first complaint: field, rule, value that came, and what the field means."""
     first = error.errors(include_url=False)[0]
+    if isinstance(cause := first.get("ctx", {}).get("error"), UserError):  # of the catalog: a sentence already
+        return str(cause)
     rule = first["msg"].removeprefix("Value error, ")
     if not first["loc"]:
         return f"{rule}."

@@ -6,11 +6,13 @@ One call a kind: `methods()`, `datasets()`, `backbones()`, each a dict name -> C
 import ast
 import importlib.util
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from rdh.errors import UserError
 
 HOUSE = Path(__file__).parent
 TORCHVISION = "torchvision:"  # before the name of a network that has no card
@@ -53,26 +55,20 @@ class Card:
 
 @cache
 def methods() -> dict[str, Card]:
-    """One card a file of `rdh/methods/`."""
-    return {path.stem: _class_card(path) for path in _files("methods")}
+    """One card a file of `rdh/methods/`. UserError, here and below, for a file that can't be read, and for a title twice."""
+    return _cards("methods", _class_card)
 
 
 @cache
 def datasets() -> dict[str, Card]:
     """One card a file of `rdh/datasets/`; switches are `load`'s keyword arguments."""
-    return {path.stem: _module_card(path) for path in _files("datasets")}
+    return _cards("datasets", _module_card)
 
 
 @cache
 def backbones() -> dict[str, Card]:
     """One card a function in `rdh/backbones/` that is marked with `@backbone`; the fact `file` says where."""
-    cards = (
-        _function_card(node, path.stem)
-        for path in _files("backbones")
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
-        if _is_backbone(node)
-    )
-    return {card.name: card for card in sorted(cards, key=lambda card: card.name)}
+    return _cards("backbones", _function_cards)
 
 
 @cache
@@ -94,33 +90,50 @@ def backbone(name: str) -> Card:
     return backbones()[name]
 
 
-def _files(folder: str) -> list[Path]:
-    return sorted(path for path in (HOUSE / folder).glob("*.py") if not path.stem.startswith("_"))
+def _cards(folder: str, read: Callable[[ast.Module, str], Iterable[Card]]) -> dict[str, Card]:
+    cards: dict[str, Card] = {}
+    for path in sorted(path for path in (HOUSE / folder).glob("*.py") if not path.stem.startswith("_")):
+        try:
+            found = list(read(ast.parse(path.read_text(encoding="utf-8"), path.name), path.stem))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise UserError(f"{path} can't be read ({error}): mend it, or move it out of rdh/{folder}.") from error
+        for card in found:
+            if card.name in cards or card.title in {other.title for other in cards.values()}:
+                raise UserError(
+                    f"{path} must have a name and a title of its own, got {card.name!r} and {card.title!r}."
+                )
+            cards[card.name] = card
+    return dict(sorted(cards.items()))
 
 
-def _class_card(path: Path) -> Card:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    cls = [node for node in tree.body if isinstance(node, ast.ClassDef)][-1]
+def _class_card(tree: ast.Module, name: str) -> Iterator[Card]:
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    if not classes:
+        raise ValueError("it defines no class")
+    cls = classes[-1]
     facts = {"activation": "tanh"} | dict(_literals(cls.body))
     init = next((node for node in cls.body if isinstance(node, ast.FunctionDef) and node.name == "__init__"), None)
     switches = tuple(_switches(init, ast.get_docstring(cls) or "")) if init else ()
-    return _card(path.stem, facts.get("title") or cls.name, ast.get_docstring(tree), switches, facts)
+    yield _card(name, facts.get("title") or cls.name, ast.get_docstring(tree), switches, facts)
 
 
-def _module_card(path: Path) -> Card:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def _module_card(tree: ast.Module, name: str) -> Iterator[Card]:
     load = next((node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "load"), None)
+    if load is None:
+        raise ValueError("it defines no function load")
     facts = dict(_literals(tree.body))
     facts["has_download"] = any(isinstance(node, ast.FunctionDef) and node.name == "download" for node in tree.body)
     text = ast.get_docstring(tree)
-    title = (text or path.stem).splitlines()[0].split(":")[0].strip().rstrip(".")
-    return _card(path.stem, title, text, tuple(_switches(load)) if load else (), facts)
+    title = (text or name).splitlines()[0].split(":")[0].strip().rstrip(".")
+    yield _card(name, title, text, tuple(_switches(load)), facts)
 
 
-def _function_card(node: ast.FunctionDef, file: str) -> Card:
-    facts = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.decorator_list[0].keywords}
-    facts["file"] = file
-    return _card(node.name, facts.get("title", node.name), ast.get_docstring(node), tuple(_switches(node)), facts)
+def _function_cards(tree: ast.Module, file: str) -> Iterator[Card]:
+    for node in filter(_is_backbone, tree.body):
+        facts = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.decorator_list[0].keywords}
+        facts["file"] = file
+        title = facts.get("title", node.name)
+        yield _card(node.name, title, ast.get_docstring(node), tuple(_switches(node)), facts)
 
 
 def _card(name: str, title: str, text: str | None, switches: tuple[Switch, ...], facts: dict[str, Any]) -> Card:

@@ -126,7 +126,7 @@ class RunStore:
         try:
             return {"sweep": None} | submission, make_config(**submission["config"])
         except UserError as error:
-            raise UserError(f"config.json of run {run_id} is of another version of this program: {error}") from None
+            raise UserError(f"config.json of run {run_id} does not fit this version of the program: {error}") from None
 
     def read_json(self, run_id: str, name: str) -> dict[str, Any] | None:
         """result.json, hb.json, control.json or notes.json; None where it is missing or torn."""

@@ -1,14 +1,20 @@
 """Cards are read from source text; here they are held against what importing gives."""
 
 import inspect
+import shutil
 import subprocess
 import sys
+import types
+from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
-from rdh import catalog
+from rdh import catalog, cli
+from rdh.config import make_config
+from rdh.errors import UserError
 from rdh.methods import Method, method_class
 
 METHOD_FACTS = ("title", "activation", "kind", "trains_on", "landscape")
@@ -153,3 +159,54 @@ def test_every_switch_of_a_method_says_what_it_means(name):
 def test_a_meaning_is_what_the_docstring_says_after_the_name():
     meanings = {switch.name: switch.meaning for switch in catalog.methods()["dsdh"].switches}
     assert meanings["classifier_penalty"] == "nu / mu" and meanings["code_weight"] == "eta / mu in the B-step"
+
+
+@pytest.fixture
+def house(tmp_path, monkeypatch) -> Iterator[Path]:
+    """A copy of the folders that the catalog reads, for files of one's own."""
+    for folder in ("methods", "datasets", "backbones"):
+        shutil.copytree(catalog.HOUSE / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(catalog, "HOUSE", tmp_path)
+    forget()
+    yield tmp_path
+    forget()
+
+
+def forget() -> None:
+    for cards in (catalog.methods, catalog.datasets, catalog.backbones):
+        cards.cache_clear()
+
+
+BROKEN = [
+    ("methods", "class A(Method):\n    def (", r"invalid syntax \(own.py, line 2\)\): mend it, or move it out of rdh/methods"),
+    ("methods", "", r"it defines no class\): mend it"),
+    ("methods", "class Twin:\n    title = 'HashNet'", r"must have a name and a title of its own, got 'own' and 'HashNet'"),
+    ("methods", "class A:\n    def __init__(self, *, a: int = max(1, 2)): ...", r"can't be read \(malformed node"),
+    ("datasets", "'''Own: mine.'''", r"it defines no function load\): mend it, or move it out of rdh/datasets"),
+    ("datasets", "'''Own: ü'''\ndef load(root): ...", None),  # not in UTF-8, as it is written below
+    ("backbones", "import", r"invalid syntax \(own.py, line 1\)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("folder", "text", "message"), BROKEN)
+def test_a_file_that_is_none_of_its_kind_is_named_in_one_sentence_everywhere(house, capsys, folder, text, message):
+    (house / folder / "own.py").write_text(text, encoding="latin-1")
+    with pytest.raises(UserError, match=rf"^{house / folder / 'own.py'} .*{message or 'utf-8'}"):
+        getattr(catalog, folder)()
+    with pytest.raises(UserError, match=rf"^{house / folder / 'own.py'} .*{message or 'utf-8'}"):
+        make_config(method="hashnet")
+    assert cli.main(["train", "--here", "--preset", "quick", "--runs", str(house / "runs")]) == 2
+    said = capsys.readouterr().err.strip()
+    assert said.startswith(str(house / folder / "own.py")) and said.endswith(".") and "\n" not in said
+    (house / folder / "own.py").unlink()
+    assert make_config(method="hashnet").method == "hashnet"  # nothing is remembered of it
+
+
+def test_a_method_file_without_a_method_is_one_sentence(house, monkeypatch):
+    module = types.ModuleType("rdh.methods.own")
+    module.__file__ = "own.py"
+    monkeypatch.setitem(sys.modules, "rdh.methods.own", module)
+    with pytest.raises(
+        UserError, match=r"own.py defines no class derived from Method: write one, or remove the file\."
+    ):
+        method_class("own")

@@ -1,6 +1,7 @@
 """Every page on every kind of store: nothing yet, waiting, finished, failed. No traceback, no torch in the web process."""
 
 import ast
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,20 @@ def words(app: AppTest) -> str:
 def test_no_page_shows_a_traceback_on_any_store(page, kind, stores, monkeypatch):
     app = open_app(page, stores[kind], monkeypatch)
     assert not app.exception
+
+
+@pytest.mark.parametrize("page", ["pages/data.py", "pages/landscape.py", "pages/launch.py", "pages/live.py"])
+def test_a_file_of_ones_own_that_is_still_being_written_is_a_card(page, stores, monkeypatch, tmp_path):
+    for folder in ("methods", "datasets", "backbones"):
+        shutil.copytree(catalog.HOUSE / folder, tmp_path / folder)
+        (tmp_path / folder / "own.py").write_text("def (", encoding="utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr(catalog, "HOUSE", tmp_path)
+        for cards in (catalog.methods, catalog.datasets, catalog.backbones):
+            cards.cache_clear()
+        app = open_app(page, stores["finished"], monkeypatch)
+    assert not app.exception and "own.py can't be read (invalid syntax" in app.error[0].value.replace("\\", "")
+    assert not open_app(page, stores["finished"], monkeypatch).error  # as soon as it is mended
 
 
 @pytest.mark.parametrize("page", ["pages/live.py", "pages/bits.py", "pages/compare.py"])

@@ -125,7 +125,7 @@ def test_a_config_of_a_newer_version_says_so(store):
     run_id = store.create(make_config())
     fields = store.submission(run_id)["config"] | {"teleport": True}
     edit_config(store, run_id, {"config": fields, "config_hash": digest(fields)})
-    with pytest.raises(UserError, match="another version of this program: 'teleport' is not a setting"):
+    with pytest.raises(UserError, match="not fit this version of the program: 'teleport' is not a setting"):
         store.config(run_id)
 
 

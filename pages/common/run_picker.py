@@ -65,9 +65,13 @@ def run_label(store: RunStore, run_id: str) -> str:
     config = _read_config(store, run_id)
     if config is None:
         return run_id
+    try:
+        label = config.label
+    except UserError:  # a method's file is still being written
+        return run_id
     # The end of the id keeps equal configs apart; the state stays out, or a choice would be lost when it changes.
     settings = f"{config.dataset} · lr {config.lr:g} · {config.epochs} epochs · seed {config.seed}"
-    return f"{config.label} · {config.n_bits} bits · {settings} · {run_id[-6:]}"
+    return f"{label} · {config.n_bits} bits · {settings} · {run_id[-6:]}"
 
 
 def _pick(options: list[str], known: Mapping[str, RunState], key: str, label: str, name: Callable[[str], str]) -> str:

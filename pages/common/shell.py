@@ -7,9 +7,10 @@ What the reader chose lives in the URL (?run=, ?vs=, ?bit=) and travels along wh
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
@@ -20,6 +21,7 @@ from rdh.errors import UserError
 from rdh.execution import RunState
 from rdh.store import RunStore
 
+T = TypeVar("T")
 LOG = logging.getLogger(__name__)
 HOUSE = Path(__file__).resolve().parents[2]
 CARRIED = ("run", "vs", "bit")  # URL parameters that stay when the reader goes to another page
@@ -89,10 +91,15 @@ def carried() -> dict[str, str]:
 def store() -> RunStore:
     """The run store of RDH_RUNS, or of ./runs. Where it can't be opened: an error card, and the page ends."""
     root = os.environ.get("RDH_RUNS") or "runs"
+    if not or_end(lambda: _open_store(root)).root.is_dir():  # deleted or moved while the server runs
+        _open_store.clear()
+    return or_end(lambda: _open_store(root))
+
+
+def or_end(call: Callable[[], T]) -> T:
+    """What the call gives. Where it can't: an error card, and the page ends."""
     try:
-        if not _open_store(root).root.is_dir():  # deleted or moved while the server runs
-            _open_store.clear()
-        return _open_store(root)
+        return call()
     except UserError as error:
         show_error(error)
         st.stop()
@@ -100,11 +107,7 @@ def store() -> RunStore:
 
 def known_runs(store: RunStore) -> "dict[str, RunState]":
     """`rdh.execution.states`, or an error card where the queue can't be read, and the page ends."""
-    try:
-        return execution.states(store)
-    except UserError as error:
-        show_error(error)
-        st.stop()
+    return or_end(lambda: execution.states(store))
 
 
 def status_chip(state: RunState | str) -> str:

@@ -2,14 +2,18 @@
 
 from importlib import import_module
 
+from rdh.errors import UserError
 from rdh.methods._base import Method
 
 
 def method_class(name: str) -> type[Method]:
-    """The class in `rdh/methods/NAME.py` (its name without case and underscores is NAME). Names come checked by RunConfig."""
+    """The last class of `rdh/methods/NAME.py`, as in the catalog. Names come checked by RunConfig. UserError for a file without one."""
     module = import_module(f"rdh.methods.{name}")
-    return next(
+    found = [
         value
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Method) and value.__module__ == module.__name__
-    )
+    ]
+    if not found:
+        raise UserError(f"{module.__file__} defines no class derived from Method: write one, or remove the file.")
+    return found[-1]
