@@ -87,7 +87,7 @@ def run_train(arguments: argparse.Namespace) -> int:
     if state == "finished" and store.result(run_id).get("message"):
         print(store.result(run_id)["message"], file=sys.stderr)
     if state == "cancelled":
-        print(f"Cancelled; `python -m rdh runs resume {run_id}` goes on from its checkpoint.", file=sys.stderr)
+        print(f"Cancelled; `python -m rdh runs resume {run_id}` takes it up again.", file=sys.stderr)
     return {"finished": 0, "cancelled": 130}.get(state, 1)
 
 
