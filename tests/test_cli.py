@@ -504,7 +504,9 @@ def test_ctrl_c_during_train_here_leaves_a_whole_run_that_can_be_resumed(store, 
         process.send_signal(signal.SIGINT)
         errors = process.communicate(timeout=WITHIN)[1]
     (run_id,) = store.run_ids()
-    assert process.returncode == 130 and "Traceback" not in errors and f"runs resume {run_id}` takes it up again" in errors
+    assert (
+        process.returncode == 130 and "Traceback" not in errors and f"runs resume {run_id}` takes it up again" in errors
+    )
     assert store.read_json(run_id, "result.json")["state"] == "cancelled"
     assert len(list((store.run_dir(run_id) / "checkpoints").glob("*.pt"))) == 1
     assert execution.states(store)[run_id].state == "cancelled"
