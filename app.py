@@ -1,4 +1,6 @@
-"""Start: what the Dead Bits Problem is, what the last pair of runs showed, and one button that starts the demo pair."""
+"""Start: what the Dead Bits Problem is, what the last pair of runs showed, and one button that
+starts the demo pair.
+"""
 
 import secrets
 
@@ -8,10 +10,10 @@ from pages.common.readers import view
 from pages.common.shell import error_card, known_runs, start_page, status_chip, store
 from pages.common.side_by_side import draw_maps
 from rdh import analysis, execution
-from rdh.config import with_plug_ins
+from rdh.config.presets import preset_config
+from rdh.config.run_config import with_plug_ins
 from rdh.errors import UserError
-from rdh.presets import preset_config
-from rdh.store import RunStore
+from rdh.store.run_store import RunStore
 
 PROBLEM = """
 A deep hashing network turns an image into a short binary code: each bit is the sign of $h = \\tanh F$. While it learns, a bit can
@@ -51,7 +53,9 @@ def latest_pair(runs: RunStore, states: dict) -> tuple[str, str] | None:
 def start_demo(runs: RunStore) -> None:
     base = preset_config("demo", method="hashnet")
     token = st.session_state.setdefault("demo_token", secrets.token_hex(8))
-    baseline, rdh = execution.submit(runs, [with_plug_ins(base, rdh=False), with_plug_ins(base, rdh=True)], token=token)
+    baseline, rdh = execution.submit(
+        runs, [with_plug_ins(base, rdh=False), with_plug_ins(base, rdh=True)], token=token
+    )
     execution.ensure_supervisor(runs)
     st.session_state["demo_token"] = secrets.token_hex(8)
     st.switch_page("pages/live.py", query_params={"run": baseline, "vs": rdh})
@@ -60,15 +64,22 @@ def start_demo(runs: RunStore) -> None:
 def draw_pair(runs: RunStore, pair: tuple[str, str]) -> None:
     first = runs.config(pair[0])
     st.subheader(
-        f"Your last pair: {first.label} on {first.dataset}, {first.n_bits} bits, seed {first.seed}", anchor=False
+        f"Your last pair: {first.label} on {first.dataset}, {first.n_bits} bits, seed {first.seed}",
+        anchor=False,
     )
     draw_maps(runs, list(pair), key="start")
     st.caption(
-        "Each row is a bit, each column a moment; bright: dead for many training images. One colour range for both."
+        "Each row is a bit, each column a moment; bright: dead for many training "
+        "images. One colour range for both."
     )
     with st.container(horizontal=True):
         for page, (label, icon) in LINKS.items():
-            st.page_link(page, label=label, icon=f":material/{icon}:", query_params={"run": pair[0], "vs": pair[1]})
+            st.page_link(
+                page,
+                label=label,
+                icon=f":material/{icon}:",
+                query_params={"run": pair[0], "vs": pair[1]},
+            )
 
 
 start_page(
@@ -82,12 +93,15 @@ with left:
     st.markdown(PROBLEM)
 with right, st.container(border=True):
     st.markdown(
-        "**See it happen.** HashNet on 8 × 8 digits, once without and once with RDH, same seed and schedule: seconds on two CPU cores."
+        "**See it happen.** HashNet on 8 × 8 digits, once without and once with RDH, "
+        "same seed and schedule: seconds on two CPU cores."
     )
     with error_card():
         if st.button("Run the demo pair", type="primary", icon=":material/play_arrow:", key="demo"):
             start_demo(runs)
-    st.page_link("pages/launch.py", label="Launch your own experiment", icon=":material/rocket_launch:")
+    st.page_link(
+        "pages/launch.py", label="Launch your own experiment", icon=":material/rocket_launch:"
+    )
     st.page_link(
         "pages/landscape.py",
         label="Why can't a dead bit leave?",
@@ -108,5 +122,12 @@ with error_card():
         st.subheader("Last runs", anchor=False)
         table = analysis.run_table(runs, [state.run_id for state in newest])
         maps = dict(zip(table["run_id"], table["map"], strict=True)) if len(table) else {}
-        rows = [{"run": state.run_id, "state": status_chip(state), "MAP": maps.get(state.run_id)} for state in newest]
-        st.dataframe(rows, hide_index=True, column_config={"MAP": st.column_config.NumberColumn(format="%.4f")})
+        rows = [
+            {"run": state.run_id, "state": status_chip(state), "MAP": maps.get(state.run_id)}
+            for state in newest
+        ]
+        st.dataframe(
+            rows,
+            hide_index=True,
+            column_config={"MAP": st.column_config.NumberColumn(format="%.4f")},
+        )

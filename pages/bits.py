@@ -7,12 +7,20 @@ import streamlit as st
 
 from pages.common import images
 from pages.common.live_plot import live_plotly
-from pages.common.readers import RunView, bit_costs, has_final_codes, probe_codes, probe_steps, split, view
+from pages.common.readers import (
+    RunView,
+    bit_costs,
+    has_final_codes,
+    probe_codes,
+    probe_steps,
+    split,
+    view,
+)
 from pages.common.run_picker import pick_run
 from pages.common.run_status import draw_status, read_status
 from pages.common.shell import end_page, error_card, known_runs, start_page, store
 from rdh import datasets
-from rdh.analysis import stuck_by_class
+from rdh.analysis import wrong_side_by_class
 from rdh.charts.bit_worth import (
     death_takeaway,
     first_takeaway,
@@ -23,8 +31,8 @@ from rdh.charts.bit_worth import (
 )
 from rdh.charts.bits import bit_events, bit_strip, class_balance, directions
 from rdh.charts.histograms import activation_histogram, histogram_over_time
-from rdh.config import RunConfig
-from rdh.store import RunStore
+from rdh.config.run_config import RunConfig
+from rdh.store.run_store import RunStore
 
 N_IMAGES = 24
 TAU = 0.99  # of the strip: the paper's, counted in every run
@@ -35,7 +43,11 @@ def draw_strip(run: RunView, bit: int, run_id: str) -> None:
     dead, saturated = (run.shares(what, TAU)[1][-1] for what in ("dead", "saturated"))
     worst = int(np.argmax(dead))
     title = f"Bit {worst} is the worst: {dead[worst]:.0%} of the items have it dead"
-    live_plotly(bit_strip(dead, saturated, bit, title=title), key=f"bits-strip-{run_id}", on_click=choose_bit)
+    live_plotly(
+        bit_strip(dead, saturated, bit, title=title),
+        key=f"bits-strip-{run_id}",
+        on_click=choose_bit,
+    )
 
 
 def choose_bit(click: dict) -> None:
@@ -51,24 +63,34 @@ def draw_bit(run: RunView, config: RunConfig, bit: int, run_id: str) -> None:
     with left:
         title = f"Bit {bit} over time: its distribution"
         live_plotly(
-            histogram_over_time(edges, steps, histograms[:, bit], config.tau, title=title), key=f"bits-drift-{run_id}"
+            histogram_over_time(edges, steps, histograms[:, bit], config.tau, title=title),
+            key=f"bits-drift-{run_id}",
         )
     with right:
         title = f"Bit {bit} now (step {steps[-1]:,}): F = {mean:.2f} ± {spread:.2f}"
         counts = histograms[-1, bit]
-        live_plotly(activation_histogram(edges, counts, None, config.tau, title=title), key=f"bits-now-{run_id}")
+        live_plotly(
+            activation_histogram(edges, counts, None, config.tau, title=title),
+            key=f"bits-now-{run_id}",
+        )
     steps, dead = run.series("dead")
-    deaths, rescues, releases = (run.series(name)[1][:, bit] for name in ("deaths", "rescues", "releases"))
+    deaths, rescues, releases = (
+        run.series(name)[1][:, bit] for name in ("deaths", "rescues", "releases")
+    )
     left, right = st.columns(2)
     with left:
-        title = f"Bit {bit}: {deaths.sum():,} deaths, {rescues.sum():,} rescues, {releases.sum():,} releases so far"
+        title = (
+            f"Bit {bit}: {deaths.sum():,} deaths, {rescues.sum():,} rescues, "
+            f"{releases.sum():,} releases so far"
+        )
         live_plotly(
             bit_events(steps, dead[:, :, bit], deaths, rescues, title=title, releases=releases),
             key=f"bits-events-{run_id}",
         )
     with right:
         values = [
-            run.series(name)[1][-1] for name in ("mean_code", "leaving", "mean_gradient", "mean_gradient_amplified")
+            run.series(name)[1][-1]
+            for name in ("mean_code", "leaving", "mean_gradient", "mean_gradient_amplified")
         ]
         title = f"{values[1][bit]:.0%} of bit {bit}'s entries are asked to leave their side"
         live_plotly(directions(*values, title=title, selected=bit), key=f"bits-directions-{run_id}")
@@ -78,49 +100,70 @@ def draw_images(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> Non
     """Items of the probe set on the side that most of their class is not on."""
     steps = probe_steps(runs, run_id)
     if not steps:
-        st.info("Codes of the probe items are kept at epochs 0, 1, 2, 4, 8 … and the last; none is there yet.")
+        st.info(
+            "Codes of the probe items are kept at epochs 0, 1, 2, 4, 8 … and the last; "
+            "none is there yet."
+        )
         return
-    step = st.select_slider("Step of the codes", steps, steps[-1], key=f"step-{run_id}") if len(steps) > 1 else steps[0]
+    step = (
+        st.select_slider("Step of the codes", steps, steps[-1], key=f"step-{run_id}")
+        if len(steps) > 1
+        else steps[0]
+    )
     arrays, parts = probe_codes(runs, run_id, step), split(runs, run_id)
     ids, codes = arrays["ids"], np.tanh(arrays["logits"][:, bit].astype(np.float64))
     labels, names = parts["labels"][ids], parts["class_names"]
-    wrong, balance = stuck_by_class(codes, labels, config.tau)
+    wrong, balance = wrong_side_by_class(codes, labels, config.tau)
     live_plotly(
-        class_balance(balance, names, title=f"Which classes bit {bit} puts on which side"), key=f"bits-classes-{run_id}"
+        class_balance(balance, names, title=f"Which classes bit {bit} puts on which side"),
+        key=f"bits-classes-{run_id}",
     )
     chosen = np.flatnonzero(wrong)[np.argsort(-np.abs(codes[wrong]))][:N_IMAGES]
     st.markdown(
-        f"**{wrong.sum()} of {len(ids)} probe items** sit at |h| ≥ {config.tau:g} on the side that most of their class is not on "
+        f"**{wrong.sum()} of {len(ids)} probe items** sit at |h| ≥ {config.tau:g} on "
+        f"the side that most of their class is not on "
         f"(step {step:,}); the deepest {len(chosen)} are shown."
         if len(chosen)
-        else f"At step {step:,} no probe item sits saturated on the side that most of its class is not on."
+        else f"At step {step:,} no probe item sits saturated on the side that most of its "
+        f"class is not on."
     )
     st.caption(
-        "This counts by labels, in eval mode. The red bars above count by the gradient: a bit can be asked to leave its side by the "
-        "pairs of one batch and still be on the side of its class; such a bit is dead by its gradient and right by its label."
+        "This counts by labels, in eval mode. The red bars above count by the "
+        "gradient: a bit can be asked to leave its side by the "
+        "pairs of one batch and still be on the side of its class; such a bit is dead "
+        "by its gradient and right by its label."
     )
     if len(chosen):
         root = runs.submission(run_id).get("data_root")
         draw_thumbnails(
-            config, root, ids[chosen], [f"{names[labels[row].argmax()]} {codes[row]:+.3f}" for row in chosen]
+            config,
+            root,
+            ids[chosen],
+            [f"{names[labels[row].argmax()]} {codes[row]:+.3f}" for row in chosen],
         )
 
 
-def draw_thumbnails(config: RunConfig, data_root: str | None, item_ids: np.ndarray, captions: list[str]) -> None:
+def draw_thumbnails(
+    config: RunConfig, data_root: str | None, item_ids: np.ndarray, captions: list[str]
+) -> None:
     root = Path(data_root or datasets.data_root())
     if not datasets.loads_without_torch(config.dataset, root, **config.dataset_options):
         st.caption(
-            "Images can't be shown here: this copy of the data set needs torchvision to be read. Items: "
-            + ", ".join(map(str, item_ids))
+            "Images can't be shown here: this copy of the data set needs torchvision "
+            "to be read. Items: " + ", ".join(map(str, item_ids))
         )
         return
     images.draw_thumbnails(
-        images.dataset(config.dataset, str(root), tuple(config.dataset_options.items())), item_ids, captions
+        images.dataset(config.dataset, str(root), tuple(config.dataset_options.items())),
+        item_ids,
+        captions,
     )
 
 
 def draw_worth(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> None:
-    """What MAP loses without each bit, whether dead ones cost anything, and how many of the first bits are enough."""
+    """What MAP loses without each bit, whether dead ones cost anything, and how many of the first
+    bits are enough.
+    """
     run = view(runs, run_id)
     _, without, of_first = bit_costs(runs, run_id, run.version())
     worth, dead = of_first[-1] - without, run.shares("dead", TAU)[1]
@@ -133,14 +176,21 @@ def draw_worth(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> None
             st.info("This run kept no records of the probes, so which bits were dead is not known.")
         else:
             title = death_takeaway(worth, dead)
-            live_plotly(worth_by_death(worth, dead, bit, title=title), key=f"bits-worth-death-{run_id}")
+            live_plotly(
+                worth_by_death(worth, dead, bit, title=title), key=f"bits-worth-death-{run_id}"
+            )
     with right:
-        figure = map_of_first(of_first, config.method, config.has_rdh, title=first_takeaway(of_first))
+        figure = map_of_first(
+            of_first, config.method, config.has_rdh, title=first_takeaway(of_first)
+        )
         live_plotly(figure, key=f"bits-first-{run_id}")
     st.caption(
-        "MAP here: mean average precision over the whole gallery, expected over all orders of items at the same distance, so it may "
-        "differ a little from the run's MAP. Each bit is left out alone: bits that say the same can each look worthless and be "
-        "worth much together. A link between dead and worth is no cause: bits that tell much apart may be pulled at most. Bits have no "
+        "MAP here: mean average precision over the whole gallery, expected over all "
+        "orders of items at the same distance, so it may "
+        "differ a little from the run's MAP. Each bit is left out alone: bits that say "
+        "the same can each look worthless and be "
+        "worth much together. A link between dead and worth is no cause: bits that "
+        "tell much apart may be pulled at most. Bits have no "
         "order; cutting a code short keeps whichever come first."
     )
 
@@ -156,7 +206,13 @@ with error_card():
     with right:
         bit = int(
             st.number_input(
-                "Bit", 0, config.n_bits - 1, 0, key="bit", bind="query-params", help=f"0 to {config.n_bits - 1}"
+                "Bit",
+                0,
+                config.n_bits - 1,
+                0,
+                key="bit",
+                bind="query-params",
+                help=f"0 to {config.n_bits - 1}",
             )
         )
     ticking = not read_status(runs, run_id).is_final
@@ -169,7 +225,8 @@ with error_card():
             run.version()
             if not len(run.series("levels")[0]):
                 st.info(
-                    "No records of the probes yet: they come with the first steps, unless the run has probe_every = 0."
+                    "No records of the probes yet: they come with the first steps, "
+                    "unless the run has probe_every = 0."
                 )
                 return
             draw_strip(run, bit, run_id)

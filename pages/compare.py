@@ -13,7 +13,7 @@ from rdh import analysis
 from rdh.charts.comparison import Curve, map_over_time, paired_maps, precision_recall
 from rdh.charts.dead_bits import dead_bits_over_time
 from rdh.retrieval.evaluation import map_in_words
-from rdh.store import RunStore
+from rdh.store.run_store import RunStore
 
 
 def ordered_pair(runs: RunStore, run_id: str, other: str) -> list[str]:
@@ -28,13 +28,22 @@ def draw_curves(runs: RunStore, pair: list[str]) -> None:
     left, right = st.columns(2)
     with left:
         if series:
-            ends = ", ".join(f"{one.label} {one.counts[-1] / one.denominator:.1%}" for one in series)
-            live_plotly(dead_bits_over_time(series, title=f"Dead bits at the end: {ends}"), key="compare-dead")
+            ends = ", ".join(
+                f"{one.label} {one.counts[-1] / one.denominator:.1%}" for one in series
+            )
+            live_plotly(
+                dead_bits_over_time(series, title=f"Dead bits at the end: {ends}"),
+                key="compare-dead",
+            )
     with right:
-        curves = [curve for one, run in views.items() if (curve := pr_curve(runs, one, run)) is not None]
+        curves = [
+            curve for one, run in views.items() if (curve := pr_curve(runs, one, run)) is not None
+        ]
         if curves:
             live_plotly(
-                precision_recall(curves, title="Precision and recall by Hamming radius, last evaluation"),
+                precision_recall(
+                    curves, title="Precision and recall by Hamming radius, last evaluation"
+                ),
                 key="compare-pr",
             )
     maps = []
@@ -42,10 +51,20 @@ def draw_curves(runs: RunStore, pair: list[str]) -> None:
         frame = run.scalars()
         if "map" in frame:
             values, config = frame["map"].dropna(), runs.config(one)
-            maps.append((config.label, config.method, config.has_rdh, values.index.to_numpy(), values.to_numpy()))
+            maps.append(
+                (
+                    config.label,
+                    config.method,
+                    config.has_rdh,
+                    values.index.to_numpy(),
+                    values.to_numpy(),
+                )
+            )
     if any(len(entry[3]) > 1 for entry in maps):
         ends = ", ".join(f"{entry[0]} {entry[4][-1]:.4f}" for entry in maps)
-        live_plotly(map_over_time(maps, title=f"MAP at the last evaluation: {ends}"), key="compare-map-time")
+        live_plotly(
+            map_over_time(maps, title=f"MAP at the last evaluation: {ends}"), key="compare-map-time"
+        )
 
 
 def pr_curve(runs: RunStore, run_id: str, run: RunView) -> Curve | None:
@@ -65,10 +84,15 @@ def draw_numbers(runs: RunStore, pair: list[str]) -> None:
     rows = rows.set_index("run_id").loc[pair].reset_index()
     columns = st.columns(3)
     gain = rows["map"][1] - rows["map"][0]
-    columns[0].metric(f"MAP, {rows['label'][1]}", f"{rows['map'][1]:.4f}", f"{gain:+.4f}", delta_color="off")
+    columns[0].metric(
+        f"MAP, {rows['label'][1]}", f"{rows['map'][1]:.4f}", f"{gain:+.4f}", delta_color="off"
+    )
     dead = rows["dead_at_end"][1] - rows["dead_at_end"][0]
     columns[1].metric(
-        f"Dead at the end, {rows['label'][1]}", f"{rows['dead_at_end'][1]:.2%}", f"{dead:+.2%}", delta_color="off"
+        f"Dead at the end, {rows['label'][1]}",
+        f"{rows['dead_at_end'][1]:.2%}",
+        f"{dead:+.2%}",
+        delta_color="off",
     )
     columns[2].metric(
         "Tie band of MAP",
@@ -94,7 +118,8 @@ def draw_numbers(runs: RunStore, pair: list[str]) -> None:
     st.dataframe(rows[names].rename(columns=TITLES), hide_index=True)
     st.caption(
         f"{map_in_words(rows['top_k'])}; beside it its expectation over all tie orders, "
-        "and the worst and the best that any order could show. Dead: share of all training items × bits, each "
+        "and the worst and the best that any order could show. Dead: share of all "
+        "training items × bits, each "
         "judged at its last visit."
     )
 
@@ -111,14 +136,26 @@ def draw_all_pairs(runs: RunStore, run_ids: list[str]) -> None:
     )
     shown = pairs[pairs["dataset"] == chosen]
     better = int((shown["map_gain"] > 0).sum())
-    title = f"MAP is higher with RDH in {better} of {len(shown)} pairs; mean change {shown['map_gain'].mean():+.4f}"
+    title = (
+        f"MAP is higher with RDH in {better} of {len(shown)} pairs; mean change "
+        f"{shown['map_gain'].mean():+.4f}"
+    )
     live_plotly(paired_maps(shown, title=title), key=f"compare-pairs-{chosen}")
     st.dataframe(summary(shown), hide_index=True)
 
 
 def summary(pairs: pd.DataFrame) -> pd.DataFrame:
-    """A row for each setting over its seeds: n pairs, mean MAP and gain with its standard deviation, dead bits of both arms."""
-    settings = ["method", "n_bits", "lr", "eta", "eta_baseline", *(["setting"] if "setting" in pairs else [])]
+    """A row for each setting over its seeds: n pairs, mean MAP and gain with its standard
+    deviation, dead bits of both arms.
+    """
+    settings = [
+        "method",
+        "n_bits",
+        "lr",
+        "eta",
+        "eta_baseline",
+        *(["setting"] if "setting" in pairs else []),
+    ]
     grouped = pairs.groupby(settings, dropna=False, sort=False)
     table = grouped.agg(
         pairs=("seed", "size"),
@@ -133,14 +170,29 @@ def summary(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 TITLES = {
-    "label": "run", "n_bits": "bits", "map": "MAP", "map_tie": "MAP, expected over ties", "map_low": "worst ties",
-    "map_high": "best ties", "dead_at_end": "dead at the end", "dead_peak": "dead at the peak", "entries": "of entries",
-    "n_distinct_codes": "distinct codes", "eta_baseline": "eta, baseline", "map_baseline": "MAP, baseline", "map_rdh": "MAP, RDH",
-    "gain": "mean change", "gain_std": "std", "dead_baseline": "dead, baseline", "dead_rdh": "dead, RDH",
-}  # fmt: skip
+    "label": "run",
+    "n_bits": "bits",
+    "map": "MAP",
+    "map_tie": "MAP, expected over ties",
+    "map_low": "worst ties",
+    "map_high": "best ties",
+    "dead_at_end": "dead at the end",
+    "dead_peak": "dead at the peak",
+    "entries": "of entries",
+    "n_distinct_codes": "distinct codes",
+    "eta_baseline": "eta, baseline",
+    "map_baseline": "MAP, baseline",
+    "map_rdh": "MAP, RDH",
+    "gain": "mean change",
+    "gain_std": "std",
+    "dead_baseline": "dead, baseline",
+    "dead_rdh": "dead, RDH",
+}
 
 
-start_page("With and without RDH", ":material/compare_arrows:", "Does RDH help, and how sure are we?")
+start_page(
+    "With and without RDH", ":material/compare_arrows:", "Does RDH help, and how sure are we?"
+)
 runs = store()
 known = known_runs(runs)
 run_id, other = pick_two(runs, known)
@@ -149,7 +201,8 @@ with error_card():
         pair = ordered_pair(runs, run_id, other)
         if runs.config(run_id).pair_hash != runs.config(other).pair_hash:
             st.warning(
-                "These two runs differ in more than the plug-ins, so their difference is not RDH's doing.",
+                "These two runs differ in more than the plug-ins, so their difference "
+                "is not RDH's doing.",
                 icon=":material/warning:",
             )
 

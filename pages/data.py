@@ -11,29 +11,38 @@ from pages.common.run_form import draw_switches
 from pages.common.shell import end_page, error_card, or_end, plain, start_page
 from rdh import catalog, datasets
 from rdh.charts.data_sets import items_per_label, labels_per_item, labels_takeaway
-from rdh.config import make_config
+from rdh.config.run_config import make_config
 from rdh.datasets import DataCard
 from rdh.errors import UserError
 
 SIMILAR_HELP = (
-    "Pairs of different training items that have a label in common: what a pairwise loss pulls together. Few of them, "
+    "Pairs of different training items that have a label in common: what a pairwise "
+    "loss pulls together. Few of them, "
     "and a loss without balance pushes everything apart."
 )
 FLOOR_HELP = (
-    "Share of the gallery that is relevant to a query, on average: about the MAP of random codes, where MAP goes over the "
+    "Share of the gallery that is relevant to a query, on average: about the MAP of "
+    "random codes, where MAP goes over the "
     "whole gallery. What a method adds counts from here."
 )
 IMAGE = 96  # pixels
 
 
 @st.cache_data(max_entries=16, ttl=600, show_spinner="Counting labels")
-def read_card(name: str, root: str, options: tuple[tuple[str, object], ...], split_seed: int) -> DataCard:
-    """Kept as long as `dataset` keeps the data set. UserError where the data or the split are not there."""
+def read_card(
+    name: str, root: str, options: tuple[tuple[str, object], ...], split_seed: int
+) -> DataCard:
+    """Kept as long as `dataset` keeps the data set.
+
+    UserError where the data or the split are not there.
+    """
     return datasets.data_card(dataset(name, root, options), split_seed)
 
 
 def draw_missing(error: UserError) -> None:
-    """What to place where, or which switch is wrong; and to copy, the command that the sentence names."""
+    """What to place where, or which switch is wrong; and to copy, the command that the sentence
+    names.
+    """
     st.warning(plain(str(error)), icon=":material/warning:")
     for command in re.findall("`(python [^`]+)`", str(error)):
         st.code(command, language="bash", wrap_lines=True)
@@ -41,9 +50,18 @@ def draw_missing(error: UserError) -> None:
 
 def draw_tiles(card: DataCard) -> None:
     floor = f"MAP@{card.top_k:,}" if card.top_k else "MAP over all"
-    size = "×".join(map(str, card.image_shape[:2])) + " pixels" if card.image_shape else "images of many sizes"
+    size = (
+        "×".join(map(str, card.image_shape[:2])) + " pixels"
+        if card.image_shape
+        else "images of many sizes"
+    )
     tiles = [
-        ("Items", f"{card.n_items:,}", f"{card.n_features:,} features" if card.n_features else size, None),
+        (
+            "Items",
+            f"{card.n_items:,}",
+            f"{card.n_features:,} features" if card.n_features else size,
+            None,
+        ),
         ("Queries", f"{card.n_query:,}", "searched with", None),
         ("Gallery", f"{card.n_gallery:,}", "searched in", None),
         ("Training", f"{card.n_train:,}", f"{card.n_classes:,} labels", None),
@@ -76,7 +94,11 @@ def draw_labels(card: DataCard) -> None:
 
 
 def draw_samples(data: datasets.Dataset, card: DataCard) -> None:
-    what = "The features of some training items, as grey values" if card.n_features else "Some training items"
+    what = (
+        "The features of some training items, as grey values"
+        if card.n_features
+        else "Some training items"
+    )
     st.subheader(what, anchor=False)
     ids = card.sample_ids
     names = [[data.class_names[label] for label in data.labels[item].nonzero()[0]] for item in ids]
@@ -86,18 +108,23 @@ def draw_samples(data: datasets.Dataset, card: DataCard) -> None:
 start_page("Data", ":material/photo_library:", "What is in this data set, and how is it split?")
 cards = or_end(catalog.datasets)
 left, right = st.columns([3, 1], vertical_alignment="bottom")
-name = left.selectbox("Data set", list(cards), index=list(cards).index("digits"), key="set", bind="query-params")
+name = left.selectbox(
+    "Data set", list(cards), index=list(cards).index("digits"), key="set", bind="query-params"
+)
 split_seed = right.number_input("Split seed", 0, 2**32 - 1, 0, key="split", bind="query-params")
 st.markdown(f"**{plain(cards[name].headline)}**")
 with st.expander("Protocol, sources, switches"):
     st.text(cards[name].text.partition("\n")[2].strip())
 with error_card():
-    options = draw_switches(cards[name], {}, "data", bind="query-params") if cards[name].switches else {}
+    options = (
+        draw_switches(cards[name], {}, "data", bind="query-params") if cards[name].switches else {}
+    )
     config = make_config(dataset=name, dataset_options=options)
     root, pairs = Path(datasets.data_root()), tuple(config.dataset_options.items())
     if not datasets.loads_without_torch(name, root, **config.dataset_options):
         st.info(
-            "This copy can only be read by torchvision, which pages leave alone; this makes plain arrays of it, once:"
+            "This copy can only be read by torchvision, which pages leave alone; this "
+            "makes plain arrays of it, once:"
         )
         st.code(f"python -m rdh data prepare {name}", language="bash")
     else:

@@ -1,4 +1,7 @@
-"""Gradient landscape (Figure 3): one pair, one bit; where Eq. 2 pushes it, and what the two plug-ins change."""
+"""Gradient landscape (Figure 3): one pair, one bit; where Eq.
+
+2 pushes it, and what the two plug-ins change.
+"""
 
 import numpy as np
 import pandas as pd
@@ -25,13 +28,43 @@ from rdh.landscape import (
 
 N_STEPS = 300
 STEPS_A_TICK = 6
-LADDER = [0.99999, 0.9999, 0.9995, 0.999, 0.998, 0.995, 0.993, 0.99, 0.985, 0.98, 0.97, 0.96, 0.95, 0.94, 0.92]
+LADDER = [
+    0.99999,
+    0.9999,
+    0.9995,
+    0.999,
+    0.998,
+    0.995,
+    0.993,
+    0.99,
+    0.985,
+    0.98,
+    0.97,
+    0.96,
+    0.95,
+    0.94,
+    0.92,
+]
 LADDER += [*(round(0.9 - 0.025 * i, 3) for i in range(36)), 0.02, 0.01]
-H_CHOICES = [*(-h for h in LADDER), 0.0, *LADDER[::-1]]  # finer towards the ends, where F moves fast
+H_CHOICES = [
+    *(-h for h in LADDER),
+    0.0,
+    *LADDER[::-1],
+]  # finer towards the ends, where F moves fast
 DEFAULTS = {
-    "h_i": -0.5, "h_j": 0.9, "S": 1, "axis": "h", "eta": 1.0, "tau": 0.99, "amp": False, "eaq": False,
-    "form": "Eq. (1)", "bits": 32, "rate": 0.1, "step": N_STEPS,
-}  # fmt: skip
+    "h_i": -0.5,
+    "h_j": 0.9,
+    "S": 1,
+    "axis": "h",
+    "eta": 1.0,
+    "tau": 0.99,
+    "amp": False,
+    "eaq": False,
+    "form": "Eq. (1)",
+    "bits": 32,
+    "rate": 0.1,
+    "step": N_STEPS,
+}
 PRESETS = {
     "Figure 3 as stated (η = 1)": {},
     "η below 0.225": {"eta": 0.1},
@@ -39,7 +72,11 @@ PRESETS = {
     "Deep saturation": {"h_i": -0.9999, "amp": True, "axis": "F", "rate": 0.5},
     "With RDH": {"h_i": -0.99, "amp": True, "eaq": True, "axis": "F", "rate": 0.5},
 }
-ARMS = {"without RDH": (False, "plain"), "+ amplifier": (True, "plain"), "+ RDH": (True, "error_aware")}
+ARMS = {
+    "without RDH": (False, "plain"),
+    "+ amplifier": (True, "plain"),
+    "+ RDH": (True, "error_aware"),
+}
 URL = {"bind": "query-params"}
 state = st.session_state
 
@@ -68,36 +105,68 @@ def draw_presets() -> None:
 
 
 def pick_setting() -> tuple[Pair, PairForm, float, str]:
-    """The controls, each bound to its URL parameter: the pair, the objective's form, h_i and the axis."""
+    """The controls, each bound to its URL parameter: the pair, the objective's form, h_i and the
+    axis.
+    """
     h_i = st.select_slider("h_i, the bit to move", H_CHOICES, DEFAULTS["h_i"], key="h_i", **URL)
     h_j = st.slider("h_j, the other bit", -1.0, 1.0, DEFAULTS["h_j"], 0.01, key="h_j", **URL)
     left, right = st.columns(2)
     help_text = "1: the two items share a label and the bits should agree. 0: they share none."
-    similarity = left.segmented_control("S", [1, 0], default=1, required=True, key="S", help=help_text, **URL)
+    similarity = left.segmented_control(
+        "S", [1, 0], default=1, required=True, key="S", help=help_text, **URL
+    )
     help_text = "h as in Figure 3, or F = atanh h, which opens up the saturated ends."
-    axis = right.segmented_control("Axis", ["h", "F"], default="h", required=True, key="axis", help=help_text, **URL)
-    eta = st.slider("η, weight of quantization", 0.0, 3.0, DEFAULTS["eta"], 0.005, "%.3f", key="eta", **URL)
-    tau = st.slider("τ, threshold of the amplifier", 0.0, 0.999, DEFAULTS["tau"], 0.001, "%.3f", key="tau", **URL)
-    st.toggle("Gradient amplifier", key="amp", help="Eq. (3): α times the gradient of a dead bit.", **URL)
-    st.toggle("Error-aware quantization", key="eaq", help="Eq. (4): only where the pair calls the sign right.", **URL)
+    axis = right.segmented_control(
+        "Axis", ["h", "F"], default="h", required=True, key="axis", help=help_text, **URL
+    )
+    eta = st.slider(
+        "η, weight of quantization", 0.0, 3.0, DEFAULTS["eta"], 0.005, "%.3f", key="eta", **URL
+    )
+    tau = st.slider(
+        "τ, threshold of the amplifier",
+        0.0,
+        0.999,
+        DEFAULTS["tau"],
+        0.001,
+        "%.3f",
+        key="tau",
+        **URL,
+    )
+    st.toggle(
+        "Gradient amplifier", key="amp", help="Eq. (3): α times the gradient of a dead bit.", **URL
+    )
+    st.toggle(
+        "Error-aware quantization",
+        key="eaq",
+        help="Eq. (4): only where the pair calls the sign right.",
+        **URL,
+    )
     cards = {
-        card.title: card.facts["landscape"] for card in or_end(catalog.methods).values() if "landscape" in card.facts
+        card.title: card.facts["landscape"]
+        for card in or_end(catalog.methods).values()
+        if "landscape" in card.facts
     }
     help_text = (
-        "A method brings its own Θ and plain quantization with its own weight; η then weighs the error-aware one."
+        "A method brings its own Θ and plain quantization with its own weight; η then "
+        "weighs the error-aware one."
     )
     form = st.selectbox("Objective", ["Eq. (1)", *cards], key="form", help=help_text, **URL)
     help_text = (
-        "Methods take the mean of quantization over the code's bits, and HashNet scales Θ by 10 / K. Eq. (1) sums."
+        "Methods take the mean of quantization over the code's bits, and HashNet "
+        "scales Θ by 10 / K. Eq. (1) sums."
     )
     options = {"key": "bits", "disabled": form == "Eq. (1)", "help": help_text}
-    bits = st.select_slider("Code length (bits)", [8, 12, 16, 24, 32, 48, 64, 128], DEFAULTS["bits"], **options, **URL)
+    bits = st.select_slider(
+        "Code length (bits)", [8, 12, 16, 24, 32, 48, 64, 128], DEFAULTS["bits"], **options, **URL
+    )
     pair = Pair(h_j, similarity, eta, tau)
     return pair, PairForm.from_card(cards[form], bits) if form in cards else EQUATION_1, h_i, axis
 
 
 def pick_overlay(pair: Pair, form: PairForm) -> BitOverlay | None:
-    """The reader's choice of a run whose real bits lie over the curve; None where none is wanted or has data."""
+    """The reader's choice of a run whose real bits lie over the curve; None where none is wanted or
+    has data.
+    """
     runs = store()
     known = known_runs(runs)
     if not known or not st.toggle("Lay the real bits of a run over the curve", key="real", **URL):
@@ -111,7 +180,9 @@ def pick_overlay(pair: Pair, form: PairForm) -> BitOverlay | None:
 
 
 def run_overlay(run: RunView, pair: Pair, form: PairForm) -> BitOverlay | None:
-    """The last ten records' entries by bin of F, mirrored to the pair's target; gradients scaled to the drawn curve."""
+    """The last ten records' entries by bin of F, mirrored to the pair's target; gradients scaled to
+    the drawn curve.
+    """
     (_, counts), (_, sums) = run.series("gradient_count"), run.series("gradient_sum")
     if not len(counts):
         return None
@@ -128,29 +199,44 @@ def run_overlay(run: RunView, pair: Pair, form: PairForm) -> BitOverlay | None:
 def draw_readouts(pair: Pair, form: PairForm, h_i: float) -> None:
     columns = st.columns(5)
     for column, (name, (amplifier, quantization)) in zip(columns, ARMS.items(), strict=False):
-        value = float(gradient_terms(h_i, pair, form, amplifier=amplifier, quantization=quantization).gradient)
+        value = float(
+            gradient_terms(h_i, pair, form, amplifier=amplifier, quantization=quantization).gradient
+        )
         push = -value * pair.target  # descent moves F against the gradient
         note, color = ("✓ right way", "blue") if push > 0 else ("✗ wrong way", "orange")
         note, color = (note, color) if push else ("no side is right", "gray")
-        column.metric(f"∂L/∂F, {name}", gradient_number(value), note, delta_color=color, delta_arrow="off")
+        column.metric(
+            f"∂L/∂F, {name}", gradient_number(value), note, delta_color=color, delta_arrow="off"
+        )
     critical, weight = critical_eta(pair, form), form.plain_weight(pair.eta)
-    note = f"{weight:g} is {'above' if weight > critical else 'below' if weight < critical else 'equal'}"
+    note = (
+        f"{weight:g} is "
+        f"{'above' if weight > critical else 'below' if weight < critical else 'equal'}"
+    )
     shown = (f"{critical:.3f}", note) if np.isfinite(critical) else ("none", "no plain term")
     columns[3].metric("Critical η", *shown, delta_color="gray", delta_arrow="off")
     gain = float(effective_gain(np.arctanh(h_i), pair.tau))
-    columns[4].metric("α", f"{pair.alpha:.2f}", f"gain {gain:.3g} at h_i", delta_color="gray", delta_arrow="off")
+    columns[4].metric(
+        "α", f"{pair.alpha:.2f}", f"gain {gain:.3g} at h_i", delta_color="gray", delta_arrow="off"
+    )
 
 
 def draw_descent(pair: Pair, form: PairForm, h_i: float) -> None:
-    """Gradient descent on this bit, played, stepped or scrubbed; a fragment, so that only this part is drawn again."""
+    """Gradient descent on this bit, played, stepped or scrubbed; a fragment, so that only this part
+    is drawn again.
+    """
     playing = state.get("playing", False)
     if playing:
         state["step"] = min(state["step"] + STEPS_A_TICK, N_STEPS)
     play, one, rate, scrub = st.columns([3, 2, 3, 4], vertical_alignment="bottom")
     icon = ":material/pause:" if playing else ":material/play_arrow:"
-    clicked = play.button("Pause" if playing else "Play", on_click=toggle_play, icon=icon, width="stretch", key="play")
+    clicked = play.button(
+        "Pause" if playing else "Play", on_click=toggle_play, icon=icon, width="stretch", key="play"
+    )
     one.button("Step", on_click=take_step, disabled=playing, width="stretch")
-    learning_rate = rate.select_slider("Learning rate", [0.1, 0.2, 0.5, 1.0, 2.0], DEFAULTS["rate"], key="rate", **URL)
+    learning_rate = rate.select_slider(
+        "Learning rate", [0.1, 0.2, 0.5, 1.0, 2.0], DEFAULTS["rate"], key="rate", **URL
+    )
     step = scrub.slider("Steps taken", 0, N_STEPS, DEFAULTS["step"], key="step", **URL)
     options = {"n_steps": N_STEPS, "learning_rate": learning_rate}
     baseline = descent_path(h_i, pair, form, **options)
@@ -173,11 +259,14 @@ overlay = pick_overlay(pair, form)
 plug_ins = {"amplifier": state["amp"], "quantization": "error_aware" if state["eaq"] else "plain"}
 scene = landscape(pair, form, **plug_ins)
 with chart:
-    live_plotly(landscape_figure(scene, h_i, axis=axis, overlay=overlay, height=540), key="landscape")
+    live_plotly(
+        landscape_figure(scene, h_i, axis=axis, overlay=overlay, height=540), key="landscape"
+    )
     draw_readouts(pair, form, h_i)
 with st.container(border=True):
     st.markdown(
-        f"**Eq. (2) with the numbers of this bit**, h_i = {number(h_i, 5)}: {{similarity term + quantization term}} · tanh′"
+        f"**Eq. (2) with the numbers of this bit**, h_i = {number(h_i, 5)}: "
+        f"{{similarity term + quantization term}} · tanh′"
     )
     st.latex(equation_latex(h_i, pair, form, **(plug_ins if scene.has_plug_ins else {})))
 left, right = st.columns(2, gap="large")
@@ -194,6 +283,10 @@ with st.expander("The data behind the chart"):
     formats = {name: st.column_config.NumberColumn(format="%.6f") for name in table}
     st.dataframe(table, height=280, hide_index=True, column_config=formats)
     st.download_button(
-        "Download CSV", table.to_csv(index=False), "landscape.csv", "text/csv", icon=":material/download:"
+        "Download CSV",
+        table.to_csv(index=False),
+        "landscape.csv",
+        "text/csv",
+        icon=":material/download:",
     )
 end_page()

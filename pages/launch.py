@@ -1,4 +1,7 @@
-"""Launch: start a fair experiment. The default is a pair: the same run with and without RDH, same seed, split and schedule."""
+"""Launch: start a fair experiment.
+
+The default is a pair: the same run with and without RDH, same seed, split and schedule.
+"""
 
 import secrets
 from typing import Any, NamedTuple
@@ -10,11 +13,11 @@ from pages.common.run_form import draw_first, draw_more, draw_switches
 from pages.common.shell import end_page, error_card, plain, show_error, start_page, store
 from rdh import catalog, datasets, execution
 from rdh.analysis import similar_run_seconds
-from rdh.config import RunConfig, make_config
+from rdh.config.presets import PRESETS, preset_config
+from rdh.config.ranges import parse_numbers
+from rdh.config.run_config import RunConfig, make_config
 from rdh.errors import UserError
-from rdh.presets import PRESETS, preset_config
-from rdh.ranges import parse_numbers
-from rdh.store import RunStore
+from rdh.store.run_store import RunStore
 
 BASELINE, RDH = (False, "plain"), (True, "error_aware")  # (amplifier, quantization)
 AMPLIFIER, EAQL = (True, "plain"), (False, "error_aware")
@@ -22,7 +25,14 @@ NO_TERM, AMPLIFIER_NO_TERM = (False, "none"), (True, "none")
 ARMS = {
     "Pair: with and without RDH": [BASELINE, RDH],
     "All four: baseline, each plug-in alone, both": [BASELINE, AMPLIFIER, EAQL, RDH],
-    "All six: these, and without any quantization": [BASELINE, NO_TERM, AMPLIFIER, AMPLIFIER_NO_TERM, EAQL, RDH],
+    "All six: these, and without any quantization": [
+        BASELINE,
+        NO_TERM,
+        AMPLIFIER,
+        AMPLIFIER_NO_TERM,
+        EAQL,
+        RDH,
+    ],
     "Baseline only": [BASELINE],
     "With RDH only": [RDH],
     "Amplifier only": [AMPLIFIER],
@@ -34,7 +44,10 @@ state = st.session_state
 
 
 class Asked(NamedTuple):
-    """What the form says. fields: those of RunConfig that all runs share; switches: method -> its own."""
+    """What the form says.
+
+    fields: those of RunConfig that all runs share; switches: method -> its own.
+    """
 
     fields: dict[str, Any]
     methods: list[str]
@@ -69,16 +82,28 @@ def draw_choices(key: str, start: dict[str, Any]) -> tuple[list[str], str, str]:
     chosen = left.multiselect("Methods", list(methods), [start["method"]], **options)
     data = middle.selectbox("Data set", names, names.index(start["dataset"]), key=f"{key}-dataset")
     help_text = "A number, a list like 0,1,2 or a range like 0-4."
-    return chosen, data, right.text_input("Seeds", str(start["seed"]), key=f"{key}-seeds", help=help_text)
+    return (
+        chosen,
+        data,
+        right.text_input("Seeds", str(start["seed"]), key=f"{key}-seeds", help=help_text),
+    )
 
 
-def draw_form(key: str, start: dict[str, Any], methods: list[str], data: str, seeds: str) -> Asked | None:
-    """What was asked for, once the button was pressed. Widgets are keyed by the starting point: another one resets them."""
+def draw_form(
+    key: str, start: dict[str, Any], methods: list[str], data: str, seeds: str
+) -> Asked | None:
+    """What was asked for, once the button was pressed.
+
+    Widgets are keyed by the starting point: another one resets them.
+    """
     with st.form(f"launch-{key}", border=True):
         arms = st.radio("What to compare", list(ARMS), key=f"{key}-arms", horizontal=True)
         fields = draw_first(start, key)
         options = start["dataset_options"] if data == start["dataset"] else {}
-        fields |= {"dataset": data, "dataset_options": draw_card(catalog.datasets()[data], options, key)}
+        fields |= {
+            "dataset": data,
+            "dataset_options": draw_card(catalog.datasets()[data], options, key),
+        }
         switches = {}
         for method in methods:
             options = start["method_options"] if method == start["method"] else {}
@@ -93,18 +118,26 @@ def draw_card(card: catalog.Card, options: dict[str, Any], key: str) -> dict[str
     """The switches of a method or data set; those that differ from their default."""
     if not card.switches:
         return {}
-    with st.expander(f"{card.title}: {', '.join(switch.name.replace('_', ' ') for switch in card.switches)}"):
+    with st.expander(
+        f"{card.title}: {', '.join(switch.name.replace('_', ' ') for switch in card.switches)}"
+    ):
         return draw_switches(card, options, key)
 
 
 def build(start: dict[str, Any], asked: Asked) -> list[RunConfig]:
-    """The runs asked for, every field checked. UserError with one sentence for the first that is wrong."""
+    """The runs asked for, every field checked.
+
+    UserError with one sentence for the first that is wrong.
+    """
     if not asked.methods:
         raise UserError("Methods must name at least one method.")
     seeds = parse_numbers("Seeds", asked.seeds)
     n_runs = len(asked.methods) * len(seeds) * len(ARMS[asked.arms])
     if n_runs > MAX_RUNS:
-        raise UserError(f"One launch makes at most {MAX_RUNS} runs, got {n_runs}; choose fewer methods or seeds.")
+        raise UserError(
+            f"One launch makes at most {MAX_RUNS} runs, got {n_runs}; choose fewer "
+            f"methods or seeds."
+        )
     configs = []
     for method in asked.methods:
         own = {"method": method, "method_options": asked.switches[method]}
@@ -112,28 +145,41 @@ def build(start: dict[str, Any], asked: Asked) -> list[RunConfig]:
             for amplifier, quantization in ARMS[asked.arms]:
                 if fits(method, amplifier, quantization):
                     plug_ins = {"amplifier": amplifier, "quantization": quantization}
-                    configs.append(make_config(**(start | asked.fields | own | {"seed": seed} | plug_ins)))
+                    configs.append(
+                        make_config(**(start | asked.fields | own | {"seed": seed} | plug_ins))
+                    )
     if not configs:
         names = ", ".join(catalog.methods()[method].title for method in asked.methods)
         raise UserError(
-            f"What to compare must go with the method, got “{asked.arms}” for {names}: it lacks what that would "
-            "switch (a saturating activation, a loss, a quantization term of its own); choose another comparison."
+            f"What to compare must go with the method, got “{asked.arms}” for {names}: "
+            f"it lacks what that would "
+            "switch (a saturating activation, a loss, a quantization term of its own); "
+            "choose another comparison."
         )
     return configs
 
 
 def fits(method: str, amplifier: bool, quantization: str) -> bool:
-    """No amplifier without an activation to saturate, no error-aware term where nothing is trained step by step, and no run
-    without a plain term where there is none: that is the baseline again."""
+    """No amplifier without an activation to saturate, no error-aware term where nothing is trained
+    step by step, and no run
+    without a plain term where there is none: that is the baseline again.
+    """
     card = catalog.methods()[method]
-    if quantization == "none" and not any(switch.name == "quantization_weight" for switch in card.switches):
+    if quantization == "none" and not any(
+        switch.name == "quantization_weight" for switch in card.switches
+    ):
         return False
     is_shallow = card.facts.get("kind") == "shallow"
-    return bool(card.facts.get("activation") or not amplifier) and not (is_shallow and quantization == "error_aware")
+    return bool(card.facts.get("activation") or not amplifier) and not (
+        is_shallow and quantization == "error_aware"
+    )
 
 
 def launch(runs: RunStore, configs: list[RunConfig]) -> None:
-    """Submits once, however often the button was pressed, and goes to the live page. UserError where the data are not there."""
+    """Submits once, however often the button was pressed, and goes to the live page.
+
+    UserError where the data are not there.
+    """
     root, (name, options) = datasets.data_root(), (configs[0].dataset, configs[0].dataset_options)
     if datasets.loads_without_torch(name, root, **options):
         dataset(name, str(root), tuple(options.items()))
@@ -146,7 +192,9 @@ def launch(runs: RunStore, configs: list[RunConfig]) -> None:
 
 
 start_page(
-    "Launch", ":material/rocket_launch:", "Start a fair experiment: the same run with and without RDH, side by side."
+    "Launch",
+    ":material/rocket_launch:",
+    "Start a fair experiment: the same run with and without RDH, side by side.",
 )
 runs = store()
 with error_card():

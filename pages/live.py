@@ -17,9 +17,9 @@ from rdh.charts.gradients import measured_gradient
 from rdh.charts.histograms import activation_histogram, histogram_over_time
 from rdh.charts.losses import loss_split
 from rdh.charts.saturation import by_onset, saturation_map
-from rdh.config import RunConfig
+from rdh.config.run_config import RunConfig
 from rdh.landscape import Pair, PairForm, gradient_terms
-from rdh.store import RunStore
+from rdh.store.run_store import RunStore
 
 LEVELS = [0.9, 0.95, 0.99, 0.995, 0.999]
 THEORY_H = np.tanh(np.linspace(-4.5, 4.5, 361))
@@ -30,9 +30,16 @@ def draw_map(run: RunView, what: str, level: float, ordered: bool, key: str) -> 
     steps, values = run.shares(what, level)
     order = by_onset(values) if ordered else None
     share = values[-1].mean() if len(values) else 0
-    takeaway = f"{(values[-1] > 0.1).sum() if len(values) else 0} of {values.shape[1]} bits are {what} for more than a tenth of the items"
+    takeaway = (
+        f"{(values[-1] > 0.1).sum() if len(values) else 0} of {values.shape[1]} bits "
+        f"are {what} for more than a tenth of the items"
+    )
     figure = saturation_map(
-        steps, values, title=f"{takeaway}; {share:.1%} of the last record's entries", what=f"{what} share", order=order
+        steps,
+        values,
+        title=f"{takeaway}; {share:.1%} of the last record's entries",
+        what=f"{what} share",
+        order=order,
     )
 
     def open_bit(click: dict) -> None:
@@ -41,7 +48,9 @@ def draw_map(run: RunView, what: str, level: float, ordered: bool, key: str) -> 
     live_plotly(figure, key=key, on_click=open_bit)
 
 
-def draw_dead_curve(store: RunStore, run: RunView, config: RunConfig, run_id: str, other: str | None) -> None:
+def draw_dead_curve(
+    store: RunStore, run: RunView, config: RunConfig, run_id: str, other: str | None
+) -> None:
     series = [dead_series(run, config)]
     if other is not None:
         with error_card():
@@ -49,7 +58,9 @@ def draw_dead_curve(store: RunStore, run: RunView, config: RunConfig, run_id: st
     series = [one for one in series if one is not None]
     if not series:
         return
-    title = f"{series[0].counts[-1]:,.0f} dead entries now, {series[0].counts.max():,.0f} at the peak"
+    title = (
+        f"{series[0].counts[-1]:,.0f} dead entries now, {series[0].counts.max():,.0f} at the peak"
+    )
     live_plotly(dead_bits_over_time(series, title=title), key=f"live-dead-{run_id}")
 
 
@@ -60,15 +71,24 @@ def draw_distribution(run: RunView, config: RunConfig, run_id: str) -> None:
     share = dead[-1].sum() / max(1, histograms[-1].sum())
     left, right = st.columns(2)
     with left:
-        title = f"Figure 1, measured: at step {steps[-1]:,} the dead are {share:.1%} of the record's entries"
+        title = (
+            f"Figure 1, measured: at step {steps[-1]:,} the dead are {share:.1%} of the "
+            f"record's entries"
+        )
         live_plotly(
-            activation_histogram(edges, histograms[-1], dead[-1], config.tau, title=title), key=f"live-figure1-{run_id}"
+            activation_histogram(edges, histograms[-1], dead[-1], config.tau, title=title),
+            key=f"live-figure1-{run_id}",
         )
     with right:
         outer = np.abs((edges[1:] + edges[:-1]) / 2) >= np.arctanh(config.tau)
-        first, last = (row[outer].sum() / max(1, row.sum()) for row in (histograms[0], histograms[-1]))
+        first, last = (
+            row[outer].sum() / max(1, row.sum()) for row in (histograms[0], histograms[-1])
+        )
         title = f"All bits over time: {first:.0%} saturated at first, {last:.0%} now"
-        live_plotly(histogram_over_time(edges, steps, histograms, config.tau, title=title), key=f"live-drift-{run_id}")
+        live_plotly(
+            histogram_over_time(edges, steps, histograms, config.tau, title=title),
+            key=f"live-drift-{run_id}",
+        )
 
 
 def draw_gradient(run: RunView, config: RunConfig, run_id: str) -> None:
@@ -77,20 +97,27 @@ def draw_gradient(run: RunView, config: RunConfig, run_id: str) -> None:
     window = slice(-min(len(steps), 10), None)
     edges = np.array(run.meta()["logit_edges"])
     theory = eq_2(config)
-    title = "How strongly a bit is pulled, by where it sits: measured over the last records, beside Eq. (2)"
+    title = (
+        "How strongly a bit is pulled, by where it sits: measured over the last records, "
+        "beside Eq. (2)"
+    )
     figure = measured_gradient(
         edges, sums[window].sum(0), counts[window].sum(0), THEORY_H, theory, config.tau, title=title
     )
     live_plotly(figure, key=f"live-gradient-{run_id}")
     st.caption(
-        "Measured: mean over (training item, bit) of the last 10 records, mirrored so that the similarity loss asks for +1. "
-        f"Right: Eq. (2) in this run's form for one pair, h_j = 0.9, S = 1, η = {config.eta if config.eta is not None else 1:g}. "
+        "Measured: mean over (training item, bit) of the last 10 records, mirrored so "
+        "that the similarity loss asks for +1. "
+        f"Right: Eq. (2) in this run's form for one pair, h_j = 0.9, S = 1, η = "
+        f"{config.eta if config.eta is not None else 1:g}. "
         "The scales differ: a measured gradient is a mean over pairs, Eq. (2) is one pair."
     )
 
 
 def eq_2(config: RunConfig) -> dict[str, np.ndarray]:
-    """dL/dF at THEORY_H for one pair in this method's form, without and with the amplifier (as this run has it)."""
+    """dL/dF at THEORY_H for one pair in this method's form, without and with the amplifier (as this
+    run has it).
+    """
     card = catalog.methods()[config.method].facts.get("landscape")
     weight = (
         {"quantization_weight": config.eta}
@@ -99,9 +126,13 @@ def eq_2(config: RunConfig) -> dict[str, np.ndarray]:
     )
     form = PairForm.from_card(card | weight, config.n_bits) if card else PairForm()
     pair = Pair(0.9, 1, config.eta if config.eta is not None else 1.0, config.tau)
-    amplifiers = {"without amplifier": False} | ({"with amplifier": True} if config.amplifier else {})
+    amplifiers = {"without amplifier": False} | (
+        {"with amplifier": True} if config.amplifier else {}
+    )
     return {
-        label: gradient_terms(THEORY_H, pair, form, amplifier=on, quantization=config.quantization).gradient
+        label: gradient_terms(
+            THEORY_H, pair, form, amplifier=on, quantization=config.quantization
+        ).gradient
         for label, on in amplifiers.items()
     }
 
@@ -110,8 +141,15 @@ def draw_events(run: RunView, config: RunConfig, run_id: str) -> None:
     frame = run.scalars()
     left, right = st.columns(2)
     with left:
-        term = "error-aware quantization" if config.quantization == "error_aware" else "plain quantization"
-        live_plotly(loss_split(frame, title="The loss, term by term", quantization=term), key=f"live-loss-{run_id}")
+        term = (
+            "error-aware quantization"
+            if config.quantization == "error_aware"
+            else "plain quantization"
+        )
+        live_plotly(
+            loss_split(frame, title="The loss, term by term", quantization=term),
+            key=f"live-loss-{run_id}",
+        )
     with right:
         columns = ["deaths", "rescues", "relapses", "releases"]
         if set(columns) <= set(frame):
@@ -126,15 +164,19 @@ def draw_events(run: RunView, config: RunConfig, run_id: str) -> None:
 def draw_no_data(status: Status) -> None:
     if status.word == "finished":
         st.error(
-            "metrics.db of this run is empty: its records are lost; launch the run again.", icon=":material/error:"
+            "metrics.db of this run is empty: its records are lost; launch the run again.",
+            icon=":material/error:",
         )
     elif not status.is_final:
         st.info(
-            "The first data are on their way: the worker loads torch and the images.", icon=":material/hourglass_top:"
+            "The first data are on their way: the worker loads torch and the images.",
+            icon=":material/hourglass_top:",
         )
 
 
-start_page("Live", ":material/monitoring:", "Is training healthy right now, and which bits are dying?")
+start_page(
+    "Live", ":material/monitoring:", "Is training healthy right now, and which bits are dying?"
+)
 runs = store()
 known = known_runs(runs)
 run_id, other = pick_two(runs, known)
@@ -143,7 +185,12 @@ what = controls[0].segmented_control(
     "Map of", ["dead", "saturated"], default="dead", required=True, key="map", bind="query-params"
 )
 level = controls[1].select_slider(
-    "τ of the map", LEVELS, 0.99, key="tau", bind="query-params", help="Counted at these five levels while training."
+    "τ of the map",
+    LEVELS,
+    0.99,
+    key="tau",
+    bind="query-params",
+    help="Counted at these five levels while training.",
 )
 ordered = controls[2].toggle("Sort bits by onset", key="onset", bind="query-params")
 paused = controls[3].toggle("Pause", key="paused", bind="query-params")
@@ -174,7 +221,10 @@ def draw() -> None:
 
 
 def still_going(states: Mapping[str, execution.RunState]) -> bool:
-    """Whether one of the runs drawn here may still change. UserError for a run that is no longer there."""
+    """Whether one of the runs drawn here may still change.
+
+    UserError for a run that is no longer there.
+    """
     return not all(read_status(runs, one, states).is_final for one in (run_id, other) if one)
 
 
@@ -183,7 +233,8 @@ with error_card():
     ticking = not paused and still_going(known)
     if other and not is_pair(runs, run_id, other):
         st.caption(
-            "⚠ The two runs differ in more than the plug-ins, so their dead bits don't compare RDH with its baseline."
+            "⚠ The two runs differ in more than the plug-ins, so their dead bits don't "
+            "compare RDH with its baseline."
         )
 st.fragment(draw, run_every=TICK_SECONDS if ticking else None)()
 end_page()

@@ -11,7 +11,7 @@ from pages.common.run_status import draw_status, log_tail, read_status
 from pages.common.shell import end_page, error_card, known_runs, start_page, status_chip, store
 from rdh import execution
 from rdh.errors import UserError
-from rdh.store import RunStore
+from rdh.store.run_store import RunStore
 
 GROUPS = {
     "all": None,
@@ -42,7 +42,9 @@ def row(runs: RunStore, state: Any) -> dict[str, Any]:
         "bits": config.n_bits,
         "data": config.dataset,
         "seed": config.seed,
-        "progress": beat.get("step", 0) / total if total else (1.0 if state.state == "finished" else 0.0),
+        "progress": beat.get("step", 0) / total
+        if total
+        else (1.0 if state.state == "finished" else 0.0),
         "MAP": metrics.get("map"),
         "launched": datetime.fromtimestamp(state.submitted_at)
         if state.submitted_at
@@ -51,21 +53,37 @@ def row(runs: RunStore, state: Any) -> dict[str, Any]:
 
 
 def draw_table(runs: RunStore) -> None:
-    """Newest first; the order depends on the launch time alone, so that no row moves while one reads."""
+    """Newest first; the order depends on the launch time alone, so that no row moves while one
+    reads.
+    """
     states = execution.states(runs)
     wanted = GROUPS[group]
     chosen = [state for state in states.values() if wanted is None or state.state in wanted]
     chosen.sort(key=lambda state: state.submitted_at or 0, reverse=True)
     if not chosen:
         st.info(
-            "No runs here yet. Launch a pair: it takes seconds." if not states else f"No run is {group}.",
+            "No runs here yet. Launch a pair: it takes seconds."
+            if not states
+            else f"No run is {group}.",
             icon=":material/info:",
         )
         return
     n_pages = -(-len(chosen) // PAGE_SIZE)
     page = st.pagination(n_pages, key="page") if n_pages > 1 else 1
     lines = [row(runs, state) for state in chosen[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]]
-    columns = ["open", "state", "method", "bits", "data", "seed", "progress", "MAP", "launched", "run", "reason"]
+    columns = [
+        "open",
+        "state",
+        "method",
+        "bits",
+        "data",
+        "seed",
+        "progress",
+        "MAP",
+        "launched",
+        "run",
+        "reason",
+    ]
     st.dataframe(
         pd.DataFrame(lines, columns=columns),
         hide_index=True,
@@ -73,7 +91,9 @@ def draw_table(runs: RunStore) -> None:
         height=min(560, 38 + 35 * len(lines)),
         column_config={
             "open": st.column_config.LinkColumn("", display_text="open", width="small"),
-            "progress": st.column_config.ProgressColumn("progress", min_value=0, max_value=1, format="percent"),
+            "progress": st.column_config.ProgressColumn(
+                "progress", min_value=0, max_value=1, format="percent"
+            ),
             "MAP": st.column_config.NumberColumn(format="%.4f"),
             "launched": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
             "reason": st.column_config.TextColumn(width="medium"),
@@ -85,7 +105,9 @@ def draw_table(runs: RunStore) -> None:
 
 @st.dialog("Delete this run?")
 def confirm_delete(runs: RunStore, run_id: str) -> None:
-    st.write("Its folder, metrics, codes and checkpoints are removed. Type the run's name to confirm:")
+    st.write(
+        "Its folder, metrics, codes and checkpoints are removed. Type the run's name to confirm:"
+    )
     st.code(run_id, language=None)
     typed = st.text_input("Run", key="delete-name", label_visibility="collapsed")
     if st.button("Delete", type="primary", disabled=typed != run_id):
@@ -98,7 +120,13 @@ def confirm_delete(runs: RunStore, run_id: str) -> None:
 start_page("Runs", ":material/list_alt:", "What is running, waiting, done?")
 runs = store()
 group = st.segmented_control(
-    "Show", list(GROUPS), default="all", required=True, key="show", bind="query-params", label_visibility="collapsed"
+    "Show",
+    list(GROUPS),
+    default="all",
+    required=True,
+    key="show",
+    bind="query-params",
+    label_visibility="collapsed",
 )
 known = known_runs(runs)
 is_moving = any(not state.is_final for state in known.values())
@@ -111,12 +139,22 @@ def draw_run(run_id: str) -> None:
     with st.container(border=True):
         draw_status(runs, status)
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.page_link("pages/live.py", label="Live", icon=":material/monitoring:", query_params={"run": run_id})
             st.page_link(
-                "pages/launch.py", label="Clone", icon=":material/content_copy:", query_params={"clone": run_id}
+                "pages/live.py",
+                label="Live",
+                icon=":material/monitoring:",
+                query_params={"run": run_id},
+            )
+            st.page_link(
+                "pages/launch.py",
+                label="Clone",
+                icon=":material/content_copy:",
+                query_params={"clone": run_id},
             )
             why = None if status.is_final else "Cancel it first."
-            if st.button("Delete", icon=":material/delete:", disabled=not status.is_final, help=why):
+            if st.button(
+                "Delete", icon=":material/delete:", disabled=not status.is_final, help=why
+            ):
                 confirm_delete(runs, run_id)
         with st.expander("Config"):
             st.json(runs.submission(run_id))

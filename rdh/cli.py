@@ -1,4 +1,7 @@
-"""`python -m rdh VERB ...`: the same verbs as the pages. Errors are one sentence on stderr; exit 2 for bad input, 1 for a failed run."""
+"""`python -m rdh VERB ...`: the same verbs as the pages.
+
+Errors are one sentence on stderr; exit 2 for bad input, 1 for a failed run.
+"""
 
 import argparse
 import json
@@ -45,8 +48,12 @@ def main(argv: list[str] | None = None) -> int:
         parser.print_help(sys.stderr)
         return 2
     try:
-        if arguments.data_root:  # workers inherit the environment: that is how they learn where the data lie
-            os.environ["RDH_DATA"] = str(as_folder(arguments.data_root, "data folder", "--data-root or RDH_DATA"))
+        if (
+            arguments.data_root
+        ):  # workers inherit the environment: that is how they learn where the data lie
+            os.environ["RDH_DATA"] = str(
+                as_folder(arguments.data_root, "data folder", "--data-root or RDH_DATA")
+            )
         return arguments.call(arguments) or 0
     except UserError as error:
         if arguments.json:
@@ -54,7 +61,9 @@ def main(argv: list[str] | None = None) -> int:
         print(printable(str(error)), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever keeps pressing must not see a traceback
+        signal.signal(
+            signal.SIGINT, signal.SIG_IGN
+        )  # whoever keeps pressing must not see a traceback
         print("\nInterrupted.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `python -m rdh runs | head`
@@ -63,7 +72,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def build_parser() -> Parser:
-    """Every verb adds itself; --runs, --data-root and --json belong to all of them, before the verb or after it."""
+    """Every verb adds itself; --runs, --data-root and --json belong to all of them, before the verb
+    or after it.
+    """
     parser = Parser(
         prog="python -m rdh",
         description=ABOUT,
@@ -82,8 +93,15 @@ def build_parser() -> Parser:
 def _common(nothing: str | None, off: str | bool) -> argparse.ArgumentParser:
     """The defaults are the outer parser's: a verb's own would wipe out what stands before the verb."""
     common = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    common.add_argument("--runs", metavar="DIR", default=nothing, help="runs folder (default: RDH_RUNS, else ./runs)")
+    common.add_argument(
+        "--runs",
+        metavar="DIR",
+        default=nothing,
+        help="runs folder (default: RDH_RUNS, else ./runs)",
+    )
     text = "data folder (default: RDH_DATA, else ~/.cache/rdh/data)"
     common.add_argument("--data-root", metavar="DIR", default=nothing, help=text)
-    common.add_argument("--json", action="store_true", default=off, help="one machine-readable line at the end")
+    common.add_argument(
+        "--json", action="store_true", default=off, help="one machine-readable line at the end"
+    )
     return common

@@ -1,4 +1,6 @@
-"""The one error that is meant for a person: a page shows it as a card, the command line prints it and exits with 2."""
+"""The one error that is meant for a person: a page shows it as a card, the command line prints it
+and exits with 2.
+"""
 
 import unicodedata
 
@@ -8,8 +10,12 @@ class UserError(ValueError):
 
 
 def printable(text: str) -> str:
-    """Files and labels may be called anything: control characters, line ends and half letters escaped, lest they reach the terminal."""
+    """Files and labels may be called anything: control characters, line ends and half letters
+    escaped, lest they reach the terminal.
+    """
     return "".join(
-        char.encode("unicode_escape").decode() if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") else char
+        char.encode("unicode_escape").decode()
+        if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+        else char
         for char in text
     )

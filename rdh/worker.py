@@ -1,7 +1,8 @@
-"""`python -m rdh.worker RUN_DIR --attempt N`: trains one run into its folder. The only writer of that folder while it lives.
+"""`python -m rdh.worker RUN_DIR --attempt N`: trains one run into its folder. The only writer of
+that folder while it lives.
 
-SIGTERM: saves a checkpoint and ends as `control.json` says (cancelled). result.json is written last; whoever sees it may trust
-everything else in the folder.
+SIGTERM: saves a checkpoint and ends as `control.json` says (cancelled). result.json is written
+last; whoever sees it may trust everything else in the folder.
 """
 
 import argparse
@@ -17,13 +18,16 @@ from types import ModuleType
 from typing import Any
 
 from rdh import catalog
-from rdh.config import RunConfig
-from rdh.heartbeat import Heart, prefer_as_oom_victim, say
-from rdh.metrics import MetricsWriter, Record
-from rdh.split_file import keep_split
-from rdh.store import RunStore, write_arrays, write_json
+from rdh.config.run_config import RunConfig
+from rdh.execution.heartbeat import Heart, prefer_as_oom_victim
+from rdh.files import write_arrays, write_json
+from rdh.store.log import say
+from rdh.store.metrics_writer import MetricsWriter, Record
+from rdh.store.run_store import RunStore
+from rdh.store.split_file import keep_split
 
-KINDS = (  # of a failure, by the name of its class or of a base class: torch's are not imported here
+# of a failure, by the name of its class or of a base class: torch's are not imported here
+KINDS = (
     ("UserError", "input"),
     ("TrainingFailure", "diverged"),
     ("OutOfMemoryError", "oom"),
@@ -33,11 +37,17 @@ KINDS = (  # of a failure, by the name of its class or of a base class: torch's 
 
 
 class Stopped(Exception):
-    """SIGTERM came before the first step of this attempt. Its namesake in `training` comes later."""
+    """SIGTERM came before the first step of this attempt.
+
+    Its namesake in `training` comes later.
+    """
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m rdh.worker", description=__doc__.splitlines()[0])
+    """Trains the run of a folder. Returns the exit code: 0 finished or stopped, 1 failed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m rdh.worker", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("--attempt", type=int, default=1)
     arguments = parser.parse_args(argv)
@@ -46,7 +56,8 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     prefer_as_oom_victim()
-    # Read when torch is loaded. Idle threads that spin slow a step down tenfold where two runs share the cores.
+    # Read when torch is loaded. Idle threads that spin slow a step down tenfold where two runs
+    # share the cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     began = time.time()
     heart = Heart(run_dir, attempt)
@@ -54,7 +65,11 @@ def main(argv: list[str] | None = None) -> int:
     heart.start()
     result = train(run_dir, attempt, stop, heart)
     heart.stop()
-    result |= {"attempt": attempt, "seconds": round(time.time() - began, 3), "ended_at": time.time()}
+    result |= {
+        "attempt": attempt,
+        "seconds": round(time.time() - began, 3),
+        "ended_at": time.time(),
+    }
     return finish(run_dir, result)
 
 
@@ -72,14 +87,26 @@ def train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> d
         text = traceback.format_exc()
         if kind != "input":  # a person's mistake is said in a sentence, by `finish`
             say(text)
-        return {"state": "failed", "kind": kind, "message": message, "traceback": text, "step": heart.facts["step"]}
+        return {
+            "state": "failed",
+            "kind": kind,
+            "message": message,
+            "traceback": text,
+            "step": heart.facts["step"],
+        }
 
 
 def _cancelled(run_dir: Path) -> dict[str, Any]:
     steps = [int(path.stem) for path in (run_dir / "checkpoints").glob("[0-9]*.pt")]
     if not steps:
-        return {"message": "Cancelled on request before its first checkpoint; resume starts it over.", "step": 0}
-    return {"message": f"Cancelled on request; resume goes on from step {max(steps)}.", "step": max(steps)}
+        return {
+            "message": "Cancelled on request before its first checkpoint; resume starts it over.",
+            "step": 0,
+        }
+    return {
+        "message": f"Cancelled on request; resume goes on from step {max(steps)}.",
+        "step": max(steps),
+    }
 
 
 def _train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> dict[str, Any]:
@@ -87,8 +114,14 @@ def _train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> 
     config, submission = store.config(run_dir.name), store.submission(run_dir.name)
     if stop.is_set():
         raise Stopped
-    run = _started(run_dir, config, Path(submission["data_root"]) if submission.get("data_root") else None, stop, heart)
-    from rdh import checkpoints
+    run = _started(
+        run_dir,
+        config,
+        Path(submission["data_root"]) if submission.get("data_root") else None,
+        stop,
+        heart,
+    )
+    from rdh.training import checkpoints
 
     checkpoint = checkpoints.load(run_dir)
     writer = _open_metrics(run_dir, attempt, run, checkpoint or {}, heart)
@@ -123,11 +156,15 @@ def _train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> 
     return outcome.summary() | {"dropped_records": writer.n_dropped}
 
 
-def _started(run_dir: Path, config: RunConfig, root: Path | None, stop: threading.Event, heart: Heart) -> Any:
+def _started(
+    run_dir: Path, config: RunConfig, root: Path | None, stop: threading.Event, heart: Heart
+) -> Any:
     """The run at its first step, its data loaded and its split saved."""
-    from rdh.datasets import data_root  # these need torch, which takes seconds: the heart beats first
-    from rdh.inputs import load_inputs
-    from rdh.network import choose_threads
+    from rdh.datasets import (
+        data_root,  # these need torch, which takes seconds: the heart beats first
+    )
+    from rdh.inputs.load import load_inputs
+    from rdh.training.network import choose_threads
 
     def extracting(done: int, total: int) -> None:
         heart.facts |= {"phase": "extracting features", "done": done, "of": total}
@@ -140,15 +177,25 @@ def _started(run_dir: Path, config: RunConfig, root: Path | None, stop: threadin
     return _kind(config).start(config, inputs)
 
 
-def _open_metrics(run_dir: Path, attempt: int, run: Any, checkpoint: dict[str, Any], heart: Heart) -> MetricsWriter:
-    """metrics.db with the facts of this attempt; what was logged after the checkpoint is gone from it."""
-    from rdh.run import facts_of
+def _open_metrics(
+    run_dir: Path, attempt: int, run: Any, checkpoint: dict[str, Any], heart: Heart
+) -> MetricsWriter:
+    """metrics.db with the facts of this attempt; what was logged after the checkpoint is gone from
+    it.
+    """
+    from rdh.training.state import facts_of
 
     resume_from, last_seq = checkpoint.get("step"), checkpoint.get("last_seq")
-    writer = MetricsWriter(run_dir / "metrics.db", attempt=attempt, resume_from=resume_from, last_seq=last_seq)
+    writer = MetricsWriter(
+        run_dir / "metrics.db", attempt=attempt, resume_from=resume_from, last_seq=last_seq
+    )
     facts = facts_of(run)
     writer.put_meta(**facts)
-    heart.facts = {"phase": "training", "step": resume_from or 0, "total_steps": facts["total_steps"]}
+    heart.facts = {
+        "phase": "training",
+        "step": resume_from or 0,
+        "total_steps": facts["total_steps"],
+    }
     start = f", from step {resume_from}" if resume_from else ""
     say(f"training on {run.inputs.device}: {facts['total_steps']} steps{start}")
     return writer
@@ -156,9 +203,9 @@ def _open_metrics(run_dir: Path, attempt: int, run: Any, checkpoint: dict[str, A
 
 def _kind(config: RunConfig) -> ModuleType:
     """Who trains this method: the module of the deep ones, or of the shallow ones."""
-    from rdh import shallow, training
+    from rdh.training import loop, shallow
 
-    return shallow if catalog.methods()[config.method].facts.get("kind") == "shallow" else training
+    return shallow if catalog.methods()[config.method].facts.get("kind") == "shallow" else loop
 
 
 def finish(run_dir: Path, result: dict[str, Any]) -> int:
@@ -178,10 +225,19 @@ def finish(run_dir: Path, result: dict[str, Any]) -> int:
 
 def _sentence(error: BaseException, kind: str) -> str:
     if kind == "oom":
-        return "The run needs more memory than there is; lower batch_size or image_size, or choose a smaller backbone."
+        return (
+            "The run needs more memory than there is; lower batch_size or image_size, or "
+            "choose a smaller backbone."
+        )
     if isinstance(error, OSError):
-        return f"A file of the run can't be written or read ({error.strerror or error}); free space or check the folder, then resume."
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'} (the log has the traceback)."
+        return (
+            f"A file of the run can't be written or read ({error.strerror or error}); free "
+            f"space or check the folder, then resume."
+        )
+    return (
+        f"{type(error).__name__}: "
+        f"{str(error).splitlines()[0] if str(error) else 'no message'} (the log has the traceback)."
+    )
 
 
 if __name__ == "__main__":

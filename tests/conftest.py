@@ -1,4 +1,6 @@
-"""Before any test imports torch: idle threads sleep instead of spinning, or tests on a busy machine take ten times as long."""
+"""Before any test imports torch: idle threads sleep instead of spinning, or tests on a busy machine
+take ten times as long.
+"""
 
 import os
 

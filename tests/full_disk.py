@@ -1,4 +1,6 @@
-"""A stand-in for a full disk where nobody may mount one: `with file_limit(size):` no file of this process can grow above it."""
+"""A stand-in for a full disk where nobody may mount one: `with file_limit(size):` no file of this
+process can grow above it.
+"""
 
 import resource
 from collections.abc import Iterator
@@ -7,7 +9,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def file_limit(size: int) -> Iterator[None]:
-    """Python ignores the signal, so the write raises. Ends within the test: what pytest prints may be a longer file."""
+    """Python ignores the signal, so the write raises.
+
+    Ends within the test: what pytest prints may be a longer file.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

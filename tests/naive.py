@@ -1,4 +1,6 @@
-"""The paper's equations as slow loops over plain numbers: what the tests compare the fast code with."""
+"""The paper's equations as slow loops over plain numbers: what the tests compare the fast code
+with.
+"""
 
 import math
 
@@ -21,9 +23,18 @@ def naive_pair_loss(h_i: float, h_j: float, similarity: int, eta: float) -> floa
 
 
 def naive_pair_gradient(
-    h_i: float, h_j: float, similarity: int, eta: float, tau: float, amplifier: bool, quantization: str
+    h_i: float,
+    h_j: float,
+    similarity: int,
+    eta: float,
+    tau: float,
+    amplifier: bool,
+    quantization: str,
 ) -> float:
-    """dL/dF_i of Eq. 2, with Eq. 4 in place of the quantization term and Eq. 3 on the sum where asked for."""
+    """dL/dF_i of Eq. 2, with Eq. 4 in place of the quantization term and Eq.
+
+    3 on the sum where asked for.
+    """
     theta = h_i * h_j / 2
     gradient = (1 / (1 + math.exp(-theta)) - similarity) * h_j
     if quantization == "plain":

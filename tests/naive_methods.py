@@ -1,4 +1,6 @@
-"""The objectives of the hashing methods as slow loops over plain numbers: references for `rdh.methods`."""
+"""The objectives of the hashing methods as slow loops over plain numbers: references for
+`rdh.methods`.
+"""
 
 import itertools
 import math
@@ -51,7 +53,9 @@ def cauchy_distance(a: list[float], b: list[float]) -> float:
 
 
 def cauchy_loss(codes: Rows, labels: Rows, gamma: float) -> float:
-    """-log of the Cauchy likelihood over pairs i != j, as the paper writes it: s log(d / gamma) + log(1 + gamma / d)."""
+    """-log of the Cauchy likelihood over pairs i != j, as the paper writes it: s log(d / gamma) +
+    log(1 + gamma / d).
+    """
     parts = {0.0: [], 1.0: []}
     for i, j in itertools.permutations(range(len(codes)), 2):
         similar, distance = share_a_label(labels[i], labels[j]), cauchy_distance(codes[i], codes[j])
@@ -61,15 +65,22 @@ def cauchy_loss(codes: Rows, labels: Rows, gamma: float) -> float:
 
 def cauchy_quantization(codes: Rows, gamma: float) -> float:
     ones = [1.0] * len(codes[0])
-    return mean([math.log(1 + cauchy_distance([abs(h) for h in row], ones) / gamma) for row in codes])
+    return mean(
+        [math.log(1 + cauchy_distance([abs(h) for h in row], ones) / gamma) for row in codes]
+    )
 
 
 # CSQ and DPN
 
 
 def majority_centre(label_row: list[float], centres: Rows, tie_break: list[float]) -> list[float]:
-    votes = [sum(y * centre[k] for y, centre in zip(label_row, centres, strict=True)) for k in range(len(tie_break))]
-    return [float((vote > 0) - (vote < 0)) or tie for vote, tie in zip(votes, tie_break, strict=True)]
+    votes = [
+        sum(y * centre[k] for y, centre in zip(label_row, centres, strict=True))
+        for k in range(len(tie_break))
+    ]
+    return [
+        float((vote > 0) - (vote < 0)) or tie for vote, tie in zip(votes, tie_break, strict=True)
+    ]
 
 
 def central_loss(codes: Rows, labels: Rows, centres: Rows, tie_break: list[float]) -> float:
@@ -87,7 +98,11 @@ def polarization_loss(codes: Rows, labels: Rows, targets: Rows, margin: float) -
     total = 0.0
     for row, label_row in zip(codes, labels, strict=True):
         for y, target in zip(label_row, targets, strict=True):
-            total += sum(max(margin - v * t, 0.0) for v, t in zip(row, target, strict=True)) if y else 0.0
+            total += (
+                sum(max(margin - v * t, 0.0) for v, t in zip(row, target, strict=True))
+                if y
+                else 0.0
+            )
     return total / (len(codes) * len(codes[0]))
 
 
@@ -100,7 +115,9 @@ def quadratic(code: list[float], gram: Rows, pull: list[float]) -> float:
 
 
 def coordinate_descent(code: list[float], gram: Rows, pull: list[float]) -> list[float]:
-    """One pass over the bits of one item, each set to the better of its two values, or left where they are equal."""
+    """One pass over the bits of one item, each set to the better of its two values, or left where
+    they are equal.
+    """
     code = list(code)
     for k in range(len(code)):
         flipped = [*code[:k], -code[k], *code[k + 1 :]]
@@ -136,7 +153,10 @@ def anchor_targets(labels: Rows, anchors: list[int], codes: Rows) -> Rows:
     for k in range(len(anchors)):
         weight = sum(row[k] for row in graph) or 1.0
         targets.append(
-            [sum(row[k] * b[bit] for row, b in zip(graph, codes, strict=True)) / weight for bit in range(len(codes[0]))]
+            [
+                sum(row[k] * b[bit] for row, b in zip(graph, codes, strict=True)) / weight
+                for bit in range(len(codes[0]))
+            ]
         )
     return targets
 
@@ -147,7 +167,9 @@ def similar_ratio(labels: Rows, sample: list[int]) -> float:
     return sum(pairs) / n_dissimilar if n_dissimilar else 0.0
 
 
-def asymmetric_loss(codes: Rows, labels: Rows, gallery_codes: Rows, gallery_labels: Rows, ratio: float) -> float:
+def asymmetric_loss(
+    codes: Rows, labels: Rows, gallery_codes: Rows, gallery_labels: Rows, ratio: float
+) -> float:
     """Sum over (row of codes, gallery item) of (h . v - K S~)^2."""
     return sum(
         (dot(h, v) - len(h) * (1.0 if share_a_label(y, w) else -ratio)) ** 2

@@ -1,4 +1,6 @@
-"""What the probes measure, entry by entry with plain numbers and dictionaries: the reference for `rdh.probes`."""
+"""What the probes measure, entry by entry with plain numbers and dictionaries: the reference for
+`rdh.training.probes`.
+"""
 
 import math
 from typing import Any
@@ -17,7 +19,9 @@ def float32(x: float) -> float:
 
 
 class NaiveProbes:
-    """The state of every (item, bit) at its last visit: whether it is dead, on which side, whether it was ever rescued."""
+    """The state of every (item, bit) at its last visit: whether it is dead, on which side, whether
+    it was ever rescued.
+    """
 
     def __init__(self, n_items: int, n_bits: int, tau: float, edges: list[float]) -> None:
         self.n_bits, self.tau, self.edges = n_bits, tau, edges
@@ -37,7 +41,12 @@ class NaiveProbes:
             **dict.fromkeys(("dead_hard", "deaths", "rescues", "releases", "relapses"), (b,)),
             **dict.fromkeys(("mean_code", "mean_logit", "std_logit", "leaving"), (b,)),
             **dict.fromkeys(("mean_gradient", "mean_gradient_amplified"), (b,)),
-            **{"levels": (5, 2, b), "saturated_levels": (5, b), "histogram": (b, 64), "dead_histogram": (64,)},
+            **{
+                "levels": (5, 2, b),
+                "saturated_levels": (5, b),
+                "histogram": (b, 64),
+                "dead_histogram": (64,),
+            },
             **{"gradient_sum": (2, 64), "gradient_count": (64,)},
         }
         out = {name: np.zeros(shape) for name, shape in shapes.items()}
@@ -84,7 +93,9 @@ class NaiveProbes:
         out["mean_code"][bit] += code
         out["leaving"][bit] += leaving
         before = total * (1 - code * code)
-        after = before / (1 - self.tau**2) if amplifier and is_saturated and leaving_total else before
+        after = (
+            before / (1 - self.tau**2) if amplifier and is_saturated and leaving_total else before
+        )
         out["mean_gradient"][bit] += abs(before)
         out["mean_gradient_amplified"][bit] += abs(after)
         where = self.bin(logit)
@@ -97,7 +108,13 @@ class NaiveProbes:
         self.visit(out, item, bit, is_dead, is_saturated, side)
 
     def visit(
-        self, out: dict[str, np.ndarray], item: int, bit: int, is_dead: bool, is_saturated: bool, side: int
+        self,
+        out: dict[str, np.ndarray],
+        item: int,
+        bit: int,
+        is_dead: bool,
+        is_saturated: bool,
+        side: int,
     ) -> None:
         key = (item, bit)
         stayed = side == self.side[key]

@@ -1,4 +1,6 @@
-"""The paper's equations 1-4 as slow loops over pairs and bits: references for `rdh.rescue` and `rdh.methods`."""
+"""The paper's equations 1-4 as slow loops over pairs and bits: references for `rdh.rescue` and
+`rdh.methods`.
+"""
 
 import math
 
@@ -11,17 +13,24 @@ def amplify(gradient: list[list[float]], codes: list[list[float]], tau: float) -
     """Eq. 3, entry by entry."""
     alpha = 1 / (1 - tau**2)
     return [
-        [alpha * g if abs(h) >= tau and sgn(h) == sgn(g) else g for g, h in zip(row_g, row_h, strict=True)]
+        [
+            alpha * g if abs(h) >= tau and sgn(h) == sgn(g) else g
+            for g, h in zip(row_g, row_h, strict=True)
+        ]
         for row_g, row_h in zip(gradient, codes, strict=True)
     ]
 
 
-def selected(codes: list[list[float]], similarity: list[list[float]], i: int, j: int, k: int) -> bool:
+def selected(
+    codes: list[list[float]], similarity: list[list[float]], i: int, j: int, k: int
+) -> bool:
     """Eq. 4's condition: (-1)^S_ij * sgn(h_i) sgn(h_j) = -1."""
     return (-1) ** int(similarity[i][j]) * sgn(codes[i][k]) * sgn(codes[j][k]) == -1
 
 
-def error_aware_quantization(codes: list[list[float]], similarity: list[list[float]], normalization: str) -> float:
+def error_aware_quantization(
+    codes: list[list[float]], similarity: list[list[float]], normalization: str
+) -> float:
     """Eq. 4 over all ordered pairs and bits, each selected pair paying (q_i + q_j) / 2."""
     n, n_bits = len(codes), len(codes[0])
     q = [[(h - sgn(h)) ** 2 for h in row] for row in codes]
@@ -38,16 +47,26 @@ def error_aware_quantization(codes: list[list[float]], similarity: list[list[flo
                     total[kind] += (q[i][k] + q[j][k]) / 2
                     n_selected += 1
     if normalization == "N3":
-        return sum(total[kind] / (n_pairs[kind] * n_bits) if n_pairs[kind] else 0.0 for kind in (0, 1)) / 2
+        return (
+            sum(total[kind] / (n_pairs[kind] * n_bits) if n_pairs[kind] else 0.0 for kind in (0, 1))
+            / 2
+        )
     if normalization == "N2":
         return sum(total.values()) / n_selected if n_selected else 0.0
     return sum(total.values()) / (sum(n_pairs.values()) * n_bits)
 
 
 def stored_error_aware_quantization(
-    codes: list[list[float]], stored: list[list[float]], similarity: list[list[float]], normalization: str
+    codes: list[list[float]],
+    stored: list[list[float]],
+    similarity: list[list[float]],
+    normalization: str,
 ) -> float:
-    """Eq. 4 over all pairs (batch item i, stored item j) and bits; the batch item alone pays, q_i whole. similarity (n, N)."""
+    """Eq.
+
+    4 over all pairs (batch item i, stored item j) and bits; the batch item alone pays, q_i whole.
+    similarity (n, N).
+    """
     total, n_pairs, n_selected = {0: 0.0, 1: 0.0}, {0: 0, 1: 0}, 0
     n_bits = len(codes[0])
     for row, similar in zip(codes, similarity, strict=True):
@@ -58,7 +77,10 @@ def stored_error_aware_quantization(
                     total[kind] += (h - sgn(h)) ** 2
                     n_selected += 1
     if normalization == "N3":
-        return sum(total[kind] / (n_pairs[kind] * n_bits) if n_pairs[kind] else 0.0 for kind in (0, 1)) / 2
+        return (
+            sum(total[kind] / (n_pairs[kind] * n_bits) if n_pairs[kind] else 0.0 for kind in (0, 1))
+            / 2
+        )
     if normalization == "N2":
         return sum(total.values()) / n_selected if n_selected else 0.0
     return sum(total.values()) / (sum(n_pairs.values()) * n_bits)
@@ -84,7 +106,9 @@ def mean_pair_loss(
     other_labels: list[list[float]],
     scale: float,
 ) -> float:
-    """Mean of the pair likelihood over all (row of codes, row of others), Theta = scale * <h_i, h_j>."""
+    """Mean of the pair likelihood over all (row of codes, row of others), Theta = scale * <h_i,
+    h_j>.
+    """
     losses = [
         pair_likelihood(scale * dot(h, u), share_a_label(y, v))
         for h, y in zip(codes, labels, strict=True)

@@ -1,4 +1,6 @@
-"""Retrieval scores as slow loops over single items: the reference that the tests of `rdh.retrieval` compare with."""
+"""Retrieval scores as slow loops over single items: the reference that the tests of `rdh.retrieval`
+compare with.
+"""
 
 import itertools
 from collections.abc import Iterator
@@ -15,7 +17,10 @@ def is_relevant(labels: np.ndarray, other: np.ndarray) -> bool:
 
 
 def histograms(
-    query_codes: np.ndarray, gallery_codes: np.ndarray, query_labels: np.ndarray, gallery_labels: np.ndarray
+    query_codes: np.ndarray,
+    gallery_codes: np.ndarray,
+    query_labels: np.ndarray,
+    gallery_labels: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     n_items = np.zeros((len(query_codes), query_codes.shape[1] + 1), dtype=np.int64)
     n_relevant = np.zeros_like(n_items)
@@ -31,13 +36,21 @@ def average_precision(relevance: list[int], top_k: int | None, denominator: str)
     """relevance: 0 / 1 in ranked order, the whole gallery."""
     total = sum(relevance)
     listed = relevance[:top_k]
-    precision_sum = sum(sum(listed[: rank + 1]) / (rank + 1) for rank, hit in enumerate(listed) if hit)
-    n = {"M-ret": sum(listed), "M-tot": total, "M-min": min(total, len(relevance) if top_k is None else top_k)}
+    precision_sum = sum(
+        sum(listed[: rank + 1]) / (rank + 1) for rank, hit in enumerate(listed) if hit
+    )
+    n = {
+        "M-ret": sum(listed),
+        "M-tot": total,
+        "M-min": min(total, len(relevance) if top_k is None else top_k),
+    }
     return precision_sum / n[denominator] if n[denominator] else 0.0
 
 
 def tie_orders(distances: list[int], relevance: list[int]) -> Iterator[list[int]]:
-    """The relevance in ranked order for every way to place the relevant items inside each tie group: equally likely."""
+    """The relevance in ranked order for every way to place the relevant items inside each tie
+    group: equally likely.
+    """
     groups = []
     for distance in sorted(set(distances)):
         inside = [hit for d, hit in zip(distances, relevance, strict=True) if d == distance]
@@ -51,7 +64,9 @@ def tie_aware(
     distances: list[int], relevance: list[int], top_k: int | None, denominator: str
 ) -> tuple[float, float, float]:
     """Mean, smallest and largest average precision over all tie orders."""
-    scores = [average_precision(order, top_k, denominator) for order in tie_orders(distances, relevance)]
+    scores = [
+        average_precision(order, top_k, denominator) for order in tie_orders(distances, relevance)
+    ]
     return sum(scores) / len(scores), min(scores), max(scores)
 
 
@@ -65,17 +80,24 @@ def stable_average_precision(
     denominator: str = "M-ret",
 ) -> float:
     """Ties stand in gallery_order: Python's own sort is stable."""
-    ranked = sorted(gallery_order, key=lambda item: hamming_distance(query_code, gallery_codes[item]))
+    ranked = sorted(
+        gallery_order, key=lambda item: hamming_distance(query_code, gallery_codes[item])
+    )
     relevance = [int(is_relevant(query_labels, gallery_labels[item])) for item in ranked]
     return average_precision(relevance, top_k, denominator)
 
 
 def expected_precision_at(distances: list[int], relevance: list[int], n_listed: int) -> float:
-    scores = [sum(order[:n_listed]) / min(n_listed, len(order)) for order in tie_orders(distances, relevance)]
+    scores = [
+        sum(order[:n_listed]) / min(n_listed, len(order))
+        for order in tie_orders(distances, relevance)
+    ]
     return sum(scores) / len(scores)
 
 
-def precision_recall_in_ball(distances: list[int], relevance: list[int], radius: int) -> tuple[float | None, float]:
+def precision_recall_in_ball(
+    distances: list[int], relevance: list[int], radius: int
+) -> tuple[float | None, float]:
     """Precision is None for an empty ball; recall is 0 without any relevant item."""
     inside = [hit for distance, hit in zip(distances, relevance, strict=True) if distance <= radius]
     precision = sum(inside) / len(inside) if inside else None

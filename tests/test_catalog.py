@@ -13,7 +13,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 import pytest
 
 from rdh import catalog, cli
-from rdh.config import make_config
+from rdh.config.run_config import make_config
 from rdh.errors import UserError
 from rdh.methods import Method, method_class
 
@@ -54,7 +54,9 @@ def test_a_methods_card_is_what_importing_gives(name):
 def test_every_method_takes_the_same_three_things_first():
     for name in catalog.methods():
         names = list(inspect.signature(method_class(name).__init__).parameters)[:4]
-        assert names == ["self", "n_bits", "labels", "seed"] and issubclass(method_class(name), Method)
+        assert names == ["self", "n_bits", "labels", "seed"] and issubclass(
+            method_class(name), Method
+        )
 
 
 @pytest.mark.parametrize("name", catalog.datasets())
@@ -79,29 +81,46 @@ def test_a_backbones_card_is_what_importing_gives(name):
 def test_each_kind_is_in_alphabetical_order_and_holds_what_the_design_names():
     for cards in (catalog.methods(), catalog.datasets(), catalog.backbones()):
         assert list(cards) == sorted(cards)
-        assert all(name == card.name and card.title and card.headline for name, card in cards.items())
+        assert all(
+            name == card.name and card.title and card.headline for name, card in cards.items()
+        )
         assert len({card.title for card in cards.values()}) == len(cards)
     assert {"dpsh", "dhn", "hashnet"} <= set(catalog.methods())
     assert {"digits", "cifar10"} <= set(catalog.datasets())
-    assert {"mlp", "efficientnet_lite0", "alexnet", "resnet18", "resnet50", "vit_b_16", "convnext_tiny", "none"} <= set(
-        catalog.backbones()
-    )
+    assert {
+        "mlp",
+        "efficientnet_lite0",
+        "alexnet",
+        "resnet18",
+        "resnet50",
+        "vit_b_16",
+        "convnext_tiny",
+        "none",
+    } <= set(catalog.backbones())
 
 
 def test_a_network_of_torchvision_has_a_card_without_looking_it_up():
     card = catalog.backbone("torchvision:mobilenet_v2")
-    assert card.name == "torchvision:mobilenet_v2" and card.headline.startswith("mobilenet_v2 of torchvision")
-    assert card.facts == {"pretrained": True} and catalog.backbone("mlp") == catalog.backbones()["mlp"]
+    assert card.name == "torchvision:mobilenet_v2" and card.headline.startswith(
+        "mobilenet_v2 of torchvision"
+    )
+    assert (
+        card.facts == {"pretrained": True} and catalog.backbone("mlp") == catalog.backbones()["mlp"]
+    )
 
 
 def test_reading_all_cards_imports_neither_torch_nor_a_method():
     script = (
-        "import sys; from rdh import catalog; catalog.methods(), catalog.datasets(), catalog.backbones()\n"
-        "bad = [name for name in sys.modules if name.split('.')[0] in ('torch', 'sklearn', 'torchvision') "
+        "import sys; from rdh import catalog; catalog.methods(), catalog.datasets(), "
+        "catalog.backbones()\n"
+        "bad = [name for name in sys.modules if name.split('.')[0] in ('torch', "
+        "'sklearn', 'torchvision') "
         "or name.startswith(('rdh.methods', 'rdh.datasets', 'rdh.backbones'))]\n"
         "print(bad)"
     )
-    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert answer.stdout.strip() == "[]"
 
 
@@ -158,14 +177,19 @@ def test_every_switch_of_a_method_says_what_it_means(name):
 
 def test_a_meaning_is_what_the_docstring_says_after_the_name():
     meanings = {switch.name: switch.meaning for switch in catalog.methods()["dsdh"].switches}
-    assert meanings["classifier_penalty"] == "nu / mu" and meanings["code_weight"] == "eta / mu in the B-step"
+    assert (
+        meanings["classifier_penalty"] == "nu / mu"
+        and meanings["code_weight"] == "eta / mu in the B-step"
+    )
 
 
 @pytest.fixture
 def house(tmp_path, monkeypatch) -> Iterator[Path]:
     """A copy of the folders that the catalog reads, for files of one's own."""
     for folder in ("methods", "datasets", "backbones"):
-        shutil.copytree(catalog.HOUSE / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            catalog.HOUSE / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
+        )
     monkeypatch.setattr(catalog, "HOUSE", tmp_path)
     forget()
     yield tmp_path
@@ -178,18 +202,36 @@ def forget() -> None:
 
 
 BROKEN = [
-    ("methods", "class A(Method):\n    def (", r"invalid syntax \(own.py, line 2\)\): mend it, or move it out of rdh/methods"),
+    (
+        "methods",
+        "class A(Method):\n    def (",
+        r"invalid syntax \(own.py, line 2\)\): mend it, or move it out of rdh/methods",
+    ),
     ("methods", "", r"it defines no class\): mend it"),
-    ("methods", "class Twin:\n    title = 'HashNet'", r"must have a name and a title of its own, got 'own' and 'HashNet'"),
-    ("methods", "class A:\n    def __init__(self, *, a: int = max(1, 2)): ...", r"can't be read \(malformed node"),
-    ("datasets", "'''Own: mine.'''", r"it defines no function load\): mend it, or move it out of rdh/datasets"),
+    (
+        "methods",
+        "class Twin:\n    title = 'HashNet'",
+        r"must have a name and a title of its own, got 'own' and 'HashNet'",
+    ),
+    (
+        "methods",
+        "class A:\n    def __init__(self, *, a: int = max(1, 2)): ...",
+        r"can't be read \(malformed node",
+    ),
+    (
+        "datasets",
+        "'''Own: mine.'''",
+        r"it defines no function load\): mend it, or move it out of rdh/datasets",
+    ),
     ("datasets", "'''Own: ü'''\ndef load(root): ...", None),  # not in UTF-8, as it is written below
     ("backbones", "import", r"invalid syntax \(own.py, line 1\)"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("folder", "text", "message"), BROKEN)
-def test_a_file_that_is_none_of_its_kind_is_named_in_one_sentence_everywhere(house, capsys, folder, text, message):
+def test_a_file_that_is_none_of_its_kind_is_named_in_one_sentence_everywhere(
+    house, capsys, folder, text, message
+):
     (house / folder / "own.py").write_text(text, encoding="latin-1")
     with pytest.raises(UserError, match=rf"^{house / folder / 'own.py'} .*{message or 'utf-8'}"):
         getattr(catalog, folder)()
@@ -197,7 +239,9 @@ def test_a_file_that_is_none_of_its_kind_is_named_in_one_sentence_everywhere(hou
         make_config(method="hashnet")
     assert cli.main(["train", "--here", "--preset", "quick", "--runs", str(house / "runs")]) == 2
     said = capsys.readouterr().err.strip()
-    assert said.startswith(str(house / folder / "own.py")) and said.endswith(".") and "\n" not in said
+    assert (
+        said.startswith(str(house / folder / "own.py")) and said.endswith(".") and "\n" not in said
+    )
     (house / folder / "own.py").unlink()
     assert make_config(method="hashnet").method == "hashnet"  # nothing is remembered of it
 
@@ -207,6 +251,7 @@ def test_a_method_file_without_a_method_is_one_sentence(house, monkeypatch):
     module.__file__ = "own.py"
     monkeypatch.setitem(sys.modules, "rdh.methods.own", module)
     with pytest.raises(
-        UserError, match=r"own.py defines no class derived from Method: write one, or remove the file\."
+        UserError,
+        match=r"own.py defines no class derived from Method: write one, or remove the file\.",
     ):
         method_class("own")

@@ -1,4 +1,6 @@
-"""The command line as a person meets it: real processes for what starts some, one table for all that is refused."""
+"""The command line as a person meets it: real processes for what starts some, one table for all
+that is refused.
+"""
 
 import contextlib
 import json
@@ -21,13 +23,16 @@ from rdh.commands import _common
 from rdh.commands._follow import Watch
 from rdh.commands._progress import Pace, bar
 from rdh.commands._report import paired_lines
-from rdh.config import make_config, with_plug_ins
+from rdh.config.ranges import parse_names, parse_numbers
+from rdh.config.run_config import make_config, with_plug_ins
 from rdh.errors import UserError
-from rdh.ranges import parse_names, parse_numbers
-from rdh.store import RunStore
+from rdh.store.run_store import RunStore
 
 HOUSE = Path(__file__).resolve().parents[1]
-TOY = (sys.executable, str(HOUSE / "tests" / "execution" / "toy_worker.py"))  # a worker without torch
+TOY = (
+    sys.executable,
+    str(HOUSE / "tests" / "execution" / "toy_worker.py"),
+)  # a worker without torch
 MARK = "RDH_TEST_FOLDER"
 WITHIN = 120  # seconds; a shared machine may be slow
 TINY = ("--preset", "quick", "--set", "epochs=2", "--bits", "8")
@@ -36,14 +41,27 @@ TINY = ("--preset", "quick", "--set", "epochs=2", "--bits", "8")
 @pytest.fixture
 def env(tmp_path: Path) -> Iterator[dict[str, str]]:
     """A clean environment; at the end everything that was started with it is killed."""
-    gone = ("RDH_RUNS", "RDH_DATA", "RDH_CACHE", "RDH_SLOTS", "RDH_FAKE_GPUS", "RDH_WORKER_ARGV", "COLUMNS")
+    gone = (
+        "RDH_RUNS",
+        "RDH_DATA",
+        "RDH_CACHE",
+        "RDH_SLOTS",
+        "RDH_FAKE_GPUS",
+        "RDH_WORKER_ARGV",
+        "COLUMNS",
+    )
     env = {name: value for name, value in os.environ.items() if name not in gone}
-    yield env | {MARK: str(tmp_path), "HOME": str(tmp_path), "PYTHONPATH": str(HOUSE), "CUDA_VISIBLE_DEVICES": ""}
+    yield env | {
+        MARK: str(tmp_path),
+        "HOME": str(tmp_path),
+        "PYTHONPATH": str(HOUSE),
+        "CUDA_VISIBLE_DEVICES": "",
+    }
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
-            if entry.name.isdecimal() and f"{MARK}={tmp_path}".encode() in (entry / "environ").read_bytes().split(
-                b"\0"
-            ):
+            if entry.name.isdecimal() and f"{MARK}={tmp_path}".encode() in (
+                entry / "environ"
+            ).read_bytes().split(b"\0"):
                 os.kill(int(entry.name), signal.SIGKILL)
 
 
@@ -61,7 +79,13 @@ def store(tmp_path: Path) -> RunStore:
 def rdh(store: RunStore, env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "rdh", *arguments, "--runs", str(store.root)]
     return subprocess.run(
-        command, env=env, capture_output=True, text=True, timeout=WITHIN, check=False, cwd=store.root.parent
+        command,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=WITHIN,
+        check=False,
+        cwd=store.root.parent,
     )
 
 
@@ -97,13 +121,28 @@ REFUSED = [
     ("train --set lr=fast", r"lr must be a number, got 'fast'"),
     ("train --set lr=1e999", r"lr must be a finite number, got inf"),
     ("train --set epochs=3.5", r"epochs must be a whole number, got 3.5"),
-    ("train --set method_options.frob=1", r"method_options of hashnet must be among .*, got 'frob'"),
+    (
+        "train --set method_options.frob=1",
+        r"method_options of hashnet must be among .*, got 'frob'",
+    ),
     ("train --set method_options.=1", r"--set takes KEY=VALUE"),
-    ("train --set method_options=1 --set method_options.x=1", r"once as a whole and once as method_options.x"),
+    (
+        "train --set method_options=1 --set method_options.x=1",
+        r"once as a whole and once as method_options.x",
+    ),
     ("train --method itq --rdh", r"amplifier must be off for itq"),
-    ("train --here --set weights=no/such.pth", r"The weights file .*/no/such.pth can't be read \(No such file"),
-    ("train --here --set backbone=torchvision:resnet1", r"torchvision:resnet1 is no network of .*; it has resnet18, "),
-    ("sweep --seeds 4-0", r"--seeds takes ranges from the smaller to the larger number like 0-4, got '4-0'"),
+    (
+        "train --here --set weights=no/such.pth",
+        r"The weights file .*/no/such.pth can't be read \(No such file",
+    ),
+    (
+        "train --here --set backbone=torchvision:resnet1",
+        r"torchvision:resnet1 is no network of .*; it has resnet18, ",
+    ),
+    (
+        "sweep --seeds 4-0",
+        r"--seeds takes ranges from the smaller to the larger number like 0-4, got '4-0'",
+    ),
     ("sweep --seeds 1,x", r"--seeds takes whole numbers like 24,48 or ranges like 0-4, got '1,x'"),
     ("sweep --bits ,", r"--bits takes at least one whole number, got ','"),
     ("sweep --methods ,", r"--methods must name at least one method"),
@@ -112,7 +151,10 @@ REFUSED = [
     ("sweep --rdh maybe", r"--rdh must be one of both, on, off, got 'maybe'"),
     ("runs frob", r"ACTION must be one of list, show, cancel, resume, clone, delete, got 'frob'"),
     ("runs show", r"The following arguments are required: RUN; `python -m rdh runs show --help`"),
-    ("runs show hashnet-32-s0-123456", r"There is no run hashnet-32-s0-123456 in .*; `python -m rdh runs` lists them"),
+    (
+        "runs show hashnet-32-s0-123456",
+        r"There is no run hashnet-32-s0-123456 in .*; `python -m rdh runs` lists them",
+    ),
     ("runs delete ../../etc", r"run must be an id like hashnet-rdh-32-s0-1a2b3c, got '../../etc'"),
     ("methods frob", r"method must be one of .*, got 'frob'"),
     ("data prepare frob", r"data prepare takes one of arrays, cifar10, coco, digits.*, got 'frob'"),
@@ -146,7 +188,9 @@ def test_a_real_process_says_the_same(line, store, env):
 def test_a_file_where_the_runs_folder_should_be_is_one_sentence(line, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert cli.main([*line.split(), "--runs", str(tmp_path / "file")]) == 2
-    assert re.fullmatch(r"The runs folder .*/file is a file; name another folder .*\n", capsys.readouterr().err)
+    assert re.fullmatch(
+        r"The runs folder .*/file is a file; name another folder .*\n", capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("folder", ["", "~nosuchuser/x", "a\0b"])
@@ -169,7 +213,9 @@ def test_a_data_folder_that_is_none_is_one_sentence(tmp_path, monkeypatch, capsy
 def test_json_edited_by_hand_breaks_neither_the_list_nor_a_run(store, capsys):
     run_id = store.create(make_config())
     store.write_json(run_id, "hb.json", {"step": "abc", "total_steps": "x"})
-    store.write_json(run_id, "result.json", {"state": "finished", "metrics": 5, "step": "a", "seconds": "b"})
+    store.write_json(
+        run_id, "result.json", {"state": "finished", "metrics": 5, "step": "a", "seconds": "b"}
+    )
     for line in (["runs"], ["runs", "show", run_id]):
         assert cli.main([*line, "--runs", str(store.root)]) == 0
         assert run_id in capsys.readouterr().out
@@ -181,7 +227,11 @@ def test_the_report_never_averages_runs_of_other_lengths(store, capsys):
     for epochs, scores in ((60, (0.5, 0.6)), (5, (0.1, 0.5))):
         for is_rdh, score in zip((False, True), scores, strict=True):
             run_id = store.create(with_plug_ins(make_config(epochs=epochs), rdh=is_rdh))
-            store.write_json(run_id, "result.json", {"attempt": 1, "state": "finished", "metrics": {"map": score}})
+            store.write_json(
+                run_id,
+                "result.json",
+                {"attempt": 1, "state": "finished", "metrics": {"map": score}},
+            )
     report(store, store.run_ids(), as_json=False)
     text = capsys.readouterr().out
     assert "HashNet, 32 bits, epochs 60, seed 0: RDH changes MAP by +0.1000." in text
@@ -200,7 +250,9 @@ def test_with_json_an_error_is_a_line_too(store, capsys):
 def test_without_a_verb_the_overview_is_shown_and_the_exit_code_says_that_nothing_was_done(capsys):
     assert cli.main([]) == 2
     said = capsys.readouterr()
-    assert said.out == "" and said.err.startswith("usage: python -m rdh") and "supervisor" in said.err
+    assert (
+        said.out == "" and said.err.startswith("usage: python -m rdh") and "supervisor" in said.err
+    )
 
 
 VERBS = (
@@ -235,7 +287,10 @@ def test_the_version_is_printed(capsys):
 
 
 def test_the_options_of_all_verbs_stand_before_the_verb_or_after_it(store, capsys):
-    for line in (["--json", "--runs", str(store.root), "runs"], ["runs", "--json", "--runs", str(store.root)]):
+    for line in (
+        ["--json", "--runs", str(store.root), "runs"],
+        ["runs", "--json", "--runs", str(store.root)],
+    ):
         assert cli.main(line) == 0
         assert json.loads(capsys.readouterr().out) == {"runs": []}
 
@@ -245,7 +300,9 @@ def test_the_options_of_all_verbs_stand_before_the_verb_or_after_it(store, capsy
 
 def test_methods_lists_cards_and_shows_one(capsys):
     assert cli.main(["methods"]) == 0
-    assert re.search(r"^dpsh +DPSH: Deep Pairwise-Supervised Hashing", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(
+        r"^dpsh +DPSH: Deep Pairwise-Supervised Hashing", capsys.readouterr().out, re.MULTILINE
+    )
     assert cli.main(["methods", "dpsh"]) == 0
     assert "--set method_options.pairs=stored (one of stored, batch)" in capsys.readouterr().out
     assert cli.main(["methods", "dpsh", "--json"]) == 0
@@ -258,7 +315,9 @@ def test_data_says_what_is_ready_and_what_the_others_need(tmp_path, capsys):
     text = capsys.readouterr().out
     assert re.search(r"^digits +ready: 1 797 images, 10 classes$", text, re.MULTILINE)
     assert re.search(
-        r"^cifar10 +not ready: No CIFAR-10 in .*: run `python -m rdh data prepare cifar10", text, re.MULTILINE
+        r"^cifar10 +not ready: No CIFAR-10 in .*: run `python -m rdh data prepare cifar10",
+        text,
+        re.MULTILINE,
     )
     assert cli.main(["data", "list", "--root", str(tmp_path), "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["datasets"]}
@@ -275,21 +334,45 @@ def test_an_empty_folder_names_the_next_step(store, capsys):
 
 
 def test_a_sweep_asked_for_again_adds_only_what_is_missing(store, toy):
-    first = rdh(store, toy, "sweep", "--methods", "hashnet,dpsh", "--bits", "8", "--seeds", "0,1", "--json")
-    assert first.returncode == 0 and "8 runs in " in first.stderr and "8 of them new" in first.stderr
-    assert first.stderr.count(": finished in ") == 8 and last_json(first)["runs"][0]["method"] == "hashnet"
+    first = rdh(
+        store, toy, "sweep", "--methods", "hashnet,dpsh", "--bits", "8", "--seeds", "0,1", "--json"
+    )
+    assert (
+        first.returncode == 0 and "8 runs in " in first.stderr and "8 of them new" in first.stderr
+    )
+    assert (
+        first.stderr.count(": finished in ") == 8
+        and last_json(first)["runs"][0]["method"] == "hashnet"
+    )
     again = rdh(store, toy, "sweep", "--methods", "hashnet,dpsh", "--bits", "8", "--seeds", "0-2")
-    assert again.returncode == 0 and "12 runs in " in again.stderr and "4 of them new" in again.stderr
-    assert len(store.run_ids()) == 12 and len({store.config(run_id).hash for run_id in store.run_ids()}) == 12
+    assert (
+        again.returncode == 0 and "12 runs in " in again.stderr and "4 of them new" in again.stderr
+    )
+    assert (
+        len(store.run_ids()) == 12
+        and len({store.config(run_id).hash for run_id in store.run_ids()}) == 12
+    )
     detached = rdh(
-        store, toy, "sweep", "--methods", "hashnet,dpsh", "--bits", "8", "--seeds", "0-2", "--detach", "--json"
+        store,
+        toy,
+        "sweep",
+        "--methods",
+        "hashnet,dpsh",
+        "--bits",
+        "8",
+        "--seeds",
+        "0-2",
+        "--detach",
+        "--json",
     )
     assert (last_json(detached)["n_new"], len(last_json(detached)["run_ids"])) == (0, 12)
     assert sorted(last_json(detached)["run_ids"]) == sorted(store.run_ids())
 
 
 def test_a_method_without_an_activation_sweeps_without_rdh_only(store, toy):
-    answer = rdh(store, toy, "sweep", "--methods", "hashnet,itq", "--bits", "8", "--detach", "--json")
+    answer = rdh(
+        store, toy, "sweep", "--methods", "hashnet,itq", "--bits", "8", "--detach", "--json"
+    )
     assert answer.returncode == 0 and "itq has no activation that saturates" in answer.stderr
     assert sorted(run_id.rpartition("-")[0] for run_id in last_json(answer)["run_ids"]) == [
         "hashnet-8-s0",
@@ -301,21 +384,38 @@ def test_a_method_without_an_activation_sweeps_without_rdh_only(store, toy):
 def test_the_verbs_of_a_run(store, toy):
     """One run through its whole life: failed, shown, resumed, cloned, deleted."""
     run_id = store.create(make_config(n_bits=8))
-    (store.root / run_id / "toy.json").write_text(json.dumps([{"do": "exit", "says": "no such GPU"}, {"do": "finish"}]))
+    (store.root / run_id / "toy.json").write_text(
+        json.dumps([{"do": "exit", "says": "no such GPU"}, {"do": "finish"}])
+    )
     assert rdh(store, toy, "supervisor", "start").returncode == 0
     wait_for(lambda: execution.states(store)[run_id].state == "failed", "the run fails")
     shown = rdh(store, toy, "runs", "show", run_id)
-    assert shown.returncode == 0 and "HashNet, failed" in shown.stdout and "no such GPU" in shown.stdout
+    assert (
+        shown.returncode == 0
+        and "HashNet, failed" in shown.stdout
+        and "no such GPU" in shown.stdout
+    )
     listed = rdh(store, toy, "runs")
-    assert re.search(rf"^{run_id} +HashNet +failed .*no such GPU", listed.stdout, re.MULTILINE), listed.stdout
+    assert re.search(rf"^{run_id} +HashNet +failed .*no such GPU", listed.stdout, re.MULTILINE), (
+        listed.stdout
+    )
     assert rdh(store, toy, "runs", "resume", run_id).stdout == f"{run_id}: queued again\n"
-    wait_for(lambda: execution.states(store)[run_id].state == "finished", "the second attempt finishes")
+    wait_for(
+        lambda: execution.states(store)[run_id].state == "finished", "the second attempt finishes"
+    )
     refused = rdh(store, toy, "runs", "cancel", run_id)
-    assert refused.returncode == 2 and "is finished, so there is nothing to cancel" in refused.stderr
-    clone = last_json(rdh(store, toy, "runs", "clone", run_id, "--set", "seed=7", "--json"))["run_id"]
+    assert (
+        refused.returncode == 2 and "is finished, so there is nothing to cancel" in refused.stderr
+    )
+    clone = last_json(rdh(store, toy, "runs", "clone", run_id, "--set", "seed=7", "--json"))[
+        "run_id"
+    ]
     assert store.config(clone) == make_config(n_bits=8, seed=7)
     wait_for(lambda: execution.states(store)[clone].state == "finished", "the clone finishes")
-    assert last_json(rdh(store, toy, "runs", "delete", run_id, "--json")) == {"run_id": run_id, "done": "deleted"}
+    assert last_json(rdh(store, toy, "runs", "delete", run_id, "--json")) == {
+        "run_id": run_id,
+        "done": "deleted",
+    }
     assert store.run_ids() == [clone] and list(execution.states(store)) == [clone]
 
 
@@ -336,7 +436,9 @@ def test_a_clone_with_another_method_drops_the_switches_of_the_old_one(store, to
 def test_the_supervisor_can_be_asked_and_stopped(store, toy):
     assert "No supervisor runs" in rdh(store, toy, "supervisor").stdout
     started = rdh(store, toy, "supervisor", "start")
-    assert re.search(r"A supervisor runs for .*: pid \d+ on .*, since \d{4}-", started.stdout), started.stdout
+    assert re.search(r"A supervisor runs for .*: pid \d+ on .*, since \d{4}-", started.stdout), (
+        started.stdout
+    )
     status = last_json(rdh(store, toy, "supervisor", "status", "--json"))
     assert status["alive"] and str(status["pid"]) in started.stdout
     assert "No supervisor runs" in rdh(store, toy, "supervisor", "stop").stdout
@@ -349,7 +451,8 @@ def test_a_failed_run_exits_1_with_its_reason(store, toy, tmp_path):
     answer = rdh(store, toy, "train", "--json")
     assert answer.returncode == 1 and "Traceback" not in answer.stderr
     assert re.search(
-        r": failed: .*the data are not there.* `python -m rdh runs resume \S+` tries it again", answer.stderr
+        r": failed: .*the data are not there.* `python -m rdh runs resume \S+` tries it again",
+        answer.stderr,
     )
     assert last_json(answer) == {"runs": [], "pairs": []}
 
@@ -394,7 +497,9 @@ CTRL_C, CTRL_D = "\x03", "\x04"
 
 def going_on(store: RunStore, env: dict[str, str]) -> Terminal:
     """A terminal that follows a run which ends only when it is asked to."""
-    run_id = store.create(make_config(n_bits=8), sweep="forever", prepare=lambda folder: write_plan(folder))
+    run_id = store.create(
+        make_config(n_bits=8), sweep="forever", prepare=lambda folder: write_plan(folder)
+    )
     terminal = Terminal(store, env, "sweep", "--name", "forever", "--bits", "8", "--rdh", "off")
     terminal.read_until(f"{run_id}: ")
     wait_for(lambda: execution.states(store)[run_id].state == "running", "the run runs")
@@ -438,7 +543,10 @@ def test_train_here_finishes_in_this_process_and_the_queue_knows_of_it(store, en
     (row,) = last_json(answer)["runs"]
     (run_id,) = store.run_ids()
     assert answer.stdout.count("\n") == 1 and "Traceback" not in answer.stderr
-    assert row["run_id"] == run_id and row["map"] == store.read_json(run_id, "result.json")["metrics"]["map"]
+    assert (
+        row["run_id"] == run_id
+        and row["map"] == store.read_json(run_id, "result.json")["metrics"]["map"]
+    )
     assert execution.states(store)[run_id].state == "finished"
     assert store.config(run_id).has_rdh and (store.run_dir(run_id) / "codes" / "final.npz").exists()
 
@@ -449,13 +557,18 @@ def test_a_run_whose_worker_and_supervisor_were_killed_is_found_dead_and_resumed
     assert rdh(store, toy, "supervisor", "start").returncode == 0
     wait_for(lambda: execution.states(store)[run_id].state == "running", "the run trains")
     wait_for(lambda: "pid" in (store.read_json(run_id, "hb.json") or {}), "its heart beats")
-    for pid in (execution.supervisor_status(store)["pid"], store.read_json(run_id, "hb.json")["pid"]):
+    for pid in (
+        execution.supervisor_status(store)["pid"],
+        store.read_json(run_id, "hb.json")["pid"],
+    ):
         os.kill(pid, signal.SIGKILL)
     wait_for(lambda: not execution.supervisor_status(store)["alive"], "the supervisor is dead")
     assert execution.states(store)[run_id].state == "running"
     answer = rdh(store, toy, "runs", "resume", run_id)
     assert answer.stdout == f"{run_id}: queued again\n", answer.stderr
-    wait_for(lambda: execution.states(store)[run_id].state == "finished", "the second attempt finishes")
+    wait_for(
+        lambda: execution.states(store)[run_id].state == "finished", "the second attempt finishes"
+    )
 
 
 @pytest.mark.parametrize(
@@ -497,20 +610,31 @@ def test_ctrl_c_during_train_here_leaves_a_whole_run_that_can_be_resumed(store, 
         "8",
     ]
     with subprocess.Popen(
-        [*command, "--runs", str(store.root)], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "--runs", str(store.root)],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
-        wait_for(lambda: store.run_ids() and store.reader(store.run_ids()[0]).version()[1] > 3, "the first records")
+        wait_for(
+            lambda: store.run_ids() and store.reader(store.run_ids()[0]).version()[1] > 3,
+            "the first records",
+        )
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGINT)
         errors = process.communicate(timeout=WITHIN)[1]
     (run_id,) = store.run_ids()
     assert (
-        process.returncode == 130 and "Traceback" not in errors and f"runs resume {run_id}` takes it up again" in errors
+        process.returncode == 130
+        and "Traceback" not in errors
+        and f"runs resume {run_id}` takes it up again" in errors
     )
     assert store.read_json(run_id, "result.json")["state"] == "cancelled"
     assert len(list((store.run_dir(run_id) / "checkpoints").glob("*.pt"))) == 1
     assert execution.states(store)[run_id].state == "cancelled"
-    assert not [entry.name for entry in store.root.iterdir() if entry.name.startswith((".new-", ".del-"))]
+    assert not [
+        entry.name for entry in store.root.iterdir() if entry.name.startswith((".new-", ".del-"))
+    ]
     execution.resume(store, run_id)
 
 
@@ -538,13 +662,21 @@ def test_a_supervisor_does_not_start_what_trains_here(store, toy, monkeypatch):
         run_dir = Path(arguments[0])
         wait_for(lambda: execution.states(store).get(run_dir.name), "the supervisor sees the run")
         reason = "an earlier process"
-        wait_for(lambda: reason in (execution.states(store)[run_dir.name].reason or ""), "the supervisor was kept off")
-        store.write_json(run_dir.name, "result.json", {"attempt": 1, "state": "finished", "message": None})
+        wait_for(
+            lambda: reason in (execution.states(store)[run_dir.name].reason or ""),
+            "the supervisor was kept off",
+        )
+        store.write_json(
+            run_dir.name, "result.json", {"attempt": 1, "state": "finished", "message": None}
+        )
         return 0
 
     monkeypatch.setattr(worker, "main", pretend)
     run_id, state = train_here(store, make_config())
-    wait_for(lambda: execution.states(store)[run_id].state == "finished", "the supervisor believes the result")
+    wait_for(
+        lambda: execution.states(store)[run_id].state == "finished",
+        "the supervisor believes the result",
+    )
     assert state == "finished" and not (store.run_dir(run_id) / "begun.json").exists()
 
 
@@ -555,12 +687,14 @@ def test_the_demo_prints_what_was_stored(store, env):
     assert table["arm"].tolist() == ["", "rdh"]
     for row in table.itertuples():
         numbers = rf"{row.map:.4f} +{row.dead_at_end:.2%} +{row.dead_peak:.2%}"
-        assert re.search(rf"^{re.escape(row.label)} +32 +1 +{numbers}$", answer.stdout, re.MULTILINE), answer.stdout
+        assert re.search(
+            rf"^{re.escape(row.label)} +32 +1 +{numbers}$", answer.stdout, re.MULTILINE
+        ), answer.stdout
         assert f"{row.run_id}: finished in " in answer.stderr
     (pair,) = analysis.pairs(table).itertuples()
     assert (
-        f"RDH changes MAP by {pair.map_gain:+.4f} and dead bits at the end from {pair.dead_at_end_baseline:.2%} to"
-        in answer.stdout
+        f"RDH changes MAP by {pair.map_gain:+.4f} and dead bits at the end from "
+        f"{pair.dead_at_end_baseline:.2%} to" in answer.stdout
     )
     assert "(32 000) with |h| >= tau" in answer.stdout
 
@@ -581,7 +715,9 @@ def test_the_progress_of_an_extraction_has_rate_and_time_left(store):
     }
     store.write_json(run_id, "hb.json", beat | {"done": 470, "at": 100.0})
     watch = Watch(store, [run_id])
-    assert watch.look() == [] and watch.line().endswith(f"0/1 runs done | {run_id}: extracting features 470/60 000")
+    assert watch.look() == [] and watch.line().endswith(
+        f"0/1 runs done | {run_id}: extracting features 470/60 000"
+    )
     store.write_json(run_id, "hb.json", beat | {"done": 1250, "at": 110.0})
     assert watch.line().endswith("extracting features 1 250/60 000, 78/s, 12 min 33 s left")
 
@@ -589,7 +725,9 @@ def test_the_progress_of_an_extraction_has_rate_and_time_left(store):
 def test_the_progress_of_training_adds_up_over_the_runs(store):
     ids = [store.create(make_config(seed=seed)) for seed in range(2)]
     store.write_json(
-        ids[0], "result.json", {"attempt": 1, "state": "finished", "seconds": 3.2, "metrics": {"map": 0.5}}
+        ids[0],
+        "result.json",
+        {"attempt": 1, "state": "finished", "seconds": 3.2, "metrics": {"map": 0.5}},
     )
     beat = {"attempt": 1, "seq": 1, "pid": 1, "phase": "training", "total_steps": 1000, "at": 100.0}
     store.write_json(ids[1], "hb.json", beat | {"step": 500})
@@ -606,7 +744,9 @@ def test_a_pace_forgets_what_is_long_past_and_what_began_anew():
     pace = Pace()
     assert pace.words(0, 100, 0.0) == "0/100"
     assert pace.words(50, 100, 10.0) == "50/100, 5.0/s, 10 s left"
-    assert pace.words(52, 100, 40.0).startswith("52/100, 0.1/s"), "the last seconds count, not the first"
+    assert pace.words(52, 100, 40.0).startswith("52/100, 0.1/s"), (
+        "the last seconds count, not the first"
+    )
     assert pace.words(3, 100, 41.0) == "3/100"
     assert pace.words(5, 0, 42.0) == "5, 2.0/s"
 
@@ -616,14 +756,22 @@ def test_a_bar_is_full_at_the_end():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0, "0 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")]
+    ("seconds", "words"),
+    [(0, "0 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
 )
 def test_a_duration_is_in_words(seconds, words):
     assert _common.duration(seconds) == words
 
 
 def test_settings_are_read_as_the_values_that_they_look_like():
-    pairs = ["lr=0.1", "epochs = 3", "amplifier=on", "eta=None", "quantization=none", "method_options.pairs=batch"]
+    pairs = [
+        "lr=0.1",
+        "epochs = 3",
+        "amplifier=on",
+        "eta=None",
+        "quantization=none",
+        "method_options.pairs=batch",
+    ]
     assert _common.parse_settings(pairs) == {
         "lr": 0.1,
         "epochs": 3,
@@ -647,7 +795,9 @@ def test_lists_and_ranges_are_read_once_each_in_order():
 
 
 def test_a_table_leaves_out_empty_columns_and_aligns_numbers(capsys):
-    _common.print_table([{"run": "a", "MAP": "0.5", "reason": ""}, {"run": "bcd", "MAP": "", "reason": ""}])
+    _common.print_table(
+        [{"run": "a", "MAP": "0.5", "reason": ""}, {"run": "bcd", "MAP": "", "reason": ""}]
+    )
     assert capsys.readouterr().out == "run  MAP\na    0.5\nbcd    -\n"
 
 
@@ -657,20 +807,32 @@ def test_the_report_of_a_sweep_sums_up_the_seeds_of_each_pair(store, capsys):
     for seed, scores in enumerate([(0.5, 0.6), (0.7, 0.9), (0.6, 0.5)]):
         for is_rdh, score in zip((False, True), scores, strict=True):
             run_id = store.create(with_plug_ins(make_config(seed=seed), rdh=is_rdh))
-            store.write_json(run_id, "result.json", {"attempt": 1, "state": "finished", "metrics": {"map": score}})
+            store.write_json(
+                run_id,
+                "result.json",
+                {"attempt": 1, "state": "finished", "metrics": {"map": score}},
+            )
     report(store, store.run_ids(), as_json=False)
     text = capsys.readouterr().out
     assert re.search(r"^method +bits +seeds +MAP +MAP std$", text, re.MULTILINE)
     assert re.search(r"^HashNet \+ RDH +32 +3 +0.6667 +0.2082$", text, re.MULTILINE)
-    assert "HashNet, 32 bits, 3 seeds: RDH changes MAP by +0.0667 (std 0.1528, higher in 2 of 3)." in text
+    assert (
+        "HashNet, 32 bits, 3 seeds: RDH changes MAP by +0.0667 (std 0.1528, higher in 2 of 3)."
+        in text
+    )
     report(store, store.run_ids(), as_json=True)
     assert len(json.loads(capsys.readouterr().out)["pairs"]) == 3
 
 
-def test_the_output_of_a_run_here_goes_to_its_log_and_a_traceback_goes_nowhere_else(tmp_path, capsys):
+def test_the_output_of_a_run_here_goes_to_its_log_and_a_traceback_goes_nowhere_else(
+    tmp_path, capsys
+):
     from rdh.commands._here import Echo
 
-    text = '08:00:01 training on cpu\n08:00:02 Traceback (most recent call last):\n  File "x"\nOSError: no\n08:00:02 failed: No.\n'
+    text = (
+        "08:00:01 training on cpu\n08:00:02 Traceback (most recent call last):\n  File "
+        '"x"\nOSError: no\n08:00:02 failed: No.\n'
+    )
     with (tmp_path / "log.txt").open("w") as log:
         echo = Echo(log)
         for part in (text[:20], text[20:60], text[60:]):

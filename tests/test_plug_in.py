@@ -1,4 +1,6 @@
-"""`rdh.rescue` in training loops that are not ours: losses of pytorch-metric-learning, a hand-written DPSH, plain PyTorch."""
+"""`rdh.rescue` in training loops that are not ours: losses of pytorch-metric-learning, a
+hand-written DPSH, plain PyTorch.
+"""
 
 import difflib
 import inspect
@@ -52,7 +54,9 @@ def loop_with_rdh(network, similarity_loss, labels, optimizer, eta):
     amplifier = GradientAmplifier(tau=0.99)
     for images, classes in batches(labels):
         codes = amplifier(torch.tanh(network(images)))
-        loss = similarity_loss(codes, classes) + eta * error_aware_quantization(codes, similarity(classes))
+        loss = similarity_loss(codes, classes) + eta * error_aware_quantization(
+            codes, similarity(classes)
+        )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -61,25 +65,45 @@ def loop_with_rdh(network, similarity_loss, labels, optimizer, eta):
 def loop_with_plain_quantization(network, similarity_loss, labels, optimizer, eta):
     for images, classes in batches(labels):
         codes = torch.tanh(network(images))
-        loss = similarity_loss(codes, classes) + eta * (codes - codes.detach().sign()).square().mean()
+        loss = (
+            similarity_loss(codes, classes) + eta * (codes - codes.detach().sign()).square().mean()
+        )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
 
 
 def dpsh_loss(codes: Tensor, labels: Tensor) -> Tensor:
-    """DPSH (Li, Wang, Kang; IJCAI 2016) within a batch, as anybody writes it: mean of softplus(Theta) - S Theta."""
+    """DPSH (Li, Wang, Kang; IJCAI 2016) within a batch, as anybody writes it: mean of
+    softplus(Theta) - S Theta.
+    """
     theta = codes @ codes.T / 2
     shared = labels @ labels.T > 0 if labels.ndim == 2 else labels[:, None] == labels[None, :]
     return (nn.functional.softplus(theta) - shared * theta).mean()
 
 
-def trained(training, similarity_loss: SimilarityLoss, lr: float, eta: float, seed: int, labels: Tensor = CLASSES):
-    """(network, share of dead entries by the similarity loss alone over the training). The loop knows nothing of the counter."""
+def trained(
+    training,
+    similarity_loss: SimilarityLoss,
+    lr: float,
+    eta: float,
+    seed: int,
+    labels: Tensor = CLASSES,
+):
+    """(network, share of dead entries by the similarity loss alone over the training).
+
+    The loop knows nothing of the counter.
+    """
     network = digits_network(seed)
     counter = GradientAmplifier(tau=0.99, amplifies=False)
     optimizer = torch.optim.SGD(network.parameters(), lr=lr, momentum=0.9)
-    training(network, lambda codes, classes: similarity_loss(counter(codes), classes), labels, optimizer, eta)
+    training(
+        network,
+        lambda codes, classes: similarity_loss(counter(codes), classes),
+        labels,
+        optimizer,
+        eta,
+    )
     counts = counter.counts()
     assert counts["entries"].tolist() == [15 * N_TRAIN] * N_BITS
     return network, (counts["dead"].sum() / counts["entries"].sum()).item()
@@ -89,12 +113,16 @@ def mean_average_precision(network: nn.Module, multi_hot: np.ndarray) -> float:
     with torch.no_grad():
         binary_codes = np.where(network(IMAGES).numpy() >= 0, 1, -1)
     query, gallery = slice(1400, None), slice(N_TRAIN)
-    return evaluate(binary_codes[query], binary_codes[gallery], multi_hot[query], multi_hot[gallery]).map
+    return evaluate(
+        binary_codes[query], binary_codes[gallery], multi_hot[query], multi_hot[gallery]
+    ).map
 
 
 @pytest.mark.parametrize("baseline", [loop, loop_with_plain_quantization])
 def test_three_lines_of_a_training_loop_change_and_no_other(baseline):
-    before, after = (inspect.getsource(function).splitlines()[1:] for function in (baseline, loop_with_rdh))
+    before, after = (
+        inspect.getsource(function).splitlines()[1:] for function in (baseline, loop_with_rdh)
+    )
     changes = [line for line in difflib.ndiff(before, after) if line[:2] in ("+ ", "- ")]
     assert sum(line.startswith("+ ") for line in changes) == 3
     assert sum(line.startswith("- ") for line in changes) == 2  # the amplifier's own line is new
@@ -108,8 +136,12 @@ def test_three_lines_of_a_training_loop_change_and_no_other(baseline):
         pytest.param(loop_with_plain_quantization, dpsh_loss, 0.3, 1.0, id="dpsh"),
     ],
 )
-def test_fewer_bits_die_with_rdh_at_a_rate_that_saturates_and_the_codes_retrieve(baseline, similarity_loss, lr, eta):
-    """Measured over seeds 0-5: with RDH .14 to .66 as many dead entries, .34 to .46 over seeds 0-2; MAP .75 to .92, random .11."""
+def test_fewer_bits_die_with_rdh_at_a_rate_that_saturates_and_the_codes_retrieve(
+    baseline, similarity_loss, lr, eta
+):
+    """Measured over seeds 0-5: with RDH .14 to .66 as many dead entries, .34 to .46 over seeds 0-2;
+    MAP .75 to .92, random .11.
+    """
     multi_hot = np.eye(10, dtype=np.int8)[DIGITS.target]
     dead = {baseline: [], loop_with_rdh: []}
     for seed in SEEDS:
@@ -123,7 +155,9 @@ def test_fewer_bits_die_with_rdh_at_a_rate_that_saturates_and_the_codes_retrieve
 
 @pytest.mark.parametrize("similarity_loss", [ContrastiveLoss(), MultiSimilarityLoss(), dpsh_loss])
 def test_a_foreign_loss_reaches_dead_entries_alpha_fold_and_all_others_as_before(similarity_loss):
-    """By hand: dL/dF = (alpha where |h| >= tau and sgn h = sgn dL/dh, else 1) * dL/dh * (1 - h^2), of the summed loss."""
+    """By hand: dL/dF = (alpha where |h| >= tau and sgn h = sgn dL/dh, else 1) * dL/dh * (1 - h^2),
+    of the summed loss.
+    """
     network = digits_network(0)
     with torch.no_grad():
         logits = (20 * network(IMAGES[:200])).double()
@@ -141,29 +175,51 @@ def test_a_foreign_loss_reaches_dead_entries_alpha_fold_and_all_others_as_before
     loss = similarity_loss(codes, CLASSES[:200]) + 0.01 * error_aware_quantization(codes, similar)
     (gradient,) = torch.autograd.grad(loss, logits)
     assert 20 < is_dead.sum() < is_dead.numel() / 2
-    assert torch.allclose(gradient, torch.where(is_dead, alpha(0.99), 1.0) * g * (1 - h**2), rtol=1e-6, atol=1e-15)
+    assert torch.allclose(
+        gradient, torch.where(is_dead, alpha(0.99), 1.0) * g * (1 - h**2), rtol=1e-6, atol=1e-15
+    )
     assert torch.equal(amplifier.counts()["dead"], is_dead.sum(0))
 
 
 def test_multi_label_training_with_rdh_finds_items_that_share_a_label():
     digit = CLASSES
-    groups = [digit % 3 == 0, digit >= 7, (digit == 1) | (digit == 4), (digit == 2) | (digit == 8), digit == 5]
+    groups = [
+        digit % 3 == 0,
+        digit >= 7,
+        (digit == 1) | (digit == 4),
+        (digit == 2) | (digit == 8),
+        digit == 5,
+    ]
     labels = torch.stack(groups, dim=1).float()  # two labels for 8 and 9
     assert labels.sum(1).min() == 1 and labels.sum(1).max() == 2
     multi_hot = labels.numpy().astype(np.int8)
     assert mean_average_precision(digits_network(0), multi_hot) < 0.45  # untrained
     for seed in SEEDS:
         network, _ = trained(loop_with_rdh, dpsh_loss, 0.2, 0.5, seed, labels)
-        assert mean_average_precision(network, multi_hot) > 0.75  # measured over seeds 0-4: .90 to .92
+        assert (
+            mean_average_precision(network, multi_hot) > 0.75
+        )  # measured over seeds 0-4: .90 to .92
 
 
 class NoValueIsRead(TorchDispatchMode):
-    """Fails where a step needs a value on the host (item, bool, nonzero, a copy to another device): there a GPU is waited for."""
+    """Fails where a step needs a value on the host (item, bool, nonzero, a copy to another device):
+    there a GPU is waited for.
+    """
 
-    waits = ("_local_scalar_dense", "is_nonzero", "nonzero", "equal", "masked_select", "_copy_from", "index")
+    waits = (
+        "_local_scalar_dense",
+        "is_nonzero",
+        "nonzero",
+        "equal",
+        "masked_select",
+        "_copy_from",
+        "index",
+    )
 
     def __torch_dispatch__(self, function, types, arguments=(), options=None):
-        assert function.overloadpacket.__name__ not in self.waits, f"{function} waits for the device"
+        assert function.overloadpacket.__name__ not in self.waits, (
+            f"{function} waits for the device"
+        )
         return function(*arguments, **(options or {}))
 
 
@@ -175,7 +231,12 @@ def test_no_step_waits_for_the_device(normalization):
     with NoValueIsRead():
         codes = amplifier(torch.tanh(logits))
         loss = error_aware_quantization(codes, similarity(labels), normalization)
-        (loss + error_aware_quantization(codes, similarity(labels, CLASSES[:9]), normalization, stored)).backward()
+        (
+            loss
+            + error_aware_quantization(
+                codes, similarity(labels, CLASSES[:9]), normalization, stored
+            )
+        ).backward()
     with pytest.raises(AssertionError, match="waits for the device"), NoValueIsRead():
         loss.item()
 
@@ -188,20 +249,30 @@ def test_the_file_works_alone_in_an_empty_folder(tmp_path):
         "logits = torch.randn(8, 16, requires_grad=True)\n"
         "amplifier = rescue.GradientAmplifier(0.5)\n"
         "codes = amplifier(torch.tanh(logits))\n"
-        "rescue.error_aware_quantization(codes, rescue.similarity(torch.arange(8) % 3)).backward()\n"
+        "rescue.error_aware_quantization(codes, rescue.similarity(torch.arange(8) % "
+        "3)).backward()\n"
         "assert amplifier.counts()['entries'].tolist() == [8] * 16 and logits.grad.any()\n"
         "print(sorted(name for name in sys.modules if name.split('.')[0] in ('rdh', 'tests')))\n"
     )
     places = [str(tmp_path), str(Path(torch.__file__).parents[1])]
     answer = subprocess.run(
-        [sys.executable, "-I", "-c", script, *places], capture_output=True, text=True, check=False, cwd=tmp_path
+        [sys.executable, "-I", "-c", script, *places],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
     )
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.strip() == "[]"
 
 
 def test_the_snippets_of_the_readme_run_as_they_stand():
-    section = (HOUSE / "README.md").read_text(encoding="utf-8").split("## The plug-in")[1].split("\n## ")[0]
+    section = (
+        (HOUSE / "README.md")
+        .read_text(encoding="utf-8")
+        .split("## The plug-in")[1]
+        .split("\n## ")[0]
+    )
     snippets = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     names = {}
     for snippet in snippets:

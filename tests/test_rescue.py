@@ -7,7 +7,15 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rdh import rescue
-from rdh.rescue import GradientAmplifier, alpha, amplify, dead, error_aware_quantization, selected_pairs, similarity
+from rdh.rescue import (
+    GradientAmplifier,
+    alpha,
+    amplify,
+    dead,
+    error_aware_quantization,
+    selected_pairs,
+    similarity,
+)
 from tests import naive_rescue
 
 CODES = [[0.995, -0.5, 0.2], [-0.992, -0.9, 0.3], [0.8, 0.997, -0.6], [-0.3, 0.999, -0.7]]
@@ -36,13 +44,19 @@ def random_case(seed: int, n: int = 7, n_bits: int = 5, zeros: bool = False):
     h = torch.tanh(2 * torch.randn(n, n_bits, generator=generator, dtype=torch.float64))
     if zeros:
         h[torch.rand(n, n_bits, generator=generator) < 0.3] = 0
-    labels = (torch.rand(n, 4, generator=generator) < 0.35).double()  # multi-label, some rows without any label
+    labels = (
+        torch.rand(n, 4, generator=generator) < 0.35
+    ).double()  # multi-label, some rows without any label
     return h, labels
 
 
 @pytest.mark.parametrize(
     ("classes", "normalization", "expected"),
-    [(classes, name, value) for classes, values in GOLDEN.items() for name, value in values.items()],
+    [
+        (classes, name, value)
+        for classes, values in GOLDEN.items()
+        for name, value in values.items()
+    ],
 )
 def test_eaql_equals_the_golden_numbers(classes, normalization, expected):
     loss = error_aware_quantization(codes(), similarity(one_hot(classes)), normalization)
@@ -64,14 +78,18 @@ def test_eaql_equals_the_slow_loop_over_pairs(seed, zeros, normalization):
     h, labels = random_case(seed, zeros=zeros)
     s = similarity(labels)
     expected = naive_rescue.error_aware_quantization(h.tolist(), s.tolist(), normalization)
-    assert error_aware_quantization(h, s, normalization).item() == pytest.approx(expected, rel=1e-12, abs=1e-15)
+    assert error_aware_quantization(h, s, normalization).item() == pytest.approx(
+        expected, rel=1e-12, abs=1e-15
+    )
 
 
 @pytest.mark.parametrize("normalization", rescue.NORMALIZATIONS)
 def test_eaql_passes_gradcheck_away_from_zero(normalization):
     h, labels = random_case(3)
     s = similarity(labels)
-    assert torch.autograd.gradcheck(lambda x: error_aware_quantization(x, s, normalization), (h.requires_grad_(),))
+    assert torch.autograd.gradcheck(
+        lambda x: error_aware_quantization(x, s, normalization), (h.requires_grad_(),)
+    )
 
 
 def test_eaql_is_the_plain_mean_when_every_pair_is_right():
@@ -96,7 +114,9 @@ def test_eaql_is_finite_when_all_pairs_are_alike(normalization, value):
 
 
 def stored_case(seed: int, n_items: int = 23):
-    """A batch of 7 whose own rows are stored already, 16 more items, a third of them not visited yet."""
+    """A batch of 7 whose own rows are stored already, 16 more items, a third of them not visited
+    yet.
+    """
     h, labels = random_case(seed, zeros=seed % 2 == 1)
     others, other_labels = random_case(100 + seed, n=n_items - len(h))
     others[torch.rand(len(others), generator=torch.Generator().manual_seed(seed)) < 0.33] = 0
@@ -107,7 +127,9 @@ def stored_case(seed: int, n_items: int = 23):
 @pytest.mark.parametrize("seed", range(6))
 def test_eaql_with_stored_codes_equals_the_slow_loop(seed, normalization):
     h, stored, s = stored_case(seed)
-    expected = naive_rescue.stored_error_aware_quantization(h.tolist(), stored.tolist(), s.tolist(), normalization)
+    expected = naive_rescue.stored_error_aware_quantization(
+        h.tolist(), stored.tolist(), s.tolist(), normalization
+    )
     got = error_aware_quantization(h, s, normalization, stored).item()
     assert got == pytest.approx(expected, rel=1e-12, abs=1e-15) and expected > 0
 
@@ -117,14 +139,18 @@ def test_eaql_with_stored_codes_moves_the_batch_alone(normalization):
     h, stored, s = stored_case(4)
     stored.requires_grad_()
     h.requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: error_aware_quantization(x, s, normalization, stored), (h,))
+    assert torch.autograd.gradcheck(
+        lambda x: error_aware_quantization(x, s, normalization, stored), (h,)
+    )
     error_aware_quantization(h, s, normalization, stored).backward()
     assert stored.grad is None and h.grad.any()
 
 
 @pytest.mark.parametrize("normalization", rescue.NORMALIZATIONS)
 @pytest.mark.parametrize("is_stored", [False, True])
-def test_twice_the_weights_times_the_error_is_the_gradient_that_autograd_gives(normalization, is_stored):
+def test_twice_the_weights_times_the_error_is_the_gradient_that_autograd_gives(
+    normalization, is_stored
+):
     h, stored, s = stored_case(3)
     stored, s = (stored, s) if is_stored else (None, s[:, : len(s)])
     weights = rescue.error_aware_weights(h, s, normalization, stored)
@@ -143,12 +169,16 @@ def test_eaql_with_nobody_visited_yet_is_zero_and_with_all_stored_once_it_is_in_
         assert error_aware_quantization(h, s, normalization, torch.zeros_like(h)).item() == 0
     for normalization in ("N1", "N1d"):
         stored = error_aware_quantization(h, s, normalization, h)
-        assert stored.item() == pytest.approx(error_aware_quantization(h, s, "N1d").item(), rel=1e-14)
+        assert stored.item() == pytest.approx(
+            error_aware_quantization(h, s, "N1d").item(), rel=1e-14
+        )
 
 
 @pytest.mark.parametrize("normalization", ["N1", "N3"])
 def test_eaql_with_stored_codes_has_the_gradient_of_the_batch_in_expectation(normalization):
-    """Averaged over many batches of one population, an item's gradient has the same scale in both forms."""
+    """Averaged over many batches of one population, an item's gradient has the same scale in both
+    forms.
+    """
     generator = torch.Generator().manual_seed(0)
     h = torch.tanh(torch.randn(400, 6, generator=generator, dtype=torch.float64))
     classes = torch.randint(4, (400,), generator=generator)
@@ -158,7 +188,9 @@ def test_eaql_with_stored_codes_has_the_gradient_of_the_batch_in_expectation(nor
         for form in sums:
             x = h[pick].requires_grad_()
             if form == "stored":
-                loss = error_aware_quantization(x, similarity(classes[pick], classes), normalization, h)
+                loss = error_aware_quantization(
+                    x, similarity(classes[pick], classes), normalization, h
+                )
             else:
                 loss = error_aware_quantization(x, similarity(classes[pick]), normalization)
             (gradient,) = torch.autograd.grad(loss, x)
@@ -174,7 +206,9 @@ class LargestResult(TorchDispatchMode):
     def __torch_dispatch__(self, function, types, arguments=(), options=None):
         result = function(*arguments, **(options or {}))
         parts = result if isinstance(result, tuple) else (result,)
-        self.n_entries = max([self.n_entries, *(part.numel() for part in parts if isinstance(part, torch.Tensor))])
+        self.n_entries = max(
+            [self.n_entries, *(part.numel() for part in parts if isinstance(part, torch.Tensor))]
+        )
         return result
 
 
@@ -189,7 +223,10 @@ def test_eaql_with_stored_codes_makes_no_second_matrix_of_pairs(normalization):
 
 def test_a_batch_of_one_has_no_pair_and_no_loss():
     for normalization in ("N1", "N2", "N3"):
-        assert error_aware_quantization(torch.tensor([[0.5]]), torch.ones(1, 1), normalization).item() == 0
+        assert (
+            error_aware_quantization(torch.tensor([[0.5]]), torch.ones(1, 1), normalization).item()
+            == 0
+        )
 
 
 @pytest.mark.parametrize("tau", [0.0, 0.5, 0.99])
@@ -198,12 +235,14 @@ def test_amplify_equals_the_slow_loop(tau):
     h = torch.tanh(3 * torch.randn(20, 8, generator=generator, dtype=torch.float64))
     g = torch.randn(20, 8, generator=generator, dtype=torch.float64)
     assert torch.equal(
-        amplify(g, h, tau), torch.tensor(naive_rescue.amplify(g.tolist(), h.tolist(), tau), dtype=torch.float64)
+        amplify(g, h, tau),
+        torch.tensor(naive_rescue.amplify(g.tolist(), h.tolist(), tau), dtype=torch.float64),
     )
 
 
 @pytest.mark.parametrize(
-    ("tau", "expected"), [(0.9, 5.263158), (0.95, 10.256410), (0.99, 50.251256), (0.999, 500.250125)]
+    ("tau", "expected"),
+    [(0.9, 5.263158), (0.95, 10.256410), (0.99, 50.251256), (0.999, 500.250125)],
 )
 def test_alpha_undoes_the_slope_of_tanh_at_tau(tau, expected):
     assert alpha(tau) == pytest.approx(expected, abs=1e-6)
@@ -235,7 +274,9 @@ def test_similarity_gradient_equals_the_golden_numbers():
 
 
 def test_dead_by_the_similarity_gradient_differs_from_dead_by_the_total():
-    """A large eta points every saturated bit to its own side: by the total gradient no bit looks dead any more."""
+    """A large eta points every saturated bit to its own side: by the total gradient no bit looks
+    dead any more.
+    """
     h = codes().requires_grad_()
     s = similarity(one_hot([0, 0, 0, 1])).double()
     mean_similarity_loss(h, s).backward()
@@ -251,7 +292,9 @@ def test_eq_2_is_what_autograd_gives_for_eq_1():
     logits = torch.atanh(h).requires_grad_()
     x = torch.tanh(logits)
     theta = x @ x.T / 2
-    loss = (torch.nn.functional.softplus(theta) - s * theta).sum() + 0.7 * (x - x.detach().sign()).square().sum()
+    loss = (torch.nn.functional.softplus(theta) - s * theta).sum() + 0.7 * (
+        x - x.detach().sign()
+    ).square().sum()
     loss.backward()
     expected = ((torch.sigmoid(h @ h.T / 2) - s) @ h + 2 * 0.7 * (h - h.sign())) * (1 - h**2)
     assert torch.allclose(logits.grad, expected, atol=1e-12)
@@ -260,7 +303,9 @@ def test_eq_2_is_what_autograd_gives_for_eq_1():
 def test_amplifier_sees_the_sum_of_all_losses_not_each_alone():
     h = torch.tensor([[0.995]], dtype=torch.float64, requires_grad=True)
     out = GradientAmplifier(0.99)(h)
-    (2 * out.sum() - 3 * out.sum()).backward()  # +2 alone would be amplified; the total -1 asks to stay
+    (
+        2 * out.sum() - 3 * out.sum()
+    ).backward()  # +2 alone would be amplified; the total -1 asks to stay
     assert h.grad.item() == -1
 
 
@@ -275,7 +320,9 @@ def test_amplifier_is_the_identity_forward_and_silent_in_eval_and_without_gradie
 
 
 def test_a_sigmoid_is_amplified_where_tanh_of_half_its_logits_would_be():
-    """p = sigmoid(F) = (1 + tanh(F / 2)) / 2: the same bits are dead, and the gradient at F is the same alpha times larger."""
+    """p = sigmoid(F) = (1 + tanh(F / 2)) / 2: the same bits are dead, and the gradient at F is the
+    same alpha times larger.
+    """
     logits = torch.tensor(
         [[6.0, 6.0, 1.0, -6.0, -6.0, 5.2]], dtype=torch.float64
     )  # 2 p - 1 = .995, .995, .462, -.995, -.995, .989
@@ -290,12 +337,16 @@ def test_a_sigmoid_is_amplified_where_tanh_of_half_its_logits_would_be():
 
 
 def test_at_tau_the_amplified_slope_of_a_sigmoid_is_its_largest():
-    logits = torch.logit(torch.tensor([[(1 + 0.99 + 1e-12) / 2, 0.5]], dtype=torch.float64)).requires_grad_()
+    logits = torch.logit(
+        torch.tensor([[(1 + 0.99 + 1e-12) / 2, 0.5]], dtype=torch.float64)
+    ).requires_grad_()
     GradientAmplifier(0.99, "sigmoid")(torch.sigmoid(logits)).sum().backward()
     assert logits.grad[0].tolist() == pytest.approx([0.25, 0.25])
 
 
-def backward(amplifier: GradientAmplifier, h: list[list[float]], g: list[list[float]]) -> torch.Tensor:
+def backward(
+    amplifier: GradientAmplifier, h: list[list[float]], g: list[list[float]]
+) -> torch.Tensor:
     x = torch.tensor(h, requires_grad=True)
     amplifier(x).backward(torch.tensor(g))
     return x.grad
@@ -308,11 +359,19 @@ def as_lists(counts: dict[str, torch.Tensor]) -> dict[str, list[int]]:
 @pytest.mark.parametrize("amplifies", [True, False])
 def test_the_amplifier_counts_saturated_and_dead_entries_per_bit(amplifies):
     amplifier = GradientAmplifier(0.99, amplifies=amplifies)
-    first = backward(amplifier, [[0.995, -0.995, 0.2], [0.995, 0.5, 0.1]], [[1.0, 1.0, 1.0], [-1.0, 1.0, 1.0]])
-    backward(amplifier, [[0.999, -0.999, -0.999]], [[2.0, -2.0, 0.0]])  # accumulates; a zero gradient asks for nothing
+    first = backward(
+        amplifier, [[0.995, -0.995, 0.2], [0.995, 0.5, 0.1]], [[1.0, 1.0, 1.0], [-1.0, 1.0, 1.0]]
+    )
+    backward(
+        amplifier, [[0.999, -0.999, -0.999]], [[2.0, -2.0, 0.0]]
+    )  # accumulates; a zero gradient asks for nothing
     assert first[0, 0].item() == pytest.approx(alpha(0.99) if amplifies else 1)
     assert first[0, 1:].tolist() == [1, 1] and first[1].tolist() == [-1, 1, 1]
-    assert as_lists(amplifier.counts()) == {"entries": [3, 3, 3], "saturated": [3, 2, 1], "dead": [2, 1, 0]}
+    assert as_lists(amplifier.counts()) == {
+        "entries": [3, 3, 3],
+        "saturated": [3, 2, 1],
+        "dead": [2, 1, 0],
+    }
     assert as_lists(amplifier.counts()) == {"entries": [0], "saturated": [0], "dead": [0]}
     backward(amplifier, [[0.999, 0.1]], [[1.0, 1.0]])
     assert as_lists(amplifier.counts()) == {"entries": [1, 1], "saturated": [1, 0], "dead": [1, 0]}
@@ -322,7 +381,9 @@ def test_counts_are_of_the_total_gradient_and_a_second_counter_sees_the_similari
     h = torch.tensor([[0.995]], requires_grad=True)
     amplifier, counter = GradientAmplifier(0.99), GradientAmplifier(0.99, amplifies=False)
     codes = amplifier(h)
-    (2 * counter(codes).sum() - 3 * codes.sum()).backward()  # the pairs ask it to leave, the quantization term holds it
+    (
+        2 * counter(codes).sum() - 3 * codes.sum()
+    ).backward()  # the pairs ask it to leave, the quantization term holds it
     assert h.grad.item() == -1
     assert amplifier.counts()["dead"].item() == 0
     assert counter.counts()["dead"].item() == 1
@@ -330,8 +391,14 @@ def test_counts_are_of_the_total_gradient_and_a_second_counter_sees_the_similari
 
 def test_a_sigmoid_is_counted_as_two_p_minus_one():
     amplifier = GradientAmplifier(0.99, "sigmoid", amplifies=False)
-    backward(amplifier, [[0.9976, 0.0024, 0.994, 0.5]], [[1.0, -1.0, 1.0, 1.0]])  # 2 p - 1 = .9952, -.9952, .988, 0
-    assert as_lists(amplifier.counts()) == {"entries": [1] * 4, "saturated": [1, 1, 0, 0], "dead": [1, 1, 0, 0]}
+    backward(
+        amplifier, [[0.9976, 0.0024, 0.994, 0.5]], [[1.0, -1.0, 1.0, 1.0]]
+    )  # 2 p - 1 = .9952, -.9952, .988, 0
+    assert as_lists(amplifier.counts()) == {
+        "entries": [1] * 4,
+        "saturated": [1, 1, 0, 0],
+        "dead": [1, 1, 0, 0],
+    }
 
 
 def test_nothing_is_counted_in_eval_or_without_gradients_or_before_backward():
@@ -363,7 +430,11 @@ def test_counts_inside_autocast_judge_bfloat16_codes_in_float32():
         codes = amplifier(torch.tanh(layer(torch.ones(2, 1))))
         codes.sum().backward()
     assert codes.dtype == torch.bfloat16 and 0.988 < codes[0, 1].item() < 0.99
-    assert as_lists(amplifier.counts()) == {"entries": [2, 2, 2], "saturated": [2, 0, 0], "dead": [2, 0, 0]}
+    assert as_lists(amplifier.counts()) == {
+        "entries": [2, 2, 2],
+        "saturated": [2, 0, 0],
+        "dead": [2, 0, 0],
+    }
 
 
 def test_class_indices_and_one_hot_labels_say_the_same():
@@ -375,7 +446,11 @@ def test_class_indices_and_one_hot_labels_say_the_same():
 
 
 def test_a_single_multi_hot_column_says_who_has_the_one_label():
-    assert similarity(torch.tensor([[1.0], [0.0], [1.0]])).tolist() == [[1, 0, 1], [0, 0, 0], [1, 0, 1]]
+    assert similarity(torch.tensor([[1.0], [0.0], [1.0]])).tolist() == [
+        [1, 0, 1],
+        [0, 0, 0],
+        [1, 0, 1],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -413,7 +488,9 @@ def test_other_labels_are_refused_with_the_rule(labels, other):
 def test_labels_whose_values_say_nothing_are_refused_on_either_side(labels, got):
     other = torch.eye(2) if getattr(labels, "ndim", 1) == 2 else torch.tensor([0])
     for pair in ((labels, None), (other, labels)):
-        with pytest.raises(ValueError, match=rf"labels must be .* 0 where unlabelled, .* got {got}\.$"):
+        with pytest.raises(
+            ValueError, match=rf"labels must be .* 0 where unlabelled, .* got {got}\.$"
+        ):
             similarity(*pair)
 
 
@@ -421,10 +498,15 @@ def test_no_value_is_looked_at_away_from_the_cpu(monkeypatch):
     """A meta tensor has no values: whoever reads one fails, as whoever reads a GPU's waits."""
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda kind: False)  # knows no meta
     codes = torch.zeros(4, 3, device="meta", requires_grad=True)
-    for labels in (torch.zeros(4, 5, device="meta"), torch.zeros(4, dtype=torch.int64, device="meta")):
+    for labels in (
+        torch.zeros(4, 5, device="meta"),
+        torch.zeros(4, dtype=torch.int64, device="meta"),
+    ):
         for normalization in rescue.NORMALIZATIONS:
             h = GradientAmplifier(0.9)(codes)
-            error_aware_quantization(h, similarity(labels, labels.clone()), normalization).backward()
+            error_aware_quantization(
+                h, similarity(labels, labels.clone()), normalization
+            ).backward()
     assert codes.grad.is_meta
 
 
@@ -432,17 +514,25 @@ def test_labels_of_any_number_type_and_without_an_item_pass():
     hot = torch.tensor([[1, 0, 1], [0, 0, 0], [0, 1, 1]])
     for dtype in (torch.bool, torch.uint8, torch.int64, torch.bfloat16, torch.float64):
         assert similarity(hot.to(dtype)).tolist() == [[1, 0, 1], [0, 0, 0], [1, 0, 1]]
-    assert similarity(torch.zeros(0, 3)).shape == similarity(torch.zeros(0, dtype=torch.int64)).shape == (0, 0)
+    assert (
+        similarity(torch.zeros(0, 3)).shape
+        == similarity(torch.zeros(0, dtype=torch.int64)).shape
+        == (0, 0)
+    )
 
 
 def test_a_similarity_of_minus_and_plus_one_is_refused_with_the_way_out():
     signed = 2 * similarity(torch.tensor([0, 0, 1])) - 1
     h = torch.randn(3, 4).tanh()
-    with pytest.raises(ValueError, match=r"similarity must be 0 or 1; \(P \+ 1\) / 2 is, of P = 2 S - 1, got -1\.$"):
+    with pytest.raises(
+        ValueError, match=r"similarity must be 0 or 1; \(P \+ 1\) / 2 is, of P = 2 S - 1, got -1\.$"
+    ):
         error_aware_quantization(h, signed)
     assert error_aware_quantization(h, (signed + 1) / 2).isfinite()
     for pair in ((h.numpy(), similarity(torch.eye(3))), (h, torch.eye(3).numpy())):
-        with pytest.raises(ValueError, match=r"in a torch tensor, got ndarray: torch.as_tensor makes one\.$"):
+        with pytest.raises(
+            ValueError, match=r"in a torch tensor, got ndarray: torch.as_tensor makes one\.$"
+        ):
             error_aware_quantization(*pair)
 
 
@@ -480,7 +570,9 @@ def test_amplify_leaves_its_argument_alone():
 
 
 def test_bfloat16_codes_are_judged_in_float32():
-    """.98828 is below tau; bfloat16 arithmetic would round tau down to it and call the bit saturated."""
+    """.98828 is below tau; bfloat16 arithmetic would round tau down to it and call the bit
+    saturated.
+    """
     h = torch.tensor([[0.98828125]], dtype=torch.bfloat16)
     assert not rescue.saturated(h, 0.99).item()
 

@@ -1,4 +1,7 @@
-"""The worker as a process of its own: how it ends, and what it leaves behind. Real SQLite, real signals, a real full disk."""
+"""The worker as a process of its own: how it ends, and what it leaves behind.
+
+Real SQLite, real signals, a real full disk.
+"""
 
 import ctypes
 import io
@@ -16,10 +19,12 @@ import numpy as np
 import pytest
 import torch
 
-from rdh import checkpoints, worker
-from rdh.config import make_config
+from rdh import worker
+from rdh.config.run_config import make_config
 from rdh.datasets import BadImage
-from rdh.store import RunStore, read_json, write_json
+from rdh.files import read_json, write_json
+from rdh.store.run_store import RunStore
+from rdh.training import checkpoints
 from tests.full_disk import file_limit
 from tests.toy_archives import make_lists
 
@@ -27,9 +32,16 @@ HOUSE = Path(__file__).parent.parent
 PATIENCE = 120.0  # seconds; far above what anything here takes
 ENDLESS = {"epochs": 100_000, "checkpoint_every": 1}
 FIELDS = {
-    "n_bits": 8, "batch_size": 16, "epochs": 3, "lr": 0.3, "probe_every": 2, "amplifier": True, "quantization": "error_aware",
-    "device": "cpu", "dataset_options": {"query_per_class": 2, "train_per_class": 6},
-}  # fmt: skip
+    "n_bits": 8,
+    "batch_size": 16,
+    "epochs": 3,
+    "lr": 0.3,
+    "probe_every": 2,
+    "amplifier": True,
+    "quantization": "error_aware",
+    "device": "cpu",
+    "dataset_options": {"query_per_class": 2, "train_per_class": 6},
+}
 
 
 @pytest.fixture
@@ -39,14 +51,18 @@ def store(tmp_path: Path) -> RunStore:
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., subprocess.Popen]]:
-    """(run folder, attempt) -> the worker's process, its words in log.txt; killed at the end of the test."""
+    """(run folder, attempt) -> the worker's process, its words in log.txt; killed at the end of the
+    test.
+    """
     processes = []
 
     def start_worker(run_dir: Path, attempt: int = 1, **options: Any) -> subprocess.Popen:
         with (run_dir / "log.txt").open("ab") as log:
             command = [sys.executable, "-m", "rdh.worker", str(run_dir), "--attempt", str(attempt)]
             environment = os.environ | {"OMP_NUM_THREADS": "1"}
-            process = subprocess.Popen(command, cwd=HOUSE, env=environment, stdout=log, stderr=log, **options)
+            process = subprocess.Popen(
+                command, cwd=HOUSE, env=environment, stdout=log, stderr=log, **options
+            )
         processes.append(process)
         return process
 
@@ -61,7 +77,9 @@ def wait_until(condition: Callable[[], Any], process: subprocess.Popen | None = 
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
-        assert process is None or process.poll() is None or condition(), f"it ended with {process.returncode}"
+        assert process is None or process.poll() is None or condition(), (
+            f"it ended with {process.returncode}"
+        )
         time.sleep(0.02)
 
 
@@ -80,7 +98,9 @@ def recorded_steps(store: RunStore, run_id: str) -> list[int]:
 
 
 def assert_one_sentence(result: dict[str, Any]) -> None:
-    assert result["message"] and "\n" not in result["message"] and "Traceback" not in result["message"]
+    assert (
+        result["message"] and "\n" not in result["message"] and "Traceback" not in result["message"]
+    )
 
 
 def test_life_of_a_run_from_start_over_cancel_and_resume_to_its_end(store, start):
@@ -106,11 +126,22 @@ def test_life_of_a_run_from_start_over_cancel_and_resume_to_its_end(store, start
     events = [event[3] for event in store.reader(run_id).events()]
     assert events == ["resume", "eval"] and store.reader(run_id).meta()["attempt"] == 2
     written = {
-        path: path.stat().st_mtime_ns for path in run_dir.rglob("*") if path.is_file() and path.name != "log.txt"
+        path: path.stat().st_mtime_ns
+        for path in run_dir.rglob("*")
+        if path.is_file() and path.name != "log.txt"
     }
     assert max(written, key=written.get).name == "result.json"
     assert {path.name for path in run_dir.iterdir()} == {
-        *("config.json", "result.json", "hb.json", "metrics.db", "log.txt", "split.npz", "checkpoints", "codes")
+        *(
+            "config.json",
+            "result.json",
+            "hb.json",
+            "metrics.db",
+            "log.txt",
+            "split.npz",
+            "checkpoints",
+            "codes",
+        )
     }
 
 
@@ -121,7 +152,9 @@ def test_a_killed_worker_has_beaten_until_then_and_leaves_readable_files(store, 
 
     def has_beaten_twice_in_training() -> bool:
         beat = store.read_json(run_id, "hb.json") or {}
-        if beat.get("phase") == "training" and beat["seq"] not in [earlier["seq"] for earlier in beats]:
+        if beat.get("phase") == "training" and beat["seq"] not in [
+            earlier["seq"] for earlier in beats
+        ]:
             beats.append(beat)
         return len(beats) == 2
 
@@ -129,7 +162,11 @@ def test_a_killed_worker_has_beaten_until_then_and_leaves_readable_files(store, 
     process.kill()
     process.wait()
     assert beats[0]["seq"] < beats[1]["seq"] and beats[0]["step"] < beats[1]["step"]
-    assert beats[1]["total_steps"] == 400_000 and beats[1]["pid"] == process.pid and beats[1]["rss_bytes"] > 10**7
+    assert (
+        beats[1]["total_steps"] == 400_000
+        and beats[1]["pid"] == process.pid
+        and beats[1]["rss_bytes"] > 10**7
+    )
     assert checkpoints.load(run_dir)["step"] % 4 == 0
     steps = recorded_steps(store, run_id)
     assert steps and steps == sorted(set(steps))
@@ -142,18 +179,26 @@ def test_a_newer_attempt_fences_the_old_worker_off(store, start):
     wait_until(lambda: recorded_steps(store, run_id), process)
     write_json(run_dir / "control.json", {"attempt": 2, "request": None})
     assert process.wait(PATIENCE) == 3
-    assert store.read_json(run_id, "result.json") is None and "newer attempt" in (run_dir / "log.txt").read_text()
-    assert start(run_dir, attempt=1).wait(PATIENCE) == 3  # one that comes too late does not even begin
+    assert (
+        store.read_json(run_id, "result.json") is None
+        and "newer attempt" in (run_dir / "log.txt").read_text()
+    )
+    assert (
+        start(run_dir, attempt=1).wait(PATIENCE) == 3
+    )  # one that comes too late does not even begin
 
 
 def test_a_worker_whose_folder_is_deleted_ends_and_makes_nothing_anew(store, start):
-    run_id, run_dir = make_run(store, epochs=100_000, checkpoint_every=100_000)  # its heart alone can notice
+    run_id, run_dir = make_run(
+        store, epochs=100_000, checkpoint_every=100_000
+    )  # its heart alone can notice
     process = start(run_dir)
     wait_until(lambda: recorded_steps(store, run_id), process)
     store.delete(run_id)
     assert process.wait(PATIENCE) == 4
     assert (
-        not run_dir.exists() and [path.name for path in store.root.iterdir() if not path.name.startswith(".del-")] == []
+        not run_dir.exists()
+        and [path.name for path in store.root.iterdir() if not path.name.startswith(".del-")] == []
     )
 
 
@@ -165,7 +210,9 @@ def test_a_run_that_diverges_fails_and_says_where(store, start):
     assert "at step" in result["message"] and "lower lr (now 100)" in result["message"]
     assert_one_sentence(result)
     assert "Traceback" in result["traceback"]
-    assert max(recorded_steps(store, run_id), default=0) < int(result["message"].split("at step ")[1].split()[0])
+    assert max(recorded_steps(store, run_id), default=0) < int(
+        result["message"].split("at step ")[1].split()[0]
+    )
 
 
 @pytest.fixture
@@ -195,7 +242,10 @@ def test_a_full_disk_fails_the_run_with_a_sentence_and_keeps_the_last_checkpoint
                 break
     assert process.wait(PATIENCE) == 1
     result = store.read_json(run_id, "result.json")
-    assert (result["state"], result["kind"]) == ("failed", "disk") and "No space left on device" in result["message"]
+    assert (result["state"], result["kind"]) == (
+        "failed",
+        "disk",
+    ) and "No space left on device" in result["message"]
     assert_one_sentence(result)
     assert checkpoints.load(run_dir)["step"] <= result["step"]
 
@@ -219,7 +269,9 @@ def test_an_edited_config_fails_with_the_sentence(store, work):
     (run_dir / "config.json").write_text(json.dumps(submission))
     assert work(run_dir) == 1
     result = store.read_json(run_id, "result.json")
-    assert (result["state"], result["kind"]) == ("failed", "input") and "was edited" in result["message"]
+    assert (result["state"], result["kind"]) == ("failed", "input") and "was edited" in result[
+        "message"
+    ]
     assert_one_sentence(result)
 
 
@@ -227,7 +279,9 @@ def test_a_gpu_that_is_not_there_fails_with_the_sentence_and_no_step(store, work
     run_id, run_dir = make_run(store, device="cuda:77")
     assert work(run_dir) == 1
     result = store.read_json(run_id, "result.json")
-    assert (result["kind"], result["step"]) == ("input", 0) and "cuda:77 is not there" in result["message"]
+    assert (result["kind"], result["step"]) == ("input", 0) and "cuda:77 is not there" in result[
+        "message"
+    ]
 
 
 @pytest.mark.parametrize("damaged", ["metrics.db", "checkpoints/000000004.pt"])
@@ -248,7 +302,9 @@ def test_files_that_can_not_grow_fail_the_run_with_a_sentence(store, work):
     with file_limit(60_000):  # enough for the database's first pages
         assert work(run_dir) == 1
     result = store.read_json(run_id, "result.json")
-    assert (result["state"], result["kind"]) == ("failed", "disk") and "File too large" in result["message"]
+    assert (result["state"], result["kind"]) == ("failed", "disk") and "File too large" in result[
+        "message"
+    ]
     assert_one_sentence(result)
     assert not any((run_dir / "checkpoints").iterdir())
 
@@ -256,12 +312,24 @@ def test_files_that_can_not_grow_fail_the_run_with_a_sentence(store, work):
 @pytest.mark.parametrize(
     ("error", "kind", "sentence"),
     [
-        (PermissionError(13, "Permission denied"), "disk", "can't be written or read (Permission denied)"),
+        (
+            PermissionError(13, "Permission denied"),
+            "disk",
+            "can't be written or read (Permission denied)",
+        ),
         (BadImage("picture 3 cannot be decoded."), "input", "picture 3 cannot be decoded."),
         (MemoryError(), "oom", "needs more memory than there is; lower batch_size"),
-        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "oom", "more memory"),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+            "oom",
+            "more memory",
+        ),
         (torch.OutOfMemoryError("CUDA out of memory"), "oom", "more memory"),
-        (ZeroDivisionError("division by zero\nmore"), "crash", "ZeroDivisionError: division by zero (the log"),
+        (
+            ZeroDivisionError("division by zero\nmore"),
+            "crash",
+            "ZeroDivisionError: division by zero (the log",
+        ),
         (KeyboardInterrupt(), "crash", "KeyboardInterrupt: no message"),
     ],
 )
@@ -270,7 +338,7 @@ def test_every_failure_has_a_kind_and_one_sentence(store, work, monkeypatch, err
         raise error
 
     run_id, run_dir = make_run(store)
-    monkeypatch.setattr("rdh.inputs.load_inputs", fail)
+    monkeypatch.setattr("rdh.inputs.load.load_inputs", fail)
     assert work(run_dir) == 1
     result = store.read_json(run_id, "result.json")
     assert (result["state"], result["kind"]) == ("failed", kind) and sentence in result["message"]
@@ -283,14 +351,19 @@ def test_a_cancel_before_the_first_step_says_that_nothing_was_saved(store, work,
         progress(250, 60_000)
 
     run_id, run_dir = make_run(store)
-    monkeypatch.setattr("rdh.inputs.load_inputs", extract)
+    monkeypatch.setattr("rdh.inputs.load.load_inputs", extract)
     assert work(run_dir) == 0
     result = store.read_json(run_id, "result.json")
-    assert (result["state"], result["step"]) == ("cancelled", 0) and "before its first checkpoint" in result["message"]
+    assert (result["state"], result["step"]) == (
+        "cancelled",
+        0,
+    ) and "before its first checkpoint" in result["message"]
     assert store.read_json(run_id, "hb.json")["phase"] == "extracting features"
 
 
-def test_a_result_takes_the_place_of_the_last_heartbeat_where_the_disk_is_full(tmp_path, monkeypatch):
+def test_a_result_takes_the_place_of_the_last_heartbeat_where_the_disk_is_full(
+    tmp_path, monkeypatch
+):
     (tmp_path / "hb.json").write_text("{}")
     write = worker.write_json
 
@@ -301,7 +374,11 @@ def test_a_result_takes_the_place_of_the_last_heartbeat_where_the_disk_is_full(t
 
     monkeypatch.setattr(worker, "write_json", write_where_there_is_room)
     assert worker.finish(tmp_path, {"state": "failed", "message": "why", "traceback": "long"}) == 1
-    assert read_json(tmp_path / "result.json") == {"state": "failed", "message": "why", "traceback": None}
+    assert read_json(tmp_path / "result.json") == {
+        "state": "failed",
+        "message": "why",
+        "traceback": None,
+    }
 
 
 class FullDisk(io.StringIO):
@@ -315,22 +392,35 @@ def test_a_log_that_can_not_be_written_does_not_end_the_run(tmp_path, monkeypatc
     assert (tmp_path / "result.json").exists()
 
 
-def test_a_resume_on_other_data_is_refused_and_the_checkpoint_stays(store, work, tmp_path, monkeypatch, capsys):
+def test_a_resume_on_other_data_is_refused_and_the_checkpoint_stays(
+    store, work, tmp_path, monkeypatch, capsys
+):
     monkeypatch.setenv("RDH_DATA", str(tmp_path))
     rng = np.random.default_rng(0)
 
     def write_data() -> None:
-        np.savez(tmp_path / "arrays.npz", features=rng.random((90, 5), np.float32), labels=np.arange(90) % 3)
+        np.savez(
+            tmp_path / "arrays.npz",
+            features=rng.random((90, 5), np.float32),
+            labels=np.arange(90) % 3,
+        )
 
     write_data()
-    fields = {"dataset": "arrays", "dataset_options": {}, "backbone": "none", "finetune": False, "epochs": 1}
+    fields = {
+        "dataset": "arrays",
+        "dataset_options": {},
+        "backbone": "none",
+        "finetune": False,
+        "epochs": 1,
+    }
     run_id, run_dir = make_run(store, **fields)
     assert work(run_dir) == 0
     write_data()
     assert work(run_dir, attempt=2) == 1
     result = store.read_json(run_id, "result.json")
     assert (
-        result["kind"] == "input" and "The data have changed since this run's checkpoint was saved" in result["message"]
+        result["kind"] == "input"
+        and "The data have changed since this run's checkpoint was saved" in result["message"]
     )
     assert checkpoints.load(run_dir) is not None and "Traceback" not in capsys.readouterr().out
 
@@ -345,7 +435,9 @@ def test_a_resume_on_other_data_is_refused_and_the_checkpoint_stays(store, work,
     ],
     ids=["same labels in another form", "other labels", "another split", "other names"],
 )
-def test_a_resume_with_other_labels_or_another_split_is_refused(store, work, tmp_path, monkeypatch, change, told):
+def test_a_resume_with_other_labels_or_another_split_is_refused(
+    store, work, tmp_path, monkeypatch, change, told
+):
     monkeypatch.setenv("RDH_DATA", str(tmp_path))
     content = {
         "features": np.random.default_rng(0).random((90, 5), np.float32),
@@ -356,7 +448,13 @@ def test_a_resume_with_other_labels_or_another_split_is_refused(store, work, tmp
         "train": np.arange(20, 90),
     }
     np.savez(tmp_path / "arrays.npz", **content)
-    fields = {"dataset": "arrays", "dataset_options": {}, "backbone": "none", "finetune": False, "epochs": 1}
+    fields = {
+        "dataset": "arrays",
+        "dataset_options": {},
+        "backbone": "none",
+        "finetune": False,
+        "epochs": 1,
+    }
     run_id, run_dir = make_run(store, **fields)
     assert work(run_dir) == 0
     split = (run_dir / "split.npz").read_bytes()
@@ -367,7 +465,9 @@ def test_a_resume_with_other_labels_or_another_split_is_refused(store, work, tmp
         assert (run_dir / "split.npz").read_bytes() == split
 
 
-def test_a_resume_with_other_file_times_goes_on_and_says_so(store, work, tmp_path, monkeypatch, capsys):
+def test_a_resume_with_other_file_times_goes_on_and_says_so(
+    store, work, tmp_path, monkeypatch, capsys
+):
     make_lists(tmp_path / "image_list")
     monkeypatch.setenv("RDH_DATA", str(tmp_path))
     monkeypatch.setenv("RDH_CACHE", str(tmp_path / "cache"))

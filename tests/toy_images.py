@@ -1,6 +1,8 @@
-"""A data set of random pictures and a backbone of one matrix: extraction in milliseconds, also from a process of its own.
+"""A data set of random pictures and a backbone of one matrix: extraction in milliseconds, also from
+a process of its own.
 
-python -m tests.toy_images CACHE GATE: extracts the features; after its second batch it writes GATE.waiting and waits for GATE.
+python -m tests.toy_images CACHE GATE: extracts the features; after its second batch it writes
+GATE.waiting and waits for GATE.
 """
 
 import sys
@@ -13,29 +15,37 @@ import pytest
 import torch
 from torch import nn
 
-from rdh import features
 from rdh.backbones import Backbone
 from rdh.datasets import BadImage, Dataset
-from rdh.datasets._splits import PerClass
+from rdh.datasets._tools.splits import PerClass
+from rdh.inputs import features
 
 N_FEATURES = 3
 
 
 class Pictures(Dataset):
-    """n pictures of 5 x 4 pixels in two classes, of any size where `sizes` says so; those in `bad` can't be decoded.
+    """n pictures of 5 x 4 pixels in two classes, of any size where `sizes` says so; those in `bad`
+    can't be decoded.
 
     read: the ids that were asked for, in order.
     """
 
     def __init__(
-        self, n: int = 40, bad: tuple[int, ...] = (), sizes: bool = False, fingerprint: str = "pictures"
+        self,
+        n: int = 40,
+        bad: tuple[int, ...] = (),
+        sizes: bool = False,
+        fingerprint: str = "pictures",
     ) -> None:
         rng = np.random.default_rng(0)
         shape = None if sizes else (5, 4, 3)
         labels = np.eye(2, dtype=np.uint8)[np.arange(n) % 2]
-        super().__init__("pictures", labels, ["even", "odd"], fingerprint, PerClass(2, 5), image_shape=shape)
+        super().__init__(
+            "pictures", labels, ["even", "odd"], fingerprint, PerClass(2, 5), image_shape=shape
+        )
         self.pixels = [
-            rng.integers(0, 256, (*(rng.integers(4, 9, 2) if sizes else (5, 4)), 3), np.uint8) for _ in range(n)
+            rng.integers(0, 256, (*(rng.integers(4, 9, 2) if sizes else (5, 4)), 3), np.uint8)
+            for _ in range(n)
         ]
         self.bad, self.read = set(bad), []
 
@@ -46,12 +56,18 @@ class Pictures(Dataset):
         return self.pixels[item_id]
 
 
-def matrix_backbone(name: str = "matrix", image_size: int = 4, weights: str = "pretrained") -> Backbone:
+def matrix_backbone(
+    name: str = "matrix", image_size: int = 4, weights: str = "pretrained"
+) -> Backbone:
     """Three sums of pixels; stands in for `rdh.backbones.build`."""
     layer = nn.Linear(3 * image_size * image_size, N_FEATURES, bias=False)
-    weight = torch.randn(layer.weight.shape, generator=torch.Generator().manual_seed(0)) / image_size
+    weight = (
+        torch.randn(layer.weight.shape, generator=torch.Generator().manual_seed(0)) / image_size
+    )
     layer.weight.data.copy_(weight)
-    return Backbone(nn.Sequential(nn.Flatten(), layer), N_FEATURES, 3, (0.5,) * 3, (0.25,) * 3, "matrix.pth")
+    return Backbone(
+        nn.Sequential(nn.Flatten(), layer), N_FEATURES, 3, (0.5,) * 3, (0.25,) * 3, "matrix.pth"
+    )
 
 
 def expected_features(dataset: Pictures, image_size: int = 4) -> np.ndarray:
@@ -96,7 +112,13 @@ def main(cache: Path, gate: Path) -> None:
 
     dataset = Pictures(bad=(3,))
     features.extract_features(
-        dataset, "matrix", 4, device=torch.device("cpu"), bad_images="skip", root=cache, progress=progress
+        dataset,
+        "matrix",
+        4,
+        device=torch.device("cpu"),
+        bad_images="skip",
+        root=cache,
+        progress=progress,
     )
 
 

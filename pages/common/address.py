@@ -1,6 +1,8 @@
-"""What a page's address asks for and the page can't show: said in one sentence, where Streamlit drops it in silence.
+"""What a page's address asks for and the page can't show: said in one sentence, where Streamlit
+drops it in silence.
 
-`arrive` before the first widget, `announce` after the last: in between each widget that is bound to the address takes its value.
+`arrive` before the first widget, `announce` after the last: in between each widget that is bound to
+the address takes its value.
 """
 
 from dataclasses import dataclass
@@ -15,7 +17,9 @@ ANSWERED_ELSEWHERE = ("run", "vs", "clone")  # the pickers of runs say so themse
 
 @dataclass(frozen=True)
 class Visit:
-    """A page that was just opened: its title, what the address asked for (None once answered), where to say something."""
+    """A page that was just opened: its title, what the address asked for (None once answered),
+    where to say something.
+    """
 
     title: str
     asked: dict[str, str] | None
@@ -23,10 +27,15 @@ class Visit:
 
 
 def arrive(title: str) -> None:
-    """Notes what the address asks for. Only when the page is opened: later the reader's choices are ahead of the address."""
+    """Notes what the address asks for.
+
+    Only when the page is opened: later the reader's choices are ahead of the address.
+    """
     before = st.session_state.get(VISIT)
     is_new = before is None or before.title != title or before.asked is not None
-    st.session_state[VISIT] = Visit(title, st.query_params.to_dict() if is_new else None, st.empty())
+    st.session_state[VISIT] = Visit(
+        title, st.query_params.to_dict() if is_new else None, st.empty()
+    )
 
 
 def announce() -> None:
@@ -38,11 +47,14 @@ def announce() -> None:
     refused = [
         f"{name} = {_short(text)} (shown: {_short(st.session_state[name])})"
         for name, text in visit.asked.items()
-        if name in st.session_state and name not in ANSWERED_ELSEWHERE and not says(text, st.session_state[name])
+        if name in st.session_state
+        and name not in ANSWERED_ELSEWHERE
+        and not says(text, st.session_state[name])
     ]
     if refused:
         visit.slot.warning(
-            f"The address asks for what this page can't show: {', '.join(refused)}.", icon=":material/link_off:"
+            f"The address asks for what this page can't show: {', '.join(refused)}.",
+            icon=":material/link_off:",
         )
 
 

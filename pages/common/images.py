@@ -1,4 +1,6 @@
-"""Images of a data set on a page, and the data sets themselves, opened once for all pages and visitors."""
+"""Images of a data set on a page, and the data sets themselves, opened once for all pages and
+visitors.
+"""
 
 import numpy as np
 import streamlit as st
@@ -11,21 +13,31 @@ THUMBNAIL = 72  # pixels
 
 @st.cache_resource(max_entries=4, ttl=600, show_spinner="Opening the data set")
 def dataset(name: str, root: str, options: tuple[tuple[str, object], ...]) -> datasets.Dataset:
-    """`datasets.load`, kept for ten minutes, in which files may change. options: switches as (name, value) pairs."""
+    """`datasets.load`, kept for ten minutes, in which files may change.
+
+    options: switches as (name, value) pairs.
+    """
     return datasets.load(name, root, **dict(options))
 
 
 def draw_thumbnails(
-    data: datasets.Dataset, item_ids: np.ndarray | list[int], captions: list[str], width: int = THUMBNAIL
+    data: datasets.Dataset,
+    item_ids: np.ndarray | list[int],
+    captions: list[str],
+    width: int = THUMBNAIL,
 ) -> None:
-    """Items in rows, width pixels each with its caption; one that can't be decoded is a grey square."""
+    """Items in rows, width pixels each with its caption; one that can't be decoded is a grey
+    square.
+    """
     with st.container(horizontal=True, gap="small"):
         for item, caption in zip(item_ids, captions, strict=True):
             st.image(thumbnail(data, int(item), 2 * width), caption=caption, width=width)
 
 
 def thumbnail(data: datasets.Dataset, item_id: int, side: int) -> np.ndarray:
-    """An item, at most side pixels: whole pixels repeated, so that the browser does not blur an 8 x 8 digit; a photograph shrunk."""
+    """An item, at most side pixels: whole pixels repeated, so that the browser does not blur an 8 x
+    8 digit; a photograph shrunk.
+    """
     try:
         image = data.image(item_id)
     except datasets.BadImage:

@@ -1,10 +1,12 @@
 """The one wrapper for every chart of the app: a Plotly chart that is updated in place.
 
-`st.plotly_chart` builds a new chart whenever the data change: it blinks, and the reader's zoom and selection are gone.
-Here a small script (live_plot.js) keeps one node per chart and hands new data to `Plotly.react`. plotly.js itself comes
-from the installed plotly package through Streamlit's own file server, once per browser page and without the network.
+`st.plotly_chart` builds a new chart whenever the data change: it blinks, and the reader's zoom and
+selection are gone. Here a small script (live_plot.js) keeps one node per chart and hands new data
+to `Plotly.react`. plotly.js itself comes from the installed plotly package through Streamlit's own
+file server, once per browser page and without the network.
 
-Call `live_plotly(fig, key=...)`. In a live page keep keys, order and containers equal from tick to tick.
+Call `live_plotly(fig, key=...)`. In a live page keep keys, order and containers equal from tick to
+tick.
 """
 
 import re
@@ -23,16 +25,22 @@ SCRIPT = Path(__file__).with_suffix(".js")
 
 
 def live_plotly(
-    fig: go.Figure, *, key: str, on_click: Callable[[dict], None] | None = None, height: int | None = None
+    fig: go.Figure,
+    *,
+    key: str,
+    on_click: Callable[[dict], None] | None = None,
+    height: int | None = None,
 ) -> None:
     """Draw the figure, or update the chart of this key in place.
 
     key         unique on the page and constant over time; it is the chart's identity
-    on_click    called with {curve, point, x, y, z, customdata} of the clicked mark before the page (or fragment) runs
-                again; point is an index, or [row, column] in a heat map. Marks with hoverinfo "skip" cannot be clicked
+    on_click    called with {curve, point, x, y, z, customdata} of the clicked mark before the page
+    (or fragment) runs
+                again; point is an index, or [row, column] in a heat map. Marks with hoverinfo
+                "skip" cannot be clicked
     height      pixels; otherwise the figure's own height, or 360
-    Colours, fonts and grid come from the app's theme. A figure can name a theme colour as "var(--st-text-color)".
-    The accessible name is `layout.meta["alt"]` where given, else the title.
+    Colours, fonts and grid come from the app's theme. A figure can name a theme colour as
+    "var(--st-text-color)". The accessible name is `layout.meta["alt"]` where given, else the title.
     """
     mount, src = _component()
     data = {
@@ -48,13 +56,17 @@ def live_plotly(
 
 
 def figure_json(fig: go.Figure) -> str:
-    """The figure as JSON text with the app's look as its template; arrays as base64, 14 times shorter than lists."""
+    """The figure as JSON text with the app's look as its template; arrays as base64, 14 times
+    shorter than lists.
+    """
     spec = fig.to_plotly_json()
     return to_json_plotly({"data": spec["data"], "layout": {**spec["layout"], "template": look()}})
 
 
 def accessible_name(fig: go.Figure) -> str:
-    """What a screen reader says for the chart: `layout.meta` ({"alt": sentence} or the sentence), else the title."""
+    """What a screen reader says for the chart: `layout.meta` ({"alt": sentence} or the sentence),
+    else the title.
+    """
     meta = fig.layout.meta
     name = meta.get("alt") if isinstance(meta, dict) else meta
     name = name if isinstance(name, str) else fig.layout.title.text
@@ -62,32 +74,78 @@ def accessible_name(fig: go.Figure) -> str:
 
 
 def look() -> dict:
-    """The template of all charts. The browser fills in the theme's CSS variables, so charts follow light and dark."""
-    text, paper, line = "var(--st-text-color)", "var(--st-background-color)", "var(--st-border-color)"
+    """The template of all charts.
+
+    The browser fills in the theme's CSS variables, so charts follow light and dark.
+    """
+    text, paper, line = (
+        "var(--st-text-color)",
+        "var(--st-background-color)",
+        "var(--st-border-color)",
+    )
     font = {"family": "var(--st-font)", "size": 13, "color": text}
     axis = {"automargin": True, "linecolor": line, "tickcolor": line, "zerolinecolor": line}
     axis |= {"gridcolor": "var(--st-border-color-light)", "title": {"standoff": 8, "font": font}}
-    colorbar = {"outlinewidth": 0, "thickness": 12, "xpad": 8, "ypad": 0, "title": {"side": "right", "font": font}}
-    title = {"x": 0, "xanchor": "left", "y": 1, "yanchor": "top", "yref": "container", "pad": {"t": 3}}
+    colorbar = {
+        "outlinewidth": 0,
+        "thickness": 12,
+        "xpad": 8,
+        "ypad": 0,
+        "title": {"side": "right", "font": font},
+    }
+    title = {
+        "x": 0,
+        "xanchor": "left",
+        "y": 1,
+        "yanchor": "top",
+        "yref": "container",
+        "pad": {"t": 3},
+    }
     layout = {
         "font": font,
         "paper_bgcolor": paper,  # not transparent: a downloaded picture needs its background
         "plot_bgcolor": paper,
         "hovermode": "closest",
-        "title": title | {"automargin": True, "font": {"size": 16, "weight": 600, "color": "var(--st-heading-color)"}},
-        "margin": {"l": 56, "r": 16, "t": 36, "b": 44},  # fixed, so that a longer tick label moves nothing
+        "title": title
+        | {
+            "automargin": True,
+            "font": {"size": 16, "weight": 600, "color": "var(--st-heading-color)"},
+        },
+        "margin": {
+            "l": 56,
+            "r": 16,
+            "t": 36,
+            "b": 44,
+        },  # fixed, so that a longer tick label moves nothing
         "coloraxis": {"colorbar": colorbar},
-        "xaxis": axis | {"showgrid": False, "showline": True, "ticks": "outside", "ticklen": 4, "zeroline": False},
+        "xaxis": axis
+        | {
+            "showgrid": False,
+            "showline": True,
+            "ticks": "outside",
+            "ticklen": 4,
+            "zeroline": False,
+        },
         "yaxis": axis | {"ticklabelstandoff": 4},
-        "hoverlabel": {"bgcolor": "var(--st-secondary-background-color)", "bordercolor": line, "font": font},
+        "hoverlabel": {
+            "bgcolor": "var(--st-secondary-background-color)",
+            "bordercolor": line,
+            "font": font,
+        },
         "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
-        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "var(--st-gray-color)", "activecolor": text},
+        "modebar": {
+            "bgcolor": "rgba(0,0,0,0)",
+            "color": "var(--st-gray-color)",
+            "activecolor": text,
+        },
     }
     return {"layout": layout, "data": {"heatmap": [{"colorbar": colorbar}]}}
 
 
 def _deliver(key: str, on_click: Callable[[dict], None] | None) -> None:
-    """Streamlit calls back again when a tick interrupts the run that a click started; a click must count once."""
+    """Streamlit calls back again when a tick interrupts the run that a click started; a click must
+    count once.
+    """
     click = dict(st.session_state[key].get("click") or {})
     seen = f"{key}-seen-click"
     if on_click is None or click.get("id") in (None, st.session_state.get(seen)):
@@ -100,8 +158,13 @@ def _deliver(key: str, on_click: Callable[[dict], None] | None) -> None:
 @cache
 def _component() -> tuple[Callable, str]:
     """(the function that mounts a chart, the address of plotly.js below the app's own origin)."""
-    # A component whose only use is its file server: the alternative would be 5 MB of script inside every message.
+    # A component whose only use is its file server: the alternative would be 5 MB of script inside
+    # every message.
     files = declare_component("plotlyjs", path=Path(plotly.__file__).parent / "package_data")
-    base = "/".join(["", *filter(None, [st.get_option("server.baseUrlPath").strip("/")]), "component"])
-    mount = st.components.v2.component("live_plot", js=SCRIPT.read_text(encoding="utf-8"), isolate_styles=False)
+    base = "/".join(
+        ["", *filter(None, [st.get_option("server.baseUrlPath").strip("/")]), "component"]
+    )
+    mount = st.components.v2.component(
+        "live_plot", js=SCRIPT.read_text(encoding="utf-8"), isolate_styles=False
+    )
     return mount, f"{base}/{files.name}/plotly.min.js"

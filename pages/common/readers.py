@@ -1,4 +1,7 @@
-"""Cached reads: a run's series grow by what is new (`seq > last`) and are shared by all visitors. Arrays are read-only."""
+"""Cached reads: a run's series grow by what is new (`seq > last`) and are shared by all visitors.
+
+Arrays are read-only.
+"""
 
 import threading
 from collections.abc import Callable
@@ -10,9 +13,10 @@ import streamlit as st
 
 from rdh import analysis
 from rdh.charts.dead_bits import Series
-from rdh.config import RunConfig
-from rdh.metrics import MetricsReader
-from rdh.store import RunStore, read_arrays
+from rdh.config.run_config import RunConfig
+from rdh.files import read_arrays
+from rdh.store.metrics_reader import MetricsReader
+from rdh.store.run_store import RunStore
 
 
 def summed_over_bits(values: np.ndarray) -> np.ndarray:
@@ -53,7 +57,9 @@ class Growing:
 
 
 class RunView:
-    """One run's series, shared by all pages and visitors; a new attempt of the run starts them afresh."""
+    """One run's series, shared by all pages and visitors; a new attempt of the run starts them
+    afresh.
+    """
 
     def __init__(self, reader: MetricsReader) -> None:
         self.reader = reader
@@ -87,13 +93,17 @@ class RunView:
         """`analysis.scalar_frame` of everything so far."""
         with self._lock:
             rows = self.reader.scalars(self._last_seq)
-            if rows:  # only what is new goes through the pivot: all of it took 116 ms at 4000 records, this 18
+            # only what is new goes through the pivot: all of it took 116 ms at 4000 records, this
+            # 18
+            if rows:
                 self._last_seq = rows[-1][0]
                 self._frame = analysis.scalar_frame(rows).combine_first(self._frame)
             return self._frame
 
     def shares(self, what: str, level: float) -> tuple[np.ndarray, np.ndarray]:
-        """(steps (n,), share of each record's entries that are "dead" or "saturated" at a level of tau, (n, n_bits))."""
+        """(steps (n,), share of each record's entries that are "dead" or "saturated" at a level of
+        tau, (n, n_bits)).
+        """
         steps, counts = self.series("levels" if what == "dead" else "saturated_levels")
         if not len(steps):
             return steps, np.empty((0, self.meta().get("n_bits", 0)))
@@ -129,11 +139,21 @@ def dead_series(run: RunView, config: RunConfig) -> Series | None:
         return None
     dead = frame["dead_now"].dropna()
     denominator = meta["n_train"] * meta["n_bits"]
-    return Series(config.label, config.method, config.has_rdh, dead.index.to_numpy(), dead.to_numpy(), denominator)
+    return Series(
+        config.label,
+        config.method,
+        config.has_rdh,
+        dead.index.to_numpy(),
+        dead.to_numpy(),
+        denominator,
+    )
 
 
 def split(store: RunStore, run_id: str) -> dict[str, np.ndarray]:
-    """split.npz of a run: query, gallery, train, labels, class_names. UserError where it is not there yet."""
+    """split.npz of a run: query, gallery, train, labels, class_names.
+
+    UserError where it is not there yet.
+    """
     return _arrays(str(store.run_dir(run_id) / "split.npz"))
 
 
@@ -149,23 +169,36 @@ def probe_steps(store: RunStore, run_id: str) -> list[int]:
 
 
 def has_final_codes(store: RunStore, run_id: str) -> bool:
-    """Whether the codes of all queries and gallery items were kept: at the end of every run that finishes."""
+    """Whether the codes of all queries and gallery items were kept: at the end of every run that
+    finishes.
+    """
     return (store.run_dir(run_id) / "codes" / "final.npz").is_file()
 
 
 @st.cache_data(max_entries=64, show_spinner="Ranking the gallery without each of the bits")
-def bit_costs(_store: RunStore, run_id: str, version: tuple[int, int]) -> tuple[float, np.ndarray, np.ndarray]:
-    """`rdh.retrieval.bit_costs.BitCosts` of the codes that a run ended with, as a plain tuple. UserError where there are none.
+def bit_costs(
+    _store: RunStore, run_id: str, version: tuple[int, int]
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """`rdh.retrieval.bit_costs.BitCosts` of the codes that a run ended with, as a plain tuple.
+    UserError where there are none.
 
     version: `RunView.version`, so that a run that went on is counted afresh.
     """
-    # Imported when it is asked for: its machine code takes a second to load, and most pages need none of it.
+    # Imported when it is asked for: its machine code takes a second to load, and most pages need
+    # none of it.
     from rdh.retrieval import bit_costs as counting
 
-    codes, labels = read_arrays(_store.run_dir(run_id) / "codes" / "final.npz"), split(_store, run_id)["labels"]
+    codes, labels = (
+        read_arrays(_store.run_dir(run_id) / "codes" / "final.npz"),
+        split(_store, run_id)["labels"],
+    )
     query_labels, gallery_labels = labels[codes["query_ids"]], labels[codes["gallery_ids"]]
     n_bits = _store.config(run_id).n_bits
-    return tuple(counting.bit_costs(codes["query"], codes["gallery"], query_labels, gallery_labels, n_bits=n_bits))
+    return tuple(
+        counting.bit_costs(
+            codes["query"], codes["gallery"], query_labels, gallery_labels, n_bits=n_bits
+        )
+    )
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

@@ -1,4 +1,5 @@
-"""Widgets of a form for a run: one for every field of RunConfig, and one for every switch of a method's or data set's card.
+"""Widgets of a form for a run: one for every field of RunConfig, and one for every switch of a
+method's or data set's card.
 
 Fields that RunConfig gets later show by themselves, in the last group of `draw_more`.
 """
@@ -12,7 +13,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from rdh import catalog
 from rdh.catalog import Card
-from rdh.config import RunConfig
+from rdh.config.run_config import RunConfig
 
 ELSEWHERE = {  # what the page asks for in its own way: lists, arms, and the switches
     "method", "seed", "amplifier", "quantization", "dataset", "method_options", "dataset_options",
@@ -26,11 +27,21 @@ GROUPS = {
     "Data and device": ("split_seed", "bad_images", "device"),
 }
 LABELS = {
-    "n_bits": "Code length (bits)", "lr": "Learning rate", "eta": "η", "tau": "τ", "hash_lr_scale": "Hash layer's rate, ×",
-    "finetune": "Finetune the backbone", "compile": "Compile the backbone", "eaq_normalization": "Mean of Eq. (4)",
-    "eaq_pairs": "Pairs of Eq. (4)", "optimizer": "Optimiser", "n_query": "Number of queries",
-    "n_train": "Number of training items", "query_per_class": "Queries of a class", "train_per_class": "Training items of a class",
-}  # fmt: skip
+    "n_bits": "Code length (bits)",
+    "lr": "Learning rate",
+    "eta": "η",
+    "tau": "τ",
+    "hash_lr_scale": "Hash layer's rate, ×",
+    "finetune": "Finetune the backbone",
+    "compile": "Compile the backbone",
+    "eaq_normalization": "Mean of Eq. (4)",
+    "eaq_pairs": "Pairs of Eq. (4)",
+    "optimizer": "Optimiser",
+    "n_query": "Number of queries",
+    "n_train": "Number of training items",
+    "query_per_class": "Queries of a class",
+    "train_per_class": "Training items of a class",
+}
 PER_ROW = 4
 
 
@@ -44,7 +55,10 @@ def groups() -> dict[str, tuple[str, ...]]:
 def draw_first(start: dict[str, Any], key: str) -> dict[str, Any]:
     """The settings that most runs change, in one row."""
     columns = st.columns(len(FIRST))
-    return {name: draw_field(place, name, start[name], key) for place, name in zip(columns, FIRST, strict=True)}
+    return {
+        name: draw_field(place, name, start[name], key)
+        for place, name in zip(columns, FIRST, strict=True)
+    }
 
 
 def draw_more(start: dict[str, Any], key: str) -> dict[str, Any]:
@@ -63,16 +77,25 @@ def draw_field(place: DeltaGenerator, name: str, value: Any, key: str) -> Any:
     shown = {"label": label(name), "key": f"{key}-{name}", "help": field.description}
     if name == "backbone":  # or torchvision:NAME, typed
         names = list(dict.fromkeys([*catalog.backbones(), value]))
-        return place.selectbox(options=names, index=names.index(value), accept_new_options=True, **shown)
-    ends = {end: getattr(mark, end) for mark in field.metadata for end in ("ge", "le") if hasattr(mark, end)}
+        return place.selectbox(
+            options=names, index=names.index(value), accept_new_options=True, **shown
+        )
+    ends = {
+        end: getattr(mark, end)
+        for mark in field.metadata
+        for end in ("ge", "le")
+        if hasattr(mark, end)
+    }
     kind, choices = kind_of(field.annotation)
     return draw_value(place, kind, value, choices, low=ends.get("ge"), high=ends.get("le"), **shown)
 
 
 def draw_switches(card: Card, options: dict[str, Any], key: str, **shown: Any) -> dict[str, Any]:
-    """A widget for each switch of a card, set to `options` or the default; shown: further arguments of the widgets.
+    """A widget for each switch of a card, set to `options` or the default; shown: further arguments
+    of the widgets.
 
-    Returns those that differ from the default: a config then hashes like one of the command line, where nobody names a default.
+    Returns those that differ from the default: a config then hashes like one of the command line,
+    where nobody names a default.
     """
     values = {
         switch.name: draw_value(
@@ -80,7 +103,9 @@ def draw_switches(card: Card, options: dict[str, Any], key: str, **shown: Any) -
             switch.kind,
             options.get(switch.name, switch.default),
             switch.choices,
-            low=None if switch.least is None else min(switch.least, options.get(switch.name, switch.default)),
+            low=None
+            if switch.least is None
+            else min(switch.least, options.get(switch.name, switch.default)),
             label=label(switch.name),
             key=f"{key}-{card.name}-{switch.name}",
             help=meaning(card, switch.name),
@@ -88,7 +113,11 @@ def draw_switches(card: Card, options: dict[str, Any], key: str, **shown: Any) -
         )
         for switch, place in zip(card.switches, _places(len(card.switches)), strict=True)
     }
-    return {switch.name: values[switch.name] for switch in card.switches if values[switch.name] != switch.default}
+    return {
+        switch.name: values[switch.name]
+        for switch in card.switches
+        if values[switch.name] != switch.default
+    }
 
 
 def draw_value(
@@ -115,7 +144,9 @@ def draw_value(
 
 
 def kind_of(annotation: Any) -> tuple[str, tuple[Any, ...]]:
-    """(type's name, choices) of a field: `float | None` -> ("float", ()), Literal["a", "b"] -> ("str", ("a", "b"))."""
+    """(type's name, choices) of a field: `float | None` -> ("float", ()), Literal["a", "b"] ->
+    ("str", ("a", "b")).
+    """
     if get_origin(annotation) in (types.UnionType, Union):
         annotation = next(part for part in get_args(annotation) if part is not types.NoneType)
     choices = get_args(annotation) if get_origin(annotation) is Literal else ()
@@ -128,12 +159,18 @@ def label(name: str) -> str:
 
 
 def meaning(card: Card, switch: str) -> str:
-    """The switch by the name that the command line has for it, and the part of the card's text that speaks of it."""
+    """The switch by the name that the command line has for it, and the part of the card's text that
+    speaks of it.
+    """
     said = next((one.meaning for one in card.switches if one.name == switch), "")
     if said:
         return f"`{switch}`: {said}."
     words = " ".join(card.text.partition("\n")[2].split())
-    parts = [part for part in re.split(r"(?<=\.) ", words) if re.search(rf"\b{switch.replace('_', '[ _]')}\b", part)]
+    parts = [
+        part
+        for part in re.split(r"(?<=\.) ", words)
+        if re.search(rf"\b{switch.replace('_', '[ _]')}\b", part)
+    ]
     return f"`{switch}`" + (f": {parts[0]}" if parts else "")
 
 

@@ -1,4 +1,6 @@
-"""The row of numbers at the top of a run: step, dead, saturated, MAP, each with its denominator and definition."""
+"""The row of numbers at the top of a run: step, dead, saturated, MAP, each with its denominator and
+definition.
+"""
 
 import math
 
@@ -7,21 +9,25 @@ import streamlit as st
 
 from pages.common.readers import RunView
 from pages.common.run_status import duration
-from rdh.config import RunConfig
+from rdh.config.run_config import RunConfig
 
 DEAD_HELP = (
-    "Entries (training item, bit) with |h| ≥ τ whose similarity gradient asks them to leave their side, each judged at its "
-    "last visit; of all training items × bits. The gradient is taken before the amplifier, so both arms count the same thing."
+    "Entries (training item, bit) with |h| ≥ τ whose similarity gradient asks them to "
+    "leave their side, each judged at its "
+    "last visit; of all training items × bits. The gradient is taken before the "
+    "amplifier, so both arms count the same thing."
 )
 SATURATED_HELP = "Entries seen since the last record with |h| ≥ τ, right or wrong."
 HARD_HELP = "1 − h² is exactly 0 in float32: no factor can rescue such a bit."
 VOTE_HELP = (
     "At epochs 1, 2, 4, 8 … and the last, of up to 1000 training items in eval mode: "
     "|h| ≥ τ although most other items, by their labels, call the sign wrong. It "
-    "needs no gradient. A bit can be dead by its gradient and right by this vote: its pairs then only ask for less saturation."
+    "needs no gradient. A bit can be dead by its gradient and right by this vote: its "
+    "pairs then only ask for less saturation."
 )
 MAP_HELP = (
-    "Mean average precision over the whole gallery, ranked by Hamming distance; ties broken by one seeded shuffle; queries "
+    "Mean average precision over the whole gallery, ranked by Hamming distance; ties "
+    "broken by one seeded shuffle; queries "
     "without a relevant item count 0."
 )
 
@@ -34,9 +40,24 @@ def draw_numbers(run: RunView, config: RunConfig, is_final: bool) -> None:
     tiles = [("Step", f"{frame.index[-1]:,}", f"of {meta['total_steps']:,}{left}", None)]
     if "dead_now" in last:
         tiles += [
-            ("✖ Dead", f"{last['dead_now'] / entries:.1%}", f"{last['dead_now']:,.0f} of {entries:,}", DEAD_HELP),
-            ("■ Saturated", f"{last['saturated'] / last['entries']:.1%}", f"|h| ≥ {config.tau:g}", SATURATED_HELP),
-            ("Dead and hard", f"{last['dead_hard']:,.0f}", f"of {last['entries']:,.0f} since last", HARD_HELP),
+            (
+                "✖ Dead",
+                f"{last['dead_now'] / entries:.1%}",
+                f"{last['dead_now']:,.0f} of {entries:,}",
+                DEAD_HELP,
+            ),
+            (
+                "■ Saturated",
+                f"{last['saturated'] / last['entries']:.1%}",
+                f"|h| ≥ {config.tau:g}",
+                SATURATED_HELP,
+            ),
+            (
+                "Dead and hard",
+                f"{last['dead_hard']:,.0f}",
+                f"of {last['entries']:,.0f} since last",
+                HARD_HELP,
+            ),
         ]
     if "probe_dead_by_vote" in last:
         note = f"of {last['probe_entries']:,.0f}"
@@ -47,7 +68,8 @@ def draw_numbers(run: RunView, config: RunConfig, is_final: bool) -> None:
         column.metric(label, value, note, delta_color="off", delta_arrow="off", help=meaning)
     if last.get("dead_now", 0) > entries / 2:
         st.warning(
-            "More than half of all entries are dead: the codes have collapsed. Try a lower learning rate.",
+            "More than half of all entries are dead: the codes have collapsed. Try a "
+            "lower learning rate.",
             icon=":material/warning:",
         )
 
@@ -55,7 +77,11 @@ def draw_numbers(run: RunView, config: RunConfig, is_final: bool) -> None:
 def remaining(frame: pd.DataFrame, meta: dict) -> str:
     """Time left at the pace of the last records; "done" at the last step."""
     left = meta["total_steps"] - int(frame.index[-1])
-    speed = frame["steps_per_second"].dropna().tail(20).median() if "steps_per_second" in frame else math.nan
+    speed = (
+        frame["steps_per_second"].dropna().tail(20).median()
+        if "steps_per_second" in frame
+        else math.nan
+    )
     if not left:
         return "done"
     return "…" if not speed or math.isnan(speed) else f"{duration(left / speed)} left"

@@ -6,36 +6,51 @@ from functools import lru_cache
 import streamlit as st
 
 from pages.common.shell import link, plain
-from rdh.config import RunConfig
+from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
 from rdh.execution import RunState
-from rdh.store import RunStore
+from rdh.store.run_store import RunStore
 
 
-def pick_run(store: RunStore, states: Mapping[str, RunState], *, key: str = "run", label: str = "Run") -> str:
+def pick_run(
+    store: RunStore, states: Mapping[str, RunState], *, key: str = "run", label: str = "Run"
+) -> str:
     """Let the reader choose a run, and return its id: the newest, unless ?run= names another.
 
-    states: what `rdh.execution.states(store)` returned. Without any run the page ends with the next step to take.
+    states: what `rdh.execution.states(store)` returned. Without any run the page ends with the next
+    step to take.
     """
     newest_first = sorted(states, key=lambda run_id: states[run_id].submitted_at, reverse=True)
     if not newest_first:
-        st.info("There are no runs yet. Launch one, and it shows here within seconds.", icon=":material/rocket_launch:")
+        st.info(
+            "There are no runs yet. Launch one, and it shows here within seconds.",
+            icon=":material/rocket_launch:",
+        )
         link("pages/launch.py", "Launch a run", "rocket_launch")
         st.stop()
     return _pick(newest_first, states, key, label, lambda run_id: run_label(store, run_id))
 
 
 def pick_pair(
-    store: RunStore, states: Mapping[str, RunState], run_id: str, *, key: str = "vs", label: str = "Compared with"
+    store: RunStore,
+    states: Mapping[str, RunState],
+    run_id: str,
+    *,
+    key: str = "vs",
+    label: str = "Compared with",
 ) -> str | None:
-    """Let the reader choose the run to compare with, and return its id; None and a sentence where there is no other.
+    """Let the reader choose the run to compare with, and return its id; None and a sentence where
+    there is no other.
 
-    The runs of the same pair (equal but for the plug-ins) come first, newest first, and give the default of ?vs=.
+    The runs of the same pair (equal but for the plug-ins) come first, newest first, and give the
+    default of ?vs=.
     """
     newest_first = sorted(states, key=lambda other: states[other].submitted_at, reverse=True)
     others = [other for other in newest_first if other != run_id]
     if not others:
-        st.info("There is no other run to compare with. Launch the same run with the plug-ins switched.")
+        st.info(
+            "There is no other run to compare with. Launch the same run with the plug-ins switched."
+        )
         return None
     partners = {other for other in others if is_pair(store, run_id, other)}
 
@@ -55,13 +70,18 @@ def pick_two(store: RunStore, states: Mapping[str, RunState]) -> tuple[str, str 
 
 
 def is_pair(store: RunStore, run_id: str, other: str) -> bool:
-    """Whether the two runs differ in the plug-ins and in nothing else. False where a config.json can't be read."""
+    """Whether the two runs differ in the plug-ins and in nothing else.
+
+    False where a config.json can't be read.
+    """
     mine, theirs = _read_config(store, run_id), _read_config(store, other)
     return bool(mine and theirs) and mine.pair_hash == theirs.pair_hash and mine.arm != theirs.arm
 
 
 def run_label(store: RunStore, run_id: str) -> str:
-    """A run in words, "HashNet + RDH · 32 bits · digits · lr 0.3 · 60 epochs · seed 0 · 1a2b3c"; its id where config.json can't be read."""
+    """A run in words, "HashNet + RDH · 32 bits · digits · lr 0.3 · 60 epochs · seed 0 · 1a2b3c";
+    its id where config.json can't be read.
+    """
     config = _read_config(store, run_id)
     if config is None:
         return run_id
@@ -69,17 +89,28 @@ def run_label(store: RunStore, run_id: str) -> str:
         label = config.label
     except UserError:  # a method's file is still being written
         return run_id
-    # The end of the id keeps equal configs apart; the state stays out, or a choice would be lost when it changes.
+    # The end of the id keeps equal configs apart; the state stays out, or a choice would be lost
+    # when it changes.
     settings = f"{config.dataset} · lr {config.lr:g} · {config.epochs} epochs · seed {config.seed}"
     return f"{label} · {config.n_bits} bits · {settings} · {run_id[-6:]}"
 
 
-def _pick(options: list[str], known: Mapping[str, RunState], key: str, label: str, name: Callable[[str], str]) -> str:
-    # Not `bind="query-params"`: it writes the label, and drops the default, so that a link means another run tomorrow.
+def _pick(
+    options: list[str],
+    known: Mapping[str, RunState],
+    key: str,
+    label: str,
+    name: Callable[[str], str],
+) -> str:
+    # Not `bind="query-params"`: it writes the label, and drops the default, so that a link means
+    # another run tomorrow.
     wanted = st.query_params.get(key)
     if wanted not in options:
         if wanted is not None and wanted not in known:
-            st.warning(f"There is no run {plain(wanted[:80])}; it may have been deleted. This is the newest one.")
+            st.warning(
+                f"There is no run {plain(wanted[:80])}; it may have been deleted. This "
+                f"is the newest one."
+            )
         wanted = st.query_params[key] = options[0]
     st.session_state[key] = wanted
     st.selectbox(label, options, key=key, format_func=name, on_change=_write_url, args=(key,))

@@ -1,4 +1,6 @@
-"""What a run is doing right now: state, progress, freshness, the reason of a failure, and the buttons that are allowed."""
+"""What a run is doing right now: state, progress, freshness, the reason of a failure, and the
+buttons that are allowed.
+"""
 
 import time
 from collections.abc import Mapping
@@ -9,7 +11,7 @@ import streamlit as st
 
 from pages.common.shell import error_card, plain, status_chip
 from rdh import execution
-from rdh.store import RunStore
+from rdh.store.run_store import RunStore
 
 STALE_SECONDS = 8  # four heartbeats
 TAIL_BYTES = 4000
@@ -17,7 +19,9 @@ TAIL_BYTES = 4000
 
 @dataclass(frozen=True)
 class Status:
-    """state: `execution.RunState`, None for a folder that the queue does not know yet; beat: hb.json; result: result.json."""
+    """state: `execution.RunState`, None for a folder that the queue does not know yet; beat:
+    hb.json; result: result.json.
+    """
 
     run_id: str
     state: execution.RunState | None
@@ -33,8 +37,13 @@ class Status:
         return bool(self.state and self.state.is_final)
 
 
-def read_status(store: RunStore, run_id: str, states: Mapping[str, execution.RunState] | None = None) -> Status:
-    """states: what `execution.states` returned, where the caller has it. UserError for a run that is no longer there."""
+def read_status(
+    store: RunStore, run_id: str, states: Mapping[str, execution.RunState] | None = None
+) -> Status:
+    """states: what `execution.states` returned, where the caller has it.
+
+    UserError for a run that is no longer there.
+    """
     state = (execution.states(store) if states is None else states).get(run_id)
     beat, result = store.heartbeat(run_id), store.result(run_id)
     if state and beat.get("attempt") != state.attempt:
@@ -46,7 +55,9 @@ def draw_status(store: RunStore, status: Status) -> None:
     """One line with state, progress and age of the data; below it what went wrong, if anything did."""
     left, right = st.columns([5, 2], vertical_alignment="center")
     with left:
-        st.markdown(f"**{status_chip(status.state or status.word)}** &nbsp; {_progress_text(status)}")
+        st.markdown(
+            f"**{status_chip(status.state or status.word)}** &nbsp; {_progress_text(status)}"
+        )
         _progress_bar(status)
     with right, st.container(horizontal=True, horizontal_alignment="right"):
         draw_actions(store, status)
@@ -64,11 +75,15 @@ def draw_status(store: RunStore, status: Status) -> None:
 
 
 def draw_actions(store: RunStore, status: Status) -> None:
-    """Cancel while it may run, resume where it may go on; disabled states come from the store, not from this session."""
+    """Cancel while it may run, resume where it may go on; disabled states come from the store, not
+    from this session.
+    """
     asked = bool(status.state and status.state.request)
     if not status.is_final:
         label = "Cancelling…" if asked else "Cancel"
-        if st.button(label, icon=":material/stop_circle:", key=f"cancel-{status.run_id}", disabled=asked):
+        if st.button(
+            label, icon=":material/stop_circle:", key=f"cancel-{status.run_id}", disabled=asked
+        ):
             with error_card():
                 execution.cancel(store, status.run_id)
                 execution.ensure_supervisor(store)
@@ -109,7 +124,9 @@ def duration(seconds: float) -> str:
 def _progress_text(status: Status) -> str:
     beat = status.beat
     if status.word == "finished":
-        return f"{status.result.get('step', 0):,} steps in {duration(status.result.get('seconds', 0))}"
+        return (
+            f"{status.result.get('step', 0):,} steps in {duration(status.result.get('seconds', 0))}"
+        )
     if status.is_final:
         return f"at step {status.result.get('step', beat.get('step', 0)):,}"
     if not beat:
@@ -119,7 +136,10 @@ def _progress_text(status: Status) -> str:
     if beat.get("total_steps"):
         text = f"step {beat['step']:,} of {beat['total_steps']:,}"
     elif beat.get("of"):
-        text = f"{beat['phase']}: {beat['done']:,} of {beat['of']:,} images (once; cached for later runs)"
+        text = (
+            f"{beat['phase']}: {beat['done']:,} of {beat['of']:,} images (once; cached for "
+            f"later runs)"
+        )
     else:
         text = beat.get("phase", "starting")
     return f"{text} · {fresh}"
@@ -128,7 +148,9 @@ def _progress_text(status: Status) -> str:
 def _progress_bar(status: Status) -> None:
     beat = status.beat
     done, total = (
-        (beat.get("step"), beat.get("total_steps")) if beat.get("total_steps") else (beat.get("done"), beat.get("of"))
+        (beat.get("step"), beat.get("total_steps"))
+        if beat.get("total_steps")
+        else (beat.get("done"), beat.get("of"))
     )
     if not status.is_final and total:
         st.progress(min(1.0, (done or 0) / total))

@@ -1,7 +1,8 @@
 """The frame of every page: settings, sidebar, header, and errors as cards.
 
-A page begins: `start_page(title, icon, question)`, `runs = store()`, then a picker of `run_picker.py`; it ends: `end_page()`.
-What the reader chose lives in the URL (?run=, ?vs=, ?bit=) and travels along when a link of the sidebar is clicked.
+A page begins: `start_page(title, icon, question)`, `runs = store()`, then a picker of
+`run_picker.py`; it ends: `end_page()`. What the reader chose lives in the URL (?run=, ?vs=, ?bit=)
+and travels along when a link of the sidebar is clicked.
 """
 
 import logging
@@ -19,7 +20,7 @@ from pages.common.address import announce, arrive
 from rdh import execution
 from rdh.errors import UserError
 from rdh.execution import RunState
-from rdh.store import RunStore
+from rdh.store.run_store import RunStore
 
 T = TypeVar("T")
 LOG = logging.getLogger(__name__)
@@ -54,21 +55,42 @@ STYLE = """<style>
 </style>"""
 
 # A code of nine bits, one of them dead; the colours are readable on light and dark.
-TILES = enumerate(["#0072B2", "#56B4E9", "#0072B2", "#0072B2", "#D55E00", "#56B4E9", "#56B4E9", "#0072B2", "#0072B2"])
+TILES = enumerate(
+    [
+        "#0072B2",
+        "#56B4E9",
+        "#0072B2",
+        "#0072B2",
+        "#D55E00",
+        "#56B4E9",
+        "#56B4E9",
+        "#0072B2",
+        "#0072B2",
+    ]
+)
 RECT = '<rect x="{}" y="{}" width="12" height="12" rx="2" fill="{}"/>'
 BITS = "".join(RECT.format(2 + 14 * (i % 3), 2 + 14 * (i // 3), color) for i, color in TILES)
-LOGO = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 44 44" width="44" height="44">{BITS}</svg>'
+LOGO = (
+    f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 44 44" width="44" '
+    f'height="44">{BITS}</svg>'
+)
 
-# Glyphs other than those of a bit (free, saturated, dead, rescued), so that a run never looks like one.
+# Glyphs other than those of a bit (free, saturated, dead, rescued), so that a run never looks like
+# one.
 GLYPHS = {"queued": "◌", "starting": "◔", "running": "►", "cancelling": "◑", "paused": "‖"}
 GLYPHS |= {"finished": "✓", "cancelled": "⊘", "failed": "!", "lost": "?"}
 
 
 def start_page(title: str, icon: str, question: str) -> None:
-    """Page settings, sidebar and header: the first call of every page. icon: a Material symbol, ":material/home:"."""
+    """Page settings, sidebar and header: the first call of every page.
+
+    icon: a Material symbol, ":material/home:".
+    """
     about = "Deep hashing with and without **RDH**: which bits die, why, and what brings them back."
     # The tab shows the logo: a browser would fetch a Material symbol from another server.
-    st.set_page_config(page_title=f"{title} · RDH", page_icon=LOGO, layout="wide", menu_items={"About": about})
+    st.set_page_config(
+        page_title=f"{title} · RDH", page_icon=LOGO, layout="wide", menu_items={"About": about}
+    )
     st.html(STYLE)
     st.logo(LOGO, size="large")
     with st.sidebar:
@@ -79,19 +101,28 @@ def start_page(title: str, icon: str, question: str) -> None:
 
 
 def end_page() -> None:
-    """The last call of a page with widgets that are bound to the address: says which of its values were refused."""
+    """The last call of a page with widgets that are bound to the address: says which of its values
+    were refused.
+    """
     announce()
 
 
 def carried() -> dict[str, str]:
-    """The URL parameters to hand on to another page: `st.page_link(page, query_params=carried() | {"bit": "3"})`."""
+    """The URL parameters to hand on to another page: `st.page_link(page, query_params=carried() |
+    {"bit": "3"})`.
+    """
     return {name: st.query_params[name] for name in CARRIED if name in st.query_params}
 
 
 def store() -> RunStore:
-    """The run store of RDH_RUNS, or of ./runs. Where it can't be opened: an error card, and the page ends."""
+    """The run store of RDH_RUNS, or of ./runs.
+
+    Where it can't be opened: an error card, and the page ends.
+    """
     root = os.environ.get("RDH_RUNS") or "runs"
-    if not or_end(lambda: _open_store(root)).root.is_dir():  # deleted or moved while the server runs
+    if not or_end(
+        lambda: _open_store(root)
+    ).root.is_dir():  # deleted or moved while the server runs
         _open_store.clear()
     return or_end(lambda: _open_store(root))
 
@@ -111,7 +142,10 @@ def known_runs(store: RunStore) -> "dict[str, RunState]":
 
 
 def status_chip(state: RunState | str) -> str:
-    """The state of a run as glyph and word, e.g. "► running"; "◑ cancelling" where a running one was asked to stop."""
+    """The state of a run as glyph and word, e.g.
+
+    "► running"; "◑ cancelling" where a running one was asked to stop.
+    """
     word = state if isinstance(state, str) else state.state
     if word in ("starting", "running") and getattr(state, "request", None) == "cancel":
         word = "cancelling"
@@ -125,9 +159,11 @@ def show_error(error: Exception | str) -> None:
 
 @contextmanager
 def error_card() -> Iterator[None]:
-    """An error inside becomes a card, the page goes on: `with error_card():`, or `@error_card()` on a function.
+    """An error inside becomes a card, the page goes on: `with error_card():`, or `@error_card()` on
+    a function.
 
-    What is no UserError is a file in a state that nobody foresaw, or a bug: a sentence here, the traceback in the server's log.
+    What is no UserError is a file in a state that nobody foresaw, or a bug: a sentence here, the
+    traceback in the server's log.
     """
     try:
         yield
@@ -136,12 +172,15 @@ def error_card() -> Iterator[None]:
     except Exception as error:
         LOG.exception("a page met an error")
         show_error(
-            f"This part can't be shown ({type(error).__name__}); the server's log says more. All other parts go on."
+            f"This part can't be shown ({type(error).__name__}); the server's log says "
+            f"more. All other parts go on."
         )
 
 
 def plain(text: str) -> str:
-    """Text of a person or a file so that Streamlit shows it as it is: no Markdown, colour, icon or formula in it."""
+    """Text of a person or a file so that Streamlit shows it as it is: no Markdown, colour, icon or
+    formula in it.
+    """
     return re.sub(r"([\\`*_~\[\]<>$:#|])", r"\\\1", text)
 
 

@@ -7,13 +7,15 @@ from pages.common.live_plot import live_plotly
 from pages.common.readers import view
 from rdh.charts.histograms import activation_histogram
 from rdh.charts.saturation import difference_map, saturation_map
-from rdh.store import RunStore
+from rdh.store.run_store import RunStore
 
 TAU = 0.99  # of the maps: the paper's
 
 
 def draw_maps(runs: RunStore, pair: list[str], *, key: str) -> bool:
-    """Both maps up to the last step that both have; False, and a sentence, where there is nothing to draw yet."""
+    """Both maps up to the last step that both have; False, and a sentence, where there is nothing
+    to draw yet.
+    """
     loaded = common_steps(runs, pair)
     if loaded is None:
         st.info("Both runs need records of the probes; they come with the first steps.")
@@ -21,8 +23,14 @@ def draw_maps(runs: RunStore, pair: list[str], *, key: str) -> bool:
     top = max(0.01, *(float(values.max(initial=0)) for _, values in loaded))
     for column, one, (steps, values) in zip(st.columns(2), pair, loaded, strict=True):
         with column:
-            title = f"{runs.config(one).label}: {values[-1].mean():.1%} dead in the record of step {steps[-1]:,}"
-            live_plotly(saturation_map(steps, values, title=title, what="dead share", top=top), key=f"{key}-map-{one}")
+            title = (
+                f"{runs.config(one).label}: {values[-1].mean():.1%} dead in the record of "
+                f"step {steps[-1]:,}"
+            )
+            live_plotly(
+                saturation_map(steps, values, title=title, what="dead share", top=top),
+                key=f"{key}-map-{one}",
+            )
     return True
 
 
@@ -32,12 +40,19 @@ def draw_difference(runs: RunStore, pair: list[str]) -> None:
     common, here, there = np.intersect1d(steps, other_steps, return_indices=True)
     if without.shape[1] == with_rdh.shape[1] and len(common):
         difference = without[here] - with_rdh[there]
-        title = f"Difference: {difference[-1].mean():+.1%} of the record (orange: fewer dead in the right map)"
-        live_plotly(difference_map(common, difference, title=title), key=f"difference-{pair[0]}-{pair[1]}")
+        title = (
+            f"Difference: {difference[-1].mean():+.1%} of the record (orange: fewer dead "
+            f"in the right map)"
+        )
+        live_plotly(
+            difference_map(common, difference, title=title), key=f"difference-{pair[0]}-{pair[1]}"
+        )
 
 
 def common_steps(runs: RunStore, pair: list[str]) -> list[tuple[np.ndarray, np.ndarray]] | None:
-    """Dead shares of both runs, (steps (n,), shares (n, n_bits)) each, cut at the last step that both have."""
+    """Dead shares of both runs, (steps (n,), shares (n, n_bits)) each, cut at the last step that
+    both have.
+    """
     loaded = [view(runs, one).shares("dead", TAU) for one in pair]
     if not all(len(steps) for steps, _ in loaded):
         return None
@@ -48,15 +63,23 @@ def common_steps(runs: RunStore, pair: list[str]) -> list[tuple[np.ndarray, np.n
 
 def draw_moment(runs: RunStore, pair: list[str]) -> None:
     """Figure 1 of both runs at the same step, on one y-range; the step is in the URL."""
-    loaded = [(view(runs, one).series("pooled_histogram"), view(runs, one).series("dead_histogram")[1]) for one in pair]
+    loaded = [
+        (view(runs, one).series("pooled_histogram"), view(runs, one).series("dead_histogram")[1])
+        for one in pair
+    ]
     common = sorted(set(loaded[0][0][0].tolist()) & set(loaded[1][0][0].tolist()))
     if len(common) < 2:
         return
     wanted = st.session_state.get("at")
     if wanted not in common:
-        st.session_state["at"] = min(common, key=lambda step: abs(step - (common[-1] if wanted is None else wanted)))
+        st.session_state["at"] = min(
+            common, key=lambda step: abs(step - (common[-1] if wanted is None else wanted))
+        )
     step = st.select_slider(
-        "Both runs at step", common, key="at", help="The distribution of F over all bits, at the same step."
+        "Both runs at step",
+        common,
+        key="at",
+        help="The distribution of F over all bits, at the same step.",
     )
     figures = []
     for one, ((steps, histograms), dead) in zip(pair, loaded, strict=True):
@@ -65,7 +88,11 @@ def draw_moment(runs: RunStore, pair: list[str]) -> None:
         title = f"{config.label}: {share:.1%} dead in the record of step {step:,}"
         edges = np.array(run.meta()["logit_edges"])
         figures.append(
-            (one, activation_histogram(edges, histograms[row], dead[row], config.tau, title=title), histograms[row])
+            (
+                one,
+                activation_histogram(edges, histograms[row], dead[row], config.tau, title=title),
+                histograms[row],
+            )
         )
     top = max(float(counts.max() / max(1, counts.sum())) for _, _, counts in figures) * 1.08
     for column, (one, figure, _) in zip(st.columns(2), figures, strict=True):

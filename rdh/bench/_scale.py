@@ -11,14 +11,19 @@ from rdh.retrieval import evaluate
 
 
 def scale_rows(shapes: tuple[tuple[int, int], ...], n_bits: int = 64) -> list[dict[str, Any]]:
-    """shapes: (queries, gallery). Seconds, nanoseconds a pair and the process's peak memory for each."""
+    """shapes: (queries, gallery).
+
+    Seconds, nanoseconds a pair and the process's peak memory for each.
+    """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
         return list(pool.map(scale_row, *zip(*((*shape, n_bits) for shape in shapes), strict=True)))
 
 
 def scale_row(n_query: int, n_gallery: int, n_bits: int) -> dict[str, Any]:
-    """One evaluation with stable order, all threads, the first of its process: compilation included."""
+    """One evaluation with stable order, all threads, the first of its process: compilation
+    included.
+    """
     query, gallery, _, query_labels, gallery_labels = draw(n_query, n_gallery, n_bits, False)
     before = peak_megabytes()
     began = time.perf_counter()

@@ -1,13 +1,20 @@
-"""Codes and labels with the statistics of a trained hash: each code scatters around the centre of a class."""
+"""Codes and labels with the statistics of a trained hash: each code scatters around the centre of a
+class.
+"""
 
 import numpy as np
 
-N_LABELS, MEAN_LABELS = 80, 2.9  # of the multi-label data; the most frequent label is on 42 % of the items
+N_LABELS, MEAN_LABELS = (
+    80,
+    2.9,
+)  # of the multi-label data; the most frequent label is on 42 % of the items
 
 
 def draw(n_query: int, n_gallery: int, n_bits: int, multi_label: bool, seed: int = 0) -> tuple:
-    """Packed query and gallery codes, n_bits, and their labels: the arguments of a kernel. A quarter of the bits differ
-    from the centre."""
+    """Packed query and gallery codes, n_bits, and their labels: the arguments of a kernel. A
+    quarter of the bits differ
+    from the centre.
+    """
     rng = np.random.default_rng(seed)
     n_classes, n_bytes = (N_LABELS if multi_label else 10), -(-n_bits // 8)
     centres = rng.integers(0, 256, (n_classes, n_bytes), dtype=np.uint8)
@@ -21,7 +28,9 @@ def draw(n_query: int, n_gallery: int, n_bits: int, multi_label: bool, seed: int
     return query, gallery, n_bits, query_labels, gallery_labels
 
 
-def _labels(rng: np.random.Generator, n: int, n_classes: int, multi_label: bool) -> tuple[np.ndarray, np.ndarray]:
+def _labels(
+    rng: np.random.Generator, n: int, n_classes: int, multi_label: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Multi-hot uint8 (n, n_classes), and the class whose centre each item scatters around."""
     if not multi_label:
         classes = rng.integers(0, n_classes, n)

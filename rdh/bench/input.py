@@ -1,4 +1,6 @@
-"""Images a second on each part of their way into a step, and the share of a step that waits for them."""
+"""Images a second on each part of their way into a step, and the share of a step that waits for
+them.
+"""
 
 import statistics
 import tempfile
@@ -12,17 +14,24 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from rdh import training
 from rdh.bench._machine import machine
 from rdh.bench.step import timed
-from rdh.config import make_config
+from rdh.config.run_config import make_config
 from rdh.datasets import Dataset, load
-from rdh.image_cache import cached
-from rdh.inputs import ImageInputs, choose_device
-from rdh.pixels import OnDevice, OnDisk, Pixels
+from rdh.inputs.image_cache import cached
+from rdh.inputs.load import ImageInputs, choose_device
+from rdh.inputs.pixels import OnDevice, OnDisk, Pixels
+from rdh.training import loop
 
-N_IMAGES, SIZE, SIDE = 1024, (320, 240), 256  # photographs of so many pixels, kept as squares of SIDE
-STEP = {"cpu": ("efficientnet_lite0", 96, 32), "cuda": ("efficientnet_lite0", 224, 128)}  # backbone, image size, batch
+N_IMAGES, SIZE, SIDE = (
+    1024,
+    (320, 240),
+    256,
+)  # photographs of so many pixels, kept as squares of SIDE
+STEP = {
+    "cpu": ("efficientnet_lite0", 96, 32),
+    "cuda": ("efficientnet_lite0", 224, 128),
+}  # backbone, image size, batch
 N_STEPS = 5  # a round
 
 
@@ -45,13 +54,20 @@ class Watched:
 
 
 def measure(rounds: int) -> dict[str, Any]:
-    """Decoding into the cache, reading it from memory and from disk, and steps that finetune on what is read."""
+    """Decoding into the cache, reading it from memory and from disk, and steps that finetune on
+    what is read.
+    """
     device = choose_device("auto")
     with tempfile.TemporaryDirectory() as folder:
         dataset = photographs(Path(folder))
         began = time.perf_counter()
         images, _ = cached(
-            dataset, (SIDE, SIDE, 3), bad_images="stop", root=Path(folder), progress=lambda *_: None, log=lambda _: None
+            dataset,
+            (SIDE, SIDE, 3),
+            bad_images="stop",
+            root=Path(folder),
+            progress=lambda *_: None,
+            log=lambda _: None,
         )
         seconds = time.perf_counter() - began
         places = {"memory": OnDevice(np.array(images), device), "disk": OnDisk(images, device)}
@@ -60,7 +76,10 @@ def measure(rounds: int) -> dict[str, Any]:
         steps = {name: stepper(dataset, pixels, device) for name, pixels in places.items()}
         for done in range(-1, rounds):  # the first round warms up
             for name in list(places) if done % 2 else list(places)[::-1]:
-                speed, wait = images_per_second(places[name], device), waiting_share(*steps[name], device)
+                speed, wait = (
+                    images_per_second(places[name], device),
+                    waiting_share(*steps[name], device),
+                )
                 if done >= 0:
                     speeds[name].append(speed)
                     waits[name].append(wait)
@@ -70,9 +89,15 @@ def measure(rounds: int) -> dict[str, Any]:
         **machine(),
         "images": f"{N_IMAGES} JPEG files of {SIZE[0]} x {SIZE[1]} pixels, kept at {SIDE} x {SIDE}",
         "decoded_into_cache_per_second": round(N_IMAGES / seconds),
-        **{f"read_from_{name}_per_second": round(statistics.median(values)) for name, values in speeds.items()},
+        **{
+            f"read_from_{name}_per_second": round(statistics.median(values))
+            for name, values in speeds.items()
+        },
         "step": f"{backbone} finetuned at {image_size} px, batch {batch_size}",
-        **{f"waiting_for_{name}": round(statistics.median(values), 4) for name, values in waits.items()},
+        **{
+            f"waiting_for_{name}": round(statistics.median(values), 4)
+            for name, values in waits.items()
+        },
         "rounds": rounds,
     }
 
@@ -88,7 +113,9 @@ def photographs(folder: Path) -> Dataset:
     return load("image_folder", folder)
 
 
-def stepper(dataset: Dataset, pixels: Pixels, device: torch.device) -> tuple[Callable[[], None], Watched]:
+def stepper(
+    dataset: Dataset, pixels: Pixels, device: torch.device
+) -> tuple[Callable[[], None], Watched]:
     """A function that trains one step on these pixels, and what watches them."""
     backbone, image_size, batch_size = STEP[device.type]
     config = make_config(
@@ -101,11 +128,11 @@ def stepper(dataset: Dataset, pixels: Pixels, device: torch.device) -> tuple[Cal
         epochs=100_000,
     )
     watched = Watched(pixels)
-    run = training.start(config, ImageInputs(config, dataset, dataset.split(0), device, watched))
+    run = loop.start(config, ImageInputs(config, dataset, dataset.split(0), device, watched))
 
     def steps() -> Iterator[None]:
         while True:
-            yield from training.train_epoch(run)
+            yield from loop.train_epoch(run)
             run.pending = run.position = 0
 
     going = steps()

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from rdh.bench._machine import machine
-from rdh.metrics import MetricsReader, MetricsWriter, Record
+from rdh.store.metrics_writer import MetricsReader, MetricsWriter, Record
 
 
 def measure(rounds: int) -> dict[str, Any]:
-    """A live tick's work on the server for a short and a long run of 64 bits: reading what is new, drawing the map, its size."""
+    """A live tick's work on the server for a short and a long run of 64 bits: reading what is new,
+    drawing the map, its size.
+    """
     from rdh.charts.saturation import saturation_map
 
     result: dict[str, Any] = {"what": "live", **machine()}
@@ -30,7 +32,9 @@ def measure(rounds: int) -> dict[str, Any]:
                 reader.arrays("levels", after=int(seqs[-2]))
                 read.append(time.perf_counter() - began)
                 began = time.perf_counter()
-                figure = saturation_map(steps, counts[:, 2].sum(1) / 2560, title="bench", what="dead share")
+                figure = saturation_map(
+                    steps, counts[:, 2].sum(1) / 2560, title="bench", what="dead share"
+                )
                 size = len(figure.to_json())
                 draw.append(time.perf_counter() - began)
             result[f"{n_records} records"] = {

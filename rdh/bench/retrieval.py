@@ -1,15 +1,20 @@
-"""Exact Hamming ranking: our kernel beside the routines in common use, on the same codes, round by round.
+"""Exact Hamming ranking: our kernel beside the routines in common use, on the same codes, round by
+round.
 
-    histograms   counts by distance: what MAP with ties, precision-recall and precision at N are computed from
-    ranking      the same and the average precision of the stable order
-    evaluate     all scores of `evaluate`, from packed codes; evaluate_histograms without the stable order; all threads
-    argsort      one query at a time, a product with the gallery and NumPy's argsort of the distances, as public
-                 repositories do it (BLAS on one thread: faster than many for a product with one vector)
+    histograms   counts by distance: what MAP with ties, precision-recall and precision at N are
+    computed from ranking      the same and the average precision of the stable order
+    evaluate     all scores of `evaluate`, from packed codes; evaluate_histograms without the stable
+    order; all threads argsort      one query at a time, a product with the gallery and NumPy's
+    argsort of the distances, as public
+                 repositories do it (BLAS on one thread: faster than many for a product with one
+                 vector)
     torch_sort   a block of queries at a time, torch's product and full sort
-    popcount     all pairs compared, XOR and popcount, and nothing done with the result: a floor for pair-wise kernels
+    popcount     all pairs compared, XOR and popcount, and nothing done with the result: a floor for
+    pair-wise kernels
 
-The last three are timed on a sample of the queries where the whole would take minutes, and scaled; `queries_timed` says so.
-Codes scatter around one centre a class. The machine's load is part of the result: ratios on one thread suffer least.
+The last three are timed on a sample of the queries where the whole would take minutes, and scaled;
+`queries_timed` says so. Codes scatter around one centre a class. The machine's load is part of the
+result: ratios on one thread suffer least.
 """
 
 import os
@@ -25,15 +30,18 @@ from threadpoolctl import threadpool_limits
 from rdh.bench._machine import machine
 from rdh.bench._scale import scale_rows
 from rdh.bench._synthetic import draw
-from rdh.retrieval import bitsliced, evaluate, unpack_codes
+from rdh.retrieval import evaluate, unpack_codes
 from rdh.retrieval.bit_costs import scores_without_bits
+from rdh.retrieval.bitsliced import kernel as bitsliced
+from rdh.retrieval.bitsliced.llvm import I64, NO_BITS, Code, compiled
 from rdh.retrieval.codes import words_of
-from rdh.retrieval.machine import I64, NO_BITS, Code, compiled
 from rdh.retrieval.threads import n_cores
 
 
 class Workload(NamedTuple):
-    """How many queries, gallery items and bits; multi-label or one of ten classes; queries timed of the slow routines."""
+    """How many queries, gallery items and bits; multi-label or one of ten classes; queries timed of
+    the slow routines.
+    """
 
     n_query: int
     n_gallery: int
@@ -55,7 +63,8 @@ SIZES = {
 }
 UNITS = {
     "ms": "milliseconds of one whole call, all queries, not of one query: the median over rounds",
-    "ratio_*": "argsort's ms divided by the routine's, the median over rounds: above 1 the routine is faster than argsort",
+    "ratio_*": "argsort's ms divided by the routine's, the median over rounds: above 1 the "
+    "routine is faster than argsort",
 }
 SCALE_ROWS = {
     "full": ((1000, 250_000), (1000, 500_000), (1000, 1_000_000), (10_000, 1_000_000)),
@@ -64,7 +73,9 @@ SCALE_ROWS = {
 
 
 def measure(rounds: int, size: str = "full") -> dict[str, Any]:
-    """Median milliseconds of each routine and the ratios of `argsort` to ours, round by round; then scale and memory."""
+    """Median milliseconds of each routine and the ratios of `argsort` to ours, round by round; then
+    scale and memory.
+    """
     result: dict[str, Any] = {
         "what": "retrieval",
         "units": UNITS,
@@ -93,14 +104,20 @@ def compared(workload: Workload, rounds: int) -> dict[str, Any]:
                 if done >= 0:  # the first round compiles and warms up
                     times[name].append((time.perf_counter() - began) * factor)
     ratios = {
-        f"ratio_{name}": round(statistics.median(b / a for a, b in zip(times[name], times["argsort"], strict=True)), 1)
+        f"ratio_{name}": round(
+            statistics.median(b / a for a, b in zip(times[name], times["argsort"], strict=True)), 1
+        )
         for name in our_arms(data)
     }
     relevant = (data[3][:200].astype(np.float32) @ data[4].astype(np.float32).T > 0).mean()
     return {
         "shape": [workload.n_query, workload.n_gallery, workload.n_bits],
         "relevant_share": round(float(relevant), 3),
-        "queries_timed": {"argsort": workload.sample, "torch_sort": workload.sample, "popcount": workload.n_query},
+        "queries_timed": {
+            "argsort": workload.sample,
+            "torch_sort": workload.sample,
+            "popcount": workload.n_query,
+        },
         "ms": {name: round(statistics.median(values) * 1000, 2) for name, values in times.items()},
         **ratios,
         "rounds": rounds,
@@ -116,19 +133,33 @@ def leave_one_out(workload: Workload, rounds: int) -> dict[str, Any]:
             began = time.perf_counter()
             scores_without_bits(*data, threads=threads)
             values.append(time.perf_counter() - began)
-    ms = {f"{threads}_threads": round(statistics.median(values) * 1000, 1) for threads, values in times.items()}
+    ms = {
+        f"{threads}_threads": round(statistics.median(values) * 1000, 1)
+        for threads, values in times.items()
+    }
     return {"shape": list(workload[:3]), "ms": ms}
 
 
 def our_arms(data: tuple) -> dict[str, tuple[Callable[[], Any], float]]:
-    """The bit-sliced kernel from packed codes to its integers, its preparation included, and what is made of them."""
+    """The bit-sliced kernel from packed codes to its integers, its preparation included, and what
+    is made of them.
+    """
     arms = {}
     for label, threads in {"1_thread": 1, "all_threads": n_cores()}.items():
-        arms[f"histograms_{label}"] = (lambda n=threads: bitsliced.distance_histograms(*data, threads=n)), 1.0
-        arms[f"ranking_{label}"] = (lambda n=threads: bitsliced.stable_precision_sums(*data, threads=n)), 1.0
+        arms[f"histograms_{label}"] = (
+            (lambda n=threads: bitsliced.distance_histograms(*data, threads=n)),
+            1.0,
+        )
+        arms[f"ranking_{label}"] = (
+            (lambda n=threads: bitsliced.stable_precision_sums(*data, threads=n)),
+            1.0,
+        )
     query, gallery, n_bits, *labels = data
     for label, headline in {"evaluate_histograms": False, "evaluate": True}.items():
-        arms[label] = (lambda ask=headline: evaluate(query, gallery, *labels, n_bits=n_bits, headline=ask)), 1.0
+        arms[label] = (
+            (lambda ask=headline: evaluate(query, gallery, *labels, n_bits=n_bits, headline=ask)),
+            1.0,
+        )
     return arms
 
 
@@ -154,8 +185,12 @@ def other_arms(data: tuple, sample: int) -> dict[str, tuple[Callable[[], Any], f
     }
 
 
-def argsort_map(query: np.ndarray, gallery: np.ndarray, query_labels: np.ndarray, gallery_labels: np.ndarray) -> float:
-    """Mean average precision, one query at a time; equal distances stand in whatever order the sort leaves them."""
+def argsort_map(
+    query: np.ndarray, gallery: np.ndarray, query_labels: np.ndarray, gallery_labels: np.ndarray
+) -> float:
+    """Mean average precision, one query at a time; equal distances stand in whatever order the sort
+    leaves them.
+    """
     scores = []
     for code, labels in zip(query, query_labels, strict=True):
         relevant = gallery_labels @ labels > 0
@@ -166,7 +201,10 @@ def argsort_map(query: np.ndarray, gallery: np.ndarray, query_labels: np.ndarray
 
 
 def torch_sort_map(
-    query: torch.Tensor, gallery: torch.Tensor, query_labels: torch.Tensor, gallery_labels: torch.Tensor
+    query: torch.Tensor,
+    gallery: torch.Tensor,
+    query_labels: torch.Tensor,
+    gallery_labels: torch.Tensor,
 ) -> float:
     """Mean average precision by full sorts, blocks of 10 queries at a time."""
     places, total = torch.arange(1, len(gallery) + 1), 0.0

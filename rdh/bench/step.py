@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
-from rdh import training
 from rdh.bench._inputs import RandomInputs
 from rdh.bench._machine import machine
-from rdh.config import RunConfig, make_config, with_plug_ins
-from rdh.metrics import MetricsWriter
-from rdh.network import choose_threads
-from rdh.recording import record
+from rdh.config.run_config import RunConfig, make_config, with_plug_ins
+from rdh.store.metrics_writer import MetricsWriter
+from rdh.training import loop
+from rdh.training.network import choose_threads
+from rdh.training.record import record
 
 HEAD_ONLY = {
     "dataset": "cifar10",
@@ -36,12 +36,17 @@ STEPS = {"head-only": 40, "finetune": 2}  # a round's steps for each arm
 
 
 def measure(rounds: int) -> dict[str, Any]:
-    """Step time of +RDH over the baseline, probes off: head-only for every method, finetune for HashNet."""
+    """Step time of +RDH over the baseline, probes off: head-only for every method, finetune for
+    HashNet.
+    """
     from rdh import catalog
 
     deep = [name for name, card in catalog.methods().items() if card.facts["activation"]]
     result: dict[str, Any] = {"what": "step", **machine()}
-    for kind, fields, methods in (("head-only", HEAD_ONLY, deep), ("finetune", FINETUNE, ["hashnet"])):
+    for kind, fields, methods in (
+        ("head-only", HEAD_ONLY, deep),
+        ("finetune", FINETUNE, ["hashnet"]),
+    ):
         for method in methods:
             base = make_config(method=method, probe_every=0, **fields)
             arms = {"baseline": base, "rdh": with_plug_ins(base, rdh=True)}
@@ -52,7 +57,9 @@ def measure(rounds: int) -> dict[str, Any]:
 
 
 def compared(arms: dict[str, RunConfig], rounds: int, steps: int) -> dict[str, Any]:
-    """Median milliseconds a step of each arm, and the ratio of the second to the first, round by round."""
+    """Median milliseconds a step of each arm, and the ratio of the second to the first, round by
+    round.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with tempfile.TemporaryDirectory() as folder:
         runs = {
@@ -79,12 +86,12 @@ def compared(arms: dict[str, RunConfig], rounds: int, steps: int) -> dict[str, A
 def stepper(config: RunConfig, inputs: RandomInputs, path: Path) -> Callable[[], None]:
     """A function that trains one step, and keeps records as a run would."""
     choose_threads(finetune=config.finetune, backbone=config.backbone)  # as a worker does
-    run = training.start(config, inputs)
+    run = loop.start(config, inputs)
     writer = MetricsWriter(path, attempt=1)
 
     def steps() -> Iterator[None]:
         while True:
-            for _ in training.train_epoch(run):
+            for _ in loop.train_epoch(run):
                 if run.pending == len(run.losses):
                     writer.log(record(run))
                 yield

@@ -1,1 +1,4 @@
-"""Charts: plain data (numpy, pandas) in, a Plotly figure out. No Streamlit, no template; colours from `palette.py`."""
+"""Charts: plain data (numpy, pandas) in, a Plotly figure out.
+
+No Streamlit, no template; colours from `palette.py`.
+"""

@@ -10,32 +10,56 @@ EVENT_NAME = 130  # pixels of the names of events in a legend: two columns of th
 
 def add_legend(figure: go.Figure) -> None:
     """Shows the legend in a line of its own between title and plot, in the order of the traces."""
-    figure.update_layout(showlegend=True, legend_traceorder="normal", margin_t=figure.layout.margin.t + 16)
+    figure.update_layout(
+        showlegend=True, legend_traceorder="normal", margin_t=figure.layout.margin.t + 16
+    )
 
 
 def add_legend_below(figure: go.Figure, rows: int = 1, entry_width: int | None = None) -> None:
-    """Shows the legend below the x-axis title. rows: as many as the entries need at the chart's narrowest. entry_width: pixels of a name.
+    """Shows the legend below the x-axis title. rows: as many as the entries need at the chart's
+    narrowest. entry_width: pixels of a name.
 
-    The figure grows by what the legend takes. Where one row is too narrow for its entries, Plotly sets them in columns as wide
-    as the longest one, or as entry_width: keep names short. Should it need more rows yet, the plot gets lower, and no text
-    covers another.
+    The figure grows by what the legend takes. Where one row is too narrow for its entries, Plotly
+    sets them in columns as wide
+    as the longest one, or as entry_width: keep names short. Should it need more rows yet, the plot
+    gets lower, and no text covers another.
     """
     room = 8 + 20 * rows
-    place = {"x": 0, "xanchor": "left", "xref": "container", "y": 0, "yanchor": "bottom", "yref": "container"}
+    place = {
+        "x": 0,
+        "xanchor": "left",
+        "xref": "container",
+        "y": 0,
+        "yanchor": "bottom",
+        "yref": "container",
+    }
     figure.update_layout(
-        showlegend=True, legend_traceorder="normal", legend=place, legend_font_size=12, legend_entrywidth=entry_width
+        showlegend=True,
+        legend_traceorder="normal",
+        legend=place,
+        legend_font_size=12,
+        legend_entrywidth=entry_width,
     )
     figure.update_layout(height=figure.layout.height + room, margin_b=48 + room)
 
 
 def round_ticks(top: float) -> np.ndarray:
-    """Four to eight round values from 0 to at most top > 0: multiples of 1, 2 or 5 times a power of ten."""
+    """Four to eight round values from 0 to at most top > 0: multiples of 1, 2 or 5 times a power of
+    ten.
+    """
     power = 10.0 ** math.floor(math.log10(top / 4))
     step = power * max(factor for factor in (1, 2, 5) if factor * power <= top / 4)
     return np.arange(0, math.floor(top / step + 1e-9) + 1) * step
 
 
 def percent(ticks: np.ndarray, sign: str = "") -> list[str]:
-    """Shares as percentages with as many digits as the ticks need. sign: "+" to mark positive ones."""
-    digits = next(n for n in range(4) if n == 3 or np.allclose(np.round(ticks * 100, n), ticks * 100, atol=1e-9))
+    """Shares as percentages with as many digits as the ticks need.
+
+    sign: "+" to mark positive ones.
+    """
+    digits = next(
+        n
+        for n in range(4)
+        if n == 3 or np.allclose(np.round(ticks * 100, n), ticks * 100, atol=1e-9)
+    )
     return [f"{tick:{sign}.{digits}%}" if tick else "0%" for tick in ticks]

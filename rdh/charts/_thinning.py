@@ -1,7 +1,8 @@
-"""Fewer points for the browser, without a lie: nothing that is drawn moves when data are added, and no spike is lost.
+"""Fewer points for the browser, without a lie: nothing that is drawn moves when data are added, and
+no spike is lost.
 
-Records are grouped by a power of two, anchored at the first record. New data change the last group only; when the group size
-doubles, points are dropped and none appears elsewhere.
+Records are grouped by a power of two, anchored at the first record. New data change the last group
+only; when the group size doubles, points are dropped and none appears elsewhere.
 """
 
 import numpy as np
@@ -32,12 +33,16 @@ def bucket_extreme(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """Of each bucket the value farthest from 0, along axis 0, for signed quantities."""
     if not len(values):
         return values
-    high, low = np.maximum.reduceat(values, starts, axis=0), np.minimum.reduceat(values, starts, axis=0)
+    high, low = (
+        np.maximum.reduceat(values, starts, axis=0),
+        np.minimum.reduceat(values, starts, axis=0),
+    )
     return np.where(high >= -low, high, low)
 
 
 def kept_points(values: np.ndarray, max_points: int = MAX_POINTS) -> np.ndarray:
-    """Indices of the points of a line to draw: lowest, highest and last of each bucket, and the first of all. values (n,).
+    """Indices of the points of a line to draw: lowest, highest and last of each bucket, and the
+    first of all. values (n,).
 
     At most max_points; all of them where there are no more. A NaN counts as neither low nor high.
     """

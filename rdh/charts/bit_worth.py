@@ -1,4 +1,6 @@
-"""What each bit is worth: MAP without it, MAP of the first bits alone, and whether dead bits are worth less."""
+"""What each bit is worth: MAP without it, MAP of the first bits alone, and whether dead bits are
+worth less.
+"""
 
 import numpy as np
 import pandas as pd
@@ -10,22 +12,36 @@ from rdh.charts._layout import add_legend
 ENOUGH = 0.95  # of the whole codes' MAP: what the title of the first bits looks for
 
 
-def worth_bars(worth: np.ndarray, dead_share: np.ndarray | None, selected: int, *, title: str) -> go.Figure:
-    """A bar a bit, the most valuable first: the tie-aware MAP lost when it is left out of all codes. Click one to look into it.
+def worth_bars(
+    worth: np.ndarray, dead_share: np.ndarray | None, selected: int, *, title: str
+) -> go.Figure:
+    """A bar a bit, the most valuable first: the tie-aware MAP lost when it is left out of all
+    codes. Click one to look into it.
 
-    worth (n_bits,): below 0, the codes rank better without the bit. dead_share (n_bits,) in [0, 1], for the hover; None unknown.
+    worth (n_bits,): below 0, the codes rank better without the bit. dead_share (n_bits,) in [0, 1],
+    for the hover; None unknown.
     """
     order = np.argsort(-worth, kind="stable")
     names = [str(bit) for bit in order]
     hover = "bit %{x}: MAP %{customdata:+.5f} without it"
-    dead = [""] * len(order) if dead_share is None else [f", {dead_share[bit]:.1%} of the items dead" for bit in order]
+    dead = (
+        [""] * len(order)
+        if dead_share is None
+        else [f", {dead_share[bit]:.1%} of the items dead" for bit in order]
+    )
     figure = palette.bare_figure(title, height=300)
-    parts = {"useful": (worth[order] >= 0, palette.GRADIENT), "harmful": (worth[order] < 0, palette.WRONG_WAY)}
+    parts = {
+        "useful": (worth[order] >= 0, palette.GRADIENT),
+        "harmful": (worth[order] < 0, palette.WRONG_WAY),
+    }
     for name, (part, color) in parts.items():
         figure.add_bar(
             x=[bit for bit, is_in in zip(names, part, strict=True) if is_in],
             y=worth[order][part].astype(np.float32),
-            name={"useful": "▲ useful: MAP falls without it", "harmful": "▼ harmful: MAP rises without it"}[name],
+            name={
+                "useful": "▲ useful: MAP falls without it",
+                "harmful": "▼ harmful: MAP rises without it",
+            }[name],
             marker_color=color,
             customdata=-worth[order][part],
             text=[text for text, is_in in zip(dead, part, strict=True) if is_in],
@@ -39,23 +55,36 @@ def worth_bars(worth: np.ndarray, dead_share: np.ndarray | None, selected: int, 
     add_legend(figure)
     figure.update_layout(bargap=0.15, barmode="overlay")
     figure.update_xaxes(
-        title_text="bit (the most valuable first)", type="category", categoryorder="array", categoryarray=names
+        title_text="bit (the most valuable first)",
+        type="category",
+        categoryorder="array",
+        categoryarray=names,
     )
     figure.update_yaxes(title_text="MAP lost without the bit", tickformat=".4~f", zeroline=True)
     return figure
 
 
-def worth_by_death(worth: np.ndarray, dead_share: np.ndarray, selected: int, *, title: str) -> go.Figure:
-    """Every bit as a point: what it is worth (y) against the share of items that have it dead (x). Both (n_bits,)."""
+def worth_by_death(
+    worth: np.ndarray, dead_share: np.ndarray, selected: int, *, title: str
+) -> go.Figure:
+    """Every bit as a point: what it is worth (y) against the share of items that have it dead (x).
+
+    Both (n_bits,).
+    """
     figure = palette.bare_figure(title, height=340, title_width=palette.NARROW)
     bits, middle = np.arange(len(worth)), dead_share.max(initial=0) / 2
-    for part, line, opacity in ((bits != selected, 0, 0.7), (bits == selected, 2.5, 1.0)):  # the chosen bit on top
+    for part, line, opacity in (
+        (bits != selected, 0, 0.7),
+        (bits == selected, 2.5, 1.0),
+    ):  # the chosen bit on top
         figure.add_scatter(
             x=dead_share[part].astype(np.float32),
             y=worth[part].astype(np.float32),
             mode="markers+text" if line else "markers",
             text=[f"bit {bit}" for bit in bits[part]],
-            textposition=["middle left" if share > middle else "middle right" for share in dead_share[part]],
+            textposition=[
+                "middle left" if share > middle else "middle right" for share in dead_share[part]
+            ],
             showlegend=False,
             marker={
                 "size": 9,
@@ -66,14 +95,19 @@ def worth_by_death(worth: np.ndarray, dead_share: np.ndarray, selected: int, *, 
         )
     figure.add_hline(y=0, line={"width": 1, "color": palette.NEUTRAL, "dash": "dot"})
     figure.update_xaxes(
-        title_text="share of items that have the bit dead (last record)", tickformat=".0~%", rangemode="tozero"
+        title_text="share of items that have the bit dead (last record)",
+        tickformat=".0~%",
+        rangemode="tozero",
     )
     figure.update_yaxes(title_text="MAP lost without the bit", tickformat=".4~f")
     return figure
 
 
 def map_of_first(of_first: np.ndarray, method: str, has_rdh: bool, *, title: str) -> go.Figure:
-    """Tie-aware MAP of the codes cut to their first 1, 2, ... bits: of_first (n_bits,). A mark where they are `bits_enough`."""
+    """Tie-aware MAP of the codes cut to their first 1, 2, ... bits: of_first (n_bits,).
+
+    A mark where they are `bits_enough`.
+    """
     color, lengths = palette.method_color(method), np.arange(1, len(of_first) + 1)
     figure = palette.bare_figure(title, height=340, title_width=palette.NARROW)
     marked = bits_enough(of_first) - 1
@@ -102,14 +136,22 @@ def worth_takeaway(worth: np.ndarray) -> str:
 
 
 def death_takeaway(worth: np.ndarray, dead_share: np.ndarray) -> str:
-    """Whether bits that are more dead are worth less: the rank correlation, called a link beyond 2 / sqrt(n_bits - 1)."""
+    """Whether bits that are more dead are worth less: the rank correlation, called a link beyond 2
+    / sqrt(n_bits - 1).
+    """
     n = len(worth)
     if n < 3 or not np.ptp(dead_share) or not np.ptp(worth):
         return "Does a dead bit cost anything? Too few bits differ to say"
     link = float(pd.Series(worth).rank().corr(pd.Series(dead_share).rank()))
     if abs(link) < 2 / np.sqrt(n - 1):
-        return f"No clear link between dead and worthless: rank correlation {_signed(link, 2)} over {n} bits"
-    return f"Deader bits are worth {'less' if link < 0 else 'more'} here: rank correlation {_signed(link, 2)} over {n} bits"
+        return (
+            f"No clear link between dead and worthless: rank correlation {_signed(link, 2)} "
+            f"over {n} bits"
+        )
+    return (
+        f"Deader bits are worth {'less' if link < 0 else 'more'} here: rank correlation "
+        f"{_signed(link, 2)} over {n} bits"
+    )
 
 
 def first_takeaway(of_first: np.ndarray) -> str:

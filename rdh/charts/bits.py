@@ -8,8 +8,13 @@ from rdh.charts._layout import EVENT_NAME, add_legend, add_legend_below
 from rdh.charts._thinning import kept_points
 
 
-def bit_strip(dead_share: np.ndarray, saturated_share: np.ndarray, selected: int, *, title: str) -> go.Figure:
-    """Bars, a bit each, sorted by dead share: dead (vermillion) on saturated but not dead. Click one to look into it."""
+def bit_strip(
+    dead_share: np.ndarray, saturated_share: np.ndarray, selected: int, *, title: str
+) -> go.Figure:
+    """Bars, a bit each, sorted by dead share: dead (vermillion) on saturated but not dead.
+
+    Click one to look into it.
+    """
     order = np.lexsort((-saturated_share, -dead_share))
     names = [str(bit) for bit in order]
     figure = palette.bare_figure(title, height=300)
@@ -34,7 +39,10 @@ def bit_strip(dead_share: np.ndarray, saturated_share: np.ndarray, selected: int
     where = names.index(str(selected)) if str(selected) in names else None
     if where is not None:
         figure.add_vrect(
-            x0=where - 0.5, x1=where + 0.5, line={"width": 2, "color": palette.NEUTRAL}, fillcolor="rgba(0,0,0,0)"
+            x0=where - 0.5,
+            x1=where + 0.5,
+            line={"width": 2, "color": palette.NEUTRAL},
+            fillcolor="rgba(0,0,0,0)",
         )
     figure.update_xaxes(title_text="bit (sorted by dead share)", type="category")
     figure.update_yaxes(title_text="share of entries", tickformat=".0%")
@@ -50,10 +58,11 @@ def bit_events(
     title: str,
     releases: np.ndarray | None = None,
 ) -> go.Figure:
-    """A bit's dead entries (-1 side below, +1 side above the axis) with its events. steps and events (n,), dead (n, 2).
+    """A bit's dead entries (-1 side below, +1 side above the axis) with its events. steps and
+    events (n,), dead (n, 2).
 
-    releases, below the axis: entries that the pairs no longer ask to leave. Deaths - rescues - releases is the change of the
-    bit's dead entries.
+    releases, below the axis: entries that the pairs no longer ask to leave. Deaths - rescues -
+    releases is the change of the bit's dead entries.
     """
     figure = palette.bare_figure(title, height=290, title_width=palette.NARROW)
     lines = [
@@ -62,7 +71,14 @@ def bit_events(
     ]
     lines.append(("deaths − rescues", deaths - rescues, palette.NEUTRAL, "solid"))
     if releases is not None:
-        lines.append(("released (no longer asked)", -releases, palette.translucent(palette.NEUTRAL, 0.6), "solid"))
+        lines.append(
+            (
+                "released (no longer asked)",
+                -releases,
+                palette.translucent(palette.NEUTRAL, 0.6),
+                "solid",
+            )
+        )
     for name, values, color, dash in lines:
         kept = kept_points(values)
         is_dead = color == palette.DEAD
@@ -73,8 +89,14 @@ def bit_events(
             mode="lines",
             fill="tozeroy" if is_dead else None,
             fillcolor=palette.translucent(palette.DEAD, 0.18) if is_dead else None,
-            line={"color": color, "dash": dash, **({"width": 2} if is_dead else {"width": 1.5, "shape": "hvh"})},
-            customdata=(values if name.startswith("deaths") else np.abs(values))[kept].astype(np.int32),
+            line={
+                "color": color,
+                "dash": dash,
+                **({"width": 2} if is_dead else {"width": 1.5, "shape": "hvh"}),
+            },
+            customdata=(values if name.startswith("deaths") else np.abs(values))[kept].astype(
+                np.int32
+            ),
             hovertemplate="step %{x:,}: %{customdata:,}",
         )
     figure.update_xaxes(title_text="optimiser step")
@@ -92,11 +114,16 @@ def directions(
     title: str,
     selected: int,
 ) -> go.Figure:
-    """Every bit as a point: how much of it is asked to leave (y) against how far its mean code leans (x); size: mean |dL/dF|."""
+    """Every bit as a point: how much of it is asked to leave (y) against how far its mean code
+    leans (x); size: mean |dL/dF|.
+    """
     bits = np.arange(len(mean_code))
     size = 6 + 22 * np.sqrt(amplified / max(float(amplified.max(initial=0)), 1e-12))
     figure = palette.bare_figure(title, height=340, title_width=palette.NARROW)
-    for part, line, opacity in ((bits != selected, 0, 0.6), (bits == selected, 2.5, 0.9)):  # the chosen bit on top
+    for part, line, opacity in (
+        (bits != selected, 0, 0.6),
+        (bits == selected, 2.5, 0.9),
+    ):  # the chosen bit on top
         figure.add_scatter(
             x=mean_code[part].astype(np.float32),
             y=leaving[part].astype(np.float32),
@@ -111,18 +138,23 @@ def directions(
             },
             customdata=np.stack([bits, gradient, amplified], 1)[part],
             hovertemplate="bit %{customdata[0]:d}: %{y:.1%} asked to leave, mean code %{x:.3f}<br>"
-            "mean |dL/dF| %{customdata[1]:.2g} before, %{customdata[2]:.2g} after the amplifier<extra></extra>",
+            "mean |dL/dF| %{customdata[1]:.2g} before, %{customdata[2]:.2g} after the "
+            "amplifier<extra></extra>",
         )
     end = next((end for end in (0.25, 0.5) if np.abs(mean_code).max(initial=0) < end), 1.05)
     figure.update_xaxes(title_text="mean code of the bit over training items", range=[-end, end])
-    figure.update_yaxes(title_text="share of entries asked to leave their side", tickformat=".0%", rangemode="tozero")
+    figure.update_yaxes(
+        title_text="share of entries asked to leave their side",
+        tickformat=".0%",
+        rangemode="tozero",
+    )
     return figure
 
 
 def class_balance(counts: np.ndarray, names: np.ndarray, *, title: str) -> go.Figure:
     """A bar a class: its items at -1 (left) and +1 (right), the saturated ones in blue.
 
-    counts (n_classes, 4) as of `analysis.stuck_by_class`, names (n_classes,).
+    counts (n_classes, 4) as of `analysis.wrong_side_by_class`, names (n_classes,).
     """
     blue, grey = palette.STATE_COLORS["saturated"], palette.translucent(palette.NEUTRAL, 0.6)
     parts = [  # from the axis outwards on either side
@@ -147,6 +179,8 @@ def class_balance(counts: np.ndarray, names: np.ndarray, *, title: str) -> go.Fi
         )
     figure.update_layout(barmode="relative", bargap=0.25)
     add_legend(figure)
-    figure.update_xaxes(title_text="probe items (− side to the left, + side to the right)", zeroline=True)
+    figure.update_xaxes(
+        title_text="probe items (− side to the left, + side to the right)", zeroline=True
+    )
     figure.update_yaxes(type="category", autorange="reversed")
     return figure

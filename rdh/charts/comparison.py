@@ -15,7 +15,10 @@ from rdh.charts._thinning import kept_points
 
 @dataclass(frozen=True)
 class Curve:
-    """A precision-recall curve: recall and precision (n_bits + 1,) by Hamming radius 0 .. n_bits."""
+    """A precision-recall curve: recall and precision (n_bits + 1,) by Hamming radius 0 ..
+
+    n_bits.
+    """
 
     label: str
     method: str
@@ -46,7 +49,9 @@ def precision_recall(curves: Sequence[Curve], *, title: str) -> go.Figure:
 
 
 def paired_maps(pairs: pd.DataFrame, *, title: str) -> go.Figure:
-    """`analysis.pairs`: a line from baseline to +RDH for every seed, a column for every method and code length."""
+    """`analysis.pairs`: a line from baseline to +RDH for every seed, a column for every method and
+    code length.
+    """
     figure = palette.bare_figure(title, height=380)
     groups = list(pairs.groupby(["method", "n_bits"], sort=True))
     for place, ((method, n_bits), group) in enumerate(groups):
@@ -72,7 +77,9 @@ def paired_maps(pairs: pd.DataFrame, *, title: str) -> go.Figure:
     return figure
 
 
-def map_over_time(runs: Sequence[tuple[str, str, bool, np.ndarray, np.ndarray]], *, title: str) -> go.Figure:
+def map_over_time(
+    runs: Sequence[tuple[str, str, bool, np.ndarray, np.ndarray]], *, title: str
+) -> go.Figure:
     """runs: (label, method, has_rdh, steps, MAP)."""
     figure = palette.bare_figure(title, height=320)
     for label, method, has_rdh, steps, values in runs:

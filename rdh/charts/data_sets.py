@@ -11,10 +11,15 @@ MOST_NAMED = 120  # labels whose names have room below the bars
 
 
 def items_per_label(counts: Mapping[str, int], *, title: str) -> go.Figure:
-    """A bar a label, the most frequent first. counts: label -> items; an item with several labels counts in each."""
+    """A bar a label, the most frequent first.
+
+    counts: label -> items; an item with several labels counts in each.
+    """
     ordered = sorted(counts.items(), key=lambda pair: -pair[1])
     figure = palette.bare_figure(title, height=320)
-    place = np.arange(len(ordered), dtype=np.int32)  # names may be equal once cut, so bars stand by number
+    place = np.arange(
+        len(ordered), dtype=np.int32
+    )  # names may be equal once cut, so bars stand by number
     names = [palette.escape(name, 24) for name, _ in ordered]
     figure.add_bar(
         x=place,
@@ -26,7 +31,8 @@ def items_per_label(counts: Mapping[str, int], *, title: str) -> go.Figure:
     )
     are_named = len(ordered) <= MOST_NAMED
     figure.update_xaxes(
-        title_text="label" + ("" if are_named else f" ({len(ordered):,} of them; the pointer shows the name)"),
+        title_text="label"
+        + ("" if are_named else f" ({len(ordered):,} of them; the pointer shows the name)"),
         tickvals=place if are_named else [],
         ticktext=names if are_named else [],
         autotickangles=[0, -90],

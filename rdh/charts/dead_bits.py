@@ -11,12 +11,17 @@ from rdh.charts._layout import EVENT_NAME, add_legend_below
 from rdh.charts._thinning import bucket_sum, buckets, kept_points
 
 MAX_BARS = 300
-MEANING = {"✖ relapse": " (dead again after a rescue)", "released (no longer asked)": " (the pairs no longer ask)"}
+MEANING = {
+    "✖ relapse": " (dead again after a rescue)",
+    "released (no longer asked)": " (the pairs no longer ask)",
+}
 
 
 @dataclass(frozen=True)
 class Series:
-    """One run's curve: label, the method's name (its colour), whether RDH is on (its line), steps (n,) and counts (n,)."""
+    """One run's curve: label, the method's name (its colour), whether RDH is on (its line), steps
+    (n,) and counts (n,).
+    """
 
     label: str
     method: str
@@ -26,15 +31,21 @@ class Series:
     denominator: float
 
 
-def dead_bits_over_time(series: Sequence[Series], *, title: str, events: Sequence[tuple[int, str]] = ()) -> go.Figure:
-    """Dead entries of every run; as a share where the runs have different numbers of entries. events: (step, word) as thin ticks."""
+def dead_bits_over_time(
+    series: Sequence[Series], *, title: str, events: Sequence[tuple[int, str]] = ()
+) -> go.Figure:
+    """Dead entries of every run; as a share where the runs have different numbers of entries.
+
+    events: (step, word) as thin ticks.
+    """
     figure = palette.bare_figure(title, height=360, title_width=palette.NARROW)
     denominators = {run.denominator for run in series}
     as_share = len(denominators) > 1
     for run in series:
         kept = kept_points(run.counts)
         counts, shares = (
-            values.astype(np.float32) for values in (run.counts[kept], run.counts[kept] / run.denominator)
+            values.astype(np.float32)
+            for values in (run.counts[kept], run.counts[kept] / run.denominator)
         )
         is_alone = len(series) == 1
         figure.add_scatter(
@@ -42,17 +53,26 @@ def dead_bits_over_time(series: Sequence[Series], *, title: str, events: Sequenc
             y=shares if as_share else counts,
             name=palette.escape(run.label),
             mode="lines",
-            line=palette.arm_line(palette.DEAD if is_alone else palette.method_color(run.method), run.has_rdh),
+            line=palette.arm_line(
+                palette.DEAD if is_alone else palette.method_color(run.method), run.has_rdh
+            ),
             fill="tozeroy" if is_alone else None,
             fillcolor=palette.translucent(palette.DEAD, 0.18) if is_alone else None,
             customdata=counts if as_share else shares,
             hovertemplate="step %{x:,}: "
-            + ("%{customdata:,.0f} dead (%{y:.2%})" if as_share else "%{y:,.0f} dead (%{customdata:.2%})"),
+            + (
+                "%{customdata:,.0f} dead (%{y:.2%})"
+                if as_share
+                else "%{y:,.0f} dead (%{customdata:.2%})"
+            ),
         )
     _mark(figure, events)
     figure.update_xaxes(title_text="optimiser step")
     total = f" of {next(iter(denominators)):,.0f} (items × bits)" if len(denominators) == 1 else ""
-    figure.update_yaxes(title_text="dead share of entries" if as_share else f"dead entries{total}", rangemode="tozero")
+    figure.update_yaxes(
+        title_text="dead share of entries" if as_share else f"dead entries{total}",
+        rangemode="tozero",
+    )
     figure.update_yaxes(tickformat=".1%" if as_share else ",")
     figure.update_layout(showlegend=False)
     if len(series) > 1:
@@ -76,16 +96,20 @@ def event_flow(
     title: str,
     releases: np.ndarray | None = None,
 ) -> go.Figure:
-    """Deaths above the axis, rescues and releases below it, per record; relapses as the darker part of the deaths. All arrays (n,).
+    """Deaths above the axis, rescues and releases below it, per record; relapses as the darker part
+    of the deaths. All arrays (n,).
 
-    releases: entries that sit where they sat, but that the pairs no longer ask to leave. With them the bars of a record add up
+    releases: entries that sit where they sat, but that the pairs no longer ask to leave. With them
+    the bars of a record add up
     to the change of its dead entries: deaths - rescues - releases.
     A bar reaches from the record before to its own. Thinned to 300 bars by the sum of each bucket.
     """
     figure = palette.bare_figure(title, height=290, title_width=palette.NARROW)
     starts, size = buckets(len(steps), MAX_BARS)
     flows = (deaths, rescues, relapses, np.zeros_like(deaths) if releases is None else releases)
-    deaths, rescues, relapses, released = (bucket_sum(np.asarray(values), starts) for values in flows)
+    deaths, rescues, relapses, released = (
+        bucket_sum(np.asarray(values), starts) for values in flows
+    )
     ends = steps[np.minimum(starts + size, len(steps)) - 1]
     begins = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
     place = {"x": (begins + ends) / 2, "width": np.maximum(1, ends - begins) * 0.94}
@@ -95,7 +119,9 @@ def event_flow(
         ("▲ rescue", -rescues, palette.NEUTRAL),
     ]
     if releases is not None:
-        parts.append(("released (no longer asked)", -released, palette.translucent(palette.NEUTRAL, 0.4)))
+        parts.append(
+            ("released (no longer asked)", -released, palette.translucent(palette.NEUTRAL, 0.4))
+        )
     for name, values, color in parts:
         figure.add_bar(
             **place,
@@ -103,10 +129,13 @@ def event_flow(
             name=name,
             marker={"color": color, "line_width": 0},
             customdata=np.stack([ends, np.abs(values)], 1).astype(np.int32),
-            hovertemplate="up to step %{customdata[0]:,}: %{customdata[1]:,}" + MEANING.get(name, ""),
+            hovertemplate="up to step %{customdata[0]:,}: %{customdata[1]:,}"
+            + MEANING.get(name, ""),
         )
     figure.update_layout(barmode="relative")
     add_legend_below(figure, rows=2, entry_width=EVENT_NAME)
     figure.update_xaxes(title_text="optimiser step")
-    figure.update_yaxes(title_text="entries a record" if size == 1 else f"entries in {size} records", tickformat=",")
+    figure.update_yaxes(
+        title_text="entries a record" if size == 1 else f"entries in {size} records", tickformat=","
+    )
     return figure

@@ -1,11 +1,13 @@
-"""One bit on its way downhill (`descent_figure`), and what tanh and the amplifier let through (`gain_figure`)."""
+"""One bit on its way downhill (`descent_figure`), and what tanh and the amplifier let through
+(`gain_figure`).
+"""
 
 import numpy as np
 import plotly.graph_objects as go
 
 from rdh.charts import palette
 from rdh.charts.landscape_text import descent_takeaway, gain_takeaway, number
-from rdh.landscape import Path, effective_gain
+from rdh.landscape import Descent, effective_gain
 
 # |F| from which tanh rounds to exactly 1, by correct rounding; then no factor helps
 ROUNDS_TO_ONE = {"bfloat16": 3.4652, "float16": 4.5054, "float32": 9.0109}
@@ -14,7 +16,9 @@ POWERS = {1: "1", 1e-2: "10⁻²", 1e-4: "10⁻⁴", 1e-6: "10⁻⁶", 1e-8: "10
 
 
 def gain_figure(tau: float, h_i: float, *, height: int = 440) -> go.Figure:
-    """What tanh lets through, with and without the amplifier, against |F| on a log axis; where each dtype ends it."""
+    """What tanh lets through, with and without the amplifier, against |F| on a log axis; where each
+    dtype ends it.
+    """
     figure = palette.bare_figure(gain_takeaway(tau), height, title_width=54)
     edge = float(np.arctanh(tau))
     z = np.unique(np.concatenate([np.linspace(0, 10, 401), [edge, np.nextafter(edge, 0)]]))
@@ -40,7 +44,9 @@ def gain_figure(tau: float, h_i: float, *, height: int = 440) -> go.Figure:
         tickvals=list(POWERS), ticktext=list(POWERS.values()),
     )  # fmt: skip
     legend = {"orientation": "h", "y": -0.33, "yanchor": "top"}
-    figure.update_layout(hovermode="x unified", legend=legend, shapes=_dtype_rules(), annotations=_dtype_labels())
+    figure.update_layout(
+        hovermode="x unified", legend=legend, shapes=_dtype_rules(), annotations=_dtype_labels()
+    )
     return figure
 
 
@@ -51,7 +57,13 @@ def _dtype_rules() -> list[dict]:
 
 
 def _dtype_labels() -> list[dict]:
-    look = {"yref": "y domain", "yanchor": "bottom", "textangle": -90, "xshift": -8, "showarrow": False}
+    look = {
+        "yref": "y domain",
+        "yanchor": "bottom",
+        "textangle": -90,
+        "xshift": -8,
+        "showarrow": False,
+    }
     look["font"] = {"size": 11}
     heights = {"float32": 0.5}  # clear of the curves, which are low there
     return [
@@ -60,17 +72,34 @@ def _dtype_labels() -> list[dict]:
     ]
 
 
-def descent_figure(baseline: Path, rescued: Path, target: int, step: int, *, height: int = 380) -> go.Figure:
-    """h_i over the steps of gradient descent, drawn up to `step`, without and with RDH from the same start."""
-    figure = palette.bare_figure(descent_takeaway(baseline, rescued, target, step), height, title_width=54)
+def descent_figure(
+    baseline: Descent, rescued: Descent, target: int, step: int, *, height: int = 380
+) -> go.Figure:
+    """h_i over the steps of gradient descent, drawn up to `step`, without and with RDH from the
+    same start.
+    """
+    figure = palette.bare_figure(
+        descent_takeaway(baseline, rescued, target, step), height, title_width=54
+    )
     steps = np.arange(step + 1)
     for with_rdh, path, name in ((False, baseline, "without RDH"), (True, rescued, "with RDH")):
         h = path.h[: step + 1]
         line = palette.arm_line(palette.GRADIENT, with_rdh)
-        figure.add_scatter(x=steps, y=h, mode="lines", line=line, name=name, hovertemplate="%{y:.4f}")
+        figure.add_scatter(
+            x=steps, y=h, mode="lines", line=line, name=name, hovertemplate="%{y:.4f}"
+        )
         marker = palette.arm_marker(palette.GRADIENT, with_rdh, 11)
-        figure.add_scatter(x=steps[-1:], y=h[-1:], mode="markers", marker=marker, showlegend=False, hoverinfo="skip")
+        figure.add_scatter(
+            x=steps[-1:],
+            y=h[-1:],
+            mode="markers",
+            marker=marker,
+            showlegend=False,
+            hoverinfo="skip",
+        )
     figure.update_xaxes(title="step of gradient descent", range=[0, 1.02 * (len(baseline.h) - 1)])
     figure.update_yaxes(title="h<sub>i</sub>", range=[-1.08, 1.08], zeroline=True)
-    figure.update_layout(hovermode="x unified", legend={"orientation": "h", "y": -0.2, "yanchor": "top"})
+    figure.update_layout(
+        hovermode="x unified", legend={"orientation": "h", "y": -0.2, "yanchor": "top"}
+    )
     return figure

@@ -1,4 +1,7 @@
-"""The gradient that training really had, beside Eq. (2): mean dL/dF per bin of F, before and after the amplifier."""
+"""The gradient that training really had, beside Eq.
+
+(2): mean dL/dF per bin of F, before and after the amplifier.
+"""
 
 import math
 from typing import Any
@@ -25,10 +28,12 @@ def measured_gradient(
     title: str,
     least: int = 5,
 ) -> go.Figure:
-    """Left: measured mean (edges (65,), sums (2, 64) before and after the amplifier, counts (64,)). Right: Eq. (2) for one pair.
+    """Left: measured mean (edges (65,), sums (2, 64) before and after the amplifier, counts (64,)).
+    Right: Eq. (2) for one pair.
 
-    Both in the orientation of Figure 3: mirrored so that the similarity loss asks every entry to move towards +1; a negative
-    gradient moves it there, a positive one moves it away. Bins with fewer than `least` entries are left out.
+    Both in the orientation of Figure 3: mirrored so that the similarity loss asks every entry to
+    move towards +1; a negative gradient moves it there, a positive one moves it away. Bins with
+    fewer than `least` entries are left out.
     theory: label -> dL/dF at theory_h, of the pair that the page has chosen.
     """
     titles = ("measured: mean over the entries of a bin", "Eq. (2): one pair of bits")
@@ -42,7 +47,10 @@ def measured_gradient(
         line = _line(label, centers, values[shown], customdata=facts, hovertemplate=hover)
         figure.add_scatter(**line, mode="lines+markers", marker_size=5, col=1, row=1)
     for label, values in theory.items():
-        hover = {"customdata": theory_h.astype(np.float32), "hovertemplate": "h %{customdata:.4f}: %{y:.3g}"}
+        hover = {
+            "customdata": theory_h.astype(np.float32),
+            "hovertemplate": "h %{customdata:.4f}: %{y:.3g}",
+        }
         line = _line(label, np.arctanh(theory_h), values, showlegend=label not in measured, **hover)
         figure.add_scatter(**line, mode="lines", col=2, row=1)
     figure.update_xaxes(**h_axis(edges), title_text="h, mirrored so that +1 is the side asked for")

@@ -1,4 +1,6 @@
-"""Distributions of the pre-activation F = atanh(h): all bits at one moment (Figure 1), all bits over time, one bit over time."""
+"""Distributions of the pre-activation F = atanh(h): all bits at one moment (Figure 1), all bits
+over time, one bit over time.
+"""
 
 import math
 from typing import Any
@@ -30,10 +32,19 @@ NARROWEST = 340  # pixels of the axis in a chart of half a row
 def activation_histogram(
     edges: np.ndarray, counts: np.ndarray, dead: np.ndarray | None, tau: float, *, title: str
 ) -> go.Figure:
-    """Figure 1 at one record: bars over F, the dead part in vermillion. edges (65,), counts (64,), dead (64,), or None."""
+    """Figure 1 at one record: bars over F, the dead part in vermillion.
+
+    edges (65,), counts (64,), dead (64,), or None.
+    """
     centers, total = (edges[1:] + edges[:-1]) / 2, max(1.0, float(counts.sum()))
     figure = palette.bare_figure(title, height=340, title_width=palette.NARROW)
-    parts = [("■ alive" if dead is not None else "■ all", counts, palette.translucent(palette.NEUTRAL, 0.75))]
+    parts = [
+        (
+            "■ alive" if dead is not None else "■ all",
+            counts,
+            palette.translucent(palette.NEUTRAL, 0.75),
+        )
+    ]
     if dead is not None:
         parts = [(parts[0][0], counts - dead, parts[0][2]), ("✖ dead", dead, palette.DEAD)]
     for name, values, color in parts:
@@ -52,18 +63,27 @@ def activation_histogram(
     figure.update_yaxes(title_text="share of entries", tickformat=".0%")
     for side in (-1, 1):
         text = f"h = {'−' if side < 0 else ''}{tau:g}"
-        label = {"text": text, "y": 1, "xanchor": "center", "yanchor": "bottom", "font": {"size": 11}}
+        label = {
+            "text": text,
+            "y": 1,
+            "xanchor": "center",
+            "yanchor": "bottom",
+            "font": {"size": 11},
+        }
         line = {"width": 1.2, "dash": "dash", "color": palette.NEUTRAL}
         figure.add_vline(x=side * math.atanh(tau), line=line, annotation=label)
     figure.update_layout(margin_t=figure.layout.margin.t + 14)  # the labels of the two lines
-    figure.update_xaxes(**h_axis(edges), title_text="h = tanh F (even in F; the outer bars hold everything beyond)")
+    figure.update_xaxes(
+        **h_axis(edges), title_text="h = tanh F (even in F; the outer bars hold everything beyond)"
+    )
     return figure
 
 
 def histogram_over_time(
     edges: np.ndarray, steps: np.ndarray, histograms: np.ndarray, tau: float, *, title: str
 ) -> go.Figure:
-    """Heat map F x step; colour: share of the record's entries, square root so that thin tails show. histograms (n, 64).
+    """Heat map F x step; colour: share of the record's entries, square root so that thin tails
+    show. histograms (n, 64).
 
     Thinned to 600 columns by the sum of each bucket.
     """
@@ -89,26 +109,42 @@ def histogram_over_time(
     )
     for side in (-1, 1):
         place = side * math.atanh(tau)
-        # Dark below white: a dash that shows on every colour of the map, and on the page where the map ends.
+        # Dark below white: a dash that shows on every colour of the map, and on the page where the
+        # map ends.
         figure.add_hline(y=place, line={"width": 3, "color": "rgba(0,0,0,0.55)"})
         label = {
             "text": f"{'−' if side < 0 else ''}τ",
             **{"x": 1, "xanchor": "right", "yanchor": "top" if side < 0 else "bottom"},
-            **{"font": {"size": 12, "color": "#FFFFFF"}, "bgcolor": "rgba(0,0,0,0.55)", "borderpad": 1},
+            **{
+                "font": {"size": 12, "color": "#FFFFFF"},
+                "bgcolor": "rgba(0,0,0,0.55)",
+                "borderpad": 1,
+            },
         }
-        figure.add_hline(y=place, line={"width": 1.3, "dash": "6px,4px", "color": "#FFFFFF"}, annotation=label)
+        figure.add_hline(
+            y=place, line={"width": 1.3, "dash": "6px,4px", "color": "#FFFFFF"}, annotation=label
+        )
     figure.update_yaxes(**h_axis(edges, is_upright=True), title_text="h = tanh F", showgrid=False)
-    figure.update_xaxes(title_text="optimiser step" + (f" (each column: {size} records)" if size > 1 else ""))
+    figure.update_xaxes(
+        title_text="optimiser step" + (f" (each column: {size} records)" if size > 1 else "")
+    )
     return figure
 
 
 def h_axis(edges: np.ndarray, *, is_upright: bool = False) -> dict[str, Any]:
-    """An axis even in F with ticks at round values of h = tanh F, named where the names do not touch. edges (65,) of F."""
+    """An axis even in F with ticks at round values of h = tanh F, named where the names do not
+    touch. edges (65,) of F.
+    """
     ticks = [h for h in H_TICKS if edges[0] < math.atanh(h) < edges[-1]]
-    units = float(edges[-1] - edges[0]) / (NARROWEST * (0.6 if is_upright else 1))  # of F, per pixel
+    units = float(edges[-1] - edges[0]) / (
+        NARROWEST * (0.6 if is_upright else 1)
+    )  # of F, per pixel
     named: list[float] = []
     for h in ticks:
-        if all(abs(math.atanh(h) - math.atanh(other)) >= _room(h, other, is_upright) * units for other in named):
+        if all(
+            abs(math.atanh(h) - math.atanh(other)) >= _room(h, other, is_upright) * units
+            for other in named
+        ):
             named.append(h)
     return {
         "range": [float(edges[0]), float(edges[-1])],

@@ -1,4 +1,6 @@
-"""Figure 3 as an interactive chart: `landscape_figure`, from a `Landscape`; real bits can be laid over it."""
+"""Figure 3 as an interactive chart: `landscape_figure`, from a `Landscape`; real bits can be laid
+over it.
+"""
 
 from dataclasses import dataclass
 
@@ -16,7 +18,9 @@ MAX_OVERLAY = 4000
 
 @dataclass(frozen=True)
 class BitOverlay:
-    """Real bits to lay over the landscape: h (n,); their dL/dF (n,) if known; weight (n,) where h are bin centres."""
+    """Real bits to lay over the landscape: h (n,); their dL/dF (n,) if known; weight (n,) where h
+    are bin centres.
+    """
 
     h: np.ndarray
     gradient: np.ndarray | None = None
@@ -25,21 +29,40 @@ class BitOverlay:
 
 
 def landscape_figure(
-    scene: Landscape, h_i: float, *, axis: str = "h", overlay: BitOverlay | None = None, height: int = 480
+    scene: Landscape,
+    h_i: float,
+    *,
+    axis: str = "h",
+    overlay: BitOverlay | None = None,
+    height: int = 480,
 ) -> go.Figure:
-    """dL/dF against h_i (axis "h") or F_i ("F"), term by term; areas, zero crossings and the bit h_i are labelled."""
+    """dL/dF against h_i (axis "h") or F_i ("F"), term by term; areas, zero crossings and the bit
+    h_i are labelled.
+    """
     figure = palette.bare_figure(landscape_takeaway(scene, h_i), height, title_width=84)
     values = _values_at(scene, h_i)
-    figure.add_traces([*_wrong_way(scene, axis), *_curves(scene, axis), *_markers(scene, h_i, values, axis)])
+    figure.add_traces(
+        [*_wrong_way(scene, axis), *_curves(scene, axis), *_markers(scene, h_i, values, axis)]
+    )
     borders, area_labels = _areas(scene, axis)
     this_bit = {"x": float(_place(h_i, axis)), "color": palette.GRADIENT, "dash": "dot"}
     limit = 1.03 if axis == "h" else F_LIMIT
-    # shapes and annotations go in as one list each: one by one, Plotly checks all earlier ones again
+    # shapes and annotations go in as one list each: one by one, Plotly checks all earlier ones
+    # again
     figure.update_layout(
         shapes=[*borders, _rule(**this_bit)],
-        annotations=[*area_labels, *_rests(scene, axis), *_values(h_i, values, axis), *_arrows(scene, axis)],
+        annotations=[
+            *area_labels,
+            *_rests(scene, axis),
+            *_values(h_i, values, axis),
+            *_arrows(scene, axis),
+        ],
         xaxis={"title": AXES[axis], "range": [-limit, limit]},
-        yaxis={"title": "∂L/∂F<sub>i</sub>   (descent moves F against it)", "range": _y_range(scene), "zeroline": True},
+        yaxis={
+            "title": "∂L/∂F<sub>i</sub>   (descent moves F against it)",
+            "range": _y_range(scene),
+            "zeroline": True,
+        },
         hovermode="x unified",
         legend={"orientation": "h", "y": -0.16, "yanchor": "top"},
     )
@@ -66,21 +89,41 @@ def _rule(x: float, color: str, dash: str) -> dict:
 
 def _y_range(scene: Landscape) -> list[float]:
     terms = scene.baseline
-    parts = [terms.gradient, terms.similarity * terms.slope, terms.quantization * terms.slope, scene.rescued.gradient]
+    parts = [
+        terms.gradient,
+        terms.similarity * terms.slope,
+        terms.quantization * terms.slope,
+        scene.rescued.gradient,
+    ]
     low, high = min(part.min() for part in parts), max(part.max() for part in parts)
     span = max(high - low, 0.1)
-    return [low - 0.26 * span, max(high, 0) + 0.15 * span]  # room for the arrows below and the areas' labels above
+    return [
+        low - 0.26 * span,
+        max(high, 0) + 0.15 * span,
+    ]  # room for the arrows below and the areas' labels above
 
 
 def _areas(scene: Landscape, axis: str) -> tuple[list[dict], list[dict]]:
-    """Shapes and labels of Figure 3's areas: a number, and in words what happens where there is room for them."""
-    second = "wrong way" if scene.wrong_way else "weakened" if scene.baseline.quantization.any() else ""
+    """Shapes and labels of Figure 3's areas: a number, and in words what happens where there is
+    room for them.
+    """
+    second = (
+        "wrong way" if scene.wrong_way else "weakened" if scene.baseline.quantization.any() else ""
+    )
     words = {1: "suppressed", 2: second, 3: "cliff", 4: "calming down"}
     whole = 2.06 if axis == "h" else 2 * F_LIMIT
     shapes, labels = [], []
     for area, low, high in scene.areas:
         left, right = _span(low, high, axis)
-        band = {"type": "rect", "x0": left, "x1": right, "y0": 0, "y1": 1, "yref": "y domain", "layer": "below"}
+        band = {
+            "type": "rect",
+            "x0": left,
+            "x1": right,
+            "y0": 0,
+            "y1": 1,
+            "yref": "y domain",
+            "layer": "below",
+        }
         shade = palette.translucent(palette.NEUTRAL, {1: 0.10, 3: 0.25}.get(area, 0.0))
         shapes.append(band | {"fillcolor": shade, "line": {"width": 0}})
         if high < 1:
@@ -88,17 +131,34 @@ def _areas(scene: Landscape, axis: str) -> tuple[list[dict], list[dict]]:
         is_wide = (right - left) / whole > 0.16
         at = {"x": left, "xanchor": "left", "xshift": 5} if is_wide else {"x": (left + right) / 2}
         text = f"<b>{area}</b> {words[area]}" if is_wide else f"<b>{area}</b>"
-        labels.append({"text": text, "y": 0.99, "yref": "y domain", "yanchor": "top", "showarrow": False, **at})
+        labels.append(
+            {
+                "text": text,
+                "y": 0.99,
+                "yref": "y domain",
+                "yanchor": "top",
+                "showarrow": False,
+                **at,
+            }
+        )
     return shapes, labels
 
 
 def _wrong_way(scene: Landscape, axis: str) -> list[go.Scatter]:
     """The area between curve and zero where descent moves the bit away from its target."""
     terms = scene.baseline
-    look = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False, "fill": "tozeroy"}
+    look = {
+        "mode": "lines",
+        "line": {"width": 0},
+        "hoverinfo": "skip",
+        "showlegend": False,
+        "fill": "tozeroy",
+    }
     look["fillcolor"] = palette.translucent(palette.WRONG_WAY, 0.3)
     inside = [(terms.h >= low) & (terms.h <= high) for low, high in scene.wrong_way]
-    return [go.Scatter(x=_place(terms.h[part], axis), y=terms.gradient[part], **look) for part in inside]
+    return [
+        go.Scatter(x=_place(terms.h[part], axis), y=terms.gradient[part], **look) for part in inside
+    ]
 
 
 def _curves(scene: Landscape, axis: str) -> list[go.Scatter]:
@@ -112,9 +172,14 @@ def _curves(scene: Landscape, axis: str) -> list[go.Scatter]:
     ]
     if scene.has_plug_ins:
         name = arm_name(scene.amplifier, scene.quantization)
-        curves.append((name, scene.rescued.gradient, palette.arm_line(palette.GRADIENT, with_rdh=True)))
+        curves.append(
+            (name, scene.rescued.gradient, palette.arm_line(palette.GRADIENT, with_rdh=True))
+        )
     x, hover = _place(terms.h, axis), "%{y:.4f}<extra>%{fullData.name}</extra>"
-    return [go.Scatter(x=x, y=y, mode="lines", line=line, name=name, hovertemplate=hover) for name, y, line in curves]
+    return [
+        go.Scatter(x=x, y=y, mode="lines", line=line, name=name, hovertemplate=hover)
+        for name, y, line in curves
+    ]
 
 
 def _values_at(scene: Landscape, h_i: float) -> dict[bool, float]:
@@ -126,12 +191,20 @@ def _values_at(scene: Landscape, h_i: float) -> dict[bool, float]:
     return values
 
 
-def _markers(scene: Landscape, h_i: float, values: dict[bool, float], axis: str) -> list[go.Scatter]:
+def _markers(
+    scene: Landscape, h_i: float, values: dict[bool, float], axis: str
+) -> list[go.Scatter]:
     rest = {"symbol": "diamond-open", "size": 11, "line": {"width": 2}, "color": palette.NEUTRAL}
     points = [(h, 0.0, rest) for h in scene.crossings]
-    points += [(h_i, value, palette.arm_marker(palette.GRADIENT, arm, size=11)) for arm, value in values.items()]
+    points += [
+        (h_i, value, palette.arm_marker(palette.GRADIENT, arm, size=11))
+        for arm, value in values.items()
+    ]
     look = {"mode": "markers", "showlegend": False, "hoverinfo": "skip"}
-    return [go.Scatter(x=[float(_place(h, axis))], y=[y], marker=marker, **look) for h, y, marker in points]
+    return [
+        go.Scatter(x=[float(_place(h, axis))], y=[y], marker=marker, **look)
+        for h, y, marker in points
+    ]
 
 
 def _values(h_i: float, values: dict[bool, float], axis: str) -> list[dict]:
@@ -140,20 +213,36 @@ def _values(h_i: float, values: dict[bool, float], axis: str) -> list[dict]:
     at |= {"x": float(_place(h_i, axis)), "showarrow": False}
     lowest = min(values.values())
     shown = sorted(set(values.values()))
-    return [{"y": y, "text": f"<b>{gradient_number(y)}</b>", "yshift": -13 if y == lowest else 13, **at} for y in shown]
+    return [
+        {"y": y, "text": f"<b>{gradient_number(y)}</b>", "yshift": -13 if y == lowest else 13, **at}
+        for y in shown
+    ]
 
 
 def _rests(scene: Landscape, axis: str) -> list[dict]:
-    """Labels of the zero crossings. The gradient grows through them, so descent ends there: the bit never leaves."""
+    """Labels of the zero crossings.
+
+    The gradient grows through them, so descent ends there: the bit never leaves.
+    """
     below = scene.pair.target > 0
-    look = {"y": 0, "ax": 0, "ay": 70 if below else -70, "standoff": 8, "arrowcolor": palette.NEUTRAL}
-    look["xanchor"] = "left" if below == (axis == "h") else "right"  # where there is room beside the arrow's tail
+    look = {
+        "y": 0,
+        "ax": 0,
+        "ay": 70 if below else -70,
+        "standoff": 8,
+        "arrowcolor": palette.NEUTRAL,
+    }
+    look["xanchor"] = (
+        "left" if below == (axis == "h") else "right"
+    )  # where there is room beside the arrow's tail
     texts = {h: f"comes to rest at h = {number(h)}" for h in scene.crossings}
     return [{"x": float(_place(h, axis)), "text": text, **look} for h, text in texts.items()]
 
 
 def _arrows(scene: Landscape, axis: str) -> list[dict]:
-    """Along the bottom: which way descent moves h_i, without RDH and below it with the chosen plug-ins."""
+    """Along the bottom: which way descent moves h_i, without RDH and below it with the chosen
+    plug-ins.
+    """
     rows = [(0.115, "plain", "descent, without RDH")]
     if scene.has_plug_ins:
         rows.append((0.04, scene.quantization, arm_name(scene.amplifier, scene.quantization)))
@@ -165,26 +254,63 @@ def _arrows(scene: Landscape, axis: str) -> list[dict]:
             left, right = _span(low, high, axis)
             tail, tip = (left + gap, right - gap)[::direction]
             color = palette.WRONG_WAY if direction * scene.pair.target < 0 else palette.GRADIENT
-            arrow = {"x": tip, "ax": tail, "axref": "x", "y": y, "ay": y, "yref": "y domain", "ayref": "y domain"}
+            arrow = {
+                "x": tip,
+                "ax": tail,
+                "axref": "x",
+                "y": y,
+                "ay": y,
+                "yref": "y domain",
+                "ayref": "y domain",
+            }
             notes.append(arrow | {"text": "", "arrowhead": 2, "arrowwidth": 2, "arrowcolor": color})
-        at = {"x": 0.995, "xref": "x domain", "xanchor": "right", "y": y, "yref": "y domain", "yanchor": "bottom"}
+        at = {
+            "x": 0.995,
+            "xref": "x domain",
+            "xanchor": "right",
+            "y": y,
+            "yref": "y domain",
+            "yanchor": "bottom",
+        }
         notes.append(at | {"text": name, "yshift": 1, "showarrow": False, "font": {"size": 11}})
     return notes
 
 
 def _add_overlay(figure: go.Figure, overlay: BitOverlay, axis: str) -> None:
-    """A rug below the axis, and where gradients are known the bits themselves; at most MAX_OVERLAY, evenly picked."""
+    """A rug below the axis, and where gradients are known the bits themselves; at most MAX_OVERLAY,
+    evenly picked.
+    """
     n = len(overlay.h)
     pick = np.linspace(0, n - 1, min(n, MAX_OVERLAY)).astype(int)
     x = _place(np.asarray(overlay.h)[pick], axis)
-    weight = np.ones(len(pick)) if overlay.weight is None else np.sqrt(np.asarray(overlay.weight)[pick])
-    opacity = (0.15 + 0.85 * weight / max(weight.max(initial=0), 1e-12)) * (0.35 if overlay.weight is None else 1)
+    weight = (
+        np.ones(len(pick)) if overlay.weight is None else np.sqrt(np.asarray(overlay.weight)[pick])
+    )
+    opacity = (0.15 + 0.85 * weight / max(weight.max(initial=0), 1e-12)) * (
+        0.35 if overlay.weight is None else 1
+    )
     name = palette.escape(overlay.label) + (f": {len(pick):,} of {n:,}" if len(pick) < n else "")
-    marker = {"color": palette.NEUTRAL, "opacity": opacity, "size": 14, "symbol": "line-ns-open", "line": {"width": 1}}
-    figure.add_scatter(x=x, y=np.zeros(len(x)), yaxis="y2", mode="markers", marker=marker, name=name, hoverinfo="skip")
+    marker = {
+        "color": palette.NEUTRAL,
+        "opacity": opacity,
+        "size": 14,
+        "symbol": "line-ns-open",
+        "line": {"width": 1},
+    }
+    figure.add_scatter(
+        x=x,
+        y=np.zeros(len(x)),
+        yaxis="y2",
+        mode="markers",
+        marker=marker,
+        name=name,
+        hoverinfo="skip",
+    )
     if overlay.gradient is not None:
         marker = {"color": palette.NEUTRAL, "opacity": opacity, "size": 5}
         y = np.asarray(overlay.gradient)[pick]
-        figure.add_scatter(x=x, y=y, mode="markers", marker=marker, name=name, showlegend=False, hoverinfo="skip")
+        figure.add_scatter(
+            x=x, y=y, mode="markers", marker=marker, name=name, showlegend=False, hoverinfo="skip"
+        )
     strip = {"domain": [0, 0.06], "visible": False, "fixedrange": True}
     figure.update_layout(yaxis={"domain": [0.09, 1]}, yaxis2=strip)

@@ -1,8 +1,19 @@
-"""The sentences over the landscape's charts, computed from the data, and Eq. 2 with the numbers filled in."""
+"""The sentences over the landscape's charts, computed from the data, and Eq.
+
+2 with the numbers filled in.
+"""
 
 import numpy as np
 
-from rdh.landscape import Landscape, Pair, PairForm, Path, effective_gain, gradient_terms, wrong_way
+from rdh.landscape import (
+    Descent,
+    Landscape,
+    Pair,
+    PairForm,
+    effective_gain,
+    gradient_terms,
+    wrong_way,
+)
 
 AREAS = """
 | area | what happens to the gradient | border |
@@ -29,7 +40,9 @@ def number(value: float, digits: int = 3, sign: bool = False) -> str:
 
 
 def gradient_number(value: float) -> str:
-    """A signed gradient with at least two digits that count: a saturated bit's is tiny, and that is the point."""
+    """A signed gradient with at least two digits that count: a saturated bit's is tiny, and that is
+    the point.
+    """
     if value == 0:
         return "0"
     digits = max(4, 1 - int(np.floor(np.log10(abs(value)))))
@@ -44,17 +57,28 @@ def arm_name(amplifier: bool, quantization: str) -> str:
 
 
 def landscape_takeaway(scene: Landscape, h_i: float) -> str:
-    """What happens to the bit at h_i if it is dead, and where the push goes the wrong way, without and with RDH."""
+    """What happens to the bit at h_i if it is dead, and where the push goes the wrong way, without
+    and with RDH.
+    """
     return " ".join(filter(None, [_dead_sentence(scene, h_i), _direction_sentence(scene)]))
 
 
 def _dead_sentence(scene: Landscape, h_i: float) -> str:
     """Eq. 3's dead bit: |h_i| >= tau and a gradient of h_i's sign."""
-    terms = gradient_terms(h_i, scene.pair, scene.form, amplifier=scene.amplifier, quantization=scene.quantization)
+    terms = gradient_terms(
+        h_i, scene.pair, scene.form, amplifier=scene.amplifier, quantization=scene.quantization
+    )
     if abs(h_i) < scene.pair.tau or terms.total * h_i <= 0:
         return ""
-    first = f"A dead bit: at h_i = {number(h_i, 5)} tanh lets {_percent(terms.slope)} of its gradient through"
-    return first + (f", with the amplifier {_percent(terms.slope * terms.amplification)}." if scene.amplifier else ".")
+    first = (
+        f"A dead bit: at h_i = {number(h_i, 5)} tanh lets {_percent(terms.slope)} of its "
+        f"gradient through"
+    )
+    return first + (
+        f", with the amplifier {_percent(terms.slope * terms.amplification)}."
+        if scene.amplifier
+        else "."
+    )
 
 
 def _percent(share: float) -> str:
@@ -65,7 +89,10 @@ def _direction_sentence(scene: Landscape) -> str:
     pair, form = scene.pair, scene.form
     weight = form.plain_weight(pair.eta)
     if pair.target == 0:
-        return "With h_j = 0 the similarity term is silent: quantization alone moves the bit, to its own side."
+        return (
+            "With h_j = 0 the similarity term is silent: quantization alone moves the bit, "
+            "to its own side."
+        )
     if scene.wrong_way:
         low, high = scene.wrong_way[0]
         where = f"for h_i from {number(low)} to {number(high)}"
@@ -88,11 +115,13 @@ def gain_takeaway(tau: float) -> str:
     return f"{full}, but one at {number(deep, 5)} only {_percent(gain)} of it."
 
 
-def descent_takeaway(baseline: Path, rescued: Path, target: int, step: int) -> str:
+def descent_takeaway(baseline: Descent, rescued: Descent, target: int, step: int) -> str:
     """Where both bits are at this step, and whether that is the side the pair asks for."""
 
-    def place(path: Path) -> str:
-        side = "" if target == 0 else " (right side)" if path.h[step] * target > 0 else " (wrong side)"
+    def place(path: Descent) -> str:
+        side = (
+            "" if target == 0 else " (right side)" if path.h[step] * target > 0 else " (wrong side)"
+        )
         return f"at {number(path.h[step], 4, sign=True)}{side}"
 
     steps = "1 step" if step == 1 else f"{step} steps"
@@ -100,9 +129,18 @@ def descent_takeaway(baseline: Path, rescued: Path, target: int, step: int) -> s
 
 
 def equation_latex(
-    h_i: float, pair: Pair, form: PairForm, *, amplifier: bool = True, quantization: str = "error_aware"
+    h_i: float,
+    pair: Pair,
+    form: PairForm,
+    *,
+    amplifier: bool = True,
+    quantization: str = "error_aware",
 ) -> str:
-    """Eq. 2 in this form's symbols, then with the numbers of h_i: without RDH, and with these plug-ins, if any."""
+    """Eq.
+
+    2 in this form's symbols, then with the numbers of h_i: without RDH, and with these plug-ins, if
+    any.
+    """
     scale = 2 * form.theta_scale * form.pair_weight
     factor = "" if scale == 1 else rf"{scale:.4g}\,"
     weight = r"\eta" if form.quantization_weight is None else f"{form.quantization_weight:g}"
@@ -112,14 +150,16 @@ def equation_latex(
         "log_cosh": rf"\;+\;{weight}\tanh(|h_i|-1)\,\mathrm{{sgn}}\,h_i",
         "none": "",
     }[form.quantization]
-    symbols = (
-        rf"\big\{{{factor}[\sigma(\Theta)-S]\,h_j{plain}\big\}}\,(1-h_i^2),\quad\Theta={form.theta_scale:.4g}\,h_i h_j"
-    )
+    symbols = rf"\big\{{{factor}[\sigma(\Theta)-S]\,h_j{plain}\big\}}\,(1-h_i^2),\quad\Theta={form.theta_scale:.4g}\,h_i h_j"
     rows = [rf"\frac{{\partial L}}{{\partial F_i}}&={symbols}"]
     arms = {arm_name(*arm): arm for arm in ((False, "plain"), (amplifier, quantization))}
     for name, (is_amplified, term) in arms.items():
         terms = gradient_terms(h_i, pair, form, amplifier=is_amplified, quantization=term)
-        alpha = rf"\cdot\underbrace{{{pair.alpha:.2f}}}_{{\alpha}}" if terms.amplification > 1 else ""
+        alpha = (
+            rf"\cdot\underbrace{{{pair.alpha:.2f}}}_{{\alpha}}" if terms.amplification > 1 else ""
+        )
         braces = rf"\big\{{{terms.similarity:+.4f}{terms.quantization + 0.0:+.4f}\big\}}"
-        rows.append(rf"\text{{{name}}}&={braces}{alpha}\cdot{terms.slope:.4g}={gradient_number(terms.gradient)}")
+        rows.append(
+            rf"\text{{{name}}}&={braces}{alpha}\cdot{terms.slope:.4g}={gradient_number(terms.gradient)}"
+        )
     return r"\begin{aligned}" + r"\\[6pt]".join(rows) + r"\end{aligned}"

@@ -16,7 +16,8 @@ TERMS = {  # drawn in this order; the total last, over its parts
 
 
 def loss_split(frame: pd.DataFrame, *, title: str, quantization: str) -> go.Figure:
-    """frame: `analysis.scalar_frame`. Terms that are 0 throughout are left out. quantization: what that term is in this run; it is
+    """frame: `analysis.scalar_frame`. Terms that are 0 throughout are left out. quantization: what
+    that term is in this run; it is
     drawn with its weight.
     """
     figure = palette.bare_figure(title, height=300, title_width=palette.NARROW)
@@ -30,7 +31,8 @@ def loss_split(frame: pd.DataFrame, *, title: str, quantization: str) -> go.Figu
             name=palette.escape(quantization if name == "quantization_loss" else label),
             mode="lines",
             line={"color": color, "width": 2, "dash": "dot" if name == "loss" else "solid"},
-            hovertemplate="step %{x:,}: %{y:.4g}" + (" (weighted)" if name == "quantization_loss" else ""),
+            hovertemplate="step %{x:,}: %{y:.4g}"
+            + (" (weighted)" if name == "quantization_loss" else ""),
         )
     figure.update_xaxes(title_text="optimiser step")
     figure.update_yaxes(title_text="mean loss since the last record", rangemode="tozero")

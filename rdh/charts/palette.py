@@ -1,8 +1,11 @@
-"""Colours and marks by meaning, for pages, reports and paper figures. Every meaning also has a glyph, word or dash.
+"""Colours and marks by meaning, for pages, reports and paper figures. Every meaning also has a
+glyph, word or dash.
 
-Methods carry the Okabe-Ito colours, safe for colour-blind readers. With and without RDH share the method's hue:
-solid line + filled marker = with, dashed + open = without, so that it survives a grey print. Vermillion means dead bits
-and nothing else. Figures set no template and no background: whoever shows them brings the theme, light or dark.
+Methods carry the Okabe-Ito colours, safe for colour-blind readers. With and without RDH share the
+method's hue: solid line + filled marker = with, dashed + open = without, so that it survives a grey
+print. Vermillion means dead bits
+and nothing else. Figures set no template and no background: whoever shows them brings the theme,
+light or dark.
 """
 
 import html
@@ -18,23 +21,48 @@ METHOD_COLORS = {
     "dsdh": "#56B4E9",
 }
 DEAD = "#D55E00"
-NEUTRAL = "#8C8C8C"  # 3:1 on white and on dark: rules, further methods, everything without a meaning
+NEUTRAL = (
+    "#8C8C8C"  # 3:1 on white and on dark: rules, further methods, everything without a meaning
+)
 GRADIENT = "#2E8BC9"  # a gradient of no particular method; readable on light and dark
 SIMILARITY_TERM = "#009E73"
 QUANTIZATION_TERM = "#CC79A7"
-WRONG_WAY = "#E69F00"  # where descent moves a bit away from its target: a warning, not yet a dead bit
+WRONG_WAY = (
+    "#E69F00"  # where descent moves a bit away from its target: a warning, not yet a dead bit
+)
 
 NARROW = 58  # characters of a title line where two charts share a row, about 440 px each
 
 GLYPHS = {"free": "●", "saturated": "■", "dead": "✖", "rescued": "▲"}
-STATE_COLORS = {"free": NEUTRAL, "saturated": "#0072B2", "dead": DEAD}  # rescued: none, the theme's text colour
+STATE_COLORS = {
+    "free": NEUTRAL,
+    "saturated": "#0072B2",
+    "dead": DEAD,
+}  # rescued: none, the theme's text colour
 
 SEQUENTIAL = [  # cividis, for shares from 0 to 1
-    "#00224E", "#123570", "#3B496C", "#575D6D", "#707173", "#8A8678", "#A59C74", "#C3B369", "#E1CC55", "#FEE838",
-]  # fmt: skip
+    "#00224E",
+    "#123570",
+    "#3B496C",
+    "#575D6D",
+    "#707173",
+    "#8A8678",
+    "#A59C74",
+    "#C3B369",
+    "#E1CC55",
+    "#FEE838",
+]
 DIVERGING = [  # blue - white - orange, for signed quantities; give it a range symmetric about 0
-    "#08519C", "#3182BD", "#6BAED6", "#BDD7E7", "#F7F7F7", "#FDD0A2", "#FDAE6B", "#E6740C", "#A63603",
-]  # fmt: skip
+    "#08519C",
+    "#3182BD",
+    "#6BAED6",
+    "#BDD7E7",
+    "#F7F7F7",
+    "#FDD0A2",
+    "#FDAE6B",
+    "#E6740C",
+    "#A63603",
+]
 
 
 def method_color(name: str) -> str:
@@ -69,7 +97,9 @@ def translucent(color: str, opacity: float) -> str:
 
 
 def escape(text: object, max_length: int = 80) -> str:
-    """A user's text (run or class names) for Plotly, which renders some HTML, and %{...} in hover templates."""
+    """A user's text (run or class names) for Plotly, which renders some HTML, and %{...} in hover
+    templates.
+    """
     line = " ".join(str(text).split())
     if len(line) > max_length:
         line = line[: max_length - 1] + "…"
@@ -82,15 +112,16 @@ def wrapped(sentence: str, width: int = 80) -> str:
 
 
 def bare_figure(takeaway: str, height: int, title_width: int = 80) -> go.Figure:
-    """An empty figure with the takeaway as its title and no template: the theme that shows it decides the rest.
+    """An empty figure with the takeaway as its title and no template: the theme that shows it
+    decides the rest.
 
     title_width: characters a title line holds; `NARROW` where two charts share a row.
     """
     text = wrapped(takeaway, title_width)
     figure = go.Figure()
     figure.layout.template = None
-    # A title of two lines is ours to place: Plotly 7 draws it .7 em too high, and its automargin then moves the curves
-    # against the axes.
+    # A title of two lines is ours to place: Plotly 7 draws it .7 em too high, and its automargin
+    # then moves the curves against the axes.
     n_lines = text.count("<br>") + 1
     title = {"text": text, "x": 0, "y": 1, "xanchor": "left", "yanchor": "top", "yref": "container"}
     title |= {"automargin": False, "pad": {"t": 5 if n_lines == 1 else 16}}

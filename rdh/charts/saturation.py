@@ -7,7 +7,11 @@ from rdh.charts import palette
 from rdh.charts._layout import percent, round_ticks
 from rdh.charts._thinning import bucket_extreme, bucket_max, buckets
 
-UNITS = (10_000, 1000, 100)  # a share is sent as so many in 10 000, in 1000 or in 100 items: one byte a cell
+UNITS = (
+    10_000,
+    1000,
+    100,
+)  # a share is sent as so many in 10 000, in 1000 or in 100 items: one byte a cell
 WIDE = 80  # characters of a title line over a whole row
 
 
@@ -23,10 +27,12 @@ def saturation_map(
 ) -> go.Figure:
     """Heat map bit x step of a share in [0, 1].
 
-    steps (n,), shares (n, n_bits): one row a record. order: bits from bottom to top (default: by index). top: end of the
-    colour scale (default: the largest share, at least 1 %), so that two maps can share one. narrow: whether the chart
-    has half a row, for its title (default: where `top` is given, as two maps to compare stand side by side). Thinned to 600
-    columns by the maximum of each bucket, so that short deaths survive. A click's `y` is the bit's number, whatever the order.
+    steps (n,), shares (n, n_bits): one row a record. order: bits from bottom to top (default: by
+    index). top: end of the colour scale (default: the largest share, at least 1 %), so that two
+    maps can share one. narrow: whether the chart has half a row, for its title (default: where
+    `top` is given, as two maps to compare stand side by side). Thinned to 600 columns by the
+    maximum of each bucket, so that short deaths survive. A click's `y` is the bit's number,
+    whatever the order.
     """
     starts, size = buckets(len(steps))
     shares = bucket_max(shares, starts)
@@ -41,23 +47,35 @@ def saturation_map(
         zmin=0,
         zmax=top * unit,
         colorscale=palette.colorscale(palette.SEQUENTIAL),
-        colorbar={"title": {"text": palette.escape(what)}, "tickvals": ticks * unit, "ticktext": percent(ticks)},
-        hovertemplate=f"bit %{{y}}, step %{{x:,}}<br>{palette.escape(what)}: %{{z}} in {unit}<extra></extra>",
+        colorbar={
+            "title": {"text": palette.escape(what)},
+            "tickvals": ticks * unit,
+            "ticktext": percent(ticks),
+        },
+        hovertemplate=f"bit %{{y}}, step %{{x:,}}<br>{palette.escape(what)}: %{{z}} in "
+        f"{unit}<extra></extra>",
     )
     figure.update_xaxes(title_text=_step_title(size, "maximum"))
     return figure
 
 
 def difference_map(steps: np.ndarray, difference: np.ndarray, *, title: str) -> go.Figure:
-    """Heat map bit x step of (without RDH - with RDH) in dead share, -1..1: orange where RDH has fewer dead bits, blue where more.
+    """Heat map bit x step of (without RDH - with RDH) in dead share, -1..1: orange where RDH has
+    fewer dead bits, blue where more.
 
-    steps (n,), difference (n, n_bits). Thinned to 600 columns by the value farthest from 0 in each bucket.
+    steps (n,), difference (n, n_bits). Thinned to 600 columns by the value farthest from 0 in each
+    bucket.
     """
     starts, size = buckets(len(steps))
     thinned = bucket_extreme(difference, starts)
     top = max(0.01, float(np.abs(thinned).max(initial=0)))
     unit = next((unit for unit in UNITS if top * unit <= 127), UNITS[-1])
-    figure = _map(steps[starts], np.round(thinned.T * unit).astype(np.int8), np.arange(thinned.shape[1]), title)
+    figure = _map(
+        steps[starts],
+        np.round(thinned.T * unit).astype(np.int8),
+        np.arange(thinned.shape[1]),
+        title,
+    )
     ticks = np.concatenate([-round_ticks(top)[:0:-1], round_ticks(top)])
     figure.update_traces(
         zmin=-top * unit,
@@ -68,14 +86,17 @@ def difference_map(steps: np.ndarray, difference: np.ndarray, *, title: str) -> 
             "tickvals": ticks * unit,
             "ticktext": percent(ticks, "+"),
         },
-        hovertemplate=f"bit %{{y}}, step %{{x:,}}<br>without − with: %{{z:+d}} in {unit}<extra></extra>",
+        hovertemplate=f"bit %{{y}}, step %{{x:,}}<br>without − with: %{{z:+d}} in "
+        f"{unit}<extra></extra>",
     )
     figure.update_xaxes(title_text=_step_title(size, "largest difference"))
     return figure
 
 
 def by_onset(shares: np.ndarray) -> np.ndarray:
-    """Bits ordered by when their share first passes half of its own maximum, the earliest at the bottom; never-dying bits on top."""
+    """Bits ordered by when their share first passes half of its own maximum, the earliest at the
+    bottom; never-dying bits on top.
+    """
     if not len(shares):
         return np.arange(shares.shape[1])
     top = shares.max(0)
@@ -83,11 +104,16 @@ def by_onset(shares: np.ndarray) -> np.ndarray:
     return np.lexsort((-top, onset))
 
 
-def _map(steps: np.ndarray, values: np.ndarray, order: np.ndarray, title: str, title_width: int = WIDE) -> go.Figure:
+def _map(
+    steps: np.ndarray, values: np.ndarray, order: np.ndarray, title: str, title_width: int = WIDE
+) -> go.Figure:
     """values (n_bits, n): rows by name, so that hover and click say the bit in any order."""
-    figure = palette.bare_figure(title, height=max(260, min(560, 110 + 7 * len(order))), title_width=title_width)
+    figure = palette.bare_figure(
+        title, height=max(260, min(560, 110 + 7 * len(order))), title_width=title_width
+    )
     figure.add_heatmap(z=values, x=steps, y=[str(bit) for bit in order])
-    # Rows stand as they are given: by name alone, Plotly would sort those that two maps have in another order.
+    # Rows stand as they are given: by name alone, Plotly would sort those that two maps have in
+    # another order.
     figure.update_yaxes(title_text="bit", type="category", showgrid=False, ticks="", nticks=18)
     return figure
 

@@ -1,1 +1,4 @@
-"""The verbs of the command line, one file a group. Each has `add(verbs, common)`; torch is imported only where a verb needs it."""
+"""The verbs of the command line, one file a group.
+
+Each has `add(verbs, common)`; torch is imported only where a verb needs it.
+"""

@@ -8,16 +8,18 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from rdh.config import RunConfig
+from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
-from rdh.store import RunStore
+from rdh.store.run_store import RunStore
 
 
 def add_verb(
     verbs: Any, common: argparse.ArgumentParser, name: str, text: str, examples: Sequence[str] = ()
 ) -> argparse.ArgumentParser:
     """A verb's parser. text: what it does; its first sentence stands in the list of verbs."""
-    epilog = "\n".join(["examples:", *(f"  python -m rdh {name} {line}".rstrip() for line in examples)])
+    epilog = "\n".join(
+        ["examples:", *(f"  python -m rdh {name} {line}".rstrip() for line in examples)]
+    )
     return verbs.add_parser(
         name,
         parents=[common],
@@ -31,30 +33,40 @@ def add_verb(
 
 def add_settings(parser: argparse.ArgumentParser, text: str) -> None:
     """--set KEY=VALUE, for `parse_settings`."""
-    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help=text)
+    parser.add_argument(
+        "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help=text
+    )
 
 
 def open_store(arguments: argparse.Namespace) -> RunStore:
     """--runs, else RDH_RUNS, else ./runs."""
-    return RunStore(arguments.runs if arguments.runs is not None else os.environ.get("RDH_RUNS") or "runs")
+    return RunStore(
+        arguments.runs if arguments.runs is not None else os.environ.get("RDH_RUNS") or "runs"
+    )
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
-    """["lr=0.1", "method_options.pairs=batch"] -> fields of RunConfig. UserError for anything without an equals sign."""
+    """["lr=0.1", "method_options.pairs=batch"] -> fields of RunConfig.
+
+    UserError for anything without an equals sign.
+    """
     fields: dict[str, Any] = {}
     for pair in pairs:
         key, sign, text = pair.partition("=")
         name, dot, option = (part.strip() for part in key.partition("."))
         if not sign or not name or (dot and not option):
             raise UserError(
-                f"--set takes KEY=VALUE, got {pair[:80]!r}; the keys are {', '.join(RunConfig.model_fields)}."
+                f"--set takes KEY=VALUE, got {pair[:80]!r}; the keys are "
+                f"{', '.join(RunConfig.model_fields)}."
             )
         if not option:
             fields[name] = _value(text.strip())
         elif isinstance(fields.setdefault(name, {}), dict):
             fields[name] = fields[name] | {option: _value(text.strip())}
         else:
-            raise UserError(f"--set gives {name} once as a whole and once as {key.strip()}; choose one.")
+            raise UserError(
+                f"--set gives {name} once as a whole and once as {key.strip()}; choose one."
+            )
     return fields
 
 
@@ -83,14 +95,19 @@ def _plain(value: Any) -> Any:
 
 
 def print_table(rows: Sequence[dict[str, str]]) -> None:
-    """Columns of text by the keys of the first row; what looks like a number is set flush right. A column without text is left out."""
+    """Columns of text by the keys of the first row; what looks like a number is set flush right.
+
+    A column without text is left out.
+    """
     names = [name for name in (rows[0] if rows else ()) if any(row[name] for row in rows)]
     columns = []
     for name in names:
         cells = [row[name] or "-" for row in rows]
         width = max(map(len, [name, *cells]))
         is_number = all(cell[0].isdigit() or cell[0] in "-+" for cell in cells)
-        columns.append([cell.rjust(width) if is_number else cell.ljust(width) for cell in [name, *cells]])
+        columns.append(
+            [cell.rjust(width) if is_number else cell.ljust(width) for cell in [name, *cells]]
+        )
     for line in zip(*columns, strict=True):
         print("  ".join(line).rstrip())
 
@@ -105,4 +122,8 @@ def duration(seconds: float) -> str:
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
-    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
+    return (
+        f"{whole // 60} min {whole % 60} s"
+        if whole < 3600
+        else f"{whole // 3600} h {whole % 3600 // 60} min"
+    )

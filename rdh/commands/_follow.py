@@ -1,4 +1,6 @@
-"""Following runs of the queue to their end: progress, what Ctrl-C means, and how each of them ended."""
+"""Following runs of the queue to their end: progress, what Ctrl-C means, and how each of them
+ended.
+"""
 
 import sys
 import time
@@ -9,16 +11,18 @@ from rdh import execution
 from rdh.commands._common import count, duration
 from rdh.commands._progress import Pace, Progress, bar
 from rdh.errors import UserError
-from rdh.store import RunStore
+from rdh.store.run_store import RunStore
 
 SECONDS_BETWEEN_LOOKS = 0.3
 MOST_SHOWN = 3  # running runs named in the progress line
 
 
 def follow(store: RunStore, run_ids: list[str]) -> int:
-    """Shows progress until all runs are final: 0, 1 if one did not finish, 130 if the reader left them running.
+    """Shows progress until all runs are final: 0, 1 if one did not finish, 130 if the reader left
+    them running.
 
-    Ctrl-C on a terminal asks what to do with those still going; elsewhere, and when pressed again, they are left running.
+    Ctrl-C on a terminal asks what to do with those still going; elsewhere, and when pressed again,
+    they are left running.
     """
     progress, watch = Progress(), Watch(store, run_ids)
     while True:
@@ -55,8 +59,10 @@ class Watch:
         return all(self._ended.get(run_id) == "finished" for run_id in self.run_ids)
 
     def look(self) -> list[str]:
-        """Reads the queue. Returns a line for every run that has ended since the look before; at the first look only for those
-        that broke: what had finished before is no news."""
+        """Reads the queue. Returns a line for every run that has ended since the look before; at
+        the first look only for those
+        that broke: what had finished before is no news.
+        """
         is_first = not self._states
         self._states = execution.states(self.store)
         lines = []
@@ -70,8 +76,14 @@ class Watch:
         return lines
 
     def line(self) -> str:
-        """ "[####............]  25 %, 14 s left, 0/2 runs done | RUN: step 240/960, 61 steps/s | ..."."""
-        running = [run_id for run_id in self.run_ids if run_id not in self._ended and self._states[run_id].is_active]
+        """ "[####............]  25 %, 14 s left, 0/2 runs done | RUN: step 240/960, 61 steps/s |
+        ...".
+        """
+        running = [
+            run_id
+            for run_id in self.run_ids
+            if run_id not in self._ended and self._states[run_id].is_active
+        ]
         share, texts = len(self._ended) / len(self.run_ids), []
         for run_id in running:
             beat = _read(self.store.heartbeat, run_id)
@@ -82,13 +94,19 @@ class Watch:
             texts = [*texts[:MOST_SHOWN], f"{len(texts) - MOST_SHOWN} more"]
         rate = self._pace.rate(share, time.monotonic())
         left = f", {duration((1 - share) / rate)} left" if rate else ""
-        return " | ".join([f"{bar(share)}{left}, {len(self._ended)}/{len(self.run_ids)} runs done", *texts])
+        return " | ".join(
+            [f"{bar(share)}{left}, {len(self._ended)}/{len(self.run_ids)} runs done", *texts]
+        )
 
     def _doing(self, run_id: str, beat: dict[str, Any]) -> str:
         """A phase in words, with rate and time left where it counts something."""
         if self._states[run_id].request == "cancel":
             return "cancelling"
-        phase = beat.get("phase", "starting") if beat.get("attempt") == self._states[run_id].attempt else "starting"
+        phase = (
+            beat.get("phase", "starting")
+            if beat.get("attempt") == self._states[run_id].attempt
+            else "starting"
+        )
         pace = self._paces.setdefault((run_id, phase), Pace())
         at = beat.get("at", 0.0)
         if phase == "training" and beat.get("total_steps") and "step" in beat:
@@ -126,7 +144,10 @@ def _asked_to_cancel() -> bool:
     if not sys.stdin.isatty():
         return False
     try:
-        return input("Cancel these runs (c), or leave them running (Enter)? ").strip().lower() in ("c", "cancel")
+        return input("Cancel these runs (c), or leave them running (Enter)? ").strip().lower() in (
+            "c",
+            "cancel",
+        )
     except (EOFError, KeyboardInterrupt):
         print(file=sys.stderr)
         return False

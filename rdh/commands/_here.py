@@ -8,14 +8,16 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from rdh.config import RunConfig
-from rdh.execution.possible import check_possible
-from rdh.execution.registry import Registry
-from rdh.store import RunStore
+from rdh.config.run_config import RunConfig
+from rdh.execution.queue.possible import check_possible
+from rdh.execution.queue.registry import Registry
+from rdh.store.run_store import RunStore
 
 
 class Echo(io.TextIOBase):
-    """A worker's output: all of it to its log, its own lines (which begin with the time) to stderr as well; no traceback."""
+    """A worker's output: all of it to its log, its own lines (which begin with the time) to stderr
+    as well; no traceback.
+    """
 
     def __init__(self, log: TextIO) -> None:
         self._log, self._line = log, ""
@@ -32,14 +34,19 @@ class Echo(io.TextIOBase):
 
 
 def train_here(store: RunStore, config: RunConfig) -> tuple[str, str]:
-    """(run_id, "finished" | "failed" | "cancelled"). Ctrl-C: a checkpoint is saved and the run is cancelled."""
+    """(run_id, "finished" | "failed" | "cancelled").
+
+    Ctrl-C: a checkpoint is saved and the run is cancelled.
+    """
     from rdh import worker
 
     check_possible(config, is_queued=False)
     locks = []
 
     def hold(folder: Path) -> None:
-        """A supervisor that sees the run must not start it as well: whoever holds alive.lock is its process."""
+        """A supervisor that sees the run must not start it as well: whoever holds alive.lock is its
+        process.
+        """
         lock = (folder / "alive.lock").open("w")
         fcntl.flock(lock, fcntl.LOCK_EX)
         locks.append(lock)
@@ -48,7 +55,10 @@ def train_here(store: RunStore, config: RunConfig) -> tuple[str, str]:
     print(run_id, file=sys.stderr)
     try:
         run_dir = store.run_dir(run_id)
-        with (run_dir / "log.txt").open("a", encoding="utf-8") as log, contextlib.redirect_stdout(Echo(log)):
+        with (
+            (run_dir / "log.txt").open("a", encoding="utf-8") as log,
+            contextlib.redirect_stdout(Echo(log)),
+        ):
             worker.main([str(run_dir)])
         return run_id, store.result(run_id).get("state", "failed")
     except BaseException:  # Ctrl-C before the worker listens: nothing has begun

@@ -1,4 +1,6 @@
-"""Progress on stderr: a line that is drawn over itself on a terminal, and now and then a line elsewhere."""
+"""Progress on stderr: a line that is drawn over itself on a terminal, and now and then a line
+elsewhere.
+"""
 
 import shutil
 import sys
@@ -22,7 +24,9 @@ class Progress:
     def show(self, line: str) -> None:
         """Replaces the line shown before; not on a terminal: at most one line in 15 s."""
         if self._is_terminal:
-            width = shutil.get_terminal_size().columns - 1  # a line that wraps could not be drawn over
+            width = (
+                shutil.get_terminal_size().columns - 1
+            )  # a line that wraps could not be drawn over
             sys.stderr.write(f"\r\x1b[2K{line if len(line) <= width else line[: width - 1] + '…'}")
             sys.stderr.flush()
             self._is_drawn = True
@@ -50,7 +54,10 @@ class Pace:
         self._seen: deque[tuple[float, float]] = deque()
 
     def words(self, done: float, total: float, at: float, unit: str = "") -> str:
-        """ "1 250/60 000, 78/s, 12 min left"; without a rate where there is none yet. at: seconds, of one clock."""
+        """ "1 250/60 000, 78/s, 12 min left"; without a rate where there is none yet.
+
+        at: seconds, of one clock.
+        """
         text = f"{count(done)}/{count(total)}" if total else count(done)
         rate = self.rate(done, at)
         if not rate:

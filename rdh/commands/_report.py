@@ -7,13 +7,21 @@ import pandas as pd
 from rdh import analysis, catalog
 from rdh.commands._common import count, print_json, print_table
 from rdh.retrieval.evaluation import map_in_words
-from rdh.store import RunStore
+from rdh.store.run_store import RunStore
 
-VARYING = {"dataset": "data", "lr": "lr", "epochs": "epochs", "eta": "eta", "tau": "tau"}  # shown where they differ
+VARYING = {
+    "dataset": "data",
+    "lr": "lr",
+    "epochs": "epochs",
+    "eta": "eta",
+    "tau": "tau",
+}  # shown where they differ
 
 
 def report(store: RunStore, run_ids: list[str], as_json: bool) -> None:
-    """Prints the finished ones among the runs: a row for each config over its seeds, then the paired differences."""
+    """Prints the finished ones among the runs: a row for each config over its seeds, then the
+    paired differences.
+    """
     table = analysis.run_table(store, run_ids)
     paired = analysis.pairs(table)
     if as_json:
@@ -29,15 +37,21 @@ def report(store: RunStore, run_ids: list[str], as_json: bool) -> None:
     print_table(summary_rows(analysis.summary_table(table)))
     print(
         f"{map_in_words(table['top_k'])}. Dead: share of the training items x bits"
-        f"{_entries(table)} with |h| >= tau whose similarity gradient asks them to leave, each at its last visit."
+        f"{_entries(table)} with |h| >= tau whose similarity gradient asks them to "
+        f"leave, each at its last visit."
     )
     for line in paired_lines(paired):
         print(line)
 
 
 def summary_rows(summary: pd.DataFrame) -> list[dict[str, str]]:
-    """`analysis.summary_table` as text by column. Settings in which no two rows differ are left out."""
-    varying = {name: title for name, title in VARYING.items() if summary[name].dropna().nunique() > 1}
+    """`analysis.summary_table` as text by column.
+
+    Settings in which no two rows differ are left out.
+    """
+    varying = {
+        name: title for name, title in VARYING.items() if summary[name].dropna().nunique() > 1
+    }
     return [
         {
             "method": row.label,
@@ -54,7 +68,9 @@ def summary_rows(summary: pd.DataFrame) -> list[dict[str, str]]:
 
 
 def paired_lines(paired: pd.DataFrame) -> list[str]:
-    """A sentence for each method, code length and setting: what RDH changes, over the seeds that have both runs."""
+    """A sentence for each method, code length and setting: what RDH changes, over the seeds that
+    have both runs.
+    """
     lines = []
     many_rates = paired["lr"].nunique() > 1
     for _, group in paired.groupby("group", sort=False):
@@ -66,7 +82,9 @@ def paired_lines(paired: pd.DataFrame) -> list[str]:
         what += _weights(first["method"], weight, first["eta"])
         gains, n = group["map_gain"], len(group)
         who = f"seed {group['seed'].iloc[0]}" if n == 1 else f"{n} seeds"
-        spread = f" (std {gains.std():.4f}, higher in {int((gains > 0).sum())} of {n})" if n > 1 else ""
+        spread = (
+            f" (std {gains.std():.4f}, higher in {int((gains > 0).sum())} of {n})" if n > 1 else ""
+        )
         dead = ""
         if not math.isnan(group["dead_at_end_rdh"].mean()):
             before, after = group["dead_at_end_baseline"].mean(), group["dead_at_end_rdh"].mean()
@@ -76,13 +94,25 @@ def paired_lines(paired: pd.DataFrame) -> list[str]:
 
 
 def _weights(method: str, weight: float, eta: float) -> str:
-    """What the baseline's plain quantization weighs; unequal weights are no comparison of the two forms, so that is said."""
+    """What the baseline's plain quantization weighs; unequal weights are no comparison of the two
+    forms, so that is said.
+    """
     if not pd.isna(weight):
         return f", plain quantization weighed {weight:g}"
-    own = next((one.default for one in catalog.methods()[method].switches if one.name == "quantization_weight"), eta)
+    own = next(
+        (
+            one.default
+            for one in catalog.methods()[method].switches
+            if one.name == "quantization_weight"
+        ),
+        eta,
+    )
     if own == eta:
         return ""
-    return f", plain quantization at the method's own {own:g} against eta {eta:g} (--set eta={eta:g} weighs both alike)"
+    return (
+        f", plain quantization at the method's own {own:g} against eta {eta:g} (--set "
+        f"eta={eta:g} weighs both alike)"
+    )
 
 
 def _entries(table: pd.DataFrame) -> str:

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from rdh import catalog, datasets
-from rdh.code_files import CodeFile, check_maker, check_output, nearest, read_codes, write_codes
+from rdh.codes.faiss_index import Index, check_index_output, write_index
+from rdh.codes.files import CodeFile, check_maker, check_output, nearest, read_codes, write_codes
 from rdh.commands._common import add_verb, count, open_store, print_json, print_table
 from rdh.commands._progress import Pace, Progress
-from rdh.config import RunConfig
+from rdh.config.run_config import RunConfig
 from rdh.datasets import BadImage, Dataset
 from rdh.errors import UserError, printable
-from rdh.faiss_index import Index, check_index_output, write_index
-from rdh.store import RunStore, read_arrays
+from rdh.files import read_arrays
+from rdh.store.run_store import RunStore
 
 BATCH = 256
 ENCODE = """Packed codes of images by a trained run.
@@ -28,19 +29,32 @@ Searched are the run's own gallery, a file that encode wrote, or an index."""
 
 def add(verbs: Any, common: argparse.ArgumentParser) -> None:
     """encode, index and query."""
-    encode = add_verb(verbs, common, "encode", ENCODE, ["RUN photos/ -o codes.npz", "RUN cifar10 -o all.npz"])
-    index = add_verb(verbs, common, "index", INDEX, ["RUN -o gallery.faiss", "RUN --codes codes.npz -o a.faiss"])
-    query = add_verb(verbs, common, "query", QUERY, ["RUN cat.jpg", "RUN cat.jpg --codes codes.npz --top 20"])
+    encode = add_verb(
+        verbs, common, "encode", ENCODE, ["RUN photos/ -o codes.npz", "RUN cifar10 -o all.npz"]
+    )
+    index = add_verb(
+        verbs, common, "index", INDEX, ["RUN -o gallery.faiss", "RUN --codes codes.npz -o a.faiss"]
+    )
+    query = add_verb(
+        verbs, common, "query", QUERY, ["RUN cat.jpg", "RUN cat.jpg --codes codes.npz --top 20"]
+    )
     for verb, call in ((encode, run_encode), (index, run_index), (query, run_query)):
         verb.set_defaults(call=call)
         verb.add_argument("run", metavar="RUN")
     encode.add_argument("images", metavar="IMAGES")
-    encode.add_argument("--bad-images", choices=("stop", "skip"), default="stop", help="what can't be decoded")
+    encode.add_argument(
+        "--bad-images", choices=("stop", "skip"), default="stop", help="what can't be decoded"
+    )
     query.add_argument("image", metavar="IMAGE", type=Path)
     query.add_argument("--top", type=int, default=10, metavar="N", help="how many; default: 10")
     query.add_argument("--index", type=Path, metavar="FILE", help="search this index")
     for verb in (index, query):
-        verb.add_argument("--codes", type=Path, metavar="FILE", help="what encode wrote, in the place of the gallery")
+        verb.add_argument(
+            "--codes",
+            type=Path,
+            metavar="FILE",
+            help="what encode wrote, in the place of the gallery",
+        )
     for verb in (encode, index):
         verb.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
     for verb in (encode, query):
@@ -49,10 +63,13 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 def run_encode(arguments: argparse.Namespace) -> int:
     """Writes the codes of all images, or no file at all."""
-    from rdh.encoder import Encoder  # torch: not for the verbs that do without
+    from rdh.codes.encoder import Encoder  # torch: not for the verbs that do without
 
     if arguments.output.suffix.lower() != ".npz":
-        raise UserError(f"-o must end in .npz, the kind of file that codes are written to, got {arguments.output}.")
+        raise UserError(
+            f"-o must end in .npz, the kind of file that codes are written to, got "
+            f"{arguments.output}."
+        )
     check_output(arguments.output)
     encoder = Encoder(open_store(arguments), arguments.run, arguments.device)
     dataset = _images(arguments, encoder.config)
@@ -88,7 +105,9 @@ def run_index(arguments: argparse.Namespace) -> int:
         check_maker(codes, _maker(store, arguments.run), str(arguments.codes))
     names = write_index(arguments.output, codes)
     _say(
-        arguments, f"{count(len(codes.ids))} codes of {codes.n_bits} bits in {arguments.output}, their names in {names}"
+        arguments,
+        f"{count(len(codes.ids))} codes of {codes.n_bits} bits in {arguments.output}, "
+        f"their names in {names}",
     )
     return 0
 
@@ -101,9 +120,10 @@ def run_query(arguments: argparse.Namespace) -> int:
         raise UserError("--index and --codes are two places to search; name one of them.")
     if arguments.image.is_dir():
         raise UserError(
-            f"IMAGE must be one image file, {arguments.image} is a folder: name a file in it, or encode it all by encode."
+            f"IMAGE must be one image file, {arguments.image} is a folder: name a file "
+            f"in it, or encode it all by encode."
         )
-    from rdh.encoder import Encoder
+    from rdh.codes.encoder import Encoder
 
     store = open_store(arguments)
     encoder = Encoder(store, arguments.run, arguments.device)
@@ -112,7 +132,9 @@ def run_query(arguments: argparse.Namespace) -> int:
     if arguments.index or arguments.codes:
         check_maker(codes, encoder.maker, str(arguments.index or arguments.codes))
     (query,) = encoder.encode([_query_image(arguments.image)])
-    distances, positions = index.nearest(query, arguments.top) if index else nearest(query, codes, arguments.top)
+    distances, positions = (
+        index.nearest(query, arguments.top) if index else nearest(query, codes, arguments.top)
+    )
     found = [
         {"rank": rank, "distance": int(distance), "item": str(codes.ids[position])}
         for rank, (distance, position) in enumerate(zip(distances, positions, strict=True), start=1)
@@ -129,7 +151,9 @@ def _decoded(dataset: Dataset, items: np.ndarray, bad_images: str) -> tuple[Any,
     try:
         return dataset.images(items, bad_images=bad_images)
     except BadImage as error:
-        raise UserError(f"{error.__cause__ or error} Replace it, or say --bad-images skip to leave it out.") from None
+        raise UserError(
+            f"{error.__cause__ or error} Replace it, or say --bad-images skip to leave it out."
+        ) from None
 
 
 def _query_image(path: Path) -> np.ndarray:
@@ -146,14 +170,18 @@ def _images(arguments: argparse.Namespace, config: RunConfig) -> Dataset:
         return datasets.loose_images(path)
     if arguments.images not in catalog.datasets():
         raise UserError(
-            f"IMAGES must be an image file, a folder, or a data set ({', '.join(catalog.datasets())}), got {arguments.images!r}."
+            f"IMAGES must be an image file, a folder, or a data set "
+            f"({', '.join(catalog.datasets())}), got {arguments.images!r}."
         )
     options = config.dataset_options if arguments.images == config.dataset else {}
     return datasets.load(arguments.images, datasets.data_root(), **options)
 
 
 def _codes(arguments: argparse.Namespace, store: RunStore) -> CodeFile:
-    """The codes to search: a file's, or the gallery's of the finished run. UserError where there are none."""
+    """The codes to search: a file's, or the gallery's of the finished run.
+
+    UserError where there are none.
+    """
     if arguments.codes:
         return read_codes(arguments.codes)
     maker = _maker(store, arguments.run)
@@ -163,21 +191,35 @@ def _codes(arguments: argparse.Namespace, store: RunStore) -> CodeFile:
 
 
 def _maker(store: RunStore, run_id: str) -> dict[str, Any]:
-    """Who made a finished run's codes, as code files say it. UserError for a run that there is not, or that has not finished."""
+    """Who made a finished run's codes, as code files say it.
+
+    UserError for a run that there is not, or that has not finished.
+    """
     config, path = store.config(run_id), store.run_dir(run_id) / "codes" / "final.npz"
     if not path.exists():
-        raise UserError(f"The run {run_id} has no gallery codes: it has not finished; resume it, or choose another.")
-    return {"run_id": run_id, "config": config.model_dump(), "network": str(read_arrays(path).get("network"))}
+        raise UserError(
+            f"The run {run_id} has no gallery codes: it has not finished; resume it, or "
+            f"choose another."
+        )
+    return {
+        "run_id": run_id,
+        "config": config.model_dump(),
+        "network": str(read_arrays(path).get("network")),
+    }
 
 
 def _names(store: RunStore, run_id: str, item_ids: np.ndarray) -> np.ndarray:
-    """What the data set calls these items; their numbers, and why, where it is not here or not the one that the run saw."""
+    """What the data set calls these items; their numbers, and why, where it is not here or not the
+    one that the run saw.
+    """
     config, split = store.config(run_id), read_arrays(store.run_dir(run_id) / "split.npz")
     try:
         root = Path(store.submission(run_id).get("data_root") or datasets.data_root())
         dataset = datasets.load(config.dataset, root, **config.dataset_options)
         if str(split.get("fingerprint", dataset.fingerprint)) != dataset.fingerprint:
-            raise UserError(f"The data of {config.dataset} have changed since the run {run_id} saw them.")
+            raise UserError(
+                f"The data of {config.dataset} have changed since the run {run_id} saw them."
+            )
         return np.array([dataset.image_name(item) for item in item_ids])
     except UserError as error:
         print(f"Items have numbers instead of names: {error}", file=sys.stderr)
@@ -185,4 +227,6 @@ def _names(store: RunStore, run_id: str, item_ids: np.ndarray) -> np.ndarray:
 
 
 def _say(arguments: argparse.Namespace, text: str, **more: Any) -> None:
-    print_json({"output": str(arguments.output), "text": text, **more}) if arguments.json else print(text)
+    print_json(
+        {"output": str(arguments.output), "text": text, **more}
+    ) if arguments.json else print(text)

@@ -1,4 +1,6 @@
-"""data list | show NAME | prepare NAME: which data sets there are, what is in one, and bringing one here."""
+"""data list | show NAME | prepare NAME: which data sets there are, what is in one, and bringing one
+here.
+"""
 
 import argparse
 import dataclasses
@@ -11,7 +13,7 @@ from typing import Any
 from rdh import catalog, datasets
 from rdh.commands._common import add_settings, add_verb, count, parse_settings, print_json
 from rdh.commands._progress import Pace, Progress
-from rdh.config import make_config
+from rdh.config.run_config import make_config
 from rdh.errors import UserError, printable
 
 ABOUT = """The data sets: list says which are ready, show NAME what is in one, prepare NAME brings one here.
@@ -33,7 +35,13 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
     for action, text in ACTIONS.items():
         one = add_verb(actions, common, action, text)
         one.set_defaults(action=action)
-        one.add_argument("--root", dest="data_root", metavar="DIR", default=argparse.SUPPRESS, help="as --data-root")
+        one.add_argument(
+            "--root",
+            dest="data_root",
+            metavar="DIR",
+            default=argparse.SUPPRESS,
+            help="as --data-root",
+        )
         if action != "list":
             one.add_argument("name", metavar="NAME")
         if action == "show":
@@ -42,12 +50,17 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Lists the data sets, shows one or prepares one: 0 where it is ready in the end."""
-    root = datasets.as_folder(arguments.data_root or datasets.data_root(), "data folder", "--data-root or RDH_DATA")
+    root = datasets.as_folder(
+        arguments.data_root or datasets.data_root(), "data folder", "--data-root or RDH_DATA"
+    )
     if root.exists() and not root.is_dir():
-        raise UserError(f"The data folder {root} is a file; name another folder by --data-root or RDH_DATA.")
+        raise UserError(
+            f"The data folder {root} is a file; name another folder by --data-root or RDH_DATA."
+        )
     if arguments.action != "list" and arguments.name not in catalog.datasets():
         raise UserError(
-            f"data {arguments.action} takes one of {', '.join(catalog.datasets())}, got {arguments.name!r}."
+            f"data {arguments.action} takes one of {', '.join(catalog.datasets())}, got "
+            f"{arguments.name!r}."
         )
     if arguments.action == "prepare":
         return _prepare(arguments.name, root, arguments.json)
@@ -77,17 +90,31 @@ def _status(name: str, root: Path) -> dict[str, Any]:
         return {"name": name, "ready": False, "status": f"not ready: {error}", "card": None}
     n_items, n_classes = card["n_items"], card["n_classes"]
     words = f"ready: {count(n_items)} images, {n_classes} classes"
-    return {"name": name, "ready": True, "n_items": n_items, "n_classes": n_classes, "status": words, "card": card}
+    return {
+        "name": name,
+        "ready": True,
+        "n_items": n_items,
+        "n_classes": n_classes,
+        "status": words,
+        "card": card,
+    }
 
 
 def _show(name: str, root: Path, options: dict[str, Any], as_json: bool) -> int:
     nested = options.pop("dataset_options", {})  # as a run's settings name them
-    config = make_config(dataset=name, dataset_options=nested | options if isinstance(nested, dict) else nested)
+    config = make_config(
+        dataset=name, dataset_options=nested | options if isinstance(nested, dict) else nested
+    )
     about = catalog.datasets()[name]
     if not as_json:
         _print_about(about, root)
     try:
-        card, reason = dataclasses.asdict(datasets.data_card(datasets.load(name, root, **config.dataset_options))), None
+        card, reason = (
+            dataclasses.asdict(
+                datasets.data_card(datasets.load(name, root, **config.dataset_options))
+            ),
+            None,
+        )
     except UserError as error:  # what belongs where is told all the same
         card, reason = {"name": name}, f"not ready: {error}"
     if as_json:
@@ -110,12 +137,27 @@ def _print_about(about: catalog.Card, root: Path) -> None:
 
 def _print_content(card: dict[str, Any]) -> None:
     print(f"{count(card['n_items'])} items, {card['n_classes']} classes: {summary(card)}")
-    print(f"map of random codes: about {card['map_floor']:.3f}" + (f", MAP@{card['top_k']}" if card["top_k"] else ""))
-    print("items by number of labels: " + ", ".join(f"{n}: {count(k)}" for n, k in _used(card["items_by_n_labels"])))
-    labels = sorted(((printable(label), n) for label, n in card["items_per_label"].items()), key=lambda pair: -pair[1])
-    print("items a label: " + ", ".join(f"{label} {count(n)}" for label, n in labels[:MOST_LABELS_SHOWN]))
+    print(
+        f"map of random codes: about {card['map_floor']:.3f}"
+        + (f", MAP@{card['top_k']}" if card["top_k"] else "")
+    )
+    print(
+        "items by number of labels: "
+        + ", ".join(f"{n}: {count(k)}" for n, k in _used(card["items_by_n_labels"]))
+    )
+    labels = sorted(
+        ((printable(label), n) for label, n in card["items_per_label"].items()),
+        key=lambda pair: -pair[1],
+    )
+    print(
+        "items a label: "
+        + ", ".join(f"{label} {count(n)}" for label, n in labels[:MOST_LABELS_SHOWN])
+    )
     if len(labels) > MOST_LABELS_SHOWN:
-        print(f"and {len(labels) - MOST_LABELS_SHOWN} rarer labels, down to {labels[-1][0]} {count(labels[-1][1])}")
+        print(
+            f"and {len(labels) - MOST_LABELS_SHOWN} rarer labels, down to "
+            f"{labels[-1][0]} {count(labels[-1][1])}"
+        )
     print(f"sample items: {', '.join(map(str, card['sample_ids']))}")
     for warning in card["warnings"]:
         print(f"note: {printable(warning)}")
@@ -123,9 +165,13 @@ def _print_content(card: dict[str, Any]) -> None:
 
 def summary(card: dict[str, Any]) -> str:
     """A card in a line: the split, labels an item, similar pairs."""
-    parts = f"{count(card['n_query'])} queries, {count(card['n_gallery'])} gallery, {count(card['n_train'])} training"
+    parts = (
+        f"{count(card['n_query'])} queries, {count(card['n_gallery'])} gallery, "
+        f"{count(card['n_train'])} training"
+    )
     return (
-        f"{parts}; {card['labels_per_item']:.2f} labels an item; {card['similar_share']:.1%} of training pairs similar"
+        f"{parts}; {card['labels_per_item']:.2f} labels an item; "
+        f"{card['similar_share']:.1%} of training pairs similar"
     )
 
 
@@ -150,7 +196,9 @@ def _download(name: str, root: Path) -> None:
     progress, pace = Progress(), Pace()
 
     def show(done: int, total: int) -> None:
-        progress.show(f"{name}: {pace.words(done / 1e6, total / 1e6, time.monotonic(), ' MB')} (MB)")
+        progress.show(
+            f"{name}: {pace.words(done / 1e6, total / 1e6, time.monotonic(), ' MB')} (MB)"
+        )
 
     import_module(f"rdh.datasets.{name}").download(root, show)
     progress.clear()

@@ -1,4 +1,6 @@
-"""demo, train, sweep: submit runs to the queue and follow them; `train --here` runs in this process."""
+"""demo, train, sweep: submit runs to the queue and follow them; `train --here` runs in this
+process.
+"""
 
 import argparse
 import sys
@@ -9,11 +11,11 @@ from rdh.commands._common import add_settings, add_verb, open_store, parse_setti
 from rdh.commands._follow import follow
 from rdh.commands._here import train_here
 from rdh.commands._report import report
-from rdh.config import RunConfig, arms_of, plug_in_fields, with_plug_ins
+from rdh.config.presets import PRESETS, preset_config
+from rdh.config.ranges import parse_names, parse_numbers
+from rdh.config.run_config import RunConfig, arms_of, plug_in_fields, with_plug_ins
 from rdh.errors import UserError
-from rdh.presets import PRESETS, preset_config
-from rdh.ranges import parse_names, parse_numbers
-from rdh.store import RunStore
+from rdh.store.run_store import RunStore
 
 MOST_RUNS = 1000
 ARMS = {"both": (False, True), "on": (True,), "off": (False,)}
@@ -29,23 +31,38 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
     """demo, train and sweep."""
     demo = add_verb(verbs, common, "demo", DEMO)
     demo.set_defaults(call=run_demo)
-    examples = ["--method dpsh --rdh --preset demo", "--preset offline --bits 48 --set lr=0.05 --set tau=0.95"]
+    examples = [
+        "--method dpsh --rdh --preset demo",
+        "--preset offline --bits 48 --set lr=0.05 --set tau=0.95",
+    ]
     train = add_verb(verbs, common, "train", TRAIN, examples)
-    train.add_argument("--method", default="hashnet", metavar="NAME", help="`python -m rdh methods` lists them")
+    train.add_argument(
+        "--method", default="hashnet", metavar="NAME", help="`python -m rdh methods` lists them"
+    )
     train.add_argument("--bits", type=int, metavar="K", help="code length")
-    train.add_argument("--seed", type=int, metavar="N", help="of weights and order; the split has split_seed")
-    train.add_argument("--rdh", action="store_true", help="amplifier and error-aware quantization on")
+    train.add_argument(
+        "--seed", type=int, metavar="N", help="of weights and order; the split has split_seed"
+    )
+    train.add_argument(
+        "--rdh", action="store_true", help="amplifier and error-aware quantization on"
+    )
     _config_arguments(train)
     where = train.add_mutually_exclusive_group()
-    where.add_argument("--here", action="store_true", help="in this process instead of the queue, for debugging")
+    where.add_argument(
+        "--here", action="store_true", help="in this process instead of the queue, for debugging"
+    )
     _detach_argument(where)
     train.set_defaults(call=run_train)
     examples = ["--methods dpsh,hashnet --bits 24,48 --seeds 0-4 --preset demo"]
     sweep = add_verb(verbs, common, "sweep", SWEEP, examples)
     sweep.add_argument("--methods", default="hashnet", metavar="A,B", help="default: hashnet")
-    sweep.add_argument("--bits", default="32", metavar="24,48", help="code lengths, numbers or ranges; default: 32")
+    sweep.add_argument(
+        "--bits", default="32", metavar="24,48", help="code lengths, numbers or ranges; default: 32"
+    )
     sweep.add_argument("--seeds", default="0", metavar="0-4", help="numbers or ranges; default: 0")
-    sweep.add_argument("--rdh", choices=tuple(ARMS), default="both", help="default: both, each run as a pair")
+    sweep.add_argument(
+        "--rdh", choices=tuple(ARMS), default="both", help="default: both, each run as a pair"
+    )
     sweep.add_argument("--name", help="name of the sweep (default: the preset's name, or sweep)")
     _config_arguments(sweep)
     _detach_argument(sweep)
@@ -60,15 +77,22 @@ def _config_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _detach_argument(parser: Any) -> None:
-    parser.add_argument("--detach", action="store_true", help="submit and return; the queue goes on by itself")
+    parser.add_argument(
+        "--detach", action="store_true", help="submit and return; the queue goes on by itself"
+    )
 
 
 def run_demo(arguments: argparse.Namespace) -> int:
     """Always two new runs: whoever asks again wants to see it again."""
     store = open_store(arguments)
     base = preset_config("demo", method="hashnet")
-    run_ids = execution.submit(store, [with_plug_ins(base, rdh=False), with_plug_ins(base, rdh=True)])
-    print(f"HashNet on digits, {base.n_bits} bits, with and without RDH; runs in {store.root}", file=sys.stderr)
+    run_ids = execution.submit(
+        store, [with_plug_ins(base, rdh=False), with_plug_ins(base, rdh=True)]
+    )
+    print(
+        f"HashNet on digits, {base.n_bits} bits, with and without RDH; runs in {store.root}",
+        file=sys.stderr,
+    )
     return _follow_and_report(store, run_ids, arguments.json)
 
 
@@ -87,7 +111,9 @@ def run_train(arguments: argparse.Namespace) -> int:
     if state == "finished" and store.result(run_id).get("message"):
         print(store.result(run_id)["message"], file=sys.stderr)
     if state == "cancelled":
-        print(f"Cancelled; `python -m rdh runs resume {run_id}` takes it up again.", file=sys.stderr)
+        print(
+            f"Cancelled; `python -m rdh runs resume {run_id}` takes it up again.", file=sys.stderr
+        )
     return {"finished": 0, "cancelled": 130}.get(state, 1)
 
 
@@ -96,29 +122,42 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     fields, methods = _fields(arguments), parse_names(arguments.methods)
     bits, seeds = parse_numbers("--bits", arguments.bits), parse_numbers("--seeds", arguments.seeds)
     if not methods:
-        raise UserError("--methods must name at least one method; `python -m rdh methods` lists them.")
+        raise UserError(
+            "--methods must name at least one method; `python -m rdh methods` lists them."
+        )
     arms = {method: _arms(method, arguments.rdh) for method in methods}
     n_runs = sum(map(len, arms.values())) * len(bits) * len(seeds)
     if n_runs > MOST_RUNS:
-        raise UserError(f"A sweep has at most {MOST_RUNS} runs, got {n_runs}; ask for fewer seeds or code lengths.")
+        raise UserError(
+            f"A sweep has at most {MOST_RUNS} runs, got {n_runs}; ask for fewer seeds "
+            f"or code lengths."
+        )
     configs = [
         preset_config(
-            arguments.preset, **(fields | {"method": method, "n_bits": k, "seed": seed} | plug_in_fields(rdh=rdh))
+            arguments.preset,
+            **(fields | {"method": method, "n_bits": k, "seed": seed} | plug_in_fields(rdh=rdh)),
         )
         for method in methods
         for k in bits
         for seed in seeds
         for rdh in arms[method]
     ]
-    return _submit(open_store(arguments), configs, arguments.name or arguments.preset or "sweep", arguments)
+    return _submit(
+        open_store(arguments), configs, arguments.name or arguments.preset or "sweep", arguments
+    )
 
 
 def _arms(method: str, wanted: str) -> tuple[bool, ...]:
-    """Without and with RDH, as far as the method can be had so; one that can't is refused only where RDH was asked for alone."""
+    """Without and with RDH, as far as the method can be had so; one that can't is refused only
+    where RDH was asked for alone.
+    """
     if wanted != "both" or method not in catalog.methods():
         return ARMS[wanted]
     if len(arms_of(method)) == 1:
-        print(f"{method} has no activation that saturates, so it runs without RDH only", file=sys.stderr)
+        print(
+            f"{method} has no activation that saturates, so it runs without RDH only",
+            file=sys.stderr,
+        )
     return arms_of(method)
 
 
@@ -127,7 +166,9 @@ def _fields(arguments: argparse.Namespace) -> dict[str, Any]:
     return fields | ({"dataset": arguments.dataset} if arguments.dataset else {})
 
 
-def _submit(store: RunStore, configs: list[RunConfig], sweep: str | None, arguments: argparse.Namespace) -> int:
+def _submit(
+    store: RunStore, configs: list[RunConfig], sweep: str | None, arguments: argparse.Namespace
+) -> int:
     before = set(store.run_ids())
     run_ids = execution.submit(store, configs, sweep=sweep)
     n_new = len(set(run_ids) - before)

@@ -16,10 +16,10 @@ from rdh.commands._common import (
     print_json,
     print_table,
 )
-from rdh.config import make_config
+from rdh.config.run_config import make_config
 from rdh.errors import UserError
 from rdh.retrieval.evaluation import definition
-from rdh.store import RunStore
+from rdh.store.run_store import RunStore
 
 ABOUT = """What is running, waiting, done: list, show, cancel, resume, clone or delete runs.
 Without an action: the list, oldest first."""
@@ -27,7 +27,8 @@ ACTIONS = {
     "list": "All runs, oldest first.",
     "show": "Settings, state and numbers of one run.",
     "cancel": "End a run. A running one saves a checkpoint first.",
-    "resume": "Queue a cancelled, failed or lost run again. It goes on from its last checkpoint, if it has one.",
+    "resume": "Queue a cancelled, failed or lost run again. It goes on from its last "
+    "checkpoint, if it has one.",
     "clone": "Launch a new run with the settings of another one.",
     "delete": "Remove a run that has ended, with its folder.",
 }
@@ -75,10 +76,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _find_the_dead(store: RunStore, run_id: str) -> None:
-    """Where no supervisor lives, a run whose process died stays "running": a new supervisor finds that out within seconds."""
+    """Where no supervisor lives, a run whose process died stays "running": a new supervisor finds
+    that out within seconds.
+    """
     deadline = time.monotonic() + SECONDS_TO_FIND
     if not execution.supervisor_status(store)["alive"]:
-        while (state := execution.states(store).get(run_id)) and state.is_active and time.monotonic() < deadline:
+        while (
+            (state := execution.states(store).get(run_id))
+            and state.is_active
+            and time.monotonic() < deadline
+        ):
             execution.ensure_supervisor(store)
             time.sleep(0.1)
 
@@ -101,7 +108,9 @@ def _clone(store: RunStore, run_id: str, settings: list[str], as_json: bool) -> 
 
 def _list(store: RunStore, as_json: bool) -> int:
     states = execution.states(store)
-    if any(state.is_active for state in states.values()):  # one whose process died unseen is found out by a supervisor
+    if any(
+        state.is_active for state in states.values()
+    ):  # one whose process died unseen is found out by a supervisor
         execution.ensure_supervisor(store)
     rows = [_row(store, state) for state in states.values()]
     if as_json:
@@ -109,7 +118,10 @@ def _list(store: RunStore, as_json: bool) -> int:
     elif rows:
         print_table([{key: _cell(key, value) for key, value in row.items()} for row in rows])
     else:
-        print(f"No runs in {store.root} yet; `python -m rdh demo` makes the first two.", file=sys.stderr)
+        print(
+            f"No runs in {store.root} yet; `python -m rdh demo` makes the first two.",
+            file=sys.stderr,
+        )
     return 0
 
 
@@ -142,7 +154,9 @@ def _cell(key: str, value: Any) -> str:
     if key == "MAP":
         return f"{value:.4f}"
     text = str(value)
-    return text if key != "reason" or len(text) <= LONGEST_REASON else text[: LONGEST_REASON - 1] + "…"
+    return (
+        text if key != "reason" or len(text) <= LONGEST_REASON else text[: LONGEST_REASON - 1] + "…"
+    )
 
 
 def _show(store: RunStore, run_id: str, as_json: bool) -> int:
@@ -150,9 +164,18 @@ def _show(store: RunStore, run_id: str, as_json: bool) -> int:
     state = execution.states(store).get(run_id)
     result = store.result(run_id)
     if as_json:
-        print_json({"submission": submission, "state": vars(state) if state else None, "result": result or None})
+        print_json(
+            {
+                "submission": submission,
+                "state": vars(state) if state else None,
+                "result": result or None,
+            }
+        )
         return 0
-    print(f"{run_id}: {store.config(run_id).label}, {state.state if state else 'not in the queue yet'}")
+    print(
+        f"{run_id}: {store.config(run_id).label}, "
+        f"{state.state if state else 'not in the queue yet'}"
+    )
     if state and state.reason:
         print(f"  {state.reason}")
     if result.get("seconds"):
@@ -162,11 +185,18 @@ def _show(store: RunStore, run_id: str, as_json: bool) -> int:
     dead = analysis.dead_bits(store.reader(run_id))
     numbers = dict(result.get("metrics", {}))
     if "best_map" in numbers:
-        numbers["best map"] = f"{numbers.pop('best_map'):.6g} of all evaluations, chosen on the queries themselves"
+        numbers["best map"] = (
+            f"{numbers.pop('best_map'):.6g} of all evaluations, chosen on the queries themselves"
+        )
     if dead:
         of = f"of {count(dead.denominator)}"
-        tau = f"saturated at tau {submission['config']['tau']:g} and asked to leave by the similarity loss"
-        numbers["dead bits at the end"] = f"{count(dead.at_end)} {of} ({dead.share_at_end:.2%}), {tau}"
+        tau = (
+            f"saturated at tau {submission['config']['tau']:g} and asked to leave by the "
+            f"similarity loss"
+        )
+        numbers["dead bits at the end"] = (
+            f"{count(dead.at_end)} {of} ({dead.share_at_end:.2%}), {tau}"
+        )
         numbers["dead bits at the peak"] = f"{count(dead.peak)} {of} ({dead.peak_share:.2%})"
     _section("results", numbers)
     return 0

@@ -1,4 +1,6 @@
-"""supervisor status | stop | start: the one background process of a runs folder that starts and watches workers."""
+"""supervisor status | stop | start: the one background process of a runs folder that starts and
+watches workers.
+"""
 
 import argparse
 import time
@@ -6,7 +8,7 @@ from typing import Any
 
 from rdh import execution
 from rdh.commands._common import add_verb, duration, open_store, print_json
-from rdh.store import RunStore
+from rdh.store.run_store import RunStore
 
 ABOUT = """The background process of a runs folder: its status, start or stop.
 It starts what waits in the queue and watches what runs. Verbs that need it start it by themselves; when it is stopped, runs
@@ -18,7 +20,9 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
     """supervisor, with its actions."""
     parser = add_verb(verbs, common, "supervisor", ABOUT)
     actions = ("status", "start", "stop")
-    parser.add_argument("action", nargs="?", default="status", choices=actions, help="default: status")
+    parser.add_argument(
+        "action", nargs="?", default="status", choices=actions, help="default: status"
+    )
     parser.set_defaults(call=run)
 
 
@@ -51,9 +55,18 @@ def _sentence(store: RunStore, status: dict[str, Any]) -> str:
     if status["pid"] is None:
         return f"A supervisor for {store.root} is starting."
     since = time.strftime("%Y-%m-%d %H:%M", time.localtime(status["started_at"]))
-    devices = ", ".join(f"{one['label']} ({one['slots']} at a time)" for one in status["devices"] or [])
-    looked = f"; it last looked {duration(status['seconds_since_tick'])} ago" if status["seconds_since_tick"] else ""
-    lines = [f"A supervisor runs for {store.root}: pid {status['pid']} on {status['host']}, since {since}{looked}."]
+    devices = ", ".join(
+        f"{one['label']} ({one['slots']} at a time)" for one in status["devices"] or []
+    )
+    looked = (
+        f"; it last looked {duration(status['seconds_since_tick'])} ago"
+        if status["seconds_since_tick"]
+        else ""
+    )
+    lines = [
+        f"A supervisor runs for {store.root}: pid {status['pid']} on {status['host']}, "
+        f"since {since}{looked}."
+    ]
     lines += [f"devices: {devices}"] if devices else []
     lines += [f"last line of its log: {status['last_log_line']}"] if status["last_log_line"] else []
     return "\n".join(lines)

@@ -1,13 +1,15 @@
 """Arrays: your own images or features with labels, in one .npz file.
 
-Place DIR/arrays.npz (or the file below DIR that the switch `file` names), written with numpy.savez, with these keys:
-labels: (n,) or (n, 1) class numbers from 0, or (n, n_classes) of 0 and 1; and either images: uint8 (n, height, width) or
-(n, height, width, 1 or 3), or features: numbers (n, n_features), on which only the hash layer is trained
-(backbone=none finetune=false).
-Optional: class_names (n_classes,); query, gallery and train, all three: row numbers, the split for every seed. Without
-them n_query queries and n_train training items are drawn by the split seed, the gallery is all but the queries; where
-these are 0, 1000 and 5000, but at most a tenth of the rows and half of the gallery. MAP counts the switch top_k's ranks,
-0 = all. A row without any label is left out. Files that hold pickled objects are refused.
+Place DIR/arrays.npz (or the file below DIR that the switch `file` names), written with numpy.savez,
+with these keys:
+labels: (n,) or (n, 1) class numbers from 0, or (n, n_classes) of 0 and 1; and either images: uint8
+(n, height, width) or (n, height, width, 1 or 3), or features: numbers (n, n_features), on which
+only the hash layer is trained (backbone=none finetune=false).
+Optional: class_names (n_classes,); query, gallery and train, all three: row numbers, the split for
+every seed. Without them n_query queries and n_train training items are drawn by the split seed, the
+gallery is all but the queries; where these are 0, 1000 and 5000, but at most a tenth of the rows
+and half of the gallery. MAP counts the switch top_k's ranks, 0 = all. A row without any label is
+left out. Files that hold pickled objects are refused.
 """
 
 import hashlib
@@ -17,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from rdh.datasets._base import Dataset
-from rdh.datasets._paths import folder_below
-from rdh.datasets._sources import ArrayDataset, drop_unlabelled, one_hot
-from rdh.datasets._splits import Drawn, Listed, Split, SplitProtocol, sizes
+from rdh.datasets._tools.base import Dataset
+from rdh.datasets._tools.paths import folder_below
+from rdh.datasets._tools.sources import ArrayDataset, drop_unlabelled, one_hot
+from rdh.datasets._tools.splits import Drawn, Listed, Split, SplitProtocol, sizes
 from rdh.errors import UserError
 
 OFFICIAL = (1000, 5000)
@@ -45,11 +47,15 @@ class FeatureDataset(Dataset):
         self.features = features
         side = int(np.ceil(np.sqrt(features.shape[1])))
         mark = hashlib.sha256(self.features.tobytes()).hexdigest()
-        super().__init__("arrays", labels, class_names, mark, protocol, image_shape=(side, side, 1), top_k=top_k)
+        super().__init__(
+            "arrays", labels, class_names, mark, protocol, image_shape=(side, side, 1), top_k=top_k
+        )
         self._low, self._high = float(self.features.min()), float(self.features.max())
 
     def read_image(self, item_id: int) -> np.ndarray:
-        """Black is the smallest value in the file, white the largest; the rest of the square is black."""
+        """Black is the smallest value in the file, white the largest; the rest of the square is
+        black.
+        """
         side = self.image_shape[0]
         shares = (self.features[item_id] - self._low) / max(self._high - self._low, 1e-12)
         pixels = np.zeros(side * side, dtype=np.uint8)
@@ -65,11 +71,15 @@ def load(
     n_train: int = 0,
     top_k: int = 0,
 ) -> Dataset:
-    """The arrays below the data folder `root`. Raises UserError for a missing or damaged file and for each bad key."""
+    """The arrays below the data folder `root`.
+
+    Raises UserError for a missing or damaged file and for each bad key.
+    """
     path = folder_below(Path(root), file, "file")
     if not path.is_file():
         raise UserError(
-            f"No arrays in {path}: write them there by numpy.savez(path, images=..., labels=...), or features=... "
+            f"No arrays in {path}: write them there by numpy.savez(path, images=..., "
+            f"labels=...), or features=... "
             "instead of images; `python -m rdh data show arrays` tells the shapes."
         )
     if top_k < 0:
@@ -77,17 +87,24 @@ def load(
     content = _read(path)
     values, labels = _values(content, path), _labels(content, path)
     if len(values) != len(labels):
-        raise UserError(f"{path} has {len(labels)} labels for {len(values)} items: both must be the same number.")
+        raise UserError(
+            f"{path} has {len(labels)} labels for {len(values)} items: both must be the "
+            f"same number."
+        )
     names = _class_names(content, labels.shape[1], path)
     rows, warnings = drop_unlabelled(labels)
     if not len(rows):
-        raise UserError(f"labels in {path} must mark each label by a 1, got only 0: no row has a label.")
+        raise UserError(
+            f"labels in {path} must mark each label by a 1, got only 0: no row has a label."
+        )
     protocol = _protocol(content, rows, len(labels), n_query, n_train, path)
     values, labels = values[rows], labels[rows]
     if "features" in content:
         dataset: Dataset = FeatureDataset(values, labels, names, protocol, top_k or None)
     else:
-        mark = hashlib.sha256(np.ascontiguousarray(values).tobytes() + str(values.shape).encode()).hexdigest()
+        mark = hashlib.sha256(
+            np.ascontiguousarray(values).tobytes() + str(values.shape).encode()
+        ).hexdigest()
         dataset = ArrayDataset("arrays", values, labels, names, mark, protocol, top_k=top_k or None)
     dataset.warnings += warnings
     dataset.warn_of_eta(is_multi_label)
@@ -103,15 +120,24 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         with loaded as file:
             content = {key: file[key] for key in file.files}
         for key, value in content.items():
-            if not isinstance(value, np.ndarray):  # a member that is no .npy file comes as its bytes
+            if not isinstance(
+                value, np.ndarray
+            ):  # a member that is no .npy file comes as its bytes
                 raise ValueError(f"{key} is no array")
     except DAMAGED as error:
         reason = "it is no .npz file, or holds pickled objects" if "pickle" in str(error) else error
-        raise UserError(f"{path} cannot be read ({reason}): write it anew by numpy.savez.") from error
-    known = {"images", "features", "labels", "class_names", *PARTS}
-    if not set(content) <= known or "labels" not in content or ("images" in content) == ("features" in content):
         raise UserError(
-            f"{path} must hold labels, and images or features, and may hold class_names, query, gallery and train, "
+            f"{path} cannot be read ({reason}): write it anew by numpy.savez."
+        ) from error
+    known = {"images", "features", "labels", "class_names", *PARTS}
+    if (
+        not set(content) <= known
+        or "labels" not in content
+        or ("images" in content) == ("features" in content)
+    ):
+        raise UserError(
+            f"{path} must hold labels, and images or features, and may hold "
+            f"class_names, query, gallery and train, "
             f"got {', '.join(content) or 'nothing'}."
         )
     return content
@@ -121,11 +147,18 @@ def _values(content: dict[str, np.ndarray], path: Path) -> np.ndarray:
     if "features" in content:
         values = content["features"]
         if values.ndim != 2 or 0 in values.shape or values.dtype.kind not in "fiu":
-            raise UserError(f"features in {path} must be numbers (n, n_features), got {_form(values)}.")
+            raise UserError(
+                f"features in {path} must be numbers (n, n_features), got {_form(values)}."
+            )
         return _as_float32(values, path)
     values = content["images"]
     values = values[..., np.newaxis] if values.ndim == 3 else values
-    if values.dtype != np.uint8 or values.ndim != 4 or values.shape[3] not in (1, 3) or 0 in values.shape:
+    if (
+        values.dtype != np.uint8
+        or values.ndim != 4
+        or values.shape[3] not in (1, 3)
+        or 0 in values.shape
+    ):
         raise UserError(
             f"images in {path} must be uint8 (n, height, width) or (n, height, width, 1 or 3), got "
             f"{_form(content['images'])}."
@@ -138,7 +171,8 @@ def _as_float32(values: np.ndarray, path: Path) -> np.ndarray:
         cast = np.ascontiguousarray(values, dtype=np.float32)
     if not np.isfinite(cast).all():
         raise UserError(
-            f"features in {path} must be finite and within float32's range, 3.4e38 to either side, got "
+            f"features in {path} must be finite and within float32's range, 3.4e38 to "
+            f"either side, got "
             f"{_first(values, ~np.isfinite(cast))}: mend them there."
         )
     return cast
@@ -148,7 +182,9 @@ def _labels(content: dict[str, np.ndarray], path: Path) -> np.ndarray:
     labels = content["labels"]
     is_whole = labels.ndim in (1, 2) and labels.size and labels.dtype.kind in "biu"
     if is_whole and labels.min() >= 0:
-        if labels.ndim == 2 and labels.shape[1] == 1:  # as in list files: else the items of class 0 would have no label
+        if (
+            labels.ndim == 2 and labels.shape[1] == 1
+        ):  # as in list files: else the items of class 0 would have no label
             labels = labels[:, 0]
         if labels.ndim == 2 and labels.max() <= 1:
             return labels.astype(np.uint8)
@@ -156,7 +192,8 @@ def _labels(content: dict[str, np.ndarray], path: Path) -> np.ndarray:
             return one_hot(labels.astype(np.int64), int(labels.max()) + 1)
     span = f"{labels.min()} to {labels.max()} in " if is_whole else ""
     raise UserError(
-        f"labels in {path} must be whole numbers: (n,) or (n, 1) class numbers from 0 to {MOST_CLASSES - 1}, or "
+        f"labels in {path} must be whole numbers: (n,) or (n, 1) class numbers from 0 "
+        f"to {MOST_CLASSES - 1}, or "
         f"(n, n_classes) of 0 and 1, got {span}{_form(labels)}."
     )
 
@@ -169,24 +206,44 @@ def _class_names(content: dict[str, np.ndarray], n_classes: int, path: Path) -> 
 
 
 def _protocol(
-    content: dict[str, np.ndarray], rows: np.ndarray, n_all: int, n_query: int, n_train: int, path: Path
+    content: dict[str, np.ndarray],
+    rows: np.ndarray,
+    n_all: int,
+    n_query: int,
+    n_train: int,
+    path: Path,
 ) -> SplitProtocol:
     """rows: those that are kept. A given split is renumbered to them."""
     given = [key for key in PARTS if key in content]
     if not given:
-        return Drawn(*sizes(len(rows), ("n_query", n_query, OFFICIAL[0]), ("n_train", n_train, OFFICIAL[1]), "rows"))
+        return Drawn(
+            *sizes(
+                len(rows),
+                ("n_query", n_query, OFFICIAL[0]),
+                ("n_train", n_train, OFFICIAL[1]),
+                "rows",
+            )
+        )
     if len(given) < len(PARTS) or n_query or n_train:
-        raise UserError(f"query, gallery and train in {path} must be all there, without n_query and n_train, or none.")
+        raise UserError(
+            f"query, gallery and train in {path} must be all there, without n_query and "
+            f"n_train, or none."
+        )
     parts = []
     for key in PARTS:
         ids = content[key]
         is_row = np.isin(ids, np.arange(n_all))
         if ids.ndim != 1 or ids.dtype.kind not in "iu" or not is_row.all():
             got = _first(ids, ~is_row) if ids.ndim == 1 and ids.dtype.kind in "iu" else _form(ids)
-            raise UserError(f"{key} in {path} must be row numbers from 0 to {n_all - 1}, got {got}.")
+            raise UserError(
+                f"{key} in {path} must be row numbers from 0 to {n_all - 1}, got {got}."
+            )
         parts.append(np.flatnonzero(np.isin(rows, ids)).astype(np.int64))
     if np.isin(parts[0], np.concatenate(parts[1:])).any():
-        raise UserError(f"query in {path} must share no row with gallery or train: take the queries out of them.")
+        raise UserError(
+            f"query in {path} must share no row with gallery or train: take the queries "
+            f"out of them."
+        )
     return Listed(Split(*parts))
 
 

@@ -1,33 +1,55 @@
 """CIFAR-10: 60 000 colour photographs of 32 x 32 pixels, 10 classes of 6000.
 
-Protocols, over the official train and test parts as one pool (switch `protocol`), MAP over the whole gallery:
-cifar10-1 (default; DPSH, DSDH, ADSH, RDH): 1000 queries (100 a class), a gallery of the other 59 000, 5000 training
-items (500 a class) inside it. cifar10 (DeepHash): the same, but the gallery leaves the training items out: 54 000.
-cifar10-2 (GreedyHash): 10 000 queries (1000 a class), a gallery of the other 50 000, all of them training items.
-query_per_class and train_per_class take other numbers of each class; 0: the protocol's. A smaller pool keeps the
-protocol's numbers, as far as every class has enough images, and is not comparable with published results.
+Protocols, over the official train and test parts as one pool (switch `protocol`), MAP over the
+whole gallery: cifar10-1 (default; DPSH, DSDH, ADSH, RDH): 1000 queries (100 a class), a gallery of
+the other 59 000, 5000 training items (500 a class) inside it. cifar10 (DeepHash): the same, but the
+gallery leaves the training items out: 54 000. cifar10-2 (GreedyHash): 10 000 queries (1000 a
+class), a gallery of the other 50 000, all of them training items. query_per_class and
+train_per_class take other numbers of each class; 0: the protocol's. A smaller pool keeps the
+protocol's numbers, as far as every class has enough images, and is not comparable with published
+results.
 
-Sources, in DIR/cifar10 or in DIR itself: what `download` prepared; torchvision's folder cifar-10-batches-py; class
-folders of JPEG or PNG files, train/<class>/FILE and test/<class>/FILE or plain <class>/FILE, other sizes are resized.
+Sources, in DIR/cifar10 or in DIR itself: what `download` prepared; torchvision's folder
+cifar-10-batches-py; class folders of JPEG or PNG files, train/<class>/FILE and test/<class>/FILE or
+plain <class>/FILE, other sizes are resized.
 Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
 """
 
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from rdh.datasets._base import Dataset, Progress
-from rdh.datasets._batches import ARRAYS, BATCHES, fetch_batches, open_arrays, read_batches, write_arrays
-from rdh.datasets._folders import has_class_folders, scan_class_folders
-from rdh.datasets._paths import check_inside
-from rdh.datasets._sources import ArrayDataset, FileDataset, one_hot
-from rdh.datasets._splits import PerClass
+from rdh.datasets._tools.base import Dataset, Progress
+from rdh.datasets._tools.batches import (
+    ARRAYS,
+    BATCHES,
+    fetch_batches,
+    open_arrays,
+    read_batches,
+    write_arrays,
+)
+from rdh.datasets._tools.folders import has_class_folders, scan_class_folders
+from rdh.datasets._tools.paths import check_inside
+from rdh.datasets._tools.sources import ArrayDataset, FileDataset, one_hot
+from rdh.datasets._tools.splits import PerClass
 from rdh.errors import UserError
 
-CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CLASS_NAMES = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
 N_OFFICIAL = 60_000
 SIDE = 32  # pixels
 
-PROTOCOLS = {  # (queries of each class, training items of each class or all, whether these are in the gallery)
+# (queries of each class, training items of each class or all, whether these are in the gallery)
+PROTOCOLS = {
     "cifar10-1": (100, 500, True),
     "cifar10": (100, 500, False),
     "cifar10-2": (1000, None, True),
@@ -52,19 +74,22 @@ def load(
 ) -> Dataset:
     """CIFAR-10 from the data folder `root`; a number a class that is 0 is the protocol's.
 
-    Raises UserError for missing or damaged data, with the way out. Raw batches are read through torchvision, which
-    takes torch and seconds; everything else needs neither.
+    Raises UserError for missing or damaged data, with the way out. Raw batches are read through
+    torchvision, which takes torch and seconds; everything else needs neither.
     """
     root, source = Path(root), _find(Path(root))
     if source is None:
         raise UserError(
-            f"No CIFAR-10 in {root}: run `python -m rdh data prepare cifar10 --data-root {root}` to fetch it, or place "
-            f"{BATCHES} or class folders of images (train/<class>/*.png and test/<class>/*.png) in {root / 'cifar10'}."
+            f"No CIFAR-10 in {root}: run `python -m rdh data prepare cifar10 "
+            f"--data-root {root}` to fetch it, or place "
+            f"{BATCHES} or class folders of images (train/<class>/*.png and "
+            f"test/<class>/*.png) in {root / 'cifar10'}."
         )
     dataset = _open(source, root, _protocol(protocol, query_per_class, train_per_class))
     if len(dataset) != N_OFFICIAL:
         dataset.warnings.append(
-            f"This CIFAR-10 holds {len(dataset)} images instead of {N_OFFICIAL}: scores are not comparable with "
+            f"This CIFAR-10 holds {len(dataset)} images instead of {N_OFFICIAL}: scores "
+            f"are not comparable with "
             "published ones."
         )
     return dataset
@@ -82,23 +107,30 @@ def _open(source: Source, root: Path, protocol: PerClass) -> Dataset:
         scan = scan_class_folders(source.place, CLASS_NAMES, root)
         labels = one_hot(scan.class_of, len(CLASS_NAMES))
         files = {"root": root, "stats": scan.stats, "size": (SIDE, SIDE)}
-        return FileDataset("cifar10", source.place, scan.paths, labels, CLASS_NAMES, protocol, **files)
+        return FileDataset(
+            "cifar10", source.place, scan.paths, labels, CLASS_NAMES, protocol, **files
+        )
     images = open_arrays(source.place) if source.kind == "arrays" else read_batches(source.place)
     labels = one_hot(images.class_of, len(CLASS_NAMES))
     return ArrayDataset("cifar10", images.pixels, labels, CLASS_NAMES, images.fingerprint, protocol)
 
 
 def loads_without_torch(root: Path | str, **options: Any) -> bool:
-    """Whether `load` leaves torch alone: not where only raw batches are there; `download` prepares them."""
+    """Whether `load` leaves torch alone: not where only raw batches are there; `download` prepares
+    them.
+    """
     source = _find(Path(root))
     return source is None or source.kind != "batches"
 
 
 def download(root: Path | str, progress: Progress | None = None) -> None:
-    """Make CIFAR-10 ready in the data folder `root`: fetch the batches by torchvision unless they are there, check
-    them, and keep them as plain arrays. Nothing is done where prepared arrays or class folders are found.
+    """Make CIFAR-10 ready in the data folder `root`: fetch the batches by torchvision unless they
+    are there, check
+    them, and keep them as plain arrays. Nothing is done where prepared arrays or class folders are
+    found.
 
-    progress(bytes, bytes in all or 0). Raises UserError for a failed download, a damaged archive, a full disk.
+    progress(bytes, bytes in all or 0). Raises UserError for a failed download, a damaged archive, a
+    full disk.
     """
     root = Path(root)
     source = _find(root)
@@ -116,7 +148,10 @@ def download(root: Path | str, progress: Progress | None = None) -> None:
 
 
 def _find(root: Path) -> Source | None:
-    """The first source in root / cifar10, then in root itself. Raises UserError for a link that leads out of root."""
+    """The first source in root / cifar10, then in root itself.
+
+    Raises UserError for a link that leads out of root.
+    """
     for place in (root / "cifar10", root):
         for kind, name in (("arrays", ARRAYS), ("batches", BATCHES)):
             if (place / name).is_dir():

@@ -1,37 +1,47 @@
 """MS-COCO: photographs of everyday scenes with 80 kinds of objects, several labels an image.
 
-Protocol: the images of the official train and val parts that have an annotation are one pool (122 218; the 2017 parts
-hold the same images as those of 2014). 5000 queries, a gallery of the other 117 218, 10 000 training items from the
-gallery, all drawn by the split seed; MAP@5000. A smaller pool: at most a tenth as queries and half of the gallery for
-training, unless n_query and n_train (0: as said) give numbers; not comparable with published results.
+Protocol: the images of the official train and val parts that have an annotation are one pool (122
+218; the 2017 parts hold the same images as those of 2014). 5000 queries, a gallery of the other 117
+218, 10 000 training items from the gallery, all drawn by the split seed; MAP@5000. A smaller pool:
+at most a tenth as queries and half of the gallery for training, unless n_query and n_train (0: as
+said) give numbers; not comparable with published results.
 
-Source, in DIR/coco or in DIR itself: annotations/instances_train2014.json and instances_val2014.json with the image
-folders train2014 and val2014, or the same of 2017 (2014 goes first where both are there); one of train and val is
-enough. `data prepare coco` fetches the 20 GB of 2014 from images.cocodataset.org.
-Source: Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014; protocol of HashNet (Cao et al., ICCV 2017).
+Source, in DIR/coco or in DIR itself: annotations/instances_train2014.json and
+instances_val2014.json with the image folders train2014 and val2014, or the same of 2017 (2014 goes
+first where both are there); one of train and val is enough. `data prepare coco` fetches the 20 GB
+of 2014 from images.cocodataset.org.
+Source: Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014; protocol of HashNet (Cao
+et al., ICCV 2017).
 """
 
 from pathlib import Path
 
-from rdh.datasets._archives import Archive, fetch_and_unpack
-from rdh.datasets._base import Progress
-from rdh.datasets._coco_json import read_instances
-from rdh.datasets._index import indexed
-from rdh.datasets._paths import first_folder
-from rdh.datasets._sources import FileDataset
-from rdh.datasets._splits import Drawn, sizes
+from rdh.datasets._tools.archives import Archive, fetch_and_unpack
+from rdh.datasets._tools.base import Progress
+from rdh.datasets._tools.coco_json import read_instances
+from rdh.datasets._tools.index import indexed
+from rdh.datasets._tools.paths import first_folder
+from rdh.datasets._tools.sources import FileDataset
+from rdh.datasets._tools.splits import Drawn, sizes
 from rdh.errors import UserError
 
 N_OFFICIAL = 122_218
 N_QUERY, N_TRAIN = 5000, 10_000
 YEARS, PARTS = (2014, 2017), ("train", "val")
-SITE = "http://images.cocodataset.org"  # its https has another host's certificate: the checksums vouch for the files
+# its https has another host's certificate: the checksums vouch for the files
+SITE = "http://images.cocodataset.org"
 ARCHIVES = {  # what an archive brings: where it is, its bytes and its MD5
     "annotations": Archive(
-        f"{SITE}/annotations/annotations_trainval2014.zip", 252_872_794, "0a379cfc70b0e71301e0f377548639bd"
+        f"{SITE}/annotations/annotations_trainval2014.zip",
+        252_872_794,
+        "0a379cfc70b0e71301e0f377548639bd",
     ),
-    "train2014": Archive(f"{SITE}/zips/train2014.zip", 13_510_573_713, "0da8c0bd3d6becc4dcb32757491aca88"),
-    "val2014": Archive(f"{SITE}/zips/val2014.zip", 6_645_013_297, "a3d79f5ed8d289b7a7554ce06a5782b3"),
+    "train2014": Archive(
+        f"{SITE}/zips/train2014.zip", 13_510_573_713, "0da8c0bd3d6becc4dcb32757491aca88"
+    ),
+    "val2014": Archive(
+        f"{SITE}/zips/val2014.zip", 6_645_013_297, "a3d79f5ed8d289b7a7554ce06a5782b3"
+    ),
 }
 
 is_multi_label = True
@@ -39,22 +49,28 @@ top_k = 5000
 
 
 def load(root: Path | str, *, n_query: int = 0, n_train: int = 0) -> FileDataset:
-    """COCO from the data folder `root`. Raises UserError for missing or damaged files, with the way out.
+    """COCO from the data folder `root`. Raises UserError for missing or damaged files, with the way
+    out.
 
-    The first time, reading the official annotations takes seconds; what is needed of them is kept in the cache folder.
+    The first time, reading the official annotations takes seconds; what is needed of them is kept
+    in the cache folder.
     """
     root = Path(root)
     place, year = _find(root)
     if place is None:
         raise UserError(
-            f"No COCO in {root}: run `python -m rdh data prepare coco --data-root {root}` to fetch it (20 GB), or place "
-            f"annotations/instances_train2014.json, annotations/instances_val2014.json and the image folders train2014 "
+            f"No COCO in {root}: run `python -m rdh data prepare coco --data-root "
+            f"{root}` to fetch it (20 GB), or place "
+            f"annotations/instances_train2014.json, annotations/instances_val2014.json "
+            f"and the image folders train2014 "
             f"and val2014 (or those of 2017) in {root / 'coco'}."
         )
     files = {f"{part}{year}": place / _annotations(part, year) for part in PARTS}
     files = {part: path for part, path in files.items() if path.is_file()}
     arrays = indexed(list(files.values()), lambda: read_instances(files))
-    numbers = sizes(len(arrays["labels"]), ("n_query", n_query, N_QUERY), ("n_train", n_train, N_TRAIN))
+    numbers = sizes(
+        len(arrays["labels"]), ("n_query", n_query, N_QUERY), ("n_train", n_train, N_TRAIN)
+    )
     dataset = FileDataset(
         "coco",
         place,
@@ -67,16 +83,19 @@ def load(root: Path | str, *, n_query: int = 0, n_train: int = 0) -> FileDataset
     )
     if len(dataset) != N_OFFICIAL:
         dataset.warnings.append(
-            f"This COCO holds {len(dataset)} annotated images instead of {N_OFFICIAL}: scores are not comparable with "
+            f"This COCO holds {len(dataset)} annotated images instead of {N_OFFICIAL}: "
+            f"scores are not comparable with "
             "published ones."
         )
     return dataset
 
 
 def download(root: Path | str, progress: Progress | None = None) -> None:
-    """Fetch COCO 2014 into root / coco unless COCO is there: resumed where it was interrupted, checked, unpacked.
+    """Fetch COCO 2014 into root / coco unless COCO is there: resumed where it was interrupted,
+    checked, unpacked.
 
-    progress(bytes, bytes in all). Raises UserError for a failed download, a damaged archive, a full disk.
+    progress(bytes, bytes in all). Raises UserError for a failed download, a damaged archive, a full
+    disk.
     """
     root = Path(root)
     place, year = _find(root)
@@ -85,7 +104,10 @@ def download(root: Path | str, progress: Progress | None = None) -> None:
 
 
 def _find(root: Path) -> tuple[Path | None, int]:
-    """(folder, year) of the first layout that is there. Raises UserError for a link that leads out of root."""
+    """(folder, year) of the first layout that is there.
+
+    Raises UserError for a link that leads out of root.
+    """
     for year in YEARS:
         place = first_folder(root, "coco", [_annotations(part, year) for part in PARTS])
         if place:

@@ -1,8 +1,10 @@
 """Digits: 1797 handwritten digits of 8 x 8 pixels, 10 classes, shipped with scikit-learn.
 
-Small enough for a run of seconds, real enough to show dead bits. Protocol: 100 queries (10 a class), a gallery of the
-other 1697, 1000 training items (100 a class) inside it, MAP over the whole gallery. Grey values 0..16 become 0..255.
-Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits (test part), UCI repository, 1998.
+Small enough for a run of seconds, real enough to show dead bits. Protocol: 100 queries (10 a
+class), a gallery of the other 1697, 1000 training items (100 a class) inside it, MAP over the whole
+gallery. Grey values 0..16 become 0..255.
+Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits (test part), UCI repository,
+1998.
 """
 
 import hashlib
@@ -10,19 +12,23 @@ from pathlib import Path
 
 import numpy as np
 
-from rdh.datasets._sources import ArrayDataset, one_hot
-from rdh.datasets._splits import PerClass
+from rdh.datasets._tools.sources import ArrayDataset, one_hot
+from rdh.datasets._tools.splits import PerClass
 from rdh.errors import UserError
 
 is_multi_label = False
 
 
-def load(root: Path | None = None, *, query_per_class: int = 10, train_per_class: int = 100) -> ArrayDataset:
+def load(
+    root: Path | None = None, *, query_per_class: int = 10, train_per_class: int = 100
+) -> ArrayDataset:
     """The digits; `root` plays no part. Raises UserError where scikit-learn is missing."""
     try:
         from sklearn.datasets import load_digits  # here, since it takes a second to import
     except ImportError as error:
-        raise UserError("The digits ship with scikit-learn, which is missing: pip install scikit-learn.") from error
+        raise UserError(
+            "The digits ship with scikit-learn, which is missing: pip install scikit-learn."
+        ) from error
     values, class_of = load_digits(return_X_y=True)
     pixels = np.rint(values * 255 / 16).astype(np.uint8).reshape(-1, 8, 8, 1)
     names = [str(digit) for digit in range(10)]

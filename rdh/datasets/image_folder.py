@@ -1,18 +1,19 @@
 """Image folder: your own single-label images, one sub-folder a class.
 
-Place in DIR/image_folder (or the sub-folder of DIR that the switch `folder` names) the images as <class>/FILE, or as
-train/<class>/FILE with test/<class>/FILE or val/<class>/FILE; JPEG or PNG. All of them are one pool: query_per_class
-queries and train_per_class training items of each class are drawn by the split seed, the gallery is all but the
-queries, MAP counts all ranks. Where these are 0: CIFAR-10's numbers (100 and 500), but at most a tenth of the smallest
-class and half of its rest.
+Place in DIR/image_folder (or the sub-folder of DIR that the switch `folder` names) the images as
+<class>/FILE, or as train/<class>/FILE with test/<class>/FILE or val/<class>/FILE; JPEG or PNG. All
+of them are one pool: query_per_class queries and train_per_class training items of each class are
+drawn by the split seed, the gallery is all but the
+queries, MAP counts all ranks. Where these are 0: CIFAR-10's numbers (100 and 500), but at most a
+tenth of the smallest class and half of its rest.
 """
 
 from pathlib import Path
 
-from rdh.datasets._folders import PARTS, scan_class_folders
-from rdh.datasets._paths import folder_below
-from rdh.datasets._sources import FileDataset, one_hot
-from rdh.datasets._splits import PerClass, sizes
+from rdh.datasets._tools.folders import PARTS, scan_class_folders
+from rdh.datasets._tools.paths import folder_below
+from rdh.datasets._tools.sources import FileDataset, one_hot
+from rdh.datasets._tools.splits import PerClass, sizes
 from rdh.errors import UserError
 
 OFFICIAL = (100, 500)  # of each class
@@ -26,20 +27,28 @@ def load(
     query_per_class: int = 0,
     train_per_class: int = 0,
 ) -> FileDataset:
-    """The class folders below the data folder `root`. Raises UserError for missing folders, an empty class, a bad link."""
+    """The class folders below the data folder `root`.
+
+    Raises UserError for missing folders, an empty class, a bad link.
+    """
     root = Path(root)
     place = folder_below(root, folder, "folder")
     class_names = class_folders(place)
     if len(class_names) < 2:
         raise UserError(
-            f"{place} must hold at least 2 class folders of images (<class>/*.jpg or *.png, or train/<class>/... and "
+            f"{place} must hold at least 2 class folders of images (<class>/*.jpg or "
+            f"*.png, or train/<class>/... and "
             f"test/<class>/...), got {len(class_names)}: place them there."
         )
     scan = scan_class_folders(place, class_names, root)
     labels = one_hot(scan.class_of, len(class_names))
     smallest, name = int(labels.sum(axis=0).min()), class_names[int(labels.sum(axis=0).argmin())]
     if smallest < 2:
-        has = "1 image, but needs 2, a query and one to train on" if smallest else "no JPEG or PNG image"
+        has = (
+            "1 image, but needs 2, a query and one to train on"
+            if smallest
+            else "no JPEG or PNG image"
+        )
         raise UserError(f"Class {name!r} in {place} has {has}: add some, or remove its folder.")
     numbers = sizes(
         smallest,
@@ -48,11 +57,17 @@ def load(
         f"images of class {name!r}, the smallest",
     )
     files = {"root": root, "stats": scan.stats}
-    return FileDataset("image_folder", place, scan.paths, labels, class_names, PerClass(*numbers), **files)
+    return FileDataset(
+        "image_folder", place, scan.paths, labels, class_names, PerClass(*numbers), **files
+    )
 
 
 def class_folders(place: Path) -> list[str]:
-    """Names of the classes: the sub-folders of the parts where there is a part, else of the folder itself, sorted."""
+    """Names of the classes: the sub-folders of the parts where there is a part, else of the folder
+    itself, sorted.
+    """
     parts = [place / part for part in PARTS if (place / part).is_dir()]
-    folders = [one for part in parts or [place] if part.is_dir() for one in part.iterdir() if one.is_dir()]
+    folders = [
+        one for part in parts or [place] if part.is_dir() for one in part.iterdir() if one.is_dir()
+    ]
     return sorted({one.name for one in folders if not one.name.startswith(".")})

@@ -1,25 +1,31 @@
-"""Image lists: your own images, labels and split, in the list files that deep hashing repositories share.
+"""Image lists: your own images, labels and split, in the list files that deep hashing repositories
+share.
 
-Place in DIR/image_list (or the sub-folder of DIR that the switch `folder` names): train.txt, test.txt (or query.txt) and
-database.txt (or gallery.txt), and the images. Each line is a path relative to that folder, then columns of 0 and 1, one
-a class, or one class number from 0; no blanks in a path. Without a gallery file the training images are the gallery.
-classes.txt may name the classes, one a line. The split is that of the files, whatever the seed; MAP counts the switch
-top_k's ranks, 0 = all. An image without a label is left out; a query is left out of the other lists.
+Place in DIR/image_list (or the sub-folder of DIR that the switch `folder` names): train.txt,
+test.txt (or query.txt) and database.txt (or gallery.txt), and the images. Each line is a path
+relative to that folder, then columns of 0 and 1, one a class, or one class number from 0; no blanks
+in a path. Without a gallery file the training images are the gallery. classes.txt may name the
+classes, one a line. The split is that of the files, whatever the seed; MAP counts the switch
+top_k's ranks, 0 = all. An image without a label is left out; a query is left out of the other
+lists.
 Source: the format of Cao et al., HashNet, ICCV 2017.
 """
 
 from pathlib import Path
 
-from rdh.datasets._lists import LAYOUT, MARK, load_lists
-from rdh.datasets._paths import folder_below
-from rdh.datasets._sources import FileDataset
+from rdh.datasets._tools.lists import LAYOUT, MARK, load_lists
+from rdh.datasets._tools.paths import folder_below
+from rdh.datasets._tools.sources import FileDataset
 from rdh.errors import UserError
 
 is_multi_label = True
 
 
 def load(root: Path | str, *, folder: str = "image_list", top_k: int = 0) -> FileDataset:
-    """The lists below the data folder `root`. Raises UserError for missing files and for each kind of bad line."""
+    """The lists below the data folder `root`.
+
+    Raises UserError for missing files and for each kind of bad line.
+    """
     root = Path(root)
     place = folder_below(root, folder, "folder")
     if top_k < 0:

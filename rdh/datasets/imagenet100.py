@@ -1,13 +1,16 @@
 """ImageNet-100: photographs of 100 of ImageNet's classes, one label an image.
 
-Protocol: the validation images of the classes are the queries (5000), the training images the gallery (about 128 500),
-130 a class of these the training items (13 000, as in HashNet's lists; its paper says 10 000: train_per_class=100);
-MAP@1000. The split seed draws the training items; with list files, all is theirs.
+Protocol: the validation images of the classes are the queries (5000), the training images the
+gallery (about 128 500), 130 a class of these the training items (13 000, as in HashNet's lists; its
+paper says 10 000: train_per_class=100); MAP@1000. The split seed draws the training items; with
+list files, all is theirs.
 
-Sources, placed in DIR/imagenet100 by hand, since ImageNet asks everybody to register: either HashNet's lists train.txt,
-test.txt and database.txt with the images that they name; or the class folders train/<wnid>/* and val/<wnid>/*. Where
-these hold more than 100 classes, classes.txt names those to take, one a line.
-Source: Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, IJCV 2015; protocol of HashNet, ICCV 2017.
+Sources, placed in DIR/imagenet100 by hand, since ImageNet asks everybody to register: either
+HashNet's lists train.txt, test.txt and database.txt with the images that they name; or the class
+folders train/<wnid>/* and val/<wnid>/*. Where these hold more than 100 classes, classes.txt names
+those to take, one a line.
+Source: Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, IJCV 2015; protocol
+of HashNet, ICCV 2017.
 """
 
 import dataclasses
@@ -16,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rdh.datasets._folders import scan_class_folders
-from rdh.datasets._lists import MARK, load_lists
-from rdh.datasets._paths import check_inside, read_text, relative_path
-from rdh.datasets._sources import FileDataset, one_hot
-from rdh.datasets._splits import Split, check_at_least_1
+from rdh.datasets._tools.folders import scan_class_folders
+from rdh.datasets._tools.lists import MARK, load_lists
+from rdh.datasets._tools.paths import check_inside, read_text, relative_path
+from rdh.datasets._tools.sources import FileDataset, one_hot
+from rdh.datasets._tools.splits import Split, check_at_least_1
 from rdh.errors import UserError
 
 N_CLASSES = 100
@@ -46,7 +49,8 @@ class TrainFromGallery:
             members = gallery[labels[gallery, number] == 1]
             if len(members) < self.train_per_class:
                 raise UserError(
-                    f"Class {name!r} has {len(members)} training images, but train_per_class is {self.train_per_class}: "
+                    f"Class {name!r} has {len(members)} training images, but "
+                    f"train_per_class is {self.train_per_class}: "
                     "add images or lower it."
                 )
             train.append(rng.permutation(members)[: self.train_per_class])
@@ -54,7 +58,8 @@ class TrainFromGallery:
 
 
 def load(root: Path | str, *, train_per_class: int = 0) -> FileDataset:
-    """ImageNet-100 from the data folder `root`. Raises UserError for missing files, with what to place where.
+    """ImageNet-100 from the data folder `root`. Raises UserError for missing files, with what to
+    place where.
 
     train_per_class 0: 130, but at most half of the smallest class.
     """
@@ -63,20 +68,24 @@ def load(root: Path | str, *, train_per_class: int = 0) -> FileDataset:
     if (place / MARK).is_file():
         if train_per_class:
             raise UserError(
-                f"train_per_class must be left out where {place / MARK} gives the split, got {train_per_class}."
+                f"train_per_class must be left out where {place / MARK} gives the "
+                f"split, got {train_per_class}."
             )
         dataset = load_lists("imagenet100", place, root, top_k=top_k)
     elif (place / "train").is_dir() and (place / "val").is_dir():
         dataset = _from_folders(place, root, train_per_class)
     else:
         raise UserError(
-            f"No ImageNet-100 in {place}, and only its makers may pass it on (image-net.org): place there the class "
-            "folders train/<wnid>/*.JPEG and val/<wnid>/*.JPEG of the 100 classes, or HashNet's train.txt, test.txt "
+            f"No ImageNet-100 in {place}, and only its makers may pass it on "
+            f"(image-net.org): place there the class "
+            "folders train/<wnid>/*.JPEG and val/<wnid>/*.JPEG of the 100 classes, or "
+            "HashNet's train.txt, test.txt "
             "and database.txt with their images."
         )
     if len(dataset.class_names) != N_CLASSES:
         dataset.warnings.append(
-            f"This ImageNet-100 has {len(dataset.class_names)} classes instead of {N_CLASSES}: scores are not "
+            f"This ImageNet-100 has {len(dataset.class_names)} classes instead of "
+            f"{N_CLASSES}: scores are not "
             "comparable with published ones."
         )
     return dataset
@@ -100,14 +109,19 @@ def _classes(place: Path) -> list[str]:
     path = place / "classes.txt"
     if path.is_file():
         lines = enumerate(read_text(path).splitlines(), 1)
-        wnids = sorted(relative_path(line.strip(), f"{path} line {number}") for number, line in lines if line.strip())
+        wnids = sorted(
+            relative_path(line.strip(), f"{path} line {number}")
+            for number, line in lines
+            if line.strip()
+        )
         if len(set(wnids)) == len(wnids) >= 2:
             return wnids
         raise UserError(f"{path} must name at least 2 classes, each once, got {len(wnids)} lines.")
     wnids = sorted(one.name for one in (place / "train").iterdir() if one.is_dir())
     if not 2 <= len(wnids) <= N_CLASSES:
         raise UserError(
-            f"{place / 'train'} must hold 2 to {N_CLASSES} class folders, got {len(wnids)}: name the {N_CLASSES} to take "
+            f"{place / 'train'} must hold 2 to {N_CLASSES} class folders, got "
+            f"{len(wnids)}: name the {N_CLASSES} to take "
             f"in {path}, one a line."
         )
     return wnids

@@ -1,10 +1,12 @@
 """Mosaic: grids of single-label images, a real multi-label set that any machine has.
 
-Each item shows one to three classes (equally likely) in a grid of 2 x 2 or 3 x 3 images of another data set (switches
-`source` and `grid`): the classes share out the cells, and each cell is an image of its class at random. About a third of
-all pairs share a label, as in MS-COCO. Protocol: a tenth of the n_items are queries, the rest is the gallery, at most
-5000 and at most half of it are training items, drawn by the split seed; MAP over the whole gallery. The queries are the
-same for every seed: they are made of images of their own, a fifth of the source, that the gallery never shows.
+Each item shows one to three classes (equally likely) in a grid of 2 x 2 or 3 x 3 images of another
+data set (switches `source` and `grid`): the classes share out the cells, and each cell is an image
+of its class at random. About a third of all pairs share a label, as in MS-COCO. Protocol: a tenth
+of the n_items are queries, the rest is the gallery, at most 5000 and at most half of it are
+training items, drawn by the split seed; MAP over the whole gallery. The queries are the
+same for every seed: they are made of images of their own, a fifth of the source, that the gallery
+never shows.
 Sources: digits (no download), or cifar10, which must be ready.
 """
 
@@ -17,8 +19,8 @@ from typing import Any, Literal
 import numpy as np
 
 from rdh.datasets import cifar10, digits
-from rdh.datasets._base import Dataset
-from rdh.datasets._splits import Split
+from rdh.datasets._tools.base import Dataset
+from rdh.datasets._tools.splits import Split
 from rdh.errors import UserError
 
 SOURCES = {"digits": digits, "cifar10": cifar10}
@@ -45,7 +47,9 @@ class FirstAreQueries:
 class Mosaic(Dataset):
     """cells: int64 (n_items, grid * grid), the source's item that each cell shows, row by row."""
 
-    def __init__(self, source: Dataset, cells: np.ndarray, labels: np.ndarray, protocol: FirstAreQueries) -> None:
+    def __init__(
+        self, source: Dataset, cells: np.ndarray, labels: np.ndarray, protocol: FirstAreQueries
+    ) -> None:
         self._grid = round(cells.shape[1] ** 0.5)
         height, width, channels = source.image_shape
         mark = hashlib.sha256(source.fingerprint.encode() + cells.tobytes()).hexdigest()
@@ -68,9 +72,14 @@ def load(
     grid: Literal[2, 3] = 2,
     n_items: int = 5000,
 ) -> Mosaic:
-    """Mosaics of a source in the data folder `root`: always the same for the same switches. Raises UserError."""
+    """Mosaics of a source in the data folder `root`: always the same for the same switches.
+
+    Raises UserError.
+    """
     if source not in SOURCES or grid not in (2, 3):
-        raise UserError(f"source must be digits or cifar10 and grid 2 or 3, got {source!r} and {grid!r}.")
+        raise UserError(
+            f"source must be digits or cifar10 and grid 2 or 3, got {source!r} and {grid!r}."
+        )
     if not LEAST_ITEMS <= n_items <= MOST_ITEMS:
         raise UserError(f"n_items must be from {LEAST_ITEMS} to {MOST_ITEMS}, got {n_items}.")
     base = SOURCES[source].load(root)
@@ -88,7 +97,8 @@ def loads_without_torch(root: Path | str, *, source: str | None = None, **option
 
 
 def compose(class_of: np.ndarray, n_items: int, n_cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """class_of (n_source,): class of each source image -> cells int64 (n_items, n_cells), labels uint8 (n_items, n_classes).
+    """class_of (n_source,): class of each source image -> cells int64 (n_items, n_cells), labels
+    uint8 (n_items, n_classes).
 
     The first tenth shows every QUERY_IMAGESth image of a class, the others show the rest.
     """
@@ -97,7 +107,9 @@ def compose(class_of: np.ndarray, n_items: int, n_cells: int) -> tuple[np.ndarra
     order = rng.permuted(np.tile(np.arange(len(members)), (n_items, 1)), axis=1)
     n_labels = rng.integers(1, MOST_LABELS + 1, (n_items, 1))
     place = np.arange(n_cells)
-    chosen = np.where(place < n_labels, place, rng.integers(0, n_labels, (n_items, n_cells)))  # each class has a cell
+    chosen = np.where(
+        place < n_labels, place, rng.integers(0, n_labels, (n_items, n_cells))
+    )  # each class has a cell
     cell_class = rng.permuted(np.take_along_axis(order, chosen, axis=1), axis=1)
     labels = np.zeros((n_items, len(members)), dtype=np.uint8)
     labels[np.arange(n_items)[:, np.newaxis], cell_class] = 1
@@ -106,7 +118,9 @@ def compose(class_of: np.ndarray, n_items: int, n_cells: int) -> tuple[np.ndarra
     cells = np.empty((n_items, n_cells), dtype=np.int64)
     for number, ids in enumerate(members):
         if len(ids) < 2:
-            raise UserError("Each class of the mosaic's source must have at least 2 images: add some.")
+            raise UserError(
+                "Each class of the mosaic's source must have at least 2 images: add some."
+            )
         for part, pool in (
             (is_query, ids[::QUERY_IMAGES]),
             (~is_query, np.delete(ids, slice(None, None, QUERY_IMAGES))),

@@ -1,16 +1,20 @@
 """NUS-WIDE: photographs from Flickr with the labels of 81 concepts, several an image.
 
-Switch n_labels. 21 (default): the 21 most frequent concepts and the images that have any of them (195 834): 2100 queries
-(100 a concept), a gallery of the other 193 734, 10 500 training items (500 a concept) from the gallery; an image counts
-for its first concept with an open place. 81: all concepts; 5000 queries and 10 000 training items at random. All drawn
-by the split seed; MAP@5000. A smaller pool: at most a tenth as queries and half of the gallery for training, unless
-n_query and n_train (0: as said) give numbers. Copies of the images differ, so published numbers differ too.
+Switch n_labels. 21 (default): the 21 most frequent concepts and the images that have any of them
+(195 834): 2100 queries (100 a concept), a gallery of the other 193 734, 10 500 training items (500
+a concept) from the gallery; an image counts
+for its first concept with an open place. 81: all concepts; 5000 queries and 10 000 training items
+at random. All drawn by the split seed; MAP@5000. A smaller pool: at most a tenth as queries and
+half of the gallery for training, unless n_query and n_train (0: as said) give numbers. Copies of
+the images differ, so published numbers differ too.
 
-Sources, placed in DIR/nus_wide by hand, since nobody may pass the images on: either the official tag files
-Groundtruth/AllLabels/Labels_<concept>.txt (81 files of 0 and 1) and ImageList/Imagelist.txt, with the images in Flickr
-(or images) under the names of that list; or the list files train.txt, test.txt and database.txt of HashNet with as many
-columns as n_labels, whose split is then taken as it is.
-Source: Chua et al., NUS-WIDE: A Real-World Web Image Database, CIVR 2009; protocols of DPSH and HashNet.
+Sources, placed in DIR/nus_wide by hand, since nobody may pass the images on: either the official
+tag files Groundtruth/AllLabels/Labels_<concept>.txt (81 files of 0 and 1) and
+ImageList/Imagelist.txt, with the images in Flickr (or images) under the names of that list; or the
+list files train.txt, test.txt and database.txt of HashNet with as many columns as n_labels, whose
+split is then taken as it is.
+Source: Chua et al., NUS-WIDE: A Real-World Web Image Database, CIVR 2009; protocols of DPSH and
+HashNet.
 """
 
 from collections import Counter
@@ -19,11 +23,11 @@ from typing import Literal
 
 import numpy as np
 
-from rdh.datasets._index import Arrays, indexed
-from rdh.datasets._lists import MARK, load_lists
-from rdh.datasets._paths import check_inside, read_text, relative_path
-from rdh.datasets._sources import FileDataset
-from rdh.datasets._splits import Drawn, Quota, sizes
+from rdh.datasets._tools.index import Arrays, indexed
+from rdh.datasets._tools.lists import MARK, load_lists
+from rdh.datasets._tools.paths import check_inside, read_text, relative_path
+from rdh.datasets._tools.sources import FileDataset
+from rdh.datasets._tools.splits import Drawn, Quota, sizes
 from rdh.errors import UserError
 
 N_OFFICIAL = 195_834  # images with any of the 21 most frequent concepts
@@ -34,8 +38,13 @@ is_multi_label = True
 top_k = 5000
 
 
-def load(root: Path | str, *, n_labels: Literal[21, 81] = 21, n_query: int = 0, n_train: int = 0) -> FileDataset:
-    """NUS-WIDE from the data folder `root`. Raises UserError for missing or damaged files, with what to place where."""
+def load(
+    root: Path | str, *, n_labels: Literal[21, 81] = 21, n_query: int = 0, n_train: int = 0
+) -> FileDataset:
+    """NUS-WIDE from the data folder `root`.
+
+    Raises UserError for missing or damaged files, with what to place where.
+    """
     if n_labels not in PROTOCOLS:
         raise UserError(f"n_labels must be 21 or 81, got {n_labels!r}.")
     root, place = Path(root), Path(root) / "nus_wide"
@@ -44,68 +53,96 @@ def load(root: Path | str, *, n_labels: Literal[21, 81] = 21, n_query: int = 0, 
         return _from_lists(place, root, n_labels, n_query or n_train)
     if not (place / LABELS).is_dir() or not (place / IMAGES).is_file():
         raise UserError(
-            f"No NUS-WIDE in {place}, and nobody may pass it on: place there {LABELS}/Labels_<concept>.txt, {IMAGES} "
-            "and the images in Flickr, or HashNet's train.txt, test.txt and database.txt with their images."
+            f"No NUS-WIDE in {place}, and nobody may pass it on: place there "
+            f"{LABELS}/Labels_<concept>.txt, {IMAGES} "
+            "and the images in Flickr, or HashNet's train.txt, test.txt and "
+            "database.txt with their images."
         )
     files = sorted((place / LABELS).glob("Labels_*.txt"))
     arrays = indexed([place / IMAGES, *files], lambda: read_tags(place / IMAGES, files))
     paths, labels, class_names = _most_frequent(arrays, n_labels, place)
     kind, official_query, official_train = PROTOCOLS[n_labels]
-    numbers = sizes(len(labels), ("n_query", n_query, official_query), ("n_train", n_train, official_train))
+    numbers = sizes(
+        len(labels), ("n_query", n_query, official_query), ("n_train", n_train, official_train)
+    )
     folder = next((place / name for name in ("Flickr", "images") if (place / name).is_dir()), place)
-    dataset = FileDataset("nus_wide", folder, paths, labels, class_names, kind(*numbers), root=root, top_k=top_k)
+    dataset = FileDataset(
+        "nus_wide", folder, paths, labels, class_names, kind(*numbers), root=root, top_k=top_k
+    )
     if n_labels == 21 and len(dataset) != N_OFFICIAL:
         dataset.warnings.append(
-            f"This NUS-WIDE holds {len(dataset)} images with any of 21 labels instead of {N_OFFICIAL}: scores are not "
+            f"This NUS-WIDE holds {len(dataset)} images with any of 21 labels instead "
+            f"of {N_OFFICIAL}: scores are not "
             "comparable with published ones."
         )
     return dataset
 
 
 def read_tags(image_list: Path, files: list[Path]) -> Arrays:
-    """The official files: paths in the list's order, labels uint8 (n_images, n_files), class_names from file names.
+    """The official files: paths in the list's order, labels uint8 (n_images, n_files), class_names
+    from file names.
 
-    Raises UserError for a file with other lines than the list has, for a tag that is neither 0 nor 1, for a bad path,
-    and for an image named twice.
+    Raises UserError for a file with other lines than the list has, for a tag that is neither 0 nor
+    1, for a bad path, and for an image named twice.
     """
     lines = [line.strip() for line in read_text(image_list).splitlines() if line.strip()]
-    paths = [relative_path(line, f"{image_list} line {number}") for number, line in enumerate(lines, 1)]
+    paths = [
+        relative_path(line, f"{image_list} line {number}") for number, line in enumerate(lines, 1)
+    ]
     if len(set(paths)) < len(paths):
         twice = Counter(paths).most_common(1)[0][0]
-        raise UserError(f"{image_list} names {twice!r} twice: remove one of them, and its line in every label file.")
+        raise UserError(
+            f"{image_list} names {twice!r} twice: remove one of them, and its line in "
+            f"every label file."
+        )
     labels = np.empty((len(paths), len(files)), dtype=np.uint8)
     for column, path in enumerate(files):
         tags = read_text(path).split()
         if len(tags) != len(paths):
             raise UserError(
-                f"{path} has {len(tags)} lines, but {image_list.name} has {len(paths)}: place official files of one kind."
+                f"{path} has {len(tags)} lines, but {image_list.name} has {len(paths)}: "
+                f"place official files of one kind."
             )
         if not set(tags) <= {"0", "1"}:
-            raise UserError(f"{path} must hold 0 and 1, one a line, got {min(set(tags) - {'0', '1'})[:80]!r}.")
+            raise UserError(
+                f"{path} must hold 0 and 1, one a line, got {min(set(tags) - {'0', '1'})[:80]!r}."
+            )
         labels[:, column] = np.array(tags) == "1"
     names = [path.stem.removeprefix("Labels_") for path in files]
     return {"paths": np.array(paths), "labels": labels, "class_names": np.array(names)}
 
 
-def _most_frequent(arrays: Arrays, n_labels: int, place: Path) -> tuple[list[str], np.ndarray, list[str]]:
-    """The images that have any of the n_labels most frequent concepts (of equals the first by name), and those labels."""
+def _most_frequent(
+    arrays: Arrays, n_labels: int, place: Path
+) -> tuple[list[str], np.ndarray, list[str]]:
+    """The images that have any of the n_labels most frequent concepts (of equals the first by
+    name), and those labels.
+    """
     counts = arrays["labels"].sum(axis=0)
     if len(counts) < n_labels:
-        raise UserError(f"{place / LABELS} must hold at least {n_labels} files Labels_*.txt, got {len(counts)}.")
+        raise UserError(
+            f"{place / LABELS} must hold at least {n_labels} files Labels_*.txt, got {len(counts)}."
+        )
     chosen = np.sort(np.argsort(-counts.astype(np.int64), kind="stable")[:n_labels])
     labels = arrays["labels"][:, chosen]
     rows = np.flatnonzero(labels.any(axis=1))
     if not len(rows):
-        raise UserError(f"No image in {place / LABELS} has a label: place the official files there.")
+        raise UserError(
+            f"No image in {place / LABELS} has a label: place the official files there."
+        )
     return arrays["paths"][rows].tolist(), labels[rows], arrays["class_names"][chosen].tolist()
 
 
 def _from_lists(place: Path, root: Path, n_labels: int, number: int) -> FileDataset:
     if number:
-        raise UserError(f"n_query and n_train must be left out where {place / MARK} gives the split, got {number}.")
+        raise UserError(
+            f"n_query and n_train must be left out where {place / MARK} gives the "
+            f"split, got {number}."
+        )
     dataset = load_lists("nus_wide", place, root, top_k=top_k)
     if dataset.labels.shape[1] != n_labels:
         raise UserError(
-            f"The lists in {place} have {dataset.labels.shape[1]} label columns, but n_labels is {n_labels}."
+            f"The lists in {place} have {dataset.labels.shape[1]} label columns, but "
+            f"n_labels is {n_labels}."
         )
     return dataset

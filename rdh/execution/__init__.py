@@ -1,16 +1,17 @@
-"""Background runs: what pages and command line call. A supervisor process does the work; all of this answers at once.
+"""Background runs: what pages and command line call. A supervisor process does the work; all of
+this answers at once.
 
     run_ids = submit(store, configs, token=form_token)
     ensure_supervisor(store)
-    states(store)[run_ids[0]].state        # queued -> starting -> running -> finished | failed | cancelled | lost
-    cancel(store, run_id); resume(store, run_id); delete(store, run_id)
+    states(store)[run_ids[0]].state        # queued -> starting -> running -> finished | failed |
+    cancelled | lost cancel(store, run_id); resume(store, run_id); delete(store, run_id)
 
-UserError where something is not possible. Short torch jobs for a page: `rdh.execution.command.run_command`.
+UserError where something is not possible.
 """
 
-from rdh.execution._rows import RunState
 from rdh.execution.lifecycle import ensure_supervisor, stop_supervisor, supervisor_status
-from rdh.execution.requests import cancel, delete, resume, states, submit
+from rdh.execution.queue.requests import cancel, delete, resume, states, submit
+from rdh.execution.queue.rows import RunState
 
 __all__ = [
     "RunState",

@@ -1,110 +1,190 @@
-"""The supervisor's process: `python -m rdh.execution.supervisor ROOT`. One a runs root, detached from who started it.
+"""One look at everything: what the supervisor does again and again.
 
-It turns `Supervisor.tick` until it is asked to stop. Killed and restarted, it goes on with the workers that lived on;
-trouble with one run never stops the loop, it goes to ROOT/supervisor.log.
+Live runs are looked after (evidence -> `state.decide` -> registry), waiting runs are started while
+the engine has room, and now and then processes that belong to no live run are ended. Nothing is
+kept in memory that another supervisor could not find out again.
 """
 
-import argparse
-import json
 import logging
-import logging.handlers
-import os
-import signal
-import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-import rdh
-from rdh.errors import UserError
-from rdh.execution._evidence import Limits
-from rdh.execution._processes import start_time
-from rdh.execution._tick import WORKER, Supervisor
-from rdh.execution.devices import Device, find_devices
-from rdh.execution.lifecycle import LOCK, LOG, claim_lock, read_lock, write_lock
-from rdh.execution.local import LocalEngine
-from rdh.store import RunStore
+from rdh.execution.engine.base import Engine, EngineUnreachable, Phase, Report, key_of
+from rdh.execution.evidence import Limits, Observer, folder_exists
+from rdh.execution.gate import Gate
+from rdh.execution.queue.registry import Registry
+from rdh.execution.queue.rows import RunState
+from rdh.execution.queue.states import (
+    ACTIVE,
+    FINAL,
+    RESULT_STATES,
+    Decision,
+    Evidence,
+    decide,
+    from_result,
+)
+from rdh.store.run_store import RunStore
 
-SECONDS_BETWEEN_SIGNS = 2.0  # how often the lock file is touched, to show that the loop turns
+WORKER = (sys.executable, "-m", "rdh.worker")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """0 after a stop, 1 where another supervisor lives, 2 for bad settings.
+class Supervisor:
+    """argv: the command of a worker, to which RUN_DIR --attempt N is added.
 
-    RDH_WORKER_ARGV: another worker command, a JSON list, to which RUN_DIR --attempt N is added.
+    clock: monotonic seconds.
     """
-    parser = argparse.ArgumentParser(prog="python -m rdh.execution.supervisor")
-    parser.add_argument("root")
-    parser.add_argument("--lock", type=int, help="descriptor that holds the lock already")
-    parser.add_argument("--grace", type=float, default=Limits.grace, help="seconds from a polite stop to the kill")
-    parser.add_argument("--period", type=float, default=0.2, help="seconds between two ticks")
-    options = parser.parse_args(arguments)
-    try:
-        store = RunStore(options.root)
-        devices = find_devices(os.environ)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    lock = options.lock if options.lock is not None else claim_lock(store)
-    if lock is None:
-        print(
-            f"A supervisor of {store.root} lives already (pid {read_lock(store.root / LOCK).get('pid')}).",
-            file=sys.stderr,
+
+    def __init__(
+        self,
+        store: RunStore,
+        engine: Engine,
+        *,
+        argv: Sequence[str] = WORKER,
+        limits: Limits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        log: logging.Logger | None = None,
+    ) -> None:
+        self.store = store
+        self.engine = engine
+        self.limits = limits or Limits()
+        self.log = log or logging.getLogger("rdh.execution")
+        self.registry = Registry(store)
+        self._clock = clock
+        self._observer = Observer(store, self.limits, clock)
+        self._gate = Gate(self.registry, engine, argv, self.limits.retry, clock, self.log)
+        self._handles: dict[str, str] = {}
+        self._orphans: dict[str, float] = {}
+        self._complaints: dict[str, str] = {}
+        self._root_changed: int | None = None
+        self._next_scan = 0.0
+
+    def tick(self) -> None:
+        """One look at everything.
+
+        Never raises for anything that has to do with a run, the registry or the engine.
+        """
+        runs: list[RunState] = []
+        self._guarded("scan", self._scan)
+        self._guarded("registry", lambda: runs.extend(self.registry.active()))
+        for run in runs:
+            self._guarded(run.run_id, lambda run=run: self._look_after(run))
+        self._guarded("queue", lambda: self._handles.update(self._gate.open()))
+
+    def end_everything(self) -> None:
+        """Kills every worker: the whole root is gone, so there is nothing to save."""
+        for handle in self.engine.adopt().values():
+            self.engine.stop(handle, force=True)
+
+    def _guarded(self, what: str, action: Callable[[], object]) -> None:
+        """Logs an exception once, not at every tick: the same complaint again is no news."""
+        try:
+            action()
+            self._complaints.pop(what, None)
+        except Exception as error:
+            complaint = f"{type(error).__name__}: {error}"
+            if self._complaints.get(what) != complaint:
+                self._complaints[what] = complaint
+                self.log.exception("%s", what)
+
+    def _scan(self) -> None:
+        """Folders without rows, rows without folders, workers of an earlier supervisor, orphans."""
+        now, changed = self._clock(), self.store.root.stat().st_mtime_ns
+        if now >= self._next_scan or changed != self._root_changed:
+            for complaint in self.registry.sync():
+                if complaint not in self._complaints:
+                    self._complaints[complaint] = complaint
+                    self.log.warning("%s", complaint)
+            self._root_changed = changed
+        if now >= self._next_scan:
+            self._next_scan = now + self.limits.scan
+            living = self.engine.adopt()
+            self._handles |= living
+            self._end_orphans(living, now)
+
+    def _end_orphans(self, living: dict[str, str], now: float) -> None:
+        """A process whose run is over, unknown, or in a later attempt: it gets some time to end by
+        itself.
+        """
+        wanted = {key_of(run.run_id, run.attempt) for run in self.registry.active()}
+        self._orphans = {key: self._orphans.get(key, now) for key in living if key not in wanted}
+        for key, since in self._orphans.items():
+            if now - since >= self.limits.orphan:
+                self.log.warning("%s: a process of no live run is killed", key)
+                self.engine.stop(living[key], force=True)
+
+    def _look_after(self, run: RunState) -> None:
+        handle = run.handle or self._handles.get(key_of(run.run_id, run.attempt))
+        report = self._poll(handle)
+        if not folder_exists(self.store, run.run_id):
+            self._end_folderless(run, handle, report)
+            return
+        evidence = self._observer.evidence(run, report)
+        decision = decide(evidence)
+        device = report.device if report and report.device else run.device
+        if decision.state != run.state:
+            self._apply(run, decision, evidence, handle=handle, device=device)
+        elif (decision.reason, device, handle) != (run.reason, run.device, run.handle):
+            self.registry.note(run, reason=decision.reason, device=device, handle=handle)
+        if decision.state in ACTIVE and run.request == "cancel" and evidence.phase is Phase.RUNNING:
+            self._stop(run, handle)
+
+    def _poll(self, handle: str | None) -> Report | None:
+        """None: the engine can't be reached."""
+        try:
+            return self.engine.poll(handle) if handle else Report(Phase.UNKNOWN)
+        except EngineUnreachable:
+            return None
+
+    def _apply(
+        self, run: RunState, decision: Decision, evidence: Evidence, **columns: object
+    ) -> None:
+        """The folder first, then the registry: what the folder does not say, a rebuild could not
+        find.
+        """
+        if decision.state in RESULT_STATES and from_result(evidence.result, run.attempt) is None:
+            record = self._observer.missing_result(run, decision, evidence.exit_code)
+            self._guarded(
+                f"{run.run_id} result",
+                lambda: self.store.write_json(run.run_id, "result.json", record),
+            )
+        if decision.state in FINAL:
+            columns |= {"ended_at": time.time()}
+        elif decision.state == "queued":
+            columns = {"handle": None, "device": None, "started_at": None}
+        if (
+            self.registry.move(run, decision.state, decision.reason, **columns)
+            and decision.state not in ACTIVE
+        ):
+            self._observer.forget(run)
+            self._handles.pop(key_of(run.run_id, run.attempt), None)
+            self.log.info(
+                "%s: %s. %s", key_of(run.run_id, run.attempt), decision.state, decision.reason or ""
+            )
+
+    def _stop(self, run: RunState, handle: str) -> None:
+        """Asks once: control.json says why, SIGTERM says now.
+
+        After the grace everything of the attempt is killed.
+        """
+        watch = self._observer.watch(run)
+        if watch.stop_since is None:
+            self.store.write_json(
+                run.run_id, "control.json", {"attempt": run.attempt, "request": "cancel"}
+            )
+            self.engine.stop(handle)
+            watch.stop_since = self._clock()
+        elif self._clock() - watch.stop_since >= self.limits.grace:
+            self.log.warning("%s: did not end when asked, killed", run.run_id)
+            self.engine.stop(handle, force=True)
+
+    def _end_folderless(self, run: RunState, handle: str | None, report: Report | None) -> None:
+        """Somebody removed the folder of a live run: there is nothing left to save or to show."""
+        if handle and (report is None or report.phase in (Phase.RUNNING, Phase.PENDING)):
+            self.engine.stop(handle, force=True)
+            return
+        self.log.warning(
+            "%s: its folder is gone; its process was ended and it left the queue", run.run_id
         )
-        return 1
-    argv = tuple(json.loads(os.environ.get("RDH_WORKER_ARGV") or "[]")) or WORKER
-    engine = LocalEngine(store.root, devices)
-    supervisor = Supervisor(store, engine, argv=argv, limits=Limits(grace=options.grace), log=_open_log(store))
-    _introduce(lock, devices)
-    _serve(supervisor, lock, options.period)
-    return 0
-
-
-def _serve(supervisor: Supervisor, lock: int, period: float) -> None:
-    stopping: list[int] = []
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, lambda number, _: stopping.append(number))
-    path = supervisor.store.root / LOCK
-    next_sign = 0.0
-    supervisor.log.info("supervisor %s: up, pid %d", rdh.__version__, os.getpid())
-    while not stopping:
-        if not supervisor.store.root.is_dir():
-            supervisor.end_everything()
-            return
-        if not path.exists() or path.stat().st_ino != os.fstat(lock).st_ino:
-            supervisor.log.warning("supervisor.lock was replaced, so another supervisor may live: this one ends")
-            return
-        supervisor.tick()
-        if time.monotonic() >= next_sign:
-            os.utime(lock)
-            next_sign = time.monotonic() + SECONDS_BETWEEN_SIGNS
-        time.sleep(period)
-    supervisor.log.info("supervisor: ends as asked; workers live on")
-
-
-def _introduce(lock: int, devices: Sequence[Device]) -> None:
-    write_lock(
-        lock,
-        {
-            "pid": os.getpid(),
-            "start_time": start_time(os.getpid()),
-            "host": socket.gethostname(),
-            "version": rdh.__version__,
-            "started_at": time.time(),
-            "devices": [{"label": device.label, "slots": device.slots} for device in devices],
-        },
-    )
-
-
-def _open_log(store: RunStore) -> logging.Logger:
-    logging.raiseExceptions = False  # a full disk must not fill stderr as well
-    handler = logging.handlers.RotatingFileHandler(store.root / LOG, maxBytes=1_000_000, backupCount=1, delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    log = logging.getLogger("rdh.execution")
-    log.setLevel(logging.INFO)
-    log.addHandler(handler)
-    return log
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        self._observer.forget(run)
+        self.registry.forget(run.run_id)

@@ -1,16 +1,20 @@
 """ADSH: Asymmetric Deep Supervised Hashing (Jiang, Li; AAAI 2018).
 
-Objective: sum over sampled items i and all gallery items j of (h_i . v_j - K S~_ij)^2, plus gamma * sum_i ||h_i - v_i||^2; S~ = 1 for
-similar pairs and -r for the others, r = similar / dissimilar pairs of the sample. The network learns h for the sample, and
-the codes V of the whole gallery are learned directly, bit by bit: gallery_codes() returns them, only queries pass the network.
-State: V, U (last codes of the sampled items) and S~ V, N x K each. The sum over all gallery items is a quadratic in h with
-V^T V and S~ V, computed once a sample: a step costs n K^2 instead of n N K, and similarities exist block by block alone.
-Decisions of ours: it trains on the gallery, as the authors do, so its MAP is not comparable with methods that see 5000 items;
-2000 items sampled every 3 epochs, so that 150 epochs are the authors' 50 rounds; sums divided by n N K (the authors: n N, at
-rates of 1e-3 and below), which keeps gamma = 200 in their unit; V starts from random signs and pulls only after its first
-update (theirs starts at 0); one pass over the bits an update.
-With RDH: eta * EAQL is added and the pull to V stays, for V is learned from labels (switch regression_under_rdh: "replace" puts EAQL
-in its place); the amplifier acts on the total gradient.
+Objective: sum over sampled items i and all gallery items j of (h_i . v_j - K S~_ij)^2, plus gamma *
+sum_i ||h_i - v_i||^2; S~ = 1 for similar pairs and -r for the others, r = similar / dissimilar
+pairs of the sample. The network learns h for the sample, and
+the codes V of the whole gallery are learned directly, bit by bit: gallery_codes() returns them,
+only queries pass the network.
+State: V, U (last codes of the sampled items) and S~ V, N x K each. The sum over all gallery items
+is a quadratic in h with V^T V and S~ V, computed once a sample: a step costs n K^2 instead of n N
+K, and similarities exist block by block alone.
+Decisions of ours: it trains on the gallery, as the authors do, so its MAP is not comparable with
+methods that see 5000 items; 2000 items sampled every 3 epochs, so that 150 epochs are the authors'
+50 rounds; sums divided by n N K (the authors: n N, at rates of 1e-3 and below), which keeps gamma =
+200 in their unit; V starts from random signs and pulls only after its first update (theirs starts
+at 0); one pass over the bits an update.
+With RDH: eta * EAQL is added and the pull to V stays, for V is learned from labels (switch
+regression_under_rdh: "replace" puts EAQL in its place); the amplifier acts on the total gradient.
 """
 
 from typing import Literal
@@ -18,13 +22,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from rdh.methods._base import Method, at_least
-from rdh.methods._dcc import discrete_codes, random_signs
-from rdh.methods._sampling import random_sample, similar_sums
+from rdh.methods._tools.base import Method, at_least
+from rdh.methods._tools.dcc import discrete_codes, random_signs
+from rdh.methods._tools.sampling import random_sample, similar_sums
 
 
 class ADSH(Method):
-    """n_samples: items an epoch visits. passes: epochs between two samples. gamma: weight of ||h - v||^2 in the authors' unit.
+    """n_samples: items an epoch visits. passes: epochs between two samples. gamma: weight of ||h -
+    v||^2 in the authors' unit.
 
     regression_under_rdh: whether EAQL joins that pull to v or takes its place.
     """
@@ -62,7 +67,9 @@ class ADSH(Method):
         self.has_codes = torch.tensor(False)  # on the CPU: asked at every step
 
     def summarize(self) -> None:
-        """What the loss needs to know of V and S~ = S - r (1 - S) for the present sample; r = 0 without dissimilar pairs."""
+        """What the loss needs to know of V and S~ = S - r (1 - S) for the present sample; r = 0
+        without dissimilar pairs.
+        """
         codes, n_items = self.binary_codes, len(self.labels)
         values = torch.cat([codes, codes.new_ones(n_items, 1)], dim=1)
         sums = similar_sums(self.labels[self.sample], self.labels, values)  # (m, n_bits + 1)
@@ -86,7 +93,9 @@ class ADSH(Method):
         if epoch and epoch % self.passes == 0:
             self.binary_codes.copy_(self.gallery_codes())
             self.has_codes.fill_(True)
-            self.sample.copy_(random_sample(len(self.labels), self.n_samples, self.seed, epoch // self.passes))
+            self.sample.copy_(
+                random_sample(len(self.labels), self.n_samples, self.seed, epoch // self.passes)
+            )
             self.summarize()
 
     @property
@@ -94,7 +103,9 @@ class ADSH(Method):
         return len(self.sample)
 
     def epoch_indices(self, epoch: int, generator: torch.Generator) -> Tensor:
-        return self.sample[torch.randperm(len(self.sample), generator=generator).to(self.sample.device)]
+        return self.sample[
+            torch.randperm(len(self.sample), generator=generator).to(self.sample.device)
+        ]
 
     def similarity_loss(self, codes: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         state = (self.gram, self.pulls[indices], self.squares[indices])
@@ -109,5 +120,14 @@ class ADSH(Method):
         return self.gamma / len(self.labels) * errors.square().mean()
 
     def state_dict(self) -> dict[str, Tensor]:
-        names = ("stored_codes", "binary_codes", "sample", "ratio", "gram", "pulls", "squares", "has_codes")
+        names = (
+            "stored_codes",
+            "binary_codes",
+            "sample",
+            "ratio",
+            "gram",
+            "pulls",
+            "squares",
+            "has_codes",
+        )
         return {name: getattr(self, name) for name in names}

@@ -1,16 +1,22 @@
 """CSQ: Central Similarity Quantization (Yuan, Wang, Zhang, Tay, Jie, Liu, Feng; CVPR 2020).
 
-Objective: mean over items and bits of the binary cross-entropy between (h + 1) / 2 and the item's centre c, that is
--log((1 + c h) / 2), plus weight * mean (|h| - 1)^2. Centres are fixed: one binary code a class, far from each other.
-Centres: rows of a Hadamard matrix and their negatives, for up to 2 K classes (Sylvester's for powers of two, Paley's for 12, 20,
-24, 48, ... bits, and their products): any two are K / 2 or K apart. Other lengths or more classes: random codes with K / 2 minus
-ones, each the farthest of 512 from those before. Several labels: the majority of their centres, bit by bit, ties as in one
-fixed random code.
-Decisions of ours: one linear hash layer (the authors have three); rows of the matrix drawn by the seed; an item without labels
-adds nothing; 1e-6 under the logarithm, so that a wrong bit at exactly -1 or +1 still has a finite gradient; weight 1e-4.
-Switch output: "sigmoid" gives the likelihood sigma(z) straight, h = 2 sigma(z) - 1 = tanh(z / 2): half the slope, the same end points.
-With RDH: the (|h| - 1)^2 term is replaced by eta * EAQL; the amplifier acts on the total gradient. The cross-entropy's own gradient,
-1 / (1 - |h|) for a wrong bit, undoes tanh's damping already; the amplifier multiplies it by alpha on top.
+Objective: mean over items and bits of the binary cross-entropy between (h + 1) / 2 and the item's
+centre c, that is
+-log((1 + c h) / 2), plus weight * mean (|h| - 1)^2. Centres are fixed: one binary code a class, far
+from each other.
+Centres: rows of a Hadamard matrix and their negatives, for up to 2 K classes (Sylvester's for
+powers of two, Paley's for 12, 20, 24, 48, ... bits, and their products): any two are K / 2 or K
+apart. Other lengths or more classes: random codes with K / 2 minus
+ones, each the farthest of 512 from those before. Several labels: the majority of their centres, bit
+by bit, ties as in one fixed random code.
+Decisions of ours: one linear hash layer (the authors have three); rows of the matrix drawn by the
+seed; an item without labels adds nothing; 1e-6 under the logarithm, so that a wrong bit at exactly
+-1 or +1 still has a finite gradient; weight 1e-4.
+Switch output: "sigmoid" gives the likelihood sigma(z) straight, h = 2 sigma(z) - 1 = tanh(z / 2):
+half the slope, the same end points.
+With RDH: the (|h| - 1)^2 term is replaced by eta * EAQL; the amplifier acts on the total gradient.
+The cross-entropy's own gradient, 1 / (1 - |h|) for a wrong bit, undoes tanh's damping already; the
+amplifier multiplies it by alpha on top.
 """
 
 from typing import Literal
@@ -18,9 +24,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from rdh.methods._base import Method, at_least
-from rdh.methods._centres import hadamard_codes, spread_codes
-from rdh.methods._dcc import signs, signs_or
+from rdh.methods._tools.base import Method, at_least
+from rdh.methods._tools.centres import hadamard_codes, spread_codes
+from rdh.methods._tools.dcc import signs, signs_or
 
 SMALLEST_PROBABILITY = 1e-6
 
@@ -32,7 +38,8 @@ def class_centres(n_classes: int, n_bits: int, generator: torch.Generator) -> Te
 
 
 class CSQ(Method):
-    """quantization_weight: lambda of mean (|h| - 1)^2; the authors take 1e-4 or 1e-3 with AlexNet, 0.05 with ResNet-50.
+    """quantization_weight: lambda of mean (|h| - 1)^2; the authors take 1e-4 or 1e-3 with AlexNet,
+    0.05 with ResNet-50.
 
     output: the activation of the hash layer.
     """
@@ -67,7 +74,9 @@ class CSQ(Method):
     def similarity_loss(self, codes: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         labels = labels.to(codes.dtype)
         is_labelled = labels.any(1, keepdim=True)
-        likelihood = torch.lerp((1 + self.targets(labels) * codes) / 2, torch.ones_like(codes), SMALLEST_PROBABILITY)
+        likelihood = torch.lerp(
+            (1 + self.targets(labels) * codes) / 2, torch.ones_like(codes), SMALLEST_PROBABILITY
+        )
         return -(likelihood.log() * is_labelled).mean()
 
     def quantization_loss(self, codes: Tensor) -> Tensor:

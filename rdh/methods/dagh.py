@@ -1,16 +1,19 @@
-"""DAGH-R: Deep Supervised Hashing with Anchor Graph, a reconstruction (after Chen, Lai, Ding, Lin, Wong; ICCV 2019).
+"""DAGH-R: Deep Supervised Hashing with Anchor Graph, a reconstruction (after Chen, Lai, Ding, Lin,
+Wong; ICCV 2019).
 
-The paper's exact objective could not be obtained: this is our reconstruction from its abstract and from what others say of it.
-A row of results for it is weak evidence for the original.
-Objective: on anchors alone, mean over the batch's pairs of softplus(Theta) - S Theta with Theta = h_k . h_l / 2, plus weight *
-mean (h_k - c_k)^2; c_k = sum_i Z_ik b_i / sum_i Z_ik is a linear combination of the binary codes b of all N training items,
-Z the row-normalised label graph from items to anchors. Each round ends with B = sgn(Z H), the exact minimiser of
-sum_ik Z_ik ||b_i - h_k||^2; the old bit stays where an item has no anchor.
+The paper's exact objective could not be obtained: this is our reconstruction from its abstract and
+from what others say of it. A row of results for it is weak evidence for the original.
+Objective: on anchors alone, mean over the batch's pairs of softplus(Theta) - S Theta with Theta =
+h_k . h_l / 2, plus weight * mean (h_k - c_k)^2; c_k = sum_i Z_ik b_i / sum_i Z_ik is a linear
+combination of the binary codes b of all N training items, Z the row-normalised label graph from
+items to anchors. Each round ends with B = sgn(Z H), the exact minimiser of sum_ik Z_ik ||b_i -
+h_k||^2; the old bit stays where an item has no anchor.
 State: B of all items, this round's anchors with their codes H and targets c.
-Decisions of ours: a round is one epoch over min(2000, N) anchors drawn anew; weight 0.1; no pull while B is still random; the
-gallery is encoded by the network.
-With RDH: eta * EAQL is added and the pull to c stays, for c comes from labels (switch regression_under_rdh: "replace" puts EAQL in
-its place, and then B has no influence); the amplifier acts on the total gradient.
+Decisions of ours: a round is one epoch over min(2000, N) anchors drawn anew; weight 0.1; no pull
+while B is still random; the gallery is encoded by the network.
+With RDH: eta * EAQL is added and the pull to c stays, for c comes from labels (switch
+regression_under_rdh: "replace" puts EAQL in its place, and then B has no influence); the amplifier
+acts on the total gradient.
 """
 
 from typing import Literal
@@ -18,14 +21,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from rdh.methods._base import Method, at_least
-from rdh.methods._dcc import random_signs, signs_or
-from rdh.methods._pairs import mean_pair_likelihood
-from rdh.methods._sampling import random_sample, similar_sums
+from rdh.methods._tools.base import Method, at_least
+from rdh.methods._tools.dcc import random_signs, signs_or
+from rdh.methods._tools.pairs import mean_pair_likelihood
+from rdh.methods._tools.sampling import random_sample, similar_sums
 
 
 class DAGH(Method):
-    """n_anchors: items an epoch visits. theta_scale: of h_k . h_l in Theta. regression_weight: of mean (h - c)^2.
+    """n_anchors: items an epoch visits. theta_scale: of h_k . h_l in Theta. regression_weight: of
+    mean (h - c)^2.
 
     regression_under_rdh: whether EAQL joins it or takes its place.
     """
@@ -61,17 +65,23 @@ class DAGH(Method):
         if epoch:
             anchors = self.anchors  # of the round that ends
             sums = similar_sums(self.labels, self.labels[anchors], self.stored_codes[anchors])
-            self.binary_codes.copy_(signs_or(sums, self.binary_codes))  # a row's normalisation doesn't change its signs
+            self.binary_codes.copy_(
+                signs_or(sums, self.binary_codes)
+            )  # a row's normalisation doesn't change its signs
             self.has_codes.fill_(True)
             self.anchors.copy_(random_sample(len(self.labels), self.n_anchors, self.seed, epoch))
         self.targets[self.anchors] = self.anchor_targets()
 
     def anchor_targets(self) -> Tensor:
-        """c (m, n_bits) in [-1, 1]: binary codes averaged over the items similar to each anchor, by Z's weights."""
+        """c (m, n_bits) in [-1, 1]: binary codes averaged over the items similar to each anchor, by
+        Z's weights.
+        """
         labels = self.labels[self.anchors]
         n_anchors_of = similar_sums(self.labels, labels, labels.new_ones(len(labels), 1))  # (N, 1)
         weights = 1 / n_anchors_of.clamp(min=1)  # an item without anchors occurs in no sum below
-        sums = similar_sums(labels, self.labels, torch.cat([weights * self.binary_codes, weights], dim=1))
+        sums = similar_sums(
+            labels, self.labels, torch.cat([weights * self.binary_codes, weights], dim=1)
+        )
         return sums[:, :-1] / sums[:, -1:].clamp(min=1e-12)
 
     @property
@@ -79,7 +89,9 @@ class DAGH(Method):
         return len(self.anchors)
 
     def epoch_indices(self, epoch: int, generator: torch.Generator) -> Tensor:
-        return self.anchors[torch.randperm(len(self.anchors), generator=generator).to(self.anchors.device)]
+        return self.anchors[
+            torch.randperm(len(self.anchors), generator=generator).to(self.anchors.device)
+        ]
 
     def similarity_loss(self, codes: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         return mean_pair_likelihood(self.theta_scale, codes, codes, self.batch_similarity(labels))
@@ -87,7 +99,9 @@ class DAGH(Method):
     def code_regression_loss(self, codes: Tensor, indices: Tensor) -> Tensor | None:
         if not self.has_codes:
             return None
-        is_labelled = self.labels[indices].any(1, keepdim=True)  # an anchor without labels has no target
+        is_labelled = self.labels[indices].any(
+            1, keepdim=True
+        )  # an anchor without labels has no target
         errors = (codes - self.targets[indices].to(codes.dtype)) * is_labelled
         return self.regression_weight * errors.square().mean()
 

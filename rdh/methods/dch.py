@@ -1,10 +1,13 @@
 """DCH: Deep Cauchy Hashing (Cao, Long, Liu, Wang; CVPR 2018).
 
-Objective: with the distance d_ij = K (1 - cos(h_i, h_j)) / 2 and the Cauchy likelihood gamma / (gamma + d), the mean over similar
-pairs of log(1 + d / gamma) + the mean over dissimilar pairs of log(1 + gamma / d), plus weight * mean_i log(1 + d(|h_i|, 1) / gamma).
-Decisions of ours: class-balanced as HashNet; the diagonal left out; 1e-6 under d, so that dissimilar items with one code have a
-finite loss; gamma = 20 as the authors' script; weight 0.1, where that script has 0.
-With RDH: the Cauchy quantization term is replaced by eta * EAQL; the amplifier acts on the total gradient. The cosine forgets the
+Objective: with the distance d_ij = K (1 - cos(h_i, h_j)) / 2 and the Cauchy likelihood gamma /
+(gamma + d), the mean over similar pairs of log(1 + d / gamma) + the mean over dissimilar pairs of
+log(1 + gamma / d), plus weight * mean_i log(1 + d(|h_i|, 1) / gamma).
+Decisions of ours: class-balanced as HashNet; the diagonal left out; 1e-6 under d, so that
+dissimilar items with one code have a finite loss; gamma = 20 as the authors' script; weight 0.1,
+where that script has 0.
+With RDH: the Cauchy quantization term is replaced by eta * EAQL; the amplifier acts on the total
+gradient. The cosine forgets the
 length of h: a row that grows as a whole changes nothing in the similarity loss.
 """
 
@@ -12,19 +15,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rdh.methods._balance import balanced_mean
-from rdh.methods._base import Method, at_least
+from rdh.methods._tools.balance import balanced_mean
+from rdh.methods._tools.base import Method, at_least
 
 SMALLEST_DISTANCE = 1e-6
 
 
 class DCH(Method):
-    """gamma: scale of the Cauchy likelihood, in bits of Hamming distance. quantization_weight: lambda of the mean."""
+    """gamma: scale of the Cauchy likelihood, in bits of Hamming distance.
+
+    quantization_weight: lambda of the mean.
+    """
 
     title = "DCH"
 
     def __init__(
-        self, n_bits: int, labels: Tensor, seed: int, *, gamma: float = 20.0, quantization_weight: float = 0.1
+        self,
+        n_bits: int,
+        labels: Tensor,
+        seed: int,
+        *,
+        gamma: float = 20.0,
+        quantization_weight: float = 0.1,
     ) -> None:
         super().__init__(n_bits, labels, seed)
         at_least(0, quantization_weight=quantization_weight)
@@ -34,15 +46,21 @@ class DCH(Method):
 
     def similarity_loss(self, codes: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         directions = F.normalize(codes, eps=1e-6)
-        distances = (self.n_bits / 2) * (1 - directions @ directions.T).clamp(min=0)  # rounding gives cosines above 1
+        distances = (self.n_bits / 2) * (1 - directions @ directions.T).clamp(
+            min=0
+        )  # rounding gives cosines above 1
         off_diagonal = 1 - torch.eye(len(codes), dtype=codes.dtype, device=codes.device)
         similar = self.batch_similarity(labels).to(codes.dtype)
-        near = torch.log1p(distances / self.gamma)  # log(d / gamma) + log(1 + gamma / d), without its poles
+        near = torch.log1p(
+            distances / self.gamma
+        )  # log(d / gamma) + log(1 + gamma / d), without its poles
         far = torch.log1p(self.gamma / (distances + SMALLEST_DISTANCE))
         loss = torch.where(similar > 0, near, far)
         return balanced_mean(loss, similar * off_diagonal, (1 - similar) * off_diagonal)
 
     def quantization_loss(self, codes: Tensor) -> Tensor:
-        cosines = F.normalize(codes.abs(), eps=1e-6).sum(1) / self.n_bits**0.5  # with the vector of ones
+        cosines = (
+            F.normalize(codes.abs(), eps=1e-6).sum(1) / self.n_bits**0.5
+        )  # with the vector of ones
         distances = (self.n_bits / 2) * (1 - cosines).clamp(min=0)
         return self.quantization_weight * torch.log1p(distances / self.gamma).mean()

@@ -1,10 +1,11 @@
 """DHN: Deep Hashing Network (Zhu, Long, Wang, Cao; AAAI 2016).
 
-Objective: mean over the batch's pairs of softplus(Theta) - S Theta, plus weight * mean log cosh(|h| - 1), the smooth form of a
-bimodal Laplacian prior.
-Decisions of ours: Theta = h_i . h_j / 2 as in Eq. 1 of the RDH paper (the authors' layer has no 1/2: switch theta_scale = 1);
-weight 0.1; pairs within the batch, the diagonal kept.
-With RDH: the log-cosh term is replaced by eta * EAQL, which is squared as Eq. 4 writes it; the amplifier acts on the total gradient.
+Objective: mean over the batch's pairs of softplus(Theta) - S Theta, plus weight * mean log cosh(|h|
+- 1), the smooth form of a bimodal Laplacian prior.
+Decisions of ours: Theta = h_i . h_j / 2 as in Eq. 1 of the RDH paper (the authors' layer has no
+1/2: switch theta_scale = 1); weight 0.1; pairs within the batch, the diagonal kept.
+With RDH: the log-cosh term is replaced by eta * EAQL, which is squared as Eq. 4 writes it; the
+amplifier acts on the total gradient.
 """
 
 import math
@@ -12,18 +13,32 @@ import math
 import torch.nn.functional as F
 from torch import Tensor
 
-from rdh.methods._base import Method, at_least
-from rdh.methods._pairs import mean_pair_likelihood
+from rdh.methods._tools.base import Method, at_least
+from rdh.methods._tools.pairs import mean_pair_likelihood
 
 
 class DHN(Method):
-    """theta_scale: 0.5 (Eq. 1) or 1 (the authors' layer). quantization_weight: lambda of the log-cosh mean."""
+    """theta_scale: 0.5 (Eq. 1) or 1 (the authors' layer).
+
+    quantization_weight: lambda of the log-cosh mean.
+    """
 
     title = "DHN"
-    landscape = {"theta_scale": 0.5, "pair_weight": 1.0, "quantization": "log_cosh", "quantization_weight": 0.1}  # noqa: RUF012
+    landscape = {
+        "theta_scale": 0.5,
+        "pair_weight": 1.0,
+        "quantization": "log_cosh",
+        "quantization_weight": 0.1,
+    }
 
     def __init__(
-        self, n_bits: int, labels: Tensor, seed: int, *, theta_scale: float = 0.5, quantization_weight: float = 0.1
+        self,
+        n_bits: int,
+        labels: Tensor,
+        seed: int,
+        *,
+        theta_scale: float = 0.5,
+        quantization_weight: float = 0.1,
     ) -> None:
         super().__init__(n_bits, labels, seed)
         at_least(1e-6, theta_scale=theta_scale)
@@ -36,5 +51,7 @@ class DHN(Method):
 
     def quantization_loss(self, codes: Tensor) -> Tensor:
         distance = (codes.abs() - 1).abs()
-        log_cosh = distance + F.softplus(-2 * distance) - math.log(2)  # cosh itself overflows above 89
+        log_cosh = (
+            distance + F.softplus(-2 * distance) - math.log(2)
+        )  # cosh itself overflows above 89
         return self.quantization_weight * log_cosh.mean()

@@ -1,12 +1,14 @@
 """DPN: Deep Polarized Network (Fan, Ng, Ju, Zhang, Chan; IJCAI 2020).
 
-Objective: mean over items and bits of the hinge max(margin - v t, 0), v the hash layer's own output, t in {-1, +1} the bit of
-the item's class; an item of several classes pays the hinge to each of them. The hinge polarizes: it has no slope left only once a
-bit is right by the margin.
-Decisions of ours: mean over bits as well as items (the authors sum over bits, at a learning rate of 1e-4); margin 1; targets far
-from each other, each the farthest of 512 random codes from those before (switch targets: "random"); fixed targets and two-valued
-codes, that is neither the adaptive nor the ternary variant; an item without labels adds nothing.
-With RDH: the amplifier is refused, there is no saturating activation and so no dead bit; EAQL alone would be added.
+Objective: mean over items and bits of the hinge max(margin - v t, 0), v the hash layer's own
+output, t in {-1, +1} the bit of the item's class; an item of several classes pays the hinge to each
+of them. The hinge polarizes: it has no slope left only once a bit is right by the margin.
+Decisions of ours: mean over bits as well as items (the authors sum over bits, at a learning rate of
+1e-4); margin 1; targets far from each other, each the farthest of 512 random codes from those
+before (switch targets: "random"); fixed targets and two-valued codes, that is neither the adaptive
+nor the ternary variant; an item without labels adds nothing.
+With RDH: the amplifier is refused, there is no saturating activation and so no dead bit; EAQL alone
+would be added.
 """
 
 from typing import Literal
@@ -15,9 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rdh.methods._base import Method, at_least
-from rdh.methods._centres import spread_codes
-from rdh.methods._dcc import random_signs
+from rdh.methods._tools.base import Method, at_least
+from rdh.methods._tools.centres import spread_codes
+from rdh.methods._tools.dcc import random_signs
 
 
 class DPN(Method):
@@ -42,7 +44,9 @@ class DPN(Method):
         if targets == "random":
             self.targets = random_signs(n_classes, n_bits, seed, labels)
         else:
-            self.targets = spread_codes(n_classes, n_bits, torch.Generator().manual_seed(seed)).to(labels)
+            self.targets = spread_codes(n_classes, n_bits, torch.Generator().manual_seed(seed)).to(
+                labels
+            )
 
     def relax(self, logits: Tensor, epoch: int) -> Tensor:
         return logits.float()
@@ -50,7 +54,10 @@ class DPN(Method):
     def similarity_loss(self, codes: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         positive = (self.targets.to(codes.dtype) + 1) / 2  # (n_classes, n_bits)
         labels = labels.to(codes.dtype)
-        n_up, n_down = labels @ positive, labels @ (1 - positive)  # how many of its classes want the bit at +1, at -1
+        n_up, n_down = (
+            labels @ positive,
+            labels @ (1 - positive),
+        )  # how many of its classes want the bit at +1, at -1
         return (n_up * F.relu(self.margin - codes) + n_down * F.relu(self.margin + codes)).mean()
 
     def state_dict(self) -> dict[str, Tensor]:

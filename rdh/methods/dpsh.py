@@ -1,12 +1,15 @@
 """DPSH: Deep Pairwise-Supervised Hashing (Li, Wang, Kang; IJCAI 2016).
 
-Objective: mean over pairs of softplus(Theta) - S Theta with Theta = h_i . h_j / 2, plus weight * mean (h - sgn h)^2.
-State: U, the last codes of all training items; each batch is compared with all of U, and only the batch side is differentiated.
-An item not visited yet has u = 0, adds log 2 and no gradient. The memory is up to an epoch old: at a high rate all codes chase their
-own past into one corner (digits, 32 bits, lr 0.1 and above: MAP of chance); a lower rate or pairs = "batch" keeps them apart.
-Decisions of ours: tanh on the hash layer as for every method here (the authors' is linear); both terms are means, so that
-weight 0.1 equals the authors' eta = 10 at 48 bits and 5000 items.
-With RDH: the plain quantization term is replaced by eta * EAQL; the amplifier acts on the total gradient.
+Objective: mean over pairs of softplus(Theta) - S Theta with Theta = h_i . h_j / 2, plus weight *
+mean (h - sgn h)^2.
+State: U, the last codes of all training items; each batch is compared with all of U, and only the
+batch side is differentiated. An item not visited yet has u = 0, adds log 2 and no gradient. The
+memory is up to an epoch old: at a high rate all codes chase their own past into one corner (digits,
+32 bits, lr 0.1 and above: MAP of chance); a lower rate or pairs = "batch" keeps them apart.
+Decisions of ours: tanh on the hash layer as for every method here (the authors' is linear); both
+terms are means, so that weight 0.1 equals the authors' eta = 10 at 48 bits and 5000 items.
+With RDH: the plain quantization term is replaced by eta * EAQL; the amplifier acts on the total
+gradient.
 """
 
 from typing import Literal
@@ -14,20 +17,26 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from rdh.methods._base import Method, at_least
-from rdh.methods._pairs import mean_pair_likelihood
+from rdh.methods._tools.base import Method, at_least
+from rdh.methods._tools.pairs import mean_pair_likelihood
 from rdh.rescue import share_a_label
 
 
 class DPSH(Method):
-    """pairs: compare the batch with all stored codes (the method) or within itself (Eq. 1 of the RDH paper).
+    """pairs: compare the batch with all stored codes (the method) or within itself (Eq. 1 of the
+    RDH paper).
 
     theta_scale: of h_i . h_j in Theta. quantization_weight: of mean (h - sgn h)^2.
     """
 
     title = "DPSH"
     stores_all_codes = True
-    landscape = {"theta_scale": 0.5, "pair_weight": 0.5, "quantization": "squared", "quantization_weight": 0.1}  # noqa: RUF012
+    landscape = {
+        "theta_scale": 0.5,
+        "pair_weight": 0.5,
+        "quantization": "squared",
+        "quantization_weight": 0.1,
+    }
 
     def __init__(
         self,
@@ -49,7 +58,9 @@ class DPSH(Method):
 
     def similarity_loss(self, codes: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         if self.pairs == "batch":
-            return mean_pair_likelihood(self.theta_scale, codes, codes, self.batch_similarity(labels))
+            return mean_pair_likelihood(
+                self.theta_scale, codes, codes, self.batch_similarity(labels)
+            )
         return mean_pair_likelihood(
             self.theta_scale, codes, self.stored_codes, share_a_label(labels, self.labels)
         )  # (n, N)

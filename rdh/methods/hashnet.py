@@ -1,26 +1,29 @@
 """HashNet: Deep Learning to Hash by Continuation (Cao, Long, Wang, Yu; ICCV 2017).
 
-Objective: weighted pair likelihood with Theta = alpha h_i . h_j, alpha = 10 / K; the weights |S| / |S_1| and |S| / |S_0| make it
-exactly the mean over similar pairs + the mean over dissimilar pairs of the batch. No quantization term.
-Decisions of ours: plain tanh; continuation by switch, h = tanh(beta z) with beta = sqrt(1 + stage), a stage lasting 3 epochs, so
-that 150 epochs end at beta = 7.1 as the authors' 50 stages of 200 steps do; graded similarity by switch, the paper's
-c_ij = |common labels| / |labels of either| on similar pairs; pairs within the batch, the diagonal kept; a set without pairs
-adds nothing.
-With RDH: eta * EAQL is added, since there is no term to replace; the amplifier acts on the total gradient at tanh's output, its
-alpha is 1 / (1 - tau^2) also under continuation.
+Objective: weighted pair likelihood with Theta = alpha h_i . h_j, alpha = 10 / K; the weights |S| /
+|S_1| and |S| / |S_0| make it exactly the mean over similar pairs + the mean over dissimilar pairs
+of the batch. No quantization term.
+Decisions of ours: plain tanh; continuation by switch, h = tanh(beta z) with beta = sqrt(1 + stage),
+a stage lasting 3 epochs, so that 150 epochs end at beta = 7.1 as the authors' 50 stages of 200
+steps do; graded similarity by switch, the paper's c_ij = |common labels| / |labels of either| on
+similar pairs; pairs within the batch, the diagonal kept; a set without pairs adds nothing.
+With RDH: eta * EAQL is added, since there is no term to replace; the amplifier acts on the total
+gradient at tanh's output, its alpha is 1 / (1 - tau^2) also under continuation.
 """
 
 import math
 
 from torch import Tensor
 
-from rdh.methods._balance import balanced_mean
-from rdh.methods._base import Method, at_least
-from rdh.methods._pairs import pair_likelihood
+from rdh.methods._tools.balance import balanced_mean
+from rdh.methods._tools.base import Method, at_least
+from rdh.methods._tools.pairs import pair_likelihood
 
 
 def graded_similarity(labels: Tensor) -> Tensor:
-    """Labels in common / labels of either of the two (n, n), in [0, 1]; two items without any label have 0."""
+    """Labels in common / labels of either of the two (n, n), in [0, 1]; two items without any label
+    have 0.
+    """
     common, sizes = labels @ labels.T, labels.sum(1)
     return common / (sizes.unsqueeze(1) + sizes - common).clamp(min=1)
 
@@ -66,5 +69,7 @@ class HashNet(Method):
         similar = self.batch_similarity(labels).to(codes.dtype)
         loss = pair_likelihood(self.alpha * codes @ codes.T, similar, reduction="none")
         if self.graded:
-            loss = loss * (graded_similarity(labels.to(codes.dtype)) + 1 - similar)  # c_ij, and 1 for dissimilar pairs
+            loss = loss * (
+                graded_similarity(labels.to(codes.dtype)) + 1 - similar
+            )  # c_ij, and 1 for dissimilar pairs
         return balanced_mean(loss, similar, 1 - similar)

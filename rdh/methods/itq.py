@@ -1,9 +1,11 @@
 """ITQ: Iterative Quantization (Gong, Lazebnik; CVPR 2011; with Gordo, Perronnin; TPAMI 2013).
 
-Objective: ||B - V R||^2 over binary codes B and rotations R, V = (x - mean) W the n_bits leading principal components. Alternating:
-B = sgn(V R), then R = the orthogonal matrix nearest in that sense, from the singular value decomposition of B^T V.
+Objective: ||B - V R||^2 over binary codes B and rotations R, V = (x - mean) W the n_bits leading
+principal components. Alternating: B = sgn(V R), then R = the orthogonal matrix nearest in that
+sense, from the singular value decomposition of B^T V.
 State: mean of the training features, W R.
-Decisions of ours: 50 rounds as the paper, from a random rotation; unsupervised (PCA; not the CCA variant).
+Decisions of ours: 50 rounds as the paper, from a random rotation; unsupervised (PCA; not the CCA
+variant).
 With RDH: nothing to rescue: no labels, no gradient, no activation.
 """
 
@@ -11,20 +13,26 @@ import torch
 from torch import Tensor
 
 from rdh.errors import UserError
-from rdh.methods._base import at_least
-from rdh.methods._dcc import signs
-from rdh.methods._shallow import Shallow
+from rdh.methods._tools.base import at_least
+from rdh.methods._tools.dcc import signs
+from rdh.methods._tools.shallow import Shallow
 from rdh.rescue import widen
 
 
 def principal_axes(centred: Tensor, n_axes: int) -> Tensor:
-    """Orthonormal (n_features, n_axes), the directions of largest variance, largest first. centred (N, n_features)."""
+    """Orthonormal (n_features, n_axes), the directions of largest variance, largest first.
+
+    centred (N, n_features).
+    """
     _, axes = torch.linalg.eigh(centred.T @ centred / len(centred))  # ascending
     return axes[:, -n_axes:].flip(1)
 
 
 def best_rotation(binary_codes: Tensor, projected: Tensor) -> Tensor:
-    """Orthogonal R (K, K) that minimises ||B - V R||^2: with B^T V = P S Q^T, R = Q P^T. Both inputs (N, K)."""
+    """Orthogonal R (K, K) that minimises ||B - V R||^2: with B^T V = P S Q^T, R = Q P^T.
+
+    Both inputs (N, K).
+    """
     left, _, right_transposed = torch.linalg.svd(binary_codes.T @ projected)
     return right_transposed.T @ left.T
 
@@ -52,8 +60,10 @@ class ITQ(Shallow):
         if self.n_bits > min(features.shape):
             n_items, n_features = features.shape
             raise UserError(
-                f"n_bits must be at most {min(n_items, n_features)} for itq, got {self.n_bits}: it projects onto principal components, "
-                f"and there are {n_features} features of {n_items} items; choose fewer bits or another method."
+                f"n_bits must be at most {min(n_items, n_features)} for itq, got "
+                f"{self.n_bits}: it projects onto principal components, "
+                f"and there are {n_features} features of {n_items} items; choose fewer "
+                f"bits or another method."
             )
         self.mean = features.mean(0)
         axes = principal_axes(features - self.mean, self.n_bits)

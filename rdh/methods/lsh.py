@@ -1,17 +1,19 @@
-"""LSH: Locality-Sensitive Hashing by random hyperplanes (Gionis, Indyk, Motwani; VLDB 1999; Charikar; STOC 2002).
+"""LSH: Locality-Sensitive Hashing by random hyperplanes (Gionis, Indyk, Motwani; VLDB 1999;
+Charikar; STOC 2002).
 
-Objective: none; b = sgn((x - mean) R) with R (n_features, n_bits) drawn from N(0, 1). The chance that two items share a bit is
-1 - angle / pi.
+Objective: none; b = sgn((x - mean) R) with R (n_features, n_bits) drawn from N(0, 1). The chance
+that two items share a bit is 1 - angle / pi.
 State: mean of the training features, R.
-Decisions of ours: features are centred (switch center), for features after a ReLU are never negative and their uncentred projections
-nearly all fall on one side.
-With RDH: nothing to rescue: no labels, no training, no activation. The floor that any learned method has to beat.
+Decisions of ours: features are centred (switch center), for features after a ReLU are never
+negative and their uncentred projections nearly all fall on one side.
+With RDH: nothing to rescue: no labels, no training, no activation. The floor that any learned
+method has to beat.
 """
 
 import torch
 from torch import Tensor
 
-from rdh.methods._shallow import Shallow
+from rdh.methods._tools.shallow import Shallow
 from rdh.rescue import widen
 
 
@@ -29,4 +31,6 @@ class LSH(Shallow):
     def fit(self, features: Tensor, labels: Tensor) -> None:
         features = widen(features)
         self.mean = features.mean(0) if self.center else features.new_zeros(features.shape[1])
-        self.projection = torch.randn(features.shape[1], self.n_bits, generator=self.generator).to(features)
+        self.projection = torch.randn(features.shape[1], self.n_bits, generator=self.generator).to(
+            features
+        )

@@ -1,21 +1,23 @@
 """Binary codes in memory and on disk: signs, packed bytes, machine words; labels as bit sets.
 
-Bit k of an item lies in byte k // 8 at place k % 8 (little bit order); the unused bits of the last byte are 0.
-A set bit stands for +1, a cleared bit for -1, and sgn(0) = +1. Call `pack_codes` and `unpack_codes`.
+Bit k of an item lies in byte k // 8 at place k % 8 (little bit order); the unused bits of the last
+byte are 0. A set bit stands for +1, a cleared bit for -1, and sgn(0) = +1. Call `pack_codes` and
+`unpack_codes`.
 """
 
 import numpy as np
 
 from rdh.errors import UserError
-from rdh.retrieval._checks import MAX_BITS, as_array, check_inputs, check_n_bits
+from rdh.retrieval.checks import MAX_BITS, as_array, check_inputs, check_n_bits
 
 
 def pack_codes(codes: np.ndarray, name: str = "codes") -> np.ndarray:
     """Signs of codes as packed bytes.
 
-    codes (n, n_bits): -1 / +1 integers, booleans (True = +1), or real values (logits, relaxed codes) whose sign counts.
-    Returns uint8 (n, ceil(n_bits / 8)). Raises UserError, naming `name`, for another shape or type, NaN, or integers
-    other than -1 and +1 (a 0 / 1 array would otherwise turn into all +1 without a word).
+    codes (n, n_bits): -1 / +1 integers, booleans (True = +1), or real values (logits, relaxed
+    codes) whose sign counts. Returns uint8 (n, ceil(n_bits / 8)). Raises UserError, naming `name`,
+    for another shape or type, NaN, or integers other than -1 and +1 (a 0 / 1 array would otherwise
+    turn into all +1 without a word).
     """
     codes = as_array(codes, name)
     if codes.ndim != 2:
@@ -31,20 +33,27 @@ def _positive(codes: np.ndarray, name: str) -> np.ndarray:
     if codes.dtype.kind == "f":
         if np.isnan(codes).any():
             row = int(np.flatnonzero(np.isnan(codes).any(axis=1))[0])
-            raise UserError(f"{name} hold NaN (first in row {row}): they have no sign; look for a diverged training.")
+            raise UserError(
+                f"{name} hold NaN (first in row {row}): they have no sign; look for a "
+                f"diverged training."
+            )
         return codes >= 0
     if codes.dtype.kind in "iu":
         wrong = (codes != 1) & (codes != -1) if codes.dtype.kind == "i" else codes != 1
         if wrong.any():
             raise UserError(
-                f"Integer {name} must be -1 or +1, got {codes[wrong][0]}; for 0 / 1 bits pass booleans instead."
+                f"Integer {name} must be -1 or +1, got {codes[wrong][0]}; for 0 / 1 "
+                f"bits pass booleans instead."
             )
         return codes > 0
     raise UserError(f"{name} must be booleans, -1 / +1 integers or real values, got {codes.dtype}.")
 
 
 def unpack_codes(packed: np.ndarray, n_bits: int) -> np.ndarray:
-    """Packed bytes, uint8 (n, ceil(n_bits / 8)), back to int8 (n, n_bits) of -1 / +1. Raises UserError."""
+    """Packed bytes, uint8 (n, ceil(n_bits / 8)), back to int8 (n, n_bits) of -1 / +1.
+
+    Raises UserError.
+    """
     check_packed(packed, n_bits, "packed codes")
     bits = np.unpackbits(packed, axis=1, count=n_bits, bitorder="little")
     return bits.astype(np.int8) * 2 - 1
@@ -57,7 +66,8 @@ def checked_inputs(
     gallery_labels: np.ndarray,
     n_bits: int | None,
 ) -> tuple[np.ndarray, np.ndarray, int, np.ndarray, np.ndarray]:
-    """What `evaluate` is given, as its kernels take it: query and gallery codes packed, their length, and the labels as arrays.
+    """What `evaluate` is given, as its kernels take it: query and gallery codes packed, their
+    length, and the labels as arrays.
 
     Codes are packed here where n_bits is None, else checked. Raises UserError.
     """
@@ -66,7 +76,12 @@ def checked_inputs(
     arrays = query, gallery, *labels = tuple(as_array(part, name) for name, part in given.items())
     check_inputs(*arrays, packed=n_bits is not None)
     if n_bits is None:
-        return pack_codes(query, "query_codes"), pack_codes(gallery, "gallery_codes"), query.shape[1], *labels
+        return (
+            pack_codes(query, "query_codes"),
+            pack_codes(gallery, "gallery_codes"),
+            query.shape[1],
+            *labels,
+        )
     check_packed(query, n_bits, "query_codes")
     check_packed(gallery, n_bits, "gallery_codes")
     return query, gallery, n_bits, *labels
@@ -78,11 +93,15 @@ def check_packed(packed: np.ndarray, n_bits: int, name: str) -> None:
     n_bytes = -(-n_bits // 8)
     if packed.dtype != np.uint8 or packed.ndim != 2 or packed.shape[1] != n_bytes:
         raise UserError(
-            f"{name} of {n_bits} bits must be uint8 (n, {n_bytes}), got {packed.dtype} {tuple(packed.shape)}."
+            f"{name} of {n_bits} bits must be uint8 (n, {n_bytes}), got {packed.dtype} "
+            f"{tuple(packed.shape)}."
         )
     n_used = n_bits % 8  # bits used in the last byte; 0 means all 8
     if n_used and packed.size and int(packed[:, -1].max()) >> n_used:
-        raise UserError(f"{name} have bits set beyond bit {n_bits - 1}: they were packed for another code length.")
+        raise UserError(
+            f"{name} have bits set beyond bit {n_bits - 1}: they were packed for "
+            f"another code length."
+        )
 
 
 def words_of(packed: np.ndarray) -> np.ndarray:
@@ -98,15 +117,20 @@ def label_words(labels: np.ndarray) -> np.ndarray:
     return words_of(np.packbits(labels != 0, axis=1, bitorder="little"))
 
 
-def hamming_distances(query_packed: np.ndarray, gallery_packed: np.ndarray, n_bits: int) -> np.ndarray:
-    """Packed codes uint8 (n_query, n_bytes), (n_gallery, n_bytes) -> distances 0..n_bits, uint16 (n_query, n_gallery).
+def hamming_distances(
+    query_packed: np.ndarray, gallery_packed: np.ndarray, n_bits: int
+) -> np.ndarray:
+    """Packed codes uint8 (n_query, n_bytes), (n_gallery, n_bytes) -> distances 0..n_bits, uint16
+    (n_query, n_gallery).
 
     For a few queries: the whole table is in memory. Raises UserError for wrong shapes.
     """
     check_packed(query_packed, n_bits, "query codes")
     check_packed(gallery_packed, n_bits, "gallery codes")
     distances = np.zeros((len(query_packed), len(gallery_packed)), dtype=np.uint16)
-    for query_word, gallery_word in zip(words_of(query_packed).T, words_of(gallery_packed).T, strict=True):
+    for query_word, gallery_word in zip(
+        words_of(query_packed).T, words_of(gallery_packed).T, strict=True
+    ):
         distances += np.bitwise_count(query_word[:, None] ^ gallery_word)
     return distances
 
@@ -118,13 +142,21 @@ def code_counts(packed: np.ndarray) -> np.ndarray:
 
 
 def effective_number(counts: np.ndarray) -> float:
-    """exp(entropy) of the frequencies counts / sum: as many equally frequent codes are as varied as these."""
+    """exp(entropy) of the frequencies counts / sum: as many equally frequent codes are as varied as
+    these.
+    """
     shares = counts / counts.sum()
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
 def bit_balance(packed: np.ndarray, n_bits: int) -> float:
-    """Mean over bits of |mean over items of the -1 / +1 bit|: 0 = every bit splits the items in half, 1 = constant."""
-    bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")  # (256, 8)
-    counts = np.concatenate([np.bincount(column, minlength=256) @ bits for column in packed.T])[:n_bits]
+    """Mean over bits of |mean over items of the -1 / +1 bit|: 0 = every bit splits the items in
+    half, 1 = constant.
+    """
+    bits = np.unpackbits(
+        np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little"
+    )  # (256, 8)
+    counts = np.concatenate([np.bincount(column, minlength=256) @ bits for column in packed.T])[
+        :n_bits
+    ]
     return float(np.abs(2 * counts / len(packed) - 1).mean())

@@ -1,8 +1,10 @@
-"""Score codes by exact Hamming ranking: MAP, its tie-aware twin and bounds, precision-recall, the health of the codes.
+"""Score codes by exact Hamming ranking: MAP, its tie-aware twin and bounds, precision-recall, the
+health of the codes.
 
-Call `evaluate`. Distances tie by the thousand, so a plain ranking needs a rule: the headline `map` shuffles the gallery
-once with a fixed seed and sorts stably, which breaks ties at random but repeatably; `map_tie` is its expectation over
-all such shuffles, `map_low` and `map_high` are the worst and best that any tie order could show.
+Call `evaluate`. Distances tie by the thousand, so a plain ranking needs a rule: the headline `map`
+shuffles the gallery once with a fixed seed and sorts stably, which breaks ties at random but
+repeatably; `map_tie` is its expectation over all such shuffles, `map_low` and `map_high` are the
+worst and best that any tie order could show.
 """
 
 import dataclasses
@@ -11,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from rdh.retrieval import codes as code_tools
-from rdh.retrieval._checks import checked_numbers
+from rdh.retrieval.checks import checked_numbers
 from rdh.retrieval.evaluation import Evaluation, MapScores
-from rdh.retrieval.kernels import Kernel, Ranking, fastest_kernel
+from rdh.retrieval.fastest import fastest_kernel
+from rdh.retrieval.kernel import Kernel, Ranking
 from rdh.retrieval.radius import (
     ball_scores,
     mean_tie_size,
@@ -40,14 +43,17 @@ def evaluate(
     kernel: Kernel | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Rank the gallery by Hamming distance for every query; an item is relevant where it shares a label.
+    """Rank the gallery by Hamming distance for every query; an item is relevant where it shares a
+    label.
 
-    Codes (n, n_bits), torch tensors too: -1 / +1 integers, booleans or real values whose sign counts (0 is +1; probabilities
-    are refused); with n_bits given they are packed already, uint8 (n, ceil(n_bits / 8)). Labels (n, n_classes) multi-hot of 0 / 1;
+    Codes (n, n_bits), torch tensors too: -1 / +1 integers, booleans or real values whose sign
+    counts (0 is +1; probabilities are refused); with n_bits given they are packed already, uint8
+    (n, ceil(n_bits / 8)). Labels (n, n_classes) multi-hot of 0 / 1;
     no array is changed. top_k: ranks that count, None or more than the gallery = all.
     headline=False skips the stable ranking (`map` is None), which is most of the time.
-    by_rank=True adds precision and recall at every rank. kernel: None = the fastest that runs here (`kernels.py`).
-    progress(done, total) counts queries. Raises UserError for input that does not fit.
+    by_rank=True adds precision and recall at every rank. kernel: None = the fastest that runs here
+    (`kernels.py`). progress(done, total) counts queries. Raises UserError for input that does not
+    fit.
     """
     query, gallery, n_bits, query_labels, gallery_labels = code_tools.checked_inputs(
         query_codes, gallery_codes, query_labels, gallery_labels, n_bits
@@ -67,7 +73,9 @@ def evaluate(
             progress=progress,
         )
     else:
-        counts = kernel.distance_histograms(query, gallery, n_bits, query_labels, gallery_labels, progress=progress)
+        counts = kernel.distance_histograms(
+            query, gallery, n_bits, query_labels, gallery_labels, progress=progress
+        )
         ranking = Ranking(*counts, None, None)
     return _summary(ranking, gallery, top_k, order_seed, list_lengths, by_rank)
 
@@ -119,7 +127,11 @@ def _radius_scores(n_items: np.ndarray, n_relevant: np.ndarray) -> dict[str, Any
 
 
 def _list_scores(
-    n_items: np.ndarray, n_relevant: np.ndarray, list_lengths: tuple[int, ...], top_k: int | None, by_rank: bool
+    n_items: np.ndarray,
+    n_relevant: np.ndarray,
+    list_lengths: tuple[int, ...],
+    top_k: int | None,
+    by_rank: bool,
 ) -> dict[str, Any]:
     at = {length: precision_recall_at(n_items, n_relevant, length) for length in list_lengths}
     at_rank = precision_recall_by_rank(n_items, n_relevant, top_k) if by_rank else (None, None)
@@ -141,13 +153,22 @@ def _health(gallery: np.ndarray, n_bits: int) -> dict[str, Any]:
 
 
 def _stable_scores(ranking: Ranking, total: np.ndarray, top_k: int | None) -> dict[str, np.ndarray]:
-    """Average precision per query (n_query,) of the stable ranking, by denominator; empty without one."""
+    """Average precision per query (n_query,) of the stable ranking, by denominator; empty without
+    one.
+    """
     sums, n_hits = ranking.precision_sums, ranking.n_hits
     if sums is None:
         return {}
     reachable = total if top_k is None else np.minimum(total, top_k)
-    return {"M-ret": ratio(sums, n_hits), "M-tot": ratio(sums, total), "M-min": ratio(sums, reachable)}
+    return {
+        "M-ret": ratio(sums, n_hits),
+        "M-tot": ratio(sums, total),
+        "M-min": ratio(sums, reachable),
+    }
 
 
 def _means(in_order: np.ndarray | None, by_ties: APScores) -> MapScores:
-    return MapScores(None if in_order is None else float(in_order.mean()), *(float(part.mean()) for part in by_ties))
+    return MapScores(
+        None if in_order is None else float(in_order.mean()),
+        *(float(part.mean()) for part in by_ties),
+    )

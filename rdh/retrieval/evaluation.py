@@ -38,7 +38,10 @@ def definition(name: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class MapScores:
-    """Mean average precisions of one denominator, each in [0, 1]. `map` is None where the headline was skipped."""
+    """Mean average precisions of one denominator, each in [0, 1].
+
+    `map` is None where the headline was skipped.
+    """
 
     map: float | None
     map_tie: float
@@ -48,7 +51,10 @@ class MapScores:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What `evaluate` found. Shares, precisions and recalls lie in [0, 1]; arrays by radius have n_bits + 1 entries."""
+    """What `evaluate` found.
+
+    Shares, precisions and recalls lie in [0, 1]; arrays by radius have n_bits + 1 entries.
+    """
 
     n_queries: int
     n_gallery: int
@@ -62,7 +68,9 @@ class Evaluation:
     by_denominator: dict[str, MapScores]  # M-ret (the four above), M-tot, M-min
     average_precision: np.ndarray | None  # (n_queries,) of `map`
     average_precision_tie: np.ndarray  # (n_queries,) of `map_tie`
-    precision_by_radius: np.ndarray  # over queries with a non-empty ball; NaN where all balls are empty
+    precision_by_radius: (
+        np.ndarray
+    )  # over queries with a non-empty ball; NaN where all balls are empty
     recall_by_radius: np.ndarray  # over all queries
     precision_at_radius_2: float  # an empty ball counts 0
     recall_at_radius_2: float
@@ -70,18 +78,26 @@ class Evaluation:
     empty_ball_share: float  # queries with none
     precision_at: dict[int, float]  # by list length, expected over random tie orders
     recall_at: dict[int, float]
-    precision_by_rank: np.ndarray | None  # at ranks 1..top_k, expected over random tie orders; None unless asked for
+    precision_by_rank: (
+        np.ndarray | None
+    )  # at ranks 1..top_k, expected over random tie orders; None unless asked for
     recall_by_rank: np.ndarray | None
-    mean_tie_size: float  # gallery items at the same distance as a random one, itself included, mean over queries
+    # gallery items at the same distance as a random one, itself included, mean over queries
+    mean_tie_size: float
     items_by_distance: np.ndarray  # int64, all queries together
     relevant_by_distance: np.ndarray
     n_queries_without_relevant: int  # they count 0 in every mean
     bit_balance: float  # gallery: 0 = each bit splits it in half, 1 = all bits constant
     n_distinct_codes: int  # in the gallery
-    n_effective_codes: float  # exp(entropy of their frequencies): equally frequent codes that would be as varied
+    n_effective_codes: (
+        float  # exp(entropy of their frequencies): equally frequent codes that would be as varied
+    )
 
     def scalars(self) -> dict[str, float]:
-        """The single numbers by name, all finite: what a run logs. Other denominators appear only with a cut-off."""
+        """The single numbers by name, all finite: what a run logs.
+
+        Other denominators appear only with a cut-off.
+        """
         values = {
             field.name: float(getattr(self, field.name))
             for field in dataclasses.fields(self)
@@ -110,6 +126,10 @@ def map_in_words(top_ks: Iterable[float | None]) -> str:
     """What the headline `map` of evaluations with these cut-offs is; None or NaN = without one."""
     kinds = sorted({0 if top_k is None or np.isnan(top_k) else int(top_k) for top_k in top_ks})
     ranks = " or ".join(
-        f"the first {top_k:,} ranks".replace(",", " ") if top_k else "the whole gallery" for top_k in kinds
+        f"the first {top_k:,} ranks".replace(",", " ") if top_k else "the whole gallery"
+        for top_k in kinds
     )
-    return f"MAP: over {ranks}, divided by the relevant items met, Hamming ranking, ties broken by one seeded shuffle"
+    return (
+        f"MAP: over {ranks}, divided by the relevant items met, Hamming ranking, ties "
+        f"broken by one seeded shuffle"
+    )

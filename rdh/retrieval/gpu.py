@@ -1,4 +1,5 @@
-"""The torch kernel: blocks of distances by matrix product on a device, usually a GPU. Training hands it to `evaluate`.
+"""The torch kernel: blocks of distances by matrix product on a device, usually a GPU. Training
+hands it to `evaluate`.
 
 Offers what `kernels.Kernel` asks for, with the same integers, on any device that torch knows.
 """
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rdh.retrieval.codes import unpack_codes
-from rdh.retrieval.kernels import Ranking
+from rdh.retrieval.kernel import Ranking
 from rdh.retrieval.threads import Progress
 
 PAIRS_AT_ONCE = {"cpu": 1 << 21, "cuda": 1 << 25}  # about 40 bytes each: 80 MB, or 1.3 GB
@@ -21,7 +22,8 @@ class TorchKernel:
 
     def __init__(self, device: torch.device | str) -> None:
         self.device = torch.device(device)
-        # +-1 products sum exactly in half precision up to 2048; on a CPU single precision is the faster one
+        # +-1 products sum exactly in half precision up to 2048; on a CPU single precision is the
+        # faster one
         self._dtype = torch.float16 if self.device.type == "cuda" else torch.float32
         self._pairs = PAIRS_AT_ONCE["cpu" if self.device.type == "cpu" else "cuda"]
 
@@ -36,7 +38,10 @@ class TorchKernel:
         threads: int | None = None,
         progress: Progress | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """See `kernels.Kernel`. The gallery is walked in blocks, so memory does not grow with it."""
+        """See `kernels.Kernel`.
+
+        The gallery is walked in blocks, so memory does not grow with it.
+        """
         codes, gallery = self._signs(query_packed, n_bits), self._signs(gallery_packed, n_bits)
         sets, gallery_sets = self._on_device(query_labels), self._on_device(gallery_labels)
         bins = torch.zeros(len(codes), 2, n_bits + 1, dtype=torch.int64, device=self.device)
@@ -61,7 +66,10 @@ class TorchKernel:
         threads: int | None = None,
         progress: Progress | None = None,
     ) -> Ranking:
-        """See `kernels.Kernel`. At least one query is ranked at a time, so memory grows with galleries beyond a block."""
+        """See `kernels.Kernel`.
+
+        At least one query is ranked at a time, so memory grows with galleries beyond a block.
+        """
         codes, gallery = self._signs(query_packed, n_bits), self._signs(gallery_packed, n_bits)
         sets, gallery_sets = self._on_device(query_labels), self._on_device(gallery_labels)
         limit = min(top_k or len(gallery), len(gallery))
@@ -83,7 +91,11 @@ class TorchKernel:
         return self._on_device(unpack_codes(packed, n_bits))
 
     def _on_device(self, table: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(table, dtype=np.int8)).to(self.device).to(self._dtype)
+        return (
+            torch.from_numpy(np.ascontiguousarray(table, dtype=np.int8))
+            .to(self.device)
+            .to(self._dtype)
+        )
 
     def _distances(self, codes: Tensor, gallery: Tensor) -> Tensor:
         """Signs (rows, n_bits), (columns, n_bits) -> int16 (rows, columns)."""
@@ -96,7 +108,11 @@ def _blocks(n: int, size: int) -> Iterator[slice]:
 
 
 def _histograms(distances: Tensor, relevant: Tensor, n_bits: int) -> Tensor:
-    """Distances and bool (rows, columns) -> int64 (rows, 2, n_bits + 1): items that are not relevant, and that are."""
+    """Distances and bool (rows, columns) -> int64 (rows, 2, n_bits + 1): items that are not
+    relevant, and that are.
+    """
     rows = torch.arange(len(distances), device=distances.device)[:, None]
     bins = (2 * rows + relevant) * (n_bits + 1) + distances
-    return torch.bincount(bins.ravel(), minlength=2 * len(distances) * (n_bits + 1)).reshape(-1, 2, n_bits + 1)
+    return torch.bincount(bins.ravel(), minlength=2 * len(distances) * (n_bits + 1)).reshape(
+        -1, 2, n_bits + 1
+    )

@@ -1,8 +1,10 @@
 """Average precision under ties, exactly, from two histograms per query.
 
-K bits give only K + 1 distances, so thousands of gallery items tie. With n_d items and p_d relevant ones at distance d,
-three averages need no ranking at all: the expectation over random orders inside each tie group (McSherry and Najork,
-ECIR 2008; He et al., CVPR 2018), and the largest and smallest value any order can give. Call `average_precisions`.
+K bits give only K + 1 distances, so thousands of gallery items tie. With n_d items and p_d relevant
+ones at distance d,
+three averages need no ranking at all: the expectation over random orders inside each tie group
+(McSherry and Najork, ECIR 2008; He et al., CVPR 2018), and the largest and smallest value any order
+can give. Call `average_precisions`.
 
 With a cut-off top_k the sum of precisions at relevant ranks <= top_k is divided by one of
     M-ret   the relevant items among the top_k (this literature's convention, the headline)
@@ -15,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rdh.retrieval._split_group import Tables, split_group_scores
+from rdh.retrieval.split_group import Tables, split_group_scores
 
 DENOMINATORS = ("M-ret", "M-tot", "M-min")
 
@@ -31,18 +33,23 @@ class TieGroups(NamedTuple):
 
 
 class APScores(NamedTuple):
-    """Average precision per query, float64 (n_query,) each: expected over random ties, smallest, largest."""
+    """Average precision per query, float64 (n_query,) each: expected over random ties, smallest,
+    largest.
+    """
 
     tie: np.ndarray
     low: np.ndarray
     high: np.ndarray
 
 
-def average_precisions(n_items: np.ndarray, n_relevant: np.ndarray, top_k: int | None = None) -> dict[str, APScores]:
+def average_precisions(
+    n_items: np.ndarray, n_relevant: np.ndarray, top_k: int | None = None
+) -> dict[str, APScores]:
     """Tie-aware average precision and its exact bounds, by denominator.
 
-    n_items, n_relevant int64 (n_query, n_bits + 1): gallery items and relevant items at each Hamming distance.
-    top_k counts from 1; None or more than the gallery = all. Returns one `APScores` per name in `DENOMINATORS`.
+    n_items, n_relevant int64 (n_query, n_bits + 1): gallery items and relevant items at each
+    Hamming distance. top_k counts from 1; None or more than the gallery = all. Returns one
+    `APScores` per name in `DENOMINATORS`.
     """
     groups = tie_groups(n_items, n_relevant, top_k)
     tables = Tables.up_to(int(n_items.sum(axis=1).max(initial=0)))
@@ -61,7 +68,9 @@ def average_precisions(n_items: np.ndarray, n_relevant: np.ndarray, top_k: int |
 
 
 def tie_groups(n_items: np.ndarray, n_relevant: np.ndarray, top_k: int | None) -> TieGroups:
-    """Histograms (n_query, n_bits + 1) with what precedes each group and how far the top_k reaches into it."""
+    """Histograms (n_query, n_bits + 1) with what precedes each group and how far the top_k reaches
+    into it.
+    """
     items_before = np.cumsum(n_items, axis=1) - n_items
     relevant_before = np.cumsum(n_relevant, axis=1) - n_relevant
     within = n_items if top_k is None else np.clip(top_k - items_before, 0, n_items)
@@ -70,26 +79,33 @@ def tie_groups(n_items: np.ndarray, n_relevant: np.ndarray, top_k: int | None) -
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """numerator / denominator, and 0 where the denominator is 0."""
-    return np.divide(numerator, denominator, out=np.zeros(np.shape(numerator)), where=denominator > 0)
+    return np.divide(
+        numerator, denominator, out=np.zeros(np.shape(numerator)), where=denominator > 0
+    )
 
 
 def _expected_sums(groups: TieGroups, tables: Tables) -> np.ndarray:
     """Expected sum of precisions at the relevant places of each group, (n_query, n_bits + 1).
 
-    Given a relevant item at place t of its group, the other p - 1 fall on the other n - 1 places evenly, so the
-    expected precision there is [A + 1 + (t - 1) f] / (N + t) with f = (p - 1) / (n - 1); every place is relevant with
-    probability p / n. Summed over t = 1..m in closed form with harmonic numbers.
+    Given a relevant item at place t of its group, the other p - 1 fall on the other n - 1 places
+    evenly, so the expected precision there is [A + 1 + (t - 1) f] / (N + t) with f = (p - 1) / (n -
+    1); every place is relevant with probability p / n. Summed over t = 1..m in closed form with
+    harmonic numbers.
     """
     n, p, before, relevant_before, m = groups
     f = ratio(p - 1, n - 1)
-    brackets = m * f + (relevant_before + 1 - f * (before + 1)) * tables.harmonic_between(before, before + m)
+    brackets = m * f + (relevant_before + 1 - f * (before + 1)) * tables.harmonic_between(
+        before, before + m
+    )
     return ratio(p, n) * brackets
 
 
 def _extreme_sums(groups: TieGroups, tables: Tables, *, relevant_first: bool) -> np.ndarray:
-    """Sum of precisions in each group with its relevant items first (last), cut at the top_k, (n_query, n_bits + 1).
+    """Sum of precisions in each group with its relevant items first (last), cut at the top_k,
+    (n_query, n_bits + 1).
 
-    r relevant items in a row from rank s + 1 on: sum over t = 1..r of (A + t) / (s + t) = r + (A - s) (H(s+r) - H(s)).
+    r relevant items in a row from rank s + 1 on: sum over t = 1..r of (A + t) / (s + t) = r + (A -
+    s) (H(s+r) - H(s)).
     """
     n, p, before, relevant_before, m = groups
     hits = np.minimum(p, m) if relevant_first else np.maximum(0, m - (n - p))
@@ -97,8 +113,13 @@ def _extreme_sums(groups: TieGroups, tables: Tables, *, relevant_first: bool) ->
     return hits + (relevant_before - start) * tables.harmonic_between(start, start + hits)
 
 
-def _over_retrieved(groups: TieGroups, tables: Tables, sums: APScores, total: np.ndarray) -> APScores:
-    """Divide by the relevant items met. Where the top_k splits a tie group, their number depends on the order."""
+def _over_retrieved(
+    groups: TieGroups, tables: Tables, sums: APScores, total: np.ndarray
+) -> APScores:
+    """Divide by the relevant items met.
+
+    Where the top_k splits a tie group, their number depends on the order.
+    """
     split = (groups.within > 0) & (groups.within < groups.items)
     queries, distances = np.nonzero(split)  # at most one group per query
     hits = np.where(groups.within == groups.items, groups.relevant, 0).sum(axis=1)

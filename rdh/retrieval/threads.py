@@ -1,4 +1,7 @@
-"""Queries shared out to threads: whoever comes free takes the next few. Compiled code runs without the interpreter lock."""
+"""Queries shared out to threads: whoever comes free takes the next few.
+
+Compiled code runs without the interpreter lock.
+"""
 
 import os
 from collections.abc import Callable
@@ -13,10 +16,17 @@ def n_cores() -> int:
 
 
 def share_out(
-    work: Callable[[int, int], None], n: int, *, size: int, threads: int | None, progress: Progress | None
+    work: Callable[[int, int], None],
+    n: int,
+    *,
+    size: int,
+    threads: int | None,
+    progress: Progress | None,
 ) -> None:
-    """Call work(first, last) for 0..n in runs of `size`. threads: None = one a core. The threads end with the call, so
-    a process may be forked before and after."""
+    """Call work(first, last) for 0..n in runs of `size`. threads: None = one a core. The threads
+    end with the call, so
+    a process may be forked before and after.
+    """
     runs = [(first, min(first + size, n)) for first in range(0, n, size)]
     threads = min(threads or n_cores(), len(runs))
     if threads <= 1:

@@ -1,4 +1,7 @@
-"""What a test does with a live chart in the browser. `chart` is always a CSS selector such as '[data-chart="map"]'."""
+"""What a test does with a live chart in the browser.
+
+`chart` is always a CSS selector such as '[data-chart="map"]'.
+"""
 
 WATCH_REMOVALS = """() => {
     window.removed = 0;
@@ -31,7 +34,9 @@ def wait_for_more(page, chart: str, n: int) -> None:
 
 
 def axis_ranges(page, chart: str) -> list[float]:
-    return page.evaluate(f"(c) => (({LAYOUT})(c)).xaxis.range.concat((({LAYOUT})(c)).yaxis.range)", chart)
+    return page.evaluate(
+        f"(c) => (({LAYOUT})(c)).xaxis.range.concat((({LAYOUT})(c)).yaxis.range)", chart
+    )
 
 
 def pixel(page, chart: str, x: float, y: float) -> tuple[float, float]:
@@ -59,7 +64,9 @@ def reset(page, chart: str) -> None:
 
 
 def click(page, chart: str, x: float, y: float) -> None:
-    """The pointer rests on the mark while the chart is updated twice, as a reader's does, and then clicks."""
+    """The pointer rests on the mark while the chart is updated twice, as a reader's does, and then
+    clicks.
+    """
     page.mouse.move(*pixel(page, chart, x, y))
     wait_for_more(page, chart, 2)
     page.mouse.down()

@@ -1,6 +1,8 @@
-"""A real browser and a real server for tests: the fixtures `page` and `app_server`, and the helper `wait_for_app`.
+"""A real browser and a real server for tests: the fixtures `page` and `app_server`, and the helper
+`wait_for_app`.
 
-Without Chromium these tests are skipped; with RDH_REQUIRE_BROWSER=1 they fail. RDH_CHROMIUM names another browser.
+Without Chromium these tests are skipped; with RDH_REQUIRE_BROWSER=1 they fail. RDH_CHROMIUM names
+another browser.
 """
 
 import os
@@ -20,13 +22,23 @@ import psutil
 import pytest
 
 HOUSE = Path(__file__).resolve().parents[2]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
 READY_WITHIN = 60  # seconds; a shared machine may be slow
-READY = "[data-testid=stApp][data-test-connection-state=CONNECTED][data-test-script-state=notRunning]"
+READY = (
+    "[data-testid=stApp][data-test-connection-state=CONNECTED][data-test-script-state=notRunning]"
+)
 
 
 def wait_for_app(page) -> None:
-    """Returns when the page is connected and its script has run. With `run_every` assert on contents, with retry."""
+    """Returns when the page is connected and its script has run.
+
+    With `run_every` assert on contents, with retry.
+    """
     page.locator(READY).wait_for(state="attached", timeout=READY_WITHIN * 1000)
 
 
@@ -37,7 +49,11 @@ def browser() -> Iterator:
         from playwright.sync_api import expect, sync_playwright
     except ImportError:
         _skip("no playwright: `pip install -r requirements.txt`")
-    path = os.environ.get("RDH_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    path = (
+        os.environ.get("RDH_CHROMIUM")
+        or shutil.which("chromium")
+        or shutil.which("chromium-browser")
+    )
     if path is None:
         _skip("no Chromium: `apt-get install chromium`, or name a browser by RDH_CHROMIUM")
     expect.set_options(timeout=READY_WITHIN * 1000)
@@ -51,15 +67,22 @@ def browser() -> Iterator:
 def open_page(browser) -> Iterator:
     """A page of 1280 x 950 pixels, in light colours, that shares nothing with other pages.
 
-    page.problems collects its console and page errors, page.foreign the requests that left this machine.
+    page.problems collects its console and page errors, page.foreign the requests that left this
+    machine.
     """
     context = browser.new_context(viewport={"width": 1280, "height": 950}, color_scheme="light")
     page = context.new_page()
     page.set_default_timeout(READY_WITHIN * 1000)
     page.problems, page.foreign = [], []
-    page.on("console", lambda message: page.problems.append(message.text) if _is_problem(message) else None)
+    page.on(
+        "console",
+        lambda message: page.problems.append(message.text) if _is_problem(message) else None,
+    )
     page.on("pageerror", lambda error: page.problems.append(str(error)))
-    page.on("request", lambda request: None if _is_ours(request.url) else page.foreign.append(request.url))
+    page.on(
+        "request",
+        lambda request: None if _is_ours(request.url) else page.foreign.append(request.url),
+    )
     yield page
     context.close()
 
@@ -72,7 +95,9 @@ def page(browser) -> Iterator:
 
 
 class AppServer:
-    """`streamlit run` as a process of its own, on a port that stays its own through `kill` and `start`."""
+    """`streamlit run` as a process of its own, on a port that stays its own through `kill` and
+    `start`.
+    """
 
     def __init__(self, runs_root: Path, script: str, env: dict[str, str]) -> None:
         self.runs_root, self.script = runs_root, script
@@ -83,16 +108,33 @@ class AppServer:
         self.process: subprocess.Popen | None = None
 
     def start(self) -> None:
-        """Returns when the server answers; the test fails with the log where it ends or stays silent."""
-        command = [sys.executable, "-m", "streamlit", "run", self.script, "--server.port", str(self.port)]
+        """Returns when the server answers; the test fails with the log where it ends or stays
+        silent.
+        """
+        command = [
+            sys.executable,
+            "-m",
+            "streamlit",
+            "run",
+            self.script,
+            "--server.port",
+            str(self.port),
+        ]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command, cwd=HOUSE, env=self.env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                cwd=HOUSE,
+                env=self.env,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
         deadline = time.monotonic() + READY_WITHIN
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"the server of {self.script} did not come up:\n{self.log.read_text()[-3000:]}")
+                pytest.fail(
+                    f"the server of {self.script} did not come up:\n{self.log.read_text()[-3000:]}"
+                )
             time.sleep(0.05)
 
     def kill(self) -> None:
@@ -104,7 +146,9 @@ class AppServer:
             self.process = None
 
     def close(self) -> None:
-        """Kill the server and what it started for this runs folder: supervisor and workers are no part of its group."""
+        """Kill the server and what it started for this runs folder: supervisor and workers are no
+        part of its group.
+        """
         self.kill()
         others = (process for process in psutil.process_iter() if process.pid != os.getpid())
         mine = [process for process in others if _runs_root(process) == str(self.runs_root)]
@@ -114,14 +158,19 @@ class AppServer:
         psutil.wait_procs(mine, timeout=10)
 
     def _answers(self) -> bool:
-        with suppress(OSError), urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1) as answer:
+        with (
+            suppress(OSError),
+            urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1) as answer,
+        ):
             return answer.status == 200
         return False
 
 
 @pytest.fixture
 def app_server(tmp_path: Path) -> Iterator[Callable[..., AppServer]]:
-    """`server = app_server(runs_root)` starts app.py; script="..." starts another one; keywords are its environment."""
+    """`server = app_server(runs_root)` starts app.py; script="..." starts another one; keywords are
+    its environment.
+    """
     servers = []
 
     def start(runs_root: Path | None = None, *, script: str = "app.py", **env: str) -> AppServer:
@@ -142,7 +191,9 @@ def _skip(reason: str) -> None:
 
 def _is_problem(message) -> bool:
     # At a deep link Streamlit asks for its own address below the page's first, and is told 404.
-    return message.type == "error" and not ("404" in message.text and "/_stcore/" in message.location["url"])
+    return message.type == "error" and not (
+        "404" in message.text and "/_stcore/" in message.location["url"]
+    )
 
 
 def _is_ours(url: str) -> bool:

@@ -1,4 +1,6 @@
-"""The live chart in a real browser, on the small app in live_plot_app/: what `st.plotly_chart` loses must stay."""
+"""The live chart in a real browser, on the small app in live_plot_app/: what `st.plotly_chart`
+loses must stay.
+"""
 
 import json
 import math
@@ -36,14 +38,19 @@ def server(tmp_path_factory):
 def tab(browser, server):
     with open_page(browser) as page:
         page.received = []  # bytes of each message from the server
-        page.on("websocket", lambda ws: ws.on("framereceived", lambda frame: page.received.append(len(frame))))
+        page.on(
+            "websocket",
+            lambda ws: ws.on("framereceived", lambda frame: page.received.append(len(frame))),
+        )
         page.goto(server.url)
         yield page
 
 
 @pytest.fixture
 def live(tab):
-    """The live page, ticking, with both charts drawn; one for all tests, since loading it takes seconds."""
+    """The live page, ticking, with both charts drawn; one for all tests, since loading it takes
+    seconds.
+    """
     tab.problems.clear()
     tab.emulate_media(color_scheme="light")
     wait_for_draws(tab, MAP, 1)
@@ -54,7 +61,10 @@ def live(tab):
 
 def is_shown(page, chart: str, node) -> bool:
     """Whether the chart on the page is this very node, and drawn."""
-    return page.evaluate("([chart, node]) => document.querySelector(chart + ':has(.main-svg)') === node", [chart, node])
+    return page.evaluate(
+        "([chart, node]) => document.querySelector(chart + ':has(.main-svg)') === node",
+        [chart, node],
+    )
 
 
 def clicks(page) -> list[dict]:
@@ -86,14 +96,18 @@ def test_click_on_a_map_cell_and_on_a_point_reaches_python_once(live):
     expect(live.get_by_text("1 clicks")).to_be_visible()
     click(live, LINES, 400, 0.9)
     expect(live.get_by_text("2 clicks")).to_be_visible()
-    for n in range(3, 6):  # the run that a click starts is often interrupted by a tick, and called back again
+    for n in range(
+        3, 6
+    ):  # the run that a click starts is often interrupted by a tick, and called back again
         click(live, MAP, 100 * n, 32)
         expect(live.get_by_text(f"{n} clicks")).to_be_visible()
     wait_for_more(live, MAP, 3)
 
     cell, point, *rest = clicks(live)
     assert cell["curve"] == 0
-    assert cell["point"] == [cell["y"], cell["x"]] == [32, pytest.approx(500, abs=2)]  # a cell is 0.7 pixels wide
+    assert (
+        cell["point"] == [cell["y"], cell["x"]] == [32, pytest.approx(500, abs=2)]
+    )  # a cell is 0.7 pixels wide
     assert 0 <= cell["z"] <= 255
     assert (point["curve"], point["point"], point["x"], point["customdata"]) == (3, 1, 400, 4000)
     assert point["y"] == 0.9
@@ -109,8 +123,12 @@ def test_the_theme_changes_in_place(live):
     expect(label).not_to_have_css("fill", light)
     wait_for_more(live, MAP, 2)
 
-    paper = live.locator(f"{MAP} .main-svg").first.evaluate("(svg) => getComputedStyle(svg).backgroundColor")
-    assert paper == live.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
+    paper = live.locator(f"{MAP} .main-svg").first.evaluate(
+        "(svg) => getComputedStyle(svg).backgroundColor"
+    )
+    assert paper == live.evaluate(
+        "getComputedStyle(document.querySelector('.stApp')).backgroundColor"
+    )
     assert axis_ranges(live, MAP) == zoomed
     assert live.evaluate("window.removed") == 0
     reset(live, MAP)
@@ -130,7 +148,10 @@ def test_the_chart_follows_its_width_when_the_sidebar_closes_and_opens(live):
 
 def test_a_page_left_and_entered_again_draws_anew_from_one_library(live):
     libraries = []
-    live.on("request", lambda request: libraries.append(request.url) if "plotly.min.js" in request.url else None)
+    live.on(
+        "request",
+        lambda request: libraries.append(request.url) if "plotly.min.js" in request.url else None,
+    )
     live.get_by_role("link", name="Still page").click()
     wait_for_draws(live, BARS, 1)
     expect(live.locator("[data-chart]")).to_have_count(1)
@@ -168,7 +189,8 @@ def test_slow_ticks_keep_chart_and_zoom(live):
 
 
 def test_a_chart_that_leaves_the_page_for_a_moment_returns_as_it_was(live):
-    # Streamlit does so where a fragment's tick waits for the end of a full run: what is still queued of the run is lost.
+    # Streamlit does so where a fragment's tick waits for the end of a full run: what is still
+    # queued of the run is lost.
     chart = live.locator(MAP).element_handle()
     zoomed = zoom(live, MAP)
     live.get_by_text("Map", exact=True).click()

@@ -1,4 +1,6 @@
-"""What a researcher and a teacher do, in a real browser against a real server, supervisor and workers."""
+"""What a researcher and a teacher do, in a real browser against a real server, supervisor and
+workers.
+"""
 
 import re
 from pathlib import Path
@@ -8,8 +10,15 @@ import pytest
 from playwright.sync_api import expect
 
 from rdh import cli, execution
-from rdh.store import RunStore
-from tests.browser.charts import WATCH_REMOVALS, axis_ranges, draws, wait_for_draws, wait_for_more, zoom
+from rdh.store.run_store import RunStore
+from tests.browser.charts import (
+    WATCH_REMOVALS,
+    axis_ranges,
+    draws,
+    wait_for_draws,
+    wait_for_more,
+    zoom,
+)
 from tests.browser.conftest import open_page, wait_for_app
 
 LONG = 60_000  # milliseconds; a shared machine may be slow
@@ -24,11 +33,16 @@ def run_in_url(page, name: str = "run") -> str:
 
 
 def columns_of(page, selector: str) -> int:
-    return page.evaluate("(c) => document.querySelector(c + ' .js-plotly-plot')._fullData[0].x.length", selector)
+    return page.evaluate(
+        "(c) => document.querySelector(c + ' .js-plotly-plot')._fullData[0].x.length", selector
+    )
 
 
 def launch_pair(page, url: str, epochs: int) -> tuple[str, str]:
-    """Fills in the form as a person would and ends on the live page. Returns the ids of both runs."""
+    """Fills in the form as a person would and ends on the live page.
+
+    Returns the ids of both runs.
+    """
     page.goto(f"{url}/launch")
     wait_for_app(page)
     field = page.get_by_role("spinbutton", name="Epochs", exact=True)
@@ -39,7 +53,9 @@ def launch_pair(page, url: str, epochs: int) -> tuple[str, str]:
     return run_in_url(page), run_in_url(page, "vs")
 
 
-def test_a_pair_is_launched_watched_looked_into_survives_the_server_and_is_cancelled(page, app_server):
+def test_a_pair_is_launched_watched_looked_into_survives_the_server_and_is_cancelled(
+    page, app_server
+):
     server = app_server()
     page.goto(f"{server.url}/bits?bit=3")  # a deep link is the first request of this fresh server
     expect(page.get_by_text("There are no runs yet")).to_be_visible(timeout=LONG)
@@ -72,7 +88,8 @@ def test_a_pair_is_launched_watched_looked_into_survives_the_server_and_is_cance
     wait_for_draws(page, the_map, 1)
     expect(page.get_by_text("running").first).to_be_visible(timeout=LONG)
     page.wait_for_function(
-        "([chart, step]) => document.querySelector(chart + ' .js-plotly-plot')._fullData[0].x.at(-1) > step",
+        "([chart, step]) => document.querySelector(chart + ' "
+        ".js-plotly-plot')._fullData[0].x.at(-1) > step",
         arg=[the_map, step],
     )
 
@@ -96,7 +113,9 @@ def test_a_switch_is_launched_and_the_finished_run_says_what_each_bit_is_worth(p
     page.get_by_role("spinbutton", name="Epochs", exact=True).fill("2")
     page.locator(".st-key-quick-hashnet-continuation label").first.click()
     page.get_by_role("combobox", name="Methods").click()
-    page.get_by_role("option", name="LSH", exact=True).click()  # the form is made anew around what was typed
+    page.get_by_role(
+        "option", name="LSH", exact=True
+    ).click()  # the form is made anew around what was typed
     page.keyboard.press("Tab")  # Escape would clear the choice where the list has closed by itself
     expect(page.get_by_text("LSH: center")).to_be_visible()
     assert page.get_by_role("spinbutton", name="Epochs", exact=True).input_value() == "2"
@@ -117,19 +136,25 @@ def test_a_switch_is_launched_and_the_finished_run_says_what_each_bit_is_worth(p
     page.get_by_text("Rank the gallery without each of the bits").click()
     for name in ("worth", "worth-death", "first"):
         wait_for_draws(page, chart(f"bits-{name}", run_id), 1)
-    page.locator(f"{chart('bits-worth', run_id)} .nsewdrag").first.click(position={"x": 12, "y": 40})
+    page.locator(f"{chart('bits-worth', run_id)} .nsewdrag").first.click(
+        position={"x": 12, "y": 40}
+    )
     page.wait_for_url(re.compile("bit="), timeout=LONG)
     expect(page.get_by_role("img", name=f"Bit {run_in_url(page, 'bit')} over time")).to_be_visible()
     assert "worth=true" in page.url
     execution.stop_supervisor(store)
 
 
-def test_the_data_page_shows_what_is_there_and_says_what_to_do_about_the_rest(page, app_server, tmp_path):
+def test_the_data_page_shows_what_is_there_and_says_what_to_do_about_the_rest(
+    page, app_server, tmp_path
+):
     server = app_server(RDH_DATA=str(tmp_path / "data"))
     page.goto(f"{server.url}/data?split=-1")
     wait_for_draws(page, '[data-chart="data-labels-digits"]', 1)
     assert (number(page, "Gallery"), number(page, "Queries")) == ("1,697", "100")
-    expect(page.get_by_text("The address asks for what this page can't show: split")).to_be_visible()
+    expect(
+        page.get_by_text("The address asks for what this page can't show: split")
+    ).to_be_visible()
     expect(page.locator("[data-testid=stImage] img")).to_have_count(12)
     page.goto(f"{server.url}/data?set=coco")
     expect(page.get_by_text("No COCO in").first).to_be_visible()
@@ -157,7 +182,9 @@ def test_landscape_controls_show_the_golden_numbers_and_the_url_restores_them(br
         assert number(page, "∂L/∂F, without RDH") == "+0.3747"
         assert number(page, "∂L/∂F, + RDH") == "−0.3753"
         page.get_by_role("button", name="With RDH").click()
-        expect(page.locator("[data-testid=stMetricValue]").first).to_have_text("−0.0105", timeout=LONG)
+        expect(page.locator("[data-testid=stMetricValue]").first).to_have_text(
+            "−0.0105", timeout=LONG
+        )
         assert number(page, "∂L/∂F, + RDH") == "−0.5486"
         slider = page.get_by_role("slider", name=re.compile("^h_i")).first
         slider.focus()
@@ -166,7 +193,9 @@ def test_landscape_controls_show_the_golden_numbers_and_the_url_restores_them(br
         at = slider.get_attribute("aria-valuetext").replace(
             "-", "−"
         )  # after all presses, whichever runs are still to come
-        expect(page.locator("p", has_text="with the numbers of this bit")).to_contain_text(f"h_i = {at}:", timeout=LONG)
+        expect(page.locator("p", has_text="with the numbers of this bit")).to_contain_text(
+            f"h_i = {at}:", timeout=LONG
+        )
         wait_for_app(page)
         address, shown = page.url, number(page, "∂L/∂F, + RDH")
         assert "amp=true" in address and "eaq=true" in address and "h_i=" in address
@@ -197,7 +226,12 @@ def runs_with_a_broken_one(tmp_path_factory) -> tuple[Path, str, str]:
     """(runs folder, id of a good finished run, id of one whose metrics.db is garbage)."""
     root = tmp_path_factory.mktemp("runs")
     for _ in range(2):
-        assert cli.main(["train", "--here", "--preset", "quick", "--set", "epochs=2", "--runs", str(root)]) == 0
+        assert (
+            cli.main(
+                ["train", "--here", "--preset", "quick", "--set", "epochs=2", "--runs", str(root)]
+            )
+            == 0
+        )
     bad, good = RunStore(root).run_ids()
     (root / bad / "metrics.db").write_bytes(b"this is not a database" * 1000)
     return root, good, bad
@@ -208,7 +242,9 @@ def test_a_damaged_run_shows_a_card_and_all_others_work(page, app_server, runs_w
     server = app_server(root)
     for path in ("live", "bits", "compare"):
         page.goto(f"{server.url}/{path}?run={bad}")
-        expect(page.get_by_role("alert").filter(has_text="metrics.db").first).to_be_visible(timeout=LONG)
+        expect(page.get_by_role("alert").filter(has_text="metrics.db").first).to_be_visible(
+            timeout=LONG
+        )
         expect(page.get_by_text("Traceback")).to_have_count(0)
     page.goto(f"{server.url}/live?run={good}")
     wait_for_draws(page, chart("live-map", good), 1)
@@ -224,7 +260,9 @@ def test_a_file_where_the_runs_folder_should_be_is_one_sentence(page, app_server
     expect(page.get_by_text("Traceback")).to_have_count(0)
 
 
-def test_pages_keep_their_charts_drawn_once_when_nothing_changes(page, app_server, runs_with_a_broken_one):
+def test_pages_keep_their_charts_drawn_once_when_nothing_changes(
+    page, app_server, runs_with_a_broken_one
+):
     root, good, _ = runs_with_a_broken_one
     server = app_server(root)
     page.goto(f"{server.url}/live?run={good}")

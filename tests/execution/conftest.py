@@ -1,6 +1,7 @@
 """Real processes, real SQLite.
 
-Every process that a test starts carries the test's folder in its environment; the teardown kills by that mark.
+Every process that a test starts carries the test's folder in its environment; the teardown kills by
+that mark.
 """
 
 import contextlib
@@ -14,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from rdh.config import RunConfig, make_config
-from rdh.execution._evidence import Limits
-from rdh.execution._processes import environment
-from rdh.execution.devices import Device
-from rdh.execution.local import LocalEngine
-from rdh.execution.supervisor import Supervisor
-from rdh.store import RunStore
+from rdh.config.run_config import RunConfig, make_config
+from rdh.execution.engine.devices import Device
+from rdh.execution.engine.local import LocalEngine
+from rdh.execution.engine.processes import environment
+from rdh.execution.evidence import Limits
+from rdh.execution.supervisor_process import Supervisor
+from rdh.store.run_store import RunStore
 
 TOY = (sys.executable, str(Path(__file__).with_name("toy_worker.py")))
 MARK = "RDH_TEST_FOLDER"
@@ -53,7 +54,9 @@ def supervisor(store: RunStore, engine: LocalEngine) -> Supervisor:
 
 def make_engine(store: RunStore) -> LocalEngine:
     """Two pretended GPUs with one slot each."""
-    return LocalEngine(store.root, [Device("fake-0", "fake GPU 0", 1, 1), Device("fake-1", "fake GPU 1", 1, 1)])
+    return LocalEngine(
+        store.root, [Device("fake-0", "fake GPU 0", 1, 1), Device("fake-1", "fake GPU 1", 1, 1)]
+    )
 
 
 def make_configs(n: int = 1) -> list[RunConfig]:

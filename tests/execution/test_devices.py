@@ -3,7 +3,7 @@
 import pytest
 
 from rdh.errors import UserError
-from rdh.execution.devices import check_settings, count_cores, find_devices, parse_cards
+from rdh.execution.engine.devices import check_settings, count_cores, find_devices, parse_cards
 
 TWO_CARDS = """\
 GPU 0: NVIDIA H200 (UUID: GPU-11111111-aaaa-bbbb-cccc-000000000001)
@@ -23,18 +23,26 @@ def find(env: dict[str, str], cards: str = TWO_CARDS, n_cores: int = 8) -> list:
 
 def test_each_gpu_is_a_device_of_one_slot_and_its_share_of_the_cores():
     first, second = find({})
-    assert (first.uuid, first.label) == ("GPU-11111111-aaaa-bbbb-cccc-000000000001", "GPU 0 (NVIDIA H200)")
+    assert (first.uuid, first.label) == (
+        "GPU-11111111-aaaa-bbbb-cccc-000000000001",
+        "GPU 0 (NVIDIA H200)",
+    )
     assert (second.slots, second.threads) == (1, 4)
 
 
-@pytest.mark.parametrize(("n_cores", "slots", "threads"), [(1, 1, 1), (2, 2, 1), (3, 2, 1), (8, 2, 4)])
+@pytest.mark.parametrize(
+    ("n_cores", "slots", "threads"), [(1, 1, 1), (2, 2, 1), (3, 2, 1), (8, 2, 4)]
+)
 def test_without_a_gpu_two_runs_share_the_cores(n_cores: int, slots: int, threads: int):
     (device,) = find({}, cards="", n_cores=n_cores)
     assert (device.uuid, device.slots, device.threads) == ("cpu", slots, threads)
 
 
 def test_slots_a_device_can_be_set():
-    assert [(device.slots, device.threads) for device in find({"RDH_SLOTS": "2"})] == [(2, 2), (2, 2)]
+    assert [(device.slots, device.threads) for device in find({"RDH_SLOTS": "2"})] == [
+        (2, 2),
+        (2, 2),
+    ]
     assert find({"RDH_SLOTS": "4"}, cards="", n_cores=2)[0].threads == 1
 
 
@@ -62,10 +70,16 @@ def test_a_card_that_is_cut_up_gives_its_slices():
 
 
 def test_fake_gpus_need_no_driver():
-    assert [device.uuid for device in find({"RDH_FAKE_GPUS": "3"}, cards="")] == ["fake-0", "fake-1", "fake-2"]
+    assert [device.uuid for device in find({"RDH_FAKE_GPUS": "3"}, cards="")] == [
+        "fake-0",
+        "fake-1",
+        "fake-2",
+    ]
 
 
-@pytest.mark.parametrize(("name", "value"), [("RDH_SLOTS", "0"), ("RDH_SLOTS", "two"), ("RDH_FAKE_GPUS", "-1")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("RDH_SLOTS", "0"), ("RDH_SLOTS", "two"), ("RDH_FAKE_GPUS", "-1")]
+)
 def test_bad_settings_are_refused_by_name(name: str, value: str):
     with pytest.raises(UserError, match=f"{name} must be a whole number .* got '{value}'"):
         check_settings({name: value})

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from rdh.execution._locks import is_locked
-from rdh.execution.engine import Phase, Spec, attempt_of
-from rdh.execution.local import LocalEngine
-from rdh.store import RunStore
+from rdh.execution.engine.base import Phase, Spec, attempt_of
+from rdh.execution.engine.local import LocalEngine
+from rdh.locks import is_locked
+from rdh.store.run_store import RunStore
 from tests.execution.conftest import TOY, is_alive, make_configs, make_engine, plan, wait_for
 
 
@@ -52,7 +52,11 @@ def test_a_worker_finds_its_marks_its_device_and_its_threads(store, engine):
     engine.start(spec)
     wait_for(lambda: has_begun(spec), "heartbeat")
     env = json.loads((spec.run_dir / "begun.json").read_text())["env"]
-    assert (env["RDH_RUN_ID"], env["RDH_ATTEMPT"], env["RDH_RUNS"]) == (spec.run_id, "1", str(store.root))
+    assert (env["RDH_RUN_ID"], env["RDH_ATTEMPT"], env["RDH_RUNS"]) == (
+        spec.run_id,
+        "1",
+        str(store.root),
+    )
     assert (env["CUDA_VISIBLE_DEVICES"], env["CUDA_DEVICE_ORDER"], env["OMP_NUM_THREADS"]) == (
         "fake-1",
         "PCI_BUS_ID",
@@ -197,10 +201,14 @@ def test_a_handle_names_its_attempt():
 
 def test_the_engine_imports_neither_torch_nor_streamlit(store):
     code = """
-import sys, rdh.execution.command, rdh.execution.supervisor
+import sys, rdh.execution.supervisor_process
 print({"torch", "streamlit", "pandas", "plotly"} & set(sys.modules))
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        check=True,
     )
     assert done.stdout == "set()\n"

@@ -6,9 +6,9 @@ import time
 import pytest
 
 from rdh.execution import cancel, resume, states, submit
-from rdh.execution._rows import select
-from rdh.execution.registry import Registry
-from rdh.store import RunStore
+from rdh.execution.queue.registry import Registry
+from rdh.execution.queue.rows import select
+from rdh.store.run_store import RunStore
 from tests.execution.conftest import make_configs
 
 
@@ -17,14 +17,22 @@ def submit_one(store: RunStore) -> str:
 
 
 def write_attempt(
-    store: RunStore, run_id: str, attempt: int, *, handle: bool = False, beat: bool = False, state: str = ""
+    store: RunStore,
+    run_id: str,
+    attempt: int,
+    *,
+    handle: bool = False,
+    beat: bool = False,
+    state: str = "",
 ) -> None:
     if handle:
         (store.run_dir(run_id) / "handle").write_text(f"{run_id}-a{attempt}:1:1:cpu")
     if beat:
         store.write_json(run_id, "hb.json", {"attempt": attempt, "seq": 1, "step": 1})
     if state:
-        store.write_json(run_id, "result.json", {"attempt": attempt, "state": state, "message": None})
+        store.write_json(
+            run_id, "result.json", {"attempt": attempt, "state": state, "message": None}
+        )
 
 
 def rebuilt(store: RunStore, run_id: str) -> tuple[str, int, str | None]:
@@ -152,7 +160,9 @@ def test_sync_finds_new_folders_and_drops_rows_without_one(store):
     assert sorted(states(store)) == sorted([kept, new])
 
 
-@pytest.mark.parametrize(("state", "expected"), [("finished", "finished"), ("failed", "failed"), ("", "running")])
+@pytest.mark.parametrize(
+    ("state", "expected"), [("finished", "finished"), ("failed", "failed"), ("", "running")]
+)
 def test_a_run_that_ended_outside_the_queue_is_believed_its_result(store, state, expected):
     run_id = submit_one(store)
     write_attempt(store, run_id, 1, handle=True, beat=True)

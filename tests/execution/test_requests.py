@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from rdh.config import make_config
+from rdh.config.run_config import make_config
 from rdh.errors import UserError
 from rdh.execution import cancel, delete, resume, states, submit
-from rdh.execution._locks import take_lock
-from rdh.execution.registry import Registry
-from rdh.store import RunStore
+from rdh.execution.queue.registry import Registry
+from rdh.locks import take_lock
+from rdh.store.run_store import RunStore
 from tests.execution.conftest import make_configs, wait_for
 
 SUBMIT = """
@@ -52,7 +52,13 @@ def test_submitted_runs_wait_in_order(store):
     run_ids = submit(store, make_configs(3), sweep="grid")
     assert list(states(store)) == run_ids == store.run_ids()
     run = states(store)[run_ids[0]]
-    assert (run.state, run.attempt, run.request, run.sweep, run.started_at) == ("queued", 1, None, "grid", None)
+    assert (run.state, run.attempt, run.request, run.sweep, run.started_at) == (
+        "queued",
+        1,
+        None,
+        "grid",
+        None,
+    )
     assert run.submitted_at == store.submission(run_ids[0])["submitted_at"]
 
 
@@ -68,7 +74,10 @@ def test_submitted_runs_wait_in_order(store):
             {"backbone": "torchvision:resnet1", "image_size": 64},
             r"torchvision:resnet1 is no network of this torchvision",
         ),
-        ({"device": "cuda:1"}, r"device must be cuda for a run of the queue, which gives each run one GPU, got cuda:1"),
+        (
+            {"device": "cuda:1"},
+            r"device must be cuda for a run of the queue, which gives each run one GPU, got cuda:1",
+        ),
     ],
 )
 def test_what_this_machine_lacks_is_said_before_a_run_exists(store, fields, sentence):
@@ -83,7 +92,9 @@ def test_cuda_is_refused_where_no_gpu_can_be_seen_and_taken_where_one_is(store, 
     assert len(submit(store, [on_gpu])) == 1  # one of the two pretended GPUs
     monkeypatch.setenv("RDH_FAKE_GPUS", "0")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    with pytest.raises(UserError, match=r"device cuda is not there \(no GPU can be seen\); use auto or cpu\."):
+    with pytest.raises(
+        UserError, match=r"device cuda is not there \(no GPU can be seen\); use auto or cpu\."
+    ):
         submit(store, [on_gpu])
     assert len(folders(store)) == 1
 
@@ -127,22 +138,31 @@ def test_two_processes_with_one_token_make_one_launch(store):
     names = ("a", "b", "c")
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", SUBMIT, str(store.root), name], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+            [sys.executable, "-c", SUBMIT, str(store.root), name],
+            stdout=subprocess.PIPE,
+            cwd=Path(__file__).parents[2],
         )
         for name in names
     ]
-    wait_for(lambda: all((store.root / f"ready-{name}").exists() for name in names), "three processes that are ready")
+    wait_for(
+        lambda: all((store.root / f"ready-{name}").exists() for name in names),
+        "three processes that are ready",
+    )
     Registry(store).path.unlink()  # so that they also meet where the registry is made
     (store.root / "go").touch()
     answers = [json.loads(process.communicate(timeout=30)[0]) for process in processes]
     assert answers[0] == answers[1] == answers[2]
-    assert sorted(states(store)) == sorted(answers[0]) == sorted(path.name for path in folders(store))
+    assert (
+        sorted(states(store)) == sorted(answers[0]) == sorted(path.name for path in folders(store))
+    )
 
 
 def test_a_submitter_killed_at_any_moment_leaves_whole_runs_only(store):
     code = SUBMIT.replace('token="a form\'s token"', "").replace("print(", "while True: (")
     (store.root / "go").touch()
-    process = subprocess.Popen([sys.executable, "-c", code, str(store.root), "a"], cwd=Path(__file__).parents[2])
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(store.root), "a"], cwd=Path(__file__).parents[2]
+    )
     wait_for(lambda: len(states(store)) >= 6, "some submissions")
     process.kill()
     process.wait()
@@ -159,7 +179,7 @@ def test_a_full_disk_while_a_folder_is_made_leaves_nothing(store, monkeypatch):
         if len(syncs) == 3:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("rdh.store.os.fsync", fsync)
+    monkeypatch.setattr("rdh.store.run_store.os.fsync", fsync)
     with pytest.raises(UserError, match="No space left on device"):
         submit(store, make_configs(4), token="t")
     assert (folders(store), states(store)) == ([], {})
@@ -176,7 +196,9 @@ def test_a_full_disk_while_the_registry_is_written_leaves_nothing(store, monkeyp
 
     submit(store, make_configs(1))
     monkeypatch.setattr(Registry, "_connect", connect_to_a_full_disk)
-    with pytest.raises(UserError, match=r"Nothing was submitted: the disk of .* is full. Free some space"):
+    with pytest.raises(
+        UserError, match=r"Nothing was submitted: the disk of .* is full. Free some space"
+    ):
         submit(store, make_configs(80))
     assert (len(folders(store)), len(states(store))) == (1, 1)
 
@@ -206,11 +228,18 @@ def test_cancel_of_a_live_run_is_a_request_and_asking_twice_is_asking_once(store
 
 @pytest.mark.parametrize(
     ("state", "way_out"),
-    [("finished", "clone it"), ("failed", "resume it"), ("cancelled", "resume it"), ("lost", "resume it")],
+    [
+        ("finished", "clone it"),
+        ("failed", "resume it"),
+        ("cancelled", "resume it"),
+        ("lost", "resume it"),
+    ],
 )
 def test_cancel_of_a_run_that_has_ended_names_state_and_way_out(store, state, way_out):
     run_id = submit_one(store, state)
-    with pytest.raises(UserError, match=f"{run_id} is {state}, so there is nothing to cancel; {way_out}"):
+    with pytest.raises(
+        UserError, match=f"{run_id} is {state}, so there is nothing to cancel; {way_out}"
+    ):
         cancel(store, run_id)
 
 
@@ -219,13 +248,24 @@ def test_resume_queues_the_next_attempt_and_tells_the_folder(store, state):
     run_id = submit_one(store, state)
     resume(store, run_id)
     run = states(store)[run_id]
-    assert (run.state, run.attempt, run.request, run.reason, run.ended_at) == ("queued", 2, None, None, None)
+    assert (run.state, run.attempt, run.request, run.reason, run.ended_at) == (
+        "queued",
+        2,
+        None,
+        None,
+        None,
+    )
     assert store.read_json(run_id, "control.json") == {"attempt": 2, "request": None}
 
 
 @pytest.mark.parametrize(
     ("state", "way_out"),
-    [("queued", "it goes on"), ("starting", "it goes on"), ("running", "it goes on"), ("finished", "clone it")],
+    [
+        ("queued", "it goes on"),
+        ("starting", "it goes on"),
+        ("running", "it goes on"),
+        ("finished", "clone it"),
+    ],
 )
 def test_resume_of_a_run_that_needs_none_names_state_and_way_out(store, state, way_out):
     run_id = submit_one(store, state)

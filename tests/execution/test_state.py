@@ -2,12 +2,14 @@
 
 import pytest
 
-from rdh.execution.engine import Phase
-from rdh.execution.state import Evidence, decide, exit_name, from_result
+from rdh.execution.engine.base import Phase
+from rdh.execution.queue.states import Evidence, decide, exit_name, from_result
 
 
 def gone(exit_code: int | None = None, **fields) -> Evidence:
-    return Evidence(**{"state": "running", "attempt": 1, "phase": Phase.EXITED, "exit_code": exit_code} | fields)
+    return Evidence(
+        **{"state": "running", "attempt": 1, "phase": Phase.EXITED, "exit_code": exit_code} | fields
+    )
 
 
 def unknown(state: str, **fields) -> Evidence:
@@ -42,7 +44,11 @@ def result(state: str, attempt: int = 1) -> dict:
         (gone(137), "lost", "killed (signal 9)"),
         (gone(-9, out_of_memory=True), "lost", "Out of memory"),
         # gone, another signal or exit code
-        (gone(3, last_log_line="ImportError: no torch"), "failed", "(exit 3): ImportError: no torch"),
+        (
+            gone(3, last_log_line="ImportError: no torch"),
+            "failed",
+            "(exit 3): ImportError: no torch",
+        ),
         (gone(-11), "failed", "SIGSEGV"),
         (gone(139), "failed", "SIGSEGV"),
         (gone(0), "failed", "(exit 0); its log is empty"),
@@ -79,7 +85,8 @@ def test_a_result_without_a_message_gives_no_reason():
 
 
 @pytest.mark.parametrize(
-    ("code", "name"), [(3, "exit 3"), (-6, "SIGABRT"), (134, "SIGABRT"), (200, "exit 200"), (1, "exit 1")]
+    ("code", "name"),
+    [(3, "exit 3"), (-6, "SIGABRT"), (134, "SIGABRT"), (200, "exit 200"), (1, "exit 1")],
 )
 def test_exit_codes_have_names(code: int, name: str):
     assert exit_name(code) == name

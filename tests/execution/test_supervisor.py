@@ -1,4 +1,6 @@
-"""The supervisor as a detached process: one a root, killed and restarted, stopped, and what the facade says of it."""
+"""The supervisor as a detached process: one a root, killed and restarted, stopped, and what the
+facade says of it.
+"""
 
 import os
 import shutil
@@ -11,10 +13,17 @@ import pytest
 
 import rdh
 from rdh.errors import UserError
-from rdh.execution import cancel, ensure_supervisor, states, stop_supervisor, submit, supervisor_status
-from rdh.execution._locks import is_locked
-from rdh.execution._processes import environment
-from rdh.store import RunStore
+from rdh.execution import (
+    cancel,
+    ensure_supervisor,
+    states,
+    stop_supervisor,
+    submit,
+    supervisor_status,
+)
+from rdh.execution.engine.processes import environment
+from rdh.locks import is_locked
+from rdh.store.run_store import RunStore
 from tests.execution.conftest import is_alive, make_configs, plan, wait_for
 
 
@@ -56,7 +65,7 @@ def supervisors_of(store: RunStore) -> list[int]:
                 words = (entry / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if b"rdh.execution.supervisor" in words and str(store.root).encode() in words:
+            if b"rdh.execution.supervisor_process" in words and str(store.root).encode() in words:
                 found.append(int(entry.name))
     return found
 
@@ -91,13 +100,16 @@ def test_a_root_has_one_supervisor_however_many_are_asked_for(store):
     pid = ready(store)
     ensure_supervisor(store)
     second = subprocess.run(
-        [sys.executable, "-m", "rdh.execution.supervisor", str(store.root)],
+        [sys.executable, "-m", "rdh.execution.supervisor_process", str(store.root)],
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[2],
         timeout=30,
     )
-    assert (second.returncode, second.stderr) == (1, f"A supervisor of {store.root} lives already (pid {pid}).\n")
+    assert (second.returncode, second.stderr) == (
+        1,
+        f"A supervisor of {store.root} lives already (pid {pid}).\n",
+    )
     assert supervisors_of(store) == [pid]
 
 
@@ -125,7 +137,10 @@ def test_the_status_tells_who_watches_and_what_there_is_room_for(store):
     pid = ready(store)
     status = supervisor_status(store)
     assert (status["alive"], status["pid"], status["version"]) == (True, pid, rdh.__version__)
-    assert status["devices"] == [{"label": "fake GPU 0", "slots": 1}, {"label": "fake GPU 1", "slots": 1}]
+    assert status["devices"] == [
+        {"label": "fake GPU 0", "slots": 1},
+        {"label": "fake GPU 1", "slots": 1},
+    ]
     assert status["seconds_since_tick"] < 60
     wait_for(lambda: "up, pid" in (supervisor_status(store)["last_log_line"] or ""), "log")
 
@@ -166,7 +181,9 @@ def test_bad_settings_are_said_before_anything_is_started(store, monkeypatch):
     assert not supervisor_status(store)["alive"]
 
 
-def test_the_supervisor_is_in_a_session_of_its_own_and_knows_its_folders_wherever_it_was_started(store, monkeypatch):
+def test_the_supervisor_is_in_a_session_of_its_own_and_knows_its_folders_wherever_it_was_started(
+    store, monkeypatch
+):
     monkeypatch.chdir(store.root)
     monkeypatch.setenv("RDH_DATA", "data")
     monkeypatch.setenv("RDH_RUN_ID", "the-run-that-this-is-not")

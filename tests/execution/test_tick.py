@@ -9,14 +9,23 @@ import signal
 import pytest
 
 from rdh.execution import cancel, resume, states, submit
-from rdh.execution._evidence import Limits
-from rdh.execution._locks import take_lock
-from rdh.execution._processes import marked_processes
-from rdh.execution.engine import EngineUnreachable, Phase, Report, Spec
-from rdh.execution.registry import Registry
-from rdh.execution.supervisor import Supervisor
-from rdh.store import RunStore
-from tests.execution.conftest import QUICK, TOY, is_alive, make_configs, make_engine, plan, turn, wait_for
+from rdh.execution.engine.base import EngineUnreachable, Phase, Report, Spec
+from rdh.execution.engine.processes import marked_processes
+from rdh.execution.evidence import Limits
+from rdh.execution.queue.registry import Registry
+from rdh.execution.supervisor_process import Supervisor
+from rdh.locks import take_lock
+from rdh.store.run_store import RunStore
+from tests.execution.conftest import (
+    QUICK,
+    TOY,
+    is_alive,
+    make_configs,
+    make_engine,
+    plan,
+    turn,
+    wait_for,
+)
 
 
 def submit_toy(store: RunStore, *attempts: dict) -> str:
@@ -48,7 +57,12 @@ def test_a_run_goes_from_the_queue_to_its_end(store, supervisor):
     run = states(store)[run_id]
     assert (run.attempt, run.device, run.reason) == (1, "fake GPU 0", None)
     assert run.submitted_at <= run.started_at <= run.ended_at
-    assert [moved[1] for moved in Registry(store).transitions(run_id)] == ["queued", "starting", "running", "finished"]
+    assert [moved[1] for moved in Registry(store).transitions(run_id)] == [
+        "queued",
+        "starting",
+        "running",
+        "finished",
+    ]
 
 
 def test_no_more_processes_live_than_there_are_slots(store, supervisor):
@@ -67,7 +81,9 @@ def test_no_more_processes_live_than_there_are_slots(store, supervisor):
 
 
 def test_a_worker_that_fails_before_its_result_shows_the_last_line_of_its_log(store, supervisor):
-    run_id = submit_toy(store, {"do": "exit", "code": 3, "says": "ImportError: no module named torch"})
+    run_id = submit_toy(
+        store, {"do": "exit", "code": 3, "says": "ImportError: no module named torch"}
+    )
     turn_until(supervisor, run_id, "failed")
     reason = "The process ended without a result (exit 3): ImportError: no module named torch"
     assert states(store)[run_id].reason == reason
@@ -165,7 +181,9 @@ def test_a_supervisor_that_died_between_claim_and_start_is_made_good(store, supe
     ]
 
 
-def test_a_supervisor_that_died_between_start_and_writing_the_handle_is_made_good(store, supervisor):
+def test_a_supervisor_that_died_between_start_and_writing_the_handle_is_made_good(
+    store, supervisor
+):
     run_id = submit_toy(store, {"do": "forever"})
     turn_until(supervisor, run_id, "running")
     with Registry(store).write() as db:
@@ -229,10 +247,15 @@ def test_an_attempt_waits_until_the_process_of_the_one_before_is_gone(store, sup
 def test_a_worker_that_can_not_be_started_at_all_fails_with_the_reason(store, engine):
     run_id = submit_toy(store, {})
     turn_until(Supervisor(store, engine, argv=["/no/such/program"], limits=QUICK), run_id, "failed")
-    assert states(store)[run_id].reason == "Its process could not be started: No such file or directory."
+    assert (
+        states(store)[run_id].reason
+        == "Its process could not be started: No such file or directory."
+    )
 
 
-def test_a_start_that_fails_for_a_passing_reason_is_tried_again(store, supervisor, engine, monkeypatch):
+def test_a_start_that_fails_for_a_passing_reason_is_tried_again(
+    store, supervisor, engine, monkeypatch
+):
     run_id = submit_toy(store, {"do": "finish"})
     start = engine.start
 
@@ -248,9 +271,14 @@ def test_a_start_that_fails_for_a_passing_reason_is_tried_again(store, superviso
     assert states(store)[run_id].attempt == 1
 
 
-def test_trouble_with_one_run_is_logged_once_and_the_others_go_on(store, engine, caplog, monkeypatch):
+def test_trouble_with_one_run_is_logged_once_and_the_others_go_on(
+    store, engine, caplog, monkeypatch
+):
     supervisor = Supervisor(store, engine, argv=TOY, limits=QUICK)
-    bad, good = submit_toy(store, {"do": "forever"}), submit_toy(store, {"do": "finish", "steps": 20})
+    bad, good = (
+        submit_toy(store, {"do": "forever"}),
+        submit_toy(store, {"do": "finish", "steps": 20}),
+    )
     turn_until(supervisor, bad, "running")
     poll = engine.poll
 
@@ -281,12 +309,16 @@ def test_an_engine_that_can_not_be_reached_changes_nothing(store, engine, monkey
     )
 
 
-@pytest.mark.parametrize(("out_of_memory", "words"), [(True, "Out of memory"), (False, "was killed")])
+@pytest.mark.parametrize(
+    ("out_of_memory", "words"), [(True, "Out of memory"), (False, "was killed")]
+)
 def test_a_kill_for_lack_of_memory_is_called_so(store, engine, monkeypatch, out_of_memory, words):
     supervisor = Supervisor(store, engine, argv=TOY, limits=QUICK)
     run_id = submit_toy(store, {"do": "forever"})
     turn_until(supervisor, run_id, "running")
-    monkeypatch.setattr(engine, "poll", lambda handle: Report(Phase.EXITED, -9, out_of_memory=out_of_memory))
+    monkeypatch.setattr(
+        engine, "poll", lambda handle: Report(Phase.EXITED, -9, out_of_memory=out_of_memory)
+    )
     turn_until(supervisor, run_id, "lost")
     assert words in states(store)[run_id].reason
 
@@ -298,7 +330,9 @@ def test_a_run_that_was_trained_by_hand_is_not_trained_again(store, supervisor):
     assert not (store.run_dir(run_id) / "log.txt").exists()
 
 
-def test_a_run_that_somebody_trains_outside_the_queue_is_not_started_a_second_time(store, supervisor):
+def test_a_run_that_somebody_trains_outside_the_queue_is_not_started_a_second_time(
+    store, supervisor
+):
     run_id = submit_toy(store, {})
     lock = take_lock(store.run_dir(run_id) / "alive.lock")
     store.write_json(run_id, "hb.json", {"attempt": 1, "seq": 1, "step": 1})

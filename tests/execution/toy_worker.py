@@ -1,13 +1,16 @@
-"""A worker of the standard library alone, `toy_worker.py RUN_DIR --attempt N`: keeps the files of the real one.
+"""A worker of the standard library alone, `toy_worker.py RUN_DIR --attempt N`: keeps the files of
+the real one.
 
-toy.json of the run folder says what it does: one object, or a list with one an attempt (the last one for all later).
+toy.json of the run folder says what it does: one object, or a list with one an attempt (the last
+one for all later).
     do       "finish" (default)   ends after `steps` steps
              "forever"            goes on until it is asked to stop
              "deaf"               forever, and ignores the request
              "mute"               forever, without a heartbeat
              "linger"             writes its result and does not leave
              "exit"               ends with `code` and no result, after `says` on stderr
-             "children"           forever, with two children that would outlive it, one in a session of its own
+             "children"           forever, with two children that would outlive it, one in a session
+             of its own
 """
 
 import json
@@ -28,7 +31,9 @@ def main() -> None:
         plan = plan[min(attempt, len(plan)) - 1]
     do = plan.get("do", "finish")
     stops: list[int] = []
-    signal.signal(signal.SIGTERM, signal.SIG_IGN if do == "deaf" else lambda number, _: stops.append(number))
+    signal.signal(
+        signal.SIGTERM, signal.SIG_IGN if do == "deaf" else lambda number, _: stops.append(number)
+    )
     if do == "exit":
         print(plan.get("says", ""), file=sys.stderr)
         sys.exit(plan.get("code", 3))
@@ -39,14 +44,24 @@ def main() -> None:
     print("toy worker begins", flush=True)
     step = work(run_dir, attempt, do, plan.get("steps", 5), stops)
     control = read(run_dir / "control.json") or {}
-    state = "cancelled" if stops and control == {"attempt": attempt, "request": "cancel"} else "finished"
-    write(run_dir / "result.json", {"attempt": attempt, "state": state, "kind": None, "message": None, "step": step})
+    state = (
+        "cancelled"
+        if stops and control == {"attempt": attempt, "request": "cancel"}
+        else "finished"
+    )
+    write(
+        run_dir / "result.json",
+        {"attempt": attempt, "state": state, "kind": None, "message": None, "step": step},
+    )
     while do == "linger":
         time.sleep(1)
 
 
 def work(run_dir: Path, attempt: int, do: str, n_steps: int, stops: list[int]) -> int:
-    """Steps from the last checkpoint on, each with a heartbeat and a checkpoint. Returns the steps done."""
+    """Steps from the last checkpoint on, each with a heartbeat and a checkpoint.
+
+    Returns the steps done.
+    """
     step = (read(run_dir / "checkpoints" / "last.json") or {"step": 0})["step"]
     write(run_dir / "begun.json", {"attempt": attempt, "step": step, "env": dict(os.environ)})
     while not stops and (do in ("forever", "deaf", "mute", "children") or step < n_steps):
@@ -54,7 +69,10 @@ def work(run_dir: Path, attempt: int, do: str, n_steps: int, stops: list[int]) -
         try:
             write(run_dir / "checkpoints" / "last.json", {"step": step})
             if do != "mute":
-                write(run_dir / "hb.json", {"attempt": attempt, "pid": os.getpid(), "seq": step, "step": step})
+                write(
+                    run_dir / "hb.json",
+                    {"attempt": attempt, "pid": os.getpid(), "seq": step, "step": step},
+                )
         except OSError:
             pass  # its folder was removed: a real training may not notice for a long time either
         time.sleep(SECONDS_A_STEP)

@@ -1,4 +1,6 @@
-"""A small live page for test_live_plot.py: a map of 64 bits x 1000 steps and three lines, both clickable."""
+"""A small live page for test_live_plot.py: a map of 64 bits x 1000 steps and three lines, both
+clickable.
+"""
 
 import json
 import time
@@ -21,8 +23,16 @@ def saturation_map(moment: float) -> go.Figure:
     """Bits that saturate one after the other, a little earlier or later at each tick."""
     onset = np.linspace(100, 900, N_BITS)[:, None] + 60 * np.sin(moment / 3)
     share = 250 / (1 + np.exp((onset - np.arange(N_STEPS)) / 40))
-    fig = go.Figure(go.Heatmap(z=share.astype(np.uint8), zmin=0, zmax=255, colorbar_title_text="share saturated"))
-    fig.update_layout(title_text="Bits saturate one after the other", xaxis_title_text="step", yaxis_title_text="bit")
+    fig = go.Figure(
+        go.Heatmap(
+            z=share.astype(np.uint8), zmin=0, zmax=255, colorbar_title_text="share saturated"
+        )
+    )
+    fig.update_layout(
+        title_text="Bits saturate one after the other",
+        xaxis_title_text="step",
+        yaxis_title_text="bit",
+    )
     return fig
 
 
@@ -34,7 +44,14 @@ def loss_lines(moment: float) -> go.Figure:
         loss = np.exp(-rate * steps / 600) + 0.02 * np.sin(steps / 9 + moment)
         fig.add_scatter(x=steps, y=loss.astype(np.float32), name=name, mode="lines")
     marks = steps[200::200]
-    fig.add_scatter(x=marks, y=0.9 + 0 * marks, name="epoch", mode="markers", marker_size=9, customdata=marks * 10)
+    fig.add_scatter(
+        x=marks,
+        y=0.9 + 0 * marks,
+        name="epoch",
+        mode="markers",
+        marker_size=9,
+        customdata=marks * 10,
+    )
     fig.update_layout(title_text="The loss falls", xaxis_title_text="step", yaxis_title_text="loss")
     return fig
 
@@ -49,7 +66,9 @@ def panel() -> None:
     if slow:
         time.sleep(1.0)  # what the test is about: a server that needs long for one tick
     st.caption(f"tick {tick}")
-    moment = tick + st.session_state.setdefault("start", time.time() % 1000)  # no two ticks are equal
+    moment = tick + st.session_state.setdefault(
+        "start", time.time() % 1000
+    )  # no two ticks are equal
     with st.container():
         if has_map:
             live_plotly(saturation_map(moment), key="map", on_click=remember, height=420)

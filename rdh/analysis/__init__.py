@@ -1,0 +1,21 @@
+"""What pages, the command line and reports compute from a run store: tables, pairs, dead bits.
+
+NumPy and pandas, no torch.
+"""
+
+from rdh.analysis.dead_bits import DeadBits, dead_bits, scalar_frame
+from rdh.analysis.estimates import similar_run_seconds
+from rdh.analysis.one_bit import wrong_side_by_class
+from rdh.analysis.tables import ARMS, pairs, run_table, summary_table
+
+__all__ = [
+    "ARMS",
+    "DeadBits",
+    "dead_bits",
+    "pairs",
+    "run_table",
+    "scalar_frame",
+    "similar_run_seconds",
+    "summary_table",
+    "wrong_side_by_class",
+]

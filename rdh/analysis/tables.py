@@ -1,0 +1,157 @@
+"""Tables over finished runs: one row a run, means over seeds, paired differences."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rdh.analysis.dead_bits import dead_bits
+from rdh.config.run_config import digest
+from rdh.errors import UserError
+from rdh.store.run_store import RunStore
+
+ARMS = ("", "noq", "ga", "ga-noq", "eaq", "rdh")  # in the order of tables: baseline first, RDH last
+# what `setting` of a pair leaves out
+ONE_PAIR = (
+    "method",
+    "n_bits",
+    "lr",
+    "seed",
+    "device",
+    "amplifier",
+    "quantization",
+    "method_options",
+)
+
+
+def run_table(store: RunStore, run_ids: Iterable[str]) -> pd.DataFrame:
+    """One row a run that finished, in the order given (oldest first, where pairs or means are to be
+    made of it).
+
+    Columns: what was run, every number of the last evaluation (map, map_tie, ...), dead bits as
+    shares. `pair`: equal for the
+    runs of a pair. `group`: equal for runs that differ only in seed. `settings`: what else was set.
+    Broken runs are left out.
+    """
+    return pd.DataFrame(
+        [row for run_id in run_ids if (row := _result_row(store, run_id)) is not None]
+    )
+
+
+def _result_row(store: RunStore, run_id: str) -> dict[str, Any] | None:
+    try:
+        submission, config = store.submission(run_id), store.config(run_id)
+        result = store.result(run_id)
+        if result.get("state") != "finished":
+            return None
+        reader = store.reader(run_id)
+        dead, top_k = dead_bits(reader), reader.meta().get("top_k")
+    except UserError:
+        return None
+    fields = config.model_dump()
+    return {
+        "run_id": run_id,
+        "label": config.label,
+        "arm": config.arm,
+        **{
+            name: fields[name]
+            for name in ("method", "n_bits", "seed", "dataset", "lr", "tau", "epochs")
+        },
+        "eta": np.nan if config.eta is None else config.eta,
+        "pair": config.pair_hash,
+        "group": digest({name: value for name, value in fields.items() if name != "seed"}),
+        "sweep": submission["sweep"],
+        "config_hash": submission["config_hash"],
+        **{"map": np.nan, "map_tie": np.nan},
+        **result.get("metrics", {}),
+        "dead_at_end": dead.share_at_end if dead else np.nan,
+        "dead_peak": dead.peak_share if dead else np.nan,
+        "entries": dead.denominator if dead else np.nan,
+        "top_k": top_k or np.nan,  # NaN: the whole gallery
+        "seconds": result.get("seconds", np.nan),
+        "settings": {name: fields[name] for name in fields if name not in ONE_PAIR}
+        | fields["method_options"],
+    }
+
+
+def summary_table(table: pd.DataFrame) -> pd.DataFrame:
+    """`run_table` over seeds: a row for each config but for the seed, baseline before RDH; of
+    repeated runs the newest counts.
+
+    n seeds, mean and standard deviation (n - 1; NaN for one seed) of map, means of map_tie,
+    dead_at_end and dead_peak.
+    """
+    if table.empty:
+        return table
+    newest = table.drop_duplicates("config_hash", keep="last")
+    asked = ["dataset", "method", "n_bits", "lr", "epochs", "eta", "tau", "arm", "label"]
+    summary = newest.groupby(["group", *asked], sort=False, dropna=False).agg(
+        n=("seed", "size"),
+        map=("map", "mean"),
+        map_std=("map", "std"),
+        map_tie=("map_tie", "mean"),
+        dead_at_end=("dead_at_end", "mean"),
+        dead_peak=("dead_peak", "mean"),
+    )
+    summary = summary.reset_index().drop(columns="group")
+    by = {"arm": lambda arms: arms.map(ARMS.index)}
+    return summary.sort_values(
+        ["dataset", "method", "n_bits", "lr", "epochs", "arm", "eta", "tau"],
+        key=lambda column: by.get(column.name, lambda same: same)(column),
+        kind="stable",
+        ignore_index=True,
+    )
+
+
+def pairs(table: pd.DataFrame) -> pd.DataFrame:
+    """Paired differences of `run_table`: a row for each +RDH config and each baseline equal to it
+    in everything but the plug-ins.
+
+    Baselines differ in the weight of their plain term: eta_baseline is NaN for the method's own. Of
+    repeated runs the newest counts; of baselines with the same weight, one with the same tau goes
+    before the newest. Columns: pair, method, n_bits, seed, dataset, lr, epochs, eta and tau (of the
+    RDH run), eta_baseline, map_gain, and map, dead_at_end, dead_peak, run_id _baseline
+    and _rdh. `group`: equal for pairs that differ only in seed, the only ones to average.
+    `setting`: in words, in what the pairs of a method and code length differ beyond lr, seed and
+    eta_baseline, e.g. "epochs 60"; "" where in nothing.
+    """
+    measured = ["map", "dead_at_end", "dead_peak", "run_id"]
+    shared = ["pair", "method", "n_bits", "seed", "dataset", "lr", "epochs"]
+    if table.empty:
+        return pd.DataFrame(
+            columns=[*shared, "group", "setting", "eta", "eta_baseline", "tau", "map_gain"]
+        )
+    newest = (
+        table.drop_duplicates("config_hash", keep="last")
+        .reset_index(drop=True)
+        .rename_axis("age")
+        .reset_index()
+    )
+    baseline = newest.loc[newest["arm"] == "", ["age", "pair", "tau", "eta", *measured]]
+    with_rdh = newest.loc[
+        newest["arm"] == "rdh", ["age", *shared, "group", "settings", "eta", "tau", *measured]
+    ]
+    merged = with_rdh.merge(baseline, on="pair", suffixes=("_rdh", "_baseline"))
+    merged["same_tau"] = merged["tau_rdh"] == merged["tau_baseline"]
+    merged = merged.sort_values(["age_rdh", "same_tau", "age_baseline"])
+    merged = merged.drop_duplicates(["age_rdh", "eta_baseline"], keep="last")
+    merged["map_gain"] = merged["map_rdh"] - merged["map_baseline"]
+    merged = merged.rename(columns={"tau_rdh": "tau", "eta_rdh": "eta"})
+    merged["group"] = [
+        f"{group} {eta}" for group, eta in zip(merged["group"], merged["eta_baseline"], strict=True)
+    ]
+    merged["setting"] = ""
+    for _, rows in merged.groupby(["method", "n_bits"]):
+        merged.loc[rows.index, "setting"] = _differences(rows["settings"].tolist())
+    passing = ["age_rdh", "age_baseline", "tau_baseline", "same_tau", "settings"]
+    return merged.drop(columns=passing).reset_index(drop=True)
+
+
+def _differences(settings: list[dict[str, Any]]) -> list[str]:
+    """For each the settings that are not the same in all, in words: "epochs 60, batch size 64"."""
+    varying = [name for name in settings[0] if len({repr(one.get(name)) for one in settings}) > 1]
+    return [
+        ", ".join(f"{name.replace('_', ' ')} {one.get(name)}" for name in varying)
+        for one in settings
+    ]

@@ -1,0 +1,1 @@
+"""What the backbones share: preprocessing, weight files, and what stands for a frozen one."""

@@ -1,0 +1,126 @@
+"""A run as a function from images to packed codes: its network at the newest checkpoint, with the
+preprocessing that it was trained on.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rdh import catalog
+from rdh.backbones import Backbone, Centred, build, stacked
+from rdh.errors import UserError
+from rdh.files import read_arrays
+from rdh.inputs.augmentation import stored_side
+from rdh.inputs.image_cache import common_shape, fitted
+from rdh.inputs.load import choose_device
+from rdh.retrieval import pack_codes
+from rdh.store.run_store import RunStore
+from rdh.training import checkpoints, loop, shallow
+from rdh.training.evaluate import network_digest
+
+
+class _Outside:
+    """What `start` asks of its inputs, for a run that will be handed images from elsewhere and does
+    not train.
+    """
+
+    split, top_k = None, None
+
+    def __init__(
+        self, labels: np.ndarray, device: torch.device, backbone: Backbone | None, body: nn.Module
+    ) -> None:
+        self.labels, self.device, self.is_cuda = labels, device, device.type == "cuda"
+        self.train_labels = torch.from_numpy(labels[:2].astype(np.float32)).to(
+            device
+        )  # methods need their number of classes
+        self.n_features = backbone.n_features if backbone else len(body.mean)
+        self._body = body
+
+    def make_body(self) -> nn.Module:
+        return self._body
+
+
+class Encoder:
+    """maker: run_id, config and a digest of the network, for `code_files`.
+
+    UserError for a run without a usable checkpoint.
+    """
+
+    def __init__(self, store: RunStore, run_id: str, device: str = "auto") -> None:
+        self.config, run_dir = store.config(run_id), store.run_dir(run_id)
+        self.device = choose_device(device)
+        state = checkpoints.load(run_dir)
+        if state is None or "network" not in state:
+            raise UserError(
+                f"The run {run_id} has no checkpoint to encode with: wait for it, or resume it."
+            )
+        split = read_arrays(run_dir / "split.npz")
+        self._image_shape = tuple(split["image_shape"].tolist()) if "image_shape" in split else ()
+        self._backbone, body = self._make_body(state["network"])
+        is_shallow = catalog.methods()[self.config.method].facts.get("kind") == "shallow"
+        kind = shallow if is_shallow else loop
+        run = kind.start(self.config, _Outside(split["labels"], self.device, self._backbone, body))
+        try:
+            run.network.load_state_dict(state["network"])
+            if is_shallow:
+                run.method.load_state_dict(state["method"])
+        except (KeyError, RuntimeError) as error:
+            raise UserError(
+                f"The checkpoint of the run {run_id} does not fit its config "
+                f"({str(error).splitlines()[0]}); launch it again."
+            ) from None
+        self._network = run.network.eval()
+        self.maker = {
+            "run_id": run_id,
+            "config": self.config.model_dump(),
+            "network": network_digest(run),
+        }
+
+    def _make_body(self, network: dict[str, Tensor]) -> tuple[Backbone | None, nn.Module]:
+        """(the backbone, None where the data were features; what stands for it in the network)."""
+        config = self.config
+        backbone = None
+        if config.backbone != "none":
+            # a finetuned one's weights are all in the checkpoint
+            backbone = build(
+                config.backbone, config.image_size, "none" if config.finetune else config.weights
+            )
+            backbone.module.to(self.device).eval()
+        if config.finetune:
+            return backbone, backbone.module
+        return backbone, Centred(torch.zeros_like(network["backbone.mean"]))
+
+    def encode(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """Packed codes uint8 (n, ceil(n_bits / 8)) of images uint8 (height, width, 1 or 3), for a
+        few hundred at a time.
+        """
+        if self._backbone is None:
+            raise UserError(
+                "The run was trained on features, not on images: encode the rows of an "
+                "array with `encode_features`."
+            )
+        with torch.inference_mode():
+            inputs = torch.cat([self._prepared(image) for image in images])
+            if not self.config.finetune:
+                inputs = self._backbone.module(inputs).half()  # as the feature cache keeps them
+        return self.encode_features(inputs)
+
+    def encode_features(self, features: np.ndarray | Tensor) -> np.ndarray:
+        """Packed codes of what the network takes: features (n, n_features) of a frozen backbone or
+        of the data set's own.
+        """
+        with torch.inference_mode():
+            inputs = torch.as_tensor(features, device=self.device).float()
+            return pack_codes(self._network(inputs).cpu().numpy())
+
+    def _prepared(self, image: np.ndarray) -> Tensor:
+        """(1, channels, image_size, image_size), by the way that the training images went."""
+        config, is_own = self.config, image.shape == self._image_shape
+        if config.finetune:
+            shape = common_shape(image.shape if is_own else None, stored_side(config))
+            pixels = torch.from_numpy(fitted([image], shape)).permute(0, 3, 1, 2)
+        else:
+            pixels = stacked(image[None] if is_own else [image], config.image_size)
+        return self._backbone.prepare(pixels.to(self.device), config.image_size)

@@ -1,0 +1,85 @@
+"""Named starting points of a run: a preset is the set of RunConfig fields that it changes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from rdh.config.run_config import RunConfig, make_config
+from rdh.errors import UserError
+
+
+@dataclass(frozen=True)
+class Preset:
+    """title and text for the launch form; fields: what differs from RunConfig's defaults."""
+
+    title: str
+    text: str
+    fields: dict[str, Any]
+
+
+PRESETS = {
+    "demo": Preset(
+        "Demo",
+        "8x8 digits, a small network trained from scratch: seconds on any machine.",
+        {
+            "lr": 0.3,
+            "batch_size": 64,
+            "epochs": 60,
+            "probe_every": 8,
+            "eval_every": 5,
+            "checkpoint_every": 20,
+        },
+    ),
+    "quick": Preset(
+        "Quick check",
+        "The demo cut to five epochs: does everything work?",
+        {
+            "lr": 0.3,
+            "batch_size": 64,
+            "epochs": 5,
+            "probe_every": 4,
+            "eval_every": 1,
+            "checkpoint_every": 5,
+        },
+    ),
+    "offline": Preset(
+        "CIFAR-10, frozen backbone",
+        "EfficientNet-Lite0 features at 128 px, extracted once and cached; only the "
+        "hash layer trains, seconds a run. Needs the images.",
+        {
+            "dataset": "cifar10",
+            "backbone": "efficientnet_lite0",
+            "finetune": False,
+            "image_size": 128,
+            "lr": 0.03,  # the baselines' best of .003, .01, .03, .1
+            "epochs": 30,
+            "probe_every": 20,
+            "checkpoint_every": 10,
+        },
+    ),
+    "paper": Preset(
+        "The paper's recipe",
+        "CIFAR-10, AlexNet finetuned end to end with SGD .01 and cosine, batch 128, "
+        "150 epochs: hours on a GPU.",
+        {
+            "dataset": "cifar10",
+            "backbone": "alexnet",
+            "finetune": True,
+            "image_size": 224,
+            "augment": True,
+            "epochs": 150,
+            "probe_every": 40,
+            "eval_every": 30,
+            "checkpoint_every": 5,
+        },
+    ),
+}
+
+
+def preset_config(name: str | None, **fields: Any) -> RunConfig:
+    """A preset's config with the given fields on top; None: RunConfig's defaults.
+
+    UserError for an unknown preset.
+    """
+    if name is not None and name not in PRESETS:
+        raise UserError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}.")
+    return make_config(**((PRESETS[name].fields if name else {}) | fields))

@@ -1,0 +1,40 @@
+"""Lists and ranges as a person types them into a form or a command: "dpsh,hashnet", "24,48", "0-4"."""
+
+from rdh.errors import UserError
+
+MOST_NUMBERS = 10_000
+
+
+def parse_names(text: str) -> list[str]:
+    """ "a, b" -> ["a", "b"]; each once, in order."""
+    return list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def parse_numbers(name: str, text: str) -> list[int]:
+    """ "24,48" or "0-4" or both -> whole numbers, each once, in order.
+
+    UserError that begins with `name` for anything else.
+    """
+    numbers: dict[int, None] = {}
+    for part in parse_names(text):
+        first, dash, last = part.partition("-")
+        if not (_is_number(first) and (_is_number(last) or not dash)):
+            raise UserError(
+                f"{name} takes whole numbers like 24,48 or ranges like 0-4, got {text[:80]!r}."
+            )
+        low, high = int(first), int(last or first)
+        if high < low:
+            raise UserError(
+                f"{name} takes ranges from the smaller to the larger number like 0-4, got {part!r}."
+            )
+        if high - low >= MOST_NUMBERS:
+            raise UserError(f"{name} takes at most {MOST_NUMBERS} numbers, got {part!r}.")
+        numbers |= dict.fromkeys(range(low, high + 1))
+    if not numbers:
+        raise UserError(f"{name} takes at least one whole number, got {text[:80]!r}.")
+    return list(numbers)
+
+
+def _is_number(text: str) -> bool:
+    text = text.strip()
+    return text.isascii() and text.isdecimal() and len(text) <= 18

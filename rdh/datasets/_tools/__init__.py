@@ -1,0 +1,1 @@
+"""What the data sets share: splits, archives, lists, class folders, batches."""

@@ -1,0 +1,190 @@
+"""The seam of a data set: labels, a seeded split, and images as uint8.
+
+Items are numbered 0..n_items - 1 in an order that depends on the data alone, so an item id means
+the same image in every process and on every machine. A data set subclasses `Dataset` with
+`read_image`; see `digits.py`.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from rdh.datasets._tools.splits import Split, SplitProtocol, checked_seed
+from rdh.errors import UserError
+
+Progress = Callable[
+    [int, int], None
+]  # (done, total): images, or bytes of a download (total 0 = unknown)
+
+PROGRESS_EVERY = 256  # images
+MOST_NAMED = 5  # images in a sentence
+
+
+class BadImage(UserError):
+    """One image that cannot be decoded. The sentence names it and says why."""
+
+
+class Dataset:
+    """Labelled images.
+
+    name: the file name. labels: uint8 (n_items, n_classes), multi-hot. class_names: one per column.
+    fingerprint: sha256
+    that changes when the images or their order do. stamp: what else tells images apart that may be
+    equal by their fingerprint, such as the times of files; part of the keys of caches. protocol:
+    how `split` draws.
+    top_k: the ranks that count in this data set's MAP, None = all.
+    image_shape: (height, width, channels) where all images share one, else None.
+    features: float32 (n_items, n_features) where the data are features already, else None.
+    warnings: what a person should know, one sentence each; skipped images are named here once.
+    """
+
+    features: np.ndarray | None = None
+    stamp: str = ""
+    _eta_warning: tuple[float, str] | None = None  # (the eta that fits, the sentence)
+
+    def __init__(
+        self,
+        name: str,
+        labels: np.ndarray,
+        class_names: Sequence[str],
+        fingerprint: str,
+        protocol: SplitProtocol,
+        *,
+        image_shape: tuple[int, int, int] | None = None,
+        top_k: int | None = None,
+    ) -> None:
+        self.name, self.labels, self.class_names = name, labels, tuple(class_names)
+        self.fingerprint, self.image_shape, self.top_k = fingerprint, image_shape, top_k
+        self.protocol = protocol
+        self.warnings: list[str] = []
+        self._bad_ids: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether any item has more than one label."""
+        return bool((self.labels.sum(axis=1) > 1).any())
+
+    @property
+    def n_bad_images(self) -> int:
+        """How many images were skipped so far because they cannot be decoded."""
+        return len(self._bad_ids)
+
+    def image(self, item_id: int) -> np.ndarray:
+        """One image, uint8 (height, width, channels).
+
+        Raises UserError for an unknown id, BadImage if undecodable.
+        """
+        return np.array(self.read_image(int(self.checked_ids(item_id)[0])))
+
+    def read_image(self, item_id: int) -> np.ndarray:
+        """The one thing a data set must bring: an image, uint8 (height, width, 1 or 3), of an id
+        that was checked. Raises BadImage.
+        """
+        raise NotImplementedError
+
+    def image_name(self, item_id: int) -> str:
+        """What a person calls the image: its file, or its number."""
+        return f"item {int(item_id)} of {self.name}"
+
+    def names_of(self, item_ids: Sequence[int] | np.ndarray) -> str:
+        """The names of the first few, and how many more there are."""
+        shown = ", ".join(self.image_name(int(item_id)) for item_id in item_ids[:MOST_NAMED])
+        return shown + (
+            f" and {len(item_ids) - MOST_NAMED} more" if len(item_ids) > MOST_NAMED else ""
+        )
+
+    def images(
+        self,
+        item_ids: Sequence[int] | np.ndarray,
+        bad_images: str = "stop",
+        progress: Progress | None = None,
+    ) -> tuple[np.ndarray | list[np.ndarray], np.ndarray]:
+        """Images in the order of item_ids, and the ids they belong to, int64.
+
+        One uint8 array (n, height, width, channels) where all images share a shape, else a list of
+        such images.
+        bad_images: "stop" raises BadImage at the first one that cannot be decoded; "skip" leaves it
+        out, and the caller drops the ids that are missing with `Split.without`. progress(images
+        done, images in all).
+        """
+        if bad_images not in ("stop", "skip"):
+            raise UserError(f'bad_images must be "stop" or "skip", got {bad_images!r}.')
+        ids = self.checked_ids(item_ids)
+        found = (
+            np.empty((len(ids), *self.image_shape), dtype=np.uint8)
+            if self.image_shape
+            else [None] * len(ids)
+        )
+        kept: list[int] = []
+        for done, item_id in enumerate(ids.tolist(), start=1):
+            try:
+                found[len(kept)] = self.read_image(item_id)
+                kept.append(item_id)
+            except BadImage as error:
+                if bad_images == "stop":
+                    raise BadImage(
+                        f"{error} Replace it, or set bad_images=skip to leave it out."
+                    ) from error
+                self._note_bad(item_id, str(error))
+            if progress and (done % PROGRESS_EVERY == 0 or done == len(ids)):
+                progress(done, len(ids))
+        return found[: len(kept)], np.array(kept, dtype=np.int64)
+
+    def split(self, seed: int) -> Split:
+        """Query, gallery and train, drawn from `seed` alone.
+
+        Raises UserError for a class with too few images, for a part without any item and for a seed
+        below 0.
+        """
+        split = self.protocol.split(self.labels, self.class_names, checked_seed(seed))
+        for part, item_ids in vars(split).items():
+            if not len(item_ids):
+                raise UserError(
+                    f"The {part} part of {self.name} has no item: add images with labels to it."
+                )
+        return split
+
+    def checked_ids(self, item_ids: Sequence[int] | np.ndarray | int) -> np.ndarray:
+        """Item ids as int64 (n,). Raises UserError for one that is not in the data set."""
+        ids = np.atleast_1d(np.asarray(item_ids, dtype=np.int64))
+        wrong = ids[(ids < 0) | (ids >= len(self))]
+        if len(wrong):
+            raise UserError(f"{self.name} has the items 0 to {len(self) - 1}, got {wrong[0]}.")
+        return ids
+
+    def warn_of_eta(self, assumed: bool) -> None:
+        """A warning where the labels are not of the kind that the card assumes: eta's default goes
+        by the card.
+        """
+        if self.is_multi_label != assumed:
+            has, fits = ("several labels", 0.1) if self.is_multi_label else ("one label each", 1)
+            text = (
+                f"The items of {self.name} have {has}: set eta={fits}, the paper's for "
+                f"such labels, since the default "
+                "goes by the data set's name."
+            )
+            self._eta_warning = (fits, text)
+            self.warnings.append(text)
+
+    def warnings_for(self, eta: float | None) -> list[str]:
+        """The warnings that concern a run; eta: its own, None where it plays no part."""
+        fits, text = self._eta_warning or (None, None)
+        return [one for one in self.warnings if one != text or eta not in (None, fits)]
+
+    def warn_of_one_class(self) -> None:
+        """A warning where a label is on every item."""
+        shared = np.flatnonzero(self.labels.all(axis=0))
+        if len(shared):
+            self.warnings.append(
+                f"All items of {self.name} have the label "
+                f"{self.class_names[shared[0]]!r}, so every MAP is 1: add items "
+                "without it."
+            )
+
+    def _note_bad(self, item_id: int, message: str) -> None:
+        if item_id not in self._bad_ids:
+            self._bad_ids.add(item_id)
+            self.warnings.append(message)

@@ -1,0 +1,75 @@
+"""What was read out of large label files, kept in the cache folder: the next process opens it in a
+fraction of a second.
+
+An index holds plain arrays; its name says which files it came from, with their sizes and times, so
+that it is made again
+when these change. It is never needed: small files go without, a damaged one is ignored, so is a
+cache that can't be written. Nothing is ever written beside the data.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rdh.errors import UserError
+
+VERSION = 1  # another layout of the arrays, another number
+LEAST_BYTES = 4_000_000  # of the sources: less is read in no time
+Arrays = dict[str, np.ndarray]
+
+
+def indexed(sources: Sequence[Path], read: Callable[[], Arrays]) -> Arrays:
+    """What `read` makes of the sources, from their index where there is one.
+
+    Raises UserError where a source can't be looked at, and whatever `read` raises.
+    """
+    try:
+        stats = [
+            (str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in sources
+        ]
+    except OSError as error:
+        raise UserError(
+            f"{error.filename} cannot be read ({error.strerror}): place it there."
+        ) from error
+    if sum(size for _, size, _ in stats) < LEAST_BYTES:
+        return read()
+    digest = hashlib.sha256(json.dumps([VERSION, stats]).encode()).hexdigest()
+    path = cache_folder() / f"{digest[:24]}.npz"
+    found = _open(path)
+    if found is None:
+        found = read()
+        _keep(path, found)
+    return found
+
+
+def cache_folder() -> Path:
+    """The folder labels in RDH_CACHE, or ~/.cache/rdh/labels."""
+    return Path(os.environ.get("RDH_CACHE") or Path.home() / ".cache" / "rdh") / "labels"
+
+
+def _open(path: Path) -> Arrays | None:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+
+
+def _keep(path: Path, arrays: Arrays) -> None:
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("xb") as file:
+            np.savez_compressed(file, **arrays)
+        temporary.replace(path)
+    except OSError:  # read-only or full: the files are read again next time
+        with contextlib.suppress(OSError):
+            temporary.unlink()

@@ -1,0 +1,220 @@
+"""List files of the HashNet format: one image a line, its path, then C columns of 0 and 1, or one
+class number.
+
+Fields are separated by blanks, so a path holds none. No header; empty lines are passed over; class
+numbers start at 0.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from rdh.datasets._tools.index import Arrays, indexed
+from rdh.datasets._tools.paths import check_inside, read_text, relative_path
+from rdh.datasets._tools.sources import FileDataset
+from rdh.datasets._tools.splits import Listed, Split
+from rdh.errors import UserError
+
+PARTS = {
+    "query": ("test", "query"),
+    "gallery": ("database", "gallery"),
+    "train": ("train",),
+}  # file names, .txt
+MARK = "train.txt"  # a folder that holds it holds lists
+LAYOUT = (
+    "train.txt, test.txt (or query.txt) and database.txt (or gallery.txt; without it "
+    "the gallery is train.txt), each "
+    "line a path relative to that folder and its labels: columns of 0 and 1, or one class number"
+)
+
+
+class Listing(NamedTuple):
+    """paths: of one file, each once. labels: uint8 (n, columns), or int64 (n, 1) class numbers."""
+
+    paths: list[str]
+    labels: np.ndarray
+
+
+def load_lists(name: str, folder: Path, root: Path, *, top_k: int | None) -> FileDataset:
+    """The data set whose split is given by the lists in the folder. Raises UserError, with file and
+    line.
+
+    An image without any label is left out. One that is a query and in another list is left out of
+    the other list. classes.txt, one name a line, names the columns.
+    """
+    files = {part: _find(folder, part) for part in PARTS}
+    sources = [path for path in files.values() if path]
+    for path in (*sources, folder / "classes.txt"):
+        check_inside(path, root)
+    arrays = indexed(sources, lambda: _joined(files))
+    has_label = arrays["labels"].any(axis=1)
+    if not has_label.any():
+        raise UserError(
+            f"No image of {name} has a label: the lists in {folder} hold only 0; mark "
+            f"each label by a 1."
+        )
+    labels = arrays["labels"][has_label]
+    class_names = _class_names(folder, labels.shape[1])
+    parts, n_leaks = _parts(arrays, has_label, files)
+    dataset = FileDataset(
+        name,
+        folder,
+        arrays["paths"][has_label].tolist(),
+        labels,
+        class_names,
+        Listed(parts),
+        root=root,
+        top_k=top_k,
+    )
+    if not has_label.all():
+        dataset.warnings.append(
+            f"{(~has_label).sum()} images of {name} have no label and are left out."
+        )
+    if n_leaks:
+        dataset.warnings.append(
+            f"{n_leaks} queries of {name} are in another list too and are left out there."
+        )
+    return dataset
+
+
+def read_list(path: Path) -> Listing:
+    """One file.
+
+    Raises UserError for a line of another width, a label that is none, a bad path, an image named
+    twice.
+    """
+    rows = [
+        (number, line.split())
+        for number, line in enumerate(read_text(path).splitlines(), 1)
+        if line.strip()
+    ]
+    if not rows:
+        raise UserError(f"{path} is empty: each line must name an image and its labels.")
+    n_columns = len(rows[0][1]) - 1
+    first_line: dict[str, int] = {}
+    for number, fields in rows:
+        place = f"{path} line {number}"
+        if len(fields) == 1:
+            raise UserError(
+                f"{place} must have a path and then its labels, separated by blanks, "
+                f"got {fields[0][:80]!r}: no label "
+                "follows the path."
+            )
+        if len(fields) - 1 != n_columns:
+            raise UserError(
+                f"{place} has {len(fields) - 1} label columns, but line {rows[0][0]} "
+                f"has {n_columns}: all lines must "
+                "have the same number, and a path must not contain blanks."
+            )
+    labels = _labels(path, rows)  # first: a path with blanks is not the path that it seems to be
+    for number, fields in rows:
+        place = f"{path} line {number}"
+        fields[0] = relative_path(fields[0], place)
+        if first_line.setdefault(fields[0], number) != number:
+            raise UserError(
+                f"{place} names {fields[0]!r} again (line {first_line[fields[0]]} did): "
+                f"remove one of them."
+            )
+    return Listing(list(first_line), labels)
+
+
+def _labels(path: Path, rows: list[tuple[int, list[str]]]) -> np.ndarray:
+    is_number = len(rows[0][1]) == 2
+    for number, fields in rows:
+        allowed = (
+            fields[1].isascii() and fields[1].isdigit()
+            if is_number
+            else set(fields[1:]) <= {"0", "1"}
+        )
+        if not allowed or len(fields[1]) > 4:
+            rule = "a class number from 0 to 9999" if is_number else "columns of 0 and 1"
+            raise UserError(
+                f"{path} line {number} must have {rule} after its path, which must not "
+                f"contain blanks, got "
+                f"{' '.join(fields[1:])[:80]!r} after {fields[0][:80]!r}."
+            )
+    if is_number:
+        return np.array([[int(fields[1])] for _, fields in rows])
+    return (np.array([fields[1:] for _, fields in rows]) == "1").astype(np.uint8)
+
+
+def _find(folder: Path, part: str) -> Path | None:
+    for stem in PARTS[part]:
+        if (folder / f"{stem}.txt").is_file():
+            return folder / f"{stem}.txt"
+    if part == "gallery":
+        return None
+    raise UserError(f"{folder / PARTS[part][0]}.txt is missing: place {LAYOUT}.")
+
+
+def _joined(files: dict[str, Path | None]) -> Arrays:
+    """All lists as one set of images, queries first: paths, labels, and for each part the rows that
+    it names.
+    """
+    lists = {part: read_list(path) for part, path in files.items() if path}
+    widths = {files[part].name: one.labels.shape[1] for part, one in lists.items()}
+    if len(set(widths.values())) > 1:
+        told = ", ".join(f"{name} {width}" for name, width in widths.items())
+        raise UserError(
+            f"The lists in {files['train'].parent} must have equally many label "
+            f"columns, got {told}."
+        )
+    row_of: dict[str, int] = {}
+    labels: list[np.ndarray] = []
+    arrays: Arrays = {}
+    for part, one in lists.items():
+        for path, row in zip(one.paths, one.labels, strict=True):
+            known = row_of.setdefault(path, len(labels))
+            if known == len(labels):
+                labels.append(row)
+            elif not np.array_equal(labels[known], row):
+                raise UserError(
+                    f"{files[part]} gives {path!r} other labels than another list does: "
+                    f"correct one."
+                )
+        arrays[part] = np.array([row_of[path] for path in one.paths], dtype=np.int64)
+    stacked = np.stack(labels)
+    if stacked.shape[1] == 1:  # class numbers
+        stacked = (stacked == np.arange(stacked.max() + 1)).astype(np.uint8)
+    return arrays | {"paths": np.array(list(row_of)), "labels": stacked}
+
+
+def _parts(
+    arrays: Arrays, has_label: np.ndarray, files: dict[str, Path | None]
+) -> tuple[Split, int]:
+    """The split in numbers of the labelled images, and how many queries stood in another list.
+
+    Raises UserError where all images of another list are queries.
+    """
+    new_number = np.cumsum(has_label) - 1
+    rows = {
+        part: np.unique(new_number[ids[has_label[ids]]])
+        for part, ids in arrays.items()
+        if part in PARTS
+    }
+    gallery = rows.get("gallery", rows["train"])
+    leaks = np.intersect1d(rows["query"], np.concatenate([gallery, rows["train"]]))
+    for part, ids in (("train", rows["train"]), ("gallery", gallery)):
+        if len(ids) and np.isin(ids, leaks).all():
+            file = files[part] or files["train"]
+            raise UserError(
+                f"All {len(ids)} images of {file} are queries too, in "
+                f"{files['query'].name}, and a query is left out of "
+                f"the other lists: name other images in one of the two."
+            )
+    return Split(
+        rows["query"], *(np.setdiff1d(ids, leaks) for ids in (gallery, rows["train"]))
+    ), len(leaks)
+
+
+def _class_names(folder: Path, n_classes: int) -> list[str]:
+    path = folder / "classes.txt"
+    if not path.is_file():
+        return [f"class {number}" for number in range(n_classes)]
+    names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    if len(names) != n_classes:
+        raise UserError(
+            f"{path} must name the {n_classes} label columns, one a line, got {len(names)} names."
+        )
+    return names

@@ -1,0 +1,150 @@
+"""What runs can be placed on, found without torch: a CUDA context in the supervisor would cost GPU
+memory all its life.
+
+`find_devices(os.environ)` lists the GPUs of `nvidia-smi -L` (the MIG slices of a card that is cut
+up) that CUDA_VISIBLE_DEVICES leaves visible, or one "cpu". RDH_SLOTS = runs a device at the same
+time; RDH_FAKE_GPUS = n pretends n GPUs, for tests.
+"""
+
+import math
+import os
+import re
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rdh.errors import UserError
+
+CARD = re.compile(r"^GPU (\d+): (.+?) \(UUID: (GPU-[^)]+)\)")
+SLICE = re.compile(r"^\s+MIG (\S+)\s+Device\s+\d+: \(UUID: (MIG-[^)]+)\)")
+SECONDS_FOR_NVIDIA_SMI = 10
+
+
+@dataclass(frozen=True)
+class Device:
+    """uuid: what CUDA_VISIBLE_DEVICES takes, or "cpu". label: for people. slots: runs at a time.
+
+    threads: of a run.
+    """
+
+    uuid: str
+    label: str
+    slots: int
+    threads: int
+
+
+def find_devices(
+    env: Mapping[str, str], list_cards: Callable[[], str] | None = None, n_cores: int | None = None
+) -> list[Device]:
+    """At least one device. UserError where RDH_SLOTS or RDH_FAKE_GPUS is not a whole number."""
+    n_cores = count_cores() if n_cores is None else n_cores
+    n_fake = _whole_number(env, "RDH_FAKE_GPUS", least=0)
+    if n_fake:
+        cards = [(f"fake-{index}", f"fake GPU {index}") for index in range(n_fake)]
+    else:
+        text = (list_cards or run_nvidia_smi)()
+        cards = visible_cards(parse_cards(text), env.get("CUDA_VISIBLE_DEVICES"))
+    # Two runs share the cores where there are two, so that both runs of a pair move together; a GPU
+    # is one run's own.
+    slots = _whole_number(env, "RDH_SLOTS", least=1) or (1 if cards or n_cores < 2 else 2)
+    threads = max(1, n_cores // (slots * max(1, len(cards))))
+    return [Device(uuid, label, slots, threads) for uuid, label in cards or [("cpu", "cpu")]]
+
+
+def check_settings(env: Mapping[str, str]) -> None:
+    """UserError for a setting that `find_devices` would refuse; cheap, so that a page can say it at
+    once.
+    """
+    _whole_number(env, "RDH_FAKE_GPUS", least=0)
+    _whole_number(env, "RDH_SLOTS", least=1)
+
+
+def run_nvidia_smi() -> str:
+    """What `nvidia-smi -L` prints; nothing where there is no driver, or it does not answer."""
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", "-L"],
+            capture_output=True,
+            text=True,
+            timeout=SECONDS_FOR_NVIDIA_SMI,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout if done.returncode == 0 else ""
+
+
+def parse_cards(text: str) -> list[tuple[str, str, str]]:
+    """(index, uuid, label) of every card of `nvidia-smi -L`; a card cut into MIG slices gives its
+    slices instead.
+    """
+    cards: list[tuple[str, str, str]] = []
+    for line in text.splitlines():
+        if found := CARD.match(line):
+            index, name, uuid = found.groups()
+            cards.append((index, uuid, f"GPU {index} ({name})"))
+        elif (found := SLICE.match(line)) and cards:
+            index = cards[-1][0]
+            if cards[-1][1].startswith("GPU-"):
+                cards.pop()  # CUDA can't use a whole card while it is cut up
+            cards.append((index, found[2], f"GPU {index}, slice {found[1]}"))
+    return cards
+
+
+def visible_cards(cards: list[tuple[str, str, str]], setting: str | None) -> list[tuple[str, str]]:
+    """(uuid, label) of the cards that CUDA_VISIBLE_DEVICES allows, in its order, up to the first
+    bad one (as CUDA).
+    """
+    if setting is None:
+        return [(uuid, label) for _, uuid, label in cards]
+    chosen = []
+    for entry in (part.strip() for part in setting.split(",")):
+        is_uuid = entry.startswith(("GPU-", "MIG-"))
+        found = [
+            card[1:]
+            for card in cards
+            if (card[1].startswith(entry) if is_uuid else card[0] == entry)
+        ]
+        if not found:
+            break
+        chosen += found
+    return chosen
+
+
+def count_cores() -> int:
+    """Cores that this process may really use: affinity, and the quota of a container (cgroup v2 or
+    v1).
+    """
+    cores = float(len(os.sched_getaffinity(0)))
+    for quota in (
+        _quota("/sys/fs/cgroup/cpu.max"),
+        _quota("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
+    ):
+        cores = min(cores, quota)
+    return max(1, math.floor(cores))
+
+
+def _quota(*paths: str) -> float:
+    """Cores that "QUOTA PERIOD" (in one file or two, microseconds) amounts to; infinite where there
+    is no limit.
+    """
+    try:
+        quota, period = " ".join(Path(path).read_text(encoding="utf-8") for path in paths).split()[
+            :2
+        ]
+        return int(quota) / int(period) if int(quota) > 0 else math.inf
+    except (OSError, ValueError):
+        return math.inf
+
+
+def _whole_number(env: Mapping[str, str], name: str, *, least: int) -> int:
+    value = env.get(name, "")
+    if not value:
+        return 0
+    if not value.isdecimal() or int(value) < least:
+        raise UserError(
+            f"{name} must be a whole number of at least {least}, got {value!r}; correct "
+            f"it or unset it."
+        )
+    return int(value)

@@ -1,0 +1,108 @@
+"""Collects the evidence about a live run: engine, result, heartbeat and log, all on this observer's
+own clock.
+
+No clock of a worker is ever compared with ours: a heartbeat is stale when its `seq` has not moved
+for too long by our watch.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rdh.execution.engine.base import Phase, Report, key_of
+from rdh.execution.queue.rows import RunState
+from rdh.execution.queue.run_folder import last_log_line
+from rdh.execution.queue.states import Decision, Evidence, result_record
+from rdh.store.run_store import RunStore
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds."""
+
+    grace: float = (
+        20.0  # from the polite stop to the kill: a worker has to end its step and save a checkpoint
+    )
+    claim: float = 60.0  # a start that nobody finished
+    silence: float = 60.0  # a heartbeat that does not move
+    orphan: float = 30.0  # a process of no live run
+    retry: float = (
+        2.0  # after a start that failed for a passing reason; doubled each time, up to a minute
+    )
+    scan: float = 5.0  # between two looks at all folders and all processes
+
+
+@dataclass
+class Watch:
+    """What this observer saw of one attempt, and when."""
+
+    since: float
+    seq_since: float
+    seq: object = None
+    stop_since: float | None = None
+
+
+class Observer:
+    """Remembers since when things are as they are. clock: monotonic seconds."""
+
+    def __init__(self, store: RunStore, limits: Limits, clock: Callable[[], float]) -> None:
+        self.store = store
+        self.limits = limits
+        self.clock = clock
+        self._watches: dict[str, Watch] = {}
+
+    def watch(self, run: RunState) -> Watch:
+        now = self.clock()
+        return self._watches.setdefault(key_of(run.run_id, run.attempt), Watch(now, now))
+
+    def forget(self, run: RunState) -> None:
+        self._watches.pop(key_of(run.run_id, run.attempt), None)
+
+    def evidence(self, run: RunState, report: Report | None) -> Evidence:
+        """report: the engine's (None: it can't be reached), asked before this call: a result may be
+        written just before
+        the exit.
+        """
+        watch, now = self.watch(run), self.clock()
+        beat = self.store.read_json(run.run_id, "hb.json") or {}
+        has_beaten = beat.get("attempt") == run.attempt
+        if has_beaten and beat.get("seq") != watch.seq:
+            watch.seq, watch.seq_since = beat.get("seq"), now
+        is_gone = report is not None and report.phase is Phase.EXITED
+        return Evidence(
+            state=run.state,
+            attempt=run.attempt,
+            request=run.request,
+            phase=report.phase if report else None,
+            exit_code=report.exit_code if report else None,
+            out_of_memory=bool(report and report.out_of_memory),
+            result=self.store.read_json(run.run_id, "result.json"),
+            has_beaten=has_beaten,
+            silent_for=now - watch.seq_since,
+            waited=now - watch.since,
+            last_log_line=last_log_line(self.store.run_dir(run.run_id)) if is_gone else None,
+            claim_limit=self.limits.claim,
+            silence_limit=self.limits.silence,
+        )
+
+    def missing_result(self, run: RunState, decision: Decision, exit_code: int | None) -> dict:
+        """The result.json of a worker that ended without one."""
+        kind = (
+            "cancel"
+            if decision.state == "cancelled"
+            else "signal"
+            if exit_code is not None and exit_code < 0
+            else "exit"
+        )
+        beat = self.store.read_json(run.run_id, "hb.json") or {}
+        is_of_attempt = beat.get("attempt") == run.attempt
+        step = beat["step"] if is_of_attempt and isinstance(beat.get("step"), int) else 0
+        seconds = max(0.0, time.time() - run.started_at) if run.started_at else 0.0
+        return result_record(
+            run.attempt, decision.state, kind, decision.reason or "", step=step, seconds=seconds
+        )
+
+
+def folder_exists(store: RunStore, run_id: str) -> bool:
+    """Whether the run's folder is there."""
+    return (store.root / run_id / "config.json").is_file()

@@ -1,0 +1,165 @@
+"""What becomes of a run: `decide(evidence)` -> next state and reason. A pure function; its table
+stands in the tests.
+
+    queued -> starting -> running -> finished | failed | cancelled | lost
+    lost | failed | cancelled -> queued, with attempt + 1
+
+Cancel is a request beside the state, not a state: a button answers at once and no request is lost
+on the way.
+"""
+
+import signal
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from rdh.execution.engine.base import Phase
+
+ACTIVE = ("starting", "running")
+FINAL = ("finished", "failed", "cancelled", "lost")
+STATES = ("queued", *ACTIVE, *FINAL)
+RESUMABLE = ("lost", "failed", "cancelled")
+RESULT_STATES = (
+    "finished",
+    "failed",
+    "cancelled",
+)  # what a result.json may say; nobody is left to write "lost"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that a decision may look at.
+
+    Seconds are by the observer's own monotonic clock, never by the run's.
+    """
+
+    state: str  # "starting" or "running", as the registry has it
+    attempt: int
+    request: str | None = None  # "cancel"
+    phase: Phase | None = Phase.RUNNING  # None: the engine can't be reached
+    exit_code: int | None = None
+    out_of_memory: bool = False
+    result: dict[str, Any] | None = None  # result.json, of whichever attempt
+    has_beaten: bool = False  # a heartbeat of this attempt was seen
+    silent_for: float = 0.0  # since the heartbeat's seq last moved
+    waited: float = 0.0  # since this observer first saw the attempt
+    last_log_line: str | None = None
+    claim_limit: float = 60.0
+    silence_limit: float = 60.0
+
+    @property
+    def is_silent(self) -> bool:
+        return self.silent_for >= self.silence_limit
+
+
+class Decision(NamedTuple):
+    """The state that a run should have now, and why."""
+
+    state: str
+    reason: str | None = None
+
+
+def decide(evidence: Evidence) -> Decision:
+    """The state that follows; the same state where nothing is to be concluded."""
+    verdict = from_result(evidence.result, evidence.attempt)
+    if verdict is not None:
+        return verdict
+    if evidence.phase is Phase.EXITED:
+        return _after_exit(evidence)
+    if evidence.phase is Phase.UNKNOWN:
+        return _without_process(evidence)
+    return _while_alive(evidence)
+
+
+def from_result(result: dict[str, Any] | None, attempt: int) -> Decision | None:
+    """What result.json says, if it is of this attempt: an older one is history."""
+    if (
+        result is None
+        or result.get("attempt") != attempt
+        or result.get("state") not in RESULT_STATES
+    ):
+        return None
+    return Decision(result["state"], result.get("message"))
+
+
+def result_record(
+    attempt: int, state: str, kind: str, message: str, *, step: int = 0, seconds: float = 0.0
+) -> dict[str, Any]:
+    """The result.json that is written for a worker that could not do it itself."""
+    return {
+        "attempt": attempt,
+        "state": state,
+        "kind": kind,
+        "message": message,
+        "traceback": None,
+        "step": step,
+        "seconds": seconds,
+    }
+
+
+def _after_exit(evidence: Evidence) -> Decision:
+    code = evidence.exit_code
+    if evidence.request == "cancel":
+        return Decision(
+            "cancelled", "Cancelled; the process ended before it could save its last steps."
+        )
+    if code is None:
+        hint = (
+            f" The last line of its log: {evidence.last_log_line}" if evidence.last_log_line else ""
+        )
+        return Decision(
+            "lost", f"The process vanished unobserved, so nobody knows its exit code.{hint}"
+        )
+    if code in (-signal.SIGKILL, 128 + signal.SIGKILL):
+        if evidence.out_of_memory:
+            return Decision("lost", "Out of memory: the kernel killed the process (signal 9).")
+        return Decision("lost", "The process was killed (signal 9).")
+    cause = f"The process ended without a result ({exit_name(code)})"
+    return Decision(
+        "failed",
+        f"{cause}: {evidence.last_log_line}"
+        if evidence.last_log_line
+        else f"{cause}; its log is empty.",
+    )
+
+
+def _without_process(evidence: Evidence) -> Decision:
+    """The engine knows nothing of the attempt: a start that was interrupted, or a run of somebody
+    else's engine.
+    """
+    beats = evidence.has_beaten and not evidence.is_silent
+    if evidence.state == "starting" and not beats:
+        if evidence.waited < evidence.claim_limit:
+            return Decision(evidence.state)
+        if evidence.request == "cancel":
+            return Decision("cancelled", "Cancelled before its process was there.")
+        return Decision("queued", "Its start was interrupted, so it waits again.")
+    if not evidence.is_silent:
+        return Decision(evidence.state)
+    if evidence.request == "cancel":
+        return Decision("cancelled", "Cancelled; no process of it was left.")
+    return Decision("lost", f"No process and no heartbeat for {evidence.silent_for:.0f} s.")
+
+
+def _while_alive(evidence: Evidence) -> Decision:
+    if evidence.phase is None:
+        return Decision(evidence.state, "Unresponsive: its engine can't be reached.")
+    if evidence.phase is Phase.PENDING:
+        return Decision(evidence.state)
+    if evidence.is_silent:
+        return Decision(
+            evidence.state,
+            f"Unresponsive: its process lives, but shows no heartbeat for "
+            f"{evidence.silence_limit:.0f} s.",
+        )
+    return Decision("running" if evidence.has_beaten else evidence.state)
+
+
+def exit_name(code: int) -> str:
+    """ "exit 3", or the signal's name: SIGSEGV for -11 and for 139, which is how a shell reports
+    it.
+    """
+    number = -code if code < 0 else code - 128
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"exit {code}"

@@ -1,0 +1,44 @@
+"""Training images changed at random, on the device: a random crop, resized, and a flip, all in one
+resampling.
+
+The random numbers are torch's own, whose state is in every checkpoint: a resumed run sees the
+images that it would have seen.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rdh.backbones import resized
+from rdh.config.run_config import RunConfig
+
+ZOOM = (0.25, 1.0)  # share of the image's area that a training crop keeps
+MARGIN = 8 / 7  # crops of 224 pixels come from images of 256
+
+
+def stored_side(config: RunConfig) -> int:
+    """Pixels a side in which images are kept: what the backbone sees, and more where crops are
+    taken from them.
+    """
+    return round(config.image_size * MARGIN) if config.augment else config.image_size
+
+
+def augmented(images: Tensor, image_size: int) -> Tensor:
+    """One random resized crop and flip an image: float (n, C, H, W) in, (n, C, image_size,
+    image_size) out.
+    """
+    if (
+        max(images.shape[-2:]) > 2 * image_size
+    ):  # resampling between four pixels would pass over others
+        images = resized(images, round(image_size * MARGIN))
+    n, device = len(images), images.device
+    scale = torch.empty(n, device=device).uniform_(*ZOOM).sqrt()
+    shift = (torch.rand(n, 2, device=device) * 2 - 1) * (1 - scale).unsqueeze(1)
+    flip = torch.where(torch.rand(n, device=device) < 0.5, -1.0, 1.0)
+    theta = torch.zeros(n, 2, 3, device=device)
+    theta[:, 0, 0], theta[:, 1, 1] = scale * flip, scale
+    theta[:, :, 2] = shift
+    grid = F.affine_grid(theta, [n, images.shape[1], image_size, image_size], align_corners=False)
+    return F.grid_sample(
+        images, grid, mode="bilinear", padding_mode="reflection", align_corners=False
+    )

@@ -1,0 +1,221 @@
+"""Rows computed once for every item of a data set and kept on disk: features of a frozen backbone,
+images of one size.
+
+A cache folder is named after everything its rows depend on. The work goes on where it was
+interrupted; a second run that needs the same rows waits for the first.
+"""
+
+import errno
+import fcntl
+import hashlib
+import io
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rdh.errors import UserError
+from rdh.files import read_json, write_json
+
+WAIT_SECONDS = 0.2  # between two looks at the lock
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+Progress = Callable[[int, int], None]  # (images done, images in all); it may raise to stop the work
+Compute = Callable[
+    [np.ndarray], tuple[np.ndarray, np.ndarray]
+]  # item ids -> (rows (n, *row_shape), ids that could be decoded)
+
+
+def cache_root() -> Path:
+    """RDH_CACHE, or ~/.cache/rdh/features."""
+    return Path(os.environ.get("RDH_CACHE") or Path.home() / ".cache" / "rdh" / "features")
+
+
+def folder_name(start: str, description: dict[str, Any]) -> str:
+    """A readable start and a digest of the whole description."""
+    digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:12]
+    return f"{start}-{digest}".replace(":", "_")
+
+
+@dataclass(frozen=True)
+class RowCache:
+    """folder: named after the description, which is everything the rows depend on. what:
+    "features", the noun in sentences.
+
+    names_of: item ids -> what a person calls these images, the first few of them.
+    """
+
+    folder: Path
+    what: str
+    description: dict[str, Any]
+    n_items: int
+    row_shape: tuple[int, ...]
+    dtype: str  # as NumPy writes it: "<f2"
+    batch: int  # items between two states on disk
+    names_of: Callable[[Sequence[int]], str]
+
+    def rows(
+        self, compute: Compute, *, bad_images: str, progress: Progress, log: Callable[[str], None]
+    ) -> tuple[np.ndarray, list[int]]:
+        """(rows (n_items, *row_shape), memory-mapped and read-only; ids of items that could not be
+        decoded, whose rows are 0).
+
+        Raises UserError for a cache that is damaged, can't be written or belongs to other data, for
+        undecodable items under bad_images="stop", and whatever compute and progress raise: progress
+        is called after every batch, and while waiting.
+        """
+        with self._writing():
+            self.folder.mkdir(parents=True, exist_ok=True)
+        with self._locked(lambda: progress(0, self.n_items), log):
+            if not self._whole.exists():
+                bad = self._fill(compute, progress)
+                with self._writing():
+                    write_json(self.folder / "meta.json", self.description | {"bad": bad})
+                    self._partial.replace(self._whole)
+                    (self.folder / "partial.json").unlink(missing_ok=True)
+        rows, bad = self._open()
+        if bad and bad_images == "stop":
+            raise UserError(
+                f"{len(bad)} images of {self.description['dataset']} can't be decoded: "
+                f"{self.names_of(bad)}; replace them, "
+                "which is enough, or set bad_images=skip to leave them out."
+            )
+        return rows, bad
+
+    @property
+    def _whole(self) -> Path:
+        return self.folder / f"{self.what}.npy"
+
+    @property
+    def _partial(self) -> Path:
+        return self.folder / "partial.npy"
+
+    @property
+    def _row_bytes(self) -> int:
+        return math.prod(self.row_shape) * np.dtype(self.dtype).itemsize
+
+    def _fill(self, compute: Compute, progress: Progress) -> list[int]:
+        """Appends batches to partial.npy and says in partial.json how many items it holds, until it
+        holds all. Returns undecodable ids.
+
+        Written, not memory-mapped: on a full disk a write raises, while a page of a map kills the
+        process.
+        """
+        header = self._header()
+        done, bad = self._resume()
+        self._check_space(done)
+        with self._writing(), self._partial.open("r+b" if done else "wb") as file:
+            file.write(header)
+            file.truncate(len(header) + done * self._row_bytes)
+            file.seek(0, os.SEEK_END)
+            while done < self.n_items:
+                ids = np.arange(done, min(done + self.batch, self.n_items))
+                rows, kept = compute(ids)
+                file.write(np.ascontiguousarray(rows, self.dtype).data)
+                file.flush()
+                os.fsync(file.fileno())
+                done, bad = done + len(ids), bad + np.setdiff1d(ids, kept).tolist()
+                write_json(self.folder / "partial.json", {"done": done, "bad": bad})
+                progress(done, self.n_items)
+        return bad
+
+    def _check_space(self, done: int) -> None:
+        """An hour of work should not end at a full disk that could be foreseen."""
+        needed, free = (self.n_items - done) * self._row_bytes, shutil.disk_usage(self.folder).free
+        if needed > free:
+            raise UserError(
+                f"{self.what.capitalize()} of {self.description['dataset']} need "
+                f"{needed / 1e9:.1f} GB in {self.folder}, "
+                f"{free / 1e9:.1f} GB are free; free space there, or name another "
+                f"folder by RDH_CACHE."
+            )
+
+    def _header(self) -> bytes:
+        """What an .npy file of all rows begins with."""
+        buffer = io.BytesIO()
+        shape = (self.n_items, *self.row_shape)
+        np.lib.format.write_array_header_1_0(
+            buffer, {"descr": self.dtype, "fortran_order": False, "shape": shape}
+        )
+        return buffer.getvalue()
+
+    def _resume(self) -> tuple[int, list[int]]:
+        """(items done, undecodable ids among them) of an interrupted work; (0, []) where its files
+        don't fit each other.
+        """
+        header, saved = self._header(), read_json(self.folder / "partial.json")
+        try:
+            done, bad = int(saved["done"]), [int(item_id) for item_id in saved["bad"]]
+            with self._partial.open("rb") as file:
+                is_whole = file.read(len(header)) == header
+                is_whole &= file.seek(0, os.SEEK_END) >= len(header) + done * self._row_bytes
+        except (OSError, KeyError, TypeError, ValueError):
+            return 0, []
+        return (done, bad) if is_whole and 0 <= done <= self.n_items else (0, [])
+
+    def _open(self) -> tuple[np.ndarray, list[int]]:
+        """(rows, undecodable ids) of a finished folder, after its description was compared with the
+        one expected.
+        """
+        way_out = f"delete the folder {self.folder} to make them again."
+        meta = read_json(self.folder / "meta.json")
+        if meta is None or not isinstance(meta.get("bad"), list):
+            raise UserError(f"The cached {self.what} have no readable meta.json; {way_out}")
+        bad = meta.pop("bad")
+        if meta != json.loads(json.dumps(self.description)):
+            raise UserError(
+                f"The cached {self.what} belong to other data or were made in another "
+                f"way; {way_out}"
+            )
+        try:
+            rows = np.load(self._whole, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            raise UserError(f"The cached {self.what} are damaged; {way_out}") from None
+        if rows.shape != (self.n_items, *self.row_shape) or rows.dtype != np.dtype(self.dtype):
+            raise UserError(f"The cached {self.what} are damaged; {way_out}")
+        return rows, bad
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A full disk, or a folder that can't be made or written, in one sentence."""
+        try:
+            yield
+        except OSError as error:
+            start = (
+                f"{self.what.capitalize()} can't be written to {self.folder} "
+                f"({error.strerror or error}); "
+            )
+            if error.errno in FULL:
+                way_out = (
+                    "free space there, or name another folder by RDH_CACHE. What is done "
+                    "so far is kept."
+                )
+            else:
+                way_out = "set RDH_CACHE to a folder that can be made and written."
+            raise UserError(start + way_out) from None
+
+    @contextmanager
+    def _locked(self, wait: Callable[[], None], log: Callable[[str], None]) -> Iterator[None]:
+        """Holds the folder's lock; calls `wait` again and again while another process holds it."""
+        with self._writing():
+            lock = (self.folder / "lock").open("w")
+        with lock:
+            is_waiting = False
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if not is_waiting:
+                        log(f"waiting: another run is making the same {self.what}")
+                    is_waiting = True
+                wait()
+                time.sleep(WAIT_SECONDS)
+            yield

@@ -1,0 +1,1 @@
+"""What the methods share: the seam they fill, pair likelihoods, centres, discrete steps."""

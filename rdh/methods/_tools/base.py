@@ -1,0 +1,157 @@
+"""The seam of a method: what `training` asks of it. RDH wraps any of them without their knowing.
+
+A method is one file: a module docstring (its card), one class derived from `Method`
+(`_shallow.Shallow` where nothing is trained by steps), and a golden test. The constructor takes
+plain numbers: n_bits, labels, a seed, and the method's own
+switches as keyword arguments. `trains_on` says whose labels it gets: those of the training items or
+of the whole gallery.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+
+import torch
+from torch import Tensor, nn
+
+from rdh.errors import UserError
+from rdh.rescue import outside_autocast, share_a_label, widen
+
+LOSSES = ("similarity_loss", "code_regression_loss", "quantization_loss")
+
+
+def in_float32(loss: Callable[..., Tensor | None]) -> Callable[..., Tensor | None]:
+    """The loss outside autocast and on float32 (or float64) codes: bfloat16 knows no code between
+    .996 and 1.
+    """
+
+    @wraps(loss)
+    def wide_loss(self: "Method", codes: Tensor, *others: Tensor) -> Tensor | None:
+        with outside_autocast(codes.device):
+            return loss(self, widen(codes), *others)
+
+    return wide_loss
+
+
+def at_least(least: float, **switches: float) -> None:
+    """UserError that names the first switch below `least`."""
+    for name, value in switches.items():
+        if value < least:
+            raise UserError(f"method_options {name} must be at least {least:g}, got {value:g}.")
+
+
+class Method:
+    """A pairwise method without memory; override what differs.
+
+    n_bits: code length K. labels: multi-hot (N, n_classes) float32 of all N items that `trains_on`
+    names. seed: for its own random state. In every call, codes are (n, n_bits) float32 in (-1, 1)
+    (unbounded where activation is None), labels (n, n_classes), indices (n,) positions in those N.
+    The losses of every subclass run in float32 or wider, also under autocast.
+
+    Facts that the catalog reads, to be written as literals in the class that differs:
+    kind: "deep" (steps of `training`) or "shallow" (`fit` and `encode`).
+    activation: "tanh", or None where nothing saturates: the amplifier is refused then, and the
+    dead-bit counts mean nothing.
+    stores_all_codes: EAQL can compare a batch with `stored_codes` (N, n_bits), 0 before an item's
+    first visit (eaq_pairs = stored).
+    trains_on: "train", or "gallery": training then hands in the labels of split.gallery and takes
+    its items as training items.
+    """
+
+    title = ""
+    kind = "deep"
+    activation: str | None = "tanh"
+    trains_on = "train"
+    stores_all_codes = False
+    keeps_code_regression = (
+        True  # False: EAQL replaces code_regression_loss too, and without quantization it is off
+    )
+
+    def __init_subclass__(cls) -> None:
+        for name in LOSSES:
+            if name in vars(cls):
+                setattr(cls, name, in_float32(vars(cls)[name]))
+
+    def __init__(self, n_bits: int, labels: Tensor, seed: int) -> None:
+        self.n_bits = n_bits
+        self.labels = labels
+        self.seed = seed
+        self.stored_codes: Tensor | None = None
+        self._batch: tuple[Tensor, Tensor] | None = None  # labels and similarity of the last batch
+
+    def head(self, n_features: int) -> nn.Module:
+        """The hash layer: (n, n_features) -> logits (n, n_bits)."""
+        return nn.Linear(n_features, self.n_bits)
+
+    def slope(self, epoch: int) -> float:
+        """beta of h = tanh(beta z), 1 without continuation.
+
+        What saturates is F = beta z: the probes look at that.
+        """
+        return 1.0
+
+    def relax(self, logits: Tensor, epoch: int) -> Tensor:
+        """Logits -> continuous codes h, float32 also under autocast."""
+        return torch.tanh(self.slope(epoch) * logits.float())
+
+    def batch_similarity(self, labels: Tensor) -> Tensor:
+        """S of the batch (n, n), 0 or 1, float32; to be read only.
+
+        Made once a step: the error-aware quantization asks for it too.
+        """
+        if self._batch is None or self._batch[0] is not labels:
+            self._batch = labels, share_a_label(labels, labels)
+        return self._batch[1]
+
+    def similarity_loss(self, codes: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
+        """L_sim of Eq. 5, a scalar; its gradient is what the dead-bit counters look at."""
+        raise TypeError(
+            f"{type(self).__name__} defines no similarity_loss: every deep method needs one."
+        )
+
+    def code_regression_loss(self, codes: Tensor, indices: Tensor) -> Tensor | None:
+        """Supervised pull to learned discrete codes, already weighted; None where (or while) the
+        method has none.
+        """
+        return None
+
+    def quantization_loss(self, codes: Tensor) -> Tensor | None:
+        """The method's own plain quantization term, already weighted; None where it has none."""
+        return None
+
+    def remember(self, codes: Tensor, indices: Tensor) -> None:
+        """Write the batch's detached codes into the memory `stored_codes` (N, n_bits), where there
+        is one, before the losses read it.
+        """
+        if self.stored_codes is not None:
+            self.stored_codes[indices] = codes.to(self.stored_codes.dtype)
+
+    def on_epoch_start(self, epoch: int) -> None:
+        """Discrete updates and schedules: once an epoch, before epoch_indices; not again where a
+        run resumes within the epoch.
+        """
+
+    @property
+    def epoch_length(self) -> int:
+        """How many items an epoch visits."""
+        return len(self.labels)
+
+    def epoch_indices(self, epoch: int, generator: torch.Generator) -> Tensor:
+        """Positions that this epoch visits, each once, in their order; `generator` (CPU) is seeded
+        by run and epoch.
+        """
+        return torch.randperm(len(self.labels), generator=generator).to(self.labels.device)
+
+    def gallery_codes(self) -> Tensor | None:
+        """Codes -1 / +1 (N, n_bits) of the gallery in its order, where the method learns them;
+        None: the network encodes it.
+        """
+        return None
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Tensors that a resumed run needs."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Inverse of state_dict, in place on the method's device."""
+        for name, tensor in state.items():
+            getattr(self, name).copy_(tensor)

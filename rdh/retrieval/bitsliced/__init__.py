@@ -1,0 +1,1 @@
+"""The fast kernel: 64 codes at a time, one machine word a bit, compiled to vector instructions."""

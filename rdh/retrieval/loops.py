@@ -1,0 +1,61 @@
+"""Loops that numba turns into machine code, kept on disk where a folder for it is writable."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+
+def compiled_loop(signature: str) -> Callable[[Callable], Callable]:
+    """A decorator: machine code for this signature, made (or read from disk) when the module is
+    imported.
+
+    It runs without the interpreter lock and starts no threads of its own, so it may be used before
+    and after a fork.
+    """
+
+    def decorate(function: Callable) -> Callable:
+        try:
+            return numba.njit(signature, nogil=True, cache=True)(function)
+        except (
+            RuntimeError,
+            OSError,
+        ):  # no writable folder, or a full disk: then every process compiles for itself
+            return numba.njit(signature, nogil=True)(function)
+
+    return decorate
+
+
+@intrinsic
+def n_set(typing_context: Any, bits: Any) -> Any:
+    """Number of set bits of a uint64: one instruction."""
+    return types.uint64(types.uint64), lambda context, builder, signature, arguments: builder.ctpop(
+        arguments[0]
+    )
+
+
+@intrinsic
+def add_to_counters(typing_context: Any, counters: Any, place: Any, bits: Any) -> Any:
+    """Counts the set bits of a uint64 in the 64 counters of one byte at counters[place : place +
+    8], uint64: that of
+    bit 8 * b + s is byte b of word s. Five instructions, as a vector; numba's own loop over s stays
+    a loop.
+    """
+    words = ir.VectorType(ir.IntType(64), 8)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array, place_, bits_ = arguments
+        start = context.make_array(signature.args[0])(context, builder, array).data
+        target = builder.bitcast(builder.gep(start, [place_]), words.as_pointer())
+        one = builder.insert_element(ir.Constant(words, ir.Undefined), bits_, ir.IntType(32)(0))
+        lanes = ir.Constant(ir.VectorType(ir.IntType(32), 8), [0] * 8)
+        eight = builder.shuffle_vector(one, ir.Constant(words, ir.Undefined), lanes)
+        shifted = builder.lshr(eight, ir.Constant(words, list(range(8))))
+        every_eighth = builder.and_(shifted, ir.Constant(words, [0x0101010101010101] * 8))
+        builder.store(builder.add(builder.load(target, align=8), every_eighth), target, align=8)
+        return context.get_dummy_value()
+
+    return types.void(counters, types.uint64, types.uint64), generate

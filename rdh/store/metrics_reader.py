@@ -1,0 +1,108 @@
+"""The reading side of `rdh.store.metrics_writer`, where it is imported from."""
+
+import contextlib
+import json
+import sqlite3
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rdh.errors import UserError
+
+
+class MetricsReader:
+    """Reads with short, read-only connections. Everything is empty before the worker's first
+    record.
+
+    UserError with one sentence where the file is damaged; the other runs are not touched by that.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def meta(self) -> dict[str, Any]:
+        """attempt, schema_version and what the training put there (n_bits, logit_edges, tau,
+        n_train, total_steps, ...).
+        """
+        return {key: json.loads(value) for key, value in self._query("SELECT key, value FROM meta")}
+
+    def version(self) -> tuple[int, int]:
+        """(attempt, last seq): changes exactly when there is something new; the key of every cache.
+
+        (0, 0) before the first record.
+        """
+        rows = self._query(
+            "SELECT (SELECT value FROM meta WHERE key = 'attempt'), (SELECT MAX(seq) FROM records)"
+        )
+        return (int(rows[0][0] or 0), int(rows[0][1] or 0)) if rows else (0, 0)
+
+    def scalars(self, after: int = 0) -> list[tuple[int, int, int, str, float | None]]:
+        """(seq, step, epoch, name, value) of the records with seq > after, in order."""
+        return self._query(
+            "SELECT r.seq, r.step, r.epoch, s.name, s.value FROM scalars s JOIN "
+            "records r USING (seq) WHERE seq > ? ORDER BY seq",
+            (after,),
+        )
+
+    def arrays(self, name: str, after: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(seqs (n,), steps (n,), values (n, ...)) of the records with seq > after that hold this
+        array; values is read-only.
+        """
+        rows = self._query(
+            "SELECT a.seq, r.step, a.dtype, a.shape, a.data FROM arrays a JOIN records "
+            "r USING (seq) "
+            "WHERE a.name = ? AND a.seq > ? ORDER BY a.seq",
+            (name, after),
+        )
+        values = np.stack([self._unpack(*row[2:]) for row in rows]) if rows else np.empty((0,))
+        values.flags.writeable = False
+        seqs, steps = (np.array([row[column] for row in rows], dtype=np.int64) for column in (0, 1))
+        return seqs, steps, values
+
+    def latest(self, name: str, step: int | None = None) -> tuple[int, np.ndarray] | None:
+        """(step, values) of the newest record that holds this array, at or before `step` where one
+        is given.
+        """
+        rows = self._query(
+            "SELECT r.step, a.dtype, a.shape, a.data FROM arrays a JOIN records r USING (seq) "
+            "WHERE a.name = ? AND r.step <= ? ORDER BY a.seq DESC LIMIT 1",
+            (name, 2**62 if step is None else step),
+        )
+        return (rows[0][0], self._unpack(*rows[0][1:])) if rows else None
+
+    def events(self, after: int = 0) -> list[tuple[int, int, float, str, str]]:
+        """(seq, step, Unix time, type, text) of the events with seq > after, in order."""
+        return self._query(
+            "SELECT r.seq, r.step, r.at, e.type, e.text FROM events e JOIN records r "
+            "USING (seq) WHERE seq > ? ORDER BY seq",
+            (after,),
+        )
+
+    def _query(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        if not self.path.exists():
+            return []
+        try:
+            address = f"{self.path.absolute().as_uri()}?mode=ro"
+            with contextlib.closing(sqlite3.connect(address, uri=True, timeout=10)) as connection:
+                return connection.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            if "no such table" in str(error):
+                return []  # the worker is making the file right now
+            raise self._damaged(error) from None
+
+    def _unpack(self, dtype: str, shape: str, data: bytes) -> np.ndarray:
+        try:
+            return np.frombuffer(zlib.decompress(data), dtype=np.dtype(dtype)).reshape(
+                json.loads(shape)
+            )
+        except (ValueError, TypeError, zlib.error) as error:
+            raise self._damaged(error) from None
+
+    def _damaged(self, error: Exception) -> UserError:
+        return UserError(
+            f"metrics.db of run {self.path.parent.name} can't be read ({error}); the "
+            f"run's other files and all other runs are "
+            "untouched: delete this run or launch it again."
+        )

@@ -1,0 +1,221 @@
+"""A run's metrics.db: one SQLite file in WAL mode, one writing connection (the worker's), readers
+that tail by `seq > last`.
+
+One *record* a logging step, in one transaction, so that all panels of a step agree. A record holds
+scalars by name, NumPy arrays by name (little-endian, zlib) and events. `step` counts optimiser
+steps completed.
+"""
+
+import contextlib
+import errno
+import json
+import math
+import sqlite3
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rdh.errors import UserError
+from rdh.store.metrics_reader import MetricsReader
+from rdh.store.mounts import is_on_network
+
+__all__ = ["MetricsReader", "MetricsWriter", "Record", "is_number", "well_typed"]
+
+# of hb.json and result.json
+NUMBERS = ("step", "total_steps", "done", "of", "seconds", "at", "seconds_since_step", "attempt")
+TEXTS = ("phase", "state", "message", "kind", "traceback")
+
+SCHEMA_VERSION = 1
+SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE records (seq INTEGER PRIMARY KEY AUTOINCREMENT, step INTEGER NOT NULL, epoch INTEGER NOT NULL, at REAL NOT NULL);
+CREATE TABLE scalars (seq INTEGER NOT NULL, name TEXT NOT NULL, value REAL, PRIMARY KEY (seq, name)) WITHOUT ROWID;
+CREATE TABLE arrays (id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, name TEXT NOT NULL, dtype TEXT NOT NULL, shape TEXT NOT NULL,
+                     data BLOB NOT NULL, UNIQUE (name, seq));
+CREATE TABLE events (seq INTEGER NOT NULL, type TEXT NOT NULL, text TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One logging step: scalars and arrays by name; events as (type, text)."""
+
+    step: int
+    epoch: int
+    scalars: dict[str, float] = field(default_factory=dict)
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    events: list[tuple[str, str]] = field(default_factory=list)
+
+
+class MetricsWriter:
+    """The one writer of a run. Errors of the database never reach training: they are counted in
+    `n_dropped`.
+
+    `resume_from`: the step of the checkpoint that training goes on from; `last_seq`: the last
+    record before that checkpoint was saved. Later records (without last_seq: those of later steps)
+    are deleted in the transaction that records the resume, so that no chart shows a step twice.
+    UserError where the file can't be opened or is damaged, OSError where the disk is full.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        attempt: int,
+        resume_from: int | None = None,
+        last_seq: int | None = None,
+    ) -> None:
+        self.n_dropped, self.last_seq = 0, 0
+        self.last_error: str | None = None
+        try:
+            self._connection = sqlite3.connect(
+                path, isolation_level=None, timeout=10, check_same_thread=False
+            )
+            # WAL needs memory that all readers share, which a network file system does not give
+            self._connection.execute(
+                f"PRAGMA journal_mode = {'DELETE' if is_on_network(path) else 'WAL'}"
+            )
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.execute("PRAGMA journal_size_limit = 4000000")
+            with self._transaction():
+                self._begin(attempt, resume_from, last_seq)
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_FULL", "SQLITE_IOERR_W")):
+                raise OSError(
+                    errno.ENOSPC, f"metrics.db: {error}"
+                ) from None  # the disk's fault: a resume will do
+            raise UserError(
+                f"metrics.db of run {path.parent.name} can't be written ({error}); "
+                f"launch the run again."
+            ) from None
+
+    def log(self, record: Record) -> None:
+        """Writes the record, whole or not at all. NaN and infinite scalars are stored as NULL."""
+        with self._counting_errors(), self._transaction():
+            self._insert(record)
+
+    def put_meta(self, **values: Any) -> None:
+        """Facts of the run that do not change with the step (JSON values)."""
+        with self._counting_errors(), self._transaction():
+            self._put_meta(values)
+
+    def sync(self) -> None:
+        """What was logged so far survives a power cut: to be called before a checkpoint that goes
+        on from it is saved.
+        """
+        with self._counting_errors():
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def close(self) -> None:
+        """Leaves one portable file: WAL emptied, rollback journal again."""
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._connection.execute("PRAGMA journal_mode = DELETE")
+        except sqlite3.Error as error:
+            self.last_error = str(
+                error
+            )  # a reader holds the file: it stays in WAL mode, and complete
+        self._connection.close()
+
+    @contextlib.contextmanager
+    def _counting_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            self.n_dropped += 1
+            self.last_error = str(error)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if (
+                self._connection.in_transaction
+            ):  # SQLite has rolled back by itself where the disk is full
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def _begin(self, attempt: int, resume_from: int | None, last_seq: int | None) -> None:
+        execute = self._connection.execute
+        is_new = not execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
+        if is_new:
+            for statement in SCHEMA.split(";"):
+                execute(statement)
+        column = "step" if last_seq is None else "seq"
+        last = last_seq if last_seq is not None else -1 if resume_from is None else resume_from
+        for table in ("scalars", "arrays", "events"):
+            execute(
+                f"DELETE FROM {table} WHERE seq IN (SELECT seq FROM records WHERE {column} > ?)",
+                (last,),
+            )
+        execute(f"DELETE FROM records WHERE {column} > ?", (last,))
+        self._put_meta({"schema_version": SCHEMA_VERSION, "attempt": attempt})
+        if resume_from is not None:
+            text = f"attempt {attempt} goes on from step {resume_from}"
+            text += "; the records before it are missing" if is_new else ""
+            self._insert(Record(resume_from, -1, events=[("resume", text)]))
+
+    def _insert(self, record: Record) -> None:
+        execute, many = self._connection.execute, self._connection.executemany
+        row = (record.step, record.epoch, time.time())
+        seq = execute("INSERT INTO records (step, epoch, at) VALUES (?, ?, ?)", row).lastrowid
+        finite = (
+            (seq, name, float(value) if np.isfinite(value) else None)
+            for name, value in record.scalars.items()
+        )
+        many("INSERT INTO scalars VALUES (?, ?, ?)", finite)
+        packed = ((seq, name, *_pack(array)) for name, array in record.arrays.items())
+        many("INSERT INTO arrays (seq, name, dtype, shape, data) VALUES (?, ?, ?, ?, ?)", packed)
+        many(
+            "INSERT INTO events VALUES (?, ?, ?)",
+            ((seq, kind, text) for kind, text in record.events),
+        )
+        self.last_seq = seq
+
+    def _put_meta(self, values: dict[str, Any]) -> None:
+        rows = ((key, json.dumps(value)) for key, value in values.items())
+        self._connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
+
+
+def _pack(array: np.ndarray) -> tuple[str, str, bytes]:
+    array = np.ascontiguousarray(array)
+    array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    return array.dtype.str, json.dumps(array.shape), zlib.compress(array.tobytes(), 1)
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a finite number that a float can hold; True and False are none."""
+    try:
+        return (
+            isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        )
+    except OverflowError:
+        return False
+
+
+def well_typed(record: dict[str, Any]) -> dict[str, Any]:
+    """What hb.json or result.json says, without fields of the wrong type: a file edited by hand
+    must not break a list of runs.
+
+    NUMBERS are finite numbers, TEXTS are text, metrics is a dict of finite numbers; None counts as
+    not said. Others are kept.
+    """
+    kept = {}
+    for name, value in record.items():
+        if name == "metrics" and isinstance(value, dict):
+            kept[name] = {key: number for key, number in value.items() if is_number(number)}
+        elif name in NUMBERS:
+            kept |= {name: value} if is_number(value) else {}
+        elif name in TEXTS:
+            kept |= {name: value} if isinstance(value, str) else {}
+        elif name != "metrics":
+            kept[name] = value
+    return kept

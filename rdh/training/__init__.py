@@ -1,0 +1,1 @@
+"""What learns: one loop from the first step to the final evaluation, its probes and checkpoints."""

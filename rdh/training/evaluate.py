@@ -1,0 +1,128 @@
+"""From a run's network to codes: `encode` items, `evaluate_run` them against the gallery, keep the
+codes of probe items.
+"""
+
+import hashlib
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from rdh.retrieval import Evaluation, evaluate, pack_codes
+from rdh.retrieval.gpu import TorchKernel
+from rdh.store.metrics_writer import Record
+from rdh.training.state import Run, Stopped
+
+N_PROBE_ITEMS = 1000
+
+
+def encode(
+    run: Run, item_ids: np.ndarray, should_stop: Callable[[], bool] = lambda: False
+) -> np.ndarray:
+    """Logits float32 (n, n_bits) of items of the data set, in eval mode; the mode is put back
+    after. Raises Stopped between batches.
+    """
+    was_training = run.network.training
+    run.network.eval()
+    logits = []
+    with torch.inference_mode():
+        for batch in run.inputs.batches(item_ids):
+            logits.append(run.network(batch).cpu().numpy())
+            if should_stop():
+                raise Stopped
+    run.network.train(was_training)
+    return np.concatenate(logits)
+
+
+def evaluate_run(
+    run: Run, log: Callable[[Record], None], should_stop: Callable[[], bool] = lambda: False
+) -> tuple[Evaluation, dict[str, np.ndarray]]:
+    """Retrieval over the whole gallery, logged; and the packed codes of query and gallery with
+    their item ids.
+    """
+    split, labels = run.inputs.split, run.inputs.labels
+    query = pack_codes(encode(run, split.query, should_stop))
+    learned = run.method.gallery_codes()
+    gallery = pack_codes(
+        encode(run, split.gallery, should_stop) if learned is None else learned.cpu().numpy()
+    )
+    evaluation = evaluate(
+        query,
+        gallery,
+        labels[split.query],
+        labels[split.gallery],
+        n_bits=run.config.n_bits,
+        top_k=run.inputs.top_k,
+        kernel=TorchKernel(run.inputs.device) if run.inputs.is_cuda else None,
+    )
+    run.best_map = max(run.best_map, evaluation.map)
+    arrays = {
+        "precision_by_radius": evaluation.precision_by_radius,
+        "recall_by_radius": evaluation.recall_by_radius,
+    }
+    log(
+        Record(
+            run.step,
+            run.epoch,
+            evaluation.scalars(),
+            arrays,
+            [("eval", f"MAP {evaluation.map:.4f}")],
+        )
+    )
+    return evaluation, {
+        "query_ids": split.query,
+        "query": query,
+        "gallery_ids": split.gallery,
+        "gallery": gallery,
+    }
+
+
+def network_digest(run: Run) -> str:
+    """16 hex digits over all that makes codes of inputs: codes of equal digests may be compared,
+    others mean nothing to each other.
+    """
+    fitted = (
+        {} if run.optimizer else run.method.state_dict()
+    )  # a shallow method is its own hash layer
+    total = hashlib.sha256()
+    for name, tensor in sorted((run.network.state_dict() | fitted).items()):
+        total.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()[:16]
+
+
+def save_probe_codes(
+    run: Run,
+    save_codes: Callable[[str, dict[str, np.ndarray]], None],
+    log: Callable[[Record], None],
+) -> None:
+    """Codes of up to 1000 training items, always the same: what the bit inspector shows images of.
+
+    Logs their dead bits by vote.
+    """
+    ids = run.inputs.probe_ids(N_PROBE_ITEMS)
+    logits = encode(run, ids)
+    kept = np.clip(logits, -65504, 65504).astype(
+        np.float16
+    )  # the range of float16: a wild run leaves it
+    save_codes(f"probe-{run.step}", {"ids": ids, "bits": pack_codes(logits), "logits": kept})
+    if run.method.activation:
+        codes = np.tanh(run.method.slope(run.epoch) * logits)
+        n_dead, n_saturated = dead_by_vote(codes, run.inputs.labels[ids], run.config.tau)
+        scalars = {
+            "probe_dead_by_vote": n_dead,
+            "probe_saturated": n_saturated,
+            "probe_entries": float(logits.size),
+        }
+        log(Record(run.step, run.epoch, scalars))
+
+
+def dead_by_vote(codes: np.ndarray, labels: np.ndarray, tau: float) -> tuple[float, float]:
+    """(dead, saturated) entries by labels alone: dead = |h| >= tau and most other items say the
+    sign is wrong. codes (n, n_bits).
+    """
+    signs = np.sign(codes).astype(np.float32)
+    similar = (labels.astype(np.float32) @ labels.T.astype(np.float32) > 0).astype(np.float32)
+    np.fill_diagonal(similar, 0.5)  # P = 2 S - 1 is 0 on the diagonal: no vote for oneself
+    votes = signs * ((2 * similar - 1) @ signs)
+    is_saturated = np.abs(codes) >= tau
+    return float((is_saturated & (votes < 0)).sum()), float(is_saturated.sum())

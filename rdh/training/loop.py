@@ -1,0 +1,236 @@
+"""One training run, read top to bottom: `start`, then `fit` -> `train_one_epoch` -> `train_epoch`
+-> `train_step`.
+
+Nothing here knows where runs are kept: the caller hands in `log`, `save_checkpoint` and
+`should_stop`.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rdh.config.run_config import RunConfig
+from rdh.inputs.load import ImageInputs, Inputs
+from rdh.methods import Method, method_class
+from rdh.rescue import amplify, error_aware_weights, share_a_label
+from rdh.retrieval import Evaluation
+from rdh.store.metrics_writer import Record
+from rdh.training.evaluate import evaluate_run, network_digest, save_probe_codes
+from rdh.training.network import Network
+from rdh.training.optimizers import make_optimizer, rate_factor
+from rdh.training.probes import Probes
+from rdh.training.record import LOSSES, check_weights, record
+from rdh.training.state import Run, Stopped, restore, snapshot
+
+COLLAPSED = (
+    "All gallery items have the same code, so MAP is that of chance; lower lr, or look "
+    "at the method's switches."
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished run reports.
+
+    evaluation: of the last epoch; best_map: best of all evaluations on the queries.
+    """
+
+    evaluation: Evaluation
+    best_map: float
+    step: int
+
+    def summary(self) -> dict[str, Any]:
+        """For result.json; with a message where the numbers mean nothing."""
+        is_collapsed = self.evaluation.n_distinct_codes == 1
+        metrics = {**self.evaluation.scalars(), "best_map": self.best_map}
+        return {
+            "step": self.step,
+            "metrics": metrics,
+            "message": COLLAPSED if is_collapsed else None,
+        }
+
+
+def fit(
+    run: Run,
+    *,
+    log: Callable[[Record], None],
+    save_checkpoint: Callable[[dict[str, Any]], None],
+    save_codes: Callable[[str, dict[str, np.ndarray]], None],
+    should_stop: Callable[[], bool] = lambda: False,
+    checkpoint: dict[str, Any] | None = None,
+) -> Outcome:
+    """Trains to the end, or from a checkpoint to the end. log gets a Record every probe_every
+    steps, after every epoch and evaluation.
+
+    save_checkpoint must write its argument down at once: it holds the living tensors. Raises
+    Stopped after a requested stop, TrainingFailure where a loss or a weight is no longer finite
+    (before any checkpoint is overwritten).
+    """
+    config = run.config
+    if checkpoint:
+        restore(run, checkpoint)
+    else:
+        save_probe_codes(run, save_codes, log)
+    try:
+        while run.epoch < config.epochs:
+            train_one_epoch(run, log, should_stop)
+            is_last = run.epoch == config.epochs
+            if is_last or run.epoch & (run.epoch - 1) == 0:  # epochs 1, 2, 4, 8, ... and the last
+                save_probe_codes(run, save_codes, log)
+            if not is_last and config.eval_every and run.epoch % config.eval_every == 0:
+                evaluate_run(run, log, should_stop)
+            if is_last or run.epoch % config.checkpoint_every == 0:
+                save_checkpoint(snapshot(run))
+            if should_stop():
+                raise Stopped
+        # after the checkpoint: it may take longer than an epoch
+        evaluation, codes = evaluate_run(run, log, should_stop)
+    except Stopped:
+        if run.pending:
+            log(record(run))
+        check_weights(run)
+        save_checkpoint(snapshot(run))
+        raise
+    save_codes("final", codes | {"network": np.array(network_digest(run))})
+    return Outcome(evaluation, run.best_map, run.step)
+
+
+def start(config: RunConfig, inputs: Inputs) -> Run:
+    """Network, method, optimiser and probes at step 0.
+
+    The same seed gives the same start with and without RDH.
+    """
+    torch.manual_seed(config.seed)
+    labels = inputs.train_labels
+    method = method_class(config.method)(
+        config.n_bits, labels, config.seed, **method_options(config)
+    )
+    body = inputs.make_body()
+    network = Network(
+        method, inputs.n_features, body, precision=config.precision, is_compiled=config.compile
+    ).to(inputs.device)
+    optimizer = make_optimizer(network, config)
+    run = Run(config, inputs, method, network, optimizer, None, torch.empty(0))
+    is_probed = bool(config.probe_every and method.activation)
+    window = min(config.probe_every, run.steps_per_epoch) if is_probed else run.steps_per_epoch
+    run.losses = torch.zeros(window, len(LOSSES), device=inputs.device)
+    run.probes = Probes(len(labels), config.n_bits, config.tau) if is_probed else None
+    return run
+
+
+def method_options(config: RunConfig) -> dict[str, Any]:
+    """The method's switches; a given eta weighs its plain quantization term too (Eq. 1)."""
+    weighs_plain = config.quantization == "plain" and config.eta is not None
+    return config.method_options | ({"quantization_weight": config.eta} if weighs_plain else {})
+
+
+def train_one_epoch(
+    run: Run, log: Callable[[Record], None], should_stop: Callable[[], bool]
+) -> None:
+    """To the end of the epoch that the run is in. Windows of the probes end with it.
+
+    Raises Stopped after a step.
+    """
+    if (
+        run.position == 0
+    ):  # else a resumed epoch, which has had its start: what came of it is in the method's state
+        run.method.on_epoch_start(run.epoch)
+    for _ in train_epoch(run):
+        if run.probes and run.pending == len(run.losses):
+            log(record(run))
+        if (
+            run.position < run.steps_per_epoch and should_stop()
+        ):  # a stop at the last step waits for what is due after it
+            raise Stopped
+    if run.pending:
+        log(record(run))
+    check_weights(run)
+    run.epoch, run.position = run.epoch + 1, 0
+
+
+def train_epoch(run: Run) -> Iterator[None]:
+    """Yields after every step.
+
+    The order of items depends on (seed, epoch) alone, so that a resumed epoch goes on in its own
+    order.
+    """
+    generator = torch.Generator().manual_seed(run.config.seed * 1_000_003 + run.epoch)
+    order = run.method.epoch_indices(run.epoch, generator)
+    run.network.train()
+    factor = rate_factor(run.config, run.epoch)
+    run.optimizer.rates = [rate * factor for rate in run.optimizer.initial_rates]
+    run.since = time.monotonic()
+    batches = order.split(run.config.batch_size)[run.position :]
+    if isinstance(run.inputs, ImageInputs):  # may come from a disk
+        run.inputs.plan(batches)
+    for indices in batches:
+        train_step(run, indices)
+        run.position += 1
+        run.step += 1
+        run.pending += 1
+        yield
+
+
+def train_step(run: Run, indices: Tensor) -> None:
+    """One optimiser step (Algorithm 1).
+
+    Losses act on a leaf, so that the network is traversed once, at the end.
+    """
+    config, method = run.config, run.method
+    labels = run.inputs.train_labels[indices]
+    logits = run.network(run.inputs.batch(indices))  # (n, n_bits)
+    codes = method.relax(logits, run.epoch)  # (n, n_bits), float32
+    leaf = codes.detach().requires_grad_()
+    method.remember(leaf.detach(), indices)
+    similarity_loss = method.similarity_loss(leaf, labels, indices)
+    regression = code_regression_loss(config, method, leaf, indices)
+    quantization = method.quantization_loss(leaf) if config.quantization == "plain" else None
+    (similarity_gradient,) = torch.autograd.grad(similarity_loss, leaf)  # what the pairs want
+    gradient = similarity_gradient  # dL/dh of the total
+    others = [loss for loss in (regression, quantization) if loss is not None]
+    if others:
+        gradient = gradient + torch.autograd.grad(others, leaf)[0]
+    if config.quantization == "error_aware":
+        quantization, pull = error_aware(config, method, leaf.detach(), labels)
+        gradient = torch.add(gradient, pull, alpha=config.eta)
+    if run.probes:
+        saturating = method.slope(run.epoch) * logits.detach()  # F of h = tanh(F)
+        run.probes.add(saturating, leaf.detach(), similarity_gradient, gradient, indices)
+    codes.backward(amplify(gradient, leaf.detach(), config.tau) if config.amplifier else gradient)
+    run.optimizer.step()
+    run.optimizer.zero_grad()
+    for column, loss in enumerate((similarity_loss, regression, quantization)):
+        if loss is not None:
+            run.losses[run.pending, column] = loss.detach()
+
+
+def code_regression_loss(
+    config: RunConfig, method: Method, codes: Tensor, indices: Tensor
+) -> Tensor | None:
+    """The method's pull to learned discrete codes; nothing where the method says that EAQL takes
+    its place.
+    """
+    is_kept = method.keeps_code_regression or config.quantization == "plain"
+    return method.code_regression_loss(codes, indices) if is_kept else None
+
+
+def error_aware(
+    config: RunConfig, method: Method, codes: Tensor, labels: Tensor
+) -> tuple[Tensor, Tensor]:
+    """eta * EAQL (Eq.
+
+    5), and EAQL's gradient by the codes (n, n_bits): its weights are constant, which needs no
+    autograd.
+    """
+    stored = method.stored_codes if config.eaq_pairs == "stored" else None  # (N, n_bits)
+    similar = (
+        method.batch_similarity(labels) if stored is None else share_a_label(labels, method.labels)
+    )
+    error = codes - codes.sign()
+    pull = 2 * error_aware_weights(codes, similar, config.eaq_normalization, stored) * error
+    return config.eta / 2 * (pull * error).sum(), pull

@@ -1,0 +1,85 @@
+"""From steps to records: losses and counts since the last record, and the check that the numbers
+are still numbers.
+"""
+
+import time
+
+import numpy as np
+
+from rdh.store.metrics_writer import Record
+from rdh.training.state import Run
+
+LOSSES = ("similarity_loss", "code_regression_loss", "quantization_loss")
+
+
+class TrainingFailure(RuntimeError):
+    """The numbers broke: step, cause and the way out in one sentence."""
+
+
+def record(run: Run) -> Record:
+    """Digests the steps since the last record; the one place where training waits for the device.
+
+    Its epoch: epochs completed.
+    """
+    losses = run.losses[: run.pending].cpu().numpy()
+    check_finite(run, losses)
+    scalars, arrays = {}, {}
+    if run.pending:
+        scalars = dict(zip(LOSSES, losses.mean(0).tolist(), strict=True))
+        scalars["loss"] = float(losses.sum(1).mean())
+        if run.probes:
+            counts, arrays = run.probes.record(run.config.amplifier)
+            scalars |= counts | totals(arrays)
+        seconds = time.monotonic() - run.since
+        scalars |= {
+            "steps_per_second": run.pending / max(seconds, 1e-9),
+            "lr": run.optimizer.rates[0],
+        }
+    run.losses.zero_()
+    run.pending, run.since = 0, time.monotonic()
+    return Record(run.step, run.step // run.steps_per_epoch, scalars, arrays)
+
+
+def totals(arrays: dict[str, np.ndarray]) -> dict[str, float]:
+    """Sums over bits (and sides) of the per-bit counts, for charts that need no array."""
+    names = (
+        "saturated",
+        "dead",
+        "dead_total",
+        "dead_hard",
+        "dead_now",
+        "deaths",
+        "rescues",
+        "releases",
+        "relapses",
+    )
+    return {name: float(arrays[name].sum()) for name in names}
+
+
+def check_finite(run: Run, losses: np.ndarray) -> None:
+    """UserError that names the first step whose loss is not finite."""
+    bad = ~np.isfinite(losses)
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise _diverged(
+            run,
+            f"{LOSSES[column].replace('_', ' ')} became {losses[row, column]}",
+            run.step - run.pending + row + 1,
+        )
+
+
+def check_weights(run: Run) -> None:
+    """A loss says too late that the last step broke the weights: h stays in [-1, 1] whatever they
+    are.
+    """
+    if not all(tensor.isfinite().all() for tensor in run.network.state_dict().values()):
+        raise _diverged(run, "network's weights are no longer finite", run.step)
+
+
+def _diverged(run: Run, what: str, step: int) -> TrainingFailure:
+    epoch = (step - 1) // run.steps_per_epoch + 1
+    return TrainingFailure(
+        f"The {what} at step {step} (epoch {epoch}); lower lr (now {run.config.lr:g}) "
+        f"or hash_lr_scale; "
+        "checkpoints saved before are kept."
+    )

@@ -1,0 +1,119 @@
+"""A run in memory: what changes while it trains, what a checkpoint holds of it, and the facts that
+its charts need.
+"""
+
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rdh.config.run_config import RunConfig
+from rdh.errors import UserError
+from rdh.inputs.load import Inputs
+from rdh.methods import Method
+from rdh.training.entry_kinds import TAU_LEVELS
+from rdh.training.network import Network
+from rdh.training.optimizers import SGD
+from rdh.training.probes import Probes, logit_edges
+
+
+class Stopped(Exception):
+    """should_stop() said yes; a checkpoint of the last completed step was saved."""
+
+
+@dataclass
+class Run:
+    """Everything that changes while a run trains.
+
+    step: optimiser steps completed; position: batches of this epoch done.
+    """
+
+    config: RunConfig
+    inputs: Inputs
+    method: Method
+    network: Network
+    optimizer: SGD | None  # None for a shallow method, which takes no steps
+    probes: Probes | None
+    losses: Tensor  # (window, 3): one row a step since the last record, on the device
+    step: int = 0
+    epoch: int = 0
+    position: int = 0
+    pending: int = 0  # steps since the last record
+    best_map: float = 0.0
+    since: float = field(default_factory=time.monotonic)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The last batch may be smaller."""
+        return math.ceil(self.method.epoch_length / self.config.batch_size)
+
+    @property
+    def total_steps(self) -> int:
+        return self.config.epochs * self.steps_per_epoch if self.optimizer else 0
+
+
+def snapshot(run: Run) -> dict[str, Any]:
+    """All that training from here on depends on: tensors and plain numbers, loadable with
+    weights_only. Not copies.
+    """
+    return {
+        "step": run.step,
+        "epoch": run.epoch,
+        "position": run.position,
+        "best_map": run.best_map,
+        "network": run.network.state_dict(),
+        "optimizer": run.optimizer.state_dict(),
+        "method": run.method.state_dict(),
+        "entry_state": torch.from_numpy(run.probes.state) if run.probes else None,
+        "rng": torch.get_rng_state(),
+        "cuda_rng": torch.cuda.get_rng_state(run.inputs.device) if run.inputs.is_cuda else None,
+    }
+
+
+def restore(run: Run, checkpoint: dict[str, Any]) -> None:
+    """Inverse of snapshot. UserError where the checkpoint does not fit the config."""
+    try:
+        run.network.load_state_dict(checkpoint["network"])
+        run.optimizer.load_state_dict(checkpoint["optimizer"])
+        run.method.load_state_dict(checkpoint["method"])
+        if run.probes:
+            run.probes.load_state(checkpoint["entry_state"].numpy())
+        run.step, run.epoch, run.position = (
+            checkpoint["step"],
+            checkpoint["epoch"],
+            checkpoint["position"],
+        )
+        run.best_map = checkpoint["best_map"]
+        torch.set_rng_state(checkpoint["rng"])
+        if run.inputs.is_cuda and checkpoint["cuda_rng"] is not None:
+            torch.cuda.set_rng_state(checkpoint["cuda_rng"], run.inputs.device)
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(
+            f"The checkpoint does not fit this run's config "
+            f"({str(error).splitlines()[0]}); launch a new run."
+        ) from None
+
+
+def facts_of(run: Run) -> dict[str, Any]:
+    """What a run's charts need beside its records: denominators of the counts, bin edges, where it
+    ran.
+    """
+    config, inputs = run.config, run.inputs
+    return {
+        "n_bits": config.n_bits,
+        "tau": config.tau,
+        "tau_levels": TAU_LEVELS,
+        "logit_edges": logit_edges(config.tau).tolist(),
+        "n_train": len(inputs.train_labels),
+        "n_query": len(inputs.split.query),
+        "n_gallery": len(inputs.split.gallery),
+        "steps_per_epoch": run.steps_per_epoch,
+        "total_steps": run.total_steps,
+        "top_k": inputs.top_k,
+        "dtype": "float32",
+        "device": str(inputs.device),
+        "torch": torch.__version__,
+    }

@@ -1,0 +1,403 @@
+"""Series, pairs and means, against sums by hand and slow loops."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rdh import analysis
+from rdh.charts._thinning import bucket_extreme, bucket_max, bucket_sum, buckets, kept_points
+from rdh.config.run_config import RunConfig, make_config, plug_in_fields, with_plug_ins
+from rdh.store.metrics_writer import MetricsWriter, Record
+from rdh.store.run_store import RunStore
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> RunStore:
+    return RunStore(tmp_path / "runs")
+
+
+def finished(
+    store: RunStore,
+    config: RunConfig,
+    score: float,
+    dead: tuple[float, ...] = (0.0,),
+    seconds: float = 1.0,
+) -> str:
+    """A run as the worker leaves it: 100 training items; dead: dead entries at its records."""
+    run_id = store.create(config)
+    writer = MetricsWriter(store.run_dir(run_id) / "metrics.db", attempt=1)
+    writer.put_meta(n_train=100, n_bits=config.n_bits)
+    for step, value in enumerate(dead):
+        writer.log(
+            Record(
+                step, 0, {"dead_now": value, "saturated": 2 * value, "entries": 640.0, "loss": 1.0}
+            )
+        )
+    writer.close()
+    result = {
+        "attempt": 1,
+        "state": "finished",
+        "seconds": seconds,
+        "metrics": {"map": score, "map_tie": score},
+    }
+    store.write_json(run_id, "result.json", result)
+    return run_id
+
+
+def pair(store: RunStore, scores: tuple[float, float], **fields) -> tuple[str, str]:
+    base = make_config(**fields)
+    return tuple(
+        finished(store, with_plug_ins(base, rdh=rdh), score)
+        for rdh, score in zip((False, True), scores, strict=True)
+    )
+
+
+def table_of(store: RunStore) -> pd.DataFrame:
+    return analysis.run_table(store, store.run_ids())
+
+
+# Thinning
+
+
+@pytest.mark.parametrize("n", [0, 1, 599, 600, 601, 1200, 1201, 5000])
+def test_buckets_cover_all_records_with_at_most_600_columns(n):
+    starts, size = buckets(n)
+    assert len(starts) <= 600 and starts.tolist() == list(range(0, n, size))
+    assert size & (size - 1) == 0, "a power of two"
+    assert n <= 600 or len(starts) > 300, "no coarser than needed"
+
+
+def test_the_maximum_of_a_bucket_is_that_of_a_slow_loop():
+    values = np.random.default_rng(0).random((1501, 3))
+    starts, size = buckets(len(values))
+    slow = [[max(values[start : start + size, bit]) for bit in range(3)] for start in starts]
+    np.testing.assert_array_equal(bucket_max(values, starts), slow)
+    np.testing.assert_allclose(bucket_sum(values, starts).sum(0), values.sum(0))
+    assert len(bucket_max(values[:0], starts[:0])) == 0
+
+
+def test_the_extreme_of_a_bucket_keeps_its_sign():
+    values = np.array([[1.0], [-3.0], [2.0], [0.5], [-0.5], [0.25]])
+    assert bucket_extreme(values, np.array([0, 2, 4])).ravel().tolist() == [-3.0, 2.0, -0.5]
+
+
+def test_a_death_of_one_record_survives_in_the_map_at_any_length():
+    for n in (700, 5000, 20_000):
+        values = np.zeros((n, 4))
+        values[n // 3, 2] = 1.0
+        starts, size = buckets(n)
+        thinned = bucket_max(values, starts)
+        assert thinned[n // 3 // size, 2] == 1.0 and thinned.sum() == 1.0
+
+
+def test_a_column_once_drawn_never_moves_while_data_grow():
+    values = np.random.default_rng(1).random((2500, 2))
+    before: dict[int, list] = {}
+    size_before = 1
+    for n in range(590, 2500, 7):
+        starts, size = buckets(n)
+        columns = {
+            int(start): column.tolist()
+            for start, column in zip(starts, bucket_max(values[:n], starts), strict=True)
+        }
+        if size == size_before:
+            settled = list(before)[:-1]  # all but the live last column
+            assert all(columns[start] == before[start] for start in settled)
+        else:
+            assert set(columns) & set(before) == set(before) & set(range(0, n, size)), (
+                "columns are dropped, none appears elsewhere"
+            )
+        before, size_before = columns, size
+
+
+@pytest.mark.parametrize("n", [1, 5, 1200, 1201, 3000, 50_000])
+def test_a_line_keeps_first_last_and_extremes_in_at_most_1200_points(n):
+    values = np.random.default_rng(2).normal(size=n)
+    kept = kept_points(values)
+    assert len(kept) <= 1200 and (np.diff(kept) > 0).all()
+    assert {0, n - 1, int(values.argmax()), int(values.argmin())} <= set(kept.tolist())
+
+
+def test_every_bucket_of_a_line_keeps_its_lowest_and_highest_point():
+    values = np.random.default_rng(3).normal(size=4001)
+    kept = set(kept_points(values, 300).tolist())
+    _, size = buckets(len(values), 99)
+    for start in range(0, len(values), size):
+        bucket = values[start : start + size]
+        assert {
+            start + int(bucket.argmin()),
+            start + int(bucket.argmax()),
+            start + len(bucket) - 1,
+        } <= kept
+
+
+def test_a_point_once_drawn_only_ever_leaves_when_points_get_coarser():
+    values = np.random.default_rng(4).normal(size=6000)
+    before, size_before, live = np.empty(0, int), 0, 0
+    for n in range(1000, 6000, 37):
+        kept = kept_points(values[:n])
+        size = buckets(n, 399)[1] if n > 1200 else 1
+        if size == size_before:
+            np.testing.assert_array_equal(kept[kept < live], before[before < live])
+        elif size_before > 1:
+            assert set(kept[kept < live]) <= set(before)
+        before, size_before, live = (
+            kept,
+            size,
+            (n - 1) // size * size,
+        )  # the live bucket begins here
+
+
+def test_gaps_do_not_hide_the_extremes_of_a_line():
+    values = np.full(3000, np.nan)
+    values[[100, 101, 2000]] = [5.0, -5.0, 1.0]
+    assert {100, 101, 2000, 0, 2999} <= set(kept_points(values).tolist())
+
+
+# Scalars
+
+
+def test_scalars_become_a_row_a_step_and_a_column_a_name():
+    rows = [(1, 10, 0, "loss", 0.5), (1, 10, 0, "lr", 0.1), (2, 20, 0, "loss", 0.25)]
+    frame = analysis.scalar_frame(rows)
+    assert frame.index.tolist() == [10, 20] and frame.index.name == "step"
+    assert frame.loc[20, "loss"] == 0.25 and math.isnan(frame.loc[20, "lr"])
+
+
+def test_the_newest_value_counts_where_a_step_was_logged_twice():
+    rows = [(1, 10, 0, "loss", 0.5), (2, 10, 0, "map", 0.9), (3, 10, 0, "loss", 0.75)]
+    assert analysis.scalar_frame(rows).to_dict("list") == {"loss": [0.75], "map": [0.9]}
+
+
+def test_a_loss_that_is_not_a_number_stays_on_its_step():
+    rows = [(1, 10, 0, "loss", 0.5), (2, 20, 0, "loss", None), (3, 20, 0, "lr", 0.1)]
+    frame = analysis.scalar_frame(rows)
+    assert frame.index.tolist() == [10, 20] and math.isnan(frame.loc[20, "loss"])
+    assert analysis.scalar_frame([(1, 10, 0, "loss", None)]).index.tolist() == [10]
+
+
+def test_no_scalars_make_an_empty_table():
+    frame = analysis.scalar_frame([])
+    assert frame.empty and "loss" not in frame and frame.index.name == "step"
+
+
+# Dead bits
+
+
+def test_dead_bits_are_shares_of_training_items_times_bits(store):
+    run_id = finished(store, make_config(n_bits=8), 0.5, dead=(10.0, 80.0, 40.0))
+    dead = analysis.dead_bits(store.reader(run_id))
+    assert (dead.at_end, dead.peak, dead.denominator) == (40.0, 80.0, 800.0)
+    assert (dead.share_at_end, dead.peak_share) == (0.05, 0.1)
+    assert dead.saturated_at_end == 80.0 / 640.0
+
+
+def test_a_run_without_probes_has_no_dead_bits(store):
+    run_id = finished(store, make_config(), 0.5, dead=())
+    assert analysis.dead_bits(store.reader(run_id)) is None
+    row = table_of(store).iloc[0]
+    assert row["run_id"] == run_id and math.isnan(row["dead_at_end"]) and row["map"] == 0.5
+
+
+# Tables
+
+
+def test_only_finished_runs_that_can_be_read_are_in_the_table(store):
+    whole = finished(store, make_config(seed=0), 0.5)
+    store.create(make_config(seed=1))
+    failed = store.create(make_config(seed=2))
+    store.write_json(failed, "result.json", {"attempt": 1, "state": "failed", "message": "No."})
+    edited = finished(store, make_config(seed=3), 0.5)
+    (store.root / edited / "config.json").write_text("{}")
+    damaged = finished(store, make_config(seed=4), 0.5)
+    (store.root / damaged / "metrics.db").write_bytes(b"no database" * 500)
+    bare = store.create(make_config(seed=5))
+    store.write_json(bare, "result.json", {"attempt": 1, "state": "finished"})
+    table = table_of(store)
+    assert table["run_id"].tolist() == [whole, bare]
+    assert table["map"].isna().tolist() == [False, True]
+
+
+def test_an_empty_store_gives_empty_tables(store):
+    table = table_of(store)
+    assert table.empty and analysis.summary_table(table).empty and analysis.pairs(table).empty
+
+
+def test_means_and_standard_deviations_over_seeds_are_those_by_hand(store):
+    for seed, scores in enumerate([(0.5, 0.6), (0.7, 0.9), (0.6, 0.6)]):
+        pair(store, scores, seed=seed, n_bits=16)
+    summary = analysis.summary_table(table_of(store))
+    assert summary["label"].tolist() == ["HashNet", "HashNet + RDH"]
+    assert summary["n"].tolist() == [3, 3]
+    np.testing.assert_allclose(summary["map"], [0.6, 0.7])
+    np.testing.assert_allclose(summary["map_std"], [0.1, math.sqrt((0.01 + 0.04 + 0.01) / 2)])
+
+
+def test_one_seed_has_no_standard_deviation(store):
+    finished(store, make_config(), 0.5)
+    assert math.isnan(analysis.summary_table(table_of(store))["map_std"].iloc[0])
+
+
+def test_a_repeated_run_counts_once_and_with_its_newest_result(store):
+    for score in (0.1, 0.5):
+        finished(store, make_config(seed=0), score)
+    finished(store, make_config(seed=1), 0.7)
+    summary = analysis.summary_table(table_of(store))
+    assert summary["n"].tolist() == [2]
+    np.testing.assert_allclose(summary["map"], [0.6])
+
+
+def test_runs_that_differ_in_more_than_the_seed_are_never_averaged(store):
+    for change in ({}, {"epochs": 3}, {"tau": 0.9}, {"batch_size": 32}, {"n_bits": 8}, {"lr": 0.5}):
+        finished(store, make_config(**change), 0.5)
+    assert analysis.summary_table(table_of(store))["n"].tolist() == [1] * 6
+
+
+def test_rows_stand_in_the_order_of_the_ablation(store):
+    for amplifier, quantization in (
+        (True, "error_aware"),
+        (False, "error_aware"),
+        (True, "plain"),
+        (False, "plain"),
+    ):
+        finished(store, make_config(amplifier=amplifier, quantization=quantization), 0.5)
+    labels = analysis.summary_table(table_of(store))["label"].tolist()
+    assert labels == ["HashNet", "HashNet + amplifier", "HashNet + EAQL", "HashNet + RDH"]
+
+
+# Pairs
+
+
+def test_a_pair_is_matched_by_everything_but_the_plug_ins(store):
+    pair(store, (0.5, 0.6), seed=0)
+    pair(store, (0.7, 0.65), seed=1)
+    pair(store, (0.4, 0.5), seed=0, n_bits=8)
+    pairs = analysis.pairs(table_of(store)).sort_values(["n_bits", "seed"])
+    assert pairs[["n_bits", "seed"]].to_numpy().tolist() == [[8, 0], [32, 0], [32, 1]]
+    np.testing.assert_allclose(pairs["map_gain"], [0.1, 0.1, -0.05])
+    np.testing.assert_allclose(pairs["map_baseline"], [0.4, 0.5, 0.7])
+
+
+def test_runs_without_their_other_arm_make_no_pair(store):
+    finished(store, with_plug_ins(make_config(seed=0), rdh=False), 0.5)
+    finished(store, with_plug_ins(make_config(seed=1), rdh=True), 0.5)
+    finished(store, make_config(seed=0, amplifier=True), 0.5)
+    finished(store, make_config(seed=0, quantization="error_aware"), 0.5)
+    assert analysis.pairs(table_of(store)).empty
+
+
+def test_of_repeated_runs_the_newest_of_each_arm_are_paired(store):
+    pair(store, (0.1, 0.2))
+    baseline, rdh = pair(store, (0.5, 0.8))
+    late = finished(store, with_plug_ins(make_config(), rdh=False), 0.6)
+    pairs = analysis.pairs(table_of(store))
+    assert (
+        pairs[["run_id_baseline", "run_id_rdh"]].to_numpy().tolist() == [[late, rdh]]
+        and baseline != late
+    )
+    np.testing.assert_allclose(pairs["map_gain"], [0.2])
+
+
+def test_every_eta_is_a_pair_with_the_one_baseline(store):
+    baseline = finished(store, with_plug_ins(make_config(), rdh=False), 0.5)
+    for eta, score in ((0.1, 0.6), (1.0, 0.7), (10.0, 0.4)):
+        finished(store, make_config(eta=eta, **plug_in_fields(rdh=True)), score)
+    pairs = analysis.pairs(table_of(store))
+    assert pairs["eta"].tolist() == [0.1, 1.0, 10.0] and set(pairs["run_id_baseline"]) == {baseline}
+    np.testing.assert_allclose(pairs["map_gain"], [0.1, 0.2, -0.1])
+
+
+def test_every_weight_of_the_plain_term_is_a_baseline_of_its_own(store):
+    for eta, score in ((None, 0.5), (0.3, 0.55)):
+        finished(store, make_config(method="dpsh", eta=eta), score)
+    finished(store, make_config(method="dpsh", **plug_in_fields(rdh=True)), 0.7)
+    pairs = analysis.pairs(table_of(store)).sort_values("map_baseline")
+    assert pairs["eta"].tolist() == [1.0, 1.0]
+    assert math.isnan(pairs["eta_baseline"].iloc[0]) and pairs["eta_baseline"].iloc[1] == 0.3
+    np.testing.assert_allclose(pairs["map_gain"], [0.2, 0.15])
+
+
+def test_pairs_of_other_settings_are_of_another_group_and_say_in_what(store):
+    for seed in (0, 1):
+        pair(store, (0.5, 0.6), seed=seed, epochs=60)
+        pair(store, (0.1, 0.5), seed=seed, epochs=5, batch_size=64)
+    pair(store, (0.5, 0.6), n_bits=8)
+    pairs = analysis.pairs(table_of(store))
+    assert (
+        pairs.groupby("group")["seed"].apply(sorted).tolist().count([0, 1]) == 2
+        and pairs["group"].nunique() == 3
+    )
+    said = pairs.groupby("setting")["epochs"].apply(set).to_dict()
+    assert said == {"epochs 60, batch size 128": {60}, "epochs 5, batch size 64": {5}, "": {150}}
+
+
+def test_baselines_of_other_weights_are_other_groups(store):
+    for seed in (0, 1):
+        for eta in (None, 0.3):
+            finished(store, make_config(method="dpsh", eta=eta, seed=seed), 0.5)
+        finished(store, make_config(method="dpsh", seed=seed, **plug_in_fields(rdh=True)), 0.7)
+    assert analysis.pairs(table_of(store)).groupby("group").size().tolist() == [2, 2]
+
+
+def test_results_of_the_wrong_type_count_as_not_said(store):
+    fine = finished(store, make_config(seed=0), 0.5, seconds=12.0)
+    odd = store.create(make_config(seed=1))
+    store.write_json(
+        odd, "result.json", {"state": "finished", "metrics": 5, "step": "a", "seconds": None}
+    )
+    table = table_of(store)
+    assert table["run_id"].tolist() == [fine, odd] and table["map"].isna().tolist() == [False, True]
+    assert analysis.similar_run_seconds(store, make_config().model_dump()) == 12.0
+
+
+def test_a_baseline_of_the_same_tau_goes_before_a_newer_one(store):
+    same = finished(store, with_plug_ins(make_config(tau=0.95), rdh=False), 0.5)
+    newer = finished(store, with_plug_ins(make_config(tau=0.99), rdh=False), 0.9)
+    finished(store, with_plug_ins(make_config(tau=0.95), rdh=True), 0.6)
+    finished(store, with_plug_ins(make_config(tau=0.9), rdh=True), 0.6)
+    pairs = analysis.pairs(table_of(store)).sort_values("tau")
+    assert pairs["run_id_baseline"].tolist() == [newer, same]
+
+
+# Bits
+
+
+def test_stuck_items_and_class_counts_are_those_of_a_slow_loop():
+    rng = np.random.default_rng(5)
+    class_of, codes, tau = rng.integers(0, 4, 200), np.tanh(rng.normal(0.6, 2.5, 200)), 0.9
+    codes[class_of == 3] = np.where(np.arange((class_of == 3).sum()) % 2, 0.95, -0.95)
+    if (class_of == 3).sum() % 2:
+        codes[np.flatnonzero(class_of == 3)[0]], class_of[np.flatnonzero(class_of == 3)[0]] = 0.1, 0
+    labels = np.eye(5, dtype=np.uint8)[class_of]  # class 4 has no items
+    stuck, counts = analysis.wrong_side_by_class(codes, labels, tau)
+    for item in range(200):
+        side = 1 if codes[item] >= 0 else -1
+        balance = sum(
+            1 if codes[other] >= 0 else -1
+            for other in range(200)
+            if class_of[other] == class_of[item]
+        )
+        assert stuck[item] == (abs(codes[item]) >= tau and balance * side < 0)
+    for number in range(5):
+        mine = codes[class_of == number]
+        by_hand = [
+            (mine <= -tau).sum(),
+            ((mine > -tau) & (mine < 0)).sum(),
+            ((mine >= 0) & (mine < tau)).sum(),
+        ]
+        assert counts[number].tolist() == [*by_hand, (mine >= tau).sum()]
+    assert not stuck[class_of == 3].any(), "a class that is split evenly has no wrong side"
+    assert stuck.any()
+
+
+def test_the_estimate_is_the_median_of_similar_finished_runs(store):
+    fields = make_config().model_dump()
+    assert analysis.similar_run_seconds(store, fields) is None
+    for seed, seconds in enumerate((10.0, 30.0, 12.0)):
+        finished(store, make_config(seed=seed), 0.5, seconds=seconds)
+    finished(store, make_config(epochs=3), 0.5, seconds=500.0)
+    store.create(make_config(seed=9))
+    assert analysis.similar_run_seconds(store, fields) == 12.0

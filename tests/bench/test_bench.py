@@ -1,0 +1,101 @@
+"""Benchmarks at toy size: they run, their routines agree, and their numbers are what they are
+called.
+"""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from rdh.bench import _scale, _synthetic, retrieval, step
+from rdh.cli import main
+from rdh.config.run_config import make_config, with_plug_ins
+from rdh.retrieval import evaluate
+from rdh.retrieval.bitsliced import kernel as bitsliced
+from rdh.retrieval.codes import hamming_distances, words_of
+
+TINY = {
+    "single-label": retrieval.Workload(20, 700, 64, False, 5),
+    "multi-label": retrieval.Workload(20, 700, 48, True, 5),
+}
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setitem(retrieval.SIZES, "small", TINY)
+    monkeypatch.setitem(retrieval.SCALE_ROWS, "small", ((10, 600), (10, 1200)))
+
+
+def test_bench_retrieval_prints_medians_ratios_and_memory_as_json(tiny, capsys):
+    assert main(["bench", "retrieval", "--rounds", "2", "--size", "small"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    for name in TINY:
+        routines = set(found[name]["ms"])
+        assert {
+            "histograms_1_thread",
+            "ranking_all_threads",
+            "argsort",
+            "torch_sort",
+            "popcount",
+        } <= routines
+        assert all(value > 0 for value in found[name]["ms"].values())
+        assert (
+            found[name]["ratio_ranking_1_thread"] > 0
+            and found[name]["queries_timed"]["argsort"] == 5
+        )
+    assert all(value > 0 for value in found["without_each_bit"]["ms"].values())
+    assert [row["shape"] for row in found["scale"]] == [[10, 600, 64], [10, 1200, 64]]
+    assert found["scale"][0]["seconds"] > 0
+
+
+def test_size_is_refused_where_it_means_nothing(capsys):
+    assert main(["bench", "live", "--size", "small"]) == 2
+    assert "--size is for bench retrieval only" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_the_routines_compared_find_the_same_score(multi_label):
+    data = _synthetic.draw(12, 500, 64, multi_label)
+    query, gallery, n_bits, *labels = data
+    found = evaluate(query, gallery, *labels, n_bits=n_bits)
+    chosen = retrieval.other_arms(data, 12)
+    for name in ("argsort", "torch_sort"):  # their ties fall anyhow
+        assert found.map_low <= chosen[name][0]() <= found.map_high
+
+
+def test_the_floor_visits_every_pair():
+    data = _synthetic.draw(7, 64, 64, False)
+    query, gallery = words_of(data[0]), words_of(data[1])
+    sums = []
+
+    def spy(name, arguments, write):
+        function = bitsliced.compiled(name, arguments, write)
+        return lambda *given: (function(*given), sums.append(given[-1].sum()))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retrieval, "compiled", spy)
+        retrieval.popcount_pass(query, gallery)()
+    assert sums == [hamming_distances(data[0], data[1], 64).sum()]
+
+
+def test_multi_label_data_are_as_dense_as_they_say():
+    _, _, _, query_labels, gallery_labels = _synthetic.draw(200, 5000, 48, True)
+    shared = query_labels.astype(np.float32) @ gallery_labels.astype(np.float32).T > 0
+    assert 0.33 < shared.mean() < 0.43
+
+
+def test_a_scale_row_says_what_it_measured():
+    row = _scale.scale_row(5, 300, 16)
+    assert row["shape"] == [5, 300, 16] and row["ns_per_pair"] > 0
+    assert row["peak_mb"] is None or row["peak_mb"] >= row["peak_mb_before"] > 0
+
+
+def test_steps_of_both_arms_are_compared():
+    base = make_config(method="hashnet", probe_every=0, **step.HEAD_ONLY)
+    found = step.compared(
+        {"baseline": base, "rdh": with_plug_ins(base, rdh=True)}, rounds=1, steps=2
+    )
+    assert found["baseline_ms"] > 0 and found["rdh_ms"] > 0
+    assert found["ratio"] == pytest.approx(found["rdh_ms"] / found["baseline_ms"], rel=0.01)
+    assert torch.is_grad_enabled()

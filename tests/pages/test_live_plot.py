@@ -1,0 +1,36 @@
+"""What the live chart sends to the browser.
+
+How it behaves there: tests/browser/test_live_plot.py.
+"""
+
+import json
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from pages.common.live_plot import SCRIPT, accessible_name, figure_json
+
+
+def test_the_script_is_short_and_holds_no_text_of_a_figure():
+    assert SCRIPT.stat().st_size < 5.5 * 1024  # it travels with every update
+    assert "innerHTML" not in SCRIPT.read_text(encoding="utf-8")
+
+
+def test_a_map_travels_as_bytes():
+    text = figure_json(go.Figure(go.Heatmap(z=np.zeros((64, 1000), np.uint8))))
+    assert len(text) < 90_000
+    assert json.loads(text)["data"][0]["z"]["dtype"] == "u1"
+
+
+@pytest.mark.parametrize(
+    ("layout", "name"),
+    [
+        ({"title_text": "Bits <b>die</b><br>early"}, "Bits die early"),
+        ({"title_text": "A", "meta": {"alt": "12 of 32 bits are dead"}}, "12 of 32 bits are dead"),
+        ({"title_text": "A", "meta": {"other": 1}}, "A"),
+        ({}, ""),
+    ],
+)
+def test_accessible_name_is_the_alt_text_or_the_title(layout, name):
+    assert accessible_name(go.Figure(layout=layout)) == name

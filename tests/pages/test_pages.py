@@ -1,0 +1,344 @@
+"""Every page on every kind of store: nothing yet, waiting, finished, failed.
+
+No traceback, no torch in the web process.
+"""
+
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.common import run_form
+from rdh import catalog, execution, worker
+from rdh.config.presets import preset_config
+from rdh.config.run_config import RunConfig, make_config, with_plug_ins
+from rdh.store.run_store import RunStore
+
+HOUSE = Path(__file__).parents[2]
+PAGES = ["app.py", *sorted(str(path.relative_to(HOUSE)) for path in (HOUSE / "pages").glob("*.py"))]
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory) -> dict[str, RunStore]:
+    """empty; waiting: a pair in the queue; finished: a pair trained for two epochs; failed: a run
+    that diverged.
+    """
+    made = {
+        name: RunStore(tmp_path_factory.mktemp(name) / "runs")
+        for name in ("empty", "waiting", "finished", "failed")
+    }
+    base = preset_config("quick", epochs=2)
+    pair = [with_plug_ins(base, rdh=rdh) for rdh in (False, True)]
+    execution.submit(made["waiting"], pair)
+    for config in pair:
+        run_id = made["finished"].create(config)
+        assert worker.main([str(made["finished"].run_dir(run_id))]) == 0
+    run_id = made["failed"].create(
+        make_config(
+            dataset="digits",
+            method="hashnet",
+            epochs=2,
+            dataset_options={"train_per_class": 10_000},
+        )
+    )
+    assert worker.main([str(made["failed"].run_dir(run_id))]) == 1
+    return made
+
+
+def open_app(page: str, store: RunStore, monkeypatch, **query: str) -> AppTest:
+    monkeypatch.setenv("RDH_RUNS", str(store.root))
+    app = AppTest.from_file(
+        str(HOUSE / "app.py"), default_timeout=60
+    )  # as the server does: a page alone has no neighbours
+    for name, value in query.items():
+        app.query_params[name] = value
+    return app.run() if page == "app.py" else app.switch_page(page).run()
+
+
+def words(app: AppTest) -> str:
+    parts = [*app.info, *app.error, *app.warning, *app.caption, *app.markdown, *app.metric]
+    return " ".join(str(part.value) + str(getattr(part, "label", "")) for part in parts)
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("kind", ["empty", "waiting", "finished", "failed"])
+def test_no_page_shows_a_traceback_on_any_store(page, kind, stores, monkeypatch):
+    app = open_app(page, stores[kind], monkeypatch)
+    assert not app.exception
+
+
+@pytest.mark.parametrize(
+    "page", ["pages/data.py", "pages/landscape.py", "pages/launch.py", "pages/live.py"]
+)
+def test_a_file_of_ones_own_that_is_still_being_written_is_a_card(
+    page, stores, monkeypatch, tmp_path
+):
+    for folder in ("methods", "datasets", "backbones"):
+        shutil.copytree(catalog.HOUSE / folder, tmp_path / folder)
+        (tmp_path / folder / "own.py").write_text("def (", encoding="utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr(catalog, "HOUSE", tmp_path)
+        for cards in (catalog.methods, catalog.datasets, catalog.backbones):
+            cards.cache_clear()
+        app = open_app(page, stores["finished"], monkeypatch)
+    assert not app.exception and "own.py can't be read (invalid syntax" in app.error[
+        0
+    ].value.replace("\\", "")
+    assert not open_app(page, stores["finished"], monkeypatch).error  # as soon as it is mended
+
+
+@pytest.mark.parametrize("page", ["pages/live.py", "pages/bits.py", "pages/compare.py"])
+def test_an_empty_store_says_what_to_do_next(page, stores, monkeypatch):
+    assert "There are no runs yet" in words(open_app(page, stores["empty"], monkeypatch))
+
+
+def test_a_failed_run_says_why_in_one_sentence(stores, monkeypatch):
+    app = open_app("pages/live.py", stores["failed"], monkeypatch)
+    assert "the split needs" in app.error[0].value and "Traceback" not in app.error[0].value
+
+
+def test_a_waiting_run_says_that_it_waits(stores, monkeypatch):
+    shown = words(open_app("pages/live.py", stores["waiting"], monkeypatch))
+    assert "waiting for a free slot" in shown and "first data are on their way" in shown
+
+
+def test_live_shows_the_numbers_with_their_denominators(stores, monkeypatch):
+    app = open_app("pages/live.py", stores["finished"], monkeypatch)
+    labels = [metric.label for metric in app.metric]
+    assert labels[0] == "Step" and "MAP" in labels and any("Dead" in label for label in labels)
+    assert "of 32,000" in " ".join(metric.delta for metric in app.metric)
+
+
+def test_an_unknown_run_in_the_url_is_said_and_the_newest_is_shown(stores, monkeypatch):
+    app = open_app("pages/live.py", stores["finished"], monkeypatch, run="../../etc/passwd")
+    assert "There is no run" in app.warning[0].value and not app.exception
+
+
+def test_a_bit_beyond_the_code_does_not_break_the_page(stores, monkeypatch):
+    app = open_app("pages/bits.py", stores["finished"], monkeypatch, bit="9999")
+    assert not app.exception and app.number_input(key="bit").value < 32
+
+
+def test_a_finished_run_is_ranked_without_each_of_its_bits(stores, monkeypatch):
+    app = open_app("pages/bits.py", stores["finished"], monkeypatch, worth="true")
+    assert not app.exception and not app.error and "Each bit is left out alone" in words(app)
+
+
+def test_a_fitted_run_without_probes_is_ranked_too_and_says_that_its_dead_bits_are_not_known(
+    tmp_path, monkeypatch
+):
+    store = RunStore(tmp_path / "runs")
+    run_id = store.create(preset_config("quick", method="lsh"))
+    assert worker.main([str(store.run_dir(run_id))]) == 0
+    app = open_app("pages/bits.py", store, monkeypatch, worth="true")
+    assert not app.exception and not app.error and "which bits were dead is not known" in words(app)
+
+
+@pytest.mark.parametrize("kind", ["waiting", "failed"])
+def test_a_run_without_final_codes_says_why_no_bit_is_ranked(kind, stores, monkeypatch):
+    shown = words(open_app("pages/bits.py", stores[kind], monkeypatch, worth="true"))
+    assert "which a run keeps when it finishes" in shown
+
+
+def test_the_data_page_shows_the_card_of_a_data_set_and_obeys_its_switches(stores, monkeypatch):
+    app = open_app("pages/data.py", stores["empty"], monkeypatch)
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert (shown["Items"], shown["Queries"], shown["Training"]) == ("1,797", "100", "1,000")
+    app.number_input(key="data-digits-query_per_class").set_value(5).run()
+    assert [metric.value for metric in app.metric][:2] == ["1,797", "50"]
+    app.number_input(key="data-digits-query_per_class").set_value(500).run()
+    assert "500" in app.warning[0].value and not app.metric and not app.exception
+
+
+def test_the_data_page_says_what_to_do_about_a_data_set_that_is_not_there(
+    stores, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("RDH_DATA", str(tmp_path))
+    app = open_app("pages/data.py", stores["empty"], monkeypatch, set="coco")
+    assert "No COCO in" in app.warning[0].value and app.code[0].value.startswith(
+        "python -m rdh data prepare coco"
+    )
+    app.selectbox(key="set").set_value("nus_wide").run()
+    assert "No NUS-WIDE in" in app.warning[0].value and not app.code
+
+
+@pytest.mark.parametrize("name", list(catalog.datasets()))
+def test_the_data_page_opens_for_every_data_set(name, stores, monkeypatch, tmp_path):
+    monkeypatch.setenv("RDH_DATA", str(tmp_path))
+    app = open_app("pages/data.py", stores["empty"], monkeypatch, set=name)
+    assert not app.exception and not app.error and catalog.datasets()[name].title in words(app)
+
+
+def test_the_equation_of_the_landscape_has_the_plug_ins_that_are_drawn(stores, monkeypatch):
+    app = open_app("pages/landscape.py", stores["empty"], monkeypatch)
+    assert "with RDH" in app.latex[0].value, "nothing is on: the equation shows what would help"
+    app.button(key="preset-Deep saturation").click().run()
+    assert "with amplifier" in app.latex[0].value and "with RDH" not in app.latex[0].value
+    app.toggle(key="eaq").set_value(True).run()
+    assert "with RDH" in app.latex[0].value and "with amplifier" not in app.latex[0].value
+
+
+@pytest.mark.parametrize("page", PAGES[1:])
+def test_a_page_ends_by_saying_what_its_address_was_refused(page):
+    last = ast.parse((HOUSE / page).read_text(encoding="utf-8")).body[-1]
+    assert ast.unparse(last) == "end_page()"
+
+
+def test_every_setting_of_a_run_is_in_the_form_once():
+    drawn = [*run_form.FIRST, *(name for names in run_form.groups().values() for name in names)]
+    assert sorted([*drawn, *run_form.ELSEWHERE]) == sorted(RunConfig.model_fields)
+
+
+def test_a_setting_that_no_group_names_comes_last(monkeypatch):
+    monkeypatch.setattr(run_form, "GROUPS", {"Data": ("split_seed",)})
+    assert list(run_form.groups()) == ["Data", "Further settings"]
+    assert "backbone" in run_form.groups()["Further settings"]
+
+
+@pytest.fixture
+def submitted(monkeypatch) -> list[RunConfig]:
+    """What the form hands to the queue, which does not start."""
+    configs: list[RunConfig] = []
+
+    def submit(_, asked: list[RunConfig], **__: str) -> list[str]:
+        configs.extend(asked)
+        return ["hashnet-32-s0-aaaaaa"]
+
+    monkeypatch.setattr(execution, "submit", submit)
+    monkeypatch.setattr(execution, "ensure_supervisor", lambda _: None)
+    return configs
+
+
+def press_launch(app: AppTest) -> AppTest:
+    return app.button[-1].click().run()
+
+
+def test_a_launch_keeps_the_switches_of_each_method_and_of_the_data_set(
+    stores, monkeypatch, submitted
+):
+    app = open_app("pages/launch.py", stores["empty"], monkeypatch)
+    app.multiselect(key="demo-methods").set_value(["hashnet", "dsdh", "csq"])
+    app.selectbox(key="demo-dataset").set_value("mosaic").run()
+    app.toggle(key="demo-hashnet-continuation").set_value(True)
+    app.selectbox(key="demo-dsdh-schedule").set_value("batch")
+    app.selectbox(key="demo-mosaic-grid").set_value(3)
+    app.number_input(key="demo-mosaic-n_items").set_value(100)
+    press_launch(app)
+    assert not app.exception and len(submitted) == 6
+    options = {config.method: config.method_options for config in submitted}
+    assert options == {"hashnet": {"continuation": True}, "dsdh": {"schedule": "batch"}, "csq": {}}
+    assert {config.dataset for config in submitted} == {"mosaic"}
+    assert all(config.dataset_options == {"grid": 3, "n_items": 100} for config in submitted)
+
+
+@pytest.mark.parametrize("preset", ["demo", "quick"])
+def test_an_untouched_form_launches_the_pair_of_the_command_line(
+    preset, stores, monkeypatch, submitted
+):
+    press_launch(open_app("pages/launch.py", stores["empty"], monkeypatch, preset=preset))
+    base = preset_config(preset, method="hashnet")
+    assert [config.hash for config in submitted] == [
+        with_plug_ins(base, rdh=rdh).hash for rdh in (False, True)
+    ]
+
+
+def test_all_six_arms_are_launched_where_the_method_has_a_term_to_leave_out(
+    stores, monkeypatch, submitted
+):
+    app = open_app("pages/launch.py", stores["empty"], monkeypatch)
+    app.multiselect(key="demo-methods").set_value(["dpsh", "hashnet", "lsh"]).run()
+    app.radio(key="demo-arms").set_value(
+        next(arms for arms in app.radio(key="demo-arms").options if "six" in arms)
+    )
+    press_launch(app)
+    arms = {
+        method: [config.arm for config in submitted if config.method == method]
+        for method in ("dpsh", "hashnet", "lsh")
+    }
+    assert arms == {
+        "dpsh": ["", "noq", "ga", "ga-noq", "eaq", "rdh"],
+        "hashnet": ["", "ga", "eaq", "rdh"],
+        "lsh": [""],
+    }
+
+
+def test_a_copy_of_a_run_starts_from_its_switches(stores, monkeypatch, tmp_path, submitted):
+    store = RunStore(tmp_path / "runs")
+    config = make_config(
+        method="dagh",
+        method_options={"n_anchors": 50},
+        epochs=7,
+        dataset_options={"query_per_class": 5},
+    )
+    app = open_app("pages/launch.py", store, monkeypatch, clone=store.create(config))
+    press_launch(app)
+    assert submitted[0].hash == config.hash
+
+
+@pytest.mark.parametrize(
+    ("methods", "seeds", "arms", "sentence"),
+    [
+        (["hashnet"], "four", "Pair", "Seeds takes whole numbers"),
+        ([], "0", "Pair", "at least one method"),
+        (["lsh", "itq"], "0", "With RDH only", "must go with the method"),
+        (["hashnet"], "0-150", "All four", "at most 200 runs, got 604"),
+    ],
+)
+def test_bad_input_on_the_launch_form_is_one_sentence_and_nothing_is_lost(
+    methods, seeds, arms, sentence, stores, monkeypatch, submitted
+):
+    app = open_app("pages/launch.py", stores["empty"], monkeypatch)
+    app.multiselect(key="demo-methods").set_value(methods)
+    app.text_input(key="demo-seeds").set_value(seeds)
+    app.radio(key="demo-arms").set_value(
+        next(one for one in app.radio(key="demo-arms").options if one.startswith(arms))
+    )
+    app.number_input(key="demo-epochs").set_value(7)
+    press_launch(app)
+    assert (
+        sentence in app.error[0].value
+        and len(app.error) == 1
+        and not submitted
+        and not app.exception
+    )
+    assert (app.text_input(key="demo-seeds").value, app.number_input(key="demo-epochs").value) == (
+        seeds,
+        7,
+    )
+    assert app.multiselect(key="demo-methods").value == methods
+
+
+def test_a_number_beyond_its_bounds_is_one_sentence(stores, monkeypatch, submitted):
+    app = open_app("pages/launch.py", stores["empty"], monkeypatch)
+    app.number_input(key="demo-lr").set_value(0.0)
+    app.text_input(key="demo-device").set_value("tpu")
+    press_launch(app)
+    assert app.error[0].value.startswith("lr must be in (0, 100") and not submitted
+
+
+def test_no_page_brings_torch_into_the_web_process(stores):
+    code = (
+        "import sys; from streamlit.testing.v1 import AppTest\n"
+        "app = AppTest.from_file('app.py', default_timeout=60).run()\n"
+        f"for page in {PAGES[1:]!r}:\n    assert not app.switch_page(page).run().exception, page\n"
+        "assert 'torch' not in sys.modules and 'torchvision' not in sys.modules"
+    )
+    env = {
+        "RDH_RUNS": str(stores["finished"].root),
+        "PYTHONPATH": str(HOUSE),
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(stores["finished"].root),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=HOUSE,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]

@@ -1,0 +1,180 @@
+"""The frame of the pages: what the reader chose lives in the URL, and errors are cards.
+
+Scripts run by AppTest, no browser.
+"""
+
+from types import SimpleNamespace
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.common.address import says
+from pages.common.shell import plain, status_chip
+from rdh.config.run_config import make_config
+from rdh.store.run_store import RunStore
+
+PICK = """
+from types import SimpleNamespace
+import streamlit as st
+from pages.common.run_picker import pick_pair, pick_run
+from pages.common.shell import carried, start_page, store
+start_page("Bits", ":material/home:", "Which bits are dead?")
+runs = store()
+states = {run: SimpleNamespace(submitted_at=i) for i, run in enumerate(runs.run_ids())}
+run = pick_run(runs, states)
+vs = pick_pair(runs, states, run)
+st.text(f"{run} against {vs}")
+"""
+ERRORS = """
+import streamlit as st
+from pages.common.shell import error_card
+from rdh.errors import UserError
+@error_card()
+def load():
+    raise UserError("n_bits must be at least 1, got *0*.")
+load()
+with error_card():
+    raise UserError("second")
+st.text("the page goes on")
+"""
+BOUND = """
+import streamlit as st
+from pages.common.shell import end_page, start_page
+start_page("Bits", ":material/home:", "Which bits are dead?")
+st.number_input("Bit", 0, 31, 0, key="bit", bind="query-params")
+st.select_slider("tau", [0.9, 0.99], 0.99, key="tau", bind="query-params")
+st.toggle("Sort", key="onset", bind="query-params")
+end_page()
+"""
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch) -> RunStore:
+    monkeypatch.setenv("RDH_RUNS", str(tmp_path / "runs"))
+    return RunStore(tmp_path / "runs")
+
+
+def launch(store: RunStore, *configs: dict) -> list[str]:
+    return [store.create(make_config(**fields)) for fields in configs]
+
+
+def visit(script: str = PICK, **params: str) -> AppTest:
+    app = AppTest.from_string(script, default_timeout=30)
+    app.query_params.update(params)
+    return app.run()
+
+
+def test_the_newest_run_is_chosen_and_named_in_the_url(store):
+    old, new = launch(store, {"seed": 1}, {"seed": 2})
+    app = visit()
+    assert app.text[0].value == f"{new} against {old}"
+    assert app.query_params["run"] == new
+
+
+def test_the_url_chooses_and_a_choice_writes_the_url(store):
+    old, new = launch(store, {"seed": 1}, {"seed": 2})
+    app = visit(run=old)
+    assert app.text[0].value == f"{old} against {new}"
+    assert (
+        app.selectbox(key="run").options[0]
+        == f"HashNet · 32 bits · digits · lr 0.01 · 150 epochs · seed 2 · {new[-6:]}"
+    )
+    app.selectbox(key="run").select_index(0).run()
+    assert app.query_params["run"] == new
+    assert app.text[0].value == f"{new} against {old}"
+
+
+def test_an_unknown_run_in_the_url_is_said_and_the_newest_is_shown(store):
+    _, new = launch(store, {"seed": 1}, {"seed": 2})
+    app = visit(run="../<b>etc")
+    assert app.warning[0].value.startswith(r"There is no run ../\<b\>etc;")
+    assert app.query_params["run"] == new
+
+
+def test_the_partner_of_a_pair_comes_before_newer_runs(store):
+    rdh = {"amplifier": True, "quantization": "error_aware"}
+    partner, mine, newest = launch(store, {"seed": 7}, {"seed": 7, **rdh}, {"seed": 8})
+    app = visit(run=mine)
+    assert app.text[0].value == f"{mine} against {partner}"
+    assert [option[-6:] for option in app.selectbox(key="vs").options] == ["s pair", newest[-6:]]
+
+
+def test_without_runs_the_page_says_what_to_do_and_ends(store):
+    app = visit()
+    assert "Launch one" in app.info[0].value
+    assert not app.text
+
+
+def test_a_lone_run_has_nothing_to_be_compared_with(store):
+    (run,) = launch(store, {})
+    app = visit()
+    assert app.text[0].value == f"{run} against None"
+    assert "no other run" in app.info[0].value
+
+
+def test_a_file_in_place_of_the_runs_folder_is_a_card(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("RDH_RUNS", str(tmp_path / "file"))
+    app = visit()
+    assert "is a file" in app.error[0].value
+    assert not app.exception
+    assert not app.text
+
+
+def test_a_user_error_becomes_a_card_and_the_page_goes_on():
+    app = visit(ERRORS)
+    assert [card.value for card in app.error] == [
+        r"n\_bits must be at least 1, got \*0\*.",
+        "second",
+    ]
+    assert app.text[0].value == "the page goes on"
+    assert not app.exception
+
+
+def test_a_value_of_the_address_that_no_widget_takes_is_said():
+    app = visit(BOUND, bit="9999", tau="banana", onset="true", other="x")
+    assert app.warning[0].value == (
+        "The address asks for what this page can't show: bit = `9999` (shown: `0`), "
+        "tau = `banana` (shown: `0.99`)."
+    )
+    assert app.toggle(key="onset").value and "bit" not in app.query_params
+
+
+@pytest.mark.parametrize(
+    "params", [{}, {"bit": "3", "tau": "0.9"}, {"bit": "0", "onset": "FALSE"}, {"bits": "x"}]
+)
+def test_an_address_that_can_be_shown_is_not_spoken_of(params):
+    assert not visit(BOUND, **params).warning
+
+
+def test_a_choice_of_the_reader_is_no_refused_address():
+    app = visit(BOUND, bit="3")
+    app.number_input(key="bit").set_value(5).run()
+    app.select_slider(key="tau").set_value(0.9).run()
+    assert not app.warning and app.number_input(key="bit").value == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "same"),
+    [
+        ("0.90", 0.9, True),
+        ("3", 3, True),
+        ("x", 3, False),
+        ("True", True, True),
+        ("1", True, False),
+        ("h", "h", True),
+    ],
+)
+def test_an_address_says_a_value_in_any_spelling(text, value, same):
+    assert says(text, value) is same
+
+
+def test_a_chip_says_state_and_request():
+    assert status_chip("finished") == "✓ finished"
+    assert status_chip(SimpleNamespace(state="running", request=None)) == "► running"
+    assert status_chip(SimpleNamespace(state="running", request="cancel")) == "◑ cancelling"
+    assert status_chip(SimpleNamespace(state="cancelled", request="cancel")) == "⊘ cancelled"
+
+
+def test_plain_text_shows_as_it_is():
+    assert plain("a_b $x$ [c](d) :red[e]") == r"a\_b \$x\$ \[c\](d) \:red\[e\]"

@@ -1,0 +1,371 @@
+"""metrics.db with real SQLite and real processes."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rdh.errors import UserError
+from rdh.store.metrics_writer import MetricsReader, MetricsWriter, Record
+from rdh.store.mounts import file_system_of
+
+N_SCALARS, N_BITS = 12, 32
+WRITER = """
+import sys
+from pathlib import Path
+import numpy as np
+from rdh.metrics import MetricsWriter, Record
+
+writer = MetricsWriter(Path(sys.argv[1]), attempt=int(sys.argv[2]), resume_from=int(sys.argv[3]) if len(sys.argv) > 3 else None)
+writer.put_meta(n_bits=32)
+step = int(sys.argv[3]) if len(sys.argv) > 3 else 0
+while True:
+    step += 1
+    arrays = {"histogram": np.full((32, 64), step, dtype=np.int32), "dead": np.full((2, 32), step, dtype=np.int32)}
+    writer.log(Record(step, 0, {f"s{n}": float(step) for n in range(12)}, arrays, [("step", str(step))]))
+    print(step, flush=True)
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    (tmp_path / "run-0").mkdir()
+    return tmp_path / "run-0" / "metrics.db"
+
+
+def written(path: Path, steps: range, **options) -> MetricsWriter:
+    writer = MetricsWriter(path, attempt=1, **options)
+    for step in steps:
+        writer.log(
+            Record(step, step // 10, {"loss": 1 / (step + 1)}, {"dead": np.arange(4) + step})
+        )
+    return writer
+
+
+def assert_whole(path: Path) -> int:
+    """Every record has all its scalars, arrays and events, and they agree.
+
+    Returns the last step.
+    """
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    reader = MetricsReader(path)
+    rows = reader.scalars()
+    _, steps, histograms = reader.arrays("histogram")
+    _, dead_steps, dead = reader.arrays("dead")
+    events = [int(text) for _, _, _, kind, text in reader.events() if kind == "step"]
+    assert steps.tolist() == dead_steps.tolist() == events == list(range(1, len(steps) + 1))
+    assert (histograms == steps[:, None, None]).all() and (dead == steps[:, None, None]).all()
+    assert [row[1] for row in rows] == np.repeat(steps, N_SCALARS).tolist()
+    assert all(value == step for _, step, _, _, value in rows)
+    return int(steps[-1])
+
+
+def start_writer(path: Path, attempt: int, *resume_from: int) -> subprocess.Popen:
+    command = [sys.executable, "-c", WRITER, str(path), str(attempt), *map(str, resume_from)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def kill_after(writer: subprocess.Popen, n_lines: int) -> int:
+    """kill -9 once the writer has acknowledged n records.
+
+    Returns the last step that it acknowledged.
+    """
+    lines = [writer.stdout.readline() for _ in range(n_lines)]
+    os.kill(writer.pid, signal.SIGKILL)
+    lines += [
+        line for line in writer.communicate()[0].splitlines(keepends=True) if line.endswith("\n")
+    ]
+    return int(lines[-1])
+
+
+def test_kill_9_in_the_middle_of_writing_loses_nothing_and_leaves_no_half_record(path):
+    last = 0
+    for attempt, n_lines in enumerate((3, 40, 7, 90, 25), start=1):
+        acknowledged = kill_after(start_writer(path, attempt, *([last] if last else [])), n_lines)
+        reached = assert_whole(path)
+        assert reached >= acknowledged > last
+        assert MetricsReader(path).version()[0] == attempt
+        last = reached - 2  # a checkpoint is older than the last record
+    resumes = [
+        (step, text) for _, step, _, kind, text in MetricsReader(path).events() if kind == "resume"
+    ]
+    assert len(resumes) == 4 and all(f"goes on from step {step}" in text for step, text in resumes)
+
+
+def test_a_reader_beside_the_writer_sees_whole_records_in_order(path):
+    writer = start_writer(path, 1)
+    writer.stdout.readline()
+    reader, last, steps = MetricsReader(path), 0, []
+    try:
+        while len(steps) < 200:
+            rows = reader.scalars(last)
+            assert len(rows) % N_SCALARS == 0
+            steps += [row[1] for row in rows[::N_SCALARS]]
+            last = rows[-1][0] if rows else last
+            seqs, _, arrays = reader.arrays("dead", last)
+            assert (np.diff(seqs) > 0).all() and (
+                len(arrays) == 0 or (arrays == arrays[:, :1, :1]).all()
+            )
+    finally:
+        writer.kill()
+        writer.communicate()
+    assert steps == list(range(1, len(steps) + 1))
+
+
+def test_readers_do_not_hold_the_writer_up(path):
+    writer, stop = written(path, range(5)), threading.Event()
+    reader = MetricsReader(path)
+
+    def read() -> None:
+        while not stop.is_set():
+            reader.scalars()
+            reader.arrays("dead")
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    for step in range(5, 205):
+        writer.log(Record(step, 0, {"loss": 0.5}, {"dead": np.arange(4)}))
+    stop.set()
+    thread.join()
+    assert (writer.n_dropped, writer.last_error) == (0, None)
+    writer.close()
+    assert len(reader.scalars()) == 205
+
+
+def test_a_resume_deletes_later_steps_in_one_transaction(path):
+    written(path, range(1, 21)).close()
+    reader = MetricsReader(path)
+    before = reader.version()
+    writer = MetricsWriter(path, attempt=2, resume_from=12)
+    assert [row[1] for row in reader.scalars()] == list(range(1, 13))
+    assert reader.arrays("dead")[1].tolist() == list(range(1, 13))
+    assert [(step, kind) for _, step, _, kind, _ in reader.events()] == [(12, "resume")]
+    attempt, seq = reader.version()
+    assert attempt == 2 and seq > before[1], (
+        "a reader that has seen seq 20 must not take a new record for an old one"
+    )
+    writer.log(Record(13, 1, {"loss": 9.0}))
+    assert reader.scalars(after=seq) == [(seq + 1, 13, 1, "loss", 9.0)]
+
+
+def test_a_resume_that_fails_half_way_changes_nothing(path, monkeypatch):
+    written(path, range(1, 21)).close()
+
+    def fail(self, values):
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(MetricsWriter, "_put_meta", fail)
+    with pytest.raises(
+        UserError, match=r"metrics.db of run run-0 can't be written \(disk I/O error\)"
+    ):
+        MetricsWriter(path, attempt=2, resume_from=3)
+    assert [row[1] for row in MetricsReader(path).scalars()] == list(range(1, 21))
+    assert MetricsReader(path).version()[0] == 1
+
+
+def test_a_new_attempt_without_a_checkpoint_starts_from_nothing(path):
+    written(path, range(0, 9)).close()
+    MetricsWriter(path, attempt=2).close()
+    reader = MetricsReader(path)
+    assert reader.scalars() == [] and reader.events() == [] and reader.version() == (2, 0)
+
+
+def test_version_changes_exactly_with_new_records(path):
+    reader = MetricsReader(path)
+    assert reader.version() == (0, 0)
+    writer = MetricsWriter(path, attempt=1)
+    assert reader.version() == (1, 0)
+    seen = [reader.version()]
+    for step in range(3):
+        writer.log(Record(step, 0, {"loss": 1.0}))
+        assert reader.version() == reader.version()
+        seen.append(reader.version())
+    assert seen == [(1, 0), (1, 1), (1, 2), (1, 3)]
+
+
+def test_nan_and_infinity_are_kept_as_missing_values(path):
+    writer = MetricsWriter(path, attempt=1)
+    writer.log(
+        Record(1, 0, {"a": float("nan"), "b": float("inf"), "c": np.float32(0.5), "d": np.int64(3)})
+    )
+    assert {row[3]: row[4] for row in MetricsReader(path).scalars()} == {
+        "a": None,
+        "b": None,
+        "c": 0.5,
+        "d": 3.0,
+    }
+    assert writer.n_dropped == 0
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(6, dtype=np.int32).reshape(2, 3),
+        np.linspace(-1, 1, 7, dtype=np.float32),
+        np.array([1.5, np.nan, -np.inf]),
+        np.arange(4, dtype=">i4"),
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        np.array([True, False]),
+        np.zeros((2, 0), dtype=np.uint8),
+        np.float64(3.5),
+    ],
+    ids=lambda array: f"{array.dtype}-{array.shape}",
+)
+def test_arrays_keep_values_shape_and_kind(path, array):
+    writer = MetricsWriter(path, attempt=1)
+    writer.log(Record(1, 0, arrays={"x": array}))
+    step, back = MetricsReader(path).latest("x")
+    assert (
+        step == 1
+        and back.shape == np.atleast_1d(array).shape
+        and back.dtype.kind == array.dtype.kind
+    )
+    np.testing.assert_array_equal(back, np.atleast_1d(array))
+
+
+def test_latest_looks_back_from_a_step(path):
+    written(path, range(0, 30, 10))
+    reader = MetricsReader(path)
+    assert reader.latest("dead")[0] == 20
+    assert reader.latest("dead", step=19)[0] == 10
+    assert reader.latest("nothing") is None and reader.latest("dead", step=-1) is None
+
+
+def test_series_are_read_only(path):
+    written(path, range(3))
+    _, _, values = MetricsReader(path).arrays("dead")
+    with pytest.raises(ValueError, match="read-only"):
+        values[0] = 1
+
+
+def test_meta_is_replaced_by_name(path):
+    writer = MetricsWriter(path, attempt=1)
+    writer.put_meta(n_bits=32, edges=[0.5, 1.0])
+    writer.put_meta(n_bits=64)
+    assert MetricsReader(path).meta() == {
+        "schema_version": 1,
+        "attempt": 1,
+        "n_bits": 64,
+        "edges": [0.5, 1.0],
+    }
+
+
+def test_before_the_first_record_everything_is_empty(path):
+    for prepare in (lambda: None, path.touch):
+        prepare()
+        reader = MetricsReader(path)
+        assert reader.scalars() == [] and reader.events() == [] and reader.meta() == {}
+        assert [len(part) for part in reader.arrays("dead")] == [0, 0, 0]
+        assert reader.version() == (0, 0) and reader.latest("dead") is None
+
+
+def test_a_damaged_file_is_one_sentence_and_is_left_as_it_is(path):
+    written(path, range(200)).close()
+    whole = path.read_bytes()
+    damage = bytearray(whole)
+    for place in range(4096, len(damage) - 4096, 4096):  # every page but the first and the last
+        damage[place : place + 2048] = b"\xff" * 2048
+    for content in (b"this is no database, but it is long enough to look at" * 40, bytes(damage)):
+        path.write_bytes(content)
+        with pytest.raises(
+            UserError, match=r"metrics.db of run run-0 can't be read \(.+\); the run's other files"
+        ):
+            reader = MetricsReader(path)
+            reader.scalars(), reader.arrays("dead"), reader.meta()
+        assert path.read_bytes() == content
+    path.write_bytes(b"no database" * 400)
+    with pytest.raises(UserError, match="can't be written"):
+        MetricsWriter(path, attempt=2)
+
+
+def test_a_damaged_array_is_one_sentence(path):
+    written(path, range(3)).close()
+    for column, value in (("data", b"junk"), ("shape", "[7]"), ("shape", "{"), ("dtype", "what")):
+        copy = path.with_name("copy.db")
+        shutil.copy(path, copy)
+        with closing(sqlite3.connect(copy)) as connection, connection:
+            connection.execute(f"UPDATE arrays SET {column} = ?", (value,))
+        with pytest.raises(UserError, match="can't be read"):
+            MetricsReader(copy).arrays("dead")
+
+
+def test_reading_never_writes(path):
+    written(path, range(20)).close()
+    before = (path.read_bytes(), path.stat().st_mtime_ns, sorted(path.parent.iterdir()))
+    reader = MetricsReader(path)
+    reader.scalars(), reader.arrays("dead"), reader.events(), reader.meta(), reader.version()
+    assert (path.read_bytes(), path.stat().st_mtime_ns, sorted(path.parent.iterdir())) == before
+    with pytest.raises(UserError, match="readonly"):
+        reader._query("DELETE FROM records")
+
+
+def test_a_closed_file_is_one_portable_file(path, tmp_path):
+    writer = written(path, range(20))
+    assert path.with_name("metrics.db-wal").exists()
+    writer.close()
+    assert [file.name for file in path.parent.iterdir()] == ["metrics.db"]
+    shutil.copy(path, tmp_path / "elsewhere.db")
+    assert len(MetricsReader(tmp_path / "elsewhere.db").scalars()) == 20
+
+
+def test_closing_beside_a_reader_keeps_everything(path):
+    writer = written(path, range(20))
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as reading:
+        cursor = reading.execute("SELECT * FROM records")
+        cursor.fetchone()
+        writer._connection.execute("PRAGMA busy_timeout = 50")
+        writer.close()
+        assert len(cursor.fetchall()) == 19
+    assert len(MetricsReader(path).scalars()) == 20
+
+
+def test_errors_of_the_database_never_reach_training(path):
+    writer = written(path, range(2))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        writer._connection.execute("PRAGMA busy_timeout = 20")
+        writer.log(Record(2, 0, {"loss": 1.0}))
+        writer.put_meta(n_bits=3)
+        assert writer.n_dropped == 2 and "locked" in writer.last_error
+        other.execute("ROLLBACK")
+    writer.log(Record(3, 0, {"loss": 1.0}))
+    assert [row[1] for row in MetricsReader(path).scalars()] == [0, 1, 3]
+
+
+def test_a_record_that_cannot_be_stored_leaves_no_half_of_itself(path):
+    writer = written(path, range(2))
+    writer.log(Record(2, 0, {"loss": 1.0}, {"dead": np.arange(4)}, events=[("eval", object())]))
+    assert writer.n_dropped == 1
+    writer.log(Record(3, 0, {"loss": 1.0}))
+    assert [row[1] for row in MetricsReader(path).scalars()] == [0, 1, 3]
+    assert MetricsReader(path).arrays("dead")[1].tolist() == [0, 1]
+
+
+MOUNTS = (
+    "/dev/vda / ext4 rw 0 0\nhost:/home /home nfs4 rw 0 0\n/dev/sdb /home/a\\040b xfs rw "
+    "0 0\nbroken\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("place", "kind"),
+    [("/tmp/x", "ext4"), ("/home/me/runs", "nfs4"), ("/home/a b/runs", "xfs"), ("/homes", "ext4")],
+)
+def test_the_file_system_is_that_of_the_deepest_mount(place, kind):
+    assert file_system_of(Path(place), MOUNTS) == kind
+
+
+def test_on_a_network_file_system_there_is_no_wal(path, monkeypatch):
+    monkeypatch.setattr("rdh.store.metrics_writer.is_on_network", lambda _: True)
+    writer = written(path, range(3))
+    assert writer._connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    assert len(MetricsReader(path).scalars()) == 3
