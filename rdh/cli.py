@@ -12,14 +12,16 @@ import sys
 from typing import NoReturn
 
 from rdh import __version__
-from rdh.commands import bench, catalog, codes, data, launch, runs, supervisor
+from rdh.commands import bench, catalog, codes, dashboard, data, launch, runs, supervisor
+from rdh.commands._common import command_name
 from rdh.datasets import as_folder
 from rdh.errors import UserError, printable
 
 ABOUT = """Deep hashing with and without RDH: which bits die, and what brings them back.
 
-Runs go into a queue of the runs folder and train in the background; a verb that starts some follows them to the end.
-`python -m rdh VERB --help` says more about a verb. The dashboard on the same folder: `streamlit run app.py`."""
+Runs go into a queue of the runs folder and train in the background.
+A verb that starts runs follows them to their end.
+VERB --help says more about a verb; `dashboard` shows the same runs in a browser."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -76,7 +78,7 @@ def build_parser() -> Parser:
     or after it.
     """
     parser = Parser(
-        prog="python -m rdh",
+        prog=command_name(),
         description=ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[_common(None, False)],
@@ -85,7 +87,7 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=__version__)
     parser.set_defaults(call=None)
     verbs = parser.add_subparsers(metavar="VERB", title="verbs")
-    for module in (launch, runs, supervisor, catalog, data, codes, bench):
+    for module in (launch, runs, dashboard, supervisor, catalog, data, codes, bench):
         module.add(verbs, _common(argparse.SUPPRESS, argparse.SUPPRESS))
     return parser
 

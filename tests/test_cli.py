@@ -760,7 +760,7 @@ def test_a_bar_is_full_at_the_end():
     [(0, "0 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
 )
 def test_a_duration_is_in_words(seconds, words):
-    assert _common.duration(seconds) == words
+    assert analysis.duration(seconds) == words
 
 
 def test_settings_are_read_as_the_values_that_they_look_like():

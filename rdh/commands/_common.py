@@ -5,7 +5,9 @@ import ast
 import json
 import math
 import os
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rdh.config.run_config import RunConfig
@@ -13,13 +15,22 @@ from rdh.errors import UserError
 from rdh.store.run_store import RunStore
 
 
+def command_name() -> str:
+    """The command that the reader typed: "rdh" or "python -m rdh"."""
+    return "rdh" if Path(sys.argv[0]).stem == "rdh" else "python -m rdh"
+
+
 def add_verb(
     verbs: Any, common: argparse.ArgumentParser, name: str, text: str, examples: Sequence[str] = ()
 ) -> argparse.ArgumentParser:
-    """A verb's parser. text: what it does; its first sentence stands in the list of verbs."""
-    epilog = "\n".join(
-        ["examples:", *(f"  python -m rdh {name} {line}".rstrip() for line in examples)]
-    )
+    """Adds the parser of a verb.
+
+    Args:
+        text: what the verb does. Its first sentence stands in the list of verbs.
+        examples: arguments, as they are typed after the verb.
+    """
+    lines = (f"  {command_name()} {name} {line}".rstrip() for line in examples)
+    epilog = "\n".join(["examples:", *lines])
     return verbs.add_parser(
         name,
         parents=[common],
@@ -115,15 +126,3 @@ def print_table(rows: Sequence[dict[str, str]]) -> None:
 def count(number: float) -> str:
     """60000 -> "60 000"."""
     return f"{number:,.0f}".replace(",", " ")
-
-
-def duration(seconds: float) -> str:
-    """ "42 s", "3 min 20 s", "2 h 5 min"."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    return (
-        f"{whole // 60} min {whole % 60} s"
-        if whole < 3600
-        else f"{whole // 3600} h {whole % 3600 // 60} min"
-    )

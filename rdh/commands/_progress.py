@@ -7,7 +7,8 @@ import sys
 import time
 from collections import deque
 
-from rdh.commands._common import count, duration
+from rdh.analysis import duration
+from rdh.commands._common import count
 
 SECONDS_BETWEEN_LINES = 15
 SECONDS_OF_PACE = 20
