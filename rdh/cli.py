@@ -9,11 +9,11 @@ import os
 import re
 import signal
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from rdh import __version__
 from rdh.commands import bench, catalog, codes, dashboard, data, launch, runs, supervisor
-from rdh.commands._common import command_name
 from rdh.datasets import as_folder
 from rdh.errors import UserError, printable
 
@@ -78,7 +78,7 @@ def build_parser() -> Parser:
     or after it.
     """
     parser = Parser(
-        prog=command_name(),
+        prog="rdh" if Path(sys.argv[0]).stem == "rdh" else "python -m rdh",
         description=ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[_common(None, False)],

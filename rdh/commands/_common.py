@@ -5,19 +5,12 @@ import ast
 import json
 import math
 import os
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
-
-
-def command_name() -> str:
-    """The command that the reader typed: "rdh" or "python -m rdh"."""
-    return "rdh" if Path(sys.argv[0]).stem == "rdh" else "python -m rdh"
 
 
 def add_verb(
@@ -29,7 +22,7 @@ def add_verb(
         text: what the verb does. Its first sentence stands in the list of verbs.
         examples: arguments, as they are typed after the verb.
     """
-    lines = (f"  {command_name()} {name} {line}".rstrip() for line in examples)
+    lines = (f"  %(prog)s {line}".rstrip() for line in examples)
     epilog = "\n".join(["examples:", *lines])
     return verbs.add_parser(
         name,

@@ -31,7 +31,7 @@ CREATE TABLE tokens (
     token TEXT NOT NULL, position INTEGER NOT NULL, run_id TEXT NOT NULL REFERENCES runs ON DELETE CASCADE,
     PRIMARY KEY (token, position)) WITHOUT ROWID;
 CREATE INDEX tokens_of_run ON tokens (run_id);
-# a token names one submission of one or more runs; it is free again when all of them are deleted
+-- a token names one submission of one or more runs; it is free again when all of them are deleted
 """
 
 
