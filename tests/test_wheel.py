@@ -21,7 +21,6 @@ import rdh
 
 HOUSE = Path(__file__).resolve().parents[1]
 WITHIN = 60  # seconds; a shared machine may be slow
-pytestmark = pytest.mark.process
 
 
 @pytest.fixture(scope="module")
