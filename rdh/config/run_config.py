@@ -6,7 +6,7 @@ Defaults are the paper's hyper-parameters (section 6.3).
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import (
@@ -256,6 +256,30 @@ def make_config(**fields: Any) -> RunConfig:
         config = config.model_copy(update={"eta": eta})
     if config.eta is not None and not config.weighs_quantization:
         config = config.model_copy(update={"eta": None})
+    return config
+
+
+def changed(old: Mapping[str, Any], changes: Mapping[str, Any]) -> RunConfig:
+    """A config with some settings changed, as a clone has it.
+
+    The switches of another method or data set mean nothing and are dropped. On another data set,
+    eta is its default again unless the changes name it.
+
+    Args:
+        old: fields of a RunConfig.
+        changes: fields that differ.
+
+    Raises:
+        UserError: one sentence for the first bad field, and for an eta that nothing would use.
+    """
+    fields = dict(old)
+    for name, options in (("method", "method_options"), ("dataset", "dataset_options")):
+        if changes.get(name, old[name]) != old[name]:
+            fields[options] = {}
+    if changes.get("dataset", old["dataset"]) != old["dataset"]:
+        fields["eta"] = None
+    config = make_config(**(fields | dict(changes)))
+    check_eta_counts(changes.get("eta"), [config])
     return config
 
 

@@ -126,7 +126,7 @@ def example(name: str, root: Path | str) -> dict[str, Any]:
 
 
 def loads_without_torch(name: str, root: Path | str, **options: Any) -> bool:
-    """Whether `load` with these options leaves torch alone. A process that draws pages asks first."""
+    """Whether `load` with these options leaves torch alone; pages ask before they load."""
     card = catalog.dataset(name)
     with _told(card.file):
         check = getattr(catalog.import_plug_in(card.file), "loads_without_torch", None)
