@@ -158,7 +158,7 @@ REFUSED = [
     ),
     ("runs delete ../../etc", r"run must be an id like hashnet-rdh-32-s0-1a2b3c, got '../../etc'"),
     ("methods frob", r"method must be one of .*, got 'frob'"),
-    ("data prepare frob", r"data prepare takes one of arrays, cifar10, coco, digits.*, got 'frob'"),
+    ("data prepare frob", r"dataset must be one of arrays, cifar10, coco, digits.*, got 'frob'"),
     ("data prepare", r"The following arguments are required: NAME"),
     ("supervisor frob", r"must be one of status, start, stop, got 'frob'"),
     ("dashboard --port 0", r"--port must be in \[1, 65535\], got 0"),
