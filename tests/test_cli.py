@@ -188,7 +188,9 @@ def test_a_real_process_says_the_same(line, store, env):
     assert answer.stderr.count("\n") == 1 and "Traceback" not in answer.stderr
 
 
-@pytest.mark.parametrize("line", ["runs", "demo", "supervisor", "train --here", "sweep"])
+@pytest.mark.parametrize(
+    "line", ["runs", "demo", "dashboard", "supervisor", "train --here", "sweep"]
+)
 def test_a_file_where_the_runs_folder_should_be_is_one_sentence(line, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert cli.main([*line.split(), "--runs", str(tmp_path / "file")]) == 2
