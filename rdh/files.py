@@ -17,7 +17,6 @@ import numpy as np
 
 from rdh.errors import UserError, encodable
 
-
 DRAFT = ".draft-"  # how the name of a half-written file begins
 
 
