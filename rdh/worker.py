@@ -150,12 +150,16 @@ def _train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> 
     finally:
         heart.facts |= {"step": run.step}
         writer.close()
-    lost = {}
-    if writer.n_dropped:
-        text = f"{writer.n_dropped} records could not be written ({writer.last_error})."
-        say(text)
-        lost = {"message": f"{text} Its charts lack them."}
-    return lost | outcome.summary() | {"dropped_records": writer.n_dropped}
+    return outcome.summary() | {"dropped_records": writer.n_dropped} | _dropped(writer)
+
+
+def _dropped(writer: MetricsWriter) -> dict[str, str]:
+    """What a finished run says if its charts lack something."""
+    if not writer.n_dropped:
+        return {}
+    text = f"{writer.n_dropped} records could not be written ({writer.last_error})"
+    say(text)
+    return {"message": f"{text}; its charts lack them."}
 
 
 def _started(
