@@ -150,16 +150,18 @@ def _train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> 
     finally:
         heart.facts |= {"step": run.step}
         writer.close()
-    return outcome.summary() | {"dropped_records": writer.n_dropped} | _dropped(writer)
+    return _with_dropped(outcome.summary(), writer)
 
 
-def _dropped(writer: MetricsWriter) -> dict[str, str]:
-    """What a finished run says if its charts lack something."""
-    if not writer.n_dropped:
-        return {}
-    text = f"{writer.n_dropped} records could not be written ({writer.last_error})"
-    say(text)
-    return {"message": f"{text}; its charts lack them."}
+def _with_dropped(summary: dict[str, Any], writer: MetricsWriter) -> dict[str, Any]:
+    """What a finished run says, and how many records its charts lack."""
+    summary = summary | {"dropped_records": writer.n_dropped}
+    if writer.n_dropped:
+        text = f"{writer.n_dropped} records could not be written ({writer.last_error})"
+        say(text)
+        before = f"{summary['message']} " if summary.get("message") else ""
+        summary["message"] = f"{before}{text}; its charts lack them."
+    return summary
 
 
 def _started(
