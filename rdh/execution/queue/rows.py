@@ -48,13 +48,13 @@ class RunState:
     run_id: str
     state: str
     attempt: int
-    request: str | None
-    reason: str | None
     submitted_at: float
-    started_at: float | None
-    ended_at: float | None
-    device: str | None
-    sweep: str | None
+    request: str | None = None
+    reason: str | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    device: str | None = None
+    sweep: str | None = None
     handle: str | None = field(default=None, repr=False)
 
     @property
