@@ -29,6 +29,7 @@ from rdh.store.run_store import RunStore
 
 BUSY_SECONDS = 10.0
 SECONDS_OF_NEWS = 3600.0  # how long it is told that a damaged registry was set aside
+SECONDS_OF_A_STAMP = 0.1  # of two changes within a tick of the file system's clock, one is missed
 MOST_SET_ASIDE = 5  # older ones are removed
 # Troubles of the disk or of the moment. Every other error of SQLite means damage.
 PASSING = (
@@ -332,7 +333,8 @@ class Registry:
         if _sound.get(self.path) != stamp:
             for complaint in rows.complaints(db):
                 raise WrongContent(complaint)
-            _sound[self.path] = stamp
+            if time.time() - status.st_mtime > SECONDS_OF_A_STAMP:
+                _sound[self.path] = stamp
 
     def _inode(self) -> int | None:
         try:
