@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from rdh.backbones._tools import safetensors
 from rdh.errors import UserError
+from rdh.files import check_regular
 
 DOWNLOAD_SILENCE = 30.0  # seconds without a byte after which a download has failed
 MOST_NAMED = 3  # tensors in a sentence
@@ -103,13 +104,12 @@ def read_into(module: nn.Module, path: Path, dropped: tuple[str, ...] = ()) -> s
 
 def _content(path: Path) -> bytes:
     try:
-        if path.exists() and not path.is_file():  # a pipe would never end
-            raise UserError(f"The weights file {path} is not a file; set weights to one.")
+        check_regular(path)
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
     except OSError as error:
         raise UserError(
-            f"The weights file {path} can't be read ({error.strerror}); set weights to "
+            f"The weights file {path} can't be read ({error.strerror or error}); set weights to "
             f"one that is there."
         ) from None
     if len(content) > LARGEST:
