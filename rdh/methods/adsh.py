@@ -35,6 +35,8 @@ class ADSH(Method):
     color = "#7755CC"
     trains_on = "gallery"
 
+    stored_codes: Tensor
+
     def __init__(
         self,
         n_bits: int,

@@ -34,6 +34,8 @@ class DAGH(Method):
     title = "DAGH-R"
     color = "#CC79A7"
 
+    stored_codes: Tensor
+
     def __init__(
         self,
         n_bits: int,

@@ -37,6 +37,8 @@ class DPSH(Method):
         "quantization_weight": 0.1,
     }
 
+    stored_codes: Tensor
+
     def __init__(
         self,
         n_bits: int,

@@ -37,6 +37,8 @@ class DSDH(Method):
     color = "#56B4E9"
     stores_all_codes = True
 
+    stored_codes: Tensor
+
     def __init__(
         self,
         n_bits: int,

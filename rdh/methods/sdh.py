@@ -73,7 +73,8 @@ class SDH(Shallow):
         order = torch.randperm(len(features), generator=self.generator)[: self.n_anchors]
         self.anchors = features[order.to(features.device)].double()
         blocks = features.split(BLOCK_ROWS)
-        total = sum(torch.cdist(block.double(), self.anchors).square().sum() for block in blocks)
+        squares = (torch.cdist(block.double(), self.anchors).square().sum() for block in blocks)
+        total = sum(squares, start=self.anchors.new_zeros(()))
         self.gamma = self.gamma_scale * len(features) * len(self.anchors) / total.clamp(min=1e-12)
         kernel = torch.cat(
             [self.kernel(block).float() for block in blocks]

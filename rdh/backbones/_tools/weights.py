@@ -55,11 +55,9 @@ def fill(
     """
     if weights == "none" or (weights == "pretrained" and url is None):
         return "from scratch"
-    return (
-        download_into(module, url, dropped)
-        if weights == "pretrained"
-        else read_into(module, Path(weights), dropped)
-    )
+    if weights == "pretrained" and url is not None:
+        return download_into(module, url, dropped)
+    return read_into(module, Path(weights), dropped)
 
 
 def read_into(module: nn.Module, path: Path, dropped: tuple[str, ...] = ()) -> str:

@@ -10,4 +10,5 @@ def balanced_mean(loss: Tensor, similar: Tensor, dissimilar: Tensor) -> Tensor:
     loss (n, n); similar and dissimilar (n, n) in {0, 1}, a pair in neither is left out. A set
     without pairs adds nothing.
     """
-    return sum((loss * pairs).sum() / pairs.sum().clamp(min=1) for pairs in (similar, dissimilar))
+    means = [(loss * pairs).sum() / pairs.sum().clamp(min=1) for pairs in (similar, dissimilar)]
+    return means[0] + means[1]
