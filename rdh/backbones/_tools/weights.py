@@ -48,10 +48,19 @@ DAMAGED = (
 def fill(
     module: nn.Module, weights: str, url: str | None = None, dropped: tuple[str, ...] = ()
 ) -> str:
-    """Puts the weights that a config names into the module and says what they are, for cache keys.
+    """Puts the weights that a config names into the module.
 
-    weights: "pretrained" (those of url; without one the module stays as it is), "none", or the path
-    of a file. dropped: names of layers that the module is without, whose weights are passed over.
+    Args:
+        module: the network.
+        weights: "pretrained", "none" or the path of a file.
+        url: of the pretrained weights; without one the module stays as it is.
+        dropped: names of layers that the module is without, whose weights are passed over.
+
+    Returns:
+        What the weights are, for cache keys.
+
+    Raises:
+        UserError: they can't be had, or are of another network.
     """
     if weights == "none" or (weights == "pretrained" and url is None):
         return "from scratch"
@@ -119,9 +128,12 @@ def _content(path: Path) -> bytes:
 
 
 def download_into(module: nn.Module, url: str, dropped: tuple[str, ...] = ()) -> str:
-    """Through torch hub's own cached download, checked by the hash in the file's name.
+    """Fills the module through torch hub's own cached download.
 
-    UserError names the ways out.
+    torch hub checks the file by the hash in its name. Args and Returns are those of `read_into`.
+
+    Raises:
+        UserError: the download fails or the file is damaged; it names the ways out.
     """
     folder, name = Path(torch.hub.get_dir()) / "checkpoints", url.rsplit("/", 1)[-1]
     try:
@@ -247,7 +259,7 @@ def _reason(error: Exception) -> str:
 
 @contextmanager
 def _impatient() -> Iterator[None]:
-    """torch hub sets no time limit: a silent server would hold a run forever."""
+    """A time limit for torch hub, which has none: a silent server would hold a run forever."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_SILENCE)
     try:
