@@ -24,7 +24,7 @@ from rdh.training.evaluate import evaluate_run, network_digest, save_probe_codes
 from rdh.training.network import Network
 from rdh.training.optimizers import make_optimizer, rate_factor
 from rdh.training.probes import Probes
-from rdh.training.record import LOSSES, check_weights, record
+from rdh.training.record import LOSSES, record
 from rdh.training.state import Run, Stopped, restore, snapshot
 
 COLLAPSED = (
@@ -93,7 +93,6 @@ def fit(
     except Stopped:
         if run.pending:
             log(record(run))
-        check_weights(run)
         save_checkpoint(snapshot(run))
         raise
     save_codes("final", codes | {"network": np.array(network_digest(run))})
@@ -149,7 +148,6 @@ def train_one_epoch(
             raise Stopped
     if run.pending:
         log(record(run))
-    check_weights(run)
     run.epoch, run.position = run.epoch + 1, 0
 
 

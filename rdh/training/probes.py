@@ -94,6 +94,7 @@ class Probes:
     def is_empty(self) -> bool:
         return not self._steps
 
+    @np.errstate(over="ignore", invalid="ignore")  # of a run that diverges: logits may be infinite
     def record(self, amplifier: bool) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """(scalars, arrays) of the window, and an empty window. Per-bit arrays have shape
         (n_bits,); sides are (-1 side, +1 side).
@@ -164,8 +165,7 @@ class Probes:
             np.abs(gradient),
         )  # products of BLAS: faster than mean(0)
         mean_logit, mean_gradient = ones @ logits, ones @ size
-        with np.errstate(over="ignore"):  # of a run that diverges
-            variance = ones @ np.square(logits - mean_logit)
+        variance = ones @ np.square(logits - mean_logit)
         amplified = np.bincount(extra % self.n_bits, size.ravel()[extra], self.n_bits) / len(codes)
         means = {
             "mean_code": ones @ codes,
@@ -184,10 +184,8 @@ class Probes:
         gradient: np.ndarray,
         extra: np.ndarray,
     ) -> dict[str, np.ndarray]:
-        with np.errstate(invalid="ignore", over="ignore"):  # of a run that diverges
-            bins = np.clip(
-                logits * np.float32(1 / self._width) + N_BINS // 2, 0, N_BINS - 1
-            ).astype(np.uint8)
+        bins = logits * np.float32(1 / self._width) + N_BINS // 2
+        bins = np.clip(bins, 0, N_BINS - 1).astype(np.uint8)
         down, up = (
             (similarity > 0).view(np.uint8),
             (similarity < 0).view(np.uint8),

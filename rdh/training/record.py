@@ -5,6 +5,7 @@ are still numbers.
 import time
 
 import numpy as np
+import torch
 
 from rdh.store.metrics_writer import Record
 from rdh.training.state import Run
@@ -19,10 +20,17 @@ class TrainingFailure(RuntimeError):
 def record(run: Run) -> Record:
     """Digests the steps since the last record; the one place where training waits for the device.
 
-    Its epoch: epochs completed.
+    Losses and weights are checked first, so that no record holds a step that broke the network.
+
+    Returns:
+        The record; its epoch counts the epochs completed.
+
+    Raises:
+        TrainingFailure: a loss since the last record, or a weight now, is not finite.
     """
-    losses = run.losses[: run.pending].cpu().numpy()
-    check_finite(run, losses)
+    losses = run.losses[: run.pending].double().cpu().numpy()  # a sum may leave float32
+    check_losses(run, losses)
+    check_weights(run)
     scalars, arrays = {}, {}
     if run.pending:
         scalars = dict(zip(LOSSES, losses.mean(0).tolist(), strict=True))
@@ -56,23 +64,28 @@ def totals(arrays: dict[str, np.ndarray]) -> dict[str, float]:
     return {name: float(arrays[name].sum()) for name in names}
 
 
-def check_finite(run: Run, losses: np.ndarray) -> None:
-    """UserError that names the first step whose loss is not finite."""
+def check_losses(run: Run, losses: np.ndarray) -> None:
+    """TrainingFailure that names the first step whose loss is not finite.
+
+    Args:
+        run: The run, its last step included in `losses`.
+        losses: One row a step since the last record, one column for each of LOSSES.
+    """
     bad = ~np.isfinite(losses)
     if bad.any():
         row, column = np.argwhere(bad)[0]
-        raise _diverged(
-            run,
-            f"{LOSSES[column].replace('_', ' ')} became {losses[row, column]}",
-            run.step - run.pending + row + 1,
-        )
+        what = f"{LOSSES[column].replace('_', ' ')} became {losses[row, column]}"
+        raise _diverged(run, what, run.step - run.pending + row + 1)
 
 
 def check_weights(run: Run) -> None:
-    """A loss says too late that the last step broke the weights: h stays in [-1, 1] whatever they
-    are.
+    """TrainingFailure if a weight or a running average of the network is not finite.
+
+    The losses do not show it in time: a step's loss is taken before its update, and codes stay in
+    [-1, 1] even if the weights are infinite.
     """
-    if not all(tensor.isfinite().all() for tensor in run.network.state_dict().values()):
+    tensors = run.network.state_dict().values()
+    if not torch.stack([tensor.isfinite().all() for tensor in tensors]).all():  # waits only once
         raise _diverged(run, "network's weights are no longer finite", run.step)
 
 

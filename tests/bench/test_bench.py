@@ -97,5 +97,7 @@ def test_steps_of_both_arms_are_compared():
         {"baseline": base, "rdh": with_plug_ins(base, rdh=True)}, rounds=1, steps=2
     )
     assert found["baseline_ms"] > 0 and found["rdh_ms"] > 0
-    assert found["ratio"] == pytest.approx(found["rdh_ms"] / found["baseline_ms"], rel=0.01)
+    assert found["ratio"] == pytest.approx(
+        found["rdh_ms"] / found["baseline_ms"], rel=0.01, abs=0.002
+    )
     assert torch.is_grad_enabled()
