@@ -1,5 +1,6 @@
-"""Inputs of the real shapes, filled with random numbers: a step's time does not depend on what the
-numbers are.
+"""Inputs of the real shapes, filled with random numbers, and networks with random weights.
+
+The time of a step does not depend on what the numbers are.
 """
 
 from collections.abc import Iterator
@@ -8,11 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rdh.backbones import Backbone, Centred
+from rdh.backbones import Centred, build
 from rdh.config.run_config import RunConfig
 from rdh.datasets import Split
 
-N_TRAIN, N_FEATURES, N_CLASSES = 5000, 1280, 10
+# CIFAR-10's protocol trains on 5000: these divide by every batch size, so that steps are all alike
+N_TRAIN, N_FEATURES, N_CLASSES = 5120, 1280, 10
 
 
 class RandomInputs:
@@ -30,8 +32,6 @@ class RandomInputs:
             self._data = torch.randint(
                 0, 256, (256, 3, 32, 32), dtype=torch.uint8, generator=generator
             ).to(device)
-            self._backbone = untrained_alexnet()
-            self.n_features = self._backbone.n_features
         else:
             centers = torch.randn(N_CLASSES, N_FEATURES, generator=generator)
             self._data = (
@@ -39,7 +39,11 @@ class RandomInputs:
             ).to(device)
 
     def make_body(self) -> nn.Module:
-        return self._backbone.module if self._config.finetune else Centred(self._data.mean(0))
+        if not self._config.finetune:
+            return Centred(self._data.mean(0))
+        self._backbone = build(self._config.backbone, self._config.image_size, "none")
+        self.n_features = self._backbone.n_features
+        return self._backbone.module
 
     def batch(self, positions: Tensor) -> Tensor:
         if self._config.finetune:
@@ -53,14 +57,3 @@ class RandomInputs:
 
     def probe_ids(self, n: int) -> np.ndarray:
         return np.arange(n)
-
-
-def untrained_alexnet() -> Backbone:
-    """AlexNet's layers with random weights: the time of a step is the same, and nothing is
-    downloaded.
-    """
-    from torchvision.models import alexnet
-
-    module = alexnet()
-    module.classifier = module.classifier[:-1]
-    return Backbone(module, 4096, 3, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "random")

@@ -218,7 +218,7 @@ def torch_sort_map(
 
 
 def popcount_pass(query: np.ndarray, gallery: np.ndarray) -> Callable[[], None]:
-    """One thread: the distances of all pairs of words, summed up lest the compiler leave them out."""
+    """One thread: the distances of all pairs of words, summed so that the compiler keeps them."""
 
     def write(code: Code) -> None:
         queries, n_queries, items, n_vectors, total = code.arguments

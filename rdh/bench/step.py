@@ -1,5 +1,6 @@
 """Time of a training step, with RDH over without."""
 
+import math
 import statistics
 import tempfile
 import time
@@ -56,9 +57,20 @@ def measure(rounds: int) -> dict[str, Any]:
     return result
 
 
-def compared(arms: dict[str, RunConfig], rounds: int, steps: int) -> dict[str, Any]:
-    """Median milliseconds a step of each arm, and the ratio of the second to the first, round by
-    round.
+def compared(
+    arms: dict[str, RunConfig], rounds: int, steps: int, seconds: float = math.inf
+) -> dict[str, Any]:
+    """Two arms side by side, round by round.
+
+    Args:
+        arms: Name -> config.
+        rounds: How many, at most.
+        steps: Of each arm in a round.
+        seconds: After which no further round begins; the first is always done.
+
+    Returns:
+        Median milliseconds a step of each arm; median, lowest and highest ratio of the second arm
+        to the first.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with tempfile.TemporaryDirectory() as folder:
@@ -68,10 +80,14 @@ def compared(arms: dict[str, RunConfig], rounds: int, steps: int) -> dict[str, A
         }
         times: dict[str, list[float]] = {name: [] for name in arms}
         for done in range(-1, rounds):
+            if done == 0:  # the first round warms up
+                began = time.monotonic()
+            elif done > 0 and time.monotonic() - began > seconds:
+                break
             for name in list(arms) if done % 2 else list(arms)[::-1]:  # neither arm is always first
-                seconds = timed(runs[name], steps, device)
-                if done >= 0:  # the first round warms up
-                    times[name].append(seconds / steps * 1000)
+                taken = timed(runs[name], steps, device)
+                if done >= 0:
+                    times[name].append(taken / steps * 1000)
     first, second = (times[name] for name in arms)
     ratios = sorted(b / a for a, b in zip(first, second, strict=True))
     return {
@@ -79,7 +95,7 @@ def compared(arms: dict[str, RunConfig], rounds: int, steps: int) -> dict[str, A
         "ratio": round(statistics.median(ratios), 3),
         "ratio_low": round(ratios[0], 3),
         "ratio_high": round(ratios[-1], 3),
-        "rounds": rounds,
+        "rounds": len(ratios),
     }
 
 
