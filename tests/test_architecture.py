@@ -186,6 +186,7 @@ def test_rescue_can_be_copied_out_as_it_is():
     assert ours == []
 
 
+@pytest.mark.process
 def test_importing_any_row_without_torch_leaves_torch_out():
     """One fresh process; our modules are forgotten before each import, so that each is imported as
     if it were the first.
