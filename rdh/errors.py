@@ -9,6 +9,10 @@ class UserError(ValueError):
     """One clear sentence: the field, the rule, the value that came, and the way out."""
 
 
+class Stopped(Exception):
+    """A run ends early because somebody asked for it."""
+
+
 def printable(text: str) -> str:
     """Files and labels may be called anything: control characters, line ends and half letters
     escaped, lest they reach the terminal.

@@ -19,6 +19,7 @@ from typing import Any
 
 from rdh import catalog
 from rdh.config.run_config import RunConfig
+from rdh.errors import Stopped
 from rdh.execution.heartbeat import Heart, prefer_as_oom_victim
 from rdh.files import write_arrays, write_json
 from rdh.store.log import say
@@ -34,13 +35,6 @@ KINDS = (
     ("MemoryError", "oom"),
     ("OSError", "disk"),
 )
-
-
-class Stopped(Exception):
-    """SIGTERM came before the first step of this attempt.
-
-    Its namesake in `training` comes later.
-    """
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -78,9 +72,9 @@ def train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> d
     try:
         return {"state": "finished", **_train(run_dir, attempt, stop, heart)}
     except BaseException as error:
-        names = [cls.__name__ for cls in type(error).__mro__]
-        if "Stopped" in names:
+        if isinstance(error, Stopped):
             return {"state": "cancelled", **_cancelled(run_dir)}
+        names = [cls.__name__ for cls in type(error).__mro__]
         kind = next((kind for name, kind in KINDS if name in names), "crash")
         kind = "oom" if "can't allocate memory" in str(error) else kind
         message = str(error) if kind in ("input", "diverged") else _sentence(error, kind)

@@ -17,7 +17,7 @@ from rdh.retrieval import Evaluation, evaluate
 from rdh.retrieval.gpu import TorchKernel
 from rdh.training import loop
 from rdh.training.network import choose_threads
-from rdh.training.state import Run
+from rdh.training.state import TrainingState
 
 TOLERANCES = {
     "losses": 1e-3,  # relative
@@ -79,7 +79,7 @@ def steps_agree(config: RunConfig, device: torch.device, n_steps: int) -> dict[s
     return {"steps": n_steps, **differences, "within_tolerance": is_within}
 
 
-def walked(config: RunConfig, device: torch.device, n_steps: int) -> Run:
+def walked(config: RunConfig, device: torch.device, n_steps: int) -> TrainingState:
     """A run after so many steps, its losses kept."""
     choose_threads(finetune=config.finetune, backbone=config.backbone)
     run = loop.start(config, RandomInputs(config, device))

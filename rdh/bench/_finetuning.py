@@ -20,7 +20,7 @@ from rdh.inputs.load import ImageInputs
 from rdh.inputs.pixels import OnDevice
 from rdh.training import loop
 from rdh.training.network import choose_threads
-from rdh.training.state import Run
+from rdh.training.state import TrainingState
 
 N_IMAGES = 2048  # a training set of any size repeats them: speed does not depend on what they show
 LONGEST_STEP = 8.0  # seconds; larger batches are not tried
@@ -108,7 +108,7 @@ class Finetuning:
         split = images.dataset.split(0)
         inputs = ImageInputs(self.config, images.dataset, split, device, self.watched)
         choose_threads(finetune=True, backbone=backbone)  # as a worker does
-        self.run: Run = loop.start(self.config, inputs)
+        self.run: TrainingState = loop.start(self.config, inputs)
         self.device, self.most = device, len(split.train)
 
     def stepper(self, batch_size: int) -> Callable[[], None]:

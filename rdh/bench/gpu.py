@@ -33,6 +33,7 @@ from rdh.bench.step import HEAD_ONLY, compared
 from rdh.config.run_config import RunConfig, make_config, with_plug_ins
 from rdh.errors import UserError
 from rdh.files import write_json
+from rdh.methods import method_class
 
 Numbers = dict[str, Any]
 
@@ -158,60 +159,24 @@ def measured(
 
 
 def parts(size: Size, images: Images, device: torch.device) -> list[Part]:
-    """What is measured, in this order; torch.compile last, for nobody can say how long it takes."""
-    deep = {name: card for name, card in catalog.methods().items() if is_deep(card.facts)}
+    """What is measured, in this order; torch.compile last: nobody can say how long it takes."""
+    speeds, widths, compilations = {}, {}, {}
+    for backbone in size.backbones:
+        for which, is_largest in (("batch of the paper", False), ("largest batch", True)):
+            call = partial(finetuned, backbone, is_largest, size, images, device)
+            speeds[f"{backbone}, {which}"] = call
+        widths[backbone] = partial(arms, size, narrow(finetune(backbone, size)))
+    for backbone in size.backbones[: size.n_compiled]:
+        compilations[backbone] = partial(compiled, backbone, size, device)
+    evaluation = partial(evaluations, *size.evaluation, device, size.rounds)
     return [
-        Part(
-            "finetuning",
-            100,
-            {
-                f"{backbone}, {which}": partial(
-                    finetuned, backbone, is_largest, size, images, device
-                )
-                for backbone in size.backbones
-                for which, is_largest in (("batch of the paper", False), ("largest batch", True))
-            },
-        ),
-        Part(
-            "overhead",
-            50,
-            {
-                f"{what}, {where}": partial(arms, size, fields)
-                for where, common in (
-                    (size.backbones[0], finetune(size.backbones[0], size)),
-                    ("head only", HEAD_ONLY),
-                )
-                for what, fields in overheads(common).items()
-            },
-        ),
-        Part(
-            "bfloat16",
-            30,
-            {
-                backbone: partial(arms, size, narrow(finetune(backbone, size)))
-                for backbone in size.backbones
-            },
-        ),
-        Part(
-            "evaluation",
-            25,
-            {"torch's kernel": partial(evaluations, *size.evaluation, device, size.rounds)},
-        ),
-        Part("CPU = GPU", 35, agreements(list(deep), size, device)),
-        Part(
-            "torch.compile",
-            60,
-            {
-                backbone: partial(compiled, backbone, size, device)
-                for backbone in size.backbones[: size.n_compiled]
-            },
-        ),
+        Part("finetuning", 100, speeds),
+        Part("overhead", 50, overheads(size)),
+        Part("bfloat16", 30, widths),
+        Part("evaluation", 25, {"torch's kernel": evaluation}),
+        Part("CPU = GPU", 35, agreements(size, device)),
+        Part("torch.compile", 60, compilations),
     ]
-
-
-def is_deep(facts: dict[str, Any]) -> bool:
-    """Whether a method is trained by steps."""
-    return facts.get("kind", "deep") == "deep"
 
 
 def finetuned(
@@ -231,17 +196,18 @@ def finetune(backbone: str, size: Size) -> Numbers:
     return fields | {"image_size": size.image_size, "batch_size": size.batch_size}
 
 
-def overheads(common: Numbers) -> dict[str, dict[str, RunConfig]]:
-    """RDH over its baseline without probes, and probes over none with RDH: two arms each."""
-    base = make_config(method="hashnet", probe_every=0, **common)
-    probed = make_config(method="hashnet", probe_every=20, **common)
-    return {
-        "RDH": {"baseline": base, "rdh": with_plug_ins(base, rdh=True)},
-        "probes": {
-            "without": with_plug_ins(base, rdh=True),
-            "probes": with_plug_ins(probed, rdh=True),
-        },
-    }
+def overheads(size: Size) -> dict[str, Callable[[], Numbers]]:
+    """RDH over its baseline without probes, and probes over none with RDH."""
+    rows: dict[str, Callable[[], Numbers]] = {}
+    backbone = size.backbones[0]
+    for where, common in ((backbone, finetune(backbone, size)), ("head only", HEAD_ONLY)):
+        bare = make_config(method="hashnet", probe_every=0, **common)
+        probed = make_config(method="hashnet", probe_every=20, **common)
+        rdh = with_plug_ins(bare, rdh=True)
+        probes = {"without": rdh, "probes": with_plug_ins(probed, rdh=True)}
+        rows[f"RDH, {where}"] = partial(arms, size, {"baseline": bare, "rdh": rdh})
+        rows[f"probes, {where}"] = partial(arms, size, probes)
+    return rows
 
 
 def narrow(common: Numbers) -> dict[str, RunConfig]:
@@ -263,21 +229,19 @@ def compiled(backbone: str, size: Size, device: torch.device) -> Numbers:
     return arms(size, {"eager": plain, "compiled": plain.model_copy(update={"compile": True})})
 
 
-def agreements(
-    methods: list[str], size: Size, device: torch.device
-) -> dict[str, Callable[[], Numbers]]:
-    """The same steps on both devices: every deep method on features, HashNet through AlexNet."""
-    rows: dict[str, Callable[[], Numbers]] = {}
-    fields = {**HEAD_ONLY, "lr": 0.001}
-    for method in methods:
-        config = make_config(method=method, **fields)
-        saturates = catalog.methods()[method].facts["activation"]
-        config = with_plug_ins(config, rdh=True) if saturates else config
-        rows[f"{method}, head only"] = partial(steps_agree, config, device, size.steps)
+def agreements(size: Size, device: torch.device) -> dict[str, Callable[[], Numbers]]:
+    """The same steps on both devices: HashNet through a backbone, every deep method on features."""
     backbone = size.backbones[0]
     images = make_config(method="hashnet", lr=0.001, **finetune(backbone, size))
     network = partial(steps_agree, with_plug_ins(images, rdh=True), device, 3)
-    return {f"hashnet, {backbone}": network, **rows}
+    rows: dict[str, Callable[[], Numbers]] = {f"hashnet, {backbone}": network}
+    for method in catalog.methods():
+        made = method_class(method)
+        if made.kind == "deep":
+            config = make_config(method=method, lr=0.001, **HEAD_ONLY)
+            config = with_plug_ins(config, rdh=True) if made.activation else config
+            rows[f"{method}, head only"] = partial(steps_agree, config, device, size.steps)
+    return rows
 
 
 def weights_in_words() -> str:

@@ -24,12 +24,12 @@ def measure(rounds: int) -> dict[str, Any]:
             path = Path(folder) / "metrics.db"
             write_records(path, n_records)
             reader = MetricsReader(path)
-            seqs, steps, counts = reader.arrays("levels")
+            seqs, steps, counts = reader.arrays("dead_levels")
             read, draw, size = [], [], 0
             for _ in range(rounds):
                 began = time.perf_counter()
                 reader.version()
-                reader.arrays("levels", after=int(seqs[-2]))
+                reader.arrays("dead_levels", after=int(seqs[-2]))
                 read.append(time.perf_counter() - began)
                 began = time.perf_counter()
                 figure = saturation_map(
@@ -50,6 +50,6 @@ def write_records(path: Path, n_records: int, n_bits: int = 64) -> None:
     rng = np.random.default_rng(0)
     writer = MetricsWriter(path, attempt=1)
     for step in range(n_records):
-        arrays = {"levels": rng.integers(0, 500, (5, 2, n_bits), dtype=np.int32)}
-        writer.log(Record(20 * step + 20, 0, {"dead_now": 1.0}, arrays))
+        arrays = {"dead_levels": rng.integers(0, 500, (5, 2, n_bits), dtype=np.int32)}
+        writer.log(Record(20 * step + 20, 0, {"dead_all": 1.0}, arrays))
     writer.close()

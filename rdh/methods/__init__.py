@@ -6,7 +6,9 @@ Names and cards without torch: `rdh.catalog`.
 from importlib import import_module
 
 from rdh.errors import UserError
-from rdh.methods._tools.base import Method
+from rdh.methods._tools.base import LOSSES, Method
+
+__all__ = ["LOSSES", "Method", "method_class"]
 
 
 def method_class(name: str) -> type[Method]:

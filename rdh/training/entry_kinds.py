@@ -7,13 +7,8 @@ to leave that side, dead, rescued, positive before.
 
 import numpy as np
 
-TAU_LEVELS = (
-    0.9,
-    0.95,
-    0.99,
-    0.995,
-    0.999,
-)  # counts are kept at these too: a slider over tau needs no new run
+from rdh.store.levels import TAU_LEVELS
+
 DEAD, RESCUED, POSITIVE = 1, 2, 4  # an entry's state at its last visit
 N_REACHED, SIDE, LEAVING, LEAVING_TOTAL, STATE, N_KINDS = (
     7,
@@ -58,17 +53,17 @@ def count_rows(tau: float) -> tuple[dict[str, np.ndarray], np.ndarray]:
     died = dead & ~(was_dead & same_side)
     rows = {
         "saturated": by_side(saturated, positive),
-        "dead": by_side(dead, positive),
+        "dead_window": by_side(dead, positive),
         "dead_total": by_side(saturated & leaving_total, positive),
         "dead_hard": dead & reached[1.0],
-        "levels": np.stack([by_side(level & leaving, positive) for level in levels]),
+        "dead_levels": np.stack([by_side(level & leaving, positive) for level in levels]),
         "saturated_levels": np.stack(levels),
         "leaving": leaving,
         "deaths": died,
         "rescues": rescued,
         "releases": was_dead & ~rescued & ~dead,
         "relapses": died & (was_rescued | rescued),
-        "dead_now": by_side(dead, positive) * 1 - by_side(was_dead, was_positive),  # its change
+        "dead_all": by_side(dead, positive) * 1 - by_side(was_dead, was_positive),  # its change
     }
     state = dead * DEAD + (was_rescued | rescued) * RESCUED + positive * POSITIVE
     return rows, state.astype(np.uint8)

@@ -8,16 +8,17 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from rdh.errors import Stopped
 from rdh.retrieval import Evaluation, evaluate, pack_codes
 from rdh.retrieval.gpu import TorchKernel
 from rdh.store.metrics_writer import Record
-from rdh.training.state import Run, Stopped
+from rdh.training.state import TrainingState
 
 N_PROBE_ITEMS = 1000
 
 
 def encode(
-    run: Run, item_ids: np.ndarray, should_stop: Callable[[], bool] = lambda: False
+    run: TrainingState, item_ids: np.ndarray, should_stop: Callable[[], bool] = lambda: False
 ) -> np.ndarray:
     """Logits float32 (n, n_bits) of items of the data set, in eval mode; the mode is put back
     after. Raises Stopped between batches.
@@ -35,7 +36,9 @@ def encode(
 
 
 def evaluate_run(
-    run: Run, log: Callable[[Record], None], should_stop: Callable[[], bool] = lambda: False
+    run: TrainingState,
+    log: Callable[[Record], None],
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Evaluation, dict[str, np.ndarray]]:
     """Retrieval over the whole gallery, logged; and the packed codes of query and gallery with
     their item ids.
@@ -77,7 +80,7 @@ def evaluate_run(
     }
 
 
-def network_digest(run: Run) -> str:
+def network_digest(run: TrainingState) -> str:
     """16 hex digits over all that makes codes of inputs: codes of equal digests may be compared,
     others mean nothing to each other.
     """
@@ -91,7 +94,7 @@ def network_digest(run: Run) -> str:
 
 
 def save_probe_codes(
-    run: Run,
+    run: TrainingState,
     save_codes: Callable[[str, dict[str, np.ndarray]], None],
     log: Callable[[Record], None],
 ) -> None:

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from rdh.config.run_config import RunConfig
+from rdh.errors import Stopped
 from rdh.inputs.load import ImageInputs, Inputs
-from rdh.methods import Method, method_class
+from rdh.methods import LOSSES, Method, method_class
 from rdh.rescue import amplify, error_aware_weights, share_a_label
 from rdh.retrieval import Evaluation
 from rdh.store.metrics_writer import Record
@@ -24,8 +25,8 @@ from rdh.training.evaluate import evaluate_run, network_digest, save_probe_codes
 from rdh.training.network import Network
 from rdh.training.optimizers import make_optimizer, rate_factor
 from rdh.training.probes import Probes
-from rdh.training.record import LOSSES, record
-from rdh.training.state import Run, Stopped, restore, snapshot
+from rdh.training.record import record
+from rdh.training.state import TrainingState, restore, snapshot
 
 COLLAPSED = (
     "All gallery items have the same code, so MAP is that of chance; lower lr, or look "
@@ -56,7 +57,7 @@ class Outcome:
 
 
 def fit(
-    run: Run,
+    run: TrainingState,
     *,
     log: Callable[[Record], None],
     save_checkpoint: Callable[[dict[str, Any]], None],
@@ -99,7 +100,7 @@ def fit(
     return Outcome(evaluation, run.best_map, run.step)
 
 
-def start(config: RunConfig, inputs: Inputs) -> Run:
+def start(config: RunConfig, inputs: Inputs) -> TrainingState:
     """Network, method, optimiser and probes at step 0.
 
     The same seed gives the same start with and without RDH.
@@ -114,7 +115,7 @@ def start(config: RunConfig, inputs: Inputs) -> Run:
         method, inputs.n_features, body, precision=config.precision, is_compiled=config.compile
     ).to(inputs.device)
     optimizer = make_optimizer(network, config)
-    run = Run(config, inputs, method, network, optimizer, None, torch.empty(0))
+    run = TrainingState(config, inputs, method, network, optimizer, None, torch.empty(0))
     is_probed = bool(config.probe_every and method.activation)
     window = min(config.probe_every, run.steps_per_epoch) if is_probed else run.steps_per_epoch
     run.losses = torch.zeros(window, len(LOSSES), device=inputs.device)
@@ -129,7 +130,7 @@ def method_options(config: RunConfig) -> dict[str, Any]:
 
 
 def train_one_epoch(
-    run: Run, log: Callable[[Record], None], should_stop: Callable[[], bool]
+    run: TrainingState, log: Callable[[Record], None], should_stop: Callable[[], bool]
 ) -> None:
     """To the end of the epoch that the run is in. Windows of the probes end with it.
 
@@ -151,7 +152,7 @@ def train_one_epoch(
     run.epoch, run.position = run.epoch + 1, 0
 
 
-def train_epoch(run: Run) -> Iterator[None]:
+def train_epoch(run: TrainingState) -> Iterator[None]:
     """Yields after every step.
 
     The order of items depends on (seed, epoch) alone, so that a resumed epoch goes on in its own
@@ -174,7 +175,7 @@ def train_epoch(run: Run) -> Iterator[None]:
         yield
 
 
-def train_step(run: Run, indices: Tensor) -> None:
+def train_step(run: TrainingState, indices: Tensor) -> None:
     """One optimiser step (Algorithm 1).
 
     Losses act on a leaf, so that the network is traversed once, at the end.

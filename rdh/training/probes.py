@@ -73,7 +73,7 @@ class Probes:
             raise ValueError(f"the probes' state must be {self.state.shape}, got {state.shape}")
         self.state = state.copy()
         is_dead, is_positive = ((self.state & flag) > 0 for flag in (DEAD, POSITIVE))
-        self._dead_now = by_side(is_dead, is_positive).sum(1)  # (2, n_bits)
+        self._dead_all = by_side(is_dead, is_positive).sum(1)  # (2, n_bits)
 
     def add(
         self,
@@ -96,18 +96,28 @@ class Probes:
 
     @np.errstate(over="ignore", invalid="ignore")  # of a run that diverges: logits may be infinite
     def record(self, amplifier: bool) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-        """(scalars, arrays) of the window, and an empty window. Per-bit arrays have shape
-        (n_bits,); sides are (-1 side, +1 side).
+        """Digests the window and empties it.
 
-        saturated (2, n_bits), dead (2, n_bits) and dead_total (2, n_bits) at tau; dead_hard
-        (n_bits,); levels (5, 2, n_bits) and saturated_levels (5, n_bits): dead and saturated at
-        TAU_LEVELS; deaths, rescues, releases, relapses (n_bits,); dead_now (2, n_bits): over all N
-        items, each at its last visit; mean_code, mean_logit, std_logit, leaving (share of entries
-        whose similarity gradient points away from their side), mean_gradient and
-        mean_gradient_amplified (absolute dL/dz); histogram (n_bits, 64) of F, dead_histogram (64,)
-        of the dead entries' F over all bits; gradient_sum (2, 64) of dL/dz before and after the
-        amplifier and gradient_count (64,), both in the orientation of Figure 3: mirrored so that
-        the similarity loss asks every entry to move towards +1.
+        Args:
+            amplifier: Whether the run amplifies gradients.
+
+        Returns:
+            (scalars, arrays). The one scalar, `entries`, counts the entries of the window. Arrays
+            by side are (2, n_bits): the -1 side, then the +1 side. Counts at tau:
+            saturated, dead_window, dead_total (by side): entries of the window;
+            dead_all (by side): all N items, each at its last visit;
+            dead_hard, deaths, rescues, releases, relapses (n_bits,): see `entry_kinds`.
+            Counts at every level of TAU_LEVELS:
+            dead_levels (5, 2, n_bits), saturated_levels (5, n_bits).
+            Means over the window, (n_bits,):
+            mean_code, mean_logit, std_logit; leaving: share of the entries whose similarity
+            gradient points away from their side; mean_gradient and mean_gradient_amplified: of
+            |dL/dz|.
+            Histograms:
+            histogram (n_bits, 64) of F; dead_histogram (64,) of the dead entries' F over all bits;
+            gradient_sum (2, 64) of dL/dz before and after the amplifier and gradient_count (64,).
+            These two are oriented as Figure 3: mirrored so that the similarity loss asks every
+            entry to move towards +1.
         """
         logits, codes, similarity, total, indices = (
             torch.cat(column).cpu().numpy() for column in zip(*self._steps, strict=True)
@@ -140,8 +150,8 @@ class Probes:
             n_rows = math.prod(shape)
             arrays[name] = counts[start : start + n_rows].reshape(*shape, self.n_bits)
             start += n_rows
-        self._dead_now += arrays["dead_now"]
-        arrays["dead_now"] = self._dead_now.astype(np.int32)
+        self._dead_all += arrays["dead_all"]
+        arrays["dead_all"] = self._dead_all.astype(np.int32)
         return arrays
 
     def _table(self, keys: np.ndarray, n_keys: int) -> np.ndarray:

@@ -7,17 +7,16 @@ import time
 import numpy as np
 import torch
 
+from rdh.methods import LOSSES
 from rdh.store.metrics_writer import Record
-from rdh.training.state import Run
-
-LOSSES = ("similarity_loss", "code_regression_loss", "quantization_loss")
+from rdh.training.state import TrainingState
 
 
 class TrainingFailure(RuntimeError):
     """The numbers broke: step, cause and the way out in one sentence."""
 
 
-def record(run: Run) -> Record:
+def record(run: TrainingState) -> Record:
     """Digests the steps since the last record; the one place where training waits for the device.
 
     Losses and weights are checked first, so that no record holds a step that broke the network.
@@ -52,10 +51,10 @@ def totals(arrays: dict[str, np.ndarray]) -> dict[str, float]:
     """Sums over bits (and sides) of the per-bit counts, for charts that need no array."""
     names = (
         "saturated",
-        "dead",
+        "dead_window",
         "dead_total",
         "dead_hard",
-        "dead_now",
+        "dead_all",
         "deaths",
         "rescues",
         "releases",
@@ -64,7 +63,7 @@ def totals(arrays: dict[str, np.ndarray]) -> dict[str, float]:
     return {name: float(arrays[name].sum()) for name in names}
 
 
-def check_losses(run: Run, losses: np.ndarray) -> None:
+def check_losses(run: TrainingState, losses: np.ndarray) -> None:
     """TrainingFailure that names the first step whose loss is not finite.
 
     Args:
@@ -78,7 +77,7 @@ def check_losses(run: Run, losses: np.ndarray) -> None:
         raise _diverged(run, what, run.step - run.pending + row + 1)
 
 
-def check_weights(run: Run) -> None:
+def check_weights(run: TrainingState) -> None:
     """TrainingFailure if a weight or a running average of the network is not finite.
 
     The losses do not show it in time: a step's loss is taken before its update, and codes stay in
@@ -89,7 +88,7 @@ def check_weights(run: Run) -> None:
         raise _diverged(run, "network's weights are no longer finite", run.step)
 
 
-def _diverged(run: Run, what: str, step: int) -> TrainingFailure:
+def _diverged(run: TrainingState, what: str, step: int) -> TrainingFailure:
     epoch = (step - 1) // run.steps_per_epoch + 1
     return TrainingFailure(
         f"The {what} at step {step} (epoch {epoch}); lower lr (now {run.config.lr:g}) "

@@ -19,10 +19,10 @@ from rdh.store.metrics_writer import Record
 from rdh.training.evaluate import evaluate_run, network_digest
 from rdh.training.loop import Outcome
 from rdh.training.network import Network
-from rdh.training.state import Run
+from rdh.training.state import TrainingState
 
 
-class Encoder(nn.Module):
+class FittedHead(nn.Module):
     """A fitted method in the place of a hash layer: features (n, n_features) -> projections (n,
     n_bits).
     """
@@ -35,7 +35,7 @@ class Encoder(nn.Module):
         return self.method.encode(features).float()
 
 
-def start(config: RunConfig, inputs: Inputs) -> Run:
+def start(config: RunConfig, inputs: Inputs) -> TrainingState:
     """The method, not fitted yet, behind the same seam as a deep one."""
     torch.manual_seed(config.seed)
     method = method_class(config.method)(
@@ -45,12 +45,12 @@ def start(config: RunConfig, inputs: Inputs) -> Run:
     network = Network(method, inputs.n_features, nn.Flatten() if config.finetune else body).to(
         inputs.device
     )
-    network.head = Encoder(method)
-    return Run(config, inputs, method, network, None, None, torch.empty(0))
+    network.head = FittedHead(method)
+    return TrainingState(config, inputs, method, network, None, None, torch.empty(0))
 
 
 def fit(
-    run: Run,
+    run: TrainingState,
     *,
     log: Callable[[Record], None],
     save_checkpoint: Callable[[dict[str, Any]], None],

@@ -14,18 +14,14 @@ from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
 from rdh.inputs.load import Inputs
 from rdh.methods import Method
-from rdh.training.entry_kinds import TAU_LEVELS
+from rdh.store.levels import TAU_LEVELS
 from rdh.training.network import Network
 from rdh.training.optimizers import SGD
 from rdh.training.probes import Probes, logit_edges
 
 
-class Stopped(Exception):
-    """should_stop() said yes; a checkpoint of the last completed step was saved."""
-
-
 @dataclass
-class Run:
+class TrainingState:
     """Everything that changes while a run trains.
 
     step: optimiser steps completed; position: batches of this epoch done.
@@ -55,7 +51,7 @@ class Run:
         return self.config.epochs * self.steps_per_epoch if self.optimizer else 0
 
 
-def snapshot(run: Run) -> dict[str, Any]:
+def snapshot(run: TrainingState) -> dict[str, Any]:
     """All that training from here on depends on: tensors and plain numbers, loadable with
     weights_only. Not copies.
     """
@@ -73,7 +69,7 @@ def snapshot(run: Run) -> dict[str, Any]:
     }
 
 
-def restore(run: Run, checkpoint: dict[str, Any]) -> None:
+def restore(run: TrainingState, checkpoint: dict[str, Any]) -> None:
     """Inverse of snapshot. UserError where the checkpoint does not fit the config."""
     try:
         run.network.load_state_dict(checkpoint["network"])
@@ -97,7 +93,7 @@ def restore(run: Run, checkpoint: dict[str, Any]) -> None:
         ) from None
 
 
-def facts_of(run: Run) -> dict[str, Any]:
+def facts_of(run: TrainingState) -> dict[str, Any]:
     """What a run's charts need beside its records: denominators of the counts, bin edges, where it
     ran.
     """

@@ -27,6 +27,7 @@ def tiny(monkeypatch):
     monkeypatch.setitem(retrieval.SCALE_ROWS, "small", ((10, 600), (10, 1200)))
 
 
+@pytest.mark.process
 def test_bench_retrieval_prints_medians_ratios_and_memory_as_json(tiny, capsys):
     assert main(["bench", "retrieval", "--rounds", "2", "--size", "small"]) == 0
     found = json.loads(capsys.readouterr().out)

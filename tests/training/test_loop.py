@@ -13,16 +13,16 @@ import torch
 
 from rdh import catalog
 from rdh.config.run_config import RunConfig, make_config, with_plug_ins
-from rdh.errors import UserError
+from rdh.errors import Stopped, UserError
 from rdh.inputs.load import Inputs, load_inputs
-from rdh.methods import method_class
+from rdh.methods import LOSSES, method_class
 from rdh.rescue import GradientAmplifier, error_aware_quantization, similarity
 from rdh.store.metrics_writer import Record
 from rdh.training import checkpoints, loop
 from rdh.training.evaluate import dead_by_vote, encode
 from rdh.training.probes import Probes, logit_edges
-from rdh.training.record import LOSSES, TrainingFailure
-from rdh.training.state import Run, Stopped, facts_of
+from rdh.training.record import TrainingFailure
+from rdh.training.state import TrainingState, facts_of
 from tests.naive_probes import NaiveProbes
 from tests.training.test_probes import assert_same
 
@@ -88,7 +88,7 @@ class Log:
     def should_stop(self) -> bool:
         return self.run.step == self.stop_at
 
-    def fit(self, run: Run, checkpoint: dict[str, Any] | None = None) -> loop.Outcome:
+    def fit(self, run: TrainingState, checkpoint: dict[str, Any] | None = None) -> loop.Outcome:
         self.run = run
         return loop.fit(
             run,
@@ -102,7 +102,9 @@ class Log:
     @property
     def probed(self) -> dict[int, dict[str, np.ndarray]]:
         """step -> arrays of the records of the probes."""
-        return {record.step: record.arrays for record in self.records if "dead" in record.arrays}
+        return {
+            record.step: record.arrays for record in self.records if "dead_window" in record.arrays
+        }
 
     def scalar(self, name: str) -> list[tuple[int, float]]:
         return [
@@ -110,7 +112,7 @@ class Log:
         ]
 
 
-def weights(run: Run) -> list[torch.Tensor]:
+def weights(run: TrainingState) -> list[torch.Tensor]:
     return [tensor.clone() for tensor in run.network.state_dict().values()]
 
 
@@ -118,7 +120,7 @@ def assert_equal(first: list[torch.Tensor], second: list[torch.Tensor]) -> None:
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def take_steps(run: Run, n: int) -> None:
+def take_steps(run: TrainingState, n: int) -> None:
     """Steps of one epoch, without records."""
     for _ in itertools.islice(loop.train_epoch(run), n):
         run.pending = 0
@@ -165,11 +167,11 @@ def test_probe_records_of_a_run_equal_the_slow_loops(digits):
     run.probes.record = lambda amplifier: (windows.append([]), record(amplifier))[1]
     log.fit(run)
     naive = NaiveProbes(60, 4, 0.9, logit_edges(0.9).tolist())
-    records = [entry for entry in log.records if entry.arrays.get("dead") is not None]
+    records = [entry for entry in log.records if entry.arrays.get("dead_window") is not None]
     assert len(records) == len(windows) - 1 == 6
     for entry, window in zip(records, windows, strict=False):
         assert_same(entry.arrays, naive.record(window, amplifier=True))
-    assert records[-1].scalars["dead_now"] == records[-1].arrays["dead_now"].sum() > 0
+    assert records[-1].scalars["dead_all"] == records[-1].arrays["dead_all"].sum() > 0
 
 
 def test_the_rate_in_a_record_is_the_one_its_steps_were_made_with(digits):
@@ -275,7 +277,7 @@ def test_another_seed_gives_other_weights_and_another_order(digits):
     assert orders[0] != orders[1] and sorted(orders[0]) == sorted(orders[1])
 
 
-def visited(run: Run) -> list[int]:
+def visited(run: TrainingState) -> list[int]:
     """Positions that the run's next epoch visits, in order."""
     seen, batch = [], run.inputs.batch
     run.inputs.batch = lambda positions: (seen.extend(positions.tolist()), batch(positions))[1]
@@ -301,7 +303,7 @@ def test_both_arms_of_a_pair_share_initial_weights_and_the_order_of_items(digits
 # The step
 
 
-def plain_loop(run: Run, n_steps: int) -> None:
+def plain_loop(run: TrainingState, n_steps: int) -> None:
     """The paper's step for anybody's PyTorch: GradientAmplifier between tanh and the losses, their
     sum, one backward.
     """
@@ -344,7 +346,7 @@ def test_steps_equal_a_plain_loop_with_the_amplifier_module_and_one_backward(dig
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
 
-def start_saturated(settings: RunConfig, inputs: Inputs) -> Run:
+def start_saturated(settings: RunConfig, inputs: Inputs) -> TrainingState:
     """With codes that the amplifier acts on from the first step."""
     run = loop.start(settings, inputs)
     run.network.head.weight.data.mul_(20)
@@ -402,7 +404,7 @@ def test_stored_pairs_compare_a_batch_with_the_signs_of_all_training_items(digit
 
 def resumed(
     settings: RunConfig, digits: Any, folder: Path, stop_at: int
-) -> tuple[Log, Run, loop.Outcome]:
+) -> tuple[Log, TrainingState, loop.Outcome]:
     """Stops after `stop_at` steps, then goes on from the file in a new run."""
     first = Log(folder, stop_at)
     with pytest.raises(Stopped):
@@ -416,7 +418,7 @@ def resumed(
     return second, run, outcome
 
 
-def assert_same_end(log: Log, run: Run, whole_log: Log, whole: Run) -> None:
+def assert_same_end(log: Log, run: TrainingState, whole_log: Log, whole: TrainingState) -> None:
     assert_equal(weights(run), weights(whole))
     for name, values in whole_log.codes["final"].items():
         np.testing.assert_array_equal(log.codes["final"][name], values)
@@ -426,7 +428,7 @@ def assert_same_end(log: Log, run: Run, whole_log: Log, whole: Run) -> None:
         assert torch.equal(first, second)
     if run.probes:
         np.testing.assert_array_equal(run.probes.state, whole.probes.state)
-        np.testing.assert_array_equal(log.probed[12]["dead_now"], whole_log.probed[12]["dead_now"])
+        np.testing.assert_array_equal(log.probed[12]["dead_all"], whole_log.probed[12]["dead_all"])
 
 
 @pytest.mark.parametrize(

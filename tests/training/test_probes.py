@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rdh.rescue import amplify
-from rdh.training.entry_kinds import TAU_LEVELS
+from rdh.store.levels import TAU_LEVELS
 from rdh.training.probes import N_BINS, Probes, logit_edges
 from tests.naive_probes import NaiveProbes
 
@@ -82,7 +82,7 @@ def test_dead_entries_change_by_deaths_minus_rescues_minus_releases():
     for _ in range(30):
         probes.add(*random_step(generator, torch.randperm(40, generator=generator)[:15], 6))
         arrays = probes.record(False)[1]
-        now = arrays["dead_now"].sum(0)
+        now = arrays["dead_all"].sum(0)
         np.testing.assert_array_equal(
             now - before, arrays["deaths"] - arrays["rescues"] - arrays["releases"]
         )
@@ -99,7 +99,7 @@ def test_once_all_items_were_seen_the_dead_are_those_of_the_last_visits():
         for part in torch.randperm(30, generator=generator).split(10):
             probes.add(*random_step(generator, part, 4))
         arrays = probes.record(True)[1]
-    np.testing.assert_array_equal(arrays["dead_now"], arrays["dead"])
+    np.testing.assert_array_equal(arrays["dead_all"], arrays["dead_window"])
 
 
 UP, DOWN = 3.0, -3.0  # tanh = +-.99505: saturated at .99
@@ -163,13 +163,16 @@ def test_sides_levels_and_hard_counts_by_hand():
     probes.add(torch.atanh(codes).clamp(-20, 20), codes, wanted, -wanted, torch.arange(9))
     arrays = probes.record(True)[1]
     assert arrays["saturated"][:, 0].tolist() == [3, 3]  # .99 in float32 counts as |h| >= .99
-    assert arrays["dead"][:, 0].tolist() == [3, 2]  # the last one saturates where the pairs want it
+    assert arrays["dead_window"][:, 0].tolist() == [
+        3,
+        2,
+    ]  # the last one saturates where the pairs want it
     assert arrays["dead_total"][:, 0].tolist() == [
         0,
         1,
     ]  # the total gradient is the opposite: only the last one
     assert arrays["dead_hard"].tolist() == [2]
-    assert arrays["levels"][:, :, 0].tolist() == [[3, 4], [3, 3], [3, 2], [3, 1], [2, 1]]
+    assert arrays["dead_levels"][:, :, 0].tolist() == [[3, 4], [3, 3], [3, 2], [3, 1], [2, 1]]
     assert arrays["saturated_levels"][:, 0].tolist() == [8, 7, 6, 5, 4]
 
 
