@@ -32,3 +32,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = set(getattr(item, "fixturenames", ()))
         if fixtures & STARTERS or places & {item.path, *item.path.parents}:
             item.add_marker(pytest.mark.process)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Spreads the quick tests over all cores. Tests that start processes run one after another."""
+    can_spread = config.pluginmanager.hasplugin("xdist") and "PYTEST_XDIST_WORKER" not in os.environ
+    if can_spread and config.option.markexpr == "not process" and not config.option.numprocesses:
+        config.option.numprocesses, config.option.dist = "auto", "loadfile"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rdh.config.run_config import RunConfig
-from rdh.errors import UserError
+from rdh.errors import Stopped, UserError  # noqa: F401 (Stopped: for this folder)
 from rdh.inputs.load import Inputs
 from rdh.methods import Method
 from rdh.store.levels import TAU_LEVELS

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from rdh.errors import UserError
-from rdh.store.metrics_writer import MetricsReader, MetricsWriter, Record
+from rdh.store.metrics_reader import MetricsReader
+from rdh.store.metrics_writer import MetricsWriter, Record
 from rdh.store.mounts import file_system_of
 
 N_SCALARS, N_BITS = 12, 32
@@ -352,10 +353,7 @@ def test_a_record_that_cannot_be_stored_leaves_no_half_of_itself(path):
     assert MetricsReader(path).arrays("dead")[1].tolist() == [0, 1]
 
 
-MOUNTS = (
-    "/dev/vda / ext4 rw 0 0\nhost:/home /home nfs4 rw 0 0\n/dev/sdb /home/a\\040b xfs rw "
-    "0 0\nbroken\n"
-)
+MOUNTS = {"/": "ext4", "/home": "nfs4", "/home/a b": "xfs"}
 
 
 @pytest.mark.parametrize(
