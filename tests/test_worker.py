@@ -149,6 +149,7 @@ def test_life_of_a_run_from_start_over_cancel_and_resume_to_its_end(store, start
     assert max(written, key=written.get).name == "result.json"
     assert {path.name for path in run_dir.iterdir()} == {
         *(
+            "alive.lock",
             "config.json",
             "result.json",
             "hb.json",
