@@ -2,19 +2,18 @@
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from rdh.bench._inputs import labelled, labels_in_turn, random_pixels
 from rdh.bench.input import Watched
 from rdh.bench.step import timed
 from rdh.config.run_config import RunConfig, make_config, with_plug_ins
-from rdh.datasets import Dataset, Split, load
-from rdh.datasets.cifar10 import CLASS_NAMES, SIDE
+from rdh.datasets import Dataset, load
 from rdh.errors import UserError
 from rdh.inputs.load import ImageInputs
 from rdh.inputs.pixels import OnDevice
@@ -25,17 +24,6 @@ from rdh.training.state import TrainingState
 N_IMAGES = 2048  # a training set of any size repeats them: speed does not depend on what they show
 LONGEST_STEP = 8.0  # seconds; larger batches are not tried
 ROUNDS = 5  # of steps that are timed; the median counts
-
-
-@dataclass(frozen=True)
-class Repeated:
-    """Every image is a training item, again and again until there are `most`."""
-
-    most: int
-
-    def split(self, labels: np.ndarray, class_names: Sequence[str], seed: int) -> Split:
-        ids = np.arange(len(labels))
-        return Split(ids, ids, np.resize(ids, self.most))
 
 
 class Images(NamedTuple):
@@ -59,14 +47,10 @@ def cifar10_images(root: Path, most: int) -> Images:
         pixels, labels = np.asarray(whole.images(ids)[0]), whole.labels[ids]
         origin = f"CIFAR-10 from {root}"
     except UserError as error:
-        shape = (N_IMAGES, SIDE, SIDE, 3)
-        pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-        labels = np.eye(len(CLASS_NAMES), dtype=np.uint8)[np.arange(N_IMAGES) % len(CLASS_NAMES)]
+        pixels, labels = random_pixels(N_IMAGES), labels_in_turn(N_IMAGES)
         reason = str(error).partition(":")[0]
         origin = f"synthetic uint8 images of CIFAR-10's shape ({reason})"
-    shape = pixels.shape[1:]
-    dataset = Dataset("cifar10", labels, CLASS_NAMES, "", Repeated(most), image_shape=shape)
-    return Images(dataset, pixels, origin)
+    return Images(labelled(labels, most), pixels, origin)
 
 
 def initial_weights(backbone: str) -> str:

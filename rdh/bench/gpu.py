@@ -36,6 +36,7 @@ from rdh.files import write_json
 from rdh.methods import method_class
 
 Numbers = dict[str, Any]
+Rows = dict[str, Callable[[], Numbers]]
 
 
 class Size(NamedTuple):
@@ -84,7 +85,7 @@ class Part(NamedTuple):
 
     name: str
     seconds: float
-    rows: dict[str, Callable[[], Numbers]]
+    rows: Rows
 
 
 def measure(
@@ -160,7 +161,9 @@ def measured(
 
 def parts(size: Size, images: Images, device: torch.device) -> list[Part]:
     """What is measured, in this order; torch.compile last: nobody can say how long it takes."""
-    speeds, widths, compilations = {}, {}, {}
+    speeds: Rows = {}
+    widths: Rows = {}
+    compilations: Rows = {}
     for backbone in size.backbones:
         for which, is_largest in (("batch of the paper", False), ("largest batch", True)):
             call = partial(finetuned, backbone, is_largest, size, images, device)
@@ -191,14 +194,15 @@ def finetuned(
 
 
 def finetune(backbone: str, size: Size) -> Numbers:
-    """Fields of a config that finetunes on CIFAR-10."""
-    fields = {"dataset": "cifar10", "backbone": backbone, "finetune": True, "epochs": 1000}
-    return fields | {"image_size": size.image_size, "batch_size": size.batch_size}
+    """Fields of a config that finetunes from random weights."""
+    fields = {"dataset": "cifar10", "backbone": backbone, "finetune": True, "weights": "none"}
+    sizes = {"image_size": size.image_size, "batch_size": size.batch_size, "epochs": 1000}
+    return fields | sizes
 
 
-def overheads(size: Size) -> dict[str, Callable[[], Numbers]]:
+def overheads(size: Size) -> Rows:
     """RDH over its baseline without probes, and probes over none with RDH."""
-    rows: dict[str, Callable[[], Numbers]] = {}
+    rows: Rows = {}
     backbone = size.backbones[0]
     for where, common in ((backbone, finetune(backbone, size)), ("head only", HEAD_ONLY)):
         bare = make_config(method="hashnet", probe_every=0, **common)
@@ -229,12 +233,12 @@ def compiled(backbone: str, size: Size, device: torch.device) -> Numbers:
     return arms(size, {"eager": plain, "compiled": plain.model_copy(update={"compile": True})})
 
 
-def agreements(size: Size, device: torch.device) -> dict[str, Callable[[], Numbers]]:
+def agreements(size: Size, device: torch.device) -> Rows:
     """The same steps on both devices: HashNet through a backbone, every deep method on features."""
     backbone = size.backbones[0]
     images = make_config(method="hashnet", lr=0.001, **finetune(backbone, size))
     network = partial(steps_agree, with_plug_ins(images, rdh=True), device, 3)
-    rows: dict[str, Callable[[], Numbers]] = {f"hashnet, {backbone}": network}
+    rows: Rows = {f"hashnet, {backbone}": network}
     for method in catalog.methods():
         made = method_class(method)
         if made.kind == "deep":

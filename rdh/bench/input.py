@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -70,7 +70,10 @@ def measure(rounds: int) -> dict[str, Any]:
             log=lambda _: None,
         )
         seconds = time.perf_counter() - began
-        places = {"memory": OnDevice(np.array(images), device), "disk": OnDisk(images, device)}
+        places: dict[str, Pixels] = {
+            "memory": OnDevice(np.array(images), device),
+            "disk": OnDisk(cast(np.memmap, images), device),
+        }
         speeds: dict[str, list[float]] = {name: [] for name in places}
         waits: dict[str, list[float]] = {name: [] for name in places}
         steps = {name: stepper(dataset, pixels, device) for name, pixels in places.items()}

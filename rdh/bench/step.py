@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 
-from rdh.bench._inputs import RandomInputs
+from rdh.bench._inputs import random_inputs
 from rdh.bench._machine import machine
 from rdh.config.run_config import RunConfig, make_config, with_plug_ins
+from rdh.inputs.load import Inputs
 from rdh.store.metrics_writer import MetricsWriter
 from rdh.training import loop
 from rdh.training.network import choose_threads
@@ -28,6 +29,7 @@ HEAD_ONLY = {
 FINETUNE = {
     "dataset": "cifar10",
     "backbone": "alexnet",
+    "weights": "none",  # random: nothing is downloaded
     "finetune": True,
     "image_size": 224,
     "epochs": 1000,
@@ -75,7 +77,7 @@ def compared(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with tempfile.TemporaryDirectory() as folder:
         runs = {
-            name: stepper(config, RandomInputs(config, device), Path(folder) / f"{name}.db")
+            name: stepper(config, random_inputs(config, device), Path(folder) / f"{name}.db")
             for name, config in arms.items()
         }
         times: dict[str, list[float]] = {name: [] for name in arms}
@@ -99,7 +101,7 @@ def compared(
     }
 
 
-def stepper(config: RunConfig, inputs: RandomInputs, path: Path) -> Callable[[], None]:
+def stepper(config: RunConfig, inputs: Inputs, path: Path) -> Callable[[], None]:
     """A function that trains one step, and keeps records as a run would."""
     choose_threads(finetune=config.finetune, backbone=config.backbone)  # as a worker does
     run = loop.start(config, inputs)
@@ -118,7 +120,7 @@ def stepper(config: RunConfig, inputs: RandomInputs, path: Path) -> Callable[[],
     return lambda: next(going)
 
 
-def timed(step: Callable[[], None], steps: int, device: torch.device) -> float:
+def timed(step: Callable[[], object], steps: int, device: torch.device) -> float:
     """Seconds that the steps take, work in flight on the device included."""
     if device.type == "cuda":
         torch.cuda.synchronize()

@@ -24,7 +24,7 @@ def thresholds(tau: float) -> np.ndarray:
     """TAU_LEVELS, tau and 1 in increasing order, at most 7, float32 as the codes are: |h| = 1 is
     where 1 - h^2 is 0.
     """
-    return np.unique(np.float32([*TAU_LEVELS, tau, 1.0]))
+    return np.unique(np.array([*TAU_LEVELS, tau, 1.0], np.float32))
 
 
 def count_rows(tau: float) -> tuple[dict[str, np.ndarray], np.ndarray]:

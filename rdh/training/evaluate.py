@@ -58,7 +58,7 @@ def evaluate_run(
         top_k=run.inputs.top_k,
         kernel=TorchKernel(run.inputs.device) if run.inputs.is_cuda else None,
     )
-    run.best_map = max(run.best_map, evaluation.map)
+    run.best_map = max(run.best_map, evaluation.map or 0.0)
     arrays = {
         "precision_by_radius": evaluation.precision_by_radius,
         "recall_by_radius": evaluation.recall_by_radius,
@@ -85,7 +85,7 @@ def network_digest(run: TrainingState) -> str:
     others mean nothing to each other.
     """
     fitted = (
-        {} if run.optimizer else run.method.state_dict()
+        {} if run.optimizer.groups else run.method.state_dict()
     )  # a shallow method is its own hash layer
     total = hashlib.sha256()
     for name, tensor in sorted((run.network.state_dict() | fitted).items()):

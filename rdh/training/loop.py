@@ -233,4 +233,4 @@ def error_aware(
     )
     error = codes - codes.sign()
     pull = 2 * error_aware_weights(codes, similar, config.eaq_normalization, stored) * error
-    return config.eta / 2 * (pull * error).sum(), pull
+    return (config.eta or 0.0) / 2 * (pull * error).sum(), pull

@@ -6,14 +6,17 @@ modules, 1.5 s on a CPU, more than a short run trains), which nothing here uses.
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.sgd import sgd
 
 from rdh.config.run_config import RunConfig
 from rdh.training.network import Network
 
+Group = tuple[Sequence[Tensor], float]  # parameters and their initial rate
 SMOOTHING, EPSILON = 0.99, 1e-8  # of RMSprop, torch's defaults
 
 
@@ -25,15 +28,14 @@ class SGD:
     """
 
     def __init__(
-        self, groups: list[tuple[list[nn.Parameter], float]], momentum: float, weight_decay: float
+        self, groups: Sequence[Group], momentum: float = 0.0, weight_decay: float = 0.0
     ) -> None:
-        self.groups = [parameters for parameters, _ in groups if parameters]
+        self.groups = [list(parameters) for parameters, _ in groups if parameters]
         self.initial_rates = [rate for parameters, rate in groups if parameters]
         self.rates = list(self.initial_rates)
         self.momentum, self.weight_decay = momentum, weight_decay
-        self.buffers: list[list[Tensor | None]] = [
-            [None] * len(parameters) for parameters in self.groups
-        ]
+        # one a parameter: None before the first step
+        self.buffers: list[list[Any]] = [[None] * len(parameters) for parameters in self.groups]
 
     @torch.no_grad()
     def step(self) -> None:
@@ -41,7 +43,7 @@ class SGD:
         for parameters, rate, buffers in zip(self.groups, self.rates, self.buffers, strict=True):
             sgd(
                 parameters,
-                [parameter.grad for parameter in parameters],
+                gradients_of(parameters),
                 buffers,  # filled at the first step
                 lr=rate,
                 momentum=self.momentum,
@@ -56,10 +58,10 @@ class SGD:
             for parameter in parameters:
                 parameter.grad = None
 
-    def state_dict(self) -> dict[str, list[list[Tensor | None]]]:
+    def state_dict(self) -> dict[str, list[list[Any]]]:
         return {"buffers": self.buffers}
 
-    def load_state_dict(self, state: dict[str, list[list[Tensor | None]]]) -> None:
+    def load_state_dict(self, state: dict[str, list[list[Any]]]) -> None:
         """ValueError where the buffers are not those of these parameters."""
         for parameters, buffers, saved in zip(
             self.groups, self.buffers, state["buffers"], strict=True
@@ -79,7 +81,7 @@ class RMSprop(SGD):
     buffers hold that mean. No momentum.
     """
 
-    def __init__(self, groups: list[tuple[list[nn.Parameter], float]], weight_decay: float) -> None:
+    def __init__(self, groups: Sequence[Group], weight_decay: float) -> None:
         super().__init__(groups, 0.0, weight_decay)
         self.buffers = [
             [torch.zeros_like(parameter) for parameter in parameters] for parameters in self.groups
@@ -89,13 +91,19 @@ class RMSprop(SGD):
     def step(self) -> None:
         """Every parameter must have a gradient."""
         for parameters, rate, means in zip(self.groups, self.rates, self.buffers, strict=True):
-            gradients = [parameter.grad for parameter in parameters]
-            gradients = torch._foreach_add(gradients, parameters, alpha=self.weight_decay)
+            gradients = torch._foreach_add(
+                gradients_of(parameters), parameters, alpha=self.weight_decay
+            )
             torch._foreach_mul_(means, SMOOTHING)
             torch._foreach_addcmul_(means, gradients, gradients, 1 - SMOOTHING)
             roots = torch._foreach_sqrt(means)
             torch._foreach_add_(roots, EPSILON)
             torch._foreach_addcdiv_(parameters, gradients, roots, -rate)
+
+
+def gradients_of(parameters: list[Tensor]) -> list[Tensor]:
+    """Every parameter must have one."""
+    return cast(list[Tensor], [parameter.grad for parameter in parameters])
 
 
 def make_optimizer(network: Network, config: RunConfig) -> SGD:

@@ -62,14 +62,15 @@ class Probes:
             np.float64
         )
         self._steps: list[tuple[Tensor, ...]] = []
-        self.load_state(np.zeros((n_items, n_bits), np.uint8))
+        self.state = np.zeros((n_items, n_bits), np.uint8)
+        self.load_state(self.state)
 
     def load_state(self, state: np.ndarray) -> None:
         """Takes over the entries' states (N, n_bits) uint8 of a checkpoint.
 
         ValueError for another shape.
         """
-        if hasattr(self, "state") and state.shape != self.state.shape:
+        if state.shape != self.state.shape:
             raise ValueError(f"the probes' state must be {self.state.shape}, got {state.shape}")
         self.state = state.copy()
         is_dead, is_positive = ((self.state & flag) > 0 for flag in (DEAD, POSITIVE))
@@ -194,8 +195,8 @@ class Probes:
         gradient: np.ndarray,
         extra: np.ndarray,
     ) -> dict[str, np.ndarray]:
-        bins = logits * np.float32(1 / self._width) + N_BINS // 2
-        bins = np.clip(bins, 0, N_BINS - 1).astype(np.uint8)
+        places = logits * np.float32(1 / self._width) + N_BINS // 2
+        bins = np.clip(places, 0, N_BINS - 1).astype(np.uint8)
         down, up = (
             (similarity > 0).view(np.uint8),
             (similarity < 0).view(np.uint8),

@@ -30,7 +30,8 @@ def record(run: TrainingState) -> Record:
     losses = run.losses[: run.pending].double().cpu().numpy()  # a sum may leave float32
     check_losses(run, losses)
     check_weights(run)
-    scalars, arrays = {}, {}
+    scalars: dict[str, float] = {}
+    arrays: dict[str, np.ndarray] = {}
     if run.pending:
         scalars = dict(zip(LOSSES, losses.mean(0).tolist(), strict=True))
         scalars["loss"] = float(losses.sum(1).mean())

@@ -19,6 +19,7 @@ from rdh.store.metrics_writer import Record
 from rdh.training.evaluate import evaluate_run, network_digest
 from rdh.training.loop import Outcome
 from rdh.training.network import Network
+from rdh.training.optimizers import SGD
 from rdh.training.state import TrainingState
 
 
@@ -46,7 +47,7 @@ def start(config: RunConfig, inputs: Inputs) -> TrainingState:
         inputs.device
     )
     network.head = FittedHead(method)
-    return TrainingState(config, inputs, method, network, None, None, torch.empty(0))
+    return TrainingState(config, inputs, method, network, SGD([]), None, torch.empty(0))
 
 
 def fit(
@@ -66,7 +67,8 @@ def fit(
         batches = [
             run.network.backbone(batch) for batch in run.inputs.batches(run.inputs.split.train)
         ]
-    run.method.fit(torch.cat(batches).clone(), run.inputs.train_labels)
+    method: Any = run.method
+    method.fit(torch.cat(batches).clone(), run.inputs.train_labels)
     evaluation, codes = evaluate_run(run, log, should_stop)
     save_checkpoint(
         {

@@ -31,7 +31,7 @@ class TrainingState:
     inputs: Inputs
     method: Method
     network: Network
-    optimizer: SGD | None  # None for a shallow method, which takes no steps
+    optimizer: SGD  # without parameters for a shallow method, which takes no steps
     probes: Probes | None
     losses: Tensor  # (window, 3): one row a step since the last record, on the device
     step: int = 0
@@ -48,7 +48,7 @@ class TrainingState:
 
     @property
     def total_steps(self) -> int:
-        return self.config.epochs * self.steps_per_epoch if self.optimizer else 0
+        return self.config.epochs * self.steps_per_epoch if self.optimizer.groups else 0
 
 
 def snapshot(run: TrainingState) -> dict[str, Any]:

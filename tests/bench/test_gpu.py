@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from rdh.bench import _agreement, _finetuning, gpu
-from rdh.bench._inputs import RandomInputs
+from rdh.bench._inputs import random_inputs
 from rdh.cli import main
 from rdh.config.run_config import make_config
+from rdh.datasets import cifar10
 from rdh.errors import UserError
 from rdh.training import loop
-from tests.toy_archives import MAKERS
 
 CPU = torch.device("cpu")
 HEAD = {"backbone": "efficientnet_lite0", "finetune": False}
@@ -146,7 +146,7 @@ def test_without_a_gpu_the_way_out_is_named_and_nothing_is_written(tmp_path, cap
 
 
 def test_images_of_cifar10_are_used_if_they_are_there_and_repeated_to_any_number(tmp_path):
-    MAKERS["cifar10"](tmp_path)
+    cifar10.example(tmp_path)
     images = _finetuning.cifar10_images(tmp_path, 1000)
     n = len(images.pixels)
     assert images.origin == f"CIFAR-10 from {tmp_path}" and 0 < n < 1000
@@ -189,6 +189,6 @@ def test_other_weights_and_other_states_are_outside_the_tolerance(monkeypatch):
 
 def test_random_inputs_give_every_device_the_same_network():
     config = make_config(backbone="mlp", image_size=32)
-    first, second = (loop.start(config, RandomInputs(config, CPU)).network for _ in range(2))
+    first, second = (loop.start(config, random_inputs(config, CPU)).network for _ in range(2))
     for name, tensor in first.state_dict().items():
         assert torch.equal(tensor, second.state_dict()[name])
