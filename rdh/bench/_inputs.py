@@ -1,5 +1,6 @@
-"""Inputs of CIFAR-10's shapes, filled with random numbers: the time of a step does not depend on
-what the numbers are.
+"""Inputs of CIFAR-10's shapes, filled with random numbers.
+
+The time of a step does not depend on what the numbers are.
 """
 
 from collections.abc import Sequence

@@ -14,9 +14,7 @@ from rdh.store.metrics_writer import MetricsWriter, Record
 
 
 def measure(rounds: int) -> dict[str, Any]:
-    """A live tick's work on the server for a short and a long run of 64 bits: reading what is new,
-    drawing the map, its size.
-    """
+    """Reading what is new, drawing the map and its size, for a short and a long run of 64 bits."""
     from rdh.charts.saturation import saturation_map
 
     result: dict[str, Any] = {"what": "live", **machine()}
@@ -47,7 +45,7 @@ def measure(rounds: int) -> dict[str, Any]:
 
 
 def write_records(path: Path, n_records: int, n_bits: int = 64) -> None:
-    """A run's metrics of n_records records, the tables of counts included."""
+    """Writes the metrics of a run of so many records, with one table of counts each."""
     rng = np.random.default_rng(0)
     writer = MetricsWriter(path, attempt=1)
     for step in range(n_records):

@@ -39,8 +39,9 @@ STEPS = {"head-only": 40, "finetune": 2}  # a round's steps for each arm
 
 
 def measure(rounds: int) -> dict[str, Any]:
-    """Step time of +RDH over the baseline, probes off: head-only for every method, finetune for
-    HashNet.
+    """Step time with RDH over without, probes off.
+
+    Every method on features, and HashNet finetuning a backbone.
     """
     from rdh import catalog
 
@@ -102,7 +103,7 @@ def compared(
 
 
 def stepper(config: RunConfig, inputs: Inputs, path: Path) -> Callable[[], None]:
-    """A function that trains one step, and keeps records as a run would."""
+    """A function that trains one step and writes the records that a run would."""
     choose_threads(finetune=config.finetune, backbone=config.backbone)  # as a worker does
     run = loop.start(config, inputs)
     writer = MetricsWriter(path, attempt=1)
@@ -121,7 +122,7 @@ def stepper(config: RunConfig, inputs: Inputs, path: Path) -> Callable[[], None]
 
 
 def timed(step: Callable[[], object], steps: int, device: torch.device) -> float:
-    """Seconds that the steps take, work in flight on the device included."""
+    """Seconds that the steps take, the work still running on the device included."""
     if device.type == "cuda":
         torch.cuda.synchronize()
     began = time.perf_counter()

@@ -1,8 +1,7 @@
-"""What moves the weights: SGD as the paper trains, RMSprop as the fallback, and the learning rate
-by epoch.
+"""What moves the weights: SGD as in the paper, RMSprop as the fallback, and the learning rate.
 
-Torch's own updates without `torch.optim` classes around them: those load torch's compiler (900
-modules, 1.5 s on a CPU, more than a short run trains), which nothing here uses.
+These are torch's own updates without the classes of `torch.optim`. Those load torch's compiler (900
+modules, 1.5 s on a CPU, longer than a short run trains), which nothing here uses.
 """
 
 import math
@@ -23,8 +22,13 @@ SMOOTHING, EPSILON = 0.99, 1e-8  # of RMSprop, torch's defaults
 class SGD:
     """Stochastic gradient descent with momentum and weight decay.
 
-    groups: (parameters, initial rate); `rates` hold the present ones and may be set. buffers: one
-    tensor a parameter.
+    `rates` holds the present rate of every group and may be set. Groups without parameters are left
+    out.
+
+    Args:
+        groups: Parameters and initial rate of each group.
+        momentum: In [0, 1).
+        weight_decay: Weight of the L2 penalty.
     """
 
     def __init__(
@@ -62,7 +66,7 @@ class SGD:
         return {"buffers": self.buffers}
 
     def load_state_dict(self, state: dict[str, list[list[Any]]]) -> None:
-        """ValueError where the buffers are not those of these parameters."""
+        """Takes over the buffers. ValueError if they are not those of these parameters."""
         for parameters, buffers, saved in zip(
             self.groups, self.buffers, state["buffers"], strict=True
         ):
@@ -77,8 +81,9 @@ class SGD:
 
 
 class RMSprop(SGD):
-    """Steps divided by the root of the mean squared gradient (Tieleman and Hinton, 2012); the
-    buffers hold that mean. No momentum.
+    """Steps divided by the root of the mean squared gradient (Tieleman and Hinton, 2012).
+
+    The buffers hold that mean. There is no momentum.
     """
 
     def __init__(self, groups: Sequence[Group], weight_decay: float) -> None:
@@ -118,9 +123,10 @@ def make_optimizer(network: Network, config: RunConfig) -> SGD:
 
 
 def rate_factor(config: RunConfig, epoch: int) -> float:
-    """What the initial learning rates are multiplied with in an epoch (0, 1, ...).
+    """What multiplies the initial learning rates in an epoch (0, 1, ...).
 
-    cosine: to zero after the last epoch; step: a tenth after each third of the epochs; constant: 1.
+    cosine: falls to zero after the last epoch. step: a tenth after each third of the epochs.
+    constant: 1.
     """
     if config.schedule == "cosine":
         return (1 + math.cos(math.pi * epoch / config.epochs)) / 2

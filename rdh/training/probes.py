@@ -1,14 +1,16 @@
-"""What is measured while a run trains: who is saturated, who is dead, which way the gradient
-points, who is rescued.
+"""What is measured while a run trains: saturation, dead bits, gradients and rescues.
 
-All counts are entries (training item, bit). *Saturated*: |h| >= tau. *Dead*: saturated and sgn(h) =
-sgn(dL_sim/dh), the test of Eq. 3 on the similarity loss alone and before amplification, so that
-runs with and without RDH count the same thing; "by the total" is the same test on the whole
-gradient, as Algorithm 1 line 8 writes it. *Hard*: dead and 1 - h^2 == 0 in float32.
+All counts are entries (training item, bit).
+
+* *Saturated*: |h| >= tau.
+* *Dead*: saturated and sgn(h) = sgn(dL_sim/dh). This is the test of Eq. 3 on the similarity loss
+  alone and before amplification, so runs with and without RDH count the same thing.
+* *Dead by the total*: the same test on the whole gradient, as in line 8 of Algorithm 1.
+* *Hard*: dead and 1 - h^2 == 0 in float32.
 
 `Probes.add` only keeps a step's tensors on the device. `Probes.record` digests a window of steps at
-once: every entry gets a *kind*, and one histogram of the kinds by bit answers every count
-(`rdh/training/entry_kinds.py`).
+once: every entry gets a *kind* (`entry_kinds`), and one histogram of the kinds by bit answers every
+count.
 """
 
 import math
@@ -35,10 +37,10 @@ N_BINS = 64
 
 
 def logit_edges(tau: float) -> np.ndarray:
-    """65 uniform edges of pre-activation F around 0 that include 0 and +-atanh(tau); the two outer
-    bins are open.
+    """65 uniform edges of the pre-activation F around 0, with 0 and +-atanh(tau) among them.
 
-    Uniform bins over h would put .969 ... 1 into one bin and hide the very thing we diagnose.
+    The two outer bins are open. Uniform bins over h would put all of .969 ... 1 into one bin and
+    hide the saturated entries.
     """
     threshold = math.atanh(tau)
     n_inside = min(max(1, round(threshold / 0.25)), N_BINS // 2 - 1)  # bins from 0 to the threshold
@@ -47,9 +49,14 @@ def logit_edges(tau: float) -> np.ndarray:
 
 
 class Probes:
-    """Keeps a window of steps, then digests it into one record. n_items: training items N.
+    """Keeps a window of steps, then digests it into one record.
 
-    An item occurs at most once a window.
+    An item may occur only once in a window.
+
+    Args:
+        n_items: Training items N.
+        n_bits: Code length.
+        tau: Threshold of saturation, in [0, 1).
     """
 
     def __init__(self, n_items: int, n_bits: int, tau: float) -> None:
@@ -66,7 +73,7 @@ class Probes:
         self.load_state(self.state)
 
     def load_state(self, state: np.ndarray) -> None:
-        """Takes over the entries' states (N, n_bits) uint8 of a checkpoint.
+        """Takes over the entries' states of a checkpoint, uint8 (N, n_bits).
 
         ValueError for another shape.
         """
@@ -84,10 +91,14 @@ class Probes:
         gradient: Tensor,
         indices: Tensor,
     ) -> None:
-        """Keeps a step: F and h (n, n_bits), dL_sim/dh and dL/dh before the amplifier, positions
-        (n,) in the training set.
+        """Keeps a step. The tensors are not copied: none may change until the next `record`.
 
-        The tensors are not copied: none of them may change until the next `record`.
+        Args:
+            logits: F, (n, n_bits).
+            codes: h = tanh(F), (n, n_bits).
+            similarity_gradient: dL_sim/dh.
+            gradient: dL/dh of the whole loss, before the amplifier.
+            indices: Positions in the training set, (n,).
         """
         self._steps.append((logits, codes, similarity_gradient, gradient, indices))
 
@@ -158,7 +169,7 @@ class Probes:
     def _table(self, keys: np.ndarray, n_keys: int) -> np.ndarray:
         """How many entries of each bit have each key: int32 keys (n, n_bits) -> (n_keys, n_bits).
 
-        torch counts int32 faster than NumPy.
+        torch counts int32 faster than NumPy does.
         """
         keys = keys * np.int32(self.n_bits) + np.arange(self.n_bits, dtype=np.int32)
         counts = torch.bincount(torch.from_numpy(keys.ravel()), minlength=n_keys * self.n_bits)
@@ -167,9 +178,9 @@ class Probes:
     def _means(
         self, logits: np.ndarray, codes: np.ndarray, gradient: np.ndarray, extra: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """Means over the window's items.
+        """Means over the items of the window.
 
-        extra: flat positions of the entries that the amplifier acts on.
+        `extra` holds the flat positions of the entries that the amplifier acts on.
         """
         ones, size = (
             np.full(len(codes), 1 / len(codes), np.float32),

@@ -1,6 +1,4 @@
-"""From steps to records: losses and counts since the last record, and the check that the numbers
-are still numbers.
-"""
+"""From steps to records: losses and counts since the last record, checked to be finite."""
 
 import time
 
@@ -13,7 +11,7 @@ from rdh.training.state import TrainingState
 
 
 class TrainingFailure(RuntimeError):
-    """The numbers broke: step, cause and the way out in one sentence."""
+    """A loss or a weight is not finite. The sentence names step, cause and the way out."""
 
 
 def record(run: TrainingState) -> Record:
@@ -49,7 +47,7 @@ def record(run: TrainingState) -> Record:
 
 
 def totals(arrays: dict[str, np.ndarray]) -> dict[str, float]:
-    """Sums over bits (and sides) of the per-bit counts, for charts that need no array."""
+    """Sums of the counts over bits and sides, for charts that need no array."""
     names = (
         "saturated",
         "dead_window",

@@ -1,8 +1,7 @@
-"""Runs of shallow methods (LSH, ITQ, SDH): fitted once to fixed features, then encoded and
-evaluated like any other run.
+"""Runs of shallow methods (LSH, ITQ, SDH): fitted once to fixed features, without steps or probes.
 
-The features are a frozen backbone's, or with finetune=True (nothing to finetune) the prepared
-pixels. No steps, no probes.
+They are encoded and evaluated like any other run. The features are a frozen backbone's. With
+finetune=True they are the prepared pixels, for there is nothing to finetune.
 """
 
 from collections.abc import Callable
@@ -24,9 +23,7 @@ from rdh.training.state import TrainingState
 
 
 class FittedHead(nn.Module):
-    """A fitted method in the place of a hash layer: features (n, n_features) -> projections (n,
-    n_bits).
-    """
+    """A fitted method in place of a hash layer: (n, n_features) -> projections (n, n_bits)."""
 
     def __init__(self, method: Any) -> None:
         super().__init__()
@@ -37,7 +34,7 @@ class FittedHead(nn.Module):
 
 
 def start(config: RunConfig, inputs: Inputs) -> TrainingState:
-    """The method, not fitted yet, behind the same seam as a deep one."""
+    """The run with its method not fitted yet, as `loop.start` makes one of a deep method."""
     torch.manual_seed(config.seed)
     method = method_class(config.method)(
         config.n_bits, inputs.train_labels, config.seed, **config.method_options
@@ -59,9 +56,9 @@ def fit(
     should_stop: Callable[[], bool] = lambda: False,
     checkpoint: dict[str, Any] | None = None,
 ) -> Outcome:
-    """Fits, evaluates, and keeps the fitted state.
+    """Fits, evaluates and keeps the fitted state. The arguments are those of `loop.fit`.
 
-    A checkpoint is not used: fitting again costs less than it saves.
+    A checkpoint is not used: fitting again takes seconds.
     """
     with torch.inference_mode():
         batches = [

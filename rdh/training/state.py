@@ -1,6 +1,4 @@
-"""A run in memory: what changes while it trains, what a checkpoint holds of it, and the facts that
-its charts need.
-"""
+"""A run in memory: what changes while it trains, what a checkpoint holds, what its charts need."""
 
 import math
 import time
@@ -24,7 +22,7 @@ from rdh.training.probes import Probes, logit_edges
 class TrainingState:
     """Everything that changes while a run trains.
 
-    step: optimiser steps completed; position: batches of this epoch done.
+    `step` counts the optimiser steps completed, `position` the batches of this epoch.
     """
 
     config: RunConfig
@@ -43,7 +41,7 @@ class TrainingState:
 
     @property
     def steps_per_epoch(self) -> int:
-        """The last batch may be smaller."""
+        """Batches of an epoch; the last one may be smaller."""
         return math.ceil(self.method.epoch_length / self.config.batch_size)
 
     @property
@@ -52,8 +50,9 @@ class TrainingState:
 
 
 def snapshot(run: TrainingState) -> dict[str, Any]:
-    """All that training from here on depends on: tensors and plain numbers, loadable with
-    weights_only. Not copies.
+    """All that the rest of the training depends on, as tensors and plain numbers.
+
+    They can be loaded with weights_only. The tensors are the living ones, not copies.
     """
     return {
         "step": run.step,
@@ -70,7 +69,7 @@ def snapshot(run: TrainingState) -> dict[str, Any]:
 
 
 def restore(run: TrainingState, checkpoint: dict[str, Any]) -> None:
-    """Inverse of snapshot. UserError where the checkpoint does not fit the config."""
+    """Inverse of `snapshot`. UserError if the checkpoint does not fit the config."""
     try:
         run.network.load_state_dict(checkpoint["network"])
         run.optimizer.load_state_dict(checkpoint["optimizer"])
@@ -94,9 +93,7 @@ def restore(run: TrainingState, checkpoint: dict[str, Any]) -> None:
 
 
 def facts_of(run: TrainingState) -> dict[str, Any]:
-    """What a run's charts need beside its records: denominators of the counts, bin edges, where it
-    ran.
-    """
+    """What a run's charts need beside its records: denominators, bin edges, where it ran."""
     config, inputs = run.config, run.inputs
     return {
         "n_bits": config.n_bits,
