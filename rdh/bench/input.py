@@ -46,7 +46,7 @@ class Watched:
 
 
 def measure(rounds: int) -> dict[str, Any]:
-    """Decoding into the cache, reading from memory and from disk, and finetuning on what is read."""
+    """Decoding into the cache, reading from memory and from disk, finetuning on what is read."""
     device = choose_device("auto")
     with tempfile.TemporaryDirectory() as folder:
         dataset = photographs(Path(folder))
