@@ -116,25 +116,32 @@ class Finetuning:
         Returns:
             (the largest size that fits, what ended the search).
         """
-        size = 0
-        while (start if size == 0 else 2 * size) <= self.most:
-            tried = start if size == 0 else 2 * size
-            try:
-                step = self.stepper(tried)
-                step()
-                seconds = timed(step, 1, self.device)
-            except RuntimeError as error:  # out of memory is one
+        size, tried = 0, start
+        while tried <= self.most:
+            found = self.seconds_or_reason(tried)
+            if isinstance(found, str):
                 self.run.network.zero_grad()
                 release(self.device)
                 if size == 0:
-                    raise
-                is_memory = isinstance(error, torch.OutOfMemoryError)
-                reason = "out of memory" if is_memory else str(error).splitlines()[0]
-                return size, f"{tried}: {reason}"
-            size = tried
-            if seconds > LONGEST_STEP:
-                return size, f"a step takes {seconds:.1f} s"
+                    raise RuntimeError(f"a batch of {tried} does not fit: {found}")
+                return size, f"{tried}: {found}"
+            size, tried = tried, 2 * tried
+            if found > LONGEST_STEP:
+                return size, f"a step takes {found:.1f} s"
         return size, f"the training set has {self.most} images"
+
+    def seconds_or_reason(self, batch_size: int) -> float | str:
+        """What the second step of this size takes, or why there is none.
+
+        The error does not leave this function: its traceback would keep the step's tensors alive.
+        """
+        step = self.stepper(batch_size)
+        try:
+            step()
+            return timed(step, 1, self.device)
+        except RuntimeError as error:
+            is_memory = isinstance(error, torch.OutOfMemoryError)
+            return "out of memory" if is_memory else str(error).splitlines()[0]
 
     def speed(self, batch_size: int, seconds: float) -> dict[str, Any]:
         """Steps for about so many seconds, after some that warm up."""
