@@ -14,6 +14,21 @@ from rdh.retrieval.threads import Progress, share_out
 WORDS, COUNTS = "uint64[:,::1]", "int64[:,::1]"
 
 
+@compiled_loop("void(int64, uint16[::1], boolean[::1], int64[::1], int64[::1])")
+def leave_out(
+    own: int,
+    distances: np.ndarray,
+    is_relevant: np.ndarray,
+    n_items: np.ndarray,
+    n_relevant: np.ndarray,
+) -> None:
+    """Takes item `own` out of one query's counts (n_bits + 1,) and moves it behind all others."""
+    if own >= 0:
+        n_items[distances[own]] -= 1
+        n_relevant[distances[own]] -= is_relevant[own]
+        distances[own], is_relevant[own] = len(n_items), False
+
+
 @compiled_loop(
     f"void({WORDS}, {WORDS}, {WORDS}, {WORDS}, int64[::1], int64, {COUNTS}, {COUNTS}, "
     "float64[::1], int64[::1])"
@@ -41,8 +56,9 @@ def count_and_rank(
     """
     distances = np.empty(len(gallery), np.uint16)
     is_relevant = np.empty(len(gallery), np.bool_)
-    rank = np.empty(n_items.shape[1], np.int64)  # of the next item at each distance
-    relevant_rank = np.empty(n_items.shape[1], np.int64)
+    n_places = n_items.shape[1] + 1  # the last one for what is left out
+    rank = np.empty(n_places, np.int64)  # of the next item at each distance
+    relevant_rank = np.empty(n_places, np.int64)
     for query in range(len(codes)):
         for item in range(len(gallery)):
             distance, shared = np.uint64(0), np.uint64(0)
@@ -50,14 +66,14 @@ def count_and_rank(
                 distance += n_set(codes[query, word] ^ gallery[item, word])
             for word in range(sets.shape[1]):
                 shared |= sets[query, word] & gallery_sets[item, word]
-            counts = item != own[query]
-            distances[item], is_relevant[item] = distance, counts & (shared != 0)
-            n_items[query, distance] += counts
-            n_relevant[query, distance] += is_relevant[item]
+            distances[item], is_relevant[item] = distance, shared != 0
+            n_items[query, distance] += 1
+            n_relevant[query, distance] += shared != 0
+        leave_out(own[query], distances, is_relevant, n_items[query], n_relevant[query])
         if limit == 0:
             continue
         rank[0] = relevant_rank[0] = 1
-        for distance in range(len(rank) - 1):
+        for distance in range(n_places - 2):
             rank[distance + 1] = rank[distance] + n_items[query, distance]
             relevant_rank[distance + 1] = relevant_rank[distance] + n_relevant[query, distance]
         for item in range(len(gallery)):
@@ -67,7 +83,7 @@ def count_and_rank(
                     sums[query] += relevant_rank[distance] / rank[distance]
                     n_hits[query] += 1
                 relevant_rank[distance] += 1
-            rank[distance] += item != own[query]
+            rank[distance] += 1
 
 
 def distance_histograms(

@@ -24,30 +24,15 @@ def rank_relevant(code: Code, n_bits: int, *, leaves_out: bool) -> None:
 
     leaves_out: each query skips the gallery item that `own` names.
     """
-    (
-        planes,
-        n_blocks,
-        valid,
-        labels,
-        words,
-        starts,
-        numbers,
-        sets,
-        signs,
-        query_words,
-        own,
-        n_queries,
-        top_k,
-        *scratch,
-    ) = code.arguments
-    *scratch, bins, sums, n_hits = scratch
+    planes, n_blocks, valid, labels, words, *others = code.arguments
+    starts, numbers, sets, signs, query_words, own, n_queries, top_k, *others = others
+    *scratch, bins, sums, n_hits = others
     n_words = -(-n_bits // 64)
     table, leaves = code.table(n_bits + 1), code.table(n_bits + 1)
     with code.loop(n_queries, I64(-1)) as query:
         own_set = code.get(sets, query.index, I64)
-        with code.if_then(
-            code.icmp_signed("!=", own_set, query.values[0])
-        ):  # queries come sorted by their labels
+        # queries come sorted by their labels
+        with code.if_then(code.icmp_signed("!=", own_set, query.values[0])):
             own_labels = labels_of(code, query.index, starts, numbers)
             _list_relevant(code, own_labels, (labels, n_blocks), words, n_words, scratch)
         query.next = (own_set,)
