@@ -21,9 +21,9 @@ from tests.execution.conftest import make_configs, wait_for
 SUBMIT = """
 import json, sys, time
 from pathlib import Path
-from rdh.config import make_config
+from rdh.config.run_config import make_config
 from rdh.execution import submit
-from rdh.store import RunStore
+from rdh.store.run_store import RunStore
 root, name = sys.argv[1:]
 store, configs = RunStore(root), [make_config(seed=seed) for seed in range(3)]
 Path(root, f"ready-{name}").touch()
@@ -133,6 +133,7 @@ def test_equal_configs_outside_a_sweep_are_runs_of_their_own(store):
     assert len(set(submit(store, [*make_configs(1), *make_configs(1)]))) == 2
 
 
+@pytest.mark.process
 def test_two_processes_with_one_token_make_one_launch(store):
     Registry(store).rows()
     names = ("a", "b", "c")
@@ -157,6 +158,7 @@ def test_two_processes_with_one_token_make_one_launch(store):
     )
 
 
+@pytest.mark.process
 def test_a_submitter_killed_at_any_moment_leaves_whole_runs_only(store):
     code = SUBMIT.replace('token="a form\'s token"', "").replace("print(", "while True: (")
     (store.root / "go").touch()
