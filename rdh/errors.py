@@ -19,3 +19,11 @@ def printable(text: str) -> str:
         else char
         for char in text
     )
+
+
+def encodable(text: str) -> str:
+    """Text without half letters, which UTF-8 and SQLite refuse; they come as `\\udcff`.
+
+    File names that are not UTF-8 hold them. Line ends and control characters stay.
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -9,7 +9,6 @@ steps completed.
 import contextlib
 import errno
 import json
-import math
 import sqlite3
 import time
 import zlib
@@ -21,24 +20,8 @@ from typing import Any
 import numpy as np
 
 from rdh.errors import UserError
-from rdh.store.metrics_reader import MetricsReader
 from rdh.store.mounts import is_on_network
-
-__all__ = ["MetricsReader", "MetricsWriter", "Record", "is_number", "well_typed"]
-
-# of hb.json and result.json
-NUMBERS = ("step", "total_steps", "done", "of", "seconds", "at", "seconds_since_step", "attempt")
-TEXTS = ("phase", "state", "message", "kind", "traceback")
-
-SCHEMA_VERSION = 1
-SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE records (seq INTEGER PRIMARY KEY AUTOINCREMENT, step INTEGER NOT NULL, epoch INTEGER NOT NULL, at REAL NOT NULL);
-CREATE TABLE scalars (seq INTEGER NOT NULL, name TEXT NOT NULL, value REAL, PRIMARY KEY (seq, name)) WITHOUT ROWID;
-CREATE TABLE arrays (id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, name TEXT NOT NULL, dtype TEXT NOT NULL, shape TEXT NOT NULL,
-                     data BLOB NOT NULL, UNIQUE (name, seq));
-CREATE TABLE events (seq INTEGER NOT NULL, type TEXT NOT NULL, text TEXT NOT NULL);
-"""
+from rdh.store.schema import SCHEMA_VERSION, TABLES
 
 
 @dataclass(frozen=True)
@@ -147,7 +130,7 @@ class MetricsWriter:
         execute = self._connection.execute
         is_new = not execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
         if is_new:
-            for statement in SCHEMA.split(";"):
+            for statement in TABLES:
                 execute(statement)
         column = "step" if last_seq is None else "seq"
         last = last_seq if last_seq is not None else -1 if resume_from is None else resume_from
@@ -189,33 +172,3 @@ def _pack(array: np.ndarray) -> tuple[str, str, bytes]:
     array = np.ascontiguousarray(array)
     array = array.astype(array.dtype.newbyteorder("<"), copy=False)
     return array.dtype.str, json.dumps(array.shape), zlib.compress(array.tobytes(), 1)
-
-
-def is_number(value: Any) -> bool:
-    """Whether it is a finite number that a float can hold; True and False are none."""
-    try:
-        return (
-            isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        )
-    except OverflowError:
-        return False
-
-
-def well_typed(record: dict[str, Any]) -> dict[str, Any]:
-    """What hb.json or result.json says, without fields of the wrong type: a file edited by hand
-    must not break a list of runs.
-
-    NUMBERS are finite numbers, TEXTS are text, metrics is a dict of finite numbers; None counts as
-    not said. Others are kept.
-    """
-    kept = {}
-    for name, value in record.items():
-        if name == "metrics" and isinstance(value, dict):
-            kept[name] = {key: number for key, number in value.items() if is_number(number)}
-        elif name in NUMBERS:
-            kept |= {name: value} if is_number(value) else {}
-        elif name in TEXTS:
-            kept |= {name: value} if isinstance(value, str) else {}
-        elif name != "metrics":
-            kept[name] = value
-    return kept

@@ -19,8 +19,8 @@ from typing import Any
 from rdh.config.run_config import RunConfig, digest, make_config
 from rdh.datasets import as_folder
 from rdh.errors import UserError
-from rdh.files import read_json, write_json
-from rdh.store.metrics_writer import MetricsReader, is_number, well_typed
+from rdh.files import is_number, read_json, well_typed, write_json
+from rdh.store.metrics_reader import MetricsReader
 
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9_-]{5,79}")
 SUBMISSION = "config.json"

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from rdh.errors import UserError
-from rdh.store.metrics_writer import MetricsReader, MetricsWriter, Record
+from rdh.store.metrics_reader import MetricsReader
+from rdh.store.metrics_writer import MetricsWriter, Record
 from rdh.store.mounts import file_system_of
 
 N_SCALARS, N_BITS = 12, 32

@@ -19,6 +19,7 @@ from rdh.execution.engine import processes
 from rdh.execution.engine.base import Phase, Report, Spec, key_of
 from rdh.execution.engine.devices import Device
 from rdh.execution.queue.run_folder import LOG_HEADER
+from rdh.files import atomic
 from rdh.locks import take_lock
 
 
@@ -94,9 +95,8 @@ class LocalEngine:
         with contextlib.suppress(
             OSError
         ):  # a full disk: the marks in the environment still lead back to the process
-            draft = spec.run_dir / ".handle.new"
-            draft.write_text(handle, encoding="utf-8")
-            draft.replace(spec.run_dir / "handle")
+            with atomic(spec.run_dir / "handle") as draft:
+                draft.write_text(handle, encoding="utf-8")
         return handle
 
     def poll(self, handle: str) -> Report:
