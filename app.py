@@ -10,8 +10,7 @@ from pages.common.readers import view
 from pages.common.shell import error_card, known_runs, start_page, status_chip, store
 from pages.common.side_by_side import draw_maps
 from rdh import analysis, execution
-from rdh.config.presets import preset_config
-from rdh.config.run_config import with_plug_ins
+from rdh.config.presets import demo_pair
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
 
@@ -51,11 +50,8 @@ def latest_pair(runs: RunStore, states: dict) -> tuple[str, str] | None:
 
 
 def start_demo(runs: RunStore) -> None:
-    base = preset_config("demo", method="hashnet")
     token = st.session_state.setdefault("demo_token", secrets.token_hex(8))
-    baseline, rdh = execution.submit(
-        runs, [with_plug_ins(base, rdh=False), with_plug_ins(base, rdh=True)], token=token
-    )
+    baseline, rdh = execution.submit(runs, demo_pair(), token=token)
     execution.ensure_supervisor(runs)
     st.session_state["demo_token"] = secrets.token_hex(8)
     st.switch_page("pages/live.py", query_params={"run": baseline, "vs": rdh})

@@ -76,6 +76,8 @@ def starting_point(runs: RunStore) -> tuple[str, dict[str, Any]]:
 
 def draw_choices(key: str, start: dict[str, Any]) -> tuple[list[str], str, str]:
     """(methods, data set, seeds): outside the form, whose switches they decide."""
+    for warning in catalog.warnings():
+        st.warning(plain(warning), icon=":material/extension_off:")
     methods, names = catalog.methods(), list(catalog.datasets())
     left, middle, right = st.columns([3, 2, 1])
     options = {"format_func": lambda name: methods[name].title, "key": f"{key}-methods"}
@@ -164,15 +166,10 @@ def fits(method: str, amplifier: bool, quantization: str) -> bool:
     step by step, and no run
     without a plain term where there is none: that is the baseline again.
     """
-    card = catalog.methods()[method]
-    if quantization == "none" and not any(
-        switch.name == "quantization_weight" for switch in card.switches
-    ):
+    card = catalog.method(method)
+    if quantization == "none" and not card.has_plain_term:
         return False
-    is_shallow = card.facts.get("kind") == "shallow"
-    return bool(card.facts.get("activation") or not amplifier) and not (
-        is_shallow and quantization == "error_aware"
-    )
+    return card.refusal(amplifier, quantization) is None
 
 
 def launch(runs: RunStore, configs: list[RunConfig]) -> None:

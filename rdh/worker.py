@@ -17,7 +17,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from rdh import catalog
 from rdh.config.run_config import RunConfig
 from rdh.execution.heartbeat import Heart, prefer_as_oom_victim
 from rdh.files import write_arrays, write_json
@@ -205,7 +204,7 @@ def _kind(config: RunConfig) -> ModuleType:
     """Who trains this method: the module of the deep ones, or of the shallow ones."""
     from rdh.training import loop, shallow
 
-    return shallow if catalog.methods()[config.method].facts.get("kind") == "shallow" else loop
+    return shallow if config.method_card.is_shallow else loop
 
 
 def finish(run_dir: Path, result: dict[str, Any]) -> int:

@@ -304,10 +304,10 @@ def test_methods_lists_cards_and_shows_one(capsys):
         r"^dpsh +DPSH: Deep Pairwise-Supervised Hashing", capsys.readouterr().out, re.MULTILINE
     )
     assert cli.main(["methods", "dpsh"]) == 0
-    assert "--set method_options.pairs=stored (one of stored, batch)" in capsys.readouterr().out
+    assert "--set method_options.pairs=stored (one of stored, in_batch)" in capsys.readouterr().out
     assert cli.main(["methods", "dpsh", "--json"]) == 0
     (card,) = json.loads(capsys.readouterr().out)["methods"]
-    assert card["name"] == "dpsh" and card["switches"][0]["choices"] == ["stored", "batch"]
+    assert card["name"] == "dpsh" and card["switches"][0]["choices"] == ["stored", "in_batch"]
 
 
 def test_data_says_what_is_ready_and_what_the_others_need(tmp_path, capsys):

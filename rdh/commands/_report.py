@@ -75,7 +75,8 @@ def paired_lines(paired: pd.DataFrame) -> list[str]:
     many_rates = paired["lr"].nunique() > 1
     for _, group in paired.groupby("group", sort=False):
         first = group.iloc[0]
-        what = f"{catalog.methods()[first['method']].title}, {first['n_bits']} bits"
+        card = catalog.methods().get(first["method"])
+        what = f"{card.title if card else first['method']}, {first['n_bits']} bits"
         what += f", lr {first['lr']:g}" if many_rates else ""
         what += f", {first['setting']}" if first["setting"] else ""
         weight = first["eta_baseline"]
@@ -99,15 +100,9 @@ def _weights(method: str, weight: float, eta: float) -> str:
     """
     if not pd.isna(weight):
         return f", plain quantization weighed {weight:g}"
-    own = next(
-        (
-            one.default
-            for one in catalog.methods()[method].switches
-            if one.name == "quantization_weight"
-        ),
-        eta,
-    )
-    if own == eta:
+    card = catalog.methods().get(method)
+    own = card.plain_default if card else None
+    if own is None or own == eta:
         return ""
     return (
         f", plain quantization at the method's own {own:g} against eta {eta:g} (--set "

@@ -16,7 +16,7 @@ from rdh.commands._common import (
     print_json,
     print_table,
 )
-from rdh.config.run_config import make_config
+from rdh.config.run_config import changed
 from rdh.errors import UserError
 from rdh.retrieval.evaluation import definition
 from rdh.store.run_store import RunStore
@@ -33,7 +33,6 @@ ACTIONS = {
     "delete": "Remove a run that has ended, with its folder.",
 }
 DONE = {"cancel": "cancel requested", "resume": "queued again", "delete": "deleted"}
-OPTIONS_OF = {"method": "method_options", "dataset": "dataset_options"}
 LONGEST_REASON = 60
 SECONDS_TO_FIND = 5.0
 
@@ -91,13 +90,8 @@ def _find_the_dead(store: RunStore, run_id: str) -> None:
 
 
 def _clone(store: RunStore, run_id: str, settings: list[str], as_json: bool) -> int:
-    old, changes = store.submission(run_id)["config"], parse_settings(settings)
-    for name, options in OPTIONS_OF.items():  # the switches of one method mean nothing to another
-        if changes.get(name, old[name]) != old[name]:
-            old = old | {options: {}}
-    if "eta" not in changes and "dataset" in changes:
-        old = old | {"eta": None}  # its default depends on the data
-    (clone,) = execution.submit(store, [make_config(**(old | changes))])
+    config = changed(store.submission(run_id)["config"], parse_settings(settings))
+    (clone,) = execution.submit(store, [config])
     execution.ensure_supervisor(store)
     if as_json:
         print_json({"run_id": clone})

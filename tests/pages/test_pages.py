@@ -74,21 +74,19 @@ def test_no_page_shows_a_traceback_on_any_store(page, kind, stores, monkeypatch)
 @pytest.mark.parametrize(
     "page", ["pages/data.py", "pages/landscape.py", "pages/launch.py", "pages/live.py"]
 )
-def test_a_file_of_ones_own_that_is_still_being_written_is_a_card(
+def test_a_file_of_ones_own_that_is_still_being_written_is_at_most_a_warning(
     page, stores, monkeypatch, tmp_path
 ):
-    for folder in ("methods", "datasets", "backbones"):
-        shutil.copytree(catalog.HOUSE / folder, tmp_path / folder)
+    for folder in catalog.KINDS:
+        shutil.copytree(catalog.PACKAGE / folder, tmp_path / folder)
         (tmp_path / folder / "own.py").write_text("def (", encoding="utf-8")
     with monkeypatch.context() as patch:
-        patch.setattr(catalog, "HOUSE", tmp_path)
-        for cards in (catalog.methods, catalog.datasets, catalog.backbones):
-            cards.cache_clear()
+        patch.setattr(catalog, "PACKAGE", tmp_path)
         app = open_app(page, stores["finished"], monkeypatch)
-    assert not app.exception and "own.py can't be read (invalid syntax" in app.error[
-        0
-    ].value.replace("\\", "")
-    assert not open_app(page, stores["finished"], monkeypatch).error  # as soon as it is mended
+    assert not app.exception and not app.error
+    warned = [str(one.value).replace("\\", "") for one in app.warning]
+    broken = [text for text in warned if "own.py is left out, line 1: invalid syntax" in text]
+    assert len(broken) == (3 if page == "pages/launch.py" else 0)
 
 
 @pytest.mark.parametrize("page", ["pages/live.py", "pages/bits.py", "pages/compare.py"])
