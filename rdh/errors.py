@@ -15,6 +15,10 @@ class UserError(ValueError):
     """One clear sentence: the field, the rule, the value that came, and the way out."""
 
 
+class Stopped(Exception):
+    """A run ends early because somebody asked for it."""
+
+
 @contextmanager
 def reading(
     path: Path | str, way_out: str = "check its permissions, or name another"

@@ -1,6 +1,7 @@
 """Files written whole or not at all, and read without trust: JSON objects and .npz arrays."""
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -61,13 +62,28 @@ def read_regular(path: Path) -> bytes:
     """The content of a regular file.
 
     Raises:
-        OSError: As `open` does, and for a pipe, a device or a folder, which could block for ever.
+        OSError: As `check_regular`.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(f"{path} is not a regular file")
-        return file.read()
+    _check_kind(path)
+    return path.read_bytes()
+
+
+def check_regular(path: Path) -> None:
+    """Makes sure that a path is a file that can be read, without waiting for a pipe or a device.
+
+    Raises:
+        OSError: It is missing, not a regular file, or can't be opened.
+    """
+    _check_kind(path)
+    path.open("rb").close()
+
+
+def _check_kind(path: Path) -> None:
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:

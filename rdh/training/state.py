@@ -11,17 +11,13 @@ import torch
 from torch import Tensor
 
 from rdh.config.run_config import RunConfig
-from rdh.errors import UserError
+from rdh.errors import Stopped, UserError  # noqa: F401 (Stopped: for this folder)
 from rdh.inputs.load import Inputs
 from rdh.methods import Method
 from rdh.training.entry_kinds import TAU_LEVELS
 from rdh.training.network import Network
 from rdh.training.optimizers import SGD
 from rdh.training.probes import Probes, logit_edges
-
-
-class Stopped(Exception):
-    """should_stop() said yes; a checkpoint of the last completed step was saved."""
 
 
 @dataclass

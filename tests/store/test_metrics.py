@@ -351,10 +351,7 @@ def test_a_record_that_cannot_be_stored_leaves_no_half_of_itself(path):
     assert MetricsReader(path).arrays("dead")[1].tolist() == [0, 1]
 
 
-MOUNTS = (
-    "/dev/vda / ext4 rw 0 0\nhost:/home /home nfs4 rw 0 0\n/dev/sdb /home/a\\040b xfs rw "
-    "0 0\nbroken\n"
-)
+MOUNTS = {"/": "ext4", "/home": "nfs4", "/home/a b": "xfs"}
 
 
 @pytest.mark.parametrize(
