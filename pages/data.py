@@ -1,7 +1,6 @@
 """Data: what is in this data set?"""
 
 import re
-from pathlib import Path
 
 import streamlit as st
 
@@ -9,7 +8,7 @@ from pages.common.images import dataset, draw_thumbnails
 from pages.common.live_plot import live_plotly
 from pages.common.run_form import draw_switches
 from pages.common.shell import end_page, error_card, or_end, plain, start_page
-from rdh import catalog, datasets
+from rdh import catalog, datasets, folders
 from rdh.charts.data_sets import items_per_label, labels_per_item, labels_takeaway
 from rdh.config.run_config import make_config
 from rdh.datasets import DataCard
@@ -120,7 +119,7 @@ with error_card():
         draw_switches(cards[name], {}, "data", bind="query-params") if cards[name].switches else {}
     )
     config = make_config(dataset=name, dataset_options=options)
-    root, pairs = Path(datasets.data_root()), tuple(config.dataset_options.items())
+    root, pairs = folders.data_root(), tuple(config.dataset_options.items())
     if not datasets.loads_without_torch(name, root, **config.dataset_options):
         st.info(
             "This copy can only be read by torchvision, which pages leave alone; this "

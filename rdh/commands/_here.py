@@ -11,6 +11,7 @@ from typing import TextIO
 from rdh.config.run_config import RunConfig
 from rdh.execution.queue.possible import check_possible
 from rdh.execution.queue.registry import Registry
+from rdh.folders import named_cache_root, named_data_root
 from rdh.locks import take_lock
 from rdh.store.run_store import RunStore
 
@@ -34,7 +35,9 @@ class Echo(io.TextIOBase):
         return len(text)
 
 
-def train_here(store: RunStore, config: RunConfig) -> tuple[str, str]:
+def train_here(
+    store: RunStore, config: RunConfig, data_root: Path | str | None = None
+) -> tuple[str, str]:
     """(run_id, "finished" | "failed" | "cancelled").
 
     Ctrl-C: a checkpoint is saved and the run is cancelled.
@@ -50,7 +53,12 @@ def train_here(store: RunStore, config: RunConfig) -> tuple[str, str]:
         """
         locks.append(take_lock(folder / "alive.lock"))
 
-    run_id = store.create(config, prepare=hold)
+    run_id = store.create(
+        config,
+        data_root=named_data_root(data_root),
+        cache_root=named_cache_root(),
+        prepare=hold,
+    )
     print(run_id, file=sys.stderr)
     try:
         run_dir = store.run_dir(run_id)

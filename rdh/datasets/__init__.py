@@ -18,7 +18,6 @@ card from the source text, without an import. The file holds:
 Importing this package imports none of them.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -36,9 +35,7 @@ __all__ = [
     "DataCard",
     "Dataset",
     "Split",
-    "as_folder",
     "data_card",
-    "data_root",
     "download",
     "example",
     "load",
@@ -51,32 +48,6 @@ __all__ = [
 def names() -> list[str]:
     """Names of all usable data sets, in alphabetical order."""
     return list(catalog.datasets())
-
-
-def data_root() -> Path:
-    """RDH_DATA, or ~/.cache/rdh/data."""
-    return Path(os.environ.get("RDH_DATA") or Path.home() / ".cache" / "rdh" / "data")
-
-
-def as_folder(path: Path | str, what: str, option: str) -> Path:
-    """The absolute path, ~ expanded. UserError where it is empty, no path, or in the home of a user
-    that there is not.
-
-    what: "runs folder"; option: where a person names another one.
-    """
-    if not isinstance(path, str | Path) or not str(path):
-        raise UserError(f"The {what} must be a path, got {path!r}; name one by {option}.")
-    try:
-        return Path(path).expanduser().resolve()
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-    ) as error:  # RuntimeError: ~nobody, or links in a circle
-        reason = str(error).rstrip(".")
-        raise UserError(
-            f"The {what} {str(path)[:200]!r} is no path ({reason}); name another by {option}."
-        ) from None
 
 
 def load(name: str, root: Path | str, **options: Any) -> Dataset:

@@ -70,13 +70,6 @@ def test_unknown_data_set_names_the_choices(name, tmp_path):
         datasets.load(name, tmp_path)
 
 
-def test_data_root_comes_from_the_environment(monkeypatch):
-    monkeypatch.setenv("RDH_DATA", "/somewhere")
-    assert datasets.data_root() == Path("/somewhere")
-    monkeypatch.delenv("RDH_DATA")
-    assert datasets.data_root() == Path.home() / ".cache" / "rdh" / "data"
-
-
 def test_digits_follow_their_protocol():
     data = datasets.load("digits", "unused")
     split = data.split(0)
