@@ -118,6 +118,7 @@ def test_a_network_of_torchvision_has_a_card_without_looking_it_up():
     assert catalog.backbone("mlp") == catalog.backbones()["mlp"]
 
 
+@pytest.mark.process
 def test_reading_all_cards_imports_neither_torch_nor_a_method():
     script = (
         "import sys; from rdh import catalog; catalog.methods(), catalog.datasets(), "

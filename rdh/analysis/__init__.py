@@ -4,7 +4,7 @@ NumPy and pandas, no torch.
 """
 
 from rdh.analysis.dead_bits import DeadBits, dead_bits, scalar_frame
-from rdh.analysis.estimates import similar_run_seconds
+from rdh.analysis.estimates import duration, similar_run_seconds
 from rdh.analysis.one_bit import wrong_side_by_class
 from rdh.analysis.tables import ARMS, pairs, run_table, summary_table
 
@@ -12,6 +12,7 @@ __all__ = [
     "ARMS",
     "DeadBits",
     "dead_bits",
+    "duration",
     "pairs",
     "run_table",
     "scalar_frame",

@@ -1,4 +1,4 @@
-"""How long a run will take, from finished runs of its kind."""
+"""Time: how long a run will take, from finished runs of its kind; and seconds in words."""
 
 from typing import Any
 
@@ -26,3 +26,13 @@ def similar_run_seconds(store: RunStore, fields: dict[str, Any]) -> float | None
             continue
     known = [one for one in seconds if np.isfinite(one)]
     return float(np.median(known)) if known else None
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: "42 s", "3 min 20 s", "2 h 5 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

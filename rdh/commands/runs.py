@@ -10,7 +10,6 @@ from rdh.commands._common import (
     add_settings,
     add_verb,
     count,
-    duration,
     open_store,
     parse_settings,
     print_json,
@@ -173,7 +172,9 @@ def _show(store: RunStore, run_id: str, as_json: bool) -> int:
     if state and state.reason:
         print(f"  {state.reason}")
     if result.get("seconds"):
-        print(f"  step {count(result.get('step') or 0)} after {duration(result['seconds'])}")
+        print(
+            f"  step {count(result.get('step') or 0)} after {analysis.duration(result['seconds'])}"
+        )
     print(f"  folder {store.run_dir(run_id)}")
     _section("settings", submission["config"])
     dead = analysis.dead_bits(store.reader(run_id))

@@ -318,6 +318,7 @@ def test_a_number_beyond_its_bounds_is_one_sentence(stores, monkeypatch, submitt
     assert app.error[0].value.startswith("lr must be in (0, 100") and not submitted
 
 
+@pytest.mark.process
 def test_no_page_brings_torch_into_the_web_process(stores):
     code = (
         "import sys; from streamlit.testing.v1 import AppTest\n"

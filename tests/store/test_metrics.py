@@ -88,6 +88,7 @@ def kill_after(writer: subprocess.Popen, n_lines: int) -> int:
     return int(lines[-1])
 
 
+@pytest.mark.process
 def test_kill_9_in_the_middle_of_writing_loses_nothing_and_leaves_no_half_record(path):
     last = 0
     for attempt, n_lines in enumerate((3, 40, 7, 90, 25), start=1):
@@ -102,6 +103,7 @@ def test_kill_9_in_the_middle_of_writing_loses_nothing_and_leaves_no_half_record
     assert len(resumes) == 4 and all(f"goes on from step {step}" in text for step, text in resumes)
 
 
+@pytest.mark.process
 def test_a_reader_beside_the_writer_sees_whole_records_in_order(path):
     writer = start_writer(path, 1)
     writer.stdout.readline()
