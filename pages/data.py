@@ -104,6 +104,22 @@ def draw_samples(data: datasets.Dataset, card: DataCard) -> None:
     draw_thumbnails(data, ids, [plain(", ".join(own)[:60]) for own in names], width=IMAGE)
 
 
+@st.cache_data(max_entries=16, ttl=600, show_spinner="Comparing pictures")
+def read_same_pictures(
+    name: str, root: str, options: tuple[tuple[str, object], ...], split_seed: int
+) -> tuple[int, str]:
+    return datasets.same_pictures(dataset(name, root, options), split_seed)
+
+
+def draw_same_pictures(
+    name: str, root: str, options: tuple[tuple[str, object], ...], split_seed: int
+) -> None:
+    """Whether a query is in the gallery too, if a person asks: files may have to be read for it."""
+    if st.toggle("Look for queries that are in the gallery or the training set too", key="twins"):
+        n_found, sentence = read_same_pictures(name, root, options, split_seed)
+        st.caption(f"{'⚠ ' if n_found else ''}{plain(sentence)}")
+
+
 start_page("Data", ":material/photo_library:", "What is in this data set, and how is it split?")
 cards = or_end(catalog.datasets)
 left, right = st.columns([3, 1], vertical_alignment="bottom")
@@ -135,4 +151,5 @@ with error_card():
             draw_tiles(card)
             draw_labels(card)
             draw_samples(dataset(name, str(root), pairs), card)
+            draw_same_pictures(name, str(root), pairs, int(split_seed))
 end_page()

@@ -40,7 +40,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.port is not None:
         check_port(arguments.port)
         command += ["--server.port", str(arguments.port)]
-    roots = {"RDH_RUNS": open_store(arguments).root, "RDH_DATA": named_data_root(arguments.data_root)}
+    roots = {
+        "RDH_RUNS": open_store(arguments).root,
+        "RDH_DATA": named_data_root(arguments.data_root),
+    }
     named = {name: str(root) for name, root in roots.items() if root}
     os.execve(sys.executable, command, os.environ | named)
 

@@ -106,12 +106,9 @@ def _show(name: str, root: Path, options: dict[str, Any], as_json: bool) -> int:
     if not as_json:
         _print_about(about, root)
     try:
-        card, reason = (
-            dataclasses.asdict(
-                datasets.data_card(datasets.load(name, root, **config.dataset_options))
-            ),
-            None,
-        )
+        dataset = datasets.load(name, root, **config.dataset_options)
+        card, reason = dataclasses.asdict(datasets.data_card(dataset)), None
+        card["queries_found_elsewhere"], card["same_pictures"] = datasets.same_pictures(dataset)
     except UserError as error:  # what belongs where is told all the same
         card, reason = {"name": name}, f"not ready: {error}"
     if as_json:
@@ -155,6 +152,7 @@ def _print_content(card: dict[str, Any]) -> None:
             f"{labels[-1][0]} {count(labels[-1][1])}"
         )
     print(f"sample items: {', '.join(map(str, card['sample_ids']))}")
+    print(f"same pictures: {printable(card['same_pictures'])}")
     for warning in card["warnings"]:
         print(f"note: {printable(warning)}")
 

@@ -396,7 +396,6 @@ def test_images_that_cannot_be_decoded_stop_the_run_or_are_skipped_and_counted(t
     data = datasets.load("image_list", tmp_path)
     images, kept = data.images(np.arange(30), bad_images="skip")
     assert sorted(set(range(30)) - set(kept.tolist())) == list(range(6, 14)) and len(images) == 22
-    assert data.n_bad_images == 8
     told = "\n".join(data.warnings)
     assert "009.jpg cannot be decoded (8000 x 8000 pixels, more than 50 million)" in told
     assert "006.jpg cannot be decoded (not a JPEG or PNG image)" in told

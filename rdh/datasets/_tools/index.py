@@ -26,7 +26,7 @@ LEAST_BYTES = 4_000_000  # of the sources: less is read in no time
 Arrays = dict[str, np.ndarray]
 
 
-def indexed(sources: Sequence[Path], read: Callable[[], Arrays]) -> Arrays:
+def indexed(sources: Sequence[Path], read: Callable[[], Arrays], settings: str = "") -> Arrays:
     """What `read` makes of the sources, from their index where there is one.
 
     Raises UserError where a source can't be looked at, and whatever `read` raises.
@@ -41,7 +41,9 @@ def indexed(sources: Sequence[Path], read: Callable[[], Arrays]) -> Arrays:
         ) from error
     if sum(size for _, size, _ in stats) < LEAST_BYTES:
         return read()
-    digest = hashlib.sha256(json.dumps([VERSION, stats]).encode()).hexdigest()
+    digest = hashlib.sha256(
+        json.dumps([VERSION, stats, settings] if settings else [VERSION, stats]).encode()
+    ).hexdigest()
     path = cache_folder("labels") / f"{digest[:24]}.npz"
     found = _open(path)
     if found is None:
