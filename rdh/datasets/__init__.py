@@ -34,6 +34,7 @@ __all__ = [
     "BadImage",
     "DataCard",
     "Dataset",
+    "Progress",
     "Split",
     "data_card",
     "download",

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from rdh.backbones import Backbone, build, stacked
-from rdh.datasets import Dataset
+from rdh.datasets import Dataset, Progress
 from rdh.errors import UserError
 from rdh.inputs.image_cache import in_shares, n_threads
-from rdh.inputs.row_cache import Progress, RowCache, folder_of
+from rdh.inputs.row_cache import RowCache, folder_of
 
 BATCH = 250
 

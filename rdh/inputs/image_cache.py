@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from rdh.backbones import stacked
-from rdh.datasets import Dataset
+from rdh.datasets import Dataset, Progress
 from rdh.inputs.pixels import OnDevice, OnDisk, Pixels
-from rdh.inputs.row_cache import Progress, RowCache, folder_of
+from rdh.inputs.row_cache import RowCache, folder_of
 
 SMALL_SIDE = 64  # images that share one shape of at most so many pixels a side are kept as they are
 DIRECT_BYTES = (

@@ -20,16 +20,15 @@ from typing import Any
 
 import numpy as np
 
+from rdh.datasets import Progress
 from rdh.errors import UserError
 from rdh.files import read_json, write_json
 from rdh.folders import cache_folder
 from rdh.locks import holding_lock
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-Progress = Callable[[int, int], None]  # (images done, images in all); it may raise to stop the work
-Compute = Callable[
-    [np.ndarray], tuple[np.ndarray, np.ndarray]
-]  # item ids -> (rows (n, *row_shape), ids that could be decoded)
+# item ids -> (rows (n, *row_shape), ids that could be decoded)
+Compute = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 def folder_of(start: str, description: dict[str, Any], root: Path | None = None) -> Path:

@@ -180,19 +180,27 @@ def test_fingerprint_changes_with_a_file_name_and_with_a_size(class_folders):
     assert len({before, renamed, small(class_folders).fingerprint}) == 3
 
 
-def test_other_files_and_folders_are_passed_over(class_folders):
+def test_other_files_and_folders_are_passed_over_and_counted(class_folders):
     for place in (
         ".DS_Store",
         "README.md",
         "notes/a.png",
         "train/cat/Thumbs.db",
-        "train/cat/more.png/x.png",
+        "train/cat/.more/x.png",
     ):
         path = class_folders / "cifar10" / place
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("x")
     os.mkfifo(class_folders / "cifar10" / "train" / "cat" / "pipe.png")
-    assert len(small(class_folders)) == 60
+    data = small(class_folders)
+    assert len(data) == 60
+    assert data.passed_over == {
+        "entries that are neither files nor folders": 1,
+        "files of other kinds": 1,
+        "folders beside the parts": 1,
+        "hidden folders": 1,
+    }
+    assert any("hidden folders (1)" in warning for warning in data.warnings)
 
 
 def touch(path: Path, seconds: int) -> None:
@@ -358,7 +366,7 @@ def test_damaged_image_stops_and_is_named(class_folders):
     damage(class_folders)
     data = small(class_folders)
     message = (
-        r"train/bird/0000.png cannot be decoded \(not a JPEG or PNG image\). Replace it, "
+        r"train/bird/0000.png cannot be decoded \(not a JPEG, PNG, WebP, BMP or TIFF image\). Replace it, "
         r"or set bad_images=skip"
     )
     with pytest.raises(BadImage, match=message):
