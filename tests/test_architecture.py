@@ -23,7 +23,11 @@ ROWS = [
 ]  # fmt: skip
 PLACE = {row.removesuffix(":T"): place for place, row in enumerate(ROWS)}
 WITH_TORCH = {row.removesuffix(":T") for row in ROWS if row.endswith(":T")}
-WITH_TORCH_TOO = {"rdh.retrieval.gpu", "rdh.codes.encoder"}  # parts with torch of a folder without
+WITH_TORCH_TOO = {
+    "rdh.retrieval.gpu",
+    "rdh.codes.encoder",
+    "rdh.codes.export",
+}  # parts with torch of a folder without
 
 MOST_FUNCTION_LINES = 45  # signature and docstring apart
 MOST_LOOSE = 10  # modules directly under rdh/

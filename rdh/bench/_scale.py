@@ -24,10 +24,10 @@ def scale_row(n_query: int, n_gallery: int, n_bits: int) -> dict[str, Any]:
     """One evaluation with stable order, all threads, the first of its process: compilation
     included.
     """
-    query, gallery, _, query_labels, gallery_labels = draw(n_query, n_gallery, n_bits, False)
+    query, gallery, _, *labels, _ = draw(n_query, n_gallery, n_bits, False)
     before = peak_megabytes()
     began = time.perf_counter()
-    evaluate(query, gallery, query_labels, gallery_labels, n_bits=n_bits)
+    evaluate(query, gallery, *labels, n_bits=n_bits)
     seconds = time.perf_counter() - began
     return {
         "shape": [n_query, n_gallery, n_bits],

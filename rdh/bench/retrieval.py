@@ -35,6 +35,7 @@ from rdh.retrieval.bit_costs import scores_without_bits
 from rdh.retrieval.bitsliced import kernel as bitsliced
 from rdh.retrieval.bitsliced.llvm import I64, NO_BITS, Code, compiled
 from rdh.retrieval.codes import words_of
+from rdh.retrieval.kernel import Codes
 from rdh.retrieval.threads import n_cores
 
 
@@ -109,7 +110,9 @@ def compared(workload: Workload, rounds: int) -> dict[str, Any]:
         )
         for name in our_arms(data)
     }
-    relevant = (data[3][:200].astype(np.float32) @ data[4].astype(np.float32).T > 0).mean()
+    relevant = (
+        data.query_labels[:200].astype(np.float32) @ data.gallery_labels.astype(np.float32).T > 0
+    ).mean()
     return {
         "shape": [workload.n_query, workload.n_gallery, workload.n_bits],
         "relevant_share": round(float(relevant), 3),
@@ -131,7 +134,7 @@ def leave_one_out(workload: Workload, rounds: int) -> dict[str, Any]:
     for _ in range(rounds):
         for threads, values in times.items():
             began = time.perf_counter()
-            scores_without_bits(*data, threads=threads)
+            scores_without_bits(data, threads=threads)
             values.append(time.perf_counter() - began)
     ms = {
         f"{threads}_threads": round(statistics.median(values) * 1000, 1)
@@ -140,21 +143,21 @@ def leave_one_out(workload: Workload, rounds: int) -> dict[str, Any]:
     return {"shape": list(workload[:3]), "ms": ms}
 
 
-def our_arms(data: tuple) -> dict[str, tuple[Callable[[], Any], float]]:
+def our_arms(data: Codes) -> dict[str, tuple[Callable[[], Any], float]]:
     """The bit-sliced kernel from packed codes to its integers, its preparation included, and what
     is made of them.
     """
     arms = {}
     for label, threads in {"1_thread": 1, "all_threads": n_cores()}.items():
         arms[f"histograms_{label}"] = (
-            (lambda n=threads: bitsliced.distance_histograms(*data, threads=n)),
+            (lambda n=threads: bitsliced.distance_histograms(data, threads=n)),
             1.0,
         )
         arms[f"ranking_{label}"] = (
-            (lambda n=threads: bitsliced.stable_precision_sums(*data, threads=n)),
+            (lambda n=threads: bitsliced.stable_precision_sums(data, threads=n)),
             1.0,
         )
-    query, gallery, n_bits, *labels = data
+    query, gallery, n_bits, *labels, _ = data
     for label, headline in {"evaluate_histograms": False, "evaluate": True}.items():
         arms[label] = (
             (lambda ask=headline: evaluate(query, gallery, *labels, n_bits=n_bits, headline=ask)),
@@ -163,9 +166,9 @@ def our_arms(data: tuple) -> dict[str, tuple[Callable[[], Any], float]]:
     return arms
 
 
-def other_arms(data: tuple, sample: int) -> dict[str, tuple[Callable[[], Any], float]]:
+def other_arms(data: Codes, sample: int) -> dict[str, tuple[Callable[[], Any], float]]:
     """What ours is compared with, and what their times are multiplied with."""
-    query, gallery, n_bits, query_labels, gallery_labels = data
+    query, gallery, n_bits, query_labels, gallery_labels, _ = data
     chosen = np.linspace(0, len(query) - 1, sample).astype(int)
     floats = [
         part.astype(np.float32)

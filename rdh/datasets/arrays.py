@@ -27,6 +27,7 @@ from rdh.datasets._tools.paths import folder_below
 from rdh.datasets._tools.sources import ArrayDataset, drop_unlabelled, one_hot
 from rdh.datasets._tools.splits import Drawn, Listed, Split, SplitProtocol, sizes
 from rdh.errors import UserError
+from rdh.retrieval.labels import are_class_numbers
 
 OFFICIAL = (1000, 5000)
 PARTS = ("query", "gallery", "train")
@@ -199,23 +200,15 @@ def _as_float32(values: np.ndarray, path: Path) -> np.ndarray:
 
 
 def _labels(content: dict[str, np.ndarray], path: Path) -> np.ndarray:
-    labels = content["labels"]
-    is_whole = labels.ndim in (1, 2) and labels.size and labels.dtype.kind in "biu"
-    if is_whole and labels.min() >= 0:
-        if (
-            labels.ndim == 2 and labels.shape[1] == 1
-        ):  # as in list files: else the items of class 0 would have no label
-            labels = labels[:, 0]
-        if labels.ndim == 2 and labels.max() <= 1:
-            return labels.astype(np.uint8)
-        if labels.ndim == 1 and labels.max() < MOST_CLASSES:
-            return one_hot(labels.astype(np.int64), int(labels.max()) + 1)
-    span = f"{labels.min()} to {labels.max()} in " if is_whole else ""
-    raise UserError(
-        f"labels in {path} must be whole numbers: (n,) or (n, 1) class numbers from 0 "
-        f"to {MOST_CLASSES - 1}, or "
-        f"(n, n_classes) of 0 and 1, got {span}{_form(labels)}."
-    )
+    labels, name = content["labels"], f"labels in {path}"
+    if not are_class_numbers(labels, name):
+        return labels.astype(np.uint8)
+    if not labels.size or labels.max() >= MOST_CLASSES:
+        span = f"{labels.min()} to {labels.max()} in " if labels.size else ""
+        raise UserError(
+            f"{name} must be class numbers from 0 to {MOST_CLASSES - 1}, got {span}{_form(labels)}."
+        )
+    return one_hot(labels.reshape(-1).astype(np.int64), int(labels.max()) + 1)
 
 
 def _class_names(content: dict[str, np.ndarray], n_classes: int, path: Path) -> list[str]:

@@ -3,12 +3,13 @@ codes of probe items.
 """
 
 import hashlib
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 import torch
 
-from rdh.retrieval import Evaluation, evaluate, pack_codes
+from rdh.retrieval import CodesWarning, Evaluation, evaluate, pack_codes
 from rdh.retrieval.gpu import TorchKernel
 from rdh.store.metrics_writer import Record
 from rdh.training.state import Run, Stopped
@@ -46,15 +47,17 @@ def evaluate_run(
     gallery = pack_codes(
         encode(run, split.gallery, should_stop) if learned is None else learned.cpu().numpy()
     )
-    evaluation = evaluate(
-        query,
-        gallery,
-        labels[split.query],
-        labels[split.gallery],
-        n_bits=run.config.n_bits,
-        top_k=run.inputs.top_k,
-        kernel=TorchKernel(run.inputs.device) if run.inputs.is_cuda else None,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CodesWarning)  # the run's summary says it instead
+        evaluation = evaluate(
+            query,
+            gallery,
+            labels[split.query],
+            labels[split.gallery],
+            n_bits=run.config.n_bits,
+            top_k=run.inputs.top_k,
+            kernel=TorchKernel(run.inputs.device) if run.inputs.is_cuda else None,
+        )
     run.best_map = max(run.best_map, evaluation.map)
     arrays = {
         "precision_by_radius": evaluation.precision_by_radius,

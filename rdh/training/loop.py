@@ -51,7 +51,7 @@ class Outcome:
         return {
             "step": self.step,
             "metrics": metrics,
-            "message": COLLAPSED if is_collapsed else None,
+            "message": COLLAPSED if is_collapsed else " ".join(self.evaluation.notes) or None,
         }
 
 

@@ -17,6 +17,7 @@ from rdh.errors import UserError
 from rdh.inputs.load import Inputs, load_inputs
 from rdh.methods import method_class
 from rdh.rescue import GradientAmplifier, error_aware_quantization, similarity
+from rdh.retrieval import CodesWarning, evaluate, pack_codes
 from rdh.store.metrics_writer import Record
 from rdh.training import checkpoints, loop
 from rdh.training.evaluate import dead_by_vote, encode
@@ -605,11 +606,19 @@ def test_codes_that_a_method_learns_for_the_gallery_are_evaluated(digits):
     settings = config(method="adsh", epochs=1, method_options={"n_samples": 40})
     log, run = Log(), loop.start(settings, digits(settings))
     log.fit(run)
-    from rdh.retrieval import pack_codes
-
     np.testing.assert_array_equal(
         log.codes["final"]["gallery"], pack_codes(run.method.gallery_codes().numpy())
     )
+
+
+def test_queries_that_all_have_one_code_are_said_in_the_summary():
+    gallery, labels = np.tile(np.eye(4) * 2 - 1, (2, 1)), np.arange(8) % 2
+    with pytest.warns(CodesWarning):
+        alike = evaluate(np.ones((3, 4)), gallery, labels[:3], labels)
+    (note,) = alike.notes
+    assert loop.Outcome(alike, 0.5, 1).summary()["message"] == note
+    healthy = evaluate(gallery[:3], gallery, labels[:3], labels)
+    assert loop.Outcome(healthy, 0.5, 1).summary()["message"] is None
 
 
 def test_methods_say_what_they_train_on():
