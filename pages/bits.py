@@ -1,6 +1,5 @@
 """Bits: why is this bit dead, and for which images?"""
 
-from pathlib import Path
 
 import numpy as np
 import streamlit as st
@@ -19,7 +18,7 @@ from pages.common.readers import (
 from pages.common.run_picker import pick_run
 from pages.common.run_status import draw_status, read_status
 from pages.common.shell import end_page, error_card, known_runs, start_page, store
-from rdh import datasets
+from rdh import datasets, folders
 from rdh.analysis import wrong_side_by_class
 from rdh.charts.bit_worth import (
     death_takeaway,
@@ -146,7 +145,7 @@ def draw_images(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> Non
 def draw_thumbnails(
     config: RunConfig, data_root: str | None, item_ids: np.ndarray, captions: list[str]
 ) -> None:
-    root = Path(data_root or datasets.data_root())
+    root = folders.data_root(data_root)
     if not datasets.loads_without_torch(config.dataset, root, **config.dataset_options):
         st.caption(
             "Images can't be shown here: this copy of the data set needs torchvision "

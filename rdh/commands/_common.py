@@ -4,12 +4,12 @@ import argparse
 import ast
 import json
 import math
-import os
 from collections.abc import Sequence
 from typing import Any
 
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
+from rdh.folders import runs_root
 from rdh.store.run_store import RunStore
 
 
@@ -44,9 +44,7 @@ def add_settings(parser: argparse.ArgumentParser, text: str) -> None:
 
 def open_store(arguments: argparse.Namespace) -> RunStore:
     """The run store of --runs, else of RDH_RUNS, else of ./runs."""
-    return RunStore(
-        arguments.runs if arguments.runs is not None else os.environ.get("RDH_RUNS") or "runs"
-    )
+    return RunStore(runs_root(arguments.runs))
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:

@@ -34,13 +34,14 @@ from rdh.retrieval.labels import are_class_numbers
 OFFICIAL = (1000, 5000)
 PARTS = ("query", "gallery", "train")
 MOST_CLASSES = 10_000
+MOST_FEATURE = 1e15  # the squares of a million rows still add up in float32
 DAMAGED = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError)
 
 is_multi_label = False
 
 
 class FeatureDataset(Dataset):
-    """Features instead of images: the picture of an item is its features as grey pixels."""
+    """Features instead of images. The picture of an item shows them as grey values, a pixel each."""
 
     def __init__(
         self,
@@ -62,11 +63,16 @@ class FeatureDataset(Dataset):
         """Black is the smallest value in the file, white the largest; the rest of the square is
         black.
         """
-        side = self.image_shape[0]
-        shares = (self.features[item_id] - self._low) / max(self._high - self._low, 1e-12)
+        side = round(np.ceil(np.sqrt(self.features.shape[1])))
+        values = self.features[item_id].astype(np.float64)
+        shares = (values - self._low) / max(self._high - self._low, 1e-12)
         pixels = np.zeros(side * side, dtype=np.uint8)
         pixels[: len(shares)] = np.rint(255 * shares)
         return pixels.reshape(side, side, 1)
+
+    def picture_key(self, item_id: int, *, is_quick: bool = False) -> bytes:
+        """A digest of the features."""
+        return hashlib.sha256(self.features[item_id].tobytes()).digest()
 
 
 def load(
@@ -85,7 +91,7 @@ def load(
 
     Raises UserError for a missing or damaged file and for each bad key.
     """
-    path = folder_below(Path(root), file, "file")
+    path = folder_below(Path(root), file, "file", Path(root))
     if not path.is_file():
         raise UserError(
             f"No arrays in {path}: write them there by numpy.savez(path, images=..., "
@@ -184,13 +190,13 @@ def _values(content: dict[str, np.ndarray], path: Path) -> np.ndarray:
 
 
 def _as_float32(values: np.ndarray, path: Path) -> np.ndarray:
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         cast = np.ascontiguousarray(values, dtype=np.float32)
-    if not np.isfinite(cast).all():
+        is_fit = np.abs(cast) <= MOST_FEATURE  # False for NaN
+    if not is_fit.all():
         raise UserError(
-            f"features in {path} must be finite and within float32's range, 3.4e38 to "
-            f"either side, got "
-            f"{_first(values, ~np.isfinite(cast))}: mend them there."
+            f"features in {path} must be finite and from -{MOST_FEATURE:g} to {MOST_FEATURE:g}, "
+            f"got {_first(values, ~is_fit)}: mend or scale them there."
         )
     return cast
 

@@ -65,6 +65,10 @@ class Mosaic(Dataset):
         rows = [cells[start : start + self._grid] for start in range(0, len(cells), self._grid)]
         return np.concatenate([np.concatenate(row, axis=1) for row in rows], axis=0)
 
+    def picture_key(self, item_id: int, *, is_quick: bool = False) -> bytes:
+        """The images in its cells."""
+        return self._cells[item_id].tobytes()
+
 
 def load(
     root: Path | str,
