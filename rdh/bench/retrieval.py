@@ -20,6 +20,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -146,20 +147,20 @@ def our_arms(data: Codes) -> dict[str, tuple[Callable[[], Any], float]]:
     """The bit-sliced kernel from packed codes to its integers, its preparation included, and what
     is made of them.
     """
-    arms = {}
+    arms: dict[str, tuple[Callable[[], Any], float]] = {}
     for label, threads in {"1_thread": 1, "all_threads": n_cores()}.items():
         arms[f"histograms_{label}"] = (
-            (lambda n=threads: bitsliced.distance_histograms(data, threads=n)),
+            partial(bitsliced.distance_histograms, data, threads=threads),
             1.0,
         )
         arms[f"ranking_{label}"] = (
-            (lambda n=threads: bitsliced.stable_precision_sums(data, threads=n)),
+            partial(bitsliced.stable_precision_sums, data, threads=threads),
             1.0,
         )
     query, gallery, n_bits, *labels, _ = data
     for label, headline in {"evaluate_histograms": False, "evaluate": True}.items():
         arms[label] = (
-            (lambda ask=headline: evaluate(query, gallery, *labels, n_bits=n_bits, headline=ask)),
+            partial(evaluate, query, gallery, *labels, n_bits=n_bits, headline=headline),
             1.0,
         )
     return arms
