@@ -67,7 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
         return _resume_all(store, arguments)
     if run_id is None:
         raise UserError(
-            "runs resume takes a RUN, --sweep NAME or --failed; `python -m rdh runs` lists the runs."
+            "runs resume takes a RUN, --sweep NAME or --failed; `python -m rdh runs` lists what "
+            "there is."
         )
     store.run_dir(run_id)
     if action != "delete":
