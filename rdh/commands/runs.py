@@ -71,9 +71,8 @@ def run(arguments: argparse.Namespace) -> int:
             "there is."
         )
     store.run_dir(run_id)
-    if action != "delete":
-        _revive(store)
     if action == "show":
+        _revive(store)
         return _show(store, run_id, as_json)
     if action == "clone":
         return _clone(store, run_id, arguments.settings, as_json)

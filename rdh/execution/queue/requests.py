@@ -93,7 +93,9 @@ def _submit(
     for config in configs:  # outside the transaction: a path may be slow, or block
         if known[config.hash] is None:
             check_possible(config)
-    data_root, cache_root = _root("RDH_DATA", "data folder"), _root("RDH_CACHE", "cache folder")
+    data_root, cache_root = _root("RDH_DATA", "data folder", "--data-root or RDH_DATA"), _root(
+        "RDH_CACHE", "cache folder", "RDH_CACHE"
+    )
     made: list[str] = []
     with _taking_back(store, made), registry.write() as db:
         if before := _runs_of_token(db, token):
@@ -318,12 +320,12 @@ def _check_room(db: sqlite3.Connection, n_new: int) -> None:
         )
 
 
-def _root(setting: str, what: str) -> Path | None:
+def _root(setting: str, what: str, option: str) -> Path | None:
     """A folder that the environment names, for config.json: a supervisor that runs already has the
     environment of whoever started it.
     """
     value = os.environ.get(setting)
-    return as_folder(value, what, setting) if value else None
+    return as_folder(value, what, option) if value else None
 
 
 def _way_out(run: RunState) -> str:
