@@ -366,9 +366,7 @@ def test_a_method_whose_import_raises_is_one_sentence(importable):
     (importable / "methods" / "own.py").write_text(
         "import no_such_module\n\nclass Own:\n    pass\n"
     )
-    with pytest.raises(
-        UserError, match=r"own can.t be used: rdh/methods/own.py, line 1"
-    ):
+    with pytest.raises(UserError, match=r"own can.t be used: rdh/methods/own.py, line 1"):
         method_class("own")
 
 

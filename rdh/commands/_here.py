@@ -11,6 +11,7 @@ from typing import TextIO
 from rdh.config.run_config import RunConfig
 from rdh.execution.queue.possible import check_possible
 from rdh.execution.queue.registry import Registry
+from rdh.folders import named_cache_root, named_data_root
 from rdh.locks import take_lock
 from rdh.store.run_store import RunStore
 
@@ -35,7 +36,9 @@ class Echo(io.TextIOBase):
         return len(text)
 
 
-def train_here(store: RunStore, config: RunConfig) -> tuple[str, str]:
+def train_here(
+    store: RunStore, config: RunConfig, data_root: Path | str | None = None
+) -> tuple[str, str]:
     """Trains a run in this process. Ctrl-C saves a checkpoint and cancels it.
 
     Returns:
@@ -52,7 +55,12 @@ def train_here(store: RunStore, config: RunConfig) -> tuple[str, str]:
         assert lock is not None, "nobody else has seen the folder yet"
         locks.append(lock)
 
-    run_id = store.create(config, prepare=hold)
+    run_id = store.create(
+        config,
+        data_root=named_data_root(data_root),
+        cache_root=named_cache_root(),
+        prepare=hold,
+    )
     print(run_id, file=sys.stderr)
     try:
         run_dir = store.run_dir(run_id)

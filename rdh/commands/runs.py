@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
         _revive(store)
         return _show(store, run_id, as_json)
     if action == "clone":
-        return _clone(store, run_id, arguments.settings, as_json)
+        return _clone(store, run_id, arguments)
     _find_the_dead(store, run_id)
     getattr(execution, action)(store, run_id)
     if action != "delete":
@@ -133,11 +133,11 @@ def _find_the_dead(store: RunStore, run_id: str) -> None:
             time.sleep(0.1)
 
 
-def _clone(store: RunStore, run_id: str, settings: list[str], as_json: bool) -> int:
-    config = changed(store.submission(run_id)["config"], parse_settings(settings))
-    (clone,) = execution.submit(store, [config])
+def _clone(store: RunStore, run_id: str, arguments: argparse.Namespace) -> int:
+    config = changed(store.submission(run_id)["config"], parse_settings(arguments.settings))
+    (clone,) = execution.submit(store, [config], data_root=arguments.data_root)
     execution.ensure_supervisor(store)
-    if as_json:
+    if arguments.json:
         print_json({"run_id": clone})
     else:
         print(clone)
