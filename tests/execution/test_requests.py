@@ -348,9 +348,7 @@ def test_there_are_limits_to_what_the_queue_takes(store, monkeypatch):
     with pytest.raises(UserError, match=r"At most 4 runs can wait .* holds 3 now, got 2 more"):
         submit(store, make_configs(2))
     assert len(folders(store)) == 3
-    long = make_config(
-        dataset="image_folder", dataset_options={"folder": "x" * 100_000}, image_size=8
-    )
+    long = make_config().model_copy(update={"dataset_options": {"text": "x" * 100_000}})
     with pytest.raises(UserError, match="settings of a run must take at most 100000 bytes, got 10"):
         submit(store, [long])
     assert len(folders(store)) == 3
