@@ -6,8 +6,8 @@ import os
 from typing import Any
 
 from rdh.commands._common import add_verb, print_json
-from rdh.datasets import as_folder, data_root
 from rdh.errors import UserError
+from rdh.folders import as_folder, data_root
 
 
 def add(verbs: Any, common: argparse.ArgumentParser) -> None:
