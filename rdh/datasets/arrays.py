@@ -7,8 +7,8 @@ labels: (n,) or (n, 1) class numbers from 0, or (n, n_classes) of 0 and 1; and e
 only the hash layer is trained (backbone=none finetune=false).
 Optional: class_names (n_classes,); query, gallery and train, all three: row numbers, the split for
 every seed. Without them n_query queries and n_train training items are drawn by the split seed, the
-gallery is all but the queries; where these are 0, 1000 and 5000, but at most a tenth of the rows
-and half of the gallery. MAP counts the switch top_k's ranks, 0 = all. A row without any label is
+gallery is all but the queries. If these are 0, they are 1000 and 5000, but at most a tenth of the
+rows and half of the gallery. MAP counts the switch top_k's ranks, 0 = all. A row without any label is
 left out. Files that hold pickled objects are refused.
 """
 
@@ -49,7 +49,7 @@ class FeatureDataset(Dataset):
         protocol: SplitProtocol,
         top_k: int | None,
     ) -> None:
-        self.features = features
+        self.features = self._rows = features
         side = int(np.ceil(np.sqrt(features.shape[1])))
         mark = hashlib.sha256(self.features.tobytes()).hexdigest()
         super().__init__(
@@ -61,8 +61,8 @@ class FeatureDataset(Dataset):
         """Black is the smallest value in the file, white the largest; the rest of the square is
         black.
         """
-        side = round(np.ceil(np.sqrt(self.features.shape[1])))
-        values = self.features[item_id].astype(np.float64)
+        side = round(np.ceil(np.sqrt(self._rows.shape[1])))
+        values = self._rows[item_id].astype(np.float64)
         shares = (values - self._low) / max(self._high - self._low, 1e-12)
         pixels = np.zeros(side * side, dtype=np.uint8)
         pixels[: len(shares)] = np.rint(255 * shares)
@@ -70,7 +70,7 @@ class FeatureDataset(Dataset):
 
     def picture_key(self, item_id: int, *, is_quick: bool = False) -> bytes:
         """A digest of the features."""
-        return hashlib.sha256(self.features[item_id].tobytes()).digest()
+        return hashlib.sha256(self._rows[item_id].tobytes()).digest()
 
 
 def load(
@@ -143,7 +143,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         for key, value in content.items():
             if not isinstance(
                 value, np.ndarray
-            ):  # a member that is no .npy file comes as its bytes
+            ):  # a member that is not an .npy file comes as its bytes
                 raise ValueError(f"{key} is no array")
     except DAMAGED as error:
         reason = "it is no .npz file, or holds pickled objects" if "pickle" in str(error) else error
