@@ -8,7 +8,7 @@ said) give numbers; not comparable with published results.
 
 Source, in DIR/coco or in DIR itself: annotations/instances_train2014.json and
 instances_val2014.json with the image folders train2014 and val2014, or the same of 2017 (2014 goes
-first where both are there); one of train and val is enough. `data prepare coco` fetches the 20 GB
+first if both are there); one of train and val is enough. `data prepare coco` fetches the 20 GB
 of 2014 from images.cocodataset.org.
 Source: Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014; protocol of HashNet (Cao
 et al., ICCV 2017).
@@ -128,11 +128,16 @@ def example(root: Path) -> None:
 
 
 def download(root: Path | str, progress: Progress | None = None) -> None:
-    """Fetch COCO 2014 into root / coco unless COCO is there: resumed where it was interrupted,
-    checked, unpacked.
+    """Fetches COCO 2014 into root / coco unless COCO is there.
 
-    progress(bytes, bytes in all). Raises UserError for a failed download, a damaged archive, a full
-    disk.
+    An interrupted download is resumed. Archives are checked and unpacked.
+
+    Args:
+        root: The data folder.
+        progress: Called with (bytes, bytes in all).
+
+    Raises:
+        UserError: A download fails, an archive is damaged, or the disk is full.
     """
     root = Path(root)
     place, year = _find(root, None)

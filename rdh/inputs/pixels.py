@@ -49,7 +49,7 @@ class OnDisk:
     def __init__(self, images: np.memmap, device: torch.device) -> None:
         # copy-on-write: torch takes no read-only arrays, and nothing writes
         self._images = torch.from_numpy(
-            np.memmap(images.filename, np.uint8, "c", images.offset, images.shape)
+            np.memmap(str(images.filename), np.uint8, "c", images.offset, images.shape)
         )
         self._device = device
 
