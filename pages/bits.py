@@ -72,7 +72,7 @@ def draw_bit(run: RunView, config: RunConfig, bit: int, run_id: str) -> None:
             activation_histogram(edges, counts, None, config.tau, title=title),
             key=f"bits-now-{run_id}",
         )
-    steps, dead = run.series("dead")
+    steps, dead = run.series("dead_window")
     deaths, rescues, releases = (
         run.series(name)[1][:, bit] for name in ("deaths", "rescues", "releases")
     )
@@ -222,7 +222,7 @@ with error_card():
             status, run = read_status(runs, run_id), view(runs, run_id)
             draw_status(runs, status)
             run.version()
-            if not len(run.series("levels")[0]):
+            if not len(run.series("dead_levels")[0]):
                 st.info(
                     "No records of the probes yet: they come with the first steps, "
                     "unless the run has probe_every = 0."

@@ -150,12 +150,18 @@ def _train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> 
     finally:
         heart.facts |= {"step": run.step}
         writer.close()
-    lost = {}
+    return _with_dropped(outcome.summary(), writer)
+
+
+def _with_dropped(summary: dict[str, Any], writer: MetricsWriter) -> dict[str, Any]:
+    """What a finished run says, and how many records its charts lack."""
+    summary = summary | {"dropped_records": writer.n_dropped}
     if writer.n_dropped:
-        text = f"{writer.n_dropped} records could not be written ({writer.last_error})."
+        text = f"{writer.n_dropped} records could not be written ({writer.last_error})"
         say(text)
-        lost = {"message": f"{text} Its charts lack them."}
-    return lost | outcome.summary() | {"dropped_records": writer.n_dropped}
+        before = f"{summary['message']} " if summary.get("message") else ""
+        summary["message"] = f"{before}{text}; its charts lack them."
+    return summary
 
 
 def _started(

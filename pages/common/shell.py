@@ -78,7 +78,7 @@ LOGO = (
 # Glyphs other than those of a bit (free, saturated, dead, rescued), so that a run never looks like
 # one.
 GLYPHS = {"queued": "◌", "starting": "◔", "running": "►", "cancelling": "◑", "paused": "‖"}
-GLYPHS |= {"finished": "✓", "cancelled": "⊘", "failed": "!", "lost": "?"}
+GLYPHS |= {"finished": "✓", "cancelled": "⊘", "failed": "!", "lost": "?", "unreadable": "∅"}
 
 
 def start_page(title: str, icon: str, question: str) -> None:
@@ -124,7 +124,11 @@ def store() -> RunStore:
         lambda: _open_store(root)
     ).root.is_dir():  # deleted or moved while the server runs
         _open_store.clear()
-    return or_end(lambda: _open_store(root))
+    runs = or_end(lambda: _open_store(root))
+    for sentence in (execution.revive(runs), execution.registry_news(runs)):
+        if sentence:
+            st.warning(plain(sentence), icon=":material/warning:")
+    return runs
 
 
 def or_end(call: Callable[[], T]) -> T:

@@ -48,7 +48,7 @@ def open_store(arguments: argparse.Namespace) -> RunStore:
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
-    """Reads settings such as "lr=0.1" and "method_options.pairs=batch".
+    """Reads settings such as "lr=0.1" and "method_options.pairs=in_batch".
 
     Returns:
         Fields of RunConfig by name, not yet checked; options as a dict in their field.

@@ -140,7 +140,9 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     bits = _numbers(fields, "n_bits", "--bits", arguments.bits)
     seeds = _numbers(fields, "seed", "--seeds", arguments.seeds)
     is_set = any(name in fields for name in PLUG_INS)
-    arms = [[{}] if is_set else _arms(method, arguments.rdh or "both") for method in methods]
+    arms: list[list[dict[str, Any]]] = [
+        [{}] if is_set else _arms(method, arguments.rdh or "both") for method in methods
+    ]
     n_runs = sum(map(len, arms)) * len(bits) * len(seeds)
     if n_runs > MOST_RUNS:
         raise UserError(

@@ -1,15 +1,17 @@
 """Arrays: your own images or features with labels, in one .npz file.
 
-Place DIR/arrays.npz (or the file below DIR that the switch `file` names), written with numpy.savez,
-with these keys:
-labels: (n,) or (n, 1) class numbers from 0, or (n, n_classes) of 0 and 1; and either images: uint8
-(n, height, width) or (n, height, width, 1 or 3), or features: numbers (n, n_features), on which
-only the hash layer is trained (backbone=none finetune=false).
-Optional: class_names (n_classes,); query, gallery and train, all three: row numbers, the split for
-every seed. Without them n_query queries and n_train training items are drawn by the split seed, the
-gallery is all but the queries. If these are 0, they are 1000 and 5000, but at most a tenth of the
-rows and half of the gallery. MAP counts the switch top_k's ranks, 0 = all. A row without any label is
-left out. Files that hold pickled objects are refused.
+Place DIR/arrays.npz, written by numpy.savez. The switch `file` names another file below DIR. Keys:
+labels: (n,) or (n, 1) class numbers from 0, or (n, n_classes) of 0 and 1.
+images: uint8 (n, height, width) or (n, height, width, 1 or 3).
+features, instead of images: numbers (n, n_features). Only the hash layer is trained on them
+(backbone=none finetune=false).
+class_names, optional: (n_classes,).
+query, gallery and train, optional, all three: row numbers, the split for every seed.
+
+Protocol: without a split in the file, n_query queries and n_train training items are drawn by the
+split seed, and the gallery is all but the queries. 0 stands for 1000 and 5000, but at most a tenth
+of the rows and half of the gallery. MAP counts the ranks of the switch top_k, 0 = all. A row
+without any label is left out. Files that hold pickled objects are refused.
 """
 
 import hashlib
@@ -39,7 +41,7 @@ is_multi_label = False
 
 
 class FeatureDataset(Dataset):
-    """Features instead of images. The picture of an item shows them as grey values, a pixel each."""
+    """Features instead of images. An item is shown as grey values, a pixel each."""
 
     def __init__(
         self,

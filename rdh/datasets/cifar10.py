@@ -1,17 +1,19 @@
 """CIFAR-10: 60 000 colour photographs of 32 x 32 pixels, 10 classes of 6000.
 
-Protocols, over the official train and test parts as one pool (switch `protocol`), MAP over the
-whole gallery: cifar10-1 (default; DPSH, DSDH, ADSH, RDH): 1000 queries (100 a class), a gallery of
-the other 59 000, 5000 training items (500 a class) inside it. cifar10 (DeepHash): the same, but the
-gallery leaves the training items out: 54 000. cifar10-2 (GreedyHash): 10 000 queries (1000 a
-class), a gallery of the other 50 000, all of them training items. query_per_class and
-train_per_class take other numbers of each class; 0: the protocol's. A smaller pool keeps the
-protocol's numbers, as far as every class has enough images, and is not comparable with published
-results.
+Protocols (switch `protocol`): the official train and test parts are one pool, and MAP counts the
+whole gallery.
+cifar10-1 (default; DPSH, DSDH, ADSH, RDH): 1000 queries (100 a class), a gallery of the other
+59 000, 5000 training items (500 a class) inside it.
+cifar10 (DeepHash): the same, but the gallery leaves the training items out: 54 000.
+cifar10-2 (GreedyHash): 10 000 queries (1000 a class), a gallery of the other 50 000, all of them
+training items.
+query_per_class and train_per_class take other numbers of each class; 0 is the protocol's. A smaller
+pool keeps the protocol's numbers if every class has enough images. Its results are not comparable
+with published ones.
 
-Sources, in DIR/cifar10 or in DIR itself: what `download` prepared; torchvision's folder
-cifar-10-batches-py; class folders of JPEG or PNG files, train/<class>/FILE and test/<class>/FILE or
-plain <class>/FILE, other sizes are resized.
+Sources, in DIR/cifar10 or in DIR itself: what `data prepare cifar10` fetched; torchvision's folder
+cifar-10-batches-py; or class folders of JPEG or PNG files, train/<class>/FILE and test/<class>/FILE
+or plain <class>/FILE. Other sizes are resized.
 Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
 """
 

@@ -1,15 +1,15 @@
 """MS-COCO: photographs of everyday scenes with 80 kinds of objects, several labels an image.
 
-Protocol: the images of the official train and val parts that have an annotation are one pool (122
-218; the 2017 parts hold the same images as those of 2014). 5000 queries, a gallery of the other 117
-218, 10 000 training items from the gallery, all drawn by the split seed; MAP@5000. A smaller pool:
-at most a tenth as queries and half of the gallery for training, unless n_query and n_train (0: as
-said) give numbers; not comparable with published results.
+Protocol: the images of the official train and val parts that have an annotation are one pool of
+122 218. The 2017 parts hold the same images as those of 2014. 5000 queries, a gallery of the other
+117 218 and 10 000 training items from it are drawn by the split seed; MAP@5000. n_query and n_train
+take other numbers. In a smaller pool, 0 stands for at most a tenth as queries and half of the
+gallery for training. Its results are not comparable with published ones.
 
 Source, in DIR/coco or in DIR itself: annotations/instances_train2014.json and
-instances_val2014.json with the image folders train2014 and val2014, or the same of 2017 (2014 goes
-first if both are there); one of train and val is enough. `data prepare coco` fetches the 20 GB
-of 2014 from images.cocodataset.org.
+instances_val2014.json with the image folders train2014 and val2014, or the same of 2017. One of
+train and val is enough, and 2014 is taken if both years are there. `data prepare coco` fetches the
+20 GB of 2014 from images.cocodataset.org.
 Source: Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014; protocol of HashNet (Cao
 et al., ICCV 2017).
 """

@@ -1,13 +1,13 @@
 """ImageNet-100: photographs of 100 of ImageNet's classes, one label an image.
 
 Protocol: the validation images of the classes are the queries (5000), the training images the
-gallery (about 128 500), 130 a class of these the training items (13 000, as in HashNet's lists; its
-paper says 10 000: train_per_class=100); MAP@1000. The split seed draws the training items; with
-list files, all is theirs.
+gallery (about 128 500). 130 a class of these are the training items: 13 000 as in HashNet's lists
+(its paper says 10 000: train_per_class=100). MAP@1000. The split seed draws the training items.
+List files bring their own split.
 
-Sources, placed in DIR/imagenet100 by hand, since ImageNet asks everybody to register: either
-HashNet's lists train.txt, test.txt and database.txt with the images that they name; or the class
-folders train/<wnid>/* and val/<wnid>/*. Where these hold more than 100 classes, classes.txt names
+Sources, placed in DIR/imagenet100 by hand, because ImageNet asks everybody to register. Either
+HashNet's lists train.txt, test.txt and database.txt with the images that they name. Or the class
+folders train/<wnid>/* and val/<wnid>/*; if these hold more than 100 classes, classes.txt names
 those to take, one a line.
 Source: Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, IJCV 2015; protocol
 of HashNet, ICCV 2017.

@@ -1,18 +1,18 @@
 """NUS-WIDE: photographs from Flickr with the labels of 81 concepts, several an image.
 
-Switch n_labels. 21 (default): the 21 most frequent concepts and the images that have any of them
-(195 834): 2100 queries (100 a concept), a gallery of the other 193 734, 10 500 training items (500
-a concept) from the gallery; an image counts
-for its first concept with an open place. 81: all concepts; 5000 queries and 10 000 training items
-at random. All drawn by the split seed; MAP@5000. A smaller pool: at most a tenth as queries and
-half of the gallery for training, unless n_query and n_train (0: as said) give numbers. Copies of
-the images differ, so published numbers differ too.
+Protocols (switch `n_labels`), drawn by the split seed; MAP@5000.
+21 (default): the 21 most frequent concepts and the 195 834 images that have any of them. 2100
+queries (100 a concept), a gallery of the other 193 734, 10 500 training items (500 a concept) from
+it. An image counts for its first concept with an open place.
+81: all concepts. 5000 queries and 10 000 training items at random.
+n_query and n_train take other numbers. In a smaller pool, 0 stands for at most a tenth as queries
+and half of the gallery for training. Copies of the images differ, so published numbers differ too.
 
-Sources, placed in DIR/nus_wide by hand, since nobody may pass the images on: either the official
+Sources, placed in DIR/nus_wide by hand, because nobody may pass the images on. Either the official
 tag files Groundtruth/AllLabels/Labels_<concept>.txt (81 files of 0 and 1) and
-ImageList/Imagelist.txt, with the images in Flickr (or images) under the names of that list; or the
-list files train.txt, test.txt and database.txt of HashNet with as many columns as n_labels, whose
-split is then taken as it is.
+ImageList/Imagelist.txt, with the images in Flickr (or images) under the names of that list. Or the
+list files train.txt, test.txt and database.txt of HashNet with as many columns as n_labels; their
+split is taken as it is.
 Source: Chua et al., NUS-WIDE: A Real-World Web Image Database, CIVR 2009; protocols of DPSH and
 HashNet.
 """

@@ -21,8 +21,8 @@ def read_instances(files: Mapping[str, Path]) -> Arrays:
         files: Image folder -> its instances_*.json.
 
     Returns:
-        paths, sorted, of images with an annotation only; labels uint8 (n, n_classes); class_names in
-        the order of the official category numbers.
+        paths, sorted, of images with an annotation; labels uint8 (n, n_classes); class_names in the
+        order of the official category numbers.
 
     Raises:
         UserError: A file is not such JSON, its parts don't fit, or it names an image twice.

@@ -10,7 +10,7 @@ import errno
 import functools
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -155,10 +155,10 @@ def _cancel(store: RunStore, run_id: str) -> None:
             update(db, run, request="cancel")
             return
         reason = "Cancelled before it started."
+        move(db, run, "cancelled", reason, ended_at=time.time())
         store.write_json(
             run_id, "result.json", result_record(run.attempt, "cancelled", "cancel", reason)
         )
-        move(db, run, "cancelled", reason, ended_at=time.time())
 
 
 def resume(store: RunStore, run_id: str) -> None:
@@ -184,15 +184,15 @@ def _resume(store: RunStore, run_id: str) -> None:
             way_out = _way_out(run) if run.is_final else "it goes on by itself"
             raise UserError(f"Run {run_id} is {run.state}, so it can't be resumed; {way_out}.")
         attempt = run.attempt + 1
-        # The folder has to know it too: an old process that sees it gives up, and a rebuild finds
-        # the attempt waiting.
-        store.write_json(run_id, "control.json", {"attempt": attempt, "request": None})
+        nothing_yet = dict.fromkeys(("request", "started_at", "ended_at", "device", "handle"))
+        move(db, run, "queued", None, attempt=attempt, **nothing_yet)
         if not is_result(store.read_json(run_id, "result.json")):
             with contextlib.suppress(FileNotFoundError):  # a damaged one would end every attempt
                 result = store.run_dir(run_id) / "result.json"
                 result.replace(result.with_name("result.json.damaged"))
-        nothing_yet = dict.fromkeys(("request", "started_at", "ended_at", "device", "handle"))
-        move(db, run, "queued", None, attempt=attempt, **nothing_yet)
+        # The folder has to know it too: an old process that sees it gives up, and a rebuild finds
+        # the attempt waiting.
+        store.write_json(run_id, "control.json", {"attempt": attempt, "request": None})
 
 
 def resume_all(store: RunStore, *, sweep: str | None = None) -> tuple[list[str], dict[str, str]]:
@@ -249,13 +249,13 @@ def _delete(store: RunStore, run_id: str, *, is_last: bool) -> bool:
         if is_locked(store.root / run_id / "alive.lock"):
             if is_last:
                 raise UserError(
-                    f"Run {run_id} is {run.state}, but its process still lives; it is ended within "
-                    f"a minute, delete the run then."
+                    f"Run {run_id} is {run.state}, but its process is still ending; the supervisor "
+                    f"ends it within a minute, so delete the run then."
                 )
             return False
+        db.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
         if (store.root / run_id).exists():
             store.delete(run_id)
-        db.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
         return True
 
 
