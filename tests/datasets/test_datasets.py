@@ -366,7 +366,7 @@ def test_damaged_image_stops_and_is_named(class_folders):
     damage(class_folders)
     data = small(class_folders)
     message = (
-        r"train/bird/0000.png cannot be decoded \(not a JPEG, PNG, WebP, BMP or TIFF image\). Replace "
+        r"bird/0000.png cannot be decoded \(not a JPEG, PNG, WebP, BMP or TIFF image\). Replace "
         r"it, or set bad_images=skip"
     )
     with pytest.raises(BadImage, match=message):
