@@ -38,7 +38,9 @@ def run(arguments: argparse.Namespace) -> int:
     module = importlib.import_module(f"rdh.bench.{arguments.what}")
     if arguments.what == "gpu":
         folder = as_folder(arguments.out, "folder of the results", "-o")
-        result = module.measure(folder, data_root=data_root(arguments.data_root), small=arguments.small)
+        result = module.measure(
+            folder, data_root=data_root(arguments.data_root), small=arguments.small
+        )
         print(f"Written: {folder / 'gpu.json'} and {folder / 'gpu.md'}.")
         if arguments.json:
             print_json(result)
