@@ -6,9 +6,8 @@ import secrets
 
 import streamlit as st
 
-from pages.common.readers import view
 from pages.common.shell import error_card, known_runs, start_page, status_chip, store
-from pages.common.side_by_side import draw_maps
+from pages.common.side_by_side import draw_maps, read_pair
 from rdh import analysis, execution
 from rdh.config.presets import preset_config
 from rdh.config.run_config import with_plug_ins
@@ -39,7 +38,7 @@ def latest_pair(runs: RunStore, states: dict) -> tuple[str, str] | None:
     for run_id in sorted(states, key=lambda one: states[one].submitted_at or 0, reverse=True):
         try:
             config = runs.config(run_id)
-            if config.arm not in ("", "rdh") or not view(runs, run_id).version()[1]:
+            if config.arm not in ("", "rdh") or not runs.reader(run_id).version()[1]:
                 continue
         except UserError:
             continue
@@ -67,7 +66,7 @@ def draw_pair(runs: RunStore, pair: tuple[str, str]) -> None:
         f"Your last pair: {first.label} on {first.dataset}, {first.n_bits} bits, seed {first.seed}",
         anchor=False,
     )
-    draw_maps(runs, list(pair), key="start")
+    draw_maps(runs, read_pair(runs, list(pair)), key="start")
     st.caption(
         "Each row is a bit, each column a moment; bright: dead for many training "
         "images. One colour range for both."

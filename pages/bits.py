@@ -8,13 +8,13 @@ import streamlit as st
 from pages.common import images
 from pages.common.live_plot import live_plotly
 from pages.common.readers import (
-    RunView,
+    RunSeries,
     bit_costs,
     has_final_codes,
     probe_codes,
     probe_steps,
+    read_series,
     split,
-    view,
 )
 from pages.common.run_picker import pick_run
 from pages.common.run_status import draw_status, read_status
@@ -38,7 +38,7 @@ N_IMAGES = 24
 TAU = 0.99  # of the strip: the paper's, counted in every run
 
 
-def draw_strip(run: RunView, bit: int, run_id: str) -> None:
+def draw_strip(run: RunSeries, bit: int, run_id: str) -> None:
     """All bits at the last record, the dead first; a click chooses one."""
     dead, saturated = (run.shares(what, TAU)[1][-1] for what in ("dead", "saturated"))
     worst = int(np.argmax(dead))
@@ -55,7 +55,7 @@ def choose_bit(click: dict) -> None:
     st.session_state["bit"] = int(click["x"])
 
 
-def draw_bit(run: RunView, config: RunConfig, bit: int, run_id: str) -> None:
+def draw_bit(run: RunSeries, config: RunConfig, bit: int, run_id: str) -> None:
     steps, histograms = run.series("histogram")
     edges = np.array(run.meta()["logit_edges"])
     mean, spread = run.series("mean_logit")[1][-1, bit], run.series("std_logit")[1][-1, bit]
@@ -164,10 +164,10 @@ def draw_worth(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> None
     """What MAP loses without each bit, whether dead ones cost anything, and how many of the first
     bits are enough.
     """
-    run = view(runs, run_id)
-    _, without, of_first = bit_costs(runs, run_id, run.version())
-    worth, dead = of_first[-1] - without, run.shares("dead", TAU)[1]
-    dead = dead[-1] if len(dead) else None
+    run = read_series(runs, run_id)
+    _, without, of_first = bit_costs(runs, run_id, run.version)
+    worth, shares = of_first[-1] - without, run.shares("dead", TAU)[1]
+    dead = shares[-1] if len(shares) else None
     figure = worth_bars(worth, dead, bit, title=worth_takeaway(worth))
     live_plotly(figure, key=f"bits-worth-{run_id}", on_click=choose_bit)
     left, right = st.columns(2)
@@ -220,9 +220,8 @@ with error_card():
     def draw() -> None:
         """Drawn again every two seconds while the run goes on."""
         with error_card():
-            status, run = read_status(runs, run_id), view(runs, run_id)
-            draw_status(runs, status)
-            run.version()
+            status, run = read_status(runs, run_id), read_series(runs, run_id)
+            draw_status(runs, status, run)
             if not len(run.series("levels")[0]):
                 st.info(
                     "No records of the probes yet: they come with the first steps, "

@@ -8,7 +8,7 @@ import streamlit as st
 from pages.common.images import dataset, draw_thumbnails
 from pages.common.live_plot import live_plotly
 from pages.common.run_form import draw_switches
-from pages.common.shell import end_page, error_card, or_end, plain, start_page
+from pages.common.shell import as_text, end_page, error_card, or_end, start_page
 from rdh import catalog, datasets
 from rdh.charts.data_sets import items_per_label, labels_per_item, labels_takeaway
 from rdh.config.run_config import make_config
@@ -43,7 +43,7 @@ def draw_missing(error: UserError) -> None:
     """What to place where, or which switch is wrong; and to copy, the command that the sentence
     names.
     """
-    st.warning(plain(str(error)), icon=":material/warning:")
+    st.warning(as_text(str(error)), icon=":material/warning:")
     for command in re.findall("`(python [^`]+)`", str(error)):
         st.code(command, language="bash", wrap_lines=True)
 
@@ -72,7 +72,7 @@ def draw_tiles(card: DataCard) -> None:
     for column, (label, value, note, meaning) in zip(st.columns(len(tiles)), tiles, strict=True):
         column.metric(label, value, note, delta_color="off", delta_arrow="off", help=meaning)
     for warning in card.warnings:
-        st.caption(f"⚠ {plain(warning)}")
+        st.caption(f"⚠ {as_text(warning)}")
 
 
 def draw_labels(card: DataCard) -> None:
@@ -102,7 +102,7 @@ def draw_samples(data: datasets.Dataset, card: DataCard) -> None:
     st.subheader(what, anchor=False)
     ids = card.sample_ids
     names = [[data.class_names[label] for label in data.labels[item].nonzero()[0]] for item in ids]
-    draw_thumbnails(data, ids, [plain(", ".join(own)[:60]) for own in names], width=IMAGE)
+    draw_thumbnails(data, ids, [as_text(", ".join(own)[:60]) for own in names], width=IMAGE)
 
 
 start_page("Data", ":material/photo_library:", "What is in this data set, and how is it split?")
@@ -112,7 +112,7 @@ name = left.selectbox(
     "Data set", list(cards), index=list(cards).index("digits"), key="set", bind="query-params"
 )
 split_seed = right.number_input("Split seed", 0, 2**32 - 1, 0, key="split", bind="query-params")
-st.markdown(f"**{plain(cards[name].headline)}**")
+st.markdown(f"**{as_text(cards[name].headline)}**")
 with st.expander("Protocol, sources, switches"):
     st.text(cards[name].text.partition("\n")[2].strip())
 with error_card():

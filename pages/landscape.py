@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.common.live_plot import live_plotly
-from pages.common.readers import RunView, view
+from pages.common.readers import RunSeries, read_series
 from pages.common.run_picker import pick_run
 from pages.common.shell import end_page, error_card, known_runs, or_end, start_page, store
 from rdh import catalog
@@ -173,13 +173,13 @@ def pick_overlay(pair: Pair, form: PairForm) -> BitOverlay | None:
         return None
     run_id = pick_run(runs, known)
     with error_card():
-        overlay = run_overlay(view(runs, run_id), pair, form)
+        overlay = run_overlay(read_series(runs, run_id), pair, form)
         if overlay is None:
             st.info("That run has no records of the probes yet.")
         return overlay
 
 
-def run_overlay(run: RunView, pair: Pair, form: PairForm) -> BitOverlay | None:
+def run_overlay(run: RunSeries, pair: Pair, form: PairForm) -> BitOverlay | None:
     """The last ten records' entries by bin of F, mirrored to the pair's target; gradients scaled to
     the drawn curve.
     """

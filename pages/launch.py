@@ -10,7 +10,7 @@ import streamlit as st
 
 from pages.common.images import dataset
 from pages.common.run_form import draw_first, draw_more, draw_switches
-from pages.common.shell import end_page, error_card, plain, show_error, start_page, store
+from pages.common.shell import as_text, end_page, error_card, show_error, start_page, store
 from rdh import catalog, datasets, execution
 from rdh.analysis import similar_run_seconds
 from rdh.config.presets import PRESETS, preset_config
@@ -62,7 +62,7 @@ def starting_point(runs: RunStore) -> tuple[str, dict[str, Any]]:
     with error_card():
         fields = runs.config(clone).model_dump() if clone else None
     if clone and fields:
-        st.info(f"The fields are those of run {plain(clone)}.", icon=":material/content_copy:")
+        st.info(f"The fields are those of run {as_text(clone)}.", icon=":material/content_copy:")
         if st.button("Start from a preset instead"):
             del st.query_params["clone"]
             st.rerun()

@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from pages.common.live_plot import live_plotly
-from pages.common.readers import RunView, dead_series, view
+from pages.common.readers import RunSeries, dead_series, read_series
 from pages.common.run_numbers import draw_numbers
 from pages.common.run_picker import is_pair, pick_two
 from pages.common.run_status import Status, draw_status, read_status
@@ -26,7 +26,7 @@ THEORY_H = np.tanh(np.linspace(-4.5, 4.5, 361))
 TICK_SECONDS = 1.0
 
 
-def draw_map(run: RunView, what: str, level: float, ordered: bool, key: str) -> None:
+def draw_map(run: RunSeries, what: str, level: float, ordered: bool, key: str) -> None:
     steps, values = run.shares(what, level)
     order = by_onset(values) if ordered else None
     share = values[-1].mean() if len(values) else 0
@@ -49,13 +49,13 @@ def draw_map(run: RunView, what: str, level: float, ordered: bool, key: str) -> 
 
 
 def draw_dead_curve(
-    store: RunStore, run: RunView, config: RunConfig, run_id: str, other: str | None
+    store: RunStore, run: RunSeries, config: RunConfig, run_id: str, other: str | None
 ) -> None:
-    series = [dead_series(run, config)]
+    curves = [dead_series(run, config)]
     if other is not None:
         with error_card():
-            series.append(dead_series(view(store, other), store.config(other)))
-    series = [one for one in series if one is not None]
+            curves.append(dead_series(read_series(store, other), store.config(other)))
+    series = [one for one in curves if one is not None]
     if not series:
         return
     title = (
@@ -64,7 +64,7 @@ def draw_dead_curve(
     live_plotly(dead_bits_over_time(series, title=title), key=f"live-dead-{run_id}")
 
 
-def draw_distribution(run: RunView, config: RunConfig, run_id: str) -> None:
+def draw_distribution(run: RunSeries, config: RunConfig, run_id: str) -> None:
     steps, histograms = run.series("pooled_histogram")
     dead = run.series("dead_histogram")[1]
     edges = np.array(run.meta()["logit_edges"])
@@ -91,7 +91,7 @@ def draw_distribution(run: RunView, config: RunConfig, run_id: str) -> None:
         )
 
 
-def draw_gradient(run: RunView, config: RunConfig, run_id: str) -> None:
+def draw_gradient(run: RunSeries, config: RunConfig, run_id: str) -> None:
     steps, sums = run.series("gradient_sum")
     counts = run.series("gradient_count")[1]
     window = slice(-min(len(steps), 10), None)
@@ -137,7 +137,7 @@ def eq_2(config: RunConfig) -> dict[str, np.ndarray]:
     }
 
 
-def draw_events(run: RunView, config: RunConfig, run_id: str) -> None:
+def draw_events(run: RunSeries, config: RunConfig, run_id: str) -> None:
     frame = run.scalars()
     left, right = st.columns(2)
     with left:
@@ -201,9 +201,8 @@ def draw() -> None:
     with error_card():
         states = execution.states(runs)
         status = read_status(runs, run_id, states)
-        draw_status(runs, status)
-        run, config = view(runs, run_id), runs.config(run_id)
-        run.version()
+        run, config = read_series(runs, run_id), runs.config(run_id)
+        draw_status(runs, status, run)
         if not len(run.scalars()):
             draw_no_data(status)
         else:

@@ -7,7 +7,7 @@ import math
 import pandas as pd
 import streamlit as st
 
-from pages.common.readers import RunView
+from pages.common.readers import RunSeries
 from pages.common.run_status import duration
 from rdh.config.run_config import RunConfig
 
@@ -32,12 +32,12 @@ MAP_HELP = (
 )
 
 
-def draw_numbers(run: RunView, config: RunConfig, is_final: bool) -> None:
+def draw_numbers(run: RunSeries, config: RunConfig, is_final: bool) -> None:
     """is_final: no time left is shown, whatever step the run ended at."""
     frame, meta = run.scalars(), run.meta()
     last, entries = frame.ffill().iloc[-1], meta["n_train"] * meta["n_bits"]
     left = "" if is_final else f" · {remaining(frame, meta)}"
-    tiles = [("Step", f"{frame.index[-1]:,}", f"of {meta['total_steps']:,}{left}", None)]
+    tiles = [("Step", f"{run.step:,}", f"of {meta['total_steps']:,}{left}", None)]
     if "dead_now" in last:
         tiles += [
             (

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import streamlit as st
 
-from pages.common.shell import link, plain
+from pages.common.shell import as_text, link
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
 from rdh.execution import RunState
@@ -108,7 +108,7 @@ def _pick(
     if wanted not in options:
         if wanted is not None and wanted not in known:
             st.warning(
-                f"There is no run {plain(wanted[:80])}; it may have been deleted. This "
+                f"There is no run {as_text(wanted[:80])}; it may have been deleted. This "
                 f"is the newest one."
             )
         wanted = st.query_params[key] = options[0]

@@ -9,7 +9,8 @@ from typing import Any
 
 import streamlit as st
 
-from pages.common.shell import error_card, plain, status_chip
+from pages.common.readers import RunSeries
+from pages.common.shell import as_text, error_card, status_chip
 from rdh import execution
 from rdh.store.run_store import RunStore
 
@@ -51,23 +52,23 @@ def read_status(
     return Status(run_id, state, beat, result)
 
 
-def draw_status(store: RunStore, status: Status) -> None:
+def draw_status(store: RunStore, status: Status, run: RunSeries | None = None) -> None:
     """One line with state, progress and age of the data; below it what went wrong, if anything did."""
     left, right = st.columns([5, 2], vertical_alignment="center")
     with left:
         st.markdown(
-            f"**{status_chip(status.state or status.word)}** &nbsp; {_progress_text(status)}"
+            f"**{status_chip(status.state or status.word)}** &nbsp; {_progress_text(status, run)}"
         )
-        _progress_bar(status)
+        _progress_bar(status, run)
     with right, st.container(horizontal=True, horizontal_alignment="right"):
         draw_actions(store, status)
     if status.word == "finished" and status.result.get("message"):
-        st.warning(plain(status.result["message"]), icon=":material/warning:")
+        st.warning(as_text(status.result["message"]), icon=":material/warning:")
     if status.word in ("failed", "lost"):
         said = status.result.get("message") if status.word == "failed" else None
         reason = said or (status.state.reason if status.state else None) or "no reason was recorded"
         way_out = " Resume goes on from its last checkpoint." if status.word == "lost" else ""
-        st.error(plain(reason + way_out), icon=":material/error:")
+        st.error(as_text(reason + way_out), icon=":material/error:")
         log = log_tail(store, status.run_id)
         if log:
             with st.expander("The last lines of the log"):
@@ -121,36 +122,42 @@ def duration(seconds: float) -> str:
     return f"{seconds // 3600} h {seconds % 3600 // 60} min"
 
 
-def _progress_text(status: Status) -> str:
-    beat = status.beat
+def _progress_text(status: Status, run: RunSeries | None) -> str:
+    beat, result = status.beat, status.result
     if status.word == "finished":
-        return (
-            f"{status.result.get('step', 0):,} steps in {duration(status.result.get('seconds', 0))}"
-        )
+        return f"{result.get('step', 0):,} steps in {duration(result.get('seconds', 0))}"
     if status.is_final:
-        return f"at step {status.result.get('step', beat.get('step', 0)):,}"
+        return f"at step {result.get('step', beat.get('step', 0)):,}"
     if not beat:
         return "waiting for a free slot" if status.word == "queued" else "the worker is starting"
-    age = time.time() - beat.get("at", time.time())
-    fresh = f"no sign of life for {duration(age)}" if age > STALE_SECONDS else "alive"
-    if beat.get("total_steps"):
-        text = f"step {beat['step']:,} of {beat['total_steps']:,}"
-    elif beat.get("of"):
-        text = (
-            f"{beat['phase']}: {beat['done']:,} of {beat['of']:,} images (once; cached for "
-            f"later runs)"
-        )
+    silent = time.time() - beat.get("at", time.time())
+    fresh = f"no sign of life for {duration(silent)}" if silent > STALE_SECONDS else "alive"
+    done, total = _progress(status, run)
+    if run is not None and run.step:
+        if silent <= STALE_SECONDS:
+            fresh = f"data {duration(max(0, time.time() - run.at))} old"
+        text = f"step {done:,}" + (f" of {total:,}" if total else "")
+    elif beat.get("total_steps"):
+        text = f"step {done:,} of {total:,}"
+    elif total:
+        phase = as_text(str(beat.get("phase", "loading")))
+        text = f"{phase}: {done:,} of {total:,} images (once; cached for later runs)"
     else:
-        text = beat.get("phase", "starting")
+        text = as_text(str(beat.get("phase", "starting")))
     return f"{text} · {fresh}"
 
 
-def _progress_bar(status: Status) -> None:
+def _progress(status: Status, run: RunSeries | None) -> tuple[int, int]:
+    """(done, total): steps of the records that the page draws, else what the heartbeat says."""
     beat = status.beat
-    done, total = (
-        (beat.get("step"), beat.get("total_steps"))
-        if beat.get("total_steps")
-        else (beat.get("done"), beat.get("of"))
-    )
+    if run is not None and run.step:
+        return run.step, run.meta().get("total_steps", 0)
+    if beat.get("total_steps"):
+        return beat.get("step", 0), beat["total_steps"]
+    return beat.get("done", 0), beat.get("of", 0)
+
+
+def _progress_bar(status: Status, run: RunSeries | None) -> None:
+    done, total = _progress(status, run)
     if not status.is_final and total:
-        st.progress(min(1.0, (done or 0) / total))
+        st.progress(min(1.0, done / total))

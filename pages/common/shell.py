@@ -154,7 +154,7 @@ def status_chip(state: RunState | str) -> str:
 
 def show_error(error: Exception | str) -> None:
     """One clear sentence as a card."""
-    st.error(plain(str(error)), icon=":material/error:")
+    st.error(as_text(str(error)), icon=":material/error:")
 
 
 @contextmanager
@@ -177,7 +177,7 @@ def error_card() -> Iterator[None]:
         )
 
 
-def plain(text: str) -> str:
+def as_text(text: str) -> str:
     """Text of a person or a file so that Streamlit shows it as it is: no Markdown, colour, icon or
     formula in it.
     """

@@ -4,7 +4,10 @@ No traceback, no torch in the web process.
 """
 
 import ast
+import contextlib
+import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +15,11 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.common import run_form
+from pages.common import live_plot, run_form, side_by_side
 from rdh import catalog, execution, worker
 from rdh.config.presets import preset_config
 from rdh.config.run_config import RunConfig, make_config, with_plug_ins
+from rdh.store.metrics_reader import MetricsReader
 from rdh.store.run_store import RunStore
 
 HOUSE = Path(__file__).parents[2]
@@ -111,6 +115,63 @@ def test_live_shows_the_numbers_with_their_denominators(stores, monkeypatch):
     labels = [metric.label for metric in app.metric]
     assert labels[0] == "Step" and "MAP" in labels and any("Dead" in label for label in labels)
     assert "of 32,000" in " ".join(metric.delta for metric in app.metric)
+
+
+@pytest.fixture
+def growing(stores, monkeypatch) -> list[str]:
+    """The pair of `finished`, with one more record of each run before every read of the pages.
+
+    Returns:
+        what the charts of a page say: their titles.
+    """
+    titles: list[str] = []
+
+    def note(figure, **_) -> None:
+        titles.append(figure.layout.title.text)
+
+    for module in (live_plot, side_by_side):
+        monkeypatch.setattr(module, "live_plotly", note)
+    for name in ("arrays", "scalars", "meta"):
+        read = getattr(MetricsReader, name)
+        monkeypatch.setattr(
+            MetricsReader,
+            name,
+            lambda reader, *args, read=read: [add_record(reader.path), read(reader, *args)][1],
+        )
+    return titles
+
+
+def add_record(path: Path) -> None:
+    """One more record of a run: the last one again, ten steps later."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+        (seq,) = db.execute("SELECT MAX(seq) FROM arrays WHERE name = 'levels'").fetchone()
+        db.execute("BEGIN IMMEDIATE")
+        new = db.execute(
+            "INSERT INTO records (step, epoch, at) SELECT (SELECT MAX(step) FROM records) + 10, "
+            "epoch, at FROM records WHERE seq = ?",
+            (seq,),
+        ).lastrowid
+        db.execute(
+            "INSERT INTO scalars SELECT ?, name, value FROM scalars WHERE seq = ?", (new, seq)
+        )
+        db.execute(
+            "INSERT INTO arrays (seq, name, dtype, shape, data) "
+            "SELECT ?, name, dtype, shape, data FROM arrays WHERE seq = ?",
+            (new, seq),
+        )
+        db.execute("COMMIT")
+
+
+@pytest.mark.parametrize("page", ["pages/live.py", "pages/bits.py", "pages/compare.py"])
+def test_all_parts_of_a_page_show_the_same_step_while_records_arrive(
+    page, stores, monkeypatch, tmp_path, growing
+):
+    shutil.copytree(stores["finished"].root, tmp_path / "runs")
+    app = open_app(page, RunStore(tmp_path / "runs"), monkeypatch)
+    assert not app.exception and not app.error and growing
+    texts = [*growing, *(f"step {tile.value}" for tile in app.metric if tile.label == "Step")]
+    steps = {step for text in texts for step in re.findall(r"step (\d[\d,]*)", text or "")}
+    assert len(steps) == 1, texts
 
 
 def test_an_unknown_run_in_the_url_is_said_and_the_newest_is_shown(stores, monkeypatch):
