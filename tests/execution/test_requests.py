@@ -21,9 +21,9 @@ from tests.execution.conftest import make_configs, wait_for
 SUBMIT = """
 import json, sys, time
 from pathlib import Path
-from rdh.config import make_config
+from rdh.config.run_config import make_config
 from rdh.execution import submit
-from rdh.store import RunStore
+from rdh.store.run_store import RunStore
 root, name = sys.argv[1:]
 store, configs = RunStore(root), [make_config(seed=seed) for seed in range(3)]
 Path(root, f"ready-{name}").touch()

@@ -22,7 +22,7 @@ WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
-from rdh.metrics import MetricsWriter, Record
+from rdh.store.metrics_writer import MetricsWriter, Record
 
 writer = MetricsWriter(Path(sys.argv[1]), attempt=int(sys.argv[2]), resume_from=int(sys.argv[3]) if len(sys.argv) > 3 else None)
 writer.put_meta(n_bits=32)

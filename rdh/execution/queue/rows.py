@@ -14,6 +14,7 @@ from rdh.execution.queue.states import ACTIVE, FINAL, STATES
 from rdh.store.run_store import RunStore
 
 SCHEMA_VERSION = 1
+# A token names one submission of one or more runs. It is free again when all of them are deleted.
 SCHEMA = f"""
 DROP TABLE IF EXISTS tokens;
 DROP TABLE IF EXISTS transitions;
@@ -31,7 +32,6 @@ CREATE TABLE tokens (
     token TEXT NOT NULL, position INTEGER NOT NULL, run_id TEXT NOT NULL REFERENCES runs ON DELETE CASCADE,
     PRIMARY KEY (token, position)) WITHOUT ROWID;
 CREATE INDEX tokens_of_run ON tokens (run_id);
-# a token names one submission of one or more runs; it is free again when all of them are deleted
 """
 
 
