@@ -2,13 +2,12 @@
 starts the demo pair.
 """
 
-import secrets
-
 import streamlit as st
 
+from pages.common.launching import launch, wait_for_press
 from pages.common.shell import error_card, known_runs, start_page, status_chip, store
 from pages.common.side_by_side import draw_maps, read_pair
-from rdh import analysis, execution
+from rdh import analysis
 from rdh.config.presets import preset_config
 from rdh.config.run_config import with_plug_ins
 from rdh.errors import UserError
@@ -51,13 +50,7 @@ def latest_pair(runs: RunStore, states: dict) -> tuple[str, str] | None:
 
 def start_demo(runs: RunStore) -> None:
     base = preset_config("demo", method="hashnet")
-    token = st.session_state.setdefault("demo_token", secrets.token_hex(8))
-    baseline, rdh = execution.submit(
-        runs, [with_plug_ins(base, rdh=False), with_plug_ins(base, rdh=True)], token=token
-    )
-    execution.ensure_supervisor(runs)
-    st.session_state["demo_token"] = secrets.token_hex(8)
-    st.switch_page("pages/live.py", query_params={"run": baseline, "vs": rdh})
+    launch(runs, [with_plug_ins(base, rdh=False), with_plug_ins(base, rdh=True)], shown=0)
 
 
 def draw_pair(runs: RunStore, pair: tuple[str, str]) -> None:
@@ -98,6 +91,8 @@ with right, st.container(border=True):
     with error_card():
         if st.button("Run the demo pair", type="primary", icon=":material/play_arrow:", key="demo"):
             start_demo(runs)
+        else:
+            wait_for_press()
     st.page_link(
         "pages/launch.py", label="Launch your own experiment", icon=":material/rocket_launch:"
     )

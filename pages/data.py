@@ -7,6 +7,7 @@ import streamlit as st
 
 from pages.common.images import dataset, draw_thumbnails
 from pages.common.live_plot import live_plotly
+from pages.common.number_field import number_field
 from pages.common.run_form import draw_switches
 from pages.common.shell import as_text, end_page, error_card, or_end, start_page
 from rdh import catalog, datasets
@@ -111,7 +112,7 @@ left, right = st.columns([3, 1], vertical_alignment="bottom")
 name = left.selectbox(
     "Data set", list(cards), index=list(cards).index("digits"), key="set", bind="query-params"
 )
-split_seed = right.number_input("Split seed", 0, 2**32 - 1, 0, key="split", bind="query-params")
+split_seed = number_field(right, "int", 0, label="Split seed", key="split", bind="query-params")
 st.markdown(f"**{as_text(cards[name].headline)}**")
 with st.expander("Protocol, sources, switches"):
     st.text(cards[name].text.partition("\n")[2].strip())
@@ -119,7 +120,7 @@ with error_card():
     options = (
         draw_switches(cards[name], {}, "data", bind="query-params") if cards[name].switches else {}
     )
-    config = make_config(dataset=name, dataset_options=options)
+    config = make_config(dataset=name, dataset_options=options, split_seed=split_seed)
     root, pairs = Path(datasets.data_root()), tuple(config.dataset_options.items())
     if not datasets.loads_without_torch(name, root, **config.dataset_options):
         st.info(
@@ -129,7 +130,7 @@ with error_card():
         st.code(f"python -m rdh data prepare {name}", language="bash")
     else:
         try:
-            card = read_card(name, str(root), pairs, int(split_seed))
+            card = read_card(name, str(root), pairs, config.split_seed)
         except UserError as error:
             draw_missing(error)
         else:

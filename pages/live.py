@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import streamlit as st
 
+from pages.common.launching import draw_notes
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries, dead_series, read_series
 from pages.common.run_numbers import draw_numbers
@@ -180,6 +181,7 @@ start_page(
 runs = store()
 known = known_runs(runs)
 run_id, other = pick_two(runs, known)
+draw_notes(run_id)
 controls = st.columns([2, 3, 2, 2], vertical_alignment="bottom")
 what = controls[0].segmented_control(
     "Map of", ["dead", "saturated"], default="dead", required=True, key="map", bind="query-params"

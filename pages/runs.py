@@ -8,7 +8,15 @@ import streamlit as st
 
 from pages.common.run_picker import pick_run
 from pages.common.run_status import draw_status, log_tail, read_status
-from pages.common.shell import end_page, error_card, known_runs, start_page, status_chip, store
+from pages.common.shell import (
+    end_page,
+    error_card,
+    known_runs,
+    show_error,
+    start_page,
+    status_chip,
+    store,
+)
 from rdh import execution
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
@@ -109,12 +117,19 @@ def confirm_delete(runs: RunStore, run_id: str) -> None:
         "Its folder, metrics, codes and checkpoints are removed. Type the run's name to confirm:"
     )
     st.code(run_id, language=None)
-    typed = st.text_input("Run", key="delete-name", label_visibility="collapsed")
-    if st.button("Delete", type="primary", disabled=typed != run_id):
-        with error_card():
-            execution.delete(runs, run_id)
-            st.query_params.clear()
-            st.rerun()
+    # A form, and a button that is never disabled: leaving the line would enable it under the click.
+    with st.form("delete", border=False):
+        typed = st.text_input("Run", label_visibility="collapsed")
+        pressed = st.form_submit_button("Delete", type="primary")
+    if not pressed:
+        return
+    if typed.strip() != run_id:
+        show_error(f"The name must be {run_id}, got {typed[:80]!r}; nothing was deleted.")
+        return
+    with error_card():
+        execution.delete(runs, run_id)
+        st.query_params.clear()
+        st.rerun()
 
 
 start_page("Runs", ":material/list_alt:", "What is running, waiting, done?")

@@ -11,6 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from pages.common.number_field import number_field
 from rdh import catalog
 from rdh.catalog import Card
 from rdh.config.run_config import RunConfig
@@ -136,10 +137,7 @@ def draw_value(
     if kind == "bool":
         return place.toggle(value=value, **shown)
     if kind in ("int", "float"):
-        number, format_ = (int, None) if kind == "int" else (float, "%g")
-        bounds = {"min_value": low, "max_value": high, "value": value}
-        bounds = {name: None if one is None else number(one) for name, one in bounds.items()}
-        return place.number_input(format=format_, placeholder="auto", **bounds, **shown)
+        return number_field(place, kind, value, **shown)
     return place.text_input(value=value, **shown)
 
 

@@ -209,9 +209,9 @@ def test_the_data_page_shows_the_card_of_a_data_set_and_obeys_its_switches(store
     app = open_app("pages/data.py", stores["empty"], monkeypatch)
     shown = {metric.label: metric.value for metric in app.metric}
     assert (shown["Items"], shown["Queries"], shown["Training"]) == ("1,797", "100", "1,000")
-    app.number_input(key="data-digits-query_per_class").set_value(5).run()
+    app.text_input(key="data-digits-query_per_class").set_value("5").run()
     assert [metric.value for metric in app.metric][:2] == ["1,797", "50"]
-    app.number_input(key="data-digits-query_per_class").set_value(500).run()
+    app.text_input(key="data-digits-query_per_class").set_value("500").run()
     assert "500" in app.warning[0].value and not app.metric and not app.exception
 
 
@@ -287,7 +287,7 @@ def test_a_launch_keeps_the_switches_of_each_method_and_of_the_data_set(
     app.toggle(key="demo-hashnet-continuation").set_value(True)
     app.selectbox(key="demo-dsdh-schedule").set_value("batch")
     app.selectbox(key="demo-mosaic-grid").set_value(3)
-    app.number_input(key="demo-mosaic-n_items").set_value(100)
+    app.text_input(key="demo-mosaic-n_items").set_value("100")
     press_launch(app)
     assert not app.exception and len(submitted) == 6
     options = {config.method: config.method_options for config in submitted}
@@ -358,7 +358,7 @@ def test_bad_input_on_the_launch_form_is_one_sentence_and_nothing_is_lost(
     app.radio(key="demo-arms").set_value(
         next(one for one in app.radio(key="demo-arms").options if one.startswith(arms))
     )
-    app.number_input(key="demo-epochs").set_value(7)
+    app.text_input(key="demo-epochs").set_value("7")
     press_launch(app)
     assert (
         sentence in app.error[0].value
@@ -366,19 +366,52 @@ def test_bad_input_on_the_launch_form_is_one_sentence_and_nothing_is_lost(
         and not submitted
         and not app.exception
     )
-    assert (app.text_input(key="demo-seeds").value, app.number_input(key="demo-epochs").value) == (
+    assert (app.text_input(key="demo-seeds").value, app.text_input(key="demo-epochs").value) == (
         seeds,
-        7,
+        "7",
     )
     assert app.multiselect(key="demo-methods").value == methods
 
 
-def test_a_number_beyond_its_bounds_is_one_sentence(stores, monkeypatch, submitted):
+@pytest.mark.parametrize(
+    ("field", "typed", "sentence"),
+    [
+        ("lr", "0.0", "lr must be in (0, 100], got 0.0"),
+        ("lr", "1e400", "lr must be a finite number, got inf"),
+        ("lr", "0,3", "lr must be a number, got '0,3'"),
+        ("epochs", "-3", "epochs must be in [1, 100000], got -3"),
+        ("epochs", "2.7", "epochs must be a whole number, got 2.7"),
+        ("epochs", "", "epochs must be a whole number, got None"),
+        ("n_bits", "100000", "n_bits must be in [1, 1024], got 100000"),
+        ("batch_size", "1_000", "batch_size must be a whole number, got '1_000'"),
+        ("eta", "-1", "eta must be in [0, 1000], got -1"),
+        ("seeds", "", "Seeds takes at least one whole number, got ''"),
+        ("device", "tpu", "device must be auto, cpu, cuda or cuda:N, got 'tpu'"),
+        ("digits-query_per_class", "2.5", "query_per_class must be a whole number, got 2.5"),
+    ],
+)
+def test_what_was_typed_and_cannot_be_is_one_sentence_and_stays_in_its_line(
+    field, typed, sentence, stores, monkeypatch, submitted
+):
     app = open_app("pages/launch.py", stores["empty"], monkeypatch)
-    app.number_input(key="demo-lr").set_value(0.0)
-    app.text_input(key="demo-device").set_value("tpu")
+    app.text_input(key=f"demo-{field}").set_value(typed)
     press_launch(app)
-    assert app.error[0].value.startswith("lr must be in (0, 100") and not submitted
+    said = app.error[0].value.replace("\\", "")
+    assert sentence in said and len(app.error) == 1 and not submitted
+    assert app.text_input(key=f"demo-{field}").value == typed
+
+
+def test_a_seed_named_twice_and_runs_that_were_there_are_said_at_the_launch(tmp_path, monkeypatch):
+    monkeypatch.setattr(execution, "ensure_supervisor", lambda _: None)
+    store = RunStore(tmp_path / "runs")
+    for notes in ([], ["Seeds named some more", "The same settings with the same seed ran here"]):
+        app = open_app("pages/launch.py", store, monkeypatch)
+        app.text_input(key="demo-seeds").set_value("1,1,1" if notes else "1")
+        press_launch(app)
+        said = [card.value for card in app.info if "first data" not in card.value]
+        assert len(said) == len(notes)
+        assert all(shown.startswith(note) for shown, note in zip(said, notes, strict=True))
+    assert len(store.run_ids()) == 4
 
 
 def test_no_page_brings_torch_into_the_web_process(stores):
