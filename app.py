@@ -78,6 +78,9 @@ start_page(
     "Rescuing dead bits",
     ":material/home:",
     "Deep hashing with and without RDH: see which bits die, why, and what brings them back.",
+    label="Start",
+    section="",
+    place=0,
 )
 runs = store()
 left, right = st.columns([3, 2], gap="large")

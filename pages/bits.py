@@ -8,6 +8,7 @@ import streamlit as st
 from pages.common import images
 from pages.common.live_plot import live_plotly
 from pages.common.readers import (
+    PAPER_TAU,
     RunSeries,
     bit_costs,
     has_final_codes,
@@ -35,12 +36,11 @@ from rdh.config.run_config import RunConfig
 from rdh.store.run_store import RunStore
 
 N_IMAGES = 24
-TAU = 0.99  # of the strip: the paper's, counted in every run
 
 
 def draw_strip(run: RunSeries, bit: int, run_id: str) -> None:
     """All bits at the last record, the dead first; a click chooses one."""
-    dead, saturated = (run.shares(what, TAU)[1][-1] for what in ("dead", "saturated"))
+    dead, saturated = (run.shares(what, PAPER_TAU)[1][-1] for what in ("dead", "saturated"))
     worst = int(np.argmax(dead))
     title = f"Bit {worst} is the worst: {dead[worst]:.0%} of the items have it dead"
     live_plotly(
@@ -166,7 +166,7 @@ def draw_worth(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> None
     """
     run = read_series(runs, run_id)
     _, without, of_first = bit_costs(runs, run_id, run.version)
-    worth, shares = of_first[-1] - without, run.shares("dead", TAU)[1]
+    worth, shares = of_first[-1] - without, run.shares("dead", PAPER_TAU)[1]
     dead = shares[-1] if len(shares) else None
     figure = worth_bars(worth, dead, bit, title=worth_takeaway(worth))
     live_plotly(figure, key=f"bits-worth-{run_id}", on_click=choose_bit)
@@ -195,7 +195,13 @@ def draw_worth(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> None
     )
 
 
-start_page("Bits", ":material/grid_on:", "Why is this bit dead, and for which images?")
+start_page(
+    "Bits",
+    ":material/grid_on:",
+    "Why is this bit dead, and for which images?",
+    section="Watch",
+    place=120,
+)
 runs = store()
 known = known_runs(runs)
 left, right = st.columns([3, 1], vertical_alignment="bottom")

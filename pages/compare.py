@@ -1,6 +1,5 @@
 """Compare: does RDH help, and how sure are we?"""
 
-import pandas as pd
 import streamlit as st
 
 from pages.common.live_plot import live_plotly
@@ -140,32 +139,7 @@ def draw_all_pairs(runs: RunStore, run_ids: list[str]) -> None:
         f"{shown['map_gain'].mean():+.4f}"
     )
     live_plotly(paired_maps(shown, title=title), key=f"compare-pairs-{chosen}")
-    st.dataframe(summary(shown), hide_index=True)
-
-
-def summary(pairs: pd.DataFrame) -> pd.DataFrame:
-    """A row for each setting over its seeds: n pairs, mean MAP and gain with its standard
-    deviation, dead bits of both arms.
-    """
-    settings = [
-        "method",
-        "n_bits",
-        "lr",
-        "eta",
-        "eta_baseline",
-        *(["setting"] if "setting" in pairs else []),
-    ]
-    grouped = pairs.groupby(settings, dropna=False, sort=False)
-    table = grouped.agg(
-        pairs=("seed", "size"),
-        map_baseline=("map_baseline", "mean"),
-        map_rdh=("map_rdh", "mean"),
-        gain=("map_gain", "mean"),
-        gain_std=("map_gain", "std"),
-        dead_baseline=("dead_at_end_baseline", "mean"),
-        dead_rdh=("dead_at_end_rdh", "mean"),
-    ).reset_index()
-    return table.rename(columns=TITLES)
+    st.dataframe(analysis.pairs_summary(shown).rename(columns=TITLES), hide_index=True)
 
 
 TITLES = {
@@ -190,7 +164,11 @@ TITLES = {
 
 
 start_page(
-    "With and without RDH", ":material/compare_arrows:", "Does RDH help, and how sure are we?"
+    "With and without RDH",
+    ":material/compare_arrows:",
+    "Does RDH help, and how sure are we?",
+    section="Compare",
+    place=310,
 )
 runs = store()
 known = known_runs(runs)

@@ -9,7 +9,8 @@ from pages.common.images import dataset, draw_thumbnails
 from pages.common.live_plot import live_plotly
 from pages.common.number_field import number_field
 from pages.common.run_form import draw_switches
-from pages.common.shell import as_text, end_page, error_card, or_end, start_page
+from pages.common.shell import end_page, error_card, or_end, start_page
+from pages.common.text import as_text
 from rdh import catalog, datasets
 from rdh.charts.data_sets import items_per_label, labels_per_item, labels_takeaway
 from rdh.config.run_config import make_config
@@ -106,7 +107,13 @@ def draw_samples(data: datasets.Dataset, card: DataCard) -> None:
     draw_thumbnails(data, ids, [as_text(", ".join(own)[:60]) for own in names], width=IMAGE)
 
 
-start_page("Data", ":material/photo_library:", "What is in this data set, and how is it split?")
+start_page(
+    "Data",
+    ":material/photo_library:",
+    "What is in this data set, and how is it split?",
+    section="Experiment",
+    place=10,
+)
 cards = or_end(catalog.datasets)
 left, right = st.columns([3, 1], vertical_alignment="bottom")
 name = left.selectbox(

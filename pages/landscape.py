@@ -3,6 +3,8 @@
 2 pushes it, and what the two plug-ins change.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -51,7 +53,7 @@ H_CHOICES = [
     0.0,
     *LADDER[::-1],
 ]  # finer towards the ends, where F moves fast
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "h_i": -0.5,
     "h_j": 0.9,
     "S": 1,
@@ -65,7 +67,7 @@ DEFAULTS = {
     "rate": 0.1,
     "step": N_STEPS,
 }
-PRESETS = {
+PRESETS: dict[str, dict[str, Any]] = {
     "Figure 3 as stated (η = 1)": {},
     "η below 0.225": {"eta": 0.1},
     "Orange line (large η)": {"eta": 2.0},
@@ -77,7 +79,7 @@ ARMS = {
     "+ amplifier": (True, "plain"),
     "+ RDH": (True, "error_aware"),
 }
-URL = {"bind": "query-params"}
+URL: dict[str, Any] = {"bind": "query-params"}
 state = st.session_state
 
 
@@ -155,7 +157,7 @@ def pick_setting() -> tuple[Pair, PairForm, float, str]:
         "Methods take the mean of quantization over the code's bits, and HashNet "
         "scales Θ by 10 / K. Eq. (1) sums."
     )
-    options = {"key": "bits", "disabled": form == "Eq. (1)", "help": help_text}
+    options: dict[str, Any] = {"key": "bits", "disabled": form == "Eq. (1)", "help": help_text}
     bits = st.select_slider(
         "Code length (bits)", [8, 12, 16, 24, 32, 48, 64, 128], DEFAULTS["bits"], **options, **URL
     )
@@ -248,7 +250,13 @@ def draw_descent(pair: Pair, form: PairForm, h_i: float) -> None:
         st.rerun()  # the whole page: only that starts or stops this fragment's clock
 
 
-start_page("Gradient landscape", ":material/landscape:", "Why can't a saturated bit leave?")
+start_page(
+    "Gradient landscape",
+    ":material/landscape:",
+    "Why can't a saturated bit leave?",
+    section="Understand",
+    place=210,
+)
 presets = st.container(horizontal=True, gap="small")
 controls, chart = st.columns([1, 3], gap="medium")
 with controls:

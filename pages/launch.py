@@ -11,7 +11,8 @@ from streamlit.delta_generator import DeltaGenerator
 from pages.common.images import dataset
 from pages.common.launching import launch, wait_for_press
 from pages.common.run_form import draw_first, draw_more, draw_switches
-from pages.common.shell import as_text, end_page, error_card, show_error, start_page, store
+from pages.common.shell import end_page, error_card, show_error, start_page, store
+from pages.common.text import as_text
 from rdh import catalog, datasets
 from rdh.analysis import similar_run_seconds
 from rdh.config.presets import PRESETS, preset_config
@@ -209,6 +210,8 @@ start_page(
     "Launch",
     ":material/rocket_launch:",
     "Start a fair experiment: the same run with and without RDH, side by side.",
+    section="Experiment",
+    place=20,
 )
 runs = store()
 with error_card():

@@ -7,7 +7,7 @@ import streamlit as st
 
 from pages.common.launching import draw_notes
 from pages.common.live_plot import live_plotly
-from pages.common.readers import RunSeries, dead_series, read_series
+from pages.common.readers import PAPER_TAU, RunSeries, dead_series, read_series
 from pages.common.run_numbers import draw_numbers
 from pages.common.run_picker import is_pair, pick_two
 from pages.common.run_status import Status, draw_status, read_status
@@ -18,11 +18,10 @@ from rdh.charts.gradients import measured_gradient
 from rdh.charts.histograms import activation_histogram, histogram_over_time
 from rdh.charts.losses import loss_split
 from rdh.charts.saturation import by_onset, saturation_map
-from rdh.config.run_config import RunConfig
+from rdh.config.run_config import TAU_LEVELS, RunConfig
 from rdh.landscape import Pair, PairForm, gradient_terms
 from rdh.store.run_store import RunStore
 
-LEVELS = [0.9, 0.95, 0.99, 0.995, 0.999]
 THEORY_H = np.tanh(np.linspace(-4.5, 4.5, 361))
 TICK_SECONDS = 1.0
 
@@ -176,7 +175,11 @@ def draw_no_data(status: Status) -> None:
 
 
 start_page(
-    "Live", ":material/monitoring:", "Is training healthy right now, and which bits are dying?"
+    "Live",
+    ":material/monitoring:",
+    "Is training healthy right now, and which bits are dying?",
+    section="Watch",
+    place=110,
 )
 runs = store()
 known = known_runs(runs)
@@ -188,8 +191,8 @@ what = controls[0].segmented_control(
 )
 level = controls[1].select_slider(
     "τ of the map",
-    LEVELS,
-    0.99,
+    TAU_LEVELS,
+    PAPER_TAU,
     key="tau",
     bind="query-params",
     help="Counted at these five levels while training.",

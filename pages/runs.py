@@ -132,7 +132,13 @@ def confirm_delete(runs: RunStore, run_id: str) -> None:
         st.rerun()
 
 
-start_page("Runs", ":material/list_alt:", "What is running, waiting, done?")
+start_page(
+    "Runs",
+    ":material/list_alt:",
+    "What is running, waiting, done?",
+    section="Experiment",
+    place=30,
+)
 runs = store()
 group = st.segmented_control(
     "Show",

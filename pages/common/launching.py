@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import streamlit as st
 
-from pages.common.shell import as_text
+from pages.common.text import as_text
 from rdh import execution
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError

@@ -25,6 +25,8 @@ def summed_over_bits(values: np.ndarray) -> np.ndarray:
     return values.sum(1)
 
 
+PAPER_TAU = RunConfig.model_fields["tau"].default  # every run counts its dead bits at it too
+
 REDUCED: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
     "pooled_histogram": ("histogram", summed_over_bits)
 }

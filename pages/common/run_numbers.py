@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.common.readers import RunSeries
-from pages.common.run_status import duration
+from rdh.analysis import duration
 from rdh.config.run_config import RunConfig
 
 DEAD_HELP = (

@@ -5,7 +5,9 @@ from functools import lru_cache
 
 import streamlit as st
 
-from pages.common.shell import as_text, link
+from pages.common.shell import carried
+from pages.common.sidebar import draw_link
+from pages.common.text import as_text
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
 from rdh.execution import RunState
@@ -26,7 +28,7 @@ def pick_run(
             "There are no runs yet. Launch one, and it shows here within seconds.",
             icon=":material/rocket_launch:",
         )
-        link("pages/launch.py", "Launch a run", "rocket_launch")
+        draw_link("pages/launch.py", "Launch a run", ":material/rocket_launch:", carried())
         st.stop()
     return _pick(newest_first, states, key, label, lambda run_id: run_label(store, run_id))
 

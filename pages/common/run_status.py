@@ -10,8 +10,10 @@ from typing import Any
 import streamlit as st
 
 from pages.common.readers import RunSeries
-from pages.common.shell import as_text, error_card, status_chip
+from pages.common.shell import error_card, status_chip
+from pages.common.text import as_text
 from rdh import execution
+from rdh.analysis import duration
 from rdh.store.run_store import RunStore
 
 STALE_SECONDS = 8  # four heartbeats
@@ -110,16 +112,6 @@ def log_tail(store: RunStore, run_id: str) -> str:
             return file.read().decode("utf-8", errors="replace").strip()
     except OSError:
         return ""
-
-
-def duration(seconds: float) -> str:
-    """ "42 s", "3 min 20 s", "2 h 5 min"."""
-    seconds = round(seconds)
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
 
 
 def _progress_text(status: Status, run: RunSeries | None) -> str:

@@ -7,16 +7,15 @@ and travels along when a link of the sidebar is clicked.
 
 import logging
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TypeVar
 
 import streamlit as st
-from streamlit.errors import StreamlitPageNotFoundError
 
 from pages.common.address import announce, arrive
+from pages.common.sidebar import draw_links
+from pages.common.text import as_text
 from rdh import execution
 from rdh.errors import UserError
 from rdh.execution import RunState
@@ -24,28 +23,7 @@ from rdh.store.run_store import RunStore
 
 T = TypeVar("T")
 LOG = logging.getLogger(__name__)
-HOUSE = Path(__file__).resolve().parents[2]
 CARRIED = ("run", "vs", "bit")  # URL parameters that stay when the reader goes to another page
-
-SECTIONS = {
-    "": {"app.py": ("Start", "home")},
-    "Experiment": {
-        "pages/data.py": ("Data", "photo_library"),
-        "pages/launch.py": ("Launch", "rocket_launch"),
-        "pages/runs.py": ("Runs", "list_alt"),
-    },
-    "Watch": {"pages/live.py": ("Live", "monitoring"), "pages/bits.py": ("Bits", "grid_on")},
-    "Understand": {
-        "pages/landscape.py": ("Gradient landscape", "landscape"),
-        "pages/lessons.py": ("Lessons", "school"),
-        "pages/definitions.py": ("Definitions", "menu_book"),
-    },
-    "Compare": {
-        "pages/compare.py": ("With and without RDH", "compare_arrows"),
-        "pages/retrieval.py": ("Retrieval", "image_search"),
-        "pages/report.py": ("Report", "download"),
-    },
-}
 
 STYLE = """<style>
 .stMainBlockContainer { max-width: 1400px; padding-left: 2.5rem; padding-right: 2.5rem; }
@@ -81,10 +59,26 @@ GLYPHS = {"queued": "◌", "starting": "◔", "running": "►", "cancelling": "�
 GLYPHS |= {"finished": "✓", "cancelled": "⊘", "failed": "!", "lost": "?"}
 
 
-def start_page(title: str, icon: str, question: str) -> None:
+def start_page(
+    title: str,
+    icon: str,
+    question: str,
+    *,
+    label: str = "",
+    section: str = "More",
+    place: int = 1000,
+) -> None:
     """Page settings, sidebar and header: the first call of every page.
 
-    icon: a Material symbol, ":material/home:".
+    `sidebar.py` reads the arguments from the page's text, so they are written as plain values.
+
+    Args:
+        title: the page's name.
+        icon: a Material symbol, ":material/home:".
+        question: what the page answers.
+        label: the page's name in the sidebar, if it is not the title.
+        section: the heading in the sidebar below which the page stands.
+        place: pages are in the order of this number, sections in the order of their first page.
     """
     about = "Deep hashing with and without **RDH**: which bits die, why, and what brings them back."
     # The tab shows the logo: a browser would fetch a Material symbol from another server.
@@ -94,7 +88,7 @@ def start_page(title: str, icon: str, question: str) -> None:
     st.html(STYLE)
     st.logo(LOGO, size="large")
     with st.sidebar:
-        _draw_links()
+        draw_links(carried())
     st.title(f"{icon} {title}", anchor=False)
     st.caption(question)
     arrive(title)
@@ -175,30 +169,6 @@ def error_card() -> Iterator[None]:
             f"This part can't be shown ({type(error).__name__}); the server's log says "
             f"more. All other parts go on."
         )
-
-
-def as_text(text: str) -> str:
-    """Text of a person or a file so that Streamlit shows it as it is: no Markdown, colour, icon or
-    formula in it.
-    """
-    return re.sub(r"([\\`*_~\[\]<>$:#|])", r"\\\1", text)
-
-
-def _draw_links() -> None:
-    for section, pages in SECTIONS.items():
-        there = {page: card for page, card in pages.items() if (HOUSE / page).is_file()}
-        if section and there:
-            st.caption(section)
-        for page, (label, icon) in there.items():
-            link(page, label, icon)
-
-
-def link(page: str, label: str, icon: str) -> None:
-    """A link to a page that takes the run with it; none where there is no such page."""
-    try:
-        st.page_link(page, label=label, icon=f":material/{icon}:", query_params=carried() or None)
-    except StreamlitPageNotFoundError:
-        return  # a page run alone, or one that was added after the server's start
 
 
 @st.cache_resource(show_spinner=False)

@@ -4,12 +4,10 @@ import numpy as np
 import streamlit as st
 
 from pages.common.live_plot import live_plotly
-from pages.common.readers import RunSeries, read_series
+from pages.common.readers import PAPER_TAU, RunSeries, read_series
 from rdh.charts.histograms import activation_histogram
 from rdh.charts.saturation import difference_map, saturation_map
 from rdh.store.run_store import RunStore
-
-TAU = 0.99  # of the maps: the paper's
 
 
 def read_pair(runs: RunStore, pair: list[str]) -> dict[str, RunSeries]:
@@ -65,7 +63,7 @@ def common_steps(pair: dict[str, RunSeries]) -> list[tuple[np.ndarray, np.ndarra
     Returns:
         steps (n,) and shares (n, n_bits) of each run; None if one has no records there.
     """
-    loaded = [run.shares("dead", TAU) for run in pair.values()]
+    loaded = [run.shares("dead", PAPER_TAU) for run in pair.values()]
     if not all(len(steps) for steps, _ in loaded):
         return None
     last = min(steps[-1] for steps, _ in loaded)

@@ -4,15 +4,17 @@ NumPy and pandas, no torch.
 """
 
 from rdh.analysis.dead_bits import DeadBits, dead_bits, scalar_frame
-from rdh.analysis.estimates import similar_run_seconds
+from rdh.analysis.estimates import duration, similar_run_seconds
 from rdh.analysis.one_bit import wrong_side_by_class
-from rdh.analysis.tables import ARMS, pairs, run_table, summary_table
+from rdh.analysis.tables import ARMS, pairs, pairs_summary, run_table, summary_table
 
 __all__ = [
     "ARMS",
     "DeadBits",
     "dead_bits",
+    "duration",
     "pairs",
+    "pairs_summary",
     "run_table",
     "scalar_frame",
     "similar_run_seconds",

@@ -148,6 +148,31 @@ def pairs(table: pd.DataFrame) -> pd.DataFrame:
     return merged.drop(columns=passing).reset_index(drop=True)
 
 
+def pairs_summary(paired: pd.DataFrame) -> pd.DataFrame:
+    """`pairs` over seeds: one row for each `group`.
+
+    Args:
+        paired: what `pairs` returned.
+
+    Returns:
+        What was compared (method, n_bits, lr, eta, eta_baseline, setting), the number of pairs,
+        the mean MAP of both arms, the mean of map_gain and its standard deviation (n - 1; NaN for
+        one pair), and the mean share of dead bits of both arms.
+    """
+    asked = ["method", "n_bits", "lr", "eta", "eta_baseline", "setting"]
+    grouped = paired.groupby(["group", *asked], dropna=False, sort=False)
+    summary = grouped.agg(
+        pairs=("seed", "size"),
+        map_baseline=("map_baseline", "mean"),
+        map_rdh=("map_rdh", "mean"),
+        gain=("map_gain", "mean"),
+        gain_std=("map_gain", "std"),
+        dead_baseline=("dead_at_end_baseline", "mean"),
+        dead_rdh=("dead_at_end_rdh", "mean"),
+    )
+    return summary.reset_index().drop(columns="group")
+
+
 def _differences(settings: list[dict[str, Any]]) -> list[str]:
     """For each the settings that are not the same in all, in words: "epochs 60, batch size 64"."""
     varying = [name for name in settings[0] if len({repr(one.get(name)) for one in settings}) > 1]

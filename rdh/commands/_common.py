@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from rdh.analysis import duration as duration
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
@@ -115,15 +116,3 @@ def print_table(rows: Sequence[dict[str, str]]) -> None:
 def count(number: float) -> str:
     """60000 -> "60 000"."""
     return f"{number:,.0f}".replace(",", " ")
-
-
-def duration(seconds: float) -> str:
-    """ "42 s", "3 min 20 s", "2 h 5 min"."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    return (
-        f"{whole // 60} min {whole % 60} s"
-        if whole < 3600
-        else f"{whole // 3600} h {whole % 3600 // 60} min"
-    )

@@ -38,6 +38,10 @@ PLUG_INS = (
 )  # what the two runs of a pair may differ in
 
 
+# Dead and saturated bits are counted at these levels of tau too, whatever a run's own tau is.
+TAU_LEVELS = (0.9, 0.95, 0.99, 0.995, 0.999)
+
+
 class RunConfig(BaseModel):
     """One training run. Frozen; unknown keys are errors.
 

@@ -7,13 +7,8 @@ to leave that side, dead, rescued, positive before.
 
 import numpy as np
 
-TAU_LEVELS = (
-    0.9,
-    0.95,
-    0.99,
-    0.995,
-    0.999,
-)  # counts are kept at these too: a slider over tau needs no new run
+from rdh.config.run_config import TAU_LEVELS
+
 DEAD, RESCUED, POSITIVE = 1, 2, 4  # an entry's state at its last visit
 N_REACHED, SIDE, LEAVING, LEAVING_TOTAL, STATE, N_KINDS = (
     7,

@@ -10,11 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rdh.config.run_config import RunConfig
+from rdh.config.run_config import TAU_LEVELS, RunConfig
 from rdh.errors import UserError
 from rdh.inputs.load import Inputs
 from rdh.methods import Method
-from rdh.training.entry_kinds import TAU_LEVELS
 from rdh.training.network import Network
 from rdh.training.optimizers import SGD
 from rdh.training.probes import Probes, logit_edges

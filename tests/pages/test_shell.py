@@ -9,7 +9,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.common.address import says
-from pages.common.shell import as_text, status_chip
+from pages.common.shell import status_chip
+from pages.common.text import as_text
 from rdh.config.run_config import make_config
 from rdh.store.run_store import RunStore
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from rdh.config.run_config import TAU_LEVELS
 from rdh.rescue import amplify
-from rdh.training.entry_kinds import TAU_LEVELS
 from rdh.training.probes import N_BINS, Probes, logit_edges
 from tests.naive_probes import NaiveProbes
 
