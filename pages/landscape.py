@@ -102,8 +102,14 @@ def draw_presets() -> None:
     """One button a preset; the one that the controls agree with is marked."""
     now = {name: state[name] for name in DEFAULTS if name not in ("step", "rate")}
     for name, values in PRESETS.items():
-        kind = "primary" if now.items() <= (DEFAULTS | values).items() else "secondary"
-        st.button(name, on_click=put, args=(values,), type=kind, key=f"preset-{name}")
+        is_now = now.items() <= (DEFAULTS | values).items()
+        st.button(
+            name,
+            on_click=put,
+            args=(values,),
+            type="primary" if is_now else "secondary",
+            key=f"preset-{name}",
+        )
 
 
 def pick_setting() -> tuple[Pair, PairForm, float, str]:
@@ -205,10 +211,13 @@ def draw_readouts(pair: Pair, form: PairForm, h_i: float) -> None:
             gradient_terms(h_i, pair, form, amplifier=amplifier, quantization=quantization).gradient
         )
         push = -value * pair.target  # descent moves F against the gradient
-        note, color = ("✓ right way", "blue") if push > 0 else ("✗ wrong way", "orange")
-        note, color = (note, color) if push else ("no side is right", "gray")
+        note = "✓ right way" if push > 0 else "✗ wrong way" if push else "no side is right"
         column.metric(
-            f"∂L/∂F, {name}", gradient_number(value), note, delta_color=color, delta_arrow="off"
+            f"∂L/∂F, {name}",
+            gradient_number(value),
+            note,
+            delta_color="blue" if push > 0 else "orange" if push else "gray",
+            delta_arrow="off",
         )
     critical, weight = critical_eta(pair, form), form.plain_weight(pair.eta)
     note = (
@@ -288,7 +297,7 @@ with st.expander("What the four areas mean, and what is our reading"):
     st.markdown(AREAS)
 with st.expander("The data behind the chart"):
     table = pd.DataFrame(scene.columns())
-    formats = {name: st.column_config.NumberColumn(format="%.6f") for name in table}
+    formats = {str(name): st.column_config.NumberColumn(format="%.6f") for name in table}
     st.dataframe(table, height=280, hide_index=True, column_config=formats)
     st.download_button(
         "Download CSV",

@@ -141,7 +141,10 @@ class RunCache:
     def __init__(self, reader: MetricsReader) -> None:
         self.reader = reader
         self._lock = threading.Lock()
-        self._forget(0)
+        self._attempt, self._last_seq = 0, 0
+        self._meta: dict[str, Any] = {}
+        self.grown: dict[str, Growing] = {}
+        self.frame = analysis.scalar_frame([])
 
     def newest(self) -> RunSeries:
         """Everything up to the newest record on disk. A new attempt of the run starts afresh."""
@@ -176,10 +179,8 @@ class RunCache:
             return growing.read(last_seq)
 
     def _forget(self, attempt: int) -> None:
-        self._attempt, self._last_seq = attempt, 0
-        self._meta: dict[str, Any] = {}
-        self.grown: dict[str, Growing] = {}
-        self.frame = analysis.scalar_frame([])
+        self._attempt, self._last_seq, self._meta = attempt, 0, {}
+        self.grown, self.frame = {}, analysis.scalar_frame([])
 
 
 def read_series(store: RunStore, run_id: str) -> RunSeries:
@@ -258,11 +259,10 @@ def bit_costs(
     )
     query_labels, gallery_labels = labels[codes["query_ids"]], labels[codes["gallery_ids"]]
     n_bits = _store.config(run_id).n_bits
-    return tuple(
-        counting.bit_costs(
-            codes["query"], codes["gallery"], query_labels, gallery_labels, n_bits=n_bits
-        )
+    costs = counting.bit_costs(
+        codes["query"], codes["gallery"], query_labels, gallery_labels, n_bits=n_bits
     )
+    return costs[0], costs[1], costs[2]
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

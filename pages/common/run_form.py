@@ -75,7 +75,11 @@ def draw_more(start: dict[str, Any], key: str) -> dict[str, Any]:
 def draw_field(place: DeltaGenerator, name: str, value: Any, key: str) -> Any:
     """The widget that a field's type asks for, with the bounds that the field itself has."""
     field = RunConfig.model_fields[name]
-    shown = {"label": label(name), "key": f"{key}-{name}", "help": field.description}
+    shown: dict[str, Any] = {
+        "label": label(name),
+        "key": f"{key}-{name}",
+        "help": field.description,
+    }
     if name == "backbone":  # or torchvision:NAME, typed
         names = list(dict.fromkeys([*catalog.backbones(), value]))
         return place.selectbox(

@@ -37,7 +37,9 @@ def draw_numbers(run: RunSeries, config: RunConfig, is_final: bool) -> None:
     frame, meta = run.scalars(), run.meta()
     last, entries = frame.ffill().iloc[-1], meta["n_train"] * meta["n_bits"]
     left = "" if is_final else f" · {remaining(frame, meta)}"
-    tiles = [("Step", f"{run.step:,}", f"of {meta['total_steps']:,}{left}", None)]
+    tiles: list[tuple[str, str, str, str | None]] = [
+        ("Step", f"{run.step:,}", f"of {meta['total_steps']:,}{left}", None)
+    ]
     if "dead_now" in last:
         tiles += [
             (

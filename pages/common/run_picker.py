@@ -77,7 +77,9 @@ def is_pair(store: RunStore, run_id: str, other: str) -> bool:
     False where a config.json can't be read.
     """
     mine, theirs = _read_config(store, run_id), _read_config(store, other)
-    return bool(mine and theirs) and mine.pair_hash == theirs.pair_hash and mine.arm != theirs.arm
+    if mine is None or theirs is None:
+        return False
+    return mine.pair_hash == theirs.pair_hash and mine.arm != theirs.arm
 
 
 def run_label(store: RunStore, run_id: str) -> str:

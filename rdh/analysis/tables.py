@@ -95,12 +95,14 @@ def summary_table(table: pd.DataFrame) -> pd.DataFrame:
         dead_peak=("dead_peak", "mean"),
     )
     summary = summary.reset_index().drop(columns="group")
-    by = {"arm": lambda arms: arms.map(ARMS.index)}
-    return summary.sort_values(
-        ["dataset", "method", "n_bits", "lr", "epochs", "arm", "eta", "tau"],
-        key=lambda column: by.get(column.name, lambda same: same)(column),
-        kind="stable",
-        ignore_index=True,
+    return (
+        summary.assign(place=summary["arm"].map(ARMS.index))
+        .sort_values(
+            ["dataset", "method", "n_bits", "lr", "epochs", "place", "eta", "tau"],
+            kind="stable",
+            ignore_index=True,
+        )
+        .drop(columns="place")
     )
 
 

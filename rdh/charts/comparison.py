@@ -53,8 +53,9 @@ def paired_maps(pairs: pd.DataFrame, *, title: str) -> go.Figure:
     code length.
     """
     figure = palette.bare_figure(title, height=380)
-    groups = list(pairs.groupby(["method", "n_bits"], sort=True))
-    for place, ((method, n_bits), group) in enumerate(groups):
+    grouped = pairs.groupby(["method", "n_bits"], sort=True)
+    groups = [(str(key[0]), key[1], group) for key, group in grouped]
+    for place, (method, n_bits, group) in enumerate(groups):
         color, n = palette.method_color(method), len(group)
         gap = np.full(n, np.nan)  # ends the line of one pair
         figure.add_scatter(
@@ -70,7 +71,7 @@ def paired_maps(pairs: pd.DataFrame, *, title: str) -> go.Figure:
         )
     figure.update_xaxes(
         tickvals=list(range(len(groups))),
-        ticktext=[f"{_title(method)}<br>{n_bits} bits" for (method, n_bits), _ in groups],
+        ticktext=[f"{_title(method)}<br>{n_bits} bits" for method, n_bits, _ in groups],
         range=[-0.6, len(groups) - 0.4],
     )
     figure.update_yaxes(title_text="MAP   (○ without, ● with RDH)")

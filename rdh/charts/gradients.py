@@ -47,11 +47,14 @@ def measured_gradient(
         line = _line(label, centers, values[shown], customdata=facts, hovertemplate=hover)
         figure.add_scatter(**line, mode="lines+markers", marker_size=5, col=1, row=1)
     for label, values in theory.items():
-        hover = {
-            "customdata": theory_h.astype(np.float32),
-            "hovertemplate": "h %{customdata:.4f}: %{y:.3g}",
-        }
-        line = _line(label, np.arctanh(theory_h), values, showlegend=label not in measured, **hover)
+        line = _line(
+            label,
+            np.arctanh(theory_h),
+            values,
+            showlegend=label not in measured,
+            customdata=theory_h.astype(np.float32),
+            hovertemplate="h %{customdata:.4f}: %{y:.3g}",
+        )
         figure.add_scatter(**line, mode="lines", col=2, row=1)
     figure.update_xaxes(**h_axis(edges), title_text="h, mirrored so that +1 is the side asked for")
     figure.update_yaxes(title_text="dL/dF", col=1, row=1)

@@ -45,12 +45,12 @@ def landscape_figure(
         [*_wrong_way(scene, axis), *_curves(scene, axis), *_markers(scene, h_i, values, axis)]
     )
     borders, area_labels = _areas(scene, axis)
-    this_bit = {"x": float(_place(h_i, axis)), "color": palette.GRADIENT, "dash": "dot"}
+    this_bit = _rule(float(_place(h_i, axis)), palette.GRADIENT, "dot")
     limit = 1.03 if axis == "h" else F_LIMIT
     # shapes and annotations go in as one list each: one by one, Plotly checks all earlier ones
     # again
     figure.update_layout(
-        shapes=[*borders, _rule(**this_bit)],
+        shapes=[*borders, this_bit],
         annotations=[
             *area_labels,
             *_rests(scene, axis),
@@ -78,7 +78,7 @@ def _place(h: np.ndarray | float, axis: str) -> np.ndarray:
 
 def _span(low: float, high: float, axis: str) -> tuple[float, float]:
     """An interval of h on the axis, cut at what is shown."""
-    left, right = np.clip(_place([low, high], axis), -F_LIMIT, F_LIMIT)
+    left, right = np.clip(_place(np.array([low, high]), axis), -F_LIMIT, F_LIMIT)
     return float(left), float(right)
 
 
@@ -186,8 +186,14 @@ def _values_at(scene: Landscape, h_i: float) -> dict[bool, float]:
     """dL/dF of the bit h_i, without (False) and, where plug-ins are on, with them (True)."""
     values = {False: float(gradient_terms(h_i, scene.pair, scene.form).gradient)}
     if scene.has_plug_ins:
-        plug_ins = {"amplifier": scene.amplifier, "quantization": scene.quantization}
-        values[True] = float(gradient_terms(h_i, scene.pair, scene.form, **plug_ins).gradient)
+        terms = gradient_terms(
+            h_i,
+            scene.pair,
+            scene.form,
+            amplifier=scene.amplifier,
+            quantization=scene.quantization,
+        )
+        values[True] = float(terms.gradient)
     return values
 
 

@@ -71,7 +71,7 @@ def _dead_sentence(scene: Landscape, h_i: float) -> str:
     if abs(h_i) < scene.pair.tau or terms.total * h_i <= 0:
         return ""
     first = (
-        f"A dead bit: at h_i = {number(h_i, 5)} tanh lets {_percent(terms.slope)} of its "
+        f"A dead bit: at h_i = {number(h_i, 5)} tanh lets {_percent(float(terms.slope))} of its "
         f"gradient through"
     )
     return first + (
@@ -160,6 +160,6 @@ def equation_latex(
         )
         braces = rf"\big\{{{terms.similarity:+.4f}{terms.quantization + 0.0:+.4f}\big\}}"
         rows.append(
-            rf"\text{{{name}}}&={braces}{alpha}\cdot{terms.slope:.4g}={gradient_number(terms.gradient)}"
+            rf"\text{{{name}}}&={braces}{alpha}\cdot{terms.slope:.4g}={gradient_number(float(terms.gradient))}"
         )
     return r"\begin{aligned}" + r"\\[6pt]".join(rows) + r"\end{aligned}"
