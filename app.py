@@ -8,8 +8,7 @@ from pages.common.launching import launch, wait_for_press
 from pages.common.shell import error_card, known_runs, start_page, status_chip, store
 from pages.common.side_by_side import draw_maps, read_pair
 from rdh import analysis
-from rdh.config.presets import preset_config
-from rdh.config.run_config import with_plug_ins
+from rdh.config.presets import demo_pair
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
 
@@ -49,8 +48,7 @@ def latest_pair(runs: RunStore, states: dict) -> tuple[str, str] | None:
 
 
 def start_demo(runs: RunStore) -> None:
-    base = preset_config("demo", method="hashnet")
-    launch(runs, [with_plug_ins(base, rdh=False), with_plug_ins(base, rdh=True)], shown=0)
+    launch(runs, demo_pair(), shown=0)
 
 
 def draw_pair(runs: RunStore, pair: tuple[str, str]) -> None:

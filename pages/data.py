@@ -119,7 +119,7 @@ left, right = st.columns([3, 1], vertical_alignment="bottom")
 name = left.selectbox(
     "Data set", list(cards), index=list(cards).index("digits"), key="set", bind="query-params"
 )
-split_seed = number_field(right, "int", 0, label="Split seed", key="split", bind="query-params")
+split_seed = number_field(right, 0, label="Split seed", key="split", bind="query-params")
 st.markdown(f"**{as_text(cards[name].headline)}**")
 with st.expander("Protocol, sources, switches"):
     st.text(cards[name].text.partition("\n")[2].strip())

@@ -150,9 +150,9 @@ def pick_setting() -> tuple[Pair, PairForm, float, str]:
         **URL,
     )
     cards = {
-        card.title: card.facts["landscape"]
+        card.title: card.landscape
         for card in or_end(catalog.methods).values()
-        if "landscape" in card.facts
+        if card.landscape is not None
     }
     help_text = (
         "A method brings its own Θ and plain quantization with its own weight; η then "

@@ -77,6 +77,8 @@ def starting_point(runs: RunStore) -> tuple[str, dict[str, Any]]:
 
 def draw_choices(key: str, start: dict[str, Any]) -> tuple[list[str], str]:
     """(methods, data set): outside the form, because they decide which switches it holds."""
+    for warning in catalog.warnings():
+        st.warning(as_text(warning), icon=":material/extension_off:")
     methods, names = catalog.methods(), list(catalog.datasets())
     left, right = st.columns([3, 2])
     chosen = left.multiselect(
@@ -180,15 +182,10 @@ def fits(method: str, amplifier: bool, quantization: str) -> bool:
     step by step, and no run
     without a plain term where there is none: that is the baseline again.
     """
-    card = catalog.methods()[method]
-    if quantization == "none" and not any(
-        switch.name == "quantization_weight" for switch in card.switches
-    ):
+    card = catalog.method(method)
+    if quantization == "none" and not card.has_plain_term:
         return False
-    is_shallow = card.facts.get("kind") == "shallow"
-    return bool(card.facts.get("activation") or not amplifier) and not (
-        is_shallow and quantization == "error_aware"
-    )
+    return card.refusal(amplifier, quantization) is None
 
 
 def check_data(config: RunConfig) -> None:

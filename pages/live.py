@@ -12,7 +12,7 @@ from pages.common.run_numbers import draw_numbers
 from pages.common.run_picker import is_pair, pick_two
 from pages.common.run_status import Status, draw_status, read_status
 from pages.common.shell import carried, end_page, error_card, known_runs, start_page, store
-from rdh import catalog, execution
+from rdh import execution
 from rdh.charts.dead_bits import dead_bits_over_time, event_flow
 from rdh.charts.gradients import measured_gradient
 from rdh.charts.histograms import activation_histogram, histogram_over_time
@@ -118,7 +118,7 @@ def eq_2(config: RunConfig) -> dict[str, np.ndarray]:
     """dL/dF at THEORY_H for one pair in this method's form, without and with the amplifier (as this
     run has it).
     """
-    card = catalog.methods()[config.method].facts.get("landscape")
+    card = config.method_card.landscape
     weight = (
         {"quantization_weight": config.eta}
         if card and config.eta is not None and card["quantization"] != "none"

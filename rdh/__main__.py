@@ -1,11 +1,15 @@
-"""`python -m rdh`."""
+"""`python -m rdh`, and the command `rdh` of an installed package."""
 
 import signal
 import sys
 
 
 def start() -> int:
-    """130 where Ctrl-C comes before the command line is even loaded."""
+    """Runs the command line.
+
+    Returns:
+        The exit code; 130 also if Ctrl-C comes before the command line is loaded.
+    """
     try:
         from rdh.cli import main
 
@@ -16,4 +20,5 @@ def start() -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt
 
 
-sys.exit(start())
+if __name__ == "__main__":
+    sys.exit(start())

@@ -1,6 +1,6 @@
-"""`python -m rdh VERB ...`: the same verbs as the pages.
+"""The command line: `rdh VERB ...` or `python -m rdh VERB ...`.
 
-Errors are one sentence on stderr; exit 2 for bad input, 1 for a failed run.
+An error is one sentence on stderr. The exit code is 2 for bad input and 1 for a failed run.
 """
 
 import argparse
@@ -9,28 +9,30 @@ import os
 import re
 import signal
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from rdh import __version__
-from rdh.commands import bench, catalog, codes, data, launch, runs, supervisor
+from rdh.commands import bench, catalog, codes, dashboard, data, launch, runs, supervisor
 from rdh.datasets import as_folder
 from rdh.errors import UserError, printable
 
 ABOUT = """Deep hashing with and without RDH: which bits die, and what brings them back.
 
-Runs go into a queue of the runs folder and train in the background; a verb that starts some follows them to the end.
-`python -m rdh VERB --help` says more about a verb. The dashboard on the same folder: `streamlit run app.py`."""
+Runs go into a queue of the runs folder and train in the background.
+A verb that starts runs follows them to their end.
+VERB --help says more about a verb; `dashboard` shows the same runs in a browser."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Says in one sentence what is wrong, and where to read on."""
+    """An ArgumentParser whose errors are one sentence: what is wrong, and where to read on."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{plain_message(message)}; `{self.prog} --help` lists what there is.\n")
 
 
 def plain_message(message: str) -> str:
-    """argparse's complaint in the words of all other errors: what, rule, value that came."""
+    """A message of argparse in the words of all other errors: field, rule, value that came."""
     choice = re.fullmatch(r"argument (.+): invalid choice: (.+) \(choose from (.+)\)", message)
     if choice:
         return f"{choice[1]} must be one of {choice[3].replace(chr(39), '')}, got {choice[2]}"
@@ -41,16 +43,21 @@ def plain_message(message: str) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parses, calls the verb, returns the exit code."""
+    """Parses the arguments and calls the verb.
+
+    Args:
+        argv: the arguments; by default those of this process.
+
+    Returns:
+        The exit code: 0, 1 for a failed run, 2 for bad input, 130 after Ctrl-C.
+    """
     parser = build_parser()
     arguments = parser.parse_args(argv)
     if arguments.call is None:
         parser.print_help(sys.stderr)
         return 2
     try:
-        if (
-            arguments.data_root
-        ):  # workers inherit the environment: that is how they learn where the data lie
+        if arguments.data_root:  # workers learn by the environment where the data lie
             os.environ["RDH_DATA"] = str(
                 as_folder(arguments.data_root, "data folder", "--data-root or RDH_DATA")
             )
@@ -61,9 +68,7 @@ def main(argv: list[str] | None = None) -> int:
         print(printable(str(error)), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        signal.signal(
-            signal.SIGINT, signal.SIG_IGN
-        )  # whoever keeps pressing must not see a traceback
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must print no traceback
         print("\nInterrupted.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `python -m rdh runs | head`
@@ -72,11 +77,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def build_parser() -> Parser:
-    """Every verb adds itself; --runs, --data-root and --json belong to all of them, before the verb
-    or after it.
+    """The parser of all verbs; each module of verbs adds its own.
+
+    --runs, --data-root and --json belong to every verb and may stand before it or after it.
     """
     parser = Parser(
-        prog="python -m rdh",
+        prog="rdh" if Path(sys.argv[0]).stem == "rdh" else "python -m rdh",
         description=ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[_common(None, False)],
@@ -85,13 +91,19 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=__version__)
     parser.set_defaults(call=None)
     verbs = parser.add_subparsers(metavar="VERB", title="verbs")
-    for module in (launch, runs, supervisor, catalog, data, codes, bench):
+    for module in (launch, runs, dashboard, supervisor, catalog, data, codes, bench):
         module.add(verbs, _common(argparse.SUPPRESS, argparse.SUPPRESS))
     return parser
 
 
 def _common(nothing: str | None, off: str | bool) -> argparse.ArgumentParser:
-    """The defaults are the outer parser's: a verb's own would wipe out what stands before the verb."""
+    """The options of every verb.
+
+    Args:
+        nothing: default of the options with a value.
+        off: default of --json. A verb's own parser takes argparse.SUPPRESS for both, or else its
+            defaults would replace what stands before the verb.
+    """
     common = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     common.add_argument(
         "--runs",

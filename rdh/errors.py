@@ -9,6 +9,10 @@ class UserError(ValueError):
     """One clear sentence: the field, the rule, the value that came, and the way out."""
 
 
+class Stopped(Exception):
+    """A run ends early because somebody asked for it."""
+
+
 def printable(text: str) -> str:
     """Files and labels may be called anything: control characters, line ends and half letters
     escaped, lest they reach the terminal.
@@ -19,3 +23,11 @@ def printable(text: str) -> str:
         else char
         for char in text
     )
+
+
+def encodable(text: str) -> str:
+    """Text without half letters, which UTF-8 and SQLite refuse; they come as `\\udcff`.
+
+    File names that are not UTF-8 hold them. Line ends and control characters stay.
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,24 +1,30 @@
 """Kernel locks: free the moment the last process that holds one dies, whatever it died of.
 
-`flock`, never `lockf`: the latter is lost as soon as its owner closes any descriptor of the file.
+`flock`, not `lockf`: a process loses the latter as soon as it closes any descriptor of the file.
 """
 
+import contextlib
 import fcntl
 import os
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-SECONDS_TO_LOOK_AGAIN = (
-    0.002  # `is_locked` holds a free lock for microseconds: that is no reason to call it taken
-)
+# `is_locked` holds a free lock for microseconds. That does not count as taken.
+SECONDS_TO_LOOK_AGAIN = 0.002
+SECONDS_BETWEEN_TRIES = 0.2
 
 
 def take_lock(path: Path) -> int | None:
-    """A descriptor that holds the lock, or None where another process does.
+    """Takes the lock of a file, which is made if it is missing.
 
-    Makes the file; OSError as in `open`.
+    Returns:
+        A descriptor that holds the lock until it is closed, or None if another process has it.
+
+    Raises:
+        OSError: As `open`.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     for seconds in (SECONDS_TO_LOOK_AGAIN, 0):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -32,12 +38,40 @@ def take_lock(path: Path) -> int | None:
     return None
 
 
+@contextlib.contextmanager
+def holding_lock(
+    path: Path, wait: Callable[[], object] = lambda: None, period: float = SECONDS_BETWEEN_TRIES
+) -> Iterator[None]:
+    """Holds the lock of a file during the block.
+
+    Args:
+        path: The file, made if it is missing.
+        wait: Called before each pause while another process holds the lock. It may raise to give
+            up.
+        period: Seconds between two tries.
+
+    Raises:
+        OSError: As `open`.
+    """
+    while (lock := take_lock(path)) is None:
+        wait()
+        time.sleep(period)
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
 def is_locked(path: Path) -> bool:
-    """Whether some process holds the lock right now."""
-    if not path.exists():
+    """Whether some process holds the lock right now. A file that is missing is not locked."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
         return False
-    descriptor = take_lock(path)
-    if descriptor is None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
-    os.close(descriptor)
+    finally:
+        os.close(descriptor)
     return False

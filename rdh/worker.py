@@ -1,8 +1,7 @@
-"""`python -m rdh.worker RUN_DIR --attempt N`: trains one run into its folder. The only writer of
-that folder while it lives.
+"""`python -m rdh.worker RUN_DIR --attempt N`: trains one run into its folder.
 
-SIGTERM: saves a checkpoint and ends as `control.json` says (cancelled). result.json is written
-last; whoever sees it may trust everything else in the folder.
+It is the only writer of that folder while it lives. After SIGTERM it saves a checkpoint and ends as
+cancelled. result.json is written last: whoever sees it may trust everything else in the folder.
 """
 
 import argparse
@@ -17,10 +16,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from rdh import catalog
 from rdh.config.run_config import RunConfig
+from rdh.errors import Stopped, encodable, printable
 from rdh.execution.heartbeat import Heart, prefer_as_oom_victim
 from rdh.files import write_arrays, write_json
+from rdh.locks import take_lock
 from rdh.store.log import say
 from rdh.store.metrics_writer import MetricsWriter, Record
 from rdh.store.run_store import RunStore
@@ -34,13 +34,6 @@ KINDS = (
     ("MemoryError", "oom"),
     ("OSError", "disk"),
 )
-
-
-class Stopped(Exception):
-    """SIGTERM came before the first step of this attempt.
-
-    Its namesake in `training` comes later.
-    """
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -59,6 +52,8 @@ def main(argv: list[str] | None = None) -> int:
     # Read when torch is loaded. Idle threads that spin slow a step down tenfold where two runs
     # share the cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # The engine holds this lock for its workers; one that was started by hand takes it itself.
+    lock = take_lock(run_dir / "alive.lock") if run_dir.is_dir() else None
     began = time.time()
     heart = Heart(run_dir, attempt)
     heart.beat()
@@ -70,7 +65,10 @@ def main(argv: list[str] | None = None) -> int:
         "seconds": round(time.time() - began, 3),
         "ended_at": time.time(),
     }
-    return finish(run_dir, result)
+    code = finish(run_dir, result)
+    if lock is not None:
+        os.close(lock)
+    return code
 
 
 def train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> dict[str, Any]:
@@ -78,9 +76,9 @@ def train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> d
     try:
         return {"state": "finished", **_train(run_dir, attempt, stop, heart)}
     except BaseException as error:
-        names = [cls.__name__ for cls in type(error).__mro__]
-        if "Stopped" in names:
+        if isinstance(error, Stopped):
             return {"state": "cancelled", **_cancelled(run_dir)}
+        names = [cls.__name__ for cls in type(error).__mro__]
         kind = next((kind for name, kind in KINDS if name in names), "crash")
         kind = "oom" if "can't allocate memory" in str(error) else kind
         message = str(error) if kind in ("input", "diverged") else _sentence(error, kind)
@@ -151,9 +149,12 @@ def _train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> 
     finally:
         heart.facts |= {"step": run.step}
         writer.close()
+    lost = {}
     if writer.n_dropped:
-        say(f"{writer.n_dropped} records could not be written ({writer.last_error})")
-    return outcome.summary() | {"dropped_records": writer.n_dropped}
+        text = f"{writer.n_dropped} records could not be written ({writer.last_error})."
+        say(text)
+        lost = {"message": f"{text} Its charts lack them."}
+    return lost | outcome.summary() | {"dropped_records": writer.n_dropped}
 
 
 def _started(
@@ -205,11 +206,12 @@ def _kind(config: RunConfig) -> ModuleType:
     """Who trains this method: the module of the deep ones, or of the shallow ones."""
     from rdh.training import loop, shallow
 
-    return shallow if catalog.methods()[config.method].facts.get("kind") == "shallow" else loop
+    return shallow if config.method_card.is_shallow else loop
 
 
 def finish(run_dir: Path, result: dict[str, Any]) -> int:
-    """Writes result.json; 0 unless the run failed or could not even say so."""
+    """Writes result.json. Returns 0, 1 if the run failed, or 5 if it could not even say so."""
+    result = {name: _said(name, value) for name, value in result.items()}
     say(f"{result['state']}: {result.get('message') or json.dumps(result.get('metrics', {}))}")
     try:
         try:
@@ -221,6 +223,13 @@ def finish(run_dir: Path, result: dict[str, Any]) -> int:
         say(f"result.json can't be written ({error.strerror})")
         return 5
     return 1 if result["state"] == "failed" else 0
+
+
+def _said(name: str, value: Any) -> Any:
+    """Text that pages, terminals and SQLite take: names of files may hold anything."""
+    if not isinstance(value, str):
+        return value
+    return encodable(value) if name == "traceback" else printable(value)
 
 
 def _sentence(error: BaseException, kind: str) -> str:

@@ -1,7 +1,42 @@
-"""Before any test imports torch: idle threads sleep instead of spinning, or tests on a busy machine
-take ten times as long.
-"""
+"""What all tests share: threads that sleep, and the mark `process`."""
 
 import os
+from pathlib import Path
 
+import pytest
+
+# Before any test imports torch: idle threads sleep instead of spinning. On a busy machine, spinning
+# threads make tests ten times as slow.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# Tests that start workers, supervisors, servers or browsers: all tests of these files and folders,
+# and all tests that use one of these fixtures. A single test elsewhere carries the mark itself.
+WITH_PROCESSES = (
+    "browser",
+    "execution/test_kill.py",
+    "execution/test_local.py",
+    "execution/test_supervisor.py",
+    "execution/test_tick.py",
+    "retrieval/test_memory.py",
+    "test_wheel.py",
+    "test_worker.py",
+)
+STARTERS = {"env", "toy", "first_process"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what starts processes, so that `pytest -m "not process"` is quick."""
+    tests = Path(__file__).parent
+    places = {tests / name for name in WITH_PROCESSES}
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & STARTERS or places & {item.path, *item.path.parents}:
+            item.add_marker(pytest.mark.process)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Spreads the quick tests over all cores. Tests that start processes run one after another."""
+    can_spread = config.pluginmanager.hasplugin("xdist") and "PYTEST_XDIST_WORKER" not in os.environ
+    if can_spread and config.option.markexpr == "not process" and not config.option.numprocesses:
+        config.option.numprocesses, config.option.dist = "auto", "loadfile"

@@ -113,6 +113,16 @@ def test_every_row_stands_for_something_and_everything_has_its_row():
     assert {unit(name) for name in sources("rdh")} - {None} == set(PLACE)
 
 
+def test_the_map_of_the_house_shows_every_row_in_its_place():
+    text = (HOUSE / "docs" / "house.md").read_text(encoding="utf-8")
+    table = text.split("## The rows")[1].split("\n## ")[0]
+    cells = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)[1:]  # without the pages
+    lines = [re.findall(r"`(\w+)", cell) for cell in reversed(cells)]
+    assert {name for line in lines for name in line} == set(PLACE) - {"__main__"}
+    ends = [end for line in lines for end in (min(map(PLACE.get, line)), max(map(PLACE.get, line)))]
+    assert ends == sorted(ends)
+
+
 def test_few_modules_lie_loose_under_the_package():
     assert len(list((HOUSE / "rdh").glob("*.py"))) <= MOST_LOOSE
 
@@ -186,6 +196,7 @@ def test_rescue_can_be_copied_out_as_it_is():
     assert ours == []
 
 
+@pytest.mark.process
 def test_importing_any_row_without_torch_leaves_torch_out():
     """One fresh process; our modules are forgotten before each import, so that each is imported as
     if it were the first.

@@ -9,6 +9,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -160,6 +161,9 @@ REFUSED = [
     ("data prepare frob", r"data prepare takes one of arrays, cifar10, coco, digits.*, got 'frob'"),
     ("data prepare", r"The following arguments are required: NAME"),
     ("supervisor frob", r"must be one of status, start, stop, got 'frob'"),
+    ("dashboard --port 0", r"--port must be in \[1, 65535\], got 0"),
+    ("dashboard --port 70000", r"--port must be in \[1, 65535\], got 70000"),
+    ("dashboard --port http", r"--port must be a whole number, got 'http'"),
     ("bench frob", r"must be one of step, probes, input, live.*, got 'frob'"),
     ("bench step --rounds 0", r"--rounds must be at least 1, got 0"),
 ]
@@ -238,6 +242,16 @@ def test_the_report_never_averages_runs_of_other_lengths(store, capsys):
     assert "HashNet, 32 bits, epochs 5, seed 0: RDH changes MAP by +0.4000." in text
 
 
+def test_a_port_that_is_taken_is_one_sentence(store, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert cli.main(["dashboard", "--port", str(port), "--runs", str(store.root)]) == 2
+    assert re.fullmatch(
+        rf"--port must be a port that is free, got {port} \(.+\); name another one\.\n",
+        capsys.readouterr().err,
+    )
+
+
 def test_with_json_an_error_is_a_line_too(store, capsys):
     assert cli.main(["runs", "show", "nothing-here", "--json", "--runs", str(store.root)]) == 2
     said = capsys.readouterr()
@@ -260,6 +274,7 @@ VERBS = (
     "train",
     "sweep",
     "runs",
+    "dashboard",
     "supervisor",
     "methods",
     "data",
@@ -304,10 +319,10 @@ def test_methods_lists_cards_and_shows_one(capsys):
         r"^dpsh +DPSH: Deep Pairwise-Supervised Hashing", capsys.readouterr().out, re.MULTILINE
     )
     assert cli.main(["methods", "dpsh"]) == 0
-    assert "--set method_options.pairs=stored (one of stored, batch)" in capsys.readouterr().out
+    assert "--set method_options.pairs=stored (one of stored, in_batch)" in capsys.readouterr().out
     assert cli.main(["methods", "dpsh", "--json"]) == 0
     (card,) = json.loads(capsys.readouterr().out)["methods"]
-    assert card["name"] == "dpsh" and card["switches"][0]["choices"] == ["stored", "batch"]
+    assert card["name"] == "dpsh" and card["switches"][0]["choices"] == ["stored", "in_batch"]
 
 
 def test_data_says_what_is_ready_and_what_the_others_need(tmp_path, capsys):
@@ -760,7 +775,7 @@ def test_a_bar_is_full_at_the_end():
     [(0, "0 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
 )
 def test_a_duration_is_in_words(seconds, words):
-    assert _common.duration(seconds) == words
+    assert analysis.duration(seconds) == words
 
 
 def test_settings_are_read_as_the_values_that_they_look_like():

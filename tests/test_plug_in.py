@@ -241,6 +241,7 @@ def test_no_step_waits_for_the_device(normalization):
         loss.item()
 
 
+@pytest.mark.process
 def test_the_file_works_alone_in_an_empty_folder(tmp_path):
     shutil.copy(rescue.__file__, tmp_path / "rescue.py")
     script = (

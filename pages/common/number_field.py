@@ -12,31 +12,32 @@ from streamlit.delta_generator import DeltaGenerator
 Typed = int | float | str | None
 
 
-def number_field(place: DeltaGenerator, kind: str, value: Any, **shown: Any) -> Typed:
+def number_field(
+    place: DeltaGenerator, value: float | None, *, is_optional: bool = False, **shown: Any
+) -> Typed:
     """A line for a number.
 
     Args:
         place: where.
-        kind: "int" or "float".
-        value: to start from; None leaves the line empty, which then stands for "auto".
+        value: to start from; None: an empty line.
+        is_optional: an empty line stands for None, "auto".
         shown: further arguments of `st.text_input`.
 
     Returns:
-        The number; the text itself if it is none; None if the line is empty.
+        The number; the text itself if it is none.
     """
     start = "" if value is None else str(value)
-    return parsed(kind, place.text_input(value=start, placeholder="auto", **shown) or "")
+    placeholder = "auto" if is_optional else None
+    text = (place.text_input(value=start, placeholder=placeholder, **shown) or "").strip()
+    return None if is_optional and not text else parsed(text)
 
 
-def parsed(kind: str, text: str) -> Typed:
-    """The number that a text stands for.
+def parsed(text: str) -> int | float | str:
+    """The number that a text stands for; the text itself if it is none.
 
-    A number of the wrong kind stays what it is (2.7 for "int"), and so does a text that is no
-    number: the check that follows names it.
+    Nothing is rounded: 2.7 stays 2.7 where a whole number is wanted, and the check that follows
+    names it.
     """
-    text = text.strip()
-    if not text:
-        return None
     if not text.isascii() or "_" in text:  # Python would read more than people write
         return text
     for read in (int, float):

@@ -1,19 +1,21 @@
-"""Widgets of a form for a run: one for every field of RunConfig, and one for every switch of a
-method's or data set's card.
+"""Widgets of a form for a run: one for each field of RunConfig and for each switch of a card.
 
-Fields that RunConfig gets later show by themselves, in the last group of `draw_more`.
+A switch is a field too, so that one function draws both. A new field of RunConfig shows by itself,
+in the last group of `draw_more`.
 """
 
 import re
 import types
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import streamlit as st
+from pydantic.fields import FieldInfo
 from streamlit.delta_generator import DeltaGenerator
 
 from pages.common.number_field import number_field
 from rdh import catalog
 from rdh.catalog import Card
+from rdh.catalog.complaints import choices_of
 from rdh.config.run_config import RunConfig
 
 ELSEWHERE = {  # what the page asks for in its own way: lists, arms, and the switches
@@ -73,7 +75,7 @@ def draw_more(start: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def draw_field(place: DeltaGenerator, name: str, value: Any, key: str) -> Any:
-    """The widget that a field's type asks for, with the bounds that the field itself has."""
+    """The widget of a field of RunConfig."""
     field = RunConfig.model_fields[name]
     shown: dict[str, Any] = {
         "label": label(name),
@@ -85,35 +87,30 @@ def draw_field(place: DeltaGenerator, name: str, value: Any, key: str) -> Any:
         return place.selectbox(
             options=names, index=names.index(value), accept_new_options=True, **shown
         )
-    ends = {
-        end: getattr(mark, end)
-        for mark in field.metadata
-        for end in ("ge", "le")
-        if hasattr(mark, end)
-    }
-    kind, choices = kind_of(field.annotation)
-    return draw_value(place, kind, value, choices, low=ends.get("ge"), high=ends.get("le"), **shown)
+    return draw_value(place, field, value, **shown)
 
 
 def draw_switches(card: Card, options: dict[str, Any], key: str, **shown: Any) -> dict[str, Any]:
-    """A widget for each switch of a card, set to `options` or the default; shown: further arguments
-    of the widgets.
+    """A widget for each switch of a card.
 
-    Returns those that differ from the default: a config then hashes like one of the command line,
-    where nobody names a default.
+    Args:
+        card: of a method or data set.
+        options: values to start from; the default for a switch that is not there.
+        key: prefix of the widgets' keys.
+        shown: further arguments of the widgets.
+
+    Returns:
+        The switches that differ from their default: such a config has the hash of one from the
+        command line, where nobody names a default.
     """
     values = {
         switch.name: draw_value(
             place,
-            switch.kind,
+            switch.field,
             options.get(switch.name, switch.default),
-            switch.choices,
-            low=None
-            if switch.least is None
-            else min(switch.least, options.get(switch.name, switch.default)),
             label=label(switch.name),
             key=f"{key}-{card.name}-{switch.name}",
-            help=meaning(card, switch.name),
+            help=f"`{switch.name}`" + (f": {switch.meaning}." if switch.meaning else ""),
             **shown,
         )
         for switch, place in zip(card.switches, _places(len(card.switches)), strict=True)
@@ -125,34 +122,33 @@ def draw_switches(card: Card, options: dict[str, Any], key: str, **shown: Any) -
     }
 
 
-def draw_value(
-    place: DeltaGenerator,
-    kind: str,
-    value: Any,
-    choices: tuple[Any, ...] = (),
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    **shown: Any,
-) -> Any:
-    """A list for choices, a toggle, a number (None: left empty) or a line of text."""
+def draw_value(place: DeltaGenerator, field: FieldInfo, value: Any, **shown: Any) -> Any:
+    """A list for choices, a toggle, a number (None: left empty) or a line of text.
+
+    Args:
+        place: where.
+        field: whose type and bounds decide.
+        value: to start from.
+        shown: further arguments of the widget: label, key, help.
+    """
+    choices, kind = choices_of(field.annotation), kind_of(field.annotation)
     if choices:
         return place.selectbox(options=choices, index=choices.index(value), **shown)
-    if kind == "bool":
+    if kind is bool:
         return place.toggle(value=value, **shown)
-    if kind in ("int", "float"):
-        return number_field(place, kind, value, **shown)
+    if kind in (int, float):
+        is_optional = types.NoneType in get_args(field.annotation)
+        return number_field(place, value, is_optional=is_optional, **shown)
     return place.text_input(value=value, **shown)
 
 
-def kind_of(annotation: Any) -> tuple[str, tuple[Any, ...]]:
-    """(type's name, choices) of a field: `float | None` -> ("float", ()), Literal["a", "b"] ->
-    ("str", ("a", "b")).
-    """
+def kind_of(annotation: Any) -> type:
+    """The plain type of a field: float for `float | None`, str for `Annotated[str, ...]`."""
     if get_origin(annotation) in (types.UnionType, Union):
         annotation = next(part for part in get_args(annotation) if part is not types.NoneType)
-    choices = get_args(annotation) if get_origin(annotation) is Literal else ()
-    return (type(choices[0]) if choices else annotation).__name__, choices
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    return type(get_args(annotation)[0]) if get_origin(annotation) is Literal else annotation
 
 
 def label(name: str) -> str:
@@ -160,23 +156,7 @@ def label(name: str) -> str:
     return LABELS.get(name) or re.sub("^n_", "number_of_", name).replace("_", " ").capitalize()
 
 
-def meaning(card: Card, switch: str) -> str:
-    """The switch by the name that the command line has for it, and the part of the card's text that
-    speaks of it.
-    """
-    said = next((one.meaning for one in card.switches if one.name == switch), "")
-    if said:
-        return f"`{switch}`: {said}."
-    words = " ".join(card.text.partition("\n")[2].split())
-    parts = [
-        part
-        for part in re.split(r"(?<=\.) ", words)
-        if re.search(rf"\b{switch.replace('_', '[ _]')}\b", part)
-    ]
-    return f"`{switch}`" + (f": {parts[0]}" if parts else "")
-
-
 def _places(n: int) -> list[DeltaGenerator]:
-    """A column for each of n widgets, so many a row; their lower edges are on one line."""
+    """A column for each of n widgets, PER_ROW a row, their lower edges on one line."""
     rows = [st.columns(PER_ROW, vertical_alignment="bottom") for _ in range(-(-n // PER_ROW))]
     return [column for row in rows for column in row][:n]

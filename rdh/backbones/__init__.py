@@ -1,11 +1,9 @@
-"""Networks below the hash layer: images in, features out. One marked function each, `build` makes
-one by name.
+"""Networks below the hash layer: images in, features out.
 
+To add one, mark a function by `@backbone(...)` in a file of this folder; `build` makes it by name.
 Preprocessing belongs to the backbone: pixels are scaled to 0..1, resized to the run's image_size,
 then (x - mean) / std.
 """
-
-from importlib import import_module
 
 from rdh import catalog
 from rdh.backbones._tools.base import Backbone, resized, stacked
@@ -16,16 +14,26 @@ __all__ = ["Backbone", "Centred", "build", "check_compiler", "resized", "stacked
 
 
 def build(name: str, image_size: int, weights: str = "pretrained") -> Backbone:
-    """The backbone of this name. Names and sizes come checked by RunConfig; weights: "pretrained",
-    "none" or a path.
+    """The backbone of this name.
 
-    UserError for weights that are missing, damaged or another network's, and for a torchvision:NAME
-    that there is not.
+    Args:
+        name: of a card, or torchvision:NAME.
+        image_size: pixels a side, as RunConfig has checked it.
+        weights: "pretrained", "none" or the path of a file.
+
+    Raises:
+        UserError: the weights are missing, damaged or of another network, torchvision has no such
+            network, or the backbone's file can't be used.
     """
     if name.startswith(catalog.TORCHVISION):
-        nets = import_module("rdh.backbones.torchvision_nets")
-        return nets.by_name(name.removeprefix(catalog.TORCHVISION), image_size, weights)
-    card = catalog.backbones().get(name)
-    if card is None:
-        raise UserError(f"backbone must be one of {', '.join(catalog.backbones())}, got {name!r}.")
-    return getattr(import_module(f"rdh.backbones.{card.facts['file']}"), name)(image_size, weights)
+        from rdh.backbones import torchvision_nets
+
+        return torchvision_nets.by_name(name.removeprefix(catalog.TORCHVISION), image_size, weights)
+    file = catalog.backbone(name).file
+    make = getattr(catalog.import_plug_in(file), name)
+    try:
+        return make(image_size, weights)
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:
+        raise catalog.unusable(file, error) from error

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from rdh.bench._machine import machine
-from rdh.store.metrics_writer import MetricsReader, MetricsWriter, Record
+from rdh.store.metrics_reader import MetricsReader
+from rdh.store.metrics_writer import MetricsWriter, Record
 
 
 def measure(rounds: int) -> dict[str, Any]:

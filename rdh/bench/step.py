@@ -41,7 +41,7 @@ def measure(rounds: int) -> dict[str, Any]:
     """
     from rdh import catalog
 
-    deep = [name for name, card in catalog.methods().items() if card.facts["activation"]]
+    deep = [name for name, card in catalog.methods().items() if card.saturates]
     result: dict[str, Any] = {"what": "step", **machine()}
     for kind, fields, methods in (
         ("head-only", HEAD_ONLY, deep),

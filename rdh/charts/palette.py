@@ -1,11 +1,10 @@
 """Colours and marks by meaning, for pages, reports and paper figures. Every meaning also has a
 glyph, word or dash.
 
-Methods carry the Okabe-Ito colours, safe for colour-blind readers. With and without RDH share the
-method's hue: solid line + filled marker = with, dashed + open = without, so that it survives a grey
-print. Vermillion means dead bits
-and nothing else. Figures set no template and no background: whoever shows them brings the theme,
-light or dark.
+A method's colour is a fact of its class. With and without RDH share the method's hue: solid line +
+filled marker = with, dashed + open = without, so that it survives a grey print. Vermillion means
+dead bits and nothing else. Figures set no template and no background: whoever shows them brings
+the theme, light or dark.
 """
 
 import html
@@ -13,13 +12,8 @@ import textwrap
 
 import plotly.graph_objects as go
 
-METHOD_COLORS = {
-    "dpsh": "#0072B2",
-    "dhn": "#E69F00",
-    "hashnet": "#009E73",
-    "dagh": "#CC79A7",
-    "dsdh": "#56B4E9",
-}
+from rdh import catalog
+
 DEAD = "#D55E00"
 NEUTRAL = (
     "#8C8C8C"  # 3:1 on white and on dark: rules, further methods, everything without a meaning
@@ -66,8 +60,9 @@ DIVERGING = [  # blue - white - orange, for signed quantities; give it a range s
 
 
 def method_color(name: str) -> str:
-    """Colour of a method by its name in the catalog; grey for one without a colour of its own."""
-    return METHOD_COLORS.get(name.lower(), NEUTRAL)
+    """The colour of a method by its name in the catalog; grey for one that is not there."""
+    card = catalog.methods().get(name.lower())
+    return card.color if card else NEUTRAL
 
 
 def arm_line(color: str, with_rdh: bool, width: float = 2.5) -> dict:

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rdh import catalog
 from rdh.backbones import Backbone, Centred, build, stacked
 from rdh.errors import UserError
 from rdh.files import read_arrays
@@ -59,7 +58,7 @@ class Encoder:
         split = read_arrays(run_dir / "split.npz")
         self._image_shape = tuple(split["image_shape"].tolist()) if "image_shape" in split else ()
         self._backbone, body = self._make_body(state["network"])
-        is_shallow = catalog.methods()[self.config.method].facts.get("kind") == "shallow"
+        is_shallow = self.config.method_card.is_shallow
         kind = shallow if is_shallow else loop
         run = kind.start(self.config, _Outside(split["labels"], self.device, self._backbone, body))
         try:

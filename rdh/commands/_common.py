@@ -1,4 +1,4 @@
-"""What several verbs share: the store, `--set key=value`, tables and numbers on a terminal."""
+"""What several verbs share: the runs folder, `--set key=value`, tables and numbers as text."""
 
 import argparse
 import ast
@@ -8,7 +8,6 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from rdh.analysis import duration as duration
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
@@ -17,10 +16,14 @@ from rdh.store.run_store import RunStore
 def add_verb(
     verbs: Any, common: argparse.ArgumentParser, name: str, text: str, examples: Sequence[str] = ()
 ) -> argparse.ArgumentParser:
-    """A verb's parser. text: what it does; its first sentence stands in the list of verbs."""
-    epilog = "\n".join(
-        ["examples:", *(f"  python -m rdh {name} {line}".rstrip() for line in examples)]
-    )
+    """Adds the parser of a verb.
+
+    Args:
+        text: what the verb does. Its first sentence stands in the list of verbs.
+        examples: arguments, as they are typed after the verb.
+    """
+    lines = (f"  %(prog)s {line}".rstrip() for line in examples)
+    epilog = "\n".join(["examples:", *lines])
     return verbs.add_parser(
         name,
         parents=[common],
@@ -33,23 +36,27 @@ def add_verb(
 
 
 def add_settings(parser: argparse.ArgumentParser, text: str) -> None:
-    """--set KEY=VALUE, for `parse_settings`."""
+    """Adds --set KEY=VALUE, as often as needed; `parse_settings` reads what it collects."""
     parser.add_argument(
         "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help=text
     )
 
 
 def open_store(arguments: argparse.Namespace) -> RunStore:
-    """--runs, else RDH_RUNS, else ./runs."""
+    """The run store of --runs, else of RDH_RUNS, else of ./runs."""
     return RunStore(
         arguments.runs if arguments.runs is not None else os.environ.get("RDH_RUNS") or "runs"
     )
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
-    """["lr=0.1", "method_options.pairs=batch"] -> fields of RunConfig.
+    """Reads settings such as "lr=0.1" and "method_options.pairs=batch".
 
-    UserError for anything without an equals sign.
+    Returns:
+        Fields of RunConfig by name, not yet checked; options as a dict in their field.
+
+    Raises:
+        UserError: if there is no equals sign or no name, or if a field is set in two ways.
     """
     fields: dict[str, Any] = {}
     for pair in pairs:
@@ -82,7 +89,7 @@ def _value(text: str) -> Any:
 
 
 def print_json(value: Any) -> None:
-    """One line; NaN and infinite numbers as null."""
+    """Prints the value as one line of JSON. NaN and infinite numbers become null."""
     print(json.dumps(_plain(value), allow_nan=False, default=str))
 
 
@@ -91,14 +98,14 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
-    value = value.item() if hasattr(value, "item") else value  # NumPy's own numbers
+    value = value.item() if hasattr(value, "item") else value  # a NumPy number
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_table(rows: Sequence[dict[str, str]]) -> None:
-    """Columns of text by the keys of the first row; what looks like a number is set flush right.
+    """Prints rows of text under the keys of the first row.
 
-    A column without text is left out.
+    Columns of numbers are set flush right. A column without any text is left out.
     """
     names = [name for name in (rows[0] if rows else ()) if any(row[name] for row in rows)]
     columns = []
@@ -114,5 +121,5 @@ def print_table(rows: Sequence[dict[str, str]]) -> None:
 
 
 def count(number: float) -> str:
-    """60000 -> "60 000"."""
+    """A whole number with its thousands apart: "60 000"."""
     return f"{number:,.0f}".replace(",", " ")

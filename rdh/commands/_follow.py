@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from rdh import execution
-from rdh.commands._common import count, duration
+from rdh.analysis import duration
+from rdh.commands._common import count
 from rdh.commands._progress import Pace, Progress, bar
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore

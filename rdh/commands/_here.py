@@ -1,8 +1,8 @@
 """`train --here`: a run in this process, outside the queue, which learns of it when it ends."""
 
 import contextlib
-import fcntl
 import io
+import os
 import re
 import sys
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TextIO
 from rdh.config.run_config import RunConfig
 from rdh.execution.queue.possible import check_possible
 from rdh.execution.queue.registry import Registry
+from rdh.locks import take_lock
 from rdh.store.run_store import RunStore
 
 
@@ -41,15 +42,13 @@ def train_here(store: RunStore, config: RunConfig) -> tuple[str, str]:
     from rdh import worker
 
     check_possible(config, is_queued=False)
-    locks = []
+    locks: list[int] = []
 
     def hold(folder: Path) -> None:
         """A supervisor that sees the run must not start it as well: whoever holds alive.lock is its
         process.
         """
-        lock = (folder / "alive.lock").open("w")
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        locks.append(lock)
+        locks.append(take_lock(folder / "alive.lock"))
 
     run_id = store.create(config, prepare=hold)
     print(run_id, file=sys.stderr)
@@ -65,7 +64,7 @@ def train_here(store: RunStore, config: RunConfig) -> tuple[str, str]:
         store.delete(run_id)
         raise
     finally:
-        locks[0].close()
+        os.close(locks[0])
         registry = Registry(store)
         registry.sync()
         registry.settle(run_id)  # whoever looked while it trained has made its row

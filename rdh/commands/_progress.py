@@ -1,5 +1,6 @@
-"""Progress on stderr: a line that is drawn over itself on a terminal, and now and then a line
-elsewhere.
+"""Progress on stderr.
+
+A terminal gets one line that is drawn over itself. A file or a pipe gets a line now and then.
 """
 
 import shutil
@@ -7,14 +8,15 @@ import sys
 import time
 from collections import deque
 
-from rdh.commands._common import count, duration
+from rdh.analysis import duration
+from rdh.commands._common import count
 
 SECONDS_BETWEEN_LINES = 15
 SECONDS_OF_PACE = 20
 
 
 class Progress:
-    """`show` what passes, `say` what stays."""
+    """A line of progress: `show` replaces it, `say` prints a line that stays."""
 
     def __init__(self) -> None:
         self._is_terminal = sys.stderr.isatty()
@@ -22,11 +24,10 @@ class Progress:
         self._said, self._said_at = "", -1e9
 
     def show(self, line: str) -> None:
-        """Replaces the line shown before; not on a terminal: at most one line in 15 s."""
+        """Replaces the line shown before. In a file or a pipe: prints one every 15 s at most."""
         if self._is_terminal:
-            width = (
-                shutil.get_terminal_size().columns - 1
-            )  # a line that wraps could not be drawn over
+            # A line that wraps could not be drawn over.
+            width = shutil.get_terminal_size().columns - 1
             sys.stderr.write(f"\r\x1b[2K{line if len(line) <= width else line[: width - 1] + '…'}")
             sys.stderr.flush()
             self._is_drawn = True
@@ -48,15 +49,19 @@ class Progress:
 
 
 class Pace:
-    """Things a second over the last 20 s, by things done and the time at which they were."""
+    """Things done a second, measured over the last 20 s."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, float]] = deque()
 
     def words(self, done: float, total: float, at: float, unit: str = "") -> str:
-        """ "1 250/60 000, 78/s, 12 min left"; without a rate where there is none yet.
+        """Progress in words: "1 250/60 000, 78/s, 12 min 33 s left".
 
-        at: seconds, of one clock.
+        Args:
+            done: things done so far.
+            total: things to do; 0 if that is not known.
+            at: when they were done, in seconds of any one clock.
+            unit: of the rate, for example " MB".
         """
         text = f"{count(done)}/{count(total)}" if total else count(done)
         rate = self.rate(done, at)
@@ -66,7 +71,7 @@ class Pace:
         return text + (f", {duration((total - done) / rate)} left" if total else "")
 
     def rate(self, done: float, at: float) -> float | None:
-        """Things a second, with this look counted in; None where nothing has moved yet."""
+        """Things a second, this look included. None if nothing has moved yet."""
         if not self._seen or done < self._seen[-1][1]:
             self._seen.clear()
         if not self._seen or at > self._seen[-1][0]:
@@ -78,6 +83,6 @@ class Pace:
 
 
 def bar(share: float, width: int = 16) -> str:
-    """ "[####............]  25 %". share in [0, 1]."""
+    """A bar such as "[####............]  25 %" for a share in [0, 1]."""
     full = round(width * min(1.0, max(0.0, share)))
     return f"[{'#' * full}{'.' * (width - full)}] {100 * share:3.0f} %"

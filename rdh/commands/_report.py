@@ -1,4 +1,4 @@
-"""What finished runs gave, read from the store: a table over seeds, and what RDH changed."""
+"""The report on finished runs: a table over seeds, and what RDH changed."""
 
 import math
 
@@ -9,18 +9,16 @@ from rdh.commands._common import count, print_json, print_table
 from rdh.retrieval.evaluation import map_in_words
 from rdh.store.run_store import RunStore
 
-VARYING = {
-    "dataset": "data",
-    "lr": "lr",
-    "epochs": "epochs",
-    "eta": "eta",
-    "tau": "tau",
-}  # shown where they differ
+# Settings with a column of their own if they differ: field and heading.
+VARYING = {"dataset": "data", "lr": "lr", "epochs": "epochs", "eta": "eta", "tau": "tau"}
 
 
 def report(store: RunStore, run_ids: list[str], as_json: bool) -> None:
-    """Prints the finished ones among the runs: a row for each config over its seeds, then the
-    paired differences.
+    """Prints the finished runs: a row for each config over its seeds, then the paired differences.
+
+    Args:
+        run_ids: finished or not; runs that have not finished are left out.
+        as_json: print one line of JSON, with a row for each run and each pair.
     """
     table = analysis.run_table(store, run_ids)
     paired = analysis.pairs(table)
@@ -45,37 +43,41 @@ def report(store: RunStore, run_ids: list[str], as_json: bool) -> None:
 
 
 def summary_rows(summary: pd.DataFrame) -> list[dict[str, str]]:
-    """`analysis.summary_table` as text by column.
+    """Text by column, for `print_table`.
 
-    Settings in which no two rows differ are left out.
+    Args:
+        summary: `analysis.summary_table`. A setting that all rows share gets no column.
     """
     varying = {
         name: title for name, title in VARYING.items() if summary[name].dropna().nunique() > 1
     }
     return [
         {
-            "method": row.label,
-            "bits": str(row.n_bits),
-            **{title: _text(getattr(row, name), "g") for name, title in varying.items()},
-            "seeds": str(row.n),
-            "MAP": _text(row.map, ".4f"),
-            "MAP std": _text(row.map_std, ".4f"),
-            "dead at the end": _text(row.dead_at_end, ".2%"),
-            "dead at the peak": _text(row.dead_peak, ".2%"),
+            "method": row["label"],
+            "bits": str(row["n_bits"]),
+            **{title: _text(row[name], "g") for name, title in varying.items()},
+            "seeds": str(row["n"]),
+            "MAP": _text(row["map"], ".4f"),
+            "MAP std": _text(row["map_std"], ".4f"),
+            "dead at the end": _text(row["dead_at_end"], ".2%"),
+            "dead at the peak": _text(row["dead_peak"], ".2%"),
         }
-        for row in summary.itertuples()
+        for row in summary.to_dict("records")
     ]
 
 
 def paired_lines(paired: pd.DataFrame) -> list[str]:
-    """A sentence for each method, code length and setting: what RDH changes, over the seeds that
-    have both runs.
+    """What RDH changes: a sentence for each method, code length and setting.
+
+    Args:
+        paired: `analysis.pairs`, a row for each seed with both runs.
     """
     lines = []
     many_rates = paired["lr"].nunique() > 1
     for _, group in paired.groupby("group", sort=False):
         first = group.iloc[0]
-        what = f"{catalog.methods()[first['method']].title}, {first['n_bits']} bits"
+        card = catalog.methods().get(first["method"])
+        what = f"{card.title if card else first['method']}, {first['n_bits']} bits"
         what += f", lr {first['lr']:g}" if many_rates else ""
         what += f", {first['setting']}" if first["setting"] else ""
         weight = first["eta_baseline"]
@@ -94,20 +96,16 @@ def paired_lines(paired: pd.DataFrame) -> list[str]:
 
 
 def _weights(method: str, weight: float, eta: float) -> str:
-    """What the baseline's plain quantization weighs; unequal weights are no comparison of the two
-    forms, so that is said.
+    """What the baseline's plain quantization weighs.
+
+    If it weighs the method's own default and RDH's weighs another eta, the pair differs in more
+    than the form of quantization. Then both weights are named.
     """
     if not pd.isna(weight):
         return f", plain quantization weighed {weight:g}"
-    own = next(
-        (
-            one.default
-            for one in catalog.methods()[method].switches
-            if one.name == "quantization_weight"
-        ),
-        eta,
-    )
-    if own == eta:
+    card = catalog.methods().get(method)
+    own = card.plain_default if card else None
+    if own is None or own == eta:
         return ""
     return (
         f", plain quantization at the method's own {own:g} against eta {eta:g} (--set "

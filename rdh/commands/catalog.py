@@ -2,11 +2,13 @@
 
 import argparse
 import dataclasses
+import sys
 from typing import Any
 
 from rdh import catalog
+from rdh.catalog.complaints import range_of
 from rdh.commands._common import add_verb, print_json
-from rdh.errors import UserError
+from rdh.errors import printable
 
 
 def add(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -19,27 +21,42 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the list or the card."""
-    cards = catalog.methods()
-    if arguments.name and arguments.name not in cards:
-        raise UserError(f"method must be one of {', '.join(cards)}, got {arguments.name!r}.")
+    cards = [catalog.method(arguments.name)] if arguments.name else [*catalog.methods().values()]
+    print_warnings()
     if arguments.json:
-        shown = [cards[arguments.name]] if arguments.name else cards.values()
-        print_json({"methods": [as_dict(card) for card in shown]})
+        print_json({"methods": [as_dict(card) for card in cards], "broken": catalog.broken()})
     elif arguments.name:
-        print(cards[arguments.name].text)
-        for switch in cards[arguments.name].switches:
-            choices = f" (one of {', '.join(map(str, switch.choices))})" if switch.choices else ""
-            choices += "" if switch.least is None else f" (at least {switch.least:g})"
-            meaning = f": {switch.meaning}" if switch.meaning else ""
-            print(f"--set method_options.{switch.name}={switch.default}{choices}{meaning}")
+        print(cards[0].text)
+        for switch in cards[0].switches:
+            print(switch_line("method_options", switch))
     else:
-        for card in cards.values():
+        for card in cards:
             print(f"{card.name:10} {card.headline}")
     return 0
 
 
-def as_dict(card: catalog.Card) -> dict[str, Any]:
+def print_warnings() -> None:
+    """A line on stderr for each plug-in file that can't be used."""
+    for sentence in catalog.warnings():
+        print(f"warning: {printable(sentence)}", file=sys.stderr)
+
+
+def switch_line(field: str, switch: catalog.Switch) -> str:
+    """How a switch is set, what it takes and what it means, in a line.
+
+    Args:
+        field: "method_options" or "dataset_options".
+        switch: of a card.
+    """
+    takes = f"one of {', '.join(map(str, switch.choices))}" if switch.choices else ""
+    takes = takes or range_of(switch.field)
+    line = f"--set {field}.{switch.name}={switch.default}" + (f" ({takes})" if takes else "")
+    return line + (f": {switch.meaning}" if switch.meaning else "")
+
+
+def as_dict(card: catalog.MethodCard) -> dict[str, Any]:
     """A card as plain JSON values."""
+    named = ("name", "title", "text")
+    facts = card.model_dump(exclude={*named, "switches"})
     switches = [dataclasses.asdict(one) for one in card.switches]
-    facts = {"name": card.name, "title": card.title, "text": card.text, "facts": card.facts}
-    return facts | {"switches": switches}
+    return {name: getattr(card, name) for name in named} | {"facts": facts, "switches": switches}

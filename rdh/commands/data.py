@@ -6,13 +6,13 @@ import argparse
 import dataclasses
 import sys
 import time
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from rdh import catalog, datasets
 from rdh.commands._common import add_settings, add_verb, count, parse_settings, print_json
 from rdh.commands._progress import Pace, Progress
+from rdh.commands.catalog import print_warnings, switch_line
 from rdh.config.run_config import make_config
 from rdh.errors import UserError, printable
 
@@ -57,11 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError(
             f"The data folder {root} is a file; name another folder by --data-root or RDH_DATA."
         )
-    if arguments.action != "list" and arguments.name not in catalog.datasets():
-        raise UserError(
-            f"data {arguments.action} takes one of {', '.join(catalog.datasets())}, got "
-            f"{arguments.name!r}."
-        )
+    if arguments.action != "list":
+        catalog.dataset(arguments.name)  # a sentence if there is none
     if arguments.action == "prepare":
         return _prepare(arguments.name, root, arguments.json)
     if arguments.action == "show":
@@ -71,8 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _list(root: Path, as_json: bool) -> int:
     rows = [_status(name, root) for name in catalog.datasets()]
+    print_warnings()
     if as_json:
-        print_json({"root": str(root), "datasets": rows})
+        print_json({"root": str(root), "datasets": rows, "broken": catalog.broken()})
         return 0
     print(f"data folder: {root}")
     for row in rows:
@@ -105,7 +103,7 @@ def _show(name: str, root: Path, options: dict[str, Any], as_json: bool) -> int:
     config = make_config(
         dataset=name, dataset_options=nested | options if isinstance(nested, dict) else nested
     )
-    about = catalog.datasets()[name]
+    about = config.dataset_card
     if not as_json:
         _print_about(about, root)
     try:
@@ -131,8 +129,7 @@ def _show(name: str, root: Path, options: dict[str, Any], as_json: bool) -> int:
 def _print_about(about: catalog.Card, root: Path) -> None:
     print(f"{about.text}\n\nDIR is {root}")
     for switch in about.switches:
-        choices = f" (one of {', '.join(map(str, switch.choices))})" if switch.choices else ""
-        print(f"--set dataset_options.{switch.name}={switch.default}{choices}")
+        print(switch_line("dataset_options", switch))
 
 
 def _print_content(card: dict[str, Any]) -> None:
@@ -180,7 +177,7 @@ def _used(counts: list[int]) -> list[tuple[int, int]]:
 
 
 def _prepare(name: str, root: Path, as_json: bool) -> int:
-    if catalog.datasets()[name].facts["has_download"]:  # does nothing where all is there
+    if catalog.dataset(name).has_download:  # does nothing where all is there
         _download(name, root)
     status = _status(name, root)
     if not status["ready"]:
@@ -200,5 +197,5 @@ def _download(name: str, root: Path) -> None:
             f"{name}: {pace.words(done / 1e6, total / 1e6, time.monotonic(), ' MB')} (MB)"
         )
 
-    import_module(f"rdh.datasets.{name}").download(root, show)
+    datasets.download(name, root, show)
     progress.clear()

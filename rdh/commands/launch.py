@@ -1,5 +1,6 @@
-"""demo, train, sweep: submit runs to the queue and follow them; `train --here` runs in this
-process.
+"""demo, train, sweep: submit runs to the queue and follow them.
+
+A setting comes from its own option or from --set. If both name it, they are refused.
 """
 
 import argparse
@@ -11,18 +12,20 @@ from rdh.commands._common import add_settings, add_verb, open_store, parse_setti
 from rdh.commands._follow import follow
 from rdh.commands._here import train_here
 from rdh.commands._report import report
-from rdh.config.presets import PRESETS, preset_config
+from rdh.config.presets import PRESETS, demo_pair, preset_config
 from rdh.config.ranges import parse_names, parse_numbers
-from rdh.config.run_config import RunConfig, arms_of, plug_in_fields, with_plug_ins
+from rdh.config.run_config import RunConfig, check_eta_counts, plug_in_fields
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
 
 MOST_RUNS = 1000
+METHOD = "hashnet"  # unless another one is named
 ARMS = {"both": (False, True), "on": (True,), "off": (False,)}
+PLUG_INS = tuple(plug_in_fields(rdh=True))  # the settings that --rdh makes
 DEMO = """HashNet with and without RDH on 8 x 8 digits, both to the end, and what RDH changed.
 Seconds on two CPU cores. The dashboard shows the two runs as well."""
 TRAIN = """One run: a method, a code length, a data set.
-Settings come from the preset, then --set, then the options named here."""
+Settings come from the preset, --set and the options named here; no setting may be named twice."""
 SWEEP = """A grid of runs: methods x code lengths x seeds, with and without RDH.
 Asked for again under the same name, only the runs that it does not have yet are added."""
 
@@ -36,9 +39,8 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
         "--preset offline --bits 48 --set lr=0.05 --set tau=0.95",
     ]
     train = add_verb(verbs, common, "train", TRAIN, examples)
-    train.add_argument(
-        "--method", default="hashnet", metavar="NAME", help="`python -m rdh methods` lists them"
-    )
+    text = "default: hashnet; `python -m rdh methods` lists them"
+    train.add_argument("--method", metavar="NAME", help=text)
     train.add_argument("--bits", type=int, metavar="K", help="code length")
     train.add_argument(
         "--seed", type=int, metavar="N", help="of weights and order; the split has split_seed"
@@ -55,14 +57,13 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
     train.set_defaults(call=run_train)
     examples = ["--methods dpsh,hashnet --bits 24,48 --seeds 0-4 --preset demo"]
     sweep = add_verb(verbs, common, "sweep", SWEEP, examples)
-    sweep.add_argument("--methods", default="hashnet", metavar="A,B", help="default: hashnet")
+    sweep.add_argument("--methods", metavar="A,B", help="default: hashnet")
     sweep.add_argument(
-        "--bits", default="32", metavar="24,48", help="code lengths, numbers or ranges; default: 32"
+        "--bits", metavar="24,48", help="code lengths, numbers or ranges; default: 32"
     )
-    sweep.add_argument("--seeds", default="0", metavar="0-4", help="numbers or ranges; default: 0")
-    sweep.add_argument(
-        "--rdh", choices=tuple(ARMS), default="both", help="default: both, each run as a pair"
-    )
+    sweep.add_argument("--seeds", metavar="0-4", help="numbers or ranges; default: 0")
+    text = "default: both, each run as a pair, unless --set names amplifier or quantization"
+    sweep.add_argument("--rdh", choices=tuple(ARMS), help=text)
     sweep.add_argument("--name", help="name of the sweep (default: the preset's name, or sweep)")
     _config_arguments(sweep)
     _detach_argument(sweep)
@@ -85,12 +86,10 @@ def _detach_argument(parser: Any) -> None:
 def run_demo(arguments: argparse.Namespace) -> int:
     """Always two new runs: whoever asks again wants to see it again."""
     store = open_store(arguments)
-    base = preset_config("demo", method="hashnet")
-    run_ids = execution.submit(
-        store, [with_plug_ins(base, rdh=False), with_plug_ins(base, rdh=True)]
-    )
+    pair = demo_pair()
+    run_ids = execution.submit(store, pair)
     print(
-        f"HashNet on digits, {base.n_bits} bits, with and without RDH; runs in {store.root}",
+        f"HashNet on digits, {pair[0].n_bits} bits, with and without RDH; runs in {store.root}",
         file=sys.stderr,
     )
     return _follow_and_report(store, run_ids, arguments.json)
@@ -98,11 +97,17 @@ def run_demo(arguments: argparse.Namespace) -> int:
 
 def run_train(arguments: argparse.Namespace) -> int:
     """One run, through the queue or in this process."""
-    fields = _fields(arguments) | {"method": arguments.method}
-    fields |= {"n_bits": arguments.bits} if arguments.bits is not None else {}
-    fields |= {"seed": arguments.seed} if arguments.seed is not None else {}
-    fields |= plug_in_fields(rdh=True) if arguments.rdh else {}
-    config = preset_config(arguments.preset, **fields)
+    fields = _fields(arguments)
+    for option, name in (("method", "method"), ("bits", "n_bits"), ("seed", "seed")):
+        value = getattr(arguments, option)
+        _check_once(fields, name, f"--{option}", value)
+        fields |= {} if value is None else {name: value}
+    if arguments.rdh:
+        for name in PLUG_INS:
+            _check_once(fields, name, "--rdh", True)
+        fields |= plug_in_fields(rdh=True)
+    config = preset_config(arguments.preset, **({"method": METHOD} | fields))
+    check_eta_counts(fields.get("eta"), [config])
     store = open_store(arguments)
     if not arguments.here:
         return _submit(store, [config], None, arguments)
@@ -119,14 +124,24 @@ def run_train(arguments: argparse.Namespace) -> int:
 
 def run_sweep(arguments: argparse.Namespace) -> int:
     """A grid of runs; what the sweep has already is not run again."""
-    fields, methods = _fields(arguments), parse_names(arguments.methods)
-    bits, seeds = parse_numbers("--bits", arguments.bits), parse_numbers("--seeds", arguments.seeds)
+    fields = _fields(arguments)
+    _check_once(fields, "method", "--methods", arguments.methods)
+    _check_once(fields, "n_bits", "--bits", arguments.bits)
+    _check_once(fields, "seed", "--seeds", arguments.seeds)
+    for name in PLUG_INS:
+        _check_once(fields, name, "--rdh", arguments.rdh)
+    methods = [fields.get("method", METHOD)]
+    if arguments.methods is not None:
+        methods = parse_names(arguments.methods)
     if not methods:
         raise UserError(
             "--methods must name at least one method; `python -m rdh methods` lists them."
         )
-    arms = {method: _arms(method, arguments.rdh) for method in methods}
-    n_runs = sum(map(len, arms.values())) * len(bits) * len(seeds)
+    bits = _numbers(fields, "n_bits", "--bits", arguments.bits)
+    seeds = _numbers(fields, "seed", "--seeds", arguments.seeds)
+    is_set = any(name in fields for name in PLUG_INS)
+    arms = [[{}] if is_set else _arms(method, arguments.rdh or "both") for method in methods]
+    n_runs = sum(map(len, arms)) * len(bits) * len(seeds)
     if n_runs > MOST_RUNS:
         raise UserError(
             f"A sweep has at most {MOST_RUNS} runs, got {n_runs}; ask for fewer seeds "
@@ -135,34 +150,49 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     configs = [
         preset_config(
             arguments.preset,
-            **(fields | {"method": method, "n_bits": k, "seed": seed} | plug_in_fields(rdh=rdh)),
+            **(fields | {"method": method, "n_bits": k, "seed": seed} | plug_ins),
         )
-        for method in methods
+        for method, of_method in zip(methods, arms, strict=True)
         for k in bits
         for seed in seeds
-        for rdh in arms[method]
+        for plug_ins in of_method
     ]
-    return _submit(
-        open_store(arguments), configs, arguments.name or arguments.preset or "sweep", arguments
-    )
+    check_eta_counts(fields.get("eta"), configs)
+    name = arguments.name or arguments.preset or "sweep"
+    return _submit(open_store(arguments), configs, name, arguments)
 
 
-def _arms(method: str, wanted: str) -> tuple[bool, ...]:
-    """Without and with RDH, as far as the method can be had so; one that can't is refused only
-    where RDH was asked for alone.
-    """
-    if wanted != "both" or method not in catalog.methods():
-        return ARMS[wanted]
-    if len(arms_of(method)) == 1:
-        print(
-            f"{method} has no activation that saturates, so it runs without RDH only",
-            file=sys.stderr,
+def _check_once(fields: dict[str, Any], name: str, option: str, value: Any) -> None:
+    if value is not None and name in fields:
+        raise UserError(
+            f"{option} and --set {name} both give {name}, got --set {name}={fields[name]}; "
+            f"give one of them."
         )
-    return arms_of(method)
+
+
+def _numbers(fields: dict[str, Any], name: str, option: str, text: str | None) -> list[Any]:
+    if text is not None:
+        return list(parse_numbers(option, text))
+    return [fields.get(name, RunConfig.model_fields[name].default)]
+
+
+def _arms(method: Any, wanted: str) -> list[dict[str, Any]]:
+    """The plug-in fields of each arm: all that the method can be run in, or those asked for."""
+    card = catalog.methods().get(method) if isinstance(method, str) else None
+    arms = ARMS[wanted]
+    if wanted == "both" and card is not None:
+        arms = card.arms()
+        if len(arms) == 1:
+            print(
+                f"{method} has no activation that saturates, so it runs without RDH only",
+                file=sys.stderr,
+            )
+    return [plug_in_fields(rdh=rdh) for rdh in arms]
 
 
 def _fields(arguments: argparse.Namespace) -> dict[str, Any]:
     fields = parse_settings(arguments.settings)
+    _check_once(fields, "dataset", "--dataset", arguments.dataset)
     return fields | ({"dataset": arguments.dataset} if arguments.dataset else {})
 
 

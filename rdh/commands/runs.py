@@ -10,13 +10,12 @@ from rdh.commands._common import (
     add_settings,
     add_verb,
     count,
-    duration,
     open_store,
     parse_settings,
     print_json,
     print_table,
 )
-from rdh.config.run_config import make_config
+from rdh.config.run_config import changed
 from rdh.errors import UserError
 from rdh.retrieval.evaluation import definition
 from rdh.store.run_store import RunStore
@@ -33,7 +32,6 @@ ACTIONS = {
     "delete": "Remove a run that has ended, with its folder.",
 }
 DONE = {"cancel": "cancel requested", "resume": "queued again", "delete": "deleted"}
-OPTIONS_OF = {"method": "method_options", "dataset": "dataset_options"}
 LONGEST_REASON = 60
 SECONDS_TO_FIND = 5.0
 
@@ -91,13 +89,8 @@ def _find_the_dead(store: RunStore, run_id: str) -> None:
 
 
 def _clone(store: RunStore, run_id: str, settings: list[str], as_json: bool) -> int:
-    old, changes = store.submission(run_id)["config"], parse_settings(settings)
-    for name, options in OPTIONS_OF.items():  # the switches of one method mean nothing to another
-        if changes.get(name, old[name]) != old[name]:
-            old = old | {options: {}}
-    if "eta" not in changes and "dataset" in changes:
-        old = old | {"eta": None}  # its default depends on the data
-    (clone,) = execution.submit(store, [make_config(**(old | changes))])
+    config = changed(store.submission(run_id)["config"], parse_settings(settings))
+    (clone,) = execution.submit(store, [config])
     execution.ensure_supervisor(store)
     if as_json:
         print_json({"run_id": clone})
@@ -179,7 +172,9 @@ def _show(store: RunStore, run_id: str, as_json: bool) -> int:
     if state and state.reason:
         print(f"  {state.reason}")
     if result.get("seconds"):
-        print(f"  step {count(result.get('step') or 0)} after {duration(result['seconds'])}")
+        print(
+            f"  step {count(result.get('step') or 0)} after {analysis.duration(result['seconds'])}"
+        )
     print(f"  folder {store.run_dir(run_id)}")
     _section("settings", submission["config"])
     dead = analysis.dead_bits(store.reader(run_id))

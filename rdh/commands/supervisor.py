@@ -7,7 +7,8 @@ import time
 from typing import Any
 
 from rdh import execution
-from rdh.commands._common import add_verb, duration, open_store, print_json
+from rdh.analysis import duration
+from rdh.commands._common import add_verb, open_store, print_json
 from rdh.store.run_store import RunStore
 
 ABOUT = """The background process of a runs folder: its status, start or stop.

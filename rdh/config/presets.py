@@ -1,15 +1,15 @@
-"""Named starting points of a run: a preset is the set of RunConfig fields that it changes."""
+"""Named starting points of a run, and the demo pair."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from rdh.config.run_config import RunConfig, make_config
+from rdh.config.run_config import RunConfig, make_config, with_plug_ins
 from rdh.errors import UserError
 
 
 @dataclass(frozen=True)
 class Preset:
-    """title and text for the launch form; fields: what differs from RunConfig's defaults."""
+    """A starting point: title and text for the launch form, and what differs from the defaults."""
 
     title: str
     text: str
@@ -75,11 +75,22 @@ PRESETS = {
 }
 
 
-def preset_config(name: str | None, **fields: Any) -> RunConfig:
-    """A preset's config with the given fields on top; None: RunConfig's defaults.
+def preset_config(name: str | None, /, **fields: Any) -> RunConfig:
+    """A preset's config with the given fields on top.
 
-    UserError for an unknown preset.
+    Args:
+        name: of the preset; None: RunConfig's defaults.
+        fields: settings of a run.
+
+    Raises:
+        UserError: there is no such preset, or a field is bad.
     """
     if name is not None and name not in PRESETS:
         raise UserError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}.")
     return make_config(**((PRESETS[name].fields if name else {}) | fields))
+
+
+def demo_pair() -> list[RunConfig]:
+    """HashNet on digits without and with RDH: what `rdh demo` and the start page show."""
+    base = preset_config("demo", method="hashnet")
+    return [with_plug_ins(base, rdh=False), with_plug_ins(base, rdh=True)]

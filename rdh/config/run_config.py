@@ -6,26 +6,22 @@ Defaults are the paper's hyper-parameters (section 6.3).
 import hashlib
 import json
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     ValidationError,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from rdh import catalog
-from rdh.config.checks import (
-    check_backbone,
-    check_together,
-    checked_options,
-    checked_weights,
-    sentence,
-)
+from rdh.catalog import DatasetCard, MethodCard
+from rdh.config.checks import check_backbone, check_together, checked_weights, sentence
 from rdh.errors import UserError
 
 PLUG_INS = (
@@ -36,6 +32,9 @@ PLUG_INS = (
     "eaq_normalization",
     "eaq_pairs",
 )  # what the two runs of a pair may differ in
+# method_options that were renamed in November 2026: switch -> {old word: new word}. Old words are
+# taken, and hashes are over them, so that old runs keep theirs.
+RENAMED = {"pairs": {"batch": "in_batch"}}
 
 
 # Dead and saturated bits are counted at these levels of tau too, whatever a run's own tau is.
@@ -45,7 +44,7 @@ TAU_LEVELS = (0.9, 0.95, 0.99, 0.995, 0.999)
 class RunConfig(BaseModel):
     """One training run. Frozen; unknown keys are errors.
 
-    `make_config` gives the same checks with one sentence an error.
+    `make_config` makes the same checks and says one sentence if one fails.
     """
 
     # strict: "32" is no code length and 3.0 no number of epochs; a whole number does for a real one
@@ -144,22 +143,14 @@ class RunConfig(BaseModel):
         10, ge=1, le=100_000, description="epochs between two checkpoints"
     )
 
-    @field_validator("method", "dataset", "backbone")
+    # the cards as they were when the config was checked: their files may change while a run lasts
+    _method_card: MethodCard = PrivateAttr()
+    _dataset_card: DatasetCard = PrivateAttr()
+
+    @field_validator("method_options")
     @classmethod
-    def _known_name(cls, value: str, info: ValidationInfo) -> str:
-        cards = {
-            "method": catalog.methods,
-            "dataset": catalog.datasets,
-            "backbone": catalog.backbones,
-        }
-        choices, more = cards[info.field_name](), ""
-        if info.field_name == "backbone":
-            if re.fullmatch(rf"{catalog.TORCHVISION}[a-z0-9_]{{1,60}}", value):
-                return value
-            more = f" or {catalog.TORCHVISION}NAME"
-        if value not in choices:
-            raise ValueError(f"must be one of {', '.join(choices)}{more}")
-        return value
+    def _new_words(cls, value: dict[str, Any]) -> dict[str, Any]:
+        return _renamed(value, RENAMED)
 
     @field_validator("weights")
     @classmethod
@@ -175,35 +166,51 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="after")
     def _whole(self) -> "RunConfig":
-        method, data = catalog.methods()[self.method], catalog.datasets()[self.dataset]
-        for field, card in (("method_options", method), ("dataset_options", data)):
-            self.__dict__[field] = checked_options(field, getattr(self, field), card)
-        check_together(self, method)
-        check_backbone(self, catalog.backbone(self.backbone))
+        self._method_card = catalog.method(self.method)
+        self._dataset_card = catalog.dataset(self.dataset)
+        backbone = catalog.backbone(self.backbone)
+        self.__dict__["method_options"] = self._method_card.checked(
+            self.method_options, "method_options"
+        )
+        self.__dict__["dataset_options"] = self._dataset_card.checked(
+            self.dataset_options, "dataset_options"
+        )
+        check_together(self, self._method_card)
+        check_backbone(self, backbone)
         return self
+
+    @property
+    def method_card(self) -> MethodCard:
+        """The method's card."""
+        return self._method_card
+
+    @property
+    def dataset_card(self) -> DatasetCard:
+        """The data set's card."""
+        return self._dataset_card
 
     @property
     def hash(self) -> str:
         """16 hex digits over all fields: equal configs, equal hash."""
-        return digest(self.model_dump())
+        return digest(self._hashed())
 
     @property
     def pair_hash(self) -> str:
         """The same for the two runs of a pair: configs equal except for the plug-ins."""
-        return digest(
-            {key: value for key, value in self.model_dump().items() if key not in PLUG_INS}
-        )
+        return digest({key: value for key, value in self._hashed().items() if key not in PLUG_INS})
+
+    def _hashed(self) -> dict[str, Any]:
+        fields = self.model_dump()
+        old = {
+            switch: {new: word for word, new in words.items()} for switch, words in RENAMED.items()
+        }
+        return fields | {"method_options": _renamed(fields["method_options"], old)}
 
     @property
     def weighs_quantization(self) -> bool:
-        """Whether there is a quantization term for eta to weigh: the error-aware one, or a plain
-        one with a weight of its own.
-        """
-        has_weight = any(
-            switch.name == "quantization_weight"
-            for switch in catalog.methods()[self.method].switches
-        )
-        return self.quantization == "error_aware" or (self.quantization == "plain" and has_weight)
+        """Whether there is a quantization term for eta to weigh, error-aware or plain."""
+        has_plain = self.quantization == "plain" and self._method_card.has_plain_term
+        return self.quantization == "error_aware" or has_plain
 
     @property
     def has_rdh(self) -> bool:
@@ -232,36 +239,70 @@ class RunConfig(BaseModel):
             "eaq": " + EAQL",
             "noq": " without quantization",
         }
-        return catalog.methods()[self.method].title + names.get(
-            self.arm, " + amplifier, without quantization"
-        )
+        return self._method_card.title + names.get(self.arm, " + amplifier, without quantization")
 
 
 def make_config(**fields: Any) -> RunConfig:
-    """RunConfig with eta resolved: None where nothing is weighed, 1 or (multi-label) 0.1 for EAQL
-    unless given.
+    """A checked RunConfig with eta resolved.
 
-    UserError with one sentence for the first bad field.
+    Without a quantization term, eta is None: runs with any eta are the same run. With EAQL, eta is
+    1, and 0.1 for multi-label data, unless it is given.
+
+    Raises:
+        UserError: one sentence for the first bad field.
     """
     try:
         config = RunConfig(**fields)
     except ValidationError as error:
         raise UserError(sentence(error, RunConfig.model_fields)) from None
     if config.quantization == "error_aware" and config.eta is None:
-        is_multi_label = catalog.datasets()[config.dataset].facts.get("is_multi_label", False)
-        config = config.model_copy(update={"eta": 0.1 if is_multi_label else 1.0})
+        eta = 0.1 if config.dataset_card.is_multi_label else 1.0
+        config = config.model_copy(update={"eta": eta})
     if config.eta is not None and not config.weighs_quantization:
-        config = config.model_copy(
-            update={"eta": None}
-        )  # it plays no part: runs with any eta are the same run
+        config = config.model_copy(update={"eta": None})
     return config
 
 
-def arms_of(method: str) -> tuple[bool, ...]:
-    """What `with_plug_ins` can make of a method: (False, True), or (False,) where there is no
-    activation to die in.
+def changed(old: Mapping[str, Any], changes: Mapping[str, Any]) -> RunConfig:
+    """A config with some settings changed, as a clone has it.
+
+    The switches of another method or data set mean nothing and are dropped. On another data set,
+    eta is its default again unless the changes name it.
+
+    Args:
+        old: fields of a RunConfig.
+        changes: fields that differ.
+
+    Raises:
+        UserError: one sentence for the first bad field, and for an eta that nothing would use.
     """
-    return (False, True) if catalog.methods()[method].facts.get("activation") else (False,)
+    fields = dict(old)
+    for name, options in (("method", "method_options"), ("dataset", "dataset_options")):
+        if changes.get(name, old[name]) != old[name]:
+            fields[options] = {}
+    if changes.get("dataset", old["dataset"]) != old["dataset"]:
+        fields["eta"] = None
+    config = make_config(**(fields | dict(changes)))
+    check_eta_counts(changes.get("eta"), [config])
+    return config
+
+
+def check_eta_counts(eta: float | None, configs: Sequence[RunConfig]) -> None:
+    """Refuse an eta that was asked for if no run weighs anything by it.
+
+    Args:
+        eta: as the person gave it; None: not given.
+        configs: the runs to start.
+
+    Raises:
+        UserError: none of them has a quantization term.
+    """
+    if eta is not None and configs and not any(one.weighs_quantization for one in configs):
+        names = ", ".join(dict.fromkeys(config.label for config in configs))
+        raise UserError(
+            f"eta must be left out for {names}: there is no quantization term to weigh, "
+            f"got {eta!r}; ask for RDH or for another method."
+        )
 
 
 def plug_in_fields(*, rdh: bool) -> dict[str, Any]:
@@ -270,15 +311,23 @@ def plug_in_fields(*, rdh: bool) -> dict[str, Any]:
 
 
 def with_plug_ins(config: RunConfig, *, rdh: bool) -> RunConfig:
-    """The arm of the pair that has both plug-ins, or none. What the config kept of eta, tau and the
-    normalisation stays.
+    """The same run with both plug-ins, or with none; eta, tau and the rest stay.
 
-    An eta that was asked for is lost where the config has nothing to weigh: then build both arms by
-    `plug_in_fields`.
+    A baseline without a quantization term has no eta to hand on. To keep one that was asked for,
+    build both arms by `plug_in_fields`.
     """
     return make_config(**(config.model_dump() | plug_in_fields(rdh=rdh)))
 
 
+def _renamed(options: dict[str, Any], words: dict[str, dict[str, str]]) -> dict[str, Any]:
+    return {
+        name: words[name][value]
+        if name in words and isinstance(value, str) and value in words[name]
+        else value
+        for name, value in options.items()
+    }
+
+
 def digest(fields: dict[str, Any]) -> str:
-    """16 hex digits over plain values; equal values, equal digits, whatever the order of the keys."""
+    """16 hex digits over plain values, whatever the order of the keys."""
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]

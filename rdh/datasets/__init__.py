@@ -1,17 +1,32 @@
 """The data sets: one public file each, and the folder is the registry.
 
-A file offers `load(root, *, ...) -> Dataset`, whose keyword arguments are the data set's switches;
-where there is something to fetch, `download(root, progress)`, which does nothing where all is
-there; and, where `load` may need torch, `loads_without_torch(root, **switches)`. Its docstring is
-its card. Importing this package imports none of them.
+To add a data set, write one file in this folder. No other file changes. `rdh.catalog` reads its
+card from the source text, without an import. The file holds:
+
+    a docstring, the card that people read. It starts with "NAME: what it is", then tells the
+        protocol, and what to place where. A switch that it names is explained at the switch.
+    load(root, *, ...) -> Dataset. Each keyword argument is a switch:
+        `n_query: Annotated[int, Field(ge=0, description="what it does")] = 0`; types are int,
+        float, bool, str, PathBelow (a path in the data folder) and Literal.
+    is_multi_label: whether items have several labels. It sets the default of eta.
+    top_k: the ranks that count in MAP. Left out: all.
+    download(root, progress), if there is something to fetch. It does nothing if all is there.
+    loads_without_torch(root, **switches), if `load` may need torch.
+    example(root) -> dict, unless `load` works on an empty folder. It writes a tiny archive into the
+        data folder and returns the switches that go with it. Tests of all data sets run on it.
+
+Importing this package imports none of them.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from rdh.datasets._tools.base import BadImage, Dataset
+from rdh import catalog
+from rdh.datasets._tools.base import BadImage, Dataset, Progress
 from rdh.datasets._tools.card import DataCard, data_card
 from rdh.datasets._tools.splits import Split
 from rdh.errors import UserError
@@ -24,6 +39,8 @@ __all__ = [
     "as_folder",
     "data_card",
     "data_root",
+    "download",
+    "example",
     "load",
     "loads_without_torch",
     "loose_images",
@@ -32,10 +49,8 @@ __all__ = [
 
 
 def names() -> list[str]:
-    """Names of all data sets, in alphabetical order."""
-    return sorted(
-        path.stem for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("_")
-    )
+    """Names of all usable data sets, in alphabetical order."""
+    return list(catalog.datasets())
 
 
 def data_root() -> Path:
@@ -67,21 +82,55 @@ def as_folder(path: Path | str, what: str, option: str) -> Path:
 def load(name: str, root: Path | str, **options: Any) -> Dataset:
     """The data set `name` from the data folder `root`.
 
-    Raises UserError: unknown name, missing or damaged data.
+    Args:
+        name: of a card.
+        root: the data folder.
+        options: switches of the data set.
+
+    Raises:
+        UserError: the name is unknown, a switch is out of range, data are missing or damaged, or
+            the data set's own file can't be used.
     """
-    module = _module(name)
+    card = catalog.dataset(name)
     try:
-        return module.load(Path(root), **options)
-    except OSError as error:
-        raise UserError(f"The data folder {root} cannot be read ({error}).") from error
+        options = card.checked(options, "dataset_options")
+    except ValueError as error:
+        raise UserError(f"{error}.") from None
+    with _told(card.file):
+        try:
+            return catalog.import_plug_in(card.file).load(Path(root), **options)
+        except OSError as error:
+            raise UserError(f"The data folder {root} cannot be read ({error}).") from error
+
+
+def download(name: str, root: Path | str, progress: Progress) -> None:
+    """Fetches what the data set can fetch. Does nothing if all is there or nothing can be fetched.
+
+    Raises:
+        UserError: a download fails, or the data set's own file can't be used.
+    """
+    card = catalog.dataset(name)
+    if card.has_download:
+        with _told(card.file):
+            catalog.import_plug_in(card.file).download(Path(root), progress)
+
+
+def example(name: str, root: Path | str) -> dict[str, Any]:
+    """Writes a tiny archive of the data set into the data folder, for tests and for a first look.
+
+    Returns:
+        The switches that go with it.
+    """
+    make = getattr(catalog.import_plug_in(catalog.dataset(name).file), "example", None)
+    return (make(Path(root)) or {}) if make else {}
 
 
 def loads_without_torch(name: str, root: Path | str, **options: Any) -> bool:
-    """Whether `load` with these options would leave torch alone: what a process that draws pages
-    asks first.
-    """
-    check = getattr(_module(name), "loads_without_torch", None)
-    return check is None or check(Path(root), **options)
+    """Whether `load` with these options leaves torch alone; pages ask before they load."""
+    card = catalog.dataset(name)
+    with _told(card.file):
+        check = getattr(catalog.import_plug_in(card.file), "loads_without_torch", None)
+        return check is None or check(Path(root), **options)
 
 
 def loose_images(path: Path) -> Dataset:
@@ -94,7 +143,12 @@ def loose_images(path: Path) -> Dataset:
     )  # importing this package brings no image library
 
 
-def _module(name: str) -> Any:
-    if name not in names():
-        raise UserError(f"dataset must be one of {', '.join(names())}, got {name!r}.")
-    return import_module(f"rdh.datasets.{name}")
+@contextmanager
+def _told(file: str) -> Iterator[None]:
+    """An error of a data set's own code becomes one sentence that names its file and line."""
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:
+        raise catalog.unusable(file, error) from error

@@ -16,9 +16,12 @@ import hashlib
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
+from rdh.catalog import PathBelow
 from rdh.datasets._tools.base import Dataset
 from rdh.datasets._tools.paths import folder_below
 from rdh.datasets._tools.sources import ArrayDataset, drop_unlabelled, one_hot
@@ -66,10 +69,14 @@ class FeatureDataset(Dataset):
 def load(
     root: Path | str,
     *,
-    file: str = "arrays.npz",
-    n_query: int = 0,
-    n_train: int = 0,
-    top_k: int = 0,
+    file: Annotated[
+        PathBelow, Field(description="the .npz file, below the data folder")
+    ] = "arrays.npz",
+    n_query: Annotated[int, Field(ge=0, description="queries to draw; 0: as the card says")] = 0,
+    n_train: Annotated[
+        int, Field(ge=0, description="training items to draw; 0: as the card says")
+    ] = 0,
+    top_k: Annotated[int, Field(ge=0, description="ranks that count in MAP; 0: all")] = 0,
 ) -> Dataset:
     """The arrays below the data folder `root`.
 
@@ -110,6 +117,13 @@ def load(
     dataset.warn_of_eta(is_multi_label)
     dataset.warn_of_one_class()
     return dataset
+
+
+def example(root: Path) -> None:
+    """60 grey images of 3 classes."""
+    root.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 5, 4), dtype=np.uint8)
+    np.savez(root / "arrays.npz", images=pixels, labels=np.arange(60) % 3)
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:

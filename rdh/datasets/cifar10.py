@@ -16,7 +16,9 @@ Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
 """
 
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field
 
 from rdh.datasets._tools.base import Dataset, Progress
 from rdh.datasets._tools.batches import (
@@ -27,6 +29,7 @@ from rdh.datasets._tools.batches import (
     read_batches,
     write_arrays,
 )
+from rdh.datasets._tools.examples import write_image
 from rdh.datasets._tools.folders import has_class_folders, scan_class_folders
 from rdh.datasets._tools.paths import check_inside
 from rdh.datasets._tools.sources import ArrayDataset, FileDataset, one_hot
@@ -68,9 +71,16 @@ class Source(NamedTuple):
 def load(
     root: Path | str,
     *,
-    protocol: Literal["cifar10-1", "cifar10", "cifar10-2"] = "cifar10-1",
-    query_per_class: int = 0,
-    train_per_class: int = 0,
+    protocol: Annotated[
+        Literal["cifar10-1", "cifar10", "cifar10-2"],
+        Field(description="how query, gallery and training items are drawn"),
+    ] = "cifar10-1",
+    query_per_class: Annotated[
+        int, Field(ge=0, description="queries of each class; 0: as the card says")
+    ] = 0,
+    train_per_class: Annotated[
+        int, Field(ge=0, description="training items of each class; 0: as the card says")
+    ] = 0,
 ) -> Dataset:
     """CIFAR-10 from the data folder `root`; a number a class that is 0 is the protocol's.
 
@@ -93,6 +103,15 @@ def load(
             "published ones."
         )
     return dataset
+
+
+def example(root: Path) -> dict[str, Any]:
+    """Class folders with 6 images of each class."""
+    for number, name in enumerate(CLASS_NAMES):
+        for item in range(6):
+            place = root / "cifar10" / ("train", "test")[item % 2] / name
+            write_image(place / f"{item:04}.png", (number, item, 7), (SIDE, SIDE))
+    return {"query_per_class": 1, "train_per_class": 2}
 
 
 def _protocol(name: str, query_per_class: int, train_per_class: int) -> PerClass:

@@ -14,11 +14,17 @@ Source: Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014; protoc
 et al., ICCV 2017).
 """
 
+import json
 from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
 
 from rdh.datasets._tools.archives import Archive, fetch_and_unpack
 from rdh.datasets._tools.base import Progress
 from rdh.datasets._tools.coco_json import read_instances
+from rdh.datasets._tools.examples import multi_hot, write_image
 from rdh.datasets._tools.index import indexed
 from rdh.datasets._tools.paths import first_folder
 from rdh.datasets._tools.sources import FileDataset
@@ -48,7 +54,14 @@ is_multi_label = True
 top_k = 5000
 
 
-def load(root: Path | str, *, n_query: int = 0, n_train: int = 0) -> FileDataset:
+def load(
+    root: Path | str,
+    *,
+    n_query: Annotated[int, Field(ge=0, description="queries to draw; 0: as the card says")] = 0,
+    n_train: Annotated[
+        int, Field(ge=0, description="training items to draw; 0: as the card says")
+    ] = 0,
+) -> FileDataset:
     """COCO from the data folder `root`. Raises UserError for missing or damaged files, with the way
     out.
 
@@ -88,6 +101,25 @@ def load(root: Path | str, *, n_query: int = 0, n_train: int = 0) -> FileDataset
             "published ones."
         )
     return dataset
+
+
+def example(root: Path) -> None:
+    """25 images in train2014 and 15 in val2014, with labels of 4 classes."""
+    labels, names = multi_hot(40, 4), ("person", "bicycle", "car", "cat")
+    for part, rows in (("train2014", labels[:25]), ("val2014", labels[25:])):
+        files = [f"{number:012}.jpg" for number in range(1, len(rows) + 1)]
+        for number, name in enumerate(files):
+            write_image(root / "coco" / part / name, (number, 0, 0))
+        content = {
+            "images": [{"id": place, "file_name": name} for place, name in enumerate(files)],
+            "annotations": [
+                {"image_id": int(place), "category_id": int(k)} for place, k in np.argwhere(rows)
+            ],
+            "categories": [{"id": k, "name": name} for k, name in enumerate(names)],
+        }
+        path = root / "coco" / "annotations" / f"instances_{part}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
 
 
 def download(root: Path | str, progress: Progress | None = None) -> None:

@@ -9,8 +9,10 @@ Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits (test par
 
 import hashlib
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from rdh.datasets._tools.sources import ArrayDataset, one_hot
 from rdh.datasets._tools.splits import PerClass
@@ -20,7 +22,10 @@ is_multi_label = False
 
 
 def load(
-    root: Path | None = None, *, query_per_class: int = 10, train_per_class: int = 100
+    root: Path | None = None,
+    *,
+    query_per_class: Annotated[int, Field(ge=1, description="queries of each class")] = 10,
+    train_per_class: Annotated[int, Field(ge=1, description="training items of each class")] = 100,
 ) -> ArrayDataset:
     """The digits; `root` plays no part. Raises UserError where scikit-learn is missing."""
     try:

@@ -9,7 +9,12 @@ tenth of the smallest class and half of its rest.
 """
 
 from pathlib import Path
+from typing import Annotated
 
+from pydantic import Field
+
+from rdh.catalog import PathBelow
+from rdh.datasets._tools.examples import write_folders
 from rdh.datasets._tools.folders import PARTS, scan_class_folders
 from rdh.datasets._tools.paths import folder_below
 from rdh.datasets._tools.sources import FileDataset, one_hot
@@ -23,9 +28,15 @@ is_multi_label = False
 def load(
     root: Path | str,
     *,
-    folder: str = "image_folder",
-    query_per_class: int = 0,
-    train_per_class: int = 0,
+    folder: Annotated[
+        PathBelow, Field(description="the folder of class folders, below the data folder")
+    ] = "image_folder",
+    query_per_class: Annotated[
+        int, Field(ge=0, description="queries of each class; 0: as the card says")
+    ] = 0,
+    train_per_class: Annotated[
+        int, Field(ge=0, description="training items of each class; 0: as the card says")
+    ] = 0,
 ) -> FileDataset:
     """The class folders below the data folder `root`.
 
@@ -60,6 +71,11 @@ def load(
     return FileDataset(
         "image_folder", place, scan.paths, labels, class_names, PerClass(*numbers), **files
     )
+
+
+def example(root: Path) -> None:
+    """47 images of 3 classes."""
+    write_folders(root / "image_folder", {"ant": 12, "bee": 20, "cow": 15})
 
 
 def class_folders(place: Path) -> list[str]:

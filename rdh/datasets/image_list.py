@@ -12,7 +12,12 @@ Source: the format of Cao et al., HashNet, ICCV 2017.
 """
 
 from pathlib import Path
+from typing import Annotated
 
+from pydantic import Field
+
+from rdh.catalog import PathBelow
+from rdh.datasets._tools.examples import write_lists
 from rdh.datasets._tools.lists import LAYOUT, MARK, load_lists
 from rdh.datasets._tools.paths import folder_below
 from rdh.datasets._tools.sources import FileDataset
@@ -21,7 +26,14 @@ from rdh.errors import UserError
 is_multi_label = True
 
 
-def load(root: Path | str, *, folder: str = "image_list", top_k: int = 0) -> FileDataset:
+def load(
+    root: Path | str,
+    *,
+    folder: Annotated[
+        PathBelow, Field(description="the folder of the lists, below the data folder")
+    ] = "image_list",
+    top_k: Annotated[int, Field(ge=0, description="ranks that count in MAP; 0: all")] = 0,
+) -> FileDataset:
     """The lists below the data folder `root`.
 
     Raises UserError for missing files and for each kind of bad line.
@@ -36,3 +48,8 @@ def load(root: Path | str, *, folder: str = "image_list", top_k: int = 0) -> Fil
     dataset.warn_of_eta(is_multi_label)
     dataset.warn_of_one_class()
     return dataset
+
+
+def example(root: Path) -> None:
+    """30 images of 4 classes."""
+    write_lists(root / "image_list")

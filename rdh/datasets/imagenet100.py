@@ -16,9 +16,12 @@ of HashNet, ICCV 2017.
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
+from rdh.datasets._tools.examples import write_folders
 from rdh.datasets._tools.folders import scan_class_folders
 from rdh.datasets._tools.lists import MARK, load_lists
 from rdh.datasets._tools.paths import check_inside, read_text, relative_path
@@ -57,7 +60,13 @@ class TrainFromGallery:
         return Split(self.query, gallery, np.sort(np.concatenate(train)))
 
 
-def load(root: Path | str, *, train_per_class: int = 0) -> FileDataset:
+def load(
+    root: Path | str,
+    *,
+    train_per_class: Annotated[
+        int, Field(ge=0, description="training items of each class; 0: as the card says")
+    ] = 0,
+) -> FileDataset:
     """ImageNet-100 from the data folder `root`. Raises UserError for missing files, with what to
     place where.
 
@@ -89,6 +98,13 @@ def load(root: Path | str, *, train_per_class: int = 0) -> FileDataset:
             "comparable with published ones."
         )
     return dataset
+
+
+def example(root: Path) -> None:
+    """4 classes with 9 training and 3 validation images each."""
+    wnids = [f"n0000000{number}" for number in range(4)]
+    sizes = {f"train/{one}": 9 for one in wnids} | {f"val/{one}": 3 for one in wnids}
+    write_folders(root / "imagenet100", sizes)
 
 
 def _from_folders(place: Path, root: Path, train_per_class: int) -> FileDataset:

@@ -14,9 +14,10 @@ import dataclasses
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from rdh.datasets import cifar10, digits
 from rdh.datasets._tools.base import Dataset
@@ -68,9 +69,11 @@ class Mosaic(Dataset):
 def load(
     root: Path | str,
     *,
-    source: Literal["digits", "cifar10"] = "digits",
-    grid: Literal[2, 3] = 2,
-    n_items: int = 5000,
+    source: Annotated[
+        Literal["digits", "cifar10"], Field(description="the data set whose images fill the cells")
+    ] = "digits",
+    grid: Annotated[Literal[2, 3], Field(description="cells a side")] = 2,
+    n_items: Annotated[int, Field(ge=20, le=1_000_000, description="number of mosaics")] = 5000,
 ) -> Mosaic:
     """Mosaics of a source in the data folder `root`: always the same for the same switches.
 

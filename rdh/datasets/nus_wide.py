@@ -19,10 +19,12 @@ HashNet.
 
 from collections import Counter
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
+from rdh.datasets._tools.examples import multi_hot, write_image
 from rdh.datasets._tools.index import Arrays, indexed
 from rdh.datasets._tools.lists import MARK, load_lists
 from rdh.datasets._tools.paths import check_inside, read_text, relative_path
@@ -39,7 +41,15 @@ top_k = 5000
 
 
 def load(
-    root: Path | str, *, n_labels: Literal[21, 81] = 21, n_query: int = 0, n_train: int = 0
+    root: Path | str,
+    *,
+    n_labels: Annotated[
+        Literal[21, 81], Field(description="how many of the most frequent concepts are labels")
+    ] = 21,
+    n_query: Annotated[int, Field(ge=0, description="queries to draw; 0: as the card says")] = 0,
+    n_train: Annotated[
+        int, Field(ge=0, description="training items to draw; 0: as the card says")
+    ] = 0,
 ) -> FileDataset:
     """NUS-WIDE from the data folder `root`.
 
@@ -76,6 +86,20 @@ def load(
             "comparable with published ones."
         )
     return dataset
+
+
+def example(root: Path) -> None:
+    """120 images of 23 concepts, in the official files; the paths have backslashes as there."""
+    labels, place = multi_hot(120, 23), root / "nus_wide"
+    paths = [f"actor\\{number:04}.jpg" for number in range(len(labels))]
+    for number, path in enumerate(paths):
+        write_image(place / "Flickr" / path.replace("\\", "/"), (number, 0, 0))
+    for folder in (LABELS, "ImageList"):
+        (place / folder).mkdir(parents=True)
+    for number, column in enumerate(labels.T):
+        text = "".join(f"{tag}\r\n" for tag in column)
+        (place / LABELS / f"Labels_concept{number:02}.txt").write_text(text)
+    (place / IMAGES).write_text("".join(f"{path}\n" for path in paths))
 
 
 def read_tags(image_list: Path, files: list[Path]) -> Arrays:

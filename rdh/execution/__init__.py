@@ -1,16 +1,24 @@
-"""Background runs: what pages and command line call. A supervisor process does the work; all of
-this answers at once.
+"""Background runs: what pages and command line call.
+
+A supervisor process does the work; each of these answers at once.
 
     run_ids = submit(store, configs, token=form_token)
     ensure_supervisor(store)
-    states(store)[run_ids[0]].state        # queued -> starting -> running -> finished | failed |
-    cancelled | lost cancel(store, run_id); resume(store, run_id); delete(store, run_id)
+    states(store)[run_ids[0]].state   # queued, starting, running, then finished | failed | ...
+    cancel(store, run_id)
+    resume(store, run_id)
+    delete(store, run_id)
 
-UserError where something is not possible.
+UserError says in one sentence what is not possible.
 """
 
-from rdh.execution.lifecycle import ensure_supervisor, stop_supervisor, supervisor_status
-from rdh.execution.queue.requests import cancel, delete, resume, states, submit
+from rdh.execution.lifecycle import (
+    ensure_supervisor,
+    revive,
+    stop_supervisor,
+    supervisor_status,
+)
+from rdh.execution.queue.requests import cancel, delete, resume, resume_all, states, submit
 from rdh.execution.queue.rows import RunState
 
 __all__ = [
@@ -19,6 +27,8 @@ __all__ = [
     "delete",
     "ensure_supervisor",
     "resume",
+    "resume_all",
+    "revive",
     "states",
     "stop_supervisor",
     "submit",

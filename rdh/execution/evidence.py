@@ -1,10 +1,10 @@
-"""Collects the evidence about a live run: engine, result, heartbeat and log, all on this observer's
-own clock.
+"""Collects the evidence about a live run: engine, result, heartbeat and log.
 
-No clock of a worker is ever compared with ours: a heartbeat is stale when its `seq` has not moved
-for too long by our watch.
+Times are by this observer's own clock; no clock of a worker is ever compared with it. A heartbeat
+is stale if its `seq` has not moved for too long by our watch.
 """
 
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ from dataclasses import dataclass
 from rdh.execution.engine.base import Phase, Report, key_of
 from rdh.execution.queue.rows import RunState
 from rdh.execution.queue.run_folder import last_log_line
-from rdh.execution.queue.states import Decision, Evidence, result_record
+from rdh.execution.queue.states import Decision, Evidence, attempt_in, result_record
+from rdh.files import read_json, well_typed
+from rdh.locks import is_locked
 from rdh.store.run_store import RunStore
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds."""
+    """How long the supervisor waits for what, in seconds."""
 
-    grace: float = (
-        20.0  # from the polite stop to the kill: a worker has to end its step and save a checkpoint
-    )
+    # from the polite stop to the kill: a worker has to end its step and save a checkpoint
+    grace: float = 20.0
     claim: float = 60.0  # a start that nobody finished
     silence: float = 60.0  # a heartbeat that does not move
     orphan: float = 30.0  # a process of no live run
-    retry: float = (
-        2.0  # after a start that failed for a passing reason; doubled each time, up to a minute
-    )
+    # after a start that failed for a passing reason; doubled each time, up to a minute
+    retry: float = 2.0
     scan: float = 5.0  # between two looks at all folders and all processes
 
 
@@ -52,20 +52,26 @@ class Observer:
         self._watches: dict[str, Watch] = {}
 
     def watch(self, run: RunState) -> Watch:
+        """What was seen of the run's attempt so far."""
         now = self.clock()
         return self._watches.setdefault(key_of(run.run_id, run.attempt), Watch(now, now))
 
     def forget(self, run: RunState) -> None:
+        """The attempt is over."""
         self._watches.pop(key_of(run.run_id, run.attempt), None)
 
     def evidence(self, run: RunState, report: Report | None) -> Evidence:
-        """report: the engine's (None: it can't be reached), asked before this call: a result may be
-        written just before
-        the exit.
+        """Everything that `decide` may look at.
+
+        Args:
+            run: The run's row.
+            report: The engine's, asked before this call, since a result may be written just before
+                the exit. None if the engine can't be reached.
         """
         watch, now = self.watch(run), self.clock()
-        beat = self.store.read_json(run.run_id, "hb.json") or {}
-        has_beaten = beat.get("attempt") == run.attempt
+        run_dir = self.store.root / run.run_id
+        beat = read_json(run_dir / "hb.json") or {}
+        has_beaten = attempt_in(beat) == run.attempt
         if has_beaten and beat.get("seq") != watch.seq:
             watch.seq, watch.seq_since = beat.get("seq"), now
         is_gone = report is not None and report.phase is Phase.EXITED
@@ -76,11 +82,13 @@ class Observer:
             phase=report.phase if report else None,
             exit_code=report.exit_code if report else None,
             out_of_memory=bool(report and report.out_of_memory),
-            result=self.store.read_json(run.run_id, "result.json"),
+            result=read_json(run_dir / "result.json"),
             has_beaten=has_beaten,
             silent_for=now - watch.seq_since,
             waited=now - watch.since,
-            last_log_line=last_log_line(self.store.run_dir(run.run_id)) if is_gone else None,
+            last_log_line=last_log_line(run_dir) if is_gone else None,
+            is_locked=is_locked(run_dir / "alive.lock"),
+            ran_here=has_beaten and beat.get("host") == socket.gethostname(),
             claim_limit=self.limits.claim,
             silence_limit=self.limits.silence,
         )
@@ -94,15 +102,9 @@ class Observer:
             if exit_code is not None and exit_code < 0
             else "exit"
         )
-        beat = self.store.read_json(run.run_id, "hb.json") or {}
-        is_of_attempt = beat.get("attempt") == run.attempt
-        step = beat["step"] if is_of_attempt and isinstance(beat.get("step"), int) else 0
+        beat = well_typed(read_json(self.store.root / run.run_id / "hb.json") or {})
+        step = beat.get("step", 0) if attempt_in(beat) == run.attempt else 0
         seconds = max(0.0, time.time() - run.started_at) if run.started_at else 0.0
         return result_record(
             run.attempt, decision.state, kind, decision.reason or "", step=step, seconds=seconds
         )
-
-
-def folder_exists(store: RunStore, run_id: str) -> bool:
-    """Whether the run's folder is there."""
-    return (store.root / run_id / "config.json").is_file()

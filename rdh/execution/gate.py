@@ -1,18 +1,20 @@
 """The gate: waiting runs pass one by one, as long as the engine has room.
 
-One that can't be started for a passing reason, such as a full disk, waits again.
+A run that can't be started for a passing reason, such as a full disk, waits again. So does one
+whose config this version does not take: a broken plug-in file can be mended.
 """
 
 import errno
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 
 from rdh.execution.engine.base import Engine, Spec
-from rdh.execution.evidence import folder_exists
 from rdh.execution.queue.registry import Registry
 from rdh.execution.queue.rows import RunState
-from rdh.execution.queue.states import from_result, result_record
+from rdh.execution.queue.states import attempt_in, from_result, result_record
+from rdh.files import read_json
 from rdh.locks import is_locked
 
 PASSING_ERRORS = (
@@ -27,9 +29,15 @@ LONGEST_WAIT = 60.0
 
 
 class Gate:
-    """argv: the command of a worker, to which RUN_DIR --attempt N is added.
+    """Starts what waits.
 
-    retry: seconds before the first new try.
+    Args:
+        registry: The queue.
+        engine: What starts processes.
+        argv: The command of a worker, to which RUN_DIR --attempt N is added.
+        retry: Seconds before the first new try.
+        clock: Monotonic seconds.
+        log: Where trouble and events go.
     """
 
     def __init__(
@@ -48,75 +56,83 @@ class Gate:
         self.retry = retry
         self._clock = clock
         self._log = log
-        self._waits: dict[
-            str, tuple[float, float]
-        ] = {}  # run_id -> (not before, how long it waited)
+        # run_id -> (not before, how long it waited)
+        self._waits: dict[str, tuple[float, float]] = {}
 
-    def open(self) -> dict[str, str]:
-        """Starts what fits. Returns key -> handle of what was started."""
-        started: dict[str, str] = {}
+    def open(self, handles: dict[str, str]) -> None:
+        """Starts what fits, and notes key -> handle of each start in `handles`."""
         while self.engine.capacity() >= 1:
-            run = self.registry.claim(
-                skip=[run_id for run_id, (until, _) in self._waits.items() if until > self._clock()]
-            )
+            run = self.registry.claim(self._is_ready)
             if run is None:
                 break
             spec = self._spec(run)
             if spec is not None:
-                self._start(run, spec, started)
-        return started
+                self._start(run, spec, handles)
+
+    def _is_ready(self, run_id: str) -> bool:
+        until, _ = self._waits.get(run_id, (0.0, 0.0))
+        if until > self._clock():
+            return False
+        is_there = (self.store.root / run_id).is_dir()
+        return not is_there or self.registry.facts(run_id).problem is None
 
     def _spec(self, run: RunState) -> Spec | None:
-        """None where there is nothing to start after all."""
-        if not folder_exists(self.store, run.run_id):
+        """None if there is nothing to start after all."""
+        run_dir = self.store.root / run.run_id
+        if not run_dir.is_dir():
             self.registry.forget(run.run_id)
             return None
-        verdict = from_result(self.store.read_json(run.run_id, "result.json"), run.attempt)
+        verdict = from_result(read_json(run_dir / "result.json"), run.attempt)
         if verdict is not None:  # somebody has trained it by hand
             self.registry.move(run, verdict.state, verdict.reason, ended_at=time.time())
             return None
-        run_dir = self.store.run_dir(run.run_id)
-        beat = self.store.read_json(run.run_id, "hb.json") or {}
-        if beat.get("attempt") == run.attempt and is_locked(run_dir / "alive.lock"):
+        beat = read_json(run_dir / "hb.json")
+        if attempt_in(beat) == run.attempt and is_locked(run_dir / "alive.lock"):
             self.registry.move(run, "running", "Trained by a process outside the queue.")
             return None
-        return Spec(
-            run.run_id,
-            run.attempt,
-            run_dir,
-            (*self.argv, str(run_dir), "--attempt", str(run.attempt)),
-        )
+        argv = (*self.argv, str(run_dir), "--attempt", str(run.attempt))
+        return Spec(run.run_id, run.attempt, run_dir, argv, self._folders_of(run.run_id))
 
-    def _start(self, run: RunState, spec: Spec, started: dict[str, str]) -> None:
+    def _folders_of(self, run_id: str) -> dict[str, str]:
+        submission = self.registry.facts(run_id).submission or {}
+        settings = {"RDH_DATA": "data_root", "RDH_CACHE": "cache_root"}
+        return {
+            name: submission[key]
+            for name, key in settings.items()
+            if isinstance(submission.get(key), str)
+        }
+
+    def _start(self, run: RunState, spec: Spec, handles: dict[str, str]) -> None:
         try:
-            started[spec.key] = self.engine.start(spec)
+            handle = handles[spec.key] = self.engine.start(spec)
         except Exception as error:
             self._not_started(run, error)
             return
         self._waits.pop(run.run_id, None)
         self._log.info("%s: started", spec.key)
-        self.registry.note(
-            run, handle=started[spec.key], device=self.engine.poll(started[spec.key]).device
-        )
+        self.registry.note(run, handle=handle, device=self.engine.poll(handle).device)
 
     def _not_started(self, run: RunState, error: Exception) -> None:
         text = getattr(error, "strerror", None) or str(error)
-        if isinstance(error, OSError) and error.errno in PASSING_ERRORS:
-            wait = min(
-                LONGEST_WAIT,
-                2 * self._waits[run.run_id][1] if run.run_id in self._waits else self.retry,
-            )
-            self._waits[run.run_id] = (self._clock() + wait, wait)
-            self.registry.move(
-                run,
-                "queued",
-                f"Could not start yet: {text}. It is tried again by itself.",
-                started_at=None,
-            )
+        run_dir = self.store.root / run.run_id
+        if not os.access(run_dir, os.W_OK | os.X_OK):
+            text = f"{run_dir} can't be written ({text}); allow it, then resume the run"
+        elif isinstance(error, OSError) and error.errno in PASSING_ERRORS:
+            self._try_again(run, text)
             return
         self._log.error("%s could not be started", run.run_id, exc_info=error)
         reason = f"Its process could not be started: {text}."
-        self.store.write_json(
-            run.run_id, "result.json", result_record(run.attempt, "failed", "start", reason)
-        )
+        try:
+            self.store.write_json(
+                run.run_id, "result.json", result_record(run.attempt, "failed", "start", reason)
+            )
+        except OSError as unwritten:
+            self._log.error("%s: result.json can't be written (%s)", run.run_id, unwritten)
         self.registry.move(run, "failed", reason, ended_at=time.time())
+
+    def _try_again(self, run: RunState, text: str) -> None:
+        _, waited = self._waits.get(run.run_id, (0.0, self.retry / 2))
+        wait = min(LONGEST_WAIT, 2 * waited)
+        self._waits[run.run_id] = (self._clock() + wait, wait)
+        reason = f"Could not start yet: {text}. It is tried again by itself."
+        self.registry.move(run, "queued", reason, started_at=None)

@@ -1,15 +1,16 @@
-"""What a worker tells the world: hb.json, replaced every two seconds; the lines of its log; whom
-the kernel may kill first.
-"""
+"""What a worker tells the world: hb.json, replaced every two seconds."""
 
 import contextlib
 import os
+import socket
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
-from rdh.files import read_json, write_json
+import psutil
+
+from rdh.files import is_number, read_json, write_json
 from rdh.store.log import say
 
 HEARTBEAT_SECONDS = 2.0
@@ -18,7 +19,7 @@ HEARTBEAT_SECONDS = 2.0
 class Heart(threading.Thread):
     """Replaces hb.json every 2 s: proof of life, progress and memory.
 
-    Leaves the process when a newer attempt has taken over.
+    Ends the process if a newer attempt has taken over, or if its folder is gone.
     """
 
     def __init__(self, run_dir: Path, attempt: int) -> None:
@@ -29,10 +30,12 @@ class Heart(threading.Thread):
         self._halt = threading.Event()
 
     def run(self) -> None:
+        """Beats until `stop`."""
         while not self._halt.wait(HEARTBEAT_SECONDS):
             self.beat()
 
     def beat(self) -> None:
+        """Writes one hb.json. A full disk is said in the log and does not end the run."""
         self.check()
         facts = self.facts
         if facts["step"] != self._last_step:
@@ -40,12 +43,11 @@ class Heart(threading.Thread):
         self._seq += 1
         beat = {
             "attempt": self.attempt,
-            "host": os.uname().nodename,
-            "boot_id": _boot_id(),
+            "host": socket.gethostname(),
             "pid": os.getpid(),
             "seq": self._seq,
             "seconds_since_step": round(time.monotonic() - self._step_at, 1),
-            "rss_bytes": _rss_bytes(),
+            "rss_bytes": psutil.Process().memory_info().rss,
             "at": time.time(),
         }
         try:
@@ -55,10 +57,9 @@ class Heart(threading.Thread):
             say(f"the heartbeat can't be written ({error.strerror})")
 
     def check(self) -> None:
-        """Ends the process at once where the run folder is no longer its own: taken over by a newer
-        attempt, or deleted.
-        """
-        if (read_json(self.run_dir / "control.json") or {}).get("attempt", 0) > self.attempt:
+        """Ends the process at once if a newer attempt has taken over, or if its folder is gone."""
+        latest = (read_json(self.run_dir / "control.json") or {}).get("attempt")
+        if is_number(latest) and latest > self.attempt:
             say("a newer attempt has taken over this run")
             os._exit(3)
         if not self.run_dir.exists():
@@ -66,27 +67,13 @@ class Heart(threading.Thread):
             os._exit(4)
 
     def stop(self) -> None:
+        """Ends the thread, and writes the last hb.json."""
         self._halt.set()
         self.join(timeout=5)
         self.beat()
 
 
-def _boot_id() -> str | None:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return None
-
-
-def _rss_bytes() -> int | None:
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, ValueError):
-        return None
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
 def prefer_as_oom_victim() -> None:
-    """Short of memory, the kernel should take a worker before the dashboard or the supervisor."""
+    """Lets the kernel, short of memory, take a worker before the dashboard or the supervisor."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")

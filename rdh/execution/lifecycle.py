@@ -1,6 +1,6 @@
 """The one supervisor of a runs root, from outside: is there one, start one, stop it.
 
-Whoever holds the kernel lock of `supervisor.lock` is the supervisor; the text in that file only
+Whoever holds the kernel lock of `supervisor.lock` is the supervisor. The text in that file only
 describes it.
 """
 
@@ -17,8 +17,9 @@ from typing import Any
 from rdh.errors import UserError
 from rdh.execution.engine import processes
 from rdh.execution.engine.devices import check_settings
-from rdh.execution.queue.requests import plain_errors
+from rdh.execution.queue.requests import plain_errors, states
 from rdh.locks import is_locked, take_lock
+from rdh.store.log import last_line
 from rdh.store.run_store import RunStore
 
 LOCK, LOG = "supervisor.lock", "supervisor.log"
@@ -26,12 +27,17 @@ SECONDS_TO_STOP = 10.0
 
 
 def ensure_supervisor(store: RunStore, *options: str) -> None:
-    """Starts the supervisor of this root unless one lives, and returns at once. It outlives the
-    calling process.
+    """Starts the supervisor of this root unless one lives, and returns at once.
 
-    The lock is taken here and handed down, so that two pages that load at the same moment start one
-    supervisor.
-    options: of `python -m rdh.execution.supervisor_process`. UserError where it can't be started.
+    It outlives the calling process. The lock is taken here and handed down, so that two pages that
+    load at the same moment start one supervisor.
+
+    Args:
+        store: The runs.
+        options: Of `python -m rdh.execution.supervisor_process`.
+
+    Raises:
+        UserError: It can't be started.
     """
     check_settings(os.environ)
     with plain_errors(store, "The supervisor was not started"):
@@ -63,11 +69,29 @@ def ensure_supervisor(store: RunStore, *options: str) -> None:
             os.close(lock)
 
 
+def revive(store: RunStore) -> str | None:
+    """Starts a supervisor if none lives although some run waits or runs.
+
+    Returns:
+        None, or a sentence that says why the runs do not go on.
+    """
+    try:
+        if not is_locked(store.root / LOCK):
+            waiting = [run for run in states(store).values() if not run.is_final]
+            if waiting:
+                ensure_supervisor(store)
+    except UserError as error:
+        return f"Runs wait, and the background process that goes on with them is not there. {error}"
+    return None
+
+
 def supervisor_status(store: RunStore) -> dict[str, Any]:
-    """alive (bool), pid, host, version, started_at (Unix seconds), seconds_since_tick, devices
-    (list of {label, slots})
-    and last_log_line; all but the first and the last are None while none lives or has introduced
-    itself.
+    """What is known of the supervisor.
+
+    Returns:
+        alive (bool), pid, host, version, started_at (Unix seconds), seconds_since_tick, devices
+        (a list of {label, slots}) and last_log_line. All but the first and the last are None while
+        none lives, or while it has not introduced itself.
     """
     path = store.root / LOCK
     is_alive = is_locked(path)
@@ -81,7 +105,7 @@ def supervisor_status(store: RunStore) -> dict[str, Any]:
     with contextlib.suppress(FileNotFoundError):
         if facts:
             status["seconds_since_tick"] = max(0.0, time.time() - path.stat().st_mtime)
-    status["last_log_line"] = _last_line(store.root / LOG)
+    status["last_log_line"] = last_line(store.root / LOG)
     return status
 
 
@@ -89,11 +113,14 @@ def stop_supervisor(store: RunStore) -> None:
     """Asks the supervisor to end, if one lives, and waits for it.
 
     Workers live on; the next one adopts them.
+
+    Raises:
+        UserError: It runs on another machine.
     """
     path = store.root / LOCK
     deadline = time.monotonic() + SECONDS_TO_STOP
     while is_locked(path):
-        facts = read_lock(path)
+        facts = read_lock(path)  # empty for a moment if its text was damaged
         is_late = time.monotonic() > deadline
         asked = processes.send(
             facts.get("pid", 0),
@@ -101,15 +128,15 @@ def stop_supervisor(store: RunStore) -> None:
             signal.SIGKILL if is_late else signal.SIGTERM,
         )
         if is_late and not asked:
+            host = f" It runs on host {facts['host']}." if facts.get("host") else ""
             raise UserError(
-                f"The supervisor of {store.root} on host {facts.get('host')} can't be "
-                f"stopped from this machine."
+                f"The supervisor of {store.root} can't be stopped from this machine.{host}"
             )
         time.sleep(0.05)
 
 
 def claim_lock(store: RunStore) -> int | None:
-    """The supervisor's lock, or None where one lives.
+    """The supervisor's lock, or None if one lives.
 
     What the last holder said of itself is wiped out.
     """
@@ -120,24 +147,26 @@ def claim_lock(store: RunStore) -> int | None:
 
 
 def write_lock(lock: int, facts: dict[str, Any]) -> None:
-    """Describes the holder of the lock in the lock's own file."""
-    os.pwrite(lock, json.dumps(facts).encode(), 0)
+    """Describes the holder of the lock in the lock's own file.
+
+    Written again and again, so that a damaged text mends itself; a sound one is only touched.
+    """
+    text = json.dumps(facts).encode()
+    if os.pread(lock, len(text) + 1, 0) == text:
+        os.utime(lock)
+    else:
+        os.pwrite(lock, text, 0)
+        os.ftruncate(lock, len(text))
 
 
 def read_lock(path: Path) -> dict[str, Any]:
-    """The description; empty where there is none yet, or half of one."""
+    """The description; empty if there is none yet, or half of one."""
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return facts if isinstance(facts, dict) and isinstance(facts.get("pid"), int) else {}
+    return facts if isinstance(facts, dict) and _is_pid(facts.get("pid")) else {}
 
 
-def _last_line(path: Path) -> str | None:
-    try:
-        with path.open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - 4096))
-            lines = log.read().decode("utf-8", errors="replace").split("\n")
-    except OSError:
-        return None
-    return next((line.strip() for line in reversed(lines) if line.strip()), None)
+def _is_pid(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31

@@ -1,17 +1,18 @@
 """One look at everything: what the supervisor does again and again.
 
-Live runs are looked after (evidence -> `state.decide` -> registry), waiting runs are started while
-the engine has room, and now and then processes that belong to no live run are ended. Nothing is
-kept in memory that another supervisor could not find out again.
+Live runs are looked after (evidence, then `states.decide`, then the registry). Waiting runs are
+started while the engine has room. Now and then processes that belong to no live run are ended.
+Nothing is kept in memory that another supervisor could not find out again.
 """
 
+import functools
 import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
 
 from rdh.execution.engine.base import Engine, EngineUnreachable, Phase, Report, key_of
-from rdh.execution.evidence import Limits, Observer, folder_exists
+from rdh.execution.evidence import Limits, Observer
 from rdh.execution.gate import Gate
 from rdh.execution.queue.registry import Registry
 from rdh.execution.queue.rows import RunState
@@ -24,15 +25,22 @@ from rdh.execution.queue.states import (
     decide,
     from_result,
 )
+from rdh.store.log import shorten
 from rdh.store.run_store import RunStore
 
 WORKER = (sys.executable, "-m", "rdh.worker")
 
 
 class Supervisor:
-    """argv: the command of a worker, to which RUN_DIR --attempt N is added.
+    """Looks after the runs of one root.
 
-    clock: monotonic seconds.
+    Args:
+        store: The runs.
+        engine: What starts and watches their processes.
+        argv: The command of a worker, to which RUN_DIR --attempt N is added.
+        limits: How long it waits for what.
+        clock: Monotonic seconds.
+        log: Where trouble and events go.
     """
 
     def __init__(
@@ -65,18 +73,29 @@ class Supervisor:
         Never raises for anything that has to do with a run, the registry or the engine.
         """
         runs: list[RunState] = []
-        self._guarded("scan", self._scan)
-        self._guarded("registry", lambda: runs.extend(self.registry.active()))
+        self.guarded("scan", self._scan)
+        self.guarded("registry", lambda: runs.extend(self.registry.active()))
         for run in runs:
-            self._guarded(run.run_id, lambda run=run: self._look_after(run))
-        self._guarded("queue", lambda: self._handles.update(self._gate.open()))
+            self.guarded(run.run_id, functools.partial(self._look_after, run))
+        self.guarded("queue", lambda: self._gate.open(self._handles))
+
+    def is_idle(self) -> bool:
+        """Whether nothing waits and nothing runs. False if the registry can't be asked."""
+        left: list[str] = ["unknown"]
+
+        def ask() -> None:
+            runs = self.registry.active() or self.registry.look().values()
+            left[:] = [run.run_id for run in runs if not run.is_final]
+
+        self.guarded("idle", ask)
+        return not left and not self._orphans
 
     def end_everything(self) -> None:
         """Kills every worker: the whole root is gone, so there is nothing to save."""
         for handle in self.engine.adopt().values():
             self.engine.stop(handle, force=True)
 
-    def _guarded(self, what: str, action: Callable[[], object]) -> None:
+    def guarded(self, what: str, action: Callable[[], object]) -> None:
         """Logs an exception once, not at every tick: the same complaint again is no news."""
         try:
             action()
@@ -91,21 +110,19 @@ class Supervisor:
         """Folders without rows, rows without folders, workers of an earlier supervisor, orphans."""
         now, changed = self._clock(), self.store.root.stat().st_mtime_ns
         if now >= self._next_scan or changed != self._root_changed:
-            for complaint in self.registry.sync():
-                if complaint not in self._complaints:
-                    self._complaints[complaint] = complaint
-                    self.log.warning("%s", complaint)
+            self.registry.sync()
             self._root_changed = changed
         if now >= self._next_scan:
             self._next_scan = now + self.limits.scan
             living = self.engine.adopt()
             self._handles |= living
             self._end_orphans(living, now)
+            for run in self.registry.active():
+                if shorten(self.store.root / run.run_id / "log.txt"):
+                    self.log.warning("%s: its log grew too long and was cut", run.run_id)
 
     def _end_orphans(self, living: dict[str, str], now: float) -> None:
-        """A process whose run is over, unknown, or in a later attempt: it gets some time to end by
-        itself.
-        """
+        """Kills processes of no live run, after some time in which they may end by themselves."""
         wanted = {key_of(run.run_id, run.attempt) for run in self.registry.active()}
         self._orphans = {key: self._orphans.get(key, now) for key in living if key not in wanted}
         for key, since in self._orphans.items():
@@ -116,7 +133,7 @@ class Supervisor:
     def _look_after(self, run: RunState) -> None:
         handle = run.handle or self._handles.get(key_of(run.run_id, run.attempt))
         report = self._poll(handle)
-        if not folder_exists(self.store, run.run_id):
+        if not (self.store.root / run.run_id).is_dir():
             self._end_folderless(run, handle, report)
             return
         evidence = self._observer.evidence(run, report)
@@ -126,11 +143,12 @@ class Supervisor:
             self._apply(run, decision, evidence, handle=handle, device=device)
         elif (decision.reason, device, handle) != (run.reason, run.device, run.handle):
             self.registry.note(run, reason=decision.reason, device=device, handle=handle)
-        if decision.state in ACTIVE and run.request == "cancel" and evidence.phase is Phase.RUNNING:
+        is_alive = evidence.phase is Phase.RUNNING
+        if handle and is_alive and decision.state in ACTIVE and run.request == "cancel":
             self._stop(run, handle)
 
     def _poll(self, handle: str | None) -> Report | None:
-        """None: the engine can't be reached."""
+        """What the engine says; None if it can't be reached."""
         try:
             return self.engine.poll(handle) if handle else Report(Phase.UNKNOWN)
         except EngineUnreachable:
@@ -139,12 +157,10 @@ class Supervisor:
     def _apply(
         self, run: RunState, decision: Decision, evidence: Evidence, **columns: object
     ) -> None:
-        """The folder first, then the registry: what the folder does not say, a rebuild could not
-        find.
-        """
+        """The folder first, then the registry, which is made again from the folders."""
         if decision.state in RESULT_STATES and from_result(evidence.result, run.attempt) is None:
             record = self._observer.missing_result(run, decision, evidence.exit_code)
-            self._guarded(
+            self.guarded(
                 f"{run.run_id} result",
                 lambda: self.store.write_json(run.run_id, "result.json", record),
             )
@@ -163,14 +179,13 @@ class Supervisor:
             )
 
     def _stop(self, run: RunState, handle: str) -> None:
-        """Asks once: control.json says why, SIGTERM says now.
-
-        After the grace everything of the attempt is killed.
-        """
+        """Asks once, by control.json and SIGTERM. After the grace the whole attempt is killed."""
         watch = self._observer.watch(run)
         if watch.stop_since is None:
-            self.store.write_json(
-                run.run_id, "control.json", {"attempt": run.attempt, "request": "cancel"}
+            wish = {"attempt": run.attempt, "request": "cancel"}
+            self.guarded(  # a folder that can't be written must not keep its process alive
+                f"{run.run_id} control",
+                lambda: self.store.write_json(run.run_id, "control.json", wish),
             )
             self.engine.stop(handle)
             watch.stop_since = self._clock()
@@ -180,7 +195,7 @@ class Supervisor:
 
     def _end_folderless(self, run: RunState, handle: str | None, report: Report | None) -> None:
         """Somebody removed the folder of a live run: there is nothing left to save or to show."""
-        if handle and (report is None or report.phase in (Phase.RUNNING, Phase.PENDING)):
+        if handle and (report is None or report.phase is Phase.RUNNING):
             self.engine.stop(handle, force=True)
             return
         self.log.warning(

@@ -1,11 +1,12 @@
-"""The supervisor's process: `python -m rdh.execution.supervisor_process ROOT`. One a runs root,
-detached from who started it.
+"""The supervisor's process: `python -m rdh.execution.supervisor_process ROOT`.
 
-It turns `Supervisor.tick` until it is asked to stop. Killed and restarted, it goes on with the
-workers that lived on; trouble with one run never stops the loop, it goes to ROOT/supervisor.log.
+One a runs root, detached from whoever started it. It turns `Supervisor.tick` until it is asked to
+stop, or until nothing has waited or run for ten minutes. Killed and restarted, it goes on with the
+workers that lived on. Trouble with one run never stops the loop; it goes to ROOT/supervisor.log.
 """
 
 import argparse
+import functools
 import json
 import logging
 import logging.handlers
@@ -15,6 +16,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import rdh
 from rdh.errors import UserError
@@ -27,12 +29,14 @@ from rdh.execution.supervisor import WORKER, Supervisor
 from rdh.store.run_store import RunStore
 
 SECONDS_BETWEEN_SIGNS = 2.0  # how often the lock file is touched, to show that the loop turns
+SECONDS_IDLE = 600.0  # nothing waits and nothing runs: it ends
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 after a stop, 1 where another supervisor lives, 2 for bad settings.
+    """Serves one root.
 
-    RDH_WORKER_ARGV: another worker command, a JSON list, to which RUN_DIR --attempt N is added.
+    Returns:
+        The exit code: 0 after a stop, 1 if another supervisor lives, 2 for bad settings.
     """
     parser = argparse.ArgumentParser(prog="python -m rdh.execution.supervisor_process")
     parser.add_argument("root")
@@ -41,6 +45,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--grace", type=float, default=Limits.grace, help="seconds from a polite stop to the kill"
     )
     parser.add_argument("--period", type=float, default=0.2, help="seconds between two ticks")
+    parser.add_argument(
+        "--idle", type=float, default=SECONDS_IDLE, help="seconds without any work until it ends"
+    )
+    parser.add_argument(
+        "--worker",
+        type=json.loads,
+        default=WORKER,
+        help="another worker command, a JSON list, to which RUN_DIR --attempt N is added",
+    )
     options = parser.parse_args(arguments)
     try:
         store = RunStore(options.root)
@@ -56,52 +69,68 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
-    argv = tuple(json.loads(os.environ.get("RDH_WORKER_ARGV") or "[]")) or WORKER
+    argv = tuple(json.loads(os.environ.get("RDH_WORKER_ARGV") or "[]")) or options.worker
     engine = LocalEngine(store.root, devices)
     supervisor = Supervisor(
         store, engine, argv=argv, limits=Limits(grace=options.grace), log=_open_log(store)
     )
-    _introduce(lock, devices)
-    _serve(supervisor, lock, options.period)
-    return 0
-
-
-def _serve(supervisor: Supervisor, lock: int, period: float) -> None:
     stopping: list[int] = []
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda number, _: stopping.append(number))
-    path = supervisor.store.root / LOCK
-    next_sign = 0.0
     supervisor.log.info("supervisor %s: up, pid %d", rdh.__version__, os.getpid())
+    supervisor.guarded("check", supervisor.registry.check)
+    about = _introduction(devices)
+    while lock is not None:
+        has_idled = _serve(supervisor, lock, stopping, options, about)
+        os.close(lock)
+        # Whoever submitted a run while the lock was still held has found a supervisor: look again.
+        lock = claim_lock(store) if has_idled and not supervisor.is_idle() else None
+    return 0
+
+
+def _serve(
+    supervisor: Supervisor,
+    lock: int,
+    stopping: Sequence[int],
+    options: argparse.Namespace,
+    about: dict[str, Any],
+) -> bool:
+    """Ticks until it has to end. Returns whether that is because there was nothing to do."""
+    path = supervisor.store.root / LOCK
+    next_sign, busy_at = 0.0, time.monotonic()
     while not stopping:
         if not supervisor.store.root.is_dir():
             supervisor.end_everything()
-            return
+            return False
         if not path.exists() or path.stat().st_ino != os.fstat(lock).st_ino:
             supervisor.log.warning(
                 "supervisor.lock was replaced, so another supervisor may live: this one ends"
             )
-            return
+            return False
+        now = time.monotonic()
+        if now >= next_sign:
+            supervisor.guarded("lock", functools.partial(write_lock, lock, about))
+            next_sign = now + min(SECONDS_BETWEEN_SIGNS, options.idle)
+            if not supervisor.is_idle():
+                busy_at = now
+            elif now - busy_at >= options.idle:
+                supervisor.log.info("supervisor: ends, nothing waits and nothing runs")
+                return True
         supervisor.tick()
-        if time.monotonic() >= next_sign:
-            os.utime(lock)
-            next_sign = time.monotonic() + SECONDS_BETWEEN_SIGNS
-        time.sleep(period)
+        time.sleep(options.period)
     supervisor.log.info("supervisor: ends as asked; workers live on")
+    return False
 
 
-def _introduce(lock: int, devices: Sequence[Device]) -> None:
-    write_lock(
-        lock,
-        {
-            "pid": os.getpid(),
-            "start_time": start_time(os.getpid()),
-            "host": socket.gethostname(),
-            "version": rdh.__version__,
-            "started_at": time.time(),
-            "devices": [{"label": device.label, "slots": device.slots} for device in devices],
-        },
-    )
+def _introduction(devices: Sequence[Device]) -> dict[str, Any]:
+    return {
+        "pid": os.getpid(),
+        "start_time": start_time(os.getpid()),
+        "host": socket.gethostname(),
+        "version": rdh.__version__,
+        "started_at": time.time(),
+        "devices": [{"label": device.label, "slots": device.slots} for device in devices],
+    }
 
 
 def _open_log(store: RunStore) -> logging.Logger:

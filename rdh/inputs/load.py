@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rdh import catalog
 from rdh.backbones import Backbone, Centred, build, check_compiler
 from rdh.config.run_config import RunConfig
 from rdh.datasets import Dataset, Split, load
@@ -64,7 +63,7 @@ def load_inputs(
     for warning in dataset.warnings_for(config.eta):
         log(warning)
     split = dataset.split(config.split_seed)
-    if catalog.methods()[config.method].facts.get("trains_on") == "gallery":
+    if config.method_card.trains_on == "gallery":
         split = dataclasses.replace(split, train=split.gallery)
     check_kind(dataset, config.backbone)
     if dataset.features is not None:

@@ -1,20 +1,47 @@
 """Hashing methods, one file each: the folder is the registry.
 
-Names and cards without torch: `rdh.catalog`.
+To add a method, write one file in this folder. No other file changes. `rdh.catalog` reads its card
+from the source text, without an import, so that everything named here must be written as a literal.
+
+The module docstring is the card that people read. A test looks for these parts:
+
+    NAME: full title (authors; venue year).
+
+    Objective: the loss in symbols, with the weights of its terms.
+    Decisions of ours: where this differs from the paper or from the authors' code, and why.
+    With RDH: which term error-aware quantization replaces or joins, and what the amplifier does.
+
+The last class of the file is the method. It derives from `Method`, or from `Shallow` if nothing is
+trained by steps. Its constructor takes n_bits, labels and seed, then each switch by name as
+`Annotated[float, Field(ge=0, description="what it does")] = 0.1`; types are int, float, bool, str
+and Literal. Attributes of the class, all but title and color optional:
+
+    title: short name for tables, unlike any other.
+    color: "#RRGGBB" of its curves, unlike any other.
+    kind: "deep" (steps of `rdh.training`, the default) or "shallow" (`fit` and `encode`).
+    activation: "tanh" (the default), or None if nothing saturates. Then the amplifier is refused,
+        and dead-bit counts mean nothing.
+    trains_on: "train" (the default), or "gallery": it gets the labels of the whole gallery.
+    stores_all_codes: True if EAQL can compare a batch with `stored_codes` (N, n_bits), which are 0
+        before an item's first visit (eaq_pairs = stored).
+    plain_weight: the name of the switch that weighs its plain quantization term. A run's eta sets
+        this switch. Left out if there is no such term.
+    landscape: its objective for one pair, see `rdh.landscape.PairForm`.
 """
 
-from importlib import import_module
-
+from rdh import catalog
 from rdh.errors import UserError
 from rdh.methods._tools.base import Method
 
 
 def method_class(name: str) -> type[Method]:
-    """The last class of `rdh/methods/NAME.py`, as in the catalog. Names come checked by RunConfig.
+    """The class of a method: the last one of its file.
 
-    UserError for a file without one.
+    Raises:
+        UserError: there is no such method, or its file can't be used.
     """
-    module = import_module(f"rdh.methods.{name}")
+    file = catalog.method(name).file
+    module = catalog.import_plug_in(file)
     found = [
         value
         for value in vars(module).values()
@@ -24,7 +51,6 @@ def method_class(name: str) -> type[Method]:
     ]
     if not found:
         raise UserError(
-            f"{module.__file__} defines no class derived from Method: write one, or "
-            f"remove the file."
+            f"{file} defines no class derived from Method: write one, or remove the file."
         )
     return found[-1]

@@ -17,24 +17,22 @@ With RDH: eta * EAQL is added and the pull to V stays, for V is learned from lab
 regression_under_rdh: "replace" puts EAQL in its place); the amplifier acts on the total gradient.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from rdh.methods._tools.base import Method, at_least
+from rdh.methods._tools.base import Method
 from rdh.methods._tools.dcc import discrete_codes, random_signs
 from rdh.methods._tools.sampling import random_sample, similar_sums
 
 
 class ADSH(Method):
-    """n_samples: items an epoch visits. passes: epochs between two samples. gamma: weight of ||h -
-    v||^2 in the authors' unit.
-
-    regression_under_rdh: whether EAQL joins that pull to v or takes its place.
-    """
+    """The sampled items against the learned codes of the whole gallery."""
 
     title = "ADSH"
+    color = "#7755CC"
     trains_on = "gallery"
 
     def __init__(
@@ -43,15 +41,17 @@ class ADSH(Method):
         labels: Tensor,
         seed: int,
         *,
-        n_samples: int = 2000,
-        passes: int = 3,
-        gamma: float = 200.0,
-        regression_under_rdh: Literal["keep", "replace"] = "keep",
+        n_samples: Annotated[int, Field(ge=2, description="items an epoch visits")] = 2000,
+        passes: Annotated[int, Field(ge=1, description="epochs between two samples")] = 3,
+        gamma: Annotated[
+            float, Field(ge=0, description="weight of ||h - v||^2, in the authors' unit")
+        ] = 200.0,
+        regression_under_rdh: Annotated[
+            Literal["keep", "replace"],
+            Field(description="whether EAQL joins that pull to v or takes its place"),
+        ] = "keep",
     ) -> None:
         super().__init__(n_bits, labels, seed)
-        at_least(0, gamma=gamma)
-        at_least(2, n_samples=n_samples)
-        at_least(1, passes=passes)
         self.n_samples = n_samples
         self.passes = passes
         self.gamma = gamma

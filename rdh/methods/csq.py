@@ -19,12 +19,13 @@ The cross-entropy's own gradient, 1 / (1 - |h|) for a wrong bit, undoes tanh's d
 amplifier multiplies it by alpha on top.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from rdh.methods._tools.base import Method, at_least
+from rdh.methods._tools.base import Method
 from rdh.methods._tools.centres import hadamard_codes, spread_codes
 from rdh.methods._tools.dcc import signs, signs_or
 
@@ -38,13 +39,11 @@ def class_centres(n_classes: int, n_bits: int, generator: torch.Generator) -> Te
 
 
 class CSQ(Method):
-    """quantization_weight: lambda of mean (|h| - 1)^2; the authors take 1e-4 or 1e-3 with AlexNet,
-    0.05 with ResNet-50.
-
-    output: the activation of the hash layer.
-    """
+    """Each item against the centre of its classes."""
 
     title = "CSQ"
+    color = "#77AA11"
+    plain_weight = "quantization_weight"
 
     def __init__(
         self,
@@ -52,11 +51,19 @@ class CSQ(Method):
         labels: Tensor,
         seed: int,
         *,
-        quantization_weight: float = 1e-4,
-        output: Literal["tanh", "sigmoid"] = "tanh",
+        quantization_weight: Annotated[
+            float,
+            Field(
+                ge=0,
+                description="lambda of mean (|h| - 1)^2; the authors: 1e-4 or 1e-3 with AlexNet, "
+                "0.05 with ResNet-50",
+            ),
+        ] = 1e-4,
+        output: Annotated[
+            Literal["tanh", "sigmoid"], Field(description="activation of the hash layer")
+        ] = "tanh",
     ) -> None:
         super().__init__(n_bits, labels, seed)
-        at_least(0, quantization_weight=quantization_weight)
         self.output = output
         self.quantization_weight = quantization_weight
         generator = torch.Generator().manual_seed(seed)

@@ -16,25 +16,23 @@ regression_under_rdh: "replace" puts EAQL in its place, and then B has no influe
 acts on the total gradient.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from rdh.methods._tools.base import Method, at_least
+from rdh.methods._tools.base import Method
 from rdh.methods._tools.dcc import random_signs, signs_or
 from rdh.methods._tools.pairs import mean_pair_likelihood
 from rdh.methods._tools.sampling import random_sample, similar_sums
 
 
 class DAGH(Method):
-    """n_anchors: items an epoch visits. theta_scale: of h_k . h_l in Theta. regression_weight: of
-    mean (h - c)^2.
-
-    regression_under_rdh: whether EAQL joins it or takes its place.
-    """
+    """Pairs of anchors, and binary codes of all items that follow them."""
 
     title = "DAGH-R"
+    color = "#CC79A7"
 
     def __init__(
         self,
@@ -42,15 +40,19 @@ class DAGH(Method):
         labels: Tensor,
         seed: int,
         *,
-        n_anchors: int = 2000,
-        theta_scale: float = 0.5,
-        regression_weight: float = 0.1,
-        regression_under_rdh: Literal["keep", "replace"] = "keep",
+        n_anchors: Annotated[int, Field(ge=2, description="items an epoch visits")] = 2000,
+        theta_scale: Annotated[
+            float, Field(ge=1e-6, description="scale of h_k . h_l in Theta")
+        ] = 0.5,
+        regression_weight: Annotated[
+            float, Field(ge=0, description="weight of mean (h - c)^2")
+        ] = 0.1,
+        regression_under_rdh: Annotated[
+            Literal["keep", "replace"],
+            Field(description="whether EAQL joins it or takes its place"),
+        ] = "keep",
     ) -> None:
         super().__init__(n_bits, labels, seed)
-        at_least(1e-6, theta_scale=theta_scale)
-        at_least(0, regression_weight=regression_weight)
-        at_least(2, n_anchors=n_anchors)
         self.n_anchors = n_anchors
         self.theta_scale = theta_scale
         self.regression_weight = regression_weight

@@ -11,23 +11,25 @@ gradient. The cosine forgets the
 length of h: a row that grows as a whole changes nothing in the similarity loss.
 """
 
+from typing import Annotated
+
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
 from rdh.methods._tools.balance import balanced_mean
-from rdh.methods._tools.base import Method, at_least
+from rdh.methods._tools.base import Method
 
 SMALLEST_DISTANCE = 1e-6
 
 
 class DCH(Method):
-    """gamma: scale of the Cauchy likelihood, in bits of Hamming distance.
-
-    quantization_weight: lambda of the mean.
-    """
+    """A Cauchy likelihood of the cosine distance."""
 
     title = "DCH"
+    color = "#BB2299"
+    plain_weight = "quantization_weight"
 
     def __init__(
         self,
@@ -35,12 +37,15 @@ class DCH(Method):
         labels: Tensor,
         seed: int,
         *,
-        gamma: float = 20.0,
-        quantization_weight: float = 0.1,
+        gamma: Annotated[
+            float,
+            Field(
+                ge=0.001, description="scale of the Cauchy likelihood, in bits of Hamming distance"
+            ),
+        ] = 20.0,
+        quantization_weight: Annotated[float, Field(ge=0, description="lambda of the mean")] = 0.1,
     ) -> None:
         super().__init__(n_bits, labels, seed)
-        at_least(0, quantization_weight=quantization_weight)
-        at_least(1e-3, gamma=gamma)
         self.gamma = gamma
         self.quantization_weight = quantization_weight
 

@@ -9,22 +9,23 @@ amplifier acts on the total gradient.
 """
 
 import math
+from typing import Annotated, ClassVar
 
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
-from rdh.methods._tools.base import Method, at_least
+from rdh.methods._tools.base import Method
 from rdh.methods._tools.pairs import mean_pair_likelihood
 
 
 class DHN(Method):
-    """theta_scale: 0.5 (Eq. 1) or 1 (the authors' layer).
-
-    quantization_weight: lambda of the log-cosh mean.
-    """
+    """Pair likelihood within the batch, log-cosh quantization."""
 
     title = "DHN"
-    landscape = {
+    color = "#E69F00"
+    plain_weight = "quantization_weight"
+    landscape: ClassVar = {
         "theta_scale": 0.5,
         "pair_weight": 1.0,
         "quantization": "log_cosh",
@@ -37,12 +38,14 @@ class DHN(Method):
         labels: Tensor,
         seed: int,
         *,
-        theta_scale: float = 0.5,
-        quantization_weight: float = 0.1,
+        theta_scale: Annotated[
+            float, Field(ge=1e-6, description="0.5 (Eq. 1) or 1 (the authors' layer)")
+        ] = 0.5,
+        quantization_weight: Annotated[
+            float, Field(ge=0, description="lambda of the log-cosh mean")
+        ] = 0.1,
     ) -> None:
         super().__init__(n_bits, labels, seed)
-        at_least(1e-6, theta_scale=theta_scale)
-        at_least(0, quantization_weight=quantization_weight)
         self.theta_scale = theta_scale
         self.quantization_weight = quantization_weight
 

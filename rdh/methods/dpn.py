@@ -11,21 +11,23 @@ With RDH: the amplifier is refused, there is no saturating activation and so no 
 would be added.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
-from rdh.methods._tools.base import Method, at_least
+from rdh.methods._tools.base import Method
 from rdh.methods._tools.centres import spread_codes
 from rdh.methods._tools.dcc import random_signs
 
 
 class DPN(Method):
-    """margin: how far beyond 0 a bit has to be. targets: spread out, or random signs."""
+    """A hinge between the hash layer's output and the bits of the item's classes."""
 
     title = "DPN"
+    color = "#995544"
     activation = None
 
     def __init__(
@@ -34,11 +36,13 @@ class DPN(Method):
         labels: Tensor,
         seed: int,
         *,
-        margin: float = 1.0,
-        targets: Literal["spread", "random"] = "spread",
+        margin: Annotated[float, Field(ge=0, description="how far beyond 0 a bit has to be")] = 1.0,
+        targets: Annotated[
+            Literal["spread", "random"],
+            Field(description="codes of the classes: spread out, or random signs"),
+        ] = "spread",
     ) -> None:
         super().__init__(n_bits, labels, seed)
-        at_least(0, margin=margin)
         self.margin = margin
         n_classes = labels.shape[1]
         if targets == "random":

@@ -5,33 +5,32 @@ mean (h - sgn h)^2.
 State: U, the last codes of all training items; each batch is compared with all of U, and only the
 batch side is differentiated. An item not visited yet has u = 0, adds log 2 and no gradient. The
 memory is up to an epoch old: at a high rate all codes chase their own past into one corner (digits,
-32 bits, lr 0.1 and above: MAP of chance); a lower rate or pairs = "batch" keeps them apart.
+32 bits, lr 0.1 and above: MAP of chance); a lower rate or pairs = "in_batch" keeps them apart.
 Decisions of ours: tanh on the hash layer as for every method here (the authors' is linear); both
 terms are means, so that weight 0.1 equals the authors' eta = 10 at 48 bits and 5000 items.
 With RDH: the plain quantization term is replaced by eta * EAQL; the amplifier acts on the total
 gradient.
 """
 
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from rdh.methods._tools.base import Method, at_least
+from rdh.methods._tools.base import Method
 from rdh.methods._tools.pairs import mean_pair_likelihood
 from rdh.rescue import share_a_label
 
 
 class DPSH(Method):
-    """pairs: compare the batch with all stored codes (the method) or within itself (Eq. 1 of the
-    RDH paper).
-
-    theta_scale: of h_i . h_j in Theta. quantization_weight: of mean (h - sgn h)^2.
-    """
+    """Pair likelihood against the stored codes of all items, squared quantization."""
 
     title = "DPSH"
+    color = "#0072B2"
+    plain_weight = "quantization_weight"
     stores_all_codes = True
-    landscape = {
+    landscape: ClassVar = {
         "theta_scale": 0.5,
         "pair_weight": 0.5,
         "quantization": "squared",
@@ -44,20 +43,28 @@ class DPSH(Method):
         labels: Tensor,
         seed: int,
         *,
-        pairs: Literal["stored", "batch"] = "stored",
-        theta_scale: float = 0.5,
-        quantization_weight: float = 0.1,
+        pairs: Annotated[
+            Literal["stored", "in_batch"],
+            Field(
+                description="compare the batch with all stored codes (the method) or within "
+                "itself (Eq. 1 of the RDH paper)"
+            ),
+        ] = "stored",
+        theta_scale: Annotated[
+            float, Field(ge=1e-6, description="scale of h_i . h_j in Theta")
+        ] = 0.5,
+        quantization_weight: Annotated[
+            float, Field(ge=0, description="weight of mean (h - sgn h)^2")
+        ] = 0.1,
     ) -> None:
         super().__init__(n_bits, labels, seed)
-        at_least(1e-6, theta_scale=theta_scale)
-        at_least(0, quantization_weight=quantization_weight)
         self.pairs = pairs
         self.theta_scale = theta_scale
         self.quantization_weight = quantization_weight
         self.stored_codes = labels.new_zeros(len(labels), n_bits)  # U
 
     def similarity_loss(self, codes: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
-        if self.pairs == "batch":
+        if self.pairs == "in_batch":
             return mean_pair_likelihood(
                 self.theta_scale, codes, codes, self.batch_similarity(labels)
             )

@@ -18,27 +18,23 @@ regression_under_rdh: "replace" puts EAQL in its place, which leaves B and W wit
 amplifier acts on the total gradient.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from rdh.methods._tools.base import Method, at_least
+from rdh.methods._tools.base import Method
 from rdh.methods._tools.dcc import discrete_codes, ridge, signs
 from rdh.methods._tools.pairs import mean_pair_likelihood
 from rdh.rescue import share_a_label
 
 
 class DSDH(Method):
-    """schedule: when W and B are solved. theta_scale: of h_i . h_j in Theta. classifier_penalty: nu
-    / mu.
-    code_weight: eta / mu in the B-step.
-
-    regression_weight: of mean (h - b)^2. regression_under_rdh: whether EAQL joins it or takes its
-    place.
-    """
+    """Pair likelihood against stored codes, and a pull to learned binary codes."""
 
     title = "DSDH"
+    color = "#56B4E9"
     stores_all_codes = True
 
     def __init__(
@@ -47,16 +43,23 @@ class DSDH(Method):
         labels: Tensor,
         seed: int,
         *,
-        schedule: Literal["epoch", "batch"] = "epoch",
-        theta_scale: float = 0.5,
-        classifier_penalty: float = 0.1,
-        code_weight: float = 0.001,
-        regression_weight: float = 0.35,
-        regression_under_rdh: Literal["keep", "replace"] = "keep",
+        schedule: Annotated[
+            Literal["epoch", "batch"], Field(description="when W and B are solved")
+        ] = "epoch",
+        theta_scale: Annotated[
+            float, Field(ge=1e-6, description="scale of h_i . h_j in Theta")
+        ] = 0.5,
+        classifier_penalty: Annotated[float, Field(ge=1e-6, description="nu / mu")] = 0.1,
+        code_weight: Annotated[float, Field(ge=0, description="eta / mu in the B-step")] = 0.001,
+        regression_weight: Annotated[
+            float, Field(ge=0, description="weight of mean (h - b)^2")
+        ] = 0.35,
+        regression_under_rdh: Annotated[
+            Literal["keep", "replace"],
+            Field(description="whether EAQL joins it or takes its place"),
+        ] = "keep",
     ) -> None:
         super().__init__(n_bits, labels, seed)
-        at_least(1e-6, classifier_penalty=classifier_penalty, theta_scale=theta_scale)
-        at_least(0, code_weight=code_weight, regression_weight=regression_weight)
         self.schedule = schedule
         self.theta_scale = theta_scale
         self.classifier_penalty = classifier_penalty

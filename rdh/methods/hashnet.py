@@ -12,11 +12,13 @@ gradient at tanh's output, its alpha is 1 / (1 - tau^2) also under continuation.
 """
 
 import math
+from typing import Annotated, ClassVar
 
+from pydantic import Field
 from torch import Tensor
 
 from rdh.methods._tools.balance import balanced_mean
-from rdh.methods._tools.base import Method, at_least
+from rdh.methods._tools.base import Method
 from rdh.methods._tools.pairs import pair_likelihood
 
 
@@ -29,14 +31,11 @@ def graded_similarity(labels: Tensor) -> Tensor:
 
 
 class HashNet(Method):
-    """alpha_times_bits: Theta = alpha_times_bits / K * h_i . h_j; the authors' code has 10.
-
-    continuation: tanh grows steeper by stages. stage_epochs: how long a stage of it lasts.
-    graded: similar pairs count as far as their labels agree.
-    """
+    """A class-balanced pair likelihood within the batch."""
 
     title = "HashNet"
-    landscape = {  # noqa: RUF012
+    color = "#009E73"
+    landscape: ClassVar = {
         "theta_scale_times_bits": 10.0,
         "pair_weight": 1.0,
         "quantization": "none",
@@ -49,14 +48,22 @@ class HashNet(Method):
         labels: Tensor,
         seed: int,
         *,
-        alpha_times_bits: float = 10.0,
-        continuation: bool = False,
-        stage_epochs: int = 3,
-        graded: bool = False,
+        alpha_times_bits: Annotated[
+            float,
+            Field(
+                ge=1e-6,
+                description="Theta = alpha_times_bits / K * h_i . h_j; the authors' code has 10",
+            ),
+        ] = 10.0,
+        continuation: Annotated[bool, Field(description="tanh grows steeper by stages")] = False,
+        stage_epochs: Annotated[
+            int, Field(ge=1, description="epochs that a stage of the continuation lasts")
+        ] = 3,
+        graded: Annotated[
+            bool, Field(description="similar pairs count as far as their labels agree")
+        ] = False,
     ) -> None:
         super().__init__(n_bits, labels, seed)
-        at_least(1e-6, alpha_times_bits=alpha_times_bits)
-        at_least(1, stage_epochs=stage_epochs)
         self.alpha = alpha_times_bits / n_bits
         self.continuation = continuation
         self.stage_epochs = stage_epochs

@@ -9,11 +9,13 @@ variant).
 With RDH: nothing to rescue: no labels, no gradient, no activation.
 """
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from rdh.errors import UserError
-from rdh.methods._tools.base import at_least
 from rdh.methods._tools.dcc import signs
 from rdh.methods._tools.shallow import Shallow
 from rdh.rescue import widen
@@ -44,15 +46,24 @@ def quantization_error(projected: Tensor, rotation: Tensor) -> Tensor:
 
 
 class ITQ(Shallow):
-    """rounds: alternations of B and R; 0 leaves the random rotation."""
+    """Principal components and the rotation that loses least by their signs."""
 
     title = "ITQ"
+    color = "#0088FF"
     kind = "shallow"
     activation = None
 
-    def __init__(self, n_bits: int, labels: Tensor, seed: int, *, rounds: int = 50) -> None:
+    def __init__(
+        self,
+        n_bits: int,
+        labels: Tensor,
+        seed: int,
+        *,
+        rounds: Annotated[
+            int, Field(ge=0, description="alternations of B and R; 0 leaves the random rotation")
+        ] = 50,
+    ) -> None:
         super().__init__(n_bits, labels, seed)
-        at_least(0, rounds=rounds)
         self.rounds = rounds
 
     def fit(self, features: Tensor, labels: Tensor) -> None:

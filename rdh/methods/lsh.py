@@ -10,7 +10,10 @@ With RDH: nothing to rescue: no labels, no training, no activation. The floor th
 method has to beat.
 """
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from rdh.methods._tools.shallow import Shallow
@@ -18,13 +21,23 @@ from rdh.rescue import widen
 
 
 class LSH(Shallow):
-    """center: subtract the training mean before projecting."""
+    """Random hyperplanes."""
 
     title = "LSH"
+    color = "#776611"
     kind = "shallow"
     activation = None
 
-    def __init__(self, n_bits: int, labels: Tensor, seed: int, *, center: bool = True) -> None:
+    def __init__(
+        self,
+        n_bits: int,
+        labels: Tensor,
+        seed: int,
+        *,
+        center: Annotated[
+            bool, Field(description="subtract the training mean before projecting")
+        ] = True,
+    ) -> None:
         super().__init__(n_bits, labels, seed)
         self.center = center
 

@@ -11,10 +11,12 @@ squares; float64, because kernels of near items are almost equal.
 With RDH: nothing to rescue: it learns from labels, but by closed forms without an activation.
 """
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from rdh.methods._tools.base import at_least
 from rdh.methods._tools.dcc import discrete_codes, random_signs, ridge
 from rdh.methods._tools.shallow import Shallow
 
@@ -33,13 +35,10 @@ def kernel_regression(kernel: Tensor, gram: Tensor, binary_codes: Tensor) -> tup
 
 
 class SDH(Shallow):
-    """n_anchors: kernels m. gamma_scale: 1 puts the kernel at 1 / e where an item is at the mean
-    distance.
-
-    classifier_penalty: lambda. function_weight: nu. rounds: of B, W and P.
-    """
+    """A kernel hash function, a classifier and binary codes, solved in turn."""
 
     title = "SDH"
+    color = "#CC0044"
     kind = "shallow"
     activation = None
 
@@ -49,16 +48,16 @@ class SDH(Shallow):
         labels: Tensor,
         seed: int,
         *,
-        n_anchors: int = 1000,
-        gamma_scale: float = 1.0,
-        classifier_penalty: float = 1.0,
-        function_weight: float = 1e-5,
-        rounds: int = 5,
+        n_anchors: Annotated[int, Field(ge=1, description="kernels m")] = 1000,
+        gamma_scale: Annotated[
+            float,
+            Field(ge=1e-6, description="1: the kernel is 1 / e for an item at the mean distance"),
+        ] = 1.0,
+        classifier_penalty: Annotated[float, Field(ge=1e-6, description="lambda")] = 1.0,
+        function_weight: Annotated[float, Field(ge=0, description="nu")] = 1e-5,
+        rounds: Annotated[int, Field(ge=1, description="updates of B, W and P")] = 5,
     ) -> None:
         super().__init__(n_bits, labels, seed)
-        at_least(1, n_anchors=n_anchors, rounds=rounds)
-        at_least(0, function_weight=function_weight)
-        at_least(1e-6, gamma_scale=gamma_scale, classifier_penalty=classifier_penalty)
         self.n_anchors = n_anchors
         self.gamma_scale = gamma_scale
         self.classifier_penalty = classifier_penalty

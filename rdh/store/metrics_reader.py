@@ -1,4 +1,4 @@
-"""The reading side of `rdh.store.metrics_writer`, where it is imported from."""
+"""The reading side of a run's metrics.db. See `rdh.store.schema` for the tables."""
 
 import contextlib
 import json

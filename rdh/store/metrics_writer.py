@@ -1,15 +1,12 @@
-"""A run's metrics.db: one SQLite file in WAL mode, one writing connection (the worker's), readers
-that tail by `seq > last`.
+"""The writing side of a run's metrics.db: SQLite in WAL mode, with the worker as its one writer.
 
-One *record* a logging step, in one transaction, so that all panels of a step agree. A record holds
-scalars by name, NumPy arrays by name (little-endian, zlib) and events. `step` counts optimiser
-steps completed.
+One *record* a logging step, in one transaction, so that all panels of a step agree. Readers tail by
+`seq > last`. See `rdh.store.schema` for the tables.
 """
 
 import contextlib
 import errno
 import json
-import math
 import sqlite3
 import time
 import zlib
@@ -20,25 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from rdh.errors import UserError
-from rdh.store.metrics_reader import MetricsReader
+from rdh.errors import UserError, encodable
 from rdh.store.mounts import is_on_network
-
-__all__ = ["MetricsReader", "MetricsWriter", "Record", "is_number", "well_typed"]
-
-# of hb.json and result.json
-NUMBERS = ("step", "total_steps", "done", "of", "seconds", "at", "seconds_since_step", "attempt")
-TEXTS = ("phase", "state", "message", "kind", "traceback")
-
-SCHEMA_VERSION = 1
-SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE records (seq INTEGER PRIMARY KEY AUTOINCREMENT, step INTEGER NOT NULL, epoch INTEGER NOT NULL, at REAL NOT NULL);
-CREATE TABLE scalars (seq INTEGER NOT NULL, name TEXT NOT NULL, value REAL, PRIMARY KEY (seq, name)) WITHOUT ROWID;
-CREATE TABLE arrays (id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, name TEXT NOT NULL, dtype TEXT NOT NULL, shape TEXT NOT NULL,
-                     data BLOB NOT NULL, UNIQUE (name, seq));
-CREATE TABLE events (seq INTEGER NOT NULL, type TEXT NOT NULL, text TEXT NOT NULL);
-"""
+from rdh.store.schema import SCHEMA_VERSION, TABLES
 
 
 @dataclass(frozen=True)
@@ -53,13 +34,21 @@ class Record:
 
 
 class MetricsWriter:
-    """The one writer of a run. Errors of the database never reach training: they are counted in
-    `n_dropped`.
+    """The one writer of a run.
 
-    `resume_from`: the step of the checkpoint that training goes on from; `last_seq`: the last
-    record before that checkpoint was saved. Later records (without last_seq: those of later steps)
-    are deleted in the transaction that records the resume, so that no chart shows a step twice.
-    UserError where the file can't be opened or is damaged, OSError where the disk is full.
+    Errors of the database never reach training: they are counted in `n_dropped`.
+
+    Args:
+        path: The file, made if it is missing.
+        attempt: The run's attempt.
+        resume_from: The step of the checkpoint that training goes on from.
+        last_seq: The last record before that checkpoint was saved. Later records (without
+            last_seq: those of later steps) are deleted in the transaction that records the resume,
+            so that no chart shows a step twice.
+
+    Raises:
+        UserError: The file can't be opened or is damaged.
+        OSError: The disk is full.
     """
 
     def __init__(
@@ -71,6 +60,7 @@ class MetricsWriter:
         last_seq: int | None = None,
     ) -> None:
         self.n_dropped, self.last_seq = 0, 0
+        self._path = path
         self.last_error: str | None = None
         try:
             self._connection = sqlite3.connect(
@@ -84,6 +74,7 @@ class MetricsWriter:
             self._connection.execute("PRAGMA journal_size_limit = 4000000")
             with self._transaction():
                 self._begin(attempt, resume_from, last_seq)
+            self._opened = self._inode()
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_FULL", "SQLITE_IOERR_W")):
                 raise OSError(
@@ -98,6 +89,9 @@ class MetricsWriter:
         """Writes the record, whole or not at all. NaN and infinite scalars are stored as NULL."""
         with self._counting_errors(), self._transaction():
             self._insert(record)
+        if self._inode() != self._opened:  # SQLite writes on, into a file that has no name any more
+            self.n_dropped += 1
+            self.last_error = "metrics.db was removed or replaced while the run wrote it"
 
     def put_meta(self, **values: Any) -> None:
         """Facts of the run that do not change with the step (JSON values)."""
@@ -121,6 +115,12 @@ class MetricsWriter:
                 error
             )  # a reader holds the file: it stays in WAL mode, and complete
         self._connection.close()
+
+    def _inode(self) -> int | None:
+        try:
+            return self._path.stat().st_ino
+        except OSError:
+            return None
 
     @contextlib.contextmanager
     def _counting_errors(self) -> Iterator[None]:
@@ -147,7 +147,7 @@ class MetricsWriter:
         execute = self._connection.execute
         is_new = not execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
         if is_new:
-            for statement in SCHEMA.split(";"):
+            for statement in TABLES:
                 execute(statement)
         column = "step" if last_seq is None else "seq"
         last = last_seq if last_seq is not None else -1 if resume_from is None else resume_from
@@ -176,7 +176,7 @@ class MetricsWriter:
         many("INSERT INTO arrays (seq, name, dtype, shape, data) VALUES (?, ?, ?, ?, ?)", packed)
         many(
             "INSERT INTO events VALUES (?, ?, ?)",
-            ((seq, kind, text) for kind, text in record.events),
+            ((seq, _text(kind), _text(text)) for kind, text in record.events),
         )
         self.last_seq = seq
 
@@ -185,37 +185,12 @@ class MetricsWriter:
         self._connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
 
 
+def _text(value: object) -> object:
+    """SQLite refuses half letters, which file names that are not UTF-8 bring in."""
+    return encodable(value) if isinstance(value, str) else value
+
+
 def _pack(array: np.ndarray) -> tuple[str, str, bytes]:
     array = np.ascontiguousarray(array)
     array = array.astype(array.dtype.newbyteorder("<"), copy=False)
     return array.dtype.str, json.dumps(array.shape), zlib.compress(array.tobytes(), 1)
-
-
-def is_number(value: Any) -> bool:
-    """Whether it is a finite number that a float can hold; True and False are none."""
-    try:
-        return (
-            isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        )
-    except OverflowError:
-        return False
-
-
-def well_typed(record: dict[str, Any]) -> dict[str, Any]:
-    """What hb.json or result.json says, without fields of the wrong type: a file edited by hand
-    must not break a list of runs.
-
-    NUMBERS are finite numbers, TEXTS are text, metrics is a dict of finite numbers; None counts as
-    not said. Others are kept.
-    """
-    kept = {}
-    for name, value in record.items():
-        if name == "metrics" and isinstance(value, dict):
-            kept[name] = {key: number for key, number in value.items() if is_number(number)}
-        elif name in NUMBERS:
-            kept |= {name: value} if is_number(value) else {}
-        elif name in TEXTS:
-            kept |= {name: value} if isinstance(value, str) else {}
-        elif name != "metrics":
-            kept[name] = value
-    return kept

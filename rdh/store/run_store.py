@@ -1,15 +1,18 @@
-"""The run store: one folder a run under a root that the caller passes in. The folder is the truth;
-everything else is an index of it.
+"""The run store: one folder a run, below a root that the caller passes in.
 
-runs/<run_id>/  config.json (never edited)  split.npz  metrics.db  result.json  hb.json
-control.json  log.txt  notes.json
-                checkpoints/  codes/
+The folder is the truth; everything else is an index of it.
+
+    runs/RUN_ID/  config.json (never edited)  split.npz  metrics.db  result.json  hb.json
+                  control.json  log.txt  notes.json  checkpoints/  codes/
 """
 
+import contextlib
+import json
 import os
 import re
 import secrets
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,25 +21,30 @@ from typing import Any
 
 from rdh.config.run_config import RunConfig, digest, make_config
 from rdh.datasets import as_folder
-from rdh.errors import UserError
-from rdh.files import read_json, write_json
-from rdh.store.metrics_writer import MetricsReader, is_number, well_typed
+from rdh.errors import UserError, encodable
+from rdh.files import is_number, read_json, well_typed, write_json
+from rdh.store.metrics_reader import MetricsReader
 
-RUN_ID = re.compile(r"[a-z0-9][a-z0-9_-]{5,79}")
+RUN_ID = re.compile(r"[a-z0-9][a-z0-9._-]{5,79}")
 SUBMISSION = "config.json"
+STAMPED = (SUBMISSION, "result.json", "control.json")
+MARKS = (*STAMPED, "hb.json", "metrics.db", "log.txt")  # a folder with any of these is a run
+MOST_CONFIG_BYTES = 100_000
+LATEST = 1e11  # Unix seconds: a later time is damage
+
+Stamp = tuple[int, int, int] | None  # inode, bytes, time of change in ns; None: no such file
 
 
 class RunStore:
-    """root is made where it is missing.
+    """The runs below a root, which is made if it is missing.
 
-    UserError where it is no path, a file, or can't be written to.
+    Raises:
+        UserError: The root is not a path, is a file, or can't be written to.
     """
 
     def __init__(self, root: Path | str) -> None:
         self.root = as_folder(root, "runs folder", "--runs or RDH_RUNS")
-        self._submitted: dict[
-            tuple[str, int], float
-        ] = {}  # (run_id, mtime of config.json) -> submitted_at
+        self._submitted: dict[tuple[str, Stamp], float] = {}
         what = f"The runs folder {self.root}"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -54,12 +62,25 @@ class RunStore:
         config: RunConfig,
         *,
         sweep: str | None = None,
+        data_root: Path | None = None,
+        cache_root: Path | None = None,
         prepare: Callable[[Path], object] = lambda folder: None,
     ) -> str:
-        """Makes a run's folder, whole or not at all, and returns its run_id:
-        method[-arm]-bits-sSEED-6 random characters.
+        """Makes a run's folder, whole or not at all.
 
-        prepare is called with the folder before anybody else can see it.
+        Args:
+            config: What the run is to do.
+            sweep: The name of the sweep that it belongs to.
+            data_root: Where its data lie; kept in config.json, since the worker may be started by
+                a process with other settings. None: the worker's own setting.
+            cache_root: Where its caches lie, kept likewise.
+            prepare: Called with the folder before anybody else can see it.
+
+        Returns:
+            The run_id: method[-arm]-bits-sSEED-6 random characters.
+
+        Raises:
+            UserError: The folder can't be written, or the config is too long.
         """
         stem = "-".join(
             filter(None, [config.method, config.arm, str(config.n_bits), f"s{config.seed}"])
@@ -68,22 +89,30 @@ class RunStore:
         while (self.root / run_id).exists():
             run_id = f"{stem}-{secrets.token_hex(3)}"
         fields = config.model_dump()
-        submission = {
+        n_bytes = len(json.dumps(fields))
+        if n_bytes > MOST_CONFIG_BYTES:
+            raise UserError(
+                f"The settings of a run must take at most {MOST_CONFIG_BYTES} bytes, got "
+                f"{n_bytes}; shorten the texts in dataset_options or method_options."
+            )
+        submission: dict[str, Any] = {
             "run_id": run_id,
             "submitted_at": time.time(),
-            "sweep": sweep,
+            "sweep": sweep if sweep is None else encodable(sweep),
             "config_hash": digest(fields),
         }
-        if os.environ.get(
-            "RDH_DATA"
-        ):  # a supervisor that runs already has the environment of whoever started it
-            submission["data_root"] = str(
-                as_folder(os.environ["RDH_DATA"], "data folder", "--data-root or RDH_DATA")
-            )
+        submission |= {"data_root": str(data_root)} if data_root else {}
+        submission |= {"cache_root": str(cache_root)} if cache_root else {}
+        self._make_folder(run_id, submission | {"config": fields}, prepare)
+        return run_id
+
+    def _make_folder(
+        self, run_id: str, submission: dict[str, Any], prepare: Callable[[Path], object]
+    ) -> None:
         draft = None
         try:
             draft = Path(tempfile.mkdtemp(prefix=".new-", dir=self.root))
-            write_json(draft / SUBMISSION, submission | {"config": fields})
+            write_json(draft / SUBMISSION, submission)
             (draft / "checkpoints").mkdir()
             (draft / "codes").mkdir()
             draft.chmod(0o755)
@@ -93,64 +122,84 @@ class RunStore:
             if draft is not None:
                 shutil.rmtree(draft, ignore_errors=True)
             if isinstance(error, OSError):
-                sentence = (
-                    f"The run can't be stored in {self.root}: {error.strerror}. Nothing "
-                    f"was launched."
-                )
-                raise UserError(sentence) from None
+                raise UserError(
+                    f"The run can't be stored in {self.root}: {error.strerror}. Nothing was "
+                    f"launched."
+                ) from None
             raise
-        return run_id
+
+    def folders(self) -> dict[str, tuple[Stamp, ...]]:
+        """Every folder that is a run, readable or not, with the stamps of its STAMPED files.
+
+        Equal stamps mean equal files, so that a reader of many runs need not read them again.
+        """
+        found = {}
+        with os.scandir(self.root) as entries:
+            for entry in entries:
+                if RUN_ID.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+                    stamps = self.stamps(entry.name)
+                    if any(stamps) or self._is_run(entry.name):
+                        found[entry.name] = stamps
+        return found
+
+    def stamps(self, run_id: str) -> tuple[Stamp, ...]:
+        """The stamps of the STAMPED files of one folder."""
+        return tuple(_stamp(f"{self.root}/{run_id}/{name}") for name in STAMPED)
 
     def run_ids(self) -> list[str]:
-        """Ids of the folders that hold a config.json, oldest submission first."""
-        found = []
-        for entry in os.scandir(self.root):
-            if RUN_ID.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
-                try:
-                    found.append((self._submitted_at(Path(entry.path) / SUBMISSION), entry.name))
-                except OSError:
-                    continue  # a folder of something else, or one being deleted right now
-        return [run_id for _, run_id in sorted(found)]
+        """Ids of all folders that are runs, oldest submission first."""
+        folders = self.folders()
+        return sorted(
+            folders, key=lambda run_id: (self._submitted_at(run_id, folders[run_id][0]), run_id)
+        )
 
-    def _submitted_at(self, path: Path) -> float:
-        """Read once per file: config.json never changes.
+    def _submitted_at(self, run_id: str, stamp: Stamp) -> float:
+        """Read once per file; the file's own time if it does not say."""
+        if (run_id, stamp) not in self._submitted:
+            when = (read_json(self.root / run_id / SUBMISSION) or {}).get("submitted_at")
+            changed = stamp[2] / 1e9 if stamp else self._changed_at(run_id)
+            self._submitted[run_id, stamp] = float(when) if is_number(when) else changed
+        return self._submitted[run_id, stamp]
 
-        The file's own time where it does not say.
-        """
-        key = (path.parent.name, changed := path.stat().st_mtime_ns)
-        if key not in self._submitted:
-            when = (read_json(path) or {}).get("submitted_at")
-            self._submitted[key] = float(when) if is_number(when) else changed / 1e9
-        return self._submitted[key]
+    def _changed_at(self, run_id: str) -> float:
+        with contextlib.suppress(OSError):
+            return (self.root / run_id).stat().st_mtime
+        return 0.0
+
+    def _is_run(self, run_id: str) -> bool:
+        return any((self.root / run_id / name).is_file() for name in MARKS)
 
     def run_dir(self, run_id: str) -> Path:
-        """The folder of an existing run. UserError for a bad name or a run that is not there."""
+        """The folder of an existing run, readable or not.
+
+        Raises:
+            UserError: The name is not that of a run, or there is no such run.
+        """
         if not isinstance(run_id, str) or not RUN_ID.fullmatch(run_id):
             raise UserError(
                 f"run must be an id like hashnet-rdh-32-s0-1a2b3c, got {str(run_id)[:80]!r}."
             )
         path = self.root / run_id
-        if path.is_symlink() or not (path / SUBMISSION).is_file():
+        if path.is_symlink() or not self._is_run(run_id):
             raise UserError(
                 f"There is no run {run_id} in {self.root}; `python -m rdh runs` lists them."
             )
         return path
 
     def submission(self, run_id: str) -> dict[str, Any]:
-        """config.json: run_id, submitted_at (Unix seconds), sweep, config_hash, config.
+        """config.json: run_id, submitted_at (Unix seconds), sweep, config_hash, config and more.
 
-        UserError where it was edited or torn.
+        Whether this version of the program takes the config is not looked at; `config` does that.
+
+        Raises:
+            UserError: There is no such run, or its config.json is missing, cut or was edited.
         """
-        return self._checked(run_id)[0]
-
-    def config(self, run_id: str) -> RunConfig:
-        """The run's config. UserError as in submission."""
-        return self._checked(run_id)[1]
-
-    def _checked(self, run_id: str) -> tuple[dict[str, Any], RunConfig]:
         submission = read_json(self.run_dir(run_id) / SUBMISSION)
-        if not isinstance((submission or {}).get("config"), dict) or not is_number(
-            submission.get("submitted_at")
+        if (
+            submission is None
+            or not isinstance(submission.get("config"), dict)
+            or not is_number(when := submission.get("submitted_at"))
+            or not 0 <= when < LATEST
         ):
             raise UserError(
                 f"config.json of run {run_id} can't be read; delete the run or launch it again."
@@ -159,36 +208,50 @@ class RunStore:
         # old runs look edited.
         if digest(submission["config"]) != submission.get("config_hash"):
             raise UserError(
-                f"config.json of run {run_id} was edited after its launch, so its "
-                f"results would not say what made them; "
-                "put the old values back, or launch a new run with the new ones."
+                f"config.json of run {run_id} was edited after its launch, so its results would "
+                f"not say what made them; put the old values back, or launch a new run with the "
+                f"new ones."
             )
+        sweep = submission.get("sweep")
+        return submission | {"sweep": encodable(sweep) if isinstance(sweep, str) else None}
+
+    def config(self, run_id: str) -> RunConfig:
+        """The run's config.
+
+        Raises:
+            UserError: As `submission`, and if this version does not take the config: a field or a
+                method that is not there any more, or a plug-in file that can't be used.
+        """
+        fields = self.submission(run_id)["config"]
         try:
-            return {"sweep": None} | submission, make_config(**submission["config"])
-        except UserError as error:
+            return make_config(**fields)
+        except (UserError, TypeError) as error:
             raise UserError(
                 f"config.json of run {run_id} does not fit this version of the program: {error}"
             ) from None
 
     def read_json(self, run_id: str, name: str) -> dict[str, Any] | None:
-        """result.json, hb.json, control.json or notes.json; None where it is missing or torn."""
+        """result.json, hb.json, control.json or notes.json; None if it is missing or cut."""
         return read_json(self.run_dir(run_id) / name)
 
     def heartbeat(self, run_id: str) -> dict[str, Any]:
-        """hb.json, `well_typed`; {} where it is missing or torn.
+        """hb.json, `well_typed`; empty if it is missing or cut.
 
-        UserError for a run that is not there.
+        Raises:
+            UserError: There is no such run.
         """
         return well_typed(self.read_json(run_id, "hb.json") or {})
 
     def result(self, run_id: str) -> dict[str, Any]:
-        """result.json, `well_typed`; {} where it is missing or torn.
+        """result.json, `well_typed`; empty if it is missing or cut.
 
-        UserError for a run that is not there.
+        Raises:
+            UserError: There is no such run.
         """
         return well_typed(self.read_json(run_id, "result.json") or {})
 
     def write_json(self, run_id: str, name: str, value: dict[str, Any]) -> None:
+        """Writes one of the run's JSON files, whole or not at all."""
         write_json(self.run_dir(run_id) / name, value)
 
     def delete(self, run_id: str) -> None:
@@ -199,5 +262,17 @@ class RunStore:
         shutil.rmtree(trash, ignore_errors=True)
 
     def reader(self, run_id: str) -> MetricsReader:
-        """Reads the run's metrics.db. UserError later, at the first read, where it is damaged."""
+        """Reads the run's metrics.db. A damaged one raises UserError at the first read."""
         return MetricsReader(self.run_dir(run_id) / "metrics.db")
+
+
+def _stamp(path: str) -> Stamp:
+    try:
+        status = os.stat(path)  # noqa: PTH116 (three for each of 500 runs: a Path costs more)
+    except OSError:
+        return None
+    return (
+        (status.st_ino, status.st_size, status.st_mtime_ns)
+        if stat.S_ISREG(status.st_mode)
+        else None
+    )

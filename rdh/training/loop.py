@@ -126,7 +126,8 @@ def start(config: RunConfig, inputs: Inputs) -> Run:
 def method_options(config: RunConfig) -> dict[str, Any]:
     """The method's switches; a given eta weighs its plain quantization term too (Eq. 1)."""
     weighs_plain = config.quantization == "plain" and config.eta is not None
-    return config.method_options | ({"quantization_weight": config.eta} if weighs_plain else {})
+    weight = config.method_card.plain_weight
+    return config.method_options | ({weight: config.eta} if weight and weighs_plain else {})
 
 
 def train_one_epoch(

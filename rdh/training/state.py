@@ -11,16 +11,12 @@ import torch
 from torch import Tensor
 
 from rdh.config.run_config import TAU_LEVELS, RunConfig
-from rdh.errors import UserError
+from rdh.errors import Stopped, UserError  # noqa: F401 (Stopped: for this folder)
 from rdh.inputs.load import Inputs
 from rdh.methods import Method
 from rdh.training.network import Network
 from rdh.training.optimizers import SGD
 from rdh.training.probes import Probes, logit_edges
-
-
-class Stopped(Exception):
-    """should_stop() said yes; a checkpoint of the last completed step was saved."""
 
 
 @dataclass

@@ -341,7 +341,7 @@ def test_with_and_without_rdh_share_the_hue_and_differ_in_dash():
     with_rdh, without = dead_bits_over_time(
         [dead_series(5), dead_series(5, has_rdh=False)], title="x"
     ).data
-    assert with_rdh.line.color == without.line.color == palette.METHOD_COLORS["hashnet"]
+    assert with_rdh.line.color == without.line.color == palette.method_color("hashnet")
     assert with_rdh.line.dash == "solid" != without.line.dash
 
 

@@ -7,8 +7,15 @@ import pytest
 from pydantic import ValidationError
 
 from rdh import catalog
-from rdh.catalog import Card, Switch
-from rdh.config.run_config import RunConfig, arms_of, make_config, plug_in_fields, with_plug_ins
+from rdh.catalog import DatasetCard, MethodCard, Switch
+from rdh.config.run_config import (
+    RunConfig,
+    changed,
+    check_eta_counts,
+    make_config,
+    plug_in_fields,
+    with_plug_ins,
+)
 from rdh.errors import UserError
 
 PRETRAINED = {"backbone": "efficientnet_lite0", "dataset": "cifar10", "image_size": 128}
@@ -45,10 +52,10 @@ REFUSED = [
         r"backbone must be one of .* or torchvision:NAME, got 'torchvision:'",
     ),
     ({"backbone": "torchvision:../x"}, r"or torchvision:NAME, got 'torchvision:../x'"),
-    ({"quantization": "eaq"}, r"quantization must be 'none', 'plain' or 'error_aware', got 'eaq'"),
-    ({"schedule": "linear"}, r"schedule must be 'cosine', 'constant' or 'step', got 'linear'"),
-    ({"optimizer": "adam"}, r"optimizer must be 'sgd' or 'rmsprop', got 'adam'"),
-    ({"precision": "float16"}, r"precision must be 'float32' or 'bfloat16', got 'float16'"),
+    ({"quantization": "eaq"}, r"quantization must be one of none, plain, error_aware, got 'eaq'"),
+    ({"schedule": "linear"}, r"schedule must be one of cosine, constant, step, got 'linear'"),
+    ({"optimizer": "adam"}, r"optimizer must be one of sgd, rmsprop, got 'adam'"),
+    ({"precision": "float16"}, r"precision must be one of float32, bfloat16, got 'float16'"),
     ({"compile": 1}, r"compile must be true or false, got 1"),
     (
         {"weights": "pretraned"},
@@ -85,12 +92,12 @@ REFUSED = [
     ({"method_options": 3}, r"method_options must be switches by name, got 3"),
     ({"method_options": {1: 2}}, r"method_options must be switches by name, got 1"),
     (
-        {"method_options": {"pairs": "batch"}},
+        {"method_options": {"pairs": "in_batch"}},
         r"method_options of hashnet must be among alpha_times_bits.*, got 'pairs'",
     ),
     (
         {"method": "dpsh", "method_options": {"pairs": "all"}},
-        r"method_options pairs must be one of stored, batch, got 'all'",
+        r"method_options pairs must be one of stored, in_batch, got 'all'",
     ),
     (
         {"method": "dpsh", "method_options": {"theta_scale": "1"}},
@@ -102,7 +109,7 @@ REFUSED = [
     ),
     (
         {"method": "dpsh", "method_options": {"theta_scale": float("nan")}},
-        r"theta_scale must be a number, got nan",
+        r"theta_scale must be a finite number, got nan",
     ),
     (
         {"dataset_options": {"query_per_class": 2.5}},
@@ -111,6 +118,43 @@ REFUSED = [
     (
         {"dataset_options": {"root": "/"}},
         r"dataset_options of digits must be among query_per_class.*, got 'root'",
+    ),
+    # ranges of switches
+    (
+        {"method": "dpsh", "method_options": {"theta_scale": 0}},
+        r"method_options theta_scale must be at least 1e-06, got 0\.",
+    ),
+    (
+        {"method": "itq", "method_options": {"rounds": -1}},
+        r"method_options rounds must be at least 0, got -1\.",
+    ),
+    (
+        {"dataset": "mosaic", "dataset_options": {"n_items": -5}},
+        r"dataset_options n_items must be in \[20, 1000000\], got -5\.",
+    ),
+    (
+        {"dataset": "mosaic", "dataset_options": {"grid": 4}},
+        r"dataset_options grid must be one of 2, 3, got 4\.",
+    ),
+    (
+        {"dataset": "arrays", "dataset_options": {"n_query": -5}},
+        r"dataset_options n_query must be at least 0, got -5\.",
+    ),
+    (
+        {"dataset": "image_list", "dataset_options": {"top_k": -1}},
+        r"dataset_options top_k must be at least 0, got -1\.",
+    ),
+    (
+        {"dataset": "image_folder", "dataset_options": {"query_per_class": -3}},
+        r"dataset_options query_per_class must be at least 0, got -3\.",
+    ),
+    (
+        {"dataset": "image_folder", "dataset_options": {"folder": "../../etc"}},
+        r"dataset_options folder must be a relative path, without `\.\.`, .* got '../../etc'\.",
+    ),
+    (
+        {"dataset": "arrays", "dataset_options": {"file": "/etc/passwd"}},
+        r"dataset_options file must be a relative path",
     ),
     # settings that do not go together
     (
@@ -161,6 +205,15 @@ REFUSED = [
 ]
 
 
+TEXTS = {"title": "Own", "text": "Own: mine.", "file": "rdh/methods/own.py"}
+
+
+def add_card(monkeypatch, kind: str, card) -> None:
+    """A card beside those of the folder."""
+    cards = getattr(catalog, kind)() | {card.name: card}
+    monkeypatch.setattr(catalog, kind, lambda: cards)
+
+
 @pytest.mark.parametrize(
     ("fields", "sentence"), REFUSED, ids=[str(next(iter(fields))) for fields, _ in REFUSED]
 )
@@ -187,8 +240,7 @@ def test_a_config_cannot_be_changed():
 
 
 def test_the_amplifier_is_refused_for_a_method_without_an_activation(monkeypatch):
-    cards = catalog.methods() | {"flat": Card("flat", "Flat", "", "", facts={"activation": None})}
-    monkeypatch.setattr(catalog, "methods", lambda: cards)
+    add_card(monkeypatch, "methods", MethodCard(name="flat", activation=None, **TEXTS))
     assert make_config(method="flat").arm == ""
     with pytest.raises(
         UserError, match="amplifier must be off for flat: it has no saturating activation"
@@ -204,11 +256,9 @@ def test_a_switch_of_every_kind_is_checked(monkeypatch):
         Switch("x", 1.0, "float"),
         Switch("on", True, "bool"),
         Switch("word", "a", "str"),
-        Switch("rest", None, "int"),
+        Switch("rest", None, "int", is_optional=True),
     )
-    monkeypatch.setattr(
-        catalog, "methods", lambda: {"hashnet": Card("hashnet", "H", "", "", switches)}
-    )
+    add_card(monkeypatch, "methods", MethodCard(name="hashnet", switches=switches, **TEXTS))
     good = {"n": 2, "x": 2, "on": False, "word": "b", "rest": None}
     assert make_config(method_options=good).method_options == {
         "n": 2,
@@ -231,18 +281,15 @@ def test_eta_is_one_for_single_label_data_and_a_tenth_for_multi_label_data(monke
     assert make_config(quantization="error_aware").eta == 1.0
     assert make_config(quantization="error_aware", eta=0.3).eta == 0.3
     assert make_config(quantization="plain").eta is None
-    cards = catalog.datasets() | {
-        "many": Card("many", "Many", "", "", facts={"is_multi_label": True})
-    }
-    monkeypatch.setattr(catalog, "datasets", lambda: cards)
+    add_card(monkeypatch, "datasets", DatasetCard(name="many", is_multi_label=True, **TEXTS))
     assert make_config(dataset="many", quantization="error_aware").eta == 0.1
 
 
 def test_equal_configs_have_equal_hashes():
     assert make_config().hash == make_config().hash
     assert make_config(lr=1).hash == make_config(lr=1.0).hash
-    one = make_config(method="dpsh", method_options={"theta_scale": 1, "pairs": "batch"})
-    other = make_config(method="dpsh", method_options={"pairs": "batch", "theta_scale": 1.0})
+    one = make_config(method="dpsh", method_options={"theta_scale": 1, "pairs": "in_batch"})
+    other = make_config(method="dpsh", method_options={"pairs": "in_batch", "theta_scale": 1.0})
     assert one == other and one.hash == other.hash
     assert (
         make_config(quantization="error_aware").hash
@@ -348,7 +395,7 @@ def test_the_runs_of_a_pair_share_the_pair_hash_and_nothing_else_does():
     for change in (
         {"seed": 3},
         {"n_bits": 16},
-        {"method_options": {"pairs": "batch"}},
+        {"method_options": {"pairs": "in_batch"}},
         {"split_seed": 1},
         {"device": "cpu"},
     ):
@@ -358,7 +405,7 @@ def test_the_runs_of_a_pair_share_the_pair_hash_and_nothing_else_does():
 def test_a_round_trip_through_json_keeps_config_and_hash():
     config = make_config(
         method="dpsh",
-        method_options={"theta_scale": 1, "pairs": "batch"},
+        method_options={"theta_scale": 1, "pairs": "in_batch"},
         amplifier=True,
         quantization="error_aware",
         lr=1e-5 / 3,
@@ -382,8 +429,51 @@ def test_with_plug_ins_makes_the_two_arms_of_a_pair():
 
 
 def test_a_method_without_an_activation_has_one_arm():
-    assert arms_of("hashnet") == (False, True)
-    assert arms_of("dpn") == arms_of("itq") == (False,)
+    assert catalog.method("hashnet").arms() == (False, True)
+    assert catalog.method("dpn").arms() == catalog.method("itq").arms() == (False,)
+
+
+def test_hashes_are_those_of_the_first_releases():
+    old_words = make_config(method="dpsh", method_options={"pairs": "batch"})
+    assert old_words.method_options == {"pairs": "in_batch"}
+    assert (old_words.hash, old_words.pair_hash) == ("19a31d5942b11e2f", "60889bbc24cdde8c")
+    assert make_config(**old_words.model_dump()).hash == old_words.hash
+    assert make_config().hash == "7d766eabe51b197d"
+    below = make_config(dataset="arrays", dataset_options={"file": "./mine/arrays.npz"})
+    assert below.dataset_options == {"file": "./mine/arrays.npz"}  # as it was given
+
+
+def test_a_plain_term_may_be_weighed_by_a_switch_of_any_name(monkeypatch):
+    switches = (Switch("strength", 0.25, "float"),)
+    card = MethodCard(name="own", switches=switches, plain_weight="strength", **TEXTS)
+    add_card(monkeypatch, "methods", card)
+    assert make_config(method="own", eta=0.4).eta == 0.4 and card.plain_default == 0.25
+    assert not make_config(method="own", quantization="none").weighs_quantization
+
+
+def test_a_config_outlives_the_file_of_its_method(monkeypatch):
+    config = make_config(method="dpsh", eta=0.4)
+    monkeypatch.setattr(catalog, "methods", dict)
+    assert config.label == "DPSH" and config.weighs_quantization and config.arm == ""
+    assert config.model_copy(update={"seed": 3}).label == "DPSH"
+
+
+def test_a_clone_leaves_behind_what_means_nothing_to_it():
+    old = make_config(
+        method="dpsh", method_options={"theta_scale": 1.0}, **plug_in_fields(rdh=True)
+    )
+    assert changed(old.model_dump(), {"seed": 1}).method_options == {"theta_scale": 1.0}
+    other = changed(old.model_dump(), {"method": "hashnet", "dataset": "mosaic"})
+    assert (other.method_options, other.eta) == ({}, 0.1)  # eta: the default of multi-label data
+    assert changed(old.model_dump(), {"dataset": "mosaic", "eta": 1.0}).eta == 1.0
+
+
+def test_an_eta_that_nothing_would_use_is_refused():
+    plain, rdh = (make_config(eta=0.4, **plug_in_fields(rdh=rdh)) for rdh in (False, True))
+    check_eta_counts(0.4, [plain, rdh])
+    check_eta_counts(None, [plain])
+    with pytest.raises(UserError, match=r"eta must be left out for HashNet: .*, got 0\.4; ask"):
+        check_eta_counts(0.4, [plain])
 
 
 def test_where_eta_weighs_nothing_runs_with_any_eta_share_one_baseline():

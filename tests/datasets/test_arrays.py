@@ -292,6 +292,7 @@ def test_the_gallery_shows_no_image_that_a_query_shows():
     assert not np.intersect1d(data._cells[split.query], data._cells[split.gallery]).size
 
 
+@pytest.mark.process
 def test_a_mosaic_is_the_same_in_every_process():
     code = "from rdh import datasets; print(datasets.load('mosaic', 'x', n_items=100).fingerprint)"
     answers = {

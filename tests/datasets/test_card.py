@@ -10,7 +10,7 @@ from rdh import cli, datasets
 from rdh.datasets import data_card
 from rdh.datasets._tools import card as _card
 from rdh.datasets._tools.card import relevant_share, similar_share
-from tests.toy_archives import MAKERS, OPTIONS, make_lists, multi_hot, write_both
+from tests.toy_archives import make_lists, multi_hot, write_both
 
 
 def shares_label(first, second):
@@ -55,8 +55,7 @@ def test_single_label_sets_of_ten_classes_have_a_floor_of_a_tenth():
 
 @pytest.mark.parametrize("name", datasets.names())
 def test_every_data_set_has_a_card_of_plain_values(tmp_path, name):
-    MAKERS[name](tmp_path)
-    data = datasets.load(name, tmp_path, **OPTIONS.get(name, {}))
+    data = datasets.load(name, tmp_path, **datasets.example(name, tmp_path))
     card = data_card(data, split_seed=2)
     assert json.loads(json.dumps(dataclasses.asdict(card)))["name"] == name
     split = data.split(2)
@@ -183,7 +182,7 @@ def test_data_list_has_a_line_of_the_card_for_what_is_ready(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ("show frob", "data show takes one of arrays, cifar10, coco"),
+        ("show frob", "dataset must be one of arrays, cifar10, coco"),
         ("show mosaic --set grid=4", "dataset_options grid must be one of 2, 3, got 4"),
         (
             "show mosaic --set grids=2",

@@ -46,6 +46,7 @@ def assert_is_protocol(split: Split, class_of, query_per_class, train_per_class)
         assert (np.bincount(class_of[part]) == per_class).all()
 
 
+@pytest.mark.process
 def test_importing_the_package_brings_nothing_heavy():
     code = (
         "import sys; from rdh import datasets; datasets.names();"
@@ -467,6 +468,7 @@ def test_damaged_batch_is_refused_before_it_is_unpickled(tmp_path, monkeypatch):
     assert not (tmp_path / "trapped").exists()
 
 
+@pytest.mark.process
 def test_prepared_arrays_hold_the_same_images_and_need_no_torch(tmp_path, monkeypatch):
     expected = make_batches(tmp_path / "cifar-10-batches-py", monkeypatch)
     raw = small(tmp_path)

@@ -661,6 +661,7 @@ def test_exif_that_cannot_be_read_turns_nothing(tmp_path, exif):
     )
 
 
+@pytest.mark.process
 def test_an_image_too_large_is_one_sentence_and_nothing_else_is_printed(tmp_path):
     Image.new("1", (10_000, 9500)).save(
         tmp_path / "large.png"

@@ -133,6 +133,7 @@ def test_equal_configs_outside_a_sweep_are_runs_of_their_own(store):
     assert len(set(submit(store, [*make_configs(1), *make_configs(1)]))) == 2
 
 
+@pytest.mark.process
 def test_two_processes_with_one_token_make_one_launch(store):
     Registry(store).rows()
     names = ("a", "b", "c")
@@ -157,6 +158,7 @@ def test_two_processes_with_one_token_make_one_launch(store):
     )
 
 
+@pytest.mark.process
 def test_a_submitter_killed_at_any_moment_leaves_whole_runs_only(store):
     code = SUBMIT.replace('token="a form\'s token"', "").replace("print(", "while True: (")
     (store.root / "go").touch()

@@ -165,7 +165,7 @@ def test_declared_form_is_what_the_method_differentiates(name: str, n_bits: int)
     method.remember(codes.detach(), indices)
     method.similarity_loss(codes, labels, indices).backward()
     h = codes.detach()[:, bit].numpy()
-    form = PairForm.from_card(catalog.methods()[name].facts["landscape"], n_bits)
+    form = PairForm.from_card(catalog.method(name).landscape, n_bits)
     share = np.full((3, 3), 1 / 3)
     if name == "hashnet":  # mean over similar pairs + mean over dissimilar pairs
         share = 3 * np.where(similar == 1, 1 / similar.sum(), 1 / (9 - similar.sum()))
@@ -184,7 +184,7 @@ def test_declared_form_is_what_the_method_differentiates(name: str, n_bits: int)
 def test_declared_quantization_is_the_methods_own(name: str, n_bits: int):
     codes = codes_of_one_bit(n_bits, 0)
     loss = method_class(name)(n_bits, torch.eye(3, dtype=torch.float64), 0).quantization_loss(codes)
-    form = PairForm.from_card(catalog.methods()[name].facts["landscape"], n_bits)
+    form = PairForm.from_card(catalog.method(name).landscape, n_bits)
     h = codes.detach()[:, 0].numpy()
     declared = gradient_terms(h, Pair(), form).quantization
     if loss is None:
@@ -433,7 +433,7 @@ def test_palette_keeps_arms_apart_without_colour():
         palette.method_color("HashNet") == "#009E73"
         and palette.method_color("unheard") == palette.NEUTRAL
     )
-    assert palette.DEAD not in palette.METHOD_COLORS.values()
+    assert palette.DEAD not in {card.color for card in catalog.methods().values()}
     assert palette.colorscale(palette.DIVERGING)[4] == [0.5, "#F7F7F7"]
     assert palette.translucent("#0072B2", 0.5) == "rgba(0,114,178,0.5)"
     assert palette.escape("a\n <b>" + 90 * "x").startswith("a &lt;b&gt;x") and palette.escape(

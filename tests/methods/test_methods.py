@@ -8,15 +8,14 @@ import pytest
 import torch
 
 from rdh import catalog
+from rdh.charts import palette
 from rdh.config.run_config import make_config
 from rdh.errors import UserError
 from rdh.methods import Method, method_class
 from tests import naive_methods, naive_rescue
 from tests.test_rescue import codes, one_hot
 
-NAMES = sorted(
-    name for name, card in catalog.methods().items() if card.facts.get("kind", "deep") == "deep"
-)
+NAMES = sorted(name for name, card in catalog.methods().items() if not card.is_shallow)
 N_ITEMS = 9
 
 
@@ -181,14 +180,31 @@ def test_only_codes_with_an_activation_stay_within_one(name):
 
 
 @pytest.mark.parametrize("name", sorted(catalog.methods()))
-def test_card_says_what_the_method_is(name):
-    card, cls = catalog.methods()[name], method_class(name)
-    assert card.title == cls.title and ":" in card.headline
-    assert "Decisions of ours" in card.text and "With RDH" in card.text
-    for fact, default in (("kind", "deep"), ("activation", "tanh"), ("trains_on", "train")):
-        assert card.facts.get(fact, default) == getattr(
-            cls, fact
-        )  # the catalog reads the source, not the class
+def test_the_card_follows_the_template_of_rdh_methods(name):
+    card = catalog.method(name)
+    assert ":" in card.headline and card.title in card.headline
+    for part in ("\nObjective: ", "\nDecisions of ours: ", "\nWith RDH: "):
+        assert part in card.text
+
+
+@pytest.mark.parametrize("name", sorted(catalog.methods()))
+def test_the_weight_of_the_plain_term_weighs_it(name):
+    card, (h, labels) = catalog.method(name), random_batch(5)
+    if card.plain_weight is None:
+        method = build(name, labels, 6)
+        assert method.quantization_loss(h) is None
+    else:
+        one, two = (
+            build(name, labels, 6, **{card.plain_weight: weight}).quantization_loss(h)
+            for weight in (1.0, 2.0)
+        )
+        assert two.item() == pytest.approx(2 * one.item()) and one.item() > 0
+
+
+def test_every_method_has_a_colour_of_its_own():
+    colors = {name: card.color.upper() for name, card in catalog.methods().items()}
+    taken = [*colors.values(), palette.DEAD.upper(), palette.NEUTRAL.upper()]
+    assert sorted({color for color in taken if taken.count(color) > 1}) == [], colors
 
 
 @pytest.mark.parametrize(
@@ -211,8 +227,8 @@ def test_the_amplifier_is_refused_where_nothing_saturates(name):
     ],
 )
 def test_switches_out_of_range_are_named(name, options):
-    with pytest.raises(UserError, match=next(iter(options))):
-        build(name, one_hot([0, 1]), **options)
+    with pytest.raises(UserError, match=f"method_options {next(iter(options))} must be at least"):
+        make_config(method=name, method_options=options)
 
 
 # DPSH, DHN, HashNet
@@ -225,7 +241,7 @@ def test_switches_out_of_range_are_named(name, options):
 def test_similarity_losses_equal_the_golden_numbers(classes, dhn, hashnet):
     labels = one_hot(classes)
     assert losses(build("dhn", labels), codes(), labels).item() == pytest.approx(dhn, abs=5e-9)
-    assert losses(build("dpsh", labels, pairs="batch"), codes(), labels).item() == pytest.approx(
+    assert losses(build("dpsh", labels, pairs="in_batch"), codes(), labels).item() == pytest.approx(
         dhn, abs=5e-9
     )
     for name in (

@@ -15,9 +15,7 @@ from rdh.methods._tools.dcc import signs
 from rdh.methods.itq import best_rotation, principal_axes, quantization_error
 from rdh.retrieval import evaluate, pack_codes
 
-NAMES = sorted(
-    name for name, card in catalog.methods().items() if card.facts.get("kind") == "shallow"
-)
+NAMES = sorted(name for name, card in catalog.methods().items() if card.is_shallow)
 
 
 def random_items(seed: int = 0, n: int = 200, n_features: int = 150, dtype=torch.float32):

@@ -78,21 +78,19 @@ def test_no_page_shows_a_traceback_on_any_store(page, kind, stores, monkeypatch)
 @pytest.mark.parametrize(
     "page", ["pages/data.py", "pages/landscape.py", "pages/launch.py", "pages/live.py"]
 )
-def test_a_file_of_ones_own_that_is_still_being_written_is_a_card(
+def test_a_file_of_ones_own_that_is_still_being_written_is_at_most_a_warning(
     page, stores, monkeypatch, tmp_path
 ):
-    for folder in ("methods", "datasets", "backbones"):
-        shutil.copytree(catalog.HOUSE / folder, tmp_path / folder)
+    for folder in catalog.KINDS:
+        shutil.copytree(catalog.PACKAGE / folder, tmp_path / folder)
         (tmp_path / folder / "own.py").write_text("def (", encoding="utf-8")
     with monkeypatch.context() as patch:
-        patch.setattr(catalog, "HOUSE", tmp_path)
-        for cards in (catalog.methods, catalog.datasets, catalog.backbones):
-            cards.cache_clear()
+        patch.setattr(catalog, "PACKAGE", tmp_path)
         app = open_app(page, stores["finished"], monkeypatch)
-    assert not app.exception and "own.py can't be read (invalid syntax" in app.error[
-        0
-    ].value.replace("\\", "")
-    assert not open_app(page, stores["finished"], monkeypatch).error  # as soon as it is mended
+    assert not app.exception and not app.error
+    warned = [str(one.value).replace("\\", "") for one in app.warning]
+    broken = [text for text in warned if "own.py is left out, line 1: invalid syntax" in text]
+    assert len(broken) == (3 if page == "pages/launch.py" else 0)
 
 
 @pytest.mark.parametrize("page", ["pages/live.py", "pages/bits.py", "pages/compare.py"])
@@ -381,7 +379,7 @@ def test_bad_input_on_the_launch_form_is_one_sentence_and_nothing_is_lost(
         ("lr", "0,3", "lr must be a number, got '0,3'"),
         ("epochs", "-3", "epochs must be in [1, 100000], got -3"),
         ("epochs", "2.7", "epochs must be a whole number, got 2.7"),
-        ("epochs", "", "epochs must be a whole number, got None"),
+        ("epochs", "", "epochs must be a whole number, got ''"),
         ("n_bits", "100000", "n_bits must be in [1, 1024], got 100000"),
         ("batch_size", "1_000", "batch_size must be a whole number, got '1_000'"),
         ("eta", "-1", "eta must be in [0, 1000], got -1"),
@@ -414,6 +412,7 @@ def test_a_seed_named_twice_and_runs_that_were_there_are_said_at_the_launch(tmp_
     assert len(store.run_ids()) == 4
 
 
+@pytest.mark.process
 def test_no_page_brings_torch_into_the_web_process(stores):
     code = (
         "import sys; from streamlit.testing.v1 import AppTest\n"

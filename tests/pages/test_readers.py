@@ -5,7 +5,8 @@ import pandas as pd
 
 from pages.common.readers import RunCache
 from rdh import analysis
-from rdh.store.metrics_writer import MetricsReader, MetricsWriter, Record
+from rdh.store.metrics_reader import MetricsReader
+from rdh.store.metrics_writer import MetricsWriter, Record
 
 
 def test_scalars_read_piece_by_piece_are_those_of_one_read(tmp_path):

@@ -196,6 +196,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.process
 def test_forked_and_spawned_processes_find_the_same(tmp_path):
     (tmp_path / "forks.py").write_text(
         FORKS
@@ -237,6 +238,7 @@ def test_a_processor_without_long_vectors_gets_the_same(monkeypatch):
             cached.cache_clear()
 
 
+@pytest.mark.process
 def test_the_plain_kernel_runs_where_no_folder_for_its_code_is_writable(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
@@ -260,6 +262,7 @@ def test_the_plain_kernel_runs_where_no_folder_for_its_code_is_writable(tmp_path
     assert answer.stdout.strip() == "[2. 2.]"
 
 
+@pytest.mark.process
 def test_evaluating_imports_neither_torch_nor_numba():
     script = (
         "import sys, numpy as np\n"

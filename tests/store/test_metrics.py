@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from rdh.errors import UserError
-from rdh.store.metrics_writer import MetricsReader, MetricsWriter, Record
+from rdh.store.metrics_reader import MetricsReader
+from rdh.store.metrics_writer import MetricsWriter, Record
 from rdh.store.mounts import file_system_of
 
 N_SCALARS, N_BITS = 12, 32
@@ -87,6 +88,7 @@ def kill_after(writer: subprocess.Popen, n_lines: int) -> int:
     return int(lines[-1])
 
 
+@pytest.mark.process
 def test_kill_9_in_the_middle_of_writing_loses_nothing_and_leaves_no_half_record(path):
     last = 0
     for attempt, n_lines in enumerate((3, 40, 7, 90, 25), start=1):
@@ -101,6 +103,7 @@ def test_kill_9_in_the_middle_of_writing_loses_nothing_and_leaves_no_half_record
     assert len(resumes) == 4 and all(f"goes on from step {step}" in text for step, text in resumes)
 
 
+@pytest.mark.process
 def test_a_reader_beside_the_writer_sees_whole_records_in_order(path):
     writer = start_writer(path, 1)
     writer.stdout.readline()
@@ -350,10 +353,7 @@ def test_a_record_that_cannot_be_stored_leaves_no_half_of_itself(path):
     assert MetricsReader(path).arrays("dead")[1].tolist() == [0, 1]
 
 
-MOUNTS = (
-    "/dev/vda / ext4 rw 0 0\nhost:/home /home nfs4 rw 0 0\n/dev/sdb /home/a\\040b xfs rw "
-    "0 0\nbroken\n"
-)
+MOUNTS = {"/": "ext4", "/home": "nfs4", "/home/a b": "xfs"}
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_draft(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["notes.json"]
 
 
+@pytest.mark.process
 def test_json_is_whole_to_a_reader_beside_the_writer(tmp_path):
     """A real second process replaces the file as fast as it can."""
     path = tmp_path / "hb.json"

@@ -26,9 +26,7 @@ from rdh.training.state import Run, Stopped, facts_of
 from tests.naive_probes import NaiveProbes
 from tests.training.test_probes import assert_same
 
-DEEP = [
-    name for name, card in catalog.methods().items() if card.facts.get("kind", "deep") == "deep"
-]
+DEEP = [name for name, card in catalog.methods().items() if not card.is_shallow]
 SMALL = {"query_per_class": 2, "train_per_class": 6}  # 60 training items
 OPTIONS = {
     "adsh": {"n_samples": 60},
@@ -288,7 +286,7 @@ def visited(run: Run) -> list[int]:
 def test_both_arms_of_a_pair_share_initial_weights_and_the_order_of_items(digits, method):
     base = config(method=method, method_options=OPTIONS.get(method, {}))
     arms = [
-        with_plug_ins(base, rdh=rdh) if catalog.methods()[method].facts["activation"] else base
+        with_plug_ins(base, rdh=rdh) if catalog.method(method).saturates else base
         for rdh in (False, True)
     ]
     inputs = digits(base)
@@ -330,7 +328,7 @@ def plain_loop(run: Run, n_steps: int) -> None:
 @pytest.mark.parametrize("rdh", [False, True])
 @pytest.mark.parametrize("method", DEEP)
 def test_steps_equal_a_plain_loop_with_the_amplifier_module_and_one_backward(digits, method, rdh):
-    if rdh and catalog.methods()[method].facts["activation"] is None:
+    if rdh and not catalog.method(method).saturates:
         pytest.skip("nothing saturates")
     settings = config(
         method=method, method_options=OPTIONS.get(method, {}), tau=0.9, lr=0.01, **ARMS[rdh]

@@ -3,14 +3,14 @@
 import contextlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from rdh.catalog import relative
 from rdh.errors import UserError
 
-LONGEST = 400  # characters of a path: the longest one says how wide the array of all is
 MISSING = -1  # the size and the time of a file that isn't there
 
 
@@ -30,18 +30,13 @@ def relative_path(text: str, place: str, folder: str = "image folder") -> str:
     place: where it stands, folder: what it is relative to, for the sentence. Raises UserError for
     an empty, absolute or endless path and for one that climbs by `..`.
     """
-    path = text.replace("\\", "/")
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    is_inside = (
-        parts and ".." not in parts and not path.startswith("/") and not PureWindowsPath(path).drive
-    )
-    if not is_inside or "\0" in path or len(path) > LONGEST:
+    try:
+        return relative.relative_path(text)
+    except ValueError:
         raise UserError(
-            f"{place} names the path {text[:80]!r}: paths must be relative to the "
-            f"{folder}, without `..`, and at "
-            f"most {LONGEST} characters long."
-        )
-    return "/".join(parts)
+            f"{place} names the path {text[:80]!r}: paths must be relative to the {folder}, "
+            f"without `..`, and at most {relative.LONGEST} characters long."
+        ) from None
 
 
 def check_inside(path: Path, root: Path) -> None:

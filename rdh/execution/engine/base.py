@@ -1,11 +1,10 @@
-"""The seam of an engine: what starts, watches and stops the process of one attempt. One file an
-engine.
+"""What an engine is: it starts, watches and stops the process of one attempt. One file an engine.
 
-An engine answers "is it still there?"; what a run has achieved stands in its folder. Our queue
-stays in front of every
-engine: `start` is called only while `capacity` says that there is room.
+An engine answers "is it still there?". What a run has achieved stands in its folder. Our queue
+stays in front of every engine: `start` is called only while `capacity` says that there is room.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,7 +15,6 @@ from typing import Protocol
 class Phase(StrEnum):
     """Where an attempt stands by its engine."""
 
-    PENDING = "pending"  # accepted by the engine, not started yet (engines that queue themselves)
     RUNNING = "running"
     EXITED = "exited"
     UNKNOWN = "unknown"  # the engine has never heard of it, or has forgotten it
@@ -30,18 +28,23 @@ class EngineUnreachable(Exception):
 class Spec:
     """One attempt of one run, as the supervisor asks for it.
 
-    `gpus` counts devices (a CPU counts as one).
+    Args:
+        run_id: The run.
+        attempt: From 1 on.
+        run_dir: Its folder.
+        argv: The command of its process.
+        env: What its process finds in its environment besides the engine's own.
     """
 
     run_id: str
     attempt: int
     run_dir: Path
     argv: Sequence[str]
-    gpus: float = 1.0
     env: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
+        """The name of the attempt."""
         return key_of(self.run_id, self.attempt)
 
 
@@ -49,40 +52,44 @@ class Spec:
 class Report:
     """What an engine knows.
 
-    exit_code: as Popen gives it (-9: signal 9), None where nobody saw the end.
+    Args:
+        phase: Where the attempt stands.
+        exit_code: As Popen gives it (-9: signal 9); None if nobody saw the end.
+        device: For people: "cpu", "GPU 0 (NVIDIA H200)".
+        out_of_memory: The kernel killed something for lack of memory while the attempt lived.
     """
 
     phase: Phase
     exit_code: int | None = None
-    detail: str = ""
-    device: str | None = None  # for people: "cpu", "GPU 0 (NVIDIA H200)"
-    out_of_memory: bool = (
-        False  # the kernel killed something for lack of memory while this attempt lived
-    )
+    device: str | None = None
+    out_of_memory: bool = False
 
 
 class Engine(Protocol):
-    """A handle is text that begins with the key of its attempt and a colon; the rest is the
-    engine's own.
+    """What the supervisor asks of an engine.
+
+    A handle is text that begins with the key of its attempt and a colon. The rest is the engine's.
     """
 
-    def capacity(self) -> float:
+    def capacity(self) -> int:
         """Free slots. The gate never exceeds it."""
 
     def start(self, spec: Spec) -> str:
-        """Starts an attempt; its handle.
+        """Starts an attempt and returns its handle.
 
-        Idempotent on spec.key, or refuses (BlockingIOError) while it lives.
+        Raises:
+            OSError: It can't be started; BlockingIOError while an attempt of the run still lives.
         """
 
     def poll(self, handle: str) -> Report:
-        """Never raises for an unknown handle. EngineUnreachable where the engine can't be asked."""
+        """What is known of an attempt, also of one that the engine has never heard of.
+
+        Raises:
+            EngineUnreachable: The engine can't be asked.
+        """
 
     def stop(self, handle: str, force: bool = False) -> None:
-        """Polite: SIGTERM to the leader.
-
-        force: SIGKILL to everything that belongs to the attempt.
-        """
+        """Ends an attempt: SIGTERM to its leader, or by force SIGKILL to all that belongs to it."""
 
     def adopt(self) -> dict[str, str]:
         """After a restart: key -> handle of every attempt that still lives."""
@@ -94,6 +101,6 @@ def key_of(run_id: str, attempt: int) -> str:
 
 
 def attempt_of(handle: str, run_id: str) -> int | None:
-    """The attempt that a handle belongs to; None where it is torn, or of another run."""
+    """The attempt that a handle belongs to; None if it is damaged, or of another run."""
     attempt = handle.partition(":")[0].removeprefix(f"{run_id}-a")
-    return int(attempt) if attempt.isdecimal() else None
+    return int(attempt) if re.fullmatch("[1-9][0-9]{0,5}", attempt) else None

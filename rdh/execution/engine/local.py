@@ -1,8 +1,7 @@
 """The engine for this machine: one process group a run, placed on a slot of a device.
 
-`start` takes the run's `alive.lock` before it forks and hands the descriptor down, so that there is
-no moment in which two attempts could both begin, nor one while a forked child of a dead worker may
-still hold the GPU.
+`start` takes the run's `alive.lock` before it forks and hands the descriptor down. So two attempts
+can never both begin, and none begins while a child of a dead worker may still hold the GPU.
 """
 
 import contextlib
@@ -18,47 +17,60 @@ from pathlib import Path
 from rdh.execution.engine import processes
 from rdh.execution.engine.base import Phase, Report, Spec, key_of
 from rdh.execution.engine.devices import Device
-from rdh.execution.queue.run_folder import LOG_HEADER
+from rdh.files import atomic
 from rdh.locks import take_lock
+from rdh.store.log import LOG_HEADER
+
+OF_A_SUBMISSION = ("RDH_DATA", "RDH_CACHE")
 
 
 @dataclass
 class _Worker:
     """A process that this engine watches.
 
-    process: None for one that an earlier supervisor started.
+    process: None if an earlier supervisor started it.
     """
 
     pid: int
     started: int
-    devices: tuple[str, ...]
+    device: str
     kills_before: int
-    process: subprocess.Popen | None = None
+    process: subprocess.Popen[bytes] | None = None
 
 
 class LocalEngine:
-    """Implements `Engine`. Handle: KEY:PID:STARTTIME:DEVICE[,DEVICE]."""
+    """Implements `Engine`. Handle: KEY:PID:STARTTIME:DEVICE."""
 
     def __init__(
         self, root: Path, devices: Sequence[Device], env: Mapping[str, str] | None = None
     ) -> None:
-        """root: the runs root. env: what workers inherit; this process's own where None."""
+        """An engine with nothing running yet.
+
+        Args:
+            root: The runs root.
+            devices: What runs can be placed on.
+            env: What workers inherit; None: what `child_environment` passes on.
+        """
         self.root = Path(root).resolve()
         self.devices = {device.uuid: device for device in devices}
-        self._env = dict(os.environ if env is None else env)
+        self._env = dict(processes.child_environment() if env is None else env)
         self._live: dict[str, _Worker] = {}
         self._gone: dict[str, Report] = {}
 
-    def capacity(self) -> float:
+    def capacity(self) -> int:
+        """Free slots."""
         for key in list(self._live):
             self._look(key)
-        return float(sum(self._free().values()))
+        return sum(self._free().values())
 
     def start(self, spec: Spec) -> str:
-        """BlockingIOError where an attempt of the run still lives or no slot is free, else OSError
-        as in Popen.
+        """Starts the process of an attempt and returns its handle.
+
+        Raises:
+            BlockingIOError: An attempt of the run still lives, or no slot is free.
+            OSError: As Popen.
         """
-        uuids = self._place(spec.gpus)
+        device = self._place()
         lock = take_lock(spec.run_dir / "alive.lock")
         if lock is None:
             raise BlockingIOError(
@@ -66,53 +78,51 @@ class LocalEngine:
             )
         kills_before = processes.out_of_memory_kills()
         try:
-            with (spec.run_dir / "log.txt").open("ab") as log:
-                gap = (
-                    "\n" if log.tell() else ""
-                )  # the attempt before may have been killed in the middle of a line
-                log.write(
-                    f"{gap}{LOG_HEADER}{spec.attempt}, {self._label(uuids)}, "
-                    f"{time.strftime('%F %T')}\n".encode()
-                )
-                log.flush()
-                process = subprocess.Popen(
-                    list(spec.argv),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    cwd=processes.PACKAGE_PARENT,
-                    env=self._environment(spec, uuids),
-                    start_new_session=True,
-                    pass_fds=(lock,),
-                )
+            process = self._spawn(spec, device, lock)
         finally:
             os.close(lock)  # the worker's own copy keeps the lock
         started = processes.start_time(process.pid) or 0
         self._gone.pop(spec.key, None)
-        self._live[spec.key] = _Worker(process.pid, started, uuids, kills_before, process)
+        self._live[spec.key] = _Worker(process.pid, started, device, kills_before, process)
         handle = self._handle(spec.key)
-        with contextlib.suppress(
-            OSError
-        ):  # a full disk: the marks in the environment still lead back to the process
-            draft = spec.run_dir / ".handle.new"
+        # On a full disk the marks in the environment still lead back to the process.
+        with contextlib.suppress(OSError), atomic(spec.run_dir / "handle") as draft:
             draft.write_text(handle, encoding="utf-8")
-            draft.replace(spec.run_dir / "handle")
         return handle
 
+    def _spawn(self, spec: Spec, device: str, lock: int) -> subprocess.Popen[bytes]:
+        with (spec.run_dir / "log.txt").open("ab") as log:
+            # The attempt before may have been killed in the middle of a line.
+            gap = "\n" if log.tell() else ""
+            now = time.strftime("%F %T")
+            log.write(f"{gap}{LOG_HEADER}{spec.attempt}, {self._label(device)}, {now}\n".encode())
+            log.flush()
+            return subprocess.Popen(
+                list(spec.argv),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=processes.PACKAGE_PARENT,
+                env=self._environment(spec, device),
+                start_new_session=True,
+                pass_fds=(lock,),
+            )
+
     def poll(self, handle: str) -> Report:
+        """What is known of an attempt, also of one that an earlier supervisor started."""
         key = handle.partition(":")[0]
         if key in self._gone:
             return self._gone[key]
         named = _parse(handle)
         if named is None:
-            return Report(Phase.UNKNOWN, detail="no handle")
-        if (
-            key not in self._live or self._live[key].pid != named.pid
-        ):  # a child may have been adopted for its dead leader
+            return Report(Phase.UNKNOWN)
+        # A child may have been adopted for its dead leader.
+        if key not in self._live or self._live[key].pid != named.pid:
             self._live[key] = named
         return self._look(key)
 
     def stop(self, handle: str, force: bool = False) -> None:
+        """SIGTERM to the leader, or SIGKILL to everything that carries the attempt's mark."""
         key = handle.partition(":")[0]
         worker = _parse(handle) or self._live.get(key)
         if force:
@@ -121,24 +131,21 @@ class LocalEngine:
             processes.send(worker.pid, worker.started, signal.SIGKILL if force else signal.SIGTERM)
 
     def adopt(self) -> dict[str, str]:
+        """Takes over what lives of earlier supervisors: key -> handle."""
         found: dict[str, list[processes.Marked]] = {}
         for marked in processes.marked_processes(self.root):
             found.setdefault(key_of(marked.run_id, marked.attempt), []).append(marked)
         for key, members in found.items():
             if key not in self._live and key not in self._gone:
                 leader = min(members, key=lambda member: member.started)
-                uuids = tuple(leader.devices.split(","))
-                self._live[key] = _Worker(
-                    leader.pid, leader.started, uuids, processes.out_of_memory_kills()
-                )
+                kills = processes.out_of_memory_kills()
+                self._live[key] = _Worker(leader.pid, leader.started, leader.device, kills)
         return {key: self._handle(key) for key in found if key in self._live}
 
     def _look(self, key: str) -> Report:
-        """A live worker, as it is now; one that has ended is put away with what is known of its
-        end.
-        """
+        """A live worker, as it is now. One that has ended is put away with its exit code."""
         worker = self._live[key]
-        device = self._label(worker.devices)
+        device = self._label(worker.device)
         exit_code = worker.process.poll() if worker.process is not None else None
         if exit_code is None and self._is_alive(key, worker):
             return Report(Phase.RUNNING, device=device)
@@ -166,45 +173,46 @@ class LocalEngine:
                 processes.send(marked.pid, marked.started, signal.SIGKILL)
 
     def _free(self) -> dict[str, int]:
-        taken = [uuid for worker in self._live.values() for uuid in worker.devices]
+        taken = [worker.device for worker in self._live.values()]
         return {
             uuid: max(0, device.slots - taken.count(uuid)) for uuid, device in self.devices.items()
         }
 
-    def _place(self, gpus: float) -> tuple[str, ...]:
-        """The emptiest devices first, so that two runs share one only when all are taken."""
+    def _place(self) -> str:
+        """The emptiest device, so that two runs share one only if all are taken."""
         free = {uuid: slots for uuid, slots in self._free().items() if slots > 0}
-        wanted = max(1, int(gpus))
-        if len(free) < wanted:
-            raise BlockingIOError(errno.EAGAIN, f"no free slot on {wanted} device(s)")
-        return tuple(sorted(free, key=lambda uuid: -free[uuid])[:wanted])
+        if not free:
+            raise BlockingIOError(errno.EAGAIN, "no free slot on any device")
+        return max(free, key=lambda uuid: free[uuid])
 
-    def _environment(self, spec: Spec, uuids: tuple[str, ...]) -> dict[str, str]:
+    def _environment(self, spec: Spec, device: str) -> dict[str, str]:
+        # A run's folders are those of its submission, not of whoever started the supervisor.
+        env = {name: value for name, value in self._env.items() if name not in OF_A_SUBMISSION}
         marks = {
             processes.RUN_MARK: spec.run_id,
             processes.ATTEMPT_MARK: str(spec.attempt),
             processes.ROOT_MARK: str(self.root),
-            processes.DEVICE_MARK: ",".join(uuids),
+            processes.DEVICE_MARK: device,
         }
-        settings = {"OMP_NUM_THREADS": str(self.devices[uuids[0]].threads), "PYTHONUNBUFFERED": "1"}
-        if uuids != ("cpu",):
-            settings |= {"CUDA_VISIBLE_DEVICES": ",".join(uuids), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-        return {**self._env, **settings, **spec.env, **marks}
+        settings = {
+            "OMP_NUM_THREADS": str(self.devices[device].threads),
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONIOENCODING": "utf-8:backslashreplace",  # a file name must not end a run
+        }
+        if device != "cpu":
+            settings |= {"CUDA_VISIBLE_DEVICES": device, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+        return {**env, **settings, **spec.env, **marks}
 
-    def _label(self, uuids: tuple[str, ...]) -> str:
-        return ", ".join(
-            self.devices[uuid].label if uuid in self.devices else uuid for uuid in uuids
-        )
+    def _label(self, uuid: str) -> str:
+        return self.devices[uuid].label if uuid in self.devices else uuid
 
     def _handle(self, key: str) -> str:
         worker = self._live[key]
-        return f"{key}:{worker.pid}:{worker.started}:{','.join(worker.devices)}"
+        return f"{key}:{worker.pid}:{worker.started}:{worker.device}"
 
 
 def _parse(handle: str) -> _Worker | None:
     parts = handle.split(":")
     if len(parts) != 4 or not (parts[1].isdecimal() and parts[2].isdecimal()):
         return None
-    return _Worker(
-        int(parts[1]), int(parts[2]), tuple(parts[3].split(",")), processes.out_of_memory_kills()
-    )
+    return _Worker(int(parts[1]), int(parts[2]), parts[3], processes.out_of_memory_kills())

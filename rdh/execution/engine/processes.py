@@ -1,7 +1,6 @@
-"""Facts about processes from /proc (Linux): who lives, since when, and who carries a run's mark in
-its environment.
+"""Facts about processes: who lives, since when, and who carries a run's mark in its environment.
 
-A pid alone proves nothing, since the kernel reuses them: a process is known by pid and start time
+A pid alone proves nothing, since the kernel uses it again. A process is known by pid and start time
 together.
 """
 
@@ -12,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
+
 RUN_MARK, ATTEMPT_MARK, ROOT_MARK, DEVICE_MARK = (
     "RDH_RUN_ID",
     "RDH_ATTEMPT",
@@ -19,9 +20,18 @@ RUN_MARK, ATTEMPT_MARK, ROOT_MARK, DEVICE_MARK = (
     "RDH_DEVICES",
 )
 FOLDER_SETTINGS = ("RDH_RUNS", "RDH_DATA", "RDH_CACHE")
-PACKAGE_PARENT = (
-    Path(__file__).resolve().parents[3]
-)  # where `python -m rdh...` finds this very package
+PACKAGE_PARENT = Path(__file__).resolve().parents[3]  # where `python -m rdh...` finds this package
+# What a worker needs of the environment. The rest, which may hold passwords and tokens, stays with
+# whoever started the supervisor.
+PASSED_ON = {
+    *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "HOSTNAME"),
+    *("VIRTUAL_ENV", "LD_LIBRARY_PATH", "LD_PRELOAD", "XDG_CACHE_HOME", "SYSTEMROOT", "NO_COLOR"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+}
+PASSED_ON_PREFIXES = (
+    *("RDH_", "LC_", "PYTHON", "CONDA_", "CUDA_", "NVIDIA_", "NCCL_", "ROCR_", "HIP_"),
+    *("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "NUMBA_", "TORCH", "PYTORCH_", "MALLOC_"),
+)
 
 
 class Marked(NamedTuple):
@@ -31,41 +41,42 @@ class Marked(NamedTuple):
     started: int
     run_id: str
     attempt: int
-    devices: str
+    device: str
 
 
 def start_time(pid: int) -> int | None:
-    """Clock ticks from boot to the start of the process (field 22 of its stat); None where it is
-    gone or a zombie.
+    """Clock ticks from boot to the start of the process; None if it is gone or a zombie.
+
+    Field 22 of its stat, not psutil's create_time: that is by the wall clock, so that a clock that
+    is set would make every worker look like another process.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    fields = stat.rpartition(")")[
-        2
-    ].split()  # the name before the last ")" may itself hold blanks and brackets
+    # The name before the last ")" may itself hold blanks and brackets.
+    fields = stat.rpartition(")")[2].split()
     return None if fields[0] in ("Z", "X") else int(fields[19])
 
 
 def environment(pid: int) -> dict[str, str]:
-    """What the process was started with; empty where it is gone or another user's."""
+    """What the process was started with; empty if it is gone or another user's."""
     try:
-        entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
+        return psutil.Process(pid).environ()
+    except (psutil.Error, OSError):
         return {}
-    pairs = (os.fsdecode(entry).partition("=") for entry in entries if entry)
-    return {name: value for name, _, value in pairs}
 
 
 def child_environment() -> dict[str, str]:
-    """This process's environment for a child that runs in PACKAGE_PARENT: no marks of a run, no
-    relative folders.
+    """What a child that runs in PACKAGE_PARENT gets of this process's environment.
+
+    Only what PASSED_ON allows, no marks of a run, and folders by their absolute paths.
     """
     env = {
         name: value
         for name, value in os.environ.items()
-        if name not in (RUN_MARK, ATTEMPT_MARK, DEVICE_MARK)
+        if (name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES))
+        and name not in (RUN_MARK, ATTEMPT_MARK, DEVICE_MARK)
     }
     return env | {
         name: str(Path(env[name]).absolute()) for name in FOLDER_SETTINGS if env.get(name)
@@ -73,32 +84,26 @@ def child_environment() -> dict[str, str]:
 
 
 def marked_processes(root: Path) -> Iterator[Marked]:
-    """Every process of this user that belongs to some attempt of a run under this root. Children
-    inherit the mark,
-    also those in a session of their own (torchrun's ranks), which a process group would miss.
+    """Every process of this user that belongs to some attempt of a run under this root.
+
+    Children inherit the mark, also those in a session of their own (torchrun's ranks), which a
+    process group would miss.
     """
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdecimal() or int(entry.name) == os.getpid():
-            continue
-        with contextlib.suppress(OSError):
-            if entry.stat().st_uid != os.getuid():
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.pid == os.getpid() or process.uids().real != os.getuid():
                 continue
-            pid = int(entry.name)
-            env = environment(pid)
-            is_ours = (
-                env.get(ROOT_MARK) == str(root)
-                and RUN_MARK in env
-                and env.get(ATTEMPT_MARK, "").isdecimal()
-            )
-            started = start_time(pid)
-            if is_ours and started is not None:
-                yield Marked(
-                    pid, started, env[RUN_MARK], int(env[ATTEMPT_MARK]), env.get(DEVICE_MARK, "")
-                )
+            env = process.environ()
+            if env.get(ROOT_MARK) != str(root) or not env.get(ATTEMPT_MARK, "").isdecimal():
+                continue
+            started = start_time(process.pid)
+            if RUN_MARK in env and started is not None:
+                attempt, device = int(env[ATTEMPT_MARK]), env.get(DEVICE_MARK, "")
+                yield Marked(process.pid, started, env[RUN_MARK], attempt, device)
 
 
 def send(pid: int, started: int | None, signum: signal.Signals) -> bool:
-    """Signals the process if it is still the one that began at `started`."""
+    """Signals the process if it is still the one that began at `started`; says whether it did."""
     if started is None or start_time(pid) != started:
         return False
     with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -108,8 +113,9 @@ def send(pid: int, started: int | None, signum: signal.Signals) -> bool:
 
 
 def out_of_memory_kills() -> int:
-    """How often the kernel has killed a process of this machine or this container for lack of
-    memory.
+    """How often the kernel has killed a process here for lack of memory.
+
+    Counts this machine and this container.
     """
     total = 0
     for path in (

@@ -12,6 +12,7 @@ from rdh import catalog
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
 from rdh.execution.engine.devices import find_devices
+from rdh.files import check_regular
 
 GPU_NODES = (
     "nvidia0",
@@ -36,7 +37,7 @@ def check_possible(config: RunConfig, *, is_queued: bool = True) -> None:
         )
     if config.weights not in ("pretrained", "none"):
         try:
-            Path(config.weights).open("rb").close()
+            check_regular(Path(config.weights))
         except OSError as error:
             raise UserError(
                 f"The weights file {config.weights} can't be read ({error.strerror}); "

@@ -1,32 +1,54 @@
-"""registry.db: who waits, who runs, who has ended. An index of the run folders; thrown away, it is
-rebuilt when opened.
+"""registry.db: who waits, who runs, who has ended. An index of the run folders.
 
-Supervisor, pages and command line write it a few times a second. Rollback journal, not WAL (SQLite
-before 3.51.3 can corrupt a WAL database that several processes write), and every write in BEGIN
-IMMEDIATE (a transaction that reads first and writes later fails at once with "database is locked",
-whatever the timeout). A connection lives for one operation, so that a registry deleted under a
-long-lived process is missed at once and made anew.
+The folders are the truth: whoever looks brings the index in line with them, and a damaged one is
+set aside and made anew. Rollback journal, not WAL: SQLite before 3.51.3 can corrupt a WAL database
+that several processes write. Every write is in BEGIN IMMEDIATE: a transaction that reads first and
+writes later fails at once with "database is locked", whatever the timeout. A connection lives for
+one operation, so that a registry deleted under a long-lived process is missed and made anew.
 """
 
 import contextlib
+import os
 import sqlite3
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace as with_changes
+from pathlib import Path
 
-from rdh.execution.queue.rows import (
-    SCHEMA_VERSION,
-    RunState,
-    fill,
-    move,
-    rebuild,
-    select,
-    update,
-    version,
+from rdh.errors import UserError
+from rdh.execution.queue import rows
+from rdh.execution.queue.rows import RunState, WrongContent, insert, move, select, update
+from rdh.execution.queue.run_folder import (
+    Facts,
+    facts,
+    plug_in_stamps,
+    row_from_folder,
+    verdict,
 )
-from rdh.execution.queue.states import from_result
 from rdh.store.run_store import RunStore
 
 BUSY_SECONDS = 10.0
+SECONDS_OF_NEWS = 3600.0  # how long it is told that a damaged registry was set aside
+MOST_SET_ASIDE = 5  # older ones are removed
+# Troubles of the disk or of the moment. Every other error of SQLite means damage.
+PASSING = (
+    "SQLITE_BUSY",
+    "SQLITE_LOCKED",
+    "SQLITE_FULL",
+    "SQLITE_IOERR",
+    "SQLITE_CANTOPEN",
+    "SQLITE_READONLY",
+    "SQLITE_PERM",
+    "SQLITE_NOMEM",
+    "SQLITE_INTERRUPT",
+    "SQLITE_PROTOCOL",
+    "SQLITE_CONSTRAINT",  # a statement of ours is wrong; damage is found by the check
+)
+_sound: dict[Path, tuple[int, int, int]] = {}  # registry -> its stamp when it was found sound
+
+
+class RegistryDamaged(sqlite3.DatabaseError):
+    """The registry was damaged and has been set aside: asked again, there is a new one."""
 
 
 class Registry:
@@ -36,83 +58,149 @@ class Registry:
         self.store = store
         self.path = store.root / "registry.db"
 
-    def rows(self) -> dict[str, RunState]:
-        """All runs, oldest submission first."""
-        with self._open() as db:
-            return {run.run_id: run for run in select(db)}
+    def look(self) -> dict[str, RunState]:
+        """All runs as their folders say, oldest submission first. Rows that differ are put right.
+
+        Only names and times of files are compared; a folder is read if they are new.
+        """
+        said = self.folders()
+        with self.read() as db:
+            known = {run.run_id: run for run in select(db)}
+        if any(
+            self._differs(known.get(run_id), said.get(run_id))
+            for run_id in known.keys() | said.keys()
+        ):
+            try:
+                self.sync()
+                said = self.folders()
+                with self.read() as db:
+                    known = {run.run_id: run for run in select(db)}
+            except sqlite3.OperationalError as error:
+                if not _is_passing(error):
+                    raise  # a full disk or a busy queue: what the folders say can still be shown
+        seen = [self._seen(run_id, known.get(run_id), said[run_id]) for run_id in said]
+        place = {run_id: number for number, run_id in enumerate(known)}
+        seen.sort(key=lambda run: (run.submitted_at, place.get(run.run_id, len(place)), run.run_id))
+        return {run.run_id: run for run in seen}
 
     def active(self) -> list[RunState]:
-        with self._open() as db:
+        """The rows of runs that have a process, or are about to have one."""
+        with self.read() as db:
             return select(db, "WHERE state IN ('starting', 'running')")
 
     def transitions(self, run_id: str) -> list[tuple[int, str, str | None]]:
         """(attempt, state, reason) of everything that happened to the run, in order."""
-        with self._open() as db:
-            rows = db.execute(
+        with self.read() as db:
+            lines = db.execute(
                 "SELECT attempt, state, reason FROM transitions WHERE run_id = ? ORDER BY seq",
                 (run_id,),
             )
-            return [tuple(row) for row in rows]
+            return [tuple(line) for line in lines]
 
-    def claim(self, skip: Collection[str] = ()) -> RunState | None:
-        """Takes the oldest waiting run that is not in `skip`: it is `starting` from now on.
+    def claim(self, is_ready: Callable[[str], bool] = lambda run_id: True) -> RunState | None:
+        """Takes the oldest waiting run that is ready: it is `starting` from now on.
 
-        None: nothing waits.
+        Args:
+            is_ready: Whether a run_id may be started now. It is asked outside the transaction.
+
+        Returns:
+            The run, or None if nothing waits that is ready.
         """
-        with self._open() as db:
-            if all(run.run_id in skip for run in select(db, "WHERE state = 'queued'")):
-                return None  # the usual answer, given without the write lock
-        with self.write() as db:
-            for run in select(db, "WHERE state = 'queued'"):
-                if run.run_id not in skip:
-                    move(db, run, "starting", started_at=time.time(), ended_at=None, handle=None)
-                    return select(db, "WHERE run_id = ?", run.run_id)[0]
+        with self.read() as db:
+            waiting = select(db, "WHERE state = 'queued'")
+        for run in waiting:
+            if is_ready(run.run_id):
+                started_at = time.time()
+                changes = {"started_at": started_at, "ended_at": None, "handle": None}
+                if self.move(run, "starting", None, **changes):
+                    return with_changes(run, state="starting", reason=None, **changes)
         return None
 
     def move(self, run: RunState, state: str, reason: str | None = None, **columns: object) -> bool:
         """Compare-and-set from the state and attempt that the caller saw.
 
-        False where somebody else was faster.
+        Returns:
+            False if somebody else was faster.
         """
         with self.write() as db:
             return move(db, run, state, reason, **columns)
 
     def note(self, run: RunState, **columns: object) -> bool:
-        """Changes columns but not the state, as long as the run is still where the caller saw it."""
+        """Changes columns but not the state, if the run is still where the caller saw it."""
         with self.write() as db:
             return update(db, run, **columns)
 
     def forget(self, run_id: str) -> None:
+        """Removes the row."""
         with self.write() as db:
             db.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
 
-    def sync(self) -> list[str]:
-        """Brings rows and folders in line: a new folder gets a row, and a row whose folder is gone
-        goes too, unless
-        it is active (its process has to be ended first). Returns one sentence for each folder that
-        can't be read.
-        """
-        with self._open() as db:
-            if {run.run_id for run in select(db)} == set(self.store.run_ids()):
-                return []
-        with (
-            self.write() as db
-        ):  # looked at again under the lock: a submission may have been half way
-            found = self.store.run_ids()
-            for run in select(db):
-                if run.run_id not in found and not run.is_active:
-                    db.execute("DELETE FROM runs WHERE run_id = ?", (run.run_id,))
-            return fill(db, self.store, found)
+    def sync(self) -> None:
+        """Makes the rows what the folders say.
 
-    def settle(self, run_id: str) -> None:
-        """Believes the result.json of a run that ended outside the queue, where no supervisor may
-        be there to read it.
+        The row of a live run is the supervisor's business: its process has to be ended first.
         """
         with self.write() as db:
-            for run in select(db, "WHERE run_id = ? AND state IN ('starting', 'running')", run_id):
-                verdict = from_result(self.store.read_json(run_id, "result.json"), run.attempt)
-                if verdict:
-                    move(db, run, *verdict, ended_at=time.time())
+            said = self.folders()  # read under the lock: no submission is half way
+            known = {run.run_id: run for run in select(db)}
+            for run_id in known.keys() | said.keys():
+                if self._differs(known.get(run_id), said.get(run_id)):
+                    self._put_right(db, run_id, known.get(run_id), said.get(run_id))
+
+    def find(self, db: sqlite3.Connection, run_id: str) -> RunState:
+        """The run as its folder says, within a transaction of the caller.
+
+        Raises:
+            UserError: There is no such run.
+        """
+        (run,) = select(db, "WHERE run_id = ?", run_id) or [None]
+        if run is None:
+            self.store.run_dir(run_id)
+        stamps = self.store.stamps(run_id)
+        if run is not None and not (self.store.root / run_id).is_dir():
+            return run
+        said = facts(self.store, run_id, stamps, plug_in_stamps())
+        ended = verdict(self.store, run_id, said)
+        if run is not None and run.is_active and ended and said.attempt == run.attempt:
+            move(db, run, *ended, ended_at=time.time())
+        elif self._differs(run, said):
+            self._put_right(db, run_id, run, said)
+        (run,) = select(db, "WHERE run_id = ?", run_id) or [None]
+        return self._seen(run_id, run, said)
+
+    def settle(self, run_id: str) -> None:
+        """Believes the result.json of a run that ended where no supervisor may be there to see."""
+        with contextlib.suppress(UserError), self.write() as db:
+            self.find(db, run_id)
+
+    def folders(self) -> dict[str, Facts]:
+        """What every run folder says."""
+        plug_ins = plug_in_stamps()
+        return {
+            run_id: facts(self.store, run_id, stamps, plug_ins)
+            for run_id, stamps in self.store.folders().items()
+        }
+
+    def facts(self, run_id: str) -> Facts:
+        """What one run folder says."""
+        return facts(self.store, run_id, self.store.stamps(run_id), plug_in_stamps())
+
+    def check(self) -> None:
+        """Looks through the whole file; a damaged one is set aside and made anew."""
+        _sound.pop(self.path, None)
+        with contextlib.suppress(RegistryDamaged), self.read():
+            pass
+
+    def news(self) -> str | None:
+        """A sentence if a damaged registry was set aside within the last hour."""
+        for path in sorted(self.path.parent.glob("registry.db.broken-*"), reverse=True):
+            when = path.name.rpartition("-")[2]
+            if when.isdecimal() and 0 <= time.time() - int(when) < SECONDS_OF_NEWS:
+                return (
+                    f"The list of runs was damaged and has been built again from the run folders; "
+                    f"the damaged file is {path.name}, which can be deleted."
+                )
+        return None
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
@@ -120,28 +208,87 @@ class Registry:
 
         Waits up to 10 s for other writers.
         """
-        with self._open() as db:
+        with self.read() as db:
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield db
                 db.execute("COMMIT")
             except BaseException:
-                if db.in_transaction:  # SQLite has rolled back by itself where the disk is full
+                if db.in_transaction:  # SQLite rolls back by itself if the disk is full
                     db.execute("ROLLBACK")
                 raise
 
+    def _differs(self, run: RunState | None, said: Facts | None) -> bool:
+        """Whether the row of a run that has no process is not what its folder says."""
+        if run is None:
+            return said is not None and said.damage is None
+        if run.is_active:
+            return False
+        if said is None:
+            return True
+        ended = verdict(self.store, run.run_id, said)
+        if said.submission is not None and run.submitted_at != said.submitted_at:
+            return True
+        if run.attempt != said.attempt:
+            return True
+        if ended is None:
+            # Without a result a run has not finished. It may have failed in a folder that can't
+            # be written; old registries know lost runs whose folders do not say so.
+            is_kept = run.state in ("failed", "cancelled") and not os.access(
+                self.store.root / run.run_id, os.W_OK
+            )
+            return run.state not in ("queued", "lost") and not is_kept
+        return (run.state, run.reason) != ended
+
+    def _put_right(
+        self, db: sqlite3.Connection, run_id: str, run: RunState | None, said: Facts | None
+    ) -> None:
+        if said is None:
+            db.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
+        elif said.damage is None:
+            try:
+                row = row_from_folder(self.store, run_id)
+            except UserError:
+                return  # it was edited or removed this very moment
+            if run is None:
+                insert(db, row)
+            else:
+                rows.replace(db, run, row)
+
+    def _seen(self, run_id: str, run: RunState | None, said: Facts) -> RunState:
+        """A run as a list shows it: by its folder, and by its row as far as that does not say."""
+        ended = verdict(self.store, run_id, said)
+        if run is None:
+            run = RunState(
+                run_id, "queued", said.attempt, *[None] * 2, said.submitted_at, *[None] * 4
+            )
+        if ended and said.attempt == run.attempt and run.state != ended.state:
+            run = with_changes(run, state=ended.state, reason=ended.reason, request=None)
+        if run.is_active or said.problem is None:
+            return run
+        if run.state == "queued" and said.damage is None:
+            return with_changes(run, reason=f"It waits: {said.refusal}")
+        return with_changes(run, state="unreadable", reason=said.problem)
+
     @contextlib.contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """A connection for one operation.
+
+        Raises:
+            RegistryDamaged: The file was damaged and has been set aside.
+        """
         try:
             db = self._connect()
         except sqlite3.DatabaseError as error:
-            if not self._set_aside_if_broken(error):
+            if not self._set_aside(error):
                 raise
             db = self._connect()
+        inode = self._inode()
         try:
             yield db
         except sqlite3.DatabaseError as error:
-            self._set_aside_if_broken(error)
+            if self._set_aside(error, inode):
+                raise RegistryDamaged(str(error)) from error
             raise
         finally:
             db.close()
@@ -152,18 +299,61 @@ class Registry:
             db.execute("PRAGMA journal_mode = TRUNCATE")
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA foreign_keys = ON")
-            if version(db) != SCHEMA_VERSION:
-                rebuild(db, self.store)
+            if rows.version(db) != rows.SCHEMA_VERSION:
+                self._rebuild(db)
+            self._check(db)
         except BaseException:
             db.close()
             raise
         return db
 
-    def _set_aside_if_broken(self, error: sqlite3.DatabaseError) -> bool:
-        """The folders hold the truth: a damaged registry is put away and made anew by whoever asks
-        next.
+    def _rebuild(self, db: sqlite3.Connection) -> None:
+        """Fresh tables, filled from the run folders, in one transaction."""
+        db.execute("BEGIN IMMEDIATE")
+        if rows.version(db) != rows.SCHEMA_VERSION:  # two processes may have found it missing
+            rows.make_tables(db)
+            said = self.folders()
+            for run_id in sorted(said, key=lambda run_id: said[run_id].submitted_at):
+                self._put_right(db, run_id, None, said[run_id])
+        db.execute("COMMIT")
+
+    def _check(self, db: sqlite3.Connection) -> None:
+        """Raises WrongContent for a file that SQLite finds fault with, if it has changed."""
+        status = self.path.stat()
+        stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
+        if _sound.get(self.path) != stamp:
+            for complaint in rows.complaints(db):
+                raise WrongContent(complaint)
+            _sound[self.path] = stamp
+
+    def _inode(self) -> int | None:
+        try:
+            return self.path.stat().st_ino
+        except OSError:
+            return None
+
+    def _set_aside(self, error: sqlite3.DatabaseError, inode: int | None = None) -> bool:
+        """Puts a damaged registry away, so that whoever asks next makes a new one.
+
+        Args:
+            error: What SQLite said.
+            inode: Of the file that was open. Another process may have made a new one already.
+
+        Returns:
+            Whether the error means damage.
         """
-        is_broken = getattr(error, "sqlite_errorname", "") in ("SQLITE_NOTADB", "SQLITE_CORRUPT")
-        if is_broken:
-            self.path.replace(self.path.with_name(f"registry.db.broken-{time.time():.0f}"))
-        return is_broken
+        if isinstance(error, RegistryDamaged) or _is_passing(error):
+            return False
+        if inode is None or inode == self._inode():
+            journal = self.path.with_name("registry.db-journal")
+            with contextlib.suppress(FileNotFoundError):
+                journal.unlink()  # it would be played back into the new one
+            with contextlib.suppress(FileNotFoundError):
+                self.path.replace(self.path.with_name(f"registry.db.broken-{time.time():.0f}"))
+            for old in sorted(self.path.parent.glob("registry.db.broken-*"))[:-MOST_SET_ASIDE]:
+                old.unlink(missing_ok=True)
+        return True
+
+
+def _is_passing(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorname", "").startswith(PASSING)

@@ -1,24 +1,50 @@
 """What a person may ask of the queue: submit, cancel, resume, delete, and how things stand.
 
 Every function is one transaction, answers at once and needs no living supervisor. UserError says in
-one sentence what is not possible.
+one sentence what is not possible. A damaged registry is set aside on the way, and the function goes
+on with the new one.
 """
 
 import contextlib
 import errno
+import functools
+import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from rdh.config.run_config import RunConfig
-from rdh.errors import UserError
+from rdh.datasets import as_folder
+from rdh.errors import UserError, encodable
 from rdh.execution.queue.possible import check_possible
-from rdh.execution.queue.registry import Registry
-from rdh.execution.queue.rows import RunState, find, insert, move, select, update
+from rdh.execution.queue.registry import Registry, RegistryDamaged
+from rdh.execution.queue.rows import RunState, insert, move, select, update
 from rdh.execution.queue.run_folder import row_from_folder
-from rdh.execution.queue.states import RESUMABLE, result_record
+from rdh.execution.queue.states import RESUMABLE, is_result, result_record
 from rdh.locks import is_locked
 from rdh.store.run_store import RunStore
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MOST_AT_ONCE = 1000  # runs of one submission
+MOST_WAITING = 10_000
+SECONDS_TO_END = 3.0  # a worker that has written its result needs a moment to leave
+
+
+def _healing(call: Callable[P, T]) -> Callable[P, T]:
+    """Calls once more if the registry was damaged: it has been set aside by then."""
+
+    @functools.wraps(call)
+    def twice(*arguments: P.args, **named: P.kwargs) -> T:
+        try:
+            return call(*arguments, **named)
+        except RegistryDamaged:
+            return call(*arguments, **named)
+
+    return twice
 
 
 def submit(
@@ -28,33 +54,58 @@ def submit(
     sweep: str | None = None,
     token: str | None = None,
 ) -> list[str]:
-    """Queues one run a config and returns their ids, in the order of `configs`.
+    """Queues one run for each config, all or none.
 
-    token: a form's own mark; the same token again gives the ids it gave before, so that a double
-    click is one launch.
-    sweep: a name; a config that the sweep already holds gives the run it has, so that a half-done
-    grid gets only what is missing.
-    All or nothing: on any failure no run folder and no row is left behind. UserError too for what
-    this machine lacks.
+    Args:
+        store: Where the runs are to lie.
+        configs: What they are to do.
+        sweep: A name. A config that the sweep already holds gives the run it has, so that a
+            half-done grid gets only what is missing.
+        token: A form's own mark. The same token again gives the ids it gave before, so that a
+            double click is one launch.
+
+    Returns:
+        The run ids, in the order of `configs`.
+
+    Raises:
+        UserError: This machine lacks something that a config needs, or a limit is passed, or the
+            disk is full. No run folder and no row is left behind.
     """
+    if len(configs) > MOST_AT_ONCE:
+        raise UserError(
+            f"At most {MOST_AT_ONCE} runs can be launched at once, got {len(configs)}; ask for "
+            f"fewer seeds or code lengths."
+        )
+    sweep, token = (None if text is None else encodable(text) for text in (sweep, token))
+    with plain_errors(store, "Nothing was submitted"):
+        return _submit(store, configs, sweep, token)
+
+
+@_healing
+def _submit(
+    store: RunStore, configs: Sequence[RunConfig], sweep: str | None, token: str | None
+) -> list[str]:
+    registry = Registry(store)
+    with registry.read() as db:
+        known = {config.hash: _run_of_sweep(db, sweep, config.hash) for config in configs}
+        if before := _runs_of_token(db, token):
+            return before
+    for config in configs:  # outside the transaction: a path may be slow, or block
+        if known[config.hash] is None:
+            check_possible(config)
+    data_root, cache_root = _root("RDH_DATA", "data folder"), _root("RDH_CACHE", "cache folder")
     made: list[str] = []
-    with (
-        plain_errors(store, "Nothing was submitted"),
-        _taking_back(store, made),
-        Registry(store).write() as db,
-    ):
-        if token is not None:
-            before = db.execute(
-                "SELECT run_id FROM tokens WHERE token = ? ORDER BY position", (token,)
-            ).fetchall()
-            if before:
-                return [run_id for (run_id,) in before]
+    with _taking_back(store, made), registry.write() as db:
+        if before := _runs_of_token(db, token):
+            return before
+        _check_room(db, len(configs))
         run_ids = []
         for config in configs:
             run_id = _run_of_sweep(db, sweep, config.hash)
             if run_id is None:
-                check_possible(config)
-                run_id = store.create(config, sweep=sweep)
+                run_id = store.create(
+                    config, sweep=sweep, data_root=data_root, cache_root=cache_root
+                )
                 made.append(run_id)
                 insert(db, row_from_folder(store, run_id))
             run_ids.append(run_id)
@@ -67,18 +118,32 @@ def submit(
 
 
 def states(store: RunStore) -> dict[str, RunState]:
-    """Every run of the root, oldest submission first."""
+    """Every run of the root as its folder says, oldest submission first.
+
+    Raises:
+        UserError: The registry can't be read or written.
+    """
     with plain_errors(store, "The queue can't be read"):
-        return Registry(store).rows()
+        return _healing(Registry(store).look)()
 
 
 def cancel(store: RunStore, run_id: str) -> None:
-    """A waiting run is cancelled at once; a live one is asked to save its state and end.
+    """Cancels a waiting run at once; a live one is asked to save its state and end.
 
     Asking twice is once.
+
+    Raises:
+        UserError: There is no such run, or it has ended.
     """
-    with plain_errors(store, f"Run {run_id} was not cancelled"), Registry(store).write() as db:
-        run = find(db, store, run_id)
+    with plain_errors(store, f"Run {run_id} was not cancelled"):
+        _cancel(store, run_id)
+
+
+@_healing
+def _cancel(store: RunStore, run_id: str) -> None:
+    registry = Registry(store)
+    with registry.write() as db:
+        run = registry.find(db, run_id)
         if run.is_final:
             raise UserError(
                 f"Run {run_id} is {run.state}, so there is nothing to cancel; {_way_out(run)}."
@@ -94,11 +159,24 @@ def cancel(store: RunStore, run_id: str) -> None:
 
 
 def resume(store: RunStore, run_id: str) -> None:
-    """Queues another attempt of a lost, failed or cancelled run; it goes on from its last
-    checkpoint, if any.
+    """Queues another attempt of a lost, failed or cancelled run.
+
+    It goes on from its last checkpoint, if it has one.
+
+    Raises:
+        UserError: There is no such run, it is in another state, or its config.json can't be used.
     """
-    with plain_errors(store, f"Run {run_id} was not resumed"), Registry(store).write() as db:
-        run = find(db, store, run_id)
+    with plain_errors(store, f"Run {run_id} was not resumed"):
+        _resume(store, run_id)
+
+
+@_healing
+def _resume(store: RunStore, run_id: str) -> None:
+    registry = Registry(store)
+    with registry.write() as db:
+        run = registry.find(db, run_id)
+        if run.state == "unreadable":
+            raise UserError(f"Run {run_id} can't be resumed: {run.reason}")
         if run.state not in RESUMABLE:
             way_out = _way_out(run) if run.is_final else "it goes on by itself"
             raise UserError(f"Run {run_id} is {run.state}, so it can't be resumed; {way_out}.")
@@ -106,35 +184,81 @@ def resume(store: RunStore, run_id: str) -> None:
         # The folder has to know it too: an old process that sees it gives up, and a rebuild finds
         # the attempt waiting.
         store.write_json(run_id, "control.json", {"attempt": attempt, "request": None})
-        nothing_yet = {
-            "request": None,
-            "started_at": None,
-            "ended_at": None,
-            "device": None,
-            "handle": None,
-        }
+        if not is_result(store.read_json(run_id, "result.json")):
+            with contextlib.suppress(FileNotFoundError):  # a damaged one would end every attempt
+                result = store.run_dir(run_id) / "result.json"
+                result.replace(result.with_name("result.json.damaged"))
+        nothing_yet = dict.fromkeys(("request", "started_at", "ended_at", "device", "handle"))
         move(db, run, "queued", None, attempt=attempt, **nothing_yet)
 
 
+def resume_all(store: RunStore, *, sweep: str | None = None) -> tuple[list[str], dict[str, str]]:
+    """Queues another attempt of every lost, failed or cancelled run.
+
+    Args:
+        store: Where the runs lie.
+        sweep: Only the runs of this sweep.
+
+    Returns:
+        The ids of the runs that wait again, and run_id -> reason of those that can't be resumed.
+
+    Raises:
+        UserError: There is no such sweep.
+    """
+    runs = [run for run in states(store).values() if sweep is None or run.sweep == sweep]
+    if sweep is not None and not runs:
+        raise UserError(
+            f"There is no sweep {sweep!r} in {store.root}; `python -m rdh runs` lists the runs."
+        )
+    resumed, refused = [], {}
+    for run in runs:
+        if run.state in RESUMABLE:
+            try:
+                resume(store, run.run_id)
+                resumed.append(run.run_id)
+            except UserError as error:
+                refused[run.run_id] = str(error)
+    return resumed, refused
+
+
 def delete(store: RunStore, run_id: str) -> None:
-    """Removes a run that has no process: its folder and its row."""
-    with plain_errors(store, f"Run {run_id} was not deleted"), Registry(store).write() as db:
-        run = find(db, store, run_id)
+    """Removes a run that has no process, readable or not: its folder and its row.
+
+    Raises:
+        UserError: There is no such run, it has not ended, or its process is still ending.
+    """
+    deadline = time.monotonic() + SECONDS_TO_END
+    lock = store.root / run_id / "alive.lock"
+    with plain_errors(store, f"Run {run_id} was not deleted"):
+        while not _delete(store, run_id, is_last=time.monotonic() > deadline):
+            while is_locked(lock) and time.monotonic() <= deadline:
+                time.sleep(0.05)
+
+
+@_healing
+def _delete(store: RunStore, run_id: str, *, is_last: bool) -> bool:
+    """False if its process is still ending and `is_last` is not set."""
+    registry = Registry(store)
+    with registry.write() as db:
+        run = registry.find(db, run_id)
         if run.is_active:
             raise UserError(f"Run {run_id} is {run.state}; cancel it first, then delete it.")
         if is_locked(store.root / run_id / "alive.lock"):
-            raise UserError(
-                f"Run {run_id} is {run.state}, but its process is still ending; delete "
-                f"it in a few seconds."
-            )
+            if is_last:
+                raise UserError(
+                    f"Run {run_id} is {run.state}, but its process still lives; it is ended within "
+                    f"a minute, delete the run then."
+                )
+            return False
         if (store.root / run_id).exists():
             store.delete(run_id)
         db.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
+        return True
 
 
 @contextlib.contextmanager
 def plain_errors(store: RunStore, what: str) -> Iterator[None]:
-    """Turns what disk and database throw into one sentence that begins with `what` did not happen."""
+    """Turns what disk and database throw into one sentence that begins with `what`."""
     try:
         yield
     except sqlite3.Error as error:
@@ -180,7 +304,31 @@ def _run_of_sweep(db: sqlite3.Connection, sweep: str | None, config_hash: str) -
     return found[0].run_id if found else None
 
 
+def _runs_of_token(db: sqlite3.Connection, token: str | None) -> list[str]:
+    found = db.execute("SELECT run_id FROM tokens WHERE token = ? ORDER BY position", (token,))
+    return [run_id for (run_id,) in found]
+
+
+def _check_room(db: sqlite3.Connection, n_new: int) -> None:
+    n_waiting = db.execute("SELECT COUNT(*) FROM runs WHERE state = 'queued'").fetchone()[0]
+    if n_waiting + n_new > MOST_WAITING:
+        raise UserError(
+            f"At most {MOST_WAITING} runs can wait in the queue, which holds {n_waiting} now, got "
+            f"{n_new} more; cancel some, or wait until they have run."
+        )
+
+
+def _root(setting: str, what: str) -> Path | None:
+    """A folder that the environment names, for config.json: a supervisor that runs already has the
+    environment of whoever started it.
+    """
+    value = os.environ.get(setting)
+    return as_folder(value, what, setting) if value else None
+
+
 def _way_out(run: RunState) -> str:
+    if run.state == "unreadable":
+        return "delete it"
     if run.state == "finished":
         return "clone it to train it once more, or delete it"
     return "resume it or delete it"

@@ -1,38 +1,43 @@
-"""The tables of registry.db and the few statements that touch them, each within a transaction of
-its caller.
+"""The tables of registry.db, and the few statements that touch them.
+
+Each function works within a transaction of its caller.
 """
 
 import sqlite3
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from rdh.errors import UserError
-from rdh.execution.queue.run_folder import row_from_folder
+from rdh.errors import encodable
 from rdh.execution.queue.states import ACTIVE, FINAL, STATES
-from rdh.store.run_store import RunStore
 
 SCHEMA_VERSION = 1
-# A token names one submission of one or more runs. It is free again when all of them are deleted.
-SCHEMA = f"""
-DROP TABLE IF EXISTS tokens;
-DROP TABLE IF EXISTS transitions;
-DROP TABLE IF EXISTS runs;
-CREATE TABLE runs (
-    run_id TEXT PRIMARY KEY, state TEXT NOT NULL CHECK (state IN {STATES}),
-    attempt INTEGER NOT NULL CHECK (attempt >= 1), request TEXT CHECK (request = 'cancel'), reason TEXT,
-    submitted_at REAL NOT NULL, started_at REAL, ended_at REAL, device TEXT, sweep TEXT, handle TEXT,
-    config_hash TEXT NOT NULL, UNIQUE (sweep, config_hash));
-CREATE TABLE transitions (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, run_id TEXT NOT NULL REFERENCES runs ON DELETE CASCADE,
-    attempt INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT, at REAL NOT NULL);
-CREATE INDEX transitions_of_run ON transitions (run_id);
-CREATE TABLE tokens (
-    token TEXT NOT NULL, position INTEGER NOT NULL, run_id TEXT NOT NULL REFERENCES runs ON DELETE CASCADE,
-    PRIMARY KEY (token, position)) WITHOUT ROWID;
-CREATE INDEX tokens_of_run ON tokens (run_id);
-"""
+TABLES = (
+    "DROP TABLE IF EXISTS tokens",
+    "DROP TABLE IF EXISTS transitions",
+    "DROP TABLE IF EXISTS runs",
+    f"""CREATE TABLE runs (
+        run_id TEXT PRIMARY KEY, state TEXT NOT NULL CHECK (state IN {STATES}),
+        attempt INTEGER NOT NULL CHECK (attempt >= 1), request TEXT CHECK (request = 'cancel'),
+        reason TEXT, submitted_at REAL NOT NULL, started_at REAL, ended_at REAL, device TEXT,
+        sweep TEXT, handle TEXT, config_hash TEXT NOT NULL, UNIQUE (sweep, config_hash))""",
+    """CREATE TABLE transitions (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        run_id TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, attempt INTEGER NOT NULL,
+        state TEXT NOT NULL, reason TEXT, at REAL NOT NULL)""",
+    "CREATE INDEX transitions_of_run ON transitions (run_id)",
+    # A token names one submission of one or more runs. It is free again when all are deleted.
+    """CREATE TABLE tokens (
+        token TEXT NOT NULL, position INTEGER NOT NULL,
+        run_id TEXT NOT NULL REFERENCES runs ON DELETE CASCADE,
+        PRIMARY KEY (token, position)) WITHOUT ROWID""",
+    "CREATE INDEX tokens_of_run ON tokens (run_id)",
+)
+
+
+class WrongContent(sqlite3.DatabaseError):
+    """The registry holds what it never writes: it is damaged."""
 
 
 @dataclass(frozen=True)
@@ -60,66 +65,75 @@ class RunState:
         return self.state in FINAL
 
 
-COLUMNS = ", ".join(column.name for column in fields(RunState))
+COLUMNS = tuple(column.name for column in fields(RunState))
+TEXTS = {"run_id", "state"}
+NUMBERS = {"attempt", "submitted_at"}
+MAYBE_NUMBERS = {"started_at", "ended_at"}
 
 
 def select(db: sqlite3.Connection, where: str = "", *values: object) -> list[RunState]:
-    """Rows that match, oldest submission first."""
-    rows = db.execute(f"SELECT {COLUMNS} FROM runs {where} ORDER BY submitted_at, rowid", values)
-    return [RunState(*row) for row in rows]
+    """Rows that match, oldest submission first.
 
-
-def find(db: sqlite3.Connection, store: RunStore, run_id: str) -> RunState:
-    """The run's row, made from its folder where it is missing.
-
-    UserError where there is no such run.
+    Raises:
+        WrongContent: A value has a type that is never written.
     """
-    found = select(db, "WHERE run_id = ?", run_id)
-    if not found:
-        store.run_dir(run_id)
-        insert(db, row_from_folder(store, run_id))
-        found = select(db, "WHERE run_id = ?", run_id)
-    return found[0]
+    try:
+        rows = db.execute(
+            f"SELECT {', '.join(COLUMNS)} FROM runs {where} ORDER BY submitted_at, rowid",
+            tuple(map(_value, values)),
+        ).fetchall()
+    except UnicodeDecodeError as error:
+        raise WrongContent(str(error)) from error
+    runs = [RunState(*row) for row in rows]
+    for run in runs:
+        _check_types(run)
+    return runs
+
+
+def _check_types(run: RunState) -> None:
+    for name in COLUMNS:
+        value = getattr(run, name)
+        is_right = (
+            isinstance(value, str)
+            if name in TEXTS
+            else isinstance(value, int | float)
+            if name in NUMBERS
+            else value is None or isinstance(value, int | float if name in MAYBE_NUMBERS else str)
+        )
+        if not is_right:
+            raise WrongContent(f"{name} of a run is {value!r}")
 
 
 def insert(db: sqlite3.Connection, row: Mapping[str, Any]) -> None:
-    """Adds a row; columns that are not named take their defaults."""
-    statement = "INSERT INTO runs ({}) VALUES ({})".format(
-        ", ".join(row), ", ".join("?" * len(row))
+    """Adds a row. Columns that are not named take their defaults."""
+    sweep = row.get("sweep")
+    if sweep is not None and select(
+        db, "WHERE sweep = ? AND config_hash = ?", sweep, row["config_hash"]
+    ):
+        row = {**row, "sweep": None}  # a copy of a run of the sweep: it stands apart
+    db.execute(
+        f"INSERT INTO runs ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
+        tuple(map(_value, row.values())),
     )
-    try:
-        db.execute(statement, tuple(row.values()))
-    except sqlite3.IntegrityError:
-        if row.get("sweep") is None:
-            raise
-        db.execute(
-            statement, tuple((row | {"sweep": None}).values())
-        )  # a copy of a run of the sweep: it stands apart
     _record(db, row["run_id"], row["attempt"], row["state"], row.get("reason"))
 
 
-def fill(db: sqlite3.Connection, store: RunStore, run_ids: Collection[str]) -> list[str]:
-    """Inserts a row for every folder that has none.
-
-    Returns one sentence for each folder that can't be read.
-    """
-    complaints = []
-    known = {run_id for (run_id,) in db.execute("SELECT run_id FROM runs")}
-    for run_id in run_ids:
-        if run_id not in known:
-            try:
-                insert(db, row_from_folder(store, run_id))
-            except UserError as error:
-                complaints.append(str(error))
-    return complaints
+def replace(db: sqlite3.Connection, run: RunState, row: Mapping[str, Any]) -> None:
+    """Makes a row what its folder says, if it is something else."""
+    stale = {name: row[name] for name in COLUMNS if name in row and name != "sweep"}
+    stale = {name: value for name, value in stale.items() if getattr(run, name) != value}
+    if stale.keys() & {"state", "attempt", "reason", "submitted_at"}:
+        update(db, run, **stale)
+        _record(db, run.run_id, row["attempt"], row["state"], row["reason"])
 
 
 def update(db: sqlite3.Connection, run: RunState, **columns: object) -> bool:
     """Changes columns if the run still has the state and attempt that the caller saw."""
     assignments = ", ".join(f"{name} = ?" for name in columns)
+    values = (*columns.values(), run.run_id, run.attempt, run.state)
     changed = db.execute(
         f"UPDATE runs SET {assignments} WHERE run_id = ? AND attempt = ? AND state = ?",
-        (*columns.values(), run.run_id, run.attempt, run.state),
+        tuple(map(_value, values)),
     )
     return changed.rowcount == 1
 
@@ -127,9 +141,10 @@ def update(db: sqlite3.Connection, run: RunState, **columns: object) -> bool:
 def move(
     db: sqlite3.Connection, run: RunState, state: str, reason: str | None = None, **columns: object
 ) -> bool:
-    """Compare-and-set into another state, with its line of history.
+    """Moves a run into another state, with its line of history.
 
-    False where somebody else was faster.
+    Returns:
+        False if the run no longer has the state and attempt that the caller saw.
     """
     is_ours = update(db, run, state=state, reason=reason, **columns)
     if is_ours:
@@ -142,15 +157,18 @@ def version(db: sqlite3.Connection) -> int:
     return db.execute("PRAGMA user_version").fetchone()[0]
 
 
-def rebuild(db: sqlite3.Connection, store: RunStore) -> None:
-    """Fresh tables, filled from the run folders, in one transaction."""
-    db.execute("BEGIN IMMEDIATE")
-    if version(db) != SCHEMA_VERSION:  # two processes may have found the registry missing
-        for statement in SCHEMA.split(";"):
-            db.execute(statement)
-        fill(db, store, store.run_ids())
-        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    db.execute("COMMIT")
+def make_tables(db: sqlite3.Connection) -> None:
+    """Fresh, empty tables in place of whatever there is."""
+    for statement in TABLES:
+        db.execute(statement)
+    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def complaints(db: sqlite3.Connection) -> Iterator[str]:
+    """What SQLite finds wrong with the file: nothing for a sound one. Looks at indexes too."""
+    for (line,) in db.execute("PRAGMA integrity_check(5)"):
+        if line != "ok":
+            yield line
 
 
 def _record(
@@ -158,5 +176,10 @@ def _record(
 ) -> None:
     db.execute(
         "INSERT INTO transitions (run_id, attempt, state, reason, at) VALUES (?, ?, ?, ?, ?)",
-        (run_id, attempt, state, reason, time.time()),
+        (run_id, attempt, state, _value(reason), time.time()),
     )
+
+
+def _value(value: object) -> object:
+    """SQLite refuses half letters, which file names that are not UTF-8 bring in."""
+    return encodable(value) if isinstance(value, str) else value

@@ -1,86 +1,174 @@
-"""What a run folder says about its run, without any registry: enough to put it back into the
-queue's index.
-"""
+"""What a run folder says about its run, without any registry. The list of runs is made of this."""
 
+import contextlib
 import os
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import rdh
+from rdh.errors import UserError
 from rdh.execution.engine.base import attempt_of
-from rdh.execution.queue.states import from_result
-from rdh.store.run_store import RunStore
+from rdh.execution.queue.states import Decision, attempt_in, from_result, is_result
+from rdh.files import read_json, read_regular
+from rdh.locks import is_locked
+from rdh.store.log import LOG_HEADER, tail
+from rdh.store.run_store import RunStore, Stamp
 
-LOG_HEADER = "--- attempt "
-TAIL_BYTES = 8192
 LONGEST_LINE = 300
+NO_RESULT = Decision("lost", "Its result.json can't be read, so nobody knows how it ended.")
+PLUG_INS = ("methods", "datasets", "backbones")
+
+Stamps = tuple[Stamp, ...]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What config.json, result.json and control.json of a folder say.
+
+    Args:
+        submission: config.json; None if it is damaged.
+        damage: A sentence if config.json is missing, cut or was edited.
+        refusal: A sentence if this version does not take the config. It may take it later: a
+            plug-in file can be mended.
+        attempt: The latest attempt that a file names.
+        verdict: How that attempt ended, by result.json.
+        is_result_damaged: There is a result.json that says nothing.
+        submitted_at: Unix seconds; the time of a file if config.json does not say.
+    """
+
+    submission: dict[str, Any] | None
+    damage: str | None
+    refusal: str | None
+    attempt: int
+    verdict: Decision | None
+    is_result_damaged: bool
+    submitted_at: float
+
+    @property
+    def problem(self) -> str | None:
+        return self.damage or self.refusal
+
+
+def facts(store: RunStore, run_id: str, stamps: Stamps, plug_ins: int) -> Facts:
+    """What a folder says. Read once per version of its files, so that a list of many is cheap.
+
+    Args:
+        store: Where the run lies.
+        run_id: The run.
+        stamps: Of its files, from `RunStore.folders`.
+        plug_ins: From `plug_in_stamps`: whether a config is taken depends on those files too.
+    """
+    return _facts(store, run_id, stamps, plug_ins)
+
+
+@lru_cache(maxsize=20_000)
+def _facts(store: RunStore, run_id: str, stamps: Stamps, plug_ins: int) -> Facts:
+    run_dir = store.root / run_id
+    submission = damage = refusal = None
+    try:
+        submission = store.submission(run_id)
+        store.config(run_id)
+    except UserError as error:
+        damage, refusal = (str(error), None) if submission is None else (None, str(error))
+    result, control = (read_json(run_dir / f"{name}.json") for name in ("result", "control"))
+    attempt = max(1, attempt_in(result) or 1, attempt_in(control) or 1)
+    changed = next((stamp[2] / 1e9 for stamp in stamps if stamp), 0.0)
+    return Facts(
+        submission=submission,
+        damage=damage,
+        refusal=refusal,
+        attempt=attempt,
+        verdict=from_result(result, attempt),
+        is_result_damaged=stamps[1] is not None and not is_result(result),
+        submitted_at=submission["submitted_at"] if submission else changed,
+    )
+
+
+def plug_in_stamps() -> int:
+    """A number that changes with any file of a method, data set or backbone."""
+    stamps = []
+    for name in PLUG_INS:
+        with os.scandir(Path(rdh.__file__).parent / name) as entries:
+            for entry in entries:
+                if entry.name.endswith(".py"):
+                    with contextlib.suppress(OSError):  # a link that leads nowhere, a file removed
+                        status = entry.stat()
+                        stamps.append((entry.path, status.st_size, status.st_mtime_ns))
+    return hash(tuple(sorted(stamps)))
+
+
+def verdict(store: RunStore, run_id: str, said: Facts) -> Decision | None:
+    """How the run's latest attempt ended; None if the folder does not say.
+
+    A damaged result.json counts as `lost`, unless a process still lives that may write a new one.
+    """
+    if said.is_result_damaged and not is_locked(store.root / run_id / "alive.lock"):
+        return NO_RESULT
+    return said.verdict
 
 
 def row_from_folder(store: RunStore, run_id: str) -> dict[str, Any]:
-    """The columns of the run's row. UserError where config.json can't be read.
+    """The columns of the run's row.
 
-    A run that has a handle or a heartbeat of its latest attempt but no result counts as running:
-    whether its process still lives is for the supervisor to find out, by the same table as ever.
+    A run with a handle or a heartbeat of its latest attempt but without a result counts as
+    running. The supervisor finds out whether its process still lives, as for any other run.
+
+    Raises:
+        UserError: config.json can't be read.
     """
     submission = store.submission(run_id)
     run_dir = store.run_dir(run_id)
     result, beat, control = (
-        store.read_json(run_id, f"{name}.json") or {} for name in ("result", "hb", "control")
+        read_json(run_dir / f"{name}.json") for name in ("result", "hb", "control")
     )
     handle = read_handle(run_dir)
-    attempts = [
-        result.get("attempt"),
-        beat.get("attempt"),
-        control.get("attempt"),
-        attempt_of(handle, run_id),
-    ]
-    attempt = max([1, *(number for number in attempts if isinstance(number, int))])
+    named = [attempt_in(record) for record in (result, beat, control)]
+    attempt = max(1, *(number or 1 for number in [*named, attempt_of(handle, run_id)]))
     row = {
         "run_id": run_id,
         "state": "queued",
         "attempt": attempt,
-        "submitted_at": submission["submitted_at"],
+        "request": None,
+        "reason": None,
+        "submitted_at": float(submission["submitted_at"]),
+        "started_at": None,
+        "ended_at": None,
         "sweep": submission["sweep"],
+        "handle": None,
         "config_hash": submission["config_hash"],
     }
     has_handle = attempt_of(handle, run_id) == attempt
     if has_handle:
         row |= {"handle": handle, "started_at": _changed_at(run_dir / "handle")}
-    verdict = from_result(result, attempt)
-    if verdict is not None:
+    ended = from_result(result, attempt)
+    if ended is None and (run_dir / "result.json").exists() and not is_result(result):
+        ended = None if is_locked(run_dir / "alive.lock") else NO_RESULT
+    if ended is not None:
         row |= {
-            "state": verdict.state,
-            "reason": verdict.reason,
+            "state": ended.state,
+            "reason": ended.reason,
             "ended_at": _changed_at(run_dir / "result.json"),
         }
-    elif has_handle or beat.get("attempt") == attempt:
-        request = (
-            "cancel"
-            if control.get("attempt") == attempt and control.get("request") == "cancel"
-            else None
-        )
-        row |= {"state": "running", "request": request}
+    elif has_handle or attempt_in(beat) == attempt:
+        asked = attempt_in(control) == attempt and (control or {}).get("request") == "cancel"
+        row |= {"state": "running", "request": "cancel" if asked else None}
     return row
 
 
 def read_handle(run_dir: Path) -> str:
-    """The handle that the engine left in the folder; empty where there is none."""
+    """The handle that the engine left in the folder; empty if there is none."""
     try:
-        return (run_dir / "handle").read_text(encoding="utf-8").strip()
+        return read_regular(run_dir / "handle").decode("utf-8").strip()
     except (OSError, ValueError):
         return ""
 
 
 def last_log_line(run_dir: Path) -> str | None:
-    """The last line that this attempt wrote to log.txt; None where it wrote nothing."""
-    try:
-        with (run_dir / "log.txt").open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - TAIL_BYTES))
-            tail = log.read().decode("utf-8", errors="replace")
-    except OSError:
-        return None
-    lines = [
-        line.strip() for line in tail.splitlines() if line.strip()
-    ]  # splitlines also cuts at a progress bar's "\r"
+    """The last line that this attempt wrote to log.txt; None if it wrote nothing."""
+    # splitlines also cuts at the "\r" of a progress bar
+    lines = [line.strip() for line in tail(run_dir / "log.txt").splitlines() if line.strip()]
     if not lines or lines[-1].startswith(LOG_HEADER):
         return None
     return lines[-1][:LONGEST_LINE]

@@ -1,28 +1,27 @@
-"""What becomes of a run: `decide(evidence)` -> next state and reason. A pure function; its table
-stands in the tests.
+"""What becomes of a run: `decide(evidence)` gives its next state and the reason.
+
+A pure function; its table stands in the tests.
 
     queued -> starting -> running -> finished | failed | cancelled | lost
     lost | failed | cancelled -> queued, with attempt + 1
 
-Cancel is a request beside the state, not a state: a button answers at once and no request is lost
-on the way.
+`unreadable` is the state of a folder whose config.json can't be used. The registry never holds it.
+Cancel is a request beside the state, so that a button answers at once and no request is lost.
 """
 
 import signal
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from rdh.errors import printable
 from rdh.execution.engine.base import Phase
 
 ACTIVE = ("starting", "running")
-FINAL = ("finished", "failed", "cancelled", "lost")
-STATES = ("queued", *ACTIVE, *FINAL)
+RESULT_STATES = ("finished", "failed", "cancelled", "lost")  # what a result.json may say
+STATES = ("queued", *ACTIVE, *RESULT_STATES)  # of a row of the registry
+FINAL = (*RESULT_STATES, "unreadable")
 RESUMABLE = ("lost", "failed", "cancelled")
-RESULT_STATES = (
-    "finished",
-    "failed",
-    "cancelled",
-)  # what a result.json may say; nobody is left to write "lost"
+MOST_ATTEMPTS = 10**6  # a greater number in a file is damage
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,8 @@ class Evidence:
     silent_for: float = 0.0  # since the heartbeat's seq last moved
     waited: float = 0.0  # since this observer first saw the attempt
     last_log_line: str | None = None
+    is_locked: bool = False  # some process holds the run's alive.lock
+    ran_here: bool = False  # the heartbeat of this attempt comes from this machine
     claim_limit: float = 60.0
     silence_limit: float = 60.0
 
@@ -72,13 +73,26 @@ def decide(evidence: Evidence) -> Decision:
 
 def from_result(result: dict[str, Any] | None, attempt: int) -> Decision | None:
     """What result.json says, if it is of this attempt: an older one is history."""
-    if (
-        result is None
-        or result.get("attempt") != attempt
-        or result.get("state") not in RESULT_STATES
-    ):
+    if result is None or result.get("attempt") != attempt or not is_result(result):
         return None
-    return Decision(result["state"], result.get("message"))
+    message = result.get("message")
+    return Decision(result["state"], printable(message) if isinstance(message, str) else None)
+
+
+def is_result(result: dict[str, Any] | None) -> bool:
+    """Whether result.json says how which attempt ended; a damaged one does not."""
+    return (
+        result is not None
+        and attempt_in(result) is not None
+        and result.get("state") in RESULT_STATES
+    )
+
+
+def attempt_in(record: dict[str, Any] | None) -> int | None:
+    """The attempt that a JSON file of a run names; None if it is missing or not a number."""
+    attempt = (record or {}).get("attempt")
+    is_whole = isinstance(attempt, int) and not isinstance(attempt, bool)
+    return attempt if is_whole and 1 <= attempt <= MOST_ATTEMPTS else None
 
 
 def result_record(
@@ -123,28 +137,28 @@ def _after_exit(evidence: Evidence) -> Decision:
 
 
 def _without_process(evidence: Evidence) -> Decision:
-    """The engine knows nothing of the attempt: a start that was interrupted, or a run of somebody
-    else's engine.
-    """
+    """The engine knows no process: a start was interrupted, or another engine started the run."""
     beats = evidence.has_beaten and not evidence.is_silent
     if evidence.state == "starting" and not beats:
-        if evidence.waited < evidence.claim_limit:
+        # A start takes alive.lock before anything else: if it is free, nothing has begun.
+        if evidence.is_locked and evidence.waited < evidence.claim_limit:
             return Decision(evidence.state)
         if evidence.request == "cancel":
             return Decision("cancelled", "Cancelled before its process was there.")
         return Decision("queued", "Its start was interrupted, so it waits again.")
-    if not evidence.is_silent:
+    is_gone = evidence.ran_here and not evidence.is_locked
+    if not evidence.is_silent and not is_gone:
         return Decision(evidence.state)
     if evidence.request == "cancel":
         return Decision("cancelled", "Cancelled; no process of it was left.")
+    if is_gone:
+        return Decision("lost", "Its process is gone and left no result.")
     return Decision("lost", f"No process and no heartbeat for {evidence.silent_for:.0f} s.")
 
 
 def _while_alive(evidence: Evidence) -> Decision:
     if evidence.phase is None:
         return Decision(evidence.state, "Unresponsive: its engine can't be reached.")
-    if evidence.phase is Phase.PENDING:
-        return Decision(evidence.state)
     if evidence.is_silent:
         return Decision(
             evidence.state,
@@ -155,8 +169,9 @@ def _while_alive(evidence: Evidence) -> Decision:
 
 
 def exit_name(code: int) -> str:
-    """ "exit 3", or the signal's name: SIGSEGV for -11 and for 139, which is how a shell reports
-    it.
+    """The name of an exit code: "exit 3", or the signal's.
+
+    SIGSEGV is -11, or 139 as a shell reports it.
     """
     number = -code if code < 0 else code - 128
     try:

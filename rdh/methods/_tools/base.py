@@ -1,19 +1,15 @@
-"""The seam of a method: what `training` asks of it. RDH wraps any of them without their knowing.
+"""The seam of a method: what `training` asks of it. RDH wraps any method from outside.
 
-A method is one file: a module docstring (its card), one class derived from `Method`
-(`_shallow.Shallow` where nothing is trained by steps), and a golden test. The constructor takes
-plain numbers: n_bits, labels, a seed, and the method's own
-switches as keyword arguments. `trains_on` says whose labels it gets: those of the training items or
-of the whole gallery.
+How to write a method is told in `rdh.methods`.
 """
 
 from collections.abc import Callable
 from functools import wraps
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from rdh.errors import UserError
 from rdh.rescue import outside_autocast, share_a_label, widen
 
 LOSSES = ("similarity_loss", "code_regression_loss", "quantization_loss")
@@ -32,36 +28,27 @@ def in_float32(loss: Callable[..., Tensor | None]) -> Callable[..., Tensor | Non
     return wide_loss
 
 
-def at_least(least: float, **switches: float) -> None:
-    """UserError that names the first switch below `least`."""
-    for name, value in switches.items():
-        if value < least:
-            raise UserError(f"method_options {name} must be at least {least:g}, got {value:g}.")
-
-
 class Method:
     """A pairwise method without memory; override what differs.
 
-    n_bits: code length K. labels: multi-hot (N, n_classes) float32 of all N items that `trains_on`
-    names. seed: for its own random state. In every call, codes are (n, n_bits) float32 in (-1, 1)
-    (unbounded where activation is None), labels (n, n_classes), indices (n,) positions in those N.
-    The losses of every subclass run in float32 or wider, also under autocast.
+    In every call, codes are (n, n_bits) float32, in (-1, 1) if there is an activation; labels are
+    (n, n_classes); indices (n,) are positions among all N items. The losses of every subclass run
+    in float32 or wider, also under autocast.
 
-    Facts that the catalog reads, to be written as literals in the class that differs:
-    kind: "deep" (steps of `training`) or "shallow" (`fit` and `encode`).
-    activation: "tanh", or None where nothing saturates: the amplifier is refused then, and the
-    dead-bit counts mean nothing.
-    stores_all_codes: EAQL can compare a batch with `stored_codes` (N, n_bits), 0 before an item's
-    first visit (eaq_pairs = stored).
-    trains_on: "train", or "gallery": training then hands in the labels of split.gallery and takes
-    its items as training items.
+    Args:
+        n_bits: code length K.
+        labels: multi-hot (N, n_classes) float32 of all N items that `trains_on` names.
+        seed: for its own random state.
     """
 
     title = ""
+    color = ""
     kind = "deep"
     activation: str | None = "tanh"
     trains_on = "train"
     stores_all_codes = False
+    plain_weight: str | None = None
+    landscape: ClassVar[dict[str, Any] | None] = None
     keeps_code_regression = (
         True  # False: EAQL replaces code_regression_loss too, and without quantization it is off
     )
