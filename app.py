@@ -1,6 +1,4 @@
-"""Start: what the Dead Bits Problem is, what the last pair of runs showed, and one button that
-starts the demo pair.
-"""
+"""Start: what the Dead Bits Problem is, the last pair of runs, and a button for the demo."""
 
 import streamlit as st
 
@@ -12,16 +10,18 @@ from rdh.config.presets import demo_pair
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
 
-PROBLEM = """
-A deep hashing network turns an image into a short binary code: each bit is the sign of $h = \\tanh F$. While it learns, a bit can
-slide far to the **wrong** side. There $\\tanh$ is flat, its slope $1 - h^2$ almost 0, and so is the gradient that should bring it back:
-the bit is **dead**. A plain quantization loss makes it worse: it pulls every bit to the side that it happens to be on.
+PROBLEM = r"""
+A deep hashing network turns an image into a short binary code. Each bit is the sign of
+$h = \tanh F$. While the network learns, a bit can slide far to the **wrong** side. There $\tanh$
+is flat: its slope $1 - h^2$ is almost 0, and so is the gradient that should bring the bit back.
+The bit is **dead**. A plain quantization loss makes it worse, because it pulls every bit to the
+side that it happens to be on.
 
-**RDH** (IJCAI 2021) adds two plug-ins to any such method. The *Gradient Amplifier* multiplies the gradient of a dead bit by
-$\\alpha = 1 / (1 - \\tau^2)$, which undoes the damping at $|h| = \\tau$. The *Error-Aware Quantization Loss* pulls a bit to its side only
-as far as its pairs of images say that the side is right.
+**RDH** (IJCAI 2021) adds two plug-ins to any such method. The *Gradient Amplifier* multiplies the
+gradient of a dead bit by $\alpha = 1 / (1 - \tau^2)$, which undoes the damping at $|h| = \tau$.
+The *Error-Aware Quantization Loss* pulls a bit to its side only as far as its pairs of images say
+that the side is right.
 """
-
 
 LINKS = {
     "pages/live.py": ("Watch live", "monitoring"),
@@ -31,7 +31,7 @@ LINKS = {
 
 
 def latest_pair(runs: RunStore, states: dict) -> tuple[str, str] | None:
-    """(without, with RDH): the newest two runs of one pair that have data."""
+    """The newest pair of runs that both have data: (without RDH, with RDH)."""
     seen: dict[str, dict[str, str]] = {}
     for run_id in sorted(states, key=lambda one: states[one].submitted_at or 0, reverse=True):
         try:

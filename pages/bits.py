@@ -42,7 +42,11 @@ def draw_strip(run: RunSeries, bit: int, run_id: str) -> None:
     """All bits at the last record, the dead first; a click chooses one."""
     dead, saturated = (run.shares(what, PAPER_TAU)[1][-1] for what in ("dead", "saturated"))
     worst = int(np.argmax(dead))
-    title = f"Bit {worst} is the worst: {dead[worst]:.0%} of the items have it dead"
+    title = (
+        f"Bit {worst} is the worst: {dead[worst]:.0%} of the items have it dead"
+        if dead[worst]
+        else "No bit is dead in the last record"
+    )
     live_plotly(
         bit_strip(dead, saturated, bit, title=title),
         key=f"bits-strip-{run_id}",
@@ -94,6 +98,7 @@ def draw_bit(run: RunSeries, config: RunConfig, bit: int, run_id: str) -> None:
         ]
         title = f"{values[1][bit]:.0%} of bit {bit}'s entries are asked to leave their side"
         live_plotly(directions(*values, title=title, selected=bit), key=f"bits-directions-{run_id}")
+        st.caption("Asked to leave its side: gradient descent would flip the sign of that entry.")
 
 
 def draw_images(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> None:
@@ -128,10 +133,10 @@ def draw_images(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> Non
         f"class is not on."
     )
     st.caption(
-        "This counts by labels, in eval mode. The red bars above count by the "
-        "gradient: a bit can be asked to leave its side by the "
-        "pairs of one batch and still be on the side of its class; such a bit is dead "
-        "by its gradient and right by its label."
+        "This counts by labels, with the network in eval mode. The bars above count by the "
+        "gradient. The two can differ: the pairs of one batch may ask a bit to leave its side "
+        "although its class is on that side. Such a bit is dead by its gradient and right by its "
+        "label."
     )
     if len(chosen):
         root = runs.submission(run_id).get("data_root")
@@ -185,13 +190,11 @@ def draw_worth(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> None
         )
         live_plotly(figure, key=f"bits-first-{run_id}")
     st.caption(
-        "MAP here: mean average precision over the whole gallery, expected over all "
-        "orders of items at the same distance, so it may "
-        "differ a little from the run's MAP. Each bit is left out alone: bits that say "
-        "the same can each look worthless and be "
-        "worth much together. A link between dead and worth is no cause: bits that "
-        "tell much apart may be pulled at most. Bits have no "
-        "order; cutting a code short keeps whichever come first."
+        "MAP here is the mean average precision over the whole gallery, expected over all orders "
+        "of items at the same distance. It may differ a little from the run's MAP. Each bit is "
+        "left out alone. Two bits that say the same can each look worthless and be worth much "
+        "together. Correlation is not cause: the most discriminative bits may also be the most "
+        "strongly pulled. Bits have no order: a shorter code keeps those that come first."
     )
 
 

@@ -18,14 +18,12 @@ from rdh.datasets import DataCard
 from rdh.errors import UserError
 
 SIMILAR_HELP = (
-    "Pairs of different training items that have a label in common: what a pairwise "
-    "loss pulls together. Few of them, "
-    "and a loss without balance pushes everything apart."
+    "Pairs of different training items that have a label in common. A pairwise loss pulls them "
+    "together. If they are few, a loss without balance pushes everything apart."
 )
 FLOOR_HELP = (
-    "Share of the gallery that is relevant to a query, on average: about the MAP of "
-    "random codes, where MAP goes over the "
-    "whole gallery. What a method adds counts from here."
+    "Share of the gallery that is relevant to a query, on average. Random codes have about this "
+    "MAP over the whole gallery. What a method adds counts from here."
 )
 IMAGE = 96  # pixels
 
@@ -34,17 +32,16 @@ IMAGE = 96  # pixels
 def read_card(
     name: str, root: str, options: tuple[tuple[str, object], ...], split_seed: int
 ) -> DataCard:
-    """Kept as long as `dataset` keeps the data set.
+    """The facts of a data set, kept as long as `dataset` keeps it.
 
-    UserError where the data or the split are not there.
+    Raises:
+        UserError: the data are not there, or can't be split so.
     """
     return datasets.data_card(dataset(name, root, options), split_seed)
 
 
 def draw_missing(error: UserError) -> None:
-    """What to place where, or which switch is wrong; and to copy, the command that the sentence
-    names.
-    """
+    """What to place where, or which switch is wrong. A command in the sentence can be copied."""
     st.warning(as_text(str(error)), icon=":material/warning:")
     for command in re.findall("`(python [^`]+)`", str(error)):
         st.code(command, language="bash", wrap_lines=True)
@@ -78,7 +75,7 @@ def draw_tiles(card: DataCard) -> None:
 
 
 def draw_labels(card: DataCard) -> None:
-    """Frequency of the labels; beside it how many an item has, where that differs."""
+    """Items of each label; beside it the number of labels of an item, if it varies."""
     figure = items_per_label(card.items_per_label, title=labels_takeaway(card.items_per_label))
     if sum(n > 0 for n in card.items_by_n_labels) < 2:
         live_plotly(figure, key=f"data-labels-{card.name}")
@@ -131,8 +128,8 @@ with error_card():
     root, pairs = Path(datasets.data_root()), tuple(config.dataset_options.items())
     if not datasets.loads_without_torch(name, root, **config.dataset_options):
         st.info(
-            "This copy can only be read by torchvision, which pages leave alone; this "
-            "makes plain arrays of it, once:"
+            "Only torchvision can read this copy, and pages don't load it. This command makes "
+            "plain arrays of the copy, once:"
         )
         st.code(f"python -m rdh data prepare {name}", language="bash")
     else:

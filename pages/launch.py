@@ -47,7 +47,12 @@ MAX_RUNS = 200
 class Asked(NamedTuple):
     """What the form says.
 
-    fields: those of RunConfig that all runs share; switches: method -> its own.
+    Attributes:
+        fields: fields of RunConfig that all runs share.
+        methods: their names.
+        switches: the switches of each method.
+        seeds: as typed.
+        arms: a key of ARMS.
     """
 
     fields: dict[str, Any]
@@ -58,7 +63,7 @@ class Asked(NamedTuple):
 
 
 def starting_point(runs: RunStore) -> tuple[str, dict[str, Any]]:
-    """(key of the form's widgets, fields to start from): a preset, or the run named by ?clone=."""
+    """The preset, or the run named by ?clone=: (key of the form's widgets, fields)."""
     clone, fields = st.query_params.get("clone"), None
     with error_card():
         fields = runs.config(clone).model_dump() if clone else None
@@ -133,7 +138,7 @@ def draw_form(
 
 
 def draw_card(card: catalog.Card, options: dict[str, Any], key: str) -> dict[str, Any]:
-    """The switches of a method or data set; those that differ from their default."""
+    """Draws the switches of a card; returns those that differ from their default."""
     if not card.switches:
         return {}
     with st.expander(
@@ -143,9 +148,10 @@ def draw_card(card: catalog.Card, options: dict[str, Any], key: str) -> dict[str
 
 
 def build(start: dict[str, Any], asked: Asked) -> list[RunConfig]:
-    """The runs asked for, every field checked.
+    """The runs asked for.
 
-    UserError with one sentence for the first that is wrong.
+    Raises:
+        UserError: one sentence for the first field that is wrong.
     """
     if not asked.methods:
         raise UserError("Methods must name at least one method.")
@@ -170,17 +176,16 @@ def build(start: dict[str, Any], asked: Asked) -> list[RunConfig]:
         names = ", ".join(catalog.methods()[method].title for method in asked.methods)
         raise UserError(
             f"What to compare must go with the method, got “{asked.arms}” for {names}: "
-            f"it lacks what that would "
-            "switch (a saturating activation, a loss, a quantization term of its own); "
-            "choose another comparison."
+            f"it lacks what that would switch (a saturating activation, a loss, a quantization "
+            f"term of its own); choose another comparison."
         )
     return configs
 
 
 def fits(method: str, amplifier: bool, quantization: str) -> bool:
-    """No amplifier without an activation to saturate, no error-aware term where nothing is trained
-    step by step, and no run
-    without a plain term where there is none: that is the baseline again.
+    """Whether an arm makes sense for a method.
+
+    A method without a plain quantization term has no arm without it: that is the baseline.
     """
     card = catalog.method(method)
     if quantization == "none" and not card.has_plain_term:

@@ -22,8 +22,8 @@ from rdh.config.run_config import RunConfig, make_config, with_plug_ins
 from rdh.store.metrics_reader import MetricsReader
 from rdh.store.run_store import RunStore
 
-HOUSE = Path(__file__).parents[2]
-PAGES = ["app.py", *sorted(str(path.relative_to(HOUSE)) for path in (HOUSE / "pages").glob("*.py"))]
+REPO = Path(__file__).parents[2]
+PAGES = ["app.py", *sorted(str(path.relative_to(REPO)) for path in (REPO / "pages").glob("*.py"))]
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def stores(tmp_path_factory) -> dict[str, RunStore]:
 def open_app(page: str, store: RunStore, monkeypatch, **query: str) -> AppTest:
     monkeypatch.setenv("RDH_RUNS", str(store.root))
     app = AppTest.from_file(
-        str(HOUSE / "app.py"), default_timeout=60
+        str(REPO / "app.py"), default_timeout=60
     )  # as the server does: a page alone has no neighbours
     for name, value in query.items():
         app.query_params[name] = value
@@ -243,7 +243,7 @@ def test_the_equation_of_the_landscape_has_the_plug_ins_that_are_drawn(stores, m
 
 @pytest.mark.parametrize("page", PAGES[1:])
 def test_a_page_ends_by_saying_what_its_address_was_refused(page):
-    last = ast.parse((HOUSE / page).read_text(encoding="utf-8")).body[-1]
+    last = ast.parse((REPO / page).read_text(encoding="utf-8")).body[-1]
     assert ast.unparse(last) == "end_page()"
 
 
@@ -422,13 +422,13 @@ def test_no_page_brings_torch_into_the_web_process(stores):
     )
     env = {
         "RDH_RUNS": str(stores["finished"].root),
-        "PYTHONPATH": str(HOUSE),
+        "PYTHONPATH": str(REPO),
         "PATH": "/usr/bin:/bin",
         "HOME": str(stores["finished"].root),
     }
     done = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=HOUSE,
+        cwd=REPO,
         env=env,
         capture_output=True,
         text=True,
