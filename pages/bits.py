@@ -166,9 +166,7 @@ def draw_thumbnails(
 
 
 def draw_worth(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> None:
-    """What MAP loses without each bit, whether dead ones cost anything, and how many of the first
-    bits are enough.
-    """
+    """What each bit adds to MAP, whether dead bits cost any, and how many bits are enough."""
     run = read_series(runs, run_id)
     _, without, of_first = bit_costs(runs, run_id, run.version)
     worth, shares = of_first[-1] - without, run.shares("dead", PAPER_TAU)[1]

@@ -1,7 +1,4 @@
-"""Gradient landscape (Figure 3): one pair, one bit; where Eq.
-
-2 pushes it, and what the two plug-ins change.
-"""
+"""Gradient landscape (Figure 3): where Eq. (2) pushes one bit, and what the plug-ins change."""
 
 from typing import Any
 
@@ -113,8 +110,10 @@ def draw_presets() -> None:
 
 
 def pick_setting() -> tuple[Pair, PairForm, float, str]:
-    """The controls, each bound to its URL parameter: the pair, the objective's form, h_i and the
-    axis.
+    """The controls, each bound to its URL parameter.
+
+    Returns:
+        The pair, the form of the objective, h_i, and the axis ("h" or "F").
     """
     h_i = st.select_slider("h_i, the bit to move", H_CHOICES, DEFAULTS["h_i"], key="h_i", **URL)
     h_j = st.slider("h_j, the other bit", -1.0, 1.0, DEFAULTS["h_j"], 0.01, key="h_j", **URL)
@@ -172,9 +171,7 @@ def pick_setting() -> tuple[Pair, PairForm, float, str]:
 
 
 def pick_overlay(pair: Pair, form: PairForm) -> BitOverlay | None:
-    """The reader's choice of a run whose real bits lie over the curve; None where none is wanted or
-    has data.
-    """
+    """The real bits of a run to lay over the curve; None if no run is wanted or has data."""
     runs = store()
     known = known_runs(runs)
     if not known or not st.toggle("Lay the real bits of a run over the curve", key="real", **URL):
@@ -188,8 +185,10 @@ def pick_overlay(pair: Pair, form: PairForm) -> BitOverlay | None:
 
 
 def run_overlay(run: RunSeries, pair: Pair, form: PairForm) -> BitOverlay | None:
-    """The last ten records' entries by bin of F, mirrored to the pair's target; gradients scaled to
-    the drawn curve.
+    """The entries of the last ten records by bin of F.
+
+    They are mirrored so that the similarity loss asks for the pair's target, and their gradients
+    are scaled to the height of the curve. None if the run has no records of the probes.
     """
     (_, counts), (_, sums) = run.series("gradient_count"), run.series("gradient_sum")
     if not len(counts):
@@ -233,8 +232,9 @@ def draw_readouts(pair: Pair, form: PairForm, h_i: float) -> None:
 
 
 def draw_descent(pair: Pair, form: PairForm, h_i: float) -> None:
-    """Gradient descent on this bit, played, stepped or scrubbed; a fragment, so that only this part
-    is drawn again.
+    """Gradient descent on this bit: played, stepped or scrubbed.
+
+    It is a fragment, so that only this part is drawn again.
     """
     playing = state.get("playing", False)
     if playing:

@@ -115,9 +115,7 @@ def draw_gradient(run: RunSeries, config: RunConfig, run_id: str) -> None:
 
 
 def eq_2(config: RunConfig) -> dict[str, np.ndarray]:
-    """dL/dF at THEORY_H for one pair in this method's form, without and with the amplifier (as this
-    run has it).
-    """
+    """dL/dF at THEORY_H for one pair in this method's form: {arm in words: values}."""
     card = config.method_card.landscape
     weight = (
         {"quantization_weight": config.eta}
@@ -227,7 +225,8 @@ def draw() -> None:
 def still_going(states: Mapping[str, execution.RunState]) -> bool:
     """Whether one of the runs drawn here may still change.
 
-    UserError for a run that is no longer there.
+    Raises:
+        UserError: a run is no longer there.
     """
     return not all(read_status(runs, one, states).is_final for one in (run_id, other) if one)
 

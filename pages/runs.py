@@ -61,9 +61,7 @@ def row(runs: RunStore, state: Any) -> dict[str, Any]:
 
 
 def draw_table(runs: RunStore) -> None:
-    """Newest first; the order depends on the launch time alone, so that no row moves while one
-    reads.
-    """
+    """Newest first. The order depends on the launch time alone: no row moves while one reads."""
     states = execution.states(runs)
     wanted = GROUPS[group]
     chosen = [state for state in states.values() if wanted is None or state.state in wanted]
@@ -155,7 +153,7 @@ is_moving = any(not state.is_final for state in known.values())
 
 @error_card()
 def draw_run(run_id: str) -> None:
-    """One run's state and what can be done with it; as fresh as the table above it."""
+    """One run's state and what can be done with it, as fresh as the table above."""
     status = read_status(runs, run_id)
     with st.container(border=True):
         draw_status(runs, status)

@@ -1,6 +1,6 @@
-"""Cached reads: a run's series grow by what is new (`seq > last`) and are shared by all visitors.
+"""Cached reads: the series of a run grow by new records and are shared by all visitors.
 
-Arrays are read-only.
+All arrays are read-only.
 """
 
 import threading
@@ -217,7 +217,8 @@ def dead_series(run: RunSeries, config: RunConfig) -> Series | None:
 def split(store: RunStore, run_id: str) -> dict[str, np.ndarray]:
     """split.npz of a run: query, gallery, train, labels, class_names.
 
-    UserError where it is not there yet.
+    Raises:
+        UserError: the file is not there yet.
     """
     return _arrays(str(store.run_dir(run_id) / "split.npz"))
 
@@ -234,9 +235,7 @@ def probe_steps(store: RunStore, run_id: str) -> list[int]:
 
 
 def has_final_codes(store: RunStore, run_id: str) -> bool:
-    """Whether the codes of all queries and gallery items were kept: at the end of every run that
-    finishes.
-    """
+    """Whether there are codes of all queries and gallery items; every finished run keeps them."""
     return (store.run_dir(run_id) / "codes" / "final.npz").is_file()
 
 
@@ -245,12 +244,16 @@ def bit_costs(
     _store: RunStore, run_id: str, version: tuple[int, int]
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """`rdh.retrieval.bit_costs.BitCosts` of the codes that a run ended with, as a plain tuple.
-    UserError where there are none.
 
-    version: `RunSeries.version`, so that a run that went on is counted afresh.
+    Args:
+        _store: where the run is.
+        run_id: the run.
+        version: `RunSeries.version`, so that a run that went on is counted afresh.
+
+    Raises:
+        UserError: the run kept no codes.
     """
-    # Imported when it is asked for: its machine code takes a second to load, and most pages need
-    # none of it.
+    # Imported here: its machine code takes a second to load, and most pages don't need it.
     from rdh.retrieval import bit_costs as counting
 
     codes, labels = (

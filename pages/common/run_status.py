@@ -1,6 +1,4 @@
-"""What a run is doing right now: state, progress, freshness, the reason of a failure, and the
-buttons that are allowed.
-"""
+"""What a run is doing right now: state, progress, why it failed, and the buttons allowed."""
 
 import time
 from collections.abc import Mapping
@@ -22,8 +20,13 @@ TAIL_BYTES = 4000
 
 @dataclass(frozen=True)
 class Status:
-    """state: `execution.RunState`, None for a folder that the queue does not know yet; beat:
-    hb.json; result: result.json.
+    """What the queue and the run's folder say.
+
+    Attributes:
+        run_id: the run.
+        state: from the queue; None for a folder that the queue does not know yet.
+        beat: hb.json of this attempt.
+        result: result.json.
     """
 
     run_id: str
@@ -43,9 +46,15 @@ class Status:
 def read_status(
     store: RunStore, run_id: str, states: Mapping[str, execution.RunState] | None = None
 ) -> Status:
-    """states: what `execution.states` returned, where the caller has it.
+    """Reads the status of a run.
 
-    UserError for a run that is no longer there.
+    Args:
+        store: where the run is.
+        run_id: the run.
+        states: what `execution.states` returned, if the caller has it.
+
+    Raises:
+        UserError: the run is no longer there.
     """
     state = (execution.states(store) if states is None else states).get(run_id)
     beat, result = store.heartbeat(run_id), store.result(run_id)
@@ -55,7 +64,13 @@ def read_status(
 
 
 def draw_status(store: RunStore, status: Status, run: RunSeries | None = None) -> None:
-    """One line with state, progress and age of the data; below it what went wrong, if anything did."""
+    """One line with state, progress and age of the data; below it what went wrong.
+
+    Args:
+        store: where the run is.
+        status: of the run.
+        run: its records up to the one that the page shows; they give the step.
+    """
     left, right = st.columns([5, 2], vertical_alignment="center")
     with left:
         st.markdown(
@@ -78,9 +93,7 @@ def draw_status(store: RunStore, status: Status, run: RunSeries | None = None) -
 
 
 def draw_actions(store: RunStore, status: Status) -> None:
-    """Cancel while it may run, resume where it may go on; disabled states come from the store, not
-    from this session.
-    """
+    """Cancel or Resume. What is disabled follows from the store, not from this session."""
     asked = bool(status.state and status.state.request)
     if not status.is_final:
         label = "Cancelling…" if asked else "Cancel"

@@ -95,24 +95,17 @@ def start_page(
 
 
 def end_page() -> None:
-    """The last call of a page with widgets that are bound to the address: says which of its values
-    were refused.
-    """
+    """The last call of every page: says which values of its address no widget took."""
     announce()
 
 
 def carried() -> dict[str, str]:
-    """The URL parameters to hand on to another page: `st.page_link(page, query_params=carried() |
-    {"bit": "3"})`.
-    """
+    """The URL parameters to hand on to another page."""
     return {name: st.query_params[name] for name in CARRIED if name in st.query_params}
 
 
 def store() -> RunStore:
-    """The run store of RDH_RUNS, or of ./runs.
-
-    Where it can't be opened: an error card, and the page ends.
-    """
+    """The run store of RDH_RUNS, or of ./runs. If it can't be opened, the page ends with a card."""
     root = os.environ.get("RDH_RUNS") or "runs"
     if not or_end(
         lambda: _open_store(root)
@@ -122,7 +115,7 @@ def store() -> RunStore:
 
 
 def or_end(call: Callable[[], T]) -> T:
-    """What the call gives. Where it can't: an error card, and the page ends."""
+    """What the call returns. If it raises UserError, the page ends with a card."""
     try:
         return call()
     except UserError as error:
@@ -131,15 +124,12 @@ def or_end(call: Callable[[], T]) -> T:
 
 
 def known_runs(store: RunStore) -> "dict[str, RunState]":
-    """`rdh.execution.states`, or an error card where the queue can't be read, and the page ends."""
+    """`rdh.execution.states`. If the queue can't be read, the page ends with a card."""
     return or_end(lambda: execution.states(store))
 
 
 def status_chip(state: RunState | str) -> str:
-    """The state of a run as glyph and word, e.g.
-
-    "► running"; "◑ cancelling" where a running one was asked to stop.
-    """
+    """The state of a run as glyph and word: "► running", "◑ cancelling" if it was asked to stop."""
     word = state if isinstance(state, str) else state.state
     if word in ("starting", "running") and getattr(state, "request", None) == "cancel":
         word = "cancelling"
@@ -153,11 +143,11 @@ def show_error(error: Exception | str) -> None:
 
 @contextmanager
 def error_card() -> Iterator[None]:
-    """An error inside becomes a card, the page goes on: `with error_card():`, or `@error_card()` on
-    a function.
+    """An error inside becomes a card, and the page goes on.
 
-    What is no UserError is a file in a state that nobody foresaw, or a bug: a sentence here, the
-    traceback in the server's log.
+    Use it as `with error_card():` or as `@error_card()` on a function. An error that is not a
+    UserError is a bug, or a file in a state that nobody foresaw: the page shows a sentence, and the
+    server's log has the traceback.
     """
     try:
         yield

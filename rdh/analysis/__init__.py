@@ -1,6 +1,6 @@
 """What pages, the command line and reports compute from a run store: tables, pairs, dead bits.
 
-NumPy and pandas, no torch.
+It needs NumPy and pandas, no torch.
 """
 
 from rdh.analysis.dead_bits import DeadBits, dead_bits, scalar_frame

@@ -30,9 +30,9 @@ def similar_run_seconds(store: RunStore, fields: dict[str, Any]) -> float | None
             config, result = store.config(run_id), store.result(run_id)
         except UserError:
             continue
-        if result.get("state") == "finished" and "seconds" in result:
-            if all(getattr(config, name) == fields[name] for name in SAME):
-                seconds.append(result["seconds"])
+        is_alike = all(getattr(config, name) == fields[name] for name in SAME)
+        if is_alike and result.get("state") == "finished" and "seconds" in result:
+            seconds.append(result["seconds"])
     return float(np.median(seconds)) if seconds else None
 
 
