@@ -13,7 +13,7 @@ from pages.common.launching import launch, wait_for_press
 from pages.common.run_form import draw_first, draw_more, draw_switches
 from pages.common.shell import end_page, error_card, show_error, start_page, store
 from pages.common.text import as_text
-from rdh import catalog, datasets
+from rdh import catalog, datasets, folders
 from rdh.analysis import similar_run_seconds
 from rdh.config.presets import PRESETS, preset_config
 from rdh.config.ranges import parse_numbers
@@ -195,7 +195,7 @@ def fits(method: str, amplifier: bool, quantization: str) -> bool:
 
 def check_data(config: RunConfig) -> None:
     """UserError if the data set is not there, or not whole, as far as a page can see."""
-    root, options = datasets.data_root(), config.dataset_options
+    root, options = folders.data_root(), config.dataset_options
     if datasets.loads_without_torch(config.dataset, root, **options):
         dataset(config.dataset, str(root), tuple(options.items()))
 

@@ -18,8 +18,9 @@ from rdh.charts.gradients import measured_gradient
 from rdh.charts.histograms import activation_histogram, histogram_over_time
 from rdh.charts.losses import loss_split
 from rdh.charts.saturation import by_onset, saturation_map
-from rdh.config.run_config import TAU_LEVELS, RunConfig
+from rdh.config.run_config import RunConfig
 from rdh.landscape import Pair, PairForm, gradient_terms
+from rdh.store.levels import TAU_LEVELS
 from rdh.store.run_store import RunStore
 
 THEORY_H = np.tanh(np.linspace(-4.5, 4.5, 361))
@@ -210,7 +211,7 @@ def draw() -> None:
             draw_no_data(status)
         else:
             draw_numbers(run, config, status.is_final)
-            if len(run.series("levels")[0]):
+            if len(run.series("dead_levels")[0]):
                 draw_map(run, what, level, ordered, f"live-map-{run_id}")
                 draw_dead_curve(runs, run, config, run_id, other)
                 draw_distribution(run, config, run_id)

@@ -1,8 +1,14 @@
-"""The one error that is meant for a person: a page shows it as a card, the command line prints it
-and exits with 2.
+"""The one error that is meant for a person, and how errors of the file system become it.
+
+A page shows a `UserError` as a card. The command line prints it and exits with 2.
 """
 
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LONGEST_PATH = 160  # characters of a path in a sentence: longer ones lose their middle
 
 
 class UserError(ValueError):
@@ -13,9 +19,67 @@ class Stopped(Exception):
     """A run ends early because somebody asked for it."""
 
 
+@contextmanager
+def reading(
+    path: Path | str, way_out: str = "check its permissions, or name another"
+) -> Iterator[None]:
+    """Turns an OSError inside the block into one sentence, "PATH can't be read (reason): WAY OUT.".
+
+    Use it around everything that touches a path of a user's: looking (`exists`, `is_dir`), listing
+    and reading. Looking may raise too, if a folder above forbids it or the name is too long.
+
+    Args:
+        path: Named in the sentence, unless the error itself names a file.
+        way_out: What to do about it, without a full stop.
+
+    Raises:
+        UserError: For an OSError in the block. Other errors pass.
+    """
+    try:
+        yield
+    except OSError as error:
+        place = error.filename if isinstance(error.filename, str | Path) else path
+        raise UserError(
+            f"{short_path(place)} can't be read ({os_reason(error)}): {way_out}."
+        ) from error
+
+
+@contextmanager
+def writing(path: Path | str, way_out: str = "name another file by -o") -> Iterator[None]:
+    """Turns an OSError inside the block into one sentence, "PATH can't be written (...): ...".
+
+    Args:
+        path: Named in the sentence; an error often names a draft that nobody knows of.
+        way_out: What to do about it, without a full stop.
+
+    Raises:
+        UserError: For an OSError in the block. Other errors pass.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{short_path(path)} can't be written ({os_reason(error)}): {way_out}."
+        ) from error
+
+
+def os_reason(error: OSError) -> str:
+    """The operating system's own words in lower case, for example "permission denied"."""
+    words = error.strerror or str(error) or "unknown reason"
+    return (words[0].lower() + words[1:]).rstrip(".")
+
+
+def short_path(path: Path | str) -> str:
+    """The path, without its middle if it is longer than a sentence can carry."""
+    text = str(path)
+    half = LONGEST_PATH // 2
+    return text if len(text) <= LONGEST_PATH else f"{text[:half]}...{text[-half:]}"
+
+
 def printable(text: str) -> str:
-    """Files and labels may be called anything: control characters, line ends and half letters
-    escaped, lest they reach the terminal.
+    """The text with control characters, line ends and lone surrogates escaped.
+
+    Files and labels may be called anything; none of it may reach the terminal as a command.
     """
     return "".join(
         char.encode("unicode_escape").decode()

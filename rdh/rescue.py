@@ -19,6 +19,10 @@ import torch
 from torch import Tensor, nn
 
 NORMALIZATIONS = ("N1", "N2", "N3", "N1d")
+LABEL_RULE = (
+    "labels must be class numbers >= 0, integers (n,) or (n, 1), or multi-hot labels of 0 and 1, "
+    "(n, 2 or more classes), both sides alike"
+)
 
 
 def alpha(tau: float) -> float:
@@ -136,45 +140,74 @@ class GradientAmplifier(nn.Module):
         return dict(zip(("entries", "saturated", "dead"), counts, strict=True))
 
 
-def _check_values(rule: str, part: Tensor) -> None:
+def _check_tensor(rule: str, part: Tensor) -> None:
     if not isinstance(part, Tensor):
         raise ValueError(
             f"{rule}, in a torch tensor, got {type(part).__name__}: torch.as_tensor makes one."
         )
-    if (
-        part.device.type == "cpu"
-        and (wrong := part < 0 if part.ndim < 2 else part * part != part).any().tolist()
-    ):
+
+
+def _check_values(rule: str, part: Tensor, *, are_numbers: bool = False) -> None:
+    """Numbers must be >= 0, other values 0 or 1. Nothing is read from a GPU, which would wait."""
+    if part.device.type != "cpu":
+        return
+    wrong = part < 0 if are_numbers else part * part != part
+    if wrong.any().tolist():
         raise ValueError(f"{rule}, got {part[wrong][0].item():.4g}.")
 
 
 def similarity(labels: Tensor, other: Tensor | None = None) -> Tensor:
-    """S_ij = 1 where two items share a label, else 0. Returns float32 (n, n), or (n, n_other)
-    against other items' labels.
+    """S_ij = 1 if two items share a label, else 0.
 
-    labels, other: both multi-hot (n, n_classes), or both class indices >= 0 (n,); ValueError for
-    else, integers (n, 1) too. Values are looked at on the CPU alone (a GPU would have to be waited
-    for), multi-hot ones in the first 1024 rows.
+    Values are looked at on the CPU alone, since a GPU would have to be waited for; multi-hot ones
+    in the first 1024 rows.
+
+    Args:
+        labels: Class numbers >= 0, integers (n,) or (n, 1); or 0 and 1 of any type, multi-hot
+            (n, n_classes) with at least two classes, a row of 0 for an item without a label.
+        other: The other items' labels, of the same kind; None compares labels with themselves.
+
+    Returns:
+        float32 (n, n) or (n, n_other).
+
+    Raises:
+        ValueError: For other shapes, types and values. A single column that does not hold integers
+            is refused, as it may be class numbers or the marks of one class.
+
+    >>> similarity(torch.tensor([0, 1, 0]))
+    tensor([[1., 0., 1.],
+            [0., 1., 0.],
+            [1., 0., 1.]])
     """
-    rule = (
-        "labels must be (n, n_classes) multi-hot, 0 where unlabelled, or (n,) integers >= "
-        "0, both alike"
-    )
-    for part in (labels,) if other is None else (labels, other):
-        _check_values(rule, part if getattr(part, "ndim", 1) < 2 else part[:1024])
+    sides = (labels,) if other is None else (labels, other)
+    kinds = {_are_class_numbers(side) for side in sides}
     other = labels if other is None else other
-    if labels.ndim == other.ndim == 1 and not (
-        labels.is_floating_point() or other.is_floating_point()
-    ):
-        return (labels.unsqueeze(1) == other).float()
-    if (
-        labels.ndim != 2
-        or labels.shape[1:] != other.shape[1:]
-        or labels.shape[1] < 2 - labels.is_floating_point()
-    ):
-        got = " and ".join(f"{part.dtype} {tuple(part.shape)}" for part in (labels, other))
-        raise ValueError(f"{rule}, got {got}; pass a single column as labels[:, 0].")
+    if kinds == {True}:
+        return (labels.reshape(-1, 1) == other.reshape(1, -1)).float()
+    if kinds == {True, False} or labels.shape[1] != other.shape[1]:
+        raise ValueError(f"{LABEL_RULE}, got {_form(labels)} and {_form(other)}.")
     return share_a_label(labels, other)
+
+
+def _are_class_numbers(labels: Tensor) -> bool:
+    """The rule of `similarity`. `rdh.retrieval.labels` states it too, for arrays."""
+    _check_tensor(LABEL_RULE, labels)
+    is_column = labels.ndim == 2 and labels.shape[1] == 1
+    is_integer = not labels.is_floating_point() and labels.dtype != torch.bool
+    if (labels.ndim == 1 or is_column) and is_integer:
+        _check_values(LABEL_RULE, labels, are_numbers=True)
+        return True
+    if labels.ndim != 2 or labels.shape[1] < 2:
+        wide = "; of marks of one class, add a second column of 0" if is_column else ""
+        raise ValueError(
+            f"{LABEL_RULE}, got {_form(labels)}: of class numbers pass integers{wide}."
+        )
+    _check_values(LABEL_RULE, labels[:1024])
+    return False
+
+
+def _form(labels: Tensor) -> str:
+    return f"{labels.dtype} {tuple(labels.shape)}"
 
 
 def share_a_label(labels: Tensor, other: Tensor) -> Tensor:
@@ -233,8 +266,10 @@ def error_aware_quantization(
         raise ValueError(
             f"normalization must be one of {', '.join(NORMALIZATIONS)}, got {normalization!r}."
         )
-    _check_values("similarity must be 0 or 1; (P + 1) / 2 is, of P = 2 S - 1", similarity[:4])
-    _check_values("codes must be real", codes[:0])  # of no entry: the type alone
+    rule = "similarity must be 0 or 1; (P + 1) / 2 is, of P = 2 S - 1"
+    _check_tensor(rule, similarity)
+    _check_values(rule, similarity[:4])
+    _check_tensor("codes must be real", codes)
     others = codes if stored_codes is None else stored_codes  # the items j
     if (
         codes.ndim != 2

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rdh import rescue
-from rdh.rescue import GradientAmplifier, alpha, error_aware_quantization, similarity
+from rdh.rescue import GradientAmplifier, alpha, similarity
+from rdh.rescue import error_aware_quantization as eaq_loss
 from rdh.retrieval import evaluate
 
 N_TRAIN, N_BITS, SEEDS = 1000, 24, (0, 1, 2)
@@ -41,33 +42,29 @@ def batches(labels: Tensor, n_epochs: int = 15) -> Iterator[tuple[Tensor, Tensor
             yield IMAGES[indices], labels[indices]
 
 
-def loop(network, similarity_loss, labels, optimizer, eta):
+def loop(network, pair_loss, labels, optimizer, eta):
     for images, classes in batches(labels):
         codes = torch.tanh(network(images))
-        loss = similarity_loss(codes, classes)
+        loss = pair_loss(codes, classes)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
 
 
-def loop_with_rdh(network, similarity_loss, labels, optimizer, eta):
+def loop_with_rdh(network, pair_loss, labels, optimizer, eta):
     amplifier = GradientAmplifier(tau=0.99)
     for images, classes in batches(labels):
         codes = amplifier(torch.tanh(network(images)))
-        loss = similarity_loss(codes, classes) + eta * error_aware_quantization(
-            codes, similarity(classes)
-        )
+        loss = pair_loss(codes, classes) + eta * eaq_loss(codes, similarity(classes))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
 
 
-def loop_with_plain_quantization(network, similarity_loss, labels, optimizer, eta):
+def loop_with_plain_quantization(network, pair_loss, labels, optimizer, eta):
     for images, classes in batches(labels):
         codes = torch.tanh(network(images))
-        loss = (
-            similarity_loss(codes, classes) + eta * (codes - codes.detach().sign()).square().mean()
-        )
+        loss = pair_loss(codes, classes) + eta * (codes - codes.sign()).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -166,13 +163,13 @@ def test_a_foreign_loss_reaches_dead_entries_alpha_fold_and_all_others_as_before
     similar = similarity(CLASSES[:200])
 
     h = torch.tanh(logits.detach()).requires_grad_()
-    total = similarity_loss(h, CLASSES[:200]) + 0.01 * error_aware_quantization(h, similar)
+    total = similarity_loss(h, CLASSES[:200]) + 0.01 * eaq_loss(h, similar)
     (g,) = torch.autograd.grad(total, h)
     h = h.detach()
     is_dead = (h.abs() >= 0.99) & (h.sign() == g.sign())
 
     codes = amplifier(torch.tanh(logits))
-    loss = similarity_loss(codes, CLASSES[:200]) + 0.01 * error_aware_quantization(codes, similar)
+    loss = similarity_loss(codes, CLASSES[:200]) + 0.01 * eaq_loss(codes, similar)
     (gradient,) = torch.autograd.grad(loss, logits)
     assert 20 < is_dead.sum() < is_dead.numel() / 2
     assert torch.allclose(
@@ -230,13 +227,8 @@ def test_no_step_waits_for_the_device(normalization):
     logits = (4 * torch.randn(6, 4)).requires_grad_()
     with NoValueIsRead():
         codes = amplifier(torch.tanh(logits))
-        loss = error_aware_quantization(codes, similarity(labels), normalization)
-        (
-            loss
-            + error_aware_quantization(
-                codes, similarity(labels, CLASSES[:9]), normalization, stored
-            )
-        ).backward()
+        loss = eaq_loss(codes, similarity(labels), normalization)
+        (loss + eaq_loss(codes, similarity(labels, CLASSES[:9]), normalization, stored)).backward()
     with pytest.raises(AssertionError, match="waits for the device"), NoValueIsRead():
         loss.item()
 

@@ -162,7 +162,7 @@ def test_twice_the_weights_times_the_error_is_the_gradient_that_autograd_gives(
     assert (weights * error**2).sum().item() == pytest.approx(loss.item(), rel=1e-12)
 
 
-def test_eaql_with_nobody_visited_yet_is_zero_and_with_all_stored_once_it_is_in_batch_with_the_diagonal():
+def test_eaql_with_nobody_visited_is_zero_and_with_all_stored_it_is_in_batch_with_the_diagonal():
     h, labels = random_case(2)
     s = similarity(labels)
     for normalization in rescue.NORMALIZATIONS:
@@ -445,12 +445,21 @@ def test_class_indices_and_one_hot_labels_say_the_same():
     assert similarity(classes.int()).dtype == torch.float32
 
 
-def test_a_single_multi_hot_column_says_who_has_the_one_label():
-    assert similarity(torch.tensor([[1.0], [0.0], [1.0]])).tolist() == [
-        [1, 0, 1],
-        [0, 0, 0],
-        [1, 0, 1],
-    ]
+def test_a_column_of_integers_holds_class_numbers():
+    column, numbers = torch.tensor([[1], [0], [1]]), torch.tensor([1, 0, 1])
+    for labels, other in ((column, None), (column, numbers), (numbers, column)):
+        assert torch.equal(similarity(labels, other), similarity(numbers))
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.float32])
+def test_a_column_that_may_be_marks_is_refused_with_both_ways_out(dtype):
+    marks = torch.tensor([[1], [0], [1]], dtype=dtype)
+    words = r"of class numbers pass integers; of marks of one class, add a second column of 0\.$"
+    with pytest.raises(ValueError, match=words):
+        similarity(marks)
+    two = torch.cat([marks, torch.zeros_like(marks)], dim=1)
+    assert similarity(two).tolist() == [[1, 0, 1], [0, 0, 0], [1, 0, 1]]
+    assert similarity(marks.long()).tolist() == [[1, 0, 1], [0, 1, 0], [1, 0, 1]]
 
 
 @pytest.mark.parametrize(
@@ -462,14 +471,15 @@ def test_a_single_multi_hot_column_says_who_has_the_one_label():
         (torch.tensor([0, 1]), torch.eye(2)),
         (torch.eye(2), torch.tensor([0, 1])),
         (torch.eye(2), torch.eye(3)),
-        (torch.tensor([[0], [1], [2]]), None),
+        (torch.tensor([0, 1]).bool(), None),
+        (torch.tensor([[0.0], [2.0]]), None),
         (torch.zeros(3, 0), None),
     ],
 )
 def test_other_labels_are_refused_with_the_rule(labels, other):
     with pytest.raises(
         ValueError,
-        match=r"labels must be .* multi-hot, .* or \(n,\) integers >= 0, both alike, got (torch|2)",
+        match=r"labels must be class numbers .* multi-hot .*, both sides alike, got torch",
     ):
         similarity(labels, other)
 
@@ -488,9 +498,7 @@ def test_other_labels_are_refused_with_the_rule(labels, other):
 def test_labels_whose_values_say_nothing_are_refused_on_either_side(labels, got):
     other = torch.eye(2) if getattr(labels, "ndim", 1) == 2 else torch.tensor([0])
     for pair in ((labels, None), (other, labels)):
-        with pytest.raises(
-            ValueError, match=rf"labels must be .* 0 where unlabelled, .* got {got}\.$"
-        ):
+        with pytest.raises(ValueError, match=rf"labels must be class numbers .* got {got}\.$"):
             similarity(*pair)
 
 

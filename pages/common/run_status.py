@@ -81,7 +81,7 @@ def draw_status(store: RunStore, status: Status, run: RunSeries | None = None) -
         draw_actions(store, status)
     if status.word == "finished" and status.result.get("message"):
         st.warning(as_text(status.result["message"]), icon=":material/warning:")
-    if status.word in ("failed", "lost"):
+    if status.word in ("failed", "lost", "unreadable"):
         said = status.result.get("message") if status.word == "failed" else None
         reason = said or (status.state.reason if status.state else None) or "no reason was recorded"
         way_out = " Resume goes on from its last checkpoint." if status.word == "lost" else ""

@@ -6,7 +6,6 @@ and travels along when a link of the sidebar is clicked.
 """
 
 import logging
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -19,6 +18,7 @@ from pages.common.text import as_text
 from rdh import execution
 from rdh.errors import UserError
 from rdh.execution import RunState
+from rdh.folders import runs_root
 from rdh.store.run_store import RunStore
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ LOGO = (
 # Glyphs other than those of a bit (free, saturated, dead, rescued), so that a run never looks like
 # one.
 GLYPHS = {"queued": "◌", "starting": "◔", "running": "►", "cancelling": "◑", "paused": "‖"}
-GLYPHS |= {"finished": "✓", "cancelled": "⊘", "failed": "!", "lost": "?"}
+GLYPHS |= {"finished": "✓", "cancelled": "⊘", "failed": "!", "lost": "?", "unreadable": "∅"}
 
 
 def start_page(
@@ -106,12 +106,14 @@ def carried() -> dict[str, str]:
 
 def store() -> RunStore:
     """The run store of RDH_RUNS, or of ./runs. If it can't be opened, the page ends with a card."""
-    root = os.environ.get("RDH_RUNS") or "runs"
-    if not or_end(
-        lambda: _open_store(root)
-    ).root.is_dir():  # deleted or moved while the server runs
-        _open_store.clear()
-    return or_end(lambda: _open_store(root))
+    root = str(or_end(runs_root))
+    if not or_end(lambda: _open_store(root)).root.is_dir():
+        _open_store.clear()  # the folder was deleted or moved while the server runs
+    runs = or_end(lambda: _open_store(root))
+    for sentence in (execution.revive(runs), execution.registry_news(runs)):
+        if sentence:
+            st.warning(as_text(sentence), icon=":material/warning:")
+    return runs
 
 
 def or_end(call: Callable[[], T]) -> T:

@@ -4,17 +4,16 @@ class.
 
 import numpy as np
 
+from rdh.retrieval.kernel import Codes
+
 N_LABELS, MEAN_LABELS = (
     80,
     2.9,
 )  # of the multi-label data; the most frequent label is on 42 % of the items
 
 
-def draw(n_query: int, n_gallery: int, n_bits: int, multi_label: bool, seed: int = 0) -> tuple:
-    """Packed query and gallery codes, n_bits, and their labels: the arguments of a kernel. A
-    quarter of the bits differ
-    from the centre.
-    """
+def draw(n_query: int, n_gallery: int, n_bits: int, multi_label: bool, seed: int = 0) -> Codes:
+    """Codes for a kernel. A quarter of the bits differ from the centre of the item's class."""
     rng = np.random.default_rng(seed)
     n_classes, n_bytes = (N_LABELS if multi_label else 10), -(-n_bits // 8)
     centres = rng.integers(0, 256, (n_classes, n_bytes), dtype=np.uint8)
@@ -25,7 +24,7 @@ def draw(n_query: int, n_gallery: int, n_bits: int, multi_label: bool, seed: int
         return centres[classes] ^ (noise[0] & noise[1]), labels
 
     (query, query_labels), (gallery, gallery_labels) = side(n_query), side(n_gallery)
-    return query, gallery, n_bits, query_labels, gallery_labels
+    return Codes(query, gallery, n_bits, query_labels, gallery_labels)
 
 
 def _labels(

@@ -1,20 +1,19 @@
-"""Exact Hamming ranking: our kernel beside the routines in common use, on the same codes, round by
-round.
+"""Exact Hamming ranking: our kernel beside the routines in common use, on the same codes.
 
-    histograms   counts by distance: what MAP with ties, precision-recall and precision at N are
-    computed from ranking      the same and the average precision of the stable order
-    evaluate     all scores of `evaluate`, from packed codes; evaluate_histograms without the stable
-    order; all threads argsort      one query at a time, a product with the gallery and NumPy's
-    argsort of the distances, as public
-                 repositories do it (BLAS on one thread: faster than many for a product with one
-                 vector)
-    torch_sort   a block of queries at a time, torch's product and full sort
-    popcount     all pairs compared, XOR and popcount, and nothing done with the result: a floor for
-    pair-wise kernels
+* histograms: counts by distance, from which MAP with ties, precision-recall and precision at N are
+  computed.
+* ranking: the same, and the average precision of the stable order.
+* evaluate: all scores of `evaluate`, from packed codes, by all threads. evaluate_histograms leaves
+  the stable order out.
+* argsort: one query at a time, a product with the gallery and NumPy's argsort of the distances, as
+  public repositories do it. BLAS runs on one thread, which is faster for a product with one vector.
+* torch_sort: a block of queries at a time, torch's product and full sort.
+* popcount: XOR and popcount of all pairs, and nothing done with the result. It is a floor for
+  kernels that compare pairs.
 
-The last three are timed on a sample of the queries where the whole would take minutes, and scaled;
-`queries_timed` says so. Codes scatter around one centre a class. The machine's load is part of the
-result: ratios on one thread suffer least.
+Every routine runs once a round. The last three are timed on a sample of the queries if the whole
+would take minutes, and scaled; `queries_timed` tells. Codes scatter around one centre for each
+class. The load of the machine is part of the result: ratios on one thread suffer least from it.
 """
 
 import os
@@ -35,6 +34,7 @@ from rdh.retrieval.bit_costs import scores_without_bits
 from rdh.retrieval.bitsliced import kernel as bitsliced
 from rdh.retrieval.bitsliced.llvm import I64, NO_BITS, Code, compiled
 from rdh.retrieval.codes import words_of
+from rdh.retrieval.kernel import Codes
 from rdh.retrieval.threads import n_cores
 
 
@@ -109,7 +109,9 @@ def compared(workload: Workload, rounds: int) -> dict[str, Any]:
         )
         for name in our_arms(data)
     }
-    relevant = (data[3][:200].astype(np.float32) @ data[4].astype(np.float32).T > 0).mean()
+    relevant = (
+        data.query_labels[:200].astype(np.float32) @ data.gallery_labels.astype(np.float32).T > 0
+    ).mean()
     return {
         "shape": [workload.n_query, workload.n_gallery, workload.n_bits],
         "relevant_share": round(float(relevant), 3),
@@ -131,7 +133,7 @@ def leave_one_out(workload: Workload, rounds: int) -> dict[str, Any]:
     for _ in range(rounds):
         for threads, values in times.items():
             began = time.perf_counter()
-            scores_without_bits(*data, threads=threads)
+            scores_without_bits(data, threads=threads)
             values.append(time.perf_counter() - began)
     ms = {
         f"{threads}_threads": round(statistics.median(values) * 1000, 1)
@@ -140,21 +142,21 @@ def leave_one_out(workload: Workload, rounds: int) -> dict[str, Any]:
     return {"shape": list(workload[:3]), "ms": ms}
 
 
-def our_arms(data: tuple) -> dict[str, tuple[Callable[[], Any], float]]:
+def our_arms(data: Codes) -> dict[str, tuple[Callable[[], Any], float]]:
     """The bit-sliced kernel from packed codes to its integers, its preparation included, and what
     is made of them.
     """
     arms = {}
     for label, threads in {"1_thread": 1, "all_threads": n_cores()}.items():
         arms[f"histograms_{label}"] = (
-            (lambda n=threads: bitsliced.distance_histograms(*data, threads=n)),
+            (lambda n=threads: bitsliced.distance_histograms(data, threads=n)),
             1.0,
         )
         arms[f"ranking_{label}"] = (
-            (lambda n=threads: bitsliced.stable_precision_sums(*data, threads=n)),
+            (lambda n=threads: bitsliced.stable_precision_sums(data, threads=n)),
             1.0,
         )
-    query, gallery, n_bits, *labels = data
+    query, gallery, n_bits, *labels, _ = data
     for label, headline in {"evaluate_histograms": False, "evaluate": True}.items():
         arms[label] = (
             (lambda ask=headline: evaluate(query, gallery, *labels, n_bits=n_bits, headline=ask)),
@@ -163,9 +165,9 @@ def our_arms(data: tuple) -> dict[str, tuple[Callable[[], Any], float]]:
     return arms
 
 
-def other_arms(data: tuple, sample: int) -> dict[str, tuple[Callable[[], Any], float]]:
+def other_arms(data: Codes, sample: int) -> dict[str, tuple[Callable[[], Any], float]]:
     """What ours is compared with, and what their times are multiplied with."""
-    query, gallery, n_bits, query_labels, gallery_labels = data
+    query, gallery, n_bits, query_labels, gallery_labels, _ = data
     chosen = np.linspace(0, len(query) - 1, sample).astype(int)
     floats = [
         part.astype(np.float32)
@@ -218,7 +220,7 @@ def torch_sort_map(
 
 
 def popcount_pass(query: np.ndarray, gallery: np.ndarray) -> Callable[[], None]:
-    """One thread: the distances of all pairs of words, summed up lest the compiler leave them out."""
+    """One thread: the distances of all pairs of words, summed so that the compiler keeps them."""
 
     def write(code: Code) -> None:
         queries, n_queries, items, n_vectors, total = code.arguments

@@ -57,10 +57,10 @@ class Encoder:
             )
         split = read_arrays(run_dir / "split.npz")
         self._image_shape = tuple(split["image_shape"].tolist()) if "image_shape" in split else ()
-        self._backbone, body = self._make_body(state["network"])
+        self.backbone, body = self._make_body(state["network"])
         is_shallow = self.config.method_card.is_shallow
         kind = shallow if is_shallow else loop
-        run = kind.start(self.config, _Outside(split["labels"], self.device, self._backbone, body))
+        run = kind.start(self.config, _Outside(split["labels"], self.device, self.backbone, body))
         try:
             run.network.load_state_dict(state["network"])
             if is_shallow:
@@ -70,7 +70,7 @@ class Encoder:
                 f"The checkpoint of the run {run_id} does not fit its config "
                 f"({str(error).splitlines()[0]}); launch it again."
             ) from None
-        self._network = run.network.eval()
+        self.network = run.network.eval()
         self.maker = {
             "run_id": run_id,
             "config": self.config.model_dump(),
@@ -91,11 +91,25 @@ class Encoder:
             return backbone, backbone.module
         return backbone, Centred(torch.zeros_like(network["backbone.mean"]))
 
+    @property
+    def is_frozen(self) -> bool:
+        """Whether a backbone with fixed weights stands before the network."""
+        return self.backbone is not None and not self.config.finetune
+
+    def example(self) -> Tensor:
+        """Two items as a batch: uint8 images (2, channels, height, width), or float32 features."""
+        if self.backbone is None:
+            return torch.zeros(2, len(self.network.backbone.mean), device=self.device)
+        side, own = self.config.image_size, self._image_shape or None
+        square = (side, side, 3)
+        shape = (own or square) if self.is_frozen else common_shape(own, stored_side(self.config))
+        return torch.zeros(2, shape[2], *shape[:2], dtype=torch.uint8, device=self.device)
+
     def encode(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """Packed codes uint8 (n, ceil(n_bits / 8)) of images uint8 (height, width, 1 or 3), for a
         few hundred at a time.
         """
-        if self._backbone is None:
+        if self.backbone is None:
             raise UserError(
                 "The run was trained on features, not on images: encode the rows of an "
                 "array with `encode_features`."
@@ -103,7 +117,7 @@ class Encoder:
         with torch.inference_mode():
             inputs = torch.cat([self._prepared(image) for image in images])
             if not self.config.finetune:
-                inputs = self._backbone.module(inputs).half()  # as the feature cache keeps them
+                inputs = self.backbone.module(inputs).half()  # as the feature cache keeps them
         return self.encode_features(inputs)
 
     def encode_features(self, features: np.ndarray | Tensor) -> np.ndarray:
@@ -112,7 +126,7 @@ class Encoder:
         """
         with torch.inference_mode():
             inputs = torch.as_tensor(features, device=self.device).float()
-            return pack_codes(self._network(inputs).cpu().numpy())
+            return pack_codes(self.network(inputs).cpu().numpy())
 
     def _prepared(self, image: np.ndarray) -> Tensor:
         """(1, channels, image_size, image_size), by the way that the training images went."""
@@ -122,4 +136,4 @@ class Encoder:
             pixels = torch.from_numpy(fitted([image], shape)).permute(0, 3, 1, 2)
         else:
             pixels = stacked(image[None] if is_own else [image], config.image_size)
-        return self._backbone.prepare(pixels.to(self.device), config.image_size)
+        return self.backbone.prepare(pixels.to(self.device), config.image_size)

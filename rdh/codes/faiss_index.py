@@ -9,39 +9,39 @@ from types import ModuleType
 
 import numpy as np
 
-from rdh.codes.files import CodeFile, check_output, read_codes, write_codes
-from rdh.errors import UserError
+from rdh.codes.files import CodeFile, check_output, read_codes
+from rdh.errors import UserError, reading, short_path, writing
+from rdh.files import atomic, write_arrays
 
 MAGIC = b"IBxF"  # an IndexBinaryFlat
 BLOCK = 1 << 16  # codes held against the index's at a time
 
 
 def write_index(path: Path, codes: CodeFile) -> Path:
-    """Exact Hamming search over all codes (IndexBinaryFlat); position i is codes.ids[i] in
-    `names_file(path)`, which is returned.
+    """Writes an index for exact Hamming search (IndexBinaryFlat) and, beside it, the names.
 
-    FAISS counts bits in whole bytes: the unused ones of the last byte are 0 on both sides.
-    UserError where a file can't be written.
+    Position i of the index is codes.ids[i]. FAISS counts bits in whole bytes: the unused ones of
+    the last byte are 0 on both sides.
+
+    Returns:
+        The file of the names, `names_file(path)`.
+
+    Raises:
+        UserError: If a file can't be written. Then there is neither.
     """
     faiss = _faiss()
     index = faiss.IndexBinaryFlat(8 * codes.codes.shape[1])
     index.add(np.ascontiguousarray(codes.codes))
-    draft = path.with_name(f".{path.name}.draft")
     try:
-        faiss.write_index_binary(index, str(draft))
-        write_codes(names_file(draft), codes)
-        names_file(draft).replace(
-            names_file(path)
-        )  # both are whole now, and their places were checked
-        draft.replace(path)
-    except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or "FAISS failed: is there room on the disk?"
+        # both drafts are whole before either takes its place
+        with writing(path), atomic(path) as draft, atomic(names_file(path)) as names:
+            write_arrays(names, codes.arrays())
+            faiss.write_index_binary(index, str(draft))
+    except RuntimeError:
         raise UserError(
-            f"The index can't be written to {path} ({reason}); name another file by -o."
+            f"{short_path(path)} can't be written (FAISS failed: is there room on the disk?): "
+            "name another file by -o."
         ) from None
-    finally:
-        draft.unlink(missing_ok=True)
-        names_file(draft).unlink(missing_ok=True)
     return names_file(path)
 
 
@@ -50,7 +50,9 @@ def check_index_output(path: Path, source: Path | None) -> None:
     another's file or of source.
     """
     for place in (path, names_file(path)):
-        if source and place.exists() and source.exists() and place.samefile(source):
+        with writing(place):
+            is_source = source and place.exists() and source.exists() and place.samefile(source)
+        if is_source:
             raise UserError(
                 f"-o would overwrite {source}, the codes to index: name another file by -o."
             )
@@ -80,13 +82,13 @@ class Index:
 
     def __init__(self, path: Path) -> None:
         faiss = _faiss()
-        for part in (path, names_file(path)):
-            if not part.is_file():
-                raise UserError(
-                    f"{part} is not there: an index is two files, {path.name} and "
-                    f"{names_file(path).name}; "
-                    "`python -m rdh index RUN -o FILE` writes both."
-                )
+        with reading(path, "name another by --index"):
+            missing = [part for part in (path, names_file(path)) if not part.is_file()]
+        if missing:
+            raise UserError(
+                f"{short_path(missing[0])} is not there: an index is two files, {path.name} and "
+                f"{names_file(path).name}; `python -m rdh index RUN -o FILE` writes both."
+            )
         self.codes = read_codes(names_file(path))
         try:
             self._index = faiss.read_index_binary(str(path)) if _is_index(path) else None

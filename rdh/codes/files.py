@@ -5,6 +5,8 @@ Codes of two networks have nothing to do with each other, so every file says who
 whoever compares two asks `check_maker`.
 """
 
+import contextlib
+import hashlib
 import json
 import os
 import zipfile
@@ -17,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from rdh import __version__
-from rdh.errors import UserError
+from rdh.errors import UserError, os_reason, short_path, writing
 from rdh.files import write_arrays
 from rdh.retrieval.codes import check_packed, hamming_distances
 
@@ -62,6 +64,14 @@ class CodeFile:
                 f"ids must be text, one for each of {len(self.codes)} codes, got {self.ids.shape}."
             )
 
+    def digest(self) -> str:
+        """16 hex digits over everything in the file.
+
+        They show accidents. They are no signature: whoever edits a file can make new ones.
+        """
+        text = json.dumps([self.n_bits, self.maker, self.ids.tolist()], sort_keys=True)
+        return hashlib.sha256(text.encode() + self.codes.tobytes()).hexdigest()[:16]
+
     def arrays(self) -> dict[str, np.ndarray]:
         """What is written: codes, ids, and the rest as one JSON text."""
         about = {
@@ -69,32 +79,41 @@ class CodeFile:
             "version": __version__,
             "n_bits": self.n_bits,
             "maker": self.maker,
+            "digest": self.digest(),
         }
         return {"codes": self.codes, "ids": self.ids, "about": np.array(json.dumps(about))}
 
 
 def check_output(path: Path, *, is_ours: Callable[[Path], bool] | None = None) -> None:
-    """UserError where a file can't be written to path, or would take the place of one that is not
-    of our own kind.
+    """Makes sure that a file can be written to path, before there is anything to write.
 
-    is_ours(path): whether an existing file is; None: whether it is a code file.
+    Args:
+        path: Where -o points.
+        is_ours: Whether an existing file may be replaced; None: if it is a code file.
+
+    Raises:
+        UserError: For a folder, a missing or closed one above, or a file of another kind.
     """
-    if path.is_dir():
-        raise UserError(f"-o must name a file, {path} is a folder: name one in it.")
-    if not path.parent.is_dir():
-        raise UserError(
-            f"-o can't be written to {path}, there is no folder {path.parent}: make it, "
-            f"or name another file by -o."
-        )
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise UserError(
-            f"-o can't be written to {path}, its folder allows no writing: name another file by -o."
-        )
-    if path.exists() and not (is_ours or _is_code_file)(path):
-        raise UserError(
-            f"-o would overwrite {path}, which this program has not written: name "
-            f"another file by -o."
-        )
+    with writing(path):
+        with contextlib.suppress(FileNotFoundError):
+            path.lstat()  # raises for a name that no file can have
+        if path.is_dir():
+            raise UserError(f"-o must name a file, {path} is a folder: name one in it.")
+        if not path.parent.is_dir():
+            raise UserError(
+                f"-o can't be written to {path}, there is no folder {path.parent}: make it, "
+                f"or name another file by -o."
+            )
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise UserError(
+                f"-o can't be written to {path}, its folder allows no writing: name another file "
+                f"by -o."
+            )
+        if path.exists() and not (is_ours or _is_code_file)(path):
+            raise UserError(
+                f"-o would overwrite {path}, which this program has not written: name "
+                f"another file by -o."
+            )
 
 
 def _is_code_file(path: Path) -> bool:
@@ -107,18 +126,22 @@ def _is_code_file(path: Path) -> bool:
 
 
 def write_codes(path: Path, codes: CodeFile) -> None:
-    """Whole or not at all. UserError where the file can't be written."""
-    try:
+    """Writes a code file, whole or not at all.
+
+    Raises:
+        UserError: If the file can't be written.
+    """
+    with writing(path):
         write_arrays(path, codes.arrays())
-    except OSError as error:
-        raise UserError(
-            f"The codes can't be written to {path} ({error.strerror or error}); name "
-            f"another file by -o."
-        ) from None
 
 
 def read_codes(path: Path) -> CodeFile:
-    """UserError where the file is missing, damaged, cut short, no code file or of a later version."""
+    """Reads a code file and checks its digest, if it has one.
+
+    Raises:
+        UserError: If the file is missing, damaged, changed, empty, of another kind or of a later
+            version.
+    """
     try:
         if path.is_file() and not zipfile.is_zipfile(path):
             raise ValueError("it is no code file, or cut short")
@@ -126,9 +149,13 @@ def read_codes(path: Path) -> CodeFile:
             arrays = {name: file[name] for name in ("codes", "ids", "about")}
         about = _about(str(arrays["about"]))
         codes = CodeFile(arrays["codes"], arrays["ids"], about["n_bits"], about["maker"])
+        if about.get("digest", codes.digest()) != codes.digest():
+            raise ValueError("its content does not fit its digest: it was changed or damaged")
+        if not len(codes.ids):
+            raise ValueError("it holds no codes")
     except (*DAMAGES, OSError, ValueError) as error:
         raise UserError(
-            f"{path} can't be read as codes ({_reason(error)}); `python -m rdh encode "
+            f"{short_path(path)} can't be read as codes ({_reason(error)}); `python -m rdh encode "
             f"RUN IMAGES -o FILE` makes such a file."
         ) from None
     return codes
@@ -154,6 +181,8 @@ def _about(text: str) -> dict[str, Any]:
 def _reason(error: Exception) -> str:
     if isinstance(error, FileNotFoundError | IsADirectoryError):
         return "it is not there" if isinstance(error, FileNotFoundError) else "it is a folder"
+    if isinstance(error, OSError) and error.errno:
+        return os_reason(error)
     if isinstance(error, DAMAGES) or "pickle" in str(error):
         return "it is no code file, or damaged"
     return str(error).rstrip(".").splitlines()[0]

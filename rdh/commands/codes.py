@@ -1,6 +1,7 @@
-"""encode RUN IMAGES | index RUN | query RUN IMAGE: a trained run's codes, for use outside it."""
+"""encode RUN IMAGES | index RUN | query RUN IMAGE | export RUN: a trained run, used outside."""
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -15,20 +16,24 @@ from rdh.commands._common import add_verb, count, open_store, print_json, print_
 from rdh.commands._progress import Pace, Progress
 from rdh.config.run_config import RunConfig
 from rdh.datasets import BadImage, Dataset
-from rdh.errors import UserError, printable
+from rdh.errors import UserError, printable, reading, short_path
 from rdh.files import read_arrays
+from rdh.folders import data_root
 from rdh.store.run_store import RunStore
 
 BATCH = 256
 ENCODE = """Packed codes of images by a trained run.
-IMAGES: an image file, a folder of images, or the name of a data set (with the switches of the run)."""
-INDEX = """A FAISS index of a run's gallery, or of a file that encode wrote; names beside it. Needs pip install faiss-cpu."""
+IMAGES: an image file, a folder of images, or the name of a data set, with the run's switches."""
+INDEX = """A FAISS index of a run's gallery, or of a file that encode wrote; names beside it.
+Needs pip install faiss-cpu."""
+EXPORT = """A run's network as one file: images or features in, packed codes and logits out.
+FILE ends in .pt2 (read by torch.export.load) or .onnx (needs pip install onnx onnxscript)."""
 QUERY = """The nearest items to an image, by Hamming distance.
 Searched are the run's own gallery, a file that encode wrote, or an index."""
 
 
 def add(verbs: Any, common: argparse.ArgumentParser) -> None:
-    """encode, index and query."""
+    """encode, index, query and export."""
     encode = add_verb(
         verbs, common, "encode", ENCODE, ["RUN photos/ -o codes.npz", "RUN cifar10 -o all.npz"]
     )
@@ -38,7 +43,9 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
     query = add_verb(
         verbs, common, "query", QUERY, ["RUN cat.jpg", "RUN cat.jpg --codes codes.npz --top 20"]
     )
-    for verb, call in ((encode, run_encode), (index, run_index), (query, run_query)):
+    export = add_verb(verbs, common, "export", EXPORT, ["RUN -o network.pt2"])
+    calls = ((encode, run_encode), (index, run_index), (query, run_query), (export, run_export))
+    for verb, call in calls:
         verb.set_defaults(call=call)
         verb.add_argument("run", metavar="RUN")
     encode.add_argument("images", metavar="IMAGES")
@@ -55,7 +62,7 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
             metavar="FILE",
             help="what encode wrote, in the place of the gallery",
         )
-    for verb in (encode, index):
+    for verb in (encode, index, export):
         verb.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
     for verb in (encode, query):
         verb.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
@@ -118,7 +125,9 @@ def run_query(arguments: argparse.Namespace) -> int:
         raise UserError(f"--top must be at least 1, got {arguments.top}.")
     if arguments.index and arguments.codes:
         raise UserError("--index and --codes are two places to search; name one of them.")
-    if arguments.image.is_dir():
+    with reading(arguments.image, "name another image"):
+        is_folder = arguments.image.is_dir()
+    if is_folder:
         raise UserError(
             f"IMAGE must be one image file, {arguments.image} is a folder: name a file "
             f"in it, or encode it all by encode."
@@ -146,10 +155,25 @@ def run_query(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def run_export(arguments: argparse.Namespace) -> int:
+    """Writes the network, or no file at all."""
+    from rdh.codes.encoder import Encoder
+    from rdh.codes.export import check_packages, is_network, write_network
+
+    check_packages(arguments.output)
+    check_output(arguments.output, is_ours=is_network)
+    # a file made on a CPU is read everywhere
+    encoder = Encoder(open_store(arguments), arguments.run, "cpu")
+    what = write_network(arguments.output, encoder)
+    _say(arguments, f"The network of {arguments.run} in {arguments.output}; {what}")
+    return 0
+
+
 def _decoded(dataset: Dataset, items: np.ndarray, bad_images: str) -> tuple[Any, np.ndarray]:
-    """As `Dataset.images`, whose sentence names a setting of a run where there is an option here."""
+    """As `Dataset.images`, but its error names the option of this verb instead of a setting."""
     try:
-        return dataset.images(items, bad_images=bad_images)
+        with reading("An image", "mend its permissions, or leave it out"):
+            return dataset.images(items, bad_images=bad_images)
     except BadImage as error:
         raise UserError(
             f"{error.__cause__ or error} Replace it, or say --bad-images skip to leave it out."
@@ -158,7 +182,8 @@ def _decoded(dataset: Dataset, items: np.ndarray, bad_images: str) -> tuple[Any,
 
 def _query_image(path: Path) -> np.ndarray:
     try:
-        return datasets.loose_images(path).image(0)
+        with reading(path, "name another image"):
+            return datasets.loose_images(path).image(0)
     except BadImage as error:
         raise UserError(f"{error} Replace it.") from None
 
@@ -166,15 +191,18 @@ def _query_image(path: Path) -> np.ndarray:
 def _images(arguments: argparse.Namespace, config: RunConfig) -> Dataset:
     """What IMAGES names: a path that is there, else a data set. UserError for neither."""
     path = Path(arguments.images)
-    if arguments.images and path.exists():  # "" would be the folder that one happens to be in
-        return datasets.loose_images(path)
+    with reading(path, "mend its permissions, or name another"):
+        if arguments.images and path.exists():  # "" would be the folder that one happens to be in
+            if path.is_dir():
+                os.scandir(path).close()  # raises for a folder that can't be listed
+            return datasets.loose_images(path)
     if arguments.images not in catalog.datasets():
         raise UserError(
             f"IMAGES must be an image file, a folder, or a data set "
-            f"({', '.join(catalog.datasets())}), got {arguments.images!r}."
+            f"({', '.join(catalog.datasets())}), got {short_path(arguments.images)!r}."
         )
     options = config.dataset_options if arguments.images == config.dataset else {}
-    return datasets.load(arguments.images, datasets.data_root(), **options)
+    return datasets.load(arguments.images, data_root(arguments.data_root), **options)
 
 
 def _codes(arguments: argparse.Namespace, store: RunStore) -> CodeFile:
@@ -214,7 +242,7 @@ def _names(store: RunStore, run_id: str, item_ids: np.ndarray) -> np.ndarray:
     """
     config, split = store.config(run_id), read_arrays(store.run_dir(run_id) / "split.npz")
     try:
-        root = Path(store.submission(run_id).get("data_root") or datasets.data_root())
+        root = data_root(store.submission(run_id).get("data_root"))
         dataset = datasets.load(config.dataset, root, **config.dataset_options)
         if str(split.get("fingerprint", dataset.fingerprint)) != dataset.fingerprint:
             raise UserError(

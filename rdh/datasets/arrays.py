@@ -1,15 +1,17 @@
 """Arrays: your own images or features with labels, in one .npz file.
 
-Place DIR/arrays.npz (or the file below DIR that the switch `file` names), written with numpy.savez,
-with these keys:
-labels: (n,) or (n, 1) class numbers from 0, or (n, n_classes) of 0 and 1; and either images: uint8
-(n, height, width) or (n, height, width, 1 or 3), or features: numbers (n, n_features), on which
-only the hash layer is trained (backbone=none finetune=false).
-Optional: class_names (n_classes,); query, gallery and train, all three: row numbers, the split for
-every seed. Without them n_query queries and n_train training items are drawn by the split seed, the
-gallery is all but the queries; where these are 0, 1000 and 5000, but at most a tenth of the rows
-and half of the gallery. MAP counts the switch top_k's ranks, 0 = all. A row without any label is
-left out. Files that hold pickled objects are refused.
+Place DIR/arrays.npz, written by numpy.savez. The switch `file` names another file below DIR. Keys:
+labels: (n,) or (n, 1) class numbers from 0, or (n, n_classes) of 0 and 1.
+images: uint8 (n, height, width) or (n, height, width, 1 or 3).
+features, instead of images: numbers (n, n_features). Only the hash layer is trained on them
+(backbone=none finetune=false).
+class_names, optional: (n_classes,).
+query, gallery and train, optional, all three: row numbers, the split for every seed.
+
+Protocol: without a split in the file, n_query queries and n_train training items are drawn by the
+split seed, and the gallery is all but the queries. 0 stands for 1000 and 5000, but at most a tenth
+of the rows and half of the gallery. MAP counts the ranks of the switch top_k, 0 = all. A row
+without any label is left out. Files that hold pickled objects are refused.
 """
 
 import hashlib
@@ -27,17 +29,19 @@ from rdh.datasets._tools.paths import folder_below
 from rdh.datasets._tools.sources import ArrayDataset, drop_unlabelled, one_hot
 from rdh.datasets._tools.splits import Drawn, Listed, Split, SplitProtocol, sizes
 from rdh.errors import UserError
+from rdh.retrieval.labels import are_class_numbers
 
 OFFICIAL = (1000, 5000)
 PARTS = ("query", "gallery", "train")
 MOST_CLASSES = 10_000
+MOST_FEATURE = 1e15  # the squares of a million rows still add up in float32
 DAMAGED = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError)
 
 is_multi_label = False
 
 
 class FeatureDataset(Dataset):
-    """Features instead of images: an item's picture is its features as grey values, one pixel each."""
+    """Features instead of images. The picture of an item shows them as grey values, a pixel each."""
 
     def __init__(
         self,
@@ -59,11 +63,16 @@ class FeatureDataset(Dataset):
         """Black is the smallest value in the file, white the largest; the rest of the square is
         black.
         """
-        side = self.image_shape[0]
-        shares = (self.features[item_id] - self._low) / max(self._high - self._low, 1e-12)
+        side = round(np.ceil(np.sqrt(self.features.shape[1])))
+        values = self.features[item_id].astype(np.float64)
+        shares = (values - self._low) / max(self._high - self._low, 1e-12)
         pixels = np.zeros(side * side, dtype=np.uint8)
         pixels[: len(shares)] = np.rint(255 * shares)
         return pixels.reshape(side, side, 1)
+
+    def picture_key(self, item_id: int, *, is_quick: bool = False) -> bytes:
+        """A digest of the features."""
+        return hashlib.sha256(self.features[item_id].tobytes()).digest()
 
 
 def load(
@@ -82,7 +91,7 @@ def load(
 
     Raises UserError for a missing or damaged file and for each bad key.
     """
-    path = folder_below(Path(root), file, "file")
+    path = folder_below(Path(root), file, "file", Path(root))
     if not path.is_file():
         raise UserError(
             f"No arrays in {path}: write them there by numpy.savez(path, images=..., "
@@ -181,35 +190,27 @@ def _values(content: dict[str, np.ndarray], path: Path) -> np.ndarray:
 
 
 def _as_float32(values: np.ndarray, path: Path) -> np.ndarray:
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         cast = np.ascontiguousarray(values, dtype=np.float32)
-    if not np.isfinite(cast).all():
+        is_fit = np.abs(cast) <= MOST_FEATURE  # False for NaN
+    if not is_fit.all():
         raise UserError(
-            f"features in {path} must be finite and within float32's range, 3.4e38 to "
-            f"either side, got "
-            f"{_first(values, ~np.isfinite(cast))}: mend them there."
+            f"features in {path} must be finite and from -{MOST_FEATURE:g} to {MOST_FEATURE:g}, "
+            f"got {_first(values, ~is_fit)}: mend or scale them there."
         )
     return cast
 
 
 def _labels(content: dict[str, np.ndarray], path: Path) -> np.ndarray:
-    labels = content["labels"]
-    is_whole = labels.ndim in (1, 2) and labels.size and labels.dtype.kind in "biu"
-    if is_whole and labels.min() >= 0:
-        if (
-            labels.ndim == 2 and labels.shape[1] == 1
-        ):  # as in list files: else the items of class 0 would have no label
-            labels = labels[:, 0]
-        if labels.ndim == 2 and labels.max() <= 1:
-            return labels.astype(np.uint8)
-        if labels.ndim == 1 and labels.max() < MOST_CLASSES:
-            return one_hot(labels.astype(np.int64), int(labels.max()) + 1)
-    span = f"{labels.min()} to {labels.max()} in " if is_whole else ""
-    raise UserError(
-        f"labels in {path} must be whole numbers: (n,) or (n, 1) class numbers from 0 "
-        f"to {MOST_CLASSES - 1}, or "
-        f"(n, n_classes) of 0 and 1, got {span}{_form(labels)}."
-    )
+    labels, name = content["labels"], f"labels in {path}"
+    if not are_class_numbers(labels, name):
+        return labels.astype(np.uint8)
+    if not labels.size or labels.max() >= MOST_CLASSES:
+        span = f"{labels.min()} to {labels.max()} in " if labels.size else ""
+        raise UserError(
+            f"{name} must be class numbers from 0 to {MOST_CLASSES - 1}, got {span}{_form(labels)}."
+        )
+    return one_hot(labels.reshape(-1).astype(np.int64), int(labels.max()) + 1)
 
 
 def _class_names(content: dict[str, np.ndarray], n_classes: int, path: Path) -> list[str]:

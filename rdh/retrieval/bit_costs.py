@@ -1,17 +1,17 @@
 """What each bit is worth: tie-aware MAP without it, and of the first bits alone.
 
-Leaving out bit k moves every item that differs there from distance d to d - 1. So one pass that
-counts, for every
-distance and every bit, the items at d that differ at k tells the histograms of all n_bits shorter
-codes at once: n_d - c[d, k] + c[d + 1, k]. Call `bit_costs`.
+Leaving out bit k moves every item that differs there from distance d to d - 1. So one pass counts,
+for every distance d and every bit k, the items at d that differ at k: c[d, k]. That gives the
+histograms of all n_bits shorter codes at once, n_d - c[d, k] + c[d + 1, k]. Call `bit_costs`.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from rdh.retrieval.codes import checked_inputs, label_words, words_of
+from rdh.retrieval.codes import checked_inputs, label_words, own_places, words_of
 from rdh.retrieval.fastest import fastest_kernel
+from rdh.retrieval.kernel import Codes
 from rdh.retrieval.loops import add_to_counters, compiled_loop, n_set
 from rdh.retrieval.ranking import average_precisions
 from rdh.retrieval.split_group import Tables
@@ -39,75 +39,73 @@ def bit_costs(
     gallery_labels: np.ndarray,
     *,
     n_bits: int | None = None,
+    query_positions: np.ndarray | None = None,
     threads: int | None = None,
 ) -> BitCosts:
-    """Inputs as in `evaluate`. Raises UserError for input that does not fit."""
-    query, gallery, n_bits, *labels = checked_inputs(
-        query_codes, gallery_codes, query_labels, gallery_labels, n_bits
+    """Scores the codes without each bit, and their first bits alone.
+
+    Args:
+        query_codes, gallery_codes, query_labels, gallery_labels: As in `evaluate`.
+        n_bits, query_positions: As in `evaluate`.
+        threads: None means one for each core.
+
+    Raises:
+        UserError: For input that does not fit.
+
+    >>> codes, labels = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]]), [0, 0, 1, 1]
+    >>> bit_costs(codes, codes, labels, labels).changes.round(3)
+    array([-0.25 ,  0.083])
+    """
+    codes, _ = checked_inputs(
+        query_codes, gallery_codes, query_labels, gallery_labels, n_bits, query_positions
     )
-    without = scores_without_bits(query, gallery, n_bits, *labels, threads=threads)
-    of_first = np.array(
-        [_score_of_first(query, gallery, n_bits, n, labels, threads) for n in range(1, n_bits + 1)]
-    )
+    without = scores_without_bits(codes, threads=threads)
+    of_first = np.array([_score_of_first(codes, n, threads) for n in range(1, codes.n_bits + 1)])
     return BitCosts(float(of_first[-1]), without.mean(axis=0), of_first)
 
 
-def scores_without_bits(
-    query_packed: np.ndarray,
-    gallery_packed: np.ndarray,
-    n_bits: int,
-    query_labels: np.ndarray,
-    gallery_labels: np.ndarray,
-    *,
-    threads: int | None = None,
-) -> np.ndarray:
-    """Tie-aware average precision of each query when one bit is left out, float64 (n_query,
-    n_bits).
-    """
-    codes, gallery = words_of(query_packed), words_of(gallery_packed)
-    sets, gallery_sets = label_words(query_labels), label_words(gallery_labels)
+def scores_without_bits(codes: Codes, *, threads: int | None = None) -> np.ndarray:
+    """Tie-aware average precision of each query without each bit, float64 (n_query, n_bits)."""
+    query, gallery = words_of(codes.query), words_of(codes.gallery)
+    sets, gallery_sets = label_words(codes.query_labels), label_words(codes.gallery_labels)
+    own = own_places(codes)
     harmonic = Tables.up_to(len(gallery)).harmonic
     high = harmonic.astype(np.float64)
-    low = (harmonic - high).astype(
-        np.float64
-    )  # together the digits of the extended type, which machine code lacks
-    scores = np.empty((len(codes), n_bits))
+    # together the digits of the extended type, which machine code lacks
+    low = (harmonic - high).astype(np.float64)
+    scores = np.empty((len(query), codes.n_bits))
 
     def work(first: int, last: int) -> None:
-        own = slice(first, last)
-        score_without_each(codes[own], gallery, sets[own], gallery_sets, high, low, scores[own])
+        part = slice(first, last)
+        score_without_each(
+            query[part], gallery, sets[part], gallery_sets, own[part], high, low, scores[part]
+        )
 
-    share_out(work, len(codes), size=16, threads=threads, progress=None)
+    share_out(work, len(query), size=16, threads=threads, progress=None)
     return scores
 
 
-def _score_of_first(
-    query: np.ndarray,
-    gallery: np.ndarray,
-    n_bits: int,
-    n: int,
-    labels: list[np.ndarray],
-    threads: int | None,
-) -> float:
-    """The later bits are cleared on both sides, where they add nothing to a distance: one kernel
-    serves all lengths.
+def _score_of_first(codes: Codes, n: int, threads: int | None) -> float:
+    """Clears the later bits on both sides, so that they add nothing to a distance.
+
+    One kernel serves all lengths.
     """
-    kept = np.packbits(np.arange(query.shape[1] * 8) < n, bitorder="little")
-    counts = fastest_kernel(n_bits).distance_histograms(
-        query & kept, gallery & kept, n_bits, *labels, threads=threads
-    )
+    kept = np.packbits(np.arange(codes.query.shape[1] * 8) < n, bitorder="little")
+    shorter = codes._replace(query=codes.query & kept, gallery=codes.gallery & kept)
+    counts = fastest_kernel(codes.n_bits).distance_histograms(shorter, threads=threads)
     return float(average_precisions(*counts)["M-ret"].tie.mean())
 
 
-WORDS, REALS = "uint64[:,::1]", "float64[::1]"
+WORDS, INTEGERS, REALS = "uint64[:,::1]", "int64[::1]", "float64[::1]"
 
 
 @compiled_loop("int64(uint64[::1], int64[::1], int64[::1], int64)")
 def empty_counters(
     counters: np.ndarray, differing: np.ndarray, n_in_row: np.ndarray, row: int
 ) -> int:
-    """Moves a row's byte counters into its sums (64 * n_words,), and returns how many items it
-    held.
+    """Moves a row's byte counters into its sums (64 * n_words,).
+
+    Returns how many items the row held.
     """
     for place in range(len(counters)):
         for byte in range(8):
@@ -127,8 +125,9 @@ def score_without(
     harmonic: np.ndarray,
     harmonic_rest: np.ndarray,
 ) -> float:
-    """Expected average precision over random tie orders (the sum of `ranking.average_precisions`)
-    without one bit.
+    """Average precision without one bit, expected over random tie orders.
+
+    The sum is that of `ranking.average_precisions`.
     """
     before, relevant_before, total = 0, 0, 0.0
     for row in range(0, len(n_items) - 2, 2):
@@ -148,21 +147,24 @@ def score_without(
     return total / relevant_before if relevant_before > 0 else 0.0
 
 
-@compiled_loop(f"void({WORDS}, {WORDS}, {WORDS}, {WORDS}, {REALS}, {REALS}, float64[:,::1])")
+@compiled_loop(
+    f"void({WORDS}, {WORDS}, {WORDS}, {WORDS}, {INTEGERS}, {REALS}, {REALS}, float64[:,::1])"
+)
 def score_without_each(
     codes: np.ndarray,
     gallery: np.ndarray,
     sets: np.ndarray,
     gallery_sets: np.ndarray,
+    own: np.ndarray,
     harmonic: np.ndarray,
     harmonic_rest: np.ndarray,
     scores: np.ndarray,
 ) -> None:
-    """For a few queries, scores (n_query, n_bits). Row 2 d + relevant counts the items at distance
-    d, by bit.
+    """Fills scores (n_query, n_bits) for a few queries.
 
-    counters has one byte for each bit (`add_to_counters`), emptied into `differing` when 255 items
-    have gone into the row.
+    Row 2 d + relevant counts the items at distance d by bit. `counters` has one byte for each bit
+    (`add_to_counters`). It is emptied into `differing` when 255 items have gone into the row.
+    own: int64 (n_query,), the item that each query leaves out; -1 for none.
     """
     n_bits, n_words = scores.shape[1], codes.shape[1]
     n_rows = 2 * (n_bits + 2)
@@ -171,6 +173,8 @@ def score_without_each(
         n_in_row, differing = np.zeros(n_rows, np.int64), np.zeros((n_rows, 64 * n_words), np.int64)
         n_items = np.zeros(n_rows, np.int64)
         for item in range(len(gallery)):
+            if item == own[query]:
+                continue
             distance, shared = np.uint64(0), np.uint64(0)
             for word in range(n_words):
                 distance += n_set(codes[query, word] ^ gallery[item, word])

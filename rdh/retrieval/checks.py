@@ -12,9 +12,10 @@ MOST = 2**53  # items: more than any gallery has, and far from where int64 ends
 
 
 def as_array(value: object, name: str) -> np.ndarray:
-    """The value as an array; a torch tensor, known by its methods, without its gradient.
+    """The value as an array. A torch tensor, known by its methods, loses its gradient.
 
-    UserError where it is none.
+    Raises:
+        UserError: If NumPy can make no array of it.
     """
     if hasattr(value, "detach"):
         value = value.detach().cpu()
@@ -36,12 +37,13 @@ def check_inputs(
     *,
     packed: bool,
 ) -> None:
-    """Refuse empty sides, unequal code lengths, and labels that don't fit their codes or each
-    other. Raises UserError.
+    """Refuses empty sides, unequal code lengths, and sides with more or fewer labels than codes.
 
-    The values of the codes are looked at where they are packed, packed ones are held against n_bits
-    there; but here real values that are all in [0, 1] are refused, as those are bits or
-    probabilities, whose signs are all +1.
+    Real values that all lie in [0, 1] are refused too: they are bits or probabilities, and their
+    signs are all +1. Other values are looked at when they are packed.
+
+    Raises:
+        UserError: For each of these.
     """
     for side, codes, labels in (
         ("query", query_codes, query_labels),
@@ -53,26 +55,25 @@ def check_inputs(
             )
         if len(codes) == 0:
             raise UserError(f"{side}_codes are empty: at least one item is needed to rank.")
-        _check_labels(f"{side}_labels", labels, len(codes))
+        if labels.ndim and len(labels) != len(codes):
+            raise UserError(
+                f"{side}_labels have {len(labels)} rows for {len(codes)} codes: one row per code "
+                f"is needed."
+            )
     if not packed:
         _check_signs(query_codes, gallery_codes)
     if not packed and query_codes.shape[1] != gallery_codes.shape[1]:
         raise UserError(
             f"query_codes have {query_codes.shape[1]} bits and gallery_codes "
-            f"{gallery_codes.shape[1]}: "
-            "both must come from the same code length."
-        )
-    if query_labels.shape[1] != gallery_labels.shape[1]:
-        raise UserError(
-            f"query_labels have {query_labels.shape[1]} classes and gallery_labels "
-            f"{gallery_labels.shape[1]}: "
-            "both must use the same class list."
+            f"{gallery_codes.shape[1]}: both must come from the same code length."
         )
 
 
 def _check_signs(*sides: np.ndarray) -> None:
-    """A few real codes may well be all positive, so both sides are judged as one; those that would
-    be equal anyway pass.
+    """Refuses two sides of bits or probabilities given as real values.
+
+    A few real codes may well be all positive, so both sides are judged as one. Collapsed codes,
+    equal by any threshold, pass.
     """
     if any(side.dtype.kind != "f" for side in sides) or not all(side.size for side in sides):
         return
@@ -85,18 +86,31 @@ def _check_signs(*sides: np.ndarray) -> None:
         )
 
 
-def _check_labels(name: str, labels: np.ndarray, n_items: int) -> None:
-    if labels.ndim != 2 or labels.shape[1] == 0:
+def checked_positions(positions: object, n_query: int, n_gallery: int) -> np.ndarray | None:
+    """Each query's own place in the gallery, int64 (n_query,); None if none were given.
+
+    Raises:
+        UserError: For other shapes or types, places outside the gallery, and a gallery of one item.
+    """
+    if positions is None:
+        return None
+    positions = as_array(positions, "query_positions")
+    if positions.shape != (n_query,) or positions.dtype.kind not in "iu":
         raise UserError(
-            f"{name} must be multi-hot, items x classes, got shape {tuple(labels.shape)}."
+            f"query_positions must be integers ({n_query},), the place of each query in the "
+            f"gallery, got {positions.dtype} {positions.shape}."
         )
-    if len(labels) != n_items:
+    outside = (positions < 0) | (positions >= n_gallery)
+    if outside.any():
         raise UserError(
-            f"{name} have {len(labels)} rows for {n_items} codes: one row per code is needed."
+            f"query_positions must lie in 0..{n_gallery - 1}, the rows of gallery_codes, got "
+            f"{positions[outside][0]}."
         )
-    wrong = (labels != 0) & (labels != 1)
-    if wrong.any():
-        raise UserError(f"{name} must hold 0 and 1 only, got {labels[wrong][0]}.")
+    if n_gallery == 1:
+        raise UserError(
+            "gallery_codes hold the query alone: leaving it out leaves nothing to rank."
+        )
+    return positions.astype(np.int64)
 
 
 def checked_numbers(
@@ -104,7 +118,8 @@ def checked_numbers(
 ) -> tuple[int | None, int, tuple[int, ...]]:
     """Cut-off, seed and list lengths as Python's whole numbers, none beyond MOST.
 
-    Raises UserError for others.
+    Raises:
+        UserError: For anything else.
     """
     if top_k is not None and not _is_whole(top_k, 1):
         raise UserError(
@@ -126,7 +141,7 @@ def checked_numbers(
 
 
 def check_n_bits(n_bits: int) -> None:
-    """Refuse a code length that is no whole number in 1..MAX_BITS. Raises UserError."""
+    """Raises UserError unless n_bits is a whole number in 1..MAX_BITS."""
     if not _is_whole(n_bits, 1) or n_bits > MAX_BITS:
         raise UserError(f"n_bits must be a whole number in 1..{MAX_BITS}, got {n_bits!r}.")
 

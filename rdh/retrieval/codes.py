@@ -5,10 +5,21 @@ byte are 0. A set bit stands for +1, a cleared bit for -1, and sgn(0) = +1. Call
 `unpack_codes`.
 """
 
+import warnings
+from collections.abc import Iterator
+
 import numpy as np
 
 from rdh.errors import UserError
-from rdh.retrieval.checks import MAX_BITS, as_array, check_inputs, check_n_bits
+from rdh.retrieval.checks import (
+    MAX_BITS,
+    as_array,
+    check_inputs,
+    check_n_bits,
+    checked_positions,
+)
+from rdh.retrieval.kernel import Codes
+from rdh.retrieval.labels import as_multi_hot
 
 
 def pack_codes(codes: np.ndarray, name: str = "codes") -> np.ndarray:
@@ -59,32 +70,85 @@ def unpack_codes(packed: np.ndarray, n_bits: int) -> np.ndarray:
     return bits.astype(np.int8) * 2 - 1
 
 
+class CodesWarning(UserWarning):
+    """The codes of one side cannot be told apart, so the scores mean little."""
+
+
 def checked_inputs(
     query_codes: np.ndarray,
     gallery_codes: np.ndarray,
     query_labels: np.ndarray,
     gallery_labels: np.ndarray,
     n_bits: int | None,
-) -> tuple[np.ndarray, np.ndarray, int, np.ndarray, np.ndarray]:
-    """What `evaluate` is given, as its kernels take it: query and gallery codes packed, their
-    length, and the labels as arrays.
+    query_positions: np.ndarray | None,
+) -> tuple[Codes, tuple[str, ...]]:
+    """What `evaluate` is given, as its kernels take it, and what a person should know about it.
 
-    Codes are packed here where n_bits is None, else checked. Raises UserError.
+    Codes are packed here if n_bits is None, else checked. Each note is also a `CodesWarning`.
+
+    Raises:
+        UserError: For input that does not fit.
     """
     given = {"query_codes": query_codes, "gallery_codes": gallery_codes}
     given |= {"query_labels": query_labels, "gallery_labels": gallery_labels}
-    arrays = query, gallery, *labels = tuple(as_array(part, name) for name, part in given.items())
-    check_inputs(*arrays, packed=n_bits is not None)
+    query, gallery, *labels = (as_array(part, name) for name, part in given.items())
+    check_inputs(query, gallery, *labels, packed=n_bits is not None)
+    own = checked_positions(query_positions, len(query), len(gallery))
+    labels = as_multi_hot(*labels)
     if n_bits is None:
-        return (
-            pack_codes(query, "query_codes"),
-            pack_codes(gallery, "gallery_codes"),
-            query.shape[1],
-            *labels,
-        )
-    check_packed(query, n_bits, "query_codes")
-    check_packed(gallery, n_bits, "gallery_codes")
-    return query, gallery, n_bits, *labels
+        packed = pack_codes(query, "query_codes"), pack_codes(gallery, "gallery_codes")
+    else:
+        check_packed(query, n_bits, "query_codes")
+        check_packed(gallery, n_bits, "gallery_codes")
+        packed = query, gallery
+    codes = Codes(*packed, n_bits or query.shape[1], *labels, own)
+    notes = (
+        *_sameness("query_codes", codes.query, codes.n_bits, query),
+        *_sameness("gallery_codes", codes.gallery, codes.n_bits, gallery),
+    )
+    for note in notes:
+        warnings.warn(note, CodesWarning, stacklevel=3)
+    return codes, notes
+
+
+def _sameness(name: str, packed: np.ndarray, n_bits: int, given: np.ndarray) -> Iterator[str]:
+    """One sentence if all items of a side have the same code. A single item says nothing."""
+    if len(packed) == 1 or (packed[0] != packed[-1]).any() or (packed != packed[0]).any():
+        return
+    signs = unpack_codes(packed[:1], n_bits)
+    what, way_out = "are all the same code", "look for a collapsed training"
+    if abs(signs.mean()) == 1:
+        what = f"have one sign, all {signs[0, 0]:+d}"
+    if given.dtype.kind == "f" and given.min() >= 0:
+        is_bits = ((given == 0) | (given == 1)).all()
+        span = "0 and 1 only" if is_bits else f"values from {given.min():.4g} to {given.max():.4g}"
+        what += f" ({span})"
+        way_out = "of bits, probabilities or features >= 0 pass booleans, values > a threshold"
+    effect = (
+        "all items tie and the scores are those of chance"
+        if name == "gallery_codes"
+        else "every query ranks the gallery alike"
+    )
+    yield f"{name} {what}, so {effect}; {way_out}."
+
+
+def own_places(codes: Codes) -> np.ndarray:
+    """The gallery item that each query leaves out, int64 (n_query,); -1 for none."""
+    return np.full(len(codes.query), -1) if codes.own is None else codes.own
+
+
+def take_out_own(codes: Codes, n_items: np.ndarray, n_relevant: np.ndarray) -> None:
+    """Takes each query's own item out of its counts (n_query, n_bits + 1), in place."""
+    if codes.own is None:
+        return
+    differing = codes.query ^ codes.gallery[codes.own]
+    distances = np.bitwise_count(differing).sum(axis=1, dtype=np.int64)
+    relevant = (codes.query_labels.astype(bool) & codes.gallery_labels[codes.own].astype(bool)).any(
+        axis=1
+    )
+    rows = np.arange(len(distances))
+    n_items[rows, distances] -= 1
+    n_relevant[rows, distances] -= relevant
 
 
 def check_packed(packed: np.ndarray, n_bits: int, name: str) -> None:

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from rdh.retrieval import codes as code_tools
 from rdh.retrieval.checks import checked_numbers
+from rdh.retrieval.codes import bit_balance, checked_inputs, code_counts, effective_number
 from rdh.retrieval.evaluation import Evaluation, MapScores
 from rdh.retrieval.fastest import fastest_kernel
-from rdh.retrieval.kernel import Kernel, Ranking
+from rdh.retrieval.kernel import Codes, Kernel, Ranking
 from rdh.retrieval.radius import (
     ball_scores,
     mean_tie_size,
@@ -40,44 +40,65 @@ def evaluate(
     headline: bool = True,
     list_lengths: tuple[int, ...] = (10, 100, 1000),
     by_rank: bool = False,
+    query_positions: np.ndarray | None = None,
     kernel: Kernel | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Rank the gallery by Hamming distance for every query; an item is relevant where it shares a
-    label.
+    """Ranks the gallery by Hamming distance for every query and scores the ranking.
 
-    Codes (n, n_bits), torch tensors too: -1 / +1 integers, booleans or real values whose sign
-    counts (0 is +1; probabilities are refused); with n_bits given they are packed already, uint8
-    (n, ceil(n_bits / 8)). Labels (n, n_classes) multi-hot of 0 / 1;
-    no array is changed. top_k: ranks that count, None or more than the gallery = all.
-    headline=False skips the stable ranking (`map` is None), which is most of the time.
-    by_rank=True adds precision and recall at every rank. kernel: None = the fastest that runs here
-    (`kernels.py`). progress(done, total) counts queries. Raises UserError for input that does not
-    fit.
+    An item is relevant to a query if they share a label. No array is changed.
+
+    Args:
+        query_codes, gallery_codes: (n, n_bits), torch tensors too: -1 / +1 integers, booleans, or
+            real values whose sign counts (0 is +1; probabilities are refused). If n_bits is given,
+            they are packed already: uint8 (n, ceil(n_bits / 8)), as `pack_codes` makes them.
+        query_labels, gallery_labels: Class numbers >= 0, integers (n,) or (n, 1), or 0 / 1
+            multi-hot (n, n_classes) with at least two classes; both sides alike.
+        n_bits: The code length of packed codes.
+        top_k: Ranks that count; None or more than the gallery means all.
+        order_seed: Of the shuffle that breaks ties for `map`.
+        headline: False skips the stable ranking (`map` is None), which takes most of the time.
+        list_lengths: Numbers of items for `precision_at` and `recall_at`.
+        by_rank: True adds precision and recall at every rank.
+        query_positions: Integers (n_query,), the row of each query in the gallery if it lies there.
+            The query itself is then left out of its ranking.
+        kernel: None means the fastest one that runs here (`fastest.py`).
+        progress: Called with (queries done, queries in all).
+
+    Returns:
+        The scores. `notes` says in sentences if all codes of a side are the same; each note is
+        also a `CodesWarning`.
+
+    Raises:
+        UserError: For input that does not fit.
+
+    >>> codes, labels = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]]), [0, 0, 1, 1]
+    >>> evaluate(codes, codes, labels, labels, query_positions=range(4)).map_tie
+    0.75
     """
-    query, gallery, n_bits, query_labels, gallery_labels = code_tools.checked_inputs(
-        query_codes, gallery_codes, query_labels, gallery_labels, n_bits
+    codes, notes = checked_inputs(
+        query_codes, gallery_codes, query_labels, gallery_labels, n_bits, query_positions
     )
     top_k, order_seed, list_lengths = checked_numbers(top_k, order_seed, list_lengths)
-    kernel = kernel or fastest_kernel(n_bits)
-
+    kernel = kernel or fastest_kernel(codes.n_bits)
     if headline:
-        order = np.random.default_rng(order_seed).permutation(len(gallery))
+        order = np.random.default_rng(order_seed).permutation(len(codes.gallery))
         ranking = kernel.stable_precision_sums(
-            query,
-            gallery.take(order, axis=0),  # many times as fast as gallery[order]
-            n_bits,
-            query_labels,
-            gallery_labels.take(order, axis=0),
-            top_k=top_k,
-            progress=progress,
+            _in_order(codes, order), top_k=top_k, progress=progress
         )
     else:
-        counts = kernel.distance_histograms(
-            query, gallery, n_bits, query_labels, gallery_labels, progress=progress
-        )
+        counts = kernel.distance_histograms(codes, progress=progress)
         ranking = Ranking(*counts, None, None)
-    return _summary(ranking, gallery, top_k, order_seed, list_lengths, by_rank)
+    scores = _summary(ranking, codes.gallery, top_k, order_seed, list_lengths, by_rank)
+    return dataclasses.replace(scores, notes=notes)
+
+
+def _in_order(codes: Codes, order: np.ndarray) -> Codes:
+    return codes._replace(
+        gallery=codes.gallery.take(order, axis=0),  # many times as fast as gallery[order]
+        gallery_labels=codes.gallery_labels.take(order, axis=0),
+        own=None if codes.own is None else np.argsort(order)[codes.own],
+    )
 
 
 def _summary(
@@ -144,11 +165,11 @@ def _list_scores(
 
 
 def _health(gallery: np.ndarray, n_bits: int) -> dict[str, Any]:
-    counts = code_tools.code_counts(gallery)
+    counts = code_counts(gallery)
     return {
-        "bit_balance": code_tools.bit_balance(gallery, n_bits),
+        "bit_balance": bit_balance(gallery, n_bits),
         "n_distinct_codes": len(counts),
-        "n_effective_codes": code_tools.effective_number(counts),
+        "n_effective_codes": effective_number(counts),
     }
 
 

@@ -89,9 +89,9 @@ class Evaluation:
     n_queries_without_relevant: int  # they count 0 in every mean
     bit_balance: float  # gallery: 0 = each bit splits it in half, 1 = all bits constant
     n_distinct_codes: int  # in the gallery
-    n_effective_codes: (
-        float  # exp(entropy of their frequencies): equally frequent codes that would be as varied
-    )
+    # exp(entropy of their frequencies): equally frequent codes that would be as varied
+    n_effective_codes: float
+    notes: tuple[str, ...] = ()  # sentences, if the codes of a side cannot be told apart
 
     def scalars(self) -> dict[str, float]:
         """The single numbers by name, all finite: what a run logs.

@@ -1,43 +1,64 @@
-"""The pairwise kernel: two loops over all pairs of codes, compiled. The reference for the fast
-ones, and their stand-in.
+"""The pairwise kernel: two loops over all pairs of codes, compiled.
 
-Everything is in `count_and_rank`; the two functions below it offer what `kernel.Kernel` asks for.
+It is the reference for the fast ones, and their stand-in. Everything is in `count_and_rank`; the
+two functions below it offer what `kernel.Kernel` asks for.
 """
 
 import numpy as np
 
-from rdh.retrieval.codes import label_words, words_of
-from rdh.retrieval.kernel import Ranking
+from rdh.retrieval.codes import label_words, own_places, words_of
+from rdh.retrieval.kernel import Codes, Ranking
 from rdh.retrieval.loops import compiled_loop, n_set
 from rdh.retrieval.threads import Progress, share_out
 
 WORDS, COUNTS = "uint64[:,::1]", "int64[:,::1]"
 
 
+@compiled_loop("void(int64, uint16[::1], boolean[::1], int64[::1], int64[::1])")
+def leave_out(
+    own: int,
+    distances: np.ndarray,
+    is_relevant: np.ndarray,
+    n_items: np.ndarray,
+    n_relevant: np.ndarray,
+) -> None:
+    """Takes item `own` out of one query's counts (n_bits + 1,) and moves it behind all others."""
+    if own >= 0:
+        n_items[distances[own]] -= 1
+        n_relevant[distances[own]] -= is_relevant[own]
+        distances[own], is_relevant[own] = len(n_items), False
+
+
 @compiled_loop(
-    f"void({WORDS}, {WORDS}, {WORDS}, {WORDS}, int64, {COUNTS}, {COUNTS}, float64[::1], int64[::1])"
+    f"void({WORDS}, {WORDS}, {WORDS}, {WORDS}, int64[::1], int64, {COUNTS}, {COUNTS}, "
+    "float64[::1], int64[::1])"
 )
 def count_and_rank(
     codes: np.ndarray,
     gallery: np.ndarray,
     sets: np.ndarray,
     gallery_sets: np.ndarray,
+    own: np.ndarray,
     limit: int,
     n_items: np.ndarray,
     n_relevant: np.ndarray,
     sums: np.ndarray,
     n_hits: np.ndarray,
 ) -> None:
-    """For a few queries: counts by distance, and the precision at each relevant rank <= limit,
-    summed (limit 0: not ranked).
+    """Counts by distance for a few queries, and sums the precisions at relevant ranks <= limit.
 
-    Codes uint64 (n, n_words), labels as bit sets uint64 (n, n_set_words). Results as in
-    `kernel.Ranking`.
+    Args:
+        codes, gallery: uint64 (n, n_words).
+        sets, gallery_sets: Labels as bit sets, uint64 (n, n_set_words).
+        own: int64 (n_query,), the item that each query leaves out; -1 for none.
+        limit: 0 counts without ranking.
+        n_items, n_relevant, sums, n_hits: Zeros, filled with the parts of a `kernel.Ranking`.
     """
     distances = np.empty(len(gallery), np.uint16)
     is_relevant = np.empty(len(gallery), np.bool_)
-    rank = np.empty(n_items.shape[1], np.int64)  # of the next item at each distance
-    relevant_rank = np.empty(n_items.shape[1], np.int64)
+    n_places = n_items.shape[1] + 1  # the last one for what is left out
+    rank = np.empty(n_places, np.int64)  # of the next item at each distance
+    relevant_rank = np.empty(n_places, np.int64)
     for query in range(len(codes)):
         for item in range(len(gallery)):
             distance, shared = np.uint64(0), np.uint64(0)
@@ -48,10 +69,11 @@ def count_and_rank(
             distances[item], is_relevant[item] = distance, shared != 0
             n_items[query, distance] += 1
             n_relevant[query, distance] += shared != 0
+        leave_out(own[query], distances, is_relevant, n_items[query], n_relevant[query])
         if limit == 0:
             continue
         rank[0] = relevant_rank[0] = 1
-        for distance in range(len(rank) - 1):
+        for distance in range(n_places - 2):
             rank[distance + 1] = rank[distance] + n_items[query, distance]
             relevant_rank[distance + 1] = relevant_rank[distance] + n_relevant[query, distance]
         for item in range(len(gallery)):
@@ -65,61 +87,40 @@ def count_and_rank(
 
 
 def distance_histograms(
-    query_packed: np.ndarray,
-    gallery_packed: np.ndarray,
-    n_bits: int,
-    query_labels: np.ndarray,
-    gallery_labels: np.ndarray,
-    *,
-    threads: int | None = None,
-    progress: Progress | None = None,
+    codes: Codes, *, threads: int | None = None, progress: Progress | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """See `kernel.Kernel`."""
-    arrays = query_packed, gallery_packed, query_labels, gallery_labels
-    ranking = _ranking(*arrays, n_bits, limit=0, threads=threads, progress=progress)
+    ranking = _ranking(codes, 0, threads, progress)
     return ranking.n_items, ranking.n_relevant
 
 
 def stable_precision_sums(
-    query_packed: np.ndarray,
-    gallery_packed: np.ndarray,
-    n_bits: int,
-    query_labels: np.ndarray,
-    gallery_labels: np.ndarray,
+    codes: Codes,
     *,
     top_k: int | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Ranking:
     """See `kernel.Kernel`."""
-    limit = min(top_k or len(gallery_packed), len(gallery_packed))
-    arrays = query_packed, gallery_packed, query_labels, gallery_labels
-    return _ranking(*arrays, n_bits, limit=limit, threads=threads, progress=progress)
+    n_gallery = len(codes.gallery)
+    return _ranking(codes, min(top_k or n_gallery, n_gallery), threads, progress)
 
 
-def _ranking(
-    query_packed: np.ndarray,
-    gallery_packed: np.ndarray,
-    query_labels: np.ndarray,
-    gallery_labels: np.ndarray,
-    n_bits: int,
-    *,
-    limit: int,
-    threads: int | None,
-    progress: Progress | None,
-) -> Ranking:
-    n = len(query_packed)
-    codes, gallery = words_of(query_packed), words_of(gallery_packed)
-    sets, gallery_sets = label_words(query_labels), label_words(gallery_labels)
+def _ranking(codes: Codes, limit: int, threads: int | None, progress: Progress | None) -> Ranking:
+    n = len(codes.query)
+    query, gallery = words_of(codes.query), words_of(codes.gallery)
+    sets, gallery_sets = label_words(codes.query_labels), label_words(codes.gallery_labels)
+    own = own_places(codes)
     found = Ranking(
-        *np.zeros((2, n, n_bits + 1), dtype=np.int64), np.zeros(n), np.zeros(n, dtype=np.int64)
+        *np.zeros((2, n, codes.n_bits + 1), dtype=np.int64),
+        np.zeros(n),
+        np.zeros(n, dtype=np.int64),
     )
 
     def work(first: int, last: int) -> None:
-        own = slice(first, last)
-        count_and_rank(
-            codes[own], gallery, sets[own], gallery_sets, limit, *(part[own] for part in found)
-        )
+        part = slice(first, last)
+        results = (one[part] for one in found)
+        count_and_rank(query[part], gallery, sets[part], gallery_sets, own[part], limit, *results)
 
     share_out(work, n, size=16, threads=threads, progress=progress)
     return found

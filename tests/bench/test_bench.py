@@ -27,6 +27,7 @@ def tiny(monkeypatch):
     monkeypatch.setitem(retrieval.SCALE_ROWS, "small", ((10, 600), (10, 1200)))
 
 
+@pytest.mark.process
 def test_bench_retrieval_prints_medians_ratios_and_memory_as_json(tiny, capsys):
     assert main(["bench", "retrieval", "--rounds", "2", "--size", "small"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -57,8 +58,7 @@ def test_size_is_refused_where_it_means_nothing(capsys):
 @pytest.mark.parametrize("multi_label", [False, True])
 def test_the_routines_compared_find_the_same_score(multi_label):
     data = _synthetic.draw(12, 500, 64, multi_label)
-    query, gallery, n_bits, *labels = data
-    found = evaluate(query, gallery, *labels, n_bits=n_bits)
+    found = evaluate(*data[:2], *data[3:5], n_bits=data.n_bits)
     chosen = retrieval.other_arms(data, 12)
     for name in ("argsort", "torch_sort"):  # their ties fall anyhow
         assert found.map_low <= chosen[name][0]() <= found.map_high
@@ -80,8 +80,8 @@ def test_the_floor_visits_every_pair():
 
 
 def test_multi_label_data_are_as_dense_as_they_say():
-    _, _, _, query_labels, gallery_labels = _synthetic.draw(200, 5000, 48, True)
-    shared = query_labels.astype(np.float32) @ gallery_labels.astype(np.float32).T > 0
+    data = _synthetic.draw(200, 5000, 48, True)
+    shared = data.query_labels.astype(np.float32) @ data.gallery_labels.astype(np.float32).T > 0
     assert 0.33 < shared.mean() < 0.43
 
 
@@ -97,5 +97,7 @@ def test_steps_of_both_arms_are_compared():
         {"baseline": base, "rdh": with_plug_ins(base, rdh=True)}, rounds=1, steps=2
     )
     assert found["baseline_ms"] > 0 and found["rdh_ms"] > 0
-    assert found["ratio"] == pytest.approx(found["rdh_ms"] / found["baseline_ms"], rel=0.01)
+    assert found["ratio"] == pytest.approx(
+        found["rdh_ms"] / found["baseline_ms"], rel=0.01, abs=0.002
+    )
     assert torch.is_grad_enabled()

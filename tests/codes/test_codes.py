@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
 from rdh import cli
-from rdh.codes import faiss_index
+from rdh.codes import export, faiss_index
 from rdh.codes.encoder import Encoder
 from rdh.codes.files import CodeFile, nearest, read_codes, write_codes
 from rdh.errors import UserError
@@ -147,6 +148,69 @@ def test_an_image_does_not_change_the_codes_of_its_batch(root, hashnet):
     np.testing.assert_array_equal(
         together, np.concatenate([encoder.encode([image]) for image in images])
     )
+
+
+# Export
+
+
+@pytest.mark.parametrize("settings", [{}, {"precision": "bfloat16"}], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("method", ["hashnet", "csq", "itq", "sdh", "lsh"])
+def test_an_exported_network_gives_the_codes_of_the_encoder(root, tmp_path, method, settings):
+    if settings and method != "hashnet":
+        return
+    pairs = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    run_id, path = trained(root, "--method", method, "--bits", "12", *pairs), tmp_path / "net.pt2"
+    for _ in range(2):  # our own file may be written again
+        assert run_cli(root, "export", run_id, "-o", path) == 0
+    images = [np.uint8(image)[..., None] * 15 for image in load_digits().images[:40]]
+    assert_same_codes(path, Encoder(RunStore(root), run_id).encode(images), images)
+
+
+def assert_same_codes(path, expected, images):
+    network = torch.export.load(path).module()
+    batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+    for size in (len(batch), 1, 7):  # a batch of any size
+        codes, logits = network(batch[:size])
+        np.testing.assert_array_equal(codes.numpy(), expected[:size])
+        np.testing.assert_array_equal(codes.numpy(), pack_codes(logits.float()))
+
+
+@pytest.mark.parametrize("finetune", [True, False], ids=["finetuned", "frozen"])
+def test_an_exported_backbone_brings_its_preprocessing(root, tmp_path, monkeypatch, finetune):
+    write_photos(tmp_path / "data" / "image_folder")
+    monkeypatch.setenv("RDH_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("RDH_CACHE", str(tmp_path / "cache"))
+    settings = ("backbone=efficientnet_lite0", "image_size=32", f"finetune={finetune}")
+    pairs = [part for one in (*settings, "batch_size=4") for part in ("--set", one)]
+    run_id = trained(root, "--dataset", "image_folder", "--bits", "16", *pairs)
+    assert run_cli(root, "export", run_id, "-o", tmp_path / "net.pt2") == 0
+    encoder = Encoder(RunStore(root), run_id)
+    side = encoder.example().shape[-1]
+    images = list(np.random.default_rng(0).integers(0, 256, (9, side, side, 3), dtype=np.uint8))
+    assert_same_codes(tmp_path / "net.pt2", encoder.encode(images), images)
+
+
+def test_an_export_of_another_kind_is_one_sentence(root, hashnet, tmp_path, monkeypatch, capsys):
+    assert "-o must end in .pt2 or .onnx" in refused(
+        capsys, root, "export", hashnet, "-o", tmp_path / "net.pth"
+    )
+    (tmp_path / "mine.pt2").write_text("mine")
+    said = refused(capsys, root, "export", hashnet, "-o", tmp_path / "mine.pt2")
+    assert "would overwrite" in said and (tmp_path / "mine.pt2").read_text() == "mine"
+    monkeypatch.setattr(export, "find_spec", lambda name: None)
+    said = refused(capsys, root, "export", hashnet, "-o", tmp_path / "net.onnx")
+    assert "ONNX needs onnx and onnxscript, not installed here: pip install onnx onnxscript" in said
+
+
+def test_onnx_gives_the_same_codes(root, hashnet, tmp_path):
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    assert run_cli(root, "export", hashnet, "-o", tmp_path / "net.onnx") == 0
+    images = [np.uint8(image)[..., None] * 15 for image in load_digits().images[:40]]
+    session = runtime.InferenceSession(str(tmp_path / "net.onnx"))
+    batch = np.stack(images).transpose(0, 3, 1, 2)
+    codes, _ = session.run(None, {session.get_inputs()[0].name: batch})
+    np.testing.assert_array_equal(codes, Encoder(RunStore(root), hashnet).encode(images))
 
 
 # Searching
@@ -291,7 +355,7 @@ def code_file(n_bits: int = 12, n: int = 4) -> CodeFile:
     codes = pack_codes(np.random.default_rng(1).choice([-1, 1], (n, n_bits)))
     return CodeFile(
         codes,
-        np.array([f"Zürich {i}.jpg" for i in range(n)]),
+        np.array([f"Zürich {i}.jpg" for i in range(n)], dtype=str),
         n_bits,
         {"run_id": "r", "network": "n"},
     )
@@ -335,6 +399,116 @@ def test_a_damaged_code_file_is_one_sentence(tmp_path, damage):
     with pytest.raises(UserError, match="encode") as caught:
         read_codes(path)
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_a_file_that_was_changed_says_so_and_one_of_an_earlier_version_is_read(tmp_path):
+    path, arrays = tmp_path / "codes.npz", code_file().arrays()
+    about = json.loads(str(arrays["about"]))
+
+    def with_about(**changes):
+        return {"about": np.array(json.dumps(about | changes))}
+
+    for change in (
+        {"codes": arrays["codes"][::-1]},
+        {"ids": arrays["ids"][::-1]},
+        with_about(n_bits=11),
+        with_about(maker=about["maker"] | {"run_id": "another"}),
+        with_about(maker=about["maker"] | {"config": {"lr": 1}}),
+    ):
+        np.savez(path, **arrays | change)
+        with pytest.raises(UserError, match=r"does not fit its digest|set beyond bit 10"):
+            read_codes(path)
+    del about["digest"]
+    np.savez(path, **arrays | with_about())
+    assert read_codes(path).ids.tolist() == arrays["ids"].tolist()
+
+
+def test_a_file_without_codes_is_one_sentence(root, hashnet, photos, tmp_path, capsys):
+    path = tmp_path / "codes.npz"
+    write_codes(path, code_file(n=0))
+    for arguments in (
+        ("query", hashnet, photos / "a.png", "--codes", path),
+        ("index", hashnet, "--codes", path, "-o", tmp_path / "a.faiss"),
+    ):
+        assert "can't be read as codes (it holds no codes)" in refused(capsys, root, *arguments)
+
+
+ENDLESS = "x" * 300
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("encode", "RUN", ENDLESS, "-o", "x.npz"),
+        ("encode", "RUN", "digits", "-o", f"{ENDLESS}.npz"),
+        ("encode", "RUN", "digits", "-o", f"{ENDLESS}/x.npz"),
+        ("encode", "RUN", "digits", "-o", "x.npz", "--data-root", ENDLESS),
+        ("query", "RUN", ENDLESS),
+        ("query", "RUN", f"{ENDLESS}/a.png"),
+        ("query", "RUN", "PHOTO", "--codes", ENDLESS),
+        ("query", "RUN", "PHOTO", "--index", ENDLESS),
+        ("index", "RUN", "-o", ENDLESS),
+        ("index", "RUN", "-o", ENDLESS[:253]),  # the names' file has a longer one
+        ("index", "RUN", "-o", "x.faiss", "--codes", ENDLESS),
+        ("export", "RUN", "-o", f"{ENDLESS}.pt2"),
+    ],
+)
+def test_names_that_no_file_can_have_are_one_sentence(
+    root, hashnet, photos, tmp_path, monkeypatch, capsys, arguments
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RDH_DATA", raising=False)
+    places = {"RUN": hashnet, "PHOTO": photos / "a.png"}
+    arguments = [places.get(part, part) for part in arguments]
+    if "--data-root" in arguments:  # digits need no data folder
+        assert run_cli(root, *arguments) == 0
+        return
+    said = refused(capsys, root, *arguments)
+    assert "\n" not in said and len(said) < 900 and not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def close(monkeypatch):
+    """Closes a folder as `chmod 000` does for everybody but the superuser."""
+
+    def closed(folder):
+        def guarded(real, is_inside):
+            def call(path=".", *rest, **named):
+                if isinstance(path, str | Path) and is_inside(Path(path)):
+                    raise PermissionError(13, "Permission denied", str(path))
+                return real(path, *rest, **named)
+
+            return call
+
+        inside = lambda path: folder in path.parents  # noqa: E731
+        monkeypatch.setattr(os, "stat", guarded(os.stat, inside))
+        monkeypatch.setattr(os, "lstat", guarded(os.lstat, inside))
+        listed = guarded(os.scandir, lambda path: path == folder or inside(path))
+        monkeypatch.setattr(os, "scandir", listed)
+
+    return closed
+
+
+def test_closed_folders_are_one_sentence(root, hashnet, photos, tmp_path, capsys, close):
+    folder, output = tmp_path / "closed", tmp_path / "x.npz"
+    folder.mkdir()
+    (folder / "a.png").write_bytes((photos / "a.png").read_bytes())
+    close(folder)
+    photo = photos / "a.png"
+    for arguments in (
+        ("encode", hashnet, folder, "-o", output),
+        ("encode", hashnet, folder / "a.png", "-o", output),
+        ("encode", hashnet, photo, "-o", folder / "x.npz"),
+        ("query", hashnet, folder / "a.png"),
+        ("query", hashnet, photo, "--codes", folder / "x.npz"),
+        ("query", hashnet, photo, "--index", folder / "x.faiss"),
+        ("index", hashnet, "-o", folder / "x.faiss"),
+        ("index", hashnet, "--codes", folder / "x.npz", "-o", tmp_path / "x.faiss"),
+        ("export", hashnet, "-o", folder / "x.pt2"),
+    ):
+        said = refused(capsys, root, *arguments)
+        assert f"{folder}" in said and "(permission denied)" in said and "\n" not in said
+    assert not output.exists()
 
 
 def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path):
@@ -424,11 +598,11 @@ def test_the_output_is_looked_at_before_anything_is_encoded(
 def test_of_an_index_and_its_names_both_are_written_or_none(tmp_path, monkeypatch):
     pytest.importorskip("faiss")
 
-    def full(path, codes):
-        raise UserError("The disk is full.")
+    def full(path, arrays):
+        raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(faiss_index, "write_codes", full)
-    with pytest.raises(UserError, match="The disk is full"):
+    monkeypatch.setattr(faiss_index, "write_arrays", full)
+    with pytest.raises(UserError, match=r"a.faiss can't be written \(no space left on device\)"):
         faiss_index.write_index(tmp_path / "a.faiss", code_file())
     assert list(tmp_path.iterdir()) == []
 

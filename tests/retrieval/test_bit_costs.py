@@ -6,7 +6,7 @@ import pytest
 from rdh.errors import UserError
 from rdh.retrieval import evaluate, pack_codes
 from rdh.retrieval.bit_costs import bit_costs, scores_without_bits
-from tests.retrieval.test_kernels import random_data
+from tests.retrieval.test_kernels import packed, random_data
 
 
 def map_tie(data, bits):
@@ -61,9 +61,35 @@ def test_more_items_at_a_distance_than_a_byte_counts_and_threads_change_nothing(
     every = np.arange(12)
     expected = [map_tie(data, np.delete(every, bit)) for bit in every]
     np.testing.assert_allclose(bit_costs(*data, threads=3).without, expected, rtol=1e-12)
-    packed = pack_codes(data[0]), pack_codes(data[1]), 12, *data[2:]
-    alone = scores_without_bits(*packed, threads=1)
-    np.testing.assert_array_equal(scores_without_bits(*packed, threads=3), alone)
+    alone = scores_without_bits(packed(data), threads=1)
+    np.testing.assert_array_equal(scores_without_bits(packed(data), threads=3), alone)
+
+
+def test_a_query_in_the_gallery_is_left_out_of_every_score():
+    rng = np.random.default_rng(6)
+    data, own = random_data(rng, 6, 300, 18, 3, noise=0.2), rng.integers(0, 300, 6)
+
+    def leaving_out(bits):
+        """One query at a time, its own row deleted from the gallery."""
+        scores = [
+            evaluate(
+                *(
+                    data[0][[query]][:, bits],
+                    np.delete(data[1], item, axis=0)[:, bits],
+                    data[2][[query]],
+                    np.delete(data[3], item, axis=0),
+                ),
+                headline=False,
+            ).map_tie
+            for query, item in enumerate(own)
+        ]
+        return np.mean(scores)
+
+    found, every = bit_costs(*data, query_positions=own), np.arange(18)
+    expected = [leaving_out(np.delete(every, bit)) for bit in every]
+    np.testing.assert_allclose(found.without, expected, rtol=1e-12)
+    expected = [leaving_out(every[:n]) for n in range(1, 19)]
+    np.testing.assert_allclose(found.of_first, expected, rtol=1e-12)
 
 
 def test_queries_without_relevant_items_count_zero():
@@ -75,8 +101,8 @@ def test_queries_without_relevant_items_count_zero():
 
 def test_packed_codes_give_the_same_and_bad_input_is_refused():
     data = random_data(np.random.default_rng(5), 3, 60, 10, 3)
-    packed = bit_costs(pack_codes(data[0]), pack_codes(data[1]), *data[2:], n_bits=10)
-    np.testing.assert_array_equal(packed.without, bit_costs(*data).without)
+    same = bit_costs(pack_codes(data[0]), pack_codes(data[1]), *data[2:], n_bits=10)
+    np.testing.assert_array_equal(same.without, bit_costs(*data).without)
     with pytest.raises(UserError, match="query_codes have 10 bits and gallery_codes 9"):
         bit_costs(data[0], data[1][:, :9], *data[2:])
     with pytest.raises(UserError, match="gallery_codes are empty"):

@@ -14,15 +14,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rdh.retrieval import fastest as kernels
-from rdh.retrieval import gpu, pack_codes
-from rdh.retrieval import pairwise as plain
+from rdh.retrieval import gpu, pack_codes, pairwise
 from rdh.retrieval.bitsliced import kernel as bitsliced
-from rdh.retrieval.bitsliced import llvm as machine
-from rdh.retrieval.bitsliced import planes as _planes
+from rdh.retrieval.bitsliced import llvm, planes
+from rdh.retrieval.fastest import fastest_kernel
+from rdh.retrieval.kernel import Codes
 from tests import naive_retrieval as naive
 
-KERNELS = {"plain": plain, "bitsliced": bitsliced, "torch": gpu.TorchKernel("cpu")}
+KERNELS = {"pairwise": pairwise, "bitsliced": bitsliced, "torch": gpu.TorchKernel("cpu")}
 
 
 def random_data(rng, n_query, n_gallery, n_bits, n_classes, multi_label=False, noise=0.5):
@@ -46,16 +45,19 @@ def random_data(rng, n_query, n_gallery, n_bits, n_classes, multi_label=False, n
     return codes(n_query), codes(n_gallery), labels(n_query), labels(n_gallery)
 
 
-def packed(data):
-    return pack_codes(data[0]), pack_codes(data[1]), data[0].shape[1], data[2], data[3]
+def packed(data, own=None):
+    return Codes(pack_codes(data[0]), pack_codes(data[1]), data[0].shape[1], *data[2:], own)
 
 
-def ranked_by_sorting(query_codes, gallery_codes, query_labels, gallery_labels, top_k=None):
+def ranked_by_sorting(
+    query_codes, gallery_codes, query_labels, gallery_labels, top_k=None, own=None
+):
     """The four parts of a `Ranking`, by a stable sort of every query's distances."""
     n_bits, rows = query_codes.shape[1], []
-    for code, labels in zip(query_codes, query_labels, strict=True):
-        distances = (code != gallery_codes).sum(axis=1)
-        relevant = (labels & gallery_labels).any(axis=1)
+    for query, (code, labels) in enumerate(zip(query_codes, query_labels, strict=True)):
+        others = np.arange(len(gallery_codes)) != (-1 if own is None else own[query])
+        distances = (code != gallery_codes).sum(axis=1)[others]
+        relevant = (labels & gallery_labels).any(axis=1)[others]
         ranks = np.flatnonzero(relevant[np.argsort(distances, kind="stable")][:top_k]) + 1
         counts = [
             np.bincount(some, minlength=n_bits + 1) for some in (distances, distances[relevant])
@@ -77,7 +79,7 @@ def assert_same_ranking(ours, expected):
 @pytest.mark.parametrize("name", KERNELS)
 def test_histograms_equal_naive_counts(name, n_bits, n_classes, multi_label):
     data = random_data(np.random.default_rng(n_bits), 5, 40, n_bits, n_classes, multi_label)
-    found = KERNELS[name].distance_histograms(*packed(data))
+    found = KERNELS[name].distance_histograms(packed(data))
     for ours, expected in zip(found, naive.histograms(*data), strict=True):
         assert ours.dtype == np.int64 and ours.flags.c_contiguous
         np.testing.assert_array_equal(ours, expected)
@@ -90,7 +92,7 @@ def test_histograms_equal_naive_counts(name, n_bits, n_classes, multi_label):
 @pytest.mark.parametrize("name", KERNELS)
 def test_every_code_length_is_exact(name, n_bits):
     if name == "bitsliced" and not bitsliced.is_available(n_bits):
-        assert kernels.fastest_kernel(n_bits) is plain
+        assert fastest_kernel(n_bits) is pairwise
         return
     data = random_data(np.random.default_rng(n_bits), 3, 700, n_bits, 4)
     data[1][0], data[1][1], data[1][-1] = (
@@ -99,8 +101,8 @@ def test_every_code_length_is_exact(name, n_bits):
         -data[0][1],
     )  # both ends of the range
     expected = ranked_by_sorting(*data, top_k=300)
-    assert_same_ranking(KERNELS[name].stable_precision_sums(*packed(data), top_k=300), expected)
-    assert_same_ranking(KERNELS[name].distance_histograms(*packed(data)), expected[:2])
+    assert_same_ranking(KERNELS[name].stable_precision_sums(packed(data), top_k=300), expected)
+    assert_same_ranking(KERNELS[name].distance_histograms(packed(data)), expected[:2])
 
 
 @pytest.mark.parametrize("n_gallery", [1, 63, 64, 65, 511, 512, 513, 4096, 70_000])
@@ -108,16 +110,16 @@ def test_galleries_of_any_size_are_exact_and_threads_change_nothing(n_gallery):
     data = random_data(np.random.default_rng(n_gallery), 130, n_gallery, 20, 5, noise=0.2)
     some = tuple(part[:3] if place in (0, 2) else part for place, part in enumerate(data))
     expected = ranked_by_sorting(*some)
-    alone = bitsliced.stable_precision_sums(*packed(data), threads=1)
+    alone = bitsliced.stable_precision_sums(packed(data), threads=1)
     assert_same_ranking([part[:3] for part in alone], expected)
-    for kernel in (plain, bitsliced):
+    for kernel in (pairwise, bitsliced):
         for threads in (1, 2, 5):
-            found = kernel.stable_precision_sums(*packed(data), threads=threads)
+            found = kernel.stable_precision_sums(packed(data), threads=threads)
             assert_same_ranking(found, alone)
             assert_same_ranking(
-                kernel.distance_histograms(*packed(data), threads=threads), alone[:2]
+                kernel.distance_histograms(packed(data), threads=threads), alone[:2]
             )
-    many = bitsliced.stable_precision_sums(*packed(data), threads=3)
+    many = bitsliced.stable_precision_sums(packed(data), threads=3)
     np.testing.assert_array_equal(
         many.precision_sums, alone.precision_sums
     )  # the same sum in the same order
@@ -128,10 +130,10 @@ def test_blocks_do_not_change_the_torch_kernel(monkeypatch, pairs):
     data = random_data(np.random.default_rng(0), 11, 53, 20, 4)
     monkeypatch.setitem(gpu.PAIRS_AT_ONCE, "cpu", pairs)
     assert_same_ranking(
-        gpu.TorchKernel("cpu").stable_precision_sums(*packed(data)), ranked_by_sorting(*data)
+        gpu.TorchKernel("cpu").stable_precision_sums(packed(data)), ranked_by_sorting(*data)
     )
     assert_same_ranking(
-        gpu.TorchKernel("cpu").distance_histograms(*packed(data)), ranked_by_sorting(*data)[:2]
+        gpu.TorchKernel("cpu").distance_histograms(packed(data)), ranked_by_sorting(*data)[:2]
     )
 
 
@@ -139,7 +141,7 @@ def test_blocks_do_not_change_the_torch_kernel(monkeypatch, pairs):
 def test_pieces_of_a_long_gallery_do_not_change_the_histograms(monkeypatch, piece_bytes):
     data = random_data(np.random.default_rng(1), 5, 3000, 16, 4, multi_label=True)
     monkeypatch.setattr(bitsliced, "PIECE_BYTES", piece_bytes)
-    assert_same_ranking(bitsliced.distance_histograms(*packed(data)), ranked_by_sorting(*data)[:2])
+    assert_same_ranking(bitsliced.distance_histograms(packed(data)), ranked_by_sorting(*data)[:2])
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
@@ -159,8 +161,45 @@ def test_all_kernels_agree(n_bits, n_query, n_gallery, n_classes, multi_label, n
     )
     expected = ranked_by_sorting(*data, top_k=top_k)
     for kernel in KERNELS.values():
-        assert_same_ranking(kernel.stable_precision_sums(*packed(data), top_k=top_k), expected)
-        assert_same_ranking(kernel.distance_histograms(*packed(data)), expected[:2])
+        assert_same_ranking(kernel.stable_precision_sums(packed(data), top_k=top_k), expected)
+        assert_same_ranking(kernel.distance_histograms(packed(data)), expected[:2])
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@given(
+    n_bits=st.integers(1, 70),
+    n_query=st.integers(1, 40),
+    n_gallery=st.integers(2, 1200),
+    n_classes=st.integers(1, 20),
+    multi_label=st.booleans(),
+    noise=st.sampled_from([0.0, 0.03, 0.5]),
+    is_same_code=st.booleans(),
+    top_k=st.one_of(st.none(), st.integers(1, 3000)),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_all_kernels_leave_out_a_querys_own_item(
+    n_bits, n_query, n_gallery, n_classes, multi_label, noise, is_same_code, top_k, seed
+):
+    """Its codes may differ on both sides: some methods learn the gallery's codes."""
+    rng = np.random.default_rng(seed)
+    data = random_data(rng, n_query, n_gallery, n_bits, n_classes, multi_label, noise)
+    own = rng.integers(0, n_gallery, n_query)
+    if is_same_code:
+        data = data[1][own], data[1], data[3][own], data[3]
+    expected = ranked_by_sorting(*data, top_k=top_k, own=own)
+    for kernel in KERNELS.values():
+        assert_same_ranking(kernel.stable_precision_sums(packed(data, own), top_k=top_k), expected)
+        assert_same_ranking(kernel.distance_histograms(packed(data, own)), expected[:2])
+
+
+@pytest.mark.parametrize("pairs", [7, 1000])
+def test_blocks_do_not_change_what_the_torch_kernel_leaves_out(monkeypatch, pairs):
+    rng = np.random.default_rng(8)
+    data, own = random_data(rng, 11, 53, 20, 4), rng.integers(0, 53, 11)
+    monkeypatch.setitem(gpu.PAIRS_AT_ONCE, "cpu", pairs)
+    expected, kernel = ranked_by_sorting(*data, own=own), gpu.TorchKernel("cpu")
+    assert_same_ranking(kernel.stable_precision_sums(packed(data, own)), expected)
+    assert_same_ranking(kernel.distance_histograms(packed(data, own)), expected[:2])
 
 
 @pytest.mark.parametrize("name", KERNELS)
@@ -168,7 +207,7 @@ def test_no_relevant_item_at_all_gives_zeros(name):
     data = random_data(np.random.default_rng(3), 4, 100, 16, 3)
     data[2][1] = 0
     data[3][:] = 0
-    found = KERNELS[name].stable_precision_sums(*packed(data))
+    found = KERNELS[name].stable_precision_sums(packed(data))
     assert found.n_items.sum() == 400
     assert not found.n_relevant.any() and not found.precision_sums.any() and not found.n_hits.any()
 
@@ -184,12 +223,13 @@ from rdh.retrieval import evaluate
 
 def score(seed):
     rng = np.random.default_rng(seed)
-    codes, labels = (rng.choice([-1, 1], (n, 24)) for n in (40, 900)), (rng.random((n, 3)) < 0.4 for n in (40, 900))
+    codes = (rng.choice([-1, 1], (n, 24)) for n in (40, 900))
+    labels = (rng.random((n, 3)) < 0.4 for n in (40, 900))
     return evaluate(*codes, *labels).map
 
 
 if __name__ == "__main__":
-    expected = [score(seed) for seed in range(4)]  # this process has compiled and used threads before it forks
+    expected = [score(seed) for seed in range(4)]  # compiles and uses threads before it forks
     for method in ("fork", "spawn"):
         with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as pool:
             assert list(pool.map(score, range(4))) == expected
@@ -207,46 +247,48 @@ def test_forked_and_spawned_processes_find_the_same(tmp_path):
     )
 
 
-def test_the_plain_kernel_stands_in_where_the_fast_one_can_not_be_built(monkeypatch):
+def test_the_pairwise_kernel_stands_in_where_the_fast_one_can_not_be_built(monkeypatch):
     def fail(*_):
         raise RuntimeError("no such processor")
 
-    monkeypatch.setattr(_planes, "compiled", fail)
-    for cached in (bitsliced.is_available, _planes.slicing_code):
+    monkeypatch.setattr(planes, "compiled", fail)
+    for cached in (bitsliced.is_available, planes.slicing_code):
         cached.cache_clear()
     try:
-        assert kernels.fastest_kernel(24) is plain
+        assert fastest_kernel(24) is pairwise
     finally:
         bitsliced.is_available.cache_clear()
     monkeypatch.undo()
-    assert kernels.fastest_kernel(24) is bitsliced
+    assert fastest_kernel(24) is bitsliced
 
 
 def test_a_processor_without_long_vectors_gets_the_same(monkeypatch):
     data = random_data(np.random.default_rng(5), 6, 800, 40, 4, multi_label=True)
     expected = ranked_by_sorting(*data)
-    for cached in (bitsliced._histogram_code, bitsliced._ranking_code, _planes.slicing_code):
+    for cached in (bitsliced._histogram_code, bitsliced._ranking_code, planes.slicing_code):
         cached.cache_clear()
-    plain_processor = types.SimpleNamespace(get=lambda _: False, flatten=lambda: "")
-    monkeypatch.setattr(machine.llvm, "get_host_cpu_features", lambda: plain_processor)
-    monkeypatch.setattr(machine.llvm, "get_host_cpu_name", lambda: "")
+    short_vectors = types.SimpleNamespace(get=lambda _: False, flatten=lambda: "")
+    monkeypatch.setattr(llvm.llvm, "get_host_cpu_features", lambda: short_vectors)
+    monkeypatch.setattr(llvm.llvm, "get_host_cpu_name", lambda: "")
     try:
-        assert_same_ranking(bitsliced.stable_precision_sums(*packed(data)), expected)
-        assert_same_ranking(bitsliced.distance_histograms(*packed(data)), expected[:2])
+        assert_same_ranking(bitsliced.stable_precision_sums(packed(data)), expected)
+        assert_same_ranking(bitsliced.distance_histograms(packed(data)), expected[:2])
     finally:
-        for cached in (bitsliced._histogram_code, bitsliced._ranking_code, _planes.slicing_code):
+        for cached in (bitsliced._histogram_code, bitsliced._ranking_code, planes.slicing_code):
             cached.cache_clear()
 
 
 @pytest.mark.process
-def test_the_plain_kernel_runs_where_no_folder_for_its_code_is_writable(tmp_path):
+def test_the_pairwise_kernel_runs_where_no_folder_for_its_code_is_writable(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     script = (
         "import numpy as np\n"
-        "from rdh.retrieval import plain\n"
+        "from rdh.retrieval import pairwise\n"
+        "from rdh.retrieval.kernel import Codes\n"
         "codes, labels = np.zeros((2, 1), np.uint8), np.ones((2, 1))\n"
-        "print(plain.stable_precision_sums(codes, codes, 8, labels, labels).precision_sums)\n"
+        "codes = Codes(codes, codes, 8, labels, labels)\n"
+        "print(pairwise.stable_precision_sums(codes).precision_sums)\n"
     )
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(blocked)}
     root = Path(__file__).resolve().parents[2]
@@ -269,7 +311,7 @@ def test_evaluating_imports_neither_torch_nor_numba():
         "from rdh.retrieval import evaluate\n"
         "heavy = {'numba', 'llvmlite', 'torch'}\n"
         "assert not heavy & set(sys.modules), 'at import'\n"
-        "evaluate(np.ones((2, 16)), np.ones((3, 16)), np.ones((2, 1)), np.ones((3, 1)))\n"
+        "evaluate(np.ones((2, 16)), np.ones((3, 16)), [0, 0], [0, 0, 0])\n"
         "assert heavy & set(sys.modules) == {'llvmlite'}, heavy & set(sys.modules)\n"
     )
     root = Path(__file__).resolve().parents[2]
@@ -283,5 +325,5 @@ def test_evaluating_imports_neither_torch_nor_numba():
 def test_the_gpu_finds_the_same():
     data = random_data(np.random.default_rng(4), 20, 5000, 64, 5)
     assert_same_ranking(
-        gpu.TorchKernel("cuda").stable_precision_sums(*packed(data)), ranked_by_sorting(*data)
+        gpu.TorchKernel("cuda").stable_precision_sums(packed(data)), ranked_by_sorting(*data)
     )

@@ -1,7 +1,8 @@
-"""Hamming-ranking evaluation against slow loops, every tie order, golden numbers and scikit-learn."""
+"""Evaluation against slow loops, every tie order, golden numbers and scikit-learn."""
 
 import json
 import types
+import warnings
 
 import numpy as np
 import pytest
@@ -12,8 +13,7 @@ from sklearn.metrics import average_precision_score
 
 from rdh.bench import retrieval as bench
 from rdh.errors import UserError
-from rdh.retrieval import evaluate, pack_codes, unpack_codes
-from rdh.retrieval import pairwise as plain
+from rdh.retrieval import CodesWarning, evaluate, pack_codes, pairwise, unpack_codes
 from rdh.retrieval.bit_costs import bit_costs
 from rdh.retrieval.codes import bit_balance, code_counts, effective_number, hamming_distances
 from rdh.retrieval.radius import (
@@ -307,6 +307,70 @@ def test_a_gallery_stored_class_by_class_gains_nothing():
     assert sorted_gallery.map_tie == mixed.map_tie
 
 
+@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.parametrize("top_k", [None, 5])
+def test_a_query_that_lies_in_the_gallery_is_left_out(multi_label, top_k):
+    """One query at a time with its row deleted gives the same as all at once."""
+    rng = np.random.default_rng(5)
+    _, codes, _, labels = random_data(rng, 1, 40, 6, 3, multi_label)
+    own = rng.permutation(40)[:9]
+    found = evaluate(
+        codes[own], codes, labels[own], labels, query_positions=own, top_k=top_k, by_rank=True
+    )
+    order = np.random.default_rng(0).permutation(40)
+    for query, item in enumerate(own):
+        others = order[order != item]
+        expected = naive.stable_average_precision(
+            codes[item], codes, labels[item], labels, others, top_k
+        )
+        assert found.average_precision[query] == pytest.approx(expected, **CLOSE)
+    alone = [
+        evaluate(
+            codes[[item]],
+            np.delete(codes, item, axis=0),
+            labels[[item]],
+            np.delete(labels, item, axis=0),
+            top_k=top_k,
+            by_rank=True,
+        )
+        for item in own
+    ]
+    for name in [
+        "map_tie",
+        "map_low",
+        "map_high",
+        "recall_by_radius",
+        "precision_at_radius_2",
+        "mean_tie_size",
+        "mean_ball_size",
+        "precision_by_rank",
+        "recall_by_rank",
+    ]:
+        expected = np.mean([getattr(one, name) for one in alone], axis=0)
+        np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-12, err_msg=name)
+    assert found.items_by_distance.sum() == 9 * 39 and found.n_gallery == 40
+
+
+@pytest.mark.parametrize(
+    ("positions", "message"),
+    [
+        ([0], r"query_positions must be integers \(2,\), .*, got int64 \(1,\)"),
+        ([0.0, 1.0], r"query_positions must be integers \(2,\), .*, got float64 \(2,\)"),
+        ([0, 3], r"query_positions must lie in 0..2, the rows of gallery_codes, got 3"),
+        ([-1, 0], "got -1"),
+    ],
+)
+@pytest.mark.parametrize("score", [evaluate, bit_costs])
+def test_places_that_are_not_in_the_gallery_are_refused(score, positions, message):
+    with pytest.raises(UserError, match=message):
+        score(**GOOD, query_positions=positions)
+
+
+def test_a_gallery_of_the_query_alone_is_refused():
+    with pytest.raises(UserError, match="leaving it out leaves nothing to rank"):
+        evaluate(np.ones((1, 4)), np.ones((1, 4)), [0], [0], query_positions=[0])
+
+
 def test_without_the_headline_only_map_is_missing():
     data = random_data(np.random.default_rng(2), 5, 30, 8, 3)
     quick, full = evaluate(*data, headline=False), evaluate(*data)
@@ -428,10 +492,10 @@ def test_another_kernel_can_stand_in():
     data, calls = random_data(np.random.default_rng(10), 5, 30, 8, 3), []
     kernel = types.SimpleNamespace(
         distance_histograms=lambda *args, **options: (
-            calls.append("a") or plain.distance_histograms(*args, **options)
+            calls.append("a") or pairwise.distance_histograms(*args, **options)
         ),
         stable_precision_sums=lambda *args, **options: (
-            calls.append("b") or plain.stable_precision_sums(*args, **options)
+            calls.append("b") or pairwise.stable_precision_sums(*args, **options)
         ),
     )
     assert evaluate(*data, kernel=kernel).map == pytest.approx(evaluate(*data).map, **CLOSE)
@@ -524,11 +588,11 @@ def test_a_packed_file_cut_short_is_refused():
     with pytest.raises(
         UserError, match=r"gallery_labels have 3 rows for 2 codes: one row per code is needed"
     ):
-        evaluate(packed, packed[:2], np.ones((3, 1)), np.ones((3, 1)), n_bits=12)
+        evaluate(packed, packed[:2], [0] * 3, [0] * 3, n_bits=12)
     with pytest.raises(
         UserError, match=r"query_codes of 12 bits must be uint8 \(n, 2\), got uint8 \(3, 1\)"
     ):
-        evaluate(packed[:, :1], packed, np.ones((3, 1)), np.ones((3, 1)), n_bits=12)
+        evaluate(packed[:, :1], packed, [0] * 3, [0] * 3, n_bits=12)
 
 
 @pytest.mark.parametrize(
@@ -555,15 +619,15 @@ def test_a_packed_file_cut_short_is_refused():
         ({"gallery_labels": np.ones((4, 2))}, "gallery_labels have 4 rows for 3 codes"),
         (
             {"query_labels": np.array([0, 1])},
-            r"query_labels must be multi-hot, items x classes, got shape \(2,\)",
+            "query_labels and gallery_labels must both be class numbers or both be multi-hot",
         ),
         (
             {"query_labels": np.array([[0, 2], [1, 0]])},
-            "query_labels must hold 0 and 1 only, got 2",
+            r"query_labels must be .* multi-hot labels of 0 and 1, .* got 2 in int64 \(2, 2\)",
         ),
         (
             {"query_labels": np.array([[0, np.nan], [1, 0]])},
-            "query_labels must hold 0 and 1 only, got nan",
+            r"query_labels must be .* multi-hot labels of 0 and 1, .* got nan in float64",
         ),
         ({"top_k": 0}, "top_k must be a whole number >= 1, or None for the whole gallery, got 0"),
         ({"top_k": -1}, "got -1"),
@@ -630,21 +694,50 @@ def test_real_values_that_are_bits_or_probabilities_are_refused_with_the_way_out
     assert len({score(*way, *data[2:]).map_tie for way in ways_out}) == 1
 
 
-def test_positive_logits_of_a_collapsed_run_are_evaluated():
-    rng = np.random.default_rng(7)
-    labels = np.eye(3, dtype=np.uint8)[rng.integers(0, 3, 24)]
-    for logits in (
-        rng.uniform(0.2, 9, (24, 8)),
-        rng.uniform(0.6, 1, (24, 8)),
-        np.zeros((24, 8)),
-        np.ones((24, 8)),
+ONE_SIGN = {
+    "positive logits": (lambda rng, shape: rng.uniform(0.2, 9, shape), "all +1 (values from 0.2"),
+    "a sigmoid": (lambda rng, shape: rng.uniform(0.6, 1, shape), "all +1 (values from 0.6"),
+    "zeros": (lambda rng, shape: np.zeros(shape), "all +1 (0 and 1 only)"),
+    "features": (lambda rng, shape: rng.normal(size=shape).clip(0, None), "all +1 (values from 0"),
+    "bits": (lambda rng, shape: rng.integers(0, 2, shape) / 1, "all +1 (0 and 1 only)"),
+    "minus ones": (lambda rng, shape: np.full(shape, -1), "all -1"),
+}
+
+
+@pytest.mark.parametrize("score", [evaluate, bit_costs])
+@pytest.mark.parametrize("kind", ONE_SIGN)
+def test_a_gallery_of_one_sign_is_scored_and_warned_of(kind, score):
+    make, words = ONE_SIGN[kind]
+    rng, labels = np.random.default_rng(7), np.arange(24) % 3
+    queries, gallery = rng.choice([-1.0, 1.0], (4, 8)), make(rng, (24, 8))
+    with pytest.warns(CodesWarning) as caught:
+        found = score(queries, gallery, labels[:4], labels)
+    (sentence,) = (str(one.message) for one in caught)
+    assert sentence.startswith(f"gallery_codes have one sign, {words}") and "\n" not in sentence
+    assert "all items tie and the scores are those of chance" in sentence
+    assert caught[0].filename == __file__
+    if score is evaluate:
+        assert found.notes == (sentence,) and found.n_distinct_codes == 1
+
+
+def test_sides_of_one_code_are_named_and_single_items_are_not():
+    rng, labels = np.random.default_rng(7), np.arange(24) % 3
+    gallery, one_code = rng.choice([-1, 1], (24, 8)), np.tile([1, -1] * 4, (24, 1))
+    with pytest.warns(CodesWarning) as caught:
+        evaluate(one_code[:4], one_code, labels[:4], labels)
+    assert [str(one.message).partition(", so ")[0] for one in caught] == [
+        "query_codes are all the same code",
+        "gallery_codes are all the same code",
+    ]
+    packed = pack_codes(one_code[:4]), pack_codes(gallery)
+    with pytest.warns(
+        CodesWarning, match="query_codes are all the same .* ranks the gallery alike"
     ):
-        assert evaluate(logits[:4], logits[4:], labels[:4], labels[4:]).n_distinct_codes == 1
-    few = np.array(
-        [[0.2, 0.9]]
-    )  # a query that happens to be positive, beside a gallery that is not
-    assert evaluate(few, np.array([[-0.5, 0.9], [0.3, 0.4]]), labels[:1], labels[:2]).n_bits == 2
-    assert pack_codes(np.array([[0.2, 0.9]])).tolist() == [[3]]  # as training packs its own logits
+        evaluate(*packed, labels[:4], labels, n_bits=8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert evaluate(np.ones((1, 8)), gallery, labels[:1], labels).notes == ()
+        assert pack_codes(np.array([[0.2, 0.9]])).tolist() == [[3]]  # as training packs logits
 
 
 def test_torch_tensors_are_taken_as_they_come():

@@ -1,13 +1,12 @@
-"""The bit-sliced kernel: 512 gallery items are compared with a query at once. Fast, exact, and
-built for the machine it
-runs on.
+"""The bit-sliced kernel: 512 gallery items are compared with a query at once.
 
-Read in this order: `_planes.py` (how codes and labels lie in memory), `slices.py` (how 512 items
-are compared at once, and counted), `ranks.py` (how relevant items find their ranks). The latter two
-are written as machine code that is compiled once in a process for each code length, in a tenth to a
-third of a second. Here the queries are shared out.
+It is fast, exact, and built for the machine it runs on. Read in this order: `planes.py` (how codes
+and labels lie in memory), `slices.py` (how 512 items are compared at once, and counted), `ranks.py`
+(how relevant items find their ranks). The latter two are written as machine code. It is compiled
+once in a process for each code length, in a tenth to a third of a second. This module shares out
+the queries.
 
-Offers what `kernels.Kernel` asks for; `is_available` says whether it can.
+It offers what `kernel.Kernel` asks for; `is_available` says whether it can.
 """
 
 import functools
@@ -22,23 +21,23 @@ from rdh.retrieval.bitsliced.planes import (
     Scratch,
     label_bytes,
     order_by_bytes,
+    places_in_eighths,
     slice_gallery,
     slicing_code,
 )
-from rdh.retrieval.codes import words_of
-from rdh.retrieval.kernel import Ranking
+from rdh.retrieval.codes import own_places, take_out_own, words_of
+from rdh.retrieval.kernel import Codes, Ranking
 from rdh.retrieval.threads import Progress, share_out
 
 MOST_BITS = 256  # the bins of longer codes overflow the first-level cache
-PIECE_BYTES = (
-    1 << 19
-)  # planes walked by a run of queries at a time: half of a core's second-level cache
+# planes walked by a run of queries at a time: half of a core's second-level cache
+PIECE_BYTES = 1 << 19
 HISTOGRAM_QUERIES, RANKING_QUERIES = 64, 32  # a run of queries for one thread
 
 
 @functools.cache
 def is_available(n_bits: int) -> bool:
-    """Whether codes of n_bits are within reach and LLVM can build the code here."""
+    """Whether the kernel takes codes of n_bits and LLVM can build its code here."""
     try:
         return n_bits <= MOST_BITS and bool(slicing_code())
     except RuntimeError:  # what LLVM raises, for example for a processor that it does not know
@@ -53,16 +52,13 @@ def _histogram_code(width: int) -> Callable[..., None]:
 
 
 @functools.cache
-def _ranking_code(width: int) -> Callable[..., None]:
-    return compiled(
-        "rank_relevant",
-        "pnppppppppnnpppppppp",
-        functools.partial(ranks.rank_relevant, n_bits=width),
-    )
+def _ranking_code(width: int, leaves_out: bool) -> Callable[..., None]:
+    write = functools.partial(ranks.rank_relevant, n_bits=width, leaves_out=leaves_out)
+    return compiled("rank_relevant", "pnpppppppppnnpppppppp", write)
 
 
 def _width(n_bits: int) -> int:
-    """Bits that the compiled code looks at: whole bytes; the decoding needs two.
+    """Bits that the compiled code looks at: whole bytes, at least two for the decoding.
 
     Added bits are 0 on both sides.
     """
@@ -70,31 +66,25 @@ def _width(n_bits: int) -> int:
 
 
 def distance_histograms(
-    query_packed: np.ndarray,
-    gallery_packed: np.ndarray,
-    n_bits: int,
-    query_labels: np.ndarray,
-    gallery_labels: np.ndarray,
-    *,
-    threads: int | None = None,
-    progress: Progress | None = None,
+    codes: Codes, *, threads: int | None = None, progress: Progress | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """See `kernels.Kernel`.
+    """See `kernel.Kernel`.
 
     The gallery is sorted by its labels: most blocks are then relevant as a whole, or not at all.
     """
-    width, gallery_sets = _width(n_bits), label_bytes(gallery_labels)
+    n_bits, n_query = codes.n_bits, len(codes.query)
+    width, gallery_sets = _width(n_bits), label_bytes(codes.gallery_labels)
     order = order_by_bytes(gallery_sets)
     planes, labels, valid = slice_gallery(
-        gallery_packed.take(order, axis=0), width, gallery_sets.take(order, axis=0), eighths=False
+        codes.gallery.take(order, axis=0), width, gallery_sets.take(order, axis=0), eighths=False
     )
-    queries = Queries.of(query_packed, query_labels, width)
-    bins = np.zeros((len(query_packed), 2, width + 1), dtype=np.int64)
+    queries = Queries.of(codes.query, codes.query_labels, width)
+    bins = np.zeros((n_query, 2, width + 1), dtype=np.int64)
     code, n_blocks = _histogram_code(width), len(valid)
     step = max(1, PIECE_BYTES // (width * 64))
 
     def work(first: int, last: int) -> None:
-        own = (
+        part = (
             queries.starts[first:],
             queries.numbers,
             queries.signs[first:],
@@ -103,39 +93,37 @@ def distance_histograms(
         )
         for block in range(0, n_blocks, step):
             n = min(step, n_blocks - block)
-            code(planes[block:], n, valid[block:], labels[:, block:], n_blocks, *own)
+            code(planes[block:], n, valid[block:], labels[:, block:], n_blocks, *part)
 
-    share_out(work, len(bins), size=HISTOGRAM_QUERIES, threads=threads, progress=progress)
-    n_items, n_relevant = np.empty((2, len(bins), n_bits + 1), dtype=np.int64)
+    share_out(work, n_query, size=HISTOGRAM_QUERIES, threads=threads, progress=progress)
+    n_items, n_relevant = np.empty((2, n_query, n_bits + 1), dtype=np.int64)
     n_relevant[queries.order] = bins[:, 1, : n_bits + 1]
     n_items[queries.order] = bins[:, 0, : n_bits + 1]
     n_items += n_relevant
+    take_out_own(codes, n_items, n_relevant)
     return n_items, n_relevant
 
 
 def stable_precision_sums(
-    query_packed: np.ndarray,
-    gallery_packed: np.ndarray,
-    n_bits: int,
-    query_labels: np.ndarray,
-    gallery_labels: np.ndarray,
+    codes: Codes,
     *,
     top_k: int | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Ranking:
-    """See `kernels.Kernel`.
+    """See `kernel.Kernel`.
 
-    Scratch memory of a thread: 20 bytes, and 8 more for every 64 bits, an item that is relevant.
+    A thread needs 20 bytes, and 8 more for every 64 bits, of scratch memory for a relevant item.
     """
-    width, n_gallery = _width(n_bits), len(gallery_packed)
-    gallery_sets = label_bytes(gallery_labels)
-    planes, labels, valid = slice_gallery(gallery_packed, width, gallery_sets, eighths=True)
-    words, query_words = words_of(gallery_packed), words_of(query_packed)
-    queries = Queries.of(query_packed, query_labels, width)
+    n_bits, n_query, n_gallery = codes.n_bits, len(codes.query), len(codes.gallery)
+    width, gallery_sets = _width(n_bits), label_bytes(codes.gallery_labels)
+    planes, labels, valid = slice_gallery(codes.gallery, width, gallery_sets, eighths=True)
+    words, query_words = words_of(codes.gallery), words_of(codes.query)
+    queries = Queries.of(codes.query, codes.query_labels, width)
     query_words = query_words[queries.order]
     most_relevant = queries.most_relevant(labels)
-    n_query, code, n_blocks = len(query_packed), _ranking_code(width), len(valid)
+    code, n_blocks = _ranking_code(width, codes.own is not None), len(valid)
+    own = places_in_eighths(own_places(codes)[queries.order], n_blocks)
     bins = np.zeros((n_query, width + 1), dtype=np.int64)
     sums, n_hits = np.zeros(n_query), np.zeros(n_query, dtype=np.int64)
     limit = min(top_k or n_gallery, n_gallery)
@@ -143,15 +131,16 @@ def stable_precision_sums(
     def work(first: int, last: int) -> None:
         most = int(most_relevant[first:last].max())
         scratch = Scratch.of(most, n_blocks, words.shape[1])
-        own = (
+        part = (
             queries.starts[first:],
             queries.numbers,
             queries.sets[first:],
             queries.signs[first:],
             query_words[first:],
+            own[first:],
         )
         found = (bins[first:], sums[first:], n_hits[first:])
-        code(planes, n_blocks, valid, labels, words, *own, last - first, limit, *scratch, *found)
+        code(planes, n_blocks, valid, labels, words, *part, last - first, limit, *scratch, *found)
 
     share_out(work, n_query, size=RANKING_QUERIES, threads=threads, progress=progress)
     back = np.argsort(queries.order)

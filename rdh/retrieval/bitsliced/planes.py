@@ -129,6 +129,12 @@ def slice_gallery(
     return planes, labels, valid[0]
 
 
+def places_in_eighths(positions: np.ndarray, n_blocks: int) -> np.ndarray:
+    """Where `slice_gallery` with eighths puts items: (block, 64 * lane + bit), int64 (n, 2)."""
+    lane, rest = np.divmod(positions, 64 * n_blocks)
+    return np.stack([rest // 64, 64 * lane + rest % 64], axis=1)
+
+
 def _aligned(shape: tuple[int, ...]) -> np.ndarray:
     """Zeros, int64, from an address on at which a cache line begins."""
     n = int(np.prod(shape))

@@ -1,60 +1,46 @@
-"""The bit-sliced kernel's machine code for one code length, second part: the ranks of the relevant
-items.
+"""The bit-sliced kernel's machine code, second part: the ranks of the relevant items.
 
-Call `rank_relevant`; how a block is compared with a query stands in `_slices.py`.
+Call `rank_relevant`. `slices.py` holds the first part: how a block is compared with a query.
 """
 
 from llvmlite import ir
 
-from rdh.retrieval.bitsliced.llvm import F64, I16, I64, NO_BITS, REALS, WORDS, Code
+from rdh.retrieval.bitsliced.llvm import ALL_BITS, F64, I16, I32, I64, NO_BITS, REALS, WORDS, Code
 from rdh.retrieval.bitsliced.slices import count, decoded_distances, labels_of, relevant_items
 
-ONE_RELEVANT = I64(
-    1 << 32
-)  # a bin counts items in its low half and relevant items in its high half
+# a bin counts items in its low half and relevant items in its high half
+ONE_RELEVANT = I64(1 << 32)
+BEYOND = I64((1 << 32) - 1)  # the place of an item behind every rank, if its bin is 0
 
 
-def rank_relevant(code: Code, n_bits: int) -> None:
-    """Ranks the relevant items of every query, ties in gallery order, and sums precision at the
-    ranks <= top_k.
+def rank_relevant(code: Code, n_bits: int, *, leaves_out: bool) -> None:
+    """Ranks the relevant items of every query and sums the precisions at ranks <= top_k.
 
-    Here lane l runs through the l-th eighth of the gallery in order, and bin (d, l) counts the
-    items of that eighth
-    met so far at distance d. Right after a block each of its relevant items knows its place within
-    its bin: the count, less the items behind it in the same word of the block. What stands before
-    the bin itself, all nearer items and the
-    same distance in earlier eighths, is known at the end and added then: the rank.
+    Ties stand in gallery order. Lane l runs through the l-th eighth of the gallery in order, and
+    bin (d, l) counts the items of that eighth met so far at distance d. Right after a block each of
+    its relevant items knows its place within its bin: the count, less the items behind it in the
+    same word of the block. What stands before the bin itself (all nearer items, and the same
+    distance in earlier eighths) is known at the end and added then. The sum is the rank.
+
+    leaves_out: each query skips the gallery item that `own` names.
     """
-    (
-        planes,
-        n_blocks,
-        valid,
-        labels,
-        words,
-        starts,
-        numbers,
-        sets,
-        signs,
-        query_words,
-        n_queries,
-        top_k,
-        *scratch,
-    ) = code.arguments
-    *scratch, bins, sums, n_hits = scratch
+    planes, n_blocks, valid, labels, words, *others = code.arguments
+    starts, numbers, sets, signs, query_words, own, n_queries, top_k, *others = others
+    *scratch, bins, sums, n_hits = others
     n_words = -(-n_bits // 64)
     table, leaves = code.table(n_bits + 1), code.table(n_bits + 1)
     with code.loop(n_queries, I64(-1)) as query:
         own_set = code.get(sets, query.index, I64)
-        with code.if_then(
-            code.icmp_signed("!=", own_set, query.values[0])
-        ):  # queries come sorted by their labels
+        # queries come sorted by their labels
+        with code.if_then(code.icmp_signed("!=", own_set, query.values[0])):
             own_labels = labels_of(code, query.index, starts, numbers)
             _list_relevant(code, own_labels, (labels, n_blocks), words, n_words, scratch)
         query.next = (own_set,)
         with code.loop(n_bits + 1) as bin_:
             code.put(table, bin_.index, NO_BITS)
         own_signs = code.at(signs, code.mul(query.index, I64(n_bits)), I64)
-        own_words = code.at(query_words, code.mul(query.index, I64(n_words)), I64)
+        query_word = code.at(query_words, code.mul(query.index, I64(n_words)), I64)
+        own_place = _own_place(code, own, query.index) if leaves_out else None
 
         def add(d: int, found: ir.Value) -> None:
             code.put(leaves, d, found)
@@ -63,8 +49,12 @@ def rank_relevant(code: Code, n_bits: int) -> None:
         with code.loop(n_blocks) as block:
             own_planes = code.at(planes, code.mul(block.index, I64(n_bits)), WORDS)
             decoded = decoded_distances(code, own_planes, own_signs, n_bits)
-            count(code, decoded, code.get(valid, block.index), add)
-            _place_relevant(code, block.index, own_words, (table, leaves), n_words, scratch)
+            items = code.get(valid, block.index)
+            if own_place:
+                items = _without_own(code, items, block.index, own_place)
+            count(code, decoded, items, add)
+            own_words = [code.get(query_word, part, I64) for part in range(n_words)]
+            _place_relevant(code, block.index, own_words, (table, leaves), scratch, own_place)
         _close_bins(code, table, code.at(bins, code.mul(query.index, I64(n_bits + 1)), I64), n_bits)
         n_listed = code.get(scratch[1], n_blocks, I64)
         total, hits = _sum_precisions(code, table, n_listed, scratch, top_k)
@@ -105,21 +95,48 @@ def _list_relevant(
         block.next = (n,)
 
 
+def _own_place(code: Code, own: ir.Value, query: ir.Value) -> tuple[ir.Value, ir.Value]:
+    """The block and the position, 64 * lane + bit, of a query's own item."""
+    row = code.mul(query, I64(2))
+    return code.get(own, row, I64), code.get(own, code.add(row, I64(1)), I64)
+
+
+def _without_own(
+    code: Code, items: ir.Value, block: ir.Value, own_place: tuple[ir.Value, ir.Value]
+) -> ir.Value:
+    """The block's items, the query's own one cleared."""
+    own_block, position = own_place
+    bit = code.shl(I64(1), code.and_(position, I64(63)))
+    lane = code.trunc(code.lshr(position, I64(6)), I32)
+    others = code.xor(code.insert_element(NO_BITS, bit, lane), ALL_BITS)
+    is_here = code.icmp_signed("==", block, own_block)
+    return code.select(is_here, code.and_(items, others), items)
+
+
+def _is_own(
+    code: Code, block: ir.Value, position: ir.Value, own_place: tuple[ir.Value, ir.Value]
+) -> ir.Value:
+    own_block, own_position = own_place
+    is_here = code.icmp_signed("==", block, own_block)
+    return code.and_(is_here, code.icmp_signed("==", position, own_position))
+
+
 def _place_relevant(
     code: Code,
     block: ir.Value,
-    query_words: ir.Value,
+    own_words: list[ir.Value],
     tables: tuple[ir.Value, ir.Value],
-    n_words: int,
     scratch: list[ir.Value],
+    own_place: tuple[ir.Value, ir.Value] | None,
 ) -> None:
-    """Every relevant item of the block: which bin it is in, and its place there among all and among
-    the relevant.
+    """Finds the bin of every relevant item of the block, and its place there.
+
+    The place counts all items in the low half and the relevant ones in the high half.
     """
     positions, ends, codes, bins_of, places = scratch
     table, leaves = tables
+    n_words = len(own_words)
     first, end = code.get(ends, block, I64), code.get(ends, code.add(block, I64(1)), I64)
-    own_words = [code.get(query_words, part, I64) for part in range(n_words)]
     with code.loop(code.sub(end, first)) as turn:
         item = code.add(first, turn.index)
         d = I64(0)
@@ -129,11 +146,16 @@ def _place_relevant(
         position = code.zext(code.get(positions, item, I16), I64)
         lane, bit = code.lshr(position, I64(6)), code.and_(position, I64(63))
         bin_ = code.add(code.mul(d, I64(8)), lane)
-        counted = code.add(code.get(table, bin_, I64), ONE_RELEVANT)
+        one, bin16 = ONE_RELEVANT, code.trunc(bin_, I16)
+        if own_place:  # it counts nowhere and gets the place of a filler: see `_sum_precisions`
+            is_own = _is_own(code, block, position, own_place)
+            one, bin16 = code.select(is_own, I64(0), one), code.select(is_own, I16(0), bin16)
+        counted = code.add(code.get(table, bin_, I64), one)
         code.put(table, bin_, counted)
         behind = code.n_set(code.lshr(code.lshr(code.get(leaves, bin_, I64), bit), I64(1)))
-        code.put(bins_of, item, code.trunc(bin_, I16))
-        code.put(places, item, code.sub(counted, behind))
+        place = code.sub(counted, behind)
+        code.put(bins_of, item, bin16)
+        code.put(places, item, code.select(is_own, BEYOND, place) if own_place else place)
 
 
 def _close_bins(code: Code, table: ir.Value, own_bins: ir.Value, n_bits: int) -> None:
@@ -157,7 +179,7 @@ def _sum_precisions(
     """
     _, _, _, bins_of, places = scratch
     for extra in range(8):  # the last vector is filled up with items beyond every rank
-        code.put(places, code.add(n, I64(extra)), I64((1 << 32) - 1))
+        code.put(places, code.add(n, I64(extra)), BEYOND)
         code.put(bins_of, code.add(n, I64(extra)), I16(0))
     with code.loop(n) as item:
         own_bin = code.zext(code.get(bins_of, item.index, I16), I64)
