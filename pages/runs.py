@@ -109,8 +109,11 @@ def draw_table(runs: RunStore) -> None:
     st.caption(f"{len(states)} runs in {runs.root}, {going_on} going on.")
 
 
-@st.dialog("Delete this run?")
+@st.dialog("Delete this run?", on_dismiss="rerun")
 def confirm_delete(runs: RunStore, run_id: str) -> None:
+    if not known_runs(runs)[run_id].is_final:
+        show_error(f"Run {run_id} has not ended; cancel it first, then delete it.")
+        return
     st.write(
         "Its folder, metrics, codes and checkpoints are removed. Type the run's name to confirm:"
     )
@@ -170,19 +173,20 @@ def draw_run(run_id: str) -> None:
                 icon=":material/content_copy:",
                 query_params={"clone": run_id},
             )
-            why = None if status.is_final else "Cancel it first."
-            if st.button(
-                "Delete", icon=":material/delete:", disabled=not status.is_final, help=why
-            ):
-                confirm_delete(runs, run_id)
         with st.expander("Config"):
             st.json(runs.submission(run_id))
         with st.expander("Log"):
             st.code(log_tail(runs, run_id) or "nothing yet", language=None)
 
 
-st.fragment(error_card()(draw_table), run_every=2.0 if is_moving else 5.0)(runs)
+# Nothing ticks while the dialog is open: a tick could come between its line and its button.
+is_deleting = bool(st.session_state.get("delete-run"))
+tick = None if is_deleting else 2.0 if is_moving else 5.0
+st.fragment(error_card()(draw_table), run_every=tick)(runs)
 if known:
     st.subheader("One run", anchor=False)
-    st.fragment(draw_run, run_every=2.0)(pick_run(runs, known))
+    chosen_run = pick_run(runs, known)
+    st.fragment(draw_run, run_every=None if is_deleting else 2.0)(chosen_run)
+    if st.button("Delete this run", icon=":material/delete:", key="delete-run"):
+        confirm_delete(runs, chosen_run)
 end_page()
