@@ -60,8 +60,10 @@ class FeatureDataset(Dataset):
         self._low, self._high = float(self.features.min()), float(self.features.max())
 
     def read_image(self, item_id: int) -> np.ndarray:
-        """Black is the smallest value in the file, white the largest; the rest of the square is
-        black.
+        """The features as a grey square.
+
+        Black is the smallest value of all features, white the largest. Pixels that are left over
+        are black.
         """
         side = round(np.ceil(np.sqrt(self._rows.shape[1])))
         values = self._rows[item_id].astype(np.float64)

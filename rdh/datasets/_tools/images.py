@@ -1,4 +1,4 @@
-"""One image file as a uint8 array, whatever its colours; what can't be decoded is a BadImage."""
+"""Decodes one image file of any colour mode into a uint8 array."""
 
 import os
 import struct
