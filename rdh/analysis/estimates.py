@@ -1,4 +1,4 @@
-"""How long a run takes: from finished runs of its kind, and in words."""
+"""Estimates how long a run takes from finished runs of its kind, and puts times into words."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The gradient that training really had, beside Eq. (2)."""
+"""The gradient measured in training, beside Eq. (2)."""
 
 import math
 from typing import Any
@@ -80,7 +80,7 @@ def _line(label: str, x: np.ndarray, y: np.ndarray, **more: Any) -> dict[str, An
 
 
 def _measured(sums: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
-    """Means (64,) by label; one curve where the amplifier changed nothing."""
+    """Means (64,) by label. Only one curve if the amplifier changed nothing."""
     before, after = sums / np.maximum(counts, 1)
     if np.allclose(before, after, rtol=1e-6, atol=0):
         return {"without amplifier": before}
