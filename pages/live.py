@@ -201,7 +201,7 @@ paused = controls[3].toggle("Pause", key="paused", bind="query-params")
 
 
 def draw() -> None:
-    """Everything that moves; drawn again every second while the run goes on."""
+    """Draws everything that changes, again every second while the run goes on."""
     with error_card():
         states = execution.states(runs)
         status = read_status(runs, run_id, states)

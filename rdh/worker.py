@@ -84,7 +84,7 @@ def train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> d
         kind = "oom" if "can't allocate memory" in str(error) else kind
         message = str(error) if kind in ("input", "diverged") else _sentence(error, kind)
         text = traceback.format_exc()
-        if kind != "input":  # a person's mistake is said in a sentence, by `finish`
+        if kind != "input":  # `finish` puts a person's mistake into a sentence
             say(text)
         return {
             "state": "failed",

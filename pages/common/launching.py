@@ -1,4 +1,4 @@
-"""One launch, however often its button is pressed."""
+"""Launches runs once, no matter how often the button is pressed."""
 
 import hashlib
 import secrets
@@ -27,8 +27,8 @@ def launch(
     page that was drawn without a press.
 
     Args:
-        runs: where.
-        configs: the runs; other ones than at the last press are another launch.
+        runs: the runs root.
+        configs: the runs; if they differ from those of the last press, it is another launch.
         shown: which of them the live page shows; the first of the others stands beside it.
         notes: sentences for the live page.
 
@@ -49,7 +49,7 @@ def launch(
 
 
 def draw_notes(run_id: str) -> None:
-    """What there was to say when this session launched the run."""
+    """Shows the notes that this session kept when it launched the run."""
     for note in st.session_state.get(NOTES, {}).get(run_id, ()):
         st.info(as_text(note), icon=":material/info:")
 
@@ -70,7 +70,5 @@ def _said_of_equal_runs(runs: RunStore, configs: Sequence[RunConfig]) -> list[st
 
 
 def wait_for_press() -> None:
-    """To be called when the page is drawn and its button was not pressed: the next press is
-    another launch.
-    """
+    """Makes the next press another launch. Call it if the page is drawn without a press."""
     st.session_state.pop(TOKEN, None)

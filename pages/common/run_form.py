@@ -49,7 +49,7 @@ PER_ROW = 4
 
 
 def groups() -> dict[str, tuple[str, ...]]:
-    """Heading -> fields below "More"; what no group names comes last."""
+    """Heading -> fields below "More". Fields that no group names come last."""
     named = {*ELSEWHERE, *FIRST, *(name for names in GROUPS.values() for name in names)}
     others = tuple(name for name in RunConfig.model_fields if name not in named)
     return GROUPS | ({"Further settings": others} if others else {})

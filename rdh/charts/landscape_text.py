@@ -111,7 +111,7 @@ def gain_takeaway(tau: float) -> str:
 
 
 def descent_takeaway(baseline: Descent, rescued: Descent, target: int, step: int) -> str:
-    """Sentences on both bits at this step, and on whether they are on the side the pair asks for."""
+    """Sentences on both bits at this step: are they on the side that the pair asks for?"""
 
     def place(path: Descent) -> str:
         side = (

@@ -99,7 +99,7 @@ def difference_map(steps: np.ndarray, difference: np.ndarray, *, title: str) -> 
 
 
 def by_onset(shares: np.ndarray) -> np.ndarray:
-    """Bits, sorted by when their share first passes half of its maximum. Never dead bits are last."""
+    """Bits in the order in which their shares first pass half of their maximum, others last."""
     if not len(shares):
         return np.arange(shares.shape[1])
     top = shares.max(0)

@@ -50,7 +50,7 @@ def train_here(
     locks: list[int] = []
 
     def hold(folder: Path) -> None:
-        """Holds alive.lock, which marks this process as the run's, so that no supervisor starts it."""
+        """Holds alive.lock, so that no supervisor starts the run as well."""
         lock = take_lock(folder / "alive.lock")
         assert lock is not None, "nobody else has seen the folder yet"
         locks.append(lock)

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: written whole or not at all, read without pickle (weights_only).
+"""Checkpoints of a run, written completely or not at all and read without pickle (weights_only).
 
 Only the newest is kept.
 """

@@ -1,4 +1,4 @@
-"""The trained network, a backbone and a hash layer: images or cached features in, logits out."""
+"""The trained network: a backbone and a hash layer, from images or features to logits."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,9 +66,9 @@ class Network(nn.Module):
 
 @contextmanager
 def batch_of_one(module: nn.Module, n: int) -> Iterator[None]:
-    """For a batch of one item, batch norms use their running averages: one item has no variance.
+    """Makes batch norms use their running averages for a batch of one, which has no variance.
 
-    The last batch of an epoch may be one.
+    The last batch of an epoch may hold a single item.
     """
     norms = (
         [layer for layer in module.modules() if isinstance(layer, _BatchNorm) and layer.training]
