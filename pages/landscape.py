@@ -145,7 +145,7 @@ def pick_setting() -> tuple[Pair, PairForm, float, str]:
     st.toggle(
         "Error-aware quantization",
         key="eaq",
-        help="Eq. (4): only where the pair calls the sign right.",
+        help="Eq. (4): quantization only if the pair says that the sign is right.",
         **URL,
     )
     cards = {

@@ -99,7 +99,7 @@ def draw_gradient(run: RunSeries, config: RunConfig, run_id: str) -> None:
     edges = np.array(run.meta()["logit_edges"])
     theory = eq_2(config)
     title = (
-        "How strongly a bit is pulled, by where it sits: measured over the last records, "
+        "How strongly a bit is pulled, by its position F: measured over the last records, "
         "beside Eq. (2)"
     )
     figure = measured_gradient(

@@ -1,7 +1,7 @@
 """`python -m rdh.worker RUN_DIR --attempt N`: trains one run into its folder.
 
 It is the only writer of that folder while it lives. After SIGTERM it saves a checkpoint and ends as
-cancelled. result.json is written last: whoever sees it may trust everything else in the folder.
+cancelled. result.json is written last, so everything else in the folder is complete if it is there.
 """
 
 import argparse

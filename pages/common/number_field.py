@@ -18,7 +18,7 @@ def number_field(
     """A line for a number.
 
     Args:
-        place: where.
+        place: the Streamlit container to draw in.
         value: to start from; None: an empty line.
         is_optional: an empty line stands for None, "auto".
         shown: further arguments of `st.text_input`.

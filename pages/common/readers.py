@@ -246,7 +246,7 @@ def bit_costs(
     """`rdh.retrieval.bit_costs.BitCosts` of the codes that a run ended with, as a plain tuple.
 
     Args:
-        _store: where the run is.
+        _store: the run store.
         run_id: the run.
         version: `RunSeries.version`, so that a run that went on is counted afresh.
 

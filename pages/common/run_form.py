@@ -101,7 +101,7 @@ def draw_switches(card: Card, options: dict[str, Any], key: str, **shown: Any) -
 
     Returns:
         The switches that differ from their default: such a config has the hash of one from the
-        command line, where nobody names a default.
+        command line, since nobody names defaults there.
     """
     values = {
         switch.name: draw_value(
@@ -126,7 +126,7 @@ def draw_value(place: DeltaGenerator, field: FieldInfo, value: Any, **shown: Any
     """A list for choices, a toggle, a number (None: left empty) or a line of text.
 
     Args:
-        place: where.
+        place: the Streamlit container to draw in.
         field: whose type and bounds decide.
         value: to start from.
         shown: further arguments of the widget: label, key, help.

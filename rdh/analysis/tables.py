@@ -29,7 +29,7 @@ def run_table(store: RunStore, run_ids: Iterable[str]) -> pd.DataFrame:
     """One row for each run that finished; unreadable runs are left out.
 
     Args:
-        store: where the runs are.
+        store: the run store.
         run_ids: in the order of the rows. Give the oldest first for `pairs` and `summary_table`.
 
     Returns:

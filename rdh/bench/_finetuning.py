@@ -27,7 +27,7 @@ ROUNDS = 5  # of steps that are timed; the median counts
 
 
 class Images(NamedTuple):
-    """Images to finetune on, and one sentence that says where they come from."""
+    """Images to finetune on, and one sentence on their source."""
 
     dataset: Dataset
     pixels: np.ndarray  # uint8 (n, 32, 32, 3)

@@ -35,7 +35,7 @@ def measured_gradient(
         edges: of the bins of F, (65,).
         sums: of dL/dF before and after the amplifier, (2, 64).
         counts: entries of each bin, (64,).
-        theory_h: where `theory` is given, (n,).
+        theory_h: the values of h for `theory`, (n,).
         theory: label -> dL/dF at theory_h, of the pair that the page has chosen.
         tau: saturation threshold.
         title: of the chart.

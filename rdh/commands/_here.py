@@ -76,4 +76,4 @@ def train_here(
     finally:
         for lock in locks:
             os.close(lock)
-        Registry(store).settle(run_id)  # whoever looked while it trained has made its row
+        Registry(store).settle(run_id)  # a look at the queue during training has made its row

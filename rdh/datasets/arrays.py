@@ -148,9 +148,11 @@ def _read(path: Path) -> dict[str, np.ndarray]:
             if not isinstance(
                 value, np.ndarray
             ):  # a member that is not an .npy file comes as its bytes
-                raise ValueError(f"{key} is no array")
+                raise ValueError(f"{key} is not an array")
     except DAMAGED as error:
-        reason = "it is no .npz file, or holds pickled objects" if "pickle" in str(error) else error
+        reason = (
+            "it is not an .npz file, or holds pickled objects" if "pickle" in str(error) else error
+        )
         raise UserError(
             f"{path} cannot be read ({reason}): write it anew by numpy.savez."
         ) from error

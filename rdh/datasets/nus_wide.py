@@ -63,14 +63,14 @@ def load(
     """NUS-WIDE from the data folder `root`.
 
     Raises:
-        UserError: Files are missing or damaged; it says what to place where.
+        UserError: Files are missing or damaged. It says which files to place in which folder.
     """
     place, inside = Path(root) / "nus_wide", None if follow_links else Path(root)
     check_inside(place, inside)
     if (place / MARK).is_file():
         if n_query or n_train:
             raise UserError(
-                f"n_query and n_train must be left out where {place / MARK} gives the split, got "
+                f"n_query and n_train must be left out because {place / MARK} gives the split, got "
                 f"{n_query or n_train}."
             )
         return _from_lists(place, inside, n_labels, strip_prefix)

@@ -96,7 +96,7 @@ def check_finite(rows: np.ndarray, ids: np.ndarray, dataset: Dataset, backbone_n
     wrong = ids[~np.isfinite(rows).all(axis=1)]
     if len(wrong):
         raise UserError(
-            f"The backbone {backbone_name} gives features that are no numbers or beyond "
+            f"The backbone {backbone_name} gives features that are not numbers or beyond "
             f"65504 for {dataset.names_of(wrong)} "
             f"of {dataset.name}; set weights to others, or choose another backbone."
         )

@@ -12,13 +12,7 @@ from rdh.datasets._tools.base import BadImage
 from rdh.datasets._tools.walk import KINDS
 from rdh.errors import os_reason
 
-FORMATS = (
-    "JPEG",
-    "PNG",
-    "WEBP",
-    "BMP",
-    "TIFF",
-)  # whatever the suffix says, no other decoder starts
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")  # no other decoder starts for any suffix
 MOST_PIXELS = 50_000_000  # a file of kilobytes can unfold to gigabytes
 # What Pillow raises on damaged files, by experience: a broken PNG chunk is a SyntaxError.
 DECODE_ERRORS = (
