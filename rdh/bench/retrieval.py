@@ -1,26 +1,26 @@
-"""Exact Hamming ranking: our kernel beside the routines in common use, on the same codes, round by
-round.
+"""Exact Hamming ranking: our kernel beside the routines in common use, on the same codes.
 
-    histograms   counts by distance: what MAP with ties, precision-recall and precision at N are
-    computed from ranking      the same and the average precision of the stable order
-    evaluate     all scores of `evaluate`, from packed codes; evaluate_histograms without the stable
-    order; all threads argsort      one query at a time, a product with the gallery and NumPy's
-    argsort of the distances, as public
-                 repositories do it (BLAS on one thread: faster than many for a product with one
-                 vector)
+    histograms   counts by distance: MAP with ties, precision-recall and precision at N need no more
+    ranking      the same, and the average precision of the stable order
+    evaluate     all scores of `evaluate`, from packed codes, all threads; evaluate_histograms
+                 without the stable order
+    argsort      one query at a time, a product with the gallery and NumPy's argsort of the
+                 distances, as public repositories do it (BLAS on one thread: faster than many for
+                 a product with one vector)
     torch_sort   a block of queries at a time, torch's product and full sort
-    popcount     all pairs compared, XOR and popcount, and nothing done with the result: a floor for
-    pair-wise kernels
+    popcount     all pairs compared, XOR and popcount, and nothing done with the result: a floor
+                 for pairwise kernels
 
-The last three are timed on a sample of the queries where the whole would take minutes, and scaled;
-`queries_timed` says so. Codes scatter around one centre a class. The machine's load is part of the
-result: ratios on one thread suffer least.
+The last three are timed on a sample of the queries and scaled if the whole would take minutes;
+`queries_timed` says so. Codes scatter around one centre for each class. The machine's load is part
+of the result: ratios on one thread suffer least.
 """
 
 import os
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -144,25 +144,18 @@ def leave_one_out(workload: Workload, rounds: int) -> dict[str, Any]:
 
 
 def our_arms(data: Codes) -> dict[str, tuple[Callable[[], Any], float]]:
-    """The bit-sliced kernel from packed codes to its integers, its preparation included, and what
-    is made of them.
-    """
-    arms = {}
+    """The bit-sliced kernel with its preparation, and what `evaluate` makes of its integers."""
+    arms: dict[str, tuple[Callable[[], Any], float]] = {}
     for label, threads in {"1_thread": 1, "all_threads": n_cores()}.items():
-        arms[f"histograms_{label}"] = (
-            (lambda n=threads: bitsliced.distance_histograms(data, threads=n)),
-            1.0,
-        )
-        arms[f"ranking_{label}"] = (
-            (lambda n=threads: bitsliced.stable_precision_sums(data, threads=n)),
-            1.0,
-        )
+        for name, run in (
+            ("histograms", bitsliced.distance_histograms),
+            ("ranking", bitsliced.stable_precision_sums),
+        ):
+            arms[f"{name}_{label}"] = (partial(run, data, threads=threads), 1.0)
     query, gallery, n_bits, *labels, _ = data
     for label, headline in {"evaluate_histograms": False, "evaluate": True}.items():
-        arms[label] = (
-            (lambda ask=headline: evaluate(query, gallery, *labels, n_bits=n_bits, headline=ask)),
-            1.0,
-        )
+        scored = partial(evaluate, query, gallery, *labels, n_bits=n_bits, headline=headline)
+        arms[label] = (scored, 1.0)
     return arms
 
 
@@ -221,7 +214,7 @@ def torch_sort_map(
 
 
 def popcount_pass(query: np.ndarray, gallery: np.ndarray) -> Callable[[], None]:
-    """One thread: the distances of all pairs of words, summed up lest the compiler leave them out."""
+    """One thread: the distances of all pairs of words, summed so that none can be left out."""
 
     def write(code: Code) -> None:
         queries, n_queries, items, n_vectors, total = code.arguments

@@ -87,7 +87,7 @@ def run_encode(arguments: argparse.Namespace) -> int:
         else:
             images, items = _decoded(dataset, items, arguments.bad_images)
             codes += [encoder.encode(images)] if len(items) else []
-        ids += [dataset.image_name(item) for item in items]
+        ids += [dataset.image_name(int(item)) for item in items]
         progress.show(f"encoded {pace.words(len(ids), len(dataset), time.monotonic())}")
     progress.clear()
     if not ids:
@@ -97,7 +97,7 @@ def run_encode(arguments: argparse.Namespace) -> int:
     left_out, passed_over = len(dataset) - len(ids), getattr(dataset, "passed_over", {})
     text = f"{count(len(ids))} codes of {found.n_bits} bits in {arguments.output}"
     text += f", {left_out} images can't be decoded and are left out" if left_out else ""
-    text += f"; {dataset.passed_over_words}" if passed_over else ""
+    text += f"; {getattr(dataset, 'passed_over_words', '')}" if passed_over else ""
     _say(arguments, text, codes=len(ids), left_out=left_out, passed_over=passed_over)
     return 0
 

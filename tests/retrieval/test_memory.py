@@ -17,7 +17,8 @@ MEASURED = """
 import json, resource, sys
 from rdh.cli import main
 code = main(sys.argv[1:])
-print(json.dumps({"code": code, "bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+print(json.dumps({"code": code, "bytes": peak}))
 """
 
 
