@@ -1,6 +1,5 @@
 """Bits: why is this bit dead, and for which images?"""
 
-from pathlib import Path
 
 import numpy as np
 import streamlit as st
@@ -19,7 +18,7 @@ from pages.common.readers import (
 from pages.common.run_picker import pick_run
 from pages.common.run_status import draw_status, read_status
 from pages.common.shell import end_page, error_card, known_runs, start_page, store
-from rdh import datasets
+from rdh import datasets, folders
 from rdh.analysis import wrong_side_by_class
 from rdh.charts.bit_worth import (
     death_takeaway,
@@ -73,7 +72,7 @@ def draw_bit(run: RunView, config: RunConfig, bit: int, run_id: str) -> None:
             activation_histogram(edges, counts, None, config.tau, title=title),
             key=f"bits-now-{run_id}",
         )
-    steps, dead = run.series("dead")
+    steps, dead = run.series("dead_window")
     deaths, rescues, releases = (
         run.series(name)[1][:, bit] for name in ("deaths", "rescues", "releases")
     )
@@ -146,7 +145,7 @@ def draw_images(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> Non
 def draw_thumbnails(
     config: RunConfig, data_root: str | None, item_ids: np.ndarray, captions: list[str]
 ) -> None:
-    root = Path(data_root or datasets.data_root())
+    root = folders.data_root(data_root)
     if not datasets.loads_without_torch(config.dataset, root, **config.dataset_options):
         st.caption(
             "Images can't be shown here: this copy of the data set needs torchvision "
@@ -223,7 +222,7 @@ with error_card():
             status, run = read_status(runs, run_id), view(runs, run_id)
             draw_status(runs, status)
             run.version()
-            if not len(run.series("levels")[0]):
+            if not len(run.series("dead_levels")[0]):
                 st.info(
                     "No records of the probes yet: they come with the first steps, "
                     "unless the run has probe_every = 0."

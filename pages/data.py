@@ -1,7 +1,6 @@
 """Data: what is in this data set?"""
 
 import re
-from pathlib import Path
 
 import streamlit as st
 
@@ -9,7 +8,7 @@ from pages.common.images import dataset, draw_thumbnails
 from pages.common.live_plot import live_plotly
 from pages.common.run_form import draw_switches
 from pages.common.shell import end_page, error_card, or_end, plain, start_page
-from rdh import catalog, datasets
+from rdh import catalog, datasets, folders
 from rdh.charts.data_sets import items_per_label, labels_per_item, labels_takeaway
 from rdh.config.run_config import make_config
 from rdh.datasets import DataCard
@@ -105,6 +104,22 @@ def draw_samples(data: datasets.Dataset, card: DataCard) -> None:
     draw_thumbnails(data, ids, [plain(", ".join(own)[:60]) for own in names], width=IMAGE)
 
 
+@st.cache_data(max_entries=16, ttl=600, show_spinner="Comparing pictures")
+def read_same_pictures(
+    name: str, root: str, options: tuple[tuple[str, object], ...], split_seed: int
+) -> tuple[int, str]:
+    return datasets.same_pictures(dataset(name, root, options), split_seed)
+
+
+def draw_same_pictures(
+    name: str, root: str, options: tuple[tuple[str, object], ...], split_seed: int
+) -> None:
+    """Whether a query is in the gallery too, if a person asks: files may have to be read for it."""
+    if st.toggle("Look for queries that are in the gallery or the training set too", key="twins"):
+        n_found, sentence = read_same_pictures(name, root, options, split_seed)
+        st.caption(f"{'⚠ ' if n_found else ''}{plain(sentence)}")
+
+
 start_page("Data", ":material/photo_library:", "What is in this data set, and how is it split?")
 cards = or_end(catalog.datasets)
 left, right = st.columns([3, 1], vertical_alignment="bottom")
@@ -120,7 +135,7 @@ with error_card():
         draw_switches(cards[name], {}, "data", bind="query-params") if cards[name].switches else {}
     )
     config = make_config(dataset=name, dataset_options=options)
-    root, pairs = Path(datasets.data_root()), tuple(config.dataset_options.items())
+    root, pairs = folders.data_root(), tuple(config.dataset_options.items())
     if not datasets.loads_without_torch(name, root, **config.dataset_options):
         st.info(
             "This copy can only be read by torchvision, which pages leave alone; this "
@@ -136,4 +151,5 @@ with error_card():
             draw_tiles(card)
             draw_labels(card)
             draw_samples(dataset(name, str(root), pairs), card)
+            draw_same_pictures(name, str(root), pairs, int(split_seed))
 end_page()

@@ -11,7 +11,7 @@ import streamlit as st
 from pages.common.images import dataset
 from pages.common.run_form import draw_first, draw_more, draw_switches
 from pages.common.shell import end_page, error_card, plain, show_error, start_page, store
-from rdh import catalog, datasets, execution
+from rdh import catalog, datasets, execution, folders
 from rdh.analysis import similar_run_seconds
 from rdh.config.presets import PRESETS, preset_config
 from rdh.config.ranges import parse_numbers
@@ -177,7 +177,7 @@ def launch(runs: RunStore, configs: list[RunConfig]) -> None:
 
     UserError where the data are not there.
     """
-    root, (name, options) = datasets.data_root(), (configs[0].dataset, configs[0].dataset_options)
+    root, (name, options) = folders.data_root(), (configs[0].dataset, configs[0].dataset_options)
     if datasets.loads_without_torch(name, root, **options):
         dataset(name, str(root), tuple(options.items()))
     token = state.setdefault("launch_token", secrets.token_hex(8))

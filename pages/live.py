@@ -19,9 +19,9 @@ from rdh.charts.losses import loss_split
 from rdh.charts.saturation import by_onset, saturation_map
 from rdh.config.run_config import RunConfig
 from rdh.landscape import Pair, PairForm, gradient_terms
+from rdh.store.levels import TAU_LEVELS
 from rdh.store.run_store import RunStore
 
-LEVELS = [0.9, 0.95, 0.99, 0.995, 0.999]
 THEORY_H = np.tanh(np.linspace(-4.5, 4.5, 361))
 TICK_SECONDS = 1.0
 
@@ -186,7 +186,7 @@ what = controls[0].segmented_control(
 )
 level = controls[1].select_slider(
     "τ of the map",
-    LEVELS,
+    TAU_LEVELS,
     0.99,
     key="tau",
     bind="query-params",
@@ -208,7 +208,7 @@ def draw() -> None:
             draw_no_data(status)
         else:
             draw_numbers(run, config, status.is_final)
-            if len(run.series("levels")[0]):
+            if len(run.series("dead_levels")[0]):
                 draw_map(run, what, level, ordered, f"live-map-{run_id}")
                 draw_dead_curve(runs, run, config, run_id, other)
                 draw_distribution(run, config, run_id)

@@ -14,7 +14,6 @@ from typing import NoReturn
 
 from rdh import __version__
 from rdh.commands import bench, catalog, codes, dashboard, data, launch, runs, supervisor
-from rdh.datasets import as_folder
 from rdh.errors import UserError, printable
 
 ABOUT = """Deep hashing with and without RDH: which bits die, and what brings them back.
@@ -57,10 +56,6 @@ def main(argv: list[str] | None = None) -> int:
         parser.print_help(sys.stderr)
         return 2
     try:
-        if arguments.data_root:  # workers learn by the environment where the data lie
-            os.environ["RDH_DATA"] = str(
-                as_folder(arguments.data_root, "data folder", "--data-root or RDH_DATA")
-            )
         return arguments.call(arguments) or 0
     except UserError as error:
         if arguments.json:

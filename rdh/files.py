@@ -11,12 +11,11 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from rdh.errors import UserError, encodable
-
 
 DRAFT = ".draft-"  # how the name of a half-written file begins
 
@@ -96,7 +95,7 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Writes a compressed .npz, whole or not at all."""
     with atomic(path) as draft, draft.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -128,7 +127,7 @@ NUMBERS = ("step", "total_steps", "done", "of", "seconds", "at", "seconds_since_
 TEXTS = ("phase", "state", "message", "kind", "traceback")
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[int | float]:
     """Whether `value` is a finite number that a float can hold. True and False are not numbers."""
     try:
         return (

@@ -20,6 +20,7 @@ from rdh.config.run_config import RunConfig
 from rdh.errors import Stopped, encodable, printable
 from rdh.execution.heartbeat import Heart, prefer_as_oom_victim
 from rdh.files import write_arrays, write_json
+from rdh.folders import data_root
 from rdh.locks import take_lock
 from rdh.store.log import say
 from rdh.store.metrics_writer import MetricsWriter, Record
@@ -115,7 +116,7 @@ def _train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> 
     run = _started(
         run_dir,
         config,
-        Path(submission["data_root"]) if submission.get("data_root") else None,
+        submission.get("data_root"),
         stop,
         heart,
     )
@@ -149,22 +150,25 @@ def _train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> 
     finally:
         heart.facts |= {"step": run.step}
         writer.close()
-    lost = {}
+    return _with_dropped(outcome.summary(), writer)
+
+
+def _with_dropped(summary: dict[str, Any], writer: MetricsWriter) -> dict[str, Any]:
+    """What a finished run says, and how many records its charts lack."""
+    summary = summary | {"dropped_records": writer.n_dropped}
     if writer.n_dropped:
-        text = f"{writer.n_dropped} records could not be written ({writer.last_error})."
+        text = f"{writer.n_dropped} records could not be written ({writer.last_error})"
         say(text)
-        lost = {"message": f"{text} Its charts lack them."}
-    return lost | outcome.summary() | {"dropped_records": writer.n_dropped}
+        before = f"{summary['message']} " if summary.get("message") else ""
+        summary["message"] = f"{before}{text}; its charts lack them."
+    return summary
 
 
 def _started(
-    run_dir: Path, config: RunConfig, root: Path | None, stop: threading.Event, heart: Heart
+    run_dir: Path, config: RunConfig, root: str | None, stop: threading.Event, heart: Heart
 ) -> Any:
     """The run at its first step, its data loaded and its split saved."""
-    from rdh.datasets import (
-        data_root,  # these need torch, which takes seconds: the heart beats first
-    )
-    from rdh.inputs.load import load_inputs
+    from rdh.inputs.load import load_inputs  # torch takes seconds: the heart beats first
     from rdh.training.network import choose_threads
 
     def extracting(done: int, total: int) -> None:
@@ -172,7 +176,7 @@ def _started(
         if stop.is_set():
             raise Stopped
 
-    inputs = load_inputs(config, data_root=root or data_root(), progress=extracting, log=say)
+    inputs = load_inputs(config, data_root=data_root(root), progress=extracting, log=say)
     keep_split(run_dir, inputs.split_arrays())
     choose_threads(finetune=config.finetune, backbone=config.backbone)
     return _kind(config).start(config, inputs)

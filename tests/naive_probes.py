@@ -37,12 +37,12 @@ class NaiveProbes:
         """steps: (logits, codes, similarity gradient, gradient, item positions) a step, as tensors."""
         b = self.n_bits
         shapes = {
-            **dict.fromkeys(("saturated", "dead", "dead_total", "dead_now"), (2, b)),
+            **dict.fromkeys(("saturated", "dead_window", "dead_total", "dead_all"), (2, b)),
             **dict.fromkeys(("dead_hard", "deaths", "rescues", "releases", "relapses"), (b,)),
             **dict.fromkeys(("mean_code", "mean_logit", "std_logit", "leaving"), (b,)),
             **dict.fromkeys(("mean_gradient", "mean_gradient_amplified"), (b,)),
             **{
-                "levels": (5, 2, b),
+                "dead_levels": (5, 2, b),
                 "saturated_levels": (5, b),
                 "histogram": (b, 64),
                 "dead_histogram": (64,),
@@ -64,7 +64,7 @@ class NaiveProbes:
             out["mean_logit"][bit] = mean
             out["std_logit"][bit] = math.sqrt(sum((z - mean) ** 2 for z in logits) / n)
         for (item, bit), is_dead in self.dead.items():
-            out["dead_now"][int(self.side[item, bit] > 0), bit] += is_dead
+            out["dead_all"][int(self.side[item, bit] > 0), bit] += is_dead
         return out
 
     def add(
@@ -84,12 +84,12 @@ class NaiveProbes:
         is_saturated = abs(code) >= float32(self.tau)
         is_dead = is_saturated and leaving
         out["saturated"][row, bit] += is_saturated
-        out["dead"][row, bit] += is_dead
+        out["dead_window"][row, bit] += is_dead
         out["dead_total"][row, bit] += is_saturated and leaving_total
         out["dead_hard"][bit] += is_dead and float32(1 - float32(code * code)) == 0
         for number, level in enumerate(LEVELS):
             out["saturated_levels"][number, bit] += abs(code) >= float32(level)
-            out["levels"][number, row, bit] += abs(code) >= float32(level) and leaving
+            out["dead_levels"][number, row, bit] += abs(code) >= float32(level) and leaving
         out["mean_code"][bit] += code
         out["leaving"][bit] += leaving
         before = total * (1 - code * code)

@@ -15,7 +15,7 @@ HOUSE = Path(__file__).resolve().parents[1]
 # From the bottom to the top: a module imports only what stands before it, or parts of its own
 # folder, inside functions too. T: needs torch; the others import it inside functions only.
 ROWS = [
-    "errors", "files", "locks", "rescue:T", "catalog",
+    "errors", "files", "locks", "folders", "rescue:T", "catalog",
     "landscape", "retrieval", "datasets", "methods:T",
     "config", "backbones:T", "store", "inputs:T",
     "analysis", "charts", "execution", "training:T", "codes",

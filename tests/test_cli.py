@@ -115,6 +115,31 @@ REFUSED = [
     ("train --preset frob", r"preset must be one of demo, quick, offline, paper, got 'frob'"),
     ("train --bits 0", r"n_bits must be in \[1, 1024\], got 0"),
     ("train --seed -1", r"seed must be in \[0, 4294967296\), got -1"),
+    ("train --set name=x", r"'name' is not a setting of a run; the settings are method"),
+    (
+        "train --method dpsh --set method=dhn",
+        r"--method and --set method both give method, got --set method=dhn; give one of them",
+    ),
+    ("train --bits 8 --set n_bits=16", r"--bits and --set n_bits both give n_bits, got"),
+    ("train --seed 1 --set seed=2", r"--seed and --set seed both give seed, got"),
+    ("train --rdh --set amplifier=false", r"--rdh and --set amplifier both give amplifier"),
+    ("train --dataset digits --set dataset=mosaic", r"--dataset and --set dataset both give"),
+    ("train --set eta=0.4", r"eta must be left out for HashNet: there is no quantization term"),
+    ("sweep --methods dpsh --set method=dhn", r"--methods and --set method both give method"),
+    ("sweep --bits 8 --set n_bits=16", r"--bits and --set n_bits both give n_bits"),
+    ("sweep --seeds 0-2 --set seed=5", r"--seeds and --set seed both give seed"),
+    ("sweep --rdh off --set amplifier=true", r"--rdh and --set amplifier both give amplifier"),
+    ("sweep --rdh off --set eta=0.4", r"eta must be left out for HashNet"),
+    ("sweep --set n_bits=x", r"n_bits must be a whole number, got 'x'"),
+    ("sweep --set method=3", r"method must be text, got 3"),
+    (
+        "train --dataset mosaic --set dataset_options.n_items=-5",
+        r"dataset_options n_items must be in \[20, 1000000\], got -5\.",
+    ),
+    (
+        "train --dataset image_folder --set dataset_options.folder=../../etc",
+        r"dataset_options folder must be a relative path, without `\.\.`",
+    ),
     ("train --set tau=1", r"tau must be in \[0, 1\), got 1 "),
     ("train --set bits=3", r"'bits' is not a setting of a run; did you mean n_bits\?"),
     ("train --set lr", r"--set takes KEY=VALUE, got 'lr'; the keys are method, "),
@@ -158,7 +183,7 @@ REFUSED = [
     ),
     ("runs delete ../../etc", r"run must be an id like hashnet-rdh-32-s0-1a2b3c, got '../../etc'"),
     ("methods frob", r"method must be one of .*, got 'frob'"),
-    ("data prepare frob", r"data prepare takes one of arrays, cifar10, coco, digits.*, got 'frob'"),
+    ("data prepare frob", r"dataset must be one of arrays, cifar10, coco, digits.*, got 'frob'"),
     ("data prepare", r"The following arguments are required: NAME"),
     ("supervisor frob", r"must be one of status, start, stop, got 'frob'"),
     ("dashboard --port 0", r"--port must be in \[1, 65535\], got 0"),
@@ -188,7 +213,9 @@ def test_a_real_process_says_the_same(line, store, env):
     assert answer.stderr.count("\n") == 1 and "Traceback" not in answer.stderr
 
 
-@pytest.mark.parametrize("line", ["runs", "demo", "supervisor", "train --here", "sweep"])
+@pytest.mark.parametrize(
+    "line", ["runs", "demo", "dashboard", "supervisor", "train --here", "sweep"]
+)
 def test_a_file_where_the_runs_folder_should_be_is_one_sentence(line, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert cli.main([*line.split(), "--runs", str(tmp_path / "file")]) == 2
@@ -382,6 +409,22 @@ def test_a_sweep_asked_for_again_adds_only_what_is_missing(store, toy):
     )
     assert (last_json(detached)["n_new"], len(last_json(detached)["run_ids"])) == (0, 12)
     assert sorted(last_json(detached)["run_ids"]) == sorted(store.run_ids())
+
+
+def test_settings_that_no_option_names_are_taken(store, toy):
+    options = ("--set", "method=dpsh", "--set", "n_bits=16", "--set", "seed=5", "--set", "eta=0.4")
+    (train,) = last_json(rdh(store, toy, "train", *options, "--detach", "--json"))["run_ids"]
+    expected = make_config(method="dpsh", n_bits=16, seed=5, eta=0.4)
+    assert store.config(train) == expected
+    pair = last_json(rdh(store, toy, "sweep", *options, "--detach", "--json"))["run_ids"]
+    arms = [with_plug_ins(expected, rdh=is_rdh) for is_rdh in (False, True)]
+    assert [store.config(run_id) for run_id in pair] == arms
+    amplified = ("--set", "amplifier=true", "--bits", "8,16", "--name", "amplified")
+    runs = last_json(rdh(store, toy, "sweep", *amplified, "--detach", "--json"))["run_ids"]
+    assert [(store.config(one).n_bits, store.config(one).arm) for one in runs] == [
+        (8, "ga"),
+        (16, "ga"),
+    ]
 
 
 def test_a_method_without_an_activation_sweeps_without_rdh_only(store, toy):

@@ -104,7 +104,7 @@ class RunView:
         """(steps (n,), share of each record's entries that are "dead" or "saturated" at a level of
         tau, (n, n_bits)).
         """
-        steps, counts = self.series("levels" if what == "dead" else "saturated_levels")
+        steps, counts = self.series("dead_levels" if what == "dead" else "saturated_levels")
         if not len(steps):
             return steps, np.empty((0, self.meta().get("n_bits", 0)))
         counts = counts[:, self.meta()["tau_levels"].index(level)]
@@ -135,9 +135,9 @@ def _view(run_dir: str) -> RunView:
 def dead_series(run: RunView, config: RunConfig) -> Series | None:
     """A run's dead entries over time for `dead_bits_over_time`; None without probes."""
     frame, meta = run.scalars(), run.meta()
-    if "dead_now" not in frame:
+    if "dead_all" not in frame:
         return None
-    dead = frame["dead_now"].dropna()
+    dead = frame["dead_all"].dropna()
     denominator = meta["n_train"] * meta["n_bits"]
     return Series(
         config.label,

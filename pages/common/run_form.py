@@ -76,7 +76,8 @@ def draw_more(start: dict[str, Any], key: str) -> dict[str, Any]:
 def draw_field(place: DeltaGenerator, name: str, value: Any, key: str) -> Any:
     """The widget of a field of RunConfig."""
     field = RunConfig.model_fields[name]
-    shown = {"label": label(name), "key": f"{key}-{name}", "help": field.description}
+    shown: dict[str, Any] = {"label": label(name), "help": field.description}
+    shown["key"] = f"{key}-{name}"
     if name == "backbone":  # or torchvision:NAME, typed
         names = list(dict.fromkeys([*catalog.backbones(), value]))
         return place.selectbox(

@@ -38,12 +38,12 @@ def draw_numbers(run: RunView, config: RunConfig, is_final: bool) -> None:
     last, entries = frame.ffill().iloc[-1], meta["n_train"] * meta["n_bits"]
     left = "" if is_final else f" · {remaining(frame, meta)}"
     tiles = [("Step", f"{frame.index[-1]:,}", f"of {meta['total_steps']:,}{left}", None)]
-    if "dead_now" in last:
+    if "dead_all" in last:
         tiles += [
             (
                 "✖ Dead",
-                f"{last['dead_now'] / entries:.1%}",
-                f"{last['dead_now']:,.0f} of {entries:,}",
+                f"{last['dead_all'] / entries:.1%}",
+                f"{last['dead_all']:,.0f} of {entries:,}",
                 DEAD_HELP,
             ),
             (
@@ -66,7 +66,7 @@ def draw_numbers(run: RunView, config: RunConfig, is_final: bool) -> None:
     tiles.append(("MAP", score, f"{meta['n_query']:,} queries in {meta['n_gallery']:,}", MAP_HELP))
     for column, (label, value, note, meaning) in zip(st.columns(len(tiles)), tiles, strict=True):
         column.metric(label, value, note, delta_color="off", delta_arrow="off", help=meaning)
-    if last.get("dead_now", 0) > entries / 2:
+    if last.get("dead_all", 0) > entries / 2:
         st.warning(
             "More than half of all entries are dead: the codes have collapsed. Try a "
             "lower learning rate.",

@@ -57,14 +57,14 @@ def draw_status(store: RunStore, status: Status) -> None:
     left, right = st.columns([5, 2], vertical_alignment="center")
     with left:
         st.markdown(
-            f"**{status_chip(status.state or status.word)}** &nbsp; {_progress_text(status)}"
+            f"**{status_chip(status.state or status.word)}** &nbsp; {plain(_progress_text(status))}"
         )
         _progress_bar(status)
     with right, st.container(horizontal=True, horizontal_alignment="right"):
         draw_actions(store, status)
     if status.word == "finished" and status.result.get("message"):
         st.warning(plain(status.result["message"]), icon=":material/warning:")
-    if status.word in ("failed", "lost"):
+    if status.word in ("failed", "lost", "unreadable"):
         said = status.result.get("message") if status.word == "failed" else None
         reason = said or (status.state.reason if status.state else None) or "no reason was recorded"
         way_out = " Resume goes on from its last checkpoint." if status.word == "lost" else ""
@@ -125,14 +125,14 @@ def _progress_text(status: Status) -> str:
     age = time.time() - beat.get("at", time.time())
     fresh = f"no sign of life for {duration(age)}" if age > STALE_SECONDS else "alive"
     if beat.get("total_steps"):
-        text = f"step {beat['step']:,} of {beat['total_steps']:,}"
+        text = f"step {beat.get('step', 0):,} of {beat['total_steps']:,}"
     elif beat.get("of"):
         text = (
-            f"{beat['phase']}: {beat['done']:,} of {beat['of']:,} images (once; cached for "
+            f"{plain(beat.get('phase', ''))}: {beat.get('done', 0):,} of {beat['of']:,} images (once; cached for "
             f"later runs)"
         )
     else:
-        text = beat.get("phase", "starting")
+        text = plain(beat.get("phase", "starting"))
     return f"{text} · {fresh}"
 
 

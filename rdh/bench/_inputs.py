@@ -1,66 +1,60 @@
-"""Inputs of the real shapes, filled with random numbers: a step's time does not depend on what the
-numbers are.
+"""Inputs of CIFAR-10's shapes, filled with random numbers.
+
+The time of a step does not depend on what the numbers are.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
-from rdh.backbones import Backbone, Centred
 from rdh.config.run_config import RunConfig
-from rdh.datasets import Split
+from rdh.datasets import Dataset, Split
+from rdh.datasets.cifar10 import CLASS_NAMES, SIDE
+from rdh.inputs.load import FeatureInputs, ImageInputs, Inputs
+from rdh.inputs.pixels import OnDevice
 
-N_TRAIN, N_FEATURES, N_CLASSES = 5000, 1280, 10
-
-
-class RandomInputs:
-    """Features or images of the CIFAR-10 protocol's shapes, filled with random numbers."""
-
-    def __init__(self, config: RunConfig, device: torch.device) -> None:
-        generator = torch.Generator().manual_seed(0)
-        self.device, self.is_cuda, self.top_k = device, device.type == "cuda", None
-        classes = torch.arange(N_TRAIN) % N_CLASSES
-        self.train_labels = torch.eye(N_CLASSES)[classes].to(device)
-        self.labels = self.train_labels.cpu().numpy().astype(np.uint8)
-        self.split = Split(*(np.arange(N_TRAIN),) * 3)
-        self._config, self.n_features = config, N_FEATURES
-        if config.finetune:
-            self._data = torch.randint(
-                0, 256, (256, 3, 32, 32), dtype=torch.uint8, generator=generator
-            ).to(device)
-            self._backbone = untrained_alexnet()
-            self.n_features = self._backbone.n_features
-        else:
-            centers = torch.randn(N_CLASSES, N_FEATURES, generator=generator)
-            self._data = (
-                centers[classes] + torch.randn(N_TRAIN, N_FEATURES, generator=generator)
-            ).to(device)
-
-    def make_body(self) -> nn.Module:
-        return self._backbone.module if self._config.finetune else Centred(self._data.mean(0))
-
-    def batch(self, positions: Tensor) -> Tensor:
-        if self._config.finetune:
-            return self._backbone.prepare(
-                self._data[positions % len(self._data)], self._config.image_size
-            )
-        return self._data[positions]
-
-    def batches(self, item_ids: np.ndarray) -> Iterator[Tensor]:
-        yield self.batch(torch.from_numpy(item_ids).to(self.device))
-
-    def probe_ids(self, n: int) -> np.ndarray:
-        return np.arange(n)
+N_FEATURES, N_CLASSES = 1280, len(CLASS_NAMES)
+# CIFAR-10's protocol trains on 5000. This divides by every batch size, so all steps are alike.
+N_TRAIN = 5120
 
 
-def untrained_alexnet() -> Backbone:
-    """AlexNet's layers with random weights: the time of a step is the same, and nothing is
-    downloaded.
-    """
-    from torchvision.models import alexnet
+@dataclass(frozen=True)
+class Repeated:
+    """A protocol: every item is a training item, again and again until there are `most`."""
 
-    module = alexnet()
-    module.classifier = module.classifier[:-1]
-    return Backbone(module, 4096, 3, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "random")
+    most: int
+
+    def split(self, labels: np.ndarray, class_names: Sequence[str], seed: int) -> Split:
+        """Query and gallery are all items, once each."""
+        ids = np.arange(len(labels))
+        return Split(ids, ids, np.resize(ids, self.most))
+
+
+def labelled(labels: np.ndarray, most: int) -> Dataset:
+    """A data set of these labels with `most` training items; it has no images of its own."""
+    return Dataset("cifar10", labels, CLASS_NAMES, "", Repeated(most), image_shape=(SIDE, SIDE, 3))
+
+
+def labels_in_turn(n: int) -> np.ndarray:
+    """Labels uint8 (n, 10): the classes in turn."""
+    return np.eye(N_CLASSES, dtype=np.uint8)[np.arange(n) % N_CLASSES]
+
+
+def random_pixels(n: int) -> np.ndarray:
+    """Images of CIFAR-10's shape, uint8 (n, 32, 32, 3)."""
+    return np.random.default_rng(0).integers(0, 256, (n, SIDE, SIDE, 3), dtype=np.uint8)
+
+
+def random_inputs(config: RunConfig, device: torch.device) -> Inputs:
+    """N_TRAIN training items: images for a config that finetunes, else features around centres."""
+    if config.finetune:
+        dataset, pixels = labelled(labels_in_turn(256), N_TRAIN), random_pixels(256)
+        return ImageInputs(config, dataset, dataset.split(0), device, OnDevice(pixels, device))
+    rng = np.random.default_rng(0)
+    labels = labels_in_turn(N_TRAIN)
+    centres = rng.standard_normal((N_CLASSES, N_FEATURES), dtype=np.float32)
+    noise = rng.standard_normal((N_TRAIN, N_FEATURES), dtype=np.float32)
+    dataset = labelled(labels, N_TRAIN)
+    return FeatureInputs(dataset, dataset.split(0), labels @ centres + noise, device)

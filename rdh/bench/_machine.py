@@ -7,7 +7,7 @@ import torch
 
 
 def machine() -> dict[str, Any]:
-    """Where the numbers were measured."""
+    """The device, the threads and the torch version that the numbers come from."""
     device = (
         torch.cuda.get_device_name()
         if torch.cuda.is_available()

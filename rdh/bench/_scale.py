@@ -11,19 +11,14 @@ from rdh.retrieval import evaluate
 
 
 def scale_rows(shapes: tuple[tuple[int, int], ...], n_bits: int = 64) -> list[dict[str, Any]]:
-    """shapes: (queries, gallery).
-
-    Seconds, nanoseconds a pair and the process's peak memory for each.
-    """
+    """Seconds, nanoseconds a pair and the peak memory of each shape (queries, gallery items)."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
         return list(pool.map(scale_row, *zip(*((*shape, n_bits) for shape in shapes), strict=True)))
 
 
 def scale_row(n_query: int, n_gallery: int, n_bits: int) -> dict[str, Any]:
-    """One evaluation with stable order, all threads, the first of its process: compilation
-    included.
-    """
+    """One evaluation by all threads, the first of its process, so with its compilation."""
     query, gallery, _, *labels, _ = draw(n_query, n_gallery, n_bits, False)
     before = peak_megabytes()
     began = time.perf_counter()
@@ -39,7 +34,7 @@ def scale_row(n_query: int, n_gallery: int, n_bits: int) -> dict[str, Any]:
 
 
 def peak_megabytes() -> int | None:
-    """Most memory this process has held; None where the system does not say."""
+    """The most memory this process has held; None if the system does not tell."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     return next((int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM:")), None)

@@ -1,13 +1,11 @@
-"""Images a second on each part of their way into a step, and the share of a step that waits for
-them.
-"""
+"""Images a second on each part of their way into a step, and how long a step waits for them."""
 
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -23,20 +21,14 @@ from rdh.inputs.load import ImageInputs, choose_device
 from rdh.inputs.pixels import OnDevice, OnDisk, Pixels
 from rdh.training import loop
 
-N_IMAGES, SIZE, SIDE = (
-    1024,
-    (320, 240),
-    256,
-)  # photographs of so many pixels, kept as squares of SIDE
-STEP = {
-    "cpu": ("efficientnet_lite0", 96, 32),
-    "cuda": ("efficientnet_lite0", 224, 128),
-}  # backbone, image size, batch
+N_IMAGES, SIZE, SIDE = 1024, (320, 240), 256  # photographs of SIZE, kept as squares of SIDE
+# backbone, image size, batch
+STEP = {"cpu": ("efficientnet_lite0", 96, 32), "cuda": ("efficientnet_lite0", 224, 128)}
 N_STEPS = 5  # a round
 
 
 class Watched:
-    """Pixels that say how long a step waited for them."""
+    """Pixels that measure how long a step waited for them."""
 
     def __init__(self, pixels: Pixels) -> None:
         self._pixels, self.seconds = pixels, 0.0
@@ -54,9 +46,7 @@ class Watched:
 
 
 def measure(rounds: int) -> dict[str, Any]:
-    """Decoding into the cache, reading it from memory and from disk, and steps that finetune on
-    what is read.
-    """
+    """Decoding into the cache, reading from memory and from disk, finetuning on what is read."""
     device = choose_device("auto")
     with tempfile.TemporaryDirectory() as folder:
         dataset = photographs(Path(folder))
@@ -70,7 +60,10 @@ def measure(rounds: int) -> dict[str, Any]:
             log=lambda _: None,
         )
         seconds = time.perf_counter() - began
-        places = {"memory": OnDevice(np.array(images), device), "disk": OnDisk(images, device)}
+        places: dict[str, Pixels] = {
+            "memory": OnDevice(np.array(images), device),
+            "disk": OnDisk(cast(np.memmap, images), device),
+        }
         speeds: dict[str, list[float]] = {name: [] for name in places}
         waits: dict[str, list[float]] = {name: [] for name in places}
         steps = {name: stepper(dataset, pixels, device) for name, pixels in places.items()}
@@ -103,7 +96,7 @@ def measure(rounds: int) -> dict[str, Any]:
 
 
 def photographs(folder: Path) -> Dataset:
-    """Two classes of smooth noise as JPEG files: they decode as photographs do."""
+    """Two classes of smooth noise as JPEG files, which take as long to decode as photographs."""
     rng = np.random.default_rng(0)
     for number in range(N_IMAGES):
         place = folder / "image_folder" / ("a" if number % 2 else "b")
@@ -140,14 +133,14 @@ def stepper(
 
 
 def images_per_second(pixels: Pixels, device: torch.device) -> float:
-    """All images in random order, batches of 128, onto the device."""
+    """All images in random order, in batches of 128, onto the device."""
     batches = torch.randperm(N_IMAGES).split(128)
     stream = pixels.stream(batches)
     return N_IMAGES / timed(lambda: next(stream), len(batches), device)
 
 
 def waiting_share(step: Callable[[], None], watched: Watched, device: torch.device) -> float:
-    """Share of N_STEPS steps' time that passes until their images are there, in [0, 1]."""
+    """The share of the time of N_STEPS steps in which they wait for their images, in [0, 1]."""
     watched.seconds = 0.0
     total = timed(step, N_STEPS, device)
     return watched.seconds / total

@@ -14,9 +14,7 @@ from rdh.store.metrics_writer import MetricsWriter, Record
 
 
 def measure(rounds: int) -> dict[str, Any]:
-    """A live tick's work on the server for a short and a long run of 64 bits: reading what is new,
-    drawing the map, its size.
-    """
+    """Reading what is new, drawing the map and its size, for a short and a long run of 64 bits."""
     from rdh.charts.saturation import saturation_map
 
     result: dict[str, Any] = {"what": "live", **machine()}
@@ -25,12 +23,12 @@ def measure(rounds: int) -> dict[str, Any]:
             path = Path(folder) / "metrics.db"
             write_records(path, n_records)
             reader = MetricsReader(path)
-            seqs, steps, counts = reader.arrays("levels")
+            seqs, steps, counts = reader.arrays("dead_levels")
             read, draw, size = [], [], 0
             for _ in range(rounds):
                 began = time.perf_counter()
                 reader.version()
-                reader.arrays("levels", after=int(seqs[-2]))
+                reader.arrays("dead_levels", after=int(seqs[-2]))
                 read.append(time.perf_counter() - began)
                 began = time.perf_counter()
                 figure = saturation_map(
@@ -47,10 +45,10 @@ def measure(rounds: int) -> dict[str, Any]:
 
 
 def write_records(path: Path, n_records: int, n_bits: int = 64) -> None:
-    """A run's metrics of n_records records, the tables of counts included."""
+    """Writes the metrics of a run of so many records, with one table of counts each."""
     rng = np.random.default_rng(0)
     writer = MetricsWriter(path, attempt=1)
     for step in range(n_records):
-        arrays = {"levels": rng.integers(0, 500, (5, 2, n_bits), dtype=np.int32)}
-        writer.log(Record(20 * step + 20, 0, {"dead_now": 1.0}, arrays))
+        arrays = {"dead_levels": rng.integers(0, 500, (5, 2, n_bits), dtype=np.int32)}
+        writer.log(Record(20 * step + 20, 0, {"dead_all": 1.0}, arrays))
     writer.close()

@@ -8,7 +8,7 @@ from rdh.config.run_config import make_config, with_plug_ins
 
 
 def measure(rounds: int) -> dict[str, Any]:
-    """Step time with probes (records written to SQLite) over without, both arms with RDH."""
+    """Step time with probes and their records over without; both arms with RDH."""
     result: dict[str, Any] = {"what": "probes", **machine()}
     for kind, fields in (("head-only", HEAD_ONLY), ("finetune", FINETUNE)):
         arms = {

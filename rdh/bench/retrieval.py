@@ -1,19 +1,19 @@
 """Exact Hamming ranking: our kernel beside the routines in common use, on the same codes.
 
-    histograms   counts by distance: MAP with ties, precision-recall and precision at N need no more
-    ranking      the same, and the average precision of the stable order
-    evaluate     all scores of `evaluate`, from packed codes, all threads; evaluate_histograms
-                 without the stable order
-    argsort      one query at a time, a product with the gallery and NumPy's argsort of the
-                 distances, as public repositories do it (BLAS on one thread: faster than many for
-                 a product with one vector)
-    torch_sort   a block of queries at a time, torch's product and full sort
-    popcount     all pairs compared, XOR and popcount, and nothing done with the result: a floor
-                 for pairwise kernels
+* histograms: counts by distance, from which MAP with ties, precision-recall and precision at N are
+  computed.
+* ranking: the same, and the average precision of the stable order.
+* evaluate: all scores of `evaluate`, from packed codes, by all threads. evaluate_histograms leaves
+  the stable order out.
+* argsort: one query at a time, a product with the gallery and NumPy's argsort of the distances, as
+  public repositories do it. BLAS runs on one thread, which is faster for a product with one vector.
+* torch_sort: a block of queries at a time, torch's product and full sort.
+* popcount: XOR and popcount of all pairs, and nothing done with the result. It is a floor for
+  kernels that compare pairs.
 
-The last three are timed on a sample of the queries and scaled if the whole would take minutes;
-`queries_timed` says so. Codes scatter around one centre for each class. The machine's load is part
-of the result: ratios on one thread suffer least.
+Every routine runs once a round. The last three are timed on a sample of the queries if the whole
+would take minutes, and scaled; `queries_timed` tells. Codes scatter around one centre for each
+class. The load of the machine is part of the result: ratios on one thread suffer least from it.
 """
 
 import os
@@ -214,7 +214,7 @@ def torch_sort_map(
 
 
 def popcount_pass(query: np.ndarray, gallery: np.ndarray) -> Callable[[], None]:
-    """One thread: the distances of all pairs of words, summed so that none can be left out."""
+    """One thread: the distances of all pairs of words, summed so that the compiler keeps them."""
 
     def write(code: Code) -> None:
         queries, n_queries, items, n_vectors, total = code.arguments

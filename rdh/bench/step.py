@@ -1,5 +1,6 @@
 """Time of a training step, with RDH over without."""
 
+import math
 import statistics
 import tempfile
 import time
@@ -9,9 +10,10 @@ from typing import Any
 
 import torch
 
-from rdh.bench._inputs import RandomInputs
+from rdh.bench._inputs import random_inputs
 from rdh.bench._machine import machine
 from rdh.config.run_config import RunConfig, make_config, with_plug_ins
+from rdh.inputs.load import Inputs
 from rdh.store.metrics_writer import MetricsWriter
 from rdh.training import loop
 from rdh.training.network import choose_threads
@@ -27,6 +29,7 @@ HEAD_ONLY = {
 FINETUNE = {
     "dataset": "cifar10",
     "backbone": "alexnet",
+    "weights": "none",  # random: nothing is downloaded
     "finetune": True,
     "image_size": 224,
     "epochs": 1000,
@@ -36,8 +39,9 @@ STEPS = {"head-only": 40, "finetune": 2}  # a round's steps for each arm
 
 
 def measure(rounds: int) -> dict[str, Any]:
-    """Step time of +RDH over the baseline, probes off: head-only for every method, finetune for
-    HashNet.
+    """Step time with RDH over without, probes off.
+
+    Every method on features, and HashNet finetuning a backbone.
     """
     from rdh import catalog
 
@@ -56,22 +60,37 @@ def measure(rounds: int) -> dict[str, Any]:
     return result
 
 
-def compared(arms: dict[str, RunConfig], rounds: int, steps: int) -> dict[str, Any]:
-    """Median milliseconds a step of each arm, and the ratio of the second to the first, round by
-    round.
+def compared(
+    arms: dict[str, RunConfig], rounds: int, steps: int, seconds: float = math.inf
+) -> dict[str, Any]:
+    """Two arms side by side, round by round.
+
+    Args:
+        arms: Name -> config.
+        rounds: How many, at most.
+        steps: Of each arm in a round.
+        seconds: After which no further round begins; the first is always done.
+
+    Returns:
+        Median milliseconds a step of each arm; median, lowest and highest ratio of the second arm
+        to the first.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with tempfile.TemporaryDirectory() as folder:
         runs = {
-            name: stepper(config, RandomInputs(config, device), Path(folder) / f"{name}.db")
+            name: stepper(config, random_inputs(config, device), Path(folder) / f"{name}.db")
             for name, config in arms.items()
         }
         times: dict[str, list[float]] = {name: [] for name in arms}
         for done in range(-1, rounds):
+            if done == 0:  # the first round warms up
+                began = time.monotonic()
+            elif done > 0 and time.monotonic() - began > seconds:
+                break
             for name in list(arms) if done % 2 else list(arms)[::-1]:  # neither arm is always first
-                seconds = timed(runs[name], steps, device)
-                if done >= 0:  # the first round warms up
-                    times[name].append(seconds / steps * 1000)
+                taken = timed(runs[name], steps, device)
+                if done >= 0:
+                    times[name].append(taken / steps * 1000)
     first, second = (times[name] for name in arms)
     ratios = sorted(b / a for a, b in zip(first, second, strict=True))
     return {
@@ -79,12 +98,12 @@ def compared(arms: dict[str, RunConfig], rounds: int, steps: int) -> dict[str, A
         "ratio": round(statistics.median(ratios), 3),
         "ratio_low": round(ratios[0], 3),
         "ratio_high": round(ratios[-1], 3),
-        "rounds": rounds,
+        "rounds": len(ratios),
     }
 
 
-def stepper(config: RunConfig, inputs: RandomInputs, path: Path) -> Callable[[], None]:
-    """A function that trains one step, and keeps records as a run would."""
+def stepper(config: RunConfig, inputs: Inputs, path: Path) -> Callable[[], None]:
+    """A function that trains one step and writes the records that a run would."""
     choose_threads(finetune=config.finetune, backbone=config.backbone)  # as a worker does
     run = loop.start(config, inputs)
     writer = MetricsWriter(path, attempt=1)
@@ -102,8 +121,8 @@ def stepper(config: RunConfig, inputs: RandomInputs, path: Path) -> Callable[[],
     return lambda: next(going)
 
 
-def timed(step: Callable[[], None], steps: int, device: torch.device) -> float:
-    """Seconds that the steps take, work in flight on the device included."""
+def timed(step: Callable[[], object], steps: int, device: torch.device) -> float:
+    """Seconds that the steps take, the work still running on the device included."""
     if device.type == "cuda":
         torch.cuda.synchronize()
     began = time.perf_counter()

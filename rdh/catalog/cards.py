@@ -154,7 +154,7 @@ class MethodCard(Card):
     stores_all_codes: bool = False
     plain_weight: str | None = None
     landscape: dict[str, Any] | None = None
-    color: str = Field(GREY, pattern="^#[0-9A-Fa-f]{6}$")
+    color: str = Field(default=GREY, pattern="^#[0-9A-Fa-f]{6}$")
 
     @property
     def is_shallow(self) -> bool:
@@ -200,7 +200,7 @@ class DatasetCard(Card):
     """A data set. The fields are names of its module, explained in `rdh.datasets`."""
 
     is_multi_label: bool = False
-    top_k: int | None = Field(None, ge=1)
+    top_k: int | None = Field(default=None, ge=1)
     has_download: bool = False
 
 
@@ -208,6 +208,6 @@ class BackboneCard(Card):
     """A backbone. The fields are the arguments of its mark `@backbone(...)`."""
 
     pretrained: bool = False
-    min_image_size: int = Field(1, ge=1)
-    only_image_size: int | None = Field(None, ge=1)
+    min_image_size: int = Field(default=1, ge=1)
+    only_image_size: int | None = Field(default=None, ge=1)
     trainable: bool = True

@@ -4,12 +4,12 @@ import argparse
 import ast
 import json
 import math
-import os
 from collections.abc import Sequence
 from typing import Any
 
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
+from rdh.folders import runs_root
 from rdh.store.run_store import RunStore
 
 
@@ -44,13 +44,11 @@ def add_settings(parser: argparse.ArgumentParser, text: str) -> None:
 
 def open_store(arguments: argparse.Namespace) -> RunStore:
     """The run store of --runs, else of RDH_RUNS, else of ./runs."""
-    return RunStore(
-        arguments.runs if arguments.runs is not None else os.environ.get("RDH_RUNS") or "runs"
-    )
+    return RunStore(runs_root(arguments.runs))
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
-    """Reads settings such as "lr=0.1" and "method_options.pairs=batch".
+    """Reads settings such as "lr=0.1" and "method_options.pairs=in_batch".
 
     Returns:
         Fields of RunConfig by name, not yet checked; options as a dict in their field.

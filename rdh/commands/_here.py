@@ -11,13 +11,15 @@ from typing import TextIO
 from rdh.config.run_config import RunConfig
 from rdh.execution.queue.possible import check_possible
 from rdh.execution.queue.registry import Registry
+from rdh.folders import named_cache_root, named_data_root
 from rdh.locks import take_lock
 from rdh.store.run_store import RunStore
 
 
 class Echo(io.TextIOBase):
-    """A worker's output: all of it to its log, its own lines (which begin with the time) to stderr
-    as well; no traceback.
+    """A worker's output: all of it goes to its log, its own lines to stderr as well.
+
+    Its own lines begin with the time. A traceback is for the log only.
     """
 
     def __init__(self, log: TextIO) -> None:
@@ -34,10 +36,13 @@ class Echo(io.TextIOBase):
         return len(text)
 
 
-def train_here(store: RunStore, config: RunConfig) -> tuple[str, str]:
-    """(run_id, "finished" | "failed" | "cancelled").
+def train_here(
+    store: RunStore, config: RunConfig, data_root: Path | str | None = None
+) -> tuple[str, str]:
+    """Trains a run in this process. Ctrl-C saves a checkpoint and cancels it.
 
-    Ctrl-C: a checkpoint is saved and the run is cancelled.
+    Returns:
+        The run_id, and "finished", "failed" or "cancelled".
     """
     from rdh import worker
 
@@ -45,12 +50,17 @@ def train_here(store: RunStore, config: RunConfig) -> tuple[str, str]:
     locks: list[int] = []
 
     def hold(folder: Path) -> None:
-        """A supervisor that sees the run must not start it as well: whoever holds alive.lock is its
-        process.
-        """
-        locks.append(take_lock(folder / "alive.lock"))
+        """Whoever holds alive.lock is the run's process, so no supervisor starts it as well."""
+        lock = take_lock(folder / "alive.lock")
+        assert lock is not None, "nobody else has seen the folder yet"
+        locks.append(lock)
 
-    run_id = store.create(config, prepare=hold)
+    run_id = store.create(
+        config,
+        data_root=named_data_root(data_root),
+        cache_root=named_cache_root(),
+        prepare=hold,
+    )
     print(run_id, file=sys.stderr)
     try:
         run_dir = store.run_dir(run_id)
@@ -64,7 +74,6 @@ def train_here(store: RunStore, config: RunConfig) -> tuple[str, str]:
         store.delete(run_id)
         raise
     finally:
-        os.close(locks[0])
-        registry = Registry(store)
-        registry.sync()
-        registry.settle(run_id)  # whoever looked while it trained has made its row
+        for lock in locks:
+            os.close(lock)
+        Registry(store).settle(run_id)  # whoever looked while it trained has made its row

@@ -1,4 +1,4 @@
-"""bench step | probes | input | live | retrieval: side-by-side ratios within one run, as JSON."""
+"""bench step | probes | input | live | retrieval | gpu: ratios within one run, as JSON."""
 
 import argparse
 import importlib
@@ -6,38 +6,61 @@ import os
 from typing import Any
 
 from rdh.commands._common import add_verb, print_json
+from rdh.datasets import as_folder, data_root
 from rdh.errors import UserError
 
 
 def add(verbs: Any, common: argparse.ArgumentParser) -> None:
     """bench."""
     about = "Measure overheads as ratios within one run, arms interleaved; prints JSON."
-    parser = add_verb(verbs, common, "bench", about, ["step --rounds 5", "retrieval --size small"])
-    parser.add_argument("what", choices=("step", "probes", "input", "live", "retrieval"))
+    examples = ["step --rounds 5", "retrieval --size small", "gpu -o measured"]
+    parser = add_verb(verbs, common, "bench", about, examples)
+    kinds = ("step", "probes", "input", "live", "retrieval", "gpu")
+    parser.add_argument("what", choices=kinds)
     parser.add_argument(
         "--rounds", type=int, default=15, metavar="N", help="repetitions; medians are reported"
     )
     parser.add_argument(
         "--size", choices=("full", "small"), default="full", help="of the data; for retrieval only"
     )
+    parser.add_argument(
+        "-o", "--out", metavar="DIR", help="folder for gpu.json and gpu.md; for gpu only"
+    )
+    parser.add_argument("--small", action="store_true", help="toy size, on a CPU too; for gpu only")
     parser.set_defaults(call=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs one benchmark and prints what it measured."""
+    check(arguments)
+    # As workers have it: idle threads sleep. Read when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    module = importlib.import_module(f"rdh.bench.{arguments.what}")
+    if arguments.what == "gpu":
+        folder = as_folder(arguments.out, "folder of the results", "-o")
+        result = module.measure(folder, data_root=data_root(), small=arguments.small)
+        print(f"Written: {folder / 'gpu.json'} and {folder / 'gpu.md'}.")
+        if arguments.json:
+            print_json(result)
+        return 0
+    options = {"size": arguments.size} if arguments.what == "retrieval" else {}
+    print_json(module.measure(arguments.rounds, **options))
+    return 0
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """UserError for an option out of its range, or given to a benchmark that does not take it."""
     if arguments.rounds < 1:
         raise UserError(f"--rounds must be at least 1, got {arguments.rounds}.")
-    if arguments.size != "full" and arguments.what != "retrieval":
-        raise UserError(
-            f"--size is for bench retrieval only, got it with bench {arguments.what}: leave it out."
-        )
-    os.environ.setdefault(
-        "OMP_WAIT_POLICY", "passive"
-    )  # as workers have it; read when torch is imported
-    module = importlib.import_module(f"rdh.bench.{arguments.what}")
-    print_json(
-        module.measure(
-            arguments.rounds, **({"size": arguments.size} if arguments.what == "retrieval" else {})
-        )
-    )
-    return 0
+    for option, value, owner in (
+        ("--size", arguments.size != "full", "retrieval"),
+        ("-o", arguments.out is not None, "gpu"),
+        ("--small", arguments.small, "gpu"),
+    ):
+        if value and arguments.what != owner:
+            raise UserError(
+                f"{option} is for bench {owner} only, got it with bench {arguments.what}: "
+                "leave it out."
+            )
+    if arguments.what == "gpu" and not arguments.out:
+        raise UserError("bench gpu needs -o DIR, the folder for gpu.json and gpu.md.")

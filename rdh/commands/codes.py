@@ -18,6 +18,7 @@ from rdh.config.run_config import RunConfig
 from rdh.datasets import BadImage, Dataset
 from rdh.errors import UserError, printable, reading, short_path
 from rdh.files import read_arrays
+from rdh.folders import data_root
 from rdh.store.run_store import RunStore
 
 BATCH = 256
@@ -201,7 +202,7 @@ def _images(arguments: argparse.Namespace, config: RunConfig) -> Dataset:
             f"({', '.join(catalog.datasets())}), got {short_path(arguments.images)!r}."
         )
     options = config.dataset_options if arguments.images == config.dataset else {}
-    return datasets.load(arguments.images, datasets.data_root(), **options)
+    return datasets.load(arguments.images, data_root(arguments.data_root), **options)
 
 
 def _codes(arguments: argparse.Namespace, store: RunStore) -> CodeFile:
@@ -241,7 +242,7 @@ def _names(store: RunStore, run_id: str, item_ids: np.ndarray) -> np.ndarray:
     """
     config, split = store.config(run_id), read_arrays(store.run_dir(run_id) / "split.npz")
     try:
-        root = Path(store.submission(run_id).get("data_root") or datasets.data_root())
+        root = data_root(store.submission(run_id).get("data_root"))
         dataset = datasets.load(config.dataset, root, **config.dataset_options)
         if str(split.get("fingerprint", dataset.fingerprint)) != dataset.fingerprint:
             raise UserError(

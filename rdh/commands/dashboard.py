@@ -9,6 +9,7 @@ from typing import Any
 
 from rdh.commands._common import add_verb, open_store
 from rdh.errors import UserError
+from rdh.folders import named_data_root
 
 ABOUT = """The dashboard, in a browser on this machine.
 It shows the runs of the runs folder, starts new ones, and ends with Ctrl-C; runs go on."""
@@ -39,8 +40,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.port is not None:
         check_port(arguments.port)
         command += ["--server.port", str(arguments.port)]
-    os.environ["RDH_RUNS"] = str(open_store(arguments).root)
-    os.execv(sys.executable, command)
+    roots = {
+        "RDH_RUNS": open_store(arguments).root,
+        "RDH_DATA": named_data_root(arguments.data_root),
+    }
+    named = {name: str(root) for name, root in roots.items() if root}
+    os.execve(sys.executable, command, os.environ | named)
 
 
 def check_port(port: int) -> None:

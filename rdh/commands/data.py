@@ -15,6 +15,7 @@ from rdh.commands._progress import Pace, Progress
 from rdh.commands.catalog import print_warnings, switch_line
 from rdh.config.run_config import make_config
 from rdh.errors import UserError, printable
+from rdh.folders import data_root
 
 ABOUT = """The data sets: list says which are ready, show NAME what is in one, prepare NAME brings one here.
 Without an action: the list."""
@@ -50,9 +51,7 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Lists the data sets, shows one or prepares one: 0 where it is ready in the end."""
-    root = datasets.as_folder(
-        arguments.data_root or datasets.data_root(), "data folder", "--data-root or RDH_DATA"
-    )
+    root = data_root(arguments.data_root)
     if root.exists() and not root.is_dir():
         raise UserError(
             f"The data folder {root} is a file; name another folder by --data-root or RDH_DATA."
@@ -107,12 +106,9 @@ def _show(name: str, root: Path, options: dict[str, Any], as_json: bool) -> int:
     if not as_json:
         _print_about(about, root)
     try:
-        card, reason = (
-            dataclasses.asdict(
-                datasets.data_card(datasets.load(name, root, **config.dataset_options))
-            ),
-            None,
-        )
+        dataset = datasets.load(name, root, **config.dataset_options)
+        card, reason = dataclasses.asdict(datasets.data_card(dataset)), None
+        card["queries_found_elsewhere"], card["same_pictures"] = datasets.same_pictures(dataset)
     except UserError as error:  # what belongs where is told all the same
         card, reason = {"name": name}, f"not ready: {error}"
     if as_json:
@@ -156,6 +152,7 @@ def _print_content(card: dict[str, Any]) -> None:
             f"{labels[-1][0]} {count(labels[-1][1])}"
         )
     print(f"sample items: {', '.join(map(str, card['sample_ids']))}")
+    print(f"same pictures: {printable(card['same_pictures'])}")
     for warning in card["warnings"]:
         print(f"note: {printable(warning)}")
 

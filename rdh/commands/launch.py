@@ -87,7 +87,7 @@ def run_demo(arguments: argparse.Namespace) -> int:
     """Always two new runs: whoever asks again wants to see it again."""
     store = open_store(arguments)
     pair = demo_pair()
-    run_ids = execution.submit(store, pair)
+    run_ids = execution.submit(store, pair, data_root=arguments.data_root)
     print(
         f"HashNet on digits, {pair[0].n_bits} bits, with and without RDH; runs in {store.root}",
         file=sys.stderr,
@@ -111,7 +111,7 @@ def run_train(arguments: argparse.Namespace) -> int:
     store = open_store(arguments)
     if not arguments.here:
         return _submit(store, [config], None, arguments)
-    run_id, state = train_here(store, config)
+    run_id, state = train_here(store, config, arguments.data_root)
     report(store, [run_id], arguments.json)
     if state == "finished" and store.result(run_id).get("message"):
         print(store.result(run_id)["message"], file=sys.stderr)
@@ -140,7 +140,9 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     bits = _numbers(fields, "n_bits", "--bits", arguments.bits)
     seeds = _numbers(fields, "seed", "--seeds", arguments.seeds)
     is_set = any(name in fields for name in PLUG_INS)
-    arms = [[{}] if is_set else _arms(method, arguments.rdh or "both") for method in methods]
+    arms: list[list[dict[str, Any]]] = [
+        [{}] if is_set else _arms(method, arguments.rdh or "both") for method in methods
+    ]
     n_runs = sum(map(len, arms)) * len(bits) * len(seeds)
     if n_runs > MOST_RUNS:
         raise UserError(
@@ -200,7 +202,7 @@ def _submit(
     store: RunStore, configs: list[RunConfig], sweep: str | None, arguments: argparse.Namespace
 ) -> int:
     before = set(store.run_ids())
-    run_ids = execution.submit(store, configs, sweep=sweep)
+    run_ids = execution.submit(store, configs, sweep=sweep, data_root=arguments.data_root)
     n_new = len(set(run_ids) - before)
     runs = f"{len(run_ids)} run{'s' * (len(run_ids) != 1)}"
     print(f"{runs} in {store.root}, {n_new} of them new", file=sys.stderr)

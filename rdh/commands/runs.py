@@ -1,6 +1,7 @@
 """runs [list | show | cancel | resume | clone | delete] [RUN]: what is running, waiting, done."""
 
 import argparse
+import contextlib
 import sys
 import time
 from typing import Any
@@ -16,7 +17,7 @@ from rdh.commands._common import (
     print_table,
 )
 from rdh.config.run_config import changed
-from rdh.errors import UserError
+from rdh.errors import UserError, printable
 from rdh.retrieval.evaluation import definition
 from rdh.store.run_store import RunStore
 
@@ -45,7 +46,12 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
     for name, text in ACTIONS.items():
         one = add_verb(actions, common, name, text)
         one.set_defaults(action=name)
-        if name != "list":
+        if name == "resume":
+            one.add_argument("run", metavar="RUN", nargs="?", help="the run's id")
+            one.add_argument("--sweep", metavar="NAME", help="all runs of a sweep that can go on")
+            text = "all runs that failed, were lost or were cancelled"
+            one.add_argument("--failed", action="store_true", help=text)
+        elif name != "list":
             one.add_argument("run", metavar="RUN", help="the run's id")
         if name == "clone":
             add_settings(one, "what the clone changes, as often as needed")
@@ -57,11 +63,19 @@ def run(arguments: argparse.Namespace) -> int:
     if action == "list":
         return _list(store, as_json)
     run_id = arguments.run
+    if action == "resume" and (arguments.sweep is not None or arguments.failed):
+        return _resume_all(store, arguments)
+    if run_id is None:
+        raise UserError(
+            "runs resume takes a RUN, --sweep NAME or --failed; `python -m rdh runs` lists the runs."
+        )
     store.run_dir(run_id)
+    if action != "delete":
+        _revive(store)
     if action == "show":
         return _show(store, run_id, as_json)
     if action == "clone":
-        return _clone(store, run_id, arguments.settings, as_json)
+        return _clone(store, run_id, arguments)
     _find_the_dead(store, run_id)
     getattr(execution, action)(store, run_id)
     if action != "delete":
@@ -73,10 +87,41 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _revive(store: RunStore) -> None:
+    """Where runs wait or run without a supervisor, one is started; trouble with that is said."""
+    trouble = execution.revive(store)
+    if trouble:
+        print(printable(trouble), file=sys.stderr)
+
+
+def _resume_all(store: RunStore, arguments: argparse.Namespace) -> int:
+    """Every run that failed, was lost or was cancelled; of one sweep, or of all."""
+    if arguments.run is not None:
+        raise UserError(
+            f"runs resume takes either a RUN or --sweep and --failed, got both; leave out "
+            f"{arguments.run} or the options."
+        )
+    _revive(store)
+    resumed, refused = execution.resume_all(store, sweep=arguments.sweep)
+    if resumed:
+        execution.ensure_supervisor(store)
+    if arguments.json:
+        print_json({"run_ids": resumed, "refused": refused})
+    else:
+        for run_id in resumed:
+            print(f"{run_id}: {DONE['resume']}")
+    for reason in refused.values():
+        print(printable(reason), file=sys.stderr)
+    if not resumed and not refused:
+        print(
+            "No run failed, was lost or was cancelled, so there is nothing to resume.",
+            file=sys.stderr,
+        )
+    return 2 if refused and not resumed else 0
+
+
 def _find_the_dead(store: RunStore, run_id: str) -> None:
-    """Where no supervisor lives, a run whose process died stays "running": a new supervisor finds
-    that out within seconds.
-    """
+    """Waits a moment for a new supervisor, if none lived: it finds out which processes died."""
     deadline = time.monotonic() + SECONDS_TO_FIND
     if not execution.supervisor_status(store)["alive"]:
         while (
@@ -88,11 +133,11 @@ def _find_the_dead(store: RunStore, run_id: str) -> None:
             time.sleep(0.1)
 
 
-def _clone(store: RunStore, run_id: str, settings: list[str], as_json: bool) -> int:
-    config = changed(store.submission(run_id)["config"], parse_settings(settings))
-    (clone,) = execution.submit(store, [config])
+def _clone(store: RunStore, run_id: str, arguments: argparse.Namespace) -> int:
+    config = changed(store.submission(run_id)["config"], parse_settings(arguments.settings))
+    (clone,) = execution.submit(store, [config], data_root=arguments.data_root)
     execution.ensure_supervisor(store)
-    if as_json:
+    if arguments.json:
         print_json({"run_id": clone})
     else:
         print(clone)
@@ -101,10 +146,10 @@ def _clone(store: RunStore, run_id: str, settings: list[str], as_json: bool) -> 
 
 def _list(store: RunStore, as_json: bool) -> int:
     states = execution.states(store)
-    if any(
-        state.is_active for state in states.values()
-    ):  # one whose process died unseen is found out by a supervisor
-        execution.ensure_supervisor(store)
+    _revive(store)
+    news = execution.registry_news(store)
+    if news:
+        print(news, file=sys.stderr)
     rows = [_row(store, state) for state in states.values()]
     if as_json:
         print_json({"runs": rows})
@@ -119,13 +164,11 @@ def _list(store: RunStore, as_json: bool) -> int:
 
 
 def _row(store: RunStore, state: Any) -> dict[str, Any]:
-    result, beat, label, reason = {}, {}, None, state.reason
-    try:
+    result, beat, label = {}, {}, None
+    with contextlib.suppress(UserError):  # deleted this very moment
+        result, beat = store.result(state.run_id), store.heartbeat(state.run_id)
+    with contextlib.suppress(UserError):  # unreadable: its state and reason say so
         label = store.config(state.run_id).label
-        result = store.result(state.run_id)
-        beat = store.heartbeat(state.run_id)
-    except UserError as error:
-        reason = str(error)
     is_cancelling = state.request == "cancel" and state.is_active
     return {
         "run": state.run_id,
@@ -135,7 +178,7 @@ def _row(store: RunStore, state: Any) -> dict[str, Any]:
         "of": beat.get("total_steps"),
         "MAP": result.get("metrics", {}).get("map"),
         "submitted": state.submitted_at,
-        "reason": reason,
+        "reason": state.reason,
     }
 
 
@@ -146,15 +189,17 @@ def _cell(key: str, value: Any) -> str:
         return time.strftime("%Y-%m-%d %H:%M", time.localtime(value))
     if key == "MAP":
         return f"{value:.4f}"
-    text = str(value)
+    text = printable(str(value))
     return (
         text if key != "reason" or len(text) <= LONGEST_REASON else text[: LONGEST_REASON - 1] + "…"
     )
 
 
 def _show(store: RunStore, run_id: str, as_json: bool) -> int:
-    submission = store.submission(run_id)
     state = execution.states(store).get(run_id)
+    submission, label = store.submission(run_id), run_id.partition("-")[0]
+    with contextlib.suppress(UserError):  # a method that is gone: the reason says so
+        label = store.config(run_id).label
     result = store.result(run_id)
     if as_json:
         print_json(
@@ -165,10 +210,7 @@ def _show(store: RunStore, run_id: str, as_json: bool) -> int:
             }
         )
         return 0
-    print(
-        f"{run_id}: {store.config(run_id).label}, "
-        f"{state.state if state else 'not in the queue yet'}"
-    )
+    print(f"{run_id}: {label}, {state.state if state else 'not in the queue yet'}")
     if state and state.reason:
         print(f"  {state.reason}")
     if result.get("seconds"):

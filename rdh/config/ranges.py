@@ -1,4 +1,4 @@
-"""Lists and ranges as a person types them into a form or a command: "dpsh,hashnet", "24,48", "0-4"."""
+"""Lists and ranges as a person types them: "dpsh,hashnet", "24,48", "0-4"."""
 
 from rdh.errors import UserError
 
@@ -13,7 +13,12 @@ def parse_names(text: str) -> list[str]:
 def parse_numbers(name: str, text: str) -> list[int]:
     """ "24,48" or "0-4" or both -> whole numbers, each once, in order.
 
-    UserError that begins with `name` for anything else.
+    Args:
+        name: of the field or option, for the sentence.
+        text: as it was typed.
+
+    Raises:
+        UserError: the text is anything else.
     """
     numbers: dict[int, None] = {}
     for part in parse_names(text):

@@ -43,7 +43,7 @@ class RunConfig(BaseModel):
     `make_config` makes the same checks and says one sentence if one fails.
     """
 
-    # strict: "32" is no code length and 3.0 no number of epochs; a whole number does for a real one
+    # strict: "32" is not a code length, 3.0 not a number of epochs; an int is taken for a float
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     method: str = Field("hashnet", description="hashing method: a file of rdh/methods")
@@ -91,7 +91,7 @@ class RunConfig(BaseModel):
     )
     weights: str = Field(
         "pretrained",
-        description="of the backbone: pretrained (where there are some), none (from scratch) "
+        description="of the backbone: pretrained (if there are some), none (from scratch) "
         "or a file's path",
     )
     finetune: bool = Field(
@@ -128,7 +128,7 @@ class RunConfig(BaseModel):
     seed: int = Field(
         0, ge=0, lt=2**32, description="initial weights, order of items, augmentation"
     )
-    device: str = Field("auto", description="auto: the GPU where there is one")
+    device: str = Field("auto", description="auto: the GPU if there is one")
     probe_every: int = Field(
         20, ge=0, le=100_000, description="steps between two records of the probes; 0: no probes"
     )
@@ -192,7 +192,7 @@ class RunConfig(BaseModel):
 
     @property
     def pair_hash(self) -> str:
-        """The same for the two runs of a pair: configs equal except for the plug-ins."""
+        """16 hex digits over all fields but the plug-ins: the two runs of a pair share them."""
         return digest({key: value for key, value in self._hashed().items() if key not in PLUG_INS})
 
     def _hashed(self) -> dict[str, Any]:
@@ -210,12 +210,12 @@ class RunConfig(BaseModel):
 
     @property
     def has_rdh(self) -> bool:
-        """Both plug-ins on."""
+        """Whether both plug-ins are on."""
         return self.amplifier and self.quantization == "error_aware"
 
     @property
     def arm(self) -> str:
-        """What the plug-ins are, in a word: "" (baseline), "rdh", "ga", "eaq", "noq" or "ga-noq"."""
+        """The plug-ins in a word: "" (baseline), "rdh", "ga", "eaq", "noq" or "ga-noq"."""
         if self.has_rdh:
             return "rdh"
         parts = (["ga"] if self.amplifier else []) + {

@@ -18,7 +18,6 @@ card from the source text, without an import. The file holds:
 Importing this package imports none of them.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -27,56 +26,33 @@ from typing import Any
 
 from rdh import catalog
 from rdh.datasets._tools.base import BadImage, Dataset, Progress
-from rdh.datasets._tools.card import DataCard, data_card
+from rdh.datasets._tools.card import DataCard, data_card, same_pictures
 from rdh.datasets._tools.splits import Split
-from rdh.errors import UserError
+from rdh.errors import UserError, reading
 
 __all__ = [
     "BadImage",
     "DataCard",
     "Dataset",
+    "Progress",
     "Split",
-    "as_folder",
     "data_card",
-    "data_root",
     "download",
     "example",
     "load",
     "loads_without_torch",
     "loose_images",
     "names",
+    "same_pictures",
 ]
+
+
+UNREADABLE = "check its permissions, or name another data folder by --data-root or RDH_DATA"
 
 
 def names() -> list[str]:
     """Names of all usable data sets, in alphabetical order."""
     return list(catalog.datasets())
-
-
-def data_root() -> Path:
-    """RDH_DATA, or ~/.cache/rdh/data."""
-    return Path(os.environ.get("RDH_DATA") or Path.home() / ".cache" / "rdh" / "data")
-
-
-def as_folder(path: Path | str, what: str, option: str) -> Path:
-    """The absolute path, ~ expanded. UserError where it is empty, no path, or in the home of a user
-    that there is not.
-
-    what: "runs folder"; option: where a person names another one.
-    """
-    if not isinstance(path, str | Path) or not str(path):
-        raise UserError(f"The {what} must be a path, got {path!r}; name one by {option}.")
-    try:
-        return Path(path).expanduser().resolve()
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-    ) as error:  # RuntimeError: ~nobody, or links in a circle
-        reason = str(error).rstrip(".")
-        raise UserError(
-            f"The {what} {str(path)[:200]!r} is no path ({reason}); name another by {option}."
-        ) from None
 
 
 def load(name: str, root: Path | str, **options: Any) -> Dataset:
@@ -96,11 +72,10 @@ def load(name: str, root: Path | str, **options: Any) -> Dataset:
         options = card.checked(options, "dataset_options")
     except ValueError as error:
         raise UserError(f"{error}.") from None
-    with _told(card.file):
-        try:
-            return catalog.import_plug_in(card.file).load(Path(root), **options)
-        except OSError as error:
-            raise UserError(f"The data folder {root} cannot be read ({error}).") from error
+    with _told(card.file), reading(root, UNREADABLE):
+        found: Dataset = catalog.import_plug_in(card.file).load(Path(root), **options)
+    found.warn_of_what_is_left_out()
+    return found
 
 
 def download(name: str, root: Path | str, progress: Progress) -> None:
@@ -111,7 +86,7 @@ def download(name: str, root: Path | str, progress: Progress) -> None:
     """
     card = catalog.dataset(name)
     if card.has_download:
-        with _told(card.file):
+        with _told(card.file), reading(root, UNREADABLE):
             catalog.import_plug_in(card.file).download(Path(root), progress)
 
 
@@ -128,19 +103,24 @@ def example(name: str, root: Path | str) -> dict[str, Any]:
 def loads_without_torch(name: str, root: Path | str, **options: Any) -> bool:
     """Whether `load` with these options leaves torch alone; pages ask before they load."""
     card = catalog.dataset(name)
-    with _told(card.file):
+    with _told(card.file), reading(root, UNREADABLE):
         check = getattr(catalog.import_plug_in(card.file), "loads_without_torch", None)
         return check is None or check(Path(root), **options)
 
 
-def loose_images(path: Path) -> Dataset:
+def loose_images(path: Path, *, follow_links: bool = False) -> Dataset:
     """An image file, or the images of a folder and those below it, by name and without labels.
 
-    UserError where there is none.
+    Args:
+        path: The file or folder.
+        follow_links: Whether links may lead out of the folder.
+
+    Raises:
+        UserError: There is no image, or a folder can't be read.
     """
-    return import_module("rdh.datasets._tools.loose").LooseImages(
-        path
-    )  # importing this package brings no image library
+    loose = import_module("rdh.datasets._tools.loose")  # here, since it brings an image library
+    found: Dataset = loose.LooseImages(path, None if follow_links else path)
+    return found
 
 
 @contextmanager

@@ -1,15 +1,17 @@
 """Arrays: your own images or features with labels, in one .npz file.
 
-Place DIR/arrays.npz (or the file below DIR that the switch `file` names), written with numpy.savez,
-with these keys:
-labels: (n,) or (n, 1) class numbers from 0, or (n, n_classes) of 0 and 1; and either images: uint8
-(n, height, width) or (n, height, width, 1 or 3), or features: numbers (n, n_features), on which
-only the hash layer is trained (backbone=none finetune=false).
-Optional: class_names (n_classes,); query, gallery and train, all three: row numbers, the split for
-every seed. Without them n_query queries and n_train training items are drawn by the split seed, the
-gallery is all but the queries; where these are 0, 1000 and 5000, but at most a tenth of the rows
-and half of the gallery. MAP counts the switch top_k's ranks, 0 = all. A row without any label is
-left out. Files that hold pickled objects are refused.
+Place DIR/arrays.npz, written by numpy.savez. The switch `file` names another file below DIR. Keys:
+labels: (n,) or (n, 1) class numbers from 0, or (n, n_classes) of 0 and 1.
+images: uint8 (n, height, width) or (n, height, width, 1 or 3).
+features, instead of images: numbers (n, n_features). Only the hash layer is trained on them
+(backbone=none finetune=false).
+class_names, optional: (n_classes,).
+query, gallery and train, optional, all three: row numbers, the split for every seed.
+
+Protocol: without a split in the file, n_query queries and n_train training items are drawn by the
+split seed, and the gallery is all but the queries. 0 stands for 1000 and 5000, but at most a tenth
+of the rows and half of the gallery. MAP counts the ranks of the switch top_k, 0 = all. A row
+without any label is left out. Files that hold pickled objects are refused.
 """
 
 import hashlib
@@ -32,13 +34,14 @@ from rdh.retrieval.labels import are_class_numbers
 OFFICIAL = (1000, 5000)
 PARTS = ("query", "gallery", "train")
 MOST_CLASSES = 10_000
+MOST_FEATURE = 1e15  # the squares of a million rows still add up in float32
 DAMAGED = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError)
 
 is_multi_label = False
 
 
 class FeatureDataset(Dataset):
-    """Features instead of images: an item's picture is its features as grey values, one pixel each."""
+    """Features instead of images. The picture of an item shows them as grey values, a pixel each."""
 
     def __init__(
         self,
@@ -60,11 +63,16 @@ class FeatureDataset(Dataset):
         """Black is the smallest value in the file, white the largest; the rest of the square is
         black.
         """
-        side = self.image_shape[0]
-        shares = (self.features[item_id] - self._low) / max(self._high - self._low, 1e-12)
+        side = round(np.ceil(np.sqrt(self.features.shape[1])))
+        values = self.features[item_id].astype(np.float64)
+        shares = (values - self._low) / max(self._high - self._low, 1e-12)
         pixels = np.zeros(side * side, dtype=np.uint8)
         pixels[: len(shares)] = np.rint(255 * shares)
         return pixels.reshape(side, side, 1)
+
+    def picture_key(self, item_id: int, *, is_quick: bool = False) -> bytes:
+        """A digest of the features."""
+        return hashlib.sha256(self.features[item_id].tobytes()).digest()
 
 
 def load(
@@ -83,7 +91,7 @@ def load(
 
     Raises UserError for a missing or damaged file and for each bad key.
     """
-    path = folder_below(Path(root), file, "file")
+    path = folder_below(Path(root), file, "file", Path(root))
     if not path.is_file():
         raise UserError(
             f"No arrays in {path}: write them there by numpy.savez(path, images=..., "
@@ -182,13 +190,13 @@ def _values(content: dict[str, np.ndarray], path: Path) -> np.ndarray:
 
 
 def _as_float32(values: np.ndarray, path: Path) -> np.ndarray:
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         cast = np.ascontiguousarray(values, dtype=np.float32)
-    if not np.isfinite(cast).all():
+        is_fit = np.abs(cast) <= MOST_FEATURE  # False for NaN
+    if not is_fit.all():
         raise UserError(
-            f"features in {path} must be finite and within float32's range, 3.4e38 to "
-            f"either side, got "
-            f"{_first(values, ~np.isfinite(cast))}: mend them there."
+            f"features in {path} must be finite and from -{MOST_FEATURE:g} to {MOST_FEATURE:g}, "
+            f"got {_first(values, ~is_fit)}: mend or scale them there."
         )
     return cast
 

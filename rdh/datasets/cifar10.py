@@ -1,17 +1,19 @@
 """CIFAR-10: 60 000 colour photographs of 32 x 32 pixels, 10 classes of 6000.
 
-Protocols, over the official train and test parts as one pool (switch `protocol`), MAP over the
-whole gallery: cifar10-1 (default; DPSH, DSDH, ADSH, RDH): 1000 queries (100 a class), a gallery of
-the other 59 000, 5000 training items (500 a class) inside it. cifar10 (DeepHash): the same, but the
-gallery leaves the training items out: 54 000. cifar10-2 (GreedyHash): 10 000 queries (1000 a
-class), a gallery of the other 50 000, all of them training items. query_per_class and
-train_per_class take other numbers of each class; 0: the protocol's. A smaller pool keeps the
-protocol's numbers, as far as every class has enough images, and is not comparable with published
-results.
+Protocols (switch `protocol`): the official train and test parts are one pool, and MAP counts the
+whole gallery.
+cifar10-1 (default; DPSH, DSDH, ADSH, RDH): 1000 queries (100 a class), a gallery of the other
+59 000, 5000 training items (500 a class) inside it.
+cifar10 (DeepHash): the same, but the gallery leaves the training items out: 54 000.
+cifar10-2 (GreedyHash): 10 000 queries (1000 a class), a gallery of the other 50 000, all of them
+training items.
+query_per_class and train_per_class take other numbers of each class; 0 is the protocol's. A smaller
+pool keeps the protocol's numbers if every class has enough images. Its results are not comparable
+with published ones.
 
-Sources, in DIR/cifar10 or in DIR itself: what `download` prepared; torchvision's folder
-cifar-10-batches-py; class folders of JPEG or PNG files, train/<class>/FILE and test/<class>/FILE or
-plain <class>/FILE, other sizes are resized.
+Sources, in DIR/cifar10 or in DIR itself: what `data prepare cifar10` fetched; torchvision's folder
+cifar-10-batches-py; or class folders of JPEG or PNG files, train/<class>/FILE and test/<class>/FILE
+or plain <class>/FILE. Other sizes are resized.
 Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
 """
 
@@ -30,7 +32,7 @@ from rdh.datasets._tools.batches import (
     write_arrays,
 )
 from rdh.datasets._tools.examples import write_image
-from rdh.datasets._tools.folders import has_class_folders, scan_class_folders
+from rdh.datasets._tools.folders import parts_with, scan_class_folders
 from rdh.datasets._tools.paths import check_inside
 from rdh.datasets._tools.sources import ArrayDataset, FileDataset, one_hot
 from rdh.datasets._tools.splits import PerClass
@@ -81,13 +83,20 @@ def load(
     train_per_class: Annotated[
         int, Field(ge=0, description="training items of each class; 0: as the card says")
     ] = 0,
+    follow_links: Annotated[
+        bool, Field(description="follow links that lead out of the data folder")
+    ] = False,
 ) -> Dataset:
-    """CIFAR-10 from the data folder `root`; a number a class that is 0 is the protocol's.
+    """CIFAR-10 from the data folder `root`.
 
-    Raises UserError for missing or damaged data, with the way out. Raw batches are read through
-    torchvision, which takes torch and seconds; everything else needs neither.
+    Raw batches are read through torchvision, which takes torch and seconds. Everything else needs
+    neither.
+
+    Raises:
+        UserError: Data are missing or damaged; it says what to do.
     """
-    root, source = Path(root), _find(Path(root))
+    root, inside = Path(root), None if follow_links else Path(root)
+    source = _find(root, inside)
     if source is None:
         raise UserError(
             f"No CIFAR-10 in {root}: run `python -m rdh data prepare cifar10 "
@@ -95,7 +104,7 @@ def load(
             f"{BATCHES} or class folders of images (train/<class>/*.png and "
             f"test/<class>/*.png) in {root / 'cifar10'}."
         )
-    dataset = _open(source, root, _protocol(protocol, query_per_class, train_per_class))
+    dataset = _open(source, inside, _protocol(protocol, query_per_class, train_per_class))
     if len(dataset) != N_OFFICIAL:
         dataset.warnings.append(
             f"This CIFAR-10 holds {len(dataset)} images instead of {N_OFFICIAL}: scores "
@@ -121,13 +130,23 @@ def _protocol(name: str, query_per_class: int, train_per_class: int) -> PerClass
     return PerClass(query_per_class or n_query, train_per_class or n_train, train_in_gallery)
 
 
-def _open(source: Source, root: Path, protocol: PerClass) -> Dataset:
+def _open(source: Source, inside: Path | None, protocol: PerClass) -> Dataset:
     if source.kind == "folders":
-        scan = scan_class_folders(source.place, CLASS_NAMES, root)
+        scan = scan_class_folders(
+            source.place, CLASS_NAMES, inside, parts_with(source.place, CLASS_NAMES)
+        )
         labels = one_hot(scan.class_of, len(CLASS_NAMES))
-        files = {"root": root, "stats": scan.stats, "size": (SIDE, SIDE)}
         return FileDataset(
-            "cifar10", source.place, scan.paths, labels, CLASS_NAMES, protocol, **files
+            "cifar10",
+            source.place,
+            scan.paths,
+            labels,
+            CLASS_NAMES,
+            protocol,
+            inside=inside,
+            stats=scan.stats,
+            size=(SIDE, SIDE),
+            passed_over=scan.passed_over,
         )
     images = open_arrays(source.place) if source.kind == "arrays" else read_batches(source.place)
     labels = one_hot(images.class_of, len(CLASS_NAMES))
@@ -138,7 +157,7 @@ def loads_without_torch(root: Path | str, **options: Any) -> bool:
     """Whether `load` leaves torch alone: not where only raw batches are there; `download` prepares
     them.
     """
-    source = _find(Path(root))
+    source = _find(Path(root), None)
     return source is None or source.kind != "batches"
 
 
@@ -152,7 +171,7 @@ def download(root: Path | str, progress: Progress | None = None) -> None:
     full disk.
     """
     root = Path(root)
-    source = _find(root)
+    source = _find(root, None)
     if source and source.kind == "folders":
         return
     place = source.place if source else root / "cifar10"
@@ -166,17 +185,18 @@ def download(root: Path | str, progress: Progress | None = None) -> None:
     write_arrays(read_batches(place), place)
 
 
-def _find(root: Path) -> Source | None:
+def _find(root: Path, inside: Path | None) -> Source | None:
     """The first source in root / cifar10, then in root itself.
 
-    Raises UserError for a link that leads out of root.
+    Raises:
+        UserError: A link leads out of `inside`.
     """
     for place in (root / "cifar10", root):
         for kind, name in (("arrays", ARRAYS), ("batches", BATCHES)):
             if (place / name).is_dir():
-                check_inside(place / name, root)
+                check_inside(place / name, inside)
                 return Source(kind, place)
-        if has_class_folders(place, CLASS_NAMES):
-            check_inside(place, root)
+        if parts_with(place, CLASS_NAMES):
+            check_inside(place, inside)
             return Source("folders", place)
     return None

@@ -1,15 +1,15 @@
 """MS-COCO: photographs of everyday scenes with 80 kinds of objects, several labels an image.
 
-Protocol: the images of the official train and val parts that have an annotation are one pool (122
-218; the 2017 parts hold the same images as those of 2014). 5000 queries, a gallery of the other 117
-218, 10 000 training items from the gallery, all drawn by the split seed; MAP@5000. A smaller pool:
-at most a tenth as queries and half of the gallery for training, unless n_query and n_train (0: as
-said) give numbers; not comparable with published results.
+Protocol: the images of the official train and val parts that have an annotation are one pool of
+122 218. The 2017 parts hold the same images as those of 2014. 5000 queries, a gallery of the other
+117 218 and 10 000 training items from it are drawn by the split seed; MAP@5000. n_query and n_train
+take other numbers. In a smaller pool, 0 stands for at most a tenth as queries and half of the
+gallery for training. Its results are not comparable with published ones.
 
 Source, in DIR/coco or in DIR itself: annotations/instances_train2014.json and
-instances_val2014.json with the image folders train2014 and val2014, or the same of 2017 (2014 goes
-first where both are there); one of train and val is enough. `data prepare coco` fetches the 20 GB
-of 2014 from images.cocodataset.org.
+instances_val2014.json with the image folders train2014 and val2014, or the same of 2017. One of
+train and val is enough, and 2014 is taken if both years are there. `data prepare coco` fetches the
+20 GB of 2014 from images.cocodataset.org.
 Source: Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014; protocol of HashNet (Cao
 et al., ICCV 2017).
 """
@@ -61,22 +61,27 @@ def load(
     n_train: Annotated[
         int, Field(ge=0, description="training items to draw; 0: as the card says")
     ] = 0,
+    follow_links: Annotated[
+        bool, Field(description="follow links that lead out of the data folder")
+    ] = False,
 ) -> FileDataset:
-    """COCO from the data folder `root`. Raises UserError for missing or damaged files, with the way
-    out.
+    """COCO from the data folder `root`.
 
-    The first time, reading the official annotations takes seconds; what is needed of them is kept
-    in the cache folder.
+    Reading the official annotations takes seconds the first time. What is needed of them is kept in
+    the cache folder.
+
+    Raises:
+        UserError: Files are missing or damaged; it says what to do.
     """
-    root = Path(root)
-    place, year = _find(root)
+    inside = None if follow_links else Path(root)
+    place, year = _find(Path(root), inside)
     if place is None:
         raise UserError(
             f"No COCO in {root}: run `python -m rdh data prepare coco --data-root "
             f"{root}` to fetch it (20 GB), or place "
             f"annotations/instances_train2014.json, annotations/instances_val2014.json "
             f"and the image folders train2014 "
-            f"and val2014 (or those of 2017) in {root / 'coco'}."
+            f"and val2014 (or those of 2017) in {Path(root) / 'coco'}."
         )
     files = {f"{part}{year}": place / _annotations(part, year) for part in PARTS}
     files = {part: path for part, path in files.items() if path.is_file()}
@@ -91,7 +96,7 @@ def load(
         arrays["labels"],
         arrays["class_names"].tolist(),
         Drawn(*numbers),
-        root=root,
+        inside=inside,
         top_k=top_k,
     )
     if len(dataset) != N_OFFICIAL:
@@ -130,18 +135,18 @@ def download(root: Path | str, progress: Progress | None = None) -> None:
     disk.
     """
     root = Path(root)
-    place, year = _find(root)
+    place, year = _find(root, None)
     if place is None or year == YEARS[0]:
         fetch_and_unpack(ARCHIVES, place or root / "coco", progress)
 
 
-def _find(root: Path) -> tuple[Path | None, int]:
+def _find(root: Path, inside: Path | None) -> tuple[Path | None, int]:
     """(folder, year) of the first layout that is there.
 
     Raises UserError for a link that leads out of root.
     """
     for year in YEARS:
-        place = first_folder(root, "coco", [_annotations(part, year) for part in PARTS])
+        place = first_folder(root, "coco", [_annotations(part, year) for part in PARTS], inside)
         if place:
             return place, year
     return None, YEARS[0]

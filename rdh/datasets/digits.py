@@ -1,8 +1,8 @@
 """Digits: 1797 handwritten digits of 8 x 8 pixels, 10 classes, shipped with scikit-learn.
 
-Small enough for a run of seconds, real enough to show dead bits. Protocol: 100 queries (10 a
-class), a gallery of the other 1697, 1000 training items (100 a class) inside it, MAP over the whole
-gallery. Grey values 0..16 become 0..255.
+They are few enough for a run of seconds, and real enough to show dead bits.
+Protocol: 100 queries (10 a class), a gallery of the other 1697, 1000 training items (100 a class)
+inside it. MAP counts the whole gallery. Grey values 0..16 become 0..255.
 Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits (test part), UCI repository,
 1998.
 """

@@ -1,11 +1,14 @@
 """Image folder: your own single-label images, one sub-folder a class.
 
 Place in DIR/image_folder (or the sub-folder of DIR that the switch `folder` names) the images as
-<class>/FILE, or as train/<class>/FILE with test/<class>/FILE or val/<class>/FILE; JPEG or PNG. All
-of them are one pool: query_per_class queries and train_per_class training items of each class are
-drawn by the split seed, the gallery is all but the
-queries, MAP counts all ranks. Where these are 0: CIFAR-10's numbers (100 and 500), but at most a
-tenth of the smallest class and half of its rest.
+<class>/FILE, or as train/<class>/FILE with test/<class>/FILE, val/<class>/FILE or
+validation/<class>/FILE. JPEG, PNG, WebP, BMP and TIFF are read, in sub-folders of a class too. What
+is passed over is counted.
+
+All images are one pool. query_per_class queries and train_per_class training items of each class
+are drawn by the split seed, the gallery is all but the queries, and MAP counts all ranks. If these
+numbers are 0, they are CIFAR-10's (100 and 500), but at most a tenth of the smallest class and half
+of its rest.
 """
 
 from pathlib import Path
@@ -15,10 +18,11 @@ from pydantic import Field
 
 from rdh.catalog import PathBelow
 from rdh.datasets._tools.examples import write_folders
-from rdh.datasets._tools.folders import PARTS, scan_class_folders
+from rdh.datasets._tools.folders import class_folders, parts_of, scan_class_folders
 from rdh.datasets._tools.paths import folder_below
 from rdh.datasets._tools.sources import FileDataset, one_hot
 from rdh.datasets._tools.splits import PerClass, sizes
+from rdh.datasets._tools.walk import KINDS
 from rdh.errors import UserError
 
 OFFICIAL = (100, 500)  # of each class
@@ -37,28 +41,31 @@ def load(
     train_per_class: Annotated[
         int, Field(ge=0, description="training items of each class; 0: as the card says")
     ] = 0,
+    follow_links: Annotated[
+        bool, Field(description="follow links that lead out of the data folder")
+    ] = False,
 ) -> FileDataset:
     """The class folders below the data folder `root`.
 
-    Raises UserError for missing folders, an empty class, a bad link.
+    Raises:
+        UserError: Folders are missing, a class is empty, or a link leads out.
     """
-    root = Path(root)
-    place = folder_below(root, folder, "folder")
-    class_names = class_folders(place)
+    inside = None if follow_links else Path(root)
+    place = folder_below(Path(root), folder, "folder", inside)
+    parts = parts_of(place, inside) if place.is_dir() else []
+    class_names = class_folders(place, parts)
     if len(class_names) < 2:
         raise UserError(
             f"{place} must hold at least 2 class folders of images (<class>/*.jpg or "
             f"*.png, or train/<class>/... and "
             f"test/<class>/...), got {len(class_names)}: place them there."
         )
-    scan = scan_class_folders(place, class_names, root)
+    scan = scan_class_folders(place, class_names, inside, parts)
     labels = one_hot(scan.class_of, len(class_names))
     smallest, name = int(labels.sum(axis=0).min()), class_names[int(labels.sum(axis=0).argmin())]
     if smallest < 2:
         has = (
-            "1 image, but needs 2, a query and one to train on"
-            if smallest
-            else "no JPEG or PNG image"
+            "1 image, but needs 2, a query and one to train on" if smallest else f"no {KINDS} image"
         )
         raise UserError(f"Class {name!r} in {place} has {has}: add some, or remove its folder.")
     numbers = sizes(
@@ -67,23 +74,19 @@ def load(
         ("train_per_class", train_per_class, OFFICIAL[1]),
         f"images of class {name!r}, the smallest",
     )
-    files = {"root": root, "stats": scan.stats}
     return FileDataset(
-        "image_folder", place, scan.paths, labels, class_names, PerClass(*numbers), **files
+        "image_folder",
+        place,
+        scan.paths,
+        labels,
+        class_names,
+        PerClass(*numbers),
+        inside=inside,
+        stats=scan.stats,
+        passed_over=scan.passed_over,
     )
 
 
 def example(root: Path) -> None:
     """47 images of 3 classes."""
     write_folders(root / "image_folder", {"ant": 12, "bee": 20, "cow": 15})
-
-
-def class_folders(place: Path) -> list[str]:
-    """Names of the classes: the sub-folders of the parts where there is a part, else of the folder
-    itself, sorted.
-    """
-    parts = [place / part for part in PARTS if (place / part).is_dir()]
-    folders = [
-        one for part in parts or [place] if part.is_dir() for one in part.iterdir() if one.is_dir()
-    ]
-    return sorted({one.name for one in folders if not one.name.startswith(".")})

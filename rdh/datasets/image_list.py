@@ -33,18 +33,25 @@ def load(
         PathBelow, Field(description="the folder of the lists, below the data folder")
     ] = "image_list",
     top_k: Annotated[int, Field(ge=0, description="ranks that count in MAP; 0: all")] = 0,
+    strip_prefix: Annotated[
+        str, Field(description="a folder that the paths in the lists begin with, to be taken off")
+    ] = "",
+    follow_links: Annotated[
+        bool, Field(description="follow links that lead out of the data folder")
+    ] = False,
 ) -> FileDataset:
     """The lists below the data folder `root`.
 
-    Raises UserError for missing files and for each kind of bad line.
+    Raises:
+        UserError: A file is missing, or a line is bad.
     """
-    root = Path(root)
-    place = folder_below(root, folder, "folder")
-    if top_k < 0:
-        raise UserError(f"top_k must be a number of ranks, or 0 for all, got {top_k}.")
+    inside = None if follow_links else Path(root)
+    place = folder_below(Path(root), folder, "folder", inside)
     if not (place / MARK).is_file():
         raise UserError(f"No lists in {place}: place there {LAYOUT}.")
-    dataset = load_lists("image_list", place, root, top_k=top_k or None)
+    dataset = load_lists(
+        "image_list", place, inside, top_k=top_k or None, strip_prefix=strip_prefix
+    )
     dataset.warn_of_eta(is_multi_label)
     dataset.warn_of_one_class()
     return dataset

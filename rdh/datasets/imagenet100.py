@@ -1,13 +1,13 @@
 """ImageNet-100: photographs of 100 of ImageNet's classes, one label an image.
 
 Protocol: the validation images of the classes are the queries (5000), the training images the
-gallery (about 128 500), 130 a class of these the training items (13 000, as in HashNet's lists; its
-paper says 10 000: train_per_class=100); MAP@1000. The split seed draws the training items; with
-list files, all is theirs.
+gallery (about 128 500). 130 a class of these are the training items: 13 000 as in HashNet's lists
+(its paper says 10 000: train_per_class=100). MAP@1000. The split seed draws the training items.
+List files bring their own split.
 
-Sources, placed in DIR/imagenet100 by hand, since ImageNet asks everybody to register: either
-HashNet's lists train.txt, test.txt and database.txt with the images that they name; or the class
-folders train/<wnid>/* and val/<wnid>/*. Where these hold more than 100 classes, classes.txt names
+Sources, placed in DIR/imagenet100 by hand, because ImageNet asks everybody to register. Either
+HashNet's lists train.txt, test.txt and database.txt with the images that they name. Or the class
+folders train/<wnid>/* and val/<wnid>/*; if these hold more than 100 classes, classes.txt names
 those to take, one a line.
 Source: Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, IJCV 2015; protocol
 of HashNet, ICCV 2017.
@@ -27,6 +27,7 @@ from rdh.datasets._tools.lists import MARK, load_lists
 from rdh.datasets._tools.paths import check_inside, read_text, relative_path
 from rdh.datasets._tools.sources import FileDataset, one_hot
 from rdh.datasets._tools.splits import Split, check_at_least_1
+from rdh.datasets._tools.walk import sub_folders
 from rdh.errors import UserError
 
 N_CLASSES = 100
@@ -66,23 +67,31 @@ def load(
     train_per_class: Annotated[
         int, Field(ge=0, description="training items of each class; 0: as the card says")
     ] = 0,
+    strip_prefix: Annotated[
+        str, Field(description="a folder that the paths in the lists begin with, to be taken off")
+    ] = "",
+    follow_links: Annotated[
+        bool, Field(description="follow links that lead out of the data folder")
+    ] = False,
 ) -> FileDataset:
-    """ImageNet-100 from the data folder `root`. Raises UserError for missing files, with what to
-    place where.
+    """ImageNet-100 from the data folder `root`.
 
-    train_per_class 0: 130, but at most half of the smallest class.
+    train_per_class 0 means 130, but at most half of the smallest class.
+
+    Raises:
+        UserError: Files are missing; it says what to place where.
     """
-    root, place = Path(root), Path(root) / "imagenet100"
-    check_inside(place, root)
+    place, inside = Path(root) / "imagenet100", None if follow_links else Path(root)
+    check_inside(place, inside)
     if (place / MARK).is_file():
         if train_per_class:
             raise UserError(
                 f"train_per_class must be left out where {place / MARK} gives the "
                 f"split, got {train_per_class}."
             )
-        dataset = load_lists("imagenet100", place, root, top_k=top_k)
+        dataset = load_lists("imagenet100", place, inside, top_k=top_k, strip_prefix=strip_prefix)
     elif (place / "train").is_dir() and (place / "val").is_dir():
-        dataset = _from_folders(place, root, train_per_class)
+        dataset = _from_folders(place, inside, train_per_class)
     else:
         raise UserError(
             f"No ImageNet-100 in {place}, and only its makers may pass it on "
@@ -107,17 +116,27 @@ def example(root: Path) -> None:
     write_folders(root / "imagenet100", sizes)
 
 
-def _from_folders(place: Path, root: Path, train_per_class: int) -> FileDataset:
+def _from_folders(place: Path, inside: Path | None, train_per_class: int) -> FileDataset:
     wnids = _classes(place)
-    scan = scan_class_folders(place, wnids, root)
+    scan = scan_class_folders(place, wnids, inside, ("train", "val"))
     is_query = np.array([path.startswith("val/") for path in scan.paths], dtype=bool)
     labels = one_hot(scan.class_of, len(wnids))
     smallest = int(labels[~is_query].sum(axis=0).min())
     n_train = train_per_class or min(N_TRAIN, max(1, smallest // 2))
     check_at_least_1("train_per_class", n_train)
     protocol = TrainFromGallery(np.flatnonzero(is_query), n_train)
-    files = {"root": root, "stats": scan.stats, "top_k": top_k}
-    return FileDataset("imagenet100", place, scan.paths, labels, wnids, protocol, **files)
+    return FileDataset(
+        "imagenet100",
+        place,
+        scan.paths,
+        labels,
+        wnids,
+        protocol,
+        inside=inside,
+        stats=scan.stats,
+        top_k=top_k,
+        passed_over=scan.passed_over,
+    )
 
 
 def _classes(place: Path) -> list[str]:
@@ -133,7 +152,7 @@ def _classes(place: Path) -> list[str]:
         if len(set(wnids)) == len(wnids) >= 2:
             return wnids
         raise UserError(f"{path} must name at least 2 classes, each once, got {len(wnids)} lines.")
-    wnids = sorted(one.name for one in (place / "train").iterdir() if one.is_dir())
+    wnids = sub_folders(place / "train")
     if not 2 <= len(wnids) <= N_CLASSES:
         raise UserError(
             f"{place / 'train'} must hold 2 to {N_CLASSES} class folders, got "

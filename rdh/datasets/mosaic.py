@@ -1,12 +1,12 @@
 """Mosaic: grids of single-label images, a real multi-label set that any machine has.
 
-Each item shows one to three classes (equally likely) in a grid of 2 x 2 or 3 x 3 images of another
-data set (switches `source` and `grid`): the classes share out the cells, and each cell is an image
-of its class at random. About a third of all pairs share a label, as in MS-COCO. Protocol: a tenth
-of the n_items are queries, the rest is the gallery, at most 5000 and at most half of it are
-training items, drawn by the split seed; MAP over the whole gallery. The queries are the
-same for every seed: they are made of images of their own, a fifth of the source, that the gallery
-never shows.
+Each item shows one to three classes, equally likely, in a grid of 2 x 2 or 3 x 3 images of another
+data set (switches `source` and `grid`). The classes share out the cells, and each cell is an image
+of its class at random. About a third of all pairs share a label, as in MS-COCO.
+Protocol: a tenth of the n_items are queries, the rest is the gallery. At most 5000 and at most half
+of the gallery are training items, drawn by the split seed. MAP counts the whole gallery. The
+queries are the same for every seed: they are made of images of their own, a fifth of the source,
+which the gallery never shows.
 Sources: digits (no download), or cifar10, which must be ready.
 """
 
@@ -64,6 +64,10 @@ class Mosaic(Dataset):
         cells = [self._source.read_image(cell) for cell in self._cells[item_id].tolist()]
         rows = [cells[start : start + self._grid] for start in range(0, len(cells), self._grid)]
         return np.concatenate([np.concatenate(row, axis=1) for row in rows], axis=0)
+
+    def picture_key(self, item_id: int, *, is_quick: bool = False) -> bytes:
+        """The images in its cells."""
+        return self._cells[item_id].tobytes()
 
 
 def load(

@@ -1,18 +1,18 @@
 """NUS-WIDE: photographs from Flickr with the labels of 81 concepts, several an image.
 
-Switch n_labels. 21 (default): the 21 most frequent concepts and the images that have any of them
-(195 834): 2100 queries (100 a concept), a gallery of the other 193 734, 10 500 training items (500
-a concept) from the gallery; an image counts
-for its first concept with an open place. 81: all concepts; 5000 queries and 10 000 training items
-at random. All drawn by the split seed; MAP@5000. A smaller pool: at most a tenth as queries and
-half of the gallery for training, unless n_query and n_train (0: as said) give numbers. Copies of
-the images differ, so published numbers differ too.
+Protocols (switch `n_labels`), drawn by the split seed; MAP@5000.
+21 (default): the 21 most frequent concepts and the 195 834 images that have any of them. 2100
+queries (100 a concept), a gallery of the other 193 734, 10 500 training items (500 a concept) from
+it. An image counts for its first concept with an open place.
+81: all concepts. 5000 queries and 10 000 training items at random.
+n_query and n_train take other numbers. In a smaller pool, 0 stands for at most a tenth as queries
+and half of the gallery for training. Copies of the images differ, so published numbers differ too.
 
-Sources, placed in DIR/nus_wide by hand, since nobody may pass the images on: either the official
+Sources, placed in DIR/nus_wide by hand, because nobody may pass the images on. Either the official
 tag files Groundtruth/AllLabels/Labels_<concept>.txt (81 files of 0 and 1) and
-ImageList/Imagelist.txt, with the images in Flickr (or images) under the names of that list; or the
-list files train.txt, test.txt and database.txt of HashNet with as many columns as n_labels, whose
-split is then taken as it is.
+ImageList/Imagelist.txt, with the images in Flickr (or images) under the names of that list. Or the
+list files train.txt, test.txt and database.txt of HashNet with as many columns as n_labels; their
+split is taken as it is.
 Source: Chua et al., NUS-WIDE: A Real-World Web Image Database, CIVR 2009; protocols of DPSH and
 HashNet.
 """
@@ -50,17 +50,27 @@ def load(
     n_train: Annotated[
         int, Field(ge=0, description="training items to draw; 0: as the card says")
     ] = 0,
+    strip_prefix: Annotated[
+        str, Field(description="a folder that the paths in the lists begin with, to be taken off")
+    ] = "",
+    follow_links: Annotated[
+        bool, Field(description="follow links that lead out of the data folder")
+    ] = False,
 ) -> FileDataset:
     """NUS-WIDE from the data folder `root`.
 
-    Raises UserError for missing or damaged files, with what to place where.
+    Raises:
+        UserError: Files are missing or damaged; it says what to place where.
     """
-    if n_labels not in PROTOCOLS:
-        raise UserError(f"n_labels must be 21 or 81, got {n_labels!r}.")
-    root, place = Path(root), Path(root) / "nus_wide"
-    check_inside(place, root)
+    place, inside = Path(root) / "nus_wide", None if follow_links else Path(root)
+    check_inside(place, inside)
     if (place / MARK).is_file():
-        return _from_lists(place, root, n_labels, n_query or n_train)
+        if n_query or n_train:
+            raise UserError(
+                f"n_query and n_train must be left out where {place / MARK} gives the split, got "
+                f"{n_query or n_train}."
+            )
+        return _from_lists(place, inside, n_labels, strip_prefix)
     if not (place / LABELS).is_dir() or not (place / IMAGES).is_file():
         raise UserError(
             f"No NUS-WIDE in {place}, and nobody may pass it on: place there "
@@ -77,7 +87,7 @@ def load(
     )
     folder = next((place / name for name in ("Flickr", "images") if (place / name).is_dir()), place)
     dataset = FileDataset(
-        "nus_wide", folder, paths, labels, class_names, kind(*numbers), root=root, top_k=top_k
+        "nus_wide", folder, paths, labels, class_names, kind(*numbers), inside=inside, top_k=top_k
     )
     if n_labels == 21 and len(dataset) != N_OFFICIAL:
         dataset.warnings.append(
@@ -157,13 +167,8 @@ def _most_frequent(
     return arrays["paths"][rows].tolist(), labels[rows], arrays["class_names"][chosen].tolist()
 
 
-def _from_lists(place: Path, root: Path, n_labels: int, number: int) -> FileDataset:
-    if number:
-        raise UserError(
-            f"n_query and n_train must be left out where {place / MARK} gives the "
-            f"split, got {number}."
-        )
-    dataset = load_lists("nus_wide", place, root, top_k=top_k)
+def _from_lists(place: Path, inside: Path | None, n_labels: int, strip_prefix: str) -> FileDataset:
+    dataset = load_lists("nus_wide", place, inside, top_k=top_k, strip_prefix=strip_prefix)
     if dataset.labels.shape[1] != n_labels:
         raise UserError(
             f"The lists in {place} have {dataset.labels.shape[1]} label columns, but "

@@ -14,6 +14,7 @@ UserError says in one sentence what is not possible.
 
 from rdh.execution.lifecycle import (
     ensure_supervisor,
+    registry_news,
     revive,
     stop_supervisor,
     supervisor_status,
@@ -26,6 +27,7 @@ __all__ = [
     "cancel",
     "delete",
     "ensure_supervisor",
+    "registry_news",
     "resume",
     "resume_all",
     "revive",

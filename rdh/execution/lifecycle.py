@@ -17,6 +17,7 @@ from typing import Any
 from rdh.errors import UserError
 from rdh.execution.engine import processes
 from rdh.execution.engine.devices import check_settings
+from rdh.execution.queue.registry import Registry
 from rdh.execution.queue.requests import plain_errors, states
 from rdh.locks import is_locked, take_lock
 from rdh.store.log import last_line
@@ -83,6 +84,11 @@ def revive(store: RunStore) -> str | None:
     except UserError as error:
         return f"Runs wait, and the background process that goes on with them is not there. {error}"
     return None
+
+
+def registry_news(store: RunStore) -> str | None:
+    """A sentence if the registry was found damaged within the last hour and was made anew."""
+    return Registry(store).news()
 
 
 def supervisor_status(store: RunStore) -> dict[str, Any]:

@@ -38,23 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 after a stop, 1 if another supervisor lives, 2 for bad settings.
     """
-    parser = argparse.ArgumentParser(prog="python -m rdh.execution.supervisor_process")
-    parser.add_argument("root")
-    parser.add_argument("--lock", type=int, help="descriptor that holds the lock already")
-    parser.add_argument(
-        "--grace", type=float, default=Limits.grace, help="seconds from a polite stop to the kill"
-    )
-    parser.add_argument("--period", type=float, default=0.2, help="seconds between two ticks")
-    parser.add_argument(
-        "--idle", type=float, default=SECONDS_IDLE, help="seconds without any work until it ends"
-    )
-    parser.add_argument(
-        "--worker",
-        type=json.loads,
-        default=WORKER,
-        help="another worker command, a JSON list, to which RUN_DIR --attempt N is added",
-    )
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
         store = RunStore(options.root)
         devices = find_devices(os.environ)
@@ -86,6 +70,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever submitted a run while the lock was still held has found a supervisor: look again.
         lock = claim_lock(store) if has_idled and not supervisor.is_idle() else None
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m rdh.execution.supervisor_process")
+    parser.add_argument("root")
+    parser.add_argument("--lock", type=int, help="descriptor that holds the lock already")
+    parser.add_argument(
+        "--grace", type=float, default=Limits.grace, help="seconds from a polite stop to the kill"
+    )
+    parser.add_argument("--period", type=float, default=0.2, help="seconds between two ticks")
+    parser.add_argument(
+        "--idle", type=float, default=SECONDS_IDLE, help="seconds without any work until it ends"
+    )
+    parser.add_argument(
+        "--worker",
+        type=json.loads,
+        default=WORKER,
+        help="another worker command, a JSON list, to which RUN_DIR --attempt N is added",
+    )
+    return parser
 
 
 def _serve(

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from rdh.backbones import Backbone, build, stacked
-from rdh.datasets import Dataset
+from rdh.datasets import Dataset, Progress
 from rdh.errors import UserError
 from rdh.inputs.image_cache import in_shares, n_threads
-from rdh.inputs.row_cache import Progress, RowCache, cache_root, folder_name
+from rdh.inputs.row_cache import RowCache, folder_of
 
 BATCH = 250
 
@@ -60,11 +60,8 @@ def extract_features(
         return rows, kept
 
     description = describe(dataset, backbone_name, backbone, image_size)
-    folder = (root or cache_root()) / folder_name(
-        f"{dataset.name}-{backbone_name}-{image_size}", description
-    )
     cache = RowCache(
-        folder,
+        folder_of(f"{dataset.name}-{backbone_name}-{image_size}", description, root),
         "features",
         description,
         len(dataset),

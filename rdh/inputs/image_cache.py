@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from rdh.backbones import stacked
-from rdh.datasets import Dataset
+from rdh.datasets import Dataset, Progress
 from rdh.inputs.pixels import OnDevice, OnDisk, Pixels
-from rdh.inputs.row_cache import Progress, RowCache, cache_root, folder_name
+from rdh.inputs.row_cache import RowCache, folder_of
 
 SMALL_SIDE = 64  # images that share one shape of at most so many pixels a side are kept as they are
 DIRECT_BYTES = (
@@ -116,7 +116,7 @@ def cached(
         "shape": shape,
         "dtype": "uint8",
     }
-    folder = (root or cache_root()) / folder_name(f"{dataset.name}-images-{shape[0]}", description)
+    folder = folder_of(f"{dataset.name}-images-{shape[0]}", description, root)
     cache = RowCache(
         folder, "images", description, len(dataset), shape, "|u1", BATCH, dataset.names_of
     )

@@ -14,13 +14,12 @@ from torch import Tensor, nn
 
 from rdh.backbones import Backbone, Centred, build, check_compiler
 from rdh.config.run_config import RunConfig
-from rdh.datasets import Dataset, Split, load
+from rdh.datasets import Dataset, Progress, Split, load
 from rdh.errors import UserError
 from rdh.inputs.augmentation import augmented, stored_side
 from rdh.inputs.features import extract_features
 from rdh.inputs.image_cache import load_pixels
 from rdh.inputs.pixels import Pixels
-from rdh.inputs.row_cache import Progress
 
 ENCODE_BATCH = 2048
 

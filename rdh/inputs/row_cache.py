@@ -5,43 +5,48 @@ A cache folder is named after everything its rows depend on. The work goes on wh
 interrupted; a second run that needs the same rows waits for the first.
 """
 
+import contextlib
 import errno
-import fcntl
 import hashlib
 import io
 import json
 import math
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rdh.datasets import Progress
 from rdh.errors import UserError
 from rdh.files import read_json, write_json
+from rdh.folders import cache_folder
+from rdh.locks import holding_lock
 
-WAIT_SECONDS = 0.2  # between two looks at the lock
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-Progress = Callable[[int, int], None]  # (images done, images in all); it may raise to stop the work
-Compute = Callable[
-    [np.ndarray], tuple[np.ndarray, np.ndarray]
-]  # item ids -> (rows (n, *row_shape), ids that could be decoded)
+# item ids -> (rows (n, *row_shape), ids that could be decoded)
+Compute = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def cache_root() -> Path:
-    """RDH_CACHE, or ~/.cache/rdh/features."""
-    return Path(os.environ.get("RDH_CACHE") or Path.home() / ".cache" / "rdh" / "features")
+def folder_of(start: str, description: dict[str, Any], root: Path | None = None) -> Path:
+    """The folder of one cache, below `features` in the cache folder.
 
+    Args:
+        start: The readable start of its name.
+        description: Everything the rows depend on; a digest of it ends the name.
+        root: The cache folder; None: the one of `rdh.folders`.
 
-def folder_name(start: str, description: dict[str, Any]) -> str:
-    """A readable start and a digest of the whole description."""
+    Returns:
+        The folder. One that an earlier version left right below the cache folder is still used.
+    """
     digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:12]
-    return f"{start}-{digest}".replace(":", "_")
+    name = f"{start}-{digest}".replace(":", "_")
+    folder = cache_folder("features", root)
+    earlier = folder.parent / name
+    return earlier if earlier.is_dir() else folder / name
 
 
 @dataclass(frozen=True)
@@ -182,7 +187,7 @@ class RowCache:
             raise UserError(f"The cached {self.what} are damaged; {way_out}")
         return rows, bad
 
-    @contextmanager
+    @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         """A full disk, or a folder that can't be made or written, in one sentence."""
         try:
@@ -201,21 +206,19 @@ class RowCache:
                 way_out = "set RDH_CACHE to a folder that can be made and written."
             raise UserError(start + way_out) from None
 
-    @contextmanager
+    @contextlib.contextmanager
     def _locked(self, wait: Callable[[], None], log: Callable[[str], None]) -> Iterator[None]:
         """Holds the folder's lock; calls `wait` again and again while another process holds it."""
-        with self._writing():
-            lock = (self.folder / "lock").open("w")
-        with lock:
-            is_waiting = False
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if not is_waiting:
-                        log(f"waiting: another run is making the same {self.what}")
-                    is_waiting = True
-                wait()
-                time.sleep(WAIT_SECONDS)
+        is_told = False
+
+        def waiting() -> None:
+            nonlocal is_told
+            if not is_told:
+                log(f"waiting: another run is making the same {self.what}")
+            is_told = True
+            wait()
+
+        with contextlib.ExitStack() as stack:
+            with self._writing():
+                stack.enter_context(holding_lock(self.folder / "lock", waiting))
             yield

@@ -31,7 +31,9 @@ and Literal. Attributes of the class, all but title and color optional:
 
 from rdh import catalog
 from rdh.errors import UserError
-from rdh.methods._tools.base import Method
+from rdh.methods._tools.base import LOSSES, Method
+
+__all__ = ["LOSSES", "Method", "method_class"]
 
 
 def method_class(name: str) -> type[Method]:

@@ -1,20 +1,20 @@
 """ADSH: Asymmetric Deep Supervised Hashing (Jiang, Li; AAAI 2018).
 
 Objective: sum over sampled items i and all gallery items j of (h_i . v_j - K S~_ij)^2, plus gamma *
-sum_i ||h_i - v_i||^2; S~ = 1 for similar pairs and -r for the others, r = similar / dissimilar
-pairs of the sample. The network learns h for the sample, and
-the codes V of the whole gallery are learned directly, bit by bit: gallery_codes() returns them,
-only queries pass the network.
-State: V, U (last codes of the sampled items) and S~ V, N x K each. The sum over all gallery items
-is a quadratic in h with V^T V and S~ V, computed once a sample: a step costs n K^2 instead of n N
-K, and similarities exist block by block alone.
-Decisions of ours: it trains on the gallery, as the authors do, so its MAP is not comparable with
-methods that see 5000 items; 2000 items sampled every 3 epochs, so that 150 epochs are the authors'
-50 rounds; sums divided by n N K (the authors: n N, at rates of 1e-3 and below), which keeps gamma =
-200 in their unit; V starts from random signs and pulls only after its first update (theirs starts
-at 0); one pass over the bits an update.
-With RDH: eta * EAQL is added and the pull to V stays, for V is learned from labels (switch
-regression_under_rdh: "replace" puts EAQL in its place); the amplifier acts on the total gradient.
+sum_i ||h_i - v_i||^2. v are the learned codes of the gallery. S~ is 1 for similar pairs and -r for
+the others, where r = similar / dissimilar pairs of the sample.
+The network learns h for the sample. The codes V of the whole gallery are learned directly, bit by
+bit. `gallery_codes` returns them, and only queries pass the network.
+State: V, U (last codes of the sampled items) and S~ V, N x K each. The sum over the gallery is a
+quadratic in h with V^T V and S~ V, computed once a sample. A step costs n K^2 instead of n N K, and
+similarities exist only block by block.
+Decisions of ours: it trains on the gallery, as the authors do, so its MAP can't be compared with
+methods that see 5000 items. 2000 items are sampled every 3 epochs, so 150 epochs are the authors'
+50 rounds. Sums are divided by n N K (the authors: n N, at rates of 1e-3 and below), which keeps
+gamma = 200 in their unit. V starts from random signs and pulls only after its first update (theirs
+starts at 0). One update is one pass over the bits.
+With RDH: eta * EAQL is added and the pull to V stays, because V is learned from labels. The switch
+regression_under_rdh = "replace" puts EAQL in its place. The amplifier acts on the total gradient.
 """
 
 from typing import Annotated, Literal
@@ -34,6 +34,8 @@ class ADSH(Method):
     title = "ADSH"
     color = "#7755CC"
     trains_on = "gallery"
+
+    stored_codes: Tensor
 
     def __init__(
         self,

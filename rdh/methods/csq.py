@@ -1,22 +1,21 @@
 """CSQ: Central Similarity Quantization (Yuan, Wang, Zhang, Tay, Jie, Liu, Feng; CVPR 2020).
 
 Objective: mean over items and bits of the binary cross-entropy between (h + 1) / 2 and the item's
-centre c, that is
--log((1 + c h) / 2), plus weight * mean (|h| - 1)^2. Centres are fixed: one binary code a class, far
-from each other.
-Centres: rows of a Hadamard matrix and their negatives, for up to 2 K classes (Sylvester's for
-powers of two, Paley's for 12, 20, 24, 48, ... bits, and their products): any two are K / 2 or K
-apart. Other lengths or more classes: random codes with K / 2 minus
-ones, each the farthest of 512 from those before. Several labels: the majority of their centres, bit
-by bit, ties as in one fixed random code.
-Decisions of ours: one linear hash layer (the authors have three); rows of the matrix drawn by the
-seed; an item without labels adds nothing; 1e-6 under the logarithm, so that a wrong bit at exactly
--1 or +1 still has a finite gradient; weight 1e-4.
-Switch output: "sigmoid" gives the likelihood sigma(z) straight, h = 2 sigma(z) - 1 = tanh(z / 2):
-half the slope, the same end points.
-With RDH: the (|h| - 1)^2 term is replaced by eta * EAQL; the amplifier acts on the total gradient.
-The cross-entropy's own gradient, 1 / (1 - |h|) for a wrong bit, undoes tanh's damping already; the
-amplifier multiplies it by alpha on top.
+centre c, that is -log((1 + c h) / 2), plus weight * mean (|h| - 1)^2. Centres are fixed: one binary
+code for each class, far from each other.
+Centres: rows of a Hadamard matrix and their negatives, for up to 2 K classes. Any two are K / 2 or
+K apart. Matrices are Sylvester's for powers of two, Paley's for 12, 20, 24, 48, ... bits, and their
+products. For other lengths or more classes: random codes with K / 2 minus ones, each the farthest
+of 512 from those before. An item with several labels has the majority of their centres, bit by bit;
+ties are as in one fixed random code.
+Decisions of ours: one linear hash layer (the authors have three). The seed draws the rows of the
+matrix. An item without labels adds nothing. 1e-6 stands under the logarithm, so that a wrong bit at
+exactly -1 or +1 still has a finite gradient. The weight is 1e-4. The switch output = "sigmoid"
+gives the likelihood sigma(z) itself, h = 2 sigma(z) - 1 = tanh(z / 2): half the slope, the same end
+points.
+With RDH: the (|h| - 1)^2 term is replaced by eta * EAQL. The amplifier acts on the total gradient.
+The cross-entropy's own gradient, 1 / (1 - |h|) for a wrong bit, undoes tanh's damping already, and
+the amplifier multiplies it by alpha on top.
 """
 
 from typing import Annotated, Literal

@@ -1,18 +1,17 @@
-"""DAGH-R: Deep Supervised Hashing with Anchor Graph, a reconstruction (after Chen, Lai, Ding, Lin,
-Wong; ICCV 2019).
+"""DAGH-R: Deep Supervised Hashing with Anchor Graph, a reconstruction (Chen et al.; ICCV 2019).
 
-The paper's exact objective could not be obtained: this is our reconstruction from its abstract and
-from what others say of it. A row of results for it is weak evidence for the original.
+The paper (Chen, Lai, Ding, Lin, Wong) could not be obtained. This is our reconstruction from its
+abstract and from what others say of it. Its results are weak evidence for the original.
 Objective: on anchors alone, mean over the batch's pairs of softplus(Theta) - S Theta with Theta =
-h_k . h_l / 2, plus weight * mean (h_k - c_k)^2; c_k = sum_i Z_ik b_i / sum_i Z_ik is a linear
-combination of the binary codes b of all N training items, Z the row-normalised label graph from
-items to anchors. Each round ends with B = sgn(Z H), the exact minimiser of sum_ik Z_ik ||b_i -
-h_k||^2; the old bit stays where an item has no anchor.
-State: B of all items, this round's anchors with their codes H and targets c.
-Decisions of ours: a round is one epoch over min(2000, N) anchors drawn anew; weight 0.1; no pull
-while B is still random; the gallery is encoded by the network.
-With RDH: eta * EAQL is added and the pull to c stays, for c comes from labels (switch
-regression_under_rdh: "replace" puts EAQL in its place, and then B has no influence); the amplifier
+h_k . h_l / 2, plus weight * mean (h_k - c_k)^2. The target c_k = sum_i Z_ik b_i / sum_i Z_ik is a
+linear combination of the binary codes b of all N training items. Z is the row-normalised label
+graph from items to anchors. Each round ends with B = sgn(Z H), the exact minimiser of sum_ik Z_ik
+||b_i - h_k||^2. An item without an anchor keeps its old bits.
+State: B of all items, and this round's anchors with their codes H and targets c.
+Decisions of ours: a round is one epoch over min(2000, N) anchors drawn anew. The weight is 0.1.
+There is no pull while B is still random. The network encodes the gallery.
+With RDH: eta * EAQL is added and the pull to c stays, because c comes from labels. The switch
+regression_under_rdh = "replace" puts EAQL in its place, and B then has no influence. The amplifier
 acts on the total gradient.
 """
 
@@ -33,6 +32,8 @@ class DAGH(Method):
 
     title = "DAGH-R"
     color = "#CC79A7"
+
+    stored_codes: Tensor
 
     def __init__(
         self,

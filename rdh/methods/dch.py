@@ -1,14 +1,14 @@
 """DCH: Deep Cauchy Hashing (Cao, Long, Liu, Wang; CVPR 2018).
 
 Objective: with the distance d_ij = K (1 - cos(h_i, h_j)) / 2 and the Cauchy likelihood gamma /
-(gamma + d), the mean over similar pairs of log(1 + d / gamma) + the mean over dissimilar pairs of
-log(1 + gamma / d), plus weight * mean_i log(1 + d(|h_i|, 1) / gamma).
-Decisions of ours: class-balanced as HashNet; the diagonal left out; 1e-6 under d, so that
-dissimilar items with one code have a finite loss; gamma = 20 as the authors' script; weight 0.1,
-where that script has 0.
-With RDH: the Cauchy quantization term is replaced by eta * EAQL; the amplifier acts on the total
-gradient. The cosine forgets the
-length of h: a row that grows as a whole changes nothing in the similarity loss.
+(gamma + d), the mean over similar pairs of log(1 + d / gamma), plus the mean over dissimilar pairs
+of log(1 + gamma / d), plus weight * mean_i log(1 + d(|h_i|, 1) / gamma).
+Decisions of ours: class-balanced like HashNet. The diagonal is left out. 1e-6 stands under d, so
+that dissimilar items with one code have a finite loss. gamma = 20 as in the authors' script. The
+weight is 0.1 (the script has 0).
+With RDH: the Cauchy quantization term is replaced by eta * EAQL. The amplifier acts on the total
+gradient. The cosine ignores the length of h: a row that grows as a whole does not change the
+similarity loss.
 """
 
 from typing import Annotated

@@ -2,10 +2,11 @@
 
 Objective: mean over the batch's pairs of softplus(Theta) - S Theta, plus weight * mean log cosh(|h|
 - 1), the smooth form of a bimodal Laplacian prior.
-Decisions of ours: Theta = h_i . h_j / 2 as in Eq. 1 of the RDH paper (the authors' layer has no
-1/2: switch theta_scale = 1); weight 0.1; pairs within the batch, the diagonal kept.
-With RDH: the log-cosh term is replaced by eta * EAQL, which is squared as Eq. 4 writes it; the
-amplifier acts on the total gradient.
+Decisions of ours: Theta = h_i . h_j / 2 as in Eq. 1 of the RDH paper. The authors' layer has no
+1/2, which is the switch theta_scale = 1. The weight is 0.1. Pairs lie within the batch, and the
+diagonal is kept.
+With RDH: the log-cosh term is replaced by eta * EAQL, which is squared as in Eq. 4. The amplifier
+acts on the total gradient.
 """
 
 import math

@@ -1,13 +1,14 @@
 """DPN: Deep Polarized Network (Fan, Ng, Ju, Zhang, Chan; IJCAI 2020).
 
-Objective: mean over items and bits of the hinge max(margin - v t, 0), v the hash layer's own
-output, t in {-1, +1} the bit of the item's class; an item of several classes pays the hinge to each
-of them. The hinge polarizes: it has no slope left only once a bit is right by the margin.
+Objective: mean over items and bits of the hinge max(margin - v t, 0). v is the hash layer's own
+output, t in {-1, +1} the bit of the item's class. An item of several classes pays the hinge to each
+of them. The hinge polarizes: its slope is 0 only once a bit is right by the margin.
 Decisions of ours: mean over bits as well as items (the authors sum over bits, at a learning rate of
-1e-4); margin 1; targets far from each other, each the farthest of 512 random codes from those
-before (switch targets: "random"); fixed targets and two-valued codes, that is neither the adaptive
-nor the ternary variant; an item without labels adds nothing.
-With RDH: the amplifier is refused, there is no saturating activation and so no dead bit; EAQL alone
+1e-4). The margin is 1. Targets lie far from each other: each is the farthest of 512 random codes
+from those before; the switch targets = "random" takes random signs. Targets are fixed and codes
+have two values: this is neither the adaptive nor the ternary variant. An item without labels adds
+nothing.
+With RDH: the amplifier is refused, because nothing saturates and no bit can be dead. EAQL alone
 would be added.
 """
 

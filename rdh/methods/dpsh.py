@@ -2,13 +2,14 @@
 
 Objective: mean over pairs of softplus(Theta) - S Theta with Theta = h_i . h_j / 2, plus weight *
 mean (h - sgn h)^2.
-State: U, the last codes of all training items; each batch is compared with all of U, and only the
-batch side is differentiated. An item not visited yet has u = 0, adds log 2 and no gradient. The
-memory is up to an epoch old: at a high rate all codes chase their own past into one corner (digits,
-32 bits, lr 0.1 and above: MAP of chance); a lower rate or pairs = "in_batch" keeps them apart.
-Decisions of ours: tanh on the hash layer as for every method here (the authors' is linear); both
+State: U, the last codes of all training items. Each batch is compared with all of U, and only the
+batch side is differentiated. An item that was not visited yet has u = 0, adds log 2 and no
+gradient. The memory is up to an epoch old. At a high rate all codes therefore chase their own past
+into one corner (digits, 32 bits, lr 0.1 and above: MAP of chance). A lower rate or pairs =
+"in_batch" keeps them apart.
+Decisions of ours: tanh on the hash layer, as for every method here (the authors' is linear). Both
 terms are means, so that weight 0.1 equals the authors' eta = 10 at 48 bits and 5000 items.
-With RDH: the plain quantization term is replaced by eta * EAQL; the amplifier acts on the total
+With RDH: the plain quantization term is replaced by eta * EAQL. The amplifier acts on the total
 gradient.
 """
 
@@ -36,6 +37,8 @@ class DPSH(Method):
         "quantization": "squared",
         "quantization_weight": 0.1,
     }
+
+    stored_codes: Tensor
 
     def __init__(
         self,

@@ -1,20 +1,20 @@
-"""DSDH: Deep Supervised Discrete Hashing (Li, Sun, He, Tan; NeurIPS 2017; extended in IJCV 128,
-2020).
+"""DSDH: Deep Supervised Discrete Hashing (Li, Sun, He, Tan; NeurIPS 2017; IJCV 128, 2020).
 
 Objective: mean over pairs of softplus(Theta) - S Theta with Theta = h_i . h_j / 2, plus weight *
-mean (h - b)^2, where the binary codes B and a linear classifier W minimise mu ||Y - B W||^2 + nu
-||W||^2 + eta ||B - U||^2: W by ridge regression, B bit by bit.
-State: U, the last codes of all training items (pairs are batch x U, the batch side differentiated),
-and B.
-Decisions of ours: tanh on the hash layer; W and B once an epoch over all items with up to 10
-sweeps, from B = sgn U, and no pull to B in the first epoch (switch schedule: "batch" solves both on
-every batch, as the authors' own code does); nu / mu = 0.1 as theirs; the eta of the B-step and the
-weight of the mean are two switches, because a sum and a mean are not on the same scale: the
-authors' eta = 55 is a mean's 0.35 at 32 bits and 5000 items, our regression_weight. In the B-step,
-W's entries are about 1 / K; an eta above that leaves B close to sgn U, and the labels without
-influence (CIFAR-10, 48 bits: MAP .54 at 0.1, .62 at our 0.001). Labels enter the ridge as 0 / 1.
-With RDH: eta * EAQL is added and the pull to B stays, for B is learned from labels (switch
-regression_under_rdh: "replace" puts EAQL in its place, which leaves B and W without influence); the
+mean (h - b)^2. The binary codes B and a linear classifier W minimise mu ||Y - B W||^2 + nu ||W||^2
++ eta ||B - U||^2: W by ridge regression, B bit by bit.
+State: U, the last codes of all training items, and B. Pairs are batch x U, and the batch side is
+differentiated.
+Decisions of ours: tanh on the hash layer. W and B are solved once an epoch over all items, with up
+to 10 sweeps from B = sgn U, and nothing pulls to B in the first epoch. The switch schedule =
+"batch" solves both on every batch, as the authors' code does. nu / mu = 0.1 as theirs. The eta of
+the B-step and the weight of the mean are two switches, because a sum and a mean are not on one
+scale: the authors' eta = 55 is a mean's 0.35 at 32 bits and 5000 items, our regression_weight. In
+the B-step, W's entries are about 1 / K. An eta above that leaves B close to sgn U and the labels
+without influence (CIFAR-10, 48 bits: MAP .54 at 0.1, .62 at our 0.001). Labels enter the ridge as
+0 / 1.
+With RDH: eta * EAQL is added and the pull to B stays, because B is learned from labels. The switch
+regression_under_rdh = "replace" puts EAQL in its place, and B and W then have no influence. The
 amplifier acts on the total gradient.
 """
 
@@ -36,6 +36,8 @@ class DSDH(Method):
     title = "DSDH"
     color = "#56B4E9"
     stores_all_codes = True
+
+    stored_codes: Tensor
 
     def __init__(
         self,

@@ -1,14 +1,15 @@
 """HashNet: Deep Learning to Hash by Continuation (Cao, Long, Wang, Yu; ICCV 2017).
 
-Objective: weighted pair likelihood with Theta = alpha h_i . h_j, alpha = 10 / K; the weights |S| /
-|S_1| and |S| / |S_0| make it exactly the mean over similar pairs + the mean over dissimilar pairs
-of the batch. No quantization term.
-Decisions of ours: plain tanh; continuation by switch, h = tanh(beta z) with beta = sqrt(1 + stage),
-a stage lasting 3 epochs, so that 150 epochs end at beta = 7.1 as the authors' 50 stages of 200
-steps do; graded similarity by switch, the paper's c_ij = |common labels| / |labels of either| on
-similar pairs; pairs within the batch, the diagonal kept; a set without pairs adds nothing.
-With RDH: eta * EAQL is added, since there is no term to replace; the amplifier acts on the total
-gradient at tanh's output, its alpha is 1 / (1 - tau^2) also under continuation.
+Objective: weighted pair likelihood with Theta = alpha h_i . h_j, alpha = 10 / K. The weights |S| /
+|S_1| and |S| / |S_0| make it exactly the mean over similar pairs plus the mean over dissimilar
+pairs of the batch. There is no quantization term.
+Decisions of ours: plain tanh. The switch continuation gives h = tanh(beta z) with beta = sqrt(1 +
+stage); a stage lasts 3 epochs, so that 150 epochs end at beta = 7.1 like the authors' 50 stages of
+200 steps. The switch graded gives the paper's c_ij = |common labels| / |labels of either| on
+similar pairs. Pairs lie within the batch, and the diagonal is kept. A set without pairs adds
+nothing.
+With RDH: eta * EAQL is added, because there is no term to replace. The amplifier acts on the total
+gradient at tanh's output. Its alpha is 1 / (1 - tau^2) under continuation too.
 """
 
 import math

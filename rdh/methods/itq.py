@@ -1,12 +1,12 @@
 """ITQ: Iterative Quantization (Gong, Lazebnik; CVPR 2011; with Gordo, Perronnin; TPAMI 2013).
 
-Objective: ||B - V R||^2 over binary codes B and rotations R, V = (x - mean) W the n_bits leading
-principal components. Alternating: B = sgn(V R), then R = the orthogonal matrix nearest in that
-sense, from the singular value decomposition of B^T V.
+Objective: ||B - V R||^2 over binary codes B and rotations R. V = (x - mean) W are the n_bits
+leading principal components. Two steps alternate: B = sgn(V R), then R, the orthogonal matrix
+nearest in that sense, from the singular value decomposition of B^T V.
 State: mean of the training features, W R.
-Decisions of ours: 50 rounds as the paper, from a random rotation; unsupervised (PCA; not the CCA
-variant).
-With RDH: nothing to rescue: no labels, no gradient, no activation.
+Decisions of ours: 50 rounds like the paper, from a random rotation. It is unsupervised: PCA, not
+the CCA variant.
+With RDH: nothing to rescue. There are no labels, no gradient and no activation.
 """
 
 from typing import Annotated

@@ -1,13 +1,12 @@
-"""LSH: Locality-Sensitive Hashing by random hyperplanes (Gionis, Indyk, Motwani; VLDB 1999;
-Charikar; STOC 2002).
+"""LSH: Locality-Sensitive Hashing (Gionis, Indyk, Motwani; VLDB 1999; Charikar; STOC 2002).
 
-Objective: none; b = sgn((x - mean) R) with R (n_features, n_bits) drawn from N(0, 1). The chance
-that two items share a bit is 1 - angle / pi.
+Objective: none. b = sgn((x - mean) R), with R (n_features, n_bits) drawn from N(0, 1): random
+hyperplanes. The chance that two items share a bit is 1 - angle / pi.
 State: mean of the training features, R.
-Decisions of ours: features are centred (switch center), for features after a ReLU are never
-negative and their uncentred projections nearly all fall on one side.
-With RDH: nothing to rescue: no labels, no training, no activation. The floor that any learned
-method has to beat.
+Decisions of ours: features are centred (switch center), because features after a ReLU are never
+negative, and without centring nearly all projections fall on one side.
+With RDH: nothing to rescue. There are no labels, no training and no activation. It is the floor
+that a learned method has to beat.
 """
 
 from typing import Annotated

@@ -1,14 +1,15 @@
 """SDH: Supervised Discrete Hashing (Shen, Shen, Liu, Shen; CVPR 2015).
 
 Objective: ||Y - B W||^2 + lambda ||W||^2 + nu ||B - F||^2 over binary codes B, a linear classifier
-W and the hash function F = phi(x) P, phi_j(x) = exp(-gamma ||x - a_j||^2) for anchors a_j among the
+W and the hash function F = phi(x) P. phi_j(x) = exp(-gamma ||x - a_j||^2) for anchors a_j among the
 training items. In turn: B bit by bit, W by ridge regression, P by least squares.
 State: the anchors, gamma, P.
-Decisions of ours: lambda = 1, nu = 1e-5 and 5 rounds as the authors, with up to 10 sweeps over the
-bits each, from random signs; 1000 anchors; gamma = gamma_scale / the mean squared distance between
-items and anchors, since a fixed gamma fits one scale of features; 1e-6 on the diagonal of the least
-squares; float64, because kernels of near items are almost equal.
-With RDH: nothing to rescue: it learns from labels, but by closed forms without an activation.
+Decisions of ours: lambda = 1, nu = 1e-5 and 5 rounds like the authors, with up to 10 sweeps over
+the bits each, from random signs. There are 1000 anchors. gamma = gamma_scale / the mean squared
+distance between items and anchors, because a fixed gamma fits one scale of features. 1e-6 stands on
+the diagonal of the least squares. Numbers are float64, because kernels of near items are almost
+equal.
+With RDH: nothing to rescue. It learns from labels, but by closed forms without an activation.
 """
 
 from typing import Annotated
@@ -75,7 +76,8 @@ class SDH(Shallow):
         order = torch.randperm(len(features), generator=self.generator)[: self.n_anchors]
         self.anchors = features[order.to(features.device)].double()
         blocks = features.split(BLOCK_ROWS)
-        total = sum(torch.cdist(block.double(), self.anchors).square().sum() for block in blocks)
+        squares = (torch.cdist(block.double(), self.anchors).square().sum() for block in blocks)
+        total = sum(squares, start=self.anchors.new_zeros(()))
         self.gamma = self.gamma_scale * len(features) * len(self.anchors) / total.clamp(min=1e-12)
         kernel = torch.cat(
             [self.kernel(block).float() for block in blocks]

@@ -11,6 +11,11 @@ import numpy as np
 
 from rdh.errors import UserError
 
+# Old name -> present name, of scalars and arrays. Runs until November 2026 wrote the old ones; one
+# that was resumed since holds both.
+RENAMED = {"dead": "dead_window", "dead_now": "dead_all", "levels": "dead_levels"}
+OLD_NAMES = {present: old for old, present in RENAMED.items()}
+
 
 class MetricsReader:
     """Reads with short, read-only connections. Everything is empty before the worker's first
@@ -40,11 +45,12 @@ class MetricsReader:
 
     def scalars(self, after: int = 0) -> list[tuple[int, int, int, str, float | None]]:
         """(seq, step, epoch, name, value) of the records with seq > after, in order."""
-        return self._query(
+        rows = self._query(
             "SELECT r.seq, r.step, r.epoch, s.name, s.value FROM scalars s JOIN "
             "records r USING (seq) WHERE seq > ? ORDER BY seq",
             (after,),
         )
+        return [(*where, RENAMED.get(name, name), value) for *where, name, value in rows]
 
     def arrays(self, name: str, after: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(seqs (n,), steps (n,), values (n, ...)) of the records with seq > after that hold this
@@ -53,8 +59,8 @@ class MetricsReader:
         rows = self._query(
             "SELECT a.seq, r.step, a.dtype, a.shape, a.data FROM arrays a JOIN records "
             "r USING (seq) "
-            "WHERE a.name = ? AND a.seq > ? ORDER BY a.seq",
-            (name, after),
+            "WHERE a.name IN (?, ?) AND a.seq > ? ORDER BY a.seq",
+            (name, OLD_NAMES.get(name, name), after),
         )
         values = np.stack([self._unpack(*row[2:]) for row in rows]) if rows else np.empty((0,))
         values.flags.writeable = False
@@ -67,8 +73,8 @@ class MetricsReader:
         """
         rows = self._query(
             "SELECT r.step, a.dtype, a.shape, a.data FROM arrays a JOIN records r USING (seq) "
-            "WHERE a.name = ? AND r.step <= ? ORDER BY a.seq DESC LIMIT 1",
-            (name, 2**62 if step is None else step),
+            "WHERE a.name IN (?, ?) AND r.step <= ? ORDER BY a.seq DESC LIMIT 1",
+            (name, OLD_NAMES.get(name, name), 2**62 if step is None else step),
         )
         return (rows[0][0], self._unpack(*rows[0][1:])) if rows else None
 

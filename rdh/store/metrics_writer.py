@@ -59,7 +59,8 @@ class MetricsWriter:
         resume_from: int | None = None,
         last_seq: int | None = None,
     ) -> None:
-        self.n_dropped, self.last_seq = 0, 0
+        self.n_dropped = 0
+        self.last_seq: int | None = 0
         self._path = path
         self.last_error: str | None = None
         try:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from rdh.config.run_config import RunConfig, digest, make_config
-from rdh.datasets import as_folder
+from rdh.folders import as_folder
 from rdh.errors import UserError, encodable
 from rdh.files import is_number, read_json, well_typed, write_json
 from rdh.store.metrics_reader import MetricsReader

@@ -14,9 +14,14 @@ from rdh.errors import UserError
 
 
 def save(run_dir: Path, state: dict[str, Any]) -> None:
-    """checkpoints/STEP.pt; older ones are removed only after the new one is complete on disk.
+    """Writes checkpoints/STEP.pt, then removes the older ones.
 
-    OSError on a full disk.
+    Args:
+        run_dir: The run's folder.
+        state: What `state.snapshot` returns, and whatever the worker adds.
+
+    Raises:
+        OSError: The disk is full, or the folder is gone. The last checkpoint is kept.
     """
     folder = run_dir / "checkpoints"
     path, draft = folder / f"{state['step']:09d}.pt", folder / f".draft-{os.getpid()}"
@@ -26,18 +31,16 @@ def save(run_dir: Path, state: dict[str, Any]) -> None:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
-    for other in (
-        *folder.glob("[0-9]*.pt"),
-        *folder.glob(".draft-*"),
-    ):  # drafts: of attempts that were killed
+    killed = folder.glob(".draft-*")  # left by attempts that were killed
+    for other in (*folder.glob("[0-9]*.pt"), *killed):
         if other.name < path.name:
             other.unlink(missing_ok=True)
 
 
 def _write(state: dict[str, Any], file: BinaryIO) -> None:
-    """torch.save, to the disk itself.
+    """torch.save, then fsync. A failed write raises the system's own OSError.
 
-    It turns a failed write into a RuntimeError about its archive: the system's word is kept.
+    torch turns it into a RuntimeError about its archive, which hides the reason.
     """
     failures = []
 
@@ -59,12 +62,12 @@ def _write(state: dict[str, Any], file: BinaryIO) -> None:
 
 
 def latest(run_dir: Path) -> Path | None:
-    """The newest complete checkpoint."""
+    """The path of the newest checkpoint, None if there is none."""
     return max((run_dir / "checkpoints").glob("[0-9]*.pt"), default=None)
 
 
 def load(run_dir: Path) -> dict[str, Any] | None:
-    """The newest checkpoint, or None. UserError for one that is damaged."""
+    """The newest checkpoint, None if there is none. UserError if it is damaged."""
     path = latest(run_dir)
     if path is None:
         return None

@@ -1,44 +1,41 @@
-"""The counts of the probes, defined once: a row over the kinds of entries for each of them.
+"""The counts of the probes, each defined once as a row over the kinds of entries.
 
-A *kind* is a 9-bit number that says all that is asked of an entry (training item, bit) now and what
-it was at its last visit: how many thresholds |h| has reached, its side, whether a gradient asks it
-to leave that side, dead, rescued, positive before.
+An entry is one (training item, bit). Its *kind* is a 9-bit number. It holds the entry's present:
+how many thresholds |h| has reached, its side, whether the gradients ask it to leave that side. And
+it holds the entry's last visit: whether it was dead, had been rescued, was positive.
 """
 
 import numpy as np
 
-TAU_LEVELS = (
-    0.9,
-    0.95,
-    0.99,
-    0.995,
-    0.999,
-)  # counts are kept at these too: a slider over tau needs no new run
+from rdh.store.levels import TAU_LEVELS
+
 DEAD, RESCUED, POSITIVE = 1, 2, 4  # an entry's state at its last visit
-N_REACHED, SIDE, LEAVING, LEAVING_TOTAL, STATE, N_KINDS = (
-    7,
-    8,
-    16,
-    32,
-    64,
-    512,
-)  # the parts of a kind
+# the parts of a kind; the state begins at 64
+N_REACHED, SIDE, LEAVING, LEAVING_TOTAL, STATE, N_KINDS = 7, 8, 16, 32, 64, 512
 
 
 def thresholds(tau: float) -> np.ndarray:
-    """TAU_LEVELS, tau and 1 in increasing order, at most 7, float32 as the codes are: |h| = 1 is
-    where 1 - h^2 is 0.
+    """TAU_LEVELS, tau and 1 in increasing order: at most 7, float32 as the codes.
+
+    At |h| = 1, tanh's slope 1 - h^2 is 0.
     """
-    return np.unique(np.float32([*TAU_LEVELS, tau, 1.0]))
+    return np.unique(np.array([*TAU_LEVELS, tau, 1.0], np.float32))
 
 
 def count_rows(tau: float) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """(name -> row or rows (..., 512) that pick the kinds a count is made of, state (512,) that an
-    entry of each kind leaves behind).
+    """Which kinds each count is made of.
 
-    death: becomes dead. rescue: was dead, now |h| < tau or on the other side. relapse: death after
-    a rescue. release: was dead, sits where it was, but the pairs no longer ask it to leave. So dead
-    entries change by deaths - rescues - releases.
+    An entry that becomes dead is a death. A dead one that falls below tau or changes its side is a
+    rescue; a death after a rescue is also a relapse. A dead one that stays where it is, but is no
+    longer asked to leave, is a release. So the number of dead entries changes by
+    deaths - rescues - releases.
+
+    Args:
+        tau: The run's threshold of saturation.
+
+    Returns:
+        (name of a count -> row (512,) or rows (..., 512) with a weight for each kind,
+        the state uint8 (512,) that an entry of each kind leaves behind).
     """
     kinds = np.arange(N_KINDS)
     positive, leaving, leaving_total = (
@@ -58,22 +55,22 @@ def count_rows(tau: float) -> tuple[dict[str, np.ndarray], np.ndarray]:
     died = dead & ~(was_dead & same_side)
     rows = {
         "saturated": by_side(saturated, positive),
-        "dead": by_side(dead, positive),
+        "dead_window": by_side(dead, positive),
         "dead_total": by_side(saturated & leaving_total, positive),
         "dead_hard": dead & reached[1.0],
-        "levels": np.stack([by_side(level & leaving, positive) for level in levels]),
+        "dead_levels": np.stack([by_side(level & leaving, positive) for level in levels]),
         "saturated_levels": np.stack(levels),
         "leaving": leaving,
         "deaths": died,
         "rescues": rescued,
         "releases": was_dead & ~rescued & ~dead,
         "relapses": died & (was_rescued | rescued),
-        "dead_now": by_side(dead, positive) * 1 - by_side(was_dead, was_positive),  # its change
+        "dead_all": by_side(dead, positive) * 1 - by_side(was_dead, was_positive),  # its change
     }
     state = dead * DEAD + (was_rescued | rescued) * RESCUED + positive * POSITIVE
     return rows, state.astype(np.uint8)
 
 
 def by_side(mask: np.ndarray, positive: np.ndarray) -> np.ndarray:
-    """A mask split into its entries on the -1 side and on the +1 side: (2, ...)."""
+    """Splits a mask into the entries on the -1 side and those on the +1 side: (2, ...)."""
     return np.stack([mask & ~positive, mask & positive])

@@ -1,5 +1,7 @@
-"""From a run's network to codes: `encode` items, `evaluate_run` them against the gallery, keep the
-codes of probe items.
+"""From a run's network to codes.
+
+`encode` items, evaluate them against the gallery with `evaluate_run`, and keep the codes of some
+training items with `save_probe_codes`.
 """
 
 import hashlib
@@ -9,19 +11,30 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from rdh.errors import Stopped
 from rdh.retrieval import CodesWarning, Evaluation, evaluate, pack_codes
 from rdh.retrieval.gpu import TorchKernel
 from rdh.store.metrics_writer import Record
-from rdh.training.state import Run, Stopped
+from rdh.training.state import TrainingState
 
 N_PROBE_ITEMS = 1000
 
 
 def encode(
-    run: Run, item_ids: np.ndarray, should_stop: Callable[[], bool] = lambda: False
+    run: TrainingState, item_ids: np.ndarray, should_stop: Callable[[], bool] = lambda: False
 ) -> np.ndarray:
-    """Logits float32 (n, n_bits) of items of the data set, in eval mode; the mode is put back
-    after. Raises Stopped between batches.
+    """Logits of items of the data set, by the network in eval mode.
+
+    Args:
+        run: The run; its network is left in the mode it was in.
+        item_ids: (n,) positions in the data set.
+        should_stop: Asked after every batch.
+
+    Returns:
+        float32 (n, n_bits).
+
+    Raises:
+        Stopped: should_stop said yes.
     """
     was_training = run.network.training
     run.network.eval()
@@ -36,10 +49,15 @@ def encode(
 
 
 def evaluate_run(
-    run: Run, log: Callable[[Record], None], should_stop: Callable[[], bool] = lambda: False
+    run: TrainingState,
+    log: Callable[[Record], None],
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Evaluation, dict[str, np.ndarray]]:
-    """Retrieval over the whole gallery, logged; and the packed codes of query and gallery with
-    their item ids.
+    """Retrieval over the whole gallery, logged as one record.
+
+    Returns:
+        The scores, and what the file of final codes holds: packed codes of query and gallery, and
+        their item ids.
     """
     split, labels = run.inputs.split, run.inputs.labels
     query = pack_codes(encode(run, split.query, should_stop))
@@ -58,7 +76,7 @@ def evaluate_run(
             top_k=run.inputs.top_k,
             kernel=TorchKernel(run.inputs.device) if run.inputs.is_cuda else None,
         )
-    run.best_map = max(run.best_map, evaluation.map)
+    run.best_map = max(run.best_map, evaluation.map or 0.0)
     arrays = {
         "precision_by_radius": evaluation.precision_by_radius,
         "recall_by_radius": evaluation.recall_by_radius,
@@ -80,13 +98,13 @@ def evaluate_run(
     }
 
 
-def network_digest(run: Run) -> str:
-    """16 hex digits over all that makes codes of inputs: codes of equal digests may be compared,
-    others mean nothing to each other.
+def network_digest(run: TrainingState) -> str:
+    """Digest of all weights, 16 hex digits.
+
+    Codes are comparable only if their digests are equal.
     """
-    fitted = (
-        {} if run.optimizer else run.method.state_dict()
-    )  # a shallow method is its own hash layer
+    # a shallow method is its own hash layer
+    fitted = {} if run.optimizer.groups else run.method.state_dict()
     total = hashlib.sha256()
     for name, tensor in sorted((run.network.state_dict() | fitted).items()):
         total.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
@@ -94,19 +112,17 @@ def network_digest(run: Run) -> str:
 
 
 def save_probe_codes(
-    run: Run,
+    run: TrainingState,
     save_codes: Callable[[str, dict[str, np.ndarray]], None],
     log: Callable[[Record], None],
 ) -> None:
-    """Codes of up to 1000 training items, always the same: what the bit inspector shows images of.
+    """Keeps the codes of up to 1000 training items, the same at every call.
 
-    Logs their dead bits by vote.
+    The bit inspector shows their images. Their dead bits by vote are logged.
     """
     ids = run.inputs.probe_ids(N_PROBE_ITEMS)
     logits = encode(run, ids)
-    kept = np.clip(logits, -65504, 65504).astype(
-        np.float16
-    )  # the range of float16: a wild run leaves it
+    kept = np.clip(logits, -65504, 65504).astype(np.float16)  # a wild run leaves its range
     save_codes(f"probe-{run.step}", {"ids": ids, "bits": pack_codes(logits), "logits": kept})
     if run.method.activation:
         codes = np.tanh(run.method.slope(run.epoch) * logits)
@@ -120,8 +136,18 @@ def save_probe_codes(
 
 
 def dead_by_vote(codes: np.ndarray, labels: np.ndarray, tau: float) -> tuple[float, float]:
-    """(dead, saturated) entries by labels alone: dead = |h| >= tau and most other items say the
-    sign is wrong. codes (n, n_bits).
+    """Dead entries by the labels alone, without a gradient.
+
+    An entry is dead if |h| >= tau and most other items vote against its sign: similar items for
+    their own sign, dissimilar ones for the other.
+
+    Args:
+        codes: Continuous codes h, (n, n_bits).
+        labels: Multi-hot, (n, n_classes).
+        tau: Threshold of saturation.
+
+    Returns:
+        (number of dead entries, number of saturated entries).
     """
     signs = np.sign(codes).astype(np.float32)
     similar = (labels.astype(np.float32) @ labels.T.astype(np.float32) > 0).astype(np.float32)

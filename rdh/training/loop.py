@@ -1,7 +1,7 @@
-"""One training run, read top to bottom: `start`, then `fit` -> `train_one_epoch` -> `train_epoch`
--> `train_step`.
+"""One training run, to be read from top to bottom.
 
-Nothing here knows where runs are kept: the caller hands in `log`, `save_checkpoint` and
+`start` makes it, `fit` trains it: by `train_one_epoch`, `train_epoch`, `train_step`. Nothing here
+knows where runs are kept: the caller hands in `log`, `save_checkpoint`, `save_codes` and
 `should_stop`.
 """
 
@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from rdh.config.run_config import RunConfig
+from rdh.errors import Stopped
 from rdh.inputs.load import ImageInputs, Inputs
-from rdh.methods import Method, method_class
+from rdh.methods import LOSSES, Method, method_class
 from rdh.rescue import amplify, error_aware_weights, share_a_label
 from rdh.retrieval import Evaluation
 from rdh.store.metrics_writer import Record
@@ -24,8 +25,8 @@ from rdh.training.evaluate import evaluate_run, network_digest, save_probe_codes
 from rdh.training.network import Network
 from rdh.training.optimizers import make_optimizer, rate_factor
 from rdh.training.probes import Probes
-from rdh.training.record import LOSSES, check_weights, record
-from rdh.training.state import Run, Stopped, restore, snapshot
+from rdh.training.record import record
+from rdh.training.state import TrainingState, restore, snapshot
 
 COLLAPSED = (
     "All gallery items have the same code, so MAP is that of chance; lower lr, or look "
@@ -37,7 +38,10 @@ COLLAPSED = (
 class Outcome:
     """What a finished run reports.
 
-    evaluation: of the last epoch; best_map: best of all evaluations on the queries.
+    Args:
+        evaluation: The one after the last epoch.
+        best_map: The best MAP of all evaluations on the queries.
+        step: Steps taken.
     """
 
     evaluation: Evaluation
@@ -45,7 +49,7 @@ class Outcome:
     step: int
 
     def summary(self) -> dict[str, Any]:
-        """For result.json; with a message where the numbers mean nothing."""
+        """For result.json; with a message if all codes are the same."""
         is_collapsed = self.evaluation.n_distinct_codes == 1
         metrics = {**self.evaluation.scalars(), "best_map": self.best_map}
         return {
@@ -56,7 +60,7 @@ class Outcome:
 
 
 def fit(
-    run: Run,
+    run: TrainingState,
     *,
     log: Callable[[Record], None],
     save_checkpoint: Callable[[dict[str, Any]], None],
@@ -64,12 +68,20 @@ def fit(
     should_stop: Callable[[], bool] = lambda: False,
     checkpoint: dict[str, Any] | None = None,
 ) -> Outcome:
-    """Trains to the end, or from a checkpoint to the end. log gets a Record every probe_every
-    steps, after every epoch and evaluation.
+    """Trains to the end, from the start or from a checkpoint.
 
-    save_checkpoint must write its argument down at once: it holds the living tensors. Raises
-    Stopped after a requested stop, TrainingFailure where a loss or a weight is no longer finite
-    (before any checkpoint is overwritten).
+    Args:
+        run: As `start` made it.
+        log: Gets a record every probe_every steps, after every epoch and after every evaluation.
+        save_checkpoint: Must write its argument down at once: it holds the living tensors.
+        save_codes: Gets a name and the arrays of a file of codes.
+        should_stop: Asked after every step and every encoded batch.
+        checkpoint: What `checkpoints.load` returned.
+
+    Raises:
+        Stopped: should_stop said yes; a checkpoint of the last step was saved.
+        TrainingFailure: A loss or a weight is no longer finite. No record and no checkpoint holds
+            the step that broke the network.
     """
     config = run.config
     if checkpoint:
@@ -93,18 +105,14 @@ def fit(
     except Stopped:
         if run.pending:
             log(record(run))
-        check_weights(run)
         save_checkpoint(snapshot(run))
         raise
     save_codes("final", codes | {"network": np.array(network_digest(run))})
     return Outcome(evaluation, run.best_map, run.step)
 
 
-def start(config: RunConfig, inputs: Inputs) -> Run:
-    """Network, method, optimiser and probes at step 0.
-
-    The same seed gives the same start with and without RDH.
-    """
+def start(config: RunConfig, inputs: Inputs) -> TrainingState:
+    """A run at step 0. The same seed gives the same start with and without RDH."""
     torch.manual_seed(config.seed)
     labels = inputs.train_labels
     method = method_class(config.method)(
@@ -115,7 +123,7 @@ def start(config: RunConfig, inputs: Inputs) -> Run:
         method, inputs.n_features, body, precision=config.precision, is_compiled=config.compile
     ).to(inputs.device)
     optimizer = make_optimizer(network, config)
-    run = Run(config, inputs, method, network, optimizer, None, torch.empty(0))
+    run = TrainingState(config, inputs, method, network, optimizer, None, torch.empty(0))
     is_probed = bool(config.probe_every and method.activation)
     window = min(config.probe_every, run.steps_per_epoch) if is_probed else run.steps_per_epoch
     run.losses = torch.zeros(window, len(LOSSES), device=inputs.device)
@@ -124,41 +132,37 @@ def start(config: RunConfig, inputs: Inputs) -> Run:
 
 
 def method_options(config: RunConfig) -> dict[str, Any]:
-    """The method's switches; a given eta weighs its plain quantization term too (Eq. 1)."""
+    """The method's switches. A given eta also weighs its plain quantization term (Eq. 1)."""
     weighs_plain = config.quantization == "plain" and config.eta is not None
     weight = config.method_card.plain_weight
     return config.method_options | ({weight: config.eta} if weight and weighs_plain else {})
 
 
 def train_one_epoch(
-    run: Run, log: Callable[[Record], None], should_stop: Callable[[], bool]
+    run: TrainingState, log: Callable[[Record], None], should_stop: Callable[[], bool]
 ) -> None:
-    """To the end of the epoch that the run is in. Windows of the probes end with it.
+    """Trains to the end of the epoch that the run is in. Windows of the probes end with it.
 
-    Raises Stopped after a step.
+    Raises:
+        Stopped: should_stop said yes after a step.
     """
-    if (
-        run.position == 0
-    ):  # else a resumed epoch, which has had its start: what came of it is in the method's state
+    if run.position == 0:  # a resumed epoch has had its start: the method's state holds the outcome
         run.method.on_epoch_start(run.epoch)
     for _ in train_epoch(run):
         if run.probes and run.pending == len(run.losses):
             log(record(run))
-        if (
-            run.position < run.steps_per_epoch and should_stop()
-        ):  # a stop at the last step waits for what is due after it
+        # a stop at the last step waits for what is due at the end of the epoch
+        if run.position < run.steps_per_epoch and should_stop():
             raise Stopped
     if run.pending:
         log(record(run))
-    check_weights(run)
     run.epoch, run.position = run.epoch + 1, 0
 
 
-def train_epoch(run: Run) -> Iterator[None]:
-    """Yields after every step.
+def train_epoch(run: TrainingState) -> Iterator[None]:
+    """Trains one epoch and yields after every step.
 
-    The order of items depends on (seed, epoch) alone, so that a resumed epoch goes on in its own
-    order.
+    The order of items depends on seed and epoch alone, so a resumed epoch goes on in its own order.
     """
     generator = torch.Generator().manual_seed(run.config.seed * 1_000_003 + run.epoch)
     order = run.method.epoch_indices(run.epoch, generator)
@@ -177,10 +181,10 @@ def train_epoch(run: Run) -> Iterator[None]:
         yield
 
 
-def train_step(run: Run, indices: Tensor) -> None:
-    """One optimiser step (Algorithm 1).
+def train_step(run: TrainingState, indices: Tensor) -> None:
+    """One optimiser step (Algorithm 1) on the training items at these positions, (n,).
 
-    Losses act on a leaf, so that the network is traversed once, at the end.
+    The losses act on a leaf, so the network is traversed backwards only once.
     """
     config, method = run.config, run.method
     labels = run.inputs.train_labels[indices]
@@ -213,9 +217,7 @@ def train_step(run: Run, indices: Tensor) -> None:
 def code_regression_loss(
     config: RunConfig, method: Method, codes: Tensor, indices: Tensor
 ) -> Tensor | None:
-    """The method's pull to learned discrete codes; nothing where the method says that EAQL takes
-    its place.
-    """
+    """The method's pull to learned discrete codes; None if EAQL takes its place."""
     is_kept = method.keeps_code_regression or config.quantization == "plain"
     return method.code_regression_loss(codes, indices) if is_kept else None
 
@@ -223,10 +225,19 @@ def code_regression_loss(
 def error_aware(
     config: RunConfig, method: Method, codes: Tensor, labels: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """eta * EAQL (Eq.
+    """The error-aware quantization loss EAQL (Eq. 5) and its gradient.
 
-    5), and EAQL's gradient by the codes (n, n_bits): its weights are constant, which needs no
+    The weights of the errors are constants, so the gradient is written down instead of asked from
     autograd.
+
+    Args:
+        config: For eta, the normalization and the pairs to compare with.
+        method: For the similarity of the batch, or the stored codes.
+        codes: Continuous codes h, (n, n_bits).
+        labels: Of the batch, (n, n_classes).
+
+    Returns:
+        (eta * EAQL, the gradient of EAQL by the codes (n, n_bits), not weighed by eta).
     """
     stored = method.stored_codes if config.eaq_pairs == "stored" else None  # (N, n_bits)
     similar = (
@@ -234,4 +245,4 @@ def error_aware(
     )
     error = codes - codes.sign()
     pull = 2 * error_aware_weights(codes, similar, config.eaq_normalization, stored) * error
-    return config.eta / 2 * (pull * error).sum(), pull
+    return (config.eta or 0.0) / 2 * (pull * error).sum(), pull

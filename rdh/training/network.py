@@ -1,6 +1,4 @@
-"""The trained network: backbone (or nothing, for cached features) and hash layer; images or
-features in, logits out.
-"""
+"""The trained network, a backbone and a hash layer: images or cached features in, logits out."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,21 +13,23 @@ ALL_THREADS = torch.get_num_threads()
 
 
 def choose_threads(*, finetune: bool, backbone: str) -> None:
-    """One thread for small steps (a hash layer on features, the mlp), all for networks that see
-    images.
+    """One thread for small steps (a hash layer on features, the mlp), else all threads.
 
-    To wake a thread takes up to 0.1 ms, longer than the products of a small step. The result has
+    Waking a thread takes up to 0.1 ms, longer than the products of a small step. The results have
     the same bits either way.
     """
     torch.set_num_threads(1 if backbone == "mlp" or not finetune else ALL_THREADS)
 
 
 class Network(nn.Module):
-    """inputs -> logits (n, n_bits), float32. body: the backbone, or `Centred` where the inputs are
-    a frozen one's features.
+    """Inputs -> logits float32 (n, n_bits).
 
-    precision: "float32", or "bfloat16": autocast around the body alone. is_compiled: torch.compile
-    for the body.
+    Args:
+        method: Makes the hash layer.
+        n_features: What the body gives.
+        body: The backbone, or `Centred` if the inputs are features of a frozen one.
+        precision: "float32", or "bfloat16" for autocast around the body alone.
+        is_compiled: Whether the body runs through torch.compile.
     """
 
     def __init__(
@@ -42,14 +42,13 @@ class Network(nn.Module):
         is_compiled: bool = False,
     ) -> None:
         super().__init__()
-        self.backbone = body.to(
-            memory_format=torch.channels_last
-        )  # the order in which images lie in memory
+        # the order in which images lie in memory
+        self.backbone = body.to(memory_format=torch.channels_last)
         self.head = method.head(n_features)
         self._is_autocast = precision == "bfloat16"
         if is_compiled:
-            # One shape, one kernel: kernels for any shape would depend on which batches came first,
-            # and so on resumes.
+            # One kernel for each shape. Kernels for any shape would depend on which batches came
+            # first, so a resumed run would get others.
             self.backbone.compile(dynamic=False)
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -67,8 +66,9 @@ class Network(nn.Module):
 
 @contextmanager
 def batch_of_one(module: nn.Module, n: int) -> Iterator[None]:
-    """One item has no variance over the batch: for it alone (the last batch of an epoch), batch
-    norms use their running averages.
+    """For a batch of one item, batch norms use their running averages: one item has no variance.
+
+    The last batch of an epoch may be one.
     """
     norms = (
         [layer for layer in module.modules() if isinstance(layer, _BatchNorm) and layer.training]

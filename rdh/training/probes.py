@@ -1,14 +1,16 @@
-"""What is measured while a run trains: who is saturated, who is dead, which way the gradient
-points, who is rescued.
+"""What is measured while a run trains: saturation, dead bits, gradients and rescues.
 
-All counts are entries (training item, bit). *Saturated*: |h| >= tau. *Dead*: saturated and sgn(h) =
-sgn(dL_sim/dh), the test of Eq. 3 on the similarity loss alone and before amplification, so that
-runs with and without RDH count the same thing; "by the total" is the same test on the whole
-gradient, as Algorithm 1 line 8 writes it. *Hard*: dead and 1 - h^2 == 0 in float32.
+All counts are entries (training item, bit).
+
+* *Saturated*: |h| >= tau.
+* *Dead*: saturated and sgn(h) = sgn(dL_sim/dh). This is the test of Eq. 3 on the similarity loss
+  alone and before amplification, so runs with and without RDH count the same thing.
+* *Dead by the total*: the same test on the whole gradient, as in line 8 of Algorithm 1.
+* *Hard*: dead and 1 - h^2 == 0 in float32.
 
 `Probes.add` only keeps a step's tensors on the device. `Probes.record` digests a window of steps at
-once: every entry gets a *kind*, and one histogram of the kinds by bit answers every count
-(`rdh/training/entry_kinds.py`).
+once: every entry gets a *kind* (`entry_kinds`), and one histogram of the kinds by bit answers every
+count.
 """
 
 import math
@@ -35,10 +37,10 @@ N_BINS = 64
 
 
 def logit_edges(tau: float) -> np.ndarray:
-    """65 uniform edges of pre-activation F around 0 that include 0 and +-atanh(tau); the two outer
-    bins are open.
+    """65 uniform edges of the pre-activation F around 0, with 0 and +-atanh(tau) among them.
 
-    Uniform bins over h would put .969 ... 1 into one bin and hide the very thing we diagnose.
+    The two outer bins are open. Uniform bins over h would put all of .969 ... 1 into one bin and
+    hide the saturated entries.
     """
     threshold = math.atanh(tau)
     n_inside = min(max(1, round(threshold / 0.25)), N_BINS // 2 - 1)  # bins from 0 to the threshold
@@ -47,9 +49,14 @@ def logit_edges(tau: float) -> np.ndarray:
 
 
 class Probes:
-    """Keeps a window of steps, then digests it into one record. n_items: training items N.
+    """Keeps a window of steps, then digests it into one record.
 
-    An item occurs at most once a window.
+    An item may occur only once in a window.
+
+    Args:
+        n_items: Training items N.
+        n_bits: Code length.
+        tau: Threshold of saturation, in [0, 1).
     """
 
     def __init__(self, n_items: int, n_bits: int, tau: float) -> None:
@@ -62,18 +69,19 @@ class Probes:
             np.float64
         )
         self._steps: list[tuple[Tensor, ...]] = []
-        self.load_state(np.zeros((n_items, n_bits), np.uint8))
+        self.state = np.zeros((n_items, n_bits), np.uint8)
+        self.load_state(self.state)
 
     def load_state(self, state: np.ndarray) -> None:
-        """Takes over the entries' states (N, n_bits) uint8 of a checkpoint.
+        """Takes over the entries' states of a checkpoint, uint8 (N, n_bits).
 
         ValueError for another shape.
         """
-        if hasattr(self, "state") and state.shape != self.state.shape:
+        if state.shape != self.state.shape:
             raise ValueError(f"the probes' state must be {self.state.shape}, got {state.shape}")
         self.state = state.copy()
         is_dead, is_positive = ((self.state & flag) > 0 for flag in (DEAD, POSITIVE))
-        self._dead_now = by_side(is_dead, is_positive).sum(1)  # (2, n_bits)
+        self._dead_all = by_side(is_dead, is_positive).sum(1)  # (2, n_bits)
 
     def add(
         self,
@@ -83,10 +91,14 @@ class Probes:
         gradient: Tensor,
         indices: Tensor,
     ) -> None:
-        """Keeps a step: F and h (n, n_bits), dL_sim/dh and dL/dh before the amplifier, positions
-        (n,) in the training set.
+        """Keeps a step. The tensors are not copied: none may change until the next `record`.
 
-        The tensors are not copied: none of them may change until the next `record`.
+        Args:
+            logits: F, (n, n_bits).
+            codes: h = tanh(F), (n, n_bits).
+            similarity_gradient: dL_sim/dh.
+            gradient: dL/dh of the whole loss, before the amplifier.
+            indices: Positions in the training set, (n,).
         """
         self._steps.append((logits, codes, similarity_gradient, gradient, indices))
 
@@ -94,19 +106,30 @@ class Probes:
     def is_empty(self) -> bool:
         return not self._steps
 
+    @np.errstate(over="ignore", invalid="ignore")  # of a run that diverges: logits may be infinite
     def record(self, amplifier: bool) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-        """(scalars, arrays) of the window, and an empty window. Per-bit arrays have shape
-        (n_bits,); sides are (-1 side, +1 side).
+        """Digests the window and empties it.
 
-        saturated (2, n_bits), dead (2, n_bits) and dead_total (2, n_bits) at tau; dead_hard
-        (n_bits,); levels (5, 2, n_bits) and saturated_levels (5, n_bits): dead and saturated at
-        TAU_LEVELS; deaths, rescues, releases, relapses (n_bits,); dead_now (2, n_bits): over all N
-        items, each at its last visit; mean_code, mean_logit, std_logit, leaving (share of entries
-        whose similarity gradient points away from their side), mean_gradient and
-        mean_gradient_amplified (absolute dL/dz); histogram (n_bits, 64) of F, dead_histogram (64,)
-        of the dead entries' F over all bits; gradient_sum (2, 64) of dL/dz before and after the
-        amplifier and gradient_count (64,), both in the orientation of Figure 3: mirrored so that
-        the similarity loss asks every entry to move towards +1.
+        Args:
+            amplifier: Whether the run amplifies gradients.
+
+        Returns:
+            (scalars, arrays). The one scalar, `entries`, counts the entries of the window. Arrays
+            by side are (2, n_bits): the -1 side, then the +1 side. Counts at tau:
+            saturated, dead_window, dead_total (by side): entries of the window;
+            dead_all (by side): all N items, each at its last visit;
+            dead_hard, deaths, rescues, releases, relapses (n_bits,): see `entry_kinds`.
+            Counts at every level of TAU_LEVELS:
+            dead_levels (5, 2, n_bits), saturated_levels (5, n_bits).
+            Means over the window, (n_bits,):
+            mean_code, mean_logit, std_logit; leaving: share of the entries whose similarity
+            gradient points away from their side; mean_gradient and mean_gradient_amplified: of
+            |dL/dz|.
+            Histograms:
+            histogram (n_bits, 64) of F; dead_histogram (64,) of the dead entries' F over all bits;
+            gradient_sum (2, 64) of dL/dz before and after the amplifier and gradient_count (64,).
+            These two are oriented as Figure 3: mirrored so that the similarity loss asks every
+            entry to move towards +1.
         """
         logits, codes, similarity, total, indices = (
             torch.cat(column).cpu().numpy() for column in zip(*self._steps, strict=True)
@@ -139,14 +162,14 @@ class Probes:
             n_rows = math.prod(shape)
             arrays[name] = counts[start : start + n_rows].reshape(*shape, self.n_bits)
             start += n_rows
-        self._dead_now += arrays["dead_now"]
-        arrays["dead_now"] = self._dead_now.astype(np.int32)
+        self._dead_all += arrays["dead_all"]
+        arrays["dead_all"] = self._dead_all.astype(np.int32)
         return arrays
 
     def _table(self, keys: np.ndarray, n_keys: int) -> np.ndarray:
         """How many entries of each bit have each key: int32 keys (n, n_bits) -> (n_keys, n_bits).
 
-        torch counts int32 faster than NumPy.
+        torch counts int32 faster than NumPy does.
         """
         keys = keys * np.int32(self.n_bits) + np.arange(self.n_bits, dtype=np.int32)
         counts = torch.bincount(torch.from_numpy(keys.ravel()), minlength=n_keys * self.n_bits)
@@ -155,17 +178,16 @@ class Probes:
     def _means(
         self, logits: np.ndarray, codes: np.ndarray, gradient: np.ndarray, extra: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """Means over the window's items.
+        """Means over the items of the window.
 
-        extra: flat positions of the entries that the amplifier acts on.
+        `extra` holds the flat positions of the entries that the amplifier acts on.
         """
         ones, size = (
             np.full(len(codes), 1 / len(codes), np.float32),
             np.abs(gradient),
         )  # products of BLAS: faster than mean(0)
         mean_logit, mean_gradient = ones @ logits, ones @ size
-        with np.errstate(over="ignore"):  # of a run that diverges
-            variance = ones @ np.square(logits - mean_logit)
+        variance = ones @ np.square(logits - mean_logit)
         amplified = np.bincount(extra % self.n_bits, size.ravel()[extra], self.n_bits) / len(codes)
         means = {
             "mean_code": ones @ codes,
@@ -184,10 +206,8 @@ class Probes:
         gradient: np.ndarray,
         extra: np.ndarray,
     ) -> dict[str, np.ndarray]:
-        with np.errstate(invalid="ignore", over="ignore"):  # of a run that diverges
-            bins = np.clip(
-                logits * np.float32(1 / self._width) + N_BINS // 2, 0, N_BINS - 1
-            ).astype(np.uint8)
+        places = logits * np.float32(1 / self._width) + N_BINS // 2
+        bins = np.clip(places, 0, N_BINS - 1).astype(np.uint8)
         down, up = (
             (similarity > 0).view(np.uint8),
             (similarity < 0).view(np.uint8),

@@ -1,29 +1,35 @@
-"""From steps to records: losses and counts since the last record, and the check that the numbers
-are still numbers.
-"""
+"""From steps to records: losses and counts since the last record, checked to be finite."""
 
 import time
 
 import numpy as np
+import torch
 
+from rdh.methods import LOSSES
 from rdh.store.metrics_writer import Record
-from rdh.training.state import Run
-
-LOSSES = ("similarity_loss", "code_regression_loss", "quantization_loss")
+from rdh.training.state import TrainingState
 
 
 class TrainingFailure(RuntimeError):
-    """The numbers broke: step, cause and the way out in one sentence."""
+    """A loss or a weight is not finite. The sentence names step, cause and the way out."""
 
 
-def record(run: Run) -> Record:
+def record(run: TrainingState) -> Record:
     """Digests the steps since the last record; the one place where training waits for the device.
 
-    Its epoch: epochs completed.
+    Losses and weights are checked first, so that no record holds a step that broke the network.
+
+    Returns:
+        The record; its epoch counts the epochs completed.
+
+    Raises:
+        TrainingFailure: a loss since the last record, or a weight now, is not finite.
     """
-    losses = run.losses[: run.pending].cpu().numpy()
-    check_finite(run, losses)
-    scalars, arrays = {}, {}
+    losses = run.losses[: run.pending].double().cpu().numpy()  # a sum may leave float32
+    check_losses(run, losses)
+    check_weights(run)
+    scalars: dict[str, float] = {}
+    arrays: dict[str, np.ndarray] = {}
     if run.pending:
         scalars = dict(zip(LOSSES, losses.mean(0).tolist(), strict=True))
         scalars["loss"] = float(losses.sum(1).mean())
@@ -41,13 +47,13 @@ def record(run: Run) -> Record:
 
 
 def totals(arrays: dict[str, np.ndarray]) -> dict[str, float]:
-    """Sums over bits (and sides) of the per-bit counts, for charts that need no array."""
+    """Sums of the counts over bits and sides, for charts that need no array."""
     names = (
         "saturated",
-        "dead",
+        "dead_window",
         "dead_total",
         "dead_hard",
-        "dead_now",
+        "dead_all",
         "deaths",
         "rescues",
         "releases",
@@ -56,27 +62,32 @@ def totals(arrays: dict[str, np.ndarray]) -> dict[str, float]:
     return {name: float(arrays[name].sum()) for name in names}
 
 
-def check_finite(run: Run, losses: np.ndarray) -> None:
-    """UserError that names the first step whose loss is not finite."""
+def check_losses(run: TrainingState, losses: np.ndarray) -> None:
+    """TrainingFailure that names the first step whose loss is not finite.
+
+    Args:
+        run: The run, its last step included in `losses`.
+        losses: One row a step since the last record, one column for each of LOSSES.
+    """
     bad = ~np.isfinite(losses)
     if bad.any():
         row, column = np.argwhere(bad)[0]
-        raise _diverged(
-            run,
-            f"{LOSSES[column].replace('_', ' ')} became {losses[row, column]}",
-            run.step - run.pending + row + 1,
-        )
+        what = f"{LOSSES[column].replace('_', ' ')} became {losses[row, column]}"
+        raise _diverged(run, what, run.step - run.pending + row + 1)
 
 
-def check_weights(run: Run) -> None:
-    """A loss says too late that the last step broke the weights: h stays in [-1, 1] whatever they
-    are.
+def check_weights(run: TrainingState) -> None:
+    """TrainingFailure if a weight or a running average of the network is not finite.
+
+    The losses do not show it in time: a step's loss is taken before its update, and codes stay in
+    [-1, 1] even if the weights are infinite.
     """
-    if not all(tensor.isfinite().all() for tensor in run.network.state_dict().values()):
+    tensors = run.network.state_dict().values()
+    if not torch.stack([tensor.isfinite().all() for tensor in tensors]).all():  # waits only once
         raise _diverged(run, "network's weights are no longer finite", run.step)
 
 
-def _diverged(run: Run, what: str, step: int) -> TrainingFailure:
+def _diverged(run: TrainingState, what: str, step: int) -> TrainingFailure:
     epoch = (step - 1) // run.steps_per_epoch + 1
     return TrainingFailure(
         f"The {what} at step {step} (epoch {epoch}); lower lr (now {run.config.lr:g}) "

@@ -1,8 +1,7 @@
-"""Runs of shallow methods (LSH, ITQ, SDH): fitted once to fixed features, then encoded and
-evaluated like any other run.
+"""Runs of shallow methods (LSH, ITQ, SDH): fitted once to fixed features, without steps or probes.
 
-The features are a frozen backbone's, or with finetune=True (nothing to finetune) the prepared
-pixels. No steps, no probes.
+They are encoded and evaluated like any other run. The features are a frozen backbone's. With
+finetune=True they are the prepared pixels, for there is nothing to finetune.
 """
 
 from collections.abc import Callable
@@ -19,13 +18,12 @@ from rdh.store.metrics_writer import Record
 from rdh.training.evaluate import evaluate_run, network_digest
 from rdh.training.loop import Outcome
 from rdh.training.network import Network
-from rdh.training.state import Run
+from rdh.training.optimizers import SGD
+from rdh.training.state import TrainingState
 
 
-class Encoder(nn.Module):
-    """A fitted method in the place of a hash layer: features (n, n_features) -> projections (n,
-    n_bits).
-    """
+class FittedHead(nn.Module):
+    """A fitted method in place of a hash layer: (n, n_features) -> projections (n, n_bits)."""
 
     def __init__(self, method: Any) -> None:
         super().__init__()
@@ -35,8 +33,8 @@ class Encoder(nn.Module):
         return self.method.encode(features).float()
 
 
-def start(config: RunConfig, inputs: Inputs) -> Run:
-    """The method, not fitted yet, behind the same seam as a deep one."""
+def start(config: RunConfig, inputs: Inputs) -> TrainingState:
+    """The run with its method not fitted yet, as `loop.start` makes one of a deep method."""
     torch.manual_seed(config.seed)
     method = method_class(config.method)(
         config.n_bits, inputs.train_labels, config.seed, **config.method_options
@@ -45,12 +43,12 @@ def start(config: RunConfig, inputs: Inputs) -> Run:
     network = Network(method, inputs.n_features, nn.Flatten() if config.finetune else body).to(
         inputs.device
     )
-    network.head = Encoder(method)
-    return Run(config, inputs, method, network, None, None, torch.empty(0))
+    network.head = FittedHead(method)
+    return TrainingState(config, inputs, method, network, SGD([]), None, torch.empty(0))
 
 
 def fit(
-    run: Run,
+    run: TrainingState,
     *,
     log: Callable[[Record], None],
     save_checkpoint: Callable[[dict[str, Any]], None],
@@ -58,15 +56,16 @@ def fit(
     should_stop: Callable[[], bool] = lambda: False,
     checkpoint: dict[str, Any] | None = None,
 ) -> Outcome:
-    """Fits, evaluates, and keeps the fitted state.
+    """Fits, evaluates and keeps the fitted state. The arguments are those of `loop.fit`.
 
-    A checkpoint is not used: fitting again costs less than it saves.
+    A checkpoint is not used: fitting again takes seconds.
     """
     with torch.inference_mode():
         batches = [
             run.network.backbone(batch) for batch in run.inputs.batches(run.inputs.split.train)
         ]
-    run.method.fit(torch.cat(batches).clone(), run.inputs.train_labels)
+    method: Any = run.method
+    method.fit(torch.cat(batches).clone(), run.inputs.train_labels)
     evaluation, codes = evaluate_run(run, log, should_stop)
     save_checkpoint(
         {

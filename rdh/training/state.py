@@ -1,6 +1,4 @@
-"""A run in memory: what changes while it trains, what a checkpoint holds of it, and the facts that
-its charts need.
-"""
+"""A run in memory: what changes while it trains, what a checkpoint holds, what its charts need."""
 
 import math
 import time
@@ -14,24 +12,24 @@ from rdh.config.run_config import RunConfig
 from rdh.errors import Stopped, UserError  # noqa: F401 (Stopped: for this folder)
 from rdh.inputs.load import Inputs
 from rdh.methods import Method
-from rdh.training.entry_kinds import TAU_LEVELS
+from rdh.store.levels import TAU_LEVELS
 from rdh.training.network import Network
 from rdh.training.optimizers import SGD
 from rdh.training.probes import Probes, logit_edges
 
 
 @dataclass
-class Run:
+class TrainingState:
     """Everything that changes while a run trains.
 
-    step: optimiser steps completed; position: batches of this epoch done.
+    `step` counts the optimiser steps completed, `position` the batches of this epoch.
     """
 
     config: RunConfig
     inputs: Inputs
     method: Method
     network: Network
-    optimizer: SGD | None  # None for a shallow method, which takes no steps
+    optimizer: SGD  # without parameters for a shallow method, which takes no steps
     probes: Probes | None
     losses: Tensor  # (window, 3): one row a step since the last record, on the device
     step: int = 0
@@ -43,17 +41,18 @@ class Run:
 
     @property
     def steps_per_epoch(self) -> int:
-        """The last batch may be smaller."""
+        """Batches of an epoch; the last one may be smaller."""
         return math.ceil(self.method.epoch_length / self.config.batch_size)
 
     @property
     def total_steps(self) -> int:
-        return self.config.epochs * self.steps_per_epoch if self.optimizer else 0
+        return self.config.epochs * self.steps_per_epoch if self.optimizer.groups else 0
 
 
-def snapshot(run: Run) -> dict[str, Any]:
-    """All that training from here on depends on: tensors and plain numbers, loadable with
-    weights_only. Not copies.
+def snapshot(run: TrainingState) -> dict[str, Any]:
+    """All that the rest of the training depends on, as tensors and plain numbers.
+
+    They can be loaded with weights_only. The tensors are the living ones, not copies.
     """
     return {
         "step": run.step,
@@ -69,8 +68,8 @@ def snapshot(run: Run) -> dict[str, Any]:
     }
 
 
-def restore(run: Run, checkpoint: dict[str, Any]) -> None:
-    """Inverse of snapshot. UserError where the checkpoint does not fit the config."""
+def restore(run: TrainingState, checkpoint: dict[str, Any]) -> None:
+    """Inverse of `snapshot`. UserError if the checkpoint does not fit the config."""
     try:
         run.network.load_state_dict(checkpoint["network"])
         run.optimizer.load_state_dict(checkpoint["optimizer"])
@@ -93,10 +92,8 @@ def restore(run: Run, checkpoint: dict[str, Any]) -> None:
         ) from None
 
 
-def facts_of(run: Run) -> dict[str, Any]:
-    """What a run's charts need beside its records: denominators of the counts, bin edges, where it
-    ran.
-    """
+def facts_of(run: TrainingState) -> dict[str, Any]:
+    """What a run's charts need beside its records: denominators, bin edges, where it ran."""
     config, inputs = run.config, run.inputs
     return {
         "n_bits": config.n_bits,

@@ -5,6 +5,8 @@ had.
 import hashlib
 import http.server
 import io
+import json
+import os
 import re
 import socket
 import threading
@@ -22,6 +24,7 @@ from torchvision.models import get_model
 from rdh import catalog
 from rdh.backbones import Backbone, build, stacked
 from rdh.backbones._tools import weights as _weights
+from rdh.backbones._tools.safetensors import read_tensors
 from rdh.backbones._tools.weights import download_into
 from rdh.config.run_config import make_config
 from rdh.errors import UserError
@@ -436,6 +439,100 @@ def test_weights_of_a_file_are_taken_whatever_its_last_layer(tmp_path, content):
     made = build("resnet18", 32, str(tmp_path / "mine.pth"))
     assert torch.equal(made.module.conv1.weight, trained.conv1.weight)
     assert torch.equal(made.module.layer4[1].bn2.running_mean, trained.layer4[1].bn2.running_mean)
+
+
+@pytest.mark.parametrize("key", ["model", "model_state_dict", "net", "state_dict"])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.module.", "backbone.encoder."])
+def test_the_wrapping_of_training_scripts_is_taken_off(tmp_path, key, prefix):
+    trained = build("mlp", 4).module.state_dict()
+    renamed = {f"{prefix}{name}": value for name, value in trained.items()}
+    torch.save({key: renamed, "epoch": 3, "optimizer": {"lr": 0.1}}, tmp_path / "mine.pth")
+    made = build("mlp", 4, str(tmp_path / "mine.pth")).module.state_dict()
+    assert all(torch.equal(made[name], value) for name, value in trained.items())
+
+
+def test_wrappings_may_lie_in_one_another(tmp_path):
+    trained = build("mlp", 4).module.state_dict()
+    torch.save({"model": {"state_dict": trained}}, tmp_path / "mine.pth")
+    made = build("mlp", 4, str(tmp_path / "mine.pth")).module.state_dict()
+    assert torch.equal(made["1.weight"], trained["1.weight"])
+
+
+NUMBERS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "U8": "<u1", "BOOL": "<?"}
+
+
+def safetensors_file(tensors: dict[str, tuple[str, np.ndarray]], **changes: Any) -> bytes:
+    """A file of the format, written by the book: name -> (its word for the type, numbers)."""
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    data = b""
+    for name, (kind, values) in tensors.items():
+        content = values.astype(NUMBERS[kind]).tobytes() if kind in NUMBERS else values.tobytes()
+        place = [len(data), len(data) + len(content)]
+        header[name] = {"dtype": kind, "shape": list(values.shape), "data_offsets": place} | changes
+        data += content
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + data
+
+
+def test_safetensors_are_read_as_they_are_written():
+    values = np.array([[1.5, -2.0, 0.0], [3.0, 4.0, 65504.0]])
+    kinds = {kind: (kind, np.abs(values) if kind == "U8" else values) for kind in NUMBERS}
+    read = read_tensors(safetensors_file(kinds | {"empty": ("F32", np.zeros((0, 3)))}))
+    for kind, form in NUMBERS.items():
+        np.testing.assert_array_equal(read[kind].numpy(), kinds[kind][1].astype(form))
+    assert read["empty"].shape == (0, 3)
+    half = torch.tensor([1.5, -3.0], dtype=torch.bfloat16)
+    bits = half.view(torch.int16).numpy()
+    assert torch.equal(read_tensors(safetensors_file({"b": ("BF16", bits)}))["b"], half)
+
+
+def test_weights_may_be_a_safetensors_file(tmp_path):
+    trained = build("mlp", 4).module.state_dict()
+    tensors = {f"model.{name}": ("F32", value.numpy()) for name, value in trained.items()}
+    path = tmp_path / "mine.safetensors"
+    path.write_bytes(safetensors_file(tensors))
+    made = build("mlp", 4, str(path))
+    assert torch.equal(made.module.state_dict()["1.weight"], trained["1.weight"])
+    assert made.weights.startswith("mine.safetensors-")
+
+
+WHOLE = safetensors_file({"w": ("F32", np.ones((2, 2)))})
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (WHOLE[:20], "its header is cut short"),
+        (WHOLE[:-1], "its entry 'w' is damaged"),
+        (WHOLE.replace(b'"w"', b"w,w"), "its header is damaged"),
+        (safetensors_file({"w": ("F32", np.ones(4))}, shape=[5]), "its entry 'w' is damaged"),
+        (safetensors_file({"w": ("F32", np.ones(4))}, shape=[-4]), "its entry 'w' is damaged"),
+        (
+            safetensors_file({"w": ("F32", np.ones(4))}, data_offsets=[-16, 0]),
+            "its entry 'w' is damaged",
+        ),
+        (safetensors_file({"w": ("F32", np.ones(4))}, shape=None), "its entry 'w' is damaged"),
+        (safetensors_file({"w": ("C64", np.ones(4))}), "'w' in it is of the number format 'C64'"),
+    ],
+)
+def test_a_damaged_safetensors_file_is_one_sentence(tmp_path, content, reason):
+    (tmp_path / "mine.safetensors").write_bytes(content)
+    with pytest.raises(UserError) as told:
+        build("mlp", 4, str(tmp_path / "mine.safetensors"))
+    assert f"({reason})" in str(told.value) and "\n" not in str(told.value)
+
+
+def test_a_pipe_as_weights_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "mine.pth")
+    with pytest.raises(UserError, match=r"mine\.pth can't be read \(not a regular file\)"):
+        build("mlp", 4, str(tmp_path / "mine.pth"))
+
+
+def test_a_weights_file_of_endless_length_is_refused(tmp_path, monkeypatch):
+    torch.save(build("mlp", 4).module.state_dict(), tmp_path / "mine.pth")
+    monkeypatch.setattr(_weights, "LARGEST", 100)
+    with pytest.raises(UserError, match=r"mine\.pth must be at most 100 bytes long"):
+        build("mlp", 4, str(tmp_path / "mine.pth"))
 
 
 def test_other_content_of_the_weights_file_is_another_cache_key(tmp_path):

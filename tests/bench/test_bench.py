@@ -27,6 +27,7 @@ def tiny(monkeypatch):
     monkeypatch.setitem(retrieval.SCALE_ROWS, "small", ((10, 600), (10, 1200)))
 
 
+@pytest.mark.process
 def test_bench_retrieval_prints_medians_ratios_and_memory_as_json(tiny, capsys):
     assert main(["bench", "retrieval", "--rounds", "2", "--size", "small"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -96,5 +97,7 @@ def test_steps_of_both_arms_are_compared():
         {"baseline": base, "rdh": with_plug_ins(base, rdh=True)}, rounds=1, steps=2
     )
     assert found["baseline_ms"] > 0 and found["rdh_ms"] > 0
-    assert found["ratio"] == pytest.approx(found["rdh_ms"] / found["baseline_ms"], rel=0.01)
+    assert found["ratio"] == pytest.approx(
+        found["rdh_ms"] / found["baseline_ms"], rel=0.01, abs=0.002
+    )
     assert torch.is_grad_enabled()

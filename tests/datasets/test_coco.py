@@ -58,8 +58,8 @@ def test_a_small_set_keeps_a_gallery_unless_the_switches_say_otherwise(tmp_path)
             {"n_query": 10, "n_train": 31},
             r"need 10 \+ 31 images, but there are 40: lower n_train\.",
         ),
-        ({"n_train": -1}, r"n_train must be a whole number >= 1, got -1"),
-        ({"n_query": 2.5}, r"n_query must be a whole number >= 1, got 2.5"),
+        ({"n_train": -1}, r"n_train must be at least 0, got -1"),
+        ({"n_query": 2.5}, r"n_query must be a whole number, got 2.5"),
     ],
 )
 def test_sizes_that_do_not_fit_name_their_switch(tmp_path, switches, message):
@@ -109,6 +109,16 @@ BAD_JSON = [
         r"names the path '../../../etc/passwd'",
     ),
     (lambda one: one["images"][0].update(file_name="/etc/passwd"), r"names the path '/etc/passwd'"),
+    (lambda one: one["images"][0].update(file_name=None), r"the file_name 'None', which is not"),
+    (lambda one: one["images"][0].update(id=0.5), r"the id '0.5', which is not a whole number"),
+    (lambda one: one["images"][0].update(id=float("inf")), r"the id 'inf', which is not a whole"),
+    (lambda one: one["images"][0].update(id=True), r"the id 'True', which is not a whole number"),
+    (lambda one: one["images"][0].update(id="0"), r"the id '0', which is not a whole number"),
+    (lambda one: one["annotations"][0].update(image_id=[1]), r"the id '\[1\]', which is not"),
+    (
+        lambda one: one["categories"].append(one["categories"][0] | {"name": "yak"}),
+        r"two categories with one id",
+    ),
 ]
 
 
@@ -120,7 +130,19 @@ def test_annotations_that_are_not_right_are_named(tmp_path, change, message):
         datasets.load("coco", tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1, 2]", '"x"', '{"images": [' + "[" * 5000])
+def test_ids_that_are_whole_floats_are_read(tmp_path):
+    write_both(tmp_path)
+    before = datasets.load("coco", tmp_path)
+
+    def as_floats(one):
+        for image in one["images"]:
+            image["id"] = float(image["id"])
+
+    edited(tmp_path, as_floats)
+    np.testing.assert_array_equal(datasets.load("coco", tmp_path).labels, before.labels)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1, 2]", '{"id": 1' + "0" * 5000 + "}", '"x"', '{"images": [' + "[" * 5000])
 def test_a_file_that_is_no_such_json_is_one_sentence(tmp_path, text):
     write_both(tmp_path)
     (tmp_path / "annotations" / "instances_val2014.json").write_text(text)

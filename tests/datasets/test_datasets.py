@@ -71,13 +71,6 @@ def test_unknown_data_set_names_the_choices(name, tmp_path):
         datasets.load(name, tmp_path)
 
 
-def test_data_root_comes_from_the_environment(monkeypatch):
-    monkeypatch.setenv("RDH_DATA", "/somewhere")
-    assert datasets.data_root() == Path("/somewhere")
-    monkeypatch.delenv("RDH_DATA")
-    assert datasets.data_root() == Path.home() / ".cache" / "rdh" / "data"
-
-
 def test_digits_follow_their_protocol():
     data = datasets.load("digits", "unused")
     split = data.split(0)
@@ -187,19 +180,27 @@ def test_fingerprint_changes_with_a_file_name_and_with_a_size(class_folders):
     assert len({before, renamed, small(class_folders).fingerprint}) == 3
 
 
-def test_other_files_and_folders_are_passed_over(class_folders):
+def test_other_files_and_folders_are_passed_over_and_counted(class_folders):
     for place in (
         ".DS_Store",
         "README.md",
         "notes/a.png",
         "train/cat/Thumbs.db",
-        "train/cat/more.png/x.png",
+        "train/cat/.more/x.png",
     ):
         path = class_folders / "cifar10" / place
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("x")
     os.mkfifo(class_folders / "cifar10" / "train" / "cat" / "pipe.png")
-    assert len(small(class_folders)) == 60
+    data = small(class_folders)
+    assert len(data) == 60
+    assert data.passed_over == {
+        "entries that are neither files nor folders": 1,
+        "files of other kinds": 1,
+        "folders beside the parts": 1,
+        "hidden folders": 1,
+    }
+    assert any("hidden folders (1)" in warning for warning in data.warnings)
 
 
 def touch(path: Path, seconds: int) -> None:
@@ -365,7 +366,7 @@ def test_damaged_image_stops_and_is_named(class_folders):
     damage(class_folders)
     data = small(class_folders)
     message = (
-        r"train/bird/0000.png cannot be decoded \(not a JPEG or PNG image\). Replace it, "
+        r"train/bird/0000.png cannot be decoded \(not a JPEG, PNG, WebP, BMP or TIFF image\). Replace it, "
         r"or set bad_images=skip"
     )
     with pytest.raises(BadImage, match=message):
@@ -384,7 +385,7 @@ def test_damaged_images_are_skipped_named_once_and_counted(class_folders):
         images, kept = data.images(np.arange(60), bad_images="skip")
     missing = np.setdiff1d(np.arange(60), kept)
     assert [data.image_name(item) for item in missing] == names
-    assert len(images) == len(kept) == 55 and data.n_bad_images == 5
+    assert len(images) == len(kept) == 55
     assert len(data.warnings) == n_warnings + 5
     assert all(name in text for name, text in zip(names, data.warnings[n_warnings:], strict=True))
     np.testing.assert_array_equal(images[:, 0, 0, 0], data.labels.argmax(axis=1)[kept])

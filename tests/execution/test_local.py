@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,10 @@ from rdh.store.run_store import RunStore
 from tests.execution.conftest import TOY, is_alive, make_configs, make_engine, plan, wait_for
 
 
-def make_spec(store: RunStore, *behaviour: dict, attempt: int = 1, gpus: float = 1) -> Spec:
+def make_spec(store: RunStore, *behaviour: dict, attempt: int = 1) -> Spec:
     run_id = store.create(make_configs()[0])
     run_dir = plan(store, run_id, *(behaviour or [{}]))
-    return Spec(run_id, attempt, run_dir, (*TOY, str(run_dir), "--attempt", str(attempt)), gpus)
+    return Spec(run_id, attempt, run_dir, (*TOY, str(run_dir), "--attempt", str(attempt)))
 
 
 def has_begun(spec: Spec) -> bool:
@@ -169,12 +170,28 @@ def test_an_attempt_can_not_start_twice_but_the_next_one_can(store, engine):
     ]
 
 
-def test_a_run_of_two_gpus_gets_two_and_a_third_run_must_wait(store, engine):
-    handle = engine.start(make_spec(store, {"do": "forever"}, gpus=2))
-    assert handle.endswith(":fake-0,fake-1")
+def test_runs_get_devices_of_their_own_and_a_third_one_must_wait(store, engine):
+    handles = [engine.start(make_spec(store, {"do": "forever"})) for _ in range(2)]
+    assert sorted(handle.split(":")[-1] for handle in handles) == ["fake-0", "fake-1"]
     assert engine.capacity() == 0
     with pytest.raises(BlockingIOError, match="no free slot"):
         engine.start(make_spec(store))
+
+
+def test_a_worker_gets_what_it_needs_of_the_environment_and_no_secrets(store, monkeypatch):
+    monkeypatch.setenv("A_TOKEN", "secret")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    monkeypatch.setenv("RDH_DATA", "/of/whoever/started/the/supervisor")
+    monkeypatch.setenv("RDH_CACHE", "/of/whoever/started/the/supervisor")
+    engine = make_engine(store)
+    spec = replace(make_spec(store), env={"RDH_DATA": "/of/the/run"})
+    wait_for_exit(engine, engine.start(spec))
+    env = json.loads((spec.run_dir / "begun.json").read_text())["env"]
+    assert (env["LC_ALL"], env["RDH_DATA"], env["PATH"]) == (
+        *("C.UTF-8", "/of/the/run"),
+        os.environ["PATH"],
+    )
+    assert {"A_TOKEN", "RDH_CACHE"} & set(env) == set()
 
 
 def test_the_lock_of_a_run_is_free_when_its_process_is_gone(store, engine):

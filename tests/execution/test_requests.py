@@ -6,14 +6,16 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from rdh.config.run_config import make_config
+from rdh.config.run_config import RunConfig, make_config
 from rdh.errors import UserError
-from rdh.execution import cancel, delete, resume, states, submit
+from rdh.execution import cancel, delete, resume, resume_all, states, submit
 from rdh.execution.queue.registry import Registry
+from rdh.execution.queue.states import RESULT_STATES
 from rdh.locks import take_lock
 from rdh.store.run_store import RunStore
 from tests.execution.conftest import make_configs, wait_for
@@ -34,6 +36,10 @@ print(json.dumps(submit(store, configs, token="a form's token")))
 
 
 def put(store: RunStore, run_id: str, state: str) -> None:
+    if state in RESULT_STATES:
+        store.write_json(
+            run_id, "result.json", {"attempt": 1, "state": state, "message": f"it {state}"}
+        )
     with Registry(store).write() as db:
         db.execute("UPDATE runs SET state = ? WHERE run_id = ?", (state, run_id))
 
@@ -135,7 +141,7 @@ def test_equal_configs_outside_a_sweep_are_runs_of_their_own(store):
 
 @pytest.mark.process
 def test_two_processes_with_one_token_make_one_launch(store):
-    Registry(store).rows()
+    Registry(store).look()
     names = ("a", "b", "c")
     processes = [
         subprocess.Popen(
@@ -290,13 +296,94 @@ def test_a_live_run_is_not_deleted(store, state):
     assert store.run_ids() == [run_id]
 
 
-def test_a_run_whose_process_is_still_ending_is_not_deleted(store):
+def test_a_run_whose_process_is_still_ending_is_not_deleted(store, monkeypatch):
+    monkeypatch.setattr("rdh.execution.queue.requests.SECONDS_TO_END", 0.1)
     run_id = submit_one(store, "finished")
     lock = take_lock(store.run_dir(run_id) / "alive.lock")
     with pytest.raises(UserError, match="its process is still ending"):
         delete(store, run_id)
     os.close(lock)
     delete(store, run_id)
+
+
+def test_a_delete_waits_for_a_process_that_is_about_to_leave(store):
+    run_id = submit_one(store, "finished")
+    lock = take_lock(store.run_dir(run_id) / "alive.lock")
+    leaving = threading.Timer(0.3, os.close, [lock])
+    leaving.start()
+    delete(store, run_id)
+    assert states(store) == {} and not leaving.is_alive()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_weights_that_are_no_file_are_refused_at_once(store, tmp_path, make):
+    """A pipe without a writer would block whoever opens it, and with it the whole queue."""
+    make(tmp_path / "weights")
+    config = make_config(
+        dataset="cifar10", backbone="alexnet", image_size=64, weights=str(tmp_path / "weights")
+    )
+    reason = "not a regular file" if make is os.mkfifo else "Is a directory"
+    with pytest.raises(UserError, match=rf"weights can't be read \({reason}\); set weights to"):
+        submit(store, [config])
+
+
+def test_files_of_a_person_are_looked_at_outside_the_transaction(store, monkeypatch):
+    """While somebody's slow path is looked at, others can submit."""
+
+    def slow(config: RunConfig) -> None:
+        if config.seed == 1:
+            assert len(submit(store, make_configs(1))) == 1
+
+    monkeypatch.setattr("rdh.execution.queue.requests.check_possible", slow)
+    submit(store, [make_config(seed=1)])
+    assert len(states(store)) == 2
+
+
+def test_there_are_limits_to_what_the_queue_takes(store, monkeypatch):
+    monkeypatch.setattr("rdh.execution.queue.requests.MOST_AT_ONCE", 3)
+    with pytest.raises(UserError, match="At most 3 runs can be launched at once, got 4; ask for"):
+        submit(store, make_configs(4))
+    monkeypatch.setattr("rdh.execution.queue.requests.MOST_WAITING", 4)
+    submit(store, make_configs(3))
+    with pytest.raises(UserError, match="At most 4 runs can wait .* holds 3 now, got 2 more"):
+        submit(store, make_configs(2))
+    assert len(folders(store)) == 3
+    long = make_config(
+        dataset="image_folder", dataset_options={"folder": "x" * 100_000}, image_size=8
+    )
+    with pytest.raises(UserError, match="settings of a run must take at most 100000 bytes, got 10"):
+        submit(store, [long])
+    assert len(folders(store)) == 3
+
+
+def test_the_folders_of_whoever_submits_are_kept_with_the_run(store, monkeypatch, tmp_path):
+    monkeypatch.setenv("RDH_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("RDH_CACHE", str(tmp_path / "cache"))
+    (run_id,) = submit(store, make_configs())
+    said = store.submission(run_id)
+    assert (said["data_root"], said["cache_root"]) == (f"{tmp_path}/data", f"{tmp_path}/cache")
+
+
+def test_names_that_are_not_utf_8_can_be_asked_for(store):
+    odd = b"\xff".decode(errors="surrogateescape")
+    run_ids = submit(store, make_configs(2), sweep=odd, token=odd)
+    assert submit(store, make_configs(2), sweep=odd, token=odd) == run_ids
+    assert submit(store, make_configs(3), sweep=odd)[:2] == run_ids
+    assert {run.sweep for run in states(store).values()} == {r"\udcff"}
+
+
+def test_all_broken_runs_of_a_sweep_are_resumed_at_once(store):
+    run_ids = submit(store, make_configs(5), sweep="grid")
+    other = submit_one(store, "failed")
+    for run_id, state in zip(run_ids, RESULT_STATES, strict=False):
+        put(store, run_id, state)
+    assert resume_all(store, sweep="grid") == (run_ids[1:4], {})
+    after = states(store)
+    assert [after[run_id].state for run_id in run_ids] == ["finished", *["queued"] * 4]
+    assert [after[run_id].attempt for run_id in run_ids] == [1, 2, 2, 2, 1]
+    assert resume_all(store) == ([other], {})
+    with pytest.raises(UserError, match="There is no sweep 'gird' in .*lists the runs"):
+        resume_all(store, sweep="gird")
 
 
 def test_a_run_whose_folder_was_removed_can_still_be_deleted(store):

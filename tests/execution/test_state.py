@@ -3,7 +3,7 @@
 import pytest
 
 from rdh.execution.engine.base import Phase
-from rdh.execution.queue.states import Evidence, decide, exit_name, from_result
+from rdh.execution.queue.states import Evidence, decide, exit_name, from_result, is_result
 
 
 def gone(exit_code: int | None = None, **fields) -> Evidence:
@@ -56,13 +56,16 @@ def result(state: str, attempt: int = 1) -> dict:
         (gone(None), "lost", "vanished unobserved"),
         (gone(None, last_log_line="Killed"), "lost", "Killed"),
         # starting with no process
-        (unknown("starting", waited=59, silent_for=59), "starting", None),
-        (unknown("starting", waited=60, silent_for=60), "queued", "interrupted"),
-        (unknown("starting", waited=60, silent_for=60, request="cancel"), "cancelled", "Cancelled"),
+        (unknown("starting", waited=0), "queued", "interrupted"),
+        (unknown("starting", waited=0, request="cancel"), "cancelled", "Cancelled"),
+        (unknown("starting", waited=59, silent_for=59, is_locked=True), "starting", None),
+        (unknown("starting", waited=60, silent_for=60, is_locked=True), "queued", "interrupted"),
         # unknown to the engine: the heartbeat is asked
         (unknown("running", silent_for=59), "running", None),
         (unknown("starting", waited=70, silent_for=1, has_beaten=True), "starting", None),
         (unknown("running", silent_for=60), "lost", "no heartbeat for 60 s"),
+        (unknown("running", silent_for=1, ran_here=True), "lost", "is gone and left no result"),
+        (unknown("running", silent_for=1, ran_here=True, is_locked=True), "running", None),
         (unknown("running", silent_for=60, request="cancel"), "cancelled", "Cancelled"),
         # alive, or nobody can tell
         (alive("starting"), "starting", None),
@@ -71,7 +74,6 @@ def result(state: str, attempt: int = 1) -> dict:
         (alive("running", has_beaten=True, silent_for=60), "running", "Unresponsive"),
         (alive("starting", silent_for=60), "starting", "Unresponsive"),
         (alive("running", phase=None, silent_for=1000), "running", "Unresponsive: its engine"),
-        (alive("starting", phase=Phase.PENDING, silent_for=1000), "starting", None),
     ],
 )
 def test_evidence_decides_the_next_state(evidence: Evidence, state: str, words: str | None):
@@ -82,6 +84,30 @@ def test_evidence_decides_the_next_state(evidence: Evidence, state: str, words: 
 
 def test_a_result_without_a_message_gives_no_reason():
     assert from_result({"attempt": 1, "state": "finished"}, 1) == ("finished", None)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        None,
+        {},
+        {"attempt": "1", "state": "finished"},
+        {"attempt": True, "state": "finished"},
+        {"attempt": 10**30, "state": "finished"},
+        {"attempt": 1, "state": ["finished"]},
+        {"attempt": 1},
+    ],
+)
+def test_a_damaged_result_says_nothing(result):
+    assert from_result(result, 1) is None
+    assert not is_result(result)
+
+
+def test_a_message_from_a_strange_file_name_can_be_stored_everywhere():
+    text = b"\xff\xfe.png".decode(errors="surrogateescape") + "\x1b[31m"
+    reason = from_result({"attempt": 1, "state": "failed", "message": text}, 1).reason
+    assert reason == r"\udcff\udcfe.png\x1b[31m"
+    assert from_result({"attempt": 1, "state": "failed", "message": 7}, 1).reason is None
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,14 @@ from rdh.errors import UserError
 from rdh.execution import (
     cancel,
     ensure_supervisor,
+    revive,
     states,
     stop_supervisor,
     submit,
     supervisor_status,
 )
 from rdh.execution.engine.processes import environment
+from rdh.execution.queue.registry import Registry
 from rdh.locks import is_locked
 from rdh.store.run_store import RunStore
 from tests.execution.conftest import is_alive, make_configs, plan, wait_for
@@ -179,6 +181,58 @@ def test_bad_settings_are_said_before_anything_is_started(store, monkeypatch):
     with pytest.raises(UserError, match="RDH_SLOTS must be a whole number"):
         ensure_supervisor(store)
     assert not supervisor_status(store)["alive"]
+
+
+def test_an_idle_supervisor_ends_by_itself_and_a_busy_one_does_not(store):
+    run_id = start_toy(store, do="forever")
+    ensure_supervisor(store, "--idle", "0.5", "--grace", "0.5", "--period", "0.05")
+    wait_until(store, run_id, "running")
+    pid = supervisor_status(store)["pid"]
+    before = step(store, run_id)
+    wait_for(lambda: step(store, run_id) > before + 50, "a second and more of work")
+    assert supervisor_status(store)["pid"] == pid
+    cancel(store, run_id)
+    wait_until(store, run_id, "cancelled")
+    wait_for(lambda: not supervisor_status(store)["alive"], "the end of the supervisor")
+    assert "nothing waits and nothing runs" in supervisor_status(store)["last_log_line"]
+
+
+def test_whatever_waits_revives_a_dead_supervisor_and_nothing_else_does(store):
+    assert revive(store) is None
+    assert not supervisor_status(store)["alive"]
+    run_id = start_toy(store, do="finish")
+    assert revive(store) is None
+    wait_until(store, run_id, "finished")
+    stop_supervisor(store)
+    assert revive(store) is None
+    assert not supervisor_status(store)["alive"]
+
+
+def test_a_supervisor_that_can_not_be_revived_is_said_in_a_sentence(store, monkeypatch):
+    start_toy(store, do="finish")
+    monkeypatch.setenv("RDH_SLOTS", "many")
+    assert revive(store) == (
+        "Runs wait, and the background process that goes on with them is not there. RDH_SLOTS must "
+        "be a whole number of at least 1, got 'many'; correct it or unset it."
+    )
+
+
+def test_a_damaged_text_of_the_lock_mends_itself(store):
+    pid = ready(store)
+    for text in ("", "{", '{"pid": true}', "\0" * 5000, "[1]"):
+        (store.root / "supervisor.lock").write_text(text)
+        wait_for(lambda: supervisor_status(store)["pid"] == pid, f"{text[:5]!r} is put right")
+    (store.root / "supervisor.lock").write_text("garbage")
+    stop_supervisor(store)
+    assert not supervisor_status(store)["alive"]
+
+
+def test_a_registry_that_was_damaged_before_the_start_is_made_anew(store):
+    run_id = start_toy(store, do="finish")
+    Registry(store).path.write_bytes(b"this is no database" * 500)
+    ready(store)
+    wait_until(store, run_id, "finished")
+    assert len(list(store.root.glob("registry.db.broken-*"))) == 1
 
 
 def test_the_supervisor_is_in_a_session_of_its_own_and_knows_its_folders_wherever_it_was_started(

@@ -1,20 +1,25 @@
 """The supervisor's loop, tick by tick in this process, with real workers."""
 
 import errno
+import functools
 import json
 import os
 import shutil
 import signal
+import socket
+from pathlib import Path
 
 import pytest
 
 from rdh.execution import cancel, resume, states, submit
+from rdh.execution.engine import local
 from rdh.execution.engine.base import EngineUnreachable, Phase, Report, Spec
 from rdh.execution.engine.processes import marked_processes
 from rdh.execution.evidence import Limits
 from rdh.execution.queue.registry import Registry
 from rdh.execution.supervisor_process import Supervisor
 from rdh.locks import take_lock
+from rdh.store.log import shorten
 from rdh.store.run_store import RunStore
 from tests.execution.conftest import (
     QUICK,
@@ -234,8 +239,7 @@ def test_an_attempt_waits_until_the_process_of_the_one_before_is_gone(store, sup
     run_id = submit_toy(store, {"do": "linger"}, {"do": "finish"})
     turn_until(supervisor, run_id, "finished")
     pid = pid_of(store, run_id)
-    with Registry(store).write() as db:
-        db.execute("UPDATE runs SET state = 'failed'")
+    store.write_json(run_id, "result.json", {"attempt": 1, "state": "failed"})
     resume(store, run_id)
     supervisor.tick()
     assert (state(store, run_id), is_alive(pid)) == ("queued", True)
@@ -341,6 +345,114 @@ def test_a_run_that_somebody_trains_outside_the_queue_is_not_started_a_second_ti
     store.write_json(run_id, "result.json", {"attempt": 1, "state": "finished", "message": None})
     os.close(lock)
     turn_until(supervisor, run_id, "finished")
+
+
+def test_a_failure_about_a_strange_file_name_ends_the_run(store, supervisor):
+    """Half letters, which a name that is not UTF-8 brings in: SQLite refuses them."""
+    run_id = submit_toy(store, {"do": "forever"})
+    turn_until(supervisor, run_id, "running")
+    odd = b"\xff\xfebad.png".decode(errors="surrogateescape")
+    result = {"attempt": 1, "state": "failed", "message": f"{odd} can't be decoded"}
+    store.write_json(run_id, "result.json", result)
+    turn_until(supervisor, run_id, "failed")
+    assert states(store)[run_id].reason == r"\udcff\udcfebad.png can't be decoded"
+    assert Registry(store).active() == []
+    resume(store, run_id)
+    Registry(store).path.unlink()
+    assert (state(store, run_id), states(store)[run_id].attempt) == ("queued", 2)
+
+
+def test_a_log_that_is_no_text_ends_the_run_as_well(store, supervisor):
+    says = b"\xff\xfe, then nothing".decode(errors="surrogateescape")
+    run_id = submit_toy(store, {"do": "exit", "says": says})
+    turn_until(supervisor, run_id, "failed")
+    assert ", then nothing" in states(store)[run_id].reason
+
+
+def test_a_folder_that_can_not_be_written_says_so_and_the_other_starts_are_noted(
+    store, supervisor, monkeypatch
+):
+    bad, good = (
+        submit_toy(store, {"do": "forever"}),
+        submit_toy(store, {"do": "forever"}),
+    )
+    folder, access, write = store.root / bad, os.access, store.write_json
+    take = local.take_lock
+
+    def no_access(path: Path, mode: int) -> bool:
+        return Path(path) != folder and access(path, mode)
+
+    def no_writing(run_id: str, name: str, value: dict) -> None:
+        if run_id == bad:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        write(run_id, name, value)
+
+    def no_lock(path: Path) -> int | None:
+        if path.parent == folder:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        return take(path)
+
+    monkeypatch.setattr(os, "access", no_access)
+    monkeypatch.setattr(store, "write_json", no_writing)
+    monkeypatch.setattr(local, "take_lock", no_lock)
+    supervisor.tick()
+    assert (state(store, bad), states(store)[bad].reason) == (
+        "failed",
+        f"Its process could not be started: {folder} can't be written (Operation not permitted); "
+        f"allow it, then resume the run.",
+    )
+    assert states(store)[good].handle is not None
+    supervisor.tick()
+    assert [moved[1] for moved in Registry(store).transitions(bad)] == [
+        *("queued", "starting", "failed")
+    ]
+    monkeypatch.undo()
+
+
+def test_a_start_that_was_interrupted_costs_no_time(store, engine):
+    """Nobody holds its alive.lock, so nothing has begun: there is nothing to wait for."""
+    run_id = submit_toy(store, {"do": "finish"})
+    Registry(store).claim()
+    supervisor = Supervisor(store, engine, argv=TOY, limits=Limits(claim=600, silence=600))
+    supervisor.tick()
+    assert [moved[1] for moved in Registry(store).transitions(run_id)][:4] == [
+        *("queued", "starting", "queued", "starting")
+    ]
+
+
+def test_a_run_of_this_machine_without_a_process_is_lost_at_once(store, engine):
+    run_id = submit_toy(store, {})
+    beat = {"attempt": 1, "seq": 1, "step": 1, "host": socket.gethostname()}
+    store.write_json(run_id, "hb.json", beat)
+    Registry(store).path.unlink()
+    assert state(store, run_id) == "running"
+    Supervisor(store, engine, argv=TOY, limits=Limits(silence=600)).tick()
+    assert states(store)[run_id].reason == "Its process is gone and left no result."
+    Registry(store).path.unlink()
+    assert state(store, run_id) == "lost"  # the folder says it too
+
+
+def test_a_log_that_grows_without_end_is_cut_and_says_so(store, supervisor, monkeypatch):
+    monkeypatch.setattr(
+        "rdh.execution.supervisor.shorten", functools.partial(shorten, most=5000, kept=100)
+    )
+    run_id = submit_toy(store, {"do": "forever"})
+    turn_until(supervisor, run_id, "running")
+    path = store.run_dir(run_id) / "log.txt"
+    with path.open("a") as log:
+        log.write("x" * 9000 + "\nthe end\n")
+    turn(supervisor, lambda: path.stat().st_size < 1000, "a short log")
+    lines = path.read_text().splitlines()
+    assert lines[0].endswith("bytes were cut here: this log grew too long ---")
+    assert lines[-1] == "the end"
+
+
+def test_a_supervisor_is_idle_when_nothing_waits_and_nothing_runs(store, supervisor):
+    assert supervisor.is_idle()
+    run_id = submit_toy(store, {"do": "finish"})
+    assert not supervisor.is_idle()
+    turn_until(supervisor, run_id, "finished")
+    assert supervisor.is_idle()
 
 
 def test_the_log_of_an_attempt_begins_with_a_line_about_it(store, supervisor):

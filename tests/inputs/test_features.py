@@ -48,7 +48,7 @@ def extract(dataset: Pictures, root: Path, **options: Any) -> tuple[np.ndarray, 
 
 
 def the_folder(root: Path) -> Path:
-    (folder,) = root.iterdir()
+    (folder,) = (root / "features").iterdir()
     return folder
 
 
@@ -109,7 +109,7 @@ def test_anything_that_changes_the_features_gets_a_cache_of_its_own(tmp_path, ch
             features, "build", lambda *_: type(backbone)(**{**vars(backbone), "weights": "new.pth"})
         )
     extract_features(dataset, name, size, device=torch.device("cpu"), root=tmp_path)
-    assert len(list(tmp_path.iterdir())) == 2 and len(dataset.read) == len(dataset)
+    assert len(list((tmp_path / "features").iterdir())) == 2 and len(dataset.read) == len(dataset)
 
 
 def test_an_interrupted_extraction_goes_on_where_it_stopped(tmp_path):
@@ -311,11 +311,14 @@ def test_features_that_are_no_numbers_or_beyond_float16_are_refused_and_not_kept
     assert not list(tmp_path.rglob("features.npy"))
 
 
-def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
-    monkeypatch.setenv("RDH_CACHE", str(tmp_path / "here"))
-    assert features.cache_root() == tmp_path / "here"
-    monkeypatch.delenv("RDH_CACHE")
-    assert features.cache_root() == Path.home() / ".cache" / "rdh" / "features"
+def test_a_cache_that_an_earlier_version_left_right_in_the_cache_folder_is_still_used(tmp_path):
+    extract(Pictures(), tmp_path)
+    folder = the_folder(tmp_path)
+    assert folder.parent == tmp_path / "features"
+    folder.rename(tmp_path / folder.name)
+    again = Pictures()
+    extract(again, tmp_path)
+    assert again.read == [] and list((tmp_path / "features").iterdir()) == []
 
 
 # Two processes

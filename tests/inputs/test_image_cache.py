@@ -53,7 +53,7 @@ def one_by_one(dataset: Pictures, side: int = 6) -> np.ndarray:
 
 
 def the_folder(root: Path) -> Path:
-    (folder,) = root.iterdir()
+    (folder,) = (root / "features").iterdir()
     return folder
 
 
@@ -95,7 +95,7 @@ def test_the_second_call_reads_no_image_and_another_size_has_its_own_folder(tmp_
     overwritten = Pictures()
     overwritten.stamp = "later"
     fill(overwritten, tmp_path)
-    assert len(list(tmp_path.iterdir())) == 4 and len(overwritten.read) == 40
+    assert len(list((tmp_path / "features").iterdir())) == 4 and len(overwritten.read) == 40
 
 
 def test_interrupted_work_goes_on_where_it_stopped(tmp_path):

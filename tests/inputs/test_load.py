@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from rdh.config.run_config import RunConfig, make_config
-from rdh.errors import UserError
+from rdh.errors import Stopped, UserError
 from rdh.inputs import image_cache
 from rdh.inputs import load as inputs
 from rdh.inputs.augmentation import augmented, stored_side
 from rdh.inputs.load import choose_device, load_inputs
 from rdh.training import loop
-from rdh.training.state import Run, Stopped
+from rdh.training.state import TrainingState
 from tests.toy_images import Pictures, expected_features, matrix_backbone, toy_backbone
 
 __all__ = ["toy_backbone"]  # a fixture is used by its name
@@ -209,7 +209,7 @@ def test_batches_from_a_disk_are_those_from_memory(pictures, from_disk, sizes, a
 
 def train(
     config: RunConfig, root: Path, stop_at: int | None = None, checkpoint: Any = None
-) -> tuple[Run, Any]:
+) -> tuple[TrainingState, Any]:
     """(the run, its last checkpoint), stopped after stop_at steps."""
     saved: list[Any] = []
     run = loop.start(

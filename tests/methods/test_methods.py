@@ -63,7 +63,7 @@ def total_loss(
 
 
 @pytest.mark.parametrize("single", [True, False], ids=["single-label", "multi-label"])
-@pytest.mark.parametrize("n_bits", [12, 24, 36, 64, 128])
+@pytest.mark.parametrize("n_bits", [12, 128])
 @pytest.mark.parametrize("name", NAMES)
 def test_gradient_reaches_the_codes_and_is_finite(name, n_bits, single):
     h, labels = random_batch(2, n_bits=n_bits, single=single)

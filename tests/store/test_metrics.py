@@ -369,3 +369,25 @@ def test_on_a_network_file_system_there_is_no_wal(path, monkeypatch):
     writer = written(path, range(3))
     assert writer._connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
     assert len(MetricsReader(path).scalars()) == 3
+
+
+def test_a_run_with_old_names_is_read_by_the_present_ones_also_if_it_was_resumed_since(tmp_path):
+    """Until November 2026: dead, dead_now and levels."""
+    path = tmp_path / "metrics.db"
+    writer = MetricsWriter(path, attempt=1)
+    values = {"dead": 1, "dead_now": 2, "levels": 3}
+    arrays = {name: np.full((2, 4), value) for name, value in values.items()}
+    writer.log(Record(10, 0, {"dead": 1.0, "dead_now": 2.0, "loss": 9.0}, arrays))
+    present = {"dead_window": 11, "dead_all": 12, "dead_levels": 13}
+    arrays = {name: np.full((2, 4), value) for name, value in present.items()}
+    writer.log(Record(20, 0, {"dead_window": 11.0, "dead_all": 12.0, "loss": 8.0}, arrays))
+    writer.close()
+    reader = MetricsReader(path)
+    assert sorted((step, name, value) for _, step, _, name, value in reader.scalars()) == [
+        *[(10, "dead_all", 2.0), (10, "dead_window", 1.0), (10, "loss", 9.0)],
+        *[(20, "dead_all", 12.0), (20, "dead_window", 11.0), (20, "loss", 8.0)],
+    ]
+    for old, name in enumerate(("dead_window", "dead_all", "dead_levels"), start=1):
+        _, steps, found = reader.arrays(name)
+        assert steps.tolist() == [10, 20] and found[:, 0, 0].tolist() == [old, old + 10]
+        assert reader.latest(name, step=15)[1][0, 0] == old

@@ -11,11 +11,10 @@ from torch import Tensor, nn
 from rdh.backbones._tools.frozen import check_compiler
 from rdh.config.run_config import make_config
 from rdh.errors import UserError
-from rdh.inputs import load as inputs
 from rdh.inputs.load import load_inputs
 from rdh.methods import method_class
 from rdh.rescue import amplify
-from rdh.training import loop, network
+from rdh.training import loop
 from rdh.training.network import ALL_THREADS, Network, batch_of_one, choose_threads
 
 
@@ -149,7 +148,6 @@ def test_compiling_is_tried_out_before_anything_else(monkeypatch, tmp_path):
         check_compiler(torch.device("cpu"))
     with pytest.raises(UserError, match="compile must be off"):
         load_inputs(make_config(compile=True, device="cpu"), data_root=tmp_path)
-    assert inputs.check_compiler is network.check_compiler
 
 
 def test_a_compiled_backbone_gives_what_it_gave_and_keeps_its_names(monkeypatch):

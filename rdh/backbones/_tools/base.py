@@ -1,4 +1,4 @@
-"""What a backbone is: a module, its number of features, and the preprocessing that belongs to it."""
+"""What a backbone is: a module, its number of features, and its preprocessing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,10 +27,14 @@ class Backbone:
     weights: str
 
     def prepare(self, images: Tensor, image_size: int | None) -> Tensor:
-        """uint8 (n, 1 or 3, height, width) -> normalised float32 (n, channels, image_size,
-        image_size) on the images' device.
+        """Images as the module takes them.
 
-        image_size None: the images keep their size.
+        Args:
+            images: uint8 (n, 1 or 3, height, width).
+            image_size: pixels a side; None: the images keep their size.
+
+        Returns:
+            Normalised float32 (n, channels, image_size, image_size) on the images' device.
         """
         x = images.float() / 255
         if x.shape[1] != self.channels:
@@ -49,9 +53,9 @@ def resized(images: Tensor, image_size: int) -> Tensor:
 
 @cache
 def on_device(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """(1, C, 1, 1) float32.
+    """The values as float32 (1, C, 1, 1).
 
-    Kept: to bring numbers to a GPU is to wait for it, and a step waits for nothing.
+    They are kept, because copying numbers to a GPU waits for it, and a step should not wait.
     """
     return torch.tensor(values, device=device).view(1, -1, 1, 1)
 
@@ -63,17 +67,28 @@ def backbone(
     only_image_size: int | None = None,
     trainable: bool = True,
 ) -> Callable[[Maker], Maker]:
-    """Marks a function as a backbone; `rdh.catalog` reads the arguments from the source,
-    `RunConfig` keeps to them.
+    """Marks a function as a backbone.
+
+    `rdh.catalog` reads the arguments from the source, and RunConfig checks settings by them.
+
+    Args:
+        title: short, for tables.
+        pretrained: whether it has pretrained weights.
+        min_image_size: the smallest image that it takes, pixels a side.
+        only_image_size: the only one that it takes, if so.
+        trainable: whether there is a network to train.
     """
     return lambda function: function
 
 
 def stacked(images: np.ndarray | list[np.ndarray], image_size: int) -> Tensor:
-    """What a data set's `images` returns, (height, width, channels) each, as one uint8 tensor (n,
-    channels, height, width).
+    """Images of a data set as one uint8 tensor (n, channels, height, width).
 
-    Images of unequal shapes are made squares of image_size with three channels first.
+    Images of unequal shapes are first made squares of image_size with three channels.
+
+    Args:
+        images: (height, width, channels) each, as a data set's `images` returns them.
+        image_size: pixels a side.
     """
     if isinstance(images, np.ndarray):
         return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)

@@ -1,6 +1,4 @@
-"""What stands for a frozen backbone while its hash layer trains, and whether torch can compile one
-that is not.
-"""
+"""What stands for a frozen backbone, and whether torch can compile one that is trained."""
 
 import torch
 from torch import Tensor, nn
@@ -9,13 +7,14 @@ from rdh.errors import UserError
 
 
 class Centred(nn.Module):
-    """What stands for a frozen backbone: its features (n, n_features) less their mean over the
-    training items.
+    """Features (n, n_features) of a frozen backbone, less their mean over the training items.
 
-    Features after a ReLU share a large common part. Left in, it drives all codes into one corner
-    together, and a method that compares with stored codes (DPSH) never gets out: measured on
-    CIFAR-10, 32 bits, 99.9 % of all entries dead, MAP .10.
+    Features after a ReLU share a large common part. It would drive all codes into one corner
+    together, and a method that compares with stored codes (DPSH) would never get out. Measured on
+    CIFAR-10, 32 bits: 99.9 % of all entries dead, MAP .10.
     """
+
+    mean: Tensor
 
     def __init__(self, mean: Tensor) -> None:
         super().__init__()
@@ -26,9 +25,10 @@ class Centred(nn.Module):
 
 
 def check_compiler(device: torch.device) -> None:
-    """UserError where torch.compile does not work here, found out on a tiny function.
+    """Compiles a tiny function, which takes seconds.
 
-    Takes seconds.
+    Raises:
+        UserError: torch.compile does not work on this device.
     """
     try:
         torch.compile(lambda x: x.cos() + 1)(torch.zeros(64, device=device))

@@ -1,6 +1,7 @@
 """Initial weights: torchvision's by download, a file of the user's, or none.
 
-Whatever goes wrong is one sentence.
+A file is one of torch.save or a .safetensors file, with or without the wrapping of a training
+script. Whatever goes wrong is one sentence.
 """
 
 import hashlib
@@ -10,7 +11,7 @@ import re
 import socket
 import struct
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from http.client import HTTPException
 from pathlib import Path
@@ -19,11 +20,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rdh.backbones._tools import safetensors
 from rdh.errors import UserError
+from rdh.files import check_regular
 
 DOWNLOAD_SILENCE = 30.0  # seconds without a byte after which a download has failed
 MOST_NAMED = 3  # tensors in a sentence
-WRAPPERS = ("module.", "_orig_mod.")  # what DataParallel and torch.compile put before every name
+LARGEST = 4 * 1024**3  # bytes of a weights file
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network")  # keys around the tensors
 # what torch's unpickler raises on arbitrary bytes, by experience
 DAMAGED = (
     OSError,
@@ -44,41 +48,55 @@ DAMAGED = (
 def fill(
     module: nn.Module, weights: str, url: str | None = None, dropped: tuple[str, ...] = ()
 ) -> str:
-    """Puts the weights that a config names into the module and says what they are, for cache keys.
+    """Puts the weights that a config names into the module.
 
-    weights: "pretrained" (those of url; without one the module stays as it is), "none", or the path
-    of a file. dropped: names of layers that the module is without, whose weights are passed over.
+    Args:
+        module: the network.
+        weights: "pretrained", "none" or the path of a file.
+        url: of the pretrained weights; without one the module stays as it is.
+        dropped: names of layers that the module is without, whose weights are passed over.
+
+    Returns:
+        What the weights are, for cache keys.
+
+    Raises:
+        UserError: they can't be had, or are of another network.
     """
     if weights == "none" or (weights == "pretrained" and url is None):
         return "from scratch"
-    return (
-        download_into(module, url, dropped)
-        if weights == "pretrained"
-        else read_into(module, Path(weights), dropped)
-    )
+    if weights == "pretrained" and url is not None:
+        return download_into(module, url, dropped)
+    return read_into(module, Path(weights), dropped)
 
 
 def read_into(module: nn.Module, path: Path, dropped: tuple[str, ...] = ()) -> str:
-    """The user's own weights. Returns "NAME-HASH" of the file.
+    """Fills the module with the user's own weights.
 
-    UserError for one that is missing, damaged or of another network.
+    Args:
+        module: the network.
+        path: a file of torch.save or a .safetensors file.
+        dropped: names of layers that the module is without, whose weights are passed over.
+
+    Returns:
+        "NAME-HASH" of the file, for cache keys.
+
+    Raises:
+        UserError: the file is missing, too large, damaged or of another network.
     """
+    content = _content(path)
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"The weights file {path} can't be read ({error.strerror}); set weights to "
-            f"one that is there."
-        ) from None
-    try:
-        state = _tensors(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
+        if safetensors.looks_like_it(content):
+            state = safetensors.read_tensors(content)
+        else:
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        state = _tensors(state)
     except DAMAGED as error:
         raise UserError(
             f"The weights file {path} is damaged or holds more than tensors by name "
             f"({_why_unread(error)}); "
             "write it by torch.save(network.state_dict(), path)."
         ) from None
-    wanted = _without(state, dropped)
+    wanted = _fitting(state, module.state_dict().keys(), dropped)
     try:
         module.load_state_dict(wanted)
     except RuntimeError:
@@ -91,10 +109,31 @@ def read_into(module: nn.Module, path: Path, dropped: tuple[str, ...] = ()) -> s
     return f"{path.name}-{hashlib.sha256(content).hexdigest()[:16]}"
 
 
-def download_into(module: nn.Module, url: str, dropped: tuple[str, ...] = ()) -> str:
-    """Through torch hub's own cached download, checked by the hash in the file's name.
+def _content(path: Path) -> bytes:
+    try:
+        check_regular(path)
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+    except OSError as error:
+        raise UserError(
+            f"The weights file {path} can't be read ({error.strerror or error}); set weights to "
+            f"one that is there."
+        ) from None
+    if len(content) > LARGEST:
+        raise UserError(
+            f"The weights file {path} must be at most {LARGEST} bytes long; write the network's "
+            f"state_dict alone."
+        )
+    return content
 
-    UserError names the ways out.
+
+def download_into(module: nn.Module, url: str, dropped: tuple[str, ...] = ()) -> str:
+    """Fills the module through torch hub's own cached download.
+
+    torch hub checks the file by the hash in its name. Args and Returns are those of `read_into`.
+
+    Raises:
+        UserError: the download fails or the file is damaged; it names the ways out.
     """
     folder, name = Path(torch.hub.get_dir()) / "checkpoints", url.rsplit("/", 1)[-1]
     try:
@@ -120,11 +159,17 @@ def download_into(module: nn.Module, url: str, dropped: tuple[str, ...] = ()) ->
 
 
 def _tensors(content: Any) -> dict[str, Tensor]:
-    """What a weights file holds, less the wrapping that training scripts put around it.
+    """The tensors in a weights file, out of the wrapping that training scripts put around them.
 
-    TypeError for anything else.
+    Raises:
+        TypeError: it holds anything else.
     """
-    state = content.get("state_dict", content) if isinstance(content, dict) else content
+    state = content
+    while isinstance(state, dict):
+        inner = next((state[key] for key in WRAPPERS if isinstance(state.get(key), dict)), None)
+        if inner is None:
+            break
+        state = inner
     if not isinstance(state, dict):
         raise TypeError(f"its content is of type {type(state).__name__}")
     for name, value in state.items():
@@ -132,10 +177,25 @@ def _tensors(content: Any) -> dict[str, Tensor]:
             raise TypeError(f"a name in it is of type {type(name).__name__}")
         if not isinstance(value, Tensor):
             raise TypeError(f"{name[:60]!r} in it is of type {type(value).__name__}, no tensor")
-    for prefix in WRAPPERS:
-        if all(name.startswith(prefix) for name in state):
-            state = {name.removeprefix(prefix): value for name, value in state.items()}
     return dict(state)
+
+
+def _fitting(
+    state: dict[str, Tensor], names: Collection[str], dropped: tuple[str, ...]
+) -> dict[str, Tensor]:
+    """The state without the prefix that all its names share, as far as the module lacks it.
+
+    DataParallel, torch.compile and wrapping modules put "module.", "_orig_mod." and the like
+    before every name. The shortest prefix that leaves most of the module's names is taken off.
+    """
+    variants, stripped = [_without(state, dropped)], state
+    while stripped and len({name.partition(".")[0] for name in stripped}) == 1:
+        shorter = {name.partition(".")[2]: value for name, value in stripped.items()}
+        if len(shorter) < len(stripped) or "" in shorter:
+            break
+        stripped = shorter
+        variants.append(_without(stripped, dropped))
+    return max(variants, key=lambda variant: sum(name in variant for name in names))
 
 
 def _difference(state: dict[str, Tensor], expected: dict[str, Tensor]) -> str:
@@ -199,7 +259,7 @@ def _reason(error: Exception) -> str:
 
 @contextmanager
 def _impatient() -> Iterator[None]:
-    """torch hub sets no time limit: a silent server would hold a run forever."""
+    """A time limit for torch hub, which has none: a silent server would hold a run forever."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_SILENCE)
     try:

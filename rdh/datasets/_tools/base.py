@@ -5,16 +5,18 @@ the same image in every process and on every machine. A data set subclasses `Dat
 `read_image`; see `digits.py`.
 """
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
 from rdh.datasets._tools.splits import Split, SplitProtocol, checked_seed
 from rdh.errors import UserError
 
-Progress = Callable[
-    [int, int], None
-]  # (done, total): images, or bytes of a download (total 0 = unknown)
+# (done, total): images, or bytes of a download (total 0 = unknown). It may raise to stop the work.
+Progress = Callable[[int, int], None]
 
 PROGRESS_EVERY = 256  # images
 MOST_NAMED = 5  # images in a sentence
@@ -27,19 +29,29 @@ class BadImage(UserError):
 class Dataset:
     """Labelled images.
 
-    name: the file name. labels: uint8 (n_items, n_classes), multi-hot. class_names: one per column.
-    fingerprint: sha256
-    that changes when the images or their order do. stamp: what else tells images apart that may be
-    equal by their fingerprint, such as the times of files; part of the keys of caches. protocol:
-    how `split` draws.
-    top_k: the ranks that count in this data set's MAP, None = all.
-    image_shape: (height, width, channels) where all images share one, else None.
-    features: float32 (n_items, n_features) where the data are features already, else None.
-    warnings: what a person should know, one sentence each; skipped images are named here once.
+    Args:
+        name: The file name of the data set.
+        labels: uint8 (n_items, n_classes), multi-hot.
+        class_names: One for each column, all different.
+        fingerprint: sha256 that changes if the images or their order do.
+        protocol: How `split` draws.
+        image_shape: (height, width, channels), if all images share one.
+        top_k: The ranks that count in this data set's MAP; None: all.
+
+    Attributes:
+        stamp: What else tells images of equal fingerprints apart, such as the times of files. Part
+            of the keys of caches.
+        features: float32 (n_items, n_features), if the data are features already.
+        passed_over: Reason -> number of files and folders that were not taken.
+        warnings: What a person should know, one sentence each. Skipped images are named here once.
+
+    Raises:
+        UserError: Two classes have the same name.
     """
 
     features: np.ndarray | None = None
     stamp: str = ""
+    passed_over: Mapping[str, int] = MappingProxyType({})
     _eta_warning: tuple[float, str] | None = None  # (the eta that fits, the sentence)
 
     def __init__(
@@ -54,6 +66,9 @@ class Dataset:
         top_k: int | None = None,
     ) -> None:
         self.name, self.labels, self.class_names = name, labels, tuple(class_names)
+        (twice, n), *_ = Counter(self.class_names).most_common(1)
+        if n > 1:
+            raise UserError(f"The class names of {name} must differ, got {twice!r} {n} times.")
         self.fingerprint, self.image_shape, self.top_k = fingerprint, image_shape, top_k
         self.protocol = protocol
         self.warnings: list[str] = []
@@ -68,9 +83,10 @@ class Dataset:
         return bool((self.labels.sum(axis=1) > 1).any())
 
     @property
-    def n_bad_images(self) -> int:
-        """How many images were skipped so far because they cannot be decoded."""
-        return len(self._bad_ids)
+    def passed_over_words(self) -> str:
+        """For example "passed over: hidden files (2)"; empty if nothing was passed over."""
+        words = ", ".join(f"{reason} ({n:,})" for reason, n in sorted(self.passed_over.items()))
+        return f"passed over: {words}" if words else ""
 
     def image(self, item_id: int) -> np.ndarray:
         """One image, uint8 (height, width, channels).
@@ -88,6 +104,18 @@ class Dataset:
     def image_name(self, item_id: int) -> str:
         """What a person calls the image: its file, or its number."""
         return f"item {int(item_id)} of {self.name}"
+
+    def rough_keys(self) -> np.ndarray:
+        """One number an item, int64 (n_items,), without reading; equal pictures have equal ones."""
+        return np.zeros(len(self), np.int64)
+
+    def picture_key(self, item_id: int, *, is_quick: bool = False) -> bytes:
+        """Equal pictures have equal keys, and different pictures different ones.
+
+        is_quick: reads the beginning only, so different pictures may have equal keys.
+        """
+        image = self.read_image(item_id)
+        return hashlib.sha256(f"{image.shape}".encode() + image.tobytes()).digest()
 
     def names_of(self, item_ids: Sequence[int] | np.ndarray) -> str:
         """The names of the first few, and how many more there are."""
@@ -173,6 +201,19 @@ class Dataset:
         """The warnings that concern a run; eta: its own, None where it plays no part."""
         fits, text = self._eta_warning or (None, None)
         return [one for one in self.warnings if one != text or eta not in (None, fits)]
+
+    def warn_of_what_is_left_out(self) -> None:
+        """A warning of classes that no item has, and one of files that were passed over."""
+        empty = np.flatnonzero(~self.labels.any(axis=0))
+        if len(empty):
+            named = ", ".join(repr(self.class_names[number]) for number in empty[:MOST_NAMED])
+            more = f" and {len(empty) - MOST_NAMED} more" if len(empty) > MOST_NAMED else ""
+            self.warnings.append(
+                f"{len(empty)} of {len(self.class_names)} classes of {self.name} have no item: "
+                f"{named}{more}. If they should, look at the labels: class numbers start at 0."
+            )
+        if self.passed_over:
+            self.warnings.append(f"{self.name}: {self.passed_over_words}.")
 
     def warn_of_one_class(self) -> None:
         """A warning where a label is on every item."""

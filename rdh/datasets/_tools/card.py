@@ -8,6 +8,7 @@ import dataclasses
 import numpy as np
 
 from rdh.datasets._tools.base import Dataset
+from rdh.datasets._tools.twins import twins
 
 MOST_ROWS = 3000  # distinct label rows that are compared exactly; of more, a sample of so many is
 N_SAMPLES = 12
@@ -17,12 +18,16 @@ N_SAMPLES = 12
 class DataCard:
     """What a person wants to know before training on it.
 
-    items_per_label: class name -> items. items_by_n_labels: items with 0, 1, 2, ... labels.
-    labels_per_item: mean.
-    similar_share: share of pairs of different training items that share a label. map_floor: share
-    of the gallery that is
-    relevant to a query, on average: about the MAP of random codes. sample_ids: training items to
-    show, one a class first.
+    Attributes:
+        items_per_label: Class name -> items.
+        items_by_n_labels: Items with 0, 1, 2, ... labels.
+        labels_per_item: Their mean.
+        similar_share: Share of pairs of different training items that share a label.
+        map_floor: Share of the gallery that is relevant to a query, on average. That is about the
+            MAP of random codes.
+        sample_ids: Training items to show, one of each class first.
+        passed_over: Reason -> number of files and folders that were not taken.
+        warnings: What a person should know, one sentence each.
     """
 
     name: str
@@ -41,11 +46,16 @@ class DataCard:
     image_shape: tuple[int, int, int] | None
     n_features: int | None
     fingerprint: str
+    passed_over: dict[str, int]
     warnings: list[str]
 
 
 def data_card(dataset: Dataset, split_seed: int = 0) -> DataCard:
-    """The card, for the split of this seed. Raises UserError where the split can't be drawn."""
+    """The card of a data set, for the split of one seed.
+
+    Raises:
+        UserError: The split can't be drawn.
+    """
     split, labels = dataset.split(split_seed), dataset.labels
     n_labels = labels.sum(axis=1, dtype=np.int64)
     counts = labels.sum(axis=0, dtype=np.int64).tolist()
@@ -66,7 +76,29 @@ def data_card(dataset: Dataset, split_seed: int = 0) -> DataCard:
         image_shape=dataset.image_shape,
         n_features=None if dataset.features is None else dataset.features.shape[1],
         fingerprint=dataset.fingerprint,
+        passed_over=dict(dataset.passed_over),
         warnings=list(dataset.warnings),
+    )
+
+
+def same_pictures(dataset: Dataset, split_seed: int = 0) -> tuple[int, str]:
+    """How many queries have the same picture in the gallery or the training set.
+
+    Returns:
+        Their number, and a sentence that says it. It takes a second for each ten thousand files
+        that are compared.
+
+    Raises:
+        UserError: The split can't be drawn.
+    """
+    split = dataset.split(split_seed)
+    found = twins(dataset, split)
+    if not found:
+        return 0, f"No picture of {dataset.name} is a query and in the gallery or training set too."
+    query, other = (dataset.image_name(one) for one in found[0])
+    return len(found), (
+        f"{len(found):,} of {len(split.query):,} queries of {dataset.name} have the same picture "
+        f"in the gallery or the training set, such as {query} and {other}: remove one of each."
     )
 
 

@@ -27,13 +27,16 @@ def read_instances(files: Mapping[str, Path]) -> Arrays:
     for folder, path in files.items():
         content = _parse(path)
         try:
-            names = {int(one["id"]): str(one["name"]) for one in content["categories"]}
-            images = {int(one["id"]): str(one["file_name"]) for one in content["images"]}
+            names = {_whole(one["id"]): str(one["name"]) for one in content["categories"]}
+            images = {_whole(one["id"]): _text(one["file_name"]) for one in content["images"]}
             shown = [
-                (images[one["image_id"]], one["category_id"]) for one in content["annotations"]
+                (images[_whole(one["image_id"])], _whole(one["category_id"]))
+                for one in content["annotations"]
             ]
             if not {number for _, number in shown} <= set(names):
                 raise KeyError("category_id")
+            if len(names) < len(content["categories"]):
+                raise ValueError("two categories with one id")
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"{path} does not have COCO's instances format (at {error}): place the "
@@ -80,6 +83,21 @@ def _parse(path: Path) -> dict[str, Any]:
             f"{path} does not have COCO's instances format: place the official file there."
         )
     return content
+
+
+def _whole(value: object) -> int:
+    """An id. ValueError unless it is a whole number; 3.0 is one."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"the id {str(value)[:40]!r}, which is not a whole number")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"the file_name {str(value)[:40]!r}, which is not text")
+    return value
 
 
 def _slim(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

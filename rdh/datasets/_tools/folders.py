@@ -1,54 +1,92 @@
 """Class folders of image files, found fast.
 
 Layouts below a folder: train/<class>/FILE with test/<class>/FILE or val/<class>/FILE, or plain
-<class>/FILE.
+<class>/FILE. Images in sub-folders of a class belong to the class.
 """
 
-import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from rdh.datasets._tools.images import SUFFIXES
 from rdh.datasets._tools.paths import FileStats, check_inside
+from rdh.datasets._tools.walk import Found, find_images, has_images, n_images_in, sub_folders
 from rdh.errors import UserError
 
-PARTS = ("train", "test", "val")
+PARTS = ("train", "test", "val", "validation")
 
 
 class FolderScan(NamedTuple):
-    """paths: relative to the scanned folder, sorted. class_of: int64 (n,).
-
-    stats: of the files, in this order.
+    """Args:
+    paths: Relative to the scanned folder, sorted.
+    class_of: int64 (n,).
+    stats: Of the files, in this order.
+    passed_over: Reason -> number of entries.
     """
 
     paths: list[str]
     class_of: np.ndarray
     stats: FileStats
+    passed_over: Counter[str]
 
 
-def has_class_folders(folder: Path, class_names: Sequence[str]) -> bool:
-    """Whether any class has a folder in one of the layouts."""
-    return any((folder / part / name).is_dir() for part in ("", *PARTS) for name in class_names)
+def parts_of(folder: Path, inside: Path | None) -> list[str]:
+    """The sub-folders that are parts: train, test, val or validation, if they hold class folders.
 
+    A folder of that name that holds images and no class folder is a class. So a class may be
+    called train.
 
-def scan_class_folders(folder: Path, class_names: Sequence[str], root: Path) -> FolderScan:
-    """List the images of all classes without opening them; other folders and files are passed over.
-
-    Raises UserError for a class without a folder, and for a link that leads out of `root`.
+    Returns:
+        Their names; [""] if the folder holds the class folders itself.
     """
     parts = [
-        part for part in PARTS if any((folder / part / name).is_dir() for name in class_names)
-    ] or [""]
-    rows: list[tuple[str, int, int, int]] = []  # path, class number, bytes, time
-    for number, name in enumerate(class_names):
-        places = [
-            place
-            for place in (f"{part}/{name}".lstrip("/") for part in parts)
-            if (folder / place).is_dir()
+        part
+        for part in PARTS
+        if (folder / part).is_dir()
+        and any(has_images(folder / part / name, inside) for name in sub_folders(folder / part))
+    ]
+    return parts or [""]
+
+
+def class_folders(folder: Path, parts: Sequence[str]) -> list[str]:
+    """Names of the classes: the sub-folders of all parts, sorted."""
+    return sorted({name for part in parts for name in sub_folders(folder / part)})
+
+
+def parts_with(folder: Path, class_names: Sequence[str]) -> list[str]:
+    """The parts that hold a folder of any of the classes; [""] if the folder itself does, and []
+    if there is none.
+    """
+    for parts in (PARTS, ("",)):
+        found = [
+            part for part in parts if any((folder / part / name).is_dir() for name in class_names)
         ]
+        if found:
+            return found
+    return []
+
+
+def scan_class_folders(
+    folder: Path, class_names: Sequence[str], inside: Path | None, parts: Sequence[str]
+) -> FolderScan:
+    """Lists the images of all classes, without opening them.
+
+    Args:
+        folder: Holds the parts, or the class folders.
+        class_names: The classes to take.
+        inside: Links must stay in this folder; None: they may lead anywhere.
+        parts: As `parts_of` gives them.
+
+    Raises:
+        UserError: A class has no folder, or a link leads out of `inside`.
+    """
+    rows: list[tuple[str, int, int, int]] = []  # path, bytes, time, class number
+    passed_over = _beside(folder, class_names, parts)
+    for number, name in enumerate(class_names):
+        places = [f"{part}/{name}".lstrip("/") for part in parts]
+        places = [place for place in places if (folder / place).is_dir()]
         if not places:
             where = " or ".join(f"{folder / part / name}" for part in parts)
             raise UserError(
@@ -56,31 +94,24 @@ def scan_class_folders(folder: Path, class_names: Sequence[str], root: Path) -> 
                 f"{', '.join(class_names)} are."
             )
         for place in places:
-            check_inside(folder / place, root)
-            rows += [
-                (path, number, size, time) for path, size, time in _list_images(folder, place, root)
-            ]
+            check_inside(folder / place, inside)
+            found: Found = find_images(folder, inside, place)
+            rows += [(*file, number) for file in found.files]
+            passed_over += found.passed_over
     rows.sort()
-    return FolderScan(
-        [path for path, *_ in rows],
-        np.array([number for _, number, *_ in rows], dtype=np.int64),
-        FileStats(*(np.array([row[place] for row in rows], dtype=np.int64) for place in (2, 3))),
-    )
+    numbers = np.array([row[1:] for row in rows], dtype=np.int64).reshape(-1, 3).T
+    stats = FileStats(numbers[0], numbers[1])
+    return FolderScan([path for path, *_ in rows], numbers[2], stats, passed_over)
 
 
-def _list_images(folder: Path, place: str, root: Path) -> list[tuple[str, int, int]]:
-    """(path, bytes, mtime in ns) of the image files directly in folder / place.
-
-    os.scandir: 60 000 files in a third of a second.
-    """
-    found = []
-    with os.scandir(folder / place) as entries:
-        for entry in entries:
-            if not entry.name.lower().endswith(SUFFIXES):
-                continue
-            if entry.is_symlink():
-                check_inside(Path(entry.path), root)
-            if entry.is_file():  # not a folder, and not a pipe, which would block whoever opens it
-                stat = entry.stat()
-                found.append((f"{place}/{entry.name}", stat.st_size, stat.st_mtime_ns))
-    return found
+def _beside(folder: Path, class_names: Sequence[str], parts: Sequence[str]) -> Counter[str]:
+    """What lies beside the class folders, and is no class and no part."""
+    found: Counter[str] = Counter()
+    if parts != [""]:
+        found["images beside the parts"] = n_images_in(folder)
+        found["folders beside the parts"] = len(set(sub_folders(folder)) - set(parts))
+    for part in parts:
+        found["images beside the class folders"] += n_images_in(folder / part)
+        names = set(sub_folders(folder / part))
+        found["folders that are none of the classes"] += len(names - set(class_names))
+    return +found

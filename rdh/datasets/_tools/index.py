@@ -10,8 +10,6 @@ cache that can't be written. Nothing is ever written beside the data.
 import contextlib
 import hashlib
 import json
-import os
-import secrets
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -20,13 +18,15 @@ from pathlib import Path
 import numpy as np
 
 from rdh.errors import UserError
+from rdh.files import write_arrays
+from rdh.folders import cache_folder
 
 VERSION = 1  # another layout of the arrays, another number
 LEAST_BYTES = 4_000_000  # of the sources: less is read in no time
 Arrays = dict[str, np.ndarray]
 
 
-def indexed(sources: Sequence[Path], read: Callable[[], Arrays]) -> Arrays:
+def indexed(sources: Sequence[Path], read: Callable[[], Arrays], settings: str = "") -> Arrays:
     """What `read` makes of the sources, from their index where there is one.
 
     Raises UserError where a source can't be looked at, and whatever `read` raises.
@@ -41,18 +41,15 @@ def indexed(sources: Sequence[Path], read: Callable[[], Arrays]) -> Arrays:
         ) from error
     if sum(size for _, size, _ in stats) < LEAST_BYTES:
         return read()
-    digest = hashlib.sha256(json.dumps([VERSION, stats]).encode()).hexdigest()
-    path = cache_folder() / f"{digest[:24]}.npz"
+    digest = hashlib.sha256(
+        json.dumps([VERSION, stats, settings] if settings else [VERSION, stats]).encode()
+    ).hexdigest()
+    path = cache_folder("labels") / f"{digest[:24]}.npz"
     found = _open(path)
     if found is None:
         found = read()
         _keep(path, found)
     return found
-
-
-def cache_folder() -> Path:
-    """The folder labels in RDH_CACHE, or ~/.cache/rdh/labels."""
-    return Path(os.environ.get("RDH_CACHE") or Path.home() / ".cache" / "rdh") / "labels"
 
 
 def _open(path: Path) -> Arrays | None:
@@ -64,12 +61,6 @@ def _open(path: Path) -> Arrays | None:
 
 
 def _keep(path: Path, arrays: Arrays) -> None:
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    try:
+    with contextlib.suppress(OSError):  # read-only or full: the files are read again next time
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as file:
-            np.savez_compressed(file, **arrays)
-        temporary.replace(path)
-    except OSError:  # read-only or full: the files are read again next time
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        write_arrays(path, arrays)

@@ -36,18 +36,29 @@ class Listing(NamedTuple):
     labels: np.ndarray
 
 
-def load_lists(name: str, folder: Path, root: Path, *, top_k: int | None) -> FileDataset:
-    """The data set whose split is given by the lists in the folder. Raises UserError, with file and
-    line.
+def load_lists(
+    name: str, folder: Path, inside: Path | None, *, top_k: int | None, strip_prefix: str = ""
+) -> FileDataset:
+    """The data set whose split is given by the lists in a folder.
 
     An image without any label is left out. One that is a query and in another list is left out of
     the other list. classes.txt, one name a line, names the columns.
+
+    Args:
+        name: The data set's.
+        folder: Holds the lists; their paths are relative to it.
+        inside: Links must stay in this folder; None: they may lead anywhere.
+        top_k: The ranks that count in MAP.
+        strip_prefix: A folder that is taken off the beginning of the paths.
+
+    Raises:
+        UserError: A list is missing, or a line is bad; it names file and line.
     """
     files = {part: _find(folder, part) for part in PARTS}
     sources = [path for path in files.values() if path]
     for path in (*sources, folder / "classes.txt"):
-        check_inside(path, root)
-    arrays = indexed(sources, lambda: _joined(files))
+        check_inside(path, inside)
+    arrays = indexed(sources, lambda: _joined(files, strip_prefix), strip_prefix)
     has_label = arrays["labels"].any(axis=1)
     if not has_label.any():
         raise UserError(
@@ -64,7 +75,7 @@ def load_lists(name: str, folder: Path, root: Path, *, top_k: int | None) -> Fil
         labels,
         class_names,
         Listed(parts),
-        root=root,
+        inside=inside,
         top_k=top_k,
     )
     if not has_label.all():
@@ -78,11 +89,16 @@ def load_lists(name: str, folder: Path, root: Path, *, top_k: int | None) -> Fil
     return dataset
 
 
-def read_list(path: Path) -> Listing:
-    """One file.
+def read_list(path: Path, strip_prefix: str = "") -> Listing:
+    """One list file.
 
-    Raises UserError for a line of another width, a label that is none, a bad path, an image named
-    twice.
+    Args:
+        path: The file.
+        strip_prefix: A folder that is taken off the beginning of the paths.
+
+    Raises:
+        UserError: A line has another width, a bad label or a bad path, or names an image again; or
+            no path begins with `strip_prefix`.
     """
     rows = [
         (number, line.split())
@@ -108,9 +124,15 @@ def read_list(path: Path) -> Listing:
                 "have the same number, and a path must not contain blanks."
             )
     labels = _labels(path, rows)  # first: a path with blanks is not the path that it seems to be
+    _strip(path, rows, strip_prefix)
     for number, fields in rows:
         place = f"{path} line {number}"
-        fields[0] = relative_path(fields[0], place)
+        try:
+            fields[0] = relative_path(fields[0], place)
+        except UserError as error:
+            raise UserError(
+                f"{str(error)[:-1]}; the switch strip_prefix takes a folder off their beginning."
+            ) from None
         if first_line.setdefault(fields[0], number) != number:
             raise UserError(
                 f"{place} names {fields[0]!r} again (line {first_line[fields[0]]} did): "
@@ -119,16 +141,37 @@ def read_list(path: Path) -> Listing:
     return Listing(list(first_line), labels)
 
 
+def _strip(path: Path, rows: list[tuple[int, list[str]]], prefix: str) -> None:
+    """Takes the prefix off the paths that begin with it."""
+    folder = prefix.replace("\\", "/").rstrip("/") + "/"
+    if not prefix:
+        return
+    begins = [fields[0].replace("\\", "/").startswith(folder) for _, fields in rows]
+    if not any(begins):
+        raise UserError(
+            f"strip_prefix must be a folder that paths in {path} begin with, got {prefix[:80]!r}; "
+            f"the first path is {rows[0][1][0][:80]!r}."
+        )
+    for (_, fields), is_stripped in zip(rows, begins, strict=True):
+        fields[0] = fields[0][len(folder) :] if is_stripped else fields[0]
+
+
 def _labels(path: Path, rows: list[tuple[int, list[str]]]) -> np.ndarray:
     is_number = len(rows[0][1]) == 2
+    if is_number:
+        _check_one_reading(path, [fields[1] for _, fields in rows])
     for number, fields in rows:
         allowed = (
-            fields[1].isascii() and fields[1].isdigit()
+            fields[1].isascii() and fields[1].isdigit() and str(int(fields[1])) == fields[1]
             if is_number
             else set(fields[1:]) <= {"0", "1"}
         )
         if not allowed or len(fields[1]) > 4:
-            rule = "a class number from 0 to 9999" if is_number else "columns of 0 and 1"
+            rule = (
+                "a class number from 0 to 9999, without zeros before it,"
+                if is_number
+                else "columns of 0 and 1"
+            )
             raise UserError(
                 f"{path} line {number} must have {rule} after its path, which must not "
                 f"contain blanks, got "
@@ -137,6 +180,16 @@ def _labels(path: Path, rows: list[tuple[int, list[str]]]) -> np.ndarray:
     if is_number:
         return np.array([[int(fields[1])] for _, fields in rows])
     return (np.array([fields[1:] for _, fields in rows]) == "1").astype(np.uint8)
+
+
+def _check_one_reading(path: Path, texts: list[str]) -> None:
+    """Refuses labels that may be class numbers or columns without blanks, such as 0110."""
+    widths = {len(text) for text in texts}
+    if widths != {1} and len(widths) == 1 and set("".join(texts)) <= {"0", "1"}:
+        raise UserError(
+            f"The labels in {path}, such as {texts[0][:80]!r}, can be class numbers or columns of "
+            f"0 and 1: put a blank between columns, and write numbers without zeros before them."
+        )
 
 
 def _find(folder: Path, part: str) -> Path | None:
@@ -148,11 +201,11 @@ def _find(folder: Path, part: str) -> Path | None:
     raise UserError(f"{folder / PARTS[part][0]}.txt is missing: place {LAYOUT}.")
 
 
-def _joined(files: dict[str, Path | None]) -> Arrays:
+def _joined(files: dict[str, Path | None], strip_prefix: str) -> Arrays:
     """All lists as one set of images, queries first: paths, labels, and for each part the rows that
     it names.
     """
-    lists = {part: read_list(path) for part, path in files.items() if path}
+    lists = {part: read_list(path, strip_prefix) for part, path in files.items() if path}
     widths = {files[part].name: one.labels.shape[1] for part, one in lists.items()}
     if len(set(widths.values())) > 1:
         told = ", ".join(f"{name} {width}" for name, width in widths.items())

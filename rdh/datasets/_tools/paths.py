@@ -1,4 +1,4 @@
-"""Paths that data bring along: made relative, kept inside the data folder, and looked up in bulk."""
+"""Paths that data bring along: made relative, kept in the data folder, looked up in bulk."""
 
 import contextlib
 import os
@@ -39,40 +39,56 @@ def relative_path(text: str, place: str, folder: str = "image folder") -> str:
         ) from None
 
 
-def check_inside(path: Path, root: Path) -> None:
-    """Refuse a path that links lead out of `root`. Raises UserError."""
+def check_inside(path: Path, inside: Path | None) -> None:
+    """Refuses a path that links lead out of a folder.
+
+    Args:
+        path: It may be missing.
+        inside: The folder; None: the path may lead anywhere.
+
+    Raises:
+        UserError: It leads out, or back to itself.
+    """
     try:
-        is_inside = path.resolve().is_relative_to(root.resolve())
+        real = path.resolve()
     except (RuntimeError, OSError) as error:  # Python's words for a link that leads back to itself
         raise UserError(f"{path} is a link that leads back to itself: remove it.") from error
-    if not is_inside:
+    if real.is_symlink():  # Python 3.13 and later have no word for it
+        raise UserError(f"{path} is a link that leads back to itself: remove it.")
+    if inside is not None and not real.is_relative_to(inside.resolve()):
         raise UserError(
-            f"{path} is a link that leads out of the folder {root}, to "
-            f"{path.resolve()}: put a copy in its place, "
-            "or choose a folder that holds both."
+            f"{path} is a link that leads out of the folder {inside}, to {real}: put a copy in "
+            f"its place, choose a folder that holds both, or set follow_links=true if you trust it."
         )
 
 
-def file_stats(folder: Path, paths: Sequence[str], root: Path) -> FileStats:
-    """Bytes and times of the files below the folder, in the order of paths: one os.scandir a
-    folder.
+def file_stats(folder: Path, paths: Sequence[str], inside: Path | None) -> FileStats:
+    """Bytes and times of files below a folder, by one os.scandir for each folder.
 
-    A pipe or a folder of that name counts as missing. Raises UserError for a link that leads out of
-    `root`.
+    Args:
+        folder: What the paths are relative to.
+        paths: As `relative_path` gives them.
+        inside: Links must stay in this folder; None: they may lead anywhere.
+
+    Returns:
+        In the order of `paths`. A pipe, a folder and a folder that can't be read count as missing.
+
+    Raises:
+        UserError: A link leads out of `inside`.
     """
     wanted, found = set(paths), {}
     for parent in sorted({path.rpartition("/")[0] for path in paths}):
         place = folder / parent
         if not place.is_dir():
             continue
-        check_inside(place, root)
+        check_inside(place, inside)
         with os.scandir(place) as entries:
             for entry in entries:
                 path = f"{parent}/{entry.name}" if parent else entry.name
                 if path not in wanted:
                     continue
                 if entry.is_symlink():
-                    check_inside(Path(entry.path), root)
+                    check_inside(Path(entry.path), inside)
                 if entry.is_file():
                     stat = entry.stat()
                     found[path] = (stat.st_size, stat.st_mtime_ns)
@@ -80,24 +96,32 @@ def file_stats(folder: Path, paths: Sequence[str], root: Path) -> FileStats:
     return FileStats(*np.array(rows, dtype=np.int64).reshape(-1, 2).T)
 
 
-def folder_below(root: Path, name: str, switch: str) -> Path:
+def folder_below(root: Path, name: str, switch: str, inside: Path | None) -> Path:
     """The folder or file that a switch names, below the data folder.
 
-    Raises UserError for one that leads out of it.
+    Args:
+        root: The data folder.
+        name: The value of the switch.
+        switch: Its name, for the sentence.
+        inside: Links must stay in this folder; None: they may lead anywhere.
+
+    Raises:
+        UserError: It leads out of the data folder.
     """
     path = root / relative_path(name, f"The switch {switch}", "data folder")
-    check_inside(path, root)
+    check_inside(path, inside)
     return path
 
 
-def first_folder(root: Path, name: str, marks: Iterable[str]) -> Path | None:
+def first_folder(root: Path, name: str, marks: Iterable[str], inside: Path | None) -> Path | None:
     """root / name, or root itself: the first one that holds any of the marks.
 
-    Raises UserError where a link leads out.
+    Raises:
+        UserError: A link leads out of `inside`; None: it may lead anywhere.
     """
     for place in (root / name, root):
         if any((place / mark).exists() for mark in marks):
-            check_inside(place, root)
+            check_inside(place, inside)
             return place
     return None
 

@@ -4,17 +4,19 @@ What a data set adds is which labels belong to which.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rdh.datasets._tools.base import Dataset
+from rdh.datasets._tools.base import BadImage, Dataset
 from rdh.datasets._tools.images import decode_image
 from rdh.datasets._tools.paths import MISSING, FileStats, file_stats
 from rdh.datasets._tools.splits import SplitProtocol
-from rdh.errors import UserError
+from rdh.errors import UserError, os_reason
+
+HEAD_BYTES = 4096  # enough to tell most pictures apart that have the same size
 
 
 class ArrayDataset(Dataset):
@@ -43,13 +45,19 @@ class ArrayDataset(Dataset):
 
 
 class FileDataset(Dataset):
-    """Image files below a folder, decoded when they are asked for; one that is missing is a
-    BadImage.
+    """Image files below a folder, decoded when they are asked for. A missing one is a BadImage.
 
-    paths: relative to the folder, checked by `relative_path`. root: no link may lead out of it.
-    stats: of the files
-    where they are known. size: (width, height) to which every image is brought, None = as it is.
-    Raises UserError where none of the files is there.
+    Args:
+        name, labels, class_names, protocol, top_k: As for `Dataset`.
+        folder: The folder.
+        paths: Relative to it, checked by `relative_path`.
+        inside: Links must stay in this folder; None: they may lead anywhere.
+        stats: Of the files, if they are known.
+        size: (width, height) to which every image is brought; None: as it is.
+        passed_over: Reason -> number of entries beside the paths that were not taken.
+
+    Raises:
+        UserError: None of the files is there, or a link leads out of `inside`.
     """
 
     def __init__(
@@ -61,12 +69,13 @@ class FileDataset(Dataset):
         class_names: Sequence[str],
         protocol: SplitProtocol,
         *,
-        root: Path,
+        inside: Path | None,
         stats: FileStats | None = None,
         size: tuple[int, int] | None = None,
         top_k: int | None = None,
+        passed_over: Mapping[str, int] | None = None,
     ) -> None:
-        byte_sizes, times = stats or file_stats(folder, paths, root)
+        byte_sizes, times = stats or file_stats(folder, paths, inside)
         shape = (size[1], size[0], 3) if size else None
         super().__init__(
             name,
@@ -77,10 +86,11 @@ class FileDataset(Dataset):
             image_shape=shape,
             top_k=top_k,
         )
-        self.stamp = hashlib.sha256(
-            times.tobytes()
-        ).hexdigest()  # a moved folder keeps its times, and its caches
+        # A moved folder keeps its times, and so its caches.
+        self.stamp = hashlib.sha256(times.tobytes()).hexdigest()
+        self.passed_over = passed_over or {}
         self._folder, self._paths, self._size = str(folder), list(paths), size
+        self._byte_sizes = byte_sizes
         missing = np.flatnonzero(byte_sizes == MISSING)
         if len(missing) == len(paths):
             example = f" (such as {paths[0]})" if paths else ""
@@ -98,6 +108,18 @@ class FileDataset(Dataset):
     def read_image(self, item_id: int) -> np.ndarray:
         """Decodes the file. Raises BadImage."""
         return decode_image(f"{self._folder}/{self._paths[item_id]}", self._size)
+
+    def rough_keys(self) -> np.ndarray:
+        """The sizes of the files in bytes."""
+        return self._byte_sizes
+
+    def picture_key(self, item_id: int, *, is_quick: bool = False) -> bytes:
+        """A digest of the file. Raises BadImage if it can't be read."""
+        try:
+            with open(f"{self._folder}/{self._paths[item_id]}", "rb") as file:  # noqa: PTH123
+                return hashlib.sha256(file.read(HEAD_BYTES if is_quick else -1)).digest()
+        except OSError as error:
+            raise BadImage(f"{self._paths[item_id]} can't be read ({os_reason(error)}).") from error
 
     def image_name(self, item_id: int) -> str:
         """The file, relative to the set's folder."""

@@ -29,6 +29,7 @@ from rdh.store.run_store import RunStore
 
 BUSY_SECONDS = 10.0
 SECONDS_OF_NEWS = 3600.0  # how long it is told that a damaged registry was set aside
+SECONDS_OF_A_STAMP = 0.1  # of two changes within a tick of the file system's clock, one is missed
 MOST_SET_ASIDE = 5  # older ones are removed
 # Troubles of the disk or of the moment. Every other error of SQLite means damage.
 PASSING = (
@@ -110,10 +111,16 @@ class Registry:
             waiting = select(db, "WHERE state = 'queued'")
         for run in waiting:
             if is_ready(run.run_id):
-                started_at = time.time()
-                changes = {"started_at": started_at, "ended_at": None, "handle": None}
-                if self.move(run, "starting", None, **changes):
-                    return with_changes(run, state="starting", reason=None, **changes)
+                now = time.time()
+                if self.move(run, "starting", started_at=now, ended_at=None, handle=None):
+                    return with_changes(
+                        run,
+                        state="starting",
+                        reason=None,
+                        started_at=now,
+                        ended_at=None,
+                        handle=None,
+                    )
         return None
 
     def move(self, run: RunState, state: str, reason: str | None = None, **columns: object) -> bool:
@@ -153,7 +160,7 @@ class Registry:
         Raises:
             UserError: There is no such run.
         """
-        (run,) = select(db, "WHERE run_id = ?", run_id) or [None]
+        run = _row(db, run_id)
         if run is None:
             self.store.run_dir(run_id)
         stamps = self.store.stamps(run_id)
@@ -165,8 +172,7 @@ class Registry:
             move(db, run, *ended, ended_at=time.time())
         elif self._differs(run, said):
             self._put_right(db, run_id, run, said)
-        (run,) = select(db, "WHERE run_id = ?", run_id) or [None]
-        return self._seen(run_id, run, said)
+        return self._seen(run_id, _row(db, run_id), said)
 
     def settle(self, run_id: str) -> None:
         """Believes the result.json of a run that ended where no supervisor may be there to see."""
@@ -260,7 +266,10 @@ class Registry:
         ended = verdict(self.store, run_id, said)
         if run is None:
             run = RunState(
-                run_id, "queued", said.attempt, *[None] * 2, said.submitted_at, *[None] * 4
+                run_id=run_id,
+                state="queued",
+                attempt=said.attempt,
+                submitted_at=said.submitted_at,
             )
         if ended and said.attempt == run.attempt and run.state != ended.state:
             run = with_changes(run, state=ended.state, reason=ended.reason, request=None)
@@ -324,7 +333,8 @@ class Registry:
         if _sound.get(self.path) != stamp:
             for complaint in rows.complaints(db):
                 raise WrongContent(complaint)
-            _sound[self.path] = stamp
+            if time.time() - status.st_mtime > SECONDS_OF_A_STAMP:
+                _sound[self.path] = stamp
 
     def _inode(self) -> int | None:
         try:
@@ -353,6 +363,11 @@ class Registry:
             for old in sorted(self.path.parent.glob("registry.db.broken-*"))[:-MOST_SET_ASIDE]:
                 old.unlink(missing_ok=True)
         return True
+
+
+def _row(db: sqlite3.Connection, run_id: str) -> RunState | None:
+    found = select(db, "WHERE run_id = ?", run_id)
+    return found[0] if found else None
 
 
 def _is_passing(error: sqlite3.Error) -> bool:

@@ -8,21 +8,20 @@ on with the new one.
 import contextlib
 import errno
 import functools
-import os
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from rdh.config.run_config import RunConfig
-from rdh.datasets import as_folder
 from rdh.errors import UserError, encodable
 from rdh.execution.queue.possible import check_possible
 from rdh.execution.queue.registry import Registry, RegistryDamaged
 from rdh.execution.queue.rows import RunState, insert, move, select, update
 from rdh.execution.queue.run_folder import row_from_folder
 from rdh.execution.queue.states import RESUMABLE, is_result, result_record
+from rdh.folders import named_cache_root, named_data_root
 from rdh.locks import is_locked
 from rdh.store.run_store import RunStore
 
@@ -53,6 +52,7 @@ def submit(
     *,
     sweep: str | None = None,
     token: str | None = None,
+    data_root: Path | str | None = None,
 ) -> list[str]:
     """Queues one run for each config, all or none.
 
@@ -63,6 +63,7 @@ def submit(
             half-done grid gets only what is missing.
         token: A form's own mark. The same token again gives the ids it gave before, so that a
             double click is one launch.
+        data_root: Where the data of the runs lie. None: RDH_DATA, else the default.
 
     Returns:
         The run ids, in the order of `configs`.
@@ -78,12 +79,16 @@ def submit(
         )
     sweep, token = (None if text is None else encodable(text) for text in (sweep, token))
     with plain_errors(store, "Nothing was submitted"):
-        return _submit(store, configs, sweep, token)
+        return _submit(store, configs, sweep, token, data_root)
 
 
 @_healing
 def _submit(
-    store: RunStore, configs: Sequence[RunConfig], sweep: str | None, token: str | None
+    store: RunStore,
+    configs: Sequence[RunConfig],
+    sweep: str | None,
+    token: str | None,
+    data_root: Path | str | None,
 ) -> list[str]:
     registry = Registry(store)
     with registry.read() as db:
@@ -93,7 +98,7 @@ def _submit(
     for config in configs:  # outside the transaction: a path may be slow, or block
         if known[config.hash] is None:
             check_possible(config)
-    data_root, cache_root = _root("RDH_DATA", "data folder"), _root("RDH_CACHE", "cache folder")
+    roots = {"data_root": named_data_root(data_root), "cache_root": named_cache_root()}
     made: list[str] = []
     with _taking_back(store, made), registry.write() as db:
         if before := _runs_of_token(db, token):
@@ -103,9 +108,7 @@ def _submit(
         for config in configs:
             run_id = _run_of_sweep(db, sweep, config.hash)
             if run_id is None:
-                run_id = store.create(
-                    config, sweep=sweep, data_root=data_root, cache_root=cache_root
-                )
+                run_id = store.create(config, sweep=sweep, **roots)
                 made.append(run_id)
                 insert(db, row_from_folder(store, run_id))
             run_ids.append(run_id)
@@ -152,10 +155,10 @@ def _cancel(store: RunStore, run_id: str) -> None:
             update(db, run, request="cancel")
             return
         reason = "Cancelled before it started."
+        move(db, run, "cancelled", reason, ended_at=time.time())
         store.write_json(
             run_id, "result.json", result_record(run.attempt, "cancelled", "cancel", reason)
         )
-        move(db, run, "cancelled", reason, ended_at=time.time())
 
 
 def resume(store: RunStore, run_id: str) -> None:
@@ -181,15 +184,15 @@ def _resume(store: RunStore, run_id: str) -> None:
             way_out = _way_out(run) if run.is_final else "it goes on by itself"
             raise UserError(f"Run {run_id} is {run.state}, so it can't be resumed; {way_out}.")
         attempt = run.attempt + 1
-        # The folder has to know it too: an old process that sees it gives up, and a rebuild finds
-        # the attempt waiting.
-        store.write_json(run_id, "control.json", {"attempt": attempt, "request": None})
+        nothing_yet = dict.fromkeys(("request", "started_at", "ended_at", "device", "handle"))
+        move(db, run, "queued", None, attempt=attempt, **nothing_yet)
         if not is_result(store.read_json(run_id, "result.json")):
             with contextlib.suppress(FileNotFoundError):  # a damaged one would end every attempt
                 result = store.run_dir(run_id) / "result.json"
                 result.replace(result.with_name("result.json.damaged"))
-        nothing_yet = dict.fromkeys(("request", "started_at", "ended_at", "device", "handle"))
-        move(db, run, "queued", None, attempt=attempt, **nothing_yet)
+        # The folder has to know it too: an old process that sees it gives up, and a rebuild finds
+        # the attempt waiting.
+        store.write_json(run_id, "control.json", {"attempt": attempt, "request": None})
 
 
 def resume_all(store: RunStore, *, sweep: str | None = None) -> tuple[list[str], dict[str, str]]:
@@ -246,13 +249,13 @@ def _delete(store: RunStore, run_id: str, *, is_last: bool) -> bool:
         if is_locked(store.root / run_id / "alive.lock"):
             if is_last:
                 raise UserError(
-                    f"Run {run_id} is {run.state}, but its process still lives; it is ended within "
-                    f"a minute, delete the run then."
+                    f"Run {run_id} is {run.state}, but its process is still ending; the supervisor "
+                    f"ends it within a minute, so delete the run then."
                 )
             return False
+        db.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
         if (store.root / run_id).exists():
             store.delete(run_id)
-        db.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
         return True
 
 
@@ -316,14 +319,6 @@ def _check_room(db: sqlite3.Connection, n_new: int) -> None:
             f"At most {MOST_WAITING} runs can wait in the queue, which holds {n_waiting} now, got "
             f"{n_new} more; cancel some, or wait until they have run."
         )
-
-
-def _root(setting: str, what: str) -> Path | None:
-    """A folder that the environment names, for config.json: a supervisor that runs already has the
-    environment of whoever started it.
-    """
-    value = os.environ.get(setting)
-    return as_folder(value, what, setting) if value else None
 
 
 def _way_out(run: RunState) -> str:

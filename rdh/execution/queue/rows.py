@@ -34,6 +34,7 @@ TABLES = (
         PRIMARY KEY (token, position)) WITHOUT ROWID""",
     "CREATE INDEX tokens_of_run ON tokens (run_id)",
 )
+NAMES = {"runs", "transitions", "tokens", "transitions_of_run", "tokens_of_run"}
 
 
 class WrongContent(sqlite3.DatabaseError):
@@ -47,13 +48,13 @@ class RunState:
     run_id: str
     state: str
     attempt: int
-    request: str | None
-    reason: str | None
     submitted_at: float
-    started_at: float | None
-    ended_at: float | None
-    device: str | None
-    sweep: str | None
+    request: str | None = None
+    reason: str | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    device: str | None = None
+    sweep: str | None = None
     handle: str | None = field(default=None, repr=False)
 
     @property
@@ -165,7 +166,10 @@ def make_tables(db: sqlite3.Connection) -> None:
 
 
 def complaints(db: sqlite3.Connection) -> Iterator[str]:
-    """What SQLite finds wrong with the file: nothing for a sound one. Looks at indexes too."""
+    """What is wrong with the file: nothing for a sound one. Looks at tables and indexes too."""
+    found = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
+    if missing := NAMES - found:
+        yield f"{', '.join(sorted(missing))} is missing"
     for (line,) in db.execute("PRAGMA integrity_check(5)"):
         if line != "ok":
             yield line

@@ -91,8 +91,9 @@ def is_result(result: dict[str, Any] | None) -> bool:
 def attempt_in(record: dict[str, Any] | None) -> int | None:
     """The attempt that a JSON file of a run names; None if it is missing or not a number."""
     attempt = (record or {}).get("attempt")
-    is_whole = isinstance(attempt, int) and not isinstance(attempt, bool)
-    return attempt if is_whole and 1 <= attempt <= MOST_ATTEMPTS else None
+    if not isinstance(attempt, int) or isinstance(attempt, bool):
+        return None
+    return attempt if 1 <= attempt <= MOST_ATTEMPTS else None
 
 
 def result_record(

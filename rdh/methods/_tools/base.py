@@ -16,8 +16,9 @@ LOSSES = ("similarity_loss", "code_regression_loss", "quantization_loss")
 
 
 def in_float32(loss: Callable[..., Tensor | None]) -> Callable[..., Tensor | None]:
-    """The loss outside autocast and on float32 (or float64) codes: bfloat16 knows no code between
-    .996 and 1.
+    """The loss outside autocast, on float32 or float64 codes.
+
+    bfloat16 has no number between .996 and 1, where saturated codes lie.
     """
 
     @wraps(loss)
@@ -77,13 +78,13 @@ class Method:
         return 1.0
 
     def relax(self, logits: Tensor, epoch: int) -> Tensor:
-        """Logits -> continuous codes h, float32 also under autocast."""
+        """Continuous codes h of the logits, float32 under autocast too."""
         return torch.tanh(self.slope(epoch) * logits.float())
 
     def batch_similarity(self, labels: Tensor) -> Tensor:
-        """S of the batch (n, n), 0 or 1, float32; to be read only.
+        """S of the batch, (n, n) of 0 or 1, float32; do not write into it.
 
-        Made once a step: the error-aware quantization asks for it too.
+        It is made once a step, because error-aware quantization asks for it too.
         """
         if self._batch is None or self._batch[0] is not labels:
             self._batch = labels, share_a_label(labels, labels)
@@ -96,25 +97,25 @@ class Method:
         )
 
     def code_regression_loss(self, codes: Tensor, indices: Tensor) -> Tensor | None:
-        """Supervised pull to learned discrete codes, already weighted; None where (or while) the
-        method has none.
-        """
+        """Supervised pull to learned discrete codes, already weighted; None without one."""
         return None
 
     def quantization_loss(self, codes: Tensor) -> Tensor | None:
-        """The method's own plain quantization term, already weighted; None where it has none."""
+        """The method's own plain quantization term, already weighted; None without one."""
         return None
 
     def remember(self, codes: Tensor, indices: Tensor) -> None:
-        """Write the batch's detached codes into the memory `stored_codes` (N, n_bits), where there
-        is one, before the losses read it.
+        """Writes the batch's detached codes into `stored_codes` (N, n_bits), if the method has it.
+
+        It is called before the losses.
         """
         if self.stored_codes is not None:
             self.stored_codes[indices] = codes.to(self.stored_codes.dtype)
 
     def on_epoch_start(self, epoch: int) -> None:
-        """Discrete updates and schedules: once an epoch, before epoch_indices; not again where a
-        run resumes within the epoch.
+        """Discrete updates and schedules, once an epoch and before `epoch_indices`.
+
+        A run that resumes within an epoch does not call it again.
         """
 
     @property
@@ -123,14 +124,18 @@ class Method:
         return len(self.labels)
 
     def epoch_indices(self, epoch: int, generator: torch.Generator) -> Tensor:
-        """Positions that this epoch visits, each once, in their order; `generator` (CPU) is seeded
-        by run and epoch.
+        """The positions that this epoch visits, each once, in their order.
+
+        Args:
+            epoch: from 0.
+            generator: on the CPU, seeded by run and epoch.
         """
         return torch.randperm(len(self.labels), generator=generator).to(self.labels.device)
 
     def gallery_codes(self) -> Tensor | None:
-        """Codes -1 / +1 (N, n_bits) of the gallery in its order, where the method learns them;
-        None: the network encodes it.
+        """Codes of the gallery in its order, -1 / +1 (N, n_bits), if the method learns them.
+
+        None: the network encodes the gallery.
         """
         return None
 

@@ -1,5 +1,6 @@
-"""Binary target codes of classes, far from each other: Hadamard matrices where they are known, else
-random codes spread out.
+"""Binary target codes of classes, far from each other.
+
+They are rows of a Hadamard matrix if one is known for the length, else random codes spread out.
 
 Sources: Sylvester 1867 (powers of two), Paley 1933 (order q + 1 for a prime q = 3 mod 4: 12, 20,
 24, 48, ...), and their products.
@@ -12,8 +13,14 @@ N_CANDIDATES = 512
 
 
 def hadamard(order: int) -> Tensor | None:
-    """Square matrix (order, order) of -1 / +1 with orthogonal rows: any two differ in exactly half
-    the places. None: not known here.
+    """A Hadamard matrix: -1 / +1, with orthogonal rows.
+
+    Args:
+        order: number of rows.
+
+    Returns:
+        (order, order), any two rows of which differ in exactly half of the places. None if no
+        construction is known here.
     """
     if order == 1:
         return torch.ones(1, 1)
@@ -24,8 +31,9 @@ def hadamard(order: int) -> Tensor | None:
 
 
 def _paley(q: int) -> Tensor:
-    """Paley's first construction I + [[0, 1], [-1, Q]], Q_ij = 1 where j - i is a square modulo q,
-    else -1.
+    """Paley's first construction, I + [[0, 1], [-1, Q]].
+
+    Q_ij = 1 if j - i is a square modulo q, else -1.
     """
     character = -torch.ones(q)
     character[(torch.arange(1, q) ** 2) % q] = 1
@@ -42,8 +50,10 @@ def _is_prime(number: int) -> bool:
 
 
 def hadamard_codes(n_codes: int, n_bits: int, generator: torch.Generator) -> Tensor | None:
-    """Rows of a Hadamard matrix in random order, then their negatives: pairwise distance n_bits / 2
-    or n_bits. None: too few.
+    """Rows of a Hadamard matrix in random order, then their negatives.
+
+    Returns:
+        (n_codes, n_bits) with pairwise distance n_bits / 2 or n_bits. None if there are too few.
     """
     matrix = hadamard(n_bits)
     if matrix is None or n_codes > 2 * n_bits:
@@ -56,10 +66,18 @@ def hadamard_codes(n_codes: int, n_bits: int, generator: torch.Generator) -> Ten
 def spread_codes(
     n_codes: int, n_bits: int, generator: torch.Generator, *, balanced: bool = False
 ) -> Tensor:
-    """-1 / +1 codes (n_codes, n_bits), each the best of 512 random ones: farthest from its nearest
-    neighbour among those before.
+    """Random codes far from each other, drawn one after another.
 
-    balanced: n_bits // 2 places of every code are -1.
+    Each is the best of 512 random ones: farthest from its nearest neighbour among those before.
+
+    Args:
+        n_codes: number of codes.
+        n_bits: their length.
+        generator: of the random numbers.
+        balanced: whether n_bits // 2 places of every code are -1.
+
+    Returns:
+        -1 / +1, (n_codes, n_bits).
     """
     codes = torch.empty(0, n_bits)
     for _ in range(n_codes):

@@ -1,9 +1,8 @@
-"""Discrete cyclic coordinate descent (DCC) and the ridge classifier of binary codes: what DSDH, SDH
-and ADSH share.
+"""Discrete cyclic coordinate descent (DCC) and the ridge classifier of binary codes.
 
-Each of their code steps minimises, over B in {-1, +1}^(N x K), the quadratic tr(B G B^T) - 2 tr(B
-P^T): G (K, K) couples the bits of an item, P (N, K) pulls them. With all other bits fixed, sgn(P_k
-- B_-k G_-k,k) is the exact minimiser of bit k.
+DSDH, SDH and ADSH share them. Each of their code steps minimises, over B in {-1, +1}^(N x K), the
+quadratic tr(B G B^T) - 2 tr(B P^T). G (K, K) couples the bits of an item, P (N, K) pulls them. With
+all other bits fixed, sgn(P_k - B_-k G_-k,k) is the exact minimiser of bit k.
 Source: Shen, Shen, Liu, Shen: Supervised Discrete Hashing, CVPR 2015.
 """
 
@@ -17,26 +16,29 @@ def signs(values: Tensor) -> Tensor:
 
 
 def signs_or(values: Tensor, old: Tensor) -> Tensor:
-    """-1 / +1, and the old bit where the value is 0: both signs cost the same there, and 0 is no
-    bit.
-    """
+    """-1 / +1, and the old bit for a value of 0, where both signs cost the same."""
     return torch.where(values == 0, old, values.sign())
 
 
 def random_signs(n_items: int, n_bits: int, seed: int, like: Tensor) -> Tensor:
-    """-1 / +1 at random (n_items, n_bits), by the seed alone, on the device and in the type of
-    `like`.
-    """
+    """-1 / +1 at random (n_items, n_bits), by the seed alone; device and type as of `like`."""
     generator = torch.Generator().manual_seed(seed)
     return signs(torch.randn(n_items, n_bits, generator=generator)).to(like)
 
 
 def discrete_codes(codes: Tensor, gram: Tensor, pull: Tensor, sweeps: int = 10) -> Tensor:
-    """New codes (N, K) from `codes` by up to `sweeps` passes over the bits, fewer where nothing
-    changes. Never a worse objective.
+    """New codes by passes over the bits, until nothing changes; the objective never grows.
 
-    codes (N, K) -1 / +1, the start; gram = G (K, K), symmetric; pull = P (N, K). N K^2 operations a
-    sweep, no N x N matrix.
+    A sweep takes N K^2 operations and no N x N matrix.
+
+    Args:
+        codes: the start, (N, K) of -1 / +1.
+        gram: G, (K, K), symmetric.
+        pull: P, (N, K).
+        sweeps: most passes over the bits.
+
+    Returns:
+        Codes (N, K) of -1 / +1.
     """
     bits, pull = (
         codes.T.clone(memory_format=torch.contiguous_format),

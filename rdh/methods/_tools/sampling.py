@@ -1,8 +1,7 @@
-"""What the asymmetric methods share: a new random sample of items every few epochs, and sums over
-the similar ones.
+"""What the asymmetric methods share: random samples of items, and sums over similar ones.
 
-Everything is computed in blocks of rows, so that memory grows with the number of items and never
-with its square.
+Everything is computed in blocks of rows, so that memory grows with the number of items, not with
+its square.
 """
 
 import torch
@@ -14,8 +13,9 @@ BLOCK_ENTRIES = 4_000_000  # of the similarity matrix that exist at a time: 16 M
 
 
 def random_sample(n_items: int, n_samples: int, seed: int, round_number: int) -> Tensor:
-    """Positions (min(n_samples, n_items),) without replacement, by (seed, round) alone: a resumed
-    run draws them again.
+    """Positions (min(n_samples, n_items),) without replacement.
+
+    They depend on seed and round alone, so that a resumed run draws them again.
     """
     apart = 500_000  # from the seeds that order an epoch's items
     generator = torch.Generator().manual_seed(seed * 1_000_003 + apart + round_number)
@@ -23,10 +23,15 @@ def random_sample(n_items: int, n_samples: int, seed: int, round_number: int) ->
 
 
 def similar_sums(labels: Tensor, others: Tensor, values: Tensor) -> Tensor:
-    """For each item, the sum of values over the others that share a label with it: S @ values,
-    block by block.
+    """S @ values: for each item, the sum of values over the others that share a label with it.
 
-    labels (n, n_classes), others (m, n_classes), values (m, d); returns (n, d).
+    Args:
+        labels: of the items, (n, n_classes).
+        others: labels of the others, (m, n_classes).
+        values: of the others, (m, d).
+
+    Returns:
+        (n, d).
     """
     n_rows = max(1, BLOCK_ENTRIES // len(others))
     return torch.cat(

@@ -1,6 +1,4 @@
-"""The seam of a shallow method: fitted once to fixed features, no network, no steps, nothing for
-RDH to rescue.
-"""
+"""The seam of a shallow method: fitted once to fixed features, without network and steps."""
 
 import torch
 from torch import Tensor
@@ -10,11 +8,11 @@ from rdh.rescue import widen
 
 
 class Shallow(Method):
-    """A linear projection of centred features; override `fit`, and `encode` where it is not linear.
+    """A linear projection of centred features; override `fit`, and `encode` if it is not linear.
 
-    Subclasses write `kind = "shallow"` and `activation = None` themselves: the catalog reads their
-    source without importing it. Features are (n, n_features), float32 or wider; codes are the signs
-    of what `encode` returns.
+    Subclasses write `kind = "shallow"` and `activation = None` themselves, because the catalog
+    reads their source without importing it. Features are (n, n_features), float32 or wider. Codes
+    are the signs of what `encode` returns.
     """
 
     kind = "shallow"
@@ -26,8 +24,14 @@ class Shallow(Method):
         self.mean = self.projection = torch.empty(0)
 
     def fit(self, features: Tensor, labels: Tensor) -> None:
-        """Learns from the training items: features (N, n_features), labels (N, n_classes)
-        multi-hot. UserError where they don't do.
+        """Learns from the training items.
+
+        Args:
+            features: (N, n_features).
+            labels: multi-hot (N, n_classes).
+
+        Raises:
+            UserError: the method can't be fitted to them.
         """
         raise TypeError(f"{type(self).__name__} defines no fit: every shallow method needs one.")
 

@@ -1,0 +1,93 @@
+"""The three roots: where data, caches and runs lie.
+
+This is the only module that reads RDH_DATA, RDH_CACHE and RDH_RUNS. A verb or a page asks for a
+root once and passes it on. A worker learns its roots from the run's submission.
+"""
+
+import os
+from pathlib import Path
+
+from rdh.errors import UserError
+
+DATA_OPTION, RUNS_OPTION = "--data-root or RDH_DATA", "--runs or RDH_RUNS"
+HOME = Path(".cache", "rdh")  # below the user's home, unless somebody names another folder
+
+
+def data_root(given: Path | str | None = None) -> Path:
+    """The data folder: the one given, else RDH_DATA, else ~/.cache/rdh/data.
+
+    Raises:
+        UserError: What was given is not a path.
+    """
+    return named_data_root(given) or Path.home() / HOME / "data"
+
+
+def named_data_root(given: Path | str | None = None) -> Path | None:
+    """The data folder that somebody named, by `given` or RDH_DATA; None: nobody did.
+
+    Raises:
+        UserError: What was given is not a path.
+    """
+    path = given or os.environ.get("RDH_DATA")
+    return as_folder(path, "data folder", DATA_OPTION) if path else None
+
+
+def cache_root() -> Path:
+    """The cache folder: RDH_CACHE, else ~/.cache/rdh. `cache_folder` names its sub-folders.
+
+    Raises:
+        UserError: RDH_CACHE is not a path.
+    """
+    return named_cache_root() or Path.home() / HOME
+
+
+def named_cache_root() -> Path | None:
+    """RDH_CACHE, if it is set.
+
+    Raises:
+        UserError: It is not a path.
+    """
+    path = os.environ.get("RDH_CACHE")
+    return as_folder(path, "cache folder", "RDH_CACHE") if path else None
+
+
+def cache_folder(kind: str, root: Path | None = None) -> Path:
+    """The sub-folder of the cache for one kind of content, "features" or "labels".
+
+    Args:
+        kind: The kind.
+        root: The cache folder; None: `cache_root`.
+    """
+    return (cache_root() if root is None else root) / kind
+
+
+def runs_root(given: Path | str | None = None) -> Path:
+    """The runs folder: the one given, else RDH_RUNS, else ./runs.
+
+    Raises:
+        UserError: What was given is not a path.
+    """
+    path = given if given is not None else os.environ.get("RDH_RUNS") or "runs"
+    return as_folder(path, "runs folder", RUNS_OPTION)
+
+
+def as_folder(path: Path | str, what: str, option: str) -> Path:
+    """The absolute path of a folder that a person named, with ~ expanded.
+
+    Args:
+        path: As it was given.
+        what: For the sentence, for example "runs folder".
+        option: Where a person can name another one.
+
+    Raises:
+        UserError: It is empty, not a path, or in the home of an unknown user.
+    """
+    if not isinstance(path, str | Path) or not str(path):
+        raise UserError(f"The {what} must be a path, got {path!r}; name one by {option}.")
+    try:
+        return Path(path).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: ~nobody, or a circle
+        reason = str(error).rstrip(".")
+        raise UserError(
+            f"The {what} {str(path)[:200]!r} is no path ({reason}); name another by {option}."
+        ) from None
