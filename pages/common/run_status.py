@@ -53,7 +53,7 @@ def read_status(
 
 
 def draw_status(store: RunStore, status: Status) -> None:
-    """One line with state, progress and age of the data; below it what went wrong, if anything did."""
+    """One line with state, progress and age of the data; below it what went wrong, if anything."""
     left, right = st.columns([5, 2], vertical_alignment="center")
     with left:
         st.markdown(
@@ -128,8 +128,8 @@ def _progress_text(status: Status) -> str:
         text = f"step {beat.get('step', 0):,} of {beat['total_steps']:,}"
     elif beat.get("of"):
         text = (
-            f"{plain(beat.get('phase', ''))}: {beat.get('done', 0):,} of {beat['of']:,} images (once; cached for "
-            f"later runs)"
+            f"{plain(beat.get('phase', ''))}: {beat.get('done', 0):,} of {beat['of']:,} images "
+            f"(once; cached for later runs)"
         )
     else:
         text = plain(beat.get("phase", "starting"))

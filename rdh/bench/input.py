@@ -69,10 +69,8 @@ def measure(rounds: int) -> dict[str, Any]:
         steps = {name: stepper(dataset, pixels, device) for name, pixels in places.items()}
         for done in range(-1, rounds):  # the first round warms up
             for name in list(places) if done % 2 else list(places)[::-1]:
-                speed, wait = (
-                    images_per_second(places[name], device),
-                    waiting_share(*steps[name], device),
-                )
+                speed = images_per_second(places[name], device)
+                wait = waiting_share(*steps[name], device)
                 if done >= 0:
                     speeds[name].append(speed)
                     waits[name].append(wait)

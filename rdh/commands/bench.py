@@ -6,8 +6,8 @@ import os
 from typing import Any
 
 from rdh.commands._common import add_verb, print_json
-from rdh.datasets import as_folder, data_root
 from rdh.errors import UserError
+from rdh.folders import as_folder, data_root
 
 
 def add(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -38,7 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
     module = importlib.import_module(f"rdh.bench.{arguments.what}")
     if arguments.what == "gpu":
         folder = as_folder(arguments.out, "folder of the results", "-o")
-        result = module.measure(folder, data_root=data_root(), small=arguments.small)
+        root = data_root(arguments.data_root)
+        result = module.measure(folder, data_root=root, small=arguments.small)
         print(f"Written: {folder / 'gpu.json'} and {folder / 'gpu.md'}.")
         if arguments.json:
             print_json(result)

@@ -67,12 +67,12 @@ def run(arguments: argparse.Namespace) -> int:
         return _resume_all(store, arguments)
     if run_id is None:
         raise UserError(
-            "runs resume takes a RUN, --sweep NAME or --failed; `python -m rdh runs` lists the runs."
+            "runs resume takes a RUN, --sweep NAME or --failed; `python -m rdh runs` lists what "
+            "there is."
         )
     store.run_dir(run_id)
-    if action != "delete":
-        _revive(store)
     if action == "show":
+        _revive(store)
         return _show(store, run_id, as_json)
     if action == "clone":
         return _clone(store, run_id, arguments)

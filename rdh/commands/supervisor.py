@@ -12,8 +12,9 @@ from rdh.commands._common import add_verb, open_store, print_json
 from rdh.store.run_store import RunStore
 
 ABOUT = """The background process of a runs folder: its status, start or stop.
-It starts what waits in the queue and watches what runs. Verbs that need it start it by themselves; when it is stopped, runs
-that have begun go on."""
+It starts what waits in the queue and watches what runs. Verbs and pages start it when runs wait or
+run. It ends by itself when there has been nothing to do for ten minutes. Runs that have begun go on
+without it."""
 SECONDS_TO_INTRODUCE = 10.0
 
 

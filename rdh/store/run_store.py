@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from rdh.config.run_config import RunConfig, digest, make_config
-from rdh.folders import as_folder
 from rdh.errors import UserError, encodable
 from rdh.files import is_number, read_json, well_typed, write_json
+from rdh.folders import as_folder
 from rdh.store.metrics_reader import MetricsReader
 
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9._-]{5,79}")

@@ -345,12 +345,10 @@ def test_there_are_limits_to_what_the_queue_takes(store, monkeypatch):
         submit(store, make_configs(4))
     monkeypatch.setattr("rdh.execution.queue.requests.MOST_WAITING", 4)
     submit(store, make_configs(3))
-    with pytest.raises(UserError, match="At most 4 runs can wait .* holds 3 now, got 2 more"):
+    with pytest.raises(UserError, match=r"At most 4 runs can wait .* holds 3 now, got 2 more"):
         submit(store, make_configs(2))
     assert len(folders(store)) == 3
-    long = make_config(
-        dataset="image_folder", dataset_options={"folder": "x" * 100_000}, image_size=8
-    )
+    long = make_config().model_copy(update={"dataset_options": {"text": "x" * 100_000}})
     with pytest.raises(UserError, match="settings of a run must take at most 100000 bytes, got 10"):
         submit(store, [long])
     assert len(folders(store)) == 3
@@ -382,7 +380,7 @@ def test_all_broken_runs_of_a_sweep_are_resumed_at_once(store):
     assert [after[run_id].state for run_id in run_ids] == ["finished", *["queued"] * 4]
     assert [after[run_id].attempt for run_id in run_ids] == [1, 2, 2, 2, 1]
     assert resume_all(store) == ([other], {})
-    with pytest.raises(UserError, match="There is no sweep 'gird' in .*lists the runs"):
+    with pytest.raises(UserError, match=r"There is no sweep 'gird' in .*lists the runs"):
         resume_all(store, sweep="gird")
 
 

@@ -25,13 +25,16 @@ from pathlib import Path
 import numpy as np
 from rdh.store.metrics_writer import MetricsWriter, Record
 
-writer = MetricsWriter(Path(sys.argv[1]), attempt=int(sys.argv[2]), resume_from=int(sys.argv[3]) if len(sys.argv) > 3 else None)
+resume_from = int(sys.argv[3]) if len(sys.argv) > 3 else None
+writer = MetricsWriter(Path(sys.argv[1]), attempt=int(sys.argv[2]), resume_from=resume_from)
 writer.put_meta(n_bits=32)
 step = int(sys.argv[3]) if len(sys.argv) > 3 else 0
 while True:
     step += 1
-    arrays = {"histogram": np.full((32, 64), step, dtype=np.int32), "dead": np.full((2, 32), step, dtype=np.int32)}
-    writer.log(Record(step, 0, {f"s{n}": float(step) for n in range(12)}, arrays, [("step", str(step))]))
+    shapes = {"histogram": (32, 64), "dead": (2, 32)}
+    arrays = {name: np.full(shape, step, dtype=np.int32) for name, shape in shapes.items()}
+    scalars = {f"s{n}": float(step) for n in range(12)}
+    writer.log(Record(step, 0, scalars, arrays, [("step", str(step))]))
     print(step, flush=True)
 """
 
@@ -369,6 +372,26 @@ def test_on_a_network_file_system_there_is_no_wal(path, monkeypatch):
     writer = written(path, range(3))
     assert writer._connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
     assert len(MetricsReader(path).scalars()) == 3
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_file_that_is_removed_while_it_is_written_is_told(path, replace):
+    """SQLite writes on into a file without a name, and says nothing."""
+    writer = written(path, range(2))
+    path.unlink()
+    if replace:
+        path.write_bytes(b"")
+    writer.log(Record(2, 0, {"loss": 1.0}))
+    assert writer.n_dropped == 1
+    assert writer.last_error == "metrics.db was removed or replaced while the run wrote it"
+
+
+def test_an_event_about_a_strange_file_name_is_stored(path):
+    writer = written(path, range(1))
+    odd = b"\xff.png".decode(errors="surrogateescape")
+    writer.log(Record(1, 0, events=[("skipped", odd)]))
+    assert writer.n_dropped == 0
+    assert MetricsReader(path).events()[-1][4] == r"\udcff.png"
 
 
 def test_a_run_with_old_names_is_read_by_the_present_ones_also_if_it_was_resumed_since(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 
 from rdh.config.run_config import make_config
 from rdh.errors import UserError
+from rdh.execution import submit
 from rdh.files import read_arrays, read_json, write_arrays, write_json
 from rdh.store.run_store import RunStore
 
@@ -327,5 +328,5 @@ def test_a_data_folder_that_is_no_path_refuses_the_launch(store, monkeypatch):
     with pytest.raises(
         UserError, match=r"The data folder '~nosuchuser/x' is no path .* --data-root or RDH_DATA\."
     ):
-        store.create(make_config())
-    assert list(store.root.iterdir()) == []
+        submit(store, [make_config()])
+    assert store.run_ids() == []

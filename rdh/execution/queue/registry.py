@@ -359,7 +359,7 @@ class Registry:
             with contextlib.suppress(FileNotFoundError):
                 journal.unlink()  # it would be played back into the new one
             with contextlib.suppress(FileNotFoundError):
-                self.path.replace(self.path.with_name(f"registry.db.broken-{time.time():.0f}"))
+                self.path.replace(self.path.with_name(f"registry.db.broken-{int(time.time())}"))
             for old in sorted(self.path.parent.glob("registry.db.broken-*"))[:-MOST_SET_ASIDE]:
                 old.unlink(missing_ok=True)
         return True

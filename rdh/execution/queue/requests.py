@@ -98,7 +98,7 @@ def _submit(
     for config in configs:  # outside the transaction: a path may be slow, or block
         if known[config.hash] is None:
             check_possible(config)
-    roots = {"data_root": named_data_root(data_root), "cache_root": named_cache_root()}
+    data, cache = named_data_root(data_root), named_cache_root()
     made: list[str] = []
     with _taking_back(store, made), registry.write() as db:
         if before := _runs_of_token(db, token):
@@ -108,7 +108,7 @@ def _submit(
         for config in configs:
             run_id = _run_of_sweep(db, sweep, config.hash)
             if run_id is None:
-                run_id = store.create(config, sweep=sweep, **roots)
+                run_id = store.create(config, sweep=sweep, data_root=data, cache_root=cache)
                 made.append(run_id)
                 insert(db, row_from_folder(store, run_id))
             run_ids.append(run_id)
