@@ -1,29 +1,27 @@
-"""Start: what the Dead Bits Problem is, what the last pair of runs showed, and one button that
-starts the demo pair.
-"""
-
-import secrets
+"""Start: what the Dead Bits Problem is, the last pair of runs, and a button for the demo."""
 
 import streamlit as st
 
-from pages.common.readers import view
+from pages.common.launching import launch, wait_for_press
 from pages.common.shell import error_card, known_runs, start_page, status_chip, store
-from pages.common.side_by_side import draw_maps
-from rdh import analysis, execution
+from pages.common.side_by_side import draw_maps, read_pair
+from rdh import analysis
 from rdh.config.presets import demo_pair
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
 
-PROBLEM = """
-A deep hashing network turns an image into a short binary code: each bit is the sign of $h = \\tanh F$. While it learns, a bit can
-slide far to the **wrong** side. There $\\tanh$ is flat, its slope $1 - h^2$ almost 0, and so is the gradient that should bring it back:
-the bit is **dead**. A plain quantization loss makes it worse: it pulls every bit to the side that it happens to be on.
+PROBLEM = r"""
+A deep hashing network turns an image into a short binary code. Each bit is the sign of
+$h = \tanh F$. While the network learns, a bit can slide far to the **wrong** side. There $\tanh$
+is flat: its slope $1 - h^2$ is almost 0, and so is the gradient that should bring the bit back.
+The bit is **dead**. A plain quantization loss makes it worse, because it pulls every bit to the
+side that it happens to be on.
 
-**RDH** (IJCAI 2021) adds two plug-ins to any such method. The *Gradient Amplifier* multiplies the gradient of a dead bit by
-$\\alpha = 1 / (1 - \\tau^2)$, which undoes the damping at $|h| = \\tau$. The *Error-Aware Quantization Loss* pulls a bit to its side only
-as far as its pairs of images say that the side is right.
+**RDH** (IJCAI 2021) adds two plug-ins to any such method. The *Gradient Amplifier* multiplies the
+gradient of a dead bit by $\alpha = 1 / (1 - \tau^2)$, which undoes the damping at $|h| = \tau$.
+The *Error-Aware Quantization Loss* pulls a bit to its side only as far as its pairs of images say
+that the side is right.
 """
-
 
 LINKS = {
     "pages/live.py": ("Watch live", "monitoring"),
@@ -33,12 +31,12 @@ LINKS = {
 
 
 def latest_pair(runs: RunStore, states: dict) -> tuple[str, str] | None:
-    """(without, with RDH): the newest two runs of one pair that have data."""
+    """The newest pair of runs that both have data: (without RDH, with RDH)."""
     seen: dict[str, dict[str, str]] = {}
     for run_id in sorted(states, key=lambda one: states[one].submitted_at or 0, reverse=True):
         try:
             config = runs.config(run_id)
-            if config.arm not in ("", "rdh") or not view(runs, run_id).version()[1]:
+            if config.arm not in ("", "rdh") or not runs.reader(run_id).version()[1]:
                 continue
         except UserError:
             continue
@@ -50,11 +48,7 @@ def latest_pair(runs: RunStore, states: dict) -> tuple[str, str] | None:
 
 
 def start_demo(runs: RunStore) -> None:
-    token = st.session_state.setdefault("demo_token", secrets.token_hex(8))
-    baseline, rdh = execution.submit(runs, demo_pair(), token=token)
-    execution.ensure_supervisor(runs)
-    st.session_state["demo_token"] = secrets.token_hex(8)
-    st.switch_page("pages/live.py", query_params={"run": baseline, "vs": rdh})
+    launch(runs, demo_pair(), shown=0)
 
 
 def draw_pair(runs: RunStore, pair: tuple[str, str]) -> None:
@@ -63,7 +57,7 @@ def draw_pair(runs: RunStore, pair: tuple[str, str]) -> None:
         f"Your last pair: {first.label} on {first.dataset}, {first.n_bits} bits, seed {first.seed}",
         anchor=False,
     )
-    draw_maps(runs, list(pair), key="start")
+    draw_maps(runs, read_pair(runs, list(pair)), key="start")
     st.caption(
         "Each row is a bit, each column a moment; bright: dead for many training "
         "images. One colour range for both."
@@ -82,6 +76,9 @@ start_page(
     "Rescuing dead bits",
     ":material/home:",
     "Deep hashing with and without RDH: see which bits die, why, and what brings them back.",
+    label="Start",
+    section="",
+    place=0,
 )
 runs = store()
 left, right = st.columns([3, 2], gap="large")
@@ -95,6 +92,8 @@ with right, st.container(border=True):
     with error_card():
         if st.button("Run the demo pair", type="primary", icon=":material/play_arrow:", key="demo"):
             start_demo(runs)
+        else:
+            wait_for_press()
     st.page_link(
         "pages/launch.py", label="Launch your own experiment", icon=":material/rocket_launch:"
     )

@@ -1,19 +1,19 @@
 """Bits: why is this bit dead, and for which images?"""
 
-
 import numpy as np
 import streamlit as st
 
 from pages.common import images
 from pages.common.live_plot import live_plotly
 from pages.common.readers import (
-    RunView,
+    PAPER_TAU,
+    RunSeries,
     bit_costs,
     has_final_codes,
     probe_codes,
     probe_steps,
+    read_series,
     split,
-    view,
 )
 from pages.common.run_picker import pick_run
 from pages.common.run_status import draw_status, read_status
@@ -34,14 +34,17 @@ from rdh.config.run_config import RunConfig
 from rdh.store.run_store import RunStore
 
 N_IMAGES = 24
-TAU = 0.99  # of the strip: the paper's, counted in every run
 
 
-def draw_strip(run: RunView, bit: int, run_id: str) -> None:
+def draw_strip(run: RunSeries, bit: int, run_id: str) -> None:
     """All bits at the last record, the dead first; a click chooses one."""
-    dead, saturated = (run.shares(what, TAU)[1][-1] for what in ("dead", "saturated"))
+    dead, saturated = (run.shares(what, PAPER_TAU)[1][-1] for what in ("dead", "saturated"))
     worst = int(np.argmax(dead))
-    title = f"Bit {worst} is the worst: {dead[worst]:.0%} of the items have it dead"
+    title = (
+        f"Bit {worst} is the worst: {dead[worst]:.0%} of the items have it dead"
+        if dead[worst]
+        else "No bit is dead in the last record"
+    )
     live_plotly(
         bit_strip(dead, saturated, bit, title=title),
         key=f"bits-strip-{run_id}",
@@ -54,7 +57,7 @@ def choose_bit(click: dict) -> None:
     st.session_state["bit"] = int(click["x"])
 
 
-def draw_bit(run: RunView, config: RunConfig, bit: int, run_id: str) -> None:
+def draw_bit(run: RunSeries, config: RunConfig, bit: int, run_id: str) -> None:
     steps, histograms = run.series("histogram")
     edges = np.array(run.meta()["logit_edges"])
     mean, spread = run.series("mean_logit")[1][-1, bit], run.series("std_logit")[1][-1, bit]
@@ -93,6 +96,7 @@ def draw_bit(run: RunView, config: RunConfig, bit: int, run_id: str) -> None:
         ]
         title = f"{values[1][bit]:.0%} of bit {bit}'s entries are asked to leave their side"
         live_plotly(directions(*values, title=title, selected=bit), key=f"bits-directions-{run_id}")
+        st.caption("Asked to leave its side: gradient descent would flip the sign of that entry.")
 
 
 def draw_images(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> None:
@@ -127,10 +131,10 @@ def draw_images(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> Non
         f"class is not on."
     )
     st.caption(
-        "This counts by labels, in eval mode. The red bars above count by the "
-        "gradient: a bit can be asked to leave its side by the "
-        "pairs of one batch and still be on the side of its class; such a bit is dead "
-        "by its gradient and right by its label."
+        "This counts by labels, with the network in eval mode. The bars above count by the "
+        "gradient. The two can differ: the pairs of one batch may ask a bit to leave its side "
+        "although its class is on that side. Such a bit is dead by its gradient and right by its "
+        "label."
     )
     if len(chosen):
         root = runs.submission(run_id).get("data_root")
@@ -160,13 +164,11 @@ def draw_thumbnails(
 
 
 def draw_worth(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> None:
-    """What MAP loses without each bit, whether dead ones cost anything, and how many of the first
-    bits are enough.
-    """
-    run = view(runs, run_id)
-    _, without, of_first = bit_costs(runs, run_id, run.version())
-    worth, dead = of_first[-1] - without, run.shares("dead", TAU)[1]
-    dead = dead[-1] if len(dead) else None
+    """What each bit adds to MAP, whether dead bits cost any, and how many bits are enough."""
+    run = read_series(runs, run_id)
+    _, without, of_first = bit_costs(runs, run_id, run.version)
+    worth, shares = of_first[-1] - without, run.shares("dead", PAPER_TAU)[1]
+    dead = shares[-1] if len(shares) else None
     figure = worth_bars(worth, dead, bit, title=worth_takeaway(worth))
     live_plotly(figure, key=f"bits-worth-{run_id}", on_click=choose_bit)
     left, right = st.columns(2)
@@ -184,17 +186,21 @@ def draw_worth(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> None
         )
         live_plotly(figure, key=f"bits-first-{run_id}")
     st.caption(
-        "MAP here: mean average precision over the whole gallery, expected over all "
-        "orders of items at the same distance, so it may "
-        "differ a little from the run's MAP. Each bit is left out alone: bits that say "
-        "the same can each look worthless and be "
-        "worth much together. A link between dead and worth is no cause: bits that "
-        "tell much apart may be pulled at most. Bits have no "
-        "order; cutting a code short keeps whichever come first."
+        "MAP here is the mean average precision over the whole gallery, expected over all orders "
+        "of items at the same distance. It may differ a little from the run's MAP. Each bit is "
+        "left out alone. Two bits that say the same can each look worthless and be worth much "
+        "together. Correlation is not cause: the most discriminative bits may also be the most "
+        "strongly pulled. Bits have no order: a shorter code keeps those that come first."
     )
 
 
-start_page("Bits", ":material/grid_on:", "Why is this bit dead, and for which images?")
+start_page(
+    "Bits",
+    ":material/grid_on:",
+    "Why is this bit dead, and for which images?",
+    section="Watch",
+    place=120,
+)
 runs = store()
 known = known_runs(runs)
 left, right = st.columns([3, 1], vertical_alignment="bottom")
@@ -219,9 +225,8 @@ with error_card():
     def draw() -> None:
         """Drawn again every two seconds while the run goes on."""
         with error_card():
-            status, run = read_status(runs, run_id), view(runs, run_id)
-            draw_status(runs, status)
-            run.version()
+            status, run = read_status(runs, run_id), read_series(runs, run_id)
+            draw_status(runs, status, run)
             if not len(run.series("dead_levels")[0]):
                 st.info(
                     "No records of the probes yet: they come with the first steps, "

@@ -1,14 +1,13 @@
 """Compare: does RDH help, and how sure are we?"""
 
-import pandas as pd
 import streamlit as st
 
 from pages.common.live_plot import live_plotly
-from pages.common.readers import RunView, dead_series, view
+from pages.common.readers import RunSeries, dead_series
 from pages.common.run_picker import pick_two
 from pages.common.run_status import read_status
 from pages.common.shell import end_page, error_card, known_runs, start_page, store
-from pages.common.side_by_side import draw_difference, draw_maps, draw_moment
+from pages.common.side_by_side import draw_difference, draw_maps, draw_moment, read_pair
 from rdh import analysis
 from rdh.charts.comparison import Curve, map_over_time, paired_maps, precision_recall
 from rdh.charts.dead_bits import dead_bits_over_time
@@ -21,10 +20,9 @@ def ordered_pair(runs: RunStore, run_id: str, other: str) -> list[str]:
     return sorted([run_id, other], key=lambda one: runs.config(one).has_rdh)
 
 
-def draw_curves(runs: RunStore, pair: list[str]) -> None:
-    views = {one: view(runs, one) for one in pair}
-    series = [dead_series(run, runs.config(one)) for one, run in views.items()]
-    series = [one for one in series if one is not None]
+def draw_curves(runs: RunStore, pair: dict[str, RunSeries]) -> None:
+    all_series = [dead_series(run, runs.config(one)) for one, run in pair.items()]
+    series = [one for one in all_series if one is not None]
     left, right = st.columns(2)
     with left:
         if series:
@@ -37,7 +35,7 @@ def draw_curves(runs: RunStore, pair: list[str]) -> None:
             )
     with right:
         curves = [
-            curve for one, run in views.items() if (curve := pr_curve(runs, one, run)) is not None
+            curve for one, run in pair.items() if (curve := pr_curve(runs, one, run)) is not None
         ]
         if curves:
             live_plotly(
@@ -47,7 +45,7 @@ def draw_curves(runs: RunStore, pair: list[str]) -> None:
                 key="compare-pr",
             )
     maps = []
-    for one, run in views.items():
+    for one, run in pair.items():
         frame = run.scalars()
         if "map" in frame:
             values, config = frame["map"].dropna(), runs.config(one)
@@ -67,7 +65,7 @@ def draw_curves(runs: RunStore, pair: list[str]) -> None:
         )
 
 
-def pr_curve(runs: RunStore, run_id: str, run: RunView) -> Curve | None:
+def pr_curve(runs: RunStore, run_id: str, run: RunSeries) -> Curve | None:
     precision, recall = run.series("precision_by_radius")[1], run.series("recall_by_radius")[1]
     if not len(precision):
         return None
@@ -141,32 +139,7 @@ def draw_all_pairs(runs: RunStore, run_ids: list[str]) -> None:
         f"{shown['map_gain'].mean():+.4f}"
     )
     live_plotly(paired_maps(shown, title=title), key=f"compare-pairs-{chosen}")
-    st.dataframe(summary(shown), hide_index=True)
-
-
-def summary(pairs: pd.DataFrame) -> pd.DataFrame:
-    """A row for each setting over its seeds: n pairs, mean MAP and gain with its standard
-    deviation, dead bits of both arms.
-    """
-    settings = [
-        "method",
-        "n_bits",
-        "lr",
-        "eta",
-        "eta_baseline",
-        *(["setting"] if "setting" in pairs else []),
-    ]
-    grouped = pairs.groupby(settings, dropna=False, sort=False)
-    table = grouped.agg(
-        pairs=("seed", "size"),
-        map_baseline=("map_baseline", "mean"),
-        map_rdh=("map_rdh", "mean"),
-        gain=("map_gain", "mean"),
-        gain_std=("map_gain", "std"),
-        dead_baseline=("dead_at_end_baseline", "mean"),
-        dead_rdh=("dead_at_end_rdh", "mean"),
-    ).reset_index()
-    return table.rename(columns=TITLES)
+    st.dataframe(analysis.pairs_summary(shown).rename(columns=TITLES), hide_index=True)
 
 
 TITLES = {
@@ -191,7 +164,11 @@ TITLES = {
 
 
 start_page(
-    "With and without RDH", ":material/compare_arrows:", "Does RDH help, and how sure are we?"
+    "With and without RDH",
+    ":material/compare_arrows:",
+    "Does RDH help, and how sure are we?",
+    section="Compare",
+    place=310,
 )
 runs = store()
 known = known_runs(runs)
@@ -209,13 +186,12 @@ with error_card():
         def draw() -> None:
             """Drawn again every two seconds while one of the two goes on."""
             with error_card():
-                for one in pair:
-                    view(runs, one).version()
                 draw_numbers(runs, pair)
-                if draw_maps(runs, pair, key="compare"):
-                    draw_difference(runs, pair)
-                draw_moment(runs, pair)
-                draw_curves(runs, pair)
+                series = read_pair(runs, pair)
+                if draw_maps(runs, series, key="compare"):
+                    draw_difference(series)
+                draw_moment(runs, series)
+                draw_curves(runs, series)
                 if ticking and all(read_status(runs, one).is_final for one in pair):
                     st.rerun()
 

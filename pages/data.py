@@ -6,8 +6,10 @@ import streamlit as st
 
 from pages.common.images import dataset, draw_thumbnails
 from pages.common.live_plot import live_plotly
+from pages.common.number_field import number_field
 from pages.common.run_form import draw_switches
-from pages.common.shell import end_page, error_card, or_end, plain, start_page
+from pages.common.shell import end_page, error_card, or_end, start_page
+from pages.common.text import as_text
 from rdh import catalog, datasets, folders
 from rdh.charts.data_sets import items_per_label, labels_per_item, labels_takeaway
 from rdh.config.run_config import make_config
@@ -15,14 +17,12 @@ from rdh.datasets import DataCard
 from rdh.errors import UserError
 
 SIMILAR_HELP = (
-    "Pairs of different training items that have a label in common: what a pairwise "
-    "loss pulls together. Few of them, "
-    "and a loss without balance pushes everything apart."
+    "Pairs of different training items that have a label in common. A pairwise loss pulls them "
+    "together. If they are few, a loss without balance pushes everything apart."
 )
 FLOOR_HELP = (
-    "Share of the gallery that is relevant to a query, on average: about the MAP of "
-    "random codes, where MAP goes over the "
-    "whole gallery. What a method adds counts from here."
+    "Share of the gallery that is relevant to a query, on average. Random codes have about this "
+    "MAP over the whole gallery. What a method adds counts from here."
 )
 IMAGE = 96  # pixels
 
@@ -31,18 +31,17 @@ IMAGE = 96  # pixels
 def read_card(
     name: str, root: str, options: tuple[tuple[str, object], ...], split_seed: int
 ) -> DataCard:
-    """Kept as long as `dataset` keeps the data set.
+    """The facts of a data set, kept as long as `dataset` keeps it.
 
-    UserError where the data or the split are not there.
+    Raises:
+        UserError: the data are not there, or can't be split so.
     """
     return datasets.data_card(dataset(name, root, options), split_seed)
 
 
 def draw_missing(error: UserError) -> None:
-    """What to place where, or which switch is wrong; and to copy, the command that the sentence
-    names.
-    """
-    st.warning(plain(str(error)), icon=":material/warning:")
+    """What to place where, or which switch is wrong. A command in the sentence can be copied."""
+    st.warning(as_text(str(error)), icon=":material/warning:")
     for command in re.findall("`(python [^`]+)`", str(error)):
         st.code(command, language="bash", wrap_lines=True)
 
@@ -71,11 +70,11 @@ def draw_tiles(card: DataCard) -> None:
     for column, (label, value, note, meaning) in zip(st.columns(len(tiles)), tiles, strict=True):
         column.metric(label, value, note, delta_color="off", delta_arrow="off", help=meaning)
     for warning in card.warnings:
-        st.caption(f"⚠ {plain(warning)}")
+        st.caption(f"⚠ {as_text(warning)}")
 
 
 def draw_labels(card: DataCard) -> None:
-    """Frequency of the labels; beside it how many an item has, where that differs."""
+    """Items of each label; beside it the number of labels of an item, if it varies."""
     figure = items_per_label(card.items_per_label, title=labels_takeaway(card.items_per_label))
     if sum(n > 0 for n in card.items_by_n_labels) < 2:
         live_plotly(figure, key=f"data-labels-{card.name}")
@@ -101,7 +100,7 @@ def draw_samples(data: datasets.Dataset, card: DataCard) -> None:
     st.subheader(what, anchor=False)
     ids = card.sample_ids
     names = [[data.class_names[label] for label in data.labels[item].nonzero()[0]] for item in ids]
-    draw_thumbnails(data, ids, [plain(", ".join(own)[:60]) for own in names], width=IMAGE)
+    draw_thumbnails(data, ids, [as_text(", ".join(own)[:60]) for own in names], width=IMAGE)
 
 
 @st.cache_data(max_entries=16, ttl=600, show_spinner="Comparing pictures")
@@ -117,39 +116,45 @@ def draw_same_pictures(
     """Whether a query is in the gallery too, if a person asks: files may have to be read for it."""
     if st.toggle("Look for queries that are in the gallery or the training set too", key="twins"):
         n_found, sentence = read_same_pictures(name, root, options, split_seed)
-        st.caption(f"{'⚠ ' if n_found else ''}{plain(sentence)}")
+        st.caption(f"{'⚠ ' if n_found else ''}{as_text(sentence)}")
 
 
-start_page("Data", ":material/photo_library:", "What is in this data set, and how is it split?")
+start_page(
+    "Data",
+    ":material/photo_library:",
+    "What is in this data set, and how is it split?",
+    section="Experiment",
+    place=10,
+)
 cards = or_end(catalog.datasets)
 left, right = st.columns([3, 1], vertical_alignment="bottom")
 name = left.selectbox(
     "Data set", list(cards), index=list(cards).index("digits"), key="set", bind="query-params"
 )
-split_seed = right.number_input("Split seed", 0, 2**32 - 1, 0, key="split", bind="query-params")
-st.markdown(f"**{plain(cards[name].headline)}**")
+split_seed = number_field(right, 0, label="Split seed", key="split", bind="query-params")
+st.markdown(f"**{as_text(cards[name].headline)}**")
 with st.expander("Protocol, sources, switches"):
     st.text(cards[name].text.partition("\n")[2].strip())
 with error_card():
     options = (
         draw_switches(cards[name], {}, "data", bind="query-params") if cards[name].switches else {}
     )
-    config = make_config(dataset=name, dataset_options=options)
+    config = make_config(dataset=name, dataset_options=options, split_seed=split_seed)
     root, pairs = folders.data_root(), tuple(config.dataset_options.items())
     if not datasets.loads_without_torch(name, root, **config.dataset_options):
         st.info(
-            "This copy can only be read by torchvision, which pages leave alone; this "
-            "makes plain arrays of it, once:"
+            "Only torchvision can read this copy, and pages don't load it. This command makes "
+            "plain arrays of the copy, once:"
         )
         st.code(f"python -m rdh data prepare {name}", language="bash")
     else:
         try:
-            card = read_card(name, str(root), pairs, int(split_seed))
+            card = read_card(name, str(root), pairs, config.split_seed)
         except UserError as error:
             draw_missing(error)
         else:
             draw_tiles(card)
             draw_labels(card)
             draw_samples(dataset(name, str(root), pairs), card)
-            draw_same_pictures(name, str(root), pairs, int(split_seed))
+            draw_same_pictures(name, str(root), pairs, config.split_seed)
 end_page()

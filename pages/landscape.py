@@ -1,14 +1,13 @@
-"""Gradient landscape (Figure 3): one pair, one bit; where Eq.
+"""Gradient landscape (Figure 3): where Eq. (2) pushes one bit, and what the plug-ins change."""
 
-2 pushes it, and what the two plug-ins change.
-"""
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from pages.common.live_plot import live_plotly
-from pages.common.readers import RunView, view
+from pages.common.readers import RunSeries, read_series
 from pages.common.run_picker import pick_run
 from pages.common.shell import end_page, error_card, known_runs, or_end, start_page, store
 from rdh import catalog
@@ -51,7 +50,7 @@ H_CHOICES = [
     0.0,
     *LADDER[::-1],
 ]  # finer towards the ends, where F moves fast
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "h_i": -0.5,
     "h_j": 0.9,
     "S": 1,
@@ -65,7 +64,7 @@ DEFAULTS = {
     "rate": 0.1,
     "step": N_STEPS,
 }
-PRESETS = {
+PRESETS: dict[str, dict[str, Any]] = {
     "Figure 3 as stated (η = 1)": {},
     "η below 0.225": {"eta": 0.1},
     "Orange line (large η)": {"eta": 2.0},
@@ -77,7 +76,7 @@ ARMS = {
     "+ amplifier": (True, "plain"),
     "+ RDH": (True, "error_aware"),
 }
-URL = {"bind": "query-params"}
+URL: dict[str, Any] = {"bind": "query-params"}
 state = st.session_state
 
 
@@ -100,13 +99,21 @@ def draw_presets() -> None:
     """One button a preset; the one that the controls agree with is marked."""
     now = {name: state[name] for name in DEFAULTS if name not in ("step", "rate")}
     for name, values in PRESETS.items():
-        kind = "primary" if now.items() <= (DEFAULTS | values).items() else "secondary"
-        st.button(name, on_click=put, args=(values,), type=kind, key=f"preset-{name}")
+        is_now = now.items() <= (DEFAULTS | values).items()
+        st.button(
+            name,
+            on_click=put,
+            args=(values,),
+            type="primary" if is_now else "secondary",
+            key=f"preset-{name}",
+        )
 
 
 def pick_setting() -> tuple[Pair, PairForm, float, str]:
-    """The controls, each bound to its URL parameter: the pair, the objective's form, h_i and the
-    axis.
+    """The controls, each bound to its URL parameter.
+
+    Returns:
+        The pair, the form of the objective, h_i, and the axis ("h" or "F").
     """
     h_i = st.select_slider("h_i, the bit to move", H_CHOICES, DEFAULTS["h_i"], key="h_i", **URL)
     h_j = st.slider("h_j, the other bit", -1.0, 1.0, DEFAULTS["h_j"], 0.01, key="h_j", **URL)
@@ -155,7 +162,7 @@ def pick_setting() -> tuple[Pair, PairForm, float, str]:
         "Methods take the mean of quantization over the code's bits, and HashNet "
         "scales Θ by 10 / K. Eq. (1) sums."
     )
-    options = {"key": "bits", "disabled": form == "Eq. (1)", "help": help_text}
+    options: dict[str, Any] = {"key": "bits", "disabled": form == "Eq. (1)", "help": help_text}
     bits = st.select_slider(
         "Code length (bits)", [8, 12, 16, 24, 32, 48, 64, 128], DEFAULTS["bits"], **options, **URL
     )
@@ -164,24 +171,24 @@ def pick_setting() -> tuple[Pair, PairForm, float, str]:
 
 
 def pick_overlay(pair: Pair, form: PairForm) -> BitOverlay | None:
-    """The reader's choice of a run whose real bits lie over the curve; None where none is wanted or
-    has data.
-    """
+    """The real bits of a run to lay over the curve; None if no run is wanted or has data."""
     runs = store()
     known = known_runs(runs)
     if not known or not st.toggle("Lay the real bits of a run over the curve", key="real", **URL):
         return None
     run_id = pick_run(runs, known)
     with error_card():
-        overlay = run_overlay(view(runs, run_id), pair, form)
+        overlay = run_overlay(read_series(runs, run_id), pair, form)
         if overlay is None:
             st.info("That run has no records of the probes yet.")
         return overlay
 
 
-def run_overlay(run: RunView, pair: Pair, form: PairForm) -> BitOverlay | None:
-    """The last ten records' entries by bin of F, mirrored to the pair's target; gradients scaled to
-    the drawn curve.
+def run_overlay(run: RunSeries, pair: Pair, form: PairForm) -> BitOverlay | None:
+    """The entries of the last ten records by bin of F.
+
+    They are mirrored so that the similarity loss asks for the pair's target, and their gradients
+    are scaled to the height of the curve. None if the run has no records of the probes.
     """
     (_, counts), (_, sums) = run.series("gradient_count"), run.series("gradient_sum")
     if not len(counts):
@@ -203,10 +210,13 @@ def draw_readouts(pair: Pair, form: PairForm, h_i: float) -> None:
             gradient_terms(h_i, pair, form, amplifier=amplifier, quantization=quantization).gradient
         )
         push = -value * pair.target  # descent moves F against the gradient
-        note, color = ("✓ right way", "blue") if push > 0 else ("✗ wrong way", "orange")
-        note, color = (note, color) if push else ("no side is right", "gray")
+        note = "✓ right way" if push > 0 else "✗ wrong way" if push else "no side is right"
         column.metric(
-            f"∂L/∂F, {name}", gradient_number(value), note, delta_color=color, delta_arrow="off"
+            f"∂L/∂F, {name}",
+            gradient_number(value),
+            note,
+            delta_color="blue" if push > 0 else "orange" if push else "gray",
+            delta_arrow="off",
         )
     critical, weight = critical_eta(pair, form), form.plain_weight(pair.eta)
     note = (
@@ -222,8 +232,9 @@ def draw_readouts(pair: Pair, form: PairForm, h_i: float) -> None:
 
 
 def draw_descent(pair: Pair, form: PairForm, h_i: float) -> None:
-    """Gradient descent on this bit, played, stepped or scrubbed; a fragment, so that only this part
-    is drawn again.
+    """Gradient descent on this bit: played, stepped or scrubbed.
+
+    It is a fragment, so that only this part is drawn again.
     """
     playing = state.get("playing", False)
     if playing:
@@ -248,7 +259,13 @@ def draw_descent(pair: Pair, form: PairForm, h_i: float) -> None:
         st.rerun()  # the whole page: only that starts or stops this fragment's clock
 
 
-start_page("Gradient landscape", ":material/landscape:", "Why can't a saturated bit leave?")
+start_page(
+    "Gradient landscape",
+    ":material/landscape:",
+    "Why can't a saturated bit leave?",
+    section="Understand",
+    place=210,
+)
 presets = st.container(horizontal=True, gap="small")
 controls, chart = st.columns([1, 3], gap="medium")
 with controls:
@@ -280,7 +297,7 @@ with st.expander("What the four areas mean, and what is our reading"):
     st.markdown(AREAS)
 with st.expander("The data behind the chart"):
     table = pd.DataFrame(scene.columns())
-    formats = {name: st.column_config.NumberColumn(format="%.6f") for name in table}
+    formats = {str(name): st.column_config.NumberColumn(format="%.6f") for name in table}
     st.dataframe(table, height=280, hide_index=True, column_config=formats)
     st.download_button(
         "Download CSV",

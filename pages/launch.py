@@ -3,15 +3,17 @@
 The default is a pair: the same run with and without RDH, same seed, split and schedule.
 """
 
-import secrets
 from typing import Any, NamedTuple
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pages.common.images import dataset
+from pages.common.launching import launch, wait_for_press
 from pages.common.run_form import draw_first, draw_more, draw_switches
-from pages.common.shell import end_page, error_card, plain, show_error, start_page, store
-from rdh import catalog, datasets, execution, folders
+from pages.common.shell import end_page, error_card, show_error, start_page, store
+from pages.common.text import as_text
+from rdh import catalog, datasets, folders
 from rdh.analysis import similar_run_seconds
 from rdh.config.presets import PRESETS, preset_config
 from rdh.config.ranges import parse_numbers
@@ -40,13 +42,17 @@ ARMS = {
     "No quantization only": [NO_TERM],
 }
 MAX_RUNS = 200
-state = st.session_state
 
 
 class Asked(NamedTuple):
     """What the form says.
 
-    fields: those of RunConfig that all runs share; switches: method -> its own.
+    Attributes:
+        fields: fields of RunConfig that all runs share.
+        methods: their names.
+        switches: the switches of each method.
+        seeds: as typed.
+        arms: a key of ARMS.
     """
 
     fields: dict[str, Any]
@@ -57,12 +63,12 @@ class Asked(NamedTuple):
 
 
 def starting_point(runs: RunStore) -> tuple[str, dict[str, Any]]:
-    """(key of the form's widgets, fields to start from): a preset, or the run named by ?clone=."""
+    """The preset, or the run named by ?clone=: (key of the form's widgets, fields)."""
     clone, fields = st.query_params.get("clone"), None
     with error_card():
         fields = runs.config(clone).model_dump() if clone else None
     if clone and fields:
-        st.info(f"The fields are those of run {plain(clone)}.", icon=":material/content_copy:")
+        st.info(f"The fields are those of run {as_text(clone)}.", icon=":material/content_copy:")
         if st.button("Start from a preset instead"):
             del st.query_params["clone"]
             st.rerun()
@@ -74,33 +80,49 @@ def starting_point(runs: RunStore) -> tuple[str, dict[str, Any]]:
     return name, preset_config(name, method="hashnet").model_dump()
 
 
-def draw_choices(key: str, start: dict[str, Any]) -> tuple[list[str], str, str]:
-    """(methods, data set, seeds): outside the form, whose switches they decide."""
+def draw_choices(key: str, start: dict[str, Any]) -> tuple[list[str], str]:
+    """(methods, data set): outside the form, because they decide which switches it holds."""
     for warning in catalog.warnings():
-        st.warning(plain(warning), icon=":material/extension_off:")
+        st.warning(as_text(warning), icon=":material/extension_off:")
     methods, names = catalog.methods(), list(catalog.datasets())
-    left, middle, right = st.columns([3, 2, 1])
-    options = {"format_func": lambda name: methods[name].title, "key": f"{key}-methods"}
-    chosen = left.multiselect("Methods", list(methods), [start["method"]], **options)
-    data = middle.selectbox("Data set", names, names.index(start["dataset"]), key=f"{key}-dataset")
-    help_text = "A number, a list like 0,1,2 or a range like 0-4."
-    return (
-        chosen,
-        data,
-        right.text_input("Seeds", str(start["seed"]), key=f"{key}-seeds", help=help_text),
+    left, right = st.columns([3, 2])
+    chosen = left.multiselect(
+        "Methods",
+        list(methods),
+        [start["method"]],
+        format_func=lambda name: methods[name].title,
+        key=f"{key}-methods",
     )
+    data = right.selectbox("Data set", names, names.index(start["dataset"]), key=f"{key}-dataset")
+    return chosen, data
 
 
 def draw_form(
-    key: str, start: dict[str, Any], methods: list[str], data: str, seeds: str
-) -> Asked | None:
-    """What was asked for, once the button was pressed.
+    key: str, start: dict[str, Any], methods: list[str], data: str
+) -> tuple[Asked | None, DeltaGenerator]:
+    """The form. No click on its button is ever lost.
 
-    Widgets are keyed by the starting point: another one resets them.
+    All lines that are typed into lie inside the form: leaving one does not run the page. Whatever
+    may come and go (switches, an error) lies below the button, so that it does not move under the
+    pointer.
+
+    Args:
+        key: prefix of the widgets' keys; another starting point makes other widgets.
+        start: the fields to start from.
+        methods: the methods chosen.
+        data: the data set chosen.
+
+    Returns:
+        What was asked for (None: the button was not pressed), and the place for an error.
     """
     with st.form(f"launch-{key}", border=True):
-        arms = st.radio("What to compare", list(ARMS), key=f"{key}-arms", horizontal=True)
+        left, right = st.columns([5, 1])
+        arms = left.radio("What to compare", list(ARMS), key=f"{key}-arms", horizontal=True)
+        help_text = "A number, a list like 0,1,2 or a range like 0-4."
+        seeds = right.text_input("Seeds", str(start["seed"]), key=f"{key}-seeds", help=help_text)
         fields = draw_first(start, key)
+        pressed = st.form_submit_button("Launch", type="primary", icon=":material/rocket_launch:")
+        answer = st.container()
         options = start["dataset_options"] if data == start["dataset"] else {}
         fields |= {
             "dataset": data,
@@ -112,12 +134,11 @@ def draw_form(
             switches[method] = draw_card(catalog.methods()[method], options, key)
         with st.expander("More: network, optimiser, quantization, records, device"):
             fields |= draw_more(start, key)
-        pressed = st.form_submit_button("Launch", type="primary", icon=":material/rocket_launch:")
-    return Asked(fields, methods, switches, seeds, arms) if pressed else None
+    return Asked(fields, methods, switches, seeds, arms) if pressed else None, answer
 
 
 def draw_card(card: catalog.Card, options: dict[str, Any], key: str) -> dict[str, Any]:
-    """The switches of a method or data set; those that differ from their default."""
+    """Draws the switches of a card; returns those that differ from their default."""
     if not card.switches:
         return {}
     with st.expander(
@@ -127,9 +148,10 @@ def draw_card(card: catalog.Card, options: dict[str, Any], key: str) -> dict[str
 
 
 def build(start: dict[str, Any], asked: Asked) -> list[RunConfig]:
-    """The runs asked for, every field checked.
+    """The runs asked for.
 
-    UserError with one sentence for the first that is wrong.
+    Raises:
+        UserError: one sentence for the first field that is wrong.
     """
     if not asked.methods:
         raise UserError("Methods must name at least one method.")
@@ -154,17 +176,16 @@ def build(start: dict[str, Any], asked: Asked) -> list[RunConfig]:
         names = ", ".join(catalog.methods()[method].title for method in asked.methods)
         raise UserError(
             f"What to compare must go with the method, got “{asked.arms}” for {names}: "
-            f"it lacks what that would "
-            "switch (a saturating activation, a loss, a quantization term of its own); "
-            "choose another comparison."
+            f"it lacks what that would switch (a saturating activation, a loss, a quantization "
+            f"term of its own); choose another comparison."
         )
     return configs
 
 
 def fits(method: str, amplifier: bool, quantization: str) -> bool:
-    """No amplifier without an activation to saturate, no error-aware term where nothing is trained
-    step by step, and no run
-    without a plain term where there is none: that is the baseline again.
+    """Whether an arm makes sense for a method.
+
+    A method without a plain quantization term has no arm without it: that is the baseline.
     """
     card = catalog.method(method)
     if quantization == "none" and not card.has_plain_term:
@@ -172,36 +193,42 @@ def fits(method: str, amplifier: bool, quantization: str) -> bool:
     return card.refusal(amplifier, quantization) is None
 
 
-def launch(runs: RunStore, configs: list[RunConfig]) -> None:
-    """Submits once, however often the button was pressed, and goes to the live page.
+def check_data(config: RunConfig) -> None:
+    """UserError if the data set is not there, or not whole, as far as a page can see."""
+    root, options = folders.data_root(), config.dataset_options
+    if datasets.loads_without_torch(config.dataset, root, **options):
+        dataset(config.dataset, str(root), tuple(options.items()))
 
-    UserError where the data are not there.
-    """
-    root, (name, options) = folders.data_root(), (configs[0].dataset, configs[0].dataset_options)
-    if datasets.loads_without_torch(name, root, **options):
-        dataset(name, str(root), tuple(options.items()))
-    token = state.setdefault("launch_token", secrets.token_hex(8))
-    run_ids = execution.submit(runs, configs, token=token)
-    execution.ensure_supervisor(runs)
-    state["launch_token"] = secrets.token_hex(8)
-    target = {"run": run_ids[-1]} | ({"vs": run_ids[0]} if len(run_ids) > 1 else {})
-    st.switch_page("pages/live.py", query_params=target)
+
+def said_of_seeds(text: str) -> list[str]:
+    """A sentence if a seed is named twice."""
+    parts = [part for part in text.split(",") if part.strip()]
+    n_named = sum(len(parse_numbers("Seeds", part)) for part in parts)
+    is_repeated = n_named > len(parse_numbers("Seeds", text))
+    return [f"Seeds named some more than once ({text}); each runs once."] if is_repeated else []
 
 
 start_page(
     "Launch",
     ":material/rocket_launch:",
     "Start a fair experiment: the same run with and without RDH, side by side.",
+    section="Experiment",
+    place=20,
 )
 runs = store()
 with error_card():
     key, start = starting_point(runs)
-    asked = draw_form(key, start, *draw_choices(key, start))
-    if asked is not None:
+    asked, answer = draw_form(key, start, *draw_choices(key, start))
+    if asked is None:
+        wait_for_press()
+    else:
         try:
-            launch(runs, build(start, asked))
+            configs = build(start, asked)
+            check_data(configs[0])
+            launch(runs, configs, notes=said_of_seeds(asked.seeds))
         except UserError as error:
-            show_error(error)
+            with answer:
+                show_error(error)
     seconds = similar_run_seconds(runs, start)
     st.caption(
         f"Runs of this kind took {seconds:.0f} s here (median of those finished)."

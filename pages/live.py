@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 import streamlit as st
 
+from pages.common.launching import draw_notes
 from pages.common.live_plot import live_plotly
-from pages.common.readers import RunView, dead_series, view
+from pages.common.readers import PAPER_TAU, RunSeries, dead_series, read_series
 from pages.common.run_numbers import draw_numbers
 from pages.common.run_picker import is_pair, pick_two
 from pages.common.run_status import Status, draw_status, read_status
@@ -26,7 +27,7 @@ THEORY_H = np.tanh(np.linspace(-4.5, 4.5, 361))
 TICK_SECONDS = 1.0
 
 
-def draw_map(run: RunView, what: str, level: float, ordered: bool, key: str) -> None:
+def draw_map(run: RunSeries, what: str, level: float, ordered: bool, key: str) -> None:
     steps, values = run.shares(what, level)
     order = by_onset(values) if ordered else None
     share = values[-1].mean() if len(values) else 0
@@ -49,13 +50,13 @@ def draw_map(run: RunView, what: str, level: float, ordered: bool, key: str) -> 
 
 
 def draw_dead_curve(
-    store: RunStore, run: RunView, config: RunConfig, run_id: str, other: str | None
+    store: RunStore, run: RunSeries, config: RunConfig, run_id: str, other: str | None
 ) -> None:
-    series = [dead_series(run, config)]
+    curves = [dead_series(run, config)]
     if other is not None:
         with error_card():
-            series.append(dead_series(view(store, other), store.config(other)))
-    series = [one for one in series if one is not None]
+            curves.append(dead_series(read_series(store, other), store.config(other)))
+    series = [one for one in curves if one is not None]
     if not series:
         return
     title = (
@@ -64,7 +65,7 @@ def draw_dead_curve(
     live_plotly(dead_bits_over_time(series, title=title), key=f"live-dead-{run_id}")
 
 
-def draw_distribution(run: RunView, config: RunConfig, run_id: str) -> None:
+def draw_distribution(run: RunSeries, config: RunConfig, run_id: str) -> None:
     steps, histograms = run.series("pooled_histogram")
     dead = run.series("dead_histogram")[1]
     edges = np.array(run.meta()["logit_edges"])
@@ -91,7 +92,7 @@ def draw_distribution(run: RunView, config: RunConfig, run_id: str) -> None:
         )
 
 
-def draw_gradient(run: RunView, config: RunConfig, run_id: str) -> None:
+def draw_gradient(run: RunSeries, config: RunConfig, run_id: str) -> None:
     steps, sums = run.series("gradient_sum")
     counts = run.series("gradient_count")[1]
     window = slice(-min(len(steps), 10), None)
@@ -115,9 +116,7 @@ def draw_gradient(run: RunView, config: RunConfig, run_id: str) -> None:
 
 
 def eq_2(config: RunConfig) -> dict[str, np.ndarray]:
-    """dL/dF at THEORY_H for one pair in this method's form, without and with the amplifier (as this
-    run has it).
-    """
+    """dL/dF at THEORY_H for one pair in this method's form: {arm in words: values}."""
     card = config.method_card.landscape
     weight = (
         {"quantization_weight": config.eta}
@@ -137,7 +136,7 @@ def eq_2(config: RunConfig) -> dict[str, np.ndarray]:
     }
 
 
-def draw_events(run: RunView, config: RunConfig, run_id: str) -> None:
+def draw_events(run: RunSeries, config: RunConfig, run_id: str) -> None:
     frame = run.scalars()
     left, right = st.columns(2)
     with left:
@@ -175,11 +174,16 @@ def draw_no_data(status: Status) -> None:
 
 
 start_page(
-    "Live", ":material/monitoring:", "Is training healthy right now, and which bits are dying?"
+    "Live",
+    ":material/monitoring:",
+    "Is training healthy right now, and which bits are dying?",
+    section="Watch",
+    place=110,
 )
 runs = store()
 known = known_runs(runs)
 run_id, other = pick_two(runs, known)
+draw_notes(run_id)
 controls = st.columns([2, 3, 2, 2], vertical_alignment="bottom")
 what = controls[0].segmented_control(
     "Map of", ["dead", "saturated"], default="dead", required=True, key="map", bind="query-params"
@@ -187,7 +191,7 @@ what = controls[0].segmented_control(
 level = controls[1].select_slider(
     "τ of the map",
     TAU_LEVELS,
-    0.99,
+    PAPER_TAU,
     key="tau",
     bind="query-params",
     help="Counted at these five levels while training.",
@@ -201,9 +205,8 @@ def draw() -> None:
     with error_card():
         states = execution.states(runs)
         status = read_status(runs, run_id, states)
-        draw_status(runs, status)
-        run, config = view(runs, run_id), runs.config(run_id)
-        run.version()
+        run, config = read_series(runs, run_id), runs.config(run_id)
+        draw_status(runs, status, run)
         if not len(run.scalars()):
             draw_no_data(status)
         else:
@@ -223,7 +226,8 @@ def draw() -> None:
 def still_going(states: Mapping[str, execution.RunState]) -> bool:
     """Whether one of the runs drawn here may still change.
 
-    UserError for a run that is no longer there.
+    Raises:
+        UserError: a run is no longer there.
     """
     return not all(read_status(runs, one, states).is_final for one in (run_id, other) if one)
 

@@ -8,7 +8,15 @@ import streamlit as st
 
 from pages.common.run_picker import pick_run
 from pages.common.run_status import draw_status, log_tail, read_status
-from pages.common.shell import end_page, error_card, known_runs, start_page, status_chip, store
+from pages.common.shell import (
+    end_page,
+    error_card,
+    known_runs,
+    show_error,
+    start_page,
+    status_chip,
+    store,
+)
 from rdh import execution
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
@@ -53,9 +61,7 @@ def row(runs: RunStore, state: Any) -> dict[str, Any]:
 
 
 def draw_table(runs: RunStore) -> None:
-    """Newest first; the order depends on the launch time alone, so that no row moves while one
-    reads.
-    """
+    """Newest first. The order depends on the launch time alone: no row moves while one reads."""
     states = execution.states(runs)
     wanted = GROUPS[group]
     chosen = [state for state in states.values() if wanted is None or state.state in wanted]
@@ -103,21 +109,37 @@ def draw_table(runs: RunStore) -> None:
     st.caption(f"{len(states)} runs in {runs.root}, {going_on} going on.")
 
 
-@st.dialog("Delete this run?")
+@st.dialog("Delete this run?", on_dismiss="rerun")
 def confirm_delete(runs: RunStore, run_id: str) -> None:
+    if not known_runs(runs)[run_id].is_final:
+        show_error(f"Run {run_id} has not ended; cancel it first, then delete it.")
+        return
     st.write(
         "Its folder, metrics, codes and checkpoints are removed. Type the run's name to confirm:"
     )
     st.code(run_id, language=None)
-    typed = st.text_input("Run", key="delete-name", label_visibility="collapsed")
-    if st.button("Delete", type="primary", disabled=typed != run_id):
-        with error_card():
-            execution.delete(runs, run_id)
-            st.query_params.clear()
-            st.rerun()
+    # A form, and a button that is never disabled: leaving the line would enable it under the click.
+    with st.form("delete", border=False):
+        typed = st.text_input("Run", label_visibility="collapsed")
+        pressed = st.form_submit_button("Delete", type="primary")
+    if not pressed:
+        return
+    if typed.strip() != run_id:
+        show_error(f"The name must be {run_id}, got {typed[:80]!r}; nothing was deleted.")
+        return
+    with error_card():
+        execution.delete(runs, run_id)
+        st.query_params.clear()
+        st.rerun()
 
 
-start_page("Runs", ":material/list_alt:", "What is running, waiting, done?")
+start_page(
+    "Runs",
+    ":material/list_alt:",
+    "What is running, waiting, done?",
+    section="Experiment",
+    place=30,
+)
 runs = store()
 group = st.segmented_control(
     "Show",
@@ -134,7 +156,7 @@ is_moving = any(not state.is_final for state in known.values())
 
 @error_card()
 def draw_run(run_id: str) -> None:
-    """One run's state and what can be done with it; as fresh as the table above it."""
+    """One run's state and what can be done with it, as fresh as the table above."""
     status = read_status(runs, run_id)
     with st.container(border=True):
         draw_status(runs, status)
@@ -151,19 +173,20 @@ def draw_run(run_id: str) -> None:
                 icon=":material/content_copy:",
                 query_params={"clone": run_id},
             )
-            why = None if status.is_final else "Cancel it first."
-            if st.button(
-                "Delete", icon=":material/delete:", disabled=not status.is_final, help=why
-            ):
-                confirm_delete(runs, run_id)
         with st.expander("Config"):
             st.json(runs.submission(run_id))
         with st.expander("Log"):
             st.code(log_tail(runs, run_id) or "nothing yet", language=None)
 
 
-st.fragment(error_card()(draw_table), run_every=2.0 if is_moving else 5.0)(runs)
+# Nothing ticks while the dialog is open: a tick could come between its line and its button.
+is_deleting = bool(st.session_state.get("delete-run"))
+tick = None if is_deleting else 2.0 if is_moving else 5.0
+st.fragment(error_card()(draw_table), run_every=tick)(runs)
 if known:
     st.subheader("One run", anchor=False)
-    st.fragment(draw_run, run_every=2.0)(pick_run(runs, known))
+    chosen_run = pick_run(runs, known)
+    st.fragment(draw_run, run_every=None if is_deleting else 2.0)(chosen_run)
+    if st.button("Delete this run", icon=":material/delete:", key="delete-run"):
+        confirm_delete(runs, chosen_run)
 end_page()

@@ -84,7 +84,7 @@ def majority_centre(label_row: list[float], centres: Rows, tie_break: list[float
 
 
 def central_loss(codes: Rows, labels: Rows, centres: Rows, tie_break: list[float]) -> float:
-    """Mean binary cross-entropy between (h + 1) / 2 and (c + 1) / 2; an item without labels adds 0."""
+    """Mean binary cross-entropy of (h + 1) / 2 and (c + 1) / 2. An item without labels adds 0."""
     losses = []
     for row, label_row in zip(codes, labels, strict=True):
         for h, c in zip(row, majority_centre(label_row, centres, tie_break), strict=True):

@@ -34,7 +34,7 @@ class NaiveProbes:
         return min(max(sum(edge <= logit for edge in self.edges) - 1, 0), 63)
 
     def record(self, steps: list[tuple[Any, ...]], amplifier: bool) -> dict[str, np.ndarray]:
-        """steps: (logits, codes, similarity gradient, gradient, item positions) a step, as tensors."""
+        """steps: tensors (logits, codes, similarity gradient, gradient, item positions) a step."""
         b = self.n_bits
         shapes = {
             **dict.fromkeys(("saturated", "dead_window", "dead_total", "dead_all"), (2, b)),

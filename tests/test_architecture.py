@@ -255,10 +255,11 @@ def test_pages_import_their_common_parts_and_rows_without_torch():
 
 
 def test_a_page_is_known_to_the_sidebar():
-    from pages.common.shell import SECTIONS
+    from pages.common.sidebar import read_links
 
-    linked = {page for pages in SECTIONS.values() for page in pages}
-    assert {f"pages/{path.name}" for path in (HOUSE / "pages").glob("[a-z]*.py")} <= linked
+    links, warnings = read_links()
+    pages = {f"pages/{path.name}" for path in (HOUSE / "pages").glob("[a-z]*.py")}
+    assert {link.page for link in links} == pages | {"app.py"} and warnings == []
 
 
 def test_the_package_itself_holds_the_version_only():

@@ -1,8 +1,7 @@
-"""What a page's address asks for and the page can't show: said in one sentence, where Streamlit
-drops it in silence.
+"""Says in one sentence what a page's address asks for and the page can't show.
 
-`arrive` before the first widget, `announce` after the last: in between each widget that is bound to
-the address takes its value.
+Streamlit drops such values in silence. `arrive` comes before the first widget and `announce` after
+the last one: in between, each widget that is bound to the address takes its value.
 """
 
 from dataclasses import dataclass
@@ -17,8 +16,12 @@ ANSWERED_ELSEWHERE = ("run", "vs", "clone")  # the pickers of runs say so themse
 
 @dataclass(frozen=True)
 class Visit:
-    """A page that was just opened: its title, what the address asked for (None once answered),
-    where to say something.
+    """A page that was just opened.
+
+    Attributes:
+        title: of the page.
+        asked: what the address asked for; None once it was answered.
+        slot: where to say something.
     """
 
     title: str
@@ -27,9 +30,9 @@ class Visit:
 
 
 def arrive(title: str) -> None:
-    """Notes what the address asks for.
+    """Notes what the address asks for when the page is opened.
 
-    Only when the page is opened: later the reader's choices are ahead of the address.
+    Later the reader's choices are ahead of the address.
     """
     before = st.session_state.get(VISIT)
     is_new = before is None or before.title != title or before.asked is not None

@@ -1,6 +1,4 @@
-"""Images of a data set on a page, and the data sets themselves, opened once for all pages and
-visitors.
-"""
+"""Images of a data set on a page, and the data sets, opened once for all pages and visitors."""
 
 import numpy as np
 import streamlit as st
@@ -13,9 +11,12 @@ THUMBNAIL = 72  # pixels
 
 @st.cache_resource(max_entries=4, ttl=600, show_spinner="Opening the data set")
 def dataset(name: str, root: str, options: tuple[tuple[str, object], ...]) -> datasets.Dataset:
-    """`datasets.load`, kept for ten minutes, in which files may change.
+    """`datasets.load`, kept for ten minutes.
 
-    options: switches as (name, value) pairs.
+    Args:
+        name: of the data set.
+        root: the data folder.
+        options: switches as (name, value) pairs.
     """
     return datasets.load(name, root, **dict(options))
 
@@ -26,17 +27,16 @@ def draw_thumbnails(
     captions: list[str],
     width: int = THUMBNAIL,
 ) -> None:
-    """Items in rows, width pixels each with its caption; one that can't be decoded is a grey
-    square.
-    """
+    """Items in rows, each `width` pixels wide with its caption."""
     with st.container(horizontal=True, gap="small"):
         for item, caption in zip(item_ids, captions, strict=True):
             st.image(thumbnail(data, int(item), 2 * width), caption=caption, width=width)
 
 
 def thumbnail(data: datasets.Dataset, item_id: int, side: int) -> np.ndarray:
-    """An item, at most side pixels: whole pixels repeated, so that the browser does not blur an 8 x
-    8 digit; a photograph shrunk.
+    """An item as a picture of at most `side` pixels; a grey square if it can't be decoded.
+
+    Pixels of a small image are repeated, so that the browser does not blur an 8 x 8 digit.
     """
     try:
         image = data.image(item_id)

@@ -31,16 +31,18 @@ def live_plotly(
     on_click: Callable[[dict], None] | None = None,
     height: int | None = None,
 ) -> None:
-    """Draw the figure, or update the chart of this key in place.
+    """Draws the figure, or updates the chart of this key in place.
 
-    key         unique on the page and constant over time; it is the chart's identity
-    on_click    called with {curve, point, x, y, z, customdata} of the clicked mark before the page
-    (or fragment) runs
-                again; point is an index, or [row, column] in a heat map. Marks with hoverinfo
-                "skip" cannot be clicked
-    height      pixels; otherwise the figure's own height, or 360
     Colours, fonts and grid come from the app's theme. A figure can name a theme colour as
-    "var(--st-text-color)". The accessible name is `layout.meta["alt"]` where given, else the title.
+    "var(--st-text-color)". The accessible name is `layout.meta["alt"]` if given, else the title.
+
+    Args:
+        fig: the figure.
+        key: unique on the page and constant over time; it is the chart's identity.
+        on_click: called with {curve, point, x, y, z, customdata} of the clicked mark before the
+            page (or fragment) runs again. `point` is an index, or [row, column] in a heat map.
+            Marks with hoverinfo "skip" can't be clicked.
+        height: in pixels; if None the figure's own height, or 360.
     """
     mount, src = _component()
     data = {
@@ -56,16 +58,15 @@ def live_plotly(
 
 
 def figure_json(fig: go.Figure) -> str:
-    """The figure as JSON text with the app's look as its template; arrays as base64, 14 times
-    shorter than lists.
-    """
+    """The figure as JSON with the app's look; arrays as base64, 14 times shorter than lists."""
     spec = fig.to_plotly_json()
     return to_json_plotly({"data": spec["data"], "layout": {**spec["layout"], "template": look()}})
 
 
 def accessible_name(fig: go.Figure) -> str:
-    """What a screen reader says for the chart: `layout.meta` ({"alt": sentence} or the sentence),
-    else the title.
+    """What a screen reader says for the chart: `layout.meta`, else the title.
+
+    `layout.meta` is {"alt": sentence} or the sentence.
     """
     meta = fig.layout.meta
     name = meta.get("alt") if isinstance(meta, dict) else meta
@@ -143,8 +144,9 @@ def look() -> dict:
 
 
 def _deliver(key: str, on_click: Callable[[dict], None] | None) -> None:
-    """Streamlit calls back again when a tick interrupts the run that a click started; a click must
-    count once.
+    """Calls on_click once for each click.
+
+    Streamlit calls back again if a tick interrupts the run that a click started.
     """
     click = dict(st.session_state[key].get("click") or {})
     seen = f"{key}-seen-click"

@@ -1,11 +1,12 @@
-"""Cached reads: a run's series grow by what is new (`seq > last`) and are shared by all visitors.
+"""Cached reads: the series of a run grow by new records and are shared by all visitors.
 
-Arrays are read-only.
+All arrays are read-only.
 """
 
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,115 +25,179 @@ def summed_over_bits(values: np.ndarray) -> np.ndarray:
     return values.sum(1)
 
 
+PAPER_TAU = RunConfig.model_fields["tau"].default  # every run counts its dead bits at it too
+
 REDUCED: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
     "pooled_histogram": ("histogram", summed_over_bits)
 }
 
 
 class Growing:
-    """A series that is read once and then only grows: steps (n,) and values (n, ...)."""
+    """A series that is read once and then only grows: seqs (n,), steps (n,), values (n, ...)."""
 
     def __init__(self) -> None:
-        self.last_seq, self._n = 0, 0
-        self._steps = self._values = np.empty((0,))
+        self._n = 0
+        self._seqs, self._steps, self._values = (np.empty(0, dtype=np.int64) for _ in range(3))
+
+    @property
+    def last_seq(self) -> int:
+        """The newest record that was read; 0 if there is none."""
+        return int(self._seqs[self._n - 1]) if self._n else 0
 
     def extend(self, seqs: np.ndarray, steps: np.ndarray, values: np.ndarray) -> None:
+        """Appends records that are newer than `last_seq`."""
         if not len(seqs):
             return
-        needed = self._n + len(seqs)
-        if needed > len(self._steps):  # doubling: a tick costs what is new, not what is there
-            steps_buffer = np.empty(2 * needed, dtype=np.int64)
-            values_buffer = np.empty((2 * needed, *values.shape[1:]), dtype=values.dtype)
-            steps_buffer[: self._n] = self._steps[: self._n]
-            if self._n:
-                values_buffer[: self._n] = self._values[: self._n]
-            self._steps, self._values = steps_buffer, values_buffer
-        self._steps[self._n : needed], self._values[self._n : needed] = steps, values
-        self._n, self.last_seq = needed, int(seqs[-1])
+        old, needed = self._n, self._n + len(seqs)
+        if needed > len(self._seqs):  # doubling: a tick costs what is new, not what is there
+            self._seqs = _longer(self._seqs[:old], 2 * needed, seqs)
+            self._steps = _longer(self._steps[:old], 2 * needed, steps)
+            self._values = _longer(self._values[:old], 2 * needed, values)
+        for buffer, new in ((self._seqs, seqs), (self._steps, steps), (self._values, values)):
+            buffer[old:needed] = new
+        self._n = needed
 
-    def read(self) -> tuple[np.ndarray, np.ndarray]:
-        steps, values = self._steps[: self._n], self._values[: self._n]
+    def read(self, last_seq: int) -> tuple[np.ndarray, np.ndarray]:
+        """(steps, values) of the records up to last_seq, read-only."""
+        n = int(np.searchsorted(self._seqs[: self._n], last_seq, side="right"))
+        steps, values = self._steps[:n], self._values[:n]
         steps.flags.writeable = values.flags.writeable = False
         return steps, values
 
 
-class RunView:
-    """One run's series, shared by all pages and visitors; a new attempt of the run starts them
-    afresh.
+def _longer(kept: np.ndarray, n: int, like: np.ndarray) -> np.ndarray:
+    """A buffer of n items of the shape of `like`, with what there was at its start."""
+    buffer = np.empty((n, *like.shape[1:]), dtype=like.dtype)
+    if len(kept):
+        buffer[: len(kept)] = kept
+    return buffer
+
+
+class RunSeries:
+    """A run up to one record: the newest one when this was made.
+
+    A page makes it once per tick and hands it to everything that it draws, so that tiles, titles
+    and charts show the same step, whatever the worker writes meanwhile.
+
+    Attributes:
+        attempt: of the run; 0 before the first record.
+        last_seq: number of the last record that belongs to it; 0 before the first.
+        step: optimiser step of that record.
+        at: Unix time of that record, in seconds.
     """
 
-    def __init__(self, reader: MetricsReader) -> None:
-        self.reader = reader
-        self._lock = threading.Lock()
-        self._forget(0)
+    def __init__(self, cache: "RunCache", attempt: int, last_seq: int) -> None:
+        self._cache, self._grown, self._frame = cache, cache.grown, cache.frame
+        self.attempt, self.last_seq = attempt, last_seq
+        self.step, self.at = cache.reader.record(last_seq) or (0, 0.0)
 
+    @property
     def version(self) -> tuple[int, int]:
-        """(attempt, last seq) on disk: changes exactly when there is something new to draw."""
-        version = self.reader.version()
-        with self._lock:
-            if version[0] != self._attempt:
-                self._forget(version[0])
-        return version
+        """(attempt, last_seq): a key for caches of what was computed from the series."""
+        return self.attempt, self.last_seq
 
-    def meta(self) -> dict:
-        with self._lock:
-            if "total_steps" not in self._meta:
-                self._meta = self.reader.meta()
-            return self._meta
-
-    def series(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """(steps (n,), values (n, ...)) of an array of the records, or of a name in REDUCED."""
-        stored, reduce = REDUCED.get(name, (name, None))
-        with self._lock:
-            growing = self._series.setdefault(name, Growing())
-            seqs, steps, values = self.reader.arrays(stored, growing.last_seq)
-            growing.extend(seqs, steps, reduce(values) if reduce and len(seqs) else values)
-            return growing.read()
+    def meta(self) -> dict[str, Any]:
+        """`MetricsReader.meta`."""
+        return self._cache.meta()
 
     def scalars(self) -> pd.DataFrame:
-        """`analysis.scalar_frame` of everything so far."""
-        with self._lock:
-            rows = self.reader.scalars(self._last_seq)
-            # only what is new goes through the pivot: all of it took 116 ms at 4000 records, this
-            # 18
-            if rows:
-                self._last_seq = rows[-1][0]
-                self._frame = analysis.scalar_frame(rows).combine_first(self._frame)
-            return self._frame
+        """`analysis.scalar_frame` of all records up to `last_seq`."""
+        return self._frame
+
+    def series(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """An array of the records up to `last_seq`.
+
+        Args:
+            name: of the array, or a name in REDUCED.
+
+        Returns:
+            steps (n,) and values (n, ...), read-only.
+        """
+        return self._cache.read(self._grown, name, self.last_seq)
 
     def shares(self, what: str, level: float) -> tuple[np.ndarray, np.ndarray]:
-        """(steps (n,), share of each record's entries that are "dead" or "saturated" at a level of
-        tau, (n, n_bits)).
+        """The share of each record's entries that are dead or saturated.
+
+        Args:
+            what: "dead" or "saturated".
+            level: one of the levels of tau that the run counted at.
+
+        Returns:
+            steps (n,) and shares (n, n_bits).
         """
         steps, counts = self.series("dead_levels" if what == "dead" else "saturated_levels")
         if not len(steps):
             return steps, np.empty((0, self.meta().get("n_bits", 0)))
         counts = counts[:, self.meta()["tau_levels"].index(level)]
         counts = counts.sum(1) if what == "dead" else counts  # both sides
-        seen = (
-            self.series("pooled_histogram")[1][: len(counts)].sum(1) / counts.shape[1]
-        )  # items a record, for every bit
-        return steps, counts[: len(seen)] / np.maximum(seen[:, None], 1)
+        # items that each bit saw in a record
+        seen = self.series("pooled_histogram")[1].sum(1) / counts.shape[1]
+        return steps, counts / np.maximum(seen[:, None], 1)
+
+
+class RunCache:
+    """What was read of a run's records so far, shared by all pages and visitors."""
+
+    def __init__(self, reader: MetricsReader) -> None:
+        self.reader = reader
+        self._lock = threading.Lock()
+        self._attempt, self._last_seq = 0, 0
+        self._meta: dict[str, Any] = {}
+        self.grown: dict[str, Growing] = {}
+        self.frame = analysis.scalar_frame([])
+
+    def newest(self) -> RunSeries:
+        """Everything up to the newest record on disk. A new attempt of the run starts afresh."""
+        with self._lock:
+            attempt, last_seq = self.reader.version()
+            if attempt != self._attempt or last_seq < self._last_seq:
+                self._forget(attempt)
+            rows = [row for row in self.reader.scalars(self._last_seq) if row[0] <= last_seq]
+            # Only new rows go through the pivot: 18 ms instead of 116 at 4000 records.
+            if rows:
+                self.frame = analysis.scalar_frame(rows).combine_first(self.frame)
+            self._last_seq = last_seq
+            return RunSeries(self, attempt, last_seq)
+
+    def meta(self) -> dict[str, Any]:
+        """`MetricsReader.meta`, kept once it is complete."""
+        with self._lock:
+            if "total_steps" not in self._meta:
+                self._meta = self.reader.meta()
+            return self._meta
+
+    def read(
+        self, grown: dict[str, Growing], name: str, last_seq: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """`RunSeries.series`; grown: the series of its attempt."""
+        stored, reduce = REDUCED.get(name, (name, None))
+        with self._lock:
+            growing = grown.setdefault(name, Growing())
+            if growing.last_seq < last_seq:
+                seqs, steps, values = self.reader.arrays(stored, growing.last_seq)
+                growing.extend(seqs, steps, reduce(values) if reduce and len(seqs) else values)
+            return growing.read(last_seq)
 
     def _forget(self, attempt: int) -> None:
-        self._attempt = attempt
-        self._meta: dict = {}
-        self._series: dict[str, Growing] = {}
-        self._last_seq = 0
-        self._frame = analysis.scalar_frame([])
+        self._attempt, self._last_seq, self._meta = attempt, 0, {}
+        self.grown, self.frame = {}, analysis.scalar_frame([])
 
 
-def view(store: RunStore, run_id: str) -> RunView:
-    """The shared view of a run. UserError for a run that is not there."""
-    return _view(str(store.run_dir(run_id)))
+def read_series(store: RunStore, run_id: str) -> RunSeries:
+    """A run up to its newest record; to be called once per tick.
+
+    Raises:
+        UserError: there is no such run, or its metrics.db is damaged.
+    """
+    return _cache(str(store.run_dir(run_id))).newest()
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _view(run_dir: str) -> RunView:
-    return RunView(MetricsReader(Path(run_dir) / "metrics.db"))
+def _cache(run_dir: str) -> RunCache:
+    return RunCache(MetricsReader(Path(run_dir) / "metrics.db"))
 
 
-def dead_series(run: RunView, config: RunConfig) -> Series | None:
+def dead_series(run: RunSeries, config: RunConfig) -> Series | None:
     """A run's dead entries over time for `dead_bits_over_time`; None without probes."""
     frame, meta = run.scalars(), run.meta()
     if "dead_all" not in frame:
@@ -152,7 +217,8 @@ def dead_series(run: RunView, config: RunConfig) -> Series | None:
 def split(store: RunStore, run_id: str) -> dict[str, np.ndarray]:
     """split.npz of a run: query, gallery, train, labels, class_names.
 
-    UserError where it is not there yet.
+    Raises:
+        UserError: the file is not there yet.
     """
     return _arrays(str(store.run_dir(run_id) / "split.npz"))
 
@@ -169,9 +235,7 @@ def probe_steps(store: RunStore, run_id: str) -> list[int]:
 
 
 def has_final_codes(store: RunStore, run_id: str) -> bool:
-    """Whether the codes of all queries and gallery items were kept: at the end of every run that
-    finishes.
-    """
+    """Whether there are codes of all queries and gallery items; every finished run keeps them."""
     return (store.run_dir(run_id) / "codes" / "final.npz").is_file()
 
 
@@ -180,12 +244,16 @@ def bit_costs(
     _store: RunStore, run_id: str, version: tuple[int, int]
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """`rdh.retrieval.bit_costs.BitCosts` of the codes that a run ended with, as a plain tuple.
-    UserError where there are none.
 
-    version: `RunView.version`, so that a run that went on is counted afresh.
+    Args:
+        _store: where the run is.
+        run_id: the run.
+        version: `RunSeries.version`, so that a run that went on is counted afresh.
+
+    Raises:
+        UserError: the run kept no codes.
     """
-    # Imported when it is asked for: its machine code takes a second to load, and most pages need
-    # none of it.
+    # Imported here: its machine code takes a second to load, and most pages don't need it.
     from rdh.retrieval import bit_costs as counting
 
     codes, labels = (
@@ -194,11 +262,10 @@ def bit_costs(
     )
     query_labels, gallery_labels = labels[codes["query_ids"]], labels[codes["gallery_ids"]]
     n_bits = _store.config(run_id).n_bits
-    return tuple(
-        counting.bit_costs(
-            codes["query"], codes["gallery"], query_labels, gallery_labels, n_bits=n_bits
-        )
+    costs = counting.bit_costs(
+        codes["query"], codes["gallery"], query_labels, gallery_labels, n_bits=n_bits
     )
+    return costs[0], costs[1], costs[2]
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

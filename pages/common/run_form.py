@@ -12,9 +12,10 @@ import streamlit as st
 from pydantic.fields import FieldInfo
 from streamlit.delta_generator import DeltaGenerator
 
+from pages.common.number_field import number_field
 from rdh import catalog
 from rdh.catalog import Card
-from rdh.catalog.complaints import bounds_of, choices_of
+from rdh.catalog.complaints import choices_of
 from rdh.config.run_config import RunConfig
 
 ELSEWHERE = {  # what the page asks for in its own way: lists, arms, and the switches
@@ -76,8 +77,11 @@ def draw_more(start: dict[str, Any], key: str) -> dict[str, Any]:
 def draw_field(place: DeltaGenerator, name: str, value: Any, key: str) -> Any:
     """The widget of a field of RunConfig."""
     field = RunConfig.model_fields[name]
-    shown: dict[str, Any] = {"label": label(name), "help": field.description}
-    shown["key"] = f"{key}-{name}"
+    shown: dict[str, Any] = {
+        "label": label(name),
+        "key": f"{key}-{name}",
+        "help": field.description,
+    }
     if name == "backbone":  # or torchvision:NAME, typed
         names = list(dict.fromkeys([*catalog.backbones(), value]))
         return place.selectbox(
@@ -133,22 +137,9 @@ def draw_value(place: DeltaGenerator, field: FieldInfo, value: Any, **shown: Any
     if kind is bool:
         return place.toggle(value=value, **shown)
     if kind in (int, float):
-        return _draw_number(place, kind, field, value, **shown)
+        is_optional = types.NoneType in get_args(field.annotation)
+        return number_field(place, value, is_optional=is_optional, **shown)
     return place.text_input(value=value, **shown)
-
-
-def _draw_number(
-    place: DeltaGenerator, kind: type, field: FieldInfo, value: Any, **shown: Any
-) -> Any:
-    ends = bounds_of(field)
-    low, high = ends.get("ge"), ends.get("le")
-    if value is not None:  # an old run's may lie outside: the config says so
-        low = None if low is None else min(low, value)
-        high = None if high is None else max(high, value)
-    bounds = {"min_value": low, "max_value": high, "value": value}
-    bounds = {name: None if one is None else kind(one) for name, one in bounds.items()}
-    form = None if kind is int else "%g"
-    return place.number_input(format=form, placeholder="auto", **bounds, **shown)
 
 
 def kind_of(annotation: Any) -> type:

@@ -1,43 +1,47 @@
-"""The row of numbers at the top of a run: step, dead, saturated, MAP, each with its denominator and
-definition.
-"""
+"""The tiles at the top of a run: step, dead, saturated, MAP, with denominator and definition."""
 
 import math
 
 import pandas as pd
 import streamlit as st
 
-from pages.common.readers import RunView
+from pages.common.readers import RunSeries
 from rdh.analysis import duration
 from rdh.config.run_config import RunConfig
 
 DEAD_HELP = (
-    "Entries (training item, bit) with |h| ≥ τ whose similarity gradient asks them to "
-    "leave their side, each judged at its "
-    "last visit; of all training items × bits. The gradient is taken before the "
-    "amplifier, so both arms count the same thing."
+    "An entry is one bit of one training item. It is dead if |h| ≥ τ and its similarity gradient "
+    "asks it to leave its side: gradient descent would flip its sign. Each entry is judged at its "
+    "last visit. The gradient is taken before the amplifier, so both arms count the same thing."
 )
 SATURATED_HELP = "Entries seen since the last record with |h| ≥ τ, right or wrong."
 HARD_HELP = "1 − h² is exactly 0 in float32: no factor can rescue such a bit."
 VOTE_HELP = (
-    "At epochs 1, 2, 4, 8 … and the last, of up to 1000 training items in eval mode: "
-    "|h| ≥ τ although most other items, by their labels, call the sign wrong. It "
-    "needs no gradient. A bit can be dead by its gradient and right by this vote: its "
-    "pairs then only ask for less saturation."
+    "Entries with |h| ≥ τ whose sign most other items, by their labels, call wrong. Counted at "
+    "epochs 1, 2, 4, 8 … and the last, for up to 1000 training items, in eval mode and without a "
+    "gradient. A bit can be dead by its gradient and right by this vote: its pairs then only ask "
+    "for less saturation."
 )
 MAP_HELP = (
-    "Mean average precision over the whole gallery, ranked by Hamming distance; ties "
-    "broken by one seeded shuffle; queries "
-    "without a relevant item count 0."
+    "Mean average precision over the whole gallery, ranked by Hamming distance. One seeded "
+    "shuffle breaks ties. A query without a relevant item counts 0."
 )
 
 
-def draw_numbers(run: RunView, config: RunConfig, is_final: bool) -> None:
-    """is_final: no time left is shown, whatever step the run ended at."""
+def draw_numbers(run: RunSeries, config: RunConfig, is_final: bool) -> None:
+    """The tiles of a run.
+
+    Args:
+        run: up to the record that the page shows.
+        config: of the run.
+        is_final: the run has ended, so no time left is shown.
+    """
     frame, meta = run.scalars(), run.meta()
     last, entries = frame.ffill().iloc[-1], meta["n_train"] * meta["n_bits"]
     left = "" if is_final else f" · {remaining(frame, meta)}"
-    tiles = [("Step", f"{frame.index[-1]:,}", f"of {meta['total_steps']:,}{left}", None)]
+    tiles: list[tuple[str, str, str, str | None]] = [
+        ("Step", f"{run.step:,}", f"of {meta['total_steps']:,}{left}", None)
+    ]
     if "dead_all" in last:
         tiles += [
             (

@@ -5,7 +5,9 @@ from functools import lru_cache
 
 import streamlit as st
 
-from pages.common.shell import link, plain
+from pages.common.shell import carried
+from pages.common.sidebar import draw_link
+from pages.common.text import as_text
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
 from rdh.execution import RunState
@@ -15,10 +17,16 @@ from rdh.store.run_store import RunStore
 def pick_run(
     store: RunStore, states: Mapping[str, RunState], *, key: str = "run", label: str = "Run"
 ) -> str:
-    """Let the reader choose a run, and return its id: the newest, unless ?run= names another.
+    """Lets the reader choose a run. Without any run the page ends with the next step to take.
 
-    states: what `rdh.execution.states(store)` returned. Without any run the page ends with the next
-    step to take.
+    Args:
+        store: where the runs are.
+        states: what `rdh.execution.states(store)` returned.
+        key: the URL parameter that keeps the choice.
+        label: of the list.
+
+    Returns:
+        The id of the run; the newest one if the URL names none.
     """
     newest_first = sorted(states, key=lambda run_id: states[run_id].submitted_at, reverse=True)
     if not newest_first:
@@ -26,7 +34,7 @@ def pick_run(
             "There are no runs yet. Launch one, and it shows here within seconds.",
             icon=":material/rocket_launch:",
         )
-        link("pages/launch.py", "Launch a run", "rocket_launch")
+        draw_link("pages/launch.py", "Launch a run", ":material/rocket_launch:", carried())
         st.stop()
     return _pick(newest_first, states, key, label, lambda run_id: run_label(store, run_id))
 
@@ -39,11 +47,20 @@ def pick_pair(
     key: str = "vs",
     label: str = "Compared with",
 ) -> str | None:
-    """Let the reader choose the run to compare with, and return its id; None and a sentence where
-    there is no other.
+    """Lets the reader choose the run to compare with.
 
     The runs of the same pair (equal but for the plug-ins) come first, newest first, and give the
     default of ?vs=.
+
+    Args:
+        store: where the runs are.
+        states: what `rdh.execution.states(store)` returned.
+        run_id: the run that the page is about.
+        key: the URL parameter that keeps the choice.
+        label: of the list.
+
+    Returns:
+        The id of the other run; None, and a sentence on the page, if there is none.
     """
     newest_first = sorted(states, key=lambda other: states[other].submitted_at, reverse=True)
     others = [other for other in newest_first if other != run_id]
@@ -70,17 +87,17 @@ def pick_two(store: RunStore, states: Mapping[str, RunState]) -> tuple[str, str 
 
 
 def is_pair(store: RunStore, run_id: str, other: str) -> bool:
-    """Whether the two runs differ in the plug-ins and in nothing else.
-
-    False where a config.json can't be read.
-    """
+    """Whether the two runs differ in the plug-ins only; False if a config.json can't be read."""
     mine, theirs = _read_config(store, run_id), _read_config(store, other)
-    return bool(mine and theirs) and mine.pair_hash == theirs.pair_hash and mine.arm != theirs.arm
+    if mine is None or theirs is None:
+        return False
+    return mine.pair_hash == theirs.pair_hash and mine.arm != theirs.arm
 
 
 def run_label(store: RunStore, run_id: str) -> str:
-    """A run in words, "HashNet + RDH · 32 bits · digits · lr 0.3 · 60 epochs · seed 0 · 1a2b3c";
-    its id where config.json can't be read.
+    """A run in words; its id if its config.json can't be read.
+
+    For example "HashNet + RDH · 32 bits · digits · lr 0.3 · 60 epochs · seed 0 · 1a2b3c".
     """
     config = _read_config(store, run_id)
     if config is None:
@@ -108,7 +125,7 @@ def _pick(
     if wanted not in options:
         if wanted is not None and wanted not in known:
             st.warning(
-                f"There is no run {plain(wanted[:80])}; it may have been deleted. This "
+                f"There is no run {as_text(wanted[:80])}; it may have been deleted. This "
                 f"is the newest one."
             )
         wanted = st.query_params[key] = options[0]

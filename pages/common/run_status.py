@@ -1,6 +1,4 @@
-"""What a run is doing right now: state, progress, freshness, the reason of a failure, and the
-buttons that are allowed.
-"""
+"""What a run is doing right now: state, progress, why it failed, and the buttons allowed."""
 
 import time
 from collections.abc import Mapping
@@ -9,7 +7,9 @@ from typing import Any
 
 import streamlit as st
 
-from pages.common.shell import error_card, plain, status_chip
+from pages.common.readers import RunSeries
+from pages.common.shell import error_card, status_chip
+from pages.common.text import as_text
 from rdh import execution
 from rdh.analysis import duration
 from rdh.store.run_store import RunStore
@@ -20,8 +20,13 @@ TAIL_BYTES = 4000
 
 @dataclass(frozen=True)
 class Status:
-    """state: `execution.RunState`, None for a folder that the queue does not know yet; beat:
-    hb.json; result: result.json.
+    """What the queue and the run's folder say.
+
+    Attributes:
+        run_id: the run.
+        state: from the queue; None for a folder that the queue does not know yet.
+        beat: hb.json of this attempt.
+        result: result.json.
     """
 
     run_id: str
@@ -41,9 +46,15 @@ class Status:
 def read_status(
     store: RunStore, run_id: str, states: Mapping[str, execution.RunState] | None = None
 ) -> Status:
-    """states: what `execution.states` returned, where the caller has it.
+    """Reads the status of a run.
 
-    UserError for a run that is no longer there.
+    Args:
+        store: where the run is.
+        run_id: the run.
+        states: what `execution.states` returned, if the caller has it.
+
+    Raises:
+        UserError: the run is no longer there.
     """
     state = (execution.states(store) if states is None else states).get(run_id)
     beat, result = store.heartbeat(run_id), store.result(run_id)
@@ -52,23 +63,29 @@ def read_status(
     return Status(run_id, state, beat, result)
 
 
-def draw_status(store: RunStore, status: Status) -> None:
-    """One line with state, progress and age of the data; below it what went wrong, if anything."""
+def draw_status(store: RunStore, status: Status, run: RunSeries | None = None) -> None:
+    """One line with state, progress and age of the data; below it what went wrong.
+
+    Args:
+        store: where the run is.
+        status: of the run.
+        run: its records up to the one that the page shows; they give the step.
+    """
     left, right = st.columns([5, 2], vertical_alignment="center")
     with left:
         st.markdown(
-            f"**{status_chip(status.state or status.word)}** &nbsp; {plain(_progress_text(status))}"
+            f"**{status_chip(status.state or status.word)}** &nbsp; {_progress_text(status, run)}"
         )
-        _progress_bar(status)
+        _progress_bar(status, run)
     with right, st.container(horizontal=True, horizontal_alignment="right"):
         draw_actions(store, status)
     if status.word == "finished" and status.result.get("message"):
-        st.warning(plain(status.result["message"]), icon=":material/warning:")
+        st.warning(as_text(status.result["message"]), icon=":material/warning:")
     if status.word in ("failed", "lost", "unreadable"):
         said = status.result.get("message") if status.word == "failed" else None
         reason = said or (status.state.reason if status.state else None) or "no reason was recorded"
         way_out = " Resume goes on from its last checkpoint." if status.word == "lost" else ""
-        st.error(plain(reason + way_out), icon=":material/error:")
+        st.error(as_text(reason + way_out), icon=":material/error:")
         log = log_tail(store, status.run_id)
         if log:
             with st.expander("The last lines of the log"):
@@ -76,9 +93,7 @@ def draw_status(store: RunStore, status: Status) -> None:
 
 
 def draw_actions(store: RunStore, status: Status) -> None:
-    """Cancel while it may run, resume where it may go on; disabled states come from the store, not
-    from this session.
-    """
+    """Cancel or Resume. What is disabled follows from the store, not from this session."""
     asked = bool(status.state and status.state.request)
     if not status.is_final:
         label = "Cancelling…" if asked else "Cancel"
@@ -112,36 +127,42 @@ def log_tail(store: RunStore, run_id: str) -> str:
         return ""
 
 
-def _progress_text(status: Status) -> str:
-    beat = status.beat
+def _progress_text(status: Status, run: RunSeries | None) -> str:
+    beat, result = status.beat, status.result
     if status.word == "finished":
-        return (
-            f"{status.result.get('step', 0):,} steps in {duration(status.result.get('seconds', 0))}"
-        )
+        return f"{result.get('step', 0):,} steps in {duration(result.get('seconds', 0))}"
     if status.is_final:
-        return f"at step {status.result.get('step', beat.get('step', 0)):,}"
+        return f"at step {result.get('step', beat.get('step', 0)):,}"
     if not beat:
         return "waiting for a free slot" if status.word == "queued" else "the worker is starting"
-    age = time.time() - beat.get("at", time.time())
-    fresh = f"no sign of life for {duration(age)}" if age > STALE_SECONDS else "alive"
-    if beat.get("total_steps"):
-        text = f"step {beat.get('step', 0):,} of {beat['total_steps']:,}"
-    elif beat.get("of"):
-        text = (
-            f"{plain(beat.get('phase', ''))}: {beat.get('done', 0):,} of {beat['of']:,} images "
-            f"(once; cached for later runs)"
-        )
+    silent = time.time() - beat.get("at", time.time())
+    fresh = f"no sign of life for {duration(silent)}" if silent > STALE_SECONDS else "alive"
+    done, total = _progress(status, run)
+    if run is not None and run.step:
+        if silent <= STALE_SECONDS:
+            fresh = f"data {duration(max(0, time.time() - run.at))} old"
+        text = f"step {done:,}" + (f" of {total:,}" if total else "")
+    elif beat.get("total_steps"):
+        text = f"step {done:,} of {total:,}"
+    elif total:
+        phase = as_text(str(beat.get("phase", "loading")))
+        text = f"{phase}: {done:,} of {total:,} images (once; cached for later runs)"
     else:
-        text = plain(beat.get("phase", "starting"))
+        text = as_text(str(beat.get("phase", "starting")))
     return f"{text} · {fresh}"
 
 
-def _progress_bar(status: Status) -> None:
+def _progress(status: Status, run: RunSeries | None) -> tuple[int, int]:
+    """(done, total): steps of the records that the page draws, else what the heartbeat says."""
     beat = status.beat
-    done, total = (
-        (beat.get("step"), beat.get("total_steps"))
-        if beat.get("total_steps")
-        else (beat.get("done"), beat.get("of"))
-    )
+    if run is not None and run.step:
+        return run.step, run.meta().get("total_steps", 0)
+    if beat.get("total_steps"):
+        return beat.get("step", 0), beat["total_steps"]
+    return beat.get("done", 0), beat.get("of", 0)
+
+
+def _progress_bar(status: Status, run: RunSeries | None) -> None:
+    done, total = _progress(status, run)
     if not status.is_final and total:
-        st.progress(min(1.0, (done or 0) / total))
+        st.progress(min(1.0, done / total))

@@ -6,16 +6,15 @@ and travels along when a link of the sidebar is clicked.
 """
 
 import logging
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TypeVar
 
 import streamlit as st
-from streamlit.errors import StreamlitPageNotFoundError
 
 from pages.common.address import announce, arrive
+from pages.common.sidebar import draw_links
+from pages.common.text import as_text
 from rdh import execution
 from rdh.errors import UserError
 from rdh.execution import RunState
@@ -24,28 +23,7 @@ from rdh.store.run_store import RunStore
 
 T = TypeVar("T")
 LOG = logging.getLogger(__name__)
-HOUSE = Path(__file__).resolve().parents[2]
 CARRIED = ("run", "vs", "bit")  # URL parameters that stay when the reader goes to another page
-
-SECTIONS = {
-    "": {"app.py": ("Start", "home")},
-    "Experiment": {
-        "pages/data.py": ("Data", "photo_library"),
-        "pages/launch.py": ("Launch", "rocket_launch"),
-        "pages/runs.py": ("Runs", "list_alt"),
-    },
-    "Watch": {"pages/live.py": ("Live", "monitoring"), "pages/bits.py": ("Bits", "grid_on")},
-    "Understand": {
-        "pages/landscape.py": ("Gradient landscape", "landscape"),
-        "pages/lessons.py": ("Lessons", "school"),
-        "pages/definitions.py": ("Definitions", "menu_book"),
-    },
-    "Compare": {
-        "pages/compare.py": ("With and without RDH", "compare_arrows"),
-        "pages/retrieval.py": ("Retrieval", "image_search"),
-        "pages/report.py": ("Report", "download"),
-    },
-}
 
 STYLE = """<style>
 .stMainBlockContainer { max-width: 1400px; padding-left: 2.5rem; padding-right: 2.5rem; }
@@ -81,10 +59,26 @@ GLYPHS = {"queued": "◌", "starting": "◔", "running": "►", "cancelling": "�
 GLYPHS |= {"finished": "✓", "cancelled": "⊘", "failed": "!", "lost": "?", "unreadable": "∅"}
 
 
-def start_page(title: str, icon: str, question: str) -> None:
+def start_page(
+    title: str,
+    icon: str,
+    question: str,
+    *,
+    label: str = "",
+    section: str = "More",
+    place: int = 1000,
+) -> None:
     """Page settings, sidebar and header: the first call of every page.
 
-    icon: a Material symbol, ":material/home:".
+    `sidebar.py` reads the arguments from the page's text, so they are written as plain values.
+
+    Args:
+        title: the page's name.
+        icon: a Material symbol, ":material/home:".
+        question: what the page answers.
+        label: the page's name in the sidebar, if it is not the title.
+        section: the heading in the sidebar below which the page stands.
+        place: pages are in the order of this number, sections in the order of their first page.
     """
     about = "Deep hashing with and without **RDH**: which bits die, why, and what brings them back."
     # The tab shows the logo: a browser would fetch a Material symbol from another server.
@@ -94,45 +88,36 @@ def start_page(title: str, icon: str, question: str) -> None:
     st.html(STYLE)
     st.logo(LOGO, size="large")
     with st.sidebar:
-        _draw_links()
+        draw_links(carried())
     st.title(f"{icon} {title}", anchor=False)
     st.caption(question)
     arrive(title)
 
 
 def end_page() -> None:
-    """The last call of a page with widgets that are bound to the address: says which of its values
-    were refused.
-    """
+    """The last call of every page: says which values of its address no widget took."""
     announce()
 
 
 def carried() -> dict[str, str]:
-    """The URL parameters to hand on to another page: `st.page_link(page, query_params=carried() |
-    {"bit": "3"})`.
-    """
+    """The URL parameters to hand on to another page."""
     return {name: st.query_params[name] for name in CARRIED if name in st.query_params}
 
 
 def store() -> RunStore:
-    """The run store of RDH_RUNS, or of ./runs.
-
-    Where it can't be opened: an error card, and the page ends.
-    """
+    """The run store of RDH_RUNS, or of ./runs. If it can't be opened, the page ends with a card."""
     root = str(or_end(runs_root))
-    if not or_end(
-        lambda: _open_store(root)
-    ).root.is_dir():  # deleted or moved while the server runs
-        _open_store.clear()
+    if not or_end(lambda: _open_store(root)).root.is_dir():
+        _open_store.clear()  # the folder was deleted or moved while the server runs
     runs = or_end(lambda: _open_store(root))
     for sentence in (execution.revive(runs), execution.registry_news(runs)):
         if sentence:
-            st.warning(plain(sentence), icon=":material/warning:")
+            st.warning(as_text(sentence), icon=":material/warning:")
     return runs
 
 
 def or_end(call: Callable[[], T]) -> T:
-    """What the call gives. Where it can't: an error card, and the page ends."""
+    """What the call returns. If it raises UserError, the page ends with a card."""
     try:
         return call()
     except UserError as error:
@@ -141,15 +126,12 @@ def or_end(call: Callable[[], T]) -> T:
 
 
 def known_runs(store: RunStore) -> "dict[str, RunState]":
-    """`rdh.execution.states`, or an error card where the queue can't be read, and the page ends."""
+    """`rdh.execution.states`. If the queue can't be read, the page ends with a card."""
     return or_end(lambda: execution.states(store))
 
 
 def status_chip(state: RunState | str) -> str:
-    """The state of a run as glyph and word, e.g.
-
-    "► running"; "◑ cancelling" where a running one was asked to stop.
-    """
+    """The state of a run as glyph and word: "► running", "◑ cancelling" if it was asked to stop."""
     word = state if isinstance(state, str) else state.state
     if word in ("starting", "running") and getattr(state, "request", None) == "cancel":
         word = "cancelling"
@@ -158,16 +140,16 @@ def status_chip(state: RunState | str) -> str:
 
 def show_error(error: Exception | str) -> None:
     """One clear sentence as a card."""
-    st.error(plain(str(error)), icon=":material/error:")
+    st.error(as_text(str(error)), icon=":material/error:")
 
 
 @contextmanager
 def error_card() -> Iterator[None]:
-    """An error inside becomes a card, the page goes on: `with error_card():`, or `@error_card()` on
-    a function.
+    """An error inside becomes a card, and the page goes on.
 
-    What is no UserError is a file in a state that nobody foresaw, or a bug: a sentence here, the
-    traceback in the server's log.
+    Use it as `with error_card():` or as `@error_card()` on a function. An error that is not a
+    UserError is a bug, or a file in a state that nobody foresaw: the page shows a sentence, and the
+    server's log has the traceback.
     """
     try:
         yield
@@ -179,30 +161,6 @@ def error_card() -> Iterator[None]:
             f"This part can't be shown ({type(error).__name__}); the server's log says "
             f"more. All other parts go on."
         )
-
-
-def plain(text: str) -> str:
-    """Text of a person or a file so that Streamlit shows it as it is: no Markdown, colour, icon or
-    formula in it.
-    """
-    return re.sub(r"([\\`*_~\[\]<>$:#|])", r"\\\1", text)
-
-
-def _draw_links() -> None:
-    for section, pages in SECTIONS.items():
-        there = {page: card for page, card in pages.items() if (HOUSE / page).is_file()}
-        if section and there:
-            st.caption(section)
-        for page, (label, icon) in there.items():
-            link(page, label, icon)
-
-
-def link(page: str, label: str, icon: str) -> None:
-    """A link to a page that takes the run with it; none where there is no such page."""
-    try:
-        st.page_link(page, label=label, icon=f":material/{icon}:", query_params=carried() or None)
-    except StreamlitPageNotFoundError:
-        return  # a page run alone, or one that was added after the server's start
 
 
 @st.cache_resource(show_spinner=False)

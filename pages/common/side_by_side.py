@@ -4,19 +4,24 @@ import numpy as np
 import streamlit as st
 
 from pages.common.live_plot import live_plotly
-from pages.common.readers import view
+from pages.common.readers import PAPER_TAU, RunSeries, read_series
 from rdh.charts.histograms import activation_histogram
 from rdh.charts.saturation import difference_map, saturation_map
 from rdh.store.run_store import RunStore
 
-TAU = 0.99  # of the maps: the paper's
+
+def read_pair(runs: RunStore, pair: list[str]) -> dict[str, RunSeries]:
+    """Both runs up to their newest records; to be called once per tick."""
+    return {one: read_series(runs, one) for one in pair}
 
 
-def draw_maps(runs: RunStore, pair: list[str], *, key: str) -> bool:
-    """Both maps up to the last step that both have; False, and a sentence, where there is nothing
-    to draw yet.
+def draw_maps(runs: RunStore, pair: dict[str, RunSeries], *, key: str) -> bool:
+    """Both maps up to the last step that both runs have.
+
+    Returns:
+        False if there is nothing to draw yet; a sentence says so.
     """
-    loaded = common_steps(runs, pair)
+    loaded = common_steps(pair)
     if loaded is None:
         st.info("Both runs need records of the probes; they come with the first steps.")
         return False
@@ -34,9 +39,12 @@ def draw_maps(runs: RunStore, pair: list[str], *, key: str) -> bool:
     return True
 
 
-def draw_difference(runs: RunStore, pair: list[str]) -> None:
-    """The left map minus the right one, where both have the same bits."""
-    (steps, without), (other_steps, with_rdh) = common_steps(runs, pair)
+def draw_difference(pair: dict[str, RunSeries]) -> None:
+    """The left map minus the right one, if both have the same bits."""
+    loaded = common_steps(pair)
+    if loaded is None:
+        return
+    (steps, without), (other_steps, with_rdh) = loaded
     common, here, there = np.intersect1d(steps, other_steps, return_indices=True)
     if without.shape[1] == with_rdh.shape[1] and len(common):
         difference = without[here] - with_rdh[there]
@@ -45,15 +53,17 @@ def draw_difference(runs: RunStore, pair: list[str]) -> None:
             f"in the right map)"
         )
         live_plotly(
-            difference_map(common, difference, title=title), key=f"difference-{pair[0]}-{pair[1]}"
+            difference_map(common, difference, title=title), key=f"difference-{'-'.join(pair)}"
         )
 
 
-def common_steps(runs: RunStore, pair: list[str]) -> list[tuple[np.ndarray, np.ndarray]] | None:
-    """Dead shares of both runs, (steps (n,), shares (n, n_bits)) each, cut at the last step that
-    both have.
+def common_steps(pair: dict[str, RunSeries]) -> list[tuple[np.ndarray, np.ndarray]] | None:
+    """Dead shares of both runs, cut at the last step that both have.
+
+    Returns:
+        steps (n,) and shares (n, n_bits) of each run; None if one has no records there.
     """
-    loaded = [view(runs, one).shares("dead", TAU) for one in pair]
+    loaded = [run.shares("dead", PAPER_TAU) for run in pair.values()]
     if not all(len(steps) for steps, _ in loaded):
         return None
     last = min(steps[-1] for steps, _ in loaded)
@@ -61,11 +71,10 @@ def common_steps(runs: RunStore, pair: list[str]) -> list[tuple[np.ndarray, np.n
     return shown if all(len(steps) for steps, _ in shown) else None
 
 
-def draw_moment(runs: RunStore, pair: list[str]) -> None:
+def draw_moment(runs: RunStore, pair: dict[str, RunSeries]) -> None:
     """Figure 1 of both runs at the same step, on one y-range; the step is in the URL."""
     loaded = [
-        (view(runs, one).series("pooled_histogram"), view(runs, one).series("dead_histogram")[1])
-        for one in pair
+        (run.series("pooled_histogram"), run.series("dead_histogram")[1]) for run in pair.values()
     ]
     common = sorted(set(loaded[0][0][0].tolist()) & set(loaded[1][0][0].tolist()))
     if len(common) < 2:
@@ -81,21 +90,15 @@ def draw_moment(runs: RunStore, pair: list[str]) -> None:
         key="at",
         help="The distribution of F over all bits, at the same step.",
     )
-    figures = []
-    for one, ((steps, histograms), dead) in zip(pair, loaded, strict=True):
-        row, run, config = int(np.flatnonzero(steps == step)[-1]), view(runs, one), runs.config(one)
-        share = dead[row].sum() / max(1, histograms[row].sum())
-        title = f"{config.label}: {share:.1%} dead in the record of step {step:,}"
+    figures, top = {}, 0.0
+    for (one, run), ((steps, histograms), dead) in zip(pair.items(), loaded, strict=True):
+        row, config = int(np.flatnonzero(steps == step)[-1]), runs.config(one)
+        counts, n = histograms[row], max(1, histograms[row].sum())
+        title = f"{config.label}: {dead[row].sum() / n:.1%} dead in the record of step {step:,}"
         edges = np.array(run.meta()["logit_edges"])
-        figures.append(
-            (
-                one,
-                activation_histogram(edges, histograms[row], dead[row], config.tau, title=title),
-                histograms[row],
-            )
-        )
-    top = max(float(counts.max() / max(1, counts.sum())) for _, _, counts in figures) * 1.08
-    for column, (one, figure, _) in zip(st.columns(2), figures, strict=True):
+        figures[one] = activation_histogram(edges, counts, dead[row], config.tau, title=title)
+        top = max(top, float(counts.max() / n))
+    for column, (one, figure) in zip(st.columns(2), figures.items(), strict=True):
         with column:
-            figure.update_yaxes(range=[0, top])
+            figure.update_yaxes(range=[0, 1.08 * top])
             live_plotly(figure, key=f"compare-moment-{one}")

@@ -1,12 +1,12 @@
 """What pages, the command line and reports compute from a run store: tables, pairs, dead bits.
 
-NumPy and pandas, no torch.
+It needs NumPy and pandas, no torch.
 """
 
 from rdh.analysis.dead_bits import DeadBits, dead_bits, scalar_frame
 from rdh.analysis.estimates import duration, similar_run_seconds
 from rdh.analysis.one_bit import wrong_side_by_class
-from rdh.analysis.tables import ARMS, pairs, run_table, summary_table
+from rdh.analysis.tables import ARMS, pairs, pairs_summary, run_table, summary_table
 
 __all__ = [
     "ARMS",
@@ -14,6 +14,7 @@ __all__ = [
     "dead_bits",
     "duration",
     "pairs",
+    "pairs_summary",
     "run_table",
     "scalar_frame",
     "similar_run_seconds",

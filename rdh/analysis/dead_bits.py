@@ -1,8 +1,8 @@
 """A run's dead bits in numbers, from the records of its probes.
 
-An entry is one (training item, bit). `dead_all` counts over all N x n_bits entries of the training
-set, each judged at its last visit; `dead_window` and `saturated` count the entries seen since the last
-record. Shares divide by the same entries.
+An entry is one bit of one training item. `dead_all` counts over all N x n_bits entries of the
+training set, each judged at its last visit. `dead_window` and `saturated` count the entries seen
+since the last record. Shares divide by the same entries.
 """
 
 from collections.abc import Iterable
@@ -14,10 +14,10 @@ from rdh.store.metrics_reader import MetricsReader
 
 
 def scalar_frame(rows: Iterable[tuple[int, int, int, str, float | None]]) -> pd.DataFrame:
-    """`MetricsReader.scalars` as a table: one row a step, one column a name; the newest value where
-    a step was logged twice.
+    """`MetricsReader.scalars` as a table: a row for each step, a column for each name.
 
-    NaN: not logged at that step, or not finite.
+    If a step was logged twice, the newest value counts. NaN: not logged at that step, or not
+    finite.
     """
     frame = pd.DataFrame(rows, columns=["seq", "step", "epoch", "name", "value"])
     if frame.empty:
@@ -32,7 +32,11 @@ def scalar_frame(rows: Iterable[tuple[int, int, int, str, float | None]]) -> pd.
 class DeadBits:
     """A run's dead bits in numbers.
 
-    denominator: N x n_bits entries; counts as whole entries, at their last visit.
+    Attributes:
+        at_end: dead entries at the last record, each judged at its last visit.
+        peak: the most there ever were.
+        denominator: all N x n_bits entries.
+        saturated_at_end: share of saturated entries in the last records.
     """
 
     at_end: float

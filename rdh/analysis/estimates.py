@@ -1,4 +1,4 @@
-"""Time: how long a run will take, from finished runs of its kind; and seconds in words."""
+"""How long a run takes: from finished runs of its kind, and in words."""
 
 from typing import Any
 
@@ -7,29 +7,37 @@ import numpy as np
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
 
+SAME = (  # what a run's time depends on
+    "dataset", "backbone", "finetune", "image_size", "epochs", "batch_size", "n_bits",
+    "probe_every", "eval_every", "precision", "compile",
+)  # fmt: skip
+NEWEST = 200  # runs that are looked at
+
 
 def similar_run_seconds(store: RunStore, fields: dict[str, Any]) -> float | None:
-    """Median seconds of the finished runs that share what a run's time depends on; None where there
-    is none.
+    """Median time of the finished runs that share what a run's time depends on.
+
+    Args:
+        store: where the runs are.
+        fields: those of RunConfig.
+
+    Returns:
+        Seconds; None if there is no such run.
     """
-    same = ["dataset", "backbone", "finetune", "image_size", "epochs", "batch_size", "n_bits"]
-    same += ["probe_every", "eval_every", "precision", "compile"]
     seconds = []
-    for run_id in store.run_ids()[-200:]:
+    for run_id in store.run_ids()[-NEWEST:]:
         try:
-            if all(getattr(store.config(run_id), name) == fields[name] for name in same):
-                result = store.result(run_id)
-                seconds += (
-                    [result.get("seconds", np.nan)] if result.get("state") == "finished" else []
-                )
+            config, result = store.config(run_id), store.result(run_id)
         except UserError:
             continue
-    known = [one for one in seconds if np.isfinite(one)]
-    return float(np.median(known)) if known else None
+        is_alike = all(getattr(config, name) == fields[name] for name in SAME)
+        if is_alike and result.get("state") == "finished" and "seconds" in result:
+            seconds.append(result["seconds"])
+    return float(np.median(seconds)) if seconds else None
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words: "42 s", "3 min 20 s", "2 h 5 min"."""
+    """A time in words: "42 s", "3 min 20 s", "2 h 5 min"."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

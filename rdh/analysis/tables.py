@@ -26,13 +26,16 @@ ONE_PAIR = (
 
 
 def run_table(store: RunStore, run_ids: Iterable[str]) -> pd.DataFrame:
-    """One row a run that finished, in the order given (oldest first, where pairs or means are to be
-    made of it).
+    """One row for each run that finished; unreadable runs are left out.
 
-    Columns: what was run, every number of the last evaluation (map, map_tie, ...), dead bits as
-    shares. `pair`: equal for the
-    runs of a pair. `group`: equal for runs that differ only in seed. `settings`: what else was set.
-    Broken runs are left out.
+    Args:
+        store: where the runs are.
+        run_ids: in the order of the rows. Give the oldest first for `pairs` and `summary_table`.
+
+    Returns:
+        What was run, every number of the last evaluation (map, map_tie, ...), and dead bits as
+        shares. `pair` is equal for the runs of a pair, `group` for runs that differ only in their
+        seed. `settings` holds everything else that was set.
     """
     return pd.DataFrame(
         [row for run_id in run_ids if (row := _result_row(store, run_id)) is not None]
@@ -76,11 +79,10 @@ def _result_row(store: RunStore, run_id: str) -> dict[str, Any] | None:
 
 
 def summary_table(table: pd.DataFrame) -> pd.DataFrame:
-    """`run_table` over seeds: a row for each config but for the seed, baseline before RDH; of
-    repeated runs the newest counts.
+    """`run_table` over seeds: a row for each config apart from its seed, baseline before RDH.
 
-    n seeds, mean and standard deviation (n - 1; NaN for one seed) of map, means of map_tie,
-    dead_at_end and dead_peak.
+    Of repeated runs the newest counts. Columns: n seeds; mean and standard deviation of map (n - 1;
+    NaN for one seed); means of map_tie, dead_at_end and dead_peak.
     """
     if table.empty:
         return table
@@ -95,26 +97,31 @@ def summary_table(table: pd.DataFrame) -> pd.DataFrame:
         dead_peak=("dead_peak", "mean"),
     )
     summary = summary.reset_index().drop(columns="group")
-    by = {"arm": lambda arms: arms.map(ARMS.index)}
-    return summary.sort_values(
-        ["dataset", "method", "n_bits", "lr", "epochs", "arm", "eta", "tau"],
-        key=lambda column: by.get(column.name, lambda same: same)(column),
-        kind="stable",
-        ignore_index=True,
+    return (
+        summary.assign(place=summary["arm"].map(ARMS.index))
+        .sort_values(
+            ["dataset", "method", "n_bits", "lr", "epochs", "place", "eta", "tau"],
+            kind="stable",
+            ignore_index=True,
+        )
+        .drop(columns="place")
     )
 
 
 def pairs(table: pd.DataFrame) -> pd.DataFrame:
-    """Paired differences of `run_table`: a row for each +RDH config and each baseline equal to it
-    in everything but the plug-ins.
+    """Paired differences of `run_table`: RDH minus the baseline with equal settings.
 
-    Baselines differ in the weight of their plain term: eta_baseline is NaN for the method's own. Of
-    repeated runs the newest counts; of baselines with the same weight, one with the same tau goes
-    before the newest. Columns: pair, method, n_bits, seed, dataset, lr, epochs, eta and tau (of the
-    RDH run), eta_baseline, map_gain, and map, dead_at_end, dead_peak, run_id _baseline
-    and _rdh. `group`: equal for pairs that differ only in seed, the only ones to average.
-    `setting`: in words, in what the pairs of a method and code length differ beyond lr, seed and
-    eta_baseline, e.g. "epochs 60"; "" where in nothing.
+    There is a row for each +RDH config and each baseline that equals it in everything but the
+    plug-ins. Baselines differ in the weight of their plain term: eta_baseline is NaN for the
+    method's own. Of repeated runs the newest counts. Of baselines with the same weight, one with
+    the same tau goes before the newest.
+
+    Returns:
+        pair, method, n_bits, seed, dataset, lr, epochs; eta and tau of the RDH run; eta_baseline;
+        map_gain; and map, dead_at_end, dead_peak, run_id of both arms (_baseline, _rdh). `group` is
+        equal for pairs that differ only in their seed: only these may be averaged. `setting` says
+        in words what differs between the pairs of a method and code length, apart from lr, seed and
+        eta_baseline: "epochs 60", or "" if nothing differs.
     """
     measured = ["map", "dead_at_end", "dead_peak", "run_id"]
     shared = ["pair", "method", "n_bits", "seed", "dataset", "lr", "epochs"]
@@ -146,6 +153,31 @@ def pairs(table: pd.DataFrame) -> pd.DataFrame:
         merged.loc[rows.index, "setting"] = _differences(rows["settings"].tolist())
     passing = ["age_rdh", "age_baseline", "tau_baseline", "same_tau", "settings"]
     return merged.drop(columns=passing).reset_index(drop=True)
+
+
+def pairs_summary(paired: pd.DataFrame) -> pd.DataFrame:
+    """`pairs` over seeds: one row for each `group`.
+
+    Args:
+        paired: what `pairs` returned.
+
+    Returns:
+        What was compared (method, n_bits, lr, eta, eta_baseline, setting), the number of pairs,
+        the mean MAP of both arms, the mean of map_gain and its standard deviation (n - 1; NaN for
+        one pair), and the mean share of dead bits of both arms.
+    """
+    asked = ["method", "n_bits", "lr", "eta", "eta_baseline", "setting"]
+    grouped = paired.groupby(["group", *asked], dropna=False, sort=False)
+    summary = grouped.agg(
+        pairs=("seed", "size"),
+        map_baseline=("map_baseline", "mean"),
+        map_rdh=("map_rdh", "mean"),
+        gain=("map_gain", "mean"),
+        gain_std=("map_gain", "std"),
+        dead_baseline=("dead_at_end_baseline", "mean"),
+        dead_rdh=("dead_at_end_rdh", "mean"),
+    )
+    return summary.reset_index().drop(columns="group")
 
 
 def _differences(settings: list[dict[str, Any]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Charts: plain data (numpy, pandas) in, a Plotly figure out.
+"""Charts: plain data (NumPy, pandas) in, a Plotly figure out.
 
-No Streamlit, no template; colours from `palette.py`.
+No Streamlit and no template. Colours come from `palette.py`.
 """

@@ -1,4 +1,4 @@
-"""What several charts share in their layout: room for a legend, and round ticks for a colour bar."""
+"""What several charts share: room for a legend, and round ticks for a colour bar."""
 
 import math
 
@@ -16,13 +16,14 @@ def add_legend(figure: go.Figure) -> None:
 
 
 def add_legend_below(figure: go.Figure, rows: int = 1, entry_width: int | None = None) -> None:
-    """Shows the legend below the x-axis title. rows: as many as the entries need at the chart's
-    narrowest. entry_width: pixels of a name.
+    """Shows the legend below the title of the x-axis; the figure grows by its height.
 
-    The figure grows by what the legend takes. Where one row is too narrow for its entries, Plotly
-    sets them in columns as wide
-    as the longest one, or as entry_width: keep names short. Should it need more rows yet, the plot
-    gets lower, and no text covers another.
+    If one row is too narrow for the entries, Plotly sets them in columns: keep names short.
+
+    Args:
+        figure: to change.
+        rows: as many as the entries need at the chart's narrowest.
+        entry_width: of a name, in pixels.
     """
     room = 8 + 20 * rows
     place = {
@@ -44,9 +45,7 @@ def add_legend_below(figure: go.Figure, rows: int = 1, entry_width: int | None =
 
 
 def round_ticks(top: float) -> np.ndarray:
-    """Four to eight round values from 0 to at most top > 0: multiples of 1, 2 or 5 times a power of
-    ten.
-    """
+    """Four to eight round values from 0 to at most `top` > 0: 1, 2 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(top / 4))
     step = power * max(factor for factor in (1, 2, 5) if factor * power <= top / 4)
     return np.arange(0, math.floor(top / step + 1e-9) + 1) * step
@@ -55,7 +54,7 @@ def round_ticks(top: float) -> np.ndarray:
 def percent(ticks: np.ndarray, sign: str = "") -> list[str]:
     """Shares as percentages with as many digits as the ticks need.
 
-    sign: "+" to mark positive ones.
+    `sign` is "+" to mark positive ones.
     """
     digits = next(
         n

@@ -1,8 +1,7 @@
-"""Fewer points for the browser, without a lie: nothing that is drawn moves when data are added, and
-no spike is lost.
+"""Fewer points for the browser: no drawn point moves when data are added, no spike is lost.
 
-Records are grouped by a power of two, anchored at the first record. New data change the last group
-only; when the group size doubles, points are dropped and none appears elsewhere.
+Records are grouped by a power of two, counted from the first record. New data change the last group
+only. When the size of the groups doubles, points are dropped and none appears elsewhere.
 """
 
 import numpy as np
@@ -41,10 +40,10 @@ def bucket_extreme(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 
 def kept_points(values: np.ndarray, max_points: int = MAX_POINTS) -> np.ndarray:
-    """Indices of the points of a line to draw: lowest, highest and last of each bucket, and the
-    first of all. values (n,).
+    """Indices of the points of a line to draw: at most max_points, all if there are fewer.
 
-    At most max_points; all of them where there are no more. A NaN counts as neither low nor high.
+    They are the lowest, the highest and the last of each bucket, and the first of all. A NaN counts
+    as neither low nor high. values (n,).
     """
     n = len(values)
     if n <= max_points:

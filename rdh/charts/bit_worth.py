@@ -1,6 +1,4 @@
-"""What each bit is worth: MAP without it, MAP of the first bits alone, and whether dead bits are
-worth less.
-"""
+"""What each bit is worth: MAP without it, MAP of the first bits, and whether dead bits cost."""
 
 import numpy as np
 import pandas as pd
@@ -15,11 +13,13 @@ ENOUGH = 0.95  # of the whole codes' MAP: what the title of the first bits looks
 def worth_bars(
     worth: np.ndarray, dead_share: np.ndarray | None, selected: int, *, title: str
 ) -> go.Figure:
-    """A bar a bit, the most valuable first: the tie-aware MAP lost when it is left out of all
-    codes. Click one to look into it.
+    """The tie-aware MAP lost when a bit is left out of all codes: a bar a bit, most valuable first.
 
-    worth (n_bits,): below 0, the codes rank better without the bit. dead_share (n_bits,) in [0, 1],
-    for the hover; None unknown.
+    Args:
+        worth: (n_bits,); below 0 the codes rank better without the bit.
+        dead_share: (n_bits,) in [0, 1], for the hover; None if it is not known.
+        selected: the bit that is marked.
+        title: of the chart.
     """
     order = np.argsort(-worth, kind="stable")
     names = [str(bit) for bit in order]
@@ -67,9 +67,9 @@ def worth_bars(
 def worth_by_death(
     worth: np.ndarray, dead_share: np.ndarray, selected: int, *, title: str
 ) -> go.Figure:
-    """Every bit as a point: what it is worth (y) against the share of items that have it dead (x).
+    """Every bit as a point: its worth (y) against the share of items that have it dead (x).
 
-    Both (n_bits,).
+    Both have shape (n_bits,).
     """
     figure = palette.bare_figure(title, height=340, title_width=palette.NARROW)
     bits, middle = np.arange(len(worth)), dead_share.max(initial=0) / 2
@@ -106,7 +106,7 @@ def worth_by_death(
 def map_of_first(of_first: np.ndarray, method: str, has_rdh: bool, *, title: str) -> go.Figure:
     """Tie-aware MAP of the codes cut to their first 1, 2, ... bits: of_first (n_bits,).
 
-    A mark where they are `bits_enough`.
+    A mark shows `bits_enough`.
     """
     color, lengths = palette.method_color(method), np.arange(1, len(of_first) + 1)
     figure = palette.bare_figure(title, height=340, title_width=palette.NARROW)
@@ -136,8 +136,9 @@ def worth_takeaway(worth: np.ndarray) -> str:
 
 
 def death_takeaway(worth: np.ndarray, dead_share: np.ndarray) -> str:
-    """Whether bits that are more dead are worth less: the rank correlation, called a link beyond 2
-    / sqrt(n_bits - 1).
+    """Whether deader bits are worth less, by their rank correlation.
+
+    It is called a link if it is larger than 2 / sqrt(n_bits - 1).
     """
     n = len(worth)
     if n < 3 or not np.ptp(dead_share) or not np.ptp(worth):

@@ -11,9 +11,9 @@ from rdh.charts._thinning import kept_points
 def bit_strip(
     dead_share: np.ndarray, saturated_share: np.ndarray, selected: int, *, title: str
 ) -> go.Figure:
-    """Bars, a bit each, sorted by dead share: dead (vermillion) on saturated but not dead.
+    """A bar a bit, sorted by dead share: dead (vermillion), then saturated but not dead.
 
-    Click one to look into it.
+    A click on a bar chooses its bit.
     """
     order = np.lexsort((-saturated_share, -dead_share))
     names = [str(bit) for bit in order]
@@ -58,11 +58,11 @@ def bit_events(
     title: str,
     releases: np.ndarray | None = None,
 ) -> go.Figure:
-    """A bit's dead entries (-1 side below, +1 side above the axis) with its events. steps and
-    events (n,), dead (n, 2).
+    """A bit's dead entries with its events: the side -1 below the axis, the side +1 above.
 
-    releases, below the axis: entries that the pairs no longer ask to leave. Deaths - rescues -
-    releases is the change of the bit's dead entries.
+    Releases are entries that the pairs no longer ask to leave; they stand below the axis. The
+    number of dead entries changes by deaths - rescues - releases. Shapes: steps and events (n,),
+    dead (n, 2).
     """
     figure = palette.bare_figure(title, height=290, title_width=palette.NARROW)
     lines = [
@@ -114,8 +114,9 @@ def directions(
     title: str,
     selected: int,
 ) -> go.Figure:
-    """Every bit as a point: how much of it is asked to leave (y) against how far its mean code
-    leans (x); size: mean |dL/dF|.
+    """Every bit as a point: share of entries asked to leave (y) against its mean code (x).
+
+    Asked to leave: gradient descent would flip the sign. The size is the mean |dL/dF|.
     """
     bits = np.arange(len(mean_code))
     size = 6 + 22 * np.sqrt(amplified / max(float(amplified.max(initial=0)), 1e-12))
@@ -152,9 +153,12 @@ def directions(
 
 
 def class_balance(counts: np.ndarray, names: np.ndarray, *, title: str) -> go.Figure:
-    """A bar a class: its items at -1 (left) and +1 (right), the saturated ones in blue.
+    """A bar a class: its items at -1 (left) and at +1 (right), the saturated ones in blue.
 
-    counts (n_classes, 4) as of `analysis.wrong_side_by_class`, names (n_classes,).
+    Args:
+        counts: (n_classes, 4), see `analysis.wrong_side_by_class`.
+        names: (n_classes,).
+        title: of the chart.
     """
     blue, grey = palette.STATE_COLORS["saturated"], palette.translucent(palette.NEUTRAL, 0.6)
     parts = [  # from the axis outwards on either side

@@ -15,10 +15,7 @@ from rdh.charts._thinning import kept_points
 
 @dataclass(frozen=True)
 class Curve:
-    """A precision-recall curve: recall and precision (n_bits + 1,) by Hamming radius 0 ..
-
-    n_bits.
-    """
+    """Recall and precision, (n_bits + 1,) each, by Hamming radius 0 to n_bits."""
 
     label: str
     method: str
@@ -40,7 +37,8 @@ def precision_recall(curves: Sequence[Curve], *, title: str) -> go.Figure:
             line=palette.arm_line(color, curve.has_rdh),
             marker=palette.arm_marker(color, curve.has_rdh, 5),
             customdata=np.arange(len(curve.recall)),
-            hovertemplate="radius %{customdata}: recall %{x:.3f}, precision %{y:.3f}<extra></extra>",
+            hovertemplate="radius %{customdata}: recall %{x:.3f}, precision %{y:.3f}"
+            "<extra></extra>",
         )
     figure.update_xaxes(title_text="recall", range=[0, 1.01])
     figure.update_yaxes(title_text="precision", range=[0, 1.02])
@@ -49,12 +47,14 @@ def precision_recall(curves: Sequence[Curve], *, title: str) -> go.Figure:
 
 
 def paired_maps(pairs: pd.DataFrame, *, title: str) -> go.Figure:
-    """`analysis.pairs`: a line from baseline to +RDH for every seed, a column for every method and
-    code length.
+    """`analysis.pairs`: a line from baseline to +RDH for each pair.
+
+    Each method and code length has a column.
     """
     figure = palette.bare_figure(title, height=380)
-    groups = list(pairs.groupby(["method", "n_bits"], sort=True))
-    for place, ((method, n_bits), group) in enumerate(groups):
+    grouped = pairs.groupby(["method", "n_bits"], sort=True)
+    groups = [(str(key[0]), key[1], group) for key, group in grouped]
+    for place, (method, n_bits, group) in enumerate(groups):
         color, n = palette.method_color(method), len(group)
         gap = np.full(n, np.nan)  # ends the line of one pair
         figure.add_scatter(
@@ -70,7 +70,7 @@ def paired_maps(pairs: pd.DataFrame, *, title: str) -> go.Figure:
         )
     figure.update_xaxes(
         tickvals=list(range(len(groups))),
-        ticktext=[f"{_title(method)}<br>{n_bits} bits" for (method, n_bits), _ in groups],
+        ticktext=[f"{_title(method)}<br>{n_bits} bits" for method, n_bits, _ in groups],
         range=[-0.6, len(groups) - 0.4],
     )
     figure.update_yaxes(title_text="MAP   (○ without, ● with RDH)")

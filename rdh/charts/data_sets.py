@@ -13,7 +13,7 @@ MOST_NAMED = 120  # labels whose names have room below the bars
 def items_per_label(counts: Mapping[str, int], *, title: str) -> go.Figure:
     """A bar a label, the most frequent first.
 
-    counts: label -> items; an item with several labels counts in each.
+    `counts` maps a label to its items; an item with several labels counts in each.
     """
     ordered = sorted(counts.items(), key=lambda pair: -pair[1])
     figure = palette.bare_figure(title, height=320)

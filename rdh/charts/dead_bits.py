@@ -19,8 +19,15 @@ MEANING = {
 
 @dataclass(frozen=True)
 class Series:
-    """One run's curve: label, the method's name (its colour), whether RDH is on (its line), steps
-    (n,) and counts (n,).
+    """One run's curve.
+
+    Attributes:
+        label: of the run.
+        method: its name, which decides the colour.
+        has_rdh: whether RDH is on, which decides the line.
+        steps: (n,).
+        counts: dead entries, (n,).
+        denominator: all entries.
     """
 
     label: str
@@ -34,9 +41,9 @@ class Series:
 def dead_bits_over_time(
     series: Sequence[Series], *, title: str, events: Sequence[tuple[int, str]] = ()
 ) -> go.Figure:
-    """Dead entries of every run; as a share where the runs have different numbers of entries.
+    """Dead entries of every run; as shares if the runs have different numbers of entries.
 
-    events: (step, word) as thin ticks.
+    `events` are (step, word), drawn as thin ticks.
     """
     figure = palette.bare_figure(title, height=360, title_width=palette.NARROW)
     denominators = {run.denominator for run in series}
@@ -96,13 +103,12 @@ def event_flow(
     title: str,
     releases: np.ndarray | None = None,
 ) -> go.Figure:
-    """Deaths above the axis, rescues and releases below it, per record; relapses as the darker part
-    of the deaths. All arrays (n,).
+    """Deaths of each record above the axis, rescues and releases below it. All arrays (n,).
 
-    releases: entries that sit where they sat, but that the pairs no longer ask to leave. With them
-    the bars of a record add up
-    to the change of its dead entries: deaths - rescues - releases.
-    A bar reaches from the record before to its own. Thinned to 300 bars by the sum of each bucket.
+    Releases are entries that stay at their place but that the pairs no longer ask to leave. The
+    number of dead entries changes by deaths - rescues - releases. Relapses are the darker part of
+    the deaths. A bar reaches from the record before to its own. More than 300 bars are summed in
+    buckets.
     """
     figure = palette.bare_figure(title, height=290, title_width=palette.NARROW)
     starts, size = buckets(len(steps), MAX_BARS)

@@ -1,6 +1,4 @@
-"""One bit on its way downhill (`descent_figure`), and what tanh and the amplifier let through
-(`gain_figure`).
-"""
+"""One bit on its way downhill, and what tanh and the amplifier let through."""
 
 import numpy as np
 import plotly.graph_objects as go
@@ -16,8 +14,9 @@ POWERS = {1: "1", 1e-2: "10⁻²", 1e-4: "10⁻⁴", 1e-6: "10⁻⁶", 1e-8: "10
 
 
 def gain_figure(tau: float, h_i: float, *, height: int = 440) -> go.Figure:
-    """What tanh lets through, with and without the amplifier, against |F| on a log axis; where each
-    dtype ends it.
+    """What tanh lets through, with and without the amplifier, against |F| on a log axis.
+
+    The places where float32 and float64 end it are marked.
     """
     figure = palette.bare_figure(gain_takeaway(tau), height, title_width=54)
     edge = float(np.arctanh(tau))
@@ -75,9 +74,7 @@ def _dtype_labels() -> list[dict]:
 def descent_figure(
     baseline: Descent, rescued: Descent, target: int, step: int, *, height: int = 380
 ) -> go.Figure:
-    """h_i over the steps of gradient descent, drawn up to `step`, without and with RDH from the
-    same start.
-    """
+    """h_i over the steps of gradient descent up to `step`, without and with RDH."""
     figure = palette.bare_figure(
         descent_takeaway(baseline, rescued, target, step), height, title_width=54
     )

@@ -1,7 +1,4 @@
-"""The gradient that training really had, beside Eq.
-
-(2): mean dL/dF per bin of F, before and after the amplifier.
-"""
+"""The gradient that training really had, beside Eq. (2)."""
 
 import math
 from typing import Any
@@ -28,13 +25,21 @@ def measured_gradient(
     title: str,
     least: int = 5,
 ) -> go.Figure:
-    """Left: measured mean (edges (65,), sums (2, 64) before and after the amplifier, counts (64,)).
-    Right: Eq. (2) for one pair.
+    """The measured mean gradient by bin of F (left), and Eq. (2) for one pair (right).
 
-    Both in the orientation of Figure 3: mirrored so that the similarity loss asks every entry to
-    move towards +1; a negative gradient moves it there, a positive one moves it away. Bins with
-    fewer than `least` entries are left out.
-    theory: label -> dL/dF at theory_h, of the pair that the page has chosen.
+    Both have the orientation of Figure 3: they are mirrored so that the similarity loss asks every
+    entry to move towards +1. A negative gradient moves it there, a positive one moves it away. Bins
+    with fewer than `least` entries are left out.
+
+    Args:
+        edges: of the bins of F, (65,).
+        sums: of dL/dF before and after the amplifier, (2, 64).
+        counts: entries of each bin, (64,).
+        theory_h: where `theory` is given, (n,).
+        theory: label -> dL/dF at theory_h, of the pair that the page has chosen.
+        tau: saturation threshold.
+        title: of the chart.
+        least: entries that a bin needs.
     """
     titles = ("measured: mean over the entries of a bin", "Eq. (2): one pair of bits")
     figure = palette.bare_figure(title, height=390)
@@ -47,11 +52,14 @@ def measured_gradient(
         line = _line(label, centers, values[shown], customdata=facts, hovertemplate=hover)
         figure.add_scatter(**line, mode="lines+markers", marker_size=5, col=1, row=1)
     for label, values in theory.items():
-        hover = {
-            "customdata": theory_h.astype(np.float32),
-            "hovertemplate": "h %{customdata:.4f}: %{y:.3g}",
-        }
-        line = _line(label, np.arctanh(theory_h), values, showlegend=label not in measured, **hover)
+        line = _line(
+            label,
+            np.arctanh(theory_h),
+            values,
+            showlegend=label not in measured,
+            customdata=theory_h.astype(np.float32),
+            hovertemplate="h %{customdata:.4f}: %{y:.3g}",
+        )
         figure.add_scatter(**line, mode="lines", col=2, row=1)
     figure.update_xaxes(**h_axis(edges), title_text="h, mirrored so that +1 is the side asked for")
     figure.update_yaxes(title_text="dL/dF", col=1, row=1)

@@ -1,6 +1,4 @@
-"""Distributions of the pre-activation F = atanh(h): all bits at one moment (Figure 1), all bits
-over time, one bit over time.
-"""
+"""Distributions of F = atanh(h): all bits at one moment (Figure 1), all or one bit over time."""
 
 import math
 from typing import Any
@@ -34,7 +32,7 @@ def activation_histogram(
 ) -> go.Figure:
     """Figure 1 at one record: bars over F, the dead part in vermillion.
 
-    edges (65,), counts (64,), dead (64,), or None.
+    Shapes: edges (65,), counts (64,), dead (64,) or None.
     """
     centers, total = (edges[1:] + edges[:-1]) / 2, max(1.0, float(counts.sum()))
     figure = palette.bare_figure(title, height=340, title_width=palette.NARROW)
@@ -82,10 +80,10 @@ def activation_histogram(
 def histogram_over_time(
     edges: np.ndarray, steps: np.ndarray, histograms: np.ndarray, tau: float, *, title: str
 ) -> go.Figure:
-    """Heat map F x step; colour: share of the record's entries, square root so that thin tails
-    show. histograms (n, 64).
+    """Heat map of F and step; histograms (n, 64).
 
-    Thinned to 600 columns by the sum of each bucket.
+    The colour is the share of the record's entries, as a square root so that thin tails show. More
+    than 600 columns are summed in buckets.
     """
     starts, size = buckets(len(steps))
     summed = bucket_sum(histograms.astype(np.float64), starts)
@@ -132,8 +130,9 @@ def histogram_over_time(
 
 
 def h_axis(edges: np.ndarray, *, is_upright: bool = False) -> dict[str, Any]:
-    """An axis even in F with ticks at round values of h = tanh F, named where the names do not
-    touch. edges (65,) of F.
+    """An axis even in F with ticks at round values of h = tanh F; edges (65,) of F.
+
+    Names of ticks that would touch are left out.
     """
     ticks = [h for h in H_TICKS if edges[0] < math.atanh(h) < edges[-1]]
     units = float(edges[-1] - edges[0]) / (

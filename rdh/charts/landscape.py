@@ -1,6 +1,4 @@
-"""Figure 3 as an interactive chart: `landscape_figure`, from a `Landscape`; real bits can be laid
-over it.
-"""
+"""Figure 3 as an interactive chart; the real bits of a run can be laid over it."""
 
 from dataclasses import dataclass
 
@@ -18,8 +16,13 @@ MAX_OVERLAY = 4000
 
 @dataclass(frozen=True)
 class BitOverlay:
-    """Real bits to lay over the landscape: h (n,); their dL/dF (n,) if known; weight (n,) where h
-    are bin centres.
+    """Real bits to lay over the landscape.
+
+    Attributes:
+        h: of the bits, (n,).
+        gradient: their dL/dF, (n,); None if it is not known.
+        weight: (n,), if the h are centres of bins.
+        label: in the legend.
     """
 
     h: np.ndarray
@@ -36,8 +39,9 @@ def landscape_figure(
     overlay: BitOverlay | None = None,
     height: int = 480,
 ) -> go.Figure:
-    """dL/dF against h_i (axis "h") or F_i ("F"), term by term; areas, zero crossings and the bit
-    h_i are labelled.
+    """dL/dF against h_i (axis "h") or F_i (axis "F"), term by term.
+
+    The areas, the zero crossings and the bit h_i are labelled.
     """
     figure = palette.bare_figure(landscape_takeaway(scene, h_i), height, title_width=84)
     values = _values_at(scene, h_i)
@@ -45,12 +49,12 @@ def landscape_figure(
         [*_wrong_way(scene, axis), *_curves(scene, axis), *_markers(scene, h_i, values, axis)]
     )
     borders, area_labels = _areas(scene, axis)
-    this_bit = {"x": float(_place(h_i, axis)), "color": palette.GRADIENT, "dash": "dot"}
+    this_bit = _rule(float(_place(h_i, axis)), palette.GRADIENT, "dot")
     limit = 1.03 if axis == "h" else F_LIMIT
     # shapes and annotations go in as one list each: one by one, Plotly checks all earlier ones
     # again
     figure.update_layout(
-        shapes=[*borders, _rule(**this_bit)],
+        shapes=[*borders, this_bit],
         annotations=[
             *area_labels,
             *_rests(scene, axis),
@@ -78,7 +82,7 @@ def _place(h: np.ndarray | float, axis: str) -> np.ndarray:
 
 def _span(low: float, high: float, axis: str) -> tuple[float, float]:
     """An interval of h on the axis, cut at what is shown."""
-    left, right = np.clip(_place([low, high], axis), -F_LIMIT, F_LIMIT)
+    left, right = np.clip(_place(np.array([low, high]), axis), -F_LIMIT, F_LIMIT)
     return float(left), float(right)
 
 
@@ -104,9 +108,7 @@ def _y_range(scene: Landscape) -> list[float]:
 
 
 def _areas(scene: Landscape, axis: str) -> tuple[list[dict], list[dict]]:
-    """Shapes and labels of Figure 3's areas: a number, and in words what happens where there is
-    room for them.
-    """
+    """Shapes and labels of Figure 3's areas: a number, and words if there is room for them."""
     second = (
         "wrong way" if scene.wrong_way else "weakened" if scene.baseline.quantization.any() else ""
     )
@@ -186,8 +188,14 @@ def _values_at(scene: Landscape, h_i: float) -> dict[bool, float]:
     """dL/dF of the bit h_i, without (False) and, where plug-ins are on, with them (True)."""
     values = {False: float(gradient_terms(h_i, scene.pair, scene.form).gradient)}
     if scene.has_plug_ins:
-        plug_ins = {"amplifier": scene.amplifier, "quantization": scene.quantization}
-        values[True] = float(gradient_terms(h_i, scene.pair, scene.form, **plug_ins).gradient)
+        terms = gradient_terms(
+            h_i,
+            scene.pair,
+            scene.form,
+            amplifier=scene.amplifier,
+            quantization=scene.quantization,
+        )
+        values[True] = float(terms.gradient)
     return values
 
 
@@ -240,9 +248,7 @@ def _rests(scene: Landscape, axis: str) -> list[dict]:
 
 
 def _arrows(scene: Landscape, axis: str) -> list[dict]:
-    """Along the bottom: which way descent moves h_i, without RDH and below it with the chosen
-    plug-ins.
-    """
+    """Which way descent moves h_i, along the bottom: without RDH, and with the plug-ins chosen."""
     rows = [(0.115, "plain", "descent, without RDH")]
     if scene.has_plug_ins:
         rows.append((0.04, scene.quantization, arm_name(scene.amplifier, scene.quantization)))
@@ -277,8 +283,9 @@ def _arrows(scene: Landscape, axis: str) -> list[dict]:
 
 
 def _add_overlay(figure: go.Figure, overlay: BitOverlay, axis: str) -> None:
-    """A rug below the axis, and where gradients are known the bits themselves; at most MAX_OVERLAY,
-    evenly picked.
+    """A rug below the axis, and the bits themselves if their gradients are known.
+
+    At most MAX_OVERLAY bits are drawn, evenly picked.
     """
     n = len(overlay.h)
     pick = np.linspace(0, n - 1, min(n, MAX_OVERLAY)).astype(int)

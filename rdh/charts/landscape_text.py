@@ -1,7 +1,4 @@
-"""The sentences over the landscape's charts, computed from the data, and Eq.
-
-2 with the numbers filled in.
-"""
+"""Sentences over the landscape's charts, and Eq. (2) with the numbers filled in."""
 
 import numpy as np
 
@@ -18,17 +15,19 @@ from rdh.landscape import (
 AREAS = """
 | area | what happens to the gradient | border |
 |---|---|---|
-| 1 | h_i is far from its target, so it should be large; tanh′ suppresses it | local minimum of the curve left of 0 |
-| 2 | quantization works against the pair: the push is weakened, and turned round where η is above critical | from there to 3 |
+| 1 | h_i is far from its target, but tanh′ suppresses the push | local minimum left of 0 |
+| 2 | quantization works against the pair, and wins if η is above critical | from there to 3 |
 | 3 | the cliff: quantization changes its direction at 0 | \\|h_i\\| ≤ 0.02 |
 | 4 | the target's side: the push calms down | beyond 3 |
 
-**Our reading.** The paper draws the borders and gives no numbers; the two above are ours. Its text says of area 2 that
-the gradient "seems to be decreased", and keeps the wrong direction for a large η, the orange line. By its own Eq. (2),
-with h_j = 0.9, the wrong direction begins at η = 0.225, below the η = 1 it states for the figure; presets show both.
+**Our reading.** The paper draws the borders and gives no numbers; the two above are ours. Its text
+says that in area 2 the gradient "seems to be decreased", and keeps the wrong direction for a large
+η, the orange line. By its own Eq. (2), with h_j = 0.9, the wrong direction begins at η = 0.225.
+That is below η = 1, which it states for the figure. The presets show both.
 
-**What one pair leaves out.** A batch averages many pairs, and the code's other bits are taken to add nothing to Θ.
-Methods train on means: against the average pair, quantization then weighs its η / K. Choose one as the objective.
+**What one pair leaves out.** A batch averages many pairs. Here the code's other bits add nothing to
+Θ. Methods train on means: against the average pair, quantization weighs η / K. Choose a method as
+the objective to see that.
 """
 
 
@@ -40,9 +39,7 @@ def number(value: float, digits: int = 3, sign: bool = False) -> str:
 
 
 def gradient_number(value: float) -> str:
-    """A signed gradient with at least two digits that count: a saturated bit's is tiny, and that is
-    the point.
-    """
+    """A signed gradient with at least two significant digits: a saturated bit's is tiny."""
     if value == 0:
         return "0"
     digits = max(4, 1 - int(np.floor(np.log10(abs(value)))))
@@ -57,9 +54,7 @@ def arm_name(amplifier: bool, quantization: str) -> str:
 
 
 def landscape_takeaway(scene: Landscape, h_i: float) -> str:
-    """What happens to the bit at h_i if it is dead, and where the push goes the wrong way, without
-    and with RDH.
-    """
+    """What happens to a dead bit at h_i, and where the push goes the wrong way."""
     return " ".join(filter(None, [_dead_sentence(scene, h_i), _direction_sentence(scene)]))
 
 
@@ -71,7 +66,7 @@ def _dead_sentence(scene: Landscape, h_i: float) -> str:
     if abs(h_i) < scene.pair.tau or terms.total * h_i <= 0:
         return ""
     first = (
-        f"A dead bit: at h_i = {number(h_i, 5)} tanh lets {_percent(terms.slope)} of its "
+        f"A dead bit: at h_i = {number(h_i, 5)} tanh lets {_percent(float(terms.slope))} of its "
         f"gradient through"
     )
     return first + (
@@ -136,11 +131,7 @@ def equation_latex(
     amplifier: bool = True,
     quantization: str = "error_aware",
 ) -> str:
-    """Eq.
-
-    2 in this form's symbols, then with the numbers of h_i: without RDH, and with these plug-ins, if
-    any.
-    """
+    """Eq. (2) in this form's symbols, then with the numbers of h_i, without and with plug-ins."""
     scale = 2 * form.theta_scale * form.pair_weight
     factor = "" if scale == 1 else rf"{scale:.4g}\,"
     weight = r"\eta" if form.quantization_weight is None else f"{form.quantization_weight:g}"
@@ -150,7 +141,8 @@ def equation_latex(
         "log_cosh": rf"\;+\;{weight}\tanh(|h_i|-1)\,\mathrm{{sgn}}\,h_i",
         "none": "",
     }[form.quantization]
-    symbols = rf"\big\{{{factor}[\sigma(\Theta)-S]\,h_j{plain}\big\}}\,(1-h_i^2),\quad\Theta={form.theta_scale:.4g}\,h_i h_j"
+    theta = rf"\Theta={form.theta_scale:.4g}\,h_i h_j"
+    symbols = rf"\big\{{{factor}[\sigma(\Theta)-S]\,h_j{plain}\big\}}\,(1-h_i^2),\quad{theta}"
     rows = [rf"\frac{{\partial L}}{{\partial F_i}}&={symbols}"]
     arms = {arm_name(*arm): arm for arm in ((False, "plain"), (amplifier, quantization))}
     for name, (is_amplified, term) in arms.items():
@@ -160,6 +152,6 @@ def equation_latex(
         )
         braces = rf"\big\{{{terms.similarity:+.4f}{terms.quantization + 0.0:+.4f}\big\}}"
         rows.append(
-            rf"\text{{{name}}}&={braces}{alpha}\cdot{terms.slope:.4g}={gradient_number(terms.gradient)}"
+            rf"\text{{{name}}}&={braces}{alpha}\cdot{terms.slope:.4g}={gradient_number(float(terms.gradient))}"
         )
     return r"\begin{aligned}" + r"\\[6pt]".join(rows) + r"\end{aligned}"

@@ -16,9 +16,12 @@ TERMS = {  # drawn in this order; the total last, over its parts
 
 
 def loss_split(frame: pd.DataFrame, *, title: str, quantization: str) -> go.Figure:
-    """frame: `analysis.scalar_frame`. Terms that are 0 throughout are left out. quantization: what
-    that term is in this run; it is
-    drawn with its weight.
+    """The terms of the loss over time; terms that are always 0 are left out.
+
+    Args:
+        frame: `analysis.scalar_frame`.
+        title: of the chart.
+        quantization: what that term is in this run. It is drawn with its weight.
     """
     figure = palette.bare_figure(title, height=300, title_width=palette.NARROW)
     for name, (label, color) in TERMS.items():

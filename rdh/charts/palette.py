@@ -92,9 +92,7 @@ def translucent(color: str, opacity: float) -> str:
 
 
 def escape(text: object, max_length: int = 80) -> str:
-    """A user's text (run or class names) for Plotly, which renders some HTML, and %{...} in hover
-    templates.
-    """
+    """A user's text for Plotly, which renders some HTML, and %{...} in hover templates."""
     line = " ".join(str(text).split())
     if len(line) > max_length:
         line = line[: max_length - 1] + "…"
@@ -107,10 +105,9 @@ def wrapped(sentence: str, width: int = 80) -> str:
 
 
 def bare_figure(takeaway: str, height: int, title_width: int = 80) -> go.Figure:
-    """An empty figure with the takeaway as its title and no template: the theme that shows it
-    decides the rest.
+    """An empty figure with the takeaway as its title; the theme that shows it decides the rest.
 
-    title_width: characters a title line holds; `NARROW` where two charts share a row.
+    `title_width` is the number of characters of a title line: `NARROW` if two charts share a row.
     """
     text = wrapped(takeaway, title_width)
     figure = go.Figure()

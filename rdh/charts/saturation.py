@@ -25,14 +25,20 @@ def saturation_map(
     top: float | None = None,
     narrow: bool | None = None,
 ) -> go.Figure:
-    """Heat map bit x step of a share in [0, 1].
+    """Heat map of bit and step: a share in [0, 1].
 
-    steps (n,), shares (n, n_bits): one row a record. order: bits from bottom to top (default: by
-    index). top: end of the colour scale (default: the largest share, at least 1 %), so that two
-    maps can share one. narrow: whether the chart has half a row, for its title (default: where
-    `top` is given, as two maps to compare stand side by side). Thinned to 600 columns by the
-    maximum of each bucket, so that short deaths survive. A click's `y` is the bit's number,
-    whatever the order.
+    More than 600 columns are thinned by the maximum of each bucket, so that short deaths survive.
+    The `y` of a click is the number of the bit, whatever the order.
+
+    Args:
+        steps: of the records, (n,).
+        shares: (n, n_bits).
+        title: of the chart.
+        what: the name of the share.
+        order: bits from bottom to top; by index if None.
+        top: end of the colour scale, so that two maps can share one; the largest share, at least 1
+            %, if None.
+        narrow: whether the chart has half a row; by default, whether `top` is given.
     """
     starts, size = buckets(len(steps))
     shares = bucket_max(shares, starts)
@@ -60,11 +66,10 @@ def saturation_map(
 
 
 def difference_map(steps: np.ndarray, difference: np.ndarray, *, title: str) -> go.Figure:
-    """Heat map bit x step of (without RDH - with RDH) in dead share, -1..1: orange where RDH has
-    fewer dead bits, blue where more.
+    """Heat map of bit and step: dead share without RDH minus dead share with RDH, -1 to 1.
 
-    steps (n,), difference (n, n_bits). Thinned to 600 columns by the value farthest from 0 in each
-    bucket.
+    Orange: fewer dead bits with RDH; blue: more. More than 600 columns are thinned by the value
+    farthest from 0 in each bucket. steps (n,), difference (n, n_bits).
     """
     starts, size = buckets(len(steps))
     thinned = bucket_extreme(difference, starts)
@@ -94,9 +99,7 @@ def difference_map(steps: np.ndarray, difference: np.ndarray, *, title: str) -> 
 
 
 def by_onset(shares: np.ndarray) -> np.ndarray:
-    """Bits ordered by when their share first passes half of its own maximum, the earliest at the
-    bottom; never-dying bits on top.
-    """
+    """Bits by when their share first passes half of its maximum; those that never die come last."""
     if not len(shares):
         return np.arange(shares.shape[1])
     top = shares.max(0)

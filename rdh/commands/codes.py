@@ -50,6 +50,9 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
         verb.add_argument("run", metavar="RUN")
     encode.add_argument("images", metavar="IMAGES")
     encode.add_argument(
+        "--follow-links", action="store_true", help="also follow links that lead out of the folder"
+    )
+    encode.add_argument(
         "--bad-images", choices=("stop", "skip"), default="stop", help="what can't be decoded"
     )
     query.add_argument("image", metavar="IMAGE", type=Path)
@@ -95,10 +98,10 @@ def run_encode(arguments: argparse.Namespace) -> int:
         raise UserError(f"No image of {arguments.images} can be decoded; look at its files.")
     found = CodeFile(np.concatenate(codes), np.array(ids), encoder.config.n_bits, encoder.maker)
     write_codes(arguments.output, found)
-    left_out, passed_over = len(dataset) - len(ids), getattr(dataset, "passed_over", {})
+    left_out, passed_over = len(dataset) - len(ids), dict(dataset.passed_over)
     text = f"{count(len(ids))} codes of {found.n_bits} bits in {arguments.output}"
     text += f", {left_out} images can't be decoded and are left out" if left_out else ""
-    text += f"; {getattr(dataset, 'passed_over_words', '')}" if passed_over else ""
+    text += f"; {dataset.passed_over_words}" if passed_over else ""
     _say(arguments, text, codes=len(ids), left_out=left_out, passed_over=passed_over)
     return 0
 
@@ -195,7 +198,7 @@ def _images(arguments: argparse.Namespace, config: RunConfig) -> Dataset:
         if arguments.images and path.exists():  # "" would be the folder that one happens to be in
             if path.is_dir():
                 os.scandir(path).close()  # raises for a folder that can't be listed
-            return datasets.loose_images(path)
+            return datasets.loose_images(path, follow_links=arguments.follow_links)
     if arguments.images not in catalog.datasets():
         raise UserError(
             f"IMAGES must be an image file, a folder, or a data set "

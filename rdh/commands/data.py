@@ -1,6 +1,4 @@
-"""data list | show NAME | prepare NAME: which data sets there are, what is in one, and bringing one
-here.
-"""
+"""data list | show NAME | prepare NAME: which data sets there are, and what is in one."""
 
 import argparse
 import dataclasses
@@ -17,8 +15,8 @@ from rdh.config.run_config import make_config
 from rdh.errors import UserError, printable
 from rdh.folders import data_root
 
-ABOUT = """The data sets: list says which are ready, show NAME what is in one, prepare NAME brings one here.
-Without an action: the list."""
+ABOUT = """The data sets: list says which are ready, show NAME what is in one.
+prepare NAME brings one here. Without an action: the list."""
 ACTIONS = {
     "list": "Which data sets are ready, and what the others need.",
     "show": "A data set's card: protocol, sizes, labels, share of similar pairs.",
@@ -50,7 +48,7 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Lists the data sets, shows one or prepares one: 0 where it is ready in the end."""
+    """Lists the data sets, shows one or prepares one: 0 if it is ready in the end."""
     root = data_root(arguments.data_root)
     if root.exists() and not root.is_dir():
         raise UserError(
@@ -174,7 +172,7 @@ def _used(counts: list[int]) -> list[tuple[int, int]]:
 
 
 def _prepare(name: str, root: Path, as_json: bool) -> int:
-    if catalog.dataset(name).has_download:  # does nothing where all is there
+    if catalog.dataset(name).has_download:  # does nothing if all is there
         _download(name, root)
     status = _status(name, root)
     if not status["ready"]:

@@ -41,7 +41,7 @@ is_multi_label = False
 
 
 class FeatureDataset(Dataset):
-    """Features instead of images. The picture of an item shows them as grey values, a pixel each."""
+    """Features instead of images. An item is shown as grey values, a pixel each."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class FeatureDataset(Dataset):
         protocol: SplitProtocol,
         top_k: int | None,
     ) -> None:
-        self.features = features
+        self.features = self._rows = features
         side = int(np.ceil(np.sqrt(features.shape[1])))
         mark = hashlib.sha256(self.features.tobytes()).hexdigest()
         super().__init__(
@@ -63,8 +63,8 @@ class FeatureDataset(Dataset):
         """Black is the smallest value in the file, white the largest; the rest of the square is
         black.
         """
-        side = round(np.ceil(np.sqrt(self.features.shape[1])))
-        values = self.features[item_id].astype(np.float64)
+        side = round(np.ceil(np.sqrt(self._rows.shape[1])))
+        values = self._rows[item_id].astype(np.float64)
         shares = (values - self._low) / max(self._high - self._low, 1e-12)
         pixels = np.zeros(side * side, dtype=np.uint8)
         pixels[: len(shares)] = np.rint(255 * shares)
@@ -72,7 +72,7 @@ class FeatureDataset(Dataset):
 
     def picture_key(self, item_id: int, *, is_quick: bool = False) -> bytes:
         """A digest of the features."""
-        return hashlib.sha256(self.features[item_id].tobytes()).digest()
+        return hashlib.sha256(self._rows[item_id].tobytes()).digest()
 
 
 def load(
@@ -145,7 +145,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         for key, value in content.items():
             if not isinstance(
                 value, np.ndarray
-            ):  # a member that is no .npy file comes as its bytes
+            ):  # a member that is not an .npy file comes as its bytes
                 raise ValueError(f"{key} is no array")
     except DAMAGED as error:
         reason = "it is no .npz file, or holds pickled objects" if "pickle" in str(error) else error

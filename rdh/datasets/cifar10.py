@@ -154,21 +154,23 @@ def _open(source: Source, inside: Path | None, protocol: PerClass) -> Dataset:
 
 
 def loads_without_torch(root: Path | str, **options: Any) -> bool:
-    """Whether `load` leaves torch alone: not where only raw batches are there; `download` prepares
-    them.
-    """
+    """Whether `load` leaves torch alone. It needs torch if only raw batches are there."""
     source = _find(Path(root), None)
     return source is None or source.kind != "batches"
 
 
 def download(root: Path | str, progress: Progress | None = None) -> None:
-    """Make CIFAR-10 ready in the data folder `root`: fetch the batches by torchvision unless they
-    are there, check
-    them, and keep them as plain arrays. Nothing is done where prepared arrays or class folders are
-    found.
+    """Makes CIFAR-10 ready in the data folder.
 
-    progress(bytes, bytes in all or 0). Raises UserError for a failed download, a damaged archive, a
-    full disk.
+    torchvision fetches the batches unless they are there, and checks them. They are kept as plain
+    arrays. Nothing is done if prepared arrays or class folders are found.
+
+    Args:
+        root: The data folder.
+        progress: Called with (bytes, bytes in all or 0).
+
+    Raises:
+        UserError: A download fails, an archive is damaged, or the disk is full.
     """
     root = Path(root)
     source = _find(root, None)

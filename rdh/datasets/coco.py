@@ -128,11 +128,16 @@ def example(root: Path) -> None:
 
 
 def download(root: Path | str, progress: Progress | None = None) -> None:
-    """Fetch COCO 2014 into root / coco unless COCO is there: resumed where it was interrupted,
-    checked, unpacked.
+    """Fetches COCO 2014 into root / coco unless COCO is there.
 
-    progress(bytes, bytes in all). Raises UserError for a failed download, a damaged archive, a full
-    disk.
+    An interrupted download is resumed. Archives are checked and unpacked.
+
+    Args:
+        root: The data folder.
+        progress: Called with (bytes, bytes in all).
+
+    Raises:
+        UserError: A download fails, an archive is damaged, or the disk is full.
     """
     root = Path(root)
     place, year = _find(root, None)

@@ -27,7 +27,7 @@ def load(
     query_per_class: Annotated[int, Field(ge=1, description="queries of each class")] = 10,
     train_per_class: Annotated[int, Field(ge=1, description="training items of each class")] = 100,
 ) -> ArrayDataset:
-    """The digits; `root` plays no part. Raises UserError where scikit-learn is missing."""
+    """The digits; `root` plays no part. Raises UserError if scikit-learn is missing."""
     try:
         from sklearn.datasets import load_digits  # here, since it takes a second to import
     except ImportError as error:

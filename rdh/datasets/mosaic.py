@@ -52,6 +52,7 @@ class Mosaic(Dataset):
         self, source: Dataset, cells: np.ndarray, labels: np.ndarray, protocol: FirstAreQueries
     ) -> None:
         self._grid = round(cells.shape[1] ** 0.5)
+        assert source.image_shape is not None, "all images of a source have one shape"
         height, width, channels = source.image_shape
         mark = hashlib.sha256(source.fingerprint.encode() + cells.tobytes()).hexdigest()
         shape = (self._grid * height, self._grid * width, channels)

@@ -33,7 +33,10 @@ from rdh.datasets._tools.splits import Drawn, Quota, sizes
 from rdh.errors import UserError
 
 N_OFFICIAL = 195_834  # images with any of the 21 most frequent concepts
-PROTOCOLS = {21: (Quota, 2100, 10_500), 81: (Drawn, 5000, 10_000)}
+PROTOCOLS: dict[int, tuple[type[Quota] | type[Drawn], int, int]] = {
+    21: (Quota, 2100, 10_500),
+    81: (Drawn, 5000, 10_000),
+}
 LABELS, IMAGES = "Groundtruth/AllLabels", "ImageList/Imagelist.txt"
 
 is_multi_label = True

@@ -1,1 +1,1 @@
-"""What goes in: cached features of a frozen backbone, or prepared images, in batches on the device."""
+"""What goes in: features of a frozen backbone or prepared images, in batches on the device."""

@@ -1,5 +1,4 @@
-"""Training images changed at random, on the device: a random crop, resized, and a flip, all in one
-resampling.
+"""Training images changed at random, on the device: crop, resize and flip in one resampling.
 
 The random numbers are torch's own, whose state is in every checkpoint: a resumed run sees the
 images that it would have seen.
@@ -17,19 +16,22 @@ MARGIN = 8 / 7  # crops of 224 pixels come from images of 256
 
 
 def stored_side(config: RunConfig) -> int:
-    """Pixels a side in which images are kept: what the backbone sees, and more where crops are
-    taken from them.
-    """
+    """Pixels a side in which images are kept: what the backbone sees, or more for crops."""
     return round(config.image_size * MARGIN) if config.augment else config.image_size
 
 
 def augmented(images: Tensor, image_size: int) -> Tensor:
-    """One random resized crop and flip an image: float (n, C, H, W) in, (n, C, image_size,
-    image_size) out.
+    """A random resized crop and flip of each image.
+
+    Args:
+        images: float (n, channels, height, width).
+        image_size: Pixels a side.
+
+    Returns:
+        (n, channels, image_size, image_size).
     """
-    if (
-        max(images.shape[-2:]) > 2 * image_size
-    ):  # resampling between four pixels would pass over others
+    # Resampling between four pixels would pass over the others.
+    if max(images.shape[-2:]) > 2 * image_size:
         images = resized(images, round(image_size * MARGIN))
     n, device = len(images), images.device
     scale = torch.empty(n, device=device).uniform_(*ZOOM).sqrt()

@@ -1,6 +1,4 @@
-"""Features of a frozen backbone, extracted once and kept on disk: what makes a head-only run a
-matter of seconds.
-"""
+"""Features of a frozen backbone, extracted once and kept on disk: a head-only run takes seconds."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -32,12 +30,22 @@ def extract_features(
     progress: Progress = lambda done, total: None,
     log: Callable[[str], None] = print,
 ) -> tuple[np.ndarray, list[int]]:
-    """(features float16 (n_items, n_features), memory-mapped and read-only; ids of items that could
-    not be decoded).
+    """The features of all items, from the cache or made now.
 
-    Raises UserError for an image that can't be decoded under bad_images="stop", for features beyond
-    float16, for a cache that is damaged, can't be written or belongs to other data, and whatever
-    progress raises: it is called after every batch, and while waiting.
+    Args:
+        dataset, backbone_name, image_size, weights, device: What the features depend on.
+        bad_images: "stop" raises at an image that can't be decoded, "skip" leaves it out.
+        root: The cache folder; None: the one of `rdh.folders`.
+        progress: Called after every batch and while waiting. It may raise to stop the work.
+        log: Gets a sentence if another run makes the same features.
+
+    Returns:
+        Features float16 (n_items, n_features), memory-mapped and read-only, and the ids of items
+        that could not be decoded.
+
+    Raises:
+        UserError: An image can't be decoded, a feature is beyond float16, or the cache is damaged,
+            can't be written or belongs to other data.
     """
     backbone = build(backbone_name, image_size, weights)
     module = backbone.module.to(device).eval().to(memory_format=torch.channels_last)
@@ -75,9 +83,15 @@ def extract_features(
 
 
 def check_finite(rows: np.ndarray, ids: np.ndarray, dataset: Dataset, backbone_name: str) -> None:
-    """rows: the features float16 of these items.
+    """Refuses features that are NaN, infinite or beyond float16, so that none of them is kept.
 
-    UserError where any is NaN, infinite or beyond float16, so that none is kept.
+    Args:
+        rows: float16 (n, n_features).
+        ids: Of the items.
+        dataset, backbone_name: For the sentence.
+
+    Raises:
+        UserError: There is one.
     """
     wrong = ids[~np.isfinite(rows).all(axis=1)]
     if len(wrong):

@@ -21,9 +21,8 @@ from rdh.inputs.pixels import OnDevice, OnDisk, Pixels
 from rdh.inputs.row_cache import RowCache, folder_of
 
 SMALL_SIDE = 64  # images that share one shape of at most so many pixels a side are kept as they are
-DIRECT_BYTES = (
-    2 * 2**30
-)  # decoded anew at each start: a minute or two from JPEG files, nothing from arrays
+# Decoded anew at each start: a minute or two from JPEG files, nothing from arrays.
+DIRECT_BYTES = 2 * 2**30
 BATCH = 256  # images decoded together
 T = TypeVar("T")
 Shape = tuple[int, int, int]  # height, width, channels
@@ -39,9 +38,11 @@ def load_pixels(
     progress: Progress,
     log: Callable[[str], None],
 ) -> tuple[Pixels, np.ndarray]:
-    """(images of the whole data set, ids of those that can't be decoded).
+    """The images of a data set, and the ids of those that can't be decoded.
 
-    side: of the squares that images are resized to.
+    Args:
+        side: Of the squares that images are resized to.
+        bad_images, root, progress, log: As for `extract_features`.
     """
     shape = common_shape(dataset.image_shape, side)
     size, room = len(dataset) * math.prod(shape), room_on(device)
@@ -51,17 +52,19 @@ def load_pixels(
     images, bad_ids = cached(
         dataset, shape, bad_images=bad_images, root=root, progress=progress, log=log
     )
-    fits = device.type == "cuda" and size <= room
-    return (OnDevice if fits else OnDisk)(images, device), np.array(bad_ids, np.int64)
+    bad = np.array(bad_ids, np.int64)
+    if device.type == "cuda" and size <= room:
+        return OnDevice(images, device), bad
+    return OnDisk(images, device), bad
 
 
 def common_shape(own: Shape | None, side: int) -> Shape:
-    """The images' own, where they share one that is small; else squares of three channels."""
+    """The images' own shape, if they share a small one; else squares of three channels."""
     return own if own and max(own[:2]) <= max(SMALL_SIDE, side) else (side, side, 3)
 
 
 def room_on(device: torch.device) -> int:
-    """Bytes that images may take where the network trains."""
+    """Bytes that images may take on the device that trains."""
     return (
         torch.cuda.get_device_properties(device).total_memory // 4
         if device.type == "cuda"
@@ -103,10 +106,11 @@ def cached(
     root: Path | None,
     progress: Progress,
     log: Callable[[str], None],
-) -> tuple[np.ndarray, list[int]]:
+) -> tuple[np.memmap, list[int]]:
     """(uint8 (n_items, *shape) memory-mapped, undecodable ids), decoded once for all runs.
 
-    UserError as of `RowCache.rows`.
+    Raises:
+        UserError: As `RowCache.rows`.
     """
     description = {
         "dataset": dataset.name,

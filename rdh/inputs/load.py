@@ -1,12 +1,10 @@
-"""What goes into the network: features (a frozen backbone's, or the data's own), or images as
-uint8.
-"""
+"""What goes into the network: features of a frozen backbone or of the data, or uint8 images."""
 
 import dataclasses
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -27,7 +25,7 @@ ENCODE_BATCH = 2048
 class Inputs(Protocol):
     """What `training` asks of its data.
 
-    Positions count within the training set; item ids count within the data set.
+    Positions count in the training set, item ids in the data set.
     """
 
     device: torch.device
@@ -55,7 +53,15 @@ def load_inputs(
 ) -> Inputs:
     """The run's data, split and ready on its device.
 
-    UserError for missing data, a GPU that is not there, undecodable images.
+    Args:
+        config: The run.
+        data_root: The data folder.
+        cache_root: The cache folder; None: the one of `rdh.folders`.
+        progress: Called with (images done, images in all). It may raise to stop the work.
+        log: Gets what a person should know, a sentence at a time.
+
+    Raises:
+        UserError: Data or a GPU are missing, or images can't be decoded.
     """
     device = choose_device(config.device)
     dataset = load(config.dataset, data_root, **config.dataset_options)
@@ -69,7 +75,9 @@ def load_inputs(
         return FeatureInputs(dataset, split, dataset.features, device)
     if config.compile:
         check_compiler(device)
-    how = {"bad_images": config.bad_images, "root": cache_root, "progress": progress, "log": log}
+    how: dict[str, Any] = {"root": cache_root, "progress": progress, "log": log}
+    how["bad_images"] = config.bad_images
+    bad: Sequence[int] | np.ndarray
     if config.finetune:
         pixels, bad = load_pixels(dataset, stored_side(config), device, **how)
     else:
@@ -84,7 +92,7 @@ def load_inputs(
 
 
 def check_kind(dataset: Dataset, backbone: str) -> None:
-    """Features need no backbone, images need one. UserError where it is the other way round."""
+    """Features need no backbone, and images need one. UserError otherwise."""
     if dataset.features is not None and backbone != "none":
         raise UserError(
             f"The data set {dataset.name} holds features, for which there is no "
@@ -100,13 +108,12 @@ def check_kind(dataset: Dataset, backbone: str) -> None:
 
 
 def choose_device(name: str) -> torch.device:
-    """auto: the GPU where there is one. UserError for a GPU that this process does not see."""
+    """auto: a GPU if there is one. UserError for a GPU that this process does not see."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, index = name.partition(":")
-    if (
-        kind == "cuda" and int(index or 0) >= torch.cuda.device_count()
-    ):  # torch.device wraps indices above 127
+    # torch.device wraps indices above 127
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
         raise UserError(
             f"device {name} is not there (GPUs that can be seen: "
             f"{torch.cuda.device_count()}); use auto or cpu."
@@ -115,9 +122,10 @@ def choose_device(name: str) -> torch.device:
 
 
 def without_bad(split: Split, bad: Sequence[int] | np.ndarray, dataset: Dataset) -> Split:
-    """The split less its undecodable items.
+    """The split without its undecodable items.
 
-    UserError where no query, gallery or training item is left.
+    Raises:
+        UserError: No query, gallery or training item is left.
     """
     split = split.without(bad)
     for part in ("query", "gallery", "train"):
@@ -148,13 +156,11 @@ class _Base:
         )
 
     def probe_ids(self, n: int) -> np.ndarray:
-        """Ids of up to n training items, the same for every run of this split, in increasing order."""
+        """Ids of up to n training items, in order; the same for every run of this split."""
         return np.sort(self.split.train[self._split_seed_order[:n]])
 
     def split_arrays(self) -> dict[str, np.ndarray]:
-        """What is saved with the run: item ids of query, gallery and train; labels of all items;
-        class names; image shape.
-        """
+        """What is saved with the run: item ids of each part, labels of all items, class names."""
         return {
             "query": self.split.query,
             "gallery": self.split.gallery,
@@ -163,14 +169,16 @@ class _Base:
             "class_names": self._names,
             "fingerprint": self._fingerprint,  # of the images: a resume on other data is refused
             "stamp": self._stamp,  # their files' times: a resume with others is told
-            # (height, width, channels) where all images share one, else empty
+            # (height, width, channels) if all images share one, else empty
             "image_shape": self._image_shape,
         }
 
 
 class FeatureInputs(_Base):
-    """A frozen backbone's features: the training items' on the device, the rest read from the
-    memory map as it is encoded.
+    """A frozen backbone's features.
+
+    Those of the training items are on the device. The others are read from the memory map when they
+    are encoded.
     """
 
     def __init__(
@@ -184,9 +192,7 @@ class FeatureInputs(_Base):
         return Centred(self._train.mean(0))
 
     def batch(self, positions: Tensor) -> Tensor:
-        return self._train.index_select(
-            0, positions
-        )  # three times as fast as self._train[positions]
+        return self._train.index_select(0, positions)  # three times as fast as indexing
 
     def batches(self, item_ids: np.ndarray) -> Iterator[Tensor]:
         for start in range(0, len(item_ids), ENCODE_BATCH):
@@ -210,7 +216,7 @@ class ImageInputs(_Base):
         self._train_ids = torch.from_numpy(split.train).to(device)
         self._planned: deque[Tensor] = deque()
         self._coming: Iterator[Tensor] = iter(())  # their images
-        self._backbone: Backbone | None = None
+        self._backbone: Backbone  # from make_body on
 
     def make_body(self) -> nn.Module:
         config = self._config
@@ -219,8 +225,9 @@ class ImageInputs(_Base):
         return self._backbone.module
 
     def plan(self, batches: Sequence[Tensor]) -> None:
-        """Says what `batch` will be asked for in this epoch, so that it can be read meanwhile:
-        these tensors, in this order.
+        """Says what `batch` will be asked for in this epoch, so that it is read ahead.
+
+        The tensors must be the same objects, in the same order.
         """
         self._planned = deque(batches)
         self._coming = self._pixels.stream(self._train_ids[positions] for positions in batches)

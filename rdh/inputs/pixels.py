@@ -1,6 +1,4 @@
-"""Where a training's images lie: all of them on the device, or in a file that threads read ahead
-from.
-"""
+"""Where a training's images lie: on the device, or in a file that threads read ahead."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -19,8 +17,8 @@ class Pixels(Protocol):
     """uint8 images, one row an item of the data set, undecodable ones 0."""
 
     def stream(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
-        """The images of each batch of rows, in this order: (n, channels, height, width) on the
-        device, in channels-last order.
+        """The images of each batch of rows: (n, channels, height, width), channels last in memory,
+        on the device.
         """
 
 
@@ -43,14 +41,15 @@ class OnDevice:
 
 
 class OnDisk:
-    """Images in a memory-mapped file; threads bring the next batches to memory (page-locked for a
-    GPU) while one is worked on.
+    """Images in a memory-mapped file.
+
+    Threads bring the next batches to memory while one is worked on; for a GPU, page-locked.
     """
 
     def __init__(self, images: np.memmap, device: torch.device) -> None:
         # copy-on-write: torch takes no read-only arrays, and nothing writes
         self._images = torch.from_numpy(
-            np.memmap(images.filename, np.uint8, "c", images.offset, images.shape)
+            np.memmap(str(images.filename), np.uint8, "c", images.offset, images.shape)
         )
         self._device = device
 

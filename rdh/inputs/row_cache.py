@@ -1,5 +1,4 @@
-"""Rows computed once for every item of a data set and kept on disk: features of a frozen backbone,
-images of one size.
+"""Rows computed once for every item of a data set and kept on disk: features, or small images.
 
 A cache folder is named after everything its rows depend on. The work goes on where it was
 interrupted; a second run that needs the same rows waits for the first.
@@ -51,10 +50,17 @@ def folder_of(start: str, description: dict[str, Any], root: Path | None = None)
 
 @dataclass(frozen=True)
 class RowCache:
-    """folder: named after the description, which is everything the rows depend on. what:
-    "features", the noun in sentences.
+    """One cache.
 
-    names_of: item ids -> what a person calls these images, the first few of them.
+    Args:
+        folder: As `folder_of` names it.
+        what: "features" or "images"; the noun in sentences, and the name of the file.
+        description: Everything the rows depend on.
+        n_items: Of the data set.
+        row_shape: Of one row.
+        dtype: As NumPy writes it, for example "<f2".
+        batch: Items between two states on disk.
+        names_of: Item ids -> what a person calls the first few of these images.
     """
 
     folder: Path
@@ -62,19 +68,28 @@ class RowCache:
     description: dict[str, Any]
     n_items: int
     row_shape: tuple[int, ...]
-    dtype: str  # as NumPy writes it: "<f2"
-    batch: int  # items between two states on disk
+    dtype: str
+    batch: int
     names_of: Callable[[Sequence[int]], str]
 
     def rows(
         self, compute: Compute, *, bad_images: str, progress: Progress, log: Callable[[str], None]
-    ) -> tuple[np.ndarray, list[int]]:
-        """(rows (n_items, *row_shape), memory-mapped and read-only; ids of items that could not be
-        decoded, whose rows are 0).
+    ) -> tuple[np.memmap, list[int]]:
+        """All rows, from the disk or computed now.
 
-        Raises UserError for a cache that is damaged, can't be written or belongs to other data, for
-        undecodable items under bad_images="stop", and whatever compute and progress raise: progress
-        is called after every batch, and while waiting.
+        Args:
+            compute: Item ids -> their rows, and the ids that could be decoded.
+            bad_images: "stop" refuses items that can't be decoded, "skip" gives them rows of 0.
+            progress: Called after every batch and while waiting. It may raise to stop the work.
+            log: Gets a sentence if another run makes the same rows.
+
+        Returns:
+            Rows (n_items, *row_shape), memory-mapped and read-only, and the ids of items that could
+            not be decoded.
+
+        Raises:
+            UserError: The cache is damaged, can't be written or belongs to other data, or an item
+                can't be decoded.
         """
         with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -107,11 +122,10 @@ class RowCache:
         return math.prod(self.row_shape) * np.dtype(self.dtype).itemsize
 
     def _fill(self, compute: Compute, progress: Progress) -> list[int]:
-        """Appends batches to partial.npy and says in partial.json how many items it holds, until it
-        holds all. Returns undecodable ids.
+        """Appends batches to partial.npy until it holds all items. Returns undecodable ids.
 
-        Written, not memory-mapped: on a full disk a write raises, while a page of a map kills the
-        process.
+        partial.json says how many it holds. The file is written and not memory-mapped: on a full
+        disk a write raises, but a page of a map kills the process.
         """
         header = self._header()
         done, bad = self._resume()
@@ -152,10 +166,10 @@ class RowCache:
         return buffer.getvalue()
 
     def _resume(self) -> tuple[int, list[int]]:
-        """(items done, undecodable ids among them) of an interrupted work; (0, []) where its files
+        """(items done, undecodable ids among them) of an interrupted work; (0, []) if its files
         don't fit each other.
         """
-        header, saved = self._header(), read_json(self.folder / "partial.json")
+        header, saved = self._header(), read_json(self.folder / "partial.json") or {}
         try:
             done, bad = int(saved["done"]), [int(item_id) for item_id in saved["bad"]]
             with self._partial.open("rb") as file:
@@ -165,10 +179,8 @@ class RowCache:
             return 0, []
         return (done, bad) if is_whole and 0 <= done <= self.n_items else (0, [])
 
-    def _open(self) -> tuple[np.ndarray, list[int]]:
-        """(rows, undecodable ids) of a finished folder, after its description was compared with the
-        one expected.
-        """
+    def _open(self) -> tuple[np.memmap, list[int]]:
+        """(rows, undecodable ids) of a finished folder whose description is the one expected."""
         way_out = f"delete the folder {self.folder} to make them again."
         meta = read_json(self.folder / "meta.json")
         if meta is None or not isinstance(meta.get("bad"), list):

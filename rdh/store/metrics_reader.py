@@ -43,6 +43,11 @@ class MetricsReader:
         )
         return (int(rows[0][0] or 0), int(rows[0][1] or 0)) if rows else (0, 0)
 
+    def record(self, seq: int) -> tuple[int, float] | None:
+        """(step, Unix time) of a record; None if there is no such record."""
+        rows = self._query("SELECT step, at FROM records WHERE seq = ?", (seq,))
+        return rows[0] if rows else None
+
     def scalars(self, after: int = 0) -> list[tuple[int, int, int, str, float | None]]:
         """(seq, step, epoch, name, value) of the records with seq > after, in order."""
         rows = self._query(

@@ -281,6 +281,19 @@ def test_a_pair_is_matched_by_everything_but_the_plug_ins(store):
     np.testing.assert_allclose(pairs["map_baseline"], [0.4, 0.5, 0.7])
 
 
+def test_pairs_are_averaged_over_seeds_and_over_nothing_else(store):
+    for seed, scores in enumerate([(0.5, 0.6), (0.7, 0.9), (0.6, 0.6)]):
+        pair(store, scores, seed=seed, epochs=3)
+    pair(store, (0.1, 0.3), epochs=5)
+    summary = analysis.pairs_summary(analysis.pairs(table_of(store)))
+    assert summary["setting"].tolist() == ["epochs 3", "epochs 5"]
+    assert summary["pairs"].tolist() == [3, 1]
+    np.testing.assert_allclose(summary["map_baseline"], [0.6, 0.1])
+    np.testing.assert_allclose(summary["map_rdh"], [0.7, 0.3])
+    np.testing.assert_allclose(summary["gain"], [0.1, 0.2])
+    np.testing.assert_allclose(summary["gain_std"], [0.1, np.nan])
+
+
 def test_runs_without_their_other_arm_make_no_pair(store):
     finished(store, with_plug_ins(make_config(seed=0), rdh=False), 0.5)
     finished(store, with_plug_ins(make_config(seed=1), rdh=True), 0.5)

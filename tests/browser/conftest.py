@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-HOUSE = Path(__file__).resolve().parents[2]
+REPO = Path(__file__).resolve().parents[2]
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -104,7 +104,7 @@ class AppServer:
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = runs_root.parent / f"server-{self.port}.log"
-        self.env = {**os.environ, "PYTHONPATH": str(HOUSE), "RDH_RUNS": str(runs_root), **env}
+        self.env = {**os.environ, "PYTHONPATH": str(REPO), "RDH_RUNS": str(runs_root), **env}
         self.process: subprocess.Popen | None = None
 
     def start(self) -> None:
@@ -123,7 +123,7 @@ class AppServer:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command,
-                cwd=HOUSE,
+                cwd=REPO,
                 env=self.env,
                 stdout=log,
                 stderr=subprocess.STDOUT,

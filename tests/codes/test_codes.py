@@ -611,20 +611,25 @@ def test_images_of_kinds_that_are_not_read_are_counted(root, hashnet, photos, tm
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_bytes((photos / name).read_bytes())
     (tmp_path / "below").mkdir()
-    for name in ("c.bmp", "d.GIF", "below/e.bmp", "notes.txt", ".hidden.bmp"):
+    for name in ("c.heic", "d.GIF", "below/e.heic", "notes.txt", ".hidden.heic"):
         (tmp_path / name).write_bytes(b"")
     arguments = ("encode", hashnet, tmp_path, "-o", tmp_path / "codes.npz")
     assert run_cli(root, *arguments) == 0
     assert (
         "2 codes" in (said := capsys.readouterr().out)
-        and "2 .bmp and 1 .gif files are passed over" in said
+        and "passed over: .gif files (1), .heic files (2), files of other kinds (1)" in said
     )
     assert run_cli(root, *arguments, "--json") == 0
-    assert json.loads(capsys.readouterr().out)["passed_over"] == {".bmp": 2, ".gif": 1}
+    assert json.loads(capsys.readouterr().out)["passed_over"] == {
+        ".gif files": 1,
+        ".heic files": 2,
+        "files of other kinds": 2,
+        "hidden files": 1,
+    }
     said = refused(
         capsys, root, "encode", hashnet, tmp_path / "below", "-o", tmp_path / "codes.npz"
     )
-    assert "has no image to encode" in said and "1 .bmp files are passed over" in said
+    assert "has no image to encode" in said and "passed over: .heic files (1)" in said
 
 
 def test_control_characters_in_a_name_do_not_reach_the_terminal(
@@ -747,15 +752,15 @@ def test_a_pipe_blocks_nobody(root, hashnet, tmp_path, capsys):
         ("encode", hashnet, tmp_path / "in", "-o", tmp_path / "x.npz"),
         ("query", hashnet, tmp_path / "in" / "pipe.png"),
     ):
-        assert "pipe.png cannot be decoded (it is no file)" in refused(capsys, root, *arguments)
+        assert "pipe.png cannot be decoded (it is not a file)" in refused(capsys, root, *arguments)
 
 
 def test_links_out_of_the_folder_are_refused(root, hashnet, photos, tmp_path, capsys):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "link.png").symlink_to(photos / "a.png")
-    assert "leads out of" in refused(
-        capsys, root, "encode", hashnet, tmp_path / "in", "-o", tmp_path / "codes.npz"
-    )
+    arguments = ("encode", hashnet, tmp_path / "in", "-o", tmp_path / "codes.npz")
+    assert "leads out of" in refused(capsys, root, *arguments)
+    assert run_cli(root, *arguments, "--follow-links") == 0
 
 
 def test_a_run_that_has_not_trained_says_so(root, photos, tmp_path, capsys):

@@ -142,7 +142,9 @@ def test_ids_that_are_whole_floats_are_read(tmp_path):
     np.testing.assert_array_equal(datasets.load("coco", tmp_path).labels, before.labels)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1, 2]", '{"id": 1' + "0" * 5000 + "}", '"x"', '{"images": [' + "[" * 5000])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1, 2]", '{"id": 1' + "0" * 5000 + "}", '"x"', "[" * 5000]
+)
 def test_a_file_that_is_no_such_json_is_one_sentence(tmp_path, text):
     write_both(tmp_path)
     (tmp_path / "annotations" / "instances_val2014.json").write_text(text)

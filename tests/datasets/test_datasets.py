@@ -366,8 +366,8 @@ def test_damaged_image_stops_and_is_named(class_folders):
     damage(class_folders)
     data = small(class_folders)
     message = (
-        r"train/bird/0000.png cannot be decoded \(not a JPEG, PNG, WebP, BMP or TIFF image\). Replace it, "
-        r"or set bad_images=skip"
+        r"bird/0000.png cannot be decoded \(not a JPEG, PNG, WebP, BMP or TIFF image\). Replace "
+        r"it, or set bad_images=skip"
     )
     with pytest.raises(BadImage, match=message):
         data.images(np.arange(60))
@@ -413,7 +413,7 @@ def test_progress_of_images_ends_with_all(class_folders):
 
 
 def make_batches(folder: Path, monkeypatch) -> dict[str, np.ndarray]:
-    """The official files with 10 images each, and torchvision's checksum tables changed to theirs."""
+    """The official files with 10 images each, and torchvision's checksums changed to theirs."""
     from torchvision.datasets import CIFAR10
 
     folder.mkdir(parents=True)

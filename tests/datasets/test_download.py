@@ -1,4 +1,4 @@
-"""The download of COCO from a server on this machine: resumed, checked, unpacked without surprises."""
+"""The download of COCO from a server on this machine: resumed, checked, unpacked."""
 
 import hashlib
 import http.server

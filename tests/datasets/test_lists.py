@@ -596,7 +596,7 @@ def test_an_empty_class_and_a_lone_one_are_one_sentence(tmp_path):
     (tmp_path / "image_folder" / "bee").mkdir()
     with pytest.raises(
         UserError,
-        match=r"Class 'bee' in .* has no JPEG, PNG, WebP, BMP or TIFF image: add some, or remove its folder",
+        match=r"Class 'bee' in .* has no JPEG, PNG, WebP, BMP or TIFF image: add some, or remove",
     ):
         datasets.load("image_folder", tmp_path)
 

@@ -4,7 +4,10 @@ No traceback, no torch in the web process.
 """
 
 import ast
+import contextlib
+import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -12,14 +15,15 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.common import run_form
+from pages.common import live_plot, run_form, side_by_side
 from rdh import catalog, execution, worker
 from rdh.config.presets import preset_config
 from rdh.config.run_config import RunConfig, make_config, with_plug_ins
+from rdh.store.metrics_reader import MetricsReader
 from rdh.store.run_store import RunStore
 
-HOUSE = Path(__file__).parents[2]
-PAGES = ["app.py", *sorted(str(path.relative_to(HOUSE)) for path in (HOUSE / "pages").glob("*.py"))]
+REPO = Path(__file__).parents[2]
+PAGES = ["app.py", *sorted(str(path.relative_to(REPO)) for path in (REPO / "pages").glob("*.py"))]
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +56,7 @@ def stores(tmp_path_factory) -> dict[str, RunStore]:
 def open_app(page: str, store: RunStore, monkeypatch, **query: str) -> AppTest:
     monkeypatch.setenv("RDH_RUNS", str(store.root))
     app = AppTest.from_file(
-        str(HOUSE / "app.py"), default_timeout=60
+        str(REPO / "app.py"), default_timeout=60
     )  # as the server does: a page alone has no neighbours
     for name, value in query.items():
         app.query_params[name] = value
@@ -111,6 +115,63 @@ def test_live_shows_the_numbers_with_their_denominators(stores, monkeypatch):
     assert "of 32,000" in " ".join(metric.delta for metric in app.metric)
 
 
+@pytest.fixture
+def growing(stores, monkeypatch) -> list[str]:
+    """The pair of `finished`, with one more record of each run before every read of the pages.
+
+    Returns:
+        what the charts of a page say: their titles.
+    """
+    titles: list[str] = []
+
+    def note(figure, **_) -> None:
+        titles.append(figure.layout.title.text)
+
+    for module in (live_plot, side_by_side):
+        monkeypatch.setattr(module, "live_plotly", note)
+    for name in ("arrays", "scalars", "meta"):
+        read = getattr(MetricsReader, name)
+        monkeypatch.setattr(
+            MetricsReader,
+            name,
+            lambda reader, *args, read=read: [add_record(reader.path), read(reader, *args)][1],
+        )
+    return titles
+
+
+def add_record(path: Path) -> None:
+    """One more record of a run: the last one again, ten steps later."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+        (seq,) = db.execute("SELECT MAX(seq) FROM arrays WHERE name = 'dead_levels'").fetchone()
+        db.execute("BEGIN IMMEDIATE")
+        new = db.execute(
+            "INSERT INTO records (step, epoch, at) SELECT (SELECT MAX(step) FROM records) + 10, "
+            "epoch, at FROM records WHERE seq = ?",
+            (seq,),
+        ).lastrowid
+        db.execute(
+            "INSERT INTO scalars SELECT ?, name, value FROM scalars WHERE seq = ?", (new, seq)
+        )
+        db.execute(
+            "INSERT INTO arrays (seq, name, dtype, shape, data) "
+            "SELECT ?, name, dtype, shape, data FROM arrays WHERE seq = ?",
+            (new, seq),
+        )
+        db.execute("COMMIT")
+
+
+@pytest.mark.parametrize("page", ["pages/live.py", "pages/bits.py", "pages/compare.py"])
+def test_all_parts_of_a_page_show_the_same_step_while_records_arrive(
+    page, stores, monkeypatch, tmp_path, growing
+):
+    shutil.copytree(stores["finished"].root, tmp_path / "runs")
+    app = open_app(page, RunStore(tmp_path / "runs"), monkeypatch)
+    assert not app.exception and not app.error and growing
+    texts = [*growing, *(f"step {tile.value}" for tile in app.metric if tile.label == "Step")]
+    steps = {step for text in texts for step in re.findall(r"step (\d[\d,]*)", text or "")}
+    assert len(steps) == 1, texts
+
+
 def test_an_unknown_run_in_the_url_is_said_and_the_newest_is_shown(stores, monkeypatch):
     app = open_app("pages/live.py", stores["finished"], monkeypatch, run="../../etc/passwd")
     assert "There is no run" in app.warning[0].value and not app.exception
@@ -146,9 +207,9 @@ def test_the_data_page_shows_the_card_of_a_data_set_and_obeys_its_switches(store
     app = open_app("pages/data.py", stores["empty"], monkeypatch)
     shown = {metric.label: metric.value for metric in app.metric}
     assert (shown["Items"], shown["Queries"], shown["Training"]) == ("1,797", "100", "1,000")
-    app.number_input(key="data-digits-query_per_class").set_value(5).run()
+    app.text_input(key="data-digits-query_per_class").set_value("5").run()
     assert [metric.value for metric in app.metric][:2] == ["1,797", "50"]
-    app.number_input(key="data-digits-query_per_class").set_value(500).run()
+    app.text_input(key="data-digits-query_per_class").set_value("500").run()
     assert "500" in app.warning[0].value and not app.metric and not app.exception
 
 
@@ -182,7 +243,7 @@ def test_the_equation_of_the_landscape_has_the_plug_ins_that_are_drawn(stores, m
 
 @pytest.mark.parametrize("page", PAGES[1:])
 def test_a_page_ends_by_saying_what_its_address_was_refused(page):
-    last = ast.parse((HOUSE / page).read_text(encoding="utf-8")).body[-1]
+    last = ast.parse((REPO / page).read_text(encoding="utf-8")).body[-1]
     assert ast.unparse(last) == "end_page()"
 
 
@@ -224,7 +285,7 @@ def test_a_launch_keeps_the_switches_of_each_method_and_of_the_data_set(
     app.toggle(key="demo-hashnet-continuation").set_value(True)
     app.selectbox(key="demo-dsdh-schedule").set_value("batch")
     app.selectbox(key="demo-mosaic-grid").set_value(3)
-    app.number_input(key="demo-mosaic-n_items").set_value(100)
+    app.text_input(key="demo-mosaic-n_items").set_value("100")
     press_launch(app)
     assert not app.exception and len(submitted) == 6
     options = {config.method: config.method_options for config in submitted}
@@ -295,7 +356,7 @@ def test_bad_input_on_the_launch_form_is_one_sentence_and_nothing_is_lost(
     app.radio(key="demo-arms").set_value(
         next(one for one in app.radio(key="demo-arms").options if one.startswith(arms))
     )
-    app.number_input(key="demo-epochs").set_value(7)
+    app.text_input(key="demo-epochs").set_value("7")
     press_launch(app)
     assert (
         sentence in app.error[0].value
@@ -303,19 +364,52 @@ def test_bad_input_on_the_launch_form_is_one_sentence_and_nothing_is_lost(
         and not submitted
         and not app.exception
     )
-    assert (app.text_input(key="demo-seeds").value, app.number_input(key="demo-epochs").value) == (
+    assert (app.text_input(key="demo-seeds").value, app.text_input(key="demo-epochs").value) == (
         seeds,
-        7,
+        "7",
     )
     assert app.multiselect(key="demo-methods").value == methods
 
 
-def test_a_number_beyond_its_bounds_is_one_sentence(stores, monkeypatch, submitted):
+@pytest.mark.parametrize(
+    ("field", "typed", "sentence"),
+    [
+        ("lr", "0.0", "lr must be in (0, 100], got 0.0"),
+        ("lr", "1e400", "lr must be a finite number, got inf"),
+        ("lr", "0,3", "lr must be a number, got '0,3'"),
+        ("epochs", "-3", "epochs must be in [1, 100000], got -3"),
+        ("epochs", "2.7", "epochs must be a whole number, got 2.7"),
+        ("epochs", "", "epochs must be a whole number, got ''"),
+        ("n_bits", "100000", "n_bits must be in [1, 1024], got 100000"),
+        ("batch_size", "1_000", "batch_size must be a whole number, got '1_000'"),
+        ("eta", "-1", "eta must be in [0, 1000], got -1"),
+        ("seeds", "", "Seeds takes at least one whole number, got ''"),
+        ("device", "tpu", "device must be auto, cpu, cuda or cuda:N, got 'tpu'"),
+        ("digits-query_per_class", "2.5", "query_per_class must be a whole number, got 2.5"),
+    ],
+)
+def test_what_was_typed_and_cannot_be_is_one_sentence_and_stays_in_its_line(
+    field, typed, sentence, stores, monkeypatch, submitted
+):
     app = open_app("pages/launch.py", stores["empty"], monkeypatch)
-    app.number_input(key="demo-lr").set_value(0.0)
-    app.text_input(key="demo-device").set_value("tpu")
+    app.text_input(key=f"demo-{field}").set_value(typed)
     press_launch(app)
-    assert app.error[0].value.startswith("lr must be in (0, 100") and not submitted
+    said = app.error[0].value.replace("\\", "")
+    assert sentence in said and len(app.error) == 1 and not submitted
+    assert app.text_input(key=f"demo-{field}").value == typed
+
+
+def test_a_seed_named_twice_and_runs_that_were_there_are_said_at_the_launch(tmp_path, monkeypatch):
+    monkeypatch.setattr(execution, "ensure_supervisor", lambda _: None)
+    store = RunStore(tmp_path / "runs")
+    for notes in ([], ["Seeds named some more", "The same settings with the same seed ran here"]):
+        app = open_app("pages/launch.py", store, monkeypatch)
+        app.text_input(key="demo-seeds").set_value("1,1,1" if notes else "1")
+        press_launch(app)
+        said = [card.value for card in app.info if "first data" not in card.value]
+        assert len(said) == len(notes)
+        assert all(shown.startswith(note) for shown, note in zip(said, notes, strict=True))
+    assert len(store.run_ids()) == 4
 
 
 @pytest.mark.process
@@ -328,13 +422,13 @@ def test_no_page_brings_torch_into_the_web_process(stores):
     )
     env = {
         "RDH_RUNS": str(stores["finished"].root),
-        "PYTHONPATH": str(HOUSE),
+        "PYTHONPATH": str(REPO),
         "PATH": "/usr/bin:/bin",
         "HOME": str(stores["finished"].root),
     }
     done = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=HOUSE,
+        cwd=REPO,
         env=env,
         capture_output=True,
         text=True,

@@ -9,7 +9,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.common.address import says
-from pages.common.shell import plain, status_chip
+from pages.common.shell import status_chip
+from pages.common.text import as_text
 from rdh.config.run_config import make_config
 from rdh.store.run_store import RunStore
 
@@ -176,5 +177,5 @@ def test_a_chip_says_state_and_request():
     assert status_chip(SimpleNamespace(state="cancelled", request="cancel")) == "⊘ cancelled"
 
 
-def test_plain_text_shows_as_it_is():
-    assert plain("a_b $x$ [c](d) :red[e]") == r"a\_b \$x\$ \[c\](d) \:red\[e\]"
+def test_text_shows_as_it_is():
+    assert as_text("a_b $x$ [c](d) :red[e]") == r"a\_b \$x\$ \[c\](d) \:red\[e\]"

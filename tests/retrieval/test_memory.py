@@ -17,8 +17,8 @@ MEASURED = """
 import json, resource, sys
 from rdh.cli import main
 code = main(sys.argv[1:])
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-print(json.dumps({"code": code, "bytes": peak}))
+n_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+print(json.dumps({"code": code, "bytes": n_bytes}))
 """
 
 

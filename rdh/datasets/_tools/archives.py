@@ -12,6 +12,7 @@ import urllib.request
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -46,17 +47,19 @@ def fetch_and_unpack(
     done = 0
     for brought, archive in archives.items():
         path = folder / PurePosixPath(archive.url).name
-        before = done
         if path.exists() or _part(path).exists() or not (folder / brought).is_dir():
             with without_empty_folders(folder):
-                fetch(
-                    archive, path, lambda n, before=before: progress and progress(before + n, total)
-                )
+                fetch(archive, path, partial(_report, progress, done, total))
             unpack(path, folder)
             path.unlink()
         done += archive.n_bytes
         if progress:
             progress(done, total)
+
+
+def _report(progress: Progress | None, before: int, total: int, n: int) -> None:
+    if progress:
+        progress(before + n, total)
 
 
 def fetch(archive: Archive, path: Path, progress: Callable[[int], object]) -> None:

@@ -9,6 +9,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -96,8 +97,9 @@ class Dataset:
         return np.array(self.read_image(int(self.checked_ids(item_id)[0])))
 
     def read_image(self, item_id: int) -> np.ndarray:
-        """The one thing a data set must bring: an image, uint8 (height, width, 1 or 3), of an id
-        that was checked. Raises BadImage.
+        """An image, uint8 (height, width, 1 or 3). The one thing that a data set must bring.
+
+        The id was checked. Raises BadImage.
         """
         raise NotImplementedError
 
@@ -130,22 +132,24 @@ class Dataset:
         bad_images: str = "stop",
         progress: Progress | None = None,
     ) -> tuple[np.ndarray | list[np.ndarray], np.ndarray]:
-        """Images in the order of item_ids, and the ids they belong to, int64.
+        """Images in the order of their ids.
 
-        One uint8 array (n, height, width, channels) where all images share a shape, else a list of
-        such images.
-        bad_images: "stop" raises BadImage at the first one that cannot be decoded; "skip" leaves it
-        out, and the caller drops the ids that are missing with `Split.without`. progress(images
-        done, images in all).
+        Args:
+            item_ids: Of the items.
+            bad_images: "stop" raises BadImage at the first image that cannot be decoded. "skip"
+                leaves it out; the caller drops the missing ids by `Split.without`.
+            progress: Called with (images done, images in all).
+
+        Returns:
+            One uint8 array (n, height, width, channels) if all images share a shape, else a list of
+            images; and the ids that they belong to, int64 (n,).
         """
         if bad_images not in ("stop", "skip"):
             raise UserError(f'bad_images must be "stop" or "skip", got {bad_images!r}.')
         ids = self.checked_ids(item_ids)
-        found = (
-            np.empty((len(ids), *self.image_shape), dtype=np.uint8)
-            if self.image_shape
-            else [None] * len(ids)
-        )
+        found: Any = [None] * len(ids)
+        if self.image_shape:
+            found = np.empty((len(ids), *self.image_shape), dtype=np.uint8)
         kept: list[int] = []
         for done, item_id in enumerate(ids.tolist(), start=1):
             try:
@@ -164,8 +168,8 @@ class Dataset:
     def split(self, seed: int) -> Split:
         """Query, gallery and train, drawn from `seed` alone.
 
-        Raises UserError for a class with too few images, for a part without any item and for a seed
-        below 0.
+        Raises:
+            UserError: A class has too few images, a part has no item, or the seed is below 0.
         """
         split = self.protocol.split(self.labels, self.class_names, checked_seed(seed))
         for part, item_ids in vars(split).items():
@@ -184,9 +188,7 @@ class Dataset:
         return ids
 
     def warn_of_eta(self, assumed: bool) -> None:
-        """A warning where the labels are not of the kind that the card assumes: eta's default goes
-        by the card.
-        """
+        """A warning if the labels are not of the kind that the card says; eta's default is."""
         if self.is_multi_label != assumed:
             has, fits = ("several labels", 0.1) if self.is_multi_label else ("one label each", 1)
             text = (
@@ -198,7 +200,7 @@ class Dataset:
             self.warnings.append(text)
 
     def warnings_for(self, eta: float | None) -> list[str]:
-        """The warnings that concern a run; eta: its own, None where it plays no part."""
+        """The warnings that concern a run; eta: its own, None if it plays no part."""
         fits, text = self._eta_warning or (None, None)
         return [one for one in self.warnings if one != text or eta not in (None, fits)]
 
@@ -216,7 +218,7 @@ class Dataset:
             self.warnings.append(f"{self.name}: {self.passed_over_words}.")
 
     def warn_of_one_class(self) -> None:
-        """A warning where a label is on every item."""
+        """A warning if a label is on every item."""
         shared = np.flatnonzero(self.labels.all(axis=0))
         if len(shared):
             self.warnings.append(

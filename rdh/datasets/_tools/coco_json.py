@@ -15,12 +15,17 @@ KEPT = {"images", "annotations", "categories", "id", "file_name", "name", "image
 
 
 def read_instances(files: Mapping[str, Path]) -> Arrays:
-    """files: image folder -> its instances_*.json. Returns paths (sorted, only images with an
-    annotation), labels
-    uint8 (n, n_classes) and class_names, in the order of the official category numbers.
+    """Reads annotations.
 
-    Raises UserError for a file that is no such JSON, whose parts don't fit each other, or that
-    names an image twice.
+    Args:
+        files: Image folder -> its instances_*.json.
+
+    Returns:
+        paths, sorted, of images with an annotation; labels uint8 (n, n_classes); class_names in the
+        order of the official category numbers.
+
+    Raises:
+        UserError: A file is not such JSON, its parts don't fit, or it names an image twice.
     """
     class_names: dict[int, str] = {}
     rows: dict[str, set[int]] = {}

@@ -68,10 +68,10 @@ def decode_image(path: Path | str, size: tuple[int, int] | None = None) -> np.nd
                     f"{image.width} x {image.height} pixels, more than "
                     f"{MOST_PIXELS // 1_000_000} million"
                 )
-            image = _rgb(_upright(image))
-            if size and image.size != size:
-                image = image.resize(size, Image.Resampling.BILINEAR)
-            return np.array(image)  # torch warns of arrays that cannot be written to
+            rgb = _rgb(_upright(image))
+            if size and rgb.size != size:
+                rgb = rgb.resize(size, Image.Resampling.BILINEAR)
+            return np.array(rgb)  # torch warns of arrays that cannot be written to
     except DECODE_ERRORS as error:
         raise BadImage(f"{path} cannot be decoded ({_why(error)}).") from error
 

@@ -1,10 +1,8 @@
-"""What was read out of large label files, kept in the cache folder: the next process opens it in a
-fraction of a second.
+"""What was read out of large label files, kept in the cache folder for the next process.
 
-An index holds plain arrays; its name says which files it came from, with their sizes and times, so
-that it is made again
-when these change. It is never needed: small files go without, a damaged one is ignored, so is a
-cache that can't be written. Nothing is ever written beside the data.
+An index holds plain arrays. Its name is a digest of the files it came from, with sizes and times,
+so it is made again if they change. It is never needed: small files go without one, and a damaged
+one is ignored, as is a cache that can't be written. Nothing is written beside the data.
 """
 
 import contextlib
@@ -27,9 +25,15 @@ Arrays = dict[str, np.ndarray]
 
 
 def indexed(sources: Sequence[Path], read: Callable[[], Arrays], settings: str = "") -> Arrays:
-    """What `read` makes of the sources, from their index where there is one.
+    """What `read` makes of the sources, from their index if there is one.
 
-    Raises UserError where a source can't be looked at, and whatever `read` raises.
+    Args:
+        sources: The files.
+        read: Reads them.
+        settings: What else the arrays depend on.
+
+    Raises:
+        UserError: A source can't be looked at, or `read` raises it.
     """
     try:
         stats = [

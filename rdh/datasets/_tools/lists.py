@@ -59,7 +59,7 @@ def load_lists(
     for path in (*sources, folder / "classes.txt"):
         check_inside(path, inside)
     arrays = indexed(sources, lambda: _joined(files, strip_prefix), strip_prefix)
-    has_label = arrays["labels"].any(axis=1)
+    has_label = np.asarray(arrays["labels"].any(axis=1))
     if not has_label.any():
         raise UserError(
             f"No image of {name} has a label: the lists in {folder} hold only 0; mark "
@@ -206,13 +206,11 @@ def _joined(files: dict[str, Path | None], strip_prefix: str) -> Arrays:
     it names.
     """
     lists = {part: read_list(path, strip_prefix) for part, path in files.items() if path}
-    widths = {files[part].name: one.labels.shape[1] for part, one in lists.items()}
+    widths = {path.name: lists[part].labels.shape[1] for part, path in files.items() if path}
     if len(set(widths.values())) > 1:
+        folder = next(path for path in files.values() if path).parent
         told = ", ".join(f"{name} {width}" for name, width in widths.items())
-        raise UserError(
-            f"The lists in {files['train'].parent} must have equally many label "
-            f"columns, got {told}."
-        )
+        raise UserError(f"The lists in {folder} must have equally many label columns, got {told}.")
     row_of: dict[str, int] = {}
     labels: list[np.ndarray] = []
     arrays: Arrays = {}
@@ -238,7 +236,7 @@ def _parts(
 ) -> tuple[Split, int]:
     """The split in numbers of the labelled images, and how many queries stood in another list.
 
-    Raises UserError where all images of another list are queries.
+    Raises UserError if all images of another list are queries.
     """
     new_number = np.cumsum(has_label) - 1
     rows = {
@@ -250,10 +248,11 @@ def _parts(
     leaks = np.intersect1d(rows["query"], np.concatenate([gallery, rows["train"]]))
     for part, ids in (("train", rows["train"]), ("gallery", gallery)):
         if len(ids) and np.isin(ids, leaks).all():
-            file = files[part] or files["train"]
+            file, query = files[part] or files["train"], files["query"]
+            assert query is not None, "a folder without that list was refused"
             raise UserError(
                 f"All {len(ids)} images of {file} are queries too, in "
-                f"{files['query'].name}, and a query is left out of "
+                f"{query.name}, and a query is left out of "
                 f"the other lists: name other images in one of the two."
             )
     return Split(

@@ -1,5 +1,6 @@
 """Image files without labels, such as those that somebody wants codes of."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ class LooseImages(Dataset):
             found = (
                 find_images(path, inside)
                 if path.is_dir()
-                else Found([ImageFile(path.name, 0, 0)], {})
+                else Found([ImageFile(path.name, 0, 0)], Counter())
             )
             is_there = path.exists()
         self.files = sorted(file.path for file in found.files)

@@ -15,20 +15,22 @@ MISSING = -1  # the size and the time of a file that isn't there
 
 
 class FileStats(NamedTuple):
-    """Of n files: bytes, int64 (n,), and mtime in ns, int64 (n,); both MISSING where there is no
-    such file.
-    """
+    """Of n files: bytes int64 (n,), and mtime in ns int64 (n,); both MISSING for a missing file."""
 
     sizes: np.ndarray
     times: np.ndarray
 
 
 def relative_path(text: str, place: str, folder: str = "image folder") -> str:
-    """A path as a data file names it, in one spelling: / between its parts, none of them empty or
-    `.`.
+    """A path as a data file names it, in one spelling: / between its parts, none of them empty.
 
-    place: where it stands, folder: what it is relative to, for the sentence. Raises UserError for
-    an empty, absolute or endless path and for one that climbs by `..`.
+    Args:
+        text: As it stands in the file.
+        place: File and line, for the sentence.
+        folder: What it is relative to, for the sentence.
+
+    Raises:
+        UserError: It is empty, absolute or too long, or climbs by `..`.
     """
     try:
         return relative.relative_path(text)
@@ -117,7 +119,7 @@ def first_folder(root: Path, name: str, marks: Iterable[str], inside: Path | Non
     """root / name, or root itself: the first one that holds any of the marks.
 
     Raises:
-        UserError: A link leads out of `inside`; None: it may lead anywhere.
+        UserError: A link leads out of `inside`. None: it may lead anywhere.
     """
     for place in (root / name, root):
         if any((place / mark).exists() for mark in marks):
@@ -128,9 +130,7 @@ def first_folder(root: Path, name: str, marks: Iterable[str], inside: Path | Non
 
 @contextlib.contextmanager
 def without_empty_folders(folder: Path) -> Iterator[None]:
-    """Removes the folder and those above it again where they were made meanwhile and hold nothing
-    in the end.
-    """
+    """Removes the folder and those above it again, if they were made meanwhile and are empty."""
     absent = [one for one in (folder, *folder.parents) if not one.exists()]
     try:
         yield
@@ -141,7 +141,7 @@ def without_empty_folders(folder: Path) -> Iterator[None]:
 
 
 def read_text(path: Path) -> str:
-    """A text file. Raises UserError where it can't be read or is no UTF-8."""
+    """A text file. Raises UserError if it can't be read or is not UTF-8."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

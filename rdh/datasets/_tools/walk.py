@@ -10,7 +10,6 @@ by reason, so that nothing is left out in silence.
 
 import os
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,8 +72,8 @@ def sub_folders(folder: Path) -> list[str]:
 
 def has_images(folder: Path, inside: Path | None) -> bool:
     """Whether an image lies in the folder itself or below it."""
-    with os.scandir(folder) as entries:
-        entries = sorted(entries, key=lambda one: one.name)
+    with os.scandir(folder) as found:
+        entries = sorted(found, key=lambda one: one.name)
     if any(_reason(one) is None and one.is_file() for one in entries):
         return True
     return any(
@@ -93,11 +92,6 @@ def n_images_in(folder: Path) -> int:
 def in_words(passed_over: Counter[str]) -> str:
     """For example "hidden files (2), .gif files (1)"; empty if nothing was passed over."""
     return ", ".join(f"{reason} ({n:,})" for reason, n in sorted(passed_over.items()))
-
-
-def total(counts: Iterable[Counter[str]]) -> Counter[str]:
-    """The sum of several counts."""
-    return sum(counts, Counter())
 
 
 def _search(path: str, below: str, inside: Path | None, above: set[str], found: Found) -> None:

@@ -1,0 +1,76 @@
+"""One launch, however often its button is pressed."""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NoReturn
+
+import streamlit as st
+
+from pages.common.text import as_text
+from rdh import execution
+from rdh.config.run_config import RunConfig
+from rdh.errors import UserError
+from rdh.store.run_store import SUBMISSION, RunStore
+
+TOKEN, NOTES = "launch_token", "launch_notes"
+
+
+def launch(
+    runs: RunStore, configs: Sequence[RunConfig], *, shown: int = -1, notes: Sequence[str] = ()
+) -> NoReturn:
+    """Submits the runs and goes to the live page.
+
+    While the page switches, further presses of the same button may arrive. They bring the same
+    token, so that the queue answers with the runs that it has made, until `wait_for_press` sees a
+    page that was drawn without a press.
+
+    Args:
+        runs: where.
+        configs: the runs; other ones than at the last press are another launch.
+        shown: which of them the live page shows; the first of the others stands beside it.
+        notes: sentences for the live page.
+
+    Raises:
+        UserError: nothing was launched.
+    """
+    asked = hashlib.sha256("".join(config.hash for config in configs).encode()).hexdigest()[:16]
+    token = st.session_state.setdefault(TOKEN, secrets.token_hex(8))
+    notes = [*notes, *_said_of_equal_runs(runs, configs)]
+    run_ids = execution.submit(runs, configs, token=f"{token}-{asked}")
+    execution.ensure_supervisor(runs)
+    run_id = run_ids[shown]
+    others = [other for other in run_ids if other != run_id]
+    st.session_state.setdefault(NOTES, {}).setdefault(run_id, notes)
+    st.switch_page(
+        "pages/live.py", query_params={"run": run_id} | ({"vs": others[0]} if others else {})
+    )
+
+
+def draw_notes(run_id: str) -> None:
+    """What there was to say when this session launched the run."""
+    for note in st.session_state.get(NOTES, {}).get(run_id, ()):
+        st.info(as_text(note), icon=":material/info:")
+
+
+def _said_of_equal_runs(runs: RunStore, configs: Sequence[RunConfig]) -> list[str]:
+    hashes, equal = {config.hash for config in configs}, []
+    for run_id in runs.run_ids():
+        with suppress(UserError):  # deleted at this moment
+            if (runs.read_json(run_id, SUBMISSION) or {}).get("config_hash") in hashes:
+                equal.append(run_id)
+    if not equal:
+        return []
+    more = f" and {len(equal) - 1} more" if len(equal) > 1 else ""
+    return [
+        f"The same settings with the same seed ran here before: {equal[-1]}{more}. "
+        f"Expect the same result; another seed shows how much it varies."
+    ]
+
+
+def wait_for_press() -> None:
+    """To be called when the page is drawn and its button was not pressed: the next press is
+    another launch.
+    """
+    st.session_state.pop(TOKEN, None)

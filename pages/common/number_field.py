@@ -1,0 +1,48 @@
+"""A line of text for a number, in place of `st.number_input`.
+
+That widget keeps a number out of its range in the browser without a visible word, and turns 2.7
+into 2 where it wants a whole number. Here what was typed arrives as it is, and the checks of
+RunConfig answer with their sentence.
+"""
+
+from typing import Any
+
+from streamlit.delta_generator import DeltaGenerator
+
+Typed = int | float | str | None
+
+
+def number_field(
+    place: DeltaGenerator, value: float | None, *, is_optional: bool = False, **shown: Any
+) -> Typed:
+    """A line for a number.
+
+    Args:
+        place: where.
+        value: to start from; None: an empty line.
+        is_optional: an empty line stands for None, "auto".
+        shown: further arguments of `st.text_input`.
+
+    Returns:
+        The number; the text itself if it is none.
+    """
+    start = "" if value is None else str(value)
+    placeholder = "auto" if is_optional else None
+    text = (place.text_input(value=start, placeholder=placeholder, **shown) or "").strip()
+    return None if is_optional and not text else parsed(text)
+
+
+def parsed(text: str) -> int | float | str:
+    """The number that a text stands for; the text itself if it is none.
+
+    Nothing is rounded: 2.7 stays 2.7 where a whole number is wanted, and the check that follows
+    names it.
+    """
+    if not text.isascii() or "_" in text:  # Python would read more than people write
+        return text
+    for read in (int, float):
+        try:
+            return read(text)
+        except ValueError:  # also an int of thousands of digits
+            continue
+    return text
