@@ -1,16 +1,16 @@
-"""The paper's two plug-ins for anybody's PyTorch training: Gradient Amplifier (Eq. 3) and
-Error-Aware Quantization Loss (Eq. 4).
+"""The paper's two plug-ins for any PyTorch training loop.
 
-Zhao et al., "Rescuing Deep Hashing from Dead Bits Problem", IJCAI 2021. Imports torch alone: copy
-it as it is. In a loop of your own:
+Gradient Amplifier (Eq. 3) and Error-Aware Quantization Loss (Eq. 4) of Zhao et al., "Rescuing Deep
+Hashing from Dead Bits Problem", IJCAI 2021. This file imports torch alone: copy it as it is. In a
+loop of your own:
 
-    amplifier = GradientAmplifier(tau=0.99)                             # before the loop
+    amplifier = GradientAmplifier(tau=0.99)  # before the loop
     codes = amplifier(torch.tanh(logits))
-    loss = your_similarity_loss(codes, labels) + eta * error_aware_quantization(codes,
-    similarity(labels))
+    loss = your_similarity_loss(codes, labels)
+    loss = loss + eta * error_aware_quantization(codes, similarity(labels))
 
-h = codes in [-1, 1], (n, n_bits); g = dL/dh; s = sgn(h), sgn(0) = 0: an exact zero is never
-selected; S in {0, 1}: similar items.
+Letters: h = codes in [-1, 1], (n, n_bits); g = dL/dh; s = sgn(h) with sgn(0) = 0, so that an exact
+zero is never selected; S in {0, 1}, 1 for a pair of similar items.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -26,9 +26,13 @@ LABEL_RULE = (
 
 
 def alpha(tau: float) -> float:
-    """Amplification factor 1 / (1 - tau^2) of Eq. 3: undoes tanh's damping at |h| = tau.
+    """Amplification factor 1 / (1 - tau^2) of Eq. 3. It undoes tanh's damping at |h| = tau.
 
-    ValueError unless 0 <= tau < 1.
+    Raises:
+        ValueError: Unless 0 <= tau < 1.
+
+    >>> round(alpha(0.99), 2)
+    50.25
     """
     if not isinstance(tau, float | int) or not 0 <= tau < 1:
         raise ValueError(f"tau must be in [0, 1), got {tau!r}. The paper uses 0.99.")
@@ -36,8 +40,9 @@ def alpha(tau: float) -> float:
 
 
 def widen(tensor: Tensor) -> Tensor:
-    """The tensor in float32, or float64 as it is, inside autocast too: around tau bfloat16 has only
-    .98828, .99219, .99609 and 1.
+    """The tensor in float32, also inside autocast; float64 stays as it is.
+
+    Near tau, bfloat16 has only the values .98828, .99219, .99609 and 1.
     """
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
@@ -45,7 +50,7 @@ def widen(tensor: Tensor) -> Tensor:
 def outside_autocast(device: torch.device) -> AbstractContextManager:
     """A context in which matrix products on the device keep their tensors' types.
 
-    Free where autocast is off, unlike torch's own.
+    Unlike torch's own, it costs nothing if autocast is off.
     """
     return (
         torch.autocast(device.type, enabled=False)
@@ -55,41 +60,73 @@ def outside_autocast(device: torch.device) -> AbstractContextManager:
 
 
 def saturated(codes: Tensor, tau: float) -> Tensor:
-    """Boolean (n, n_bits): |h| >= tau."""
+    """Whether |h| >= tau, boolean (n, n_bits).
+
+    >>> saturated(torch.tensor([[0.5, -0.999]]), 0.99)
+    tensor([[False,  True]])
+    """
     return widen(codes).abs() >= tau
 
 
 def dead(codes: Tensor, gradient: Tensor, tau: float) -> Tensor:
-    """Boolean (n, n_bits): the test of Eq. 3, |h| >= tau and sgn(h) = sgn(g).
+    """The test of Eq. 3: |h| >= tau and sgn(h) = sgn(g).
 
-    Descent moves h against g: equal signs ask it to leave its side. The amplifier gives the total's
-    g, comparisons the similarity loss's.
+    Gradient descent moves h against g, so equal signs ask the bit to flip.
+
+    Args:
+        codes: h in [-1, 1], (n, n_bits).
+        gradient: g, (n, n_bits). The amplifier passes that of the total loss; comparisons between
+            methods pass that of the similarity loss.
+        tau: In [0, 1).
+
+    Returns:
+        Boolean (n, n_bits).
+
+    >>> dead(torch.tensor([[0.995, 0.995, 0.5]]), torch.tensor([[1.0, -1.0, 1.0]]), 0.99)
+    tensor([[ True, False, False]])
     """
-    leaving = (
-        widen(codes) * widen(gradient).sign()
-    )  # |h| where g asks the bit to leave its side, else -|h| or 0
+    # |h| if g asks the bit to leave its side, else -|h| or 0
+    leaving = widen(codes) * widen(gradient).sign()
     return leaving >= tau if tau > 0 else leaving > 0
 
 
 def amplify(gradient: Tensor, codes: Tensor, tau: float) -> Tensor:
-    """Eq. 3: alpha * g where a bit is dead by the gradient given, g elsewhere. Returns a new
-    tensor, (n, n_bits).
+    """Eq. 3: alpha * g if a bit is dead by the gradient given, else g.
 
-    gradient: dL/dh of the TOTAL loss at tanh's output (Algorithm 1, steps 7-9). Saturated bits that
-    it asks to stay are left alone.
+    Args:
+        gradient: dL/dh of the TOTAL loss at tanh's output (Algorithm 1, steps 7-9), (n, n_bits).
+        codes: h in [-1, 1], (n, n_bits).
+        tau: In [0, 1).
+
+    Returns:
+        A new tensor (n, n_bits). The gradient of saturated bits that should stay is unchanged.
+
+    >>> amplify(torch.tensor([[1.0, 1.0]]), torch.tensor([[0.8, -0.8]]), 0.6)
+    tensor([[1.5625, 1.0000]])
     """
     return torch.where(dead(codes, gradient, tau), gradient * alpha(tau), gradient)
 
 
 class GradientAmplifier(nn.Module):
-    """Eq. 3 as a module: put it between the activation and every loss term. Nothing happens in eval
-    mode or without gradients.
+    """Eq. 3 as a module, to put between the activation and every loss term.
 
-    codes (n, n_bits) go through unchanged; only the gradient that comes back is amplified. One
-    backward call on the summed loss: two would
-    test two partial gradients. activation: "tanh" for h in [-1, 1]; "sigmoid" for p in [0, 1],
-    judged as h = 2 p - 1: the same alpha undoes its damping, dp/dF = p (1 - p) = (1 - h^2) / 4.
-    amplifies: False only counts, for a plain baseline. ValueError for another tau or name.
+    Codes (n, n_bits) pass unchanged. Only the gradient that comes back is amplified. Call backward
+    once, on the sum of all losses: two calls would test two partial gradients. Nothing happens in
+    eval mode or without gradients.
+
+    Args:
+        tau: In [0, 1). The paper uses 0.99.
+        activation: "tanh" for h in [-1, 1], or "sigmoid" for p in [0, 1], judged as h = 2 p - 1.
+            The same alpha undoes the sigmoid's damping: dp/dF = p (1 - p) = (1 - h^2) / 4.
+        amplifies: False only counts, for a baseline.
+
+    Raises:
+        ValueError: For another tau or activation.
+
+    >>> logits = torch.tensor([[2.0, -2.0]], requires_grad=True)
+    >>> GradientAmplifier(tau=0.9)(torch.tanh(logits)).sum().backward()
+    >>> logits.grad / (1 - torch.tanh(logits) ** 2)  # alpha = 5.26 for the dead bit
+    tensor([[5.2632, 1.0000]], grad_fn=<DivBackward0>)
     """
 
     def __init__(self, tau: float = 0.99, activation: str = "tanh", amplifies: bool = True) -> None:
@@ -99,9 +136,8 @@ class GradientAmplifier(nn.Module):
             raise ValueError(f"activation must be one of tanh, sigmoid, got {activation!r}.")
         self.tau, self.activation, self.amplifies = tau, activation, amplifies
         self._n_bits: int | None = None  # of the codes that are counted
-        self._counts = torch.zeros(
-            3, 1, dtype=torch.int64
-        )  # (3, n_bits) from the first step on; in no state dict
+        # (3, n_bits) from the first step on; in no state dict
+        self._counts = torch.zeros(3, 1, dtype=torch.int64)
 
     def forward(self, codes: Tensor) -> Tensor:
         if not (self.training and codes.requires_grad and torch.is_grad_enabled()):
@@ -113,9 +149,8 @@ class GradientAmplifier(nn.Module):
             )
         self._n_bits = codes.shape[1]
         judged, codes = codes.detach(), codes.clone()
-        codes.register_hook(
-            lambda gradient: self._receive(gradient, judged)
-        )  # the total: summed over all consumers
+        # a hook's gradient is the total: summed over everything that uses the codes
+        codes.register_hook(lambda gradient: self._receive(gradient, judged))
         return codes
 
     def _receive(self, gradient: Tensor, codes: Tensor) -> Tensor:
@@ -129,12 +164,15 @@ class GradientAmplifier(nn.Module):
         return amplify(gradient, codes, self.tau) if self.amplifies else gradient
 
     def counts(self) -> dict[str, Tensor]:
-        """What backward calls brought since the last reading: int64 (n_bits,) on the CPU; (1,)
-        before any. Begins anew from 0.
+        """Counts of the backward calls since the last reading, then starts again from 0.
 
-        dead: saturated, and the arriving gradient (the total before amplification) asks them to
-        leave. Waits for the device. `counter(codes)` of a second GradientAmplifier(amplifies=False)
-        counts by the loss that it is given to alone.
+        Waits for the device. To count by one loss alone, hand the codes to that loss through a
+        second GradientAmplifier(amplifies=False).
+
+        Returns:
+            int64 (n_bits,) on the CPU, (1,) before any backward call, for each of: entries (codes
+            seen), saturated (|h| >= tau), dead (saturated, and the total gradient before
+            amplification asks for a flip).
         """
         counts, self._counts, self._n_bits = self._counts.cpu(), self._counts.new_zeros(3, 1), None
         return dict(zip(("entries", "saturated", "dead"), counts, strict=True))
@@ -211,56 +249,69 @@ def _form(labels: Tensor) -> str:
 
 
 def share_a_label(labels: Tensor, other: Tensor) -> Tensor:
-    """`similarity` of multi-hot labels, unchecked: for every step of a loop whose labels were
-    checked once.
-    """
+    """`similarity` of multi-hot labels without checks, for every step of a training loop."""
     with outside_autocast(labels.device):
-        return (labels.float() @ other.float().T).gt_(
-            0
-        )  # in place: (n, n_other) is the largest array of a step
+        # in place: (n, n_other) is the largest array of a step
+        return (labels.float() @ other.float().T).gt_(0)
 
 
 def selected_pairs(
     signs: Tensor, similarity: Tensor, diagonal: bool = False, others: Tensor | None = None
 ) -> Tensor:
-    """c of Eq. 4's closed form: for every (i, k), with how many items j bit k of i has the right
-    relation. Shape (n, n_bits).
+    """c of Eq. 4's closed form: with how many items j bit k of item i has the right relation.
 
-    signs (n, n_bits) in {-1, 0, +1}; similarity (n, n) in {0, 1} of the same dtype. diagonal: count
-    j = i too. others: the signs (N, n_bits) of other items j; similarity is (n, N) then, without a
-    diagonal: pass diagonal=True.
+    Args:
+        signs: In {-1, 0, +1}, (n, n_bits).
+        similarity: In {0, 1}, (n, n) or (n, N), of the same dtype.
+        diagonal: Whether j = i counts too.
+        others: The signs of other items j, (N, n_bits). There is no diagonal then: pass
+            diagonal=True.
+
+    Returns:
+        (n, n_bits).
     """
     sizes, others = signs.abs(), signs if others is None else others
     counted = (sizes if others is signs else others.abs()).sum(0) / 2
-    counted = (
-        counted if diagonal else counted - similarity.diagonal().unsqueeze(1)
-    )  # without labels S_ii = 0
-    agreeing = torch.addmm(
-        others.sum(0), similarity, others, beta=-0.5
-    )  # S s - sum(s) / 2 = P s / 2
+    # an item without a label has S_ii = 0
+    counted = counted if diagonal else counted - similarity.diagonal().unsqueeze(1)
+    # S s - sum(s) / 2 = P s / 2
+    agreeing = torch.addmm(others.sum(0), similarity, others, beta=-0.5)
     return torch.addcmul(sizes * counted, signs, agreeing)
 
 
 def error_aware_quantization(
     codes: Tensor, similarity: Tensor, normalization: str = "N1", stored_codes: Tensor | None = None
 ) -> Tensor:
-    """Error-Aware Quantization Loss (Eq. 4): pulls a bit to its own sign only as far as its pairs
-    call that sign right.
+    """Error-Aware Quantization Loss (Eq. 4). It pulls a bit to its sign as far as its pairs agree.
 
-    A pair (i, j) selects bit k iff S_ij = 1 and the signs agree, or S_ij = 0 and they differ;
-    selected, both members pay q = (h - sgn h)^2, half each. With c_i^k = how many j select (i, k),
-    a constant, the sum over ordered pairs is sum c * q, and one (n, n) x (n, n_bits) product
-    replaces n^2 n_bits comparisons, exactly: c = (|s| * sum_j |s_j| + s * (P s)) / 2, P = 2 S - 1.
-    codes (n, n_bits) in [-1, 1], for a sigmoid's outputs p pass 2 p - 1; similarity (n, n) in {0,
-    1}, symmetric. normalization:
-      N1 mean over ordered pairs i != j and bits: the plain mean quantization where every pair is
-      right; N1d with the pairs i = j, which always count (weight 1 / n); N2 mean over the selected
-      entries; N3 half the mean over similar pairs + half over dissimilar, 0 if none
-    stored_codes (N, n_bits): all N training items' last codes, constants to be paired with, 0
-    (never selected) before a first visit; similarity is (n, N). The batch member pays q whole: in
-    expectation its gradient is in-batch's. Its own row counts too: N1d is N1. Returns a scalar >=
-    0, float32 (float64 for float64 codes); 0 without pairs or bits. ValueError on wrong shapes,
-    names, types, values.
+    A pair (i, j) selects bit k if S_ij = 1 and the signs agree, or if S_ij = 0 and they differ.
+    Both members of a selected pair pay half of q = (h - sgn h)^2. Let c_i^k, a constant, be the
+    number of items j that select (i, k). Then the sum over ordered pairs is sum c * q, exactly,
+    with c = (|s| * sum_j |s_j| + s * (P s)) / 2 and P = 2 S - 1. One (n, n) x (n, n_bits) product
+    replaces n^2 n_bits comparisons.
+
+    Args:
+        codes: h in [-1, 1], (n, n_bits). For a sigmoid's outputs p pass 2 p - 1.
+        similarity: S in {0, 1}, symmetric (n, n), or (n, N) with stored_codes.
+        normalization: What the sum is divided by.
+            N1: mean over ordered pairs i != j and bits. It equals the plain mean quantization if
+            every pair is right.
+            N1d: as N1, with the pairs i = j. They always count (weight 1 / n).
+            N2: mean over the selected entries.
+            N3: half the mean over similar pairs and half that over dissimilar ones; 0 for no pair.
+        stored_codes: The last codes of all N training items, constants, (N, n_bits). 0 before an
+            item's first visit: such a bit is never selected. The batch member pays q whole, so its
+            gradient is that of the whole batch in expectation. Its own row counts too: N1d is N1.
+
+    Returns:
+        A scalar >= 0, float32 (float64 for float64 codes). 0 without pairs or bits.
+
+    Raises:
+        ValueError: For wrong shapes, types, values and names.
+
+    >>> codes = torch.tensor([[0.5], [0.5], [-0.5]])
+    >>> error_aware_quantization(codes, similarity(torch.tensor([0, 1, 1])))
+    tensor(0.0833)
     """
     if normalization not in NORMALIZATIONS:
         raise ValueError(
@@ -293,9 +344,9 @@ def error_aware_quantization(
 def error_aware_weights(
     codes: Tensor, similarity: Tensor, normalization: str, stored_codes: Tensor | None
 ) -> Tensor:
-    """w >= 0 (n, n_bits) of EAQL = sum w * q; constant, so that 2 w * (h - sgn h) is its gradient.
+    """The weights w >= 0, (n, n_bits), of EAQL = sum w * q.
 
-    Takes detached codes, checks nothing.
+    They are constants, so the gradient is 2 w * (h - sgn h). Takes detached codes, checks nothing.
     """
     diagonal = stored_codes is not None or normalization == "N1d"
     with outside_autocast(codes.device):
@@ -312,7 +363,7 @@ def error_aware_weights(
 def _class_balanced(signs: Tensor, similarity: Tensor, diagonal: bool, others: Tensor) -> Tensor:
     """N3: c split by S_ij, each part divided by its own number of pairs.
 
-    One product on [s, |s|] serves both parts.
+    One product with [s, |s|] serves both parts.
     """
     both = torch.cat([others, others.abs()], dim=1)
     similar, total = similarity @ both, both.sum(0)  # sums over the similar j, over all j
@@ -321,10 +372,9 @@ def _class_balanced(signs: Tensor, similarity: Tensor, diagonal: bool, others: T
         own = similarity.diagonal().unsqueeze(1)
         similar, total = similar - own * both, total - both
         n_similar, n_pairs = n_similar - own.sum(), n_pairs - len(signs)
-    weights = 0
+    weights = torch.zeros_like(signs)
     for sign, sums, n in ((1, similar, n_similar), (-1, total - similar, n_pairs - n_similar)):
-        by_sign, nonzero = sums.chunk(
-            2, dim=1
-        )  # |s| * nonzero +- s * by_sign: twice c's pairs of the kind
+        by_sign, nonzero = sums.chunk(2, dim=1)
+        # |s| * nonzero +- s * by_sign is twice c's pairs of the kind
         weights = weights + (signs.abs() * nonzero + sign * signs * by_sign) / n.clamp(min=1)
     return weights / max(4 * signs.shape[1], 1)

@@ -154,20 +154,15 @@ def our_arms(data: Codes) -> dict[str, tuple[Callable[[], Any], float]]:
     """Our routines: the bit-sliced kernel with its preparation, and whole evaluations."""
     arms: dict[str, tuple[Callable[[], Any], float]] = {}
     for label, threads in {"1_thread": 1, "all_threads": n_cores()}.items():
-        arms[f"histograms_{label}"] = (
-            partial(bitsliced.distance_histograms, data, threads=threads),
-            1.0,
-        )
-        arms[f"ranking_{label}"] = (
-            partial(bitsliced.stable_precision_sums, data, threads=threads),
-            1.0,
-        )
+        for name, run in (
+            ("histograms", bitsliced.distance_histograms),
+            ("ranking", bitsliced.stable_precision_sums),
+        ):
+            arms[f"{name}_{label}"] = (partial(run, data, threads=threads), 1.0)
     query, gallery, n_bits, *labels, _ = data
     for label, headline in {"evaluate_histograms": False, "evaluate": True}.items():
-        arms[label] = (
-            partial(evaluate, query, gallery, *labels, n_bits=n_bits, headline=headline),
-            1.0,
-        )
+        scored = partial(evaluate, query, gallery, *labels, n_bits=n_bits, headline=headline)
+        arms[label] = (scored, 1.0)
     return arms
 
 

@@ -1,5 +1,6 @@
-"""A run as a function from images to packed codes: its network at the newest checkpoint, with the
-preprocessing that it was trained on.
+"""A trained run as a function from images to packed codes.
+
+It uses the run's network at the newest checkpoint, with the preprocessing of its training.
 """
 
 from collections.abc import Sequence
@@ -20,10 +21,15 @@ from rdh.training import checkpoints, loop, shallow
 from rdh.training.evaluate import network_digest
 
 
+def _mean_of(body: nn.Module) -> Tensor:
+    """The mean features of a `Centred`, or of what the checkpoint made of it."""
+    mean = body.mean
+    assert isinstance(mean, Tensor)
+    return mean
+
+
 class _Outside:
-    """What `start` asks of its inputs, for a run that will be handed images from elsewhere and does
-    not train.
-    """
+    """What `start` asks of its inputs, for a run that encodes images from elsewhere."""
 
     split, top_k = None, None
 
@@ -31,10 +37,9 @@ class _Outside:
         self, labels: np.ndarray, device: torch.device, backbone: Backbone | None, body: nn.Module
     ) -> None:
         self.labels, self.device, self.is_cuda = labels, device, device.type == "cuda"
-        self.train_labels = torch.from_numpy(labels[:2].astype(np.float32)).to(
-            device
-        )  # methods need their number of classes
-        self.n_features = backbone.n_features if backbone else len(body.mean)
+        # methods need their number of classes
+        self.train_labels = torch.from_numpy(labels[:2].astype(np.float32)).to(device)
+        self.n_features = backbone.n_features if backbone else len(_mean_of(body))
         self._body = body
 
     def make_body(self) -> nn.Module:
@@ -42,9 +47,18 @@ class _Outside:
 
 
 class Encoder:
-    """maker: run_id, config and a digest of the network, for `code_files`.
+    """Encodes images or features with the network of a run.
 
-    UserError for a run without a usable checkpoint.
+    Args:
+        store: Where the run is.
+        run_id: A run with a checkpoint.
+        device: auto, cpu, cuda or cuda:N.
+
+    Attributes:
+        maker: run_id, config and a digest of the network, for `CodeFile`.
+
+    Raises:
+        UserError: For a run without a usable checkpoint, or a device that is not there.
     """
 
     def __init__(self, store: RunStore, run_id: str, device: str = "auto") -> None:
@@ -78,7 +92,7 @@ class Encoder:
         }
 
     def _make_body(self, network: dict[str, Tensor]) -> tuple[Backbone | None, nn.Module]:
-        """(the backbone, None where the data were features; what stands for it in the network)."""
+        """The backbone (None for features) and what stands for it in the network."""
         config = self.config
         backbone = None
         if config.backbone != "none":
@@ -87,7 +101,7 @@ class Encoder:
                 config.backbone, config.image_size, "none" if config.finetune else config.weights
             )
             backbone.module.to(self.device).eval()
-        if config.finetune:
+        if config.finetune and backbone:
             return backbone, backbone.module
         return backbone, Centred(torch.zeros_like(network["backbone.mean"]))
 
@@ -99,15 +113,23 @@ class Encoder:
     def example(self) -> Tensor:
         """Two items as a batch: uint8 images (2, channels, height, width), or float32 features."""
         if self.backbone is None:
-            return torch.zeros(2, len(self.network.backbone.mean), device=self.device)
+            return torch.zeros(2, len(_mean_of(self.network.backbone)), device=self.device)
         side, own = self.config.image_size, self._image_shape or None
         square = (side, side, 3)
         shape = (own or square) if self.is_frozen else common_shape(own, stored_side(self.config))
         return torch.zeros(2, shape[2], *shape[:2], dtype=torch.uint8, device=self.device)
 
     def encode(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """Packed codes uint8 (n, ceil(n_bits / 8)) of images uint8 (height, width, 1 or 3), for a
-        few hundred at a time.
+        """Packed codes of a few hundred images.
+
+        Args:
+            images: uint8 (height, width, 1 or 3), of any sizes.
+
+        Returns:
+            uint8 (n, ceil(n_bits / 8)).
+
+        Raises:
+            UserError: If the run was trained on features.
         """
         if self.backbone is None:
             raise UserError(
@@ -121,15 +143,18 @@ class Encoder:
         return self.encode_features(inputs)
 
     def encode_features(self, features: np.ndarray | Tensor) -> np.ndarray:
-        """Packed codes of what the network takes: features (n, n_features) of a frozen backbone or
-        of the data set's own.
+        """Packed codes, uint8 (n, ceil(n_bits / 8)), of what the network takes.
+
+        Args:
+            features: (n, n_features), of a frozen backbone or the data set's own.
         """
         with torch.inference_mode():
             inputs = torch.as_tensor(features, device=self.device).float()
             return pack_codes(self.network(inputs).cpu().numpy())
 
     def _prepared(self, image: np.ndarray) -> Tensor:
-        """(1, channels, image_size, image_size), by the way that the training images went."""
+        """The image as the network takes it, (1, channels, image_size, image_size)."""
+        assert self.backbone is not None
         config, is_own = self.config, image.shape == self._image_shape
         if config.finetune:
             shape = common_shape(image.shape if is_own else None, stored_side(config))

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,8 +33,10 @@ class Hash(nn.Module):
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         self.network = encoder.network
-        self.frozen = encoder.backbone.module if encoder.is_frozen else nn.Identity()
+        backbone = encoder.backbone
+        self.frozen = backbone.module if backbone and encoder.is_frozen else nn.Identity()
         self._encoder = [encoder]  # in a list: its parts are registered above
+        self.weights: Tensor
         self.register_buffer("weights", 2 ** torch.arange(8, dtype=torch.int32))
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -69,6 +72,7 @@ def write_network(path: Path, encoder: Encoder) -> str:
             written.
     """
     check_packages(path)
+    program: Any
     module, example = Hash(encoder).eval(), encoder.example()
     dynamic = ({0: torch.export.Dim("n", min=1)},)
     with quiet(), torch.no_grad():
@@ -87,7 +91,7 @@ def write_network(path: Path, encoder: Encoder) -> str:
     return f"in: {kind} (n x {size}); out: codes, 8 bits a byte, and logits"
 
 
-def save(program: object, draft: Path) -> None:
+def save(program: Any, draft: Path) -> None:
     """torch looks at suffixes, and a draft has none: it is handed an open file."""
     if isinstance(program, torch.export.ExportedProgram):
         with draft.open("wb") as file:

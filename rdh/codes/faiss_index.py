@@ -6,6 +6,7 @@ Needs `pip install faiss-cpu`.
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -46,8 +47,9 @@ def write_index(path: Path, codes: CodeFile) -> Path:
 
 
 def check_index_output(path: Path, source: Path | None) -> None:
-    """UserError where `write_index` could not write its two files, or one would take the place of
-    another's file or of source.
+    """Raises UserError if `write_index` can't write its two files.
+
+    Neither may take the place of `source` or of another program's file.
     """
     for place in (path, names_file(path)):
         with writing(place):
@@ -70,14 +72,15 @@ def _is_index(path: Path) -> bool:
 
 
 def names_file(path: Path) -> Path:
-    """Where an index's names, codes and maker are: beside it."""
+    """The file beside an index that holds its names, codes and maker."""
     return path.with_name(path.name + ".npz")
 
 
 class Index:
     """An index that `write_index` wrote.
 
-    UserError where one of its two files is missing, damaged or not the other's.
+    Raises:
+        UserError: If one of its two files is missing, damaged, or belongs to another.
     """
 
     def __init__(self, path: Path) -> None:
@@ -91,12 +94,13 @@ class Index:
             )
         self.codes = read_codes(names_file(path))
         try:
-            self._index = faiss.read_index_binary(str(path)) if _is_index(path) else None
+            index = faiss.read_index_binary(str(path)) if _is_index(path) else None
         except RuntimeError:
-            self._index = None
-        if self._index is None:
+            index = None
+        if index is None:
             reason = "it is no index of `python -m rdh index`, or cut short"
             raise UserError(f"{path} can't be read as a FAISS index ({reason}); write it again.")
+        self._index: Any = index
         n, n_bytes = self.codes.codes.shape
         is_same_size = (self._index.ntotal, self._index.d) == (n, 8 * n_bytes)
         if is_same_size and not self._holds(self.codes.codes):
@@ -120,7 +124,7 @@ class Index:
         )
 
     def nearest(self, query: np.ndarray, top_k: int) -> tuple[np.ndarray, np.ndarray]:
-        """As `code_files.nearest`; the order among equal distances is FAISS's own."""
+        """As `files.nearest`, but the order among equal distances is FAISS's own."""
         distances, positions = self._index.search(query[None], min(top_k, self._index.ntotal))
         return distances[0].astype(np.int64), positions[0]
 

@@ -1,8 +1,7 @@
-"""Codes to use outside a run: packed bytes, the items' names and the run that made them, in one
-.npz read without pickle.
+"""Code files: packed codes, the items' names and the run that made them, in one .npz.
 
-Codes of two networks have nothing to do with each other, so every file says whose they are, and
-whoever compares two asks `check_maker`.
+They are read without pickle. Codes of two networks can't be compared, so every file says whose they
+are; `check_maker` compares that.
 """
 
 import contextlib
@@ -24,8 +23,8 @@ from rdh.files import write_arrays
 from rdh.retrieval.codes import check_packed, hamming_distances
 
 FORMAT = 1
-# What NumPy and the zip reader raise on damaged files and on files of other programs, ValueError
-# apart.
+# What NumPy and the zip reader raise on damaged files and files of other programs, besides
+# ValueError.
 DAMAGES = (
     KeyError,
     EOFError,
@@ -39,9 +38,16 @@ DAMAGES = (
 
 @dataclass(frozen=True)
 class CodeFile:
-    """codes: packed uint8 (n, ceil(n_bits / 8)). ids: (n,) text, a file or an item.
+    """Codes with names and origin.
 
-    maker: run_id, config, network (a digest).
+    Args:
+        codes: Packed, uint8 (n, ceil(n_bits / 8)).
+        ids: Text (n,), each a file or an item.
+        n_bits: The code length.
+        maker: run_id, config and network (a digest of its weights).
+
+    Raises:
+        UserError: If the parts don't fit each other.
     """
 
     codes: np.ndarray
@@ -162,7 +168,7 @@ def read_codes(path: Path) -> CodeFile:
 
 
 def _about(text: str) -> dict[str, Any]:
-    """The description, of a known format and with a maker that says who it is. ValueError else."""
+    """The description. ValueError for an unknown format or an incomplete maker."""
     about = json.loads(text)
     maker = about.get("maker") if isinstance(about, dict) else None
     if not isinstance(maker, dict) or "format" not in about:
@@ -189,8 +195,11 @@ def _reason(error: Exception) -> str:
 
 
 def check_maker(codes: CodeFile, maker: dict[str, Any], what: str) -> None:
-    """UserError unless the codes were made by this very network: same run, same weights, same
-    preprocessing.
+    """Raises UserError unless this very network made the codes.
+
+    Args:
+        maker: As in `CodeFile`.
+        what: The file, for the sentence.
     """
     if codes.maker.get("network") != maker["network"]:
         raise UserError(
@@ -201,8 +210,18 @@ def check_maker(codes: CodeFile, maker: dict[str, Any], what: str) -> None:
 
 
 def nearest(query: np.ndarray, codes: CodeFile, top_k: int) -> tuple[np.ndarray, np.ndarray]:
-    """(distances, positions), each int64 (min(top_k, n),): the nearest codes to one packed query
-    (n_bytes,), ties in file order.
+    """The nearest codes to one query, ties in file order.
+
+    Args:
+        query: Packed, uint8 (n_bytes,).
+        top_k: How many.
+
+    Returns:
+        Distances and positions, each int64 (min(top_k, n),).
+
+    >>> codes = CodeFile(np.array([[7], [1], [0]], np.uint8), np.array(["a", "b", "c"]), 3, {})
+    >>> nearest(np.array([1], np.uint8), codes, 2)
+    (array([0, 1]), array([1, 2]))
     """
     distances = hamming_distances(query[None], codes.codes, codes.n_bits)[0].astype(np.int64)
     order = np.argsort(distances, kind="stable")[:top_k]

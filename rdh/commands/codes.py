@@ -91,7 +91,7 @@ def run_encode(arguments: argparse.Namespace) -> int:
         else:
             images, items = _decoded(dataset, items, arguments.bad_images)
             codes += [encoder.encode(images)] if len(items) else []
-        ids += [dataset.image_name(item) for item in items]
+        ids += [dataset.image_name(int(item)) for item in items]
         progress.show(f"encoded {pace.words(len(ids), len(dataset), time.monotonic())}")
     progress.clear()
     if not ids:

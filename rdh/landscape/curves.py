@@ -1,9 +1,8 @@
 """The gradient landscape of Figure 3: where Eq. 2 pushes a bit of a pair, and what RDH changes.
-Call `landscape(pair)`.
 
-Built on `gradient_terms` (Eq. 1-4 for one pair, `rdh/landscape/pair.py`). `gradient` always means
-dL/dF, F the pre-activation: descent moves F against it. The areas' borders are our reading: the
-paper draws them and gives no numbers.
+Call `landscape(pair)`. It is built on `gradient_terms` (Eq. 1-4 for one pair, `pair.py`).
+`gradient` always means dL/dF, F the pre-activation: descent moves F against it. The borders of the
+areas are our reading: the paper draws them and gives no numbers.
 """
 
 from dataclasses import dataclass
@@ -58,8 +57,7 @@ def jump_at_zero(
 
 
 def critical_eta(pair: Pair, form: PairForm = EQUATION_1) -> float:
-    """Weight above which plain quantization wins beside 0 and pushes the bit the wrong way; inf
-    without such a term.
+    """Weight above which plain quantization pushes a bit near 0 the wrong way; inf without one.
 
     At h_i = 0 the similarity term is theta_scale * pair_weight * |h_j|, whatever S is. For Eq. 1
     this gives |h_j| / 4.
@@ -71,8 +69,9 @@ def critical_eta(pair: Pair, form: PairForm = EQUATION_1) -> float:
 def pushes(
     pair: Pair, form: PairForm = EQUATION_1, *, quantization: str = "plain"
 ) -> list[tuple[float, float, int]]:
-    """(low, high, direction) from -1 to 1: where descent moves h_i down (-1), up (+1) or not at all
-    (0).
+    """Intervals (low, high, direction) from -1 to 1.
+
+    Descent moves h_i down (-1), up (+1) or not at all (0).
     """
     borders = sorted([-1.0, 0.0, 1.0, *zero_crossings(pair, form, quantization=quantization)])
     middles = np.array([(low + high) / 2 for low, high in pairwise(borders)])
@@ -92,11 +91,11 @@ def wrong_way(
 
 
 def areas(pair: Pair, form: PairForm = EQUATION_1) -> list[tuple[int, float, float]]:
-    """(number, low, high) of Figure 3's areas 1-4, from left to right. Empty where h_j = 0: no side
-    is the right one.
+    """Figure 3's areas 1-4 as (number, low, high), from left to right.
 
-    Our reading: 1|2 is the local minimum of the drawn curve on (-1, 0), 3 is |h| <= 0.02, 4 lies
-    beyond it; mirrored where the target is -1.
+    Our reading: the border of 1 and 2 is the local minimum of the drawn curve on (-1, 0), 3 is
+    |h| <= 0.02, 4 lies beyond it. All are mirrored if the target is -1. Empty if h_j = 0, since no
+    side is right then.
     """
     if pair.target == 0:
         return []
@@ -117,11 +116,10 @@ def areas(pair: Pair, form: PairForm = EQUATION_1) -> list[tuple[int, float, flo
 
 
 def effective_gain(z: np.ndarray | float, tau: float | None = None) -> np.ndarray:
-    """What tanh lets through at pre-activation z: 1 - tanh(z)^2, times alpha where |tanh z| >= tau
-    (None: no such).
+    """What tanh lets through at pre-activation z: 1 - tanh(z)^2.
 
-    The factor applies to a dead bit (Eq. 3). Written with exp(-2|z|): exact where 1 - h^2 has lost
-    its digits.
+    With tau it is multiplied by alpha if |tanh z| >= tau, as for a dead bit (Eq. 3). It is written
+    with exp(-2|z|), which is exact even if 1 - h^2 has lost its digits.
     """
     z = np.asarray(z, dtype=np.float64)
     decay = np.exp(-2 * np.abs(z))
@@ -133,9 +131,7 @@ def effective_gain(z: np.ndarray | float, tau: float | None = None) -> np.ndarra
 
 @dataclass(frozen=True)
 class Descent:
-    """One bit under gradient descent: z, h = tanh(z) and dL/dF at steps 0..n_steps, each (n_steps +
-    1,).
-    """
+    """One bit under gradient descent: z, h = tanh(z) and dL/dF, each (n_steps + 1,)."""
 
     z: np.ndarray
     h: np.ndarray
@@ -175,9 +171,7 @@ def descent_path(
 
 @dataclass(frozen=True)
 class Landscape:
-    """Figure 3 for one pair: the baseline's curve on a grid, the one with the chosen plug-ins, what
-    to point at.
-    """
+    """Figure 3 for one pair: the curves of the baseline and of the chosen plug-ins, on one grid."""
 
     pair: Pair
     form: PairForm
@@ -227,9 +221,7 @@ def landscape(
     amplifier: bool = True,
     quantization: str = "error_aware",
 ) -> Landscape:
-    """Both curves on one grid that is dense in h and in F, with twin points at the cliff (0) and at
-    +-tau.
-    """
+    """Both curves on one grid, dense in h and in F, with twin points at the cliff (0) and +-tau."""
     twins = [NEAR_ZERO, CLIFF, np.nextafter(pair.tau, 0), pair.tau]
     half = np.concatenate([np.tanh(np.linspace(0, 6, 121)), np.linspace(0, 1, 201), twins])
     half = np.unique(half[half > 0])  # 0 itself is left out: the curve jumps there

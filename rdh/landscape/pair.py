@@ -1,9 +1,7 @@
-"""One pair on one bit: Eq. 1-4 of the RDH paper term by term, exact, in numpy. The one thing to
-call: `gradient_terms`.
+"""One pair on one bit: Eq. 1-4 of the RDH paper term by term, exact, in NumPy.
 
-Letters: h_i, h_j in [-1, 1] one bit of two codes, h = tanh(F); S in {0, 1} their similarity; s =
-sgn(h), sgn(0) = 0.
-Descent moves F against its gradient, Eq. 2:
+Call `gradient_terms`. Letters: h_i, h_j in [-1, 1] are one bit of two codes, h = tanh(F); S in
+{0, 1} is their similarity; s = sgn(h) with sgn(0) = 0. Descent moves F against its gradient, Eq. 2:
 
     dL/dF_i = { [sigma(Theta) - S] h_j  +  2 eta (h_i - s_i) } * (1 - h_i^2),    Theta = h_i h_j / 2
                 similarity term            quantization term     tanh'
@@ -16,18 +14,16 @@ import numpy as np
 
 from rdh.errors import UserError
 
-QUANTIZATION_PULL = {
-    "squared": 2.0,
-    "log_cosh": float(np.tanh(1.0)),
-    "none": 0.0,
-}  # |d/dh| as h -> 0, weight 1
+# |d/dh| of each quantization term of weight 1, as h -> 0
+QUANTIZATION_PULL = {"squared": 2.0, "log_cosh": float(np.tanh(1.0)), "none": 0.0}
 
 
 @dataclass(frozen=True)
 class Pair:
     """The other bit and the settings of Eq. 1 and 3.
 
-    UserError outside h_j [-1, 1], S {0, 1}, eta >= 0, tau [0, 1).
+    Raises:
+        UserError: Unless h_j is in [-1, 1], similarity in {0, 1}, eta >= 0 and tau in [0, 1).
     """
 
     h_j: float = 0.9
@@ -59,7 +55,7 @@ class Pair:
 
     @property
     def target(self) -> int:
-        """The side, -1 or +1, to which the similarity term pulls h_i; 0 where h_j = 0 says nothing."""
+        """The side, -1 or +1, to which the similarity term pulls h_i; 0 if h_j = 0."""
         return int(np.sign(self.h_j)) * (2 * self.similarity - 1)
 
 
@@ -67,13 +63,12 @@ class Pair:
 class PairForm:
     """What a method's objective does to one pair. The defaults are Eq. 1 itself.
 
-    theta_scale: Theta = theta_scale * <h_i, h_j>.
-    pair_weight: 1 where both sides of a pair are differentiated, 1/2 where one of them is a stored
-    constant.
-    quantization: the plain term, "squared", "log_cosh" or "none". quantization_weight: its weight;
-    None means eta.
-    n_bits: what quantization is divided by: 1 for Eq. 1's sums, K where it is a mean over the
-    code's bits.
+    Args:
+        theta_scale: Theta = theta_scale * <h_i, h_j>.
+        pair_weight: 1 if both sides of a pair are differentiated, 1/2 if one is a stored constant.
+        quantization: The plain term, "squared", "log_cosh" or "none".
+        quantization_weight: Its weight; None means eta.
+        n_bits: What quantization is divided by: 1 for Eq. 1's sums, K for a mean over K bits.
     """
 
     theta_scale: float = 0.5
@@ -94,12 +89,11 @@ class PairForm:
 
     @classmethod
     def from_card(cls, card: Mapping, n_bits: int) -> "PairForm":
-        """The form a method declares as `landscape`, for one bit of n_bits, the others adding
-        nothing to Theta.
+        """The form that a method declares as `landscape`, for one of n_bits bits.
 
-        `theta_scale_times_bits` stands for a scale that falls with the code length (HashNet: 10 /
-        K). Methods train on means, over pairs and over (item, bit), so quantization weighs 1 / K of
-        what the sums of Eq. 1 give it.
+        The other bits add nothing to Theta. `theta_scale_times_bits` stands for a scale that falls
+        with the code length (HashNet: 10 / K). Methods train on means over pairs and over
+        (item, bit), so quantization weighs 1 / K of what the sums of Eq. 1 give it.
         """
         values = dict(card)
         times_bits = values.pop("theta_scale_times_bits", None)
@@ -117,15 +111,12 @@ EQUATION_1 = PairForm()
 
 @dataclass(frozen=True)
 class Terms:
-    """The parts of dL/dF at h, each of its shape: the terms of dL/dh, and Eq.
-
-    3's factor (alpha where dead, else 1).
-    """
+    """The parts of dL/dF at h, each of the shape of h."""
 
     h: np.ndarray
     similarity: np.ndarray
     quantization: np.ndarray
-    amplification: np.ndarray
+    amplification: np.ndarray  # the factor of Eq. 3: alpha if dead, else 1
 
     @property
     def slope(self) -> np.ndarray:
@@ -139,7 +130,7 @@ class Terms:
 
     @property
     def gradient(self) -> np.ndarray:
-        """dL/dF: all of Eq. 2, with Eq. 3's factor where the amplifier is on."""
+        """dL/dF: all of Eq. 2, with the factor of Eq. 3 if the amplifier is on."""
         return self.total * self.amplification * self.slope
 
 
@@ -151,22 +142,25 @@ def gradient_terms(
     amplifier: bool = False,
     quantization: str = "plain",
 ) -> Terms:
-    """Eq. 2 at h_i = h (any shape, in [-1, 1]), term by term.
+    """Eq. 2 at h_i = h, term by term.
 
-    quantization: "none", "plain", "error_aware" (Eq. 4).
+    Args:
+        h: In [-1, 1], of any shape.
+        amplifier: Whether Eq. 3 applies.
+        quantization: "none", "plain" or "error_aware" (Eq. 4).
+
+    Raises:
+        UserError: For h outside its range or another quantization.
     """
     h = np.asarray(h, dtype=np.float64)
     if not (np.abs(h) <= 1).all():
         raise UserError("h_i must be in [-1, 1]: it is a tanh output.")
     theta = form.theta_scale * h * pair.h_j
-    sigma = 0.5 * (
-        1 + np.tanh(theta / 2)
-    )  # the logistic function, without an exp that can overflow
+    sigma = 0.5 * (1 + np.tanh(theta / 2))  # the logistic function; no exp that can overflow
     similarity = 2 * form.theta_scale * form.pair_weight * (sigma - pair.similarity) * pair.h_j
     pull = _quantization_gradient(h, pair, form, quantization) / form.n_bits
-    dead = (np.abs(h) >= pair.tau) & (
-        np.sign(h) == np.sign(similarity + pull)
-    )  # the test of Eq. 3, on the total
+    # the test of Eq. 3, on the total
+    dead = (np.abs(h) >= pair.tau) & (np.sign(h) == np.sign(similarity + pull))
     return Terms(h, similarity, pull, np.where(dead & amplifier, pair.alpha, 1.0))
 
 

@@ -187,7 +187,7 @@ def score_without_each(
             n_in_row[row] += 1
             if n_in_row[row] == 255:
                 n_items[row] += empty_counters(counters[row], differing[row], n_in_row, row)
-        for row in range(n_rows):
-            n_items[row] += empty_counters(counters[row], differing[row], n_in_row, row)
+        for each in range(n_rows):
+            n_items[each] += empty_counters(counters[each], differing[each], n_in_row, each)
         for bit in range(n_bits):
             scores[query, bit] = score_without(bit, n_items, differing, harmonic, harmonic_rest)

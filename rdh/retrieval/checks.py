@@ -2,6 +2,7 @@
 
 import numbers
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ MAX_BITS = 1024
 MOST = 2**53  # items: more than any gallery has, and far from where int64 ends
 
 
-def as_array(value: object, name: str) -> np.ndarray:
+def as_array(value: Any, name: str) -> np.ndarray:
     """The value as an array. A torch tensor, known by its methods, loses its gradient.
 
     Raises:
@@ -146,5 +147,6 @@ def check_n_bits(n_bits: int) -> None:
         raise UserError(f"n_bits must be a whole number in 1..{MAX_BITS}, got {n_bits!r}.")
 
 
-def _is_whole(value: object, least: int) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= least
+def _is_whole(value: Any, least: int) -> bool:
+    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return is_whole and value >= least

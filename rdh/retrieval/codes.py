@@ -1,6 +1,6 @@
 """Binary codes in memory and on disk: signs, packed bytes, machine words; labels as bit sets.
 
-Bit k of an item lies in byte k // 8 at place k % 8 (little bit order); the unused bits of the last
+Bit k of an item lies in byte k // 8 at place k % 8 (little bit order). The unused bits of the last
 byte are 0. A set bit stands for +1, a cleared bit for -1, and sgn(0) = +1. Call `pack_codes` and
 `unpack_codes`.
 """
@@ -23,12 +23,23 @@ from rdh.retrieval.labels import as_multi_hot
 
 
 def pack_codes(codes: np.ndarray, name: str = "codes") -> np.ndarray:
-    """Signs of codes as packed bytes.
+    """Packs the signs of codes into bytes.
 
-    codes (n, n_bits): -1 / +1 integers, booleans (True = +1), or real values (logits, relaxed
-    codes) whose sign counts. Returns uint8 (n, ceil(n_bits / 8)). Raises UserError, naming `name`,
-    for another shape or type, NaN, or integers other than -1 and +1 (a 0 / 1 array would otherwise
-    turn into all +1 without a word).
+    Args:
+        codes: (n, n_bits), torch tensors too: -1 / +1 integers, booleans (True is +1), or real
+            values such as logits, whose sign counts.
+        name: What the error calls them.
+
+    Returns:
+        uint8 (n, ceil(n_bits / 8)).
+
+    Raises:
+        UserError: For another shape or type, NaN, and integers other than -1 and +1: a 0 / 1 array
+            would otherwise become all +1.
+
+    >>> pack_codes(np.array([[1, -1, 1], [-1, 1, 1]]))
+    array([[5],
+           [6]], dtype=uint8)
     """
     codes = as_array(codes, name)
     if codes.ndim != 2:
@@ -61,9 +72,13 @@ def _positive(codes: np.ndarray, name: str) -> np.ndarray:
 
 
 def unpack_codes(packed: np.ndarray, n_bits: int) -> np.ndarray:
-    """Packed bytes, uint8 (n, ceil(n_bits / 8)), back to int8 (n, n_bits) of -1 / +1.
+    """Packed bytes, uint8 (n, ceil(n_bits / 8)), as signs -1 / +1, int8 (n, n_bits).
 
-    Raises UserError.
+    Raises:
+        UserError: If the bytes are not codes of n_bits.
+
+    >>> unpack_codes(np.array([[5]], dtype=np.uint8), 3)
+    array([[ 1, -1,  1]], dtype=int8)
     """
     check_packed(packed, n_bits, "packed codes")
     bits = np.unpackbits(packed, axis=1, count=n_bits, bitorder="little")
@@ -94,14 +109,15 @@ def checked_inputs(
     query, gallery, *labels = (as_array(part, name) for name, part in given.items())
     check_inputs(query, gallery, *labels, packed=n_bits is not None)
     own = checked_positions(query_positions, len(query), len(gallery))
-    labels = as_multi_hot(*labels)
+    query_labels, gallery_labels = as_multi_hot(*labels)
     if n_bits is None:
         packed = pack_codes(query, "query_codes"), pack_codes(gallery, "gallery_codes")
     else:
         check_packed(query, n_bits, "query_codes")
         check_packed(gallery, n_bits, "gallery_codes")
         packed = query, gallery
-    codes = Codes(*packed, n_bits or query.shape[1], *labels, own)
+    n_bits = n_bits or query.shape[1]
+    codes = Codes(*packed, n_bits, query_labels, gallery_labels, own)
     notes = (
         *_sameness("query_codes", codes.query, codes.n_bits, query),
         *_sameness("gallery_codes", codes.gallery, codes.n_bits, gallery),
@@ -152,7 +168,7 @@ def take_out_own(codes: Codes, n_items: np.ndarray, n_relevant: np.ndarray) -> N
 
 
 def check_packed(packed: np.ndarray, n_bits: int, name: str) -> None:
-    """Refuse packed codes whose type, shape or unused bits don't fit n_bits. Raises UserError."""
+    """Raises UserError for packed codes whose type, shape or unused bits don't fit n_bits."""
     check_n_bits(n_bits)
     n_bytes = -(-n_bits // 8)
     if packed.dtype != np.uint8 or packed.ndim != 2 or packed.shape[1] != n_bytes:
@@ -169,7 +185,7 @@ def check_packed(packed: np.ndarray, n_bits: int, name: str) -> None:
 
 
 def words_of(packed: np.ndarray) -> np.ndarray:
-    """Packed bytes (n, n_bytes) as uint64 (n, n_words), filled up with zeros."""
+    """Packed bytes (n, n_bytes) as machine words, uint64 (n, n_words), padded with zeros."""
     n, n_bytes = packed.shape
     padded = np.zeros((n, -(-n_bytes // 8) * 8), dtype=np.uint8)
     padded[:, :n_bytes] = packed
@@ -184,10 +200,21 @@ def label_words(labels: np.ndarray) -> np.ndarray:
 def hamming_distances(
     query_packed: np.ndarray, gallery_packed: np.ndarray, n_bits: int
 ) -> np.ndarray:
-    """Packed codes uint8 (n_query, n_bytes), (n_gallery, n_bytes) -> distances 0..n_bits, uint16
-    (n_query, n_gallery).
+    """Hamming distances of a few queries to a gallery; the whole table is in memory.
 
-    For a few queries: the whole table is in memory. Raises UserError for wrong shapes.
+    Args:
+        query_packed, gallery_packed: uint8 (n_query, n_bytes) and (n_gallery, n_bytes), as
+            `pack_codes` makes them.
+        n_bits: The code length.
+
+    Returns:
+        Distances 0..n_bits, uint16 (n_query, n_gallery).
+
+    Raises:
+        UserError: If the bytes are not codes of n_bits.
+
+    >>> hamming_distances(pack_codes([[1, 1]]), pack_codes([[1, 1], [1, -1], [-1, -1]]), 2)
+    array([[0, 1, 2]], dtype=uint16)
     """
     check_packed(query_packed, n_bits, "query codes")
     check_packed(gallery_packed, n_bits, "gallery codes")
@@ -200,27 +227,33 @@ def hamming_distances(
 
 
 def code_counts(packed: np.ndarray) -> np.ndarray:
-    """How often each different code of packed (n, n_bytes) occurs, int64 (n_distinct,)."""
+    """How often each distinct code of packed (n, n_bytes) occurs, int64 (n_distinct,).
+
+    >>> code_counts(np.array([[5], [6], [5]], dtype=np.uint8))
+    array([2, 1])
+    """
     words = words_of(packed)
     return np.unique(words[:, 0] if words.shape[1] == 1 else words, axis=0, return_counts=True)[1]
 
 
 def effective_number(counts: np.ndarray) -> float:
-    """exp(entropy) of the frequencies counts / sum: as many equally frequent codes are as varied as
-    these.
+    """exp(entropy) of the frequencies: so many equally frequent codes would be as varied.
+
+    >>> round(effective_number(np.array([5, 5])), 6)
+    2.0
     """
     shares = counts / counts.sum()
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
 def bit_balance(packed: np.ndarray, n_bits: int) -> float:
-    """Mean over bits of |mean over items of the -1 / +1 bit|: 0 = every bit splits the items in
-    half, 1 = constant.
+    """Mean over bits of |mean over items of the -1 / +1 bit|, in [0, 1].
+
+    0: every bit splits the items in half. 1: all bits are constant.
+
+    >>> bit_balance(pack_codes([[1, 1], [1, -1]]), 2)
+    0.5
     """
-    bits = np.unpackbits(
-        np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little"
-    )  # (256, 8)
-    counts = np.concatenate([np.bincount(column, minlength=256) @ bits for column in packed.T])[
-        :n_bits
-    ]
-    return float(np.abs(2 * counts / len(packed) - 1).mean())
+    bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")
+    counts = np.concatenate([np.bincount(column, minlength=256) @ bits for column in packed.T])
+    return float(np.abs(2 * counts[:n_bits] / len(packed) - 1).mean())

@@ -1,9 +1,8 @@
-"""Score codes by exact Hamming ranking: MAP, its tie-aware twin and bounds, precision-recall, the
-health of the codes.
+"""Scores codes by exact Hamming ranking: MAP with its bounds, precision, recall, code health.
 
-Call `evaluate`. Distances tie by the thousand, so a plain ranking needs a rule: the headline `map`
-shuffles the gallery once with a fixed seed and sorts stably, which breaks ties at random but
-repeatably; `map_tie` is its expectation over all such shuffles, `map_low` and `map_high` are the
+Call `evaluate`. Distances tie by the thousand, so a ranking needs a rule. The headline `map`
+shuffles the gallery once with a fixed seed and sorts stably: ties are broken at random but
+repeatably. `map_tie` is its expectation over all such shuffles. `map_low` and `map_high` are the
 worst and best that any tie order could show.
 """
 
@@ -174,11 +173,9 @@ def _health(gallery: np.ndarray, n_bits: int) -> dict[str, Any]:
 
 
 def _stable_scores(ranking: Ranking, total: np.ndarray, top_k: int | None) -> dict[str, np.ndarray]:
-    """Average precision per query (n_query,) of the stable ranking, by denominator; empty without
-    one.
-    """
+    """Average precision per query of the stable ranking, by denominator; empty without one."""
     sums, n_hits = ranking.precision_sums, ranking.n_hits
-    if sums is None:
+    if sums is None or n_hits is None:
         return {}
     reachable = total if top_k is None else np.minimum(total, top_k)
     return {

@@ -40,7 +40,7 @@ def definition(name: str) -> str:
 class MapScores:
     """Mean average precisions of one denominator, each in [0, 1].
 
-    `map` is None where the headline was skipped.
+    `map` is None if the headline was skipped.
     """
 
     map: float | None
@@ -68,9 +68,8 @@ class Evaluation:
     by_denominator: dict[str, MapScores]  # M-ret (the four above), M-tot, M-min
     average_precision: np.ndarray | None  # (n_queries,) of `map`
     average_precision_tie: np.ndarray  # (n_queries,) of `map_tie`
-    precision_by_radius: (
-        np.ndarray
-    )  # over queries with a non-empty ball; NaN where all balls are empty
+    # over queries with a non-empty ball; NaN if all balls are empty
+    precision_by_radius: np.ndarray
     recall_by_radius: np.ndarray  # over all queries
     precision_at_radius_2: float  # an empty ball counts 0
     recall_at_radius_2: float
@@ -78,9 +77,8 @@ class Evaluation:
     empty_ball_share: float  # queries with none
     precision_at: dict[int, float]  # by list length, expected over random tie orders
     recall_at: dict[int, float]
-    precision_by_rank: (
-        np.ndarray | None
-    )  # at ranks 1..top_k, expected over random tie orders; None unless asked for
+    # at ranks 1..top_k, expected over random tie orders; None unless asked for
+    precision_by_rank: np.ndarray | None
     recall_by_rank: np.ndarray | None
     # gallery items at the same distance as a random one, itself included, mean over queries
     mean_tie_size: float
@@ -123,7 +121,7 @@ class Evaluation:
 
 
 def map_in_words(top_ks: Iterable[float | None]) -> str:
-    """What the headline `map` of evaluations with these cut-offs is; None or NaN = without one."""
+    """What the headline `map` is, in a sentence. Cut-offs of None or NaN mean none."""
     kinds = sorted({0 if top_k is None or np.isnan(top_k) else int(top_k) for top_k in top_ks})
     ranks = " or ".join(
         f"the first {top_k:,} ranks".replace(",", " ") if top_k else "the whole gallery"

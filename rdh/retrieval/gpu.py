@@ -80,7 +80,8 @@ class TorchKernel:
             codes.gallery_labels,
         )
         own = None if codes.own is None else torch.from_numpy(codes.own).to(self.device)
-        return _Sides(*(self._on_device(table) for table in tables), own)
+        query, gallery, sets, gallery_sets = (self._on_device(table) for table in tables)
+        return _Sides(query, gallery, sets, gallery_sets, own)
 
     def _on_device(self, table: np.ndarray) -> Tensor:
         small = torch.from_numpy(np.ascontiguousarray(table, dtype=np.int8))

@@ -1,4 +1,4 @@
-"""Loops that numba turns into machine code, kept on disk where a folder for it is writable."""
+"""Loops that numba turns into machine code, kept on disk if a folder for it is writable."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,26 +10,28 @@ from numba.extending import intrinsic
 
 
 def compiled_loop(signature: str) -> Callable[[Callable], Callable]:
-    """A decorator: machine code for this signature, made (or read from disk) when the module is
-    imported.
+    """A decorator: machine code for this signature, made or read from disk at import.
 
-    It runs without the interpreter lock and starts no threads of its own, so it may be used before
-    and after a fork.
+    The code runs without the interpreter lock. It starts no threads of its own, so it may be used
+    before and after a fork.
     """
 
     def decorate(function: Callable) -> Callable:
         try:
             return numba.njit(signature, nogil=True, cache=True)(function)
-        except (
-            RuntimeError,
-            OSError,
-        ):  # no writable folder, or a full disk: then every process compiles for itself
+        except (RuntimeError, OSError):
+            # no writable folder, or a full disk: every process compiles for itself
             return numba.njit(signature, nogil=True)(function)
 
     return decorate
 
 
-@intrinsic
+def _intrinsic(function: Callable) -> Any:
+    """numba's decorator changes the arguments, which its types don't say."""
+    return intrinsic(function)
+
+
+@_intrinsic
 def n_set(typing_context: Any, bits: Any) -> Any:
     """Number of set bits of a uint64: one instruction."""
     return types.uint64(types.uint64), lambda context, builder, signature, arguments: builder.ctpop(
@@ -37,12 +39,12 @@ def n_set(typing_context: Any, bits: Any) -> Any:
     )
 
 
-@intrinsic
+@_intrinsic
 def add_to_counters(typing_context: Any, counters: Any, place: Any, bits: Any) -> Any:
-    """Counts the set bits of a uint64 in the 64 counters of one byte at counters[place : place +
-    8], uint64: that of
-    bit 8 * b + s is byte b of word s. Five instructions, as a vector; numba's own loop over s stays
-    a loop.
+    """Adds the bits of a uint64 to 64 counters of one byte at counters[place : place + 8], uint64.
+
+    The counter of bit 8 * b + s is byte b of word s. As a vector it takes five instructions;
+    numba's own loop over s stays a loop.
     """
     words = ir.VectorType(ir.IntType(64), 8)
 

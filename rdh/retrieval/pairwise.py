@@ -73,9 +73,9 @@ def count_and_rank(
         if limit == 0:
             continue
         rank[0] = relevant_rank[0] = 1
-        for distance in range(n_places - 2):
-            rank[distance + 1] = rank[distance] + n_items[query, distance]
-            relevant_rank[distance + 1] = relevant_rank[distance] + n_relevant[query, distance]
+        for near in range(n_places - 2):
+            rank[near + 1] = rank[near] + n_items[query, near]
+            relevant_rank[near + 1] = relevant_rank[near] + n_relevant[query, near]
         for item in range(len(gallery)):
             distance = distances[item]
             if is_relevant[item]:
@@ -111,11 +111,8 @@ def _ranking(codes: Codes, limit: int, threads: int | None, progress: Progress |
     query, gallery = words_of(codes.query), words_of(codes.gallery)
     sets, gallery_sets = label_words(codes.query_labels), label_words(codes.gallery_labels)
     own = own_places(codes)
-    found = Ranking(
-        *np.zeros((2, n, codes.n_bits + 1), dtype=np.int64),
-        np.zeros(n),
-        np.zeros(n, dtype=np.int64),
-    )
+    counts = np.zeros((2, n, codes.n_bits + 1), dtype=np.int64)
+    found = (counts[0], counts[1], np.zeros(n), np.zeros(n, dtype=np.int64))
 
     def work(first: int, last: int) -> None:
         part = slice(first, last)
@@ -123,4 +120,4 @@ def _ranking(codes: Codes, limit: int, threads: int | None, progress: Progress |
         count_and_rank(query[part], gallery, sets[part], gallery_sets, own[part], limit, *results)
 
     share_out(work, n, size=16, threads=threads, progress=progress)
-    return found
+    return Ranking(*found)

@@ -1,11 +1,11 @@
-"""Scores of Hamming balls, of ties and of fixed list lengths, from the same two histograms per
-query.
+"""Precision and recall by Hamming radius, free of ties, and for fixed list lengths.
 
-A ball of radius r holds every gallery item at distance <= r, so ties play no part: the
-precision-recall curve by radius has n_bits + 1 exact points. Lists of N items do split ties; their
-scores are expectations over random tie orders.
-All inputs: n_items, n_relevant int64 (n_query, n_bits + 1), gallery items and relevant ones at each
-distance.
+Both come from the same two histograms per query. A ball of radius r holds every gallery item at
+distance <= r, so ties play no part: the precision-recall curve by radius has n_bits + 1 exact
+points. Lists of N items split ties, so their scores are expectations over random tie orders.
+
+All functions take n_items and n_relevant, int64 (n_query, n_bits + 1): gallery items and relevant
+ones at each distance.
 """
 
 import numpy as np
@@ -16,13 +16,20 @@ from rdh.retrieval.ranking import ratio, tie_groups
 def precision_recall_by_radius(
     n_items: np.ndarray, n_relevant: np.ndarray, *, legacy_mask: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean precision and mean recall in the ball of radius 0..n_bits, float64 (n_bits + 1,) each.
+    """Mean precision and mean recall in the balls of radius 0..n_bits.
 
-    Precision averages the queries whose ball is not empty (NaN where all are), recall averages all
-    queries; a query without any relevant item has recall 0. legacy_mask averages both over the
-    queries that found something relevant,
-    as a family of public implementations does: it inflates recall at small radii and serves
-    comparisons only.
+    Precision averages the queries whose ball is not empty. Recall averages all queries; a query
+    without a relevant item has recall 0.
+
+    Args:
+        legacy_mask: True averages both over the queries that found something relevant, as a family
+            of public implementations does. It inflates recall at small radii: for comparisons only.
+
+    Returns:
+        Two float64 (n_bits + 1,). Precision is NaN if all balls are empty.
+
+    >>> precision_recall_by_radius(np.array([[1, 3]]), np.array([[1, 1]]))
+    (array([1. , 0.5]), array([0.5, 1. ]))
     """
     in_ball, relevant_in_ball = np.cumsum(n_items, axis=1), np.cumsum(n_relevant, axis=1)
     precision = ratio(relevant_in_ball, in_ball)
@@ -41,8 +48,14 @@ def _mean_where(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
 
 
 def ball_scores(n_items: np.ndarray, n_relevant: np.ndarray, radius: int = 2) -> dict[str, float]:
-    """Precision in the ball (an empty ball counts 0), recall, mean number of items, share of
-    queries with none.
+    """Means over queries for the ball of one radius.
+
+    Returns:
+        precision (an empty ball counts 0), recall, mean_size (items in the ball) and empty_share
+        (of queries whose ball is empty).
+
+    >>> ball_scores(np.array([[1, 3]]), np.array([[1, 1]]), radius=0)
+    {'precision': 1.0, 'recall': 0.5, 'mean_size': 1.0, 'empty_share': 0.0}
     """
     in_ball = n_items[:, : radius + 1].sum(axis=1)
     relevant_in_ball = n_relevant[:, : radius + 1].sum(axis=1)
@@ -57,8 +70,12 @@ def ball_scores(n_items: np.ndarray, n_relevant: np.ndarray, radius: int = 2) ->
 def precision_recall_at(
     n_items: np.ndarray, n_relevant: np.ndarray, n_listed: int
 ) -> tuple[float, float]:
-    """Expected precision and recall of the first n_listed items (all of a smaller gallery), mean
-    over queries.
+    """Expected precision and recall of the first n_listed items, mean over queries.
+
+    A smaller gallery is listed as a whole.
+
+    >>> precision_recall_at(np.array([[2, 2]]), np.array([[1, 1]]), 1)
+    (0.5, 0.25)
     """
     groups = tie_groups(n_items, n_relevant, n_listed)
     hits = (groups.within * ratio(groups.relevant, groups.items)).sum(axis=1)
@@ -69,11 +86,16 @@ def precision_recall_at(
 def precision_recall_by_rank(
     n_items: np.ndarray, n_relevant: np.ndarray, top_k: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Expected precision and recall of the first 1, 2, ..., top_k items, mean over queries, float64
-    (top_k,) each.
+    """Expected precision and recall of the first 1, 2, ..., top_k items, mean over queries.
 
-    Inside a tie group the expected hits grow evenly, so between the ends of the groups they lie on
-    straight lines.
+    Inside a tie group the expected hits grow evenly, so they lie on straight lines between the ends
+    of the groups.
+
+    Returns:
+        Two float64 (top_k,).
+
+    >>> precision_recall_by_rank(np.array([[2, 2]]), np.array([[2, 0]]), top_k=2)
+    (array([1., 1.]), array([0.5, 1. ]))
     """
     n_gallery = int(n_items[0].sum())
     ranks = np.arange(1, min(top_k or n_gallery, n_gallery) + 1)
@@ -89,7 +111,11 @@ def precision_recall_by_rank(
 
 
 def mean_tie_size(n_items: np.ndarray) -> float:
-    """How many gallery items share the distance of a random one, itself included: sum of n_d^2 / N,
-    mean over queries.
+    """Gallery items at the distance of a random one, itself included; mean over queries.
+
+    For one query it is the sum of n_d^2 / N.
+
+    >>> mean_tie_size(np.array([[1, 3]]))
+    2.5
     """
     return float(((n_items.astype(np.float64) ** 2).sum(axis=1) / n_items.sum(axis=1)).mean())

@@ -1,7 +1,7 @@
-"""The tie group that a cut-off splits, where the precisions are divided by the relevant items met.
+"""The tie group that a cut-off splits, if precisions are divided by the relevant items met.
 
-How many of the group's p relevant items fall on its m places inside the cut-off, r, is up to the
-order; it changes the numerator and the denominator, and more hits may well lower the mean. So the
+Let r be the number of the group's p relevant items on its m places inside the cut-off. It depends
+on the order, it changes the numerator and the denominator, and more hits may lower the mean. So the
 expectation is taken over r (hypergeometric), and the bounds over every feasible r.
 """
 
@@ -11,9 +11,9 @@ import numpy as np
 
 
 class Tables:
-    """Sums over 1..t for t = 0..n, in extended precision where the platform has it.
+    """Sums over 1..t for t = 0..n, in extended precision if the platform has it.
 
-    Differences of neighbouring entries are multiplied by counts up to n; float64 would lose 6
+    Differences of neighbouring entries are multiplied by counts up to n. float64 would lose 6
     digits there at n = 1e6.
     """
 
@@ -33,10 +33,10 @@ class Tables:
     @staticmethod
     @functools.lru_cache(maxsize=1)
     def up_to(n: int) -> "Tables":
-        """Tables of this length, kept for the next evaluation: a run has one gallery."""
+        """Tables of this length. They are kept for the next evaluation: a run has one gallery."""
         return Tables(n)
 
-    def harmonic_between(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    def harmonic_between(self, low: np.ndarray | int, high: np.ndarray | int) -> np.ndarray:
         """Sum of 1 / t over low < t <= high, float64."""
         return (self.harmonic[high] - self.harmonic[low]).astype(np.float64)
 
@@ -49,10 +49,12 @@ def split_group_scores(
 ) -> tuple[float, float, float]:
     """Average precision over the relevant items met: expected, smallest, largest.
 
-    group: items n, relevant p, items before N, relevant before A, places m inside the cut-off (0 <
-    m < n).
-    sums_before: the sums of precisions of the whole groups before it: expected, relevant last,
-    relevant first.
+    Args:
+        group: Items n, relevant p, items before N, relevant before A, places m inside the cut-off
+            (0 < m < n).
+        sums_before: Sums of the precisions of the whole groups before it: expected, relevant items
+            last, relevant items first.
+        tables: Long enough for N + n.
     """
     n, p, before, relevant_before, m = group
     r = np.arange(max(0, m - (n - p)), min(p, m) + 1)  # feasible numbers of hits
@@ -79,9 +81,7 @@ def split_group_scores(
 
 
 def _hypergeometric(n: int, p: int, m: int, r: np.ndarray, tables: Tables) -> np.ndarray:
-    """Probability of r hits among m places drawn from n items of which p are relevant, float64
-    (len(r),).
-    """
+    """Probability of r hits on m places, float64 (len(r),). p of the n items are relevant."""
     logs = tables.log_binomial(p, r) + tables.log_binomial(n - p, m - r) - tables.log_binomial(n, m)
     weights = np.exp(logs).astype(np.float64)
     return weights / weights.sum()

@@ -1,4 +1,4 @@
-"""Queries shared out to threads: whoever comes free takes the next few.
+"""Shares queries out to threads: a thread that is free takes the next few.
 
 Compiled code runs without the interpreter lock.
 """
@@ -23,9 +23,13 @@ def share_out(
     threads: int | None,
     progress: Progress | None,
 ) -> None:
-    """Call work(first, last) for 0..n in runs of `size`. threads: None = one a core. The threads
-    end with the call, so
-    a process may be forked before and after.
+    """Calls work(first, last) for 0..n in runs of `size`.
+
+    The threads end with the call, so a process may be forked before and after.
+
+    Args:
+        threads: None means one for each core.
+        progress: Called with (queries done, queries in all).
     """
     runs = [(first, min(first + size, n)) for first in range(0, n, size)]
     threads = min(threads or n_cores(), len(runs))

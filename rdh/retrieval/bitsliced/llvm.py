@@ -1,8 +1,8 @@
-"""A small vocabulary to write machine code with: loops, tables, and vectors of 512 bits, compiled
-in memory by LLVM.
+"""A small vocabulary to write machine code with: loops, tables and vectors of 512 bits.
 
-A vector `WORDS` holds 8 words of 64 bits; on processors whose own vectors are shorter LLVM splits
-it. Every argument of a function is one 64-bit number: a count, or the address of an array.
+LLVM compiles it in memory. A vector `WORDS` holds 8 words of 64 bits; on processors whose own
+vectors are shorter LLVM splits it. Every argument of a function is one 64-bit number: a count, or
+the address of an array.
 """
 
 import ctypes
@@ -58,15 +58,15 @@ class Code(ir.IRBuilder):
         """Scratch of n vectors."""
         table = self.alloca(WORDS, n)
         table.align = 64
-        return self.inttoptr(
-            self.ptrtoint(table, I64), POINTER
-        )  # llvmlite would hold on to the type of its entries
+        # llvmlite would hold on to the type of its entries
+        return self.inttoptr(self.ptrtoint(table, I64), POINTER)
 
     @contextmanager
     def loop(self, n: ir.Value | int, *start: ir.Value) -> Iterator[SimpleNamespace]:
-        """Repeat the body for index = 0..n-1. values: what is carried from one turn to the next,
-        from `start` on; the
-        body sets `next`. After the loop `values` are the last ones.
+        """Repeats the body for index = 0..n-1.
+
+        `values` are carried from one turn to the next, beginning with `start`; the body sets
+        `next`. After the loop `values` are the last ones.
         """
         before = self.block
         head, body, after = (self.append_basic_block() for _ in range(3))
@@ -117,9 +117,7 @@ class Code(ir.IRBuilder):
         return self.call_llvm("llvm.vector.reduce.add.v8i64", I64, words)
 
     def of_three(self, truth: int, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
-        """Bitwise XOR_OF_THREE or MAJORITY_OF_THREE: one instruction where the processor has
-        AVX-512.
-        """
+        """Bitwise XOR_OF_THREE or MAJORITY_OF_THREE: one instruction with AVX-512."""
         if llvm.get_host_cpu_features().get("avx512f"):
             return self.call_llvm("llvm.x86.avx512.pternlog.q.512", WORDS, a, b, c, I32(truth))
         if truth == XOR_OF_THREE:
@@ -128,10 +126,12 @@ class Code(ir.IRBuilder):
 
 
 def compiled(name: str, arguments: str, write: Callable[[Code], None]) -> Callable[..., None]:
-    """The function that `write` writes. It takes integers and NumPy arrays, and runs without the
-    interpreter lock.
+    """The function that `write` writes. It takes integers and NumPy arrays.
 
-    arguments: as in `Code`. Raises RuntimeError where LLVM can't build it.
+    It runs without the interpreter lock. arguments: as in `Code`.
+
+    Raises:
+        RuntimeError: If LLVM can't build it.
     """
     module = ir.Module()
     code = Code(module, name, arguments)

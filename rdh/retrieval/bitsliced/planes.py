@@ -22,7 +22,8 @@ BLOCK = 512
 def slicing_code() -> Callable[..., None]:
     """Compiled `slice_bits`, the same for codes of every length.
 
-    Raises RuntimeError where LLVM can't build it.
+    Raises:
+        RuntimeError: If LLVM can't build it.
     """
     return compiled("slice_bits", "pnnnnpnn", slice_bits)
 
@@ -31,10 +32,10 @@ class Queries(NamedTuple):
     """Queries sorted by their labels, so that those with the same ones follow each other."""
 
     order: np.ndarray  # (n,): where each stood
-    sets: np.ndarray  # int64 (n,): equal where the labels are
+    sets: np.ndarray  # int64 (n,): equal if the labels are
     starts: np.ndarray  # int64 (n + 1,): labels of query i are numbers[starts[i] : starts[i + 1]]
     numbers: np.ndarray  # int64
-    signs: np.ndarray  # int64 (n, width): all bits set where the bit is
+    signs: np.ndarray  # int64 (n, width): all bits set if the code's bit is
 
     @classmethod
     def of(cls, packed: np.ndarray, labels: np.ndarray, width: int) -> "Queries":
@@ -56,9 +57,7 @@ class Queries(NamedTuple):
         )
 
     def most_relevant(self, label_planes: np.ndarray) -> np.ndarray:
-        """At most so many gallery items are relevant to each query (n,): those of all its labels
-        together.
-        """
+        """An upper bound of each query's relevant items, (n,): those of all its labels together."""
         per_label = np.bitwise_count(label_planes.view(np.uint64)).sum(axis=(1, 2), dtype=np.int64)
         sums = np.concatenate([[0], np.cumsum(per_label[self.numbers])])
         return np.minimum(sums[self.starts[1:]] - sums[self.starts[:-1]], 64 * label_planes[0].size)
@@ -90,14 +89,14 @@ def label_bytes(labels: np.ndarray) -> np.ndarray:
     n, n_labels = labels.shape
     padded = np.zeros((n, -(-n_labels // 16) * 16), dtype=bool)
     padded[:, :n_labels] = labels
-    return np.packbits(padded.ravel(), bitorder="little").reshape(
-        n, -1
-    )  # row by row it takes 10 times as long
+    # row by row it takes 10 times as long
+    return np.packbits(padded.ravel(), bitorder="little").reshape(n, -1)
 
 
 def order_by_bytes(rows: np.ndarray) -> np.ndarray:
-    """An order of rows (n, even number of bytes) in which equal ones stand together: a radix sort,
-    2 bytes at a time.
+    """An order of rows (n, even number of bytes) in which equal ones stand together.
+
+    A radix sort, 2 bytes at a time.
     """
     order = np.arange(len(rows))
     for column in np.ascontiguousarray(rows.view(np.uint16).T):
@@ -108,10 +107,17 @@ def order_by_bytes(rows: np.ndarray) -> np.ndarray:
 def slice_gallery(
     packed: np.ndarray, width: int, label_bytes: np.ndarray, *, eighths: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Planes of the codes (n_blocks, width, 8), of the labels (n_labels, n_blocks, 8), and of what
-    is an item at all,
-    (n_blocks, 8). eighths: lane l holds the l-th eighth of the items; otherwise each block holds
-    512 in a row.
+    """Planes of the codes, of the labels, and of the places that an item fills.
+
+    Args:
+        packed: uint8 (n, n_bytes).
+        width: Bits of a plane set, see `kernel._width`.
+        label_bytes: As `label_bytes` makes them.
+        eighths: True: lane l holds the l-th eighth of the items. False: each block holds 512 in a
+            row.
+
+    Returns:
+        int64 (n_blocks, width, 8), (n_labels, n_blocks, 8) and (n_blocks, 8).
     """
     n_blocks = -(-len(packed) // BLOCK)
     steps = (64, 64 * n_blocks) if eighths else (BLOCK, 64)

@@ -70,9 +70,7 @@ def _list_relevant(
     n_words: int,
     scratch: list[ir.Value],
 ) -> None:
-    """The relevant items of all blocks in a row: 64 * lane + bit of each, its code, and where each
-    block's end.
-    """
+    """Lists the relevant items of all blocks: 64 * lane + bit, the code, and each block's end."""
     positions, ends, codes, _, _ = scratch
     n_blocks = labels[1]
     code.put(ends, 0, I64(0))
@@ -159,9 +157,7 @@ def _place_relevant(
 
 
 def _close_bins(code: Code, table: ir.Value, own_bins: ir.Value, n_bits: int) -> None:
-    """Hands out the counts by distance, then turns each bin's count into that of all bins in front
-    of it.
-    """
+    """Hands out the counts by distance, then turns each bin's count into that of all before it."""
     with code.loop(n_bits + 1) as bin_:
         code.put(own_bins, bin_.index, code.sum_of_lanes(code.get(table, bin_.index)))
     with code.loop(8 * (n_bits + 1), I64(0)) as bin_:
@@ -173,9 +169,9 @@ def _close_bins(code: Code, table: ir.Value, own_bins: ir.Value, n_bits: int) ->
 def _sum_precisions(
     code: Code, before: ir.Value, n: ir.Value, scratch: list[ir.Value], top_k: ir.Value
 ) -> tuple[ir.Value, ir.Value]:
-    """Sum of (rank among the relevant) / (rank among all) over ranks <= top_k, always added in the
-    same order, and
-    their number. before: by bin, what stands in front of it.
+    """Sum of (rank among the relevant) / (rank among all) over ranks <= top_k, and their number.
+
+    It is always added in the same order. before: by bin, what stands in front of it.
     """
     _, _, _, bins_of, places = scratch
     for extra in range(8):  # the last vector is filled up with items beyond every rank

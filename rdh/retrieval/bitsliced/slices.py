@@ -1,18 +1,15 @@
-"""The bit-sliced kernel's machine code for one code length: how 512 items are compared with a query
-at once.
+"""The bit-sliced kernel's machine code, first part: 512 items are compared with a query at once.
 
-Codes lie as bit planes: in block i, bit b of lane l of plane k is bit k of one gallery item.
-Against a query
-    1  every plane is XORed with the query's bit, repeated: a set bit says that this item differs
-    there; 2  the planes are added up, bit place by bit place, by adders made of logic: the result
-    is the distance of all 512
-       items, written in binary over a handful of planes (7 of them for 64 bits);
-    3  the planes of the distance are decoded: the lowest three into `low`, 8 masks of the items
-    with d % 8 = 0..7, the
-       others into `high`, masks of the items with d // 8 = 0, 1, ...; high[d // 8] & low[d % 8] are
-       the items at d;
-    4  their set bits are counted into the bin of d. A high mask without items, the usual case,
-    skips its 8 bins.
+Codes lie as bit planes: in block i, bit b of lane l of plane k is bit k of one gallery item. For a
+code length and a query:
+    1  Every plane is XORed with the query's bit, repeated. A set bit says that this item differs.
+    2  The planes are added up, bit place by bit place, by adders made of logic. The result is the
+       distance of all 512 items, in binary, over a handful of planes (7 for 64 bits).
+    3  The planes of the distance are decoded. The lowest three become `low`, 8 masks of the items
+       with d % 8 = 0..7. The others become `high`, masks of the items with d // 8 = 0, 1, ...
+       high[d // 8] & low[d % 8] are the items at d.
+    4  Their set bits are counted into the bin of d. A high mask without items, the usual case,
+       skips its 8 bins.
 Bins are vectors too; their lanes are summed at the end. Call `slice_bits` and `add_histograms`.
 """
 
@@ -35,7 +32,7 @@ from rdh.retrieval.bitsliced.llvm import (
 
 
 def slice_bits(code: Code) -> None:
-    """Bytes, one row for every 8 bits, one column an item -> planes.
+    """Turns bytes, one row for every 8 bits and one column for each item, into planes.
 
     Lane l of block i takes the 64 columns from block_step * i + lane_step * l on; plane k of block
     i is written to place plane_stride * k + block_stride * i.
@@ -62,10 +59,10 @@ def slice_bits(code: Code) -> None:
 def _distances(code: Code, planes: ir.Value, signs: ir.Value, n_bits: int) -> list[ir.Value]:
     """Steps 1 and 2: the distances of one block in binary, the lowest place first.
 
-    Three planes of the same weight become one of that weight and one of twice the weight, as soon
-    as there are three:
-    few are alive at any time, so they stay in registers. signs: one word a bit, all ones where the
-    query's bit is set.
+    As soon as there are three planes of the same weight, they become one of that weight and one of
+    twice the weight. Few are alive at any time, so they stay in registers.
+
+    signs: one word for each bit, all ones if the query's bit is set.
     """
     weights: list[list[ir.Value]] = [[] for _ in range(n_bits.bit_length())]
 
@@ -94,7 +91,7 @@ def decoded_distances(
 
 
 def _masks(code: Code, places: list[ir.Value], largest: int) -> list[ir.Value]:
-    """Step 3: for every value 0..largest the items whose binary places say it."""
+    """Step 3: for every value 0..largest, the items whose binary places give it."""
 
     @functools.cache
     def mask(value: int, n_places: int) -> ir.Value:
@@ -117,21 +114,20 @@ def count(
     items: ir.Value,
     add: Callable[[int, ir.Value], None],
 ) -> None:
-    """Step 4 for those of the block's items that `items` has set: add(d, the items at distance d)."""
+    """Step 4: calls add(d, items at distance d) for the items of the block that `items` has set."""
     low, high = decoded
     for eight, mask in enumerate(high):
         chosen = code.and_(mask, items)
         with code.if_then(code.any_set(chosen)):
-            for place in range(
-                8 if eight < len(high) - 1 else 1
-            ):  # the last mask is that of d = n_bits alone
+            # the last mask is that of d = n_bits alone
+            for place in range(8 if eight < len(high) - 1 else 1):
                 add(8 * eight + place, code.and_(chosen, low[place]))
 
 
 def labels_of(
     code: Code, query: ir.Value, starts: ir.Value, numbers: ir.Value
 ) -> tuple[ir.Value, ...]:
-    """Where the list of a query's labels begins and ends, and the list of all."""
+    """Where the list of a query's labels begins and ends, and the list of all labels."""
     return code.get(starts, query, I64), code.get(starts, code.add(query, I64(1)), I64), numbers
 
 
@@ -148,8 +144,7 @@ def relevant_items(
 
 
 def add_histograms(code: Code, n_bits: int) -> None:
-    """Adds to bins (n_queries, 2, n_bits + 1): the items at each distance that are not relevant,
-    and that are.
+    """Adds to bins (n_queries, 2, n_bits + 1) the items at each distance, relevant ones second.
 
     Any run of blocks can be given, so that a long gallery is walked in pieces that stay in the
     cache.
@@ -177,9 +172,8 @@ def add_histograms(code: Code, n_bits: int) -> None:
                         code.add(code.get(table, first_bin + d), code.n_set(found)),
                     )
 
-                with code.if_then(
-                    code.any_set(items)
-                ):  # a gallery sorted by labels has blocks of one kind
+                # a gallery sorted by labels has blocks of one kind
+                with code.if_then(code.any_set(items)):
                     count(code, decoded, items, add)
         own_bins = code.at(bins, code.mul(query.index, I64(2 * (n_bits + 1))), I64)
         with code.loop(2 * (n_bits + 1)) as bin_:
