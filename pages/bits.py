@@ -123,9 +123,8 @@ def draw_images(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> Non
     )
     chosen = np.flatnonzero(wrong)[np.argsort(-np.abs(codes[wrong]))][:N_IMAGES]
     st.markdown(
-        f"**{wrong.sum()} of {len(ids)} probe items** sit at |h| ≥ {config.tau:g} on "
-        f"the side that most of their class is not on "
-        f"(step {step:,}); the deepest {len(chosen)} are shown."
+        f"**{wrong.sum()} of {len(ids)} probe items** sit at |h| ≥ {config.tau:g} on the side "
+        f"that most of their class is not on (step {step:,}); the deepest {len(chosen)} are shown."
         if len(chosen)
         else f"At step {step:,} no probe item sits saturated on the side that most of its "
         f"class is not on."

@@ -115,10 +115,9 @@ def draw_numbers(runs: RunStore, pair: list[str]) -> None:
     ]
     st.dataframe(rows[names].rename(columns=TITLES), hide_index=True)
     st.caption(
-        f"{map_in_words(rows['top_k'])}; beside it its expectation over all tie orders, "
-        "and the worst and the best that any order could show. Dead: share of all "
-        "training items × bits, each "
-        "judged at its last visit."
+        f"{map_in_words(rows['top_k'])}; beside it its expectation over all tie orders, and the "
+        "worst and the best that any order could show. Dead: share of all training items × bits, "
+        "each judged at its last visit."
     )
 
 

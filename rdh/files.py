@@ -117,8 +117,8 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         NotImplementedError,
     ) as error:
         raise UserError(
-            f"{path.name} of run {path.parent.name} can't be read "
-            f"({type(error).__name__}); launch the run again."
+            f"{path.name} of run {path.parent.name} can't be read ({type(error).__name__}); "
+            "launch the run again."
         ) from None
 
 

@@ -246,8 +246,8 @@ def _sentence(error: BaseException, kind: str) -> str:
             f"space or check the folder, then resume."
         )
     return (
-        f"{type(error).__name__}: "
-        f"{str(error).splitlines()[0] if str(error) else 'no message'} (the log has the traceback)."
+        f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'} "
+        "(the log has the traceback)."
     )
 
 

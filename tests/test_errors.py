@@ -17,8 +17,8 @@ def said(context, act) -> str:
 def test_what_cannot_be_read_is_named_with_the_reason_and_the_way_out(tmp_path):
     missing = tmp_path / "gone.txt"
     assert said(reading(missing), missing.read_text) == (
-        f"{missing} can't be read (no such file or directory): "
-        "check its permissions, or name another."
+        f"{missing} can't be read (no such file or directory): check its permissions, or name "
+        "another."
     )
     assert "(is a directory): do this." in said(reading(tmp_path, "do this"), tmp_path.read_text)
 

@@ -203,9 +203,8 @@ def check_maker(codes: CodeFile, maker: dict[str, Any], what: str) -> None:
     """
     if codes.maker.get("network") != maker["network"]:
         raise UserError(
-            f"{what} holds {codes.n_bits}-bit codes of the run "
-            f"{codes.maker.get('run_id')}, not of {maker['run_id']} as it is "
-            "now: encode again, or name the run that made them."
+            f"{what} holds {codes.n_bits}-bit codes of the run {codes.maker.get('run_id')}, not "
+            f"of {maker['run_id']} as it is now: encode again, or name the run that made them."
         )
 
 

@@ -201,7 +201,7 @@ def _images(arguments: argparse.Namespace, config: RunConfig) -> Dataset:
             return datasets.loose_images(path, follow_links=arguments.follow_links)
     if arguments.images not in catalog.datasets():
         raise UserError(
-            f"IMAGES must be an image file, a folder, or a data set "
+            "IMAGES must be an image file, a folder, or a data set "
             f"({', '.join(catalog.datasets())}), got {short_path(arguments.images)!r}."
         )
     options = config.dataset_options if arguments.images == config.dataset else {}

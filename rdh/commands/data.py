@@ -162,8 +162,8 @@ def summary(card: dict[str, Any]) -> str:
         f"{count(card['n_train'])} training"
     )
     return (
-        f"{parts}; {card['labels_per_item']:.2f} labels an item; "
-        f"{card['similar_share']:.1%} of training pairs similar"
+        f"{parts}; {card['labels_per_item']:.2f} labels an item; {card['similar_share']:.1%} of "
+        "training pairs similar"
     )
 
 

@@ -96,9 +96,9 @@ def load(
     path = folder_below(Path(root), file, "file", Path(root))
     if not path.is_file():
         raise UserError(
-            f"No arrays in {path}: write them there by numpy.savez(path, images=..., "
-            f"labels=...), or features=... "
-            "instead of images; `python -m rdh data show arrays` tells the shapes."
+            f"No arrays in {path}: write them there by numpy.savez(path, images=..., labels=...), "
+            "or features=... instead of images; `python -m rdh data show arrays` tells the "
+            "shapes."
         )
     if top_k < 0:
         raise UserError(f"top_k must be a number of ranks, or 0 for all, got {top_k}.")
@@ -163,9 +163,8 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         or ("images" in content) == ("features" in content)
     ):
         raise UserError(
-            f"{path} must hold labels, and images or features, and may hold "
-            f"class_names, query, gallery and train, "
-            f"got {', '.join(content) or 'nothing'}."
+            f"{path} must hold labels, and images or features, and may hold class_names, query, "
+            f"gallery and train, got {', '.join(content) or 'nothing'}."
         )
     return content
 

@@ -99,17 +99,15 @@ def load(
     source = _find(root, inside)
     if source is None:
         raise UserError(
-            f"No CIFAR-10 in {root}: run `python -m rdh data prepare cifar10 "
-            f"--data-root {root}` to fetch it, or place "
-            f"{BATCHES} or class folders of images (train/<class>/*.png and "
+            f"No CIFAR-10 in {root}: run `python -m rdh data prepare cifar10 --data-root {root}` "
+            f"to fetch it, or place {BATCHES} or class folders of images (train/<class>/*.png and "
             f"test/<class>/*.png) in {root / 'cifar10'}."
         )
     dataset = _open(source, inside, _protocol(protocol, query_per_class, train_per_class))
     if len(dataset) != N_OFFICIAL:
         dataset.warnings.append(
-            f"This CIFAR-10 holds {len(dataset)} images instead of {N_OFFICIAL}: scores "
-            f"are not comparable with "
-            "published ones."
+            f"This CIFAR-10 holds {len(dataset)} images instead of {N_OFFICIAL}: scores are not "
+            "comparable with published ones."
         )
     return dataset
 

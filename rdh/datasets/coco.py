@@ -77,11 +77,10 @@ def load(
     place, year = _find(Path(root), inside)
     if place is None:
         raise UserError(
-            f"No COCO in {root}: run `python -m rdh data prepare coco --data-root "
-            f"{root}` to fetch it (20 GB), or place "
-            f"annotations/instances_train2014.json, annotations/instances_val2014.json "
-            f"and the image folders train2014 "
-            f"and val2014 (or those of 2017) in {Path(root) / 'coco'}."
+            f"No COCO in {root}: run `python -m rdh data prepare coco --data-root {root}` to "
+            "fetch it (20 GB), or place annotations/instances_train2014.json, "
+            "annotations/instances_val2014.json and the image folders train2014 and val2014 (or "
+            f"those of 2017) in {Path(root) / 'coco'}."
         )
     files = {f"{part}{year}": place / _annotations(part, year) for part in PARTS}
     files = {part: path for part, path in files.items() if path.is_file()}
@@ -101,9 +100,8 @@ def load(
     )
     if len(dataset) != N_OFFICIAL:
         dataset.warnings.append(
-            f"This COCO holds {len(dataset)} annotated images instead of {N_OFFICIAL}: "
-            f"scores are not comparable with "
-            "published ones."
+            f"This COCO holds {len(dataset)} annotated images instead of {N_OFFICIAL}: scores are "
+            "not comparable with published ones."
         )
     return dataset
 

@@ -56,9 +56,8 @@ def load(
     class_names = class_folders(place, parts)
     if len(class_names) < 2:
         raise UserError(
-            f"{place} must hold at least 2 class folders of images (<class>/*.jpg or "
-            f"*.png, or train/<class>/... and "
-            f"test/<class>/...), got {len(class_names)}: place them there."
+            f"{place} must hold at least 2 class folders of images (<class>/*.jpg or *.png, or "
+            f"train/<class>/... and test/<class>/...), got {len(class_names)}: place them there."
         )
     scan = scan_class_folders(place, class_names, inside, parts)
     labels = one_hot(scan.class_of, len(class_names))

@@ -53,9 +53,8 @@ class TrainFromGallery:
             members = gallery[labels[gallery, number] == 1]
             if len(members) < self.train_per_class:
                 raise UserError(
-                    f"Class {name!r} has {len(members)} training images, but "
-                    f"train_per_class is {self.train_per_class}: "
-                    "add images or lower it."
+                    f"Class {name!r} has {len(members)} training images, but train_per_class is "
+                    f"{self.train_per_class}: add images or lower it."
                 )
             train.append(rng.permutation(members)[: self.train_per_class])
         return Split(self.query, gallery, np.sort(np.concatenate(train)))
@@ -94,17 +93,14 @@ def load(
         dataset = _from_folders(place, inside, train_per_class)
     else:
         raise UserError(
-            f"No ImageNet-100 in {place}, and only its makers may pass it on "
-            f"(image-net.org): place there the class "
-            "folders train/<wnid>/*.JPEG and val/<wnid>/*.JPEG of the 100 classes, or "
-            "HashNet's train.txt, test.txt "
-            "and database.txt with their images."
+            f"No ImageNet-100 in {place}, and only its makers may pass it on (image-net.org): "
+            "place there the class folders train/<wnid>/*.JPEG and val/<wnid>/*.JPEG of the 100 "
+            "classes, or HashNet's train.txt, test.txt and database.txt with their images."
         )
     if len(dataset.class_names) != N_CLASSES:
         dataset.warnings.append(
-            f"This ImageNet-100 has {len(dataset.class_names)} classes instead of "
-            f"{N_CLASSES}: scores are not "
-            "comparable with published ones."
+            f"This ImageNet-100 has {len(dataset.class_names)} classes instead of {N_CLASSES}: "
+            "scores are not comparable with published ones."
         )
     return dataset
 
@@ -155,8 +151,7 @@ def _classes(place: Path) -> list[str]:
     wnids = sub_folders(place / "train")
     if not 2 <= len(wnids) <= N_CLASSES:
         raise UserError(
-            f"{place / 'train'} must hold 2 to {N_CLASSES} class folders, got "
-            f"{len(wnids)}: name the {N_CLASSES} to take "
-            f"in {path}, one a line."
+            f"{place / 'train'} must hold 2 to {N_CLASSES} class folders, got {len(wnids)}: name "
+            f"the {N_CLASSES} to take in {path}, one a line."
         )
     return wnids

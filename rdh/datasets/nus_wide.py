@@ -77,9 +77,8 @@ def load(
     if not (place / LABELS).is_dir() or not (place / IMAGES).is_file():
         raise UserError(
             f"No NUS-WIDE in {place}, and nobody may pass it on: place there "
-            f"{LABELS}/Labels_<concept>.txt, {IMAGES} "
-            "and the images in Flickr, or HashNet's train.txt, test.txt and "
-            "database.txt with their images."
+            f"{LABELS}/Labels_<concept>.txt, {IMAGES} and the images in Flickr, or HashNet's "
+            "train.txt, test.txt and database.txt with their images."
         )
     files = sorted((place / LABELS).glob("Labels_*.txt"))
     arrays = indexed([place / IMAGES, *files], lambda: read_tags(place / IMAGES, files))
@@ -94,9 +93,8 @@ def load(
     )
     if n_labels == 21 and len(dataset) != N_OFFICIAL:
         dataset.warnings.append(
-            f"This NUS-WIDE holds {len(dataset)} images with any of 21 labels instead "
-            f"of {N_OFFICIAL}: scores are not "
-            "comparable with published ones."
+            f"This NUS-WIDE holds {len(dataset)} images with any of 21 labels instead of "
+            f"{N_OFFICIAL}: scores are not comparable with published ones."
         )
     return dataset
 

@@ -96,9 +96,9 @@ def check_finite(rows: np.ndarray, ids: np.ndarray, dataset: Dataset, backbone_n
     wrong = ids[~np.isfinite(rows).all(axis=1)]
     if len(wrong):
         raise UserError(
-            f"The backbone {backbone_name} gives features that are not numbers or beyond "
-            f"65504 for {dataset.names_of(wrong)} "
-            f"of {dataset.name}; set weights to others, or choose another backbone."
+            f"The backbone {backbone_name} gives features that are not numbers or beyond 65504 "
+            f"for {dataset.names_of(wrong)} of {dataset.name}; set weights to others, or choose "
+            "another backbone."
         )
 
 

@@ -95,15 +95,13 @@ def check_kind(dataset: Dataset, backbone: str) -> None:
     """UserError if images come without a backbone, or features with one."""
     if dataset.features is not None and backbone != "none":
         raise UserError(
-            f"The data set {dataset.name} holds features, for which there is no "
-            f"backbone {backbone} to run: "
-            "set backbone=none and finetune=false."
+            f"The data set {dataset.name} holds features, for which there is no backbone "
+            f"{backbone} to run: set backbone=none and finetune=false."
         )
     if dataset.features is None and backbone == "none":
         raise UserError(
-            f"The data set {dataset.name} holds images, not features: set backbone to "
-            f"one that sees them, "
-            "such as efficientnet_lite0."
+            f"The data set {dataset.name} holds images, not features: set backbone to one that "
+            "sees them, such as efficientnet_lite0."
         )
 
 
@@ -119,8 +117,8 @@ def choose_device(name: str) -> torch.device:
     # torch.device wraps indices above 127
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
         raise UserError(
-            f"device {name} is not there (GPUs that can be seen: "
-            f"{torch.cuda.device_count()}); use auto or cpu."
+            f"device {name} is not there (GPUs that can be seen: {torch.cuda.device_count()}); "
+            "use auto or cpu."
         )
     return torch.device(name)
 

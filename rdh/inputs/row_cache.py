@@ -104,8 +104,8 @@ class RowCache:
         if bad and bad_images == "stop":
             raise UserError(
                 f"{len(bad)} images of {self.description['dataset']} can't be decoded: "
-                f"{self.names_of(bad)}; replace them, "
-                "which is enough, or set bad_images=skip to leave them out."
+                f"{self.names_of(bad)}; replace them, which is enough, or set bad_images=skip to "
+                "leave them out."
             )
         return rows, bad
 
@@ -151,9 +151,8 @@ class RowCache:
         if needed > free:
             raise UserError(
                 f"{self.what.capitalize()} of {self.description['dataset']} need "
-                f"{needed / 1e9:.1f} GB in {self.folder}, "
-                f"{free / 1e9:.1f} GB are free; free space there, or name another "
-                f"folder by RDH_CACHE."
+                f"{needed / 1e9:.1f} GB in {self.folder}, {free / 1e9:.1f} GB are free; free "
+                "space there, or name another folder by RDH_CACHE."
             )
 
     def _header(self) -> bytes:

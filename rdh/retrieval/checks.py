@@ -81,9 +81,9 @@ def _check_signs(*sides: np.ndarray) -> None:
     least, most = min(side.min() for side in sides), max(side.max() for side in sides)
     if 0 <= least <= 0.5 < most <= 1:  # False for NaN, which is refused by its own sentence
         raise UserError(
-            f"query_codes and gallery_codes are judged by their signs, got real values "
-            f"from {least:.4g} to {most:.4g}, "
-            "all +1: of bits or probabilities p pass booleans (p > 0.5) or 2 p - 1."
+            "query_codes and gallery_codes are judged by their signs, got real values from "
+            f"{least:.4g} to {most:.4g}, all +1: of bits or probabilities p pass booleans (p > "
+            "0.5) or 2 p - 1."
         )
 
 

@@ -66,9 +66,8 @@ class MetricsReader:
             seqs (n,), steps (n,) and values (n, ...). The values are read-only.
         """
         rows = self._query(
-            "SELECT a.seq, r.step, a.dtype, a.shape, a.data FROM arrays a JOIN records "
-            "r USING (seq) "
-            "WHERE a.name IN (?, ?) AND a.seq > ? ORDER BY a.seq",
+            "SELECT a.seq, r.step, a.dtype, a.shape, a.data FROM arrays a JOIN records r USING "
+            "(seq) WHERE a.name IN (?, ?) AND a.seq > ? ORDER BY a.seq",
             (name, OLD_NAMES.get(name, name), after),
         )
         values = np.stack([self._unpack(*row[2:]) for row in rows]) if rows else np.empty((0,))
@@ -120,7 +119,6 @@ class MetricsReader:
 
     def _damaged(self, error: Exception) -> UserError:
         return UserError(
-            f"metrics.db of run {self.path.parent.name} can't be read ({error}); the "
-            f"run's other files and all other runs are "
-            "untouched: delete this run or launch it again."
+            f"metrics.db of run {self.path.parent.name} can't be read ({error}); the run's other "
+            "files and all other runs are untouched: delete this run or launch it again."
         )

@@ -32,9 +32,8 @@ def keep_split(run_dir: Path, arrays: dict[str, Any]) -> None:
         ]
         if set(changed) - {"stamp"}:
             raise UserError(
-                f"The data have changed since this run's checkpoint was saved "
-                f"({', '.join(changed)}); put them back to "
-                "resume it, or launch a new run."
+                "The data have changed since this run's checkpoint was saved "
+                f"({', '.join(changed)}); put them back to resume it, or launch a new run."
             )
         if changed:
             say(

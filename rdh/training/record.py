@@ -90,7 +90,6 @@ def check_weights(run: TrainingState) -> None:
 def _diverged(run: TrainingState, what: str, step: int) -> TrainingFailure:
     epoch = (step - 1) // run.steps_per_epoch + 1
     return TrainingFailure(
-        f"The {what} at step {step} (epoch {epoch}); lower lr (now {run.config.lr:g}) "
-        f"or hash_lr_scale; "
-        "checkpoints saved before are kept."
+        f"The {what} at step {step} (epoch {epoch}); lower lr (now {run.config.lr:g}) or "
+        "hash_lr_scale; checkpoints saved before are kept."
     )

@@ -87,8 +87,8 @@ def restore(run: TrainingState, checkpoint: dict[str, Any]) -> None:
             torch.cuda.set_rng_state(checkpoint["cuda_rng"], run.inputs.device)
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(
-            f"The checkpoint does not fit this run's config "
-            f"({str(error).splitlines()[0]}); launch a new run."
+            f"The checkpoint does not fit this run's config ({str(error).splitlines()[0]}); "
+            "launch a new run."
         ) from None
 
 

@@ -155,8 +155,8 @@ def add_record(path: Path) -> None:
             "INSERT INTO scalars SELECT ?, name, value FROM scalars WHERE seq = ?", (new, seq)
         )
         db.execute(
-            "INSERT INTO arrays (seq, name, dtype, shape, data) "
-            "SELECT ?, name, dtype, shape, data FROM arrays WHERE seq = ?",
+            "INSERT INTO arrays (seq, name, dtype, shape, data) SELECT ?, name, dtype, shape, "
+            "data FROM arrays WHERE seq = ?",
             (new, seq),
         )
         db.execute("COMMIT")

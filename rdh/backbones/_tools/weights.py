@@ -93,8 +93,7 @@ def read_into(module: nn.Module, path: Path, dropped: tuple[str, ...] = ()) -> s
     except DAMAGED as error:
         raise UserError(
             f"The weights file {path} is damaged or holds more than tensors by name "
-            f"({_why_unread(error)}); "
-            "write it by torch.save(network.state_dict(), path)."
+            f"({_why_unread(error)}); write it by torch.save(network.state_dict(), path)."
         ) from None
     wanted = _fitting(state, module.state_dict().keys(), dropped)
     try:
@@ -102,8 +101,8 @@ def read_into(module: nn.Module, path: Path, dropped: tuple[str, ...] = ()) -> s
     except RuntimeError:
         raise UserError(
             f"The weights file {path} is of another network than this backbone: it has "
-            f"{len(state)} tensors; "
-            f"{_difference(wanted, module.state_dict())}. Set weights to a file of this network."
+            f"{len(state)} tensors; {_difference(wanted, module.state_dict())}. Set weights to a "
+            "file of this network."
         ) from None
     _check_finite(wanted, path)
     return f"{path.name}-{hashlib.sha256(content).hexdigest()[:16]}"
@@ -150,9 +149,9 @@ def download_into(module: nn.Module, url: str, dropped: tuple[str, ...] = ()) ->
                 f"delete it to download it again."
             ) from None
         raise UserError(
-            f"The weights {url} can't be downloaded ({_reason(error)}); put that file "
-            f"into {folder}, or choose the backbone "
-            "efficientnet_lite0, whose weights come with the installation."
+            f"The weights {url} can't be downloaded ({_reason(error)}); put that file into "
+            f"{folder}, or choose the backbone efficientnet_lite0, whose weights come with the "
+            "installation."
         ) from None
     _check_finite(wanted, folder / name)
     return name
@@ -222,9 +221,8 @@ def _check_finite(state: dict[str, Tensor], path: Path) -> None:
     wrong = [name for name, value in state.items() if not torch.isfinite(value).all()]
     if wrong:
         raise UserError(
-            f"The weights file {path} holds NaN or infinite values, in {_first(wrong)}: "
-            f"its training diverged; use an "
-            "earlier state of it, or other weights."
+            f"The weights file {path} holds NaN or infinite values, in {_first(wrong)}: its "
+            "training diverged; use an earlier state of it, or other weights."
         )
 
 

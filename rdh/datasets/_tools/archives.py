@@ -92,9 +92,8 @@ def fetch(archive: Archive, path: Path, progress: Callable[[int], object]) -> No
             _fetch_rest(archive, part, progress)
         except FETCH_ERRORS as error:
             raise UserError(
-                f"{archive.url} could not be fetched into {path.parent} ({error}): try "
-                f"again, which goes on from "
-                f"where this ended, or place the file there as {path.name}."
+                f"{archive.url} could not be fetched into {path.parent} ({error}): try again, "
+                f"which goes on from where this ended, or place the file there as {path.name}."
             ) from error
     if _md5(part) != archive.md5:
         if part != path:  # a file that a person placed is kept

@@ -195,9 +195,8 @@ class Dataset:
         if self.is_multi_label != assumed:
             has, fits = ("several labels", 0.1) if self.is_multi_label else ("one label each", 1)
             text = (
-                f"The items of {self.name} have {has}: set eta={fits}, the paper's for "
-                f"such labels, since the default "
-                "goes by the data set's name."
+                f"The items of {self.name} have {has}: set eta={fits}, the paper's for such "
+                "labels, since the default goes by the data set's name."
             )
             self._eta_warning = (fits, text)
             self.warnings.append(text)
@@ -225,9 +224,8 @@ class Dataset:
         shared = np.flatnonzero(self.labels.all(axis=0))
         if len(shared):
             self.warnings.append(
-                f"All items of {self.name} have the label "
-                f"{self.class_names[shared[0]]!r}, so every MAP is 1: add items "
-                "without it."
+                f"All items of {self.name} have the label {self.class_names[shared[0]]!r}, so "
+                "every MAP is 1: add items without it."
             )
 
     def _note_bad(self, item_id: int, message: str) -> None:

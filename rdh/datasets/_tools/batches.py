@@ -67,9 +67,8 @@ def fetch_batches(place: Path, progress: Progress | None = None) -> None:
             cifar10(str(place), download=True)
     except FETCH_ERRORS as error:
         raise UserError(
-            f"CIFAR-10 could not be fetched into {place} ({error}): try again, or bring "
-            f"{BATCHES} from another "
-            f"machine, or place class folders of images (train/<class>/*.png and "
+            f"CIFAR-10 could not be fetched into {place} ({error}): try again, or bring {BATCHES} "
+            "from another machine, or place class folders of images (train/<class>/*.png and "
             f"test/<class>/*.png) in {place}."
         ) from error
 
@@ -85,9 +84,9 @@ def read_batches(place: Path) -> Images:
         parts = [cifar10(str(place), train=train) for train in (True, False)]
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"The batches in {place / BATCHES} are damaged or not complete: run `python "
-            f"-m rdh data prepare cifar10 "
-            f"--data-root {place}` to fetch them again, or remove that folder."
+            f"The batches in {place / BATCHES} are damaged or not complete: run `python -m rdh "
+            f"data prepare cifar10 --data-root {place}` to fetch them again, or remove that "
+            "folder."
         ) from error
     checksums = "\n".join(checksum for _, checksum in cifar10.train_list + cifar10.test_list)
     return Images(
@@ -140,9 +139,8 @@ def open_arrays(place: Path) -> Images:
 
 def _damaged(folder: Path, place: Path) -> UserError:
     return UserError(
-        f"The arrays in {folder} are damaged: run `python -m rdh data prepare cifar10 "
-        f"--data-root {place}` "
-        "to make them again."
+        f"The arrays in {folder} are damaged: run `python -m rdh data prepare cifar10 --data-root "
+        f"{place}` to make them again."
     )
 
 
@@ -151,9 +149,8 @@ def _torchvision_cifar10() -> Any:
         from torchvision.datasets import CIFAR10
     except ImportError as error:
         raise UserError(
-            f"CIFAR-10's batches are read by torchvision, which cannot be imported "
-            f"({error}): pip install torch "
-            "torchvision, as a pair from one index, or use class folders of images."
+            f"CIFAR-10's batches are read by torchvision, which cannot be imported ({error}): pip "
+            "install torch torchvision, as a pair from one index, or use class folders of images."
         ) from error
     return CIFAR10
 

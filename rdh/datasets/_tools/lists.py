@@ -22,9 +22,9 @@ PARTS = {
 }  # file names, .txt
 MARK = "train.txt"  # a folder that holds it holds lists
 LAYOUT = (
-    "train.txt, test.txt (or query.txt) and database.txt (or gallery.txt; without it "
-    "the gallery is train.txt), each "
-    "line a path relative to that folder and its labels: columns of 0 and 1, or one class number"
+    "train.txt, test.txt (or query.txt) and database.txt (or gallery.txt; without it the gallery "
+    "is train.txt), each line a path relative to that folder and its labels: columns of 0 and 1, "
+    "or one class number"
 )
 
 
@@ -117,15 +117,14 @@ def read_list(path: Path, strip_prefix: str = "") -> Listing:
         place = f"{path} line {number}"
         if len(fields) == 1:
             raise UserError(
-                f"{place} must have a path and then its labels, separated by blanks, "
-                f"got {fields[0][:80]!r}: no label "
-                "follows the path."
+                f"{place} must have a path and then its labels, separated by blanks, got "
+                f"{fields[0][:80]!r}: no label follows the path."
             )
         if len(fields) - 1 != n_columns:
             raise UserError(
-                f"{place} has {len(fields) - 1} label columns, but line {rows[0][0]} "
-                f"has {n_columns}: all lines must "
-                "have the same number, and a path must not contain blanks."
+                f"{place} has {len(fields) - 1} label columns, but line {rows[0][0]} has "
+                f"{n_columns}: all lines must have the same number, and a path must not contain "
+                "blanks."
             )
     labels = _labels(path, rows)  # before the paths: blanks in a path show as bad labels
     _strip(path, rows, strip_prefix)
@@ -177,9 +176,8 @@ def _labels(path: Path, rows: list[tuple[int, list[str]]]) -> np.ndarray:
                 else "columns of 0 and 1"
             )
             raise UserError(
-                f"{path} line {number} must have {rule} after its path, which must not "
-                f"contain blanks, got "
-                f"{' '.join(fields[1:])[:80]!r} after {fields[0][:80]!r}."
+                f"{path} line {number} must have {rule} after its path, which must not contain "
+                f"blanks, got {' '.join(fields[1:])[:80]!r} after {fields[0][:80]!r}."
             )
     if is_number:
         return np.array([[int(fields[1])] for _, fields in rows])
@@ -260,9 +258,8 @@ def _parts(
             file, query = files[part] or files["train"], files["query"]
             assert query is not None, "a folder without that list was refused"
             raise UserError(
-                f"All {len(ids)} images of {file} are queries too, in "
-                f"{query.name}, and a query is left out of "
-                f"the other lists: name other images in one of the two."
+                f"All {len(ids)} images of {file} are queries too, in {query.name}, and a query "
+                "is left out of the other lists: name other images in one of the two."
             )
     return Split(
         rows["query"], *(np.setdiff1d(ids, leaks) for ids in (gallery, rows["train"]))

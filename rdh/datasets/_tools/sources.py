@@ -101,9 +101,9 @@ class FileDataset(Dataset):
             )
         if len(missing):
             self.warnings.append(
-                f"{len(missing)} of {len(paths)} images of {name} are missing from "
-                f"{folder}, such as "
-                f"{paths[missing[0]]}: place them there, or set bad_images=skip to leave them out."
+                f"{len(missing)} of {len(paths)} images of {name} are missing from {folder}, such "
+                f"as {paths[missing[0]]}: place them there, or set bad_images=skip to leave them "
+                "out."
             )
 
     def read_image(self, item_id: int) -> np.ndarray:

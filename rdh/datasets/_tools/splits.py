@@ -88,10 +88,9 @@ class PerClass:
             needed = n_query + (1 if n_train is None else n_train)
             if len(members) < needed:
                 raise UserError(
-                    f"Class {name!r} has {len(members)} images, but the split needs "
-                    f"{needed} ({n_query} queries and "
-                    f"{needed - n_query} for training): add images, or lower "
-                    f"query_per_class or train_per_class."
+                    f"Class {name!r} has {len(members)} images, but the split needs {needed} "
+                    f"({n_query} queries and {needed - n_query} for training): add images, or "
+                    "lower query_per_class or train_per_class."
                 )
             drawn = rng.permutation(members)
             query.append(drawn[:n_query])
