@@ -2,7 +2,7 @@
 
 A score over such a set is too good: the nearest item is the query itself. Files are compared by
 size first, then by a digest of their beginning, and only those that are still equal by a digest of
-all. So a set of 20 GB needs some thousand small reads.
+all. So large files are read at their beginning only, unless they are copies.
 """
 
 from collections import defaultdict
