@@ -746,13 +746,13 @@ def test_damaged_images_stop_the_work_or_are_left_out(root, hashnet, photos, tmp
 
 
 def test_a_pipe_blocks_nobody(root, hashnet, tmp_path, capsys):
-    (tmp_path / "in").mkdir()
-    os.mkfifo(tmp_path / "in" / "pipe.png")
-    for arguments in (
-        ("encode", hashnet, tmp_path / "in", "-o", tmp_path / "x.npz"),
-        ("query", hashnet, tmp_path / "in" / "pipe.png"),
-    ):
-        assert "pipe.png cannot be decoded (it is not a file)" in refused(capsys, root, *arguments)
+    folder, pipe = tmp_path / "in", tmp_path / "in" / "pipe.png"
+    folder.mkdir()
+    os.mkfifo(pipe)
+    said = refused(capsys, root, "encode", hashnet, folder, "-o", tmp_path / "x.npz")
+    assert "has no image to encode" in said and "neither files nor folders (1)" in said
+    said = refused(capsys, root, "query", hashnet, pipe)
+    assert "pipe.png cannot be decoded (it is not a file)" in said
 
 
 def test_links_out_of_the_folder_are_refused(root, hashnet, photos, tmp_path, capsys):
