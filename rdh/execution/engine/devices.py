@@ -3,7 +3,7 @@ memory all its life.
 
 `find_devices(os.environ)` lists the GPUs of `nvidia-smi -L` (the MIG slices of a card that is cut
 up) that CUDA_VISIBLE_DEVICES leaves visible, or one "cpu". RDH_SLOTS = runs a device at the same
-time; RDH_FAKE_GPUS = n pretends n GPUs, for tests.
+time.
 """
 
 import math
@@ -37,14 +37,10 @@ class Device:
 def find_devices(
     env: Mapping[str, str], list_cards: Callable[[], str] | None = None, n_cores: int | None = None
 ) -> list[Device]:
-    """At least one device. UserError where RDH_SLOTS or RDH_FAKE_GPUS is not a whole number."""
+    """At least one device. UserError where RDH_SLOTS is not a whole number."""
     n_cores = count_cores() if n_cores is None else n_cores
-    n_fake = _whole_number(env, "RDH_FAKE_GPUS", least=0)
-    if n_fake:
-        cards = [(f"fake-{index}", f"fake GPU {index}") for index in range(n_fake)]
-    else:
-        text = (list_cards or run_nvidia_smi)()
-        cards = visible_cards(parse_cards(text), env.get("CUDA_VISIBLE_DEVICES"))
+    text = (list_cards or run_nvidia_smi)()
+    cards = visible_cards(parse_cards(text), env.get("CUDA_VISIBLE_DEVICES"))
     # Two runs share the cores where there are two, so that both runs of a pair move together; a GPU
     # is one run's own.
     slots = _whole_number(env, "RDH_SLOTS", least=1) or (1 if cards or n_cores < 2 else 2)
@@ -56,7 +52,6 @@ def check_settings(env: Mapping[str, str]) -> None:
     """UserError for a setting that `find_devices` would refuse; cheap, so that a page can say it at
     once.
     """
-    _whole_number(env, "RDH_FAKE_GPUS", least=0)
     _whole_number(env, "RDH_SLOTS", least=1)
 
 
