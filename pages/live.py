@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import streamlit as st
 
-from pages.common.launching import draw_notes
+from pages.common.launching import arrived, draw_notes
 from pages.common.live_plot import live_plotly
 from pages.common.readers import PAPER_TAU, RunSeries, dead_series, read_series
 from pages.common.run_numbers import draw_numbers
@@ -180,6 +180,7 @@ start_page(
     section="Watch",
     place=110,
 )
+arrived()
 runs = store()
 known = known_runs(runs)
 run_id, other = pick_two(runs, known)

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
@@ -14,7 +15,8 @@ from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
 from rdh.store.run_store import SUBMISSION, RunStore
 
-TOKEN, NOTES = "launch_token", "launch_notes"
+TOKEN, NOTES, ON_ITS_WAY = "launch_token", "launch_notes", "launch_on_its_way"
+SECONDS_ON_ITS_WAY = 30.0
 
 
 def launch(
@@ -43,9 +45,9 @@ def launch(
     run_id = run_ids[shown]
     others = [other for other in run_ids if other != run_id]
     st.session_state.setdefault(NOTES, {}).setdefault(run_id, notes)
-    st.switch_page(
-        "pages/live.py", query_params={"run": run_id} | ({"vs": others[0]} if others else {})
-    )
+    query = {"run": run_id} | ({"vs": others[0]} if others else {})
+    st.session_state[ON_ITS_WAY] = time.monotonic(), query
+    st.switch_page("pages/live.py", query_params=query)
 
 
 def draw_notes(run_id: str) -> None:
@@ -70,7 +72,17 @@ def _said_of_equal_runs(runs: RunStore, configs: Sequence[RunConfig]) -> list[st
 
 
 def wait_for_press() -> None:
-    """To be called when the page is drawn and its button was not pressed: the next press is
-    another launch.
+    """To be called if the page is drawn and its button was not pressed.
+
+    The next press is another launch. If the live page of the last one was never drawn, the page
+    is switched once more: a late press can make the browser ask for this page again.
     """
+    began, query = st.session_state.get(ON_ITS_WAY, (-SECONDS_ON_ITS_WAY, {}))
+    if time.monotonic() - began < SECONDS_ON_ITS_WAY:
+        st.switch_page("pages/live.py", query_params=query)
     st.session_state.pop(TOKEN, None)
+
+
+def arrived() -> None:
+    """To be called by the page that a launch leads to."""
+    st.session_state.pop(ON_ITS_WAY, None)
