@@ -17,7 +17,7 @@ from rdh import catalog, datasets, folders
 from rdh.analysis import similar_run_seconds
 from rdh.config.presets import PRESETS, preset_config
 from rdh.config.ranges import parse_numbers
-from rdh.config.run_config import RunConfig, make_config
+from rdh.config.run_config import RunConfig, check_eta_counts, make_config
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
 
@@ -226,6 +226,7 @@ with error_card():
     else:
         try:
             configs = build(start, asked)
+            check_eta_counts(asked.fields.get("eta"), configs)
             check_data(configs[0])
             launch(runs, configs, notes=said_of_seeds(asked.seeds))
         except UserError as error:

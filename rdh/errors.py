@@ -4,11 +4,16 @@ A page shows a `UserError` as a card. The command line prints it and exits with 
 """
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 LONGEST_PATH = 160  # characters of a path in a sentence: longer ones lose their middle
+
+
+# What long work calls with (done, total): images, queries or bytes. A total of 0 is unknown. It may
+# raise to stop the work.
+Progress = Callable[[int, int], None]
 
 
 class UserError(ValueError):

@@ -21,7 +21,7 @@ WITH_PROCESSES = (
     "test_wheel.py",
     "test_worker.py",
 )
-STARTERS = {"env", "toy", "first_process"}
+STARTERS = {"env", "toy", "first_process", "real_images"}  # the last: it unpacks 60 000 files
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -265,6 +265,28 @@ def test_the_package_itself_holds_the_version_only():
     assert isinstance(docstring, ast.Expr) and version.targets[0].id == "__version__"
 
 
+def test_the_environment_is_read_where_folders_devices_and_processes_are_found():
+    """Everything else is told what it needs. Switches for tests are arguments."""
+    readers = {
+        module
+        for folder in ("rdh", "pages", "app")
+        for module, tree in sources(folder).items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
+        if isinstance(node.value, ast.Name) and node.value.id == "os"
+    }
+    assert readers == {
+        "rdh.folders",  # the three roots
+        "rdh.execution.lifecycle",  # RDH_SLOTS, before the supervisor is started
+        "rdh.execution.supervisor_process",  # RDH_SLOTS and CUDA_VISIBLE_DEVICES
+        "rdh.execution.queue.possible",  # CUDA_VISIBLE_DEVICES
+        "rdh.execution.engine.processes",  # what children inherit
+        "rdh.commands.dashboard",  # what Streamlit inherits
+        "rdh.commands.bench",  # sets OMP_WAIT_POLICY before torch is imported
+        "rdh.worker",  # likewise
+    }
+
+
 def test_no_function_is_too_long():
     lengths = {
         f"{name}.{function}": node.end_lineno - body[0].lineno + 1

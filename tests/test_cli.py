@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -45,8 +45,6 @@ def env(tmp_path: Path) -> Iterator[dict[str, str]]:
         "RDH_DATA",
         "RDH_CACHE",
         "RDH_SLOTS",
-        "RDH_FAKE_GPUS",
-        "RDH_WORKER_ARGV",
         "COLUMNS",
     )
     env = {name: value for name, value in os.environ.items() if name not in gone}
@@ -65,9 +63,10 @@ def env(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture
-def toy(env: dict[str, str]) -> dict[str, str]:
-    """The queue with workers that only pretend to train, two at a time."""
-    return env | {"RDH_WORKER_ARGV": json.dumps(TOY), "RDH_FAKE_GPUS": "2"}
+def toy(store: RunStore, env: dict[str, str]) -> dict[str, str]:
+    """A supervisor whose workers only pretend to train, two at a time."""
+    start_supervisor(store, env, TOY)
+    return env
 
 
 @pytest.fixture
@@ -86,6 +85,19 @@ def rdh(store: RunStore, env: dict[str, str], *arguments: str) -> subprocess.Com
         check=False,
         cwd=store.root.parent,
     )
+
+
+def start_supervisor(store: RunStore, env: dict[str, str], worker: Sequence[str]) -> None:
+    """A supervisor with another worker command; verbs find it there."""
+    command = [sys.executable, "-m", "rdh.execution.supervisor_process", str(store.root)]
+    subprocess.Popen(
+        [*command, "--worker", json.dumps(worker)],
+        env=env | {"RDH_SLOTS": "2"},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_for(lambda: execution.supervisor_status(store)["pid"], "the supervisor is there")
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:
@@ -439,11 +451,8 @@ def test_a_method_without_an_activation_sweeps_without_rdh_only(store, toy):
 
 def test_the_verbs_of_a_run(store, toy):
     """One run through its whole life: failed, shown, resumed, cloned, deleted."""
-    run_id = store.create(make_config(n_bits=8))
-    (store.root / run_id / "toy.json").write_text(
-        json.dumps([{"do": "exit", "says": "no such GPU"}, {"do": "finish"}])
-    )
-    assert rdh(store, toy, "supervisor", "start").returncode == 0
+    plan = [{"do": "exit", "says": "no such GPU"}, {"do": "finish"}]
+    run_id = store.create(make_config(n_bits=8), prepare=lambda folder: write_plan(folder, *plan))
     wait_for(lambda: execution.states(store)[run_id].state == "failed", "the run fails")
     shown = rdh(store, toy, "runs", "show", run_id)
     assert (
@@ -489,22 +498,22 @@ def test_a_clone_with_another_method_drops_the_switches_of_the_old_one(store, to
     assert store.config(answer.stdout.strip()) == make_config(n_bits=8)
 
 
-def test_the_supervisor_can_be_asked_and_stopped(store, toy):
-    assert "No supervisor runs" in rdh(store, toy, "supervisor").stdout
-    started = rdh(store, toy, "supervisor", "start")
+def test_the_supervisor_can_be_asked_and_stopped(store, env):
+    assert "No supervisor runs" in rdh(store, env, "supervisor").stdout
+    started = rdh(store, env, "supervisor", "start")
     assert re.search(r"A supervisor runs for .*: pid \d+ on .*, since \d{4}-", started.stdout), (
         started.stdout
     )
-    status = last_json(rdh(store, toy, "supervisor", "status", "--json"))
+    status = last_json(rdh(store, env, "supervisor", "status", "--json"))
     assert status["alive"] and str(status["pid"]) in started.stdout
-    assert "No supervisor runs" in rdh(store, toy, "supervisor", "stop").stdout
+    assert "No supervisor runs" in rdh(store, env, "supervisor", "stop").stdout
 
 
-def test_a_failed_run_exits_1_with_its_reason(store, toy, tmp_path):
+def test_a_failed_run_exits_1_with_its_reason(store, env, tmp_path):
     script = tmp_path / "failing.py"
     script.write_text("import sys; sys.exit('the data are not there')")
-    toy["RDH_WORKER_ARGV"] = json.dumps([sys.executable, str(script)])
-    answer = rdh(store, toy, "train", "--json")
+    start_supervisor(store, env, [sys.executable, str(script)])
+    answer = rdh(store, env, "train", "--json")
     assert answer.returncode == 1 and "Traceback" not in answer.stderr
     assert re.search(
         r": failed: .*the data are not there.* `python -m rdh runs resume \S+` tries it again",
@@ -562,8 +571,8 @@ def going_on(store: RunStore, env: dict[str, str]) -> Terminal:
     return terminal
 
 
-def write_plan(folder: Path) -> None:
-    (folder / "toy.json").write_text('{"do": "forever"}')
+def write_plan(folder: Path, *attempts: dict) -> None:
+    (folder / "toy.json").write_text(json.dumps(attempts or {"do": "forever"}))
 
 
 @pytest.mark.parametrize("second", [CTRL_C, CTRL_D, "\n"], ids=["ctrl-c", "ctrl-d", "enter"])
@@ -608,9 +617,7 @@ def test_train_here_finishes_in_this_process_and_the_queue_knows_of_it(store, en
 
 
 def test_a_run_whose_worker_and_supervisor_were_killed_is_found_dead_and_resumed(store, toy):
-    run_id = store.create(make_config(n_bits=8))
-    (store.root / run_id / "toy.json").write_text(json.dumps([{"do": "forever"}, {"do": "finish"}]))
-    assert rdh(store, toy, "supervisor", "start").returncode == 0
+    run_id = store.create(make_config(n_bits=8, epochs=1), prepare=write_plan)
     wait_for(lambda: execution.states(store)[run_id].state == "running", "the run trains")
     wait_for(lambda: "pid" in (store.read_json(run_id, "hb.json") or {}), "its heart beats")
     for pid in (
@@ -620,7 +627,7 @@ def test_a_run_whose_worker_and_supervisor_were_killed_is_found_dead_and_resumed
         os.kill(pid, signal.SIGKILL)
     wait_for(lambda: not execution.supervisor_status(store)["alive"], "the supervisor is dead")
     assert execution.states(store)[run_id].state == "running"
-    answer = rdh(store, toy, "runs", "resume", run_id)
+    answer = rdh(store, toy, "runs", "resume", run_id)  # starts a supervisor with real workers
     assert answer.stdout == f"{run_id}: queued again\n", answer.stderr
     wait_for(
         lambda: execution.states(store)[run_id].state == "finished", "the second attempt finishes"
@@ -711,8 +718,6 @@ def test_a_supervisor_does_not_start_what_trains_here(store, toy, monkeypatch):
     """It sees the new folder within a fraction of a second; the lock tells it to keep off."""
     from rdh import worker
     from rdh.commands._here import train_here
-
-    assert rdh(store, toy, "supervisor", "start").returncode == 0
 
     def pretend(arguments: list[str]) -> int:
         run_dir = Path(arguments[0])

@@ -3,6 +3,7 @@
 The files are put into a copy of the project, which other processes use.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -107,6 +108,50 @@ st.metric("Runs", len(known_runs(store())))
 end_page()
 '''
 FILES = {"rdh/methods/scrap.py": METHOD, "rdh/datasets/scrap.py": DATASET, "pages/scrap.py": PAGE}
+BROKEN = '"""Scrap."""\n\nclass Foo(\n'
+# Opens every page; prints {page: (exceptions, errors, warnings in the sidebar)}.
+LOOK = """
+import json
+from streamlit.testing.v1 import AppTest
+from pages.common.sidebar import read_links
+
+app, opened = AppTest.from_file("app.py", default_timeout=60), {}
+for page in [link.page for link in read_links()[0]]:
+    app = (app.switch_page(page) if page != "app.py" else app).run()
+    said = [one.value.replace("\\\\", "") for one in app.sidebar.warning]
+    opened[page] = len(app.exception), len(app.error), said
+print(json.dumps(opened))
+"""
+# Breaks the file of a method whose run waits, and mends it as soon as another method's run has
+# trained. Prints what was known of the waiting run in between.
+QUEUE = f"""
+import json, sys, time
+from pathlib import Path
+from rdh import execution
+from rdh.config.run_config import make_config
+from rdh.store.run_store import RunStore
+
+def wait_for(run_id):
+    deadline = time.monotonic() + 120
+    while (run := execution.states(store)[run_id]).state != "finished":
+        assert time.monotonic() < deadline and not run.is_final, run
+        time.sleep(0.05)
+
+store, file = RunStore(sys.argv[1]), Path("rdh/methods/scrap.py")
+sound, quick = file.read_text(), {{"n_bits": 8, "epochs": 1}}
+configs = [make_config(method="scrap", **quick), make_config(method="hashnet", **quick)]
+mine, other = execution.submit(store, configs)
+file.write_text({BROKEN!r})
+execution.ensure_supervisor(store)
+try:
+    wait_for(other)
+    waiting = execution.states(store)[mine]
+    file.write_text(sound)
+    wait_for(mine)
+finally:
+    execution.stop_supervisor(store)
+print(json.dumps([waiting.state, waiting.reason]))
+"""
 CONTRACTS = (
     "test_architecture.py",
     "test_catalog.py",
@@ -144,9 +189,8 @@ def python(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_one_file_each_passes_every_contract(copy):
     for name, text in FILES.items():
         (copy / name).write_text(text)
-    chosen = "(scrap or architecture or colour) and not sidebar and not too_long"
     paths = [f"tests/{name}" for name in CONTRACTS]
-    options = ("-q", "-rp", "-p", "no:cacheprovider", "-k", chosen)
+    options = ("-q", "-rp", "-p", "no:cacheprovider", "-k", "scrap or architecture or colour")
     answer = python(copy, "-m", "pytest", *options, *paths)
     assert answer.returncode == 0, answer.stdout
     passed = [line for line in answer.stdout.splitlines() if "scrap" in line]
@@ -157,25 +201,33 @@ def test_one_file_each_passes_every_contract(copy):
 @pytest.mark.process
 def test_one_broken_file_of_each_kind_is_one_warning_and_nothing_else_changes(copy, tmp_path):
     for name in FILES:
-        (copy / name).write_text("class Foo(\n")
+        (copy / name).write_text(BROKEN)
     for verb, row in (("methods", "hashnet "), ("data", "digits ")):
         answer = python(copy, "-m", "rdh", verb)
         assert answer.returncode == 0 and row in answer.stdout and "Traceback" not in answer.stderr
         warned = [line for line in answer.stderr.splitlines() if line.startswith("warning")]
-        assert [line.partition(" is left out, line 1: ")[0] for line in warned] == [
+        assert [line.partition(" is left out, line 3: ")[0] for line in warned] == [
             "warning: rdh/methods/scrap.py",
             "warning: rdh/datasets/scrap.py",
         ]
     refused = python(copy, "-m", "rdh", "train", "--method", "scrap", "--runs", str(tmp_path / "r"))
-    assert refused.returncode == 2 and "rdh/methods/scrap.py, line 1: " in refused.stderr
+    assert refused.returncode == 2 and "rdh/methods/scrap.py, line 3: " in refused.stderr
     options = ("--preset", "quick", "--set", "epochs=1", "--bits", "8", "--runs", str(tmp_path))
     trained = python(copy, "-m", "rdh", "train", *options)  # through queue, supervisor and worker
     assert trained.returncode == 0, trained.stderr
     python(copy, "-m", "rdh", "supervisor", "stop", "--runs", str(tmp_path))
-    look = (
-        "from streamlit.testing.v1 import AppTest\n"
-        "app = AppTest.from_file('app.py', default_timeout=60).run()\n"
-        "app = app.switch_page('pages/launch.py').run()\n"
-        "print(len(app.exception), len(app.error), len(app.warning))"
-    )
-    assert python(copy, "-c", look).stdout.split()[-3:] == ["0", "0", "2"]
+    opened = json.loads(python(copy, "-c", LOOK).stdout.splitlines()[-1])
+    assert {"app.py", "pages/launch.py", "pages/live.py", "pages/runs.py"} <= opened.keys()
+    for page, (n_exceptions, n_errors, sidebar) in opened.items():
+        assert (page, n_exceptions, n_errors, len(sidebar)) == (page, 0, 0, 1)
+        assert sidebar[0].startswith("pages/scrap.py is left out: ")
+
+
+@pytest.mark.process
+def test_a_queued_run_of_a_broken_method_waits_while_others_train(copy, tmp_path):
+    (copy / "rdh/methods/scrap.py").write_text(METHOD)
+    answer = python(copy, "-c", QUEUE, str(tmp_path / "runs"))
+    assert answer.returncode == 0, answer.stderr
+    state, reason = json.loads(answer.stdout)
+    assert state == "queued" and reason.startswith("It waits: ")
+    assert "The method scrap can't be used: rdh/methods/scrap.py, line 3: " in reason

@@ -17,8 +17,9 @@ from rdh.inputs.image_cache import common_shape, fitted
 from rdh.inputs.load import choose_device
 from rdh.retrieval import pack_codes
 from rdh.store.run_store import RunStore
-from rdh.training import checkpoints, loop, shallow
+from rdh.training import checkpoints
 from rdh.training.evaluate import network_digest
+from rdh.training.network import make_network
 
 
 def _mean_of(body: nn.Module) -> Tensor:
@@ -26,24 +27,6 @@ def _mean_of(body: nn.Module) -> Tensor:
     mean = body.mean
     assert isinstance(mean, Tensor)
     return mean
-
-
-class _Outside:
-    """What `start` asks of its inputs, for a run that encodes images from elsewhere."""
-
-    split, top_k = None, None
-
-    def __init__(
-        self, labels: np.ndarray, device: torch.device, backbone: Backbone | None, body: nn.Module
-    ) -> None:
-        self.labels, self.device, self.is_cuda = labels, device, device.type == "cuda"
-        # methods need their number of classes
-        self.train_labels = torch.from_numpy(labels[:2].astype(np.float32)).to(device)
-        self.n_features = backbone.n_features if backbone else len(_mean_of(body))
-        self._body = body
-
-    def make_body(self) -> nn.Module:
-        return self._body
 
 
 class Encoder:
@@ -72,23 +55,24 @@ class Encoder:
         split = read_arrays(run_dir / "split.npz")
         self._image_shape = tuple(split["image_shape"].tolist()) if "image_shape" in split else ()
         self.backbone, body = self._make_body(state["network"])
-        is_shallow = self.config.method_card.is_shallow
-        kind = shallow if is_shallow else loop
-        run = kind.start(self.config, _Outside(split["labels"], self.device, self.backbone, body))
+        # all labels that a method looks at outside training: how many classes there are
+        labels = torch.from_numpy(split["labels"][:2].astype(np.float32)).to(self.device)
+        n_features = self.backbone.n_features if self.backbone else len(_mean_of(body))
+        method, network = make_network(self.config, labels, lambda: (body, n_features))
         try:
-            run.network.load_state_dict(state["network"])
-            if is_shallow:
-                run.method.load_state_dict(state["method"])
+            network.load_state_dict(state["network"])
+            if self.config.method_card.is_shallow:
+                method.load_state_dict(state["method"])
         except (KeyError, RuntimeError) as error:
             raise UserError(
                 f"The checkpoint of the run {run_id} does not fit its config "
                 f"({str(error).splitlines()[0]}); launch it again."
             ) from None
-        self.network = run.network.eval()
+        self.network = network.eval()
         self.maker = {
             "run_id": run_id,
             "config": self.config.model_dump(),
-            "network": network_digest(run),
+            "network": network_digest(network, method),
         }
 
     def _make_body(self, network: dict[str, Tensor]) -> tuple[Backbone | None, nn.Module]:

@@ -8,7 +8,7 @@ from typing import Any
 from rdh import execution
 from rdh.analysis import duration
 from rdh.commands._common import count
-from rdh.commands._progress import Pace, Progress, bar
+from rdh.commands._progress import Pace, ProgressLine, bar
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
 
@@ -25,7 +25,7 @@ def follow(store: RunStore, run_ids: list[str]) -> int:
     Returns:
         The exit code: 0 if all finished, 1 if one did not, 130 if runs were left running.
     """
-    progress, watch = Progress(), Watch(store, run_ids)
+    progress, watch = ProgressLine(), Watch(store, run_ids)
     while True:
         try:
             while not watch.is_over:

@@ -15,7 +15,7 @@ SECONDS_BETWEEN_LINES = 15
 SECONDS_OF_PACE = 20
 
 
-class Progress:
+class ProgressLine:
     """A line of progress: `show` replaces it, `say` prints a line that stays."""
 
     def __init__(self) -> None:

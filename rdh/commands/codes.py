@@ -13,7 +13,7 @@ from rdh import catalog, datasets
 from rdh.codes.faiss_index import Index, check_index_output, write_index
 from rdh.codes.files import CodeFile, check_maker, check_output, nearest, read_codes, write_codes
 from rdh.commands._common import add_verb, count, open_store, print_json, print_table
-from rdh.commands._progress import Pace, Progress
+from rdh.commands._progress import Pace, ProgressLine
 from rdh.config.run_config import RunConfig
 from rdh.datasets import BadImage, Dataset
 from rdh.errors import UserError, printable, reading, short_path
@@ -83,7 +83,7 @@ def run_encode(arguments: argparse.Namespace) -> int:
     check_output(arguments.output)
     encoder = Encoder(open_store(arguments), arguments.run, arguments.device)
     dataset = _images(arguments, encoder.config)
-    progress, pace, codes, ids = Progress(), Pace(), [], []
+    progress, pace, codes, ids = ProgressLine(), Pace(), [], []
     for start in range(0, len(dataset), BATCH):
         items = np.arange(start, min(start + BATCH, len(dataset)))
         if dataset.features is not None:

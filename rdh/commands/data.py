@@ -9,7 +9,7 @@ from typing import Any
 
 from rdh import catalog, datasets
 from rdh.commands._common import add_settings, add_verb, count, parse_settings, print_json
-from rdh.commands._progress import Pace, Progress
+from rdh.commands._progress import Pace, ProgressLine
 from rdh.commands.catalog import print_warnings, switch_line
 from rdh.config.run_config import make_config
 from rdh.errors import UserError, printable
@@ -185,7 +185,7 @@ def _prepare(name: str, root: Path, as_json: bool) -> int:
 
 
 def _download(name: str, root: Path) -> None:
-    progress, pace = Progress(), Pace()
+    progress, pace = ProgressLine(), Pace()
 
     def show(done: int, total: int) -> None:
         progress.show(

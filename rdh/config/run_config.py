@@ -241,8 +241,10 @@ class RunConfig(BaseModel):
 def make_config(**fields: Any) -> RunConfig:
     """A checked RunConfig with eta resolved.
 
-    Without a quantization term, eta is None: runs with any eta are the same run. With EAQL, eta is
-    1, and 0.1 for multi-label data, unless it is given.
+    With EAQL, eta is 1, and 0.1 for multi-label data, unless it is given. Without a quantization
+    term, eta is None, also if one is given: runs with any eta are the same run then, so they have
+    one hash, and both runs of a pair can be made of the same fields. The command line and the
+    pages refuse such an eta if a person typed it, by `check_eta_counts`.
 
     Raises:
         UserError: one sentence for the first bad field.

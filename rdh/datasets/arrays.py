@@ -100,8 +100,6 @@ def load(
             "or features=... instead of images; `python -m rdh data show arrays` tells the "
             "shapes."
         )
-    if top_k < 0:
-        raise UserError(f"top_k must be a number of ranks, or 0 for all, got {top_k}.")
     content = _read(path)
     values, labels = _values(content, path), _labels(content, path)
     if len(values) != len(labels):

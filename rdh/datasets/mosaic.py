@@ -25,7 +25,7 @@ from rdh.datasets._tools.splits import Split
 from rdh.errors import UserError
 
 SOURCES = {"digits": digits, "cifar10": cifar10}
-MOST_LABELS, MOST_TRAIN, LEAST_ITEMS, MOST_ITEMS = 3, 5000, 20, 1_000_000
+MOST_LABELS, MOST_TRAIN = 3, 5000
 QUERY_IMAGES = 5  # one in five images of the source is for queries
 
 is_multi_label = True
@@ -84,12 +84,6 @@ def load(
 
     Raises UserError.
     """
-    if source not in SOURCES or grid not in (2, 3):
-        raise UserError(
-            f"source must be digits or cifar10 and grid 2 or 3, got {source!r} and {grid!r}."
-        )
-    if not LEAST_ITEMS <= n_items <= MOST_ITEMS:
-        raise UserError(f"n_items must be from {LEAST_ITEMS} to {MOST_ITEMS}, got {n_items}.")
     base = SOURCES[source].load(root)
     cells, labels = compose(base.labels.argmax(axis=1), n_items, grid * grid)
     n_query = n_items // 10

@@ -70,8 +70,12 @@ def ensure_supervisor(store: RunStore, *options: str) -> None:
             os.close(lock)
 
 
-def revive(store: RunStore) -> str | None:
+def revive(store: RunStore, *options: str) -> str | None:
     """Starts a supervisor if none lives although some run waits or runs.
+
+    Args:
+        store: The runs.
+        options: As of `ensure_supervisor`.
 
     Returns:
         None, or a sentence that says why the runs do not go on.
@@ -80,7 +84,7 @@ def revive(store: RunStore) -> str | None:
         if not is_locked(store.root / LOCK):
             waiting = [run for run in states(store).values() if not run.is_final]
             if waiting:
-                ensure_supervisor(store)
+                ensure_supervisor(store, *options)
     except UserError as error:
         return f"Runs wait, and the background process that goes on with them is not there. {error}"
     return None

@@ -54,10 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
-    argv = tuple(json.loads(os.environ.get("RDH_WORKER_ARGV") or "[]")) or options.worker
     engine = LocalEngine(store.root, devices)
     supervisor = Supervisor(
-        store, engine, argv=argv, limits=Limits(grace=options.grace), log=_open_log(store)
+        store, engine, argv=options.worker, limits=Limits(grace=options.grace), log=_open_log(store)
     )
     stopping: list[int] = []
     for signum in (signal.SIGTERM, signal.SIGINT):

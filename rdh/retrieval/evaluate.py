@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from rdh.errors import Progress
 from rdh.retrieval.checks import checked_numbers
 from rdh.retrieval.codes import bit_balance, checked_inputs, code_counts, effective_number
 from rdh.retrieval.evaluation import Evaluation, MapScores
@@ -24,7 +25,6 @@ from rdh.retrieval.radius import (
     precision_recall_by_rank,
 )
 from rdh.retrieval.ranking import DENOMINATORS, APScores, average_precisions, ratio
-from rdh.retrieval.threads import Progress
 
 
 def evaluate(

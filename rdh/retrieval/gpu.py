@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rdh.errors import Progress
 from rdh.retrieval.codes import unpack_codes
 from rdh.retrieval.kernel import Codes, Ranking
-from rdh.retrieval.threads import Progress
 
 PAIRS_AT_ONCE = {"cpu": 1 << 21, "cuda": 1 << 25}  # about 40 bytes each: 80 MB, or 1.3 GB
 

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from rdh.retrieval.threads import Progress
+from rdh.errors import Progress
 
 
 class Codes(NamedTuple):

@@ -6,10 +6,11 @@ two functions below it offer what `kernel.Kernel` asks for.
 
 import numpy as np
 
+from rdh.errors import Progress
 from rdh.retrieval.codes import label_words, own_places, words_of
 from rdh.retrieval.kernel import Codes, Ranking
 from rdh.retrieval.loops import compiled_loop, n_set
-from rdh.retrieval.threads import Progress, share_out
+from rdh.retrieval.threads import share_out
 
 WORDS, COUNTS = "uint64[:,::1]", "int64[:,::1]"
 

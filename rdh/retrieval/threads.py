@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-Progress = Callable[[int, int], None]  # (queries done, queries in all)
+from rdh.errors import Progress
 
 
 def n_cores() -> int:

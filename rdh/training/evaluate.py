@@ -12,9 +12,11 @@ import numpy as np
 import torch
 
 from rdh.errors import Stopped
+from rdh.methods import Method
 from rdh.retrieval import CodesWarning, Evaluation, evaluate, pack_codes
 from rdh.retrieval.gpu import TorchKernel
 from rdh.store.metrics_writer import Record
+from rdh.training.network import FittedHead, Network
 from rdh.training.state import TrainingState
 
 N_PROBE_ITEMS = 1000
@@ -98,15 +100,15 @@ def evaluate_run(
     }
 
 
-def network_digest(run: TrainingState) -> str:
+def network_digest(network: Network, method: Method) -> str:
     """Digest of all weights, 16 hex digits.
 
     Codes are comparable only if their digests are equal.
     """
     # a shallow method is its own hash layer
-    fitted = {} if run.optimizer.groups else run.method.state_dict()
+    fitted = method.state_dict() if isinstance(network.head, FittedHead) else {}
     total = hashlib.sha256()
-    for name, tensor in sorted((run.network.state_dict() | fitted).items()):
+    for name, tensor in sorted((network.state_dict() | fitted).items()):
         total.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
     return total.hexdigest()[:16]
 

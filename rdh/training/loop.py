@@ -17,12 +17,12 @@ from torch import Tensor
 from rdh.config.run_config import RunConfig
 from rdh.errors import Stopped
 from rdh.inputs.load import ImageInputs, Inputs
-from rdh.methods import LOSSES, Method, method_class
+from rdh.methods import LOSSES, Method
 from rdh.rescue import amplify, error_aware_weights, share_a_label
 from rdh.retrieval import Evaluation
 from rdh.store.metrics_writer import Record
 from rdh.training.evaluate import evaluate_run, network_digest, save_probe_codes
-from rdh.training.network import Network
+from rdh.training.network import make_network
 from rdh.training.optimizers import make_optimizer, rate_factor
 from rdh.training.probes import Probes
 from rdh.training.record import record
@@ -107,21 +107,14 @@ def fit(
             log(record(run))
         save_checkpoint(snapshot(run))
         raise
-    save_codes("final", codes | {"network": np.array(network_digest(run))})
+    save_codes("final", codes | {"network": np.array(network_digest(run.network, run.method))})
     return Outcome(evaluation, run.best_map, run.step)
 
 
 def start(config: RunConfig, inputs: Inputs) -> TrainingState:
     """A run at step 0. The same seed gives the same start with and without RDH."""
-    torch.manual_seed(config.seed)
     labels = inputs.train_labels
-    method = method_class(config.method)(
-        config.n_bits, labels, config.seed, **method_options(config)
-    )
-    body = inputs.make_body()
-    network = Network(
-        method, inputs.n_features, body, precision=config.precision, is_compiled=config.compile
-    ).to(inputs.device)
+    method, network = make_network(config, labels, lambda: (inputs.make_body(), inputs.n_features))
     optimizer = make_optimizer(network, config)
     run = TrainingState(config, inputs, method, network, optimizer, None, torch.empty(0))
     is_probed = bool(config.probe_every and method.activation)
@@ -129,13 +122,6 @@ def start(config: RunConfig, inputs: Inputs) -> TrainingState:
     run.losses = torch.zeros(window, len(LOSSES), device=inputs.device)
     run.probes = Probes(len(labels), config.n_bits, config.tau) if is_probed else None
     return run
-
-
-def method_options(config: RunConfig) -> dict[str, Any]:
-    """The method's switches. A given eta also weighs its plain quantization term (Eq. 1)."""
-    weighs_plain = config.quantization == "plain" and config.eta is not None
-    weight = config.method_card.plain_weight
-    return config.method_options | ({weight: config.eta} if weight and weighs_plain else {})
 
 
 def train_one_epoch(

@@ -1,13 +1,15 @@
 """The trained network: a backbone and a hash layer, from images or features to logits."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from rdh.methods import Method
+from rdh.config.run_config import RunConfig
+from rdh.methods import Method, method_class
 
 ALL_THREADS = torch.get_num_threads()
 
@@ -62,6 +64,55 @@ class Network(nn.Module):
             features = self.backbone(inputs)
         with torch.autocast(kind, enabled=False):  # bfloat16 has 4 values around tau
             return self.head(features.float())
+
+
+class FittedHead(nn.Module):
+    """A fitted method in place of a hash layer: (n, n_features) -> projections (n, n_bits)."""
+
+    def __init__(self, method: Any) -> None:
+        super().__init__()
+        self.method = method
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.method.encode(features).float()
+
+
+def make_network(
+    config: RunConfig, labels: Tensor, make_body: Callable[[], tuple[nn.Module, int]]
+) -> tuple[Method, Network]:
+    """The method of a run and its network, at step 0.
+
+    The same seed gives the same weights with and without RDH.
+
+    Args:
+        config: The run's.
+        labels: Of the training items, (n_train, n_classes). They say where the network shall be.
+        make_body: Makes what stands before the hash layer; returns it with its number of features.
+    """
+    torch.manual_seed(config.seed)
+    method = method_class(config.method)(
+        config.n_bits, labels, config.seed, **method_options(config)
+    )
+    body, n_features = make_body()
+    if config.method_card.is_shallow:
+        network = Network(method, n_features, nn.Flatten() if config.finetune else body)
+        network.head = FittedHead(method)
+    else:
+        network = Network(
+            method,
+            n_features,
+            body,
+            precision=config.precision,
+            is_compiled=config.compile,
+        )
+    return method, network.to(labels.device)
+
+
+def method_options(config: RunConfig) -> dict[str, Any]:
+    """The method's switches. A given eta also weighs its plain quantization term (Eq. 1)."""
+    weighs_plain = config.quantization == "plain" and config.eta is not None
+    weight = config.method_card.plain_weight
+    return config.method_options | ({weight: config.eta} if weight and weighs_plain else {})
 
 
 @contextmanager

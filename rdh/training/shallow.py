@@ -9,41 +9,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from rdh.config.run_config import RunConfig
 from rdh.inputs.load import Inputs
-from rdh.methods import method_class
 from rdh.store.metrics_writer import Record
 from rdh.training.evaluate import evaluate_run, network_digest
 from rdh.training.loop import Outcome
-from rdh.training.network import Network
+from rdh.training.network import make_network
 from rdh.training.optimizers import SGD
 from rdh.training.state import TrainingState
 
 
-class FittedHead(nn.Module):
-    """A fitted method in place of a hash layer: (n, n_features) -> projections (n, n_bits)."""
-
-    def __init__(self, method: Any) -> None:
-        super().__init__()
-        self.method = method
-
-    def forward(self, features: Tensor) -> Tensor:
-        return self.method.encode(features).float()
-
-
 def start(config: RunConfig, inputs: Inputs) -> TrainingState:
     """The run with its method not fitted yet, as `loop.start` makes one of a deep method."""
-    torch.manual_seed(config.seed)
-    method = method_class(config.method)(
-        config.n_bits, inputs.train_labels, config.seed, **config.method_options
+    method, network = make_network(
+        config, inputs.train_labels, lambda: (inputs.make_body(), inputs.n_features)
     )
-    body = inputs.make_body()
-    network = Network(method, inputs.n_features, nn.Flatten() if config.finetune else body).to(
-        inputs.device
-    )
-    network.head = FittedHead(method)
     return TrainingState(config, inputs, method, network, SGD([]), None, torch.empty(0))
 
 
@@ -76,5 +57,5 @@ def fit(
             "method": run.method.state_dict(),
         }
     )
-    save_codes("final", codes | {"network": np.array(network_digest(run))})
+    save_codes("final", codes | {"network": np.array(network_digest(run.network, run.method))})
     return Outcome(evaluation, run.best_map, 0)

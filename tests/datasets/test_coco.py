@@ -141,7 +141,13 @@ def test_ids_that_are_whole_floats_are_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[1, 2]", '{"id": 1' + "0" * 5000 + "}", '"x"', "[" * 5000]
+    "text",
+    [
+        *("", "{", "[1, 2]", '{"id": 1' + "0" * 5000 + "}", '"x"', "[" * 5000),
+        '{"images": ' + "[" * 100_000,
+        '{"images": ' + "[" * 100_000 + "]" * 100_000 + "}",
+    ],
+    ids=["empty", "cut", "list", "long number", "text", "deep list", "deep, cut", "deep"],
 )
 def test_a_file_that_is_no_such_json_is_one_sentence(tmp_path, text):
     write_both(tmp_path)

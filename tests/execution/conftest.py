@@ -24,15 +24,24 @@ from rdh.execution.supervisor_process import Supervisor
 from rdh.store.run_store import RunStore
 
 TOY = (sys.executable, str(Path(__file__).with_name("toy_worker.py")))
+WITH_TOYS = ("--worker", json.dumps(TOY))  # of the supervisor's process
 MARK = "RDH_TEST_FOLDER"
 QUICK = Limits(grace=0.5, claim=0.3, silence=60, orphan=0.3, retry=0.05, scan=0.1)
+
+
+def pretend_two_gpus(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts an nvidia-smi first on the path that lists two cards, whatever this machine has."""
+    folder.mkdir()
+    lines = [f'echo "GPU {index}: Toy (UUID: GPU-toy-{index})"' for index in range(2)]
+    (folder / "nvidia-smi").write_text("\n".join(["#!/bin/sh", *lines]))
+    (folder / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunStore]:
     monkeypatch.setenv(MARK, str(tmp_path))
-    monkeypatch.setenv("RDH_FAKE_GPUS", "2")
-    monkeypatch.setenv("RDH_WORKER_ARGV", json.dumps(TOY))
+    pretend_two_gpus(tmp_path / "bin", monkeypatch)
     for name in ("RDH_SLOTS", "RDH_RUNS", "CUDA_VISIBLE_DEVICES"):
         monkeypatch.delenv(name, raising=False)
     yield RunStore(tmp_path / "runs")

@@ -96,7 +96,6 @@ def test_what_this_machine_lacks_is_said_before_a_run_exists(store, fields, sent
 def test_cuda_is_refused_where_no_gpu_can_be_seen_and_taken_where_one_is(store, monkeypatch):
     on_gpu = make_config(device="cuda")
     assert len(submit(store, [on_gpu])) == 1  # one of the two pretended GPUs
-    monkeypatch.setenv("RDH_FAKE_GPUS", "0")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(
         UserError, match=r"device cuda is not there \(no GPU can be seen\); use auto or cpu\."

@@ -24,12 +24,12 @@ from rdh.execution.engine.processes import environment
 from rdh.execution.queue.registry import Registry
 from rdh.locks import is_locked
 from rdh.store.run_store import RunStore
-from tests.execution.conftest import is_alive, make_configs, plan, wait_for
+from tests.execution.conftest import WITH_TOYS, is_alive, make_configs, plan, wait_for
 
 
 def ready(store: RunStore) -> int:
     """A supervisor that has introduced itself; its pid."""
-    ensure_supervisor(store, "--grace", "0.5", "--period", "0.05")
+    ensure_supervisor(store, *WITH_TOYS, "--grace", "0.5", "--period", "0.05")
     wait_for(lambda: supervisor_status(store)["pid"], "supervisor")
     return supervisor_status(store)["pid"]
 
@@ -138,8 +138,8 @@ def test_the_status_tells_who_watches_and_what_there_is_room_for(store):
     status = supervisor_status(store)
     assert (status["alive"], status["pid"], status["version"]) == (True, pid, rdh.__version__)
     assert status["devices"] == [
-        {"label": "fake GPU 0", "slots": 1},
-        {"label": "fake GPU 1", "slots": 1},
+        {"label": "GPU 0 (Toy)", "slots": 1},
+        {"label": "GPU 1 (Toy)", "slots": 1},
     ]
     assert status["seconds_since_tick"] < 60
     wait_for(lambda: "up, pid" in (supervisor_status(store)["last_log_line"] or ""), "log")
@@ -183,7 +183,8 @@ def test_bad_settings_are_said_before_anything_is_started(store, monkeypatch):
 
 def test_an_idle_supervisor_ends_by_itself_and_a_busy_one_does_not(store):
     run_id = start_toy(store, do="forever")
-    ensure_supervisor(store, "--idle", "0.5", "--grace", "0.5", "--period", "0.05")
+    options = (*WITH_TOYS, "--idle", "0.5", "--grace", "0.5", "--period", "0.05")
+    ensure_supervisor(store, *options)
     wait_until(store, run_id, "running")
     pid = supervisor_status(store)["pid"]
     before = step(store, run_id)
@@ -196,20 +197,20 @@ def test_an_idle_supervisor_ends_by_itself_and_a_busy_one_does_not(store):
 
 
 def test_whatever_waits_revives_a_dead_supervisor_and_nothing_else_does(store):
-    assert revive(store) is None
+    assert revive(store, *WITH_TOYS) is None
     assert not supervisor_status(store)["alive"]
     run_id = start_toy(store, do="finish")
-    assert revive(store) is None
+    assert revive(store, *WITH_TOYS) is None
     wait_until(store, run_id, "finished")
     stop_supervisor(store)
-    assert revive(store) is None
+    assert revive(store, *WITH_TOYS) is None
     assert not supervisor_status(store)["alive"]
 
 
 def test_a_supervisor_that_can_not_be_revived_is_said_in_a_sentence(store, monkeypatch):
     start_toy(store, do="finish")
     monkeypatch.setenv("RDH_SLOTS", "many")
-    assert revive(store) == (
+    assert revive(store, *WITH_TOYS) == (
         "Runs wait, and the background process that goes on with them is not there. RDH_SLOTS must "
         "be a whole number of at least 1, got 'many'; correct it or unset it."
     )

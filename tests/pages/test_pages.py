@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -399,6 +400,32 @@ def test_what_was_typed_and_cannot_be_is_one_sentence_and_stays_in_its_line(
     said = app.error[0].value.replace("\\", "")
     assert sentence in said and len(app.error) == 1 and not submitted
     assert app.text_input(key=f"demo-{field}").value == typed
+
+
+def test_an_eta_that_no_run_would_use_is_one_sentence(stores, monkeypatch, submitted):
+    app = open_app("pages/launch.py", stores["empty"], monkeypatch)
+    app.radio(key="demo-arms").set_value("Baseline only")
+    app.text_input(key="demo-eta").set_value("0.4")
+    press_launch(app)
+    assert [card.value.replace("\\", "") for card in app.error] == [
+        "eta must be left out for HashNet: there is no quantization term to weigh, got 0.4; ask "
+        "for RDH or for another method."
+    ]
+    assert not submitted
+    app.radio(key="demo-arms").set_value("Pair: with and without RDH")
+    press_launch(app)
+    assert [config.eta for config in submitted] == [None, 0.4]
+
+
+@pytest.mark.parametrize("count", [{}, {"done": 3, "of": 10}])
+def test_the_phase_that_a_worker_names_is_shown_as_text(count, tmp_path, monkeypatch):
+    store = RunStore(tmp_path / "runs")
+    (run_id,) = execution.submit(store, [make_config()])
+    beat = {"attempt": 1, "at": time.time(), "phase": "![a](https://a.test/a.png) **b**"} | count
+    store.write_json(run_id, "hb.json", beat)
+    app = open_app("pages/live.py", store, monkeypatch, run=run_id)
+    shown = [one.value for one in [*app.markdown, *app.caption] if "a.test" in one.value]
+    assert shown and all(r"!\[a\](https\://a.test/a.png) \*\*b\*\*" in text for text in shown)
 
 
 def test_a_seed_named_twice_and_runs_that_were_there_are_said_at_the_launch(tmp_path, monkeypatch):

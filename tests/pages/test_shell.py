@@ -3,6 +3,7 @@
 Scripts run by AppTest, no browser.
 """
 
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from pages.common.address import says
 from pages.common.shell import status_chip
 from pages.common.text import as_text
+from rdh import execution
 from rdh.config.run_config import make_config
 from rdh.store.run_store import RunStore
 
@@ -153,6 +155,37 @@ def test_a_choice_of_the_reader_is_no_refused_address():
     app.number_input(key="bit").set_value(5).run()
     app.select_slider(key="tau").set_value(0.9).run()
     assert not app.warning and app.number_input(key="bit").value == 5
+
+
+def test_a_page_says_that_runs_wait_if_nothing_can_go_on_with_them(store, revival, monkeypatch):
+    monkeypatch.setenv("RDH_SLOTS", "many")
+    assert not visit().warning
+    execution.submit(store, [make_config()])
+    app = visit()
+    assert [card.value.replace("\\", "") for card in app.warning] == [
+        "Runs wait, and the background process that goes on with them is not there. RDH_SLOTS must "
+        "be a whole number of at least 1, got 'many'; correct it or unset it."
+    ]
+    assert app.text and not app.exception
+
+
+@pytest.mark.process
+def test_a_page_load_starts_a_supervisor_if_a_run_waits(store, revival, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    visit()
+    assert not execution.supervisor_status(store)["alive"]
+    (run_id,) = execution.submit(store, [make_config(epochs=1, n_bits=8)])
+    assert not execution.supervisor_status(store)["alive"]
+    try:
+        assert not visit().warning
+        assert execution.supervisor_status(store)["alive"]
+        deadline = time.monotonic() + 120
+        while not (state := execution.states(store)[run_id]).is_final:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert state.state == "finished"
+    finally:
+        execution.stop_supervisor(store)
 
 
 @pytest.mark.parametrize(

@@ -7,17 +7,14 @@ the same image in every process and on every machine. A data set subclasses `Dat
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from rdh.datasets._tools.splits import Split, SplitProtocol, checked_seed
-from rdh.errors import UserError
-
-# (done, total): images, or bytes of a download (total 0 = unknown). It may raise to stop the work.
-Progress = Callable[[int, int], None]
+from rdh.errors import Progress, UserError
 
 PROGRESS_EVERY = 256  # images
 MOST_NAMED = 5  # images in a sentence

@@ -2,7 +2,7 @@
 
 Scores over such a data set are too good, because the nearest item is the query itself. Files are
 compared by size, then by a digest of their beginning. Only those that are still equal are read
-completely. So a set of 20 GB needs a few thousand small reads.
+completely. So a large file that has no copy is read at its beginning only.
 """
 
 from collections import defaultdict

@@ -5,7 +5,7 @@ as the supervisor lives. `find_devices(os.environ)` lists the GPUs of `nvidia-sm
 CUDA_VISIBLE_DEVICES leaves visible. A card that is divided with MIG is replaced by its slices.
 Without a GPU the only device is "cpu".
 
-RDH_SLOTS is the number of runs at a time on each device. RDH_FAKE_GPUS=n pretends n GPUs for tests.
+RDH_SLOTS is the number of runs at a time on each device.
 """
 
 import math
@@ -46,20 +46,16 @@ def find_devices(
     """The devices of this machine, at least one.
 
     Args:
-        env: The environment with CUDA_VISIBLE_DEVICES, RDH_SLOTS and RDH_FAKE_GPUS.
+        env: The environment with CUDA_VISIBLE_DEVICES and RDH_SLOTS.
         list_cards: Gives the text of `nvidia-smi -L`. None calls the program.
         n_cores: CPU cores. None counts those that this process may use.
 
     Raises:
-        UserError: RDH_SLOTS or RDH_FAKE_GPUS is not a whole number in its range.
+        UserError: RDH_SLOTS is not a whole number in its range.
     """
     n_cores = count_cores() if n_cores is None else n_cores
-    n_fake = _whole_number(env, "RDH_FAKE_GPUS", least=0)
-    if n_fake:
-        cards = [(f"fake-{index}", f"fake GPU {index}") for index in range(n_fake)]
-    else:
-        text = (list_cards or run_nvidia_smi)()
-        cards = visible_cards(parse_cards(text), env.get("CUDA_VISIBLE_DEVICES"))
+    text = (list_cards or run_nvidia_smi)()
+    cards = visible_cards(parse_cards(text), env.get("CUDA_VISIBLE_DEVICES"))
     # On the CPU two runs share the cores, so that both runs of a pair advance together. A GPU takes
     # one run at a time.
     slots = _whole_number(env, "RDH_SLOTS", least=1) or (1 if cards or n_cores < 2 else 2)
@@ -71,9 +67,8 @@ def check_settings(env: Mapping[str, str]) -> None:
     """Checks what `find_devices` would refuse, without looking for devices.
 
     Raises:
-        UserError: RDH_SLOTS or RDH_FAKE_GPUS is not a whole number in its range.
+        UserError: RDH_SLOTS is not a whole number in its range.
     """
-    _whole_number(env, "RDH_FAKE_GPUS", least=0)
     _whole_number(env, "RDH_SLOTS", least=1)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from rdh.errors import Progress
 from rdh.retrieval.bitsliced import ranks, slices
 from rdh.retrieval.bitsliced.llvm import compiled
 from rdh.retrieval.bitsliced.planes import (
@@ -27,7 +28,7 @@ from rdh.retrieval.bitsliced.planes import (
 )
 from rdh.retrieval.codes import own_places, take_out_own, words_of
 from rdh.retrieval.kernel import Codes, Ranking
-from rdh.retrieval.threads import Progress, share_out
+from rdh.retrieval.threads import share_out
 
 MOST_BITS = 256  # the bins of longer codes overflow the first-level cache
 # planes walked by a run of queries at a time: half of a core's second-level cache
