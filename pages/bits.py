@@ -37,7 +37,7 @@ N_IMAGES = 24
 
 
 def draw_strip(run: RunSeries, bit: int, run_id: str) -> None:
-    """All bits at the last record, the dead first; a click chooses one."""
+    """All bits at the last record, the dead ones first. A click chooses a bit."""
     dead, saturated = (run.shares(what, PAPER_TAU)[1][-1] for what in ("dead", "saturated"))
     worst = int(np.argmax(dead))
     title = (
@@ -53,7 +53,7 @@ def draw_strip(run: RunSeries, bit: int, run_id: str) -> None:
 
 
 def choose_bit(click: dict) -> None:
-    """The bars are named by their bit."""
+    """Takes over a clicked bar, which is named by its bit."""
     st.session_state["bit"] = int(click["x"])
 
 
@@ -223,7 +223,7 @@ with error_card():
     ticking = not read_status(runs, run_id).is_final
 
     def draw() -> None:
-        """Drawn again every two seconds while the run goes on."""
+        """Draws the charts, again every two seconds while the run goes on."""
         with error_card():
             status, run = read_status(runs, run_id), read_series(runs, run_id)
             draw_status(runs, status, run)

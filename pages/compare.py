@@ -74,7 +74,7 @@ def pr_curve(runs: RunStore, run_id: str, run: RunSeries) -> Curve | None:
 
 
 def draw_numbers(runs: RunStore, pair: list[str]) -> None:
-    """MAP with its tie bounds, dead bits, for both; then the difference."""
+    """MAP with its tie bounds and dead bits of both runs, then their difference."""
     rows = analysis.run_table(runs, pair)
     if len(rows) < 2:
         st.info("The final numbers appear when both runs have finished.")
@@ -184,7 +184,7 @@ with error_card():
             )
 
         def draw() -> None:
-            """Drawn again every two seconds while one of the two goes on."""
+            """Draws the page, again every two seconds while one of the runs goes on."""
             with error_card():
                 draw_numbers(runs, pair)
                 series = read_pair(runs, pair)

@@ -40,7 +40,7 @@ def read_card(
 
 
 def draw_missing(error: UserError) -> None:
-    """What to place where, or which switch is wrong. A command in the sentence can be copied."""
+    """Shows what is missing, or which switch is wrong. A command in the sentence can be copied."""
     st.warning(as_text(str(error)), icon=":material/warning:")
     for command in re.findall("`(python [^`]+)`", str(error)):
         st.code(command, language="bash", wrap_lines=True)
@@ -113,7 +113,7 @@ def read_same_pictures(
 def draw_same_pictures(
     name: str, root: str, options: tuple[tuple[str, object], ...], split_seed: int
 ) -> None:
-    """Whether a query is in the gallery too, if a person asks: files may have to be read for it."""
+    """Shows queries that are in the gallery too. Only on demand, as files may have to be read."""
     if st.toggle("Look for queries that are in the gallery or the training set too", key="twins"):
         n_found, sentence = read_same_pictures(name, root, options, split_seed)
         st.caption(f"{'⚠ ' if n_found else ''}{as_text(sentence)}")

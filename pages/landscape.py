@@ -1,4 +1,4 @@
-"""Gradient landscape (Figure 3): where Eq. (2) pushes one bit, and what the plug-ins change."""
+"""Gradient landscape (Figure 3): how Eq. (2) pushes one bit, and what the plug-ins change."""
 
 from typing import Any
 
@@ -49,7 +49,7 @@ H_CHOICES = [
     *(-h for h in LADDER),
     0.0,
     *LADDER[::-1],
-]  # finer towards the ends, where F moves fast
+]  # finer towards the ends, since F changes fast there
 DEFAULTS: dict[str, Any] = {
     "h_i": -0.5,
     "h_j": 0.9,
@@ -81,7 +81,7 @@ state = st.session_state
 
 
 def put(values: dict) -> None:
-    """Set every control of the page; each writes itself into the URL."""
+    """Sets every control of the page. Each control writes itself into the URL."""
     state.update(DEFAULTS | values, playing=False)
 
 
@@ -96,7 +96,7 @@ def take_step() -> None:
 
 
 def draw_presets() -> None:
-    """One button a preset; the one that the controls agree with is marked."""
+    """A button for each preset. The one that fits the controls is marked."""
     now = {name: state[name] for name in DEFAULTS if name not in ("step", "rate")}
     for name, values in PRESETS.items():
         is_now = now.items() <= (DEFAULTS | values).items()
@@ -145,7 +145,7 @@ def pick_setting() -> tuple[Pair, PairForm, float, str]:
     st.toggle(
         "Error-aware quantization",
         key="eaq",
-        help="Eq. (4): only where the pair calls the sign right.",
+        help="Eq. (4): quantization only if the pair says that the sign is right.",
         **URL,
     )
     cards = {

@@ -81,7 +81,10 @@ def starting_point(runs: RunStore) -> tuple[str, dict[str, Any]]:
 
 
 def draw_choices(key: str, start: dict[str, Any]) -> tuple[list[str], str]:
-    """(methods, data set): outside the form, because they decide which switches it holds."""
+    """Draws the choices of methods and data set.
+
+    They are outside the form, because they decide which switches it holds.
+    """
     for warning in catalog.warnings():
         st.warning(as_text(warning), icon=":material/extension_off:")
     methods, names = catalog.methods(), list(catalog.datasets())
@@ -100,11 +103,10 @@ def draw_choices(key: str, start: dict[str, Any]) -> tuple[list[str], str]:
 def draw_form(
     key: str, start: dict[str, Any], methods: list[str], data: str
 ) -> tuple[Asked | None, DeltaGenerator]:
-    """The form. No click on its button is ever lost.
+    """Draws the form. No click on its button is ever lost.
 
-    All lines that are typed into lie inside the form: leaving one does not run the page. Whatever
-    may come and go (switches, an error) lies below the button, so that it does not move under the
-    pointer.
+    All text fields lie inside the form, so that leaving one does not run the page. Things that come
+    and go (switches, an error) lie below the button, so that it does not move under the pointer.
 
     Args:
         key: prefix of the widgets' keys; another starting point makes other widgets.
@@ -185,7 +187,7 @@ def build(start: dict[str, Any], asked: Asked) -> list[RunConfig]:
 def fits(method: str, amplifier: bool, quantization: str) -> bool:
     """Whether an arm makes sense for a method.
 
-    A method without a plain quantization term has no arm without it: that is the baseline.
+    If a method has no plain quantization term, the arm without quantization is its baseline.
     """
     card = catalog.method(method)
     if quantization == "none" and not card.has_plain_term:
@@ -194,7 +196,7 @@ def fits(method: str, amplifier: bool, quantization: str) -> bool:
 
 
 def check_data(config: RunConfig) -> None:
-    """UserError if the data set is not there, or not whole, as far as a page can see."""
+    """UserError if a page can see that the data set is missing or incomplete."""
     root, options = folders.data_root(), config.dataset_options
     if datasets.loads_without_torch(config.dataset, root, **options):
         dataset(config.dataset, str(root), tuple(options.items()))

@@ -99,7 +99,7 @@ def draw_gradient(run: RunSeries, config: RunConfig, run_id: str) -> None:
     edges = np.array(run.meta()["logit_edges"])
     theory = eq_2(config)
     title = (
-        "How strongly a bit is pulled, by where it sits: measured over the last records, "
+        "How strongly a bit is pulled, by its position F: measured over the last records, "
         "beside Eq. (2)"
     )
     figure = measured_gradient(
@@ -202,7 +202,7 @@ paused = controls[3].toggle("Pause", key="paused", bind="query-params")
 
 
 def draw() -> None:
-    """Everything that moves; drawn again every second while the run goes on."""
+    """Draws everything that changes, again every second while the run goes on."""
     with error_card():
         states = execution.states(runs)
         status = read_status(runs, run_id, states)

@@ -31,7 +31,7 @@ PAGE_SIZE = 50
 
 
 def row(runs: RunStore, state: Any) -> dict[str, Any]:
-    """One line of the table. A run whose files can't be read is a line too, with the reason."""
+    """One line of the table. If a run's files can't be read, the line shows the reason."""
     line = {
         "open": f"/live?run={state.run_id}",
         "run": state.run_id,
@@ -61,7 +61,7 @@ def row(runs: RunStore, state: Any) -> dict[str, Any]:
 
 
 def draw_table(runs: RunStore) -> None:
-    """Newest first. The order depends on the launch time alone: no row moves while one reads."""
+    """The table, newest first. The order depends on the launch time alone, so no row moves."""
     states = execution.states(runs)
     wanted = GROUPS[group]
     chosen = [state for state in states.values() if wanted is None or state.state in wanted]
@@ -156,7 +156,7 @@ is_moving = any(not state.is_final for state in known.values())
 
 @error_card()
 def draw_run(run_id: str) -> None:
-    """One run's state and what can be done with it, as fresh as the table above."""
+    """The state of one run and the actions on it, as fresh as the table above."""
     status = read_status(runs, run_id)
     with st.container(border=True):
         draw_status(runs, status)

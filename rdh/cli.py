@@ -24,7 +24,7 @@ VERB --help says more about a verb; `dashboard` shows the same runs in a browser
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one sentence: what is wrong, and where to read on."""
+    """An ArgumentParser whose errors are one sentence, which also names the help to read."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{plain_message(message)}; `{self.prog} --help` lists what there is.\n")

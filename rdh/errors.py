@@ -21,7 +21,7 @@ class UserError(ValueError):
 
 
 class Stopped(Exception):
-    """A run ends early because somebody asked for it."""
+    """Raised if a run ends early because somebody asked for it."""
 
 
 @contextmanager
@@ -95,7 +95,7 @@ def printable(text: str) -> str:
 
 
 def encodable(text: str) -> str:
-    """Text without half letters, which UTF-8 and SQLite refuse; they come as `\\udcff`.
+    """Text with lone surrogates written as `\\udcff`, since UTF-8 and SQLite refuse them.
 
     File names that are not UTF-8 hold them. Line ends and control characters stay.
     """

@@ -1,4 +1,4 @@
-"""The three roots: where data, caches and runs lie.
+"""The three roots: the folders of data, caches and runs.
 
 This is the only module that reads RDH_DATA, RDH_CACHE and RDH_RUNS. A verb or a page asks for a
 root once and passes it on. A worker learns its roots from the run's submission.
@@ -56,7 +56,7 @@ def cache_folder(kind: str, root: Path | None = None) -> Path:
 
     Args:
         kind: The kind.
-        root: The cache folder; None: `cache_root`.
+        root: The cache folder. None means `cache_root`.
     """
     return (cache_root() if root is None else root) / kind
 
@@ -89,5 +89,5 @@ def as_folder(path: Path | str, what: str, option: str) -> Path:
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: ~nobody, or a circle
         reason = str(error).rstrip(".")
         raise UserError(
-            f"The {what} {str(path)[:200]!r} is no path ({reason}); name another by {option}."
+            f"The {what} {str(path)[:200]!r} is not a path ({reason}); name another by {option}."
         ) from None

@@ -1,6 +1,6 @@
-"""Kernel locks: free the moment the last process that holds one dies, whatever it died of.
+"""Kernel locks, which become free as soon as the last process that holds one dies.
 
-`flock`, not `lockf`: a process loses the latter as soon as it closes any descriptor of the file.
+They use `flock`. With `lockf` a process loses its lock when it closes any descriptor of the file.
 """
 
 import contextlib

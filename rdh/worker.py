@@ -1,7 +1,7 @@
 """`python -m rdh.worker RUN_DIR --attempt N`: trains one run into its folder.
 
 It is the only writer of that folder while it lives. After SIGTERM it saves a checkpoint and ends as
-cancelled. result.json is written last: whoever sees it may trust everything else in the folder.
+cancelled. result.json is written last, so everything else in the folder is complete if it is there.
 """
 
 import argparse
@@ -50,8 +50,8 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     prefer_as_oom_victim()
-    # Read when torch is loaded. Idle threads that spin slow a step down tenfold where two runs
-    # share the cores.
+    # Read when torch is loaded. If two runs share the cores, idle threads that spin make a step
+    # ten times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # The engine holds this lock for its workers; one that was started by hand takes it itself.
     lock = take_lock(run_dir / "alive.lock") if run_dir.is_dir() else None
@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> dict[str, Any]:
-    """Runs the whole attempt and says how it ended; the one place that catches everything."""
+    """Runs the whole attempt and records how it ended. Only this function catches everything."""
     try:
         return {"state": "finished", **_train(run_dir, attempt, stop, heart)}
     except BaseException as error:
@@ -84,7 +84,7 @@ def train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> d
         kind = "oom" if "can't allocate memory" in str(error) else kind
         message = str(error) if kind in ("input", "diverged") else _sentence(error, kind)
         text = traceback.format_exc()
-        if kind != "input":  # a person's mistake is said in a sentence, by `finish`
+        if kind != "input":  # `finish` puts a person's mistake into a sentence
             say(text)
         return {
             "state": "failed",
@@ -154,7 +154,7 @@ def _train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> 
 
 
 def _with_dropped(summary: dict[str, Any], writer: MetricsWriter) -> dict[str, Any]:
-    """What a finished run says, and how many records its charts lack."""
+    """The message of a finished run, with the number of records that its charts lack."""
     summary = summary | {"dropped_records": writer.n_dropped}
     if writer.n_dropped:
         text = f"{writer.n_dropped} records could not be written ({writer.last_error})"
@@ -185,9 +185,7 @@ def _started(
 def _open_metrics(
     run_dir: Path, attempt: int, run: Any, checkpoint: dict[str, Any], heart: Heart
 ) -> MetricsWriter:
-    """metrics.db with the facts of this attempt; what was logged after the checkpoint is gone from
-    it.
-    """
+    """Opens metrics.db for this attempt. What was logged after the checkpoint is deleted."""
     from rdh.training.state import facts_of
 
     resume_from, last_seq = checkpoint.get("step"), checkpoint.get("last_seq")
@@ -207,7 +205,7 @@ def _open_metrics(
 
 
 def _kind(config: RunConfig) -> ModuleType:
-    """Who trains this method: the module of the deep ones, or of the shallow ones."""
+    """The module that trains this method: the one for deep or the one for shallow methods."""
     from rdh.training import loop, shallow
 
     return shallow if config.method_card.is_shallow else loop
@@ -230,7 +228,7 @@ def finish(run_dir: Path, result: dict[str, Any]) -> int:
 
 
 def _said(name: str, value: Any) -> Any:
-    """Text that pages, terminals and SQLite take: names of files may hold anything."""
+    """A text that pages, terminals and SQLite take, since names of files may hold anything."""
     if not isinstance(value, str):
         return value
     return encodable(value) if name == "traceback" else printable(value)

@@ -1,5 +1,6 @@
-"""A stand-in for a full disk where nobody may mount one: `with file_limit(size):` no file of this
-process can grow above it.
+"""A stand-in for a full disk, since tests can't mount one.
+
+Within `with file_limit(size):` no file of this process can grow beyond that size.
 """
 
 import resource

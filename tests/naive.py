@@ -1,6 +1,4 @@
-"""The paper's equations as slow loops over plain numbers: what the tests compare the fast code
-with.
-"""
+"""The paper's equations as slow loops over plain numbers, as references for the fast code."""
 
 import math
 
@@ -31,9 +29,9 @@ def naive_pair_gradient(
     amplifier: bool,
     quantization: str,
 ) -> float:
-    """dL/dF_i of Eq. 2, with Eq. 4 in place of the quantization term and Eq.
+    """dL/dF_i of Equation 2.
 
-    3 on the sum where asked for.
+    If asked for, Equation 4 replaces the quantization term and Equation 3 acts on the sum.
     """
     theta = h_i * h_j / 2
     gradient = (1 / (1 + math.exp(-theta)) - similarity) * h_j

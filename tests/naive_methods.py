@@ -1,6 +1,4 @@
-"""The objectives of the hashing methods as slow loops over plain numbers: references for
-`rdh.methods`.
-"""
+"""The objectives of the hashing methods as slow loops: references for `rdh.methods`."""
 
 import itertools
 import math
@@ -53,8 +51,9 @@ def cauchy_distance(a: list[float], b: list[float]) -> float:
 
 
 def cauchy_loss(codes: Rows, labels: Rows, gamma: float) -> float:
-    """-log of the Cauchy likelihood over pairs i != j, as the paper writes it: s log(d / gamma) +
-    log(1 + gamma / d).
+    """-log of the Cauchy likelihood over pairs i != j, as the paper writes it.
+
+    It is s log(d / gamma) + log(1 + gamma / d).
     """
     parts = {0.0: [], 1.0: []}
     for i, j in itertools.permutations(range(len(codes)), 2):
@@ -115,9 +114,7 @@ def quadratic(code: list[float], gram: Rows, pull: list[float]) -> float:
 
 
 def coordinate_descent(code: list[float], gram: Rows, pull: list[float]) -> list[float]:
-    """One pass over the bits of one item, each set to the better of its two values, or left where
-    they are equal.
-    """
+    """One pass over the bits of an item. Each gets the better value, or stays if both are equal."""
     code = list(code)
     for k in range(len(code)):
         flipped = [*code[:k], -code[k], *code[k + 1 :]]
@@ -141,7 +138,7 @@ def classification_objective(
 
 
 def anchor_graph(labels: Rows, anchors: list[int]) -> Rows:
-    """Z: items x anchors, rows sum to 1, or to 0 where no anchor shares a label."""
+    """Z: items x anchors. Rows sum to 1, or to 0 if no anchor shares a label."""
     graph = [[share_a_label(y, labels[k]) for k in anchors] for y in labels]
     return [[entry / (sum(row) or 1.0) for entry in row] for row in graph]
 

@@ -1,6 +1,4 @@
-"""What the probes measure, entry by entry with plain numbers and dictionaries: the reference for
-`rdh.training.probes`.
-"""
+"""What the probes measure, entry by entry: the reference for `rdh.training.probes`."""
 
 import math
 from typing import Any
@@ -19,9 +17,7 @@ def float32(x: float) -> float:
 
 
 class NaiveProbes:
-    """The state of every (item, bit) at its last visit: whether it is dead, on which side, whether
-    it was ever rescued.
-    """
+    """The state of every (item, bit) at its last visit: is it dead, on which side, ever rescued?"""
 
     def __init__(self, n_items: int, n_bits: int, tau: float, edges: list[float]) -> None:
         self.n_bits, self.tau, self.edges = n_bits, tau, edges

@@ -1,6 +1,4 @@
-"""The paper's equations 1-4 as slow loops over pairs and bits: references for `rdh.rescue` and
-`rdh.methods`.
-"""
+"""The paper's equations 1-4 as slow loops: references for `rdh.rescue` and `rdh.methods`."""
 
 import math
 
@@ -106,9 +104,7 @@ def mean_pair_loss(
     other_labels: list[list[float]],
     scale: float,
 ) -> float:
-    """Mean of the pair likelihood over all (row of codes, row of others), Theta = scale * <h_i,
-    h_j>.
-    """
+    """Mean pair likelihood over all (row of codes, row of others), Theta = scale * <h_i, h_j>."""
     losses = [
         pair_likelihood(scale * dot(h, u), share_a_label(y, v))
         for h, y in zip(codes, labels, strict=True)

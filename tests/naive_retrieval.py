@@ -1,6 +1,4 @@
-"""Retrieval scores as slow loops over single items: the reference that the tests of `rdh.retrieval`
-compare with.
-"""
+"""Retrieval scores as slow loops over single items: references for `rdh.retrieval`."""
 
 import itertools
 from collections.abc import Iterator
@@ -48,8 +46,9 @@ def average_precision(relevance: list[int], top_k: int | None, denominator: str)
 
 
 def tie_orders(distances: list[int], relevance: list[int]) -> Iterator[list[int]]:
-    """The relevance in ranked order for every way to place the relevant items inside each tie
-    group: equally likely.
+    """The relevance in ranked order, for every way to place the relevant items in tie groups.
+
+    All ways are equally likely.
     """
     groups = []
     for distance in sorted(set(distances)):

@@ -1,4 +1,4 @@
-"""The house keeps its order: who may import whom, and where torch may come in."""
+"""The order of the modules: which may import which, and which may import torch."""
 
 import ast
 import re
@@ -202,9 +202,7 @@ def test_rescue_can_be_copied_out_as_it_is():
 
 @pytest.mark.process
 def test_importing_any_row_without_torch_leaves_torch_out():
-    """One fresh process; our modules are forgotten before each import, so that each is imported as
-    if it were the first.
-    """
+    """In one process, which forgets our modules before each import, as if each were the first."""
     names = [name for name in sources("rdh") if not needs_torch(name) and name != "rdh.__main__"]
     script = (
         "import sys, importlib\n"

@@ -319,7 +319,7 @@ def test_the_verbs_warn_once_for_each_broken_file(house, capsys):
 
 @pytest.fixture
 def importable(house, monkeypatch) -> Iterator[Path]:
-    """The copy of the folders, where imports find files of one's own too."""
+    """A copy of the folders in which imports also find files that a test adds."""
     for package in (rdh.datasets, rdh.methods):
         folder = house / package.__name__.removeprefix("rdh.")
         monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])

@@ -1,6 +1,4 @@
-"""The command line as a person meets it: real processes for what starts some, one table for all
-that is refused.
-"""
+"""The command line as a person meets it: real processes, and one table of all refusals."""
 
 import contextlib
 import json
@@ -175,7 +173,7 @@ REFUSED = [
     ),
     (
         "train --here --set backbone=torchvision:resnet1",
-        r"torchvision:resnet1 is no network of .*; it has resnet18, ",
+        r"torchvision:resnet1 is not in .*; it has resnet18, ",
     ),
     (
         "sweep --seeds 4-0",
@@ -244,7 +242,7 @@ def test_a_runs_folder_that_is_no_path_is_one_sentence(folder, capsys):
 
 def test_a_data_folder_that_is_none_is_one_sentence(tmp_path, monkeypatch, capsys):
     (tmp_path / "file").write_text("")
-    for place, sentence in ((tmp_path / "file", "is a file"), ("~nosuchuser/x", "is no path")):
+    for place, sentence in ((tmp_path / "file", "is a file"), ("~nosuchuser/x", "is not a path")):
         monkeypatch.setenv("RDH_DATA", str(place))
         assert cli.main(["data"]) == 2
         said = capsys.readouterr()

@@ -46,5 +46,5 @@ def test_a_relative_path_and_the_home_sign_become_absolute(tmp_path, monkeypatch
 def test_a_setting_that_is_no_path_is_one_sentence_that_names_it(name, monkeypatch):
     monkeypatch.setenv(name, "~nosuchuser/x")
     root = {"RDH_DATA": folders.data_root, "RDH_CACHE": folders.cache_root}
-    with pytest.raises(UserError, match=rf"'~nosuchuser/x' is no path .*{name}\.$"):
+    with pytest.raises(UserError, match=rf"'~nosuchuser/x' is not a path .*{name}\.$"):
         root.get(name, folders.runs_root)()

@@ -1,6 +1,6 @@
 """A method, a data set and a page are one file each, and contract tests find them by themselves.
 
-The files are put into a copy of the project, where other processes use them.
+The files are put into a copy of the project, which other processes use.
 """
 
 import json

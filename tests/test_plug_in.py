@@ -1,5 +1,6 @@
-"""`rdh.rescue` in training loops that are not ours: losses of pytorch-metric-learning, a
-hand-written DPSH, plain PyTorch.
+"""`rdh.rescue` in other training loops.
+
+They use losses of pytorch-metric-learning, a hand-written DPSH, and plain PyTorch.
 """
 
 import difflib
@@ -71,9 +72,7 @@ def loop_with_plain_quantization(network, pair_loss, labels, optimizer, eta):
 
 
 def dpsh_loss(codes: Tensor, labels: Tensor) -> Tensor:
-    """DPSH (Li, Wang, Kang; IJCAI 2016) within a batch, as anybody writes it: mean of
-    softplus(Theta) - S Theta.
-    """
+    """DPSH (Li, Wang, Kang; IJCAI 2016) within a batch: mean of softplus(Theta) - S Theta."""
     theta = codes @ codes.T / 2
     shared = labels @ labels.T > 0 if labels.ndim == 2 else labels[:, None] == labels[None, :]
     return (nn.functional.softplus(theta) - shared * theta).mean()
@@ -136,8 +135,10 @@ def test_three_lines_of_a_training_loop_change_and_no_other(baseline):
 def test_fewer_bits_die_with_rdh_at_a_rate_that_saturates_and_the_codes_retrieve(
     baseline, similarity_loss, lr, eta
 ):
-    """Measured over seeds 0-5: with RDH .14 to .66 as many dead entries, .34 to .46 over seeds 0-2;
-    MAP .75 to .92, random .11.
+    """The thresholds leave room below what was measured over seeds 0-5.
+
+    With RDH there are .14 to .66 as many dead entries (.34 to .46 over seeds 0-2). MAP is .75 to
+    .92; random codes have .11.
     """
     multi_hot = np.eye(10, dtype=np.int8)[DIGITS.target]
     dead = {baseline: [], loop_with_rdh: []}
@@ -152,8 +153,9 @@ def test_fewer_bits_die_with_rdh_at_a_rate_that_saturates_and_the_codes_retrieve
 
 @pytest.mark.parametrize("similarity_loss", [ContrastiveLoss(), MultiSimilarityLoss(), dpsh_loss])
 def test_a_foreign_loss_reaches_dead_entries_alpha_fold_and_all_others_as_before(similarity_loss):
-    """By hand: dL/dF = (alpha where |h| >= tau and sgn h = sgn dL/dh, else 1) * dL/dh * (1 - h^2),
-    of the summed loss.
+    """By hand, for the summed loss: dL/dF = a * dL/dh * (1 - h^2).
+
+    a is alpha if |h| >= tau and sgn h = sgn dL/dh, and 1 otherwise.
     """
     network = digits_network(0)
     with torch.no_grad():
@@ -199,8 +201,9 @@ def test_multi_label_training_with_rdh_finds_items_that_share_a_label():
 
 
 class NoValueIsRead(TorchDispatchMode):
-    """Fails where a step needs a value on the host (item, bool, nonzero, a copy to another device):
-    there a GPU is waited for.
+    """Fails if a step needs a value on the host, because then it has to wait for the GPU.
+
+    Such operations are item, bool, nonzero, and a copy to another device.
     """
 
     waits = (

@@ -114,9 +114,7 @@ def test_eaql_is_finite_when_all_pairs_are_alike(normalization, value):
 
 
 def stored_case(seed: int, n_items: int = 23):
-    """A batch of 7 whose own rows are stored already, 16 more items, a third of them not visited
-    yet.
-    """
+    """A batch of 7 whose rows are stored already, and 16 more items. A third is not visited yet."""
     h, labels = random_case(seed, zeros=seed % 2 == 1)
     others, other_labels = random_case(100 + seed, n=n_items - len(h))
     others[torch.rand(len(others), generator=torch.Generator().manual_seed(seed)) < 0.33] = 0
@@ -176,9 +174,7 @@ def test_eaql_with_nobody_visited_is_zero_and_with_all_stored_it_is_in_batch_wit
 
 @pytest.mark.parametrize("normalization", ["N1", "N3"])
 def test_eaql_with_stored_codes_has_the_gradient_of_the_batch_in_expectation(normalization):
-    """Averaged over many batches of one population, an item's gradient has the same scale in both
-    forms.
-    """
+    """Averaged over many batches, an item's gradient has the same scale in both forms."""
     generator = torch.Generator().manual_seed(0)
     h = torch.tanh(torch.randn(400, 6, generator=generator, dtype=torch.float64))
     classes = torch.randint(4, (400,), generator=generator)
@@ -274,8 +270,9 @@ def test_similarity_gradient_equals_the_golden_numbers():
 
 
 def test_dead_by_the_similarity_gradient_differs_from_dead_by_the_total():
-    """A large eta points every saturated bit to its own side: by the total gradient no bit looks
-    dead any more.
+    """A large eta points every saturated bit to its own side.
+
+    So by the total gradient no bit looks dead any more.
     """
     h = codes().requires_grad_()
     s = similarity(one_hot([0, 0, 0, 1])).double()
@@ -320,8 +317,9 @@ def test_amplifier_is_the_identity_forward_and_silent_in_eval_and_without_gradie
 
 
 def test_a_sigmoid_is_amplified_where_tanh_of_half_its_logits_would_be():
-    """p = sigmoid(F) = (1 + tanh(F / 2)) / 2: the same bits are dead, and the gradient at F is the
-    same alpha times larger.
+    """p = sigmoid(F) = (1 + tanh(F / 2)) / 2.
+
+    The same bits are dead, and the gradient at F is larger by the same alpha.
     """
     logits = torch.tensor(
         [[6.0, 6.0, 1.0, -6.0, -6.0, 5.2]], dtype=torch.float64
@@ -578,9 +576,7 @@ def test_amplify_leaves_its_argument_alone():
 
 
 def test_bfloat16_codes_are_judged_in_float32():
-    """.98828 is below tau; bfloat16 arithmetic would round tau down to it and call the bit
-    saturated.
-    """
+    """.98828 is below tau, but bfloat16 would round tau down to it and call the bit saturated."""
     h = torch.tensor([[0.98828125]], dtype=torch.bfloat16)
     assert not rescue.saturated(h, 0.99).item()
 

@@ -67,8 +67,9 @@ def store(tmp_path: Path) -> RunStore:
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., subprocess.Popen]]:
-    """(run folder, attempt) -> the worker's process, its words in log.txt; killed at the end of the
-    test.
+    """Starts a worker for (run folder, attempt), with its output in log.txt.
+
+    It is killed at the end of the test.
     """
     processes = []
 
@@ -92,7 +93,7 @@ def start() -> Iterator[Callable[..., subprocess.Popen]]:
 
 
 def wait_until(condition: Callable[[], Any], process: subprocess.Popen | None = None) -> None:
-    """Until the condition holds. AssertionError where the process ends before that."""
+    """Waits until the condition holds. AssertionError if the process ends before that."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
@@ -316,7 +317,7 @@ def test_a_damaged_file_of_the_run_is_named(store, work, damaged):
 
 
 def test_files_that_can_not_grow_fail_the_run_with_a_sentence(store, work):
-    """A limit on the size of files stands in for a full disk, where nobody may mount one."""
+    """A limit on the size of files stands in for a full disk, since tests can't mount one."""
     run_id, run_dir = make_run(store, **ENDLESS)
     with file_limit(60_000):  # enough for the database's first pages
         assert work(run_dir) == 1

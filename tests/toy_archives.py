@@ -1,6 +1,4 @@
-"""Every data set in small, written the way its makers distribute it: image files, label files,
-folders.
-"""
+"""Every data set in small, in the files and folders in which its makers distribute it."""
 
 import json
 from collections.abc import Sequence
@@ -32,8 +30,9 @@ COCO_NAMES = ("person", "bicycle", "car", "cat")
 def make_class_folders(
     folder: Path, per_class: int = 6, parts: Sequence[str] = ("train", "test"), suffix="png"
 ) -> Path:
-    """CIFAR-10: per_class images of every class split over the parts, each of one colour that no
-    other image has.
+    """CIFAR-10 with per_class images of every class, split over the parts.
+
+    Each image has one colour that no other image has.
     """
     for number, name in enumerate(cifar10.CLASS_NAMES):
         for item in range(per_class):
@@ -45,8 +44,9 @@ def make_class_folders(
 def write_coco(
     folder: Path, part: str, labels: np.ndarray, names: Sequence[str], n_empty: int = 1
 ) -> dict:
-    """One part (such as val2017) of COCO: images from number 1 on, one annotation a label, the last
-    n_empty without any.
+    """One part of COCO, such as val2017, with one annotation for each label.
+
+    Images are numbered from 1. The last n_empty have no annotation.
     """
     images, annotations = [], []
     for number, row in enumerate([*labels, *np.zeros((n_empty, labels.shape[1]))], 1):
@@ -66,8 +66,9 @@ def write_coco(
 
 
 def write_both(folder: Path, year: int = 2014, n: int = 40) -> np.ndarray:
-    """COCO's train and val parts, 25 images in train and one without annotation in each; the labels
-    of the others.
+    """COCO's train and val parts. Returns the labels of the images that have annotations.
+
+    25 images are in train, and each part has one image without an annotation.
     """
     labels = multi_hot(n, len(COCO_NAMES))
     write_coco(folder, f"train{year}", labels[:25], COCO_NAMES)

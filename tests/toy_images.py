@@ -1,8 +1,7 @@
-"""A data set of random pictures and a backbone of one matrix: extraction in milliseconds, also from
-a process of its own.
+"""A data set of random pictures and a backbone of one matrix, for extraction in milliseconds.
 
-python -m tests.toy_images CACHE GATE: extracts the features; after its second batch it writes
-GATE.waiting and waits for GATE.
+`python -m tests.toy_images CACHE GATE` extracts the features in a process of its own. After the
+second batch it writes GATE.waiting and waits for GATE.
 """
 
 import sys
@@ -24,10 +23,9 @@ N_FEATURES = 3
 
 
 class Pictures(Dataset):
-    """n pictures of 5 x 4 pixels in two classes, of any size where `sizes` says so; those in `bad`
-    can't be decoded.
+    """n pictures in two classes. They have 5 x 4 pixels, or the size that `sizes` names.
 
-    read: the ids that were asked for, in order.
+    Those in `bad` can't be decoded. `read` holds the ids that were asked for, in order.
     """
 
     def __init__(
@@ -71,7 +69,7 @@ def matrix_backbone(
 
 
 def expected_features(dataset: Pictures, image_size: int = 4) -> np.ndarray:
-    """One by one, without any cache; zeros where a picture can't be decoded."""
+    """The features, one by one without a cache. Zeros if a picture can't be decoded."""
     backbone, rows = matrix_backbone(image_size=image_size), []
     for item_id, pixels in enumerate(dataset.pixels):
         image = torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0)

@@ -1,7 +1,7 @@
-"""Says in one sentence what a page's address asks for and the page can't show.
+"""Tells the reader which values in a page's address the page can't show.
 
-Streamlit drops such values in silence. `arrive` comes before the first widget and `announce` after
-the last one: in between, each widget that is bound to the address takes its value.
+Streamlit drops such values in silence. Call `arrive` before the first widget and `announce` after
+the last one. In between, each widget that is bound to the address takes its value.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Visit:
     Attributes:
         title: of the page.
         asked: what the address asked for; None once it was answered.
-        slot: where to say something.
+        slot: the place for a message.
     """
 
     title: str
@@ -32,7 +32,7 @@ class Visit:
 def arrive(title: str) -> None:
     """Notes what the address asks for when the page is opened.
 
-    Later the reader's choices are ahead of the address.
+    Later the reader's choices count, not the address.
     """
     before = st.session_state.get(VISIT)
     is_new = before is None or before.title != title or before.asked is not None

@@ -1,4 +1,4 @@
-"""One launch, however often its button is pressed."""
+"""Launches runs once, no matter how often the button is pressed."""
 
 import hashlib
 import secrets
@@ -29,8 +29,8 @@ def launch(
     page that was drawn without a press.
 
     Args:
-        runs: where.
-        configs: the runs; other ones than at the last press are another launch.
+        runs: the runs root.
+        configs: the runs; if they differ from those of the last press, it is another launch.
         shown: which of them the live page shows; the first of the others stands beside it.
         notes: sentences for the live page.
 
@@ -51,7 +51,7 @@ def launch(
 
 
 def draw_notes(run_id: str) -> None:
-    """What there was to say when this session launched the run."""
+    """Shows the notes that this session kept when it launched the run."""
     for note in st.session_state.get(NOTES, {}).get(run_id, ()):
         st.info(as_text(note), icon=":material/info:")
 
@@ -72,10 +72,10 @@ def _said_of_equal_runs(runs: RunStore, configs: Sequence[RunConfig]) -> list[st
 
 
 def wait_for_press() -> None:
-    """To be called if the page is drawn and its button was not pressed.
+    """Makes the next press another launch. Call it if the page is drawn without a press.
 
-    The next press is another launch. If the live page of the last one was never drawn, the page
-    is switched once more: a late press can make the browser ask for this page again.
+    If the live page of the last launch was never drawn, this switches to it once more, because a
+    late press can make the browser ask for the present page again.
     """
     began, query = st.session_state.get(ON_ITS_WAY, (-SECONDS_ON_ITS_WAY, {}))
     if time.monotonic() - began < SECONDS_ON_ITS_WAY:
@@ -84,5 +84,5 @@ def wait_for_press() -> None:
 
 
 def arrived() -> None:
-    """To be called by the page that a launch leads to."""
+    """Notes that the live page is drawn. The page that a launch leads to calls it."""
     st.session_state.pop(ON_ITS_WAY, None)

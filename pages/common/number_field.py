@@ -1,8 +1,8 @@
 """A line of text for a number, in place of `st.number_input`.
 
-That widget keeps a number out of its range in the browser without a visible word, and turns 2.7
-into 2 where it wants a whole number. Here what was typed arrives as it is, and the checks of
-RunConfig answer with their sentence.
+That widget refuses a number out of its range without a visible word, and turns 2.7 into 2 if it
+wants a whole number. This one passes on what was typed, and the checks of RunConfig answer with
+their sentence.
 """
 
 from typing import Any
@@ -18,13 +18,13 @@ def number_field(
     """A line for a number.
 
     Args:
-        place: where.
+        place: the Streamlit container to draw in.
         value: to start from; None: an empty line.
         is_optional: an empty line stands for None, "auto".
         shown: further arguments of `st.text_input`.
 
     Returns:
-        The number; the text itself if it is none.
+        The number, or the text itself if it is not a number.
     """
     start = "" if value is None else str(value)
     placeholder = "auto" if is_optional else None
@@ -33,10 +33,10 @@ def number_field(
 
 
 def parsed(text: str) -> int | float | str:
-    """The number that a text stands for; the text itself if it is none.
+    """The number that a text stands for, or the text itself if it is not a number.
 
-    Nothing is rounded: 2.7 stays 2.7 where a whole number is wanted, and the check that follows
-    names it.
+    Nothing is rounded. If a whole number is wanted, 2.7 stays 2.7 and the check that follows
+    refuses it.
     """
     if not text.isascii() or "_" in text:  # Python would read more than people write
         return text

@@ -74,10 +74,10 @@ def _longer(kept: np.ndarray, n: int, like: np.ndarray) -> np.ndarray:
 
 
 class RunSeries:
-    """A run up to one record: the newest one when this was made.
+    """A run up to one record, which was the newest when this was made.
 
-    A page makes it once per tick and hands it to everything that it draws, so that tiles, titles
-    and charts show the same step, whatever the worker writes meanwhile.
+    A page makes it once per tick and passes it to everything that it draws. So tiles, titles and
+    charts show the same step, even if the worker goes on writing.
 
     Attributes:
         attempt: of the run; 0 before the first record.
@@ -184,7 +184,7 @@ class RunCache:
 
 
 def read_series(store: RunStore, run_id: str) -> RunSeries:
-    """A run up to its newest record; to be called once per tick.
+    """A run up to its newest record. Call it once per tick.
 
     Raises:
         UserError: there is no such run, or its metrics.db is damaged.
@@ -246,7 +246,7 @@ def bit_costs(
     """`rdh.retrieval.bit_costs.BitCosts` of the codes that a run ended with, as a plain tuple.
 
     Args:
-        _store: where the run is.
+        _store: the run store.
         run_id: the run.
         version: `RunSeries.version`, so that a run that went on is counted afresh.
 

@@ -49,7 +49,7 @@ PER_ROW = 4
 
 
 def groups() -> dict[str, tuple[str, ...]]:
-    """Heading -> fields below "More"; what no group names comes last."""
+    """Heading -> fields below "More". Fields that no group names come last."""
     named = {*ELSEWHERE, *FIRST, *(name for names in GROUPS.values() for name in names)}
     others = tuple(name for name in RunConfig.model_fields if name not in named)
     return GROUPS | ({"Further settings": others} if others else {})
@@ -101,7 +101,7 @@ def draw_switches(card: Card, options: dict[str, Any], key: str, **shown: Any) -
 
     Returns:
         The switches that differ from their default: such a config has the hash of one from the
-        command line, where nobody names a default.
+        command line, since nobody names defaults there.
     """
     values = {
         switch.name: draw_value(
@@ -126,7 +126,7 @@ def draw_value(place: DeltaGenerator, field: FieldInfo, value: Any, **shown: Any
     """A list for choices, a toggle, a number (None: left empty) or a line of text.
 
     Args:
-        place: where.
+        place: the Streamlit container to draw in.
         field: whose type and bounds decide.
         value: to start from.
         shown: further arguments of the widget: label, key, help.

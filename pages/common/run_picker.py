@@ -20,7 +20,7 @@ def pick_run(
     """Lets the reader choose a run. Without any run the page ends with the next step to take.
 
     Args:
-        store: where the runs are.
+        store: the run store.
         states: what `rdh.execution.states(store)` returned.
         key: the URL parameter that keeps the choice.
         label: of the list.
@@ -53,7 +53,7 @@ def pick_pair(
     default of ?vs=.
 
     Args:
-        store: where the runs are.
+        store: the run store.
         states: what `rdh.execution.states(store)` returned.
         run_id: the run that the page is about.
         key: the URL parameter that keeps the choice.

@@ -49,7 +49,7 @@ def read_status(
     """Reads the status of a run.
 
     Args:
-        store: where the run is.
+        store: the run store.
         run_id: the run.
         states: what `execution.states` returned, if the caller has it.
 
@@ -67,7 +67,7 @@ def draw_status(store: RunStore, status: Status, run: RunSeries | None = None) -
     """One line with state, progress and age of the data; below it what went wrong.
 
     Args:
-        store: where the run is.
+        store: the run store.
         status: of the run.
         run: its records up to the one that the page shows; they give the step.
     """

@@ -11,7 +11,7 @@ from rdh.store.run_store import RunStore
 
 
 def read_pair(runs: RunStore, pair: list[str]) -> dict[str, RunSeries]:
-    """Both runs up to their newest records; to be called once per tick."""
+    """Both runs up to their newest records. Call it once per tick."""
     return {one: read_series(runs, one) for one in pair}
 
 

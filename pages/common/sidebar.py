@@ -1,4 +1,4 @@
-"""The links of the sidebar. Every page says in its own file where it stands.
+"""The links of the sidebar. Every page names its place in its own file.
 
 A page's call `start_page("Live", ":material/monitoring:", "...", section="Watch", place=110)` is
 read from the file's text. So a new page is one file, and a broken one is one warning.
@@ -41,7 +41,7 @@ class Link:
 
 
 def draw_links(query: Mapping[str, str], app: Path = APP) -> None:
-    """All pages in their sections; below them a warning for each file that is no page.
+    """All pages in their sections, then a warning for each file that is not a page.
 
     Args:
         query: URL parameters that travel along.

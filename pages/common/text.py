@@ -1,4 +1,4 @@
-"""Text of a person or a file on a page."""
+"""Shows text that comes from a person or a file on a page."""
 
 import re
 

@@ -1,6 +1,6 @@
-"""What pages, the command line and reports compute from a run store: tables, pairs, dead bits.
+"""Tables, pairs and dead bits, computed from a run store for pages, command line and reports.
 
-It needs NumPy and pandas, no torch.
+It needs NumPy and pandas but not torch.
 """
 
 from rdh.analysis.dead_bits import DeadBits, dead_bits, scalar_frame

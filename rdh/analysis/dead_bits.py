@@ -54,7 +54,7 @@ class DeadBits:
 
 
 def dead_bits(reader: MetricsReader) -> DeadBits | None:
-    """None for a run without records of the probes."""
+    """The dead bits of a run. None if it has no records of the probes."""
     frame, meta = scalar_frame(reader.scalars()), reader.meta()
     if "dead_all" not in frame or "n_train" not in meta:
         return None

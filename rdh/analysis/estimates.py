@@ -1,4 +1,4 @@
-"""How long a run takes: from finished runs of its kind, and in words."""
+"""Estimates how long a run takes from finished runs of its kind, and puts times into words."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def similar_run_seconds(store: RunStore, fields: dict[str, Any]) -> float | None
     """Median time of the finished runs that share what a run's time depends on.
 
     Args:
-        store: where the runs are.
+        store: the run store.
         fields: those of RunConfig.
 
     Returns:

@@ -1,4 +1,4 @@
-"""One bit of one run: on which side its images are."""
+"""One bit of one run: the side on which each image lies."""
 
 import numpy as np
 
@@ -6,9 +6,9 @@ import numpy as np
 def wrong_side_by_class(
     codes: np.ndarray, labels: np.ndarray, tau: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which items have a bit saturated on the side that most of their class is not on.
+    """Finds items whose bit is saturated on the other side than most of their class.
 
-    A class that is split evenly has no wrong side. The first label of an item counts.
+    A class that is split evenly has no wrong side. An item counts for its first label.
 
     Args:
         codes: one bit of n items, (n,).

@@ -29,7 +29,7 @@ def run_table(store: RunStore, run_ids: Iterable[str]) -> pd.DataFrame:
     """One row for each run that finished; unreadable runs are left out.
 
     Args:
-        store: where the runs are.
+        store: the run store.
         run_ids: in the order of the rows. Give the oldest first for `pairs` and `summary_table`.
 
     Returns:
@@ -79,7 +79,7 @@ def _result_row(store: RunStore, run_id: str) -> dict[str, Any] | None:
 
 
 def summary_table(table: pd.DataFrame) -> pd.DataFrame:
-    """`run_table` over seeds: a row for each config apart from its seed, baseline before RDH.
+    """Summarises `run_table` over seeds: one row for each config, baseline before RDH.
 
     Of repeated runs the newest counts. Columns: n seeds; mean and standard deviation of map (n - 1;
     NaN for one seed); means of map_tie, dead_at_end and dead_peak.
@@ -156,7 +156,7 @@ def pairs(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def pairs_summary(paired: pd.DataFrame) -> pd.DataFrame:
-    """`pairs` over seeds: one row for each `group`.
+    """Summarises `pairs` over seeds: one row for each `group`.
 
     Args:
         paired: what `pairs` returned.
@@ -181,7 +181,7 @@ def pairs_summary(paired: pd.DataFrame) -> pd.DataFrame:
 
 
 def _differences(settings: list[dict[str, Any]]) -> list[str]:
-    """For each the settings that are not the same in all, in words: "epochs 60, batch size 64"."""
+    """The settings of each run that differ between runs, such as "epochs 60, batch size 64"."""
     varying = [name for name in settings[0] if len({repr(one.get(name)) for one in settings}) > 1]
     return [
         ", ".join(f"{name.replace('_', ' ')} {one.get(name)}" for name in varying)

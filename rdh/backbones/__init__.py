@@ -1,6 +1,7 @@
 """Networks below the hash layer: images in, features out.
 
-To add one, mark a function by `@backbone(...)` in a file of this folder; `build` makes it by name.
+To add one, mark a function with `@backbone(...)` in a file of this folder. `build` finds it by its
+name.
 Preprocessing belongs to the backbone: pixels are scaled to 0..1, resized to the run's image_size,
 then (x - mean) / std.
 """

@@ -71,7 +71,7 @@ def by_name(name: str, image_size: int, weights: str) -> Backbone:
     if name not in names:
         near = difflib.get_close_matches(name, names, 3) or names
         raise UserError(
-            f"backbone torchvision:{name} is no network of this torchvision; it has "
+            f"backbone torchvision:{name} is not in the installed torchvision; it has "
             f"{', '.join(near)}."
         )
     made = network(name, weights)

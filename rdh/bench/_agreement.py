@@ -1,4 +1,4 @@
-"""Whether a GPU computes what the CPU computes: scores of codes, losses, weights and states."""
+"""Checks that a GPU computes what the CPU computes: scores of codes, losses, weights and states."""
 
 import statistics
 import time

@@ -27,7 +27,7 @@ ROUNDS = 5  # of steps that are timed; the median counts
 
 
 class Images(NamedTuple):
-    """Images to finetune on, and one sentence that says where they come from."""
+    """Images to finetune on, and one sentence on their source."""
 
     dataset: Dataset
     pixels: np.ndarray  # uint8 (n, 32, 32, 3)
@@ -65,7 +65,7 @@ def initial_weights(backbone: str) -> str:
 
 
 class Finetuning:
-    """HashNet + RDH on images, in whatever batch size.
+    """HashNet + RDH on images, in any batch size.
 
     Args:
         images: What it trains on.
@@ -179,8 +179,8 @@ def gpu_use(
 
     Returns:
         `gpu_busy`: the share of a step's time in which kernels run, their times by torch's
-        profiler; `utilisation`: NVML's, if pynvml is installed; `peak_gb`. A number that can't be
-        had is a sentence instead.
+        profiler; `utilisation`: NVML's, if pynvml is installed; `peak_gb`. If a number can't be
+        measured, there is a sentence instead.
     """
     use: dict[str, Any] = {}
     use["peak_gb"] = round(torch.cuda.max_memory_allocated(device) / 1e9, 2)

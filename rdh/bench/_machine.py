@@ -1,4 +1,4 @@
-"""What every benchmark says about itself: where it ran."""
+"""Describes the machine that a benchmark ran on."""
 
 import platform
 from typing import Any

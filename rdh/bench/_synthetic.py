@@ -1,15 +1,11 @@
-"""Codes and labels with the statistics of a trained hash: each code scatters around the centre of a
-class.
-"""
+"""Codes and labels like those of a trained hash: each code scatters around a class centre."""
 
 import numpy as np
 
 from rdh.retrieval.kernel import Codes
 
-N_LABELS, MEAN_LABELS = (
-    80,
-    2.9,
-)  # of the multi-label data; the most frequent label is on 42 % of the items
+# Of the multi-label data. The most frequent label is on 42 % of the items.
+N_LABELS, MEAN_LABELS = 80, 2.9
 
 
 def draw(n_query: int, n_gallery: int, n_bits: int, multi_label: bool, seed: int = 0) -> Codes:

@@ -1,12 +1,14 @@
-"""All numbers that only a GPU can give, in at most six minutes on one card.
+"""Measures everything that needs a GPU, in at most six minutes: `python -m rdh bench gpu -o DIR`.
 
-Finetuning AlexNet and EfficientNet-Lite0 on CIFAR-10 images at the paper's batch size and at the
-largest that fits; the overhead of RDH and of the probes; bfloat16; torch's kernel of the evaluation
-beside the CPU's; whether the GPU computes what the CPU computes; torch.compile.
+* Finetuning AlexNet and EfficientNet-Lite0 on CIFAR-10 images, at the paper's batch size and at the
+  largest that fits.
+* The overhead of RDH and of the probes, and the gain of bfloat16 and torch.compile.
+* torch's kernel of the evaluation beside the CPU's.
+* Whether the GPU computes what the CPU computes.
 
-Every part has its own time budget. What has no time left, or fails, is noted with a sentence, and
-the others go on. gpu.json is written anew after every row, so that an interrupted run keeps its
-rows. Called by `python -m rdh bench gpu -o DIR`.
+Every part has its own time budget. If a row has no time left or fails, it gets a note and the next
+one follows. gpu.json is written anew after every row, so that an interrupted benchmark keeps its
+rows.
 """
 
 import gc
@@ -148,7 +150,7 @@ def measured(
         return row | {"status": "skipped", "note": note}
     try:
         row["numbers"] = call()
-    except Exception as error:  # whatever it is, the other rows go on
+    except Exception as error:  # the other rows go on after any error
         first_line = (str(error).strip() or "no message").splitlines()[0]
         note = (
             str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line}"

@@ -40,8 +40,14 @@ from rdh.retrieval.threads import n_cores
 
 
 class Workload(NamedTuple):
-    """How many queries, gallery items and bits; multi-label or one of ten classes; queries timed of
-    the slow routines.
+    """The size of one comparison.
+
+    Args:
+        n_query: Queries.
+        n_gallery: Gallery items.
+        n_bits: Code length.
+        multi_label: Whether items have several labels, or one of ten classes.
+        sample: Queries on which the slow routines are timed.
     """
 
     n_query: int
@@ -74,8 +80,9 @@ SCALE_ROWS = {
 
 
 def measure(rounds: int, size: str = "full") -> dict[str, Any]:
-    """Median milliseconds of each routine and the ratios of `argsort` to ours, round by round; then
-    scale and memory.
+    """Median milliseconds of each routine, ratios to `argsort`, and time and memory at scale.
+
+    Ratios are medians of the ratios within each round.
     """
     result: dict[str, Any] = {
         "what": "retrieval",
@@ -144,7 +151,7 @@ def leave_one_out(workload: Workload, rounds: int) -> dict[str, Any]:
 
 
 def our_arms(data: Codes) -> dict[str, tuple[Callable[[], Any], float]]:
-    """The bit-sliced kernel with its preparation, and what `evaluate` makes of its integers."""
+    """Our routines: the bit-sliced kernel with its preparation, and whole evaluations."""
     arms: dict[str, tuple[Callable[[], Any], float]] = {}
     for label, threads in {"1_thread": 1, "all_threads": n_cores()}.items():
         for name, run in (
@@ -160,7 +167,7 @@ def our_arms(data: Codes) -> dict[str, tuple[Callable[[], Any], float]]:
 
 
 def other_arms(data: Codes, sample: int) -> dict[str, tuple[Callable[[], Any], float]]:
-    """What ours is compared with, and what their times are multiplied with."""
+    """The routines that ours is compared with, and the factors for their times."""
     query, gallery, n_bits, query_labels, gallery_labels, _ = data
     chosen = np.linspace(0, len(query) - 1, sample).astype(int)
     floats = [
@@ -184,9 +191,7 @@ def other_arms(data: Codes, sample: int) -> dict[str, tuple[Callable[[], Any], f
 def argsort_map(
     query: np.ndarray, gallery: np.ndarray, query_labels: np.ndarray, gallery_labels: np.ndarray
 ) -> float:
-    """Mean average precision, one query at a time; equal distances stand in whatever order the sort
-    leaves them.
-    """
+    """Mean average precision, one query at a time. The sort decides the order of ties."""
     scores = []
     for code, labels in zip(query, query_labels, strict=True):
         relevant = gallery_labels @ labels > 0

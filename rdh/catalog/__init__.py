@@ -1,8 +1,8 @@
 """Methods, data sets and backbones: the folders are the registry, and this reads them.
 
-Cards come from source text: nothing is imported, torch stays away. A file that can't be used is
-left out and named by `broken` and `warnings`; everything else goes on. Nothing is remembered of a
-file that has changed, so a new or mended file is there at the next call.
+Cards are read from source text without an import, so torch is not loaded. A file that can't be used
+is left out and named by `broken` and `warnings`, and everything else goes on. If a file has
+changed, it is read again, so a new or mended file is there at the next call.
 """
 
 import importlib
@@ -127,7 +127,7 @@ def warnings() -> list[str]:
 
 
 def unusable(file: str, error: Exception) -> UserError:
-    """What a person is told of a plug-in that raises: the file, the line in it, the error.
+    """A sentence about a plug-in that raises, with the file, the line in it and the error.
 
     Args:
         file: "rdh/datasets/mine.py".
@@ -256,7 +256,7 @@ def _read(folder: str, files: tuple[tuple[str, Stamp | None], ...]) -> Folder:
 
 
 def _own_name_first(found: dict[str, list[Card]]) -> Callable[[str], tuple[bool, str]]:
-    """Of two files with one title, the one called like the title is no copy."""
+    """A sorting key: of files with the same title, the one that is named after it comes first."""
 
     def key(path: str) -> tuple[bool, str]:
         titles = {re.sub(r"[^a-z0-9]", "", card.title.lower()) for card in found[path]}

@@ -53,7 +53,7 @@ class Switch:
         return _field(self)
 
     def checked(self, value: Any) -> Any:
-        """The value as the switch keeps it; a whole number for a float switch becomes a float.
+        """The value as the switch keeps it. A float switch turns a whole number into a float.
 
         Raises:
             ValueError: the rule that the value breaks, and the value.
@@ -132,8 +132,10 @@ class Card(BaseModel):
 
 
 class Landscape(BaseModel):
-    """A method's objective for one pair, as `rdh.landscape.PairForm` takes it; what is left out is
-    as in Eq. 1. theta_scale_times_bits: a scale that falls with the code length.
+    """A method's objective for one pair, in the terms of `rdh.landscape.PairForm`.
+
+    What is left out is as in Eq. 1. theta_scale_times_bits is a scale of Theta that is divided by
+    the code length.
     """
 
     model_config = STRICT

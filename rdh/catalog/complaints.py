@@ -1,6 +1,6 @@
-"""What pydantic complains about, as a rule for a person who does not program.
+"""Turns pydantic's errors into rules for a person who does not program.
 
-Pydantic's error types decide, never its English.
+It depends on the types of pydantic's errors, never on their English.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What several charts share: room for a legend, and round ticks for a colour bar."""
+"""Layout that several charts share: room for a legend, and round ticks for a colour bar."""
 
 import math
 
@@ -9,7 +9,7 @@ EVENT_NAME = 130  # pixels of the names of events in a legend: two columns of th
 
 
 def add_legend(figure: go.Figure) -> None:
-    """Shows the legend in a line of its own between title and plot, in the order of the traces."""
+    """Shows the legend between title and plot, with entries in the order of the traces."""
     figure.update_layout(
         showlegend=True, legend_traceorder="normal", margin_t=figure.layout.margin.t + 16
     )

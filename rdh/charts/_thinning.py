@@ -1,7 +1,7 @@
-"""Fewer points for the browser: no drawn point moves when data are added, no spike is lost.
+"""Thins data for the browser without losing spikes or moving points that are drawn already.
 
-Records are grouped by a power of two, counted from the first record. New data change the last group
-only. When the size of the groups doubles, points are dropped and none appears elsewhere.
+Each group of records has a size that is a power of two, counted from the first record. New data
+change only the last group. If the groups double in size, points are dropped but none is added.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ MAX_POINTS = 1200
 
 
 def buckets(n_records: int, max_buckets: int = MAX_COLUMNS) -> tuple[np.ndarray, int]:
-    """(index of each bucket's first record, records a bucket): at most max_buckets of them."""
+    """(index of each bucket's first record, records in a bucket), for at most max_buckets."""
     size = 1
     while -(-n_records // size) > max_buckets:
         size *= 2
@@ -19,7 +19,7 @@ def buckets(n_records: int, max_buckets: int = MAX_COLUMNS) -> tuple[np.ndarray,
 
 
 def bucket_max(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """Maximum of each bucket along axis 0: short deaths must survive the thinning."""
+    """Maximum of each bucket along axis 0, so that short deaths survive the thinning."""
     return np.maximum.reduceat(values, starts, axis=0) if len(values) else values
 
 
@@ -29,7 +29,7 @@ def bucket_sum(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 
 def bucket_extreme(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """Of each bucket the value farthest from 0, along axis 0, for signed quantities."""
+    """The value farthest from 0 in each bucket along axis 0, for signed quantities."""
     if not len(values):
         return values
     high, low = (
@@ -42,8 +42,8 @@ def bucket_extreme(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
 def kept_points(values: np.ndarray, max_points: int = MAX_POINTS) -> np.ndarray:
     """Indices of the points of a line to draw: at most max_points, all if there are fewer.
 
-    They are the lowest, the highest and the last of each bucket, and the first of all. A NaN counts
-    as neither low nor high. values (n,).
+    They are the lowest, the highest and the last point of each bucket, and the very first point.
+    NaN is neither low nor high. values has the shape (n,).
     """
     n = len(values)
     if n <= max_points:

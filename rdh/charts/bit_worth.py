@@ -1,4 +1,4 @@
-"""What each bit is worth: MAP without it, MAP of the first bits, and whether dead bits cost."""
+"""Charts of what each bit is worth: MAP without it, MAP of the first bits, and worth by death."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ ENOUGH = 0.95  # of the whole codes' MAP: what the title of the first bits looks
 def worth_bars(
     worth: np.ndarray, dead_share: np.ndarray | None, selected: int, *, title: str
 ) -> go.Figure:
-    """The tie-aware MAP lost when a bit is left out of all codes: a bar a bit, most valuable first.
+    """Bars of the tie-aware MAP that is lost without each bit, the most valuable bit first.
 
     Args:
         worth: (n_bits,); below 0 the codes rank better without the bit.
@@ -67,7 +67,7 @@ def worth_bars(
 def worth_by_death(
     worth: np.ndarray, dead_share: np.ndarray, selected: int, *, title: str
 ) -> go.Figure:
-    """Every bit as a point: its worth (y) against the share of items that have it dead (x).
+    """Every bit as a point: its worth (y) against the share of items for which it is dead (x).
 
     Both have shape (n_bits,).
     """
@@ -136,9 +136,9 @@ def worth_takeaway(worth: np.ndarray) -> str:
 
 
 def death_takeaway(worth: np.ndarray, dead_share: np.ndarray) -> str:
-    """Whether deader bits are worth less, by their rank correlation.
+    """A sentence on whether deader bits are worth less, by rank correlation.
 
-    It is called a link if it is larger than 2 / sqrt(n_bits - 1).
+    A correlation is called a link if it is larger than 2 / sqrt(n_bits - 1).
     """
     n = len(worth)
     if n < 3 or not np.ptp(dead_share) or not np.ptp(worth):

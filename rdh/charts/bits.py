@@ -1,4 +1,4 @@
-"""One bit, or all bits side by side."""
+"""Charts of one bit, or of all bits side by side."""
 
 import numpy as np
 import plotly.graph_objects as go
@@ -11,7 +11,7 @@ from rdh.charts._thinning import kept_points
 def bit_strip(
     dead_share: np.ndarray, saturated_share: np.ndarray, selected: int, *, title: str
 ) -> go.Figure:
-    """A bar a bit, sorted by dead share: dead (vermillion), then saturated but not dead.
+    """A bar for each bit, sorted by dead share: dead (vermillion), then saturated but not dead.
 
     A click on a bar chooses its bit.
     """
@@ -58,11 +58,11 @@ def bit_events(
     title: str,
     releases: np.ndarray | None = None,
 ) -> go.Figure:
-    """A bit's dead entries with its events: the side -1 below the axis, the side +1 above.
+    """A bit's dead entries and its events: side -1 below the axis, side +1 above.
 
-    Releases are entries that the pairs no longer ask to leave; they stand below the axis. The
-    number of dead entries changes by deaths - rescues - releases. Shapes: steps and events (n,),
-    dead (n, 2).
+    Releases stand below the axis. A dead entry is released if its pairs no longer ask it to leave
+    its side. The number of dead entries changes by deaths - rescues - releases. Shapes: steps and
+    events (n,), dead (n, 2).
     """
     figure = palette.bare_figure(title, height=290, title_width=palette.NARROW)
     lines = [
@@ -116,7 +116,8 @@ def directions(
 ) -> go.Figure:
     """Every bit as a point: share of entries asked to leave (y) against its mean code (x).
 
-    Asked to leave: gradient descent would flip the sign. The size is the mean |dL/dF|.
+    An entry is asked to leave its side if gradient descent would flip its sign. The size of a point
+    is the mean |dL/dF|.
     """
     bits = np.arange(len(mean_code))
     size = 6 + 22 * np.sqrt(amplified / max(float(amplified.max(initial=0)), 1e-12))
@@ -153,7 +154,7 @@ def directions(
 
 
 def class_balance(counts: np.ndarray, names: np.ndarray, *, title: str) -> go.Figure:
-    """A bar a class: its items at -1 (left) and at +1 (right), the saturated ones in blue.
+    """A bar for each class: its items at -1 (left) and +1 (right), with saturated ones in blue.
 
     Args:
         counts: (n_classes, 4), see `analysis.wrong_side_by_class`.

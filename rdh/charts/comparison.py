@@ -1,4 +1,4 @@
-"""With and without RDH: MAP of pairs, precision-recall, differences with every seed's point."""
+"""Charts with and without RDH: MAP of pairs, precision-recall, and MAP over time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Curve:
 
 
 def precision_recall(curves: Sequence[Curve], *, title: str) -> go.Figure:
-    """By radius: one marker a radius, so that a curve of few points looks like one."""
+    """Precision-recall curves with a marker for each radius, so that few points look like few."""
     figure = palette.bare_figure(title, height=380, title_width=palette.NARROW)
     for curve in curves:
         color = palette.method_color(curve.method)
@@ -47,7 +47,7 @@ def precision_recall(curves: Sequence[Curve], *, title: str) -> go.Figure:
 
 
 def paired_maps(pairs: pd.DataFrame, *, title: str) -> go.Figure:
-    """`analysis.pairs`: a line from baseline to +RDH for each pair.
+    """A line from baseline to +RDH for each pair of `analysis.pairs`.
 
     Each method and code length has a column.
     """
@@ -80,7 +80,7 @@ def paired_maps(pairs: pd.DataFrame, *, title: str) -> go.Figure:
 def map_over_time(
     runs: Sequence[tuple[str, str, bool, np.ndarray, np.ndarray]], *, title: str
 ) -> go.Figure:
-    """runs: (label, method, has_rdh, steps, MAP)."""
+    """MAP of runs over their steps. runs: (label, method, has_rdh, steps, MAP)."""
     figure = palette.bare_figure(title, height=320)
     for label, method, has_rdh, steps, values in runs:
         color, kept = palette.method_color(method), kept_points(values, 300)

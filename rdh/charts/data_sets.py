@@ -1,4 +1,4 @@
-"""What is in a data set: items of each label, and how many labels an item has."""
+"""Charts of a data set: items of each label, and how many labels an item has."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,9 +11,9 @@ MOST_NAMED = 120  # labels whose names have room below the bars
 
 
 def items_per_label(counts: Mapping[str, int], *, title: str) -> go.Figure:
-    """A bar a label, the most frequent first.
+    """A bar for each label, the most frequent first.
 
-    `counts` maps a label to its items; an item with several labels counts in each.
+    `counts` maps a label to its number of items. An item with several labels counts for each.
     """
     ordered = sorted(counts.items(), key=lambda pair: -pair[1])
     figure = palette.bare_figure(title, height=320)
@@ -44,7 +44,7 @@ def items_per_label(counts: Mapping[str, int], *, title: str) -> go.Figure:
 
 
 def labels_per_item(counts: Sequence[int], *, title: str) -> go.Figure:
-    """counts[n]: items that have n labels."""
+    """How many labels items have. counts[n] is the number of items with n labels."""
     figure = palette.bare_figure(title, height=320)
     figure.add_bar(
         x=np.arange(len(counts), dtype=np.int32),
@@ -58,7 +58,7 @@ def labels_per_item(counts: Sequence[int], *, title: str) -> go.Figure:
 
 
 def labels_takeaway(counts: Mapping[str, int]) -> str:
-    """The most and the least frequent label, or that all are equally frequent."""
+    """A sentence on the most and the least frequent label."""
     most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
     if counts[most] == counts[least]:
         return f"{len(counts):,} labels with {counts[most]:,} items each"

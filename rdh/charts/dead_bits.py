@@ -1,4 +1,4 @@
-"""Dead bits over time, as in Figure 5, with what the figure leaves out: the denominator."""
+"""Dead bits over time, as in Figure 5, but with the denominator, which the figure leaves out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Series:
 def dead_bits_over_time(
     series: Sequence[Series], *, title: str, events: Sequence[tuple[int, str]] = ()
 ) -> go.Figure:
-    """Dead entries of every run; as shares if the runs have different numbers of entries.
+    """Dead entries of every run, or shares if the runs have different numbers of entries.
 
     `events` are (step, word), drawn as thin ticks.
     """
@@ -105,9 +105,9 @@ def event_flow(
 ) -> go.Figure:
     """Deaths of each record above the axis, rescues and releases below it. All arrays (n,).
 
-    Releases are entries that stay at their place but that the pairs no longer ask to leave. The
+    A dead entry is released if it stays where it is but its pairs no longer ask it to leave. The
     number of dead entries changes by deaths - rescues - releases. Relapses are the darker part of
-    the deaths. A bar reaches from the record before to its own. More than 300 bars are summed in
+    the deaths. A bar reaches from the previous record to its own. More than 300 bars are summed in
     buckets.
     """
     figure = palette.bare_figure(title, height=290, title_width=palette.NARROW)

@@ -1,4 +1,4 @@
-"""One bit on its way downhill, and what tanh and the amplifier let through."""
+"""Charts of gradient descent on one bit, and of the gradient that passes tanh."""
 
 import numpy as np
 import plotly.graph_objects as go
@@ -14,9 +14,9 @@ POWERS = {1: "1", 1e-2: "10⁻²", 1e-4: "10⁻⁴", 1e-6: "10⁻⁶", 1e-8: "10
 
 
 def gain_figure(tau: float, h_i: float, *, height: int = 440) -> go.Figure:
-    """What tanh lets through, with and without the amplifier, against |F| on a log axis.
+    """The derivative of tanh, with and without the amplifier, against |F| on a log axis.
 
-    The places where float32 and float64 end it are marked.
+    Marks show where it becomes 0 in float32 and in float64.
     """
     figure = palette.bare_figure(gain_takeaway(tau), height, title_width=54)
     edge = float(np.arctanh(tau))

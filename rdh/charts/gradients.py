@@ -1,4 +1,4 @@
-"""The gradient that training really had, beside Eq. (2)."""
+"""The gradient measured in training, beside Eq. (2)."""
 
 import math
 from typing import Any
@@ -35,7 +35,7 @@ def measured_gradient(
         edges: of the bins of F, (65,).
         sums: of dL/dF before and after the amplifier, (2, 64).
         counts: entries of each bin, (64,).
-        theory_h: where `theory` is given, (n,).
+        theory_h: the values of h for `theory`, (n,).
         theory: label -> dL/dF at theory_h, of the pair that the page has chosen.
         tau: saturation threshold.
         title: of the chart.
@@ -80,7 +80,7 @@ def _line(label: str, x: np.ndarray, y: np.ndarray, **more: Any) -> dict[str, An
 
 
 def _measured(sums: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
-    """Means (64,) by label; one curve where the amplifier changed nothing."""
+    """Means (64,) by label. Only one curve if the amplifier changed nothing."""
     before, after = sums / np.maximum(counts, 1)
     if np.allclose(before, after, rtol=1e-6, atol=0):
         return {"without amplifier": before}

@@ -107,8 +107,8 @@ def histogram_over_time(
     )
     for side in (-1, 1):
         place = side * math.atanh(tau)
-        # Dark below white: a dash that shows on every colour of the map, and on the page where the
-        # map ends.
+        # Dark below white, so that a dash shows on every colour of the map and on the page beside
+        # it.
         figure.add_hline(y=place, line={"width": 3, "color": "rgba(0,0,0,0.55)"})
         label = {
             "text": f"{'−' if side < 0 else ''}τ",

@@ -1,4 +1,4 @@
-"""Figure 3 as an interactive chart; the real bits of a run can be laid over it."""
+"""Figure 3 as an interactive chart, over which the real bits of a run can be laid."""
 
 from dataclasses import dataclass
 
@@ -147,7 +147,7 @@ def _areas(scene: Landscape, axis: str) -> tuple[list[dict], list[dict]]:
 
 
 def _wrong_way(scene: Landscape, axis: str) -> list[go.Scatter]:
-    """The area between curve and zero where descent moves the bit away from its target."""
+    """The area between curve and zero in which descent moves the bit away from its target."""
     terms = scene.baseline
     look = {
         "mode": "lines",
@@ -185,7 +185,7 @@ def _curves(scene: Landscape, axis: str) -> list[go.Scatter]:
 
 
 def _values_at(scene: Landscape, h_i: float) -> dict[bool, float]:
-    """dL/dF of the bit h_i, without (False) and, where plug-ins are on, with them (True)."""
+    """dL/dF of the bit h_i without plug-ins (False) and, if any is on, with them (True)."""
     values = {False: float(gradient_terms(h_i, scene.pair, scene.form).gradient)}
     if scene.has_plug_ins:
         terms = gradient_terms(
@@ -216,7 +216,7 @@ def _markers(
 
 
 def _values(h_i: float, values: dict[bool, float], axis: str) -> list[dict]:
-    """The numbers beside the bit's markers; equal ones once, unequal ones never on each other."""
+    """The numbers beside the bit's markers. Equal numbers show once, others never overlap."""
     at = {"xanchor": "left", "xshift": 10} if h_i < 0 else {"xanchor": "right", "xshift": -10}
     at |= {"x": float(_place(h_i, axis)), "showarrow": False}
     lowest = min(values.values())
@@ -242,13 +242,13 @@ def _rests(scene: Landscape, axis: str) -> list[dict]:
     }
     look["xanchor"] = (
         "left" if below == (axis == "h") else "right"
-    )  # where there is room beside the arrow's tail
+    )  # the side of the arrow's tail that has room
     texts = {h: f"comes to rest at h = {number(h)}" for h in scene.crossings}
     return [{"x": float(_place(h, axis)), "text": text, **look} for h, text in texts.items()]
 
 
 def _arrows(scene: Landscape, axis: str) -> list[dict]:
-    """Which way descent moves h_i, along the bottom: without RDH, and with the plug-ins chosen."""
+    """Arrows along the bottom: the way descent moves h_i without RDH and with the plug-ins."""
     rows = [(0.115, "plain", "descent, without RDH")]
     if scene.has_plug_ins:
         rows.append((0.04, scene.quantization, arm_name(scene.amplifier, scene.quantization)))

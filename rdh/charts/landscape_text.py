@@ -54,7 +54,7 @@ def arm_name(amplifier: bool, quantization: str) -> str:
 
 
 def landscape_takeaway(scene: Landscape, h_i: float) -> str:
-    """What happens to a dead bit at h_i, and where the push goes the wrong way."""
+    """Sentences on what happens to a bit at h_i, and on the intervals with a wrong push."""
     return " ".join(filter(None, [_dead_sentence(scene, h_i), _direction_sentence(scene)]))
 
 
@@ -111,7 +111,7 @@ def gain_takeaway(tau: float) -> str:
 
 
 def descent_takeaway(baseline: Descent, rescued: Descent, target: int, step: int) -> str:
-    """Where both bits are at this step, and whether that is the side the pair asks for."""
+    """Sentences on both bits at this step: are they on the side that the pair asks for?"""
 
     def place(path: Descent) -> str:
         side = (

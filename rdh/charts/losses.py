@@ -1,4 +1,4 @@
-"""The loss, split into its terms."""
+"""Charts of the loss, split into its terms."""
 
 import pandas as pd
 import plotly.graph_objects as go

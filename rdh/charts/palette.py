@@ -1,10 +1,9 @@
-"""Colours and marks by meaning, for pages, reports and paper figures. Every meaning also has a
-glyph, word or dash.
+"""Colours and marks by meaning, for pages, reports and paper figures.
 
-A method's colour is a fact of its class. With and without RDH share the method's hue: solid line +
-filled marker = with, dashed + open = without, so that it survives a grey print. Vermillion means
-dead bits and nothing else. Figures set no template and no background: whoever shows them brings
-the theme, light or dark.
+Every meaning also has a glyph, word or dash, so that it survives a grey print. A method's colour is
+a fact of its class. Runs with and without RDH share the colour of the method: with RDH, lines are
+solid and markers filled; without, lines are dashed and markers open. Vermillion means dead bits and
+nothing else. Figures set neither template nor background: these come from the theme, light or dark.
 """
 
 import html
@@ -21,11 +20,9 @@ NEUTRAL = (
 GRADIENT = "#2E8BC9"  # a gradient of no particular method; readable on light and dark
 SIMILARITY_TERM = "#009E73"
 QUANTIZATION_TERM = "#CC79A7"
-WRONG_WAY = (
-    "#E69F00"  # where descent moves a bit away from its target: a warning, not yet a dead bit
-)
+WRONG_WAY = "#E69F00"  # descent moves a bit away from its target: a warning, not yet a dead bit
 
-NARROW = 58  # characters of a title line where two charts share a row, about 440 px each
+NARROW = 58  # characters of a title line if two charts share a row, about 440 px each
 
 GLYPHS = {"free": "●", "saturated": "■", "dead": "✖", "rescued": "▲"}
 STATE_COLORS = {
@@ -60,7 +57,7 @@ DIVERGING = [  # blue - white - orange, for signed quantities; give it a range s
 
 
 def method_color(name: str) -> str:
-    """The colour of a method by its name in the catalog; grey for one that is not there."""
+    """The colour of a method by its name in the catalog. Grey if it is not there."""
     card = catalog.methods().get(name.lower())
     return card.color if card else NEUTRAL
 
@@ -105,7 +102,7 @@ def wrapped(sentence: str, width: int = 80) -> str:
 
 
 def bare_figure(takeaway: str, height: int, title_width: int = 80) -> go.Figure:
-    """An empty figure with the takeaway as its title; the theme that shows it decides the rest.
+    """An empty figure with the takeaway as its title. The theme decides the rest.
 
     `title_width` is the number of characters of a title line: `NARROW` if two charts share a row.
     """

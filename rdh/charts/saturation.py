@@ -1,4 +1,4 @@
-"""The map of bits over time: which bits die, when, and whether they come back."""
+"""Maps of bits over time: which bits die, when, and whether they come back."""
 
 import numpy as np
 import plotly.graph_objects as go
@@ -28,7 +28,7 @@ def saturation_map(
     """Heat map of bit and step: a share in [0, 1].
 
     More than 600 columns are thinned by the maximum of each bucket, so that short deaths survive.
-    The `y` of a click is the number of the bit, whatever the order.
+    The `y` of a click is the number of the bit in any order.
 
     Args:
         steps: of the records, (n,).
@@ -99,7 +99,7 @@ def difference_map(steps: np.ndarray, difference: np.ndarray, *, title: str) -> 
 
 
 def by_onset(shares: np.ndarray) -> np.ndarray:
-    """Bits by when their share first passes half of its maximum; those that never die come last."""
+    """Bits in the order in which their shares first pass half of their maximum, others last."""
     if not len(shares):
         return np.arange(shares.shape[1])
     top = shares.max(0)
@@ -110,7 +110,7 @@ def by_onset(shares: np.ndarray) -> np.ndarray:
 def _map(
     steps: np.ndarray, values: np.ndarray, order: np.ndarray, title: str, title_width: int = WIDE
 ) -> go.Figure:
-    """values (n_bits, n): rows by name, so that hover and click say the bit in any order."""
+    """Heat map of values (n_bits, n). Rows have names, so that hover and click name the bit."""
     figure = palette.bare_figure(
         title, height=max(260, min(560, 110 + 7 * len(order))), title_width=title_width
     )

@@ -1,4 +1,4 @@
 """The verbs of the command line, one file a group.
 
-Each has `add(verbs, common)`; torch is imported only where a verb needs it.
+Each has a function `add(verbs, common)`. torch is imported only by the verbs that need it.
 """

@@ -1,4 +1,4 @@
-"""What several verbs share: the runs folder, `--set key=value`, tables and numbers as text."""
+"""Code that several verbs share: the runs folder, `--set key=value`, tables and numbers as text."""
 
 import argparse
 import ast

@@ -1,6 +1,4 @@
-"""Following runs of the queue to their end: progress, what Ctrl-C means, and how each of them
-ended.
-"""
+"""Follows runs of the queue to their end: progress, Ctrl-C, and how each run ended."""
 
 import sys
 import time
@@ -19,11 +17,13 @@ MOST_SHOWN = 3  # running runs named in the progress line
 
 
 def follow(store: RunStore, run_ids: list[str]) -> int:
-    """Shows progress until all runs are final: 0, 1 if one did not finish, 130 if the reader left
-    them running.
+    """Shows progress until all runs are final.
 
-    Ctrl-C on a terminal asks what to do with those still going; elsewhere, and when pressed again,
-    they are left running.
+    Ctrl-C on a terminal asks what to do with the runs that still go on. If nobody can be asked, or
+    if Ctrl-C is pressed again, they are left running.
+
+    Returns:
+        The exit code: 0 if all finished, 1 if one did not, 130 if runs were left running.
     """
     progress, watch = ProgressLine(), Watch(store, run_ids)
     while True:
@@ -60,9 +60,9 @@ class Watch:
         return all(self._ended.get(run_id) == "finished" for run_id in self.run_ids)
 
     def look(self) -> list[str]:
-        """Reads the queue. Returns a line for every run that has ended since the look before; at
-        the first look only for those
-        that broke: what had finished before is no news.
+        """Reads the queue and returns a line for every run that has ended since the last look.
+
+        The first look leaves out runs that have finished already.
         """
         is_first = not self._states
         self._states = execution.states(self.store)
@@ -77,8 +77,9 @@ class Watch:
         return lines
 
     def line(self) -> str:
-        """ "[####............]  25 %, 14 s left, 0/2 runs done | RUN: step 240/960, 61 steps/s |
-        ...".
+        """The progress line.
+
+        Example: "[####......]  40 %, 14 s left, 0/2 runs done | RUN: step 240/960, 61 steps/s".
         """
         running = [
             run_id
@@ -100,7 +101,7 @@ class Watch:
         )
 
     def _doing(self, run_id: str, beat: dict[str, Any]) -> str:
-        """A phase in words, with rate and time left where it counts something."""
+        """The phase of a run in words, with rate and time left if the phase counts something."""
         if self._states[run_id].request == "cancel":
             return "cancelling"
         phase = (
@@ -119,7 +120,7 @@ class Watch:
         return phase
 
     def _end(self, run_id: str) -> str:
-        """How a run ended, in a line."""
+        """One line about how a run ended."""
         word = self._ended[run_id]
         if word == "deleted":
             return f"{run_id}: deleted"

@@ -1,4 +1,4 @@
-"""`train --here`: a run in this process, outside the queue, which learns of it when it ends."""
+"""`train --here`: a run in this process. The queue learns of it when it ends."""
 
 import contextlib
 import io
@@ -17,9 +17,9 @@ from rdh.store.run_store import RunStore
 
 
 class Echo(io.TextIOBase):
-    """A worker's output: all of it goes to its log, its own lines to stderr as well.
+    """The output of a worker. All of it goes to the log, and lines of its own also to stderr.
 
-    Its own lines begin with the time. A traceback is for the log only.
+    Its own lines begin with the time. So a traceback goes only to the log.
     """
 
     def __init__(self, log: TextIO) -> None:
@@ -50,7 +50,7 @@ def train_here(
     locks: list[int] = []
 
     def hold(folder: Path) -> None:
-        """Whoever holds alive.lock is the run's process, so no supervisor starts it as well."""
+        """Holds alive.lock, so that no supervisor starts the run as well."""
         lock = take_lock(folder / "alive.lock")
         assert lock is not None, "nobody else has seen the folder yet"
         locks.append(lock)
@@ -76,4 +76,4 @@ def train_here(
     finally:
         for lock in locks:
             os.close(lock)
-        Registry(store).settle(run_id)  # whoever looked while it trained has made its row
+        Registry(store).settle(run_id)  # a look at the queue during training has made its row

@@ -96,7 +96,7 @@ def paired_lines(paired: pd.DataFrame) -> list[str]:
 
 
 def _weights(method: str, weight: float, eta: float) -> str:
-    """What the baseline's plain quantization weighs.
+    """Words on the weight of the baseline's plain quantization, if they are needed.
 
     If it weighs the method's own default and RDH's weighs another eta, the pair differs in more
     than the form of quantization. Then both weights are named.

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """UserError for an option out of its range, or given to a benchmark that does not take it."""
+    """UserError if an option is out of its range, or if this benchmark does not take it."""
     if arguments.rounds < 1:
         raise UserError(f"--rounds must be at least 1, got {arguments.rounds}.")
     for option, value, owner in (

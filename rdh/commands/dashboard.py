@@ -1,4 +1,4 @@
-"""dashboard: the pages, served to this machine from whatever folder the reader stands in."""
+"""dashboard: serves the pages to this machine, from any current folder."""
 
 import argparse
 import os

@@ -107,7 +107,7 @@ def _show(name: str, root: Path, options: dict[str, Any], as_json: bool) -> int:
         dataset = datasets.load(name, root, **config.dataset_options)
         card, reason = dataclasses.asdict(datasets.data_card(dataset)), None
         card["queries_found_elsewhere"], card["same_pictures"] = datasets.same_pictures(dataset)
-    except UserError as error:  # what belongs where is told all the same
+    except UserError as error:  # the rest of the card still tells what belongs in which folder
         card, reason = {"name": name}, f"not ready: {error}"
     if as_json:
         switches = [dataclasses.asdict(switch) for switch in about.switches]

@@ -84,7 +84,7 @@ def _detach_argument(parser: Any) -> None:
 
 
 def run_demo(arguments: argparse.Namespace) -> int:
-    """Always two new runs: whoever asks again wants to see it again."""
+    """Starts the demo pair, always as two new runs, so that it can be watched again."""
     store = open_store(arguments)
     pair = demo_pair()
     run_ids = execution.submit(store, pair, data_root=arguments.data_root)
@@ -96,7 +96,7 @@ def run_demo(arguments: argparse.Namespace) -> int:
 
 
 def run_train(arguments: argparse.Namespace) -> int:
-    """One run, through the queue or in this process."""
+    """Starts one run, through the queue or in this process."""
     fields = _fields(arguments)
     for option, name in (("method", "method"), ("bits", "n_bits"), ("seed", "seed")):
         value = getattr(arguments, option)
@@ -123,7 +123,7 @@ def run_train(arguments: argparse.Namespace) -> int:
 
 
 def run_sweep(arguments: argparse.Namespace) -> int:
-    """A grid of runs; what the sweep has already is not run again."""
+    """Starts a grid of runs, except for those that the sweep has already."""
     fields = _fields(arguments)
     _check_once(fields, "method", "--methods", arguments.methods)
     _check_once(fields, "n_bits", "--bits", arguments.bits)
@@ -179,7 +179,7 @@ def _numbers(fields: dict[str, Any], name: str, option: str, text: str | None) -
 
 
 def _arms(method: Any, wanted: str) -> list[dict[str, Any]]:
-    """The plug-in fields of each arm: all that the method can be run in, or those asked for."""
+    """The plug-in fields of each arm: all arms of the method, or those that were asked for."""
     card = catalog.methods().get(method) if isinstance(method, str) else None
     arms = ARMS[wanted]
     if wanted == "both" and card is not None:
@@ -217,7 +217,7 @@ def _submit(
 
 
 def _follow_and_report(store: RunStore, run_ids: list[str], as_json: bool) -> int:
-    """The report covers the runs that have finished, also where others have not."""
+    """Follows the runs, then reports on those that have finished, even if others have not."""
     execution.ensure_supervisor(store)
     code = follow(store, run_ids)
     report(store, run_ids, as_json)

@@ -58,7 +58,7 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """One action on one run, or the list of all."""
+    """Does one action on one run, or lists all runs."""
     store, action, as_json = open_store(arguments), arguments.action, arguments.json
     if action == "list":
         return _list(store, as_json)
@@ -88,14 +88,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _revive(store: RunStore) -> None:
-    """Where runs wait or run without a supervisor, one is started; trouble with that is said."""
+    """Starts a supervisor if runs wait or run without one. Trouble with that is printed."""
     trouble = execution.revive(store)
     if trouble:
         print(printable(trouble), file=sys.stderr)
 
 
 def _resume_all(store: RunStore, arguments: argparse.Namespace) -> int:
-    """Every run that failed, was lost or was cancelled; of one sweep, or of all."""
+    """Resumes every run that failed, was lost or was cancelled, of one sweep or of all."""
     if arguments.run is not None:
         raise UserError(
             f"runs resume takes either a RUN or --sweep and --failed, got both; leave out "
@@ -121,7 +121,7 @@ def _resume_all(store: RunStore, arguments: argparse.Namespace) -> int:
 
 
 def _find_the_dead(store: RunStore, run_id: str) -> None:
-    """Waits a moment for a new supervisor, if none lived: it finds out which processes died."""
+    """Waits a moment for a new supervisor, which finds out which processes have died."""
     deadline = time.monotonic() + SECONDS_TO_FIND
     if not execution.supervisor_status(store)["alive"]:
         while (

@@ -1,5 +1,6 @@
-"""supervisor status | stop | start: the one background process of a runs folder that starts and
-watches workers.
+"""supervisor status | stop | start: the background process that starts and watches workers.
+
+Each runs folder has at most one.
 """
 
 import argparse
@@ -29,7 +30,7 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Does it, then says how things are."""
+    """Does the action, then prints the status."""
     store = open_store(arguments)
     if arguments.action == "stop":
         execution.stop_supervisor(store)
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _wait_for_introduction(store: RunStore) -> None:
-    """A new one holds its lock at once, and says who it is a second later."""
+    """Waits for the description of a new supervisor, which comes a second after its lock."""
     deadline = time.monotonic() + SECONDS_TO_INTRODUCE
     while execution.supervisor_status(store)["pid"] is None and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -1,1 +1,1 @@
-"""What is asked: the settings of a run, their checks, presets, and lists as a person types them."""
+"""The settings of a run, their checks, presets, and lists as a person types them."""

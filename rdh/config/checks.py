@@ -1,4 +1,4 @@
-"""The checks of a RunConfig that need a card or two settings, and its errors as one sentence."""
+"""Checks of a RunConfig that need a card or two settings, and its errors as one sentence."""
 
 import difflib
 import re
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def checked_weights(value: str) -> str:
     """pretrained, none, or the absolute path of a file.
 
-    The file need not be there: a config outlives files, and the run looks for it.
+    The file need not exist, because a config outlives files. The run looks for it when it starts.
 
     Raises:
         ValueError: the word is none of these.
@@ -36,7 +36,7 @@ def checked_weights(value: str) -> str:
 
 
 def check_together(config: "RunConfig", method: MethodCard) -> None:
-    """ValueError for the first settings that do not go with the method, or with each other."""
+    """ValueError for the first settings that do not fit the method or each other."""
     refusal = method.refusal(config.amplifier, config.quantization)
     if refusal:
         raise ValueError(refusal)
@@ -63,7 +63,7 @@ def check_together(config: "RunConfig", method: MethodCard) -> None:
 
 
 def check_backbone(config: "RunConfig", backbone: BackboneCard) -> None:
-    """ValueError for the first settings that do not go with the backbone."""
+    """ValueError for the first settings that do not fit the backbone."""
     least, only = backbone.min_image_size, backbone.only_image_size
     if config.image_size < least:
         raise ValueError(
@@ -97,7 +97,7 @@ def check_backbone(config: "RunConfig", backbone: BackboneCard) -> None:
 
 
 def sentence(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
-    """Pydantic's first complaint: field, rule, value that came, and what the field means."""
+    """Pydantic's first error in words: field, rule, value got, and what the field means."""
     first = error.errors(include_url=False)[0]
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, UserError):  # of the catalog: a sentence already

@@ -33,7 +33,7 @@ PLUG_INS = (
     "eaq_pairs",
 )  # what the two runs of a pair may differ in
 # method_options that were renamed in November 2026: switch -> {old word: new word}. Old words are
-# taken, and hashes are over them, so that old runs keep theirs.
+# still taken, and hashes use them, so that the hashes of old runs stay the same.
 RENAMED = {"pairs": {"batch": "in_batch"}}
 
 
@@ -139,7 +139,7 @@ class RunConfig(BaseModel):
         10, ge=1, le=100_000, description="epochs between two checkpoints"
     )
 
-    # the cards as they were when the config was checked: their files may change while a run lasts
+    # the cards at the time of the check, since their files may change while a run lasts
     _method_card: MethodCard = PrivateAttr()
     _dataset_card: DatasetCard = PrivateAttr()
 
@@ -187,12 +187,12 @@ class RunConfig(BaseModel):
 
     @property
     def hash(self) -> str:
-        """16 hex digits over all fields: equal configs, equal hash."""
+        """16 hex digits over all fields. Equal configs have equal hashes."""
         return digest(self._hashed())
 
     @property
     def pair_hash(self) -> str:
-        """16 hex digits over all fields but the plug-ins: the two runs of a pair share them."""
+        """16 hex digits over all fields except the plug-ins. The runs of a pair share it."""
         return digest({key: value for key, value in self._hashed().items() if key not in PLUG_INS})
 
     def _hashed(self) -> dict[str, Any]:
@@ -204,7 +204,7 @@ class RunConfig(BaseModel):
 
     @property
     def weighs_quantization(self) -> bool:
-        """Whether there is a quantization term for eta to weigh, error-aware or plain."""
+        """Whether the loss has a quantization term, error-aware or plain, that eta weighs."""
         has_plain = self.quantization == "plain" and self._method_card.has_plain_term
         return self.quantization == "error_aware" or has_plain
 
@@ -264,8 +264,8 @@ def make_config(**fields: Any) -> RunConfig:
 def changed(old: Mapping[str, Any], changes: Mapping[str, Any]) -> RunConfig:
     """A config with some settings changed, as a clone has it.
 
-    The switches of another method or data set mean nothing and are dropped. On another data set,
-    eta is its default again unless the changes name it.
+    With another method or data set, the switches of the old one are dropped. With another data set,
+    eta goes back to its default unless the changes name it.
 
     Args:
         old: fields of a RunConfig.
@@ -286,7 +286,7 @@ def changed(old: Mapping[str, Any], changes: Mapping[str, Any]) -> RunConfig:
 
 
 def check_eta_counts(eta: float | None, configs: Sequence[RunConfig]) -> None:
-    """Refuse an eta that was asked for if no run weighs anything by it.
+    """Refuses an eta that was asked for but that no run uses.
 
     Args:
         eta: as the person gave it; None: not given.
@@ -311,8 +311,8 @@ def plug_in_fields(*, rdh: bool) -> dict[str, Any]:
 def with_plug_ins(config: RunConfig, *, rdh: bool) -> RunConfig:
     """The same run with both plug-ins, or with none; eta, tau and the rest stay.
 
-    A baseline without a quantization term has no eta to hand on. To keep one that was asked for,
-    build both arms by `plug_in_fields`.
+    A baseline without a quantization term has no eta, so its pair gets the default. To keep an eta
+    that was asked for, build both arms with `plug_in_fields`.
     """
     return make_config(**(config.model_dump() | plug_in_fields(rdh=rdh)))
 
@@ -327,5 +327,5 @@ def _renamed(options: dict[str, Any], words: dict[str, dict[str, str]]) -> dict[
 
 
 def digest(fields: dict[str, Any]) -> str:
-    """16 hex digits over plain values, whatever the order of the keys."""
+    """16 hex digits over plain values. The order of keys does not matter."""
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]

@@ -60,8 +60,10 @@ class FeatureDataset(Dataset):
         self._low, self._high = float(self.features.min()), float(self.features.max())
 
     def read_image(self, item_id: int) -> np.ndarray:
-        """Black is the smallest value in the file, white the largest; the rest of the square is
-        black.
+        """The features as a grey square.
+
+        Black is the smallest value of all features, white the largest. Pixels that are left over
+        are black.
         """
         side = round(np.ceil(np.sqrt(self._rows.shape[1])))
         values = self._rows[item_id].astype(np.float64)
@@ -144,9 +146,11 @@ def _read(path: Path) -> dict[str, np.ndarray]:
             if not isinstance(
                 value, np.ndarray
             ):  # a member that is not an .npy file comes as its bytes
-                raise ValueError(f"{key} is no array")
+                raise ValueError(f"{key} is not an array")
     except DAMAGED as error:
-        reason = "it is no .npz file, or holds pickled objects" if "pickle" in str(error) else error
+        reason = (
+            "it is not an .npz file, or holds pickled objects" if "pickle" in str(error) else error
+        )
         raise UserError(
             f"{path} cannot be read ({reason}): write it anew by numpy.savez."
         ) from error

@@ -89,8 +89,8 @@ def load(
 ) -> Dataset:
     """CIFAR-10 from the data folder `root`.
 
-    Raw batches are read through torchvision, which takes torch and seconds. Everything else needs
-    neither.
+    Raw batches are read through torchvision, which needs torch and a few seconds. Other sources
+    need neither.
 
     Raises:
         UserError: Data are missing or damaged; it says what to do.

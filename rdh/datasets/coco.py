@@ -36,7 +36,7 @@ N_QUERY, N_TRAIN = 5000, 10_000
 YEARS, PARTS = (2014, 2017), ("train", "val")
 # its https has another host's certificate: the checksums vouch for the files
 SITE = "http://images.cocodataset.org"
-ARCHIVES = {  # what an archive brings: where it is, its bytes and its MD5
+ARCHIVES = {  # sub-folder that an archive brings -> the archive
     "annotations": Archive(
         f"{SITE}/annotations/annotations_trainval2014.zip",
         252_872_794,

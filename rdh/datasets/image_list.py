@@ -1,11 +1,10 @@
-"""Image lists: your own images, labels and split, in the list files that deep hashing repositories
-share.
+"""Image lists: your own images, labels and split, in list files as deep hashing code shares them.
 
 Place in DIR/image_list (or the sub-folder of DIR that the switch `folder` names): train.txt,
 test.txt (or query.txt) and database.txt (or gallery.txt), and the images. Each line is a path
 relative to that folder, then columns of 0 and 1, one a class, or one class number from 0; no blanks
 in a path. Without a gallery file the training images are the gallery. classes.txt may name the
-classes, one a line. The split is that of the files, whatever the seed; MAP counts the switch
+classes, one a line. The split is that of the files for every seed; MAP counts the switch
 top_k's ranks, 0 = all. An image without a label is left out; a query is left out of the other
 lists.
 Source: the format of Cao et al., HashNet, ICCV 2017.

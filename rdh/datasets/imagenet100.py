@@ -79,14 +79,14 @@ def load(
     train_per_class 0 means 130, but at most half of the smallest class.
 
     Raises:
-        UserError: Files are missing; it says what to place where.
+        UserError: Files are missing. It says which files to place in which folder.
     """
     place, inside = Path(root) / "imagenet100", None if follow_links else Path(root)
     check_inside(place, inside)
     if (place / MARK).is_file():
         if train_per_class:
             raise UserError(
-                f"train_per_class must be left out where {place / MARK} gives the "
+                f"train_per_class must be left out because {place / MARK} gives the "
                 f"split, got {train_per_class}."
             )
         dataset = load_lists("imagenet100", place, inside, top_k=top_k, strip_prefix=strip_prefix)

@@ -94,15 +94,24 @@ def load(
 
 
 def loads_without_torch(root: Path | str, *, source: str | None = None, **options: Any) -> bool:
-    """Whether `load` leaves torch alone; with the source not said, whether every source does."""
+    """Whether `load` works without torch. If no source is named, whether every source does."""
     return source == "digits" or cifar10.loads_without_torch(root)
 
 
 def compose(class_of: np.ndarray, n_items: int, n_cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """class_of (n_source,): class of each source image -> cells int64 (n_items, n_cells), labels
-    uint8 (n_items, n_classes).
+    """Chooses the source images that each mosaic shows.
 
-    The first tenth shows every QUERY_IMAGESth image of a class, the others show the rest.
+    The first tenth of the mosaics, which are the queries, shows every QUERY_IMAGESth image of a
+    class. The others show the rest.
+
+    Args:
+        class_of: The class of each source image, (n_source,).
+        n_items: The number of mosaics.
+        n_cells: The source images in each mosaic.
+
+    Returns:
+        The source images as cells, int64 (n_items, n_cells), and the labels, uint8 (n_items,
+        n_classes).
     """
     rng = np.random.default_rng(0)
     members = [np.flatnonzero(class_of == number) for number in range(class_of.max() + 1)]

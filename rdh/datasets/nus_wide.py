@@ -63,14 +63,14 @@ def load(
     """NUS-WIDE from the data folder `root`.
 
     Raises:
-        UserError: Files are missing or damaged; it says what to place where.
+        UserError: Files are missing or damaged. It says which files to place in which folder.
     """
     place, inside = Path(root) / "nus_wide", None if follow_links else Path(root)
     check_inside(place, inside)
     if (place / MARK).is_file():
         if n_query or n_train:
             raise UserError(
-                f"n_query and n_train must be left out where {place / MARK} gives the split, got "
+                f"n_query and n_train must be left out because {place / MARK} gives the split, got "
                 f"{n_query or n_train}."
             )
         return _from_lists(place, inside, n_labels, strip_prefix)
@@ -116,11 +116,15 @@ def example(root: Path) -> None:
 
 
 def read_tags(image_list: Path, files: list[Path]) -> Arrays:
-    """The official files: paths in the list's order, labels uint8 (n_images, n_files), class_names
-    from file names.
+    """Reads the official list of images and the tag files.
 
-    Raises UserError for a file with other lines than the list has, for a tag that is neither 0 nor
-    1, for a bad path, and for an image named twice.
+    Returns:
+        The paths in the order of the list, the labels uint8 (n_images, n_files), and class_names
+        from the names of the tag files.
+
+    Raises:
+        UserError: A tag file has another number of lines than the list, a tag is not 0 or 1, a
+            path is bad, or an image is named twice.
     """
     lines = [line.strip() for line in read_text(image_list).splitlines() if line.strip()]
     paths = [
@@ -152,8 +156,9 @@ def read_tags(image_list: Path, files: list[Path]) -> Arrays:
 def _most_frequent(
     arrays: Arrays, n_labels: int, place: Path
 ) -> tuple[list[str], np.ndarray, list[str]]:
-    """The images that have any of the n_labels most frequent concepts (of equals the first by
-    name), and those labels.
+    """Keeps the n_labels most frequent concepts and the images that have any of them.
+
+    Of equally frequent concepts the first by name is taken.
     """
     counts = arrays["labels"].sum(axis=0)
     if len(counts) < n_labels:

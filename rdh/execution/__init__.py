@@ -1,6 +1,6 @@
 """Background runs: what pages and command line call.
 
-A supervisor process does the work; each of these answers at once.
+A supervisor process does the work. Each of these functions returns at once:
 
     run_ids = submit(store, configs, token=form_token)
     ensure_supervisor(store)
@@ -9,7 +9,7 @@ A supervisor process does the work; each of these answers at once.
     resume(store, run_id)
     delete(store, run_id)
 
-UserError says in one sentence what is not possible.
+If something is not possible, they raise a UserError with one sentence about it.
 """
 
 from rdh.execution.lifecycle import (

@@ -1,7 +1,7 @@
 """Collects the evidence about a live run: engine, result, heartbeat and log.
 
-Times are by this observer's own clock; no clock of a worker is ever compared with it. A heartbeat
-is stale if its `seq` has not moved for too long by our watch.
+All times come from the observer's own clock and are never compared with a worker's clock. A
+heartbeat is stale if its `seq` has not changed for too long by the observer's clock.
 """
 
 import socket
@@ -24,9 +24,9 @@ class Limits:
 
     # from the polite stop to the kill: a worker has to end its step and save a checkpoint
     grace: float = 20.0
-    claim: float = 60.0  # a start that nobody finished
-    silence: float = 60.0  # a heartbeat that does not move
-    orphan: float = 30.0  # a process of no live run
+    claim: float = 60.0  # for a start that nobody finished
+    silence: float = 60.0  # for a heartbeat that does not change
+    orphan: float = 30.0  # for a process that belongs to no live run
     # after a start that failed for a passing reason; doubled each time, up to a minute
     retry: float = 2.0
     scan: float = 5.0  # between two looks at all folders and all processes
@@ -34,7 +34,7 @@ class Limits:
 
 @dataclass
 class Watch:
-    """What this observer saw of one attempt, and when."""
+    """What the observer has seen of one attempt, and when."""
 
     since: float
     seq_since: float
@@ -43,7 +43,7 @@ class Watch:
 
 
 class Observer:
-    """Remembers since when things are as they are. clock: monotonic seconds."""
+    """Remembers since when each attempt has been as it is. clock: monotonic seconds."""
 
     def __init__(self, store: RunStore, limits: Limits, clock: Callable[[], float]) -> None:
         self.store = store
@@ -57,7 +57,7 @@ class Observer:
         return self._watches.setdefault(key_of(run.run_id, run.attempt), Watch(now, now))
 
     def forget(self, run: RunState) -> None:
-        """The attempt is over."""
+        """Drops what is remembered of an attempt that is over."""
         self._watches.pop(key_of(run.run_id, run.attempt), None)
 
     def evidence(self, run: RunState, report: Report | None) -> Evidence:
@@ -65,8 +65,8 @@ class Observer:
 
         Args:
             run: The run's row.
-            report: The engine's, asked before this call, since a result may be written just before
-                the exit. None if the engine can't be reached.
+            report: The engine's report. It must be older than this call, since a worker may write
+                its result just before it exits. None if the engine can't be reached.
         """
         watch, now = self.watch(run), self.clock()
         run_dir = self.store.root / run.run_id

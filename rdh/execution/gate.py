@@ -1,7 +1,7 @@
-"""The gate: waiting runs pass one by one, as long as the engine has room.
+"""Starts waiting runs one by one, as long as the engine has room.
 
-A run that can't be started for a passing reason, such as a full disk, waits again. So does one
-whose config this version does not take: a broken plug-in file can be mended.
+A run that can't be started for a passing reason, such as a full disk, waits again. A run whose
+config this version refuses also waits, since the cause may be a plug-in file that can be mended.
 """
 
 import errno

@@ -1,4 +1,4 @@
-"""What a worker tells the world: hb.json, replaced every two seconds."""
+"""The heartbeat of a worker: hb.json, replaced every two seconds."""
 
 import contextlib
 import os
@@ -35,7 +35,7 @@ class Heart(threading.Thread):
             self.beat()
 
     def beat(self) -> None:
-        """Writes one hb.json. A full disk is said in the log and does not end the run."""
+        """Writes one hb.json. A full disk is noted in the log and does not end the run."""
         self.check()
         facts = self.facts
         if facts["step"] != self._last_step:
@@ -74,6 +74,6 @@ class Heart(threading.Thread):
 
 
 def prefer_as_oom_victim() -> None:
-    """Lets the kernel, short of memory, take a worker before the dashboard or the supervisor."""
+    """Makes the kernel kill a worker before the dashboard or the supervisor if memory runs out."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")

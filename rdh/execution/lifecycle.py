@@ -1,7 +1,7 @@
-"""The one supervisor of a runs root, from outside: is there one, start one, stop it.
+"""Finds, starts and stops the one supervisor of a runs root.
 
-Whoever holds the kernel lock of `supervisor.lock` is the supervisor. The text in that file only
-describes it.
+The process that holds the kernel lock of `supervisor.lock` is the supervisor. The text in that file
+only describes it.
 """
 
 import contextlib
@@ -122,10 +122,10 @@ def supervisor_status(store: RunStore) -> dict[str, Any]:
 def stop_supervisor(store: RunStore) -> None:
     """Asks the supervisor to end, if one lives, and waits for it.
 
-    Workers live on; the next one adopts them.
+    Its workers live on. The next supervisor adopts them.
 
     Raises:
-        UserError: It runs on another machine.
+        UserError: The supervisor runs on another machine.
     """
     path = store.root / LOCK
     deadline = time.monotonic() + SECONDS_TO_STOP
@@ -146,9 +146,9 @@ def stop_supervisor(store: RunStore) -> None:
 
 
 def claim_lock(store: RunStore) -> int | None:
-    """The supervisor's lock, or None if one lives.
+    """Takes the supervisor's lock. None if another supervisor holds it.
 
-    What the last holder said of itself is wiped out.
+    The description that the last holder left is wiped out.
     """
     lock = take_lock(store.root / LOCK)
     if lock is not None:
@@ -159,7 +159,7 @@ def claim_lock(store: RunStore) -> int | None:
 def write_lock(lock: int, facts: dict[str, Any]) -> None:
     """Describes the holder of the lock in the lock's own file.
 
-    Written again and again, so that a damaged text mends itself; a sound one is only touched.
+    It is called again and again, so that a damaged text mends itself. A sound one is only touched.
     """
     text = json.dumps(facts).encode()
     if os.pread(lock, len(text) + 1, 0) == text:
@@ -170,7 +170,7 @@ def write_lock(lock: int, facts: dict[str, Any]) -> None:
 
 
 def read_lock(path: Path) -> dict[str, Any]:
-    """The description; empty if there is none yet, or half of one."""
+    """The description of the holder. Empty if it is missing or incomplete."""
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,8 +1,8 @@
-"""One look at everything: what the supervisor does again and again.
+"""What the supervisor does again and again: one look at all runs.
 
-Live runs are looked after (evidence, then `states.decide`, then the registry). Waiting runs are
-started while the engine has room. Now and then processes that belong to no live run are ended.
-Nothing is kept in memory that another supervisor could not find out again.
+For each live run it collects evidence, asks `states.decide`, and updates the registry. It starts
+waiting runs while the engine has room. Now and then it ends processes that belong to no live run.
+It keeps nothing in memory that another supervisor could not find out again.
 """
 
 import functools
@@ -96,7 +96,7 @@ class Supervisor:
             self.engine.stop(handle, force=True)
 
     def guarded(self, what: str, action: Callable[[], object]) -> None:
-        """Logs an exception once, not at every tick: the same complaint again is no news."""
+        """Runs an action. An exception is logged, but not again if the next tick repeats it."""
         try:
             action()
             self._complaints.pop(what, None)
@@ -107,7 +107,7 @@ class Supervisor:
                 self.log.exception("%s", what)
 
     def _scan(self) -> None:
-        """Folders without rows, rows without folders, workers of an earlier supervisor, orphans."""
+        """Syncs rows with folders, adopts workers of an earlier supervisor, and ends orphans."""
         now, changed = self._clock(), self.store.root.stat().st_mtime_ns
         if now >= self._next_scan or changed != self._root_changed:
             self.registry.sync()
@@ -122,7 +122,7 @@ class Supervisor:
                     self.log.warning("%s: its log grew too long and was cut", run.run_id)
 
     def _end_orphans(self, living: dict[str, str], now: float) -> None:
-        """Kills processes of no live run, after some time in which they may end by themselves."""
+        """Kills processes that belong to no live run, after giving them time to end."""
         wanted = {key_of(run.run_id, run.attempt) for run in self.registry.active()}
         self._orphans = {key: self._orphans.get(key, now) for key in living if key not in wanted}
         for key, since in self._orphans.items():
@@ -148,7 +148,7 @@ class Supervisor:
             self._stop(run, handle)
 
     def _poll(self, handle: str | None) -> Report | None:
-        """What the engine says; None if it can't be reached."""
+        """The engine's report. None if the engine can't be reached."""
         try:
             return self.engine.poll(handle) if handle else Report(Phase.UNKNOWN)
         except EngineUnreachable:
@@ -157,7 +157,7 @@ class Supervisor:
     def _apply(
         self, run: RunState, decision: Decision, evidence: Evidence, **columns: object
     ) -> None:
-        """The folder first, then the registry, which is made again from the folders."""
+        """Writes the folder first, then the registry, since the registry is built from folders."""
         if decision.state in RESULT_STATES and from_result(evidence.result, run.attempt) is None:
             record = self._observer.missing_result(run, decision, evidence.exit_code)
             self.guarded(
@@ -179,7 +179,7 @@ class Supervisor:
             )
 
     def _stop(self, run: RunState, handle: str) -> None:
-        """Asks once, by control.json and SIGTERM. After the grace the whole attempt is killed."""
+        """Asks once, by control.json and SIGTERM. After the grace period it kills the attempt."""
         watch = self._observer.watch(run)
         if watch.stop_since is None:
             wish = {"attempt": run.attempt, "request": "cancel"}
@@ -194,7 +194,7 @@ class Supervisor:
             self.engine.stop(handle, force=True)
 
     def _end_folderless(self, run: RunState, handle: str | None, report: Report | None) -> None:
-        """Somebody removed the folder of a live run: there is nothing left to save or to show."""
+        """Ends a live run whose folder was removed: there is nothing left to save or to show."""
         if handle and (report is None or report.phase is Phase.RUNNING):
             self.engine.stop(handle, force=True)
             return

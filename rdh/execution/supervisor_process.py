@@ -1,8 +1,9 @@
 """The supervisor's process: `python -m rdh.execution.supervisor_process ROOT`.
 
-One a runs root, detached from whoever started it. It turns `Supervisor.tick` until it is asked to
-stop, or until nothing has waited or run for ten minutes. Killed and restarted, it goes on with the
-workers that lived on. Trouble with one run never stops the loop; it goes to ROOT/supervisor.log.
+Each runs root has at most one supervisor, detached from whoever started it. It repeats
+`Supervisor.tick` until it is asked to stop, or until nothing has waited or run for ten minutes.
+Workers survive a supervisor that is killed; the next one takes them over. Trouble with one run
+never stops the loop; it is logged in ROOT/supervisor.log.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from rdh.execution.supervisor import WORKER, Supervisor
 from rdh.store.run_store import RunStore
 
 SECONDS_BETWEEN_SIGNS = 2.0  # how often the lock file is touched, to show that the loop turns
-SECONDS_IDLE = 600.0  # nothing waits and nothing runs: it ends
+SECONDS_IDLE = 600.0  # it ends after this long without a waiting or running run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -98,7 +99,7 @@ def _serve(
     options: argparse.Namespace,
     about: dict[str, Any],
 ) -> bool:
-    """Ticks until it has to end. Returns whether that is because there was nothing to do."""
+    """Ticks until it has to end. Returns whether it ended for lack of work."""
     path = supervisor.store.root / LOCK
     next_sign, busy_at = 0.0, time.monotonic()
     while not stopping:

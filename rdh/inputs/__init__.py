@@ -1,1 +1,1 @@
-"""What goes in: features of a frozen backbone or prepared images, in batches on the device."""
+"""Prepares what a network gets: features or images, in batches on the device."""

@@ -1,7 +1,7 @@
-"""Training images changed at random, on the device: crop, resize and flip in one resampling.
+"""Random crops and flips of training images on the device, in one resampling.
 
-The random numbers are torch's own, whose state is in every checkpoint: a resumed run sees the
-images that it would have seen.
+The random numbers are torch's own, and their state is in every checkpoint. So a resumed run sees
+the same images as one that was never interrupted.
 """
 
 import torch
@@ -16,7 +16,7 @@ MARGIN = 8 / 7  # crops of 224 pixels come from images of 256
 
 
 def stored_side(config: RunConfig) -> int:
-    """Pixels a side in which images are kept: what the backbone sees, or more for crops."""
+    """The side in pixels at which images are kept: the backbone's, or more if crops are taken."""
     return round(config.image_size * MARGIN) if config.augment else config.image_size
 
 

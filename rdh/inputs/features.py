@@ -35,7 +35,7 @@ def extract_features(
     Args:
         dataset, backbone_name, image_size, weights, device: What the features depend on.
         bad_images: "stop" raises at an image that can't be decoded, "skip" leaves it out.
-        root: The cache folder; None: the one of `rdh.folders`.
+        root: The cache folder. None means the one of `rdh.folders`.
         progress: Called after every batch and while waiting. It may raise to stop the work.
         log: Gets a sentence if another run makes the same features.
 
@@ -83,7 +83,7 @@ def extract_features(
 
 
 def check_finite(rows: np.ndarray, ids: np.ndarray, dataset: Dataset, backbone_name: str) -> None:
-    """Refuses features that are NaN, infinite or beyond float16, so that none of them is kept.
+    """Checks that no feature is NaN, infinite or beyond float16, before any of them is kept.
 
     Args:
         rows: float16 (n, n_features).
@@ -91,12 +91,12 @@ def check_finite(rows: np.ndarray, ids: np.ndarray, dataset: Dataset, backbone_n
         dataset, backbone_name: For the sentence.
 
     Raises:
-        UserError: There is one.
+        UserError: At least one feature is.
     """
     wrong = ids[~np.isfinite(rows).all(axis=1)]
     if len(wrong):
         raise UserError(
-            f"The backbone {backbone_name} gives features that are no numbers or beyond "
+            f"The backbone {backbone_name} gives features that are not numbers or beyond "
             f"65504 for {dataset.names_of(wrong)} "
             f"of {dataset.name}; set weights to others, or choose another backbone."
         )

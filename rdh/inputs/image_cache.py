@@ -1,8 +1,8 @@
-"""A data set's images as uint8 of one shape, decoded as often as must be.
+"""A data set's images as uint8 of one shape, decoded no more often than needed.
 
-Sets of up to 2 GB are decoded at each start. Larger ones are decoded once, into a cache beside the
-feature cache; from there they go to a GPU a quarter of whose memory holds them, or are read batch
-by batch through a memory map.
+Data sets of up to 2 GB are decoded at each start. Larger ones are decoded once, into a cache beside
+the feature cache. If they fit into a quarter of a GPU's memory, they are copied there. Otherwise
+they are read batch by batch through a memory map.
 """
 
 import math
@@ -59,7 +59,7 @@ def load_pixels(
 
 
 def common_shape(own: Shape | None, side: int) -> Shape:
-    """The images' own shape, if they share a small one; else squares of three channels."""
+    """The images' own shape if all share a small one, or else a square of three channels."""
     return own if own and max(own[:2]) <= max(SMALL_SIDE, side) else (side, side, 3)
 
 
@@ -136,8 +136,10 @@ def cached(
 def decode(
     dataset: Dataset, ids: np.ndarray, shape: Shape, bad_images: str, pool: ThreadPoolExecutor
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(uint8 (n, *shape), ids that could be decoded), a share of the images in each thread; the
-    order is that of ids.
+    """Decodes images, a share of them in each thread.
+
+    Returns:
+        The images, uint8 (n, *shape), and the ids that could be decoded, in the order of `ids`.
     """
 
     def one_share(share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -153,9 +155,9 @@ def decode(
 def in_shares(
     pool: ThreadPoolExecutor, ids: np.ndarray, work: Callable[[np.ndarray], T]
 ) -> Iterator[T]:
-    """work(a share of ids) of all shares, one a thread, in the order of ids.
+    """Calls work(a share of ids) in one thread for each share. Results are in the order of ids.
 
-    Decoding lets other threads run.
+    Threads help because decoding releases the GIL.
     """
     return pool.map(work, [share for share in np.array_split(ids, n_threads()) if len(share)])
 

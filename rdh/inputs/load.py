@@ -1,4 +1,4 @@
-"""What goes into the network: features of a frozen backbone or of the data, or uint8 images."""
+"""Loads what goes into the network: features of a frozen backbone or of the data, or images."""
 
 import dataclasses
 from collections import deque
@@ -23,7 +23,7 @@ ENCODE_BATCH = 2048
 
 
 class Inputs(Protocol):
-    """What `training` asks of its data.
+    """The interface of the inputs that training works on.
 
     Positions count in the training set, item ids in the data set.
     """
@@ -56,7 +56,7 @@ def load_inputs(
     Args:
         config: The run.
         data_root: The data folder.
-        cache_root: The cache folder; None: the one of `rdh.folders`.
+        cache_root: The cache folder. None means the one of `rdh.folders`.
         progress: Called with (images done, images in all). It may raise to stop the work.
         log: Gets what a person should know, a sentence at a time.
 
@@ -92,7 +92,7 @@ def load_inputs(
 
 
 def check_kind(dataset: Dataset, backbone: str) -> None:
-    """Features need no backbone, and images need one. UserError otherwise."""
+    """UserError if images come without a backbone, or features with one."""
     if dataset.features is not None and backbone != "none":
         raise UserError(
             f"The data set {dataset.name} holds features, for which there is no "
@@ -108,7 +108,11 @@ def check_kind(dataset: Dataset, backbone: str) -> None:
 
 
 def choose_device(name: str) -> torch.device:
-    """auto: a GPU if there is one. UserError for a GPU that this process does not see."""
+    """The device of that name. auto takes a GPU if there is one.
+
+    Raises:
+        UserError: This process does not see that GPU.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, index = name.partition(":")
@@ -160,7 +164,7 @@ class _Base:
         return np.sort(self.split.train[self._split_seed_order[:n]])
 
     def split_arrays(self) -> dict[str, np.ndarray]:
-        """What is saved with the run: item ids of each part, labels of all items, class names."""
+        """What split.npz keeps: item ids of each part, labels of all items, class names."""
         return {
             "query": self.split.query,
             "gallery": self.split.gallery,

@@ -1,4 +1,4 @@
-"""Where a training's images lie: on the device, or in a file that threads read ahead."""
+"""Training images, kept on the device or in a file that threads read ahead."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -17,8 +17,9 @@ class Pixels(Protocol):
     """uint8 images, one row an item of the data set, undecodable ones 0."""
 
     def stream(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
-        """The images of each batch of rows: (n, channels, height, width), channels last in memory,
-        on the device.
+        """The images of each batch of rows, on the device.
+
+        They are uint8 (n, channels, height, width) with channels last in memory.
         """
 
 
@@ -43,7 +44,7 @@ class OnDevice:
 class OnDisk:
     """Images in a memory-mapped file.
 
-    Threads bring the next batches to memory while one is worked on; for a GPU, page-locked.
+    Threads read the next batches while one is worked on, into page-locked memory for a GPU.
     """
 
     def __init__(self, images: np.memmap, device: torch.device) -> None:
@@ -70,9 +71,9 @@ class OnDisk:
 
 
 def read_ahead(read: Callable[[Tensor], Tensor], batches: Iterable[Tensor]) -> Iterator[Tensor]:
-    """read(rows) of every batch in their order, up to AHEAD of them read by threads meanwhile.
+    """Yields read(rows) of every batch in order, while threads read up to AHEAD batches ahead.
 
-    Raises what read raises, in its turn.
+    An exception of `read` is raised when its batch is due.
     """
     coming: deque[Future[Tensor]] = deque()
     pool = ThreadPoolExecutor(AHEAD)

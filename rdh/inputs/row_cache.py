@@ -1,7 +1,7 @@
-"""Rows computed once for every item of a data set and kept on disk: features, or small images.
+"""Rows that are computed once for every item of a data set and kept on disk.
 
-A cache folder is named after everything its rows depend on. The work goes on where it was
-interrupted; a second run that needs the same rows waits for the first.
+Rows are features or small images. A cache folder is named after everything its rows depend on. Work
+that was interrupted goes on from there. A second run that needs the same rows waits for the first.
 """
 
 import contextlib
@@ -36,10 +36,10 @@ def folder_of(start: str, description: dict[str, Any], root: Path | None = None)
     Args:
         start: The readable start of its name.
         description: Everything the rows depend on; a digest of it ends the name.
-        root: The cache folder; None: the one of `rdh.folders`.
+        root: The cache folder. None means the one of `rdh.folders`.
 
     Returns:
-        The folder. One that an earlier version left right below the cache folder is still used.
+        The folder. If an earlier version made it directly below the cache folder, it is that one.
     """
     digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:12]
     name = f"{start}-{digest}".replace(":", "_")
@@ -146,7 +146,7 @@ class RowCache:
         return bad
 
     def _check_space(self, done: int) -> None:
-        """An hour of work should not end at a full disk that could be foreseen."""
+        """Checks that the disk has room for all rows, before an hour of work is wasted."""
         needed, free = (self.n_items - done) * self._row_bytes, shutil.disk_usage(self.folder).free
         if needed > free:
             raise UserError(
@@ -157,7 +157,7 @@ class RowCache:
             )
 
     def _header(self) -> bytes:
-        """What an .npy file of all rows begins with."""
+        """The header of an .npy file that holds all rows."""
         buffer = io.BytesIO()
         shape = (self.n_items, *self.row_shape)
         np.lib.format.write_array_header_1_0(
@@ -166,8 +166,11 @@ class RowCache:
         return buffer.getvalue()
 
     def _resume(self) -> tuple[int, list[int]]:
-        """(items done, undecodable ids among them) of an interrupted work; (0, []) if its files
-        don't fit each other.
+        """What an interrupted attempt has done.
+
+        Returns:
+            The number of items done, and the ids among them that could not be decoded. (0, []) if
+            the files don't fit each other.
         """
         header, saved = self._header(), read_json(self.folder / "partial.json") or {}
         try:
@@ -201,7 +204,7 @@ class RowCache:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """A full disk, or a folder that can't be made or written, in one sentence."""
+        """Turns a full disk, or a folder that can't be written, into a UserError."""
         try:
             yield
         except OSError as error:
@@ -220,7 +223,7 @@ class RowCache:
 
     @contextlib.contextmanager
     def _locked(self, wait: Callable[[], None], log: Callable[[str], None]) -> Iterator[None]:
-        """Holds the folder's lock; calls `wait` again and again while another process holds it."""
+        """Holds the folder's lock. Calls `wait` repeatedly while another process holds it."""
         is_told = False
 
         def waiting() -> None:

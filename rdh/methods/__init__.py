@@ -1,4 +1,4 @@
-"""Hashing methods, one file each: the folder is the registry.
+"""Hashing methods, one file each. This folder is the registry.
 
 To add a method, write one file in this folder. No other file changes. `rdh.catalog` reads its card
 from the source text, without an import, so that everything named here must be written as a literal.

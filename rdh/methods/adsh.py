@@ -69,8 +69,9 @@ class ADSH(Method):
         self.has_codes = torch.tensor(False)  # on the CPU: asked at every step
 
     def summarize(self) -> None:
-        """What the loss needs to know of V and S~ = S - r (1 - S) for the present sample; r = 0
-        without dissimilar pairs.
+        """Computes what the loss needs of V and S~ = S - r (1 - S) for the present sample.
+
+        r is 0 if there are no dissimilar pairs.
         """
         codes, n_items = self.binary_codes, len(self.labels)
         values = torch.cat([codes, codes.new_ones(n_items, 1)], dim=1)
@@ -84,7 +85,7 @@ class ADSH(Method):
         self.squares[self.sample] = n_similar + self.ratio**2 * (n_items - n_similar)
 
     def gallery_codes(self) -> Tensor:
-        """V after one more update from the network's present codes; the state stays as it is."""
+        """V after one more update from the network's present codes. The state does not change."""
         stored = self.stored_codes[self.sample]  # (m, n_bits)
         sums = similar_sums(self.labels, self.labels[self.sample], stored)
         pull = self.n_bits * (sums - self.ratio * (stored.sum(0) - sums))  # K S~^T U

@@ -76,8 +76,9 @@ class DAGH(Method):
         self.targets[self.anchors] = self.anchor_targets()
 
     def anchor_targets(self) -> Tensor:
-        """c (m, n_bits) in [-1, 1]: binary codes averaged over the items similar to each anchor, by
-        Z's weights.
+        """c, (m, n_bits) in [-1, 1]: mean binary codes of the items similar to each anchor.
+
+        Items are weighted by Z.
         """
         labels = self.labels[self.anchors]
         n_anchors_of = similar_sums(self.labels, labels, labels.new_ones(len(labels), 1))  # (N, 1)

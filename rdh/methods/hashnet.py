@@ -24,9 +24,7 @@ from rdh.methods._tools.pairs import pair_likelihood
 
 
 def graded_similarity(labels: Tensor) -> Tensor:
-    """Labels in common / labels of either of the two (n, n), in [0, 1]; two items without any label
-    have 0.
-    """
+    """Labels in common / labels of either item, (n, n) in [0, 1]. 0 if neither has a label."""
     common, sizes = labels @ labels.T, labels.sum(1)
     return common / (sizes.unsqueeze(1) + sizes - common).clamp(min=1)
 

@@ -68,7 +68,7 @@ class SDH(Shallow):
 
     def kernel(self, features: Tensor) -> Tensor:
         """phi (n, m) in (0, 1], float64. features (n, n_features) of any type."""
-        mode = "use_mm_for_euclid_dist"  # whatever n is: no item's code depends on its batch
+        mode = "use_mm_for_euclid_dist"  # for any n, so no code depends on its batch
         distances = torch.cdist(features.double(), self.anchors, compute_mode=mode)
         return torch.exp(-self.gamma * distances.square())
 

@@ -1,1 +1,1 @@
-"""What is written: one folder a run. The folder is the truth; everything else is an index of it."""
+"""Reads and writes run folders. The folder is the truth; everything else is an index of it."""

@@ -1,4 +1,4 @@
-"""Log files: the lines of a run's log.txt, and the end of any log."""
+"""Writes the lines of a run's log.txt, and reads the end of any log."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ KEPT_BYTES = 1_000_000
 
 
 def say(text: str) -> None:
-    """Prints a line with the time. A full disk must not end a run that can do without its log."""
+    """Prints a line with the time. A full disk is ignored: a run can do without its log."""
     with contextlib.suppress(OSError):
         print(time.strftime("%H:%M:%S"), encodable(text), flush=True)
 
@@ -38,10 +38,10 @@ def last_line(path: Path) -> str | None:
 
 
 def shorten(path: Path, most: int = MOST_LOG_BYTES, kept: int = KEPT_BYTES) -> bool:
-    """Cuts the beginning of a log that is longer than `most` bytes, and says so in its first line.
+    """Cuts the beginning of a log that is longer than `most` bytes, and notes it in the first line.
 
-    The file stays the same one: a worker that appends to it goes on behind what was kept. Lines
-    that it writes during the cut may be lost.
+    The file is changed in place, so a worker can go on appending to it. Lines that the worker
+    writes during the cut may be lost.
 
     Returns:
         Whether the log was cut.

@@ -11,30 +11,32 @@ import numpy as np
 
 from rdh.errors import UserError
 
-# Old name -> present name, of scalars and arrays. Runs until November 2026 wrote the old ones; one
-# that was resumed since holds both.
+# Old name -> present name, of scalars and arrays. Runs until November 2026 wrote the old names. A
+# run that was resumed after the change holds both.
 RENAMED = {"dead": "dead_window", "dead_now": "dead_all", "levels": "dead_levels"}
 OLD_NAMES = {present: old for old, present in RENAMED.items()}
 
 
 class MetricsReader:
-    """Reads with short, read-only connections. Everything is empty before the worker's first
-    record.
+    """Reads one run's metrics with short, read-only connections.
 
-    UserError with one sentence where the file is damaged; the other runs are not touched by that.
+    Everything is empty before the worker's first record. If the file is damaged, every method
+    raises a UserError with one sentence about it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def meta(self) -> dict[str, Any]:
-        """attempt, schema_version and what the training put there (n_bits, logit_edges, tau,
-        n_train, total_steps, ...).
+        """Facts that do not change with the step.
+
+        These are attempt, schema_version and what training added: n_bits, logit_edges, tau,
+        n_train, total_steps and more.
         """
         return {key: json.loads(value) for key, value in self._query("SELECT key, value FROM meta")}
 
     def version(self) -> tuple[int, int]:
-        """(attempt, last seq): changes exactly when there is something new; the key of every cache.
+        """(attempt, last seq), which changes exactly if there is something new: a key for caches.
 
         (0, 0) before the first record.
         """
@@ -58,8 +60,10 @@ class MetricsReader:
         return [(*where, RENAMED.get(name, name), value) for *where, name, value in rows]
 
     def arrays(self, name: str, after: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(seqs (n,), steps (n,), values (n, ...)) of the records with seq > after that hold this
-        array; values is read-only.
+        """The records with seq > after that hold this array.
+
+        Returns:
+            seqs (n,), steps (n,) and values (n, ...). The values are read-only.
         """
         rows = self._query(
             "SELECT a.seq, r.step, a.dtype, a.shape, a.data FROM arrays a JOIN records "
@@ -73,8 +77,11 @@ class MetricsReader:
         return seqs, steps, values
 
     def latest(self, name: str, step: int | None = None) -> tuple[int, np.ndarray] | None:
-        """(step, values) of the newest record that holds this array, at or before `step` where one
-        is given.
+        """(step, values) of the newest record that holds this array.
+
+        Args:
+            name: The name of the array.
+            step: Look only at records of this step and before. None looks at all.
         """
         rows = self._query(
             "SELECT r.step, a.dtype, a.shape, a.data FROM arrays a JOIN records r USING (seq) "

@@ -1,7 +1,7 @@
 """The writing side of a run's metrics.db: SQLite in WAL mode, with the worker as its one writer.
 
-One *record* a logging step, in one transaction, so that all panels of a step agree. Readers tail by
-`seq > last`. See `rdh.store.schema` for the tables.
+Each logging step writes one *record* in one transaction, so that all panels of a step agree.
+Readers ask for the records with `seq > last`. See `rdh.store.schema` for the tables.
 """
 
 import contextlib
@@ -87,7 +87,7 @@ class MetricsWriter:
             ) from None
 
     def log(self, record: Record) -> None:
-        """Writes the record, whole or not at all. NaN and infinite scalars are stored as NULL."""
+        """Writes the record completely or not at all. NaN and infinite scalars become NULL."""
         with self._counting_errors(), self._transaction():
             self._insert(record)
         if self._inode() != self._opened:  # SQLite writes on, into a file that has no name any more
@@ -100,14 +100,12 @@ class MetricsWriter:
             self._put_meta(values)
 
     def sync(self) -> None:
-        """What was logged so far survives a power cut: to be called before a checkpoint that goes
-        on from it is saved.
-        """
+        """Makes what was logged so far survive a power cut. Call it before saving a checkpoint."""
         with self._counting_errors():
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:
-        """Leaves one portable file: WAL emptied, rollback journal again."""
+        """Closes the file and leaves it portable: the WAL is emptied and no longer used."""
         try:
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._connection.execute("PRAGMA journal_mode = DELETE")
@@ -138,9 +136,7 @@ class MetricsWriter:
             yield
             self._connection.execute("COMMIT")
         except BaseException:
-            if (
-                self._connection.in_transaction
-            ):  # SQLite has rolled back by itself where the disk is full
+            if self._connection.in_transaction:  # SQLite rolls back by itself if the disk is full
                 self._connection.execute("ROLLBACK")
             raise
 
@@ -187,7 +183,7 @@ class MetricsWriter:
 
 
 def _text(value: object) -> object:
-    """SQLite refuses half letters, which file names that are not UTF-8 bring in."""
+    """A text that SQLite takes: it refuses the surrogates of file names that are not UTF-8."""
     return encodable(value) if isinstance(value, str) else value
 
 

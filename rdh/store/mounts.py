@@ -1,4 +1,4 @@
-"""Which file system a path lies on: SQLite's WAL mode is for local disks only."""
+"""Tells which file system a path lies on, since SQLite's WAL mode is for local disks only."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ NETWORK = (
 
 
 def is_on_network(path: Path) -> bool:
-    """Whether the path lies on a network file system; False if the system does not say."""
+    """Whether the path lies on a network file system. False if that is not known."""
     try:
         mounts = {one.mountpoint: one.fstype for one in psutil.disk_partitions(all=True)}
     except (OSError, psutil.Error):
@@ -25,6 +25,6 @@ def file_system_of(path: Path, mounts: Mapping[str, str]) -> str:
 
     Args:
         path: An absolute path.
-        mounts: Where something is mounted -> its type.
+        mounts: Mount point -> type of its file system.
     """
     return next((mounts[str(one)] for one in (path, *path.parents) if str(one) in mounts), "")

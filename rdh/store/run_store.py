@@ -71,10 +71,10 @@ class RunStore:
         Args:
             config: What the run is to do.
             sweep: The name of the sweep that it belongs to.
-            data_root: Where its data lie; kept in config.json, since the worker may be started by
-                a process with other settings. None: the worker's own setting.
-            cache_root: Where its caches lie, kept likewise.
-            prepare: Called with the folder before anybody else can see it.
+            data_root: The data folder. It is kept in config.json, since the worker may be started
+                by a process with other settings. None means the worker's own setting.
+            cache_root: The cache folder, kept in the same way.
+            prepare: Called with the new folder before anybody else can see it.
 
         Returns:
             The run_id: method[-arm]-bits-sSEED-6 random characters.
@@ -154,7 +154,7 @@ class RunStore:
         )
 
     def _submitted_at(self, run_id: str, stamp: Stamp) -> float:
-        """Read once per file; the file's own time if it does not say."""
+        """The time in config.json, or else the time of the file. Read once per file."""
         if (run_id, stamp) not in self._submitted:
             when = (read_json(self.root / run_id / SUBMISSION) or {}).get("submitted_at")
             changed = stamp[2] / 1e9 if stamp else self._changed_at(run_id)
@@ -189,7 +189,7 @@ class RunStore:
     def submission(self, run_id: str) -> dict[str, Any]:
         """config.json: run_id, submitted_at (Unix seconds), sweep, config_hash, config and more.
 
-        Whether this version of the program takes the config is not looked at; `config` does that.
+        It does not check whether this version of the program takes the config. `config` does that.
 
         Raises:
             UserError: There is no such run, or its config.json is missing, cut or was edited.
@@ -255,7 +255,7 @@ class RunStore:
         write_json(self.run_dir(run_id) / name, value)
 
     def delete(self, run_id: str) -> None:
-        """Removes the folder; it leaves the list first, so that no reader sees half of it."""
+        """Removes the folder. It is renamed first, so that no reader sees half of it."""
         path = self.run_dir(run_id)
         trash = self.root / f".del-{run_id}-{secrets.token_hex(3)}"
         path.rename(trash)

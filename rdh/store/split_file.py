@@ -1,6 +1,6 @@
-"""split.npz: which items a run asks, searches and learns from, and their labels.
+"""split.npz: a run's queries, gallery and training items, and all labels.
 
-A resume on other data is refused.
+A run can't be resumed on other data than those in its split.npz.
 """
 
 from pathlib import Path
@@ -14,11 +14,13 @@ from rdh.store.log import say
 
 
 def keep_split(run_dir: Path, arrays: dict[str, Any]) -> None:
-    """Writes `Inputs.split_arrays`. UserError where the run's checkpoint was trained on other
-    items, labels or images.
+    """Writes `Inputs.split_arrays`, or compares them with those that the run has written before.
 
-    Other times of the image files alone are only said in the log: copying a data folder may change
-    them.
+    If only the times of the image files differ, the log notes it, because copying a data folder may
+    change them.
+
+    Raises:
+        UserError: The run's checkpoint was trained on other items, labels or images.
     """
     path = run_dir / "split.npz"
     if path.exists() and any((run_dir / "checkpoints").glob("[0-9]*.pt")):

@@ -1,1 +1,1 @@
-"""What learns: one loop from the first step to the final evaluation, its probes and checkpoints."""
+"""Training: one loop from the first step to the final evaluation, with probes and checkpoints."""

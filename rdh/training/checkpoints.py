@@ -1,4 +1,4 @@
-"""Checkpoints of a run: written whole or not at all, read without pickle (weights_only).
+"""Checkpoints of a run, written completely or not at all and read without pickle (weights_only).
 
 Only the newest is kept.
 """
@@ -18,7 +18,7 @@ def save(run_dir: Path, state: dict[str, Any]) -> None:
 
     Args:
         run_dir: The run's folder.
-        state: What `state.snapshot` returns, and whatever the worker adds.
+        state: What `state.snapshot` returns, and additions of the worker.
 
     Raises:
         OSError: The disk is full, or the folder is gone. The last checkpoint is kept.

@@ -25,10 +25,11 @@ def thresholds(tau: float) -> np.ndarray:
 def count_rows(tau: float) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Which kinds each count is made of.
 
-    An entry that becomes dead is a death. A dead one that falls below tau or changes its side is a
-    rescue; a death after a rescue is also a relapse. A dead one that stays where it is, but is no
-    longer asked to leave, is a release. So the number of dead entries changes by
-    deaths - rescues - releases.
+    * Death: an entry becomes dead. If it had been rescued before, it is also a *relapse*.
+    * Rescue: a dead entry falls below tau or changes its side.
+    * Release: a dead entry stays on its side, but is no longer asked to leave it.
+
+    So the number of dead entries changes by deaths - rescues - releases.
 
     Args:
         tau: The run's threshold of saturation.

@@ -1,8 +1,8 @@
 """One training run, to be read from top to bottom.
 
-`start` makes it, `fit` trains it: by `train_one_epoch`, `train_epoch`, `train_step`. Nothing here
-knows where runs are kept: the caller hands in `log`, `save_checkpoint`, `save_codes` and
-`should_stop`.
+`start` makes a run and `fit` trains it, with `train_one_epoch`, `train_epoch` and `train_step`.
+This module does not know the folder of the run: the caller passes `log`, `save_checkpoint`,
+`save_codes` and `should_stop`.
 """
 
 import time
@@ -49,7 +49,7 @@ class Outcome:
     step: int
 
     def summary(self) -> dict[str, Any]:
-        """For result.json; with a message if all codes are the same."""
+        """The content of result.json, with a message if all codes are the same."""
         is_collapsed = self.evaluation.n_distinct_codes == 1
         metrics = {**self.evaluation.scalars(), "best_map": self.best_map}
         return {

@@ -1,4 +1,4 @@
-"""The trained network, a backbone and a hash layer: images or cached features in, logits out."""
+"""The trained network: a backbone and a hash layer, from images or features to logits."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -117,9 +117,9 @@ def method_options(config: RunConfig) -> dict[str, Any]:
 
 @contextmanager
 def batch_of_one(module: nn.Module, n: int) -> Iterator[None]:
-    """For a batch of one item, batch norms use their running averages: one item has no variance.
+    """Makes batch norms use their running averages for a batch of one, which has no variance.
 
-    The last batch of an epoch may be one.
+    The last batch of an epoch may hold a single item.
     """
     norms = (
         [layer for layer in module.modules() if isinstance(layer, _BatchNorm) and layer.training]

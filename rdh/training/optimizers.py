@@ -1,4 +1,4 @@
-"""What moves the weights: SGD as in the paper, RMSprop as the fallback, and the learning rate.
+"""Optimisers: SGD as in the paper, RMSprop as the fallback, and the schedules of learning rates.
 
 These are torch's own updates without the classes of `torch.optim`. Those load torch's compiler (900
 modules, 1.5 s on a CPU, longer than a short run trains), which nothing here uses.

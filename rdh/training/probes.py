@@ -1,4 +1,4 @@
-"""What is measured while a run trains: saturation, dead bits, gradients and rescues.
+"""Probes, which measure saturation, dead bits, gradients and rescues while a run trains.
 
 All counts are entries (training item, bit).
 

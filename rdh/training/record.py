@@ -15,7 +15,7 @@ class TrainingFailure(RuntimeError):
 
 
 def record(run: TrainingState) -> Record:
-    """Digests the steps since the last record; the one place where training waits for the device.
+    """Digests the steps since the last record. Training waits for the device only here.
 
     Losses and weights are checked first, so that no record holds a step that broke the network.
 

@@ -1,4 +1,4 @@
-"""A run in memory: what changes while it trains, what a checkpoint holds, what its charts need."""
+"""A run in memory: its changing state, the content of a checkpoint, and facts for its charts."""
 
 import math
 import time
@@ -50,7 +50,7 @@ class TrainingState:
 
 
 def snapshot(run: TrainingState) -> dict[str, Any]:
-    """All that the rest of the training depends on, as tensors and plain numbers.
+    """Everything that the rest of the training depends on, as tensors and plain numbers.
 
     They can be loaded with weights_only. The tensors are the living ones, not copies.
     """
@@ -93,7 +93,7 @@ def restore(run: TrainingState, checkpoint: dict[str, Any]) -> None:
 
 
 def facts_of(run: TrainingState) -> dict[str, Any]:
-    """What a run's charts need beside its records: denominators, bin edges, where it ran."""
+    """Facts that charts need besides the records: denominators, bin edges and the device."""
     config, inputs = run.config, run.inputs
     return {
         "n_bits": config.n_bits,

@@ -1,6 +1,4 @@
-"""Preprocessing against plain NumPy, the real EfficientNet-Lite0, and weights that can or can't be
-had.
-"""
+"""Preprocessing against plain NumPy, the real EfficientNet-Lite0, and good and bad weights."""
 
 import hashlib
 import http.server
@@ -126,8 +124,9 @@ def test_efficientnet_has_1280_deterministic_features_in_eval_mode(efficientnet)
 
 
 def test_efficientnet_weights_are_the_trained_ones(efficientnet):
-    """A smooth picture and noise differ far more than two noises: random weights would not tell
-    them apart so.
+    """A smooth picture differs from noise far more than noise from noise.
+
+    With random weights it would not.
     """
     noise = torch.randint(
         0, 256, (2, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
@@ -372,11 +371,9 @@ def test_every_weight_of_an_inception_network_gets_a_gradient_in_training():
 
 
 def test_a_network_that_torchvision_does_not_have_names_those_that_are_near():
-    with pytest.raises(
-        UserError, match=r"torchvision:resnet_18 is no network .+ it has .*resnet18"
-    ):
+    with pytest.raises(UserError, match=r"torchvision:resnet_18 is not in .+ it has .*resnet18"):
         build("torchvision:resnet_18", 64)
-    with pytest.raises(UserError, match=r"torchvision:fcn_resnet50 is no network"):  # segmentation
+    with pytest.raises(UserError, match=r"torchvision:fcn_resnet50 is not in"):  # segmentation
         build("torchvision:fcn_resnet50", 64)
     with pytest.raises(UserError, match=r"backbone must be one of alexnet, .+, got 'vgg'"):
         build("vgg", 64)

@@ -1,6 +1,4 @@
-"""Benchmarks at toy size: they run, their routines agree, and their numbers are what they are
-called.
-"""
+"""Benchmarks at toy size: they run, their routines agree, their numbers are well named."""
 
 import json
 

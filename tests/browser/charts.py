@@ -64,9 +64,7 @@ def reset(page, chart: str) -> None:
 
 
 def click(page, chart: str, x: float, y: float) -> None:
-    """The pointer rests on the mark while the chart is updated twice, as a reader's does, and then
-    clicks.
-    """
+    """Clicks a mark after the pointer has rested on it for two updates, as a reader's does."""
     page.mouse.move(*pixel(page, chart, x, y))
     wait_for_more(page, chart, 2)
     page.mouse.down()

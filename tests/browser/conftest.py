@@ -1,7 +1,6 @@
-"""A real browser and a real server for tests: the fixtures `page` and `app_server`, and the helper
-`wait_for_app`.
+"""A real browser and a real server: fixtures `page` and `app_server`, helper `wait_for_app`.
 
-Without Chromium these tests are skipped; with RDH_REQUIRE_BROWSER=1 they fail. RDH_CHROMIUM names
+Without Chromium these tests are skipped, or fail with RDH_REQUIRE_BROWSER=1. RDH_CHROMIUM names
 another browser.
 """
 
@@ -95,9 +94,7 @@ def page(browser) -> Iterator:
 
 
 class AppServer:
-    """`streamlit run` as a process of its own, on a port that stays its own through `kill` and
-    `start`.
-    """
+    """`streamlit run` as a process, on a port that it keeps through `kill` and `start`."""
 
     def __init__(self, runs_root: Path, script: str, env: dict[str, str]) -> None:
         self.runs_root, self.script = runs_root, script
@@ -108,9 +105,7 @@ class AppServer:
         self.process: subprocess.Popen | None = None
 
     def start(self) -> None:
-        """Returns when the server answers; the test fails with the log where it ends or stays
-        silent.
-        """
+        """Returns when the server answers. If it ends or stays silent, the test fails."""
         command = [
             sys.executable,
             "-m",
@@ -146,8 +141,9 @@ class AppServer:
             self.process = None
 
     def close(self) -> None:
-        """Kill the server and what it started for this runs folder: supervisor and workers are no
-        part of its group.
+        """Kills the server, and the supervisor and workers that it started for this runs folder.
+
+        These are not in the server's process group.
         """
         self.kill()
         others = (process for process in psutil.process_iter() if process.pid != os.getpid())
@@ -168,8 +164,9 @@ class AppServer:
 
 @pytest.fixture
 def app_server(tmp_path: Path) -> Iterator[Callable[..., AppServer]]:
-    """`server = app_server(runs_root)` starts app.py; script="..." starts another one; keywords are
-    its environment.
+    """`server = app_server(runs_root)` starts app.py, or another file with script="...".
+
+    Other keywords are its environment.
     """
     servers = []
 

@@ -69,7 +69,7 @@ def to_launch(page) -> None:
 
 
 def click(page) -> None:
-    """A click where the pointer is, on whatever lies there by now."""
+    """A click at the position of the pointer, on the element that lies there by now."""
     page.mouse.down()
     page.mouse.up()
 

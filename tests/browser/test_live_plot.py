@@ -1,5 +1,6 @@
-"""The live chart in a real browser, on the small app in live_plot_app/: what `st.plotly_chart`
-loses must stay.
+"""The live chart in a real browser, on the small app in live_plot_app/.
+
+What `st.plotly_chart` loses, such as zoom and selection, must stay.
 """
 
 import json
@@ -48,9 +49,7 @@ def tab(browser, server):
 
 @pytest.fixture
 def live(tab):
-    """The live page, ticking, with both charts drawn; one for all tests, since loading it takes
-    seconds.
-    """
+    """The live page with both charts drawn. All tests share it, since loading it takes seconds."""
     tab.problems.clear()
     tab.emulate_media(color_scheme="light")
     wait_for_draws(tab, MAP, 1)
@@ -189,8 +188,8 @@ def test_slow_ticks_keep_chart_and_zoom(live):
 
 
 def test_a_chart_that_leaves_the_page_for_a_moment_returns_as_it_was(live):
-    # Streamlit does so where a fragment's tick waits for the end of a full run: what is still
-    # queued of the run is lost.
+    # Streamlit does so if a fragment's tick waits for the end of a full run: what is still queued
+    # of the run is lost.
     chart = live.locator(MAP).element_handle()
     zoomed = zoom(live, MAP)
     live.get_by_text("Map", exact=True).click()

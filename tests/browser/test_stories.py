@@ -1,6 +1,4 @@
-"""What a researcher and a teacher do, in a real browser against a real server, supervisor and
-workers.
-"""
+"""What a researcher and a teacher do, with a real browser, server, supervisor and workers."""
 
 import re
 from pathlib import Path
@@ -113,10 +111,9 @@ def test_a_switch_is_launched_and_the_finished_run_says_what_each_bit_is_worth(p
     page.get_by_role("textbox", name="Epochs", exact=True).fill("2")
     page.locator(".st-key-quick-hashnet-continuation label").first.click()
     page.get_by_role("combobox", name="Methods").click()
-    page.get_by_role(
-        "option", name="LSH", exact=True
-    ).click()  # the form is made anew around what was typed
-    page.keyboard.press("Tab")  # Escape would clear the choice where the list has closed by itself
+    # The form is made anew and keeps what was typed.
+    page.get_by_role("option", name="LSH", exact=True).click()
+    page.keyboard.press("Tab")  # Escape would clear the choice if the list has closed by itself
     expect(page.get_by_text("LSH: center")).to_be_visible()
     assert page.get_by_role("textbox", name="Epochs", exact=True).input_value() == "2"
     page.locator("[data-testid=stFormSubmitButton] button").click()

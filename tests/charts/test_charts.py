@@ -1,6 +1,4 @@
-"""Every figure from data of the real shapes: it builds, says what it shows, stays small on the wire
-and brings no theme.
-"""
+"""Every figure from data of real shapes: it builds, is described, stays small and has no theme."""
 
 import itertools
 import json

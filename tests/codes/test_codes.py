@@ -1,6 +1,4 @@
-"""Codes for use outside a run: encode, index and query, by real runs, real files and the command
-line.
-"""
+"""Codes outside a run: encode, index and query, with real runs, real files and the CLI."""
 
 import dataclasses
 import json

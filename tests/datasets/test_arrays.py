@@ -1,6 +1,4 @@
-"""Arrays from an .npz file, mosaics of other data sets, and images of every damaged kind on their
-way into a data set.
-"""
+"""Arrays from an .npz file, mosaics of other data sets, and damaged images of every kind."""
 
 import pickle
 import struct
@@ -247,7 +245,7 @@ def test_a_damaged_file_is_one_sentence(tmp_path, given):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("labels", b"0 1 2")
     with pytest.raises(
-        UserError, match=r"arrays.npz cannot be read \(labels is no array\): write it anew"
+        UserError, match=r"arrays.npz cannot be read \(labels is not an array\): write it anew"
     ):
         datasets.load("arrays", tmp_path)
 

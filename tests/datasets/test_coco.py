@@ -1,6 +1,4 @@
-"""COCO from files in its own format: both layouts, what is refused, the real thing where it is
-given.
-"""
+"""COCO from files in its own format: both layouts, refusals, and the real data if given."""
 
 import json
 import os

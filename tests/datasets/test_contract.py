@@ -1,6 +1,4 @@
-"""What every data set keeps to, new ones included: one parametrized test a promise, on a small
-archive of each.
-"""
+"""Promises of every data set, new ones included: one parametrized test each, on small archives."""
 
 import numpy as np
 import pytest

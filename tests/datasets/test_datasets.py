@@ -1,5 +1,6 @@
-"""Data sets on small archives made here, torchvision's real download from a local server, real
-images where given.
+"""Data sets on small archives, torchvision's download from a local server, and real images.
+
+Tests of real images are skipped if there are none.
 """
 
 import functools
@@ -506,8 +507,9 @@ def test_damaged_arrays_are_refused_and_made_again(tmp_path, monkeypatch, name):
 
 @pytest.fixture
 def served(tmp_path, monkeypatch):
-    """torchvision's download pointed at an archive on this machine: (archive, data folder, expected
-    content).
+    """Points torchvision's download at an archive on this machine.
+
+    Returns (archive, data folder, expected content).
     """
     from torchvision.datasets import CIFAR10
 

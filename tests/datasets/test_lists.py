@@ -1,6 +1,4 @@
-"""Label files and class folders: read as their makers wrote them, refused with file and line where
-they are not right.
-"""
+"""Label files and class folders: read as their makers wrote them, or refused with file and line."""
 
 import re
 import subprocess
@@ -402,8 +400,9 @@ def test_nus_wide_81_takes_all_concepts_and_draws_at_random(tmp_path):
 
 
 def naive_quota(labels, seed, n_query, n_train):
-    """Item by item over the random order: train first, each item for its first class with an open
-    place.
+    """Goes over the items in random order: train first, then queries.
+
+    Each item counts for its first class with an open place.
     """
     order = np.random.default_rng(seed).permutation(len(labels))
     parts, taken = [], set()
@@ -492,7 +491,7 @@ def test_nus_wide_takes_list_files_with_their_split(tmp_path):
         datasets.load("nus_wide", tmp_path, n_labels=81)
     with pytest.raises(
         UserError,
-        match=r"n_query and n_train must be left out where .*train.txt gives the split, got 9",
+        match=r"n_query and n_train must be left out because .*train.txt gives the split, got 9",
     ):
         datasets.load("nus_wide", tmp_path, n_query=9)
 
@@ -629,9 +628,7 @@ CORNERS = np.kron(
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_an_image_is_turned_as_its_exif_says(tmp_path, orientation, suffix):
-    """As the standard has it: the number says which sides of the scene the stored first row and
-    column are.
-    """
+    """In EXIF the number tells which sides of the scene the stored first row and column are."""
     stored = {
         1: CORNERS,
         2: CORNERS[:, ::-1],

@@ -1,5 +1,6 @@
-"""kill -9 at a random moment, resume, compare: weights, codes, states and records are those of the
-run that nobody disturbed.
+"""After kill -9 at a random moment and a resume, a run ends like one that nobody disturbed.
+
+Weights, codes, states and records are compared.
 """
 
 import random
@@ -45,8 +46,9 @@ TIMES = ("steps_per_second",)  # the one thing that no two runs share
 
 
 def contents(run_dir: Path) -> dict[str, Any]:
-    """All that a run leaves behind, by name: codes, the last checkpoint, and every record but for
-    its time and the resumes.
+    """Everything that a run leaves behind, by name: codes, the last checkpoint and all records.
+
+    Times and resumes are left out.
     """
     found: dict[str, Any] = {
         f"{path.name} {name}": array
@@ -99,9 +101,7 @@ def is_training(store: RunStore, run_id: str) -> bool:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> tuple[Path, dict[str, Any], float]:
-    """The run that is left alone: its folder, what it leaves behind there, and how long it trains,
-    in seconds.
-    """
+    """A run that is left alone: its folder, its contents, and its training time in seconds."""
     store = RunStore(tmp_path_factory.mktemp("undisturbed"))
     run_id = store.create(make_config(**FIELDS))
     command = [sys.executable, "-m", "rdh.worker", str(store.run_dir(run_id)), "--attempt", "1"]

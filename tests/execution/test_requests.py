@@ -78,7 +78,7 @@ def test_submitted_runs_wait_in_order(store):
         ({"weights": "/"}, r"The weights file / can't be read \(Is a directory\)"),
         (
             {"backbone": "torchvision:resnet1", "image_size": 64},
-            r"torchvision:resnet1 is no network of this torchvision",
+            r"torchvision:resnet1 is not in the installed torchvision",
         ),
         (
             {"device": "cuda:1"},

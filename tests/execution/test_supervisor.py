@@ -1,6 +1,4 @@
-"""The supervisor as a detached process: one a root, killed and restarted, stopped, and what the
-facade says of it.
-"""
+"""The supervisor as a detached process: one for each root, killed, restarted and stopped."""
 
 import os
 import shutil

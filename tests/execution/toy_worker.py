@@ -1,8 +1,8 @@
-"""A worker of the standard library alone, `toy_worker.py RUN_DIR --attempt N`: keeps the files of
-the real one.
+"""A toy worker, `toy_worker.py RUN_DIR --attempt N`, which writes the files of the real one.
 
-toy.json of the run folder says what it does: one object, or a list with one an attempt (the last
-one for all later).
+It needs only the standard library. toy.json in the run folder says what it does. It holds one
+object, or a list with one object for each attempt, the last of which is for all later attempts.
+
     do       "finish" (default)   ends after `steps` steps
              "forever"            goes on until it is asked to stop
              "deaf"               forever, and ignores the request

@@ -302,7 +302,7 @@ def test_features_that_are_no_numbers_or_beyond_float16_are_refused_and_not_kept
 
     monkeypatch.setattr(features, "build", spoiled)
     sentence = (
-        r"backbone matrix gives features that are no numbers or beyond 65504 for item 0 "
+        r"backbone matrix gives features that are not numbers or beyond 65504 for item 0 "
         r"of pictures, .+; set weights"
     )
     for _ in range(2):
@@ -326,9 +326,7 @@ def test_a_cache_that_an_earlier_version_left_right_in_the_cache_folder_is_still
 
 @pytest.fixture
 def first_process(tmp_path: Path) -> Iterator[tuple[subprocess.Popen, Path, Path]]:
-    """(process, its cache, its gate): it holds the lock, has done 10 of 40 pictures and waits for
-    the gate.
-    """
+    """(process, its cache, its gate). It holds the lock and waits after 10 of 40 pictures."""
     cache, gate = tmp_path / "cache", tmp_path / "gate"
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.toy_images", str(cache), str(gate)],

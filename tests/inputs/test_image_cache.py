@@ -1,5 +1,6 @@
-"""Images decoded once: the same pixels whichever way they come, and a cache that survives
-interruption, damage and full disks.
+"""Images decoded once: the same pixels on every way, and a cache that survives interruption.
+
+It also survives damage and full disks.
 """
 
 import fcntl
@@ -44,7 +45,7 @@ def fill(dataset: Pictures, root: Path, **options: Any) -> tuple[np.ndarray, lis
 
 
 def one_by_one(dataset: Pictures, side: int = 6) -> np.ndarray:
-    """Zeros where a picture can't be decoded."""
+    """The pictures, decoded one by one. Zeros if a picture can't be decoded."""
     rows = np.stack(
         [stacked([pixels], side)[0].permute(1, 2, 0).numpy() for pixels in dataset.pixels]
     )

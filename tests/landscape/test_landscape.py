@@ -1,6 +1,6 @@
-"""Figure 3's landscape: golden numbers, slow loops, autograd on Eq.
+"""Figure 3's landscape: golden numbers, slow loops, autograd, charts and page.
 
-1 and on the methods themselves, charts and page.
+Autograd runs on Equation 1 and on the methods themselves.
 """
 
 import itertools

@@ -1,6 +1,4 @@
-"""Methods that learn discrete codes: coordinate descent, DSDH, DAGH-R and ADSH against slow loops
-and enumeration.
-"""
+"""Methods with discrete codes (DSDH, DAGH-R, ADSH) against slow loops and enumeration."""
 
 import itertools
 

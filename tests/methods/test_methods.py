@@ -1,5 +1,6 @@
-"""What every deep method of the registry keeps to, and DPSH, DHN, HashNet and DCH against slow
-loops and golden numbers.
+"""Promises of every deep method, and DPSH, DHN, HashNet and DCH against slow loops.
+
+The four are also compared with golden numbers.
 """
 
 import math

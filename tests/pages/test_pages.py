@@ -29,7 +29,9 @@ PAGES = ["app.py", *sorted(str(path.relative_to(REPO)) for path in (REPO / "page
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory) -> dict[str, RunStore]:
-    """empty; waiting: a pair in the queue; finished: a pair trained for two epochs; failed: a run
+    """Four kinds of stores.
+
+    One is empty, one has a waiting pair, one a pair that was trained for two epochs, and one a run
     that diverged.
     """
     made = {

@@ -1,4 +1,4 @@
-"""A page says in its own file where it stands in the sidebar; a broken file is one warning."""
+"""A page names its place in the sidebar in its own file. A broken file is one warning."""
 
 import shutil
 

@@ -1,5 +1,6 @@
-"""The kernels against slow loops, and against each other to the last integer, alone, in threads and
-in other processes.
+"""The kernels against slow loops and each other, alone, in threads and in other processes.
+
+They must agree to the last integer.
 """
 
 import os

@@ -1,5 +1,6 @@
-"""Methods that keep something of every item stay linear in the items: 60 000 of them train within 4
-GB, in a real process.
+"""Methods that keep state for every item stay linear: 60 000 items train within 4 GB.
+
+The memory is that of a real process.
 """
 
 import json
@@ -24,8 +25,9 @@ print(json.dumps({"code": code, "bytes": n_bytes}))
 
 @pytest.fixture(scope="module")
 def many_items(tmp_path_factory) -> Path:
-    """arrays.npz: features around their class's centre; 200 queries, all others gallery and
-    training items.
+    """arrays.npz with features around the centres of classes.
+
+    200 items are queries. All others are gallery and training items.
     """
     folder = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)

@@ -318,7 +318,7 @@ def test_fields_of_the_wrong_type_are_left_out(store):
 def test_a_root_that_is_no_path_is_one_sentence(root):
     with pytest.raises(
         UserError,
-        match=r"^The runs folder .*(must be a path|is no path).* by --runs or RDH_RUNS\.$",
+        match=r"^The runs folder .*(must be a path|is not a path).* by --runs or RDH_RUNS\.$",
     ):
         RunStore(root)
 
@@ -326,7 +326,8 @@ def test_a_root_that_is_no_path_is_one_sentence(root):
 def test_a_data_folder_that_is_no_path_refuses_the_launch(store, monkeypatch):
     monkeypatch.setenv("RDH_DATA", "~nosuchuser/x")
     with pytest.raises(
-        UserError, match=r"The data folder '~nosuchuser/x' is no path .* --data-root or RDH_DATA\."
+        UserError,
+        match=r"The data folder '~nosuchuser/x' is not a path .* --data-root or RDH_DATA\.",
     ):
         submit(store, [make_config()])
     assert store.run_ids() == []

@@ -1,6 +1,4 @@
-"""The training loop: against a hand-written plain loop, through stops and resumes, and where the
-numbers break.
-"""
+"""The training loop against a plain one written by hand, through stops, resumes and divergence."""
 
 import itertools
 from collections.abc import Iterator
@@ -52,9 +50,7 @@ def config(**fields: Any) -> RunConfig:
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Steps are small: threads that wait for each other cost more than they bring, above all on a
-    busy machine.
-    """
+    """Steps are small, so threads cost more than they bring, above all on a busy machine."""
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -303,8 +299,9 @@ def test_both_arms_of_a_pair_share_initial_weights_and_the_order_of_items(digits
 
 
 def plain_loop(run: TrainingState, n_steps: int) -> None:
-    """The paper's step for anybody's PyTorch: GradientAmplifier between tanh and the losses, their
-    sum, one backward.
+    """The paper's step in plain PyTorch.
+
+    GradientAmplifier stands between tanh and the losses. Their sum gets one backward pass.
     """
     settings, method, inputs = run.config, run.method, run.inputs
     amplifier = GradientAmplifier(settings.tau) if settings.amplifier else torch.nn.Identity()

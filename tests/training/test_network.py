@@ -1,6 +1,4 @@
-"""The network: float32 around the hash layer whatever the backbone runs in, batches of one,
-torch.compile.
-"""
+"""The network: float32 around the hash layer in every precision, batches of one, torch.compile."""
 
 from typing import Any
 
@@ -106,7 +104,7 @@ def test_batches_of_more_are_normed_as_ever_and_other_layers_stay_in_training():
 def test_an_efficientnet_whose_last_batch_is_one_small_image_trains_to_the_end_of_its_epoch(
     tmp_path,
 ):
-    """At 32 pixels its last maps are 1 x 1: there is no variance in a batch of one."""
+    """At 32 pixels its last maps are 1 x 1, so a batch of one has no variance."""
     config = make_config(
         backbone="efficientnet_lite0",
         image_size=32,

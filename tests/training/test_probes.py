@@ -34,8 +34,9 @@ TAUS = (
 def random_step(
     generator: torch.Generator, indices: torch.Tensor, n_bits: int
 ) -> tuple[torch.Tensor, ...]:
-    """Logits wide enough for every level, some gradients exactly zero, totals that sometimes
-    disagree with the pairs.
+    """A random step: logits wide enough for every level, and some gradients exactly zero.
+
+    The total gradient sometimes disagrees with the one of the pairs.
     """
     logits = torch.randn(len(indices), n_bits, generator=generator) * 4
     wanted = torch.randn(len(indices), n_bits, generator=generator) * 0.01
@@ -163,14 +164,10 @@ def test_sides_levels_and_hard_counts_by_hand():
     probes.add(torch.atanh(codes).clamp(-20, 20), codes, wanted, -wanted, torch.arange(9))
     arrays = probes.record(True)[1]
     assert arrays["saturated"][:, 0].tolist() == [3, 3]  # .99 in float32 counts as |h| >= .99
-    assert arrays["dead_window"][:, 0].tolist() == [
-        3,
-        2,
-    ]  # the last one saturates where the pairs want it
-    assert arrays["dead_total"][:, 0].tolist() == [
-        0,
-        1,
-    ]  # the total gradient is the opposite: only the last one
+    # The last entry saturates on the side that the pairs want.
+    assert arrays["dead_window"][:, 0].tolist() == [3, 2]
+    # The total gradient is the opposite, so only the last entry is dead by it.
+    assert arrays["dead_total"][:, 0].tolist() == [0, 1]
     assert arrays["dead_hard"].tolist() == [2]
     assert arrays["dead_levels"][:, :, 0].tolist() == [[3, 4], [3, 3], [3, 2], [3, 1], [2, 1]]
     assert arrays["saturated_levels"][:, 0].tolist() == [8, 7, 6, 5, 4]
@@ -195,9 +192,7 @@ def test_edges_are_uniform_and_include_zero_and_the_threshold(tau):
 
 @pytest.mark.parametrize("tau", TAUS)
 def test_no_bin_holds_entries_of_both_sides_of_the_threshold(tau):
-    """Which side is asked a hair (1e-5) away from the edge: float32 logits cannot say it more
-    finely.
-    """
+    """Sides are compared 1e-5 away from the edge, since float32 logits are not finer than that."""
     threshold, edges = math.atanh(tau), logit_edges(tau)
     values = [
         sign * threshold * (1 + hair) for sign, hair in itertools.product((-1, 1), (-1e-5, 1e-5))

@@ -1,1 +1,1 @@
-"""What the backbones share: preprocessing, weight files, and what stands for a frozen one."""
+"""Code that backbones share: preprocessing, weight files, and a stand-in for frozen ones."""

@@ -14,9 +14,10 @@ Maker = Callable[[int, str], "Backbone"]  # (image_size, weights: "pretrained", 
 
 @dataclass(frozen=True)
 class Backbone:
-    """module: (n, channels, side, side) float32 -> (n, n_features).
+    """A network with its preprocessing.
 
-    weights: what its initial weights are, for cache keys.
+    module maps float32 (n, channels, side, side) to (n, n_features). weights names the initial
+    weights, for cache keys.
     """
 
     module: nn.Module

@@ -1,4 +1,4 @@
-"""What stands for a frozen backbone, and whether torch can compile one that is trained."""
+"""A stand-in for a frozen backbone, and a check that torch can compile one that is trained."""
 
 import torch
 from torch import Tensor, nn
@@ -7,7 +7,7 @@ from rdh.errors import UserError
 
 
 class Centred(nn.Module):
-    """Features (n, n_features) of a frozen backbone, less their mean over the training items.
+    """Subtracts the mean of the training items from features (n, n_features).
 
     Features after a ReLU share a large common part. It would drive all codes into one corner
     together, and a method that compares with stored codes (DPSH) would never get out. Measured on

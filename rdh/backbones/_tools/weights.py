@@ -1,7 +1,7 @@
 """Initial weights: torchvision's by download, a file of the user's, or none.
 
-A file is one of torch.save or a .safetensors file, with or without the wrapping of a training
-script. Whatever goes wrong is one sentence.
+A file comes from torch.save or is a .safetensors file, with or without the wrapping of a training
+script. Everything that can go wrong becomes one sentence.
 """
 
 import hashlib
@@ -60,7 +60,7 @@ def fill(
         What the weights are, for cache keys.
 
     Raises:
-        UserError: they can't be had, or are of another network.
+        UserError: they can't be loaded, or belong to another network.
     """
     if weights == "none" or (weights == "pretrained" and url is None):
         return "from scratch"
@@ -183,7 +183,7 @@ def _tensors(content: Any) -> dict[str, Tensor]:
 def _fitting(
     state: dict[str, Tensor], names: Collection[str], dropped: tuple[str, ...]
 ) -> dict[str, Tensor]:
-    """The state without the prefix that all its names share, as far as the module lacks it.
+    """The state without a prefix that its names share and the module's names lack.
 
     DataParallel, torch.compile and wrapping modules put "module.", "_orig_mod." and the like
     before every name. The shortest prefix that leaves most of the module's names is taken off.
@@ -199,7 +199,7 @@ def _fitting(
 
 
 def _difference(state: dict[str, Tensor], expected: dict[str, Tensor]) -> str:
-    """In which names, or else shapes, two sets of tensors differ."""
+    """The names, or else the shapes, in which two sets of tensors differ."""
     lacks, more = (
         [one for one in expected if one not in state],
         [one for one in state if one not in expected],
@@ -229,7 +229,7 @@ def _check_finite(state: dict[str, Tensor], path: Path) -> None:
 
 
 def _why_unread(error: Exception) -> str:
-    """torch's page of advice on a file that it does not read, in a few words."""
+    """Puts torch's long advice on a file that it can't read into a few words."""
     if isinstance(error, TypeError):
         return _reason(error)
     pickled = re.search(r"GLOBAL (\S+)", str(error))
@@ -259,7 +259,7 @@ def _reason(error: Exception) -> str:
 
 @contextmanager
 def _impatient() -> Iterator[None]:
-    """A time limit for torch hub, which has none: a silent server would hold a run forever."""
+    """Sets a time limit for torch hub. It has none, so a silent server would hold a run forever."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_SILENCE)
     try:

@@ -1,5 +1,7 @@
-"""Fetching archives: resumed where they were interrupted, compared with size and checksum, unpacked
-without surprises.
+"""Fetches and unpacks zip archives.
+
+A download that was interrupted goes on from there. Size and checksum are compared before anything
+is unpacked, and nothing is written outside the folder.
 """
 
 import errno
@@ -21,13 +23,13 @@ from rdh.datasets._tools.paths import without_empty_folders
 from rdh.errors import UserError
 
 BLOCK = 1 << 20  # bytes
-SILENCE_S = 60  # a server that says nothing for so long is tried again
-MOST_FAILURES = 5  # in a row, without a byte in between
+SILENCE_S = 60  # seconds without an answer before a server is tried again
+MOST_FAILURES = 5  # in a row, without a single byte received
 FETCH_ERRORS = (OSError, http.client.HTTPException)
 
 
 class Archive(NamedTuple):
-    """A zip file: where it is, its bytes, its MD5 in hexadecimal."""
+    """A zip file to fetch: its address, its size in bytes and its MD5 in hexadecimal."""
 
     url: str
     n_bytes: int
@@ -37,11 +39,17 @@ class Archive(NamedTuple):
 def fetch_and_unpack(
     archives: Mapping[str, Archive], folder: Path, progress: Progress | None
 ) -> None:
-    """Bring archives into the folder: {the sub-folder that an archive brings: archive}; those there
-    are passed over.
+    """Fetches and unpacks the archives that are not in the folder yet.
 
-    An archive is removed once it is unpacked, so whatever was interrupted goes on from there.
-    progress(bytes fetched, bytes in all). Raises UserError.
+    Each archive is removed after it is unpacked. If this is interrupted, the next call goes on.
+
+    Args:
+        archives: The sub-folder that an archive brings -> the archive.
+        folder: The folder to unpack into.
+        progress: Called with (bytes fetched, bytes in all).
+
+    Raises:
+        UserError: As for `fetch` and `unpack`.
     """
     total = sum(archive.n_bytes for archive in archives.values())
     done = 0
@@ -63,15 +71,21 @@ def _report(progress: Progress | None, before: int, total: int, n: int) -> None:
 
 
 def fetch(archive: Archive, path: Path, progress: Callable[[int], object]) -> None:
-    """Download to `path`, complete and compared with its checksum, or not at all; what came so far
-    waits in path.part.
+    """Downloads an archive to `path`, complete and with the right checksum, or not at all.
 
-    progress(bytes so far). Raises UserError for a server that fails, a full disk, and a file that
-    is not the expected.
+    An incomplete download is kept beside it with the suffix .part.
+
+    Args:
+        archive: What to fetch.
+        path: The file to write.
+        progress: Called with the bytes so far.
+
+    Raises:
+        UserError: The server fails, the disk is full, or the checksum is wrong.
     """
     part = _part(path)
     if path.exists():
-        part = path  # complete, but whoever stopped may have stopped before it was unpacked
+        part = path  # it is complete: an earlier call was interrupted before unpacking it
     else:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +97,7 @@ def fetch(archive: Archive, path: Path, progress: Callable[[int], object]) -> No
                 f"where this ended, or place the file there as {path.name}."
             ) from error
     if _md5(part) != archive.md5:
-        if part != path:  # what a person placed stays
+        if part != path:  # a file that a person placed is kept
             part.unlink()
         raise UserError(
             f"{path} has another checksum than the official file: remove it if it's "
@@ -93,10 +107,11 @@ def fetch(archive: Archive, path: Path, progress: Callable[[int], object]) -> No
 
 
 def unpack(path: Path, folder: Path) -> None:
-    """Unpack a zip file; files that are there with their full size are passed over.
+    """Unpacks a zip file, except for files that are there with their full size.
 
-    Raises UserError, before anything is written, for a member that is absolute, climbs by `..` or
-    is a link, and for too little space; and for a damaged archive.
+    Raises:
+        UserError: A member is a link or would lie outside the folder, or the disk is too small. In
+            these cases nothing is written. Or the archive is damaged.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -128,9 +143,10 @@ def unpack(path: Path, folder: Path) -> None:
 
 
 def _fetch_rest(archive: Archive, part: Path, progress: Callable[[int], object]) -> None:
-    """Append to the part until it has all bytes; a connection that breaks off is taken up again.
+    """Appends to the part until it has all bytes. A connection that breaks off is opened again.
 
-    Raises FETCH_ERRORS.
+    Raises:
+        FETCH_ERRORS: The server refuses, or fails MOST_FAILURES times in a row.
     """
     failures = 0
     while (size := part.stat().st_size if part.exists() else 0) != archive.n_bytes:
@@ -141,7 +157,7 @@ def _fetch_rest(archive: Archive, part: Path, progress: Callable[[int], object])
         try:
             _append(archive, part, size, progress)
             failures = 0
-        except urllib.error.HTTPError:  # a server that says no says so again
+        except urllib.error.HTTPError:  # a server that refuses will refuse again
             raise
         except FETCH_ERRORS:
             has_moved = part.exists() and part.stat().st_size > size
@@ -159,9 +175,8 @@ def _append(archive: Archive, part: Path, start: int, progress: Callable[[int], 
         size = (start if is_continued else 0) + int(answer.headers.get("Content-Length") or -1)
         if size != archive.n_bytes and answer.headers.get("Content-Length"):
             raise OSError(f"the server offers {size} bytes instead of {archive.n_bytes}")
-        with part.open(
-            "ab" if is_continued else "wb"
-        ) as file:  # a server without ranges begins anew
+        # A server without support for ranges sends the whole file again.
+        with part.open("ab" if is_continued else "wb") as file:
             done = file.tell()
             while block := answer.read(BLOCK):
                 file.write(block)

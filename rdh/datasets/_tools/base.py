@@ -1,4 +1,4 @@
-"""The seam of a data set: labels, a seeded split, and images as uint8.
+"""The base class of all data sets: labels, a seeded split, and images as uint8.
 
 Items are numbered 0..n_items - 1 in an order that depends on the data alone, so an item id means
 the same image in every process and on every machine. A data set subclasses `Dataset` with
@@ -94,18 +94,21 @@ class Dataset:
         return np.array(self.read_image(int(self.checked_ids(item_id)[0])))
 
     def read_image(self, item_id: int) -> np.ndarray:
-        """An image, uint8 (height, width, 1 or 3). The one thing that a data set must bring.
+        """An image, uint8 (height, width, 1 or 3). Every data set has to implement it.
 
         The id was checked. Raises BadImage.
         """
         raise NotImplementedError
 
     def image_name(self, item_id: int) -> str:
-        """What a person calls the image: its file, or its number."""
+        """A name for people: the image's file, or its number."""
         return f"item {int(item_id)} of {self.name}"
 
     def rough_keys(self) -> np.ndarray:
-        """One number an item, int64 (n_items,), without reading; equal pictures have equal ones."""
+        """A number for each item, int64 (n_items,), found without reading it.
+
+        Equal pictures have equal numbers.
+        """
         return np.zeros(len(self), np.int64)
 
     def picture_key(self, item_id: int, *, is_quick: bool = False) -> bytes:
@@ -185,7 +188,7 @@ class Dataset:
         return ids
 
     def warn_of_eta(self, assumed: bool) -> None:
-        """A warning if the labels are not of the kind that the card says; eta's default is."""
+        """Warns if the labels do not fit the card, from which the default of eta is taken."""
         if self.is_multi_label != assumed:
             has, fits = ("several labels", 0.1) if self.is_multi_label else ("one label each", 1)
             text = (
@@ -197,12 +200,12 @@ class Dataset:
             self.warnings.append(text)
 
     def warnings_for(self, eta: float | None) -> list[str]:
-        """The warnings that concern a run; eta: its own, None if it plays no part."""
+        """The warnings that concern a run. eta: the run's; None if the run does not use it."""
         fits, text = self._eta_warning or (None, None)
         return [one for one in self.warnings if one != text or eta not in (None, fits)]
 
     def warn_of_what_is_left_out(self) -> None:
-        """A warning of classes that no item has, and one of files that were passed over."""
+        """Warns of classes without items, and of files that were passed over."""
         empty = np.flatnonzero(~self.labels.any(axis=0))
         if len(empty):
             named = ", ".join(repr(self.class_names[number]) for number in empty[:MOST_NAMED])
@@ -215,7 +218,7 @@ class Dataset:
             self.warnings.append(f"{self.name}: {self.passed_over_words}.")
 
     def warn_of_one_class(self) -> None:
-        """A warning if a label is on every item."""
+        """Warns if every item has the same label."""
         shared = np.flatnonzero(self.labels.all(axis=0))
         if len(shared):
             self.warnings.append(

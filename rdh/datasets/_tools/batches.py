@@ -1,8 +1,7 @@
-"""CIFAR-10's own batches: fetched, checked and read by torchvision, then kept beside them as plain
-arrays.
+"""Fetches and reads the batches of CIFAR-10 with torchvision, and keeps them as plain arrays.
 
-The batches are pickles, the only ones this project ever reads, and torchvision compares their
-checksums first. The plain arrays spare every later process that, and torch with it.
+The batches are the only pickles that this project ever reads. torchvision compares their checksums
+first. Later processes read the plain arrays and need neither pickle nor torch.
 """
 
 import hashlib
@@ -26,7 +25,7 @@ from rdh.errors import UserError
 
 BATCHES = "cifar-10-batches-py"  # torchvision's name
 ARRAYS = "cifar-10-arrays"
-SILENCE_S = 60  # a server that says nothing for so long is given up
+SILENCE_S = 60  # seconds without an answer before a server is given up
 FETCH_ERRORS = (
     OSError,
     EOFError,
@@ -38,9 +37,12 @@ FETCH_ERRORS = (
 
 
 class Images(NamedTuple):
-    """pixels: uint8 (n, 32, 32, 3), train before test. class_of: int64 (n,).
+    """All images of CIFAR-10, the training part first.
 
-    fingerprint: sha256 of the checksums.
+    Args:
+        pixels: uint8 (n, 32, 32, 3).
+        class_of: int64 (n,).
+        fingerprint: sha256 of the checksums of the batches.
     """
 
     pixels: np.ndarray
@@ -49,11 +51,14 @@ class Images(NamedTuple):
 
 
 def fetch_batches(place: Path, progress: Progress | None = None) -> None:
-    """torchvision's download into place / BATCHES; nothing moves where whole batches are there
-    already.
+    """Downloads the batches into place / BATCHES, unless they are there and complete.
 
-    progress(bytes, bytes in all or 0). Raises UserError, with the reason, for a failed download or
-    a damaged archive.
+    Args:
+        place: The folder of the data set.
+        progress: Called with (bytes so far, bytes in all). The second is 0 if it is not known.
+
+    Raises:
+        UserError: The download failed, or the archive is damaged.
     """
     cifar10 = _torchvision_cifar10()
     try:
@@ -70,9 +75,10 @@ def fetch_batches(place: Path, progress: Progress | None = None) -> None:
 
 
 def read_batches(place: Path) -> Images:
-    """The batches in place / BATCHES, by torchvision after it compared their checksums.
+    """Reads the batches in place / BATCHES with torchvision, which compares their checksums.
 
-    Raises UserError.
+    Raises:
+        UserError: The batches are damaged or incomplete.
     """
     cifar10 = _torchvision_cifar10()
     try:
@@ -92,9 +98,10 @@ def read_batches(place: Path) -> Images:
 
 
 def write_arrays(images: Images, place: Path) -> None:
-    """Keep images in place / ARRAYS: complete or not at all.
+    """Writes the images to place / ARRAYS, completely or not at all.
 
-    Raises UserError where the disk refuses.
+    Raises:
+        UserError: They can't be written.
     """
     try:
         with tempfile.TemporaryDirectory(prefix=f".{ARRAYS}-", dir=place) as temporary:
@@ -114,9 +121,10 @@ def write_arrays(images: Images, place: Path) -> None:
 
 
 def open_arrays(place: Path) -> Images:
-    """What `write_arrays` kept, the pixels memory-mapped and read-only.
+    """Opens what `write_arrays` wrote. The pixels are memory-mapped and read-only.
 
-    Raises UserError for damaged files.
+    Raises:
+        UserError: The files are damaged.
     """
     folder = place / ARRAYS
     try:
@@ -152,14 +160,15 @@ def _torchvision_cifar10() -> Any:
 
 @contextmanager
 def _reported(progress: Progress | None) -> Iterator[None]:
-    """torchvision shows its download with a tqdm bar and offers no callback: for the time being,
-    the bar is ours.
+    """Reports the progress of a download by torchvision.
+
+    torchvision offers no callback and draws a tqdm bar. Within this context, a class that calls
+    `progress` takes the place of that bar.
     """
     from torchvision.datasets import utils
 
-    if not hasattr(
-        utils, "tqdm"
-    ):  # another version may draw no bar: then there is no progress, but a download
+    # A version of torchvision without a bar still downloads, but reports no progress.
+    if not hasattr(utils, "tqdm"):
         yield
         return
 
@@ -187,9 +196,7 @@ def _reported(progress: Progress | None) -> Iterator[None]:
 
 @contextmanager
 def _without_endless_wait() -> Iterator[None]:
-    """torchvision opens its connection without a time limit, so the process's default is set
-    meanwhile.
-    """
+    """Sets a time limit for connections, since torchvision opens its own without one."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(SILENCE_S)
     try:

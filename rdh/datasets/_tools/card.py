@@ -103,8 +103,13 @@ def same_pictures(dataset: Dataset, split_seed: int = 0) -> tuple[int, str]:
 
 
 def similar_share(labels: np.ndarray) -> float:
-    """labels (n, n_classes) multi-hot -> share of pairs i != j that have a label in common, in [0,
-    1]; 0 for n < 2.
+    """Share of pairs of different items that have a label in common.
+
+    Args:
+        labels: Multi-hot, (n, n_classes).
+
+    Returns:
+        A share in [0, 1]; 0 if there are fewer than 2 items.
     """
     rows, counts = _distinct(labels)
     n = counts.sum()
@@ -130,8 +135,9 @@ def _similar_weight(
 
 
 def _distinct(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct label rows uint8 (m, n_classes) and how often each occurs, float64 (m,); of too
-    many, those of a sample.
+    """Distinct label rows, uint8 (m, n_classes), and how often each occurs, float64 (m,).
+
+    If there are more than MOST_ROWS of them, both come from a random sample of the items.
     """
     if not len(labels):
         return labels, np.zeros(0)
@@ -143,9 +149,7 @@ def _distinct(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _samples(labels: np.ndarray, item_ids: np.ndarray) -> list[int]:
-    """Up to N_SAMPLES of the items: the first of each class in turn, then the first of those that
-    are left.
-    """
+    """Up to N_SAMPLES of the items: first one of each class, then others in their order."""
     chosen = [
         int(item_ids[members[0]])
         for column in labels[item_ids].T

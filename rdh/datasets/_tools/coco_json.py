@@ -91,7 +91,7 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 def _whole(value: object) -> int:
-    """An id. ValueError unless it is a whole number; 3.0 is one."""
+    """An id as an int. ValueError if it is not a whole number. 3.0 counts as one."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -106,5 +106,5 @@ def _text(value: object) -> str:
 
 
 def _slim(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object less what isn't needed: the outlines of all objects would take gigabytes."""
+    """An object without what isn't needed: the outlines of all objects would take gigabytes."""
     return {key: value for key, value in pairs if key in KEPT}

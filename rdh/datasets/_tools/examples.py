@@ -26,7 +26,7 @@ def write_folders(folder: Path, per_class: dict[str, int]) -> Path:
     """Writes class folders of images, each of one colour that no other has; returns the folder.
 
     Args:
-        folder: where.
+        folder: the folder to write.
         per_class: path of a class folder below it -> number of images.
     """
     for number, (name, n_images) in enumerate(per_class.items()):
@@ -63,10 +63,11 @@ def write_lists(
 ) -> Path:
     """Writes n images and their lists; returns the folder.
 
-    The first 5 images are queries, the others the gallery, its first 10 the training items.
+    The first 5 images are queries and the others the gallery. The first 10 of these are the
+    training items.
 
     Args:
-        folder: where.
+        folder: the folder to write.
         n: number of images.
         n_classes: number of label columns, if labels are not given.
         gallery: name of the gallery's list; None: it has none.

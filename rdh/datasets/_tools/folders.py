@@ -19,11 +19,13 @@ PARTS = ("train", "test", "val", "validation")
 
 
 class FolderScan(NamedTuple):
-    """Args:
-    paths: Relative to the scanned folder, sorted.
-    class_of: int64 (n,).
-    stats: Of the files, in this order.
-    passed_over: Reason -> number of entries.
+    """The image files in class folders.
+
+    Args:
+        paths: Relative to the scanned folder, sorted.
+        class_of: The class numbers, int64 (n,).
+        stats: Sizes and times of the files, in the order of `paths`.
+        passed_over: Reason -> number of entries that were not taken.
     """
 
     paths: list[str]
@@ -56,8 +58,10 @@ def class_folders(folder: Path, parts: Sequence[str]) -> list[str]:
 
 
 def parts_with(folder: Path, class_names: Sequence[str]) -> list[str]:
-    """The parts that hold a folder of any of the classes; [""] if the folder itself does, and []
-    if there is none.
+    """The parts that hold a folder of any of the classes.
+
+    Returns:
+        Their names. [""] if the folder holds class folders itself, [] if none are found.
     """
     for parts in (PARTS, ("",)):
         found = [
@@ -105,7 +109,7 @@ def scan_class_folders(
 
 
 def _beside(folder: Path, class_names: Sequence[str], parts: Sequence[str]) -> Counter[str]:
-    """What lies beside the class folders, and is no class and no part."""
+    """Counts what lies beside the class folders and is neither a class nor a part."""
     found: Counter[str] = Counter()
     if parts != [""]:
         found["images beside the parts"] = n_images_in(folder)

@@ -1,4 +1,4 @@
-"""One image file as a uint8 array, whatever its colours; what can't be decoded is a BadImage."""
+"""Decodes one image file of any colour mode into a uint8 array."""
 
 import os
 import struct
@@ -12,13 +12,7 @@ from rdh.datasets._tools.base import BadImage
 from rdh.datasets._tools.walk import KINDS
 from rdh.errors import os_reason
 
-FORMATS = (
-    "JPEG",
-    "PNG",
-    "WEBP",
-    "BMP",
-    "TIFF",
-)  # whatever the suffix says, no other decoder starts
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")  # no other decoder starts for any suffix
 MOST_PIXELS = 50_000_000  # a file of kilobytes can unfold to gigabytes
 # What Pillow raises on damaged files, by experience: a broken PNG chunk is a SyntaxError.
 DECODE_ERRORS = (

@@ -1,8 +1,8 @@
-"""What was read out of large label files, kept in the cache folder for the next process.
+"""Keeps what was read from large label files in the cache folder, for the next process.
 
-An index holds plain arrays. Its name is a digest of the files it came from, with sizes and times,
-so it is made again if they change. It is never needed: small files go without one, and a damaged
-one is ignored, as is a cache that can't be written. Nothing is written beside the data.
+An index holds plain arrays. Its name is a digest of the names, sizes and times of the label files,
+so it is made again if they change. No code depends on it: small files have none, and a damaged
+index or a read-only cache is ignored. Nothing is written beside the data.
 """
 
 import contextlib
@@ -19,21 +19,21 @@ from rdh.errors import UserError
 from rdh.files import write_arrays
 from rdh.folders import cache_folder
 
-VERSION = 1  # another layout of the arrays, another number
-LEAST_BYTES = 4_000_000  # of the sources: less is read in no time
+VERSION = 1  # to be raised if the layout of the arrays changes
+LEAST_BYTES = 4_000_000  # smaller label files are read quickly enough without an index
 Arrays = dict[str, np.ndarray]
 
 
 def indexed(sources: Sequence[Path], read: Callable[[], Arrays], settings: str = "") -> Arrays:
-    """What `read` makes of the sources, from their index if there is one.
+    """The arrays that `read` returns, from the index if there is one.
 
     Args:
-        sources: The files.
-        read: Reads them.
-        settings: What else the arrays depend on.
+        sources: The label files.
+        read: Reads them. It is called only if there is no index.
+        settings: Any other setting that the arrays depend on.
 
     Raises:
-        UserError: A source can't be looked at, or `read` raises it.
+        UserError: A source can't be read.
     """
     try:
         stats = [

@@ -1,8 +1,7 @@
-"""List files of the HashNet format: one image a line, its path, then C columns of 0 and 1, or one
-class number.
+"""Reads list files in the format of HashNet, with one image a line.
 
-Fields are separated by blanks, so a path holds none. No header; empty lines are passed over; class
-numbers start at 0.
+A line holds a path and then either C columns of 0 and 1 or one class number, counted from 0. Blanks
+separate the fields, so a path can't contain any. There is no header, and empty lines are skipped.
 """
 
 from pathlib import Path
@@ -30,7 +29,12 @@ LAYOUT = (
 
 
 class Listing(NamedTuple):
-    """paths: of one file, each once. labels: uint8 (n, columns), or int64 (n, 1) class numbers."""
+    """The content of one list file.
+
+    Args:
+        paths: The paths, each once.
+        labels: uint8 (n, columns), or class numbers int64 (n, 1).
+    """
 
     paths: list[str]
     labels: np.ndarray
@@ -41,13 +45,13 @@ def load_lists(
 ) -> FileDataset:
     """The data set whose split is given by the lists in a folder.
 
-    An image without any label is left out. One that is a query and in another list is left out of
-    the other list. classes.txt, one name a line, names the columns.
+    An image without any label is left out. A query that is also in another list is left out of the
+    other list. classes.txt names the columns, one name a line.
 
     Args:
-        name: The data set's.
-        folder: Holds the lists; their paths are relative to it.
-        inside: Links must stay in this folder; None: they may lead anywhere.
+        name: The name of the data set.
+        folder: The folder with the lists. Their paths are relative to it.
+        inside: Links must stay in this folder. None means that they may lead anywhere.
         top_k: The ranks that count in MAP.
         strip_prefix: A folder that is taken off the beginning of the paths.
 
@@ -97,8 +101,8 @@ def read_list(path: Path, strip_prefix: str = "") -> Listing:
         strip_prefix: A folder that is taken off the beginning of the paths.
 
     Raises:
-        UserError: A line has another width, a bad label or a bad path, or names an image again; or
-            no path begins with `strip_prefix`.
+        UserError: A line has another width than the first one, a bad label or a bad path, or names
+            an image again. Or no path begins with `strip_prefix`.
     """
     rows = [
         (number, line.split())
@@ -123,7 +127,7 @@ def read_list(path: Path, strip_prefix: str = "") -> Listing:
                 f"has {n_columns}: all lines must "
                 "have the same number, and a path must not contain blanks."
             )
-    labels = _labels(path, rows)  # first: a path with blanks is not the path that it seems to be
+    labels = _labels(path, rows)  # before the paths: blanks in a path show as bad labels
     _strip(path, rows, strip_prefix)
     for number, fields in rows:
         place = f"{path} line {number}"
@@ -202,8 +206,10 @@ def _find(folder: Path, part: str) -> Path | None:
 
 
 def _joined(files: dict[str, Path | None], strip_prefix: str) -> Arrays:
-    """All lists as one set of images, queries first: paths, labels, and for each part the rows that
-    it names.
+    """All lists as one set of images, queries first.
+
+    Returns:
+        The paths, the labels, and for each part the rows that it names.
     """
     lists = {part: read_list(path, strip_prefix) for part, path in files.items() if path}
     widths = {path.name: lists[part].labels.shape[1] for part, path in files.items() if path}
@@ -234,9 +240,12 @@ def _joined(files: dict[str, Path | None], strip_prefix: str) -> Arrays:
 def _parts(
     arrays: Arrays, has_label: np.ndarray, files: dict[str, Path | None]
 ) -> tuple[Split, int]:
-    """The split in numbers of the labelled images, and how many queries stood in another list.
+    """The split, and how many queries are in another list too.
 
-    Raises UserError if all images of another list are queries.
+    The ids of the split count only the images that have a label.
+
+    Raises:
+        UserError: All images of another list are queries.
     """
     new_number = np.cumsum(has_label) - 1
     rows = {

@@ -17,7 +17,7 @@ NOTHING = np.zeros(0, np.int64)
 class LooseImages(Dataset):
     """An image file, or all images in a folder and the folders below it, sorted by name.
 
-    A file that is named itself may have any suffix.
+    If a file is named directly, its suffix does not matter.
 
     Raises:
         UserError: There is no image, or the folder can't be read.

@@ -1,4 +1,4 @@
-"""Paths that data bring along: made relative, kept in the data folder, looked up in bulk."""
+"""Handles the paths in data files: makes them relative, checks them and looks them up in bulk."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ MISSING = -1  # the size and the time of a file that isn't there
 
 
 class FileStats(NamedTuple):
-    """Of n files: bytes int64 (n,), and mtime in ns int64 (n,); both MISSING for a missing file."""
+    """Sizes in bytes and mtimes in ns of n files, both int64 (n,). MISSING if a file is missing."""
 
     sizes: np.ndarray
     times: np.ndarray
@@ -116,7 +116,7 @@ def folder_below(root: Path, name: str, switch: str, inside: Path | None) -> Pat
 
 
 def first_folder(root: Path, name: str, marks: Iterable[str], inside: Path | None) -> Path | None:
-    """root / name, or root itself: the first one that holds any of the marks.
+    """The first of root / name and root that holds any of the marks.
 
     Raises:
         UserError: A link leads out of `inside`. None: it may lead anywhere.

@@ -1,6 +1,6 @@
-"""Where images come from: an array in memory, or files.
+"""Data sets whose images come from an array or from files.
 
-What a data set adds is which labels belong to which.
+The modules of the data sets build on these and add labels and protocol.
 """
 
 import hashlib
@@ -20,8 +20,9 @@ HEAD_BYTES = 4096  # enough to tell most pictures apart that have the same size
 
 
 class ArrayDataset(Dataset):
-    """Images of one size, in memory or memory-mapped: pixels uint8 (n_items, height, width, 1 or
-    3).
+    """Images of one size, in memory or memory-mapped.
+
+    The pixels are uint8 (n_items, height, width, channels) with 1 or 3 channels.
     """
 
     def __init__(
@@ -51,9 +52,9 @@ class FileDataset(Dataset):
         name, labels, class_names, protocol, top_k: As for `Dataset`.
         folder: The folder.
         paths: Relative to it, checked by `relative_path`.
-        inside: Links must stay in this folder; None: they may lead anywhere.
-        stats: Of the files, if they are known.
-        size: (width, height) to which every image is brought; None: as it is.
+        inside: Links must stay in this folder. None means that they may lead anywhere.
+        stats: Sizes and times of the files, if they are known.
+        size: (width, height) to which every image is resized. None means no resizing.
         passed_over: Reason -> number of entries beside the paths that were not taken.
 
     Raises:
@@ -127,9 +128,7 @@ class FileDataset(Dataset):
 
 
 def fingerprint(paths: Sequence[str], byte_sizes: np.ndarray) -> str:
-    """sha256 over paths and sizes: changes with a name, a size or the order, without opening a
-    file.
-    """
+    """A sha256 over paths, sizes and their order. No file is opened."""
     text = "\n".join(
         f"{path}\t{size}" for path, size in zip(paths, byte_sizes.tolist(), strict=True)
     )
@@ -144,8 +143,13 @@ def one_hot(class_of: np.ndarray, n_classes: int) -> np.ndarray:
 
 
 def drop_unlabelled(labels: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """(rows with any label, what to warn of): an item without a label is similar to none and only
-    blurs a MAP.
+    """Drops items without a label: they are similar to no other item and only blur the MAP.
+
+    Args:
+        labels: Multi-hot, (n, n_classes).
+
+    Returns:
+        The rows with at least one label, and warnings about the others.
     """
     has_label = labels.any(axis=1)
     n_dropped = int((~has_label).sum())

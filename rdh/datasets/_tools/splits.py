@@ -1,7 +1,7 @@
-"""The protocols: which items are queries, gallery and training set, drawn from a seed alone.
+"""The protocols, which draw queries, gallery and training set from a seed.
 
-A protocol is a frozen dataclass whose `split(labels, class_names, seed)` does the drawing; a data
-set is handed one.
+A protocol is a frozen dataclass with a method `split(labels, class_names, seed)`. Each data set has
+one. The same seed always gives the same split.
 """
 
 import dataclasses
@@ -16,10 +16,10 @@ from rdh.errors import UserError
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
-    """Item ids, int64 and increasing: queries, the gallery they search, and the training items.
+    """The queries, the gallery they search, and the training items, as increasing int64 ids.
 
-    No query is in the gallery or in train. Training items lie in the gallery unless the protocol
-    says otherwise.
+    No query is in the gallery or among the training items. Training items are also in the gallery,
+    unless the protocol says otherwise.
     """
 
     query: np.ndarray
@@ -27,7 +27,7 @@ class Split:
     train: np.ndarray
 
     def without(self, item_ids: Sequence[int] | np.ndarray) -> "Split":
-        """The same split less some items: those whose images cannot be decoded."""
+        """The same split without some items, such as images that can't be decoded."""
         dropped = np.asarray(item_ids, dtype=np.int64)
         return Split(
             *(part[~np.isin(part, dropped)] for part in (self.query, self.gallery, self.train))
@@ -35,20 +35,34 @@ class Split:
 
 
 class SplitProtocol(Protocol):
-    """labels: uint8 (n_items, n_classes); seed: a whole number >= 0.
+    """What a data set needs of its protocol."""
 
-    Raises UserError for a set that is too small.
-    """
+    def split(self, labels: np.ndarray, class_names: Sequence[str], seed: int) -> Split:
+        """Draws a split.
 
-    def split(self, labels: np.ndarray, class_names: Sequence[str], seed: int) -> Split: ...
+        Args:
+            labels: uint8 (n_items, n_classes).
+            class_names: The names of the columns.
+            seed: A whole number >= 0.
+
+        Raises:
+            UserError: The data set is too small.
+        """
 
 
 @dataclasses.dataclass(frozen=True)
 class PerClass:
-    """query_per_class queries of each class, all else the gallery, train_per_class training items
-    (None: all) of each
-    class inside it; train_in_gallery=False takes them out of it. For single labels. Raises
-    UserError for a bad number.
+    """A fixed number of queries and training items of each class, for single-label data sets.
+
+    All items that are not queries are the gallery.
+
+    Args:
+        query_per_class: Queries of each class, at least 1.
+        train_per_class: Training items of each class, at least 1. None takes all of the gallery.
+        train_in_gallery: Whether training items stay in the gallery.
+
+    Raises:
+        UserError: A number is not a whole number >= 1.
     """
 
     query_per_class: int
@@ -61,7 +75,11 @@ class PerClass:
             check_at_least_1("train_per_class", self.train_per_class)
 
     def split(self, labels: np.ndarray, class_names: Sequence[str], seed: int) -> Split:
-        """Raises UserError for a class with too few images."""
+        """Draws the items of each class.
+
+        Raises:
+            UserError: A class has too few images.
+        """
         rng, class_of = np.random.default_rng(seed), labels.argmax(axis=1)
         n_query, n_train = self.query_per_class, self.train_per_class
         query, train = [], []
@@ -88,7 +106,7 @@ class PerClass:
 
 @dataclasses.dataclass(frozen=True)
 class Drawn:
-    """n_query items at random, all else the gallery, n_train of it at random. For any labels."""
+    """Queries and training items at random, for any labels. All but the queries is the gallery."""
 
     n_query: int
     n_train: int
@@ -103,12 +121,11 @@ class Drawn:
 
 @dataclasses.dataclass(frozen=True)
 class Quota:
-    """n_query and n_train items of which each class brings its share: for multi-label sets "per
-    class".
+    """Queries and training items with an equal share of each class, for multi-label data sets.
 
-    Over a random order, an item counts for its first class with an open place, in train first and
-    then in query (as the split scripts in use do). Places that a class can't fill go to items at
-    random, so that the sizes hold on any set.
+    Items come in random order. Each counts for its first class that still has an open place. The
+    training set is filled first and then the queries, as in the split scripts of published work.
+    If a class can't fill its places, random items do, so that the sizes hold on any data set.
     """
 
     n_query: int
@@ -126,7 +143,7 @@ class Quota:
     def _fill(
         order: np.ndarray, labels: np.ndarray, n_wanted: int, is_taken: np.ndarray
     ) -> np.ndarray:
-        """n_wanted items that are not taken, marked as taken."""
+        """Takes n_wanted items that are not taken yet, and marks them in `is_taken`."""
         open_places = [n_wanted // labels.shape[1]] * labels.shape[1]
         taken, n_open = [], sum(open_places)
         for item in order[~is_taken[order]].tolist():
@@ -147,7 +164,7 @@ class Quota:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Listed:
-    """The split that the data bring themselves: the same for every seed."""
+    """A split that comes with the data. It is the same for every seed."""
 
     parts: Split
 
@@ -159,12 +176,19 @@ class Listed:
 def sizes(
     n_items: int, query: tuple[str, int, int], train: tuple[str, int, int], what: str = "images"
 ) -> tuple[int, int]:
-    """(queries, training items) to draw from n_items; query and train: (switch, its value, official
-    number).
+    """The numbers of queries and training items to draw from a data set.
 
-    Where a switch is 0: the official number, but at most a tenth of the items as queries and at
-    most half of the rest for training, so that a small set keeps a gallery to search. Raises
-    UserError for a value that doesn't fit.
+    A value of 0 means the official number. But at most a tenth of the items become queries, and at
+    most half of the rest training items, so that a small data set keeps a gallery to search.
+
+    Args:
+        n_items: Size of the data set.
+        query: The name of the switch, its value, and the official number of queries.
+        train: The same for the training items.
+        what: What the items are called in messages.
+
+    Raises:
+        UserError: A value is not a whole number >= 0, or there are too few items for it.
     """
     for name, value, _ in (query, train):
         if value != 0 or value is False:
@@ -185,14 +209,22 @@ def sizes(
 
 
 def checked_seed(seed: Any) -> int:
-    """A split seed as int. Raises UserError unless it is a whole number >= 0."""
+    """The split seed as an int.
+
+    Raises:
+        UserError: It is not a whole number >= 0.
+    """
     if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or seed < 0:
         raise UserError(f"split_seed must be a whole number >= 0, got {seed!r}.")
     return int(seed)
 
 
 def check_at_least_1(name: str, value: Any) -> None:
-    """Raises UserError unless the switch is a whole number >= 1."""
+    """Checks the value of a switch.
+
+    Raises:
+        UserError: It is not a whole number >= 1.
+    """
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
         raise UserError(f"{name} must be a whole number >= 1, got {value!r}.")
 

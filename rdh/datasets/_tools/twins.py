@@ -1,8 +1,9 @@
-"""Whether the same picture is in the queries and in the gallery or the training set.
+"""Finds pictures that are queries and also in the gallery or the training set.
 
-A score over such a set is too good: the nearest item is the query itself. Files are compared by
-size first, then by a digest of their beginning, and only those that are still equal by a digest of
-all. So large files are read at their beginning only, unless they are copies.
+Scores over such a data set are too good, because the nearest item is the query itself. Files are
+compared by size, then by a digest of their beginning. Only those that are still equal are read
+completely. So large files are read at their beginning
+only, unless they are copies.
 """
 
 from collections import defaultdict
@@ -22,7 +23,7 @@ class Twin(NamedTuple):
 
 
 def twins(dataset: Dataset, split: Split) -> list[Twin]:
-    """For each query whose picture is in the gallery or the training set too: the first such item.
+    """Pairs of a query and the first other item in gallery or training set with the same picture.
 
     Pictures that can't be read have no twin. A picture that was saved anew, smaller or in another
     format, is another picture here.

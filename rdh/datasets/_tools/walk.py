@@ -1,7 +1,7 @@
-"""The one rule for what an image file is and which entries of a folder are followed.
+"""Lists image files: the one rule for what an image file is and which folders are searched.
 
-Class folders, loose folders and `encode` all list their files here. What is not taken is counted,
-by reason, so that nothing is left out in silence.
+Class folders, loose folders and `encode` all use it. Files that are not taken are counted by
+reason, so that nothing is left out in silence.
 
     image:     a regular file with one of SUFFIXES, in any case; its name does not begin with a dot
     followed:  sub-folders of any depth, and links that stay inside the data folder
@@ -25,7 +25,7 @@ OTHER_IMAGES = (
 
 
 class ImageFile(NamedTuple):
-    """path: relative to the folder that was searched, with / between its parts. time: mtime, ns."""
+    """One image. path is relative to the searched folder, with / between parts. time: mtime, ns."""
 
     path: str
     n_bytes: int
@@ -33,7 +33,7 @@ class ImageFile(NamedTuple):
 
 
 class Found(NamedTuple):
-    """files: in no particular order. passed_over: reason -> number of entries."""
+    """What a search found: the files, unsorted, and reason -> number of skipped entries."""
 
     files: list[ImageFile]
     passed_over: Counter[str]
@@ -95,7 +95,7 @@ def in_words(passed_over: Counter[str]) -> str:
 
 
 def _search(path: str, below: str, inside: Path | None, above: set[str], found: Found) -> None:
-    """Adds what lies in one folder. above: the real paths of it and of the folders above it."""
+    """Adds the content of one folder. above: the real paths of it and of the folders above it."""
     with os.scandir(path) as entries:  # 60 000 files in a third of a second
         for entry in entries:
             name = f"{below}/{entry.name}" if below else entry.name
@@ -133,7 +133,7 @@ def _take(
 
 
 def _reason(entry: os.DirEntry[str]) -> str | None:
-    """Why a file is passed over by its name; None: it is an image."""
+    """Why a file is passed over because of its name. None if it is an image."""
     if _is_hidden(entry.name):
         return "hidden files"
     suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 (60 000 times)

@@ -1,7 +1,8 @@
-"""What an engine is: it starts, watches and stops the process of one attempt. One file an engine.
+"""The interface of an engine, which starts, watches and stops the process of one attempt.
 
-An engine answers "is it still there?". What a run has achieved stands in its folder. Our queue
-stays in front of every engine: `start` is called only while `capacity` says that there is room.
+Each engine has a file of its own. An engine only knows whether a process is still there; what a
+run has achieved stands in its folder. Our queue stays in front of every engine: the supervisor
+calls `start` only while `capacity` says that there is room.
 """
 
 import re
@@ -13,7 +14,7 @@ from typing import Protocol
 
 
 class Phase(StrEnum):
-    """Where an attempt stands by its engine."""
+    """What an engine says about an attempt."""
 
     RUNNING = "running"
     EXITED = "exited"
@@ -21,7 +22,7 @@ class Phase(StrEnum):
 
 
 class EngineUnreachable(Exception):
-    """The engine can't be asked right now: nothing about its runs may be concluded from that."""
+    """The engine can't be asked right now. This says nothing about its runs."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,10 @@ class Spec:
 
     Args:
         run_id: The run.
-        attempt: From 1 on.
+        attempt: Counts from 1.
         run_dir: Its folder.
         argv: The command of its process.
-        env: What its process finds in its environment besides the engine's own.
+        env: Environment variables that are added to the engine's own.
     """
 
     run_id: str
@@ -50,13 +51,14 @@ class Spec:
 
 @dataclass(frozen=True)
 class Report:
-    """What an engine knows.
+    """What an engine knows about an attempt.
 
     Args:
-        phase: Where the attempt stands.
-        exit_code: As Popen gives it (-9: signal 9); None if nobody saw the end.
-        device: For people: "cpu", "GPU 0 (NVIDIA H200)".
-        out_of_memory: The kernel killed something for lack of memory while the attempt lived.
+        phase: Whether its process runs.
+        exit_code: As Popen gives it (-9 is signal 9). None if nobody saw the end.
+        device: A name for people, such as "cpu" or "GPU 0 (NVIDIA H200)".
+        out_of_memory: Whether the kernel killed a process for lack of memory while the attempt
+            lived.
     """
 
     phase: Phase
@@ -78,11 +80,12 @@ class Engine(Protocol):
         """Starts an attempt and returns its handle.
 
         Raises:
-            OSError: It can't be started; BlockingIOError while an attempt of the run still lives.
+            BlockingIOError: An earlier attempt of the run still lives.
+            OSError: The attempt can't be started.
         """
 
     def poll(self, handle: str) -> Report:
-        """What is known of an attempt, also of one that the engine has never heard of.
+        """What is known of an attempt. UNKNOWN if the engine has never heard of it.
 
         Raises:
             EngineUnreachable: The engine can't be asked.
@@ -92,7 +95,7 @@ class Engine(Protocol):
         """Ends an attempt: SIGTERM to its leader, or by force SIGKILL to all that belongs to it."""
 
     def adopt(self) -> dict[str, str]:
-        """After a restart: key -> handle of every attempt that still lives."""
+        """Takes over after a restart. Returns key -> handle of every attempt that still lives."""
 
 
 def key_of(run_id: str, attempt: int) -> str:
@@ -101,6 +104,6 @@ def key_of(run_id: str, attempt: int) -> str:
 
 
 def attempt_of(handle: str, run_id: str) -> int | None:
-    """The attempt that a handle belongs to; None if it is damaged, or of another run."""
+    """The attempt that a handle belongs to. None if it is damaged or belongs to another run."""
     attempt = handle.partition(":")[0].removeprefix(f"{run_id}-a")
     return int(attempt) if re.fullmatch("[1-9][0-9]{0,5}", attempt) else None

@@ -1,9 +1,11 @@
-"""What runs can be placed on, found without torch: a CUDA context in the supervisor would cost GPU
-memory all its life.
+"""Finds the devices that runs can be placed on.
 
-`find_devices(os.environ)` lists the GPUs of `nvidia-smi -L` (the MIG slices of a card that is cut
-up) that CUDA_VISIBLE_DEVICES leaves visible, or one "cpu". RDH_SLOTS = runs a device at the same
-time.
+It does without torch, because a CUDA context in the supervisor would hold GPU memory for as long
+as the supervisor lives. `find_devices(os.environ)` lists the GPUs of `nvidia-smi -L` that
+CUDA_VISIBLE_DEVICES leaves visible. A card that is divided with MIG is replaced by its slices.
+Without a GPU the only device is "cpu".
+
+RDH_SLOTS is the number of runs at a time on each device.
 """
 
 import math
@@ -23,9 +25,13 @@ SECONDS_FOR_NVIDIA_SMI = 10
 
 @dataclass(frozen=True)
 class Device:
-    """uuid: what CUDA_VISIBLE_DEVICES takes, or "cpu". label: for people. slots: runs at a time.
+    """Something that runs can be placed on.
 
-    threads: of a run.
+    Args:
+        uuid: A value for CUDA_VISIBLE_DEVICES, or "cpu".
+        label: The name for people.
+        slots: How many runs it takes at a time.
+        threads: CPU threads of each run.
     """
 
     uuid: str
@@ -37,26 +43,37 @@ class Device:
 def find_devices(
     env: Mapping[str, str], list_cards: Callable[[], str] | None = None, n_cores: int | None = None
 ) -> list[Device]:
-    """At least one device. UserError where RDH_SLOTS is not a whole number."""
+    """The devices of this machine, at least one.
+
+    Args:
+        env: The environment with CUDA_VISIBLE_DEVICES and RDH_SLOTS.
+        list_cards: Gives the text of `nvidia-smi -L`. None calls the program.
+        n_cores: CPU cores. None counts those that this process may use.
+
+    Raises:
+        UserError: RDH_SLOTS is not a whole number of at least 1.
+    """
     n_cores = count_cores() if n_cores is None else n_cores
     text = (list_cards or run_nvidia_smi)()
     cards = visible_cards(parse_cards(text), env.get("CUDA_VISIBLE_DEVICES"))
-    # Two runs share the cores where there are two, so that both runs of a pair move together; a GPU
-    # is one run's own.
+    # On the CPU two runs share the cores, so that both runs of a pair advance together. A GPU takes
+    # one run at a time.
     slots = _whole_number(env, "RDH_SLOTS", least=1) or (1 if cards or n_cores < 2 else 2)
     threads = max(1, n_cores // (slots * max(1, len(cards))))
     return [Device(uuid, label, slots, threads) for uuid, label in cards or [("cpu", "cpu")]]
 
 
 def check_settings(env: Mapping[str, str]) -> None:
-    """UserError for a setting that `find_devices` would refuse; cheap, so that a page can say it at
-    once.
+    """Checks what `find_devices` would refuse, without looking for devices.
+
+    Raises:
+        UserError: RDH_SLOTS is not a whole number of at least 1.
     """
     _whole_number(env, "RDH_SLOTS", least=1)
 
 
 def run_nvidia_smi() -> str:
-    """What `nvidia-smi -L` prints; nothing where there is no driver, or it does not answer."""
+    """The output of `nvidia-smi -L`. Empty if there is no driver or no answer."""
     try:
         done = subprocess.run(
             ["nvidia-smi", "-L"],
@@ -71,8 +88,9 @@ def run_nvidia_smi() -> str:
 
 
 def parse_cards(text: str) -> list[tuple[str, str, str]]:
-    """(index, uuid, label) of every card of `nvidia-smi -L`; a card cut into MIG slices gives its
-    slices instead.
+    """(index, uuid, label) of every card in the output of `nvidia-smi -L`.
+
+    A card that is divided with MIG gives its slices instead.
     """
     cards: list[tuple[str, str, str]] = []
     for line in text.splitlines():
@@ -82,14 +100,19 @@ def parse_cards(text: str) -> list[tuple[str, str, str]]:
         elif (found := SLICE.match(line)) and cards:
             index = cards[-1][0]
             if cards[-1][1].startswith("GPU-"):
-                cards.pop()  # CUDA can't use a whole card while it is cut up
+                cards.pop()  # CUDA can't use the whole card while it is divided
             cards.append((index, found[2], f"GPU {index}, slice {found[1]}"))
     return cards
 
 
 def visible_cards(cards: list[tuple[str, str, str]], setting: str | None) -> list[tuple[str, str]]:
-    """(uuid, label) of the cards that CUDA_VISIBLE_DEVICES allows, in its order, up to the first
-    bad one (as CUDA).
+    """(uuid, label) of the cards that CUDA_VISIBLE_DEVICES allows, in its order.
+
+    As in CUDA, the first unknown entry ends the list.
+
+    Args:
+        cards: From `parse_cards`.
+        setting: The value of CUDA_VISIBLE_DEVICES. None if it is not set.
     """
     if setting is None:
         return [(uuid, label) for _, uuid, label in cards]
@@ -108,8 +131,9 @@ def visible_cards(cards: list[tuple[str, str, str]], setting: str | None) -> lis
 
 
 def count_cores() -> int:
-    """Cores that this process may really use: affinity, and the quota of a container (cgroup v2 or
-    v1).
+    """The CPU cores that this process may use.
+
+    Heeds the affinity mask and the quota of a container (cgroup v1 and v2).
     """
     cores = float(len(os.sched_getaffinity(0)))
     for quota in (
@@ -121,8 +145,9 @@ def count_cores() -> int:
 
 
 def _quota(*paths: str) -> float:
-    """Cores that "QUOTA PERIOD" (in one file or two, microseconds) amounts to; infinite where there
-    is no limit.
+    """Cores of a cgroup quota: QUOTA / PERIOD, from one file or two, both in microseconds.
+
+    Infinite if there is no limit.
     """
     try:
         quota, period = " ".join(Path(path).read_text(encoding="utf-8") for path in paths).split()[

@@ -49,7 +49,7 @@ class LocalEngine:
         Args:
             root: The runs root.
             devices: What runs can be placed on.
-            env: What workers inherit; None: what `child_environment` passes on.
+            env: What workers inherit. None means what `child_environment` passes on.
         """
         self.root = Path(root).resolve()
         self.devices = {device.uuid: device for device in devices}
@@ -109,7 +109,7 @@ class LocalEngine:
             )
 
     def poll(self, handle: str) -> Report:
-        """What is known of an attempt, also of one that an earlier supervisor started."""
+        """What is known of an attempt, even if an earlier supervisor started it."""
         key = handle.partition(":")[0]
         if key in self._gone:
             return self._gone[key]
@@ -143,7 +143,7 @@ class LocalEngine:
         return {key: self._handle(key) for key in found if key in self._live}
 
     def _look(self, key: str) -> Report:
-        """A live worker, as it is now. One that has ended is put away with its exit code."""
+        """Looks at a live worker. If it has ended, its exit code is kept in `_gone`."""
         worker = self._live[key]
         device = self._label(worker.device)
         exit_code = worker.process.poll() if worker.process is not None else None

@@ -1,7 +1,7 @@
-"""Facts about processes: who lives, since when, and who carries a run's mark in its environment.
+"""Facts about processes: which ones live, since when, and which run they belong to.
 
-A pid alone proves nothing, since the kernel uses it again. A process is known by pid and start time
-together.
+A pid alone does not identify a process, since the kernel reuses pids. Pid and start time together
+do. A process belongs to a run if its environment carries the marks of the run.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ RUN_MARK, ATTEMPT_MARK, ROOT_MARK, DEVICE_MARK = (
     "RDH_DEVICES",
 )
 FOLDER_SETTINGS = ("RDH_RUNS", "RDH_DATA", "RDH_CACHE")
-PACKAGE_PARENT = Path(__file__).resolve().parents[3]  # where `python -m rdh...` finds this package
+PACKAGE_PARENT = Path(__file__).resolve().parents[3]  # `python -m rdh` works in this folder
 # What a worker needs of the environment. The rest, which may hold passwords and tokens, stays with
 # whoever started the supervisor.
 PASSED_ON = {
@@ -47,8 +47,8 @@ class Marked(NamedTuple):
 def start_time(pid: int) -> int | None:
     """Clock ticks from boot to the start of the process; None if it is gone or a zombie.
 
-    Field 22 of its stat, not psutil's create_time: that is by the wall clock, so that a clock that
-    is set would make every worker look like another process.
+    This is field 22 of /proc/PID/stat. psutil's create_time depends on the wall clock: after the
+    clock is set, every worker would look like another process.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
@@ -60,7 +60,7 @@ def start_time(pid: int) -> int | None:
 
 
 def environment(pid: int) -> dict[str, str]:
-    """What the process was started with; empty if it is gone or another user's."""
+    """The environment a process was started with. Empty if it is gone or another user's."""
     try:
         return psutil.Process(pid).environ()
     except (psutil.Error, OSError):
@@ -68,9 +68,10 @@ def environment(pid: int) -> dict[str, str]:
 
 
 def child_environment() -> dict[str, str]:
-    """What a child that runs in PACKAGE_PARENT gets of this process's environment.
+    """The part of this process's environment that a child gets.
 
-    Only what PASSED_ON allows, no marks of a run, and folders by their absolute paths.
+    Only what PASSED_ON allows, without the marks of a run. Folders become absolute paths, because
+    the child runs in PACKAGE_PARENT.
     """
     env = {
         name: value
@@ -84,10 +85,10 @@ def child_environment() -> dict[str, str]:
 
 
 def marked_processes(root: Path) -> Iterator[Marked]:
-    """Every process of this user that belongs to some attempt of a run under this root.
+    """Every process of this user that belongs to an attempt of a run under this root.
 
-    Children inherit the mark, also those in a session of their own (torchrun's ranks), which a
-    process group would miss.
+    Children inherit the marks. So this also finds children in a session of their own, such as
+    torchrun's ranks, which a process group would miss.
     """
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
@@ -103,7 +104,11 @@ def marked_processes(root: Path) -> Iterator[Marked]:
 
 
 def send(pid: int, started: int | None, signum: signal.Signals) -> bool:
-    """Signals the process if it is still the one that began at `started`; says whether it did."""
+    """Signals a process if it is still the one that began at `started`.
+
+    Returns:
+        Whether the signal was sent.
+    """
     if started is None or start_time(pid) != started:
         return False
     with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -113,10 +118,7 @@ def send(pid: int, started: int | None, signum: signal.Signals) -> bool:
 
 
 def out_of_memory_kills() -> int:
-    """How often the kernel has killed a process here for lack of memory.
-
-    Counts this machine and this container.
-    """
+    """How often the kernel has killed a process here (machine or container) for lack of memory."""
     total = 0
     for path in (
         "/proc/vmstat",

@@ -1,7 +1,7 @@
-"""What a run needs of this machine, as far as it shows without torch: looked at before anything is
-written.
+"""Checks that this machine has what a run needs, before anything is written.
 
-The run looks again when it starts: what is there now may be gone by then.
+It checks what can be seen without torch. The run checks again when it starts, since things may be
+gone by then.
 """
 
 import difflib
@@ -19,21 +19,26 @@ GPU_NODES = (
     "nvidiactl",
     "dxg",
     "kfd",
-)  # in /dev: a GPU that nvidia-smi is not there to list
+)  # in /dev: they show a GPU even if there is no nvidia-smi to list it
 
 
 def check_possible(config: RunConfig, *, is_queued: bool = True) -> None:
-    """UserError for a network that the installed torchvision does not have, a weights file that
-    can't be read, a GPU that is not there.
+    """Checks the network, the weights file and the device of a config.
 
-    is_queued: the supervisor will place the run; it gives a run one GPU, which is cuda or cuda:0 to
-    it.
+    Args:
+        config: What the run is to do.
+        is_queued: Whether the supervisor will place the run. It gives each run one GPU, so the
+            device must then be cuda or cuda:0.
+
+    Raises:
+        UserError: The installed torchvision does not have the network, the weights file can't be
+            read, or the GPU is not there.
     """
     name, known = config.backbone.removeprefix(catalog.TORCHVISION), catalog.torchvision_networks()
     if name != config.backbone and known and name not in known:
         near = ", ".join(difflib.get_close_matches(name, known, 3) or known)
         raise UserError(
-            f"backbone {config.backbone} is no network of this torchvision; it has {near}."
+            f"backbone {config.backbone} is not in the installed torchvision; it has {near}."
         )
     if config.weights not in ("pretrained", "none"):
         try:

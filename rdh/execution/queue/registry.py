@@ -1,10 +1,14 @@
-"""registry.db: who waits, who runs, who has ended. An index of the run folders.
+"""registry.db, an index of the run folders: which runs wait, run or have ended.
 
-The folders are the truth: whoever looks brings the index in line with them, and a damaged one is
-set aside and made anew. Rollback journal, not WAL: SQLite before 3.51.3 can corrupt a WAL database
-that several processes write. Every write is in BEGIN IMMEDIATE: a transaction that reads first and
-writes later fails at once with "database is locked", whatever the timeout. A connection lives for
-one operation, so that a registry deleted under a long-lived process is missed and made anew.
+The folders are the truth. Every look brings the index in line with them. A damaged index is set
+aside and made anew.
+
+* It uses a rollback journal instead of WAL, because SQLite before 3.51.3 can corrupt a WAL database
+  that several processes write.
+* Every write is in BEGIN IMMEDIATE. A transaction that reads first and writes later would fail at
+  once with "database is locked", no matter how long the timeout is.
+* A connection lives for one operation. So a long-lived process notices a deleted registry and makes
+  a new one.
 """
 
 import contextlib
@@ -28,8 +32,8 @@ from rdh.execution.queue.run_folder import (
 from rdh.store.run_store import RunStore
 
 BUSY_SECONDS = 10.0
-SECONDS_OF_NEWS = 3600.0  # how long it is told that a damaged registry was set aside
-SECONDS_OF_A_STAMP = 0.1  # of two changes within a tick of the file system's clock, one is missed
+SECONDS_OF_NEWS = 3600.0  # how long pages say that a damaged registry was set aside
+SECONDS_OF_A_STAMP = 0.1  # two changes within one tick of the file system's clock look like one
 MOST_SET_ASIDE = 5  # older ones are removed
 # Troubles of the disk or of the moment. Every other error of SQLite means damage.
 PASSING = (
@@ -49,7 +53,7 @@ _sound: dict[Path, tuple[int, int, int]] = {}  # registry -> its stamp when it w
 
 
 class RegistryDamaged(sqlite3.DatabaseError):
-    """The registry was damaged and has been set aside: asked again, there is a new one."""
+    """The registry was damaged and has been set aside. The next call makes a new one."""
 
 
 class Registry:
@@ -99,13 +103,13 @@ class Registry:
             return [tuple(line) for line in lines]
 
     def claim(self, is_ready: Callable[[str], bool] = lambda run_id: True) -> RunState | None:
-        """Takes the oldest waiting run that is ready: it is `starting` from now on.
+        """Takes the oldest waiting run that is ready and marks it as `starting`.
 
         Args:
             is_ready: Whether a run_id may be started now. It is asked outside the transaction.
 
         Returns:
-            The run, or None if nothing waits that is ready.
+            The run, or None if no waiting run is ready.
         """
         with self.read() as db:
             waiting = select(db, "WHERE state = 'queued'")
@@ -175,7 +179,7 @@ class Registry:
         return self._seen(run_id, _row(db, run_id), said)
 
     def settle(self, run_id: str) -> None:
-        """Believes the result.json of a run that ended where no supervisor may be there to see."""
+        """Takes over the result.json of a run, for a run that no supervisor watches."""
         with contextlib.suppress(UserError), self.write() as db:
             self.find(db, run_id)
 
@@ -225,7 +229,7 @@ class Registry:
                 raise
 
     def _differs(self, run: RunState | None, said: Facts | None) -> bool:
-        """Whether the row of a run that has no process is not what its folder says."""
+        """Whether a row contradicts its folder. Always False for a run that has a process."""
         if run is None:
             return said is not None and said.damage is None
         if run.is_active:
@@ -238,8 +242,8 @@ class Registry:
         if run.attempt != said.attempt:
             return True
         if ended is None:
-            # Without a result a run has not finished. It may have failed in a folder that can't
-            # be written; old registries know lost runs whose folders do not say so.
+            # Without a result a run has not finished. But it may have failed in a folder that
+            # can't be written. Old registries also hold lost runs whose folders do not say so.
             is_kept = run.state in ("failed", "cancelled") and not os.access(
                 self.store.root / run.run_id, os.W_OK
             )
@@ -262,7 +266,7 @@ class Registry:
                 rows.replace(db, run, row)
 
     def _seen(self, run_id: str, run: RunState | None, said: Facts) -> RunState:
-        """A run as a list shows it: by its folder, and by its row as far as that does not say."""
+        """A run as a list shows it: what its folder says, completed from its row."""
         ended = verdict(self.store, run_id, said)
         if run is None:
             run = RunState(

@@ -1,8 +1,8 @@
-"""What a person may ask of the queue: submit, cancel, resume, delete, and how things stand.
+"""What a person may ask of the queue: submit, cancel, resume, delete, and the states of all runs.
 
-Every function is one transaction, answers at once and needs no living supervisor. UserError says in
-one sentence what is not possible. A damaged registry is set aside on the way, and the function goes
-on with the new one.
+Every function is one transaction, returns at once and needs no living supervisor. A UserError says
+in one sentence what is not possible. If the registry is damaged, the function sets it aside and
+goes on with a new one.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ SECONDS_TO_END = 3.0  # a worker that has written its result needs a moment to l
 
 
 def _healing(call: Callable[P, T]) -> Callable[P, T]:
-    """Calls once more if the registry was damaged: it has been set aside by then."""
+    """Calls again if the registry was damaged: the first call has set it aside."""
 
     @functools.wraps(call)
     def twice(*arguments: P.args, **named: P.kwargs) -> T:
@@ -57,13 +57,13 @@ def submit(
     """Queues one run for each config, all or none.
 
     Args:
-        store: Where the runs are to lie.
-        configs: What they are to do.
-        sweep: A name. A config that the sweep already holds gives the run it has, so that a
-            half-done grid gets only what is missing.
-        token: A form's own mark. The same token again gives the ids it gave before, so that a
-            double click is one launch.
-        data_root: Where the data of the runs lie. None: RDH_DATA, else the default.
+        store: The runs root.
+        configs: One config for each run.
+        sweep: The name of a sweep. If it already holds a run of a config, that run is taken, so
+            that a half-done grid gets only what is missing.
+        token: A mark of the form. The same token gives the same run ids again, so that a double
+            click launches only once.
+        data_root: The data folder of the runs. None means RDH_DATA, or else the default.
 
     Returns:
         The run ids, in the order of `configs`.
@@ -131,9 +131,9 @@ def states(store: RunStore) -> dict[str, RunState]:
 
 
 def cancel(store: RunStore, run_id: str) -> None:
-    """Cancels a waiting run at once; a live one is asked to save its state and end.
+    """Cancels a waiting run at once, or asks a live one to save its state and end.
 
-    Asking twice is once.
+    Asking again changes nothing.
 
     Raises:
         UserError: There is no such run, or it has ended.
@@ -240,7 +240,7 @@ def delete(store: RunStore, run_id: str) -> None:
 
 @_healing
 def _delete(store: RunStore, run_id: str, *, is_last: bool) -> bool:
-    """False if its process is still ending and `is_last` is not set."""
+    """Deletes the run. False if its process is still ending and `is_last` is not set."""
     registry = Registry(store)
     with registry.write() as db:
         run = registry.find(db, run_id)
@@ -261,7 +261,7 @@ def _delete(store: RunStore, run_id: str, *, is_last: bool) -> bool:
 
 @contextlib.contextmanager
 def plain_errors(store: RunStore, what: str) -> Iterator[None]:
-    """Turns what disk and database throw into one sentence that begins with `what`."""
+    """Turns errors of the disk and the database into one sentence that begins with `what`."""
     try:
         yield
     except sqlite3.Error as error:
@@ -290,7 +290,7 @@ def plain_errors(store: RunStore, what: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _taking_back(store: RunStore, made: list[str]) -> Iterator[None]:
-    """Removes the folders in `made` if anything fails, the commit of their rows included."""
+    """Removes the folders in `made` if anything fails, even the commit of their rows."""
     try:
         yield
     except BaseException:

@@ -38,7 +38,7 @@ NAMES = {"runs", "transitions", "tokens", "transitions_of_run", "tokens_of_run"}
 
 
 class WrongContent(sqlite3.DatabaseError):
-    """The registry holds what it never writes: it is damaged."""
+    """The registry is damaged: it holds a value that it never writes."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def insert(db: sqlite3.Connection, row: Mapping[str, Any]) -> None:
 
 
 def replace(db: sqlite3.Connection, run: RunState, row: Mapping[str, Any]) -> None:
-    """Makes a row what its folder says, if it is something else."""
+    """Replaces a row by what its folder says, if they differ."""
     stale = {name: row[name] for name in COLUMNS if name in row and name != "sweep"}
     stale = {name: value for name, value in stale.items() if getattr(run, name) != value}
     if stale.keys() & {"state", "attempt", "reason", "submitted_at"}:
@@ -159,14 +159,14 @@ def version(db: sqlite3.Connection) -> int:
 
 
 def make_tables(db: sqlite3.Connection) -> None:
-    """Fresh, empty tables in place of whatever there is."""
+    """Creates empty tables, in place of those that the file holds."""
     for statement in TABLES:
         db.execute(statement)
     db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 def complaints(db: sqlite3.Connection) -> Iterator[str]:
-    """What is wrong with the file: nothing for a sound one. Looks at tables and indexes too."""
+    """What is wrong with the file, its tables and its indexes. Nothing for a sound file."""
     found = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
     if missing := NAMES - found:
         yield f"{', '.join(sorted(missing))} is missing"
@@ -185,5 +185,5 @@ def _record(
 
 
 def _value(value: object) -> object:
-    """SQLite refuses half letters, which file names that are not UTF-8 bring in."""
+    """A value that SQLite takes: it refuses the surrogates of file names that are not UTF-8."""
     return encodable(value) if isinstance(value, str) else value

@@ -1,12 +1,12 @@
-"""What becomes of a run: `decide(evidence)` gives its next state and the reason.
+"""The states of a run: `decide(evidence)` gives the next state and the reason.
 
-A pure function; its table stands in the tests.
+`decide` is a pure function. The tests hold its whole table.
 
     queued -> starting -> running -> finished | failed | cancelled | lost
     lost | failed | cancelled -> queued, with attempt + 1
 
 `unreadable` is the state of a folder whose config.json can't be used. The registry never holds it.
-Cancel is a request beside the state, so that a button answers at once and no request is lost.
+A cancel is not a state but a request beside it. So a button answers at once and no request is lost.
 """
 
 import signal
@@ -37,7 +37,7 @@ class Evidence:
     phase: Phase | None = Phase.RUNNING  # None: the engine can't be reached
     exit_code: int | None = None
     out_of_memory: bool = False
-    result: dict[str, Any] | None = None  # result.json, of whichever attempt
+    result: dict[str, Any] | None = None  # result.json, of this or an earlier attempt
     has_beaten: bool = False  # a heartbeat of this attempt was seen
     silent_for: float = 0.0  # since the heartbeat's seq last moved
     waited: float = 0.0  # since this observer first saw the attempt
@@ -60,7 +60,7 @@ class Decision(NamedTuple):
 
 
 def decide(evidence: Evidence) -> Decision:
-    """The state that follows; the same state where nothing is to be concluded."""
+    """The next state. It is the present state if the evidence does not call for another."""
     verdict = from_result(evidence.result, evidence.attempt)
     if verdict is not None:
         return verdict
@@ -72,7 +72,7 @@ def decide(evidence: Evidence) -> Decision:
 
 
 def from_result(result: dict[str, Any] | None, attempt: int) -> Decision | None:
-    """What result.json says, if it is of this attempt: an older one is history."""
+    """What result.json says. None if it is missing, damaged or belongs to an older attempt."""
     if result is None or result.get("attempt") != attempt or not is_result(result):
         return None
     message = result.get("message")
@@ -80,7 +80,7 @@ def from_result(result: dict[str, Any] | None, attempt: int) -> Decision | None:
 
 
 def is_result(result: dict[str, Any] | None) -> bool:
-    """Whether result.json says how which attempt ended; a damaged one does not."""
+    """Whether result.json names an attempt and its end. A damaged file does not."""
     return (
         result is not None
         and attempt_in(result) is not None
@@ -89,7 +89,7 @@ def is_result(result: dict[str, Any] | None) -> bool:
 
 
 def attempt_in(record: dict[str, Any] | None) -> int | None:
-    """The attempt that a JSON file of a run names; None if it is missing or not a number."""
+    """The attempt that a JSON file of a run names. None if it is missing or not a valid number."""
     attempt = (record or {}).get("attempt")
     if not isinstance(attempt, int) or isinstance(attempt, bool):
         return None

@@ -1,1 +1,1 @@
-"""What the methods share: the seam they fill, pair likelihoods, centres, discrete steps."""
+"""Code that methods share: their base classes, pair likelihoods, centres, discrete steps."""

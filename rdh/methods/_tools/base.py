@@ -1,6 +1,6 @@
-"""The seam of a method: what `training` asks of it. RDH wraps any method from outside.
+"""The base class of all methods: what training asks of a method. RDH wraps any method from outside.
 
-How to write a method is told in `rdh.methods`.
+`rdh.methods` tells how to write one.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def in_float32(loss: Callable[..., Tensor | None]) -> Callable[..., Tensor | Non
 
 
 class Method:
-    """A pairwise method without memory; override what differs.
+    """A pairwise method without memory. Subclasses override what differs.
 
     In every call, codes are (n, n_bits) float32, in (-1, 1) if there is an activation; labels are
     (n, n_classes); indices (n,) are positions among all N items. The losses of every subclass run

@@ -16,7 +16,7 @@ def signs(values: Tensor) -> Tensor:
 
 
 def signs_or(values: Tensor, old: Tensor) -> Tensor:
-    """-1 / +1, and the old bit for a value of 0, where both signs cost the same."""
+    """-1 / +1. A value of 0 keeps the old bit, since both signs cost the same."""
     return torch.where(values == 0, old, values.sign())
 
 

@@ -1,4 +1,4 @@
-"""What the asymmetric methods share: random samples of items, and sums over similar ones.
+"""Random samples of items and sums over similar items, for the asymmetric methods.
 
 Everything is computed in blocks of rows, so that memory grows with the number of items, not with
 its square.

@@ -1,4 +1,4 @@
-"""The seam of a shallow method: fitted once to fixed features, without network and steps."""
+"""The base class of shallow methods, which are fitted once to fixed features without steps."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,9 @@ from rdh.rescue import widen
 
 
 class Shallow(Method):
-    """A linear projection of centred features; override `fit`, and `encode` if it is not linear.
+    """A linear projection of centred features.
+
+    Subclasses override `fit`, and `encode` if it is not linear.
 
     Subclasses write `kind = "shallow"` and `activation = None` themselves, because the catalog
     reads their source without importing it. Features are (n, n_features), float32 or wider. Codes

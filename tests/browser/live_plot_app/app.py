@@ -1,5 +1,6 @@
-"""A small live page for test_live_plot.py: a map of 64 bits x 1000 steps and three lines, both
-clickable.
+"""A small live page for test_live_plot.py: a map of 64 bits x 1000 steps and three lines.
+
+Both can be clicked.
 """
 
 import json

@@ -1,6 +1,4 @@
-"""A page without live parts, to leave to and to come back from; its figure is the same in every
-run.
-"""
+"""A page without live parts, to go to and come back from. Its figure never changes."""
 
 import plotly.graph_objects as go
 import streamlit as st
