@@ -51,7 +51,7 @@ def find_devices(
         n_cores: CPU cores. None counts those that this process may use.
 
     Raises:
-        UserError: RDH_SLOTS is not a whole number in its range.
+        UserError: RDH_SLOTS is not a whole number of at least 1.
     """
     n_cores = count_cores() if n_cores is None else n_cores
     text = (list_cards or run_nvidia_smi)()
@@ -67,7 +67,7 @@ def check_settings(env: Mapping[str, str]) -> None:
     """Checks what `find_devices` would refuse, without looking for devices.
 
     Raises:
-        UserError: RDH_SLOTS is not a whole number in its range.
+        UserError: RDH_SLOTS is not a whole number of at least 1.
     """
     _whole_number(env, "RDH_SLOTS", least=1)
 
