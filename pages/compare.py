@@ -89,7 +89,7 @@ def draw_numbers(runs: RunStore, pair: list[str]) -> None:
     columns[1].metric(
         f"Dead at the end, {rows['label'][1]}",
         f"{rows['dead_at_end'][1]:.2%}",
-        f"{dead:+.2%}",
+        f"{100 * dead:+.2f} points",
         delta_color="off",
     )
     columns[2].metric(
@@ -196,5 +196,6 @@ with error_card():
 
         ticking = not all(read_status(runs, one).is_final for one in pair)
         st.fragment(draw, run_every=2.0 if ticking else None)()
+with error_card():
     draw_all_pairs(runs, list(known))
 end_page()

@@ -171,8 +171,10 @@ def _started(
     from rdh.inputs.load import load_inputs  # torch takes seconds: the heart beats first
     from rdh.training.network import choose_threads
 
+    phase = "preparing images" if config.finetune else "extracting features"
+
     def extracting(done: int, total: int) -> None:
-        heart.facts |= {"phase": "extracting features", "done": done, "of": total}
+        heart.facts |= {"phase": phase, "done": done, "of": total}
         if stop.is_set():
             raise Stopped
 

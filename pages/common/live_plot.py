@@ -60,7 +60,11 @@ def live_plotly(
 def figure_json(fig: go.Figure) -> str:
     """The figure as JSON with the app's look; arrays as base64, 14 times shorter than lists."""
     spec = fig.to_plotly_json()
-    return to_json_plotly({"data": spec["data"], "layout": {**spec["layout"], "template": look()}})
+    spec = {"data": spec["data"], "layout": {**spec["layout"], "template": look()}}
+    try:
+        return to_json_plotly(spec)
+    except TypeError:  # half letters, of a file name that is not UTF-8
+        return to_json_plotly(spec, engine="json")
 
 
 def accessible_name(fig: go.Figure) -> str:

@@ -28,7 +28,7 @@ def pick_run(
     Returns:
         The id of the run; the newest one if the URL names none.
     """
-    newest_first = sorted(states, key=lambda run_id: states[run_id].submitted_at, reverse=True)
+    newest_first = _newest_first(states)
     if not newest_first:
         st.info(
             "There are no runs yet. Launch one, and it shows here within seconds.",
@@ -62,8 +62,7 @@ def pick_pair(
     Returns:
         The id of the other run; None, and a sentence on the page, if there is none.
     """
-    newest_first = sorted(states, key=lambda other: states[other].submitted_at, reverse=True)
-    others = [other for other in newest_first if other != run_id]
+    others = [other for other in _newest_first(states) if other != run_id]
     if not others:
         st.info(
             "There is no other run to compare with. Launch the same run with the plug-ins switched."
@@ -112,6 +111,13 @@ def run_label(store: RunStore, run_id: str) -> str:
     return f"{label} · {config.n_bits} bits · {settings} · {run_id[-6:]}"
 
 
+def _newest_first(states: Mapping[str, RunState]) -> list[str]:
+    """The newest run first; those whose config.json can't be read after all others."""
+    return sorted(
+        states, key=lambda one: (states[one].state == "unreadable", -states[one].submitted_at)
+    )
+
+
 def _pick(
     options: list[str],
     known: Mapping[str, RunState],
@@ -138,10 +144,14 @@ def _write_url(key: str) -> None:
     st.query_params[key] = st.session_state[key]
 
 
-@lru_cache(maxsize=4096)
 def _read_config(store: RunStore, run_id: str) -> RunConfig | None:
-    # Kept for good: a run's config.json is never edited.
     try:
-        return store.config(run_id)
+        return _good_config(store, run_id)
     except UserError:
         return None
+
+
+@lru_cache(maxsize=4096)
+def _good_config(store: RunStore, run_id: str) -> RunConfig:
+    # Kept for good, because a run's config.json is never edited. An error is not kept.
+    return store.config(run_id)

@@ -146,7 +146,8 @@ def _progress_text(status: Status, run: RunSeries | None) -> str:
         text = f"step {done:,} of {total:,}"
     elif total:
         phase = as_text(str(beat.get("phase", "loading")))
-        text = f"{phase}: {done:,} of {total:,} images (once; cached for later runs)"
+        cached = " (once; cached for later runs)" if phase == "extracting features" else ""
+        text = f"{phase}: {done:,} of {total:,} images{cached}"
     else:
         text = as_text(str(beat.get("phase", "starting")))
     return f"{text} · {fresh}"

@@ -2,7 +2,12 @@
 
 import re
 
+from rdh.errors import encodable
+
 
 def as_text(text: str) -> str:
-    """The text so that Streamlit shows it as it is: no Markdown, colour, icon or formula in it."""
-    return re.sub(r"([\\`*_~\[\]<>$:#|])", r"\\\1", text)
+    """The text so that Streamlit shows it as it is: no Markdown, colour, icon or formula in it.
+
+    Half letters, of a file name that is not UTF-8, are escaped: they can't go to a browser.
+    """
+    return re.sub(r"([\\`*_~\[\]<>$:#|])", r"\\\1", encodable(text))

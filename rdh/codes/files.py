@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import os
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -115,6 +116,7 @@ def check_output(path: Path, *, is_ours: Callable[[Path], bool] | None = None) -
                 f"-o can't be written to {path}, its folder allows no writing: name another file "
                 f"by -o."
             )
+        tempfile.TemporaryFile(dir=path.parent).close()  # what permissions do not tell
         if path.exists() and not (is_ours or _is_code_file)(path):
             raise UserError(
                 f"-o would overwrite {path}, which this program has not written: name "

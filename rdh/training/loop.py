@@ -6,7 +6,7 @@ This module does not know the folder of the run: the caller passes `log`, `save_
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,8 +55,17 @@ class Outcome:
         return {
             "step": self.step,
             "metrics": metrics,
-            "message": COLLAPSED if is_collapsed else " ".join(self.evaluation.notes) or None,
+            "message": COLLAPSED if is_collapsed else _for_people(self.evaluation.notes),
         }
+
+
+def _for_people(notes: Sequence[str]) -> str | None:
+    """The notes of an evaluation without the names of its arguments."""
+    sides = {"query_codes": "The codes of the queries", "gallery_codes": "The codes of the gallery"}
+    text = " ".join(notes)
+    for name, words in sides.items():
+        text = text.replace(name, words)
+    return text or None
 
 
 def fit(

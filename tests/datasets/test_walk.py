@@ -151,3 +151,11 @@ def test_a_name_that_is_too_long_is_one_sentence(tmp_path, what):
 def test_a_data_folder_with_too_long_a_name_is_one_sentence(tmp_path):
     with pytest.raises(UserError, match=r"can't be read \(file name too long\): .*--data-root"):
         datasets.load("cifar10", tmp_path / ("x" * 300))
+
+
+def test_a_class_whose_name_is_not_utf_8_has_a_name_that_can_be_shown(tmp_path):
+    odd = os.fsdecode(b"bee\xff")
+    write_folders(tmp_path / "image_folder", {"ant": 4, odd: 4})
+    data = datasets.load("image_folder", tmp_path, query_per_class=1, train_per_class=2)
+    assert data.class_names == ("ant", r"bee\udcff")
+    assert data.images(range(8))[1].tolist() == list(range(8))

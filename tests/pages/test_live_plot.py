@@ -23,6 +23,11 @@ def test_a_map_travels_as_bytes():
     assert json.loads(text)["data"][0]["z"]["dtype"] == "u1"
 
 
+def test_a_name_that_is_not_utf_8_does_not_stop_a_chart():
+    figure = go.Figure(go.Bar(x=["bee\udcff"], y=np.ones(1)))
+    assert json.loads(figure_json(figure).encode())["data"][0]["x"] == ["bee\udcff"]
+
+
 @pytest.mark.parametrize(
     ("layout", "name"),
     [

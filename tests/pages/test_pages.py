@@ -180,6 +180,24 @@ def test_an_unknown_run_in_the_url_is_said_and_the_newest_is_shown(stores, monke
     assert "There is no run" in app.warning[0].value and not app.exception
 
 
+@pytest.mark.parametrize("page", ["pages/live.py", "pages/bits.py", "pages/compare.py"])
+def test_a_run_that_cannot_be_read_is_no_default_and_takes_nothing_else_with_it(
+    page, stores, monkeypatch, tmp_path
+):
+    store = RunStore(shutil.copytree(stores["finished"].root, tmp_path / "runs"))
+    bad = store.create(preset_config("quick", seed=7))
+    (store.root / bad / "config.json").write_text("[]")
+    (store.root / "registry.db").unlink(missing_ok=True)
+    app = open_app(page, store, monkeypatch)
+    assert app.query_params["run"] != [bad] and not app.error
+    if page != "pages/bits.py":
+        assert app.query_params["vs"] != [bad]
+    app = open_app(page, store, monkeypatch, run=bad)
+    assert [error.value for error in app.error] and not app.exception
+    if page == "pages/compare.py":
+        assert "All pairs that have finished" in [one.value for one in app.subheader]
+
+
 def test_a_bit_beyond_the_code_does_not_break_the_page(stores, monkeypatch):
     app = open_app("pages/bits.py", stores["finished"], monkeypatch, bit="9999")
     assert not app.exception and app.number_input(key="bit").value < 32

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from rdh.datasets._tools.splits import Split, SplitProtocol, checked_seed
-from rdh.errors import Progress, UserError
+from rdh.errors import Progress, UserError, printable
 
 PROGRESS_EVERY = 256  # images
 MOST_NAMED = 5  # images in a sentence
@@ -63,7 +63,9 @@ class Dataset:
         image_shape: tuple[int, int, int] | None = None,
         top_k: int | None = None,
     ) -> None:
-        self.name, self.labels, self.class_names = name, labels, tuple(class_names)
+        self.name, self.labels = name, labels
+        # A folder may be called anything, and the name goes to terminals, files and browsers.
+        self.class_names = tuple(map(printable, class_names))
         (twice, n), *_ = Counter(self.class_names).most_common(1)
         if n > 1:
             raise UserError(f"The class names of {name} must differ, got {twice!r} {n} times.")
