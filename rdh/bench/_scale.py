@@ -13,8 +13,11 @@ from rdh.retrieval import evaluate
 def scale_rows(shapes: tuple[tuple[int, int], ...], n_bits: int = 64) -> list[dict[str, Any]]:
     """Seconds, nanoseconds a pair and the peak memory of each shape (queries, gallery items)."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
-        return list(pool.map(scale_row, *zip(*((*shape, n_bits) for shape in shapes), strict=True)))
+    rows = []
+    for shape in shapes:
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            rows.append(pool.submit(scale_row, *shape, n_bits).result())
+    return rows
 
 
 def scale_row(n_query: int, n_gallery: int, n_bits: int) -> dict[str, Any]:

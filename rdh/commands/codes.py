@@ -24,7 +24,9 @@ from rdh.store.run_store import RunStore
 BATCH = 256
 ENCODE = """Packed codes of images by a trained run.
 IMAGES: an image file, a folder of images, or the name of a data set, with the run's switches."""
-INDEX = """A FAISS index of a run's gallery, or of the file of codes that --codes names; names beside it.
+INDEX = """A FAISS index of a run's gallery, or of the codes in the file that --codes names.
+
+The names of the items lie beside it.
 Needs pip install faiss-cpu."""
 EXPORT = """A run's network as one file: images or features in, packed codes and logits out.
 FILE ends in .pt2 (read by torch.export.load) or .onnx (needs pip install onnx onnxscript)."""
