@@ -79,7 +79,9 @@ def _field(switch: Switch) -> FieldInfo:
 @lru_cache(maxsize=1024)
 def _adapter(switch: Switch) -> TypeAdapter[Any]:
     field = switch.field
-    marked = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+    marked: Any = field.annotation
+    if field.metadata:
+        marked = Annotated[(field.annotation, *field.metadata)]
     return TypeAdapter(marked, config=ConfigDict(strict=True, allow_inf_nan=False))
 
 
