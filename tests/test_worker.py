@@ -378,7 +378,7 @@ def test_a_cancel_before_the_first_step_says_that_nothing_was_saved(store, work,
         "cancelled",
         0,
     ) and "before its first checkpoint" in result["message"]
-    assert store.read_json(run_id, "hb.json")["phase"] == "extracting features"
+    assert store.read_json(run_id, "hb.json")["phase"] == "preparing images"
 
 
 def test_a_result_takes_the_place_of_the_last_heartbeat_where_the_disk_is_full(

@@ -23,7 +23,9 @@ from pages.common.run_picker import pick_pair, pick_run
 from pages.common.shell import carried, start_page, store
 start_page("Bits", ":material/home:", "Which bits are dead?")
 runs = store()
-states = {run: SimpleNamespace(submitted_at=i) for i, run in enumerate(runs.run_ids())}
+states = {
+    run: SimpleNamespace(submitted_at=i, state="queued") for i, run in enumerate(runs.run_ids())
+}
 run = pick_run(runs, states)
 vs = pick_pair(runs, states, run)
 st.text(f"{run} against {vs}")
