@@ -1,0 +1,127 @@
+"""Which side an item's labels call for, bit by bit: the majority of its class, or the label vote.
+
+Items with the same labels form a *group*. Every item that was visited votes with the sign that its
+bit had at its last visit.
+
+* Single-label: the group's own items vote, so its side is the majority of its class.
+* Multi-label: all items vote, similar ones for their own sign and dissimilar ones against it
+  (P = 2 S - 1). An item of a group shares a label with all others of it.
+
+A side is *undecided*, 0, if fair coins would give such a vote in more than one case of twenty:
+|vote| <= 1.96 sqrt(voters). That covers split classes, classes of up to three items, and bits that
+have no visitor yet. Items without a label are always undecided. The majority is a proxy: a whole
+class on the wrong side is not seen.
+"""
+
+import torch
+from torch import Tensor
+
+from rdh.rescue import outside_autocast, share_a_label
+
+CERTAIN = 1.96  # standard deviations of a vote of fair coins: 5 % of them go further
+BLOCK = 2**24  # pairs of groups at a time: memory stays linear in the number of groups
+
+
+class Sides:
+    """The signs of all training items at their last visits, and the votes that follow.
+
+    Args:
+        labels: Multi-hot (N, n_classes) of all training items, on any device.
+        n_bits: Code length.
+    """
+
+    def __init__(self, labels: Tensor, n_bits: int) -> None:
+        n_classes = labels.shape[1]
+        self.is_multi_label = bool((labels > 0).sum(1).gt(1).any())
+        if self.is_multi_label:
+            # (n_groups, n_classes), and the group of each item (N,)
+            self._sets, self._group_of = _distinct(labels)
+        else:
+            self._sets, self._group_of = labels.new_empty(n_classes + 1, 0), _class_of(labels)
+        self.signs = torch.zeros(len(labels), n_bits, dtype=torch.int8, device=labels.device)
+        self.load_signs(self.signs)
+
+    def load_signs(self, signs: Tensor) -> None:
+        """Takes over the signs of a checkpoint or of a pass, int8 (N, n_bits); 0: not visited.
+
+        Raises:
+            ValueError: For another shape.
+        """
+        if signs.shape != self.signs.shape:
+            raise ValueError(f"signs must be {tuple(self.signs.shape)}, got {tuple(signs.shape)}")
+        self.signs.copy_(signs)
+        sums = torch.zeros(len(self._sets), signs.shape[1], device=signs.device)
+        self._sums = sums.index_add(0, self._group_of, self.signs.float())  # (n_groups, n_bits)
+        self._voters = sums.index_add(0, self._group_of, self.signs.abs().float())
+        self.renew()
+
+    def visit(self, indices: Tensor, codes: Tensor) -> None:
+        """Takes over the signs of codes (n, n_bits) of the items at these places, each once.
+
+        A code of exactly 0 counts as +1, as it does in retrieval. Single-label sides are renewed at
+        once. Multi-label ones wait for `renew`, since their votes take all pairs of groups.
+        """
+        signs = torch.where(codes >= 0, 1, -1).to(torch.int8)
+        old, groups = self.signs[indices], self._group_of[indices]
+        self._sums.index_add_(0, groups, (signs - old).float())
+        self._voters.index_add_(0, groups, (1 - old.abs()).float())
+        self.signs[indices] = signs
+        if not self.is_multi_label:
+            self.renew()
+
+    def renew(self) -> None:
+        """Counts the votes again. For multi-label sets: at the end of every epoch."""
+        if self.is_multi_label:
+            self._sides = self._vote(self._sets)
+        else:
+            self._sides = _decided(self._sums, self._voters)
+            self._sides[-1] = 0  # of the items without a label
+
+    def of(self, indices: Tensor) -> Tensor:
+        """The sides of training items, int8 (n, n_bits): -1, +1, or 0 if undecided."""
+        return self._sides[self._group_of[indices]]
+
+    def of_all(self) -> Tensor:
+        """The sides of all training items, int8 (N, n_bits)."""
+        return self._sides[self._group_of]
+
+    def of_labels(self, labels: Tensor) -> Tensor:
+        """The sides that the training items call for in other items, of a gallery for instance.
+
+        Args:
+            labels: Multi-hot (n, n_classes), with the classes of the training items.
+
+        Returns:
+            int8 (n, n_bits). A class that no training item has is undecided.
+        """
+        if not self.is_multi_label:
+            return self._sides[_class_of(labels)]
+        sets, group_of = _distinct(labels)
+        return self._vote(sets)[group_of]
+
+    def _vote(self, sets: Tensor) -> Tensor:
+        """The side of each set of labels by the label vote: (n, n_classes) -> int8 (n, n_bits)."""
+        sides = torch.zeros(len(sets), self.signs.shape[1], dtype=torch.int8, device=sets.device)
+        rows = max(1, BLOCK // len(self._sets))
+        with outside_autocast(sets.device):
+            for start in range(0, len(sets), rows):
+                part = slice(start, start + rows)
+                votes = 2 * (share_a_label(sets[part], self._sets) @ self._sums) - self._sums.sum(0)
+                sides[part] = _decided(votes, self._voters.sum(0))
+        sides[~sets.any(1)] = 0
+        return sides
+
+
+def _decided(votes: Tensor, voters: Tensor) -> Tensor:
+    return (votes.sign() * (votes.abs() > CERTAIN * voters.sqrt())).to(torch.int8)
+
+
+def _distinct(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The distinct rows of labels, and which of them each row is, (n,)."""
+    sets, group_of = torch.unique(labels > 0, dim=0, return_inverse=True)
+    return sets, group_of.reshape(-1)
+
+
+def _class_of(labels: Tensor) -> Tensor:
+    """The first label of each item, (n,); n_classes for an item without one."""
+    return torch.where((labels > 0).any(1), labels.argmax(1), labels.shape[1])
