@@ -29,7 +29,6 @@ from torch import Tensor
 from rdh.rescue import alpha
 from rdh.store.levels import TAU_LEVELS
 from rdh.training.entry_kinds import (
-    FIRST_EVENT,
     IS,
     JUDGED,
     LEAVING,
@@ -112,12 +111,11 @@ class Probes:
         self._count_all()
 
     def _count_all(self) -> None:
-        """Counts the entries of each kind, and of each bin, anew."""
-        past = self.state & (N_PAST - 1)
-        found = self._changes.take(past.astype(np.int32) * N_KINDS)
-        self._kinds = self._table(self.state & (N_KINDS - 1), N_KINDS)  # (128, n_bits)
-        bins = self._bins_of_past(self.state, found)
-        self._bins = self._table(bins, 4 * N_BINS)  # (flagged + 2 dead, bin) by n_bits
+        """Counts the entries of each kind, (n_bits, 128), and of each bin, anew."""
+        kinds = self.state & np.int16(N_KINDS - 1)
+        self._kinds = self._table(kinds, N_KINDS)
+        _, changes = self._changed(self.state, kinds)
+        self._bins = self._table(self._past_bins(self.state, changes), 4 * N_BINS)
 
     def add(
         self,
@@ -181,24 +179,23 @@ class Probes:
         logits, codes, similarity, total, indices = (column.numpy() for column in columns)
         present = self._present(codes, codes * similarity > 0, codes * total > 0, right)
         bins = self._bins_of(logits)
-        found = self._visit(present, bins, indices)
+        changes = self._visit(present, bins, indices)
         amplified = present & LEAVING_TOTAL > 0
         amplified &= present & N_REACHED >= n_reached(self.tau, self.tau)
         extra = np.flatnonzero(amplified) if amplifier else np.zeros(0, np.int64)
         gradient = total * (1 - codes * codes)  # dL/dz
         arrays = self._window_counts(present, codes)
-        events = self._table(found >> FIRST_EVENT & (N_EVENTS - 1), N_EVENTS)
-        arrays |= self._events.counts(events)
+        arrays |= self._events.counts(self._table(changes % N_EVENTS, N_EVENTS))
         arrays |= self._means(logits, codes, gradient, extra)
-        arrays |= self._histograms(bins, found, similarity, gradient, extra)
+        arrays |= self._histograms(bins, changes, similarity, gradient, extra)
         arrays |= self._running.counts(self._kinds)
-        n_seen = self.state.size - int(self._kinds[0].sum())
+        n_seen = self.state.size - int(self._kinds[:, 0].sum())
         return {"entries": float(n_seen), "window_entries": float(codes.size)}, arrays
 
     def _right(self, indices: Tensor, codes: Tensor, ends_epoch: bool) -> np.ndarray:
         """The sides that the labels of these items call for, int8 (n, n_bits)."""
         self.sides.visit(indices, codes)
-        is_first = bool((self._kinds[0] == len(self.state)).all())
+        is_first = bool((self._kinds[:, 0] == len(self.state)).all())
         if self.sides.is_multi_label and (ends_epoch or is_first):
             self.sides.renew()
         return self.sides.of(indices).numpy()
@@ -228,21 +225,29 @@ class Probes:
 
     def _visit(self, present: np.ndarray, bins: np.ndarray, indices: np.ndarray) -> np.ndarray:
         """Puts what the entries are in the place of what they were; returns their changes."""
-        past, kinds = self.state[indices], present & np.uint8(N_KINDS - 1)
-        places = (past & np.int16(N_PAST - 1)).astype(np.int32) * N_KINDS + kinds
+        past, kinds = self.state.take(indices, 0), present & np.uint8(N_KINDS - 1)
+        next_past, changes = self._changed(past, kinds)
+        self.state[indices] = next_past + bins * np.int16(N_PAST)
+        self._kinds -= self._table(past & np.int16(N_KINDS - 1), N_KINDS)
+        self._kinds += self._table(kinds, N_KINDS)
+        self._bins -= self._table(self._past_bins(past, changes), 4 * N_BINS)
+        return changes
+
+    def _changed(self, past: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The next past int16 (without its bins) and the changes uint16 of entries."""
+        places = past.view(np.uint16) * np.uint16(N_KINDS) + kinds.astype(
+            np.uint16
+        )  # no bin is left
         found = self._changes.take(places)
-        self.state[indices] = (found & (N_PAST - 1)).astype(np.int16) + bins * np.int16(N_PAST)
-        before = self._table(past & np.int16(N_KINDS - 1), N_KINDS)
-        self._kinds = self._kinds + self._table(kinds, N_KINDS) - before
-        self._bins = self._bins - self._table(self._bins_of_past(past, found), 4 * N_BINS)
-        return found
+        return found.astype(np.int16) & np.int16(N_PAST - 1), (found // N_PAST).astype(np.uint16)
 
     def _bins_of(self, logits: np.ndarray) -> np.ndarray:
         places = logits * np.float32(1 / self._width) + N_BINS // 2
         return np.clip(places, 0, N_BINS - 1).astype(np.uint8)
 
-    def _bins_of_past(self, past: np.ndarray, found: np.ndarray) -> np.ndarray:
-        return (past >> np.int16(FIRST_EVENT)) + (found >> WAS & 3) * N_BINS
+    def _past_bins(self, past: np.ndarray, changes: np.ndarray) -> np.ndarray:
+        """The bin of F at the last visit, apart for flagged and dead entries: below 4 * 64."""
+        return past.view(np.uint16) // np.uint16(N_PAST) + (changes >> WAS) * np.uint16(N_BINS)
 
     def _window_counts(self, present: np.ndarray, codes: np.ndarray) -> dict[str, np.ndarray]:
         arrays = self._window.counts(self._table(present, 2 * N_KINDS))
@@ -264,14 +269,14 @@ class Probes:
         return arrays
 
     def _table(self, keys: np.ndarray, n_keys: int) -> np.ndarray:
-        """How many entries of each bit have each key: keys (n, n_bits) -> (n_keys, n_bits).
+        """How many entries of each bit have each key: keys (n, n_bits) -> (n_bits, n_keys).
 
         torch counts int32 faster than NumPy does.
         """
         places = np.multiply(keys, self.n_bits, dtype=np.int32)
         places += np.arange(self.n_bits, dtype=np.int32)
         counts = torch.bincount(torch.from_numpy(places.ravel()), minlength=n_keys * self.n_bits)
-        return counts.numpy().reshape(n_keys, self.n_bits)
+        return counts.numpy().reshape(n_keys, self.n_bits).T
 
     def _means(
         self, logits: np.ndarray, codes: np.ndarray, gradient: np.ndarray, extra: np.ndarray
@@ -299,7 +304,7 @@ class Probes:
     def _histograms(
         self,
         bins: np.ndarray,
-        found: np.ndarray,
+        changes: np.ndarray,
         similarity: np.ndarray,
         gradient: np.ndarray,
         extra: np.ndarray,
@@ -309,10 +314,11 @@ class Probes:
             (similarity > 0).view(np.uint8),
             (similarity < 0).view(np.uint8),
         )  # descent moves h against the gradient
-        keys = bins + ((down + 2 * up) * 4 + (found >> IS & 3)) * N_BINS
-        table = self._table(keys, 12 * N_BINS).reshape(3, 4 * N_BINS, self.n_bits)
-        self._bins += table.sum(0)
-        asked = table.reshape(3, 4, N_BINS, self.n_bits).sum((1, 3))
+        apart = (changes >> IS & 3) + (down + 2 * up) * np.uint16(4)
+        table = self._table(apart * np.uint16(N_BINS) + bins, 12 * N_BINS)
+        table = table.reshape(self.n_bits, 3, 4 * N_BINS)
+        self._bins += table.sum(1)
+        asked = table.sum(0).reshape(3, 4, N_BINS).sum(1)
         mirrored = (bins ^ (down * np.uint8(N_BINS - 1))).ravel()  # bin b of F is bin 63 - b of -F
         weights = (gradient * (up.view(np.int8) - down.view(np.int8))).ravel()
         before = torch.bincount(
@@ -325,11 +331,11 @@ class Probes:
         }
 
     def _pooled(self) -> dict[str, np.ndarray]:
-        bins = self._bins.reshape(4, N_BINS, self.n_bits)
-        histogram = bins.sum(0)
-        histogram[0] -= self._kinds[0]  # entries that were never visited lie in bin 0
+        bins = self._bins.reshape(self.n_bits, 4, N_BINS)
+        histogram, pooled = bins.sum(1), bins.sum(0)
+        histogram[:, 0] -= self._kinds[:, 0]  # entries that were never visited lie in bin 0
         return {
-            "histogram": np.ascontiguousarray(histogram.T, np.int32),
-            "flagged_histogram": bins[[1, 3]].sum((0, 2)).astype(np.int32),
-            "dead_histogram": bins[[2, 3]].sum((0, 2)).astype(np.int32),
+            "histogram": histogram.astype(np.int32),
+            "flagged_histogram": (pooled[1] + pooled[3]).astype(np.int32),
+            "dead_histogram": (pooled[2] + pooled[3]).astype(np.int32),
         }
