@@ -8,6 +8,7 @@ from rdh.training.entry_kinds import (
     JUDGED,
     N_KINDS,
     N_PAST,
+    PAST_BITS,
     POSITIVE,
     WAS,
     changes_of,
@@ -99,7 +100,7 @@ class LastVisits:
         """The next past of entries, int16 without their bins, and their changes, uint16."""
         places = past.view(np.uint16) * np.uint16(N_KINDS)  # times 128: the bins leave 16 bits
         found = self._changes.take(places + kinds.astype(np.uint16))
-        return found.astype(np.int16) & np.int16(N_PAST - 1), (found // N_PAST).astype(np.uint16)
+        return found.astype(np.int16) & np.int16(N_PAST - 1), (found >> PAST_BITS).astype(np.uint16)
 
 
 def places_now(bins: np.ndarray, changes: np.ndarray) -> np.ndarray:
@@ -109,7 +110,7 @@ def places_now(bins: np.ndarray, changes: np.ndarray) -> np.ndarray:
 
 def _past_places(past: np.ndarray, changes: np.ndarray) -> np.ndarray:
     """The same for what they were."""
-    return past.view(np.uint16) // np.uint16(N_PAST) + (changes >> WAS) * np.uint16(N_BINS)
+    return (past.view(np.uint16) >> np.uint16(PAST_BITS)) + (changes >> WAS) * np.uint16(N_BINS)
 
 
 def count_by_bit(keys: np.ndarray, n_keys: int) -> np.ndarray:

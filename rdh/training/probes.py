@@ -163,7 +163,7 @@ class Probes:
         gradient = total * (1 - codes * codes)  # dL/dz
         kinds = count_by_bit(present, 2 * N_KINDS)
         arrays = self._window_counts(kinds, present, codes)
-        arrays |= self._events.counts(count_by_bit(changes % N_EVENTS, N_EVENTS))
+        arrays |= self._events.counts(count_by_bit(changes & np.uint16(N_EVENTS - 1), N_EVENTS))
         arrays |= self._means(logits, codes, gradient, extra)
         places, histograms = self._histograms(bins, changes, similarity, gradient, extra)
         self.visits.gain(kinds[:, :N_KINDS] + kinds[:, N_KINDS:], places)
