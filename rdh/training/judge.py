@@ -113,6 +113,7 @@ def relaxed(run: TrainingState, logits: np.ndarray) -> np.ndarray:
 
 
 def is_saturated(codes: np.ndarray, tau: float) -> np.ndarray:
+    """Whether |h| >= tau, as the probes compare it: in float32."""
     return np.abs(codes) >= np.float32(tau)
 
 
