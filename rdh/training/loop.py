@@ -98,7 +98,7 @@ def fit(
     if checkpoint:
         restore(run, checkpoint)
     else:
-        save_probe_codes(run, save_codes, log)
+        save_probe_codes(run, save_codes)
     try:
         while run.epoch < config.epochs:
             train_one_epoch(run, log, should_stop)
@@ -106,7 +106,7 @@ def fit(
             if not is_last and config.eval_every and run.epoch % config.eval_every == 0:
                 evaluate_run(run, log, should_stop, save_codes)
             elif not is_last and run.epoch & (run.epoch - 1) == 0:  # epochs 1, 2, 4, 8, ...
-                save_probe_codes(run, save_codes, log)
+                save_probe_codes(run, save_codes)
             if is_last or run.epoch % config.checkpoint_every == 0:
                 save_checkpoint(snapshot(run))
             if should_stop():
