@@ -219,9 +219,8 @@ class RunConfig(BaseModel):
         old = {
             switch: {new: word for word, new in words.items()} for switch, words in RENAMED.items()
         }
-        later = [name for name, value in AIM_OFF.items() if fields[name] == value]
-        kept = {name: value for name, value in fields.items() if name not in later}
-        return kept | {"method_options": _renamed(fields["method_options"], old)}
+        renamed = _renamed(fields["method_options"], old)
+        return hashed_fields(fields) | {"method_options": renamed}
 
     @property
     def weighs_quantization(self) -> bool:
@@ -360,6 +359,15 @@ def _renamed(options: dict[str, Any], words: dict[str, dict[str, str]]) -> dict[
         if name in words and isinstance(value, str) and value in words[name]
         else value
         for name, value in options.items()
+    }
+
+
+def hashed_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a config without those of AIM_OFF at their defaults: what its hash is over."""
+    return {
+        name: value
+        for name, value in fields.items()
+        if name not in AIM_OFF or value != AIM_OFF[name]
     }
 
 

@@ -18,6 +18,7 @@ from rdh.config.run_config import (
     with_plug_ins,
 )
 from rdh.errors import UserError
+from rdh.store.run_store import RunStore
 
 PRETRAINED = {"backbone": "efficientnet_lite0", "dataset": "cifar10", "image_size": 128}
 AIMED = ("all_pairs", "labels", "not_labels")
@@ -371,6 +372,15 @@ def test_pairs_with_stored_codes_need_a_method_that_stores_them():
         match="eaq_pairs must be in_batch for hashnet: it stores no codes of all training items",
     ):
         make_config(method="hashnet", eaq_pairs="stored")
+
+
+@pytest.mark.parametrize("aim", [{}, {"amplifier_aim": "labels", "amplifier_scale": 2}])
+def test_a_run_folder_keeps_the_hash_of_its_config(tmp_path, aim):
+    store = RunStore(tmp_path)
+    config = make_config(amplifier=True, **aim)
+    run_id = store.create(config)
+    assert store.submission(run_id)["config_hash"] == config.hash
+    assert store.config(run_id) == config
 
 
 def test_a_path_of_weights_is_kept_whole_and_need_not_be_there(tmp_path, monkeypatch):
