@@ -220,7 +220,7 @@ class RunConfig(BaseModel):
             switch: {new: word for word, new in words.items()} for switch, words in RENAMED.items()
         }
         renamed = _renamed(fields["method_options"], old)
-        return hashed_fields(fields) | {"method_options": renamed}
+        return fields | {"method_options": renamed}
 
     @property
     def weighs_quantization(self) -> bool:
@@ -362,15 +362,14 @@ def _renamed(options: dict[str, Any], words: dict[str, dict[str, str]]) -> dict[
     }
 
 
-def hashed_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a config without those of AIM_OFF at their defaults: what its hash is over."""
-    return {
+def digest(fields: Mapping[str, Any]) -> str:
+    """16 hex digits over the fields of a config. The order of keys does not matter.
+
+    Fields of AIM_OFF are left out at their defaults, so that runs from before them keep theirs.
+    """
+    kept = {
         name: value
         for name, value in fields.items()
         if name not in AIM_OFF or value != AIM_OFF[name]
     }
-
-
-def digest(fields: dict[str, Any]) -> str:
-    """16 hex digits over plain values. The order of keys does not matter."""
-    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rdh.config.run_config import RunConfig, digest, hashed_fields, make_config
+from rdh.config.run_config import RunConfig, digest, make_config
 from rdh.errors import UserError, encodable
 from rdh.files import is_number, read_json, well_typed, write_json
 from rdh.folders import as_folder
@@ -99,7 +99,7 @@ class RunStore:
             "run_id": run_id,
             "submitted_at": time.time(),
             "sweep": sweep if sweep is None else encodable(sweep),
-            "config_hash": digest(hashed_fields(fields)),
+            "config_hash": digest(fields),
         }
         submission |= {"data_root": str(data_root)} if data_root else {}
         submission |= {"cache_root": str(cache_root)} if cache_root else {}
@@ -206,7 +206,7 @@ class RunStore:
             )
         # The hash is of what was written, so that a field added to RunConfig later does not make
         # old runs look edited.
-        if digest(hashed_fields(submission["config"])) != submission.get("config_hash"):
+        if digest(submission["config"]) != submission.get("config_hash"):
             raise UserError(
                 f"config.json of run {run_id} was edited after its launch, so its results would "
                 f"not say what made them; put the old values back, or launch a new run with the "

@@ -371,10 +371,12 @@ def test_an_aim_on_the_launch_form_is_for_the_runs_with_the_amplifier(
         "HashNet",
         "HashNet + RDH, aimed by labels, 2 × alpha",
     ]
-    app.radio(key="demo-arms").set_value("Baseline only")
-    press_launch(app)
-    assert len(submitted) == 2 and len(app.error) == 1
-    assert "amplifier_aim must be gradient if the amplifier is off" in app.error[0].value
+    refused = open_app("pages/launch.py", stores["empty"], monkeypatch)
+    refused.selectbox(key="demo-amplifier_aim").set_value("labels")
+    refused.radio(key="demo-arms").set_value("Baseline only")
+    press_launch(refused)
+    assert len(submitted) == 2 and len(refused.error) == 1
+    assert "amplifier_aim must be gradient if the amplifier is off" in refused.error[0].value
 
 
 @pytest.mark.parametrize(
