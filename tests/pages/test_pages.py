@@ -376,7 +376,7 @@ def test_an_aim_on_the_launch_form_is_for_the_runs_with_the_amplifier(
     refused.radio(key="demo-arms").set_value("Baseline only")
     press_launch(refused)
     assert len(submitted) == 2 and len(refused.error) == 1
-    assert "amplifier_aim must be gradient if the amplifier is off" in refused.error[0].value
+    assert "must be gradient if the amplifier is off, got 'labels'" in refused.error[0].value
 
 
 @pytest.mark.parametrize(
