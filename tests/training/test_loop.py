@@ -158,7 +158,10 @@ def test_probe_records_of_a_run_equal_the_slow_loops(digits):
     small = config(epochs=3, probe_every=3, tau=0.9, lr=2.0, n_bits=4, **ARMS[True])
     log, windows, run = Log(), [[]], loop.start(small, digits(small))
     add, record = run.probes.add, run.probes.record
-    run.probes.add = lambda *step: (windows[-1].append([part.clone() for part in step]), add(*step))
+    run.probes.add = lambda *step: (
+        windows[-1].append([part.clone() for part in step[:5]]),
+        add(*step),
+    )
     run.probes.record = lambda *flags: (windows.append([]), record(*flags))[1]
     log.fit(run)
     naive = NaiveProbes(run.inputs.train_labels, 4, 0.9, logit_edges(0.9).tolist())
