@@ -59,6 +59,11 @@ class Study:
         """The code length of predictors and aims."""
         return USUAL_BITS if USUAL_BITS in self.n_bits else self.n_bits[0]
 
+    @property
+    def n_pairs(self) -> int:
+        """Pairs of the counts: no plan has fewer runs, unless it has no counts or predictors."""
+        return len(self.methods) * len(self.n_bits) * len(self.seeds)
+
 
 @dataclass(frozen=True)
 class Plan:
