@@ -70,13 +70,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Checks everything, trains what is missing, follows it, and writes the report."""
     out = _checked_out(arguments.out)
     study, notes = _study(arguments)
+    _check_size(study.least_runs)  # before a plan that would take minutes
     plan = make_plan(study)
-    n_runs = len(plan.all_configs)
-    if n_runs > MOST_RUNS:
-        raise UserError(
-            f"A study has at most {MOST_RUNS} runs, got {n_runs}; ask for fewer methods, code "
-            f"lengths, seeds or parts."
-        )
+    _check_size(len(plan.all_configs))
     store = open_store(arguments)
     for note in (*notes, *plan.refusals):
         print(note, file=sys.stderr)
@@ -135,6 +131,14 @@ def _study(arguments: argparse.Namespace) -> tuple[Study, list[str]]:
         _etas(arguments.etas, usual),
         _aim_methods(arguments.aim_methods, methods),
     ), notes
+
+
+def _check_size(n_runs: int) -> None:
+    if n_runs > MOST_RUNS:
+        raise UserError(
+            f"A study has at most {MOST_RUNS} runs, got {n_runs}; ask for fewer methods, code "
+            f"lengths, seeds or parts."
+        )
 
 
 def _rates(text: str | None, usual: RunConfig) -> tuple[float, ...]:

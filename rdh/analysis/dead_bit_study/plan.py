@@ -60,9 +60,15 @@ class Study:
         return USUAL_BITS if USUAL_BITS in self.n_bits else self.n_bits[0]
 
     @property
-    def n_pairs(self) -> int:
-        """Pairs of the counts: no plan has fewer runs, unless it has no counts or predictors."""
-        return len(self.methods) * len(self.n_bits) * len(self.seeds)
+    def least_runs(self) -> int:
+        """Its plan has at least as many runs. Known before the plan, which takes time to make."""
+        pairs = len(self.methods) * len(self.n_bits) * len(self.seeds)
+        variants = 1 + 1 + 1 + len(OTHER_AIMS) + len(OTHER_SCALES)
+        of_aims = len(self.aim_methods) * len(self.seeds) * variants
+        return max(
+            2 * pairs if {"counts", "predictors"} & set(self.parts) else 0,
+            of_aims if "aims" in self.parts else 0,
+        )
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,13 @@ def test_parts_share_runs_and_each_run_is_planned_once():
     assert len(hashes) < sum(map(len, plan.configs.values()))
 
 
+def test_the_least_number_of_runs_is_known_without_a_plan():
+    for parts in (("counts",), ("predictors",), ("aims",), ("counts", "predictors", "aims")):
+        study = replace(STUDY, parts=parts)
+        assert study.least_runs <= len(make_plan(study).all_configs)
+    assert replace(STUDY, parts=("counts",)).least_runs == 16
+
+
 def test_the_code_length_of_aims_is_32_or_the_first_one():
     assert STUDY.one_length == 32 and replace(STUDY, n_bits=(48, 16)).one_length == 48
 
