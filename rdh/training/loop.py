@@ -21,6 +21,7 @@ from rdh.methods import LOSSES, Method
 from rdh.rescue import amplify, error_aware_weights, share_a_label
 from rdh.retrieval import Evaluation
 from rdh.store.metrics_writer import Record
+from rdh.training.aim import make_aim
 from rdh.training.evaluate import evaluate_run, network_digest, save_probe_codes
 from rdh.training.network import make_network
 from rdh.training.optimizers import make_optimizer, rate_factor
@@ -128,10 +129,11 @@ def start(config: RunConfig, inputs: Inputs) -> TrainingState:
     method, network = make_network(config, labels, lambda: (inputs.make_body(), inputs.n_features))
     optimizer = make_optimizer(network, config)
     run = TrainingState(config, inputs, method, network, optimizer, None, torch.empty(0))
+    run.aim = make_aim(config, method)
     is_probed = bool(config.probe_every and method.activation)
     window = min(config.probe_every, run.steps_per_epoch) if is_probed else run.steps_per_epoch
     run.losses = torch.zeros(window, len(LOSSES), device=inputs.device)
-    run.probes = Probes(len(labels), config.n_bits, config.tau) if is_probed else None
+    run.probes = Probes(labels, config.n_bits, config.tau) if is_probed else None
     return run
 
 
@@ -140,11 +142,15 @@ def train_one_epoch(
 ) -> None:
     """Trains to the end of the epoch that the run is in. Windows of the probes end with it.
 
+    The last record of the epoch renews the sides that multi-label items call for (`Probes.record`).
+
     Raises:
         Stopped: should_stop said yes after a step.
     """
-    if run.position == 0:  # a resumed epoch has had its start: the method's state holds the outcome
+    if run.position == 0:  # a resumed epoch has had its start: the states hold the outcome
         run.method.on_epoch_start(run.epoch)
+        if run.aim:
+            run.aim.start_epoch(run.epoch)
     for _ in train_epoch(run):
         if run.probes and run.pending == len(run.losses):
             log(record(run))
@@ -203,7 +209,10 @@ def train_step(run: TrainingState, indices: Tensor) -> None:
     if run.probes:
         saturating = method.slope(run.epoch) * logits.detach()  # F of h = tanh(F)
         run.probes.add(saturating, leaf.detach(), similarity_gradient, gradient, indices)
-    codes.backward(amplify(gradient, leaf.detach(), config.tau) if config.amplifier else gradient)
+    if config.amplifier:
+        where = run.aim.visit(leaf.detach(), indices) if run.aim else None
+        gradient = amplify(gradient, leaf.detach(), config.tau, config.amplifier_scale, where)
+    codes.backward(gradient)
     run.optimizer.step()
     run.optimizer.zero_grad()
     for column, loss in enumerate((similarity_loss, regression, quantization)):
