@@ -161,7 +161,7 @@ def answers_over_time(rows: list[Row]) -> Iterator[str]:
 def epochs_of(rows: list[Row]) -> list[int]:
     """The epochs after which the dead of any run are known."""
     names = {re.fullmatch(r"dead_after_(\d+)", str(name)) for row in rows for name in row.pairs}
-    return sorted(int(name[1]) for name in names if name)
+    return sorted({int(name[1]) for name in names if name})
 
 
 def _label(row: Row) -> str:

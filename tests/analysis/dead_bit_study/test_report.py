@@ -145,6 +145,13 @@ def test_counts_say_on_which_side_the_interval_of_each_change_lies():
     assert any("not measured" in one for one in sentences), "the flips are missing, and it says so"
 
 
+def test_the_table_over_time_has_each_epoch_once():
+    rows = [{"seed": seed, "dead_after_1": 0.1, "dead_after_3": 0.2} for seed in range(2)]
+    frame = frame_of(rows + [row | {"arm": "rdh"} for row in rows])
+    lines = list(counts.table_over_time(counts.rows_of(frame)))
+    assert "| dead after epoch | seeds | 1 | 3 |" in lines
+
+
 def test_with_one_seed_the_sentences_say_that_there_is_no_interval():
     frame = frame_of([{"dead": 0.2}, {"dead": 0.1, "arm": "rdh"}])
     sentences = list(counts.answers(counts.rows_of(frame)))
