@@ -1,6 +1,7 @@
 """What the finished runs of the study measured: one row a run."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,11 @@ import pandas as pd
 from rdh.analysis.dead_bits import scalar_frame
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
+from rdh.files import read_arrays
 from rdh.store.run_store import RunStore
 
-EPOCHS = (1, 3, 5, 10, 15, 20, 30, 60, 100, 150)  # of the table over time, and the last one
+MOST_EPOCHS = 8  # columns of the table over time; of more epochs these and the last one are shown
+EPOCHS = (1, 3, 5, 10, 15, 20, 30, 60, 100, 150)
 PROBE_COUNTS = ("saturated", "flagged", "wrong", "undecided", "dead")
 # Share of a run's last evaluation -> (scalar, scalar that it is divided by)
 SHARES = {
@@ -48,7 +51,8 @@ def measured(store: RunStore, runs: Mapping[str, RunConfig]) -> pd.DataFrame:
         run_id; method, title, n_bits, seed, lr, eta, arm, aim, scale. Of the last evaluation: the
         SHARES (0 to 1), recall (share of the dead that are flagged), SCORES and `cost` (of the
         gallery, or of the queries if the gallery's codes are learned). Of the probes' records, each
-        item at its last visit: NAME_peak for PROBE_COUNTS, and dead_after_EPOCH. NaN: not measured.
+        item at its last visit: NAME_peak for PROBE_COUNTS. In evaluation mode: dead_after_EPOCH.
+        NaN: not measured.
     """
     rows = [_row(store, run_id, config) for run_id, config in runs.items()]
     return pd.DataFrame([row for row in rows if row is not None])
@@ -60,8 +64,13 @@ def _row(store: RunStore, run_id: str, config: RunConfig) -> dict[str, Any] | No
         if not is_measured(result):
             return None
         reader = store.reader(run_id)
-        over_time = _over_time(scalar_frame(reader.scalars()), reader.meta())
-    except UserError:
+        frame, meta = scalar_frame(reader.scalars()), reader.meta()
+        files = {
+            int(path.stem.removeprefix("probe-")): path
+            for path in (store.run_dir(run_id) / "codes").glob("probe-*.npz")
+        }
+        over_time = _peaks(frame) | _dead_over_time(frame, files, meta)
+    except (UserError, OSError, ValueError):  # damaged
         return None
     metrics = result["metrics"]
     metrics = {"flagged_entries": metrics.get("train_entries", np.nan)} | metrics
@@ -92,19 +101,39 @@ def _row(store: RunStore, run_id: str, config: RunConfig) -> dict[str, Any] | No
     }
 
 
-def _over_time(frame: pd.DataFrame, meta: Mapping[str, Any]) -> dict[str, float]:
-    """Peaks of the probes' counts, and the dead after some epochs, as shares of all entries."""
+def _peaks(frame: pd.DataFrame) -> dict[str, float]:
+    """The largest shares of the probes' counts."""
     found = {}
     for name in PROBE_COUNTS:
         shares = (frame[name] / frame["entries"]).dropna() if name in frame else pd.Series([])
         found[f"{name}_peak"] = float(shares.max()) if len(shares) else np.nan
-    if "dead" not in frame:
-        return found
-    dead = (frame["dead"] / frame["entries"]).dropna()
-    per_epoch, last = meta["steps_per_epoch"], meta["total_steps"] // meta["steps_per_epoch"]
-    for epoch in sorted({*(one for one in EPOCHS if one <= last), last}):
-        found[f"dead_after_{epoch}"] = float(dead.get(epoch * per_epoch, np.nan))
     return found
+
+
+def _dead_over_time(
+    frame: pd.DataFrame, files: Mapping[int, Path], meta: Mapping[str, Any]
+) -> dict[str, float]:
+    """Shares of dead entries after epochs, with the network as it then was, in evaluation mode.
+
+    Evaluations count them, and so do the files of probe codes.
+
+    Args:
+        frame: Of the scalars.
+        files: Step -> file of probe codes.
+        meta: For steps and entries.
+    """
+    found = {}
+    for step, path in files.items():
+        codes = read_arrays(path)
+        if "dead_counts" in codes and int(codes["n_items"]) == meta["n_train"]:
+            found[step] = codes["dead_counts"].sum() / (meta["n_train"] * meta["n_bits"])
+    if MEASURED in frame:
+        shares = (frame[MEASURED] / frame["train_entries"]).dropna()
+        found |= dict(zip(shares.index.tolist(), shares.tolist(), strict=True))
+    by_epoch = {step // meta["steps_per_epoch"]: share for step, share in found.items() if step}
+    if len(by_epoch) > MOST_EPOCHS:
+        by_epoch = {one: by_epoch[one] for one in {*EPOCHS, max(by_epoch)} if one in by_epoch}
+    return {f"dead_after_{epoch}": float(by_epoch[epoch]) for epoch in sorted(by_epoch)}
 
 
 def _ratio(part: Any, whole: Any) -> float:

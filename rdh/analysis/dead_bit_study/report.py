@@ -32,8 +32,8 @@ the real gallery. Flipping by labels is a counterfactual, never a result of a me
 is made for the number of rows. One seed has no interval.
 """
 TIME = """
-Each item is judged at its last visit, when the epoch has ended: the network went on in between.
-Shares are of all entries.
+After the epoch, with the network as it then is: all training items in evaluation mode. Shares are
+of all entries. `--set eval_every=1` counts them after every epoch.
 """
 CORRELATED = f"""
 Spearman's rank correlation, with the 95 % percentile interval of {DRAWS} bootstrap draws of runs

@@ -62,12 +62,28 @@ def test_the_cost_is_that_of_the_gallery_or_of_the_queries_if_the_gallery_is_lea
     assert measured(store, finished(store, with_gallery))["cost"].item() == 0.004
 
 
-def test_the_dead_after_an_epoch_are_those_of_the_record_at_its_end(store):
-    (row,) = measured(store, finished(store, COUNTED, (8.0, 16.0, 4.0, 2.0))).to_dict("records")
+def test_the_dead_after_an_epoch_are_those_of_an_evaluation_or_of_the_file_of_codes(store):
+    runs = finished(store, COUNTED, (8.0, 16.0, 4.0))
+    (run_id,) = runs
+    for step, dead, n_items in ((0, 70, 10), (2, 20, 10), (4, 12, 9), (6, 5, 10)):
+        counts_by_bit = np.zeros(8, np.int32)
+        counts_by_bit[3] = dead
+        path = store.run_dir(run_id) / "codes" / f"probe-{step}.npz"
+        np.savez(path, dead_counts=counts_by_bit, n_items=np.array(n_items))
+    writer = MetricsWriter(store.run_dir(run_id) / "metrics.db", attempt=1, resume_from=6)
+    writer.log(Record(6, 3, {"train_dead": 4.0, "train_entries": 80.0}))
+    writer.close()
+    (row,) = measured(store, runs).to_dict("records")
+    # not before the training, and not from a file that looked at some items only
     assert {name: row[name] for name in row if name.startswith("dead_after")} == {
-        "dead_after_1": 0.1, "dead_after_3": 0.05, "dead_after_4": 0.025,
+        "dead_after_1": 0.25, "dead_after_3": 0.05,
     }  # fmt: skip
+
+
+def test_peaks_are_those_of_the_probes_records(store):
+    (row,) = measured(store, finished(store, COUNTED, (8.0, 16.0))).to_dict("records")
     assert row["dead_peak"] == 79 / 80 and row["flagged_peak"] == 158 / 80
+    assert np.isnan(row["wrong_peak"])
 
 
 def test_runs_that_did_not_finish_or_count_are_left_out(store):
