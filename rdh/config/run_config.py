@@ -207,14 +207,18 @@ class RunConfig(BaseModel):
     @property
     def hash(self) -> str:
         """16 hex digits over all fields. Equal configs have equal hashes."""
-        return digest(self._hashed())
+        return digest(self.recorded())
 
     @property
     def pair_hash(self) -> str:
         """16 hex digits over all fields except the plug-ins. The runs of a pair share it."""
-        return digest({key: value for key, value in self._hashed().items() if key not in PLUG_INS})
+        return digest({key: value for key, value in self.recorded().items() if key not in PLUG_INS})
 
-    def _hashed(self) -> dict[str, Any]:
+    def recorded(self) -> dict[str, Any]:
+        """All fields as run folders keep them and hashes count them, in the oldest words.
+
+        Old and new runs of equal configs have equal records. `make_config` takes them.
+        """
         fields = self.model_dump()
         old = {
             switch: {new: word for word, new in words.items()} for switch, words in RENAMED.items()
