@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 LEVEL = 0.95
 DRAWS = 2000  # of the bootstrap
@@ -45,6 +44,8 @@ def student(values: ArrayLike) -> Interval:
     mean = float(known.mean())
     if n == 1:
         return Interval(mean, np.nan, np.nan, 1)
+    from scipy import stats  # takes a second to load, and every verb loads this file
+
     half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * known.std(ddof=1) / np.sqrt(n))
     return Interval(mean, mean - half, mean + half, n)
 
@@ -115,6 +116,8 @@ def _within(x: np.ndarray, y: np.ndarray, drawn: list[np.ndarray]) -> np.ndarray
 
 def _ranks(values: np.ndarray) -> np.ndarray:
     """Centred mean ranks of each row: (draws, n) -> (draws, n)."""
+    from scipy import stats
+
     ranks = stats.rankdata(values, axis=1)
     return np.asarray(ranks - (values.shape[1] + 1) / 2)
 
