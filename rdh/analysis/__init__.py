@@ -5,7 +5,6 @@ It needs NumPy and pandas but not torch.
 
 from rdh.analysis.dead_bits import DeadBits, dead_bits, scalar_frame
 from rdh.analysis.estimates import duration, similar_run_seconds
-from rdh.analysis.one_bit import wrong_side_by_class
 from rdh.analysis.tables import ARMS, pairs, pairs_summary, run_table, summary_table
 
 __all__ = [
@@ -19,5 +18,4 @@ __all__ = [
     "scalar_frame",
     "similar_run_seconds",
     "summary_table",
-    "wrong_side_by_class",
 ]
