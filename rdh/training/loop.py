@@ -129,7 +129,7 @@ def start(config: RunConfig, inputs: Inputs) -> TrainingState:
     is_probed = bool(config.probe_every and method.activation)
     window = min(config.probe_every, run.steps_per_epoch) if is_probed else run.steps_per_epoch
     run.losses = torch.zeros(window, len(LOSSES), device=inputs.device)
-    run.probes = Probes(len(labels), config.n_bits, config.tau) if is_probed else None
+    run.probes = Probes(labels, config.n_bits, config.tau) if is_probed else None
     return run
 
 
@@ -137,6 +137,8 @@ def train_one_epoch(
     run: TrainingState, log: Callable[[Record], None], should_stop: Callable[[], bool]
 ) -> None:
     """Trains to the end of the epoch that the run is in. Windows of the probes end with it.
+
+    The last record of the epoch renews the sides that multi-label items call for (`Probes.record`).
 
     Raises:
         Stopped: should_stop said yes after a step.
