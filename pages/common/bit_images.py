@@ -56,21 +56,13 @@ class Shelf:
 
     def look(self, arrays: dict[str, np.ndarray], bit: int) -> Look:
         """One bit of the items whose codes a file holds."""
-        ids, tau = arrays["ids"], self.config.tau
-        slope = float(arrays.get("slope", 1.0))  # files of earlier runs are of tanh(F)
+        ids = arrays["ids"]
+        # Runs from before dead bits were counted kept neither the slope nor the right sides.
+        slope = float(arrays.get("slope", 1.0))
         codes = np.tanh(slope * arrays["logits"][:, bit].astype(np.float64))
-        if "right" not in arrays:
-            return Look(ids, codes, called_sides(codes, self.labels[ids]), tau)
-        # The lists hold full precision; half precision could carry an item across tau.
-        for part in ("dead", "contrast"):
-            mine = arrays[f"{part}_bits"] == bit
-            places = {item: place for place, item in enumerate(ids)}
-            for item, code in zip(
-                arrays[f"{part}_ids"][mine], arrays[f"{part}_codes"][mine], strict=True
-            ):
-                if item in places:
-                    codes[places[item]] = code
-        return Look(ids, codes, arrays["right"][:, bit], tau)
+        has_right = "right" in arrays
+        right = arrays["right"][:, bit] if has_right else called_sides(codes, self.labels[ids])
+        return Look(ids, codes, right, self.config.tau)
 
 
 def draw_images(
@@ -159,7 +151,7 @@ def _draw_dead(shelf: Shelf, arrays: dict[str, np.ndarray], bit: int, step: int)
 
 def _draw_contrast(shelf: Shelf, arrays: dict[str, np.ndarray], bit: int) -> None:
     mine = np.flatnonzero(arrays["contrast_bits"] == bit)[:N_MORE_IMAGES]
-    n_flagged, n_items = int(arrays["contrast_counts"][bit]), int(arrays["n_items"])
+    n_flagged, n_items = int(arrays["contrast_counts"][bit]), int(arrays["n_flag_items"])
     st.markdown(
         f"**Flagged though right: {n_flagged:,} of {n_items:,}**: the gradient of a mini-batch "
         "asks them to leave, but they are on the side that their labels call for."
