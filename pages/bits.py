@@ -151,7 +151,9 @@ def bit_line(counts: BitCounts, bit: int) -> str:
     if counts.dead is not None:
         parts.append(f"{counts.saturated[:, bit].sum():,} saturated")
     cost = counts.cost
-    costs = "" if cost is None else f"; its dead entries cost {cost.by_bit[bit]:+.4f} MAP"
+    costs = ""
+    if cost is not None and (counts.main[bit] or cost.by_bit[bit]):
+        costs = f"; its dead entries {cost.place} cost {cost.by_bit[bit]:+.4f} MAP"
     return (
         f"**Bit {bit}**, of {counts.n_items:,.0f} training items: {', '.join(parts)}"
         f"{costs.replace('-', '−')}"

@@ -20,8 +20,8 @@ SIDES = {-1: "−", 1: "+"}
 GROUPS = {
     "rescued": "dead before, on their right side now",
     "died": "dead now, not before",
-    "to_right": "others that moved to their right side",
-    "to_wrong": "others that moved to their wrong side",
+    "to_right": "moved to their right side, not dead before",
+    "to_wrong": "moved to their wrong side, not dead",
     "to_undecided": "moved, and their labels call for neither side",
 }
 
@@ -132,13 +132,14 @@ def _draw_dead(shelf: Shelf, arrays: dict[str, np.ndarray], bit: int, step: int)
     mine = np.flatnonzero(arrays["dead_bits"] == bit)[:N_IMAGES]
     n_dead, n_items = int(arrays["dead_counts"][bit]), int(arrays["n_items"])
     st.markdown(
-        f"**Dead: {n_dead:,} of {n_items:,} training items** have bit {bit} saturated on the side "
-        f"that their labels don't call for.{_deepest(len(mine), n_dead)}"
+        f"**Looked at again after step {step:,}: {n_dead:,} of {n_items:,} training items have bit "
+        f"{bit} dead**, saturated on the side that their labels don't call for."
+        f"{_deepest(len(mine), n_dead)}"
     )
     st.caption(
-        f"Looked at again after step {step:,}: {_everything(n_items, shelf.n_train)} went through "
-        "the network once more, in eval mode, and nothing was learned. The chart above counts each "
-        "item as it was when training last used it. So the two numbers can differ."
+        f"{_everything(n_items, shelf.n_train)} went through the network once more, in eval mode, "
+        "and nothing was learned. The chart above counts each item as it was when training last "
+        "used it. So the two numbers can differ. [What these words mean](definitions#dead)"
     )
     flagged = arrays["dead_flagged"][mine]
     codes = arrays["dead_codes"][mine]
@@ -165,12 +166,13 @@ def _draw_dead_of_old_run(shelf: Shelf, look: Look, bit: int, step: int) -> None
     dead = np.flatnonzero(look.dead)
     chosen = dead[np.argsort(-np.abs(look.codes[dead]), kind="stable")][:N_IMAGES]
     st.markdown(
-        f"**Dead: {len(dead):,} of {len(look.ids):,} kept training items** have bit {bit} "
-        f"saturated on the side that their labels don't call for.{_deepest(len(chosen), len(dead))}"
+        f"**Looked at again after step {step:,}: {len(dead):,} of {len(look.ids):,} kept training "
+        f"items have bit {bit} dead**, saturated on the side that their labels don't call for."
+        f"{_deepest(len(chosen), len(dead))}"
     )
     st.caption(
-        f"This run is from before dead bits were counted. Its kept codes, of step {step:,} in eval "
-        "mode, tell which of these items are dead, but not which are flagged."
+        "This run is from before dead bits were counted. Its kept codes, made in eval mode, tell "
+        "which of these items are dead, but not which are flagged."
     )
     shelf.draw(look.ids[chosen], [f"h {_h(code)}" for code in look.codes[chosen]])
 
@@ -246,7 +248,7 @@ def _deepest(n_shown: int, n: int) -> str:
 
 
 def _everything(n_items: int, n_train: int) -> str:
-    return "all training items" if n_items == n_train else f"{n_items:,} training items"
+    return "All training items" if n_items == n_train else f"{n_items:,} training items"
 
 
 def _h(code: float) -> str:

@@ -67,7 +67,8 @@ def _draw_row(
 ) -> None:
     with st.container(horizontal=True, gap="small"):
         for picture, item, caption in zip(pictures, item_ids, captions, strict=True):
-            st.image(picture, caption=caption, width=width, alt=f"item {item}")
+            alt = f"item {item}"
+            st.image(picture, caption=caption, width=width, alt=alt, output_format="PNG")
 
 
 # A page that ticks shows the same items every two seconds.
