@@ -1,0 +1,98 @@
+"""The tie-aware MAP that codes would have if some of their entries lay on the other side.
+
+An entry is one bit of one item. Flipping entries of the gallery moves only the items that have
+some. So their distances before are taken out of the histograms, and those after are put in: exact,
+and cheap if few items change. Queries with flipped entries are counted anew. Call `FreedMap`.
+"""
+
+import numpy as np
+
+from rdh.retrieval.codes import take_out_own
+from rdh.retrieval.fastest import fastest_kernel
+from rdh.retrieval.kernel import Codes, Kernel
+from rdh.retrieval.ranking import average_precisions
+
+
+class FreedMap:
+    """Scores one set of codes, as it is and with entries flipped.
+
+    Args:
+        codes: Both sides, packed. `own` says where each query lies in the gallery; a query's own
+            item is left out, whether it is flipped or not.
+        top_k: Ranks that count, over the relevant items met; None means all.
+        kernel: None means the fastest one that runs here.
+
+    Attributes:
+        map_tie: Of the codes as they are, in [0, 1]: `Evaluation.map_tie` of the same codes.
+    """
+
+    def __init__(
+        self, codes: Codes, top_k: int | None = None, kernel: Kernel | None = None
+    ) -> None:
+        self._codes, self._top_k = codes, top_k
+        self._kernel = kernel or fastest_kernel(codes.n_bits)
+        self._counts = np.stack(self._kernel.distance_histograms(codes))  # (2, n_query, n_bits + 1)
+        self._scores = self._average_precisions(self._counts)
+        self.map_tie = float(self._scores.mean())
+
+    def of_gallery(self, flips: np.ndarray) -> float:
+        """MAP with entries of the gallery flipped; flips are bool (n_gallery, n_bits)."""
+        counts = self._flipped(np.packbits(flips, axis=1, bitorder="little"))
+        return float(self._average_precisions(counts).mean())
+
+    def of_queries(self, flips: np.ndarray) -> float:
+        """MAP with entries of the queries flipped; flips are bool (n_query, n_bits)."""
+        rows = np.flatnonzero(flips.any(axis=1))
+        scores = self._scores.copy()
+        if len(rows):
+            part = self._of_queries(rows)
+            packed = np.packbits(flips[rows], axis=1, bitorder="little")
+            counts = self._kernel.distance_histograms(part._replace(query=part.query ^ packed))
+            scores[rows] = self._average_precisions(np.stack(counts))
+        return float(scores.mean())
+
+    def by_bit(self, flips: np.ndarray) -> np.ndarray:
+        """MAP with the gallery's flips of one bit alone, for each bit: float64 (n_bits,)."""
+        scores = np.full(flips.shape[1], self.map_tie)
+        for bit in np.flatnonzero(flips.any(axis=0)):
+            alone = np.zeros_like(flips)
+            alone[:, bit] = flips[:, bit]
+            scores[bit] = self.of_gallery(alone)
+        return scores
+
+    def _flipped(self, packed: np.ndarray) -> np.ndarray:
+        """The histograms (2, n_query, n_bits + 1) with these bits of the gallery flipped."""
+        items = np.flatnonzero(packed.any(axis=1))
+        if len(items) == 0:
+            return self._counts
+        before = self._codes.gallery[items]
+        after = before ^ packed[items]
+        return self._counts - self._counts_of(items, before) + self._counts_of(items, after)
+
+    def _counts_of(self, items: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+        """The histograms of some items of the gallery, in order, with these codes."""
+        codes = self._codes
+        part = codes._replace(gallery=gallery, gallery_labels=codes.gallery_labels[items], own=None)
+        counts = np.stack(self._kernel.distance_histograms(part))
+        if codes.own is not None:
+            places = np.searchsorted(items, codes.own)
+            places[places == len(items)] = 0
+            rows = np.flatnonzero(items[places] == codes.own)
+            inside = self._of_queries(rows)._replace(
+                gallery=part.gallery, gallery_labels=part.gallery_labels, own=places[rows]
+            )
+            own = counts[:, rows]
+            take_out_own(inside, *own)
+            counts[:, rows] = own
+        return counts
+
+    def _of_queries(self, rows: np.ndarray) -> Codes:
+        codes = self._codes
+        return codes._replace(
+            query=codes.query[rows],
+            query_labels=codes.query_labels[rows],
+            own=None if codes.own is None else codes.own[rows],
+        )
+
+    def _average_precisions(self, counts: np.ndarray) -> np.ndarray:
+        return average_precisions(counts[0], counts[1], self._top_k)["M-ret"].tie
