@@ -131,7 +131,8 @@ class RunSeries:
         """The newest value of each scalar up to `last_seq`, without those that are not finite."""
         if not len(self._frame):
             return {}
-        return self._frame.ffill().iloc[-1].dropna().to_dict()
+        newest = self._frame.ffill().iloc[-1].dropna()
+        return {str(name): float(value) for name, value in newest.items()}
 
     def running(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """`series` of a count over all items, or over those of each record in old runs."""

@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from pages.common.live_plot import live_plotly
-from pages.common.readers import RunSeries, read_series
+from pages.common.readers import PAPER_TAU, RunSeries, read_series
 from pages.common.words import link, percent
 from rdh.analysis import NOT_COUNTED
 from rdh.charts.histograms import activation_histogram
@@ -78,7 +78,7 @@ def common_steps(pair: dict[str, RunSeries]) -> list[tuple[np.ndarray, np.ndarra
         steps (n,) and shares (n, n_bits) of each run; None if one has no records there.
     """
     what = counted(pair)
-    loaded = [run.shares(what, run.meta().get("tau")) for run in pair.values()]
+    loaded = [run.shares(what, run.meta().get("tau", PAPER_TAU)) for run in pair.values()]
     if not all(len(steps) for steps, _ in loaded):
         return None
     last = min(steps[-1] for steps, _ in loaded)

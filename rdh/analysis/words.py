@@ -82,7 +82,7 @@ WORDS = {
             "◆ Flagged",
             "A flagged entry is saturated, and the gradient of its last mini-batch asks it to "
             "leave its side. This is the test of Eq. 3, by which the amplifier chooses. Most "
-            "flagged entries are on their right side: a pair loss also pulls at bits that are right.",
+            "flagged entries are on their right side: a pair loss pulls at right bits too.",
             r"|h| \ge \tau \;\wedge\; \mathrm{sgn}\, h = "
             r"\mathrm{sgn}\, \partial L_{\mathrm{sim}} / \partial h",
             OF_ALL,
