@@ -62,6 +62,8 @@ def of_amplifier(name: str, run: RunSeries) -> str | None:
         "recall": (reach.amplified_dead[at], reach.dead[at]),
         "reach": (reach.amplified_dead[at] - reach.beyond[at], reach.dead[at]),
     }[name]
+    if not part[1]:
+        return None
     return f"{count_of(*part)} at τ = {levels[at]:g}: {percent(shares[name][at])}."
 
 

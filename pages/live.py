@@ -123,6 +123,8 @@ def draw_amplifier(run: RunSeries, config: RunConfig, run_id: str) -> None:
         title = (
             f"At τ = {levels[at]:g} the amplifier {acts} on {recall} of the dead; {precision} of "
             f"all that it {acts} on is dead"
+            if reach.dead[at]
+            else f"At τ = {levels[at]:g} no entry was dead in the last {N_RECORDS} records"
         )
         figure = amplifier_over_tau(
             levels, reach.precision, reach.recall, reach.reached, config.tau, title=title
@@ -131,11 +133,11 @@ def draw_amplifier(run: RunSeries, config: RunConfig, run_id: str) -> None:
     with right:
         st.markdown(
             f"**On what does the amplifier act?** In the last {N_RECORDS} records at τ = "
-            f"{levels[at]:g} it {acts} on {reach.amplified[at]:,} visits of saturated entries. "
-            f"{reach.amplified_dead[at]:,} of them are dead: **precision {precision}**. All in "
-            f"all {reach.dead[at]:,} visits are of dead entries: **recall {recall}**. "
-            f"{reach.beyond[at]:,} of these lie beyond its reach: **{reached}** of the dead are "
-            "moved."
+            f"{levels[at]:g} it {acts} on {reach.amplified[at]:,} visits of saturated entries, and "
+            f"{reach.amplified_dead[at]:,} of them are dead: **precision {precision}**. It misses "
+            f"{reach.dead[at] - reach.amplified_dead[at]:,} of {reach.dead[at]:,} dead ones: "
+            f"**recall {recall}**. {reach.beyond[at]:,} that it {acts} on lie beyond its reach, so "
+            f"**{reached}** of the dead are moved."
         )
         legend("precision", "recall", "reach")
 

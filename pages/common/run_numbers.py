@@ -63,13 +63,14 @@ def cost_tile(cost: tuple[float, str] | None, label: str = "Cost of the dead") -
     """What the dead entries cost, in MAP."""
     if cost is None:
         return label, "–", "not measured yet", help_of("cost")
-    return label, map_points(cost[0]), f"MAP, those {cost[1]}", help_of("cost")
+    return label, map_points(cost[0]), f"MAP {cost[1]}", help_of("cost")
 
 
 def map_tile(run: RunSeries) -> Tile:
     """MAP of the last evaluation."""
     value, meta = run.last().get("map", math.nan), run.meta()
-    note = f"{meta['n_query']:,} queries in {meta['n_gallery']:,}"
+    is_known = "n_query" in meta and "n_gallery" in meta  # a run that has just begun says neither
+    note = f"{meta['n_query']:,} queries in {meta['n_gallery']:,}" if is_known else "not yet"
     return "MAP", "–" if math.isnan(value) else f"{value:.4f}", note, help_of("map")
 
 
@@ -85,12 +86,16 @@ def draw_explanation(run: RunSeries, config: RunConfig) -> None:
         st.info(f"{NOT_COUNTED[0].upper()}{NOT_COUNTED[1:]}.", icon=":material/history:")
         legend("flagged", "dead", "saturated", "map")
         return
-    st.caption(
-        f"**Dead**: stuck on the side that its labels don't call for. **Flagged**: the gradient of "
-        f"the last mini-batch asks it to leave, right or wrong. {counts.flagged_dead:,.0f} of the "
-        f"{counts.dead:,.0f} dead are flagged; {counts.dead_hard:,.0f} are hard, so no factor can "
-        "rescue them."
+    text = (
+        "**Dead**: stuck on the side that its labels don't call for. **Flagged**: the gradient of "
+        "its last mini-batch asks it to leave, right or wrong."
     )
+    if counts.dead:
+        text += (
+            f" {counts.flagged_dead:,.0f} of the {counts.dead:,.0f} dead are flagged; "
+            f"{counts.dead_hard:,.0f} are hard, so no factor can rescue them."
+        )
+    st.caption(text)
     legend("dead", "cost", "flagged", "saturated", "hard", "map")
     if counts.share("dead") > 0.5:
         st.warning(
