@@ -92,7 +92,7 @@ def draw_numbers(runs: RunStore, pair: dict[str, RunSeries]) -> None:
     for column, run, config in zip(st.columns(2, gap="large"), pair.values(), configs, strict=True):
         with column, st.container(border=True):
             st.markdown(f"**{as_text(config.label)}**")
-            tiles = [*dead_tiles(run, config)[:2], map_tile(run)]
+            tiles = [*dead_tiles(run, config)[:2], map_tile(run, is_short=True)]
             for place, (label, value, note, meaning) in zip(
                 st.columns(len(tiles)), tiles, strict=True
             ):
@@ -147,7 +147,7 @@ def draw_table(runs: RunStore, pair: dict[str, RunSeries]) -> None:
         )
         for name, text in cells.items():
             rows.setdefault(name, {})[f"{config.label}{'' if not place else ' '}"] = text
-    st.dataframe(pd.DataFrame(rows).T.fillna("–"))
+    st.dataframe(pd.DataFrame(rows).T.fillna("–"), height="content")
     st.caption(f"{map_in_words(run.meta().get('top_k') for run in pair.values())}.")
 
 

@@ -66,11 +66,13 @@ def cost_tile(cost: tuple[float, str] | None, label: str = "Cost of the dead") -
     return label, map_points(cost[0]), f"MAP {cost[1]}", help_of("cost")
 
 
-def map_tile(run: RunSeries) -> Tile:
-    """MAP of the last evaluation."""
+def map_tile(run: RunSeries, *, is_short: bool = False) -> Tile:
+    """MAP of the last evaluation; `is_short`: without the size of the gallery."""
     value, meta = run.last().get("map", math.nan), run.meta()
     is_known = "n_query" in meta and "n_gallery" in meta  # a run that has just begun says neither
-    note = f"{meta['n_query']:,} queries in {meta['n_gallery']:,}" if is_known else "not yet"
+    note = f"{meta['n_query']:,} queries" if is_known else "not yet"
+    if is_known and not is_short:
+        note += f" in {meta['n_gallery']:,}"
     return "MAP", "–" if math.isnan(value) else f"{value:.4f}", note, help_of("map")
 
 

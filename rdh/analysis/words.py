@@ -214,6 +214,31 @@ WORDS = {
         ),
     )
 }
+_TRAIN = "entries of all training items at the last evaluation, in evaluation mode: "
+OF_EVALUATION = {  # scalars of an evaluation, in a few words
+    "train_entries": _TRAIN + "all",
+    "train_saturated": _TRAIN + "saturated",
+    "train_wrong": _TRAIN + "wrong",
+    "train_undecided": _TRAIN + "saturated, side undecided",
+    "train_dead": _TRAIN + "dead",
+    "train_flagged": _TRAIN + "flagged by random batches",
+    "train_flagged_all_pairs": _TRAIN + "flagged by all pairs",
+    "train_flagged_confirmed": _TRAIN + "batch flags that all pairs confirm",
+    "train_flagged_wrong": _TRAIN + "flagged and wrong",
+    "train_flagged_undecided": _TRAIN + "flagged, side undecided",
+    "flagged_entries": _TRAIN + "looked at for flags",
+    "map_train": "up to 1000 training items as queries against all others, expected over ties",
+    "cost_train": "of map_train: the dead entries, on the gallery's side",
+    "cost_flagged": "of map_train: the flagged entries moved instead",
+    "cost_random": "of map_train: as many random saturated entries moved instead",
+    **{
+        f"{side}_{word}": f"entries of the {words} at the last evaluation: {word.replace('_', ' ')}"
+        for side, words in (("gallery", "gallery"), ("query", "queries"))
+        for word in ("entries", "saturated", "dead")
+    },
+    "cost_gallery": "MAP that the dead entries of the gallery cost",
+    "cost_query": "MAP that the dead entries of the queries cost",
+}
 NO_DEAD_BITS = (
     "{method} has no activation with flat ends, so no bit of it can saturate: dead, flagged and "
     "cost mean nothing for it."

@@ -8,6 +8,7 @@ from typing import Any
 
 from rdh import analysis, execution
 from rdh.analysis import NO_DEAD_BITS, NOT_COUNTED, WORDS
+from rdh.analysis.words import OF_EVALUATION
 from rdh.commands._common import (
     add_settings,
     add_verb,
@@ -281,6 +282,6 @@ def _section(title: str, values: dict[str, Any]) -> None:
         width = max(map(len, values))
         print(title)
         for key, value in values.items():
-            said = definition(key)
+            said = OF_EVALUATION.get(key) or definition(key)
             text = f"{value:.6g}" if isinstance(value, float) else f"{value}"
             print(f"  {key:{width}}  {text:12} {said}".rstrip())
