@@ -10,7 +10,9 @@ from pages.common.readers import RunSeries, bit_costs, has_final_codes, read_ser
 from pages.common.run_picker import pick_run
 from pages.common.run_status import draw_status, read_status
 from pages.common.shell import end_page, error_card, known_runs, start_page, store
+from pages.common.words import legend
 from rdh import catalog
+from rdh.analysis.dead_bits import NOT_COUNTED
 from rdh.charts.bit_worth import (
     death_takeaway,
     first_takeaway,
@@ -24,12 +26,6 @@ from rdh.charts.bits import bit_events, bit_strip, two_judges
 from rdh.charts.histograms import activation_histogram, histogram_over_time
 from rdh.config.run_config import RunConfig
 from rdh.store.run_store import RunStore
-
-NOT_COUNTED = (
-    "The dead were not counted in this run, which is from before they were: the charts show the "
-    "flagged entries, those that the gradient of the last mini-batch asks to leave. Most flagged "
-    "entries are on the side that their labels call for."
-)
 
 
 def choose_bit(bit: int) -> None:
@@ -135,13 +131,11 @@ def draw_steps(counts: BitCounts, bit: int, run_id: str) -> None:
             )
         st.markdown(bit_line(counts, bit))
     if counts.dead is None:
-        st.caption(NOT_COUNTED)
+        st.caption(f"{NOT_COUNTED[0].upper()}{NOT_COUNTED[1:]}.")
+        legend("dead", "flagged", "saturated")
     else:
-        st.caption(
-            "Saturated: |h| ≥ τ. Flagged: saturated, and the gradient of its last mini-batch asks "
-            "it to leave. Dead: saturated on the side that its labels don't call for. Each item as "
-            "it was when training last used it. [What these words mean](definitions#dead)"
-        )
+        st.caption("Each item is counted as it was when training last used it.")
+        legend("dead", "flagged", "saturated", "cost")
 
 
 def bit_line(counts: BitCounts, bit: int) -> str:
@@ -161,9 +155,7 @@ def bit_line(counts: BitCounts, bit: int) -> str:
 
 
 def draw_bit(run: RunSeries, config: RunConfig, counts: BitCounts, bit: int, run_id: str) -> None:
-    steps, histograms = run.series("histogram")
-    if not len(steps):
-        steps, histograms = run.series("histogram_window")
+    steps, histograms = run.running("histogram")
     edges = np.array(run.meta()["logit_edges"])
     mean, spread = (run.series(name)[1][-1, bit] for name in ("mean_logit", "std_logit"))
     left, right = st.columns(2)
@@ -204,13 +196,7 @@ def draw_events(run: RunSeries, counts: BitCounts, bit: int, run_id: str) -> Non
         bit_events(steps, entries[:, :, bit], *flows, title=title, flagged=is_old),
         key=f"bits-events-{run_id}",
     )
-    st.caption(
-        "Raised: became flagged. Answered: left saturation or changed sides. Dropped: stayed, and "
-        "is no longer asked to leave."
-        if is_old
-        else "Died: became dead. Rescued: left saturation or changed sides. Released: stayed, but "
-        "its labels no longer call for the other side. Dead now = died − rescued − released."
-    )
+    legend("flags") if is_old else legend("death", "rescue", "release")
 
 
 def draw_judges(counts: BitCounts, dead: np.ndarray, bit: int, run_id: str) -> None:
@@ -257,7 +243,7 @@ def draw_worth(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> None
             ""
             if cost is None
             else f" Freed: the dead entries {cost.place} are put on the side that their labels "
-            f"call for, as measured at step {cost.step:,}. It is an upper bound, not a method."
+            f"call for, as measured at step {cost.step:,}: an upper bound, not a method."
         )
     )
 

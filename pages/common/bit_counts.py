@@ -1,4 +1,4 @@
-"""What the newest record of a run says about each of its bits, with the words for what it lacks."""
+"""What the newest record of a run says about each of its bits."""
 
 from dataclasses import dataclass
 
@@ -72,19 +72,19 @@ class BitCounts:
 
 def read_counts(run: RunSeries) -> BitCounts | None:
     """The counts of the newest record; None before the first, and in runs without probes."""
-    flagged = newest(run, "flagged")
-    if flagged is None:
+    counts = run.counts()
+    flagged, saturated = run.series("flagged")[1], run.running("saturated")[1]
+    if counts is None or not len(flagged) or not len(saturated):
         return None
-    n_bits, dead = flagged.shape[-1], newest(run, "dead")
-    saturated, entries = newest(run, "saturated"), "entries"
-    if saturated is None:
-        saturated, entries = newest(run, "saturated_window"), "window_entries"
-    if saturated is None:
-        return None
-    scalars = run.scalars()
-    n_saturated_of = float(scalars[entries].dropna().iloc[-1]) / n_bits
-    n_items = float(run.meta()["n_train"]) if dead is None else n_saturated_of
-    return BitCounts(dead, flagged, saturated, n_items, n_saturated_of, read_cost(run))
+    dead, n_bits = run.series("dead")[1], flagged.shape[-1]
+    return BitCounts(
+        dead[-1] if len(dead) else None,
+        flagged[-1],
+        saturated[-1],
+        counts.entries / n_bits,
+        counts.saturated_of / n_bits,
+        read_cost(run),
+    )
 
 
 def read_cost(run: RunSeries) -> Cost | None:
@@ -94,9 +94,3 @@ def read_cost(run: RunSeries) -> Cost | None:
         if len(steps):
             return Cost(values[-1], place, int(steps[-1]))
     return None
-
-
-def newest(run: RunSeries, name: str) -> np.ndarray | None:
-    """The last value of an array; None if the run has none."""
-    values = run.series(name)[1]
-    return values[-1] if len(values) else None

@@ -9,6 +9,7 @@ from pages.common import images
 from pages.common.live_plot import live_plotly
 from pages.common.readers import probe_codes, probe_steps, split
 from pages.common.text import as_text
+from pages.common.words import link
 from rdh.analysis.one_bit import Look, called_sides, changes, class_balance
 from rdh.charts.bits import class_balance as class_balance_chart
 from rdh.config.run_config import RunConfig
@@ -139,7 +140,7 @@ def _draw_dead(shelf: Shelf, arrays: dict[str, np.ndarray], bit: int, step: int)
     st.caption(
         f"{_everything(n_items, shelf.n_train)} went through the network once more, in eval mode, "
         "and nothing was learned. The chart above counts each item as it was when training last "
-        "used it. So the two numbers can differ. [What these words mean](definitions#dead)"
+        f"used it. So the two numbers can differ. What it means: {link('dead')}"
     )
     flagged = arrays["dead_flagged"][mine]
     codes = arrays["dead_codes"][mine]

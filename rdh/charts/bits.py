@@ -13,7 +13,6 @@ from rdh.charts._thinning import bucket_sum, buckets, kept_points
 
 SATURATED = palette.STATE_COLORS["saturated"]
 QUIET = palette.translucent(SATURATED, 0.35)
-FLAGGED = palette.NEUTRAL
 MAX_BARS = 100  # of events over time
 MOST_CLASSES = 40  # in the chart of classes
 
@@ -48,7 +47,7 @@ def bit_strip(
     names = [str(bit) for bit in order]
     figure = palette.bare_figure(title, height=360)
     below = "y2" if dead is not None else "y"
-    bars = [("■ saturated", saturated, QUIET, "y2"), ("◆ flagged", flagged, FLAGGED, below)]
+    bars = [("■ saturated", saturated, QUIET, "y2"), ("◆ flagged", flagged, palette.FLAGGED, below)]
     if dead is not None:
         bars.insert(0, ("✖ dead", dead, palette.DEAD, "y"))
     for name, values, color, axis in bars:
@@ -119,7 +118,7 @@ def bit_events(
         flagged: whether the numbers are those of flagged entries instead.
     """
     figure = palette.bare_figure(title, height=360, title_width=palette.NARROW)
-    word, color = ("◆ flagged", FLAGGED) if flagged else ("✖ dead", palette.DEAD)
+    word, color = ("◆ flagged", palette.FLAGGED) if flagged else ("✖ dead", palette.DEAD)
     for side, name, dash in ((1, "+ side", "solid"), (0, "− side", "dot")):
         kept = kept_points(entries[:, side])
         figure.add_scatter(
@@ -167,7 +166,7 @@ def two_judges(
     """
     figure = palette.bare_figure(title, height=290, title_width=palette.NARROW)
     judges = (
-        ("gradient", flagged, "◆ flagged: asked to leave", FLAGGED),
+        ("gradient", flagged, "◆ flagged: asked to leave", palette.FLAGGED),
         ("labels", dead, "✖ dead: called to the other side", palette.DEAD),
     )
     for judge, counts, name, color in judges:
