@@ -196,7 +196,7 @@ def draw_events(run: RunSeries, counts: BitCounts, bit: int, run_id: str) -> Non
         bit_events(steps, entries[:, :, bit], *flows, title=title, flagged=is_old),
         key=f"bits-events-{run_id}",
     )
-    legend("flags") if is_old else legend("death", "rescue", "release")
+    legend(*(("flags",) if is_old else ("death", "rescue", "release")))
 
 
 def draw_judges(counts: BitCounts, dead: np.ndarray, bit: int, run_id: str) -> None:

@@ -33,7 +33,7 @@ def worth_bars(
     dead = (
         [""] * len(order)
         if dead_share is None
-        else [f", {dead_share[bit]:.1%} of the items dead" for bit in order]
+        else [f", {dead_share[bit]:.2%} of the items dead" for bit in order]
     )
     figure = palette.bare_figure(title, height=300)
     parts = {
@@ -58,7 +58,7 @@ def worth_bars(
         figure.add_scatter(
             x=names,
             y=freed[order].astype(np.float32),
-            name="✖ cost of its dead entries: MAP won if they are freed",
+            name="cost of its dead entries: MAP won if they are freed",
             mode="markers",
             marker={"symbol": "diamond", "size": 8, "color": palette.DEAD},
             hovertemplate="bit %{x}: MAP %{y:+.5f} with its dead entries on their right "
@@ -107,11 +107,11 @@ def worth_by_death(
                 "color": palette.translucent(palette.GRADIENT, opacity),
                 "line": {"width": line, "color": palette.NEUTRAL},
             },
-            hovertemplate="%{text}: %{x:.1%} dead, worth %{y:.5f} of MAP<extra></extra>",
+            hovertemplate="%{text}: %{x:.2%} dead, worth %{y:.5f} of MAP<extra></extra>",
         )
     figure.add_hline(y=0, line={"width": 1, "color": palette.NEUTRAL, "dash": "dot"})
     figure.update_xaxes(
-        title_text="share of items that have the bit dead (last record)",
+        title_text="share of items that have the bit dead (at their last visit)",
         tickformat=".0~%",
         rangemode="tozero",
     )

@@ -32,7 +32,7 @@ MOSAIC = {
     "dataset": "mosaic",
     "dataset_options": {"source": "cifar10", "n_items": 400},
 }
-N_SHOWN = 24
+N_SHOWN = 20
 HALF = 2**-9  # precision of a kept logit near tau
 
 
@@ -181,7 +181,7 @@ def test_the_contrast_is_flagged_and_on_its_right_side(store, monkeypatch):
     app = open_bits(store, monkeypatch, bit=str(bit))
     shown = shown_below(app, "Flagged though right")
     listed = codes["contrast_ids"][codes["contrast_bits"] == bit]
-    assert shown == listed[:12].tolist() and shown
+    assert shown == listed[:10].tolist() and shown
     places = [codes["ids"].tolist().index(item) for item in shown]
     assert (codes["logits"][places, bit] * codes["right"][places, bit] > 0).all()
 
