@@ -250,7 +250,7 @@ def pick_level() -> float | None:
         bind="query-params",
         format_func=lambda level: "the run's" if level is None else f"{level:g}",
         help="Counted at these five levels while training, and at the run's own τ.",
-        width=260,
+        width=200,
     )
 
 
