@@ -14,7 +14,6 @@ from rdh.analysis.dead_bits import (
     scalar_frame,
 )
 from rdh.analysis.estimates import duration, similar_run_seconds
-from rdh.analysis.one_bit import wrong_side_by_class
 from rdh.analysis.tables import ARMS, pairs, pairs_summary, run_table, summary_table
 from rdh.analysis.verdict import dead_verdict, is_within_ties, map_points, map_verdict, percent
 from rdh.analysis.words import NO_DEAD_BITS, WORDS, Word
@@ -44,5 +43,4 @@ __all__ = [
     "scalar_frame",
     "similar_run_seconds",
     "summary_table",
-    "wrong_side_by_class",
 ]

@@ -11,7 +11,12 @@ ENOUGH = 0.95  # of the whole codes' MAP: what the title of the first bits looks
 
 
 def worth_bars(
-    worth: np.ndarray, dead_share: np.ndarray | None, selected: int, *, title: str
+    worth: np.ndarray,
+    dead_share: np.ndarray | None,
+    selected: int,
+    *,
+    title: str,
+    freed: np.ndarray | None = None,
 ) -> go.Figure:
     """Bars of the tie-aware MAP that is lost without each bit, the most valuable bit first.
 
@@ -20,6 +25,7 @@ def worth_bars(
         dead_share: (n_bits,) in [0, 1], for the hover; None if it is not known.
         selected: the bit that is marked.
         title: of the chart.
+        freed: MAP that each bit's dead entries cost, (n_bits,); None if it was not measured.
     """
     order = np.argsort(-worth, kind="stable")
     names = [str(bit) for bit in order]
@@ -48,6 +54,16 @@ def worth_bars(
             textposition="none",
             hovertemplate=hover + "%{text}<extra></extra>",
         )
+    if freed is not None:
+        figure.add_scatter(
+            x=names,
+            y=freed[order].astype(np.float32),
+            name="✖ cost of its dead entries: MAP won if they are freed",
+            mode="markers",
+            marker={"symbol": "diamond", "size": 8, "color": palette.DEAD},
+            hovertemplate="bit %{x}: MAP %{y:+.5f} with its dead entries on their right "
+            "side<extra></extra>",
+        )
     if str(selected) in names:
         where = names.index(str(selected))
         mark = {"line": {"width": 2, "color": palette.NEUTRAL}, "fillcolor": "rgba(0,0,0,0)"}
@@ -60,7 +76,7 @@ def worth_bars(
         categoryorder="array",
         categoryarray=names,
     )
-    figure.update_yaxes(title_text="MAP lost without the bit", tickformat=".4~f", zeroline=True)
+    figure.update_yaxes(title_text="MAP", tickformat=".4~f", zeroline=True)
     return figure
 
 
@@ -133,6 +149,14 @@ def worth_takeaway(worth: np.ndarray) -> str:
     if not harmful:
         return f"{first}; all {len(worth)} bits are useful"
     return f"{first}; {harmful} of {len(worth)} {'is' if harmful == 1 else 'are'} better left out"
+
+
+def freed_takeaway(freed: np.ndarray) -> str:
+    """Which bit's dead entries cost most when they are not freed. freed (n_bits,)."""
+    most = int(np.argmax(freed))
+    if freed[most] <= 0:
+        return "freeing the dead entries of any bit wins no MAP"
+    return f"freeing the dead entries of bit {most} wins the most: MAP {_signed(freed[most])}"
 
 
 def death_takeaway(worth: np.ndarray, dead_share: np.ndarray) -> str:

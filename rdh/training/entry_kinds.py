@@ -20,14 +20,14 @@ from rdh.store.levels import TAU_LEVELS
 N_REACHED, POSITIVE, LEAVING, JUDGED, N_KINDS = 7, 8, 16, 32, 128
 RIGHT, WRONG, UNDECIDED = 1, 2, 3  # times JUDGED; 0: never visited
 LEAVING_TOTAL = 128  # of the present
-ANSWERED, RESCUED, N_PAST = 128, 256, 512  # of the past
-# What `changes_of` finds: the next past below N_PAST, then a bit for each of EVENTS, then is it
-# flagged and dead, was it flagged and dead.
+ANSWERED, RESCUED, PAST_BITS = 128, 256, 9  # of the past
+N_PAST = 1 << PAST_BITS
+# What a visit changes: a bit for each of EVENTS, then is it flagged and dead, was it so.
 EVENTS = (
     *("flags_raised", "flags_answered", "flags_dropped", "flags_raised_again"),
     *("deaths", "rescues", "releases", "relapses"),
 )
-FIRST_EVENT, IS, WAS, N_EVENTS = 9, 17, 19, 256
+N_EVENTS, IS, WAS = 256, 8, 10
 
 
 def thresholds(tau: float) -> np.ndarray:
@@ -93,12 +93,12 @@ class Rows:
         ).astype(np.float64)
 
     def counts(self, table: np.ndarray) -> dict[str, np.ndarray]:
-        """The counts, int32 (..., n_bits), from the entries of each kind, (n_kinds, n_bits)."""
-        sums = (self._matrix @ table.astype(np.float64)).astype(np.int32)  # exact: below 2^53
+        """The counts, int32 (..., n_bits), from the entries of each kind, (n_bits, n_kinds)."""
+        sums = (self._matrix @ table.astype(np.float64).T).astype(np.int32)  # exact: below 2^53
         arrays, start = {}, 0
         for name, shape in self._shapes.items():
             stop = start + math.prod(shape)
-            arrays[name] = sums[start:stop].reshape(*shape, table.shape[1])
+            arrays[name] = sums[start:stop].reshape(*shape, len(table))
             start = stop
         return arrays
 
@@ -145,19 +145,20 @@ def event_rows() -> Rows:
 def changes_of(tau: float) -> np.ndarray:
     """What a visit changes: int32 (512 * 128,), looked up at past * 128 + kind.
 
-    Flagged and dead entries are followed in the same way (`_followed`). The next past is the kind,
-    and whether the entry was ever answered or rescued.
+    The lower 9 bits are the next past: the kind, and whether the entry was ever answered or
+    rescued. The bits above are the *changes*. Flagged and dead entries are followed in the same way
+    (`_followed`).
     """
     past, kinds = np.divmod(np.arange(N_PAST * N_KINDS), N_KINDS)
     was, now = Entries.of(past, tau), Entries.of(kinds, tau)
     stayed = now.saturated & (now.positive == was.positive)
     flag_events, answered = _followed(was.flagged, now.flagged, stayed, (past & ANSWERED) > 0)
     dead_events, rescued = _followed(was.dead, now.dead, stayed, (past & RESCUED) > 0)
-    found = kinds + answered * ANSWERED + rescued * RESCUED
-    for place, event in enumerate((*flag_events, *dead_events), start=FIRST_EVENT):
-        found += event.astype(np.int64) << place
-    found += (now.flagged + 2 * now.dead << IS) + (was.flagged + 2 * was.dead << WAS)
-    return found.astype(np.int32)
+    changes = (now.flagged + 2 * now.dead << IS) + (was.flagged + 2 * was.dead << WAS)
+    for place, event in enumerate((*flag_events, *dead_events)):
+        changes += event.astype(np.int64) << place
+    next_past = kinds + answered * ANSWERED + rescued * RESCUED
+    return (next_past + changes * N_PAST).astype(np.int32)
 
 
 def _followed(

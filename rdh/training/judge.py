@@ -16,7 +16,12 @@ import numpy as np
 import torch
 
 from rdh.methods import Method
-from rdh.training.pair_gradients import all_pairs_gradient, batch_gradients, copied
+from rdh.training.pair_gradients import (
+    all_pairs_gradient,
+    batch_gradients,
+    copied,
+    sees_single_items,
+)
 from rdh.training.sides import Sides
 from rdh.training.state import TrainingState
 
@@ -93,8 +98,8 @@ def judge(
 
     chosen, size = rows[torch.from_numpy(asked).to(device)], run.config.batch_size
     by_batch = flags(batch_gradients(run.method, every, labels, size, generator, chosen))
-    by_all = None
-    if all_pairs:
+    by_all = by_batch if all_pairs else None
+    if all_pairs and not sees_single_items(run.method, every, labels, chosen):
         by_all = flags(all_pairs_gradient(run.method, every, labels, generator, chosen))
     right = sides.of(rows).cpu().numpy()
     return Judgement(items, logits, codes, right, saturated, asked, by_batch, by_all, sides)
@@ -102,9 +107,17 @@ def judge(
 
 def relaxed(run: TrainingState, logits: np.ndarray) -> np.ndarray:
     """h of logits (n, n_bits), float32, with the slope of the last epoch that was trained."""
-    epoch = run.epoch - (run.position == 0 and run.epoch > 0)
     with torch.inference_mode():
-        return run.method.relax(torch.from_numpy(logits), epoch).numpy()
+        return run.method.relax(torch.from_numpy(logits), _epoch(run)).numpy()
+
+
+def slope(run: TrainingState) -> float:
+    """beta of h = tanh(beta F) in the last epoch that was trained."""
+    return float(run.method.slope(_epoch(run)))
+
+
+def _epoch(run: TrainingState) -> int:
+    return run.epoch - (run.position == 0 and run.epoch > 0)
 
 
 def is_saturated(codes: np.ndarray, tau: float) -> np.ndarray:

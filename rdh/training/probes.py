@@ -15,9 +15,7 @@ those after the window's own signs were taken in. Those of a multi-label set are
 first record and in the last one of each epoch, since a renewal takes all pairs of label sets.
 
 `Probes.add` only keeps a step's tensors on the device. `Probes.record` digests a window of steps at
-once: every entry gets a *kind* (`entry_kinds`). Running totals lose what the visited entries were
-and gain what they are, so a record costs a few passes over its window, however many items there
-are.
+once: every entry gets a *kind* (`entry_kinds`), and `LastVisits` keeps the running totals of kinds.
 """
 
 import math
@@ -29,29 +27,23 @@ from torch import Tensor
 from rdh.rescue import alpha
 from rdh.store.levels import TAU_LEVELS
 from rdh.training.entry_kinds import (
-    FIRST_EVENT,
-    IS,
     JUDGED,
     LEAVING,
     LEAVING_TOTAL,
     N_EVENTS,
     N_KINDS,
-    N_PAST,
     N_REACHED,
     POSITIVE,
-    WAS,
     WRONG,
-    changes_of,
     event_rows,
     n_reached,
-    running_rows,
     thresholds,
     window_rows,
 )
+from rdh.training.last_visits import N_BINS, N_PLACES, LastVisits, count_by_bit, places_now
 from rdh.training.sides import Sides
 
-N_BINS = 64
-OUT_OF_REACH = 0.1  # share of a free gradient: what the amplifier leaves of a slope below it
+OUT_OF_REACH = 0.1  # the amplifier leaves less than this share of a gradient without tanh
 
 
 def logit_edges(tau: float) -> np.ndarray:
@@ -77,47 +69,29 @@ class Probes:
         tau: Threshold of saturation, in [0, 1).
 
     Attributes:
-        state: What every entry was at its last visit, int16 (N, n_bits): its kind, whether it had
-            been answered and rescued, and its bin of F.
+        visits: What every entry was at its last visit.
         sides: On the host, as all that `record` does.
     """
 
     def __init__(self, labels: Tensor, n_bits: int, tau: float) -> None:
         self.tau, self.n_bits = tau, n_bits
-        self.sides = Sides(labels.cpu(), n_bits)
+        self.visits, self.sides = LastVisits(len(labels), n_bits, tau), Sides(labels.cpu(), n_bits)
+        self._window, self._events = window_rows(tau), event_rows()
         self._thresholds = thresholds(tau)
         self._width = logit_edges(tau)[-1] / (N_BINS / 2)
-        self._running, self._window, self._events = (
-            running_rows(tau),
-            window_rows(tau),
-            event_rows(),
-        )
-        self._changes = changes_of(tau)
         self._steps: list[tuple[Tensor, ...]] = []
-        self.state = np.zeros((len(labels), n_bits), np.int16)
-        self._count_all()
 
     def state_dict(self) -> dict[str, Tensor]:
         """The living state; `load_state_dict` takes it back."""
-        return {"entries": torch.from_numpy(self.state), "sides": self.sides.called}
+        return {"entries": torch.from_numpy(self.visits.state), "sides": self.sides.called}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Takes over the state of a checkpoint. ValueError for another shape."""
-        entries = state["entries"].numpy()
-        if entries.shape != self.state.shape:
-            raise ValueError(f"the probes' state must be {self.state.shape}, got {entries.shape}")
-        self.state = entries.copy()
-        signs = np.where(self.state & POSITIVE, 1, -1) * (self.state & JUDGED * 3 > 0)
-        self.sides.load_signs(torch.from_numpy(signs.astype(np.int8)), state["sides"])
-        self._count_all()
-
-    def _count_all(self) -> None:
-        """Counts the entries of each kind, and of each bin, anew."""
-        past = self.state & (N_PAST - 1)
-        found = self._changes.take(past.astype(np.int32) * N_KINDS)
-        self._kinds = self._table(self.state & (N_KINDS - 1), N_KINDS)  # (128, n_bits)
-        bins = self._bins_of_past(self.state, found)
-        self._bins = self._table(bins, 4 * N_BINS)  # (flagged + 2 dead, bin) by n_bits
+        entries, expected = state["entries"].numpy(), self.visits.state.shape
+        if entries.shape != expected:
+            raise ValueError(f"the probes' state must be {expected}, got {entries.shape}")
+        self.visits.load(entries)
+        self.sides.load_signs(torch.from_numpy(self.visits.signs), state["sides"])
 
     def add(
         self,
@@ -180,26 +154,27 @@ class Probes:
         right = self._right(columns[4], columns[1], ends_epoch)
         logits, codes, similarity, total, indices = (column.numpy() for column in columns)
         present = self._present(codes, codes * similarity > 0, codes * total > 0, right)
-        bins = self._bins_of(logits)
-        found = self._visit(present, bins, indices)
+        places = logits * np.float32(1 / self._width) + N_BINS // 2
+        bins = np.clip(places, 0, N_BINS - 1).astype(np.uint8)
+        changes = self.visits.visit(present & np.uint8(N_KINDS - 1), bins, indices)
         amplified = present & LEAVING_TOTAL > 0
         amplified &= present & N_REACHED >= n_reached(self.tau, self.tau)
         extra = np.flatnonzero(amplified) if amplifier else np.zeros(0, np.int64)
         gradient = total * (1 - codes * codes)  # dL/dz
-        arrays = self._window_counts(present, codes)
-        events = self._table(found >> FIRST_EVENT & (N_EVENTS - 1), N_EVENTS)
-        arrays |= self._events.counts(events)
+        kinds = count_by_bit(present, 2 * N_KINDS)
+        arrays = self._window_counts(kinds, present, codes)
+        arrays |= self._events.counts(count_by_bit(changes & np.uint16(N_EVENTS - 1), N_EVENTS))
         arrays |= self._means(logits, codes, gradient, extra)
-        arrays |= self._histograms(bins, found, similarity, gradient, extra)
-        arrays |= self._running.counts(self._kinds)
-        n_seen = self.state.size - int(self._kinds[0].sum())
-        return {"entries": float(n_seen), "window_entries": float(codes.size)}, arrays
+        places, histograms = self._histograms(bins, changes, similarity, gradient, extra)
+        self.visits.gain(kinds[:, :N_KINDS] + kinds[:, N_KINDS:], places)
+        arrays |= histograms | self.visits.totals()
+        n_entries = {"entries": self.visits.n_seen, "window_entries": codes.size}
+        return {name: float(n) for name, n in n_entries.items()}, arrays
 
     def _right(self, indices: Tensor, codes: Tensor, ends_epoch: bool) -> np.ndarray:
         """The sides that the labels of these items call for, int8 (n, n_bits)."""
         self.sides.visit(indices, codes)
-        is_first = bool((self._kinds[0] == len(self.state)).all())
-        if self.sides.is_multi_label and (ends_epoch or is_first):
+        if self.sides.is_multi_label and (ends_epoch or not self.visits.n_seen):
             self.sides.renew()
         return self.sides.of(indices).numpy()
 
@@ -214,7 +189,7 @@ class Probes:
         size, positive = np.abs(codes), codes >= 0
         present = np.zeros(codes.shape, np.uint8)
         for level in self._thresholds:
-            present += size >= level
+            present += (size >= level).view(np.uint8)
         on_side = (positive.view(np.int8) * np.int8(2) - np.int8(1)) * right  # 1, -1, undecided 0
         judged = (on_side < 0).view(np.uint8) + (on_side == 0).view(np.uint8) * np.uint8(2)
         present += (judged + np.uint8(1)) * np.uint8(JUDGED)
@@ -226,26 +201,10 @@ class Probes:
             present += mask.view(np.uint8) * np.uint8(flag)
         return present
 
-    def _visit(self, present: np.ndarray, bins: np.ndarray, indices: np.ndarray) -> np.ndarray:
-        """Puts what the entries are in the place of what they were; returns their changes."""
-        past, kinds = self.state[indices], present & np.uint8(N_KINDS - 1)
-        places = (past & np.int16(N_PAST - 1)).astype(np.int32) * N_KINDS + kinds
-        found = self._changes.take(places)
-        self.state[indices] = (found & (N_PAST - 1)).astype(np.int16) + bins * np.int16(N_PAST)
-        before = self._table(past & np.int16(N_KINDS - 1), N_KINDS)
-        self._kinds = self._kinds + self._table(kinds, N_KINDS) - before
-        self._bins = self._bins - self._table(self._bins_of_past(past, found), 4 * N_BINS)
-        return found
-
-    def _bins_of(self, logits: np.ndarray) -> np.ndarray:
-        places = logits * np.float32(1 / self._width) + N_BINS // 2
-        return np.clip(places, 0, N_BINS - 1).astype(np.uint8)
-
-    def _bins_of_past(self, past: np.ndarray, found: np.ndarray) -> np.ndarray:
-        return (past >> np.int16(FIRST_EVENT)) + (found >> WAS & 3) * N_BINS
-
-    def _window_counts(self, present: np.ndarray, codes: np.ndarray) -> dict[str, np.ndarray]:
-        arrays = self._window.counts(self._table(present, 2 * N_KINDS))
+    def _window_counts(
+        self, kinds: np.ndarray, present: np.ndarray, codes: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        arrays = self._window.counts(kinds)
         arrays["leaving"] = (arrays["leaving"] / len(codes)).astype(np.float32)
         for name in ("amplified_levels", "amplified_dead_levels", "dead_window_levels"):
             arrays[name] = arrays[name].sum(1, dtype=np.int32)
@@ -262,16 +221,6 @@ class Probes:
             np.int32,
         )
         return arrays
-
-    def _table(self, keys: np.ndarray, n_keys: int) -> np.ndarray:
-        """How many entries of each bit have each key: keys (n, n_bits) -> (n_keys, n_bits).
-
-        torch counts int32 faster than NumPy does.
-        """
-        places = np.multiply(keys, self.n_bits, dtype=np.int32)
-        places += np.arange(self.n_bits, dtype=np.int32)
-        counts = torch.bincount(torch.from_numpy(places.ravel()), minlength=n_keys * self.n_bits)
-        return counts.numpy().reshape(n_keys, self.n_bits)
 
     def _means(
         self, logits: np.ndarray, codes: np.ndarray, gradient: np.ndarray, extra: np.ndarray
@@ -299,37 +248,26 @@ class Probes:
     def _histograms(
         self,
         bins: np.ndarray,
-        found: np.ndarray,
+        changes: np.ndarray,
         similarity: np.ndarray,
         gradient: np.ndarray,
         extra: np.ndarray,
-    ) -> dict[str, np.ndarray]:
-        """Histograms of F, after the window's entries joined them, and of its gradients."""
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """How many entries there are in each place (n_bits, 256), and gradients by bin."""
         down, up = (
             (similarity > 0).view(np.uint8),
             (similarity < 0).view(np.uint8),
         )  # descent moves h against the gradient
-        keys = bins + ((down + 2 * up) * 4 + (found >> IS & 3)) * N_BINS
-        table = self._table(keys, 12 * N_BINS).reshape(3, 4 * N_BINS, self.n_bits)
-        self._bins += table.sum(0)
-        asked = table.reshape(3, 4, N_BINS, self.n_bits).sum((1, 3))
+        keys = places_now(bins, changes) + (down + 2 * up) * np.uint16(N_PLACES)
+        table = count_by_bit(keys, 3 * N_PLACES).reshape(self.n_bits, 3, N_PLACES)
+        asked = table.sum(0).reshape(3, 4, N_BINS).sum(1)
         mirrored = (bins ^ (down * np.uint8(N_BINS - 1))).ravel()  # bin b of F is bin 63 - b of -F
         weights = (gradient * (up.view(np.int8) - down.view(np.int8))).ravel()
         before = torch.bincount(
             torch.from_numpy(mirrored), torch.from_numpy(weights).double(), N_BINS
         ).numpy()
         amplified = np.bincount(mirrored[extra], weights[extra], N_BINS)
-        return self._pooled() | {
+        return table.sum(1), {
             "gradient_sum": np.stack([before, before + (alpha(self.tau) - 1) * amplified]),
             "gradient_count": (asked[2] + asked[1][::-1]).astype(np.float64),
-        }
-
-    def _pooled(self) -> dict[str, np.ndarray]:
-        bins = self._bins.reshape(4, N_BINS, self.n_bits)
-        histogram = bins.sum(0)
-        histogram[0] -= self._kinds[0]  # entries that were never visited lie in bin 0
-        return {
-            "histogram": np.ascontiguousarray(histogram.T, np.int32),
-            "flagged_histogram": bins[[1, 3]].sum((0, 2)).astype(np.int32),
-            "dead_histogram": bins[[2, 3]].sum((0, 2)).astype(np.int32),
         }

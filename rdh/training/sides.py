@@ -68,9 +68,9 @@ class Sides:
         A code of exactly 0 counts as +1, as it does in retrieval. Single-label sides are renewed at
         once. Multi-label ones wait for `renew`, since their votes take all pairs of groups.
         """
-        signs = (codes >= 0).view(torch.int8) * 2 - 1
+        signs = (codes >= 0).view(torch.int8).mul_(2).sub_(1)
         if not self.is_multi_label:
-            old, groups = self.signs[indices], self._group_of[indices]
+            old, groups = self.signs.index_select(0, indices), self._group_of[indices]
             self._sums.index_add_(0, groups, (signs - old).float())
             self._voters.index_add_(0, groups, (old[:, :1] == 0).float())
             self._call()
@@ -99,7 +99,7 @@ class Sides:
 
     def of(self, indices: Tensor) -> Tensor:
         """The sides of training items, int8 (n, n_bits): -1, +1, or 0 if undecided."""
-        return self.called[self._group_of[indices]]
+        return self.called.index_select(0, self._group_of[indices])
 
     def of_all(self) -> Tensor:
         """The sides of all training items, int8 (N, n_bits)."""

@@ -394,37 +394,6 @@ def test_a_baseline_of_the_same_tau_goes_before_a_newer_one(store):
     assert pairs["run_id_baseline"].tolist() == [newer, same]
 
 
-# Bits
-
-
-def test_stuck_items_and_class_counts_are_those_of_a_slow_loop():
-    rng = np.random.default_rng(5)
-    class_of, codes, tau = rng.integers(0, 4, 200), np.tanh(rng.normal(0.6, 2.5, 200)), 0.9
-    codes[class_of == 3] = np.where(np.arange((class_of == 3).sum()) % 2, 0.95, -0.95)
-    if (class_of == 3).sum() % 2:
-        codes[np.flatnonzero(class_of == 3)[0]], class_of[np.flatnonzero(class_of == 3)[0]] = 0.1, 0
-    labels = np.eye(5, dtype=np.uint8)[class_of]  # class 4 has no items
-    stuck, counts = analysis.wrong_side_by_class(codes, labels, tau)
-    for item in range(200):
-        side = 1 if codes[item] >= 0 else -1
-        balance = sum(
-            1 if codes[other] >= 0 else -1
-            for other in range(200)
-            if class_of[other] == class_of[item]
-        )
-        assert stuck[item] == (abs(codes[item]) >= tau and balance * side < 0)
-    for number in range(5):
-        mine = codes[class_of == number]
-        by_hand = [
-            (mine <= -tau).sum(),
-            ((mine > -tau) & (mine < 0)).sum(),
-            ((mine >= 0) & (mine < tau)).sum(),
-        ]
-        assert counts[number].tolist() == [*by_hand, (mine >= tau).sum()]
-    assert not stuck[class_of == 3].any(), "a class that is split evenly has no wrong side"
-    assert stuck.any()
-
-
 def test_the_estimate_is_the_median_of_similar_finished_runs(store):
     fields = make_config().model_dump()
     assert analysis.similar_run_seconds(store, fields) is None

@@ -23,7 +23,7 @@ from rdh.charts.bit_worth import (
     worth_by_death,
     worth_takeaway,
 )
-from rdh.charts.bits import bit_events, bit_strip, class_balance, directions
+from rdh.charts.bits import bit_events, bit_strip, class_balance, two_judges
 from rdh.charts.comparison import Curve, map_over_time, paired_maps, precision_recall, tie_bands
 from rdh.charts.data_sets import MOST_NAMED, items_per_label, labels_per_item, labels_takeaway
 from rdh.charts.dead_bits import Series, dead_bits_over_time, event_flow
@@ -115,7 +115,8 @@ def figures(n: int, n_bits: int) -> dict[str, go.Figure]:
             EDGES, RNG.normal(size=(2, 64)), counts(64), h, theory, 0.99, **title
         ),
         "loss": loss_split(loss_frame(n), quantization="EAQL", **title),
-        "strip": bit_strip(per_bit[0] / 2, per_bit[0], 0, **title),
+        "strip": bit_strip(*per_bit[:3], np.arange(n_bits), 0, cost=per_bit[3], **title),
+        "strip of flags": bit_strip(None, *per_bit[:2], np.arange(n_bits), 0, **title),
         "flow": event_flow(
             steps, counts(n), counts(n), counts(n) // 2, releases=counts(n), **title
         ),
@@ -134,12 +135,12 @@ def figures(n: int, n_bits: int) -> dict[str, go.Figure]:
             TAU_LEVELS, *RNG.random((3, len(TAU_LEVELS))), 0.99, **title
         ),
         "ties": tie_bands([arm(rdh, 0.5, 0.4, 0.6) for rdh in (False, True)], **title),
-        "events": bit_events(steps, counts(n, 2), counts(n), counts(n), **title),
-        "events with releases": bit_events(
-            steps, counts(n, 2), counts(n), counts(n), releases=counts(n), **title
+        "events": bit_events(steps, counts(n, 2), *counts(3, n), **title),
+        "events of flags": bit_events(steps, counts(n, 2), *counts(3, n), flagged=True, **title),
+        "judges": two_judges(counts(2) + 500, counts(2), counts(2), **title),
+        "classes": class_balance(
+            counts(10, 2, 3), counts(10, 2), np.arange(10).astype(str), **title
         ),
-        "directions": directions(per_bit[0] - 0.5, *per_bit[1:], selected=n_bits - 1, **title),
-        "classes": class_balance(counts(10, 4), np.arange(10).astype(str), **title),
         "pr": precision_recall([curve(n_bits)], **title),
         "pairs": paired_maps(pair_table(n), **title)
         if n <= 50
@@ -147,6 +148,7 @@ def figures(n: int, n_bits: int) -> dict[str, go.Figure]:
         "maps": map_over_time([("HashNet", "hashnet", True, steps, RNG.random(n))], **title),
         "worth": worth_bars(per_bit[0] - 0.5, per_bit[1], 0, **title),
         "worth, dead unknown": worth_bars(per_bit[0] - 0.5, None, 0, **title),
+        "worth and cost": worth_bars(per_bit[0] - 0.5, per_bit[1], 0, freed=per_bit[2], **title),
         "worth by death": worth_by_death(per_bit[0], per_bit[1], n_bits - 1, **title),
         "of first": map_of_first(np.sort(per_bit[0]), "hashnet", True, **title),
         "labels": items_per_label({str(label): label for label in range(n_bits)}, **title),
@@ -181,7 +183,6 @@ def test_every_axis_says_what_it_shows(name):
     without = [axis.plotly_name for axis in axes if not axis.title.text]
     allowed = {
         "gradient": ["yaxis2"],
-        "classes": ["yaxis"],
         "pairs": ["xaxis"],
         "ties": ["yaxis"],
     }  # its twin's, class names, method names, runs
@@ -200,9 +201,9 @@ def test_no_figure_is_over_150_kb_on_the_wire_however_long_the_run(n, n_bits):
             steps_of(n), counts(n), counts(n), counts(n), releases=counts(n), title="x"
         ),
         "loss": loss_split(loss_frame(n), title="x", quantization="EAQL"),
-        "events": bit_events(steps_of(n), counts(n, 2), counts(n), counts(n), title="x"),
+        "events": bit_events(steps_of(n), counts(n, 2), *counts(3, n), title="x"),
         "pairs": paired_maps(pair_table(100), title="x"),
-        "strip": bit_strip(shares[0] / 2, shares[0], 3, title="x"),
+        "strip": bit_strip(*shares[:3], np.arange(n_bits), 3, title="x", cost=shares[3]),
         "maps": map_over_time([("a", "dpsh", True, steps_of(n), RNG.random(n))] * 2, title="x"),
     }
     for name, figure in sizes.items():
@@ -303,13 +304,6 @@ def test_events_of_flags_have_words_of_their_own_and_no_colour_of_the_dead():
     assert "its pairs no longer ask" in bars[-1].hovertemplate
 
 
-def test_the_two_event_lines_of_a_bit_add_up_to_its_change_of_dead_entries():
-    deaths, rescues, releases = counts(9), counts(9), counts(9)
-    figure = bit_events(steps_of(9), counts(9, 2), deaths, rescues, releases=releases, title="x")
-    np.testing.assert_allclose(figure.data[-2].y + figure.data[-1].y, deaths - rescues - releases)
-    assert (figure.data[-1].customdata >= 0).all()
-
-
 @pytest.mark.parametrize("tau", [0.9, 0.99, 0.999])
 def test_names_of_ticks_of_h_keep_a_distance_and_none_is_turned(tau):
     edges = np.arange(-32, 33) * math.atanh(tau) / 11
@@ -331,7 +325,8 @@ def test_no_legend_of_a_chart_that_shares_a_row_stands_between_title_and_plot():
         "flow",
         "flags",
         "events",
-        "events with releases",
+        "events of flags",
+        "judges",
         "loss",
         "gradient",
         "figure 1",
@@ -351,8 +346,8 @@ def test_titles_of_charts_that_share_a_row_are_broken_before_they_are_cut():
         activation_histogram(EDGES, counts(64), None, 0.99, title=title),
         histogram_over_time(EDGES, steps, counts(3, 64), 0.99, title=title),
         loss_split(loss_frame(3), quantization="q", title=title),
-        bit_events(steps, counts(3, 2), counts(3), counts(3), title=title),
-        directions(*RNG.random((4, 8)), selected=0, title=title),
+        bit_events(steps, counts(3, 2), *counts(3, 3), title=title),
+        two_judges(counts(2), counts(2), counts(2), title=title),
         precision_recall([curve(4)], title=title),
         dead_bits_over_time([dead_series(3)], title=title),
         worth_by_death(RNG.random(4), RNG.random(4), 0, title=title),
@@ -459,7 +454,7 @@ def test_a_pair_is_one_line_from_without_to_with():
 def test_text_of_a_user_cannot_become_markup_or_a_template():
     curve_of_user = Curve(HOSTILE, HOSTILE, True, np.linspace(0, 1, 3), np.ones(3))
     built = [
-        class_balance(counts(2, 4), np.array([HOSTILE, "ok"]), title="x"),
+        class_balance(counts(2, 2, 3), counts(2, 2), np.array([HOSTILE, "ok"]), title="x"),
         precision_recall([curve_of_user], title="x"),
         dead_bits_over_time(
             [dead_series(3, HOSTILE), dead_series(3)], title="x", events=[(8, HOSTILE)]
