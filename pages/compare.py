@@ -120,7 +120,9 @@ def draw_numbers(runs: RunStore, pair: dict[str, RunSeries]) -> None:
 def draw_table(runs: RunStore, pair: dict[str, RunSeries]) -> None:
     """All numbers of both runs, one below the other, so that a narrow screen cuts nothing."""
     rows: dict[str, dict[str, str]] = {}
-    for place, (one, run) in enumerate(pair.items()):
+    labels = [runs.config(one).label for one in pair]
+    names = labels if labels[0] != labels[1] else list(pair)
+    for column, (one, run) in zip(names, pair.items(), strict=True):
         config, last, counts = runs.config(one), run.last(), run.counts()
         cells = {
             "bits": f"{config.n_bits}",
@@ -146,7 +148,7 @@ def draw_table(runs: RunStore, pair: dict[str, RunSeries]) -> None:
             last, "bit_balance", ".3f"
         )
         for name, text in cells.items():
-            rows.setdefault(name, {})[f"{config.label}{'' if not place else ' '}"] = text
+            rows.setdefault(name, {})[column] = text
     st.dataframe(pd.DataFrame(rows).T.fillna("–"), height="content")
     st.caption(f"{map_in_words(run.meta().get('top_k') for run in pair.values())}.")
 

@@ -74,7 +74,7 @@ def of_evaluation(name: str, run: RunSeries) -> str | None:
         cost = cost_of_dead(last)
         return None if cost is None else f"{map_points(cost[0])} MAP, of those {cost[1]}."
     if name == "map":
-        return f"{last['map']:.4f}." if "map" in last else None
+        return f"MAP is {last['map']:.4f}." if "map" in last else None
     if name == "tie-band":
         if not {"map_low", "map_high"} <= set(last):
             return None

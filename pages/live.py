@@ -46,9 +46,11 @@ def draw_map(run: RunSeries, what: str, level: float, ordered: bool, key: str) -
         st.info(f"Nothing was counted at τ = {level:g}; choose another τ of the map.")
         return
     order = by_onset(values) if ordered else None
-    at_level = "" if level == run.meta()["tau"] else f" at τ = {level:g}"
+    is_own = level == run.meta()["tau"]
+    at_level = "" if is_own else f" at τ = {level:g}"
+    share = run.share(what) if is_own else float(values[-1].mean())
     takeaway = (
-        f"{what.capitalize()}{at_level}: {percent(values[-1].mean())} of the entries; in "
+        f"{what.capitalize()}{at_level}: {percent(share)} of the entries; in "
         f"{(values[-1] > 0.1).sum()} of {values.shape[1]} bits more than a tenth of the items"
     )
     figure = saturation_map(steps, values, title=takeaway, what=f"{what} share", order=order)
@@ -95,11 +97,8 @@ def draw_distribution(run: RunSeries, config: RunConfig, run_id: str) -> None:
         )
         live_plotly(figure, key=f"live-figure1-{run_id}")
     with right:
-        shares = run.shares("saturated", config.tau)[1].mean(1)
-        title = (
-            f"All bits over time: {percent(shares[0])} saturated at first, {percent(shares[-1])} "
-            "now"
-        )
+        first, now = (percent(run.share("saturated", step)) for step in (int(steps[0]), None))
+        title = f"All bits over time: {first} saturated at first, {now} now"
         live_plotly(
             histogram_over_time(edges, steps, histograms, config.tau, title=title),
             key=f"live-drift-{run_id}",
@@ -250,7 +249,7 @@ def pick_level() -> float | None:
         bind="query-params",
         format_func=lambda level: "the run's" if level is None else f"{level:g}",
         help="Counted at these five levels while training, and at the run's own τ.",
-        width=260,
+        width=200,
     )
 
 

@@ -3,6 +3,7 @@
 All arrays are read-only.
 """
 
+import math
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -171,6 +172,19 @@ class RunSeries:
             else np.full(len(steps), everything)  # flags of old runs: of all items
         )
         return steps, counts / np.maximum(entries / meta["n_bits"], 1)[:, None]
+
+    def share(self, what: str, step: int | None = None) -> float:
+        """The share of all entries that are dead, flagged or saturated, at the run's own tau.
+
+        Every title takes it from here, so that one number is not rounded in two ways.
+
+        Args:
+            what: "dead", "flagged" or "saturated".
+            step: of a record; None for the last one.
+        """
+        frame = self._frame if step is None else self._frame.loc[:step]
+        counts = analysis.count_entries(frame, self.meta())
+        return math.nan if counts is None else counts.share(what)
 
     def amplifier(self) -> analysis.Reach | None:
         """`analysis.amplifier_reach` of the last records; None if the run did not count it."""

@@ -35,12 +35,12 @@ def draw_maps(runs: RunStore, pair: dict[str, RunSeries], *, key: str) -> bool:
     if what == "flagged":
         st.info(f"In one of these runs, or in both, {NOT_COUNTED}.", icon=":material/history:")
     top = max(0.01, *(float(values.max(initial=0)) for _, values in loaded))
-    for column, one, (steps, values) in zip(st.columns(2), pair, loaded, strict=True):
+    for column, (one, run), (steps, values) in zip(
+        st.columns(2), pair.items(), loaded, strict=True
+    ):
         with column:
-            title = (
-                f"{runs.config(one).label}: {percent(values[-1].mean())} of the entries {what} at "
-                f"step {steps[-1]:,}"
-            )
+            share = percent(run.share(what, int(steps[-1])))
+            title = f"{runs.config(one).label}: {share} of the entries {what} at step {steps[-1]:,}"
             live_plotly(
                 saturation_map(steps, values, title=title, what=f"{what} share", top=top),
                 key=f"{key}-map-{one}",
@@ -61,8 +61,9 @@ def draw_difference(pair: dict[str, RunSeries]) -> None:
     common, here, there = np.intersect1d(steps, other_steps, return_indices=True)
     if without.shape[1] == with_rdh.shape[1] and len(common):
         difference = without[here] - with_rdh[there]
+        shares = [run.share(what, int(common[-1])) for run in pair.values()]
         title = (
-            f"Difference: {difference[-1].mean():+.2%} of the entries at step {common[-1]:,} "
+            f"Difference: {shares[0] - shares[1]:+.2%} of the entries at step {common[-1]:,} "
             f"(orange: fewer {what} in the right map)"
         )
         live_plotly(

@@ -52,6 +52,6 @@ def amplifier_over_tau(
         figure.add_vline(x=place, line=line, annotation=label | {"y": 1, "xanchor": "center"})
         figure.update_layout(margin_t=figure.layout.margin.t + 14)
     figure.update_xaxes(title_text="threshold τ", type="category")
-    figure.update_yaxes(range=[-0.03, 1.03], tickformat=".0%")
+    figure.update_yaxes(title_text="share", range=[-0.03, 1.03], tickformat=".0%")
     add_legend_below(figure, rows=3)
     return figure

@@ -84,7 +84,7 @@ def tie_bands(arms: Sequence[tuple[str, str, bool, dict[str, float]]], *, title:
         arms: (label, method, has_rdh, scores), scores with map, map_tie, map_low and map_high.
         title: of the chart.
     """
-    figure = palette.bare_figure(title, height=110 + 44 * len(arms))
+    figure = palette.bare_figure(title, height=130 + 44 * len(arms))
     for place, (label, method, has_rdh, scores) in enumerate(arms):
         color = palette.method_color(method)
         mark = {"symbol": "line-ns-open", "size": 18, "color": color, "line": {"width": 2}}
