@@ -55,15 +55,7 @@ def worth_bars(
             hovertemplate=hover + "%{text}<extra></extra>",
         )
     if freed is not None:
-        figure.add_scatter(
-            x=names,
-            y=freed[order].astype(np.float32),
-            name="cost of its dead entries: MAP won if they are freed",
-            mode="markers",
-            marker={"symbol": "diamond", "size": 8, "color": palette.DEAD},
-            hovertemplate="bit %{x}: MAP %{y:+.5f} with its dead entries on their right "
-            "side<extra></extra>",
-        )
+        _add_costs(figure, names, freed[order])
     if str(selected) in names:
         where = names.index(str(selected))
         mark = {"line": {"width": 2, "color": palette.NEUTRAL}, "fillcolor": "rgba(0,0,0,0)"}
@@ -78,6 +70,18 @@ def worth_bars(
     )
     figure.update_yaxes(title_text="MAP", tickformat=".4~f", zeroline=True)
     return figure
+
+
+def _add_costs(figure: go.Figure, names: list[str], freed: np.ndarray) -> None:
+    figure.add_scatter(
+        x=names,
+        y=freed.astype(np.float32),
+        name="cost of its dead entries: MAP won if they are freed",
+        mode="markers",
+        marker={"symbol": "diamond", "size": 8, "color": palette.DEAD},
+        hovertemplate="bit %{x}: MAP %{y:+.5f} with its dead entries on their right "
+        "side<extra></extra>",
+    )
 
 
 def worth_by_death(
