@@ -32,20 +32,19 @@ def codes_of(run: Path) -> dict[str, np.ndarray]:
     return read_arrays(max(paths, key=lambda path: int(path.stem[6:])))
 
 
-def dead_items(page, bit: int) -> list[int]:
-    """Items whose images stand below the line about the dead ones, once the page shows this bit."""
+DEAD_ITEMS = """([line, expected]) => {
+    const all = [...document.querySelectorAll(".stMain strong, .stMain img[alt^=item]")];
+    const rest = all.slice(all.findIndex((one) => one.textContent.includes(line)) + 1);
+    const end = rest.findIndex((one) => one.tagName !== "IMG");
+    const items = rest.slice(0, end).map((one) => Number(one.alt.slice(5)));
+    return JSON.stringify(items) === JSON.stringify(expected);
+}"""
+
+
+def wait_for_dead(page, bit: int, items: list[int]) -> None:
+    """Returns when the images below the line about this bit's dead are those of the items."""
     expect(page.get_by_text(f"training items have bit {bit} dead")).to_be_visible()
-    wait_for_app(page)
-    return page.evaluate(
-        """(line) => {
-            const all = [...document.querySelectorAll(".stMain strong, .stMain img[alt^=item]")];
-            const start = all.findIndex((one) => one.textContent.includes(line));
-            const rest = all.slice(start + 1);
-            const end = rest.findIndex((one) => one.tagName !== "IMG");
-            return rest.slice(0, end).map((one) => Number(one.alt.slice(5)));
-        }""",
-        f"training items have bit {bit} dead",
-    )
+    page.wait_for_function(DEAD_ITEMS, arg=[f"training items have bit {bit} dead", items])
 
 
 def test_the_page_opens_at_the_costliest_bit_and_each_bit_shows_the_images_of_its_dead(
@@ -63,7 +62,8 @@ def test_the_page_opens_at_the_costliest_bit_and_each_bit_shows_the_images_of_it
     seen = set()
     while True:
         expected = codes["dead_ids"][codes["dead_bits"] == bit][:20].tolist()
-        assert dead_items(page, bit) == expected
+        wait_for_dead(page, bit, expected)
+        wait_for_app(page)
         seen.add(bit)
         button = page.get_by_role("button", name="Next dead bit")
         if button.is_disabled():

@@ -194,9 +194,7 @@ def test_the_page_opens_at_the_bit_that_costs_most_and_its_title_names_it(
     first = int(np.argmax(costs))
     assert costs[first] > 0 and app.number_input(key="bit").value == first
     assert "bit" not in app.query_params
-    assert titles["bits-strip"].startswith(
-        f"Bit {first} costs most: MAP would be {costs[first]:.4f}"
-    )
+    assert titles["bits-strip"].startswith(f"Bit {first} costs most: MAP +{costs[first]:.4f}")
 
 
 def test_a_bit_in_the_address_is_shown_and_one_beyond_the_code_is_refused(digits, monkeypatch):
