@@ -27,7 +27,6 @@ from rdh.charts.histograms import activation_histogram, histogram_over_time
 from rdh.config.run_config import RunConfig
 from rdh.store.run_store import RunStore
 
-
 # Two charts in half of a narrow window each can't be read: one stands below the other.
 STACKED = """<style>@media (max-width: 1100px) {
 :is(.st-key-bit-charts, .st-key-worth-charts) .stHorizontalBlock { flex-wrap: wrap; }
@@ -208,10 +207,7 @@ def draw_events(run: RunSeries, counts: BitCounts, bit: int, run_id: str) -> Non
 
 def draw_judges(counts: BitCounts, dead: np.ndarray, bit: int, run_id: str) -> None:
     flagged, dead = counts.flagged[:, bit], dead[:, bit]
-    title = (
-        f"Bit {bit}: its gradients flag {flagged.sum():,} entries; its labels call "
-        f"{dead.sum():,} dead"
-    )
+    title = f"Bit {bit}: {flagged.sum():,} flagged by gradients, {dead.sum():,} dead by labels"
     figure = two_judges(counts.saturated[:, bit], flagged, dead, title=title)
     live_plotly(figure, key=f"bits-judges-{run_id}")
 

@@ -5,7 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from rdh.charts import palette
-from rdh.charts._layout import add_legend
+from rdh.charts._layout import add_legend_below
 
 ENOUGH = 0.95  # of the whole codes' MAP: what the title of the first bits looks for
 
@@ -35,7 +35,7 @@ def worth_bars(
         if dead_share is None
         else [f", {dead_share[bit]:.2%} of the items dead" for bit in order]
     )
-    figure = palette.bare_figure(title, height=300)
+    figure = palette.bare_figure(title, height=300, title_width=palette.NARROW)
     parts = {
         "useful": (worth[order] >= 0, palette.GRADIENT),
         "harmful": (worth[order] < 0, palette.WRONG_WAY),
@@ -60,7 +60,7 @@ def worth_bars(
         where = names.index(str(selected))
         mark = {"line": {"width": 2, "color": palette.NEUTRAL}, "fillcolor": "rgba(0,0,0,0)"}
         figure.add_vrect(x0=where - 0.5, x1=where + 0.5, **mark)
-    add_legend(figure)
+    add_legend_below(figure, rows=3)
     figure.update_layout(bargap=0.15, barmode="overlay")
     figure.update_xaxes(
         title_text="bit (the most valuable first)",
