@@ -18,7 +18,7 @@ from rdh.retrieval.gpu import TorchKernel
 from rdh.retrieval.kernel import Codes, Kernel
 from rdh.store.metrics_writer import Record
 from rdh.training.costs import retrieval_costs, training_costs
-from rdh.training.judge import Judgement, counts, judge, lists, relaxed
+from rdh.training.judge import Judgement, counts, is_saturated, judge, lists, relaxed, slope
 from rdh.training.network import FittedHead, Network
 from rdh.training.state import TrainingState
 
@@ -217,10 +217,26 @@ def _save_probe_codes(
 ) -> None:
     ids, train = run.inputs.probe_ids(N_PROBE_ITEMS), run.inputs.split.train
     logits = encoder.logits(ids)
-    kept = np.clip(logits, -65504, 65504).astype(np.float16)  # a wild run leaves its range
-    arrays = {"ids": ids, "bits": pack_codes(logits), "logits": kept}
+    arrays = {"ids": ids, "bits": pack_codes(logits), "logits": half(run, logits)}
+    if run.method.activation:
+        arrays["slope"] = np.array(slope(run))
     if found is not None:
         right_of = np.zeros((len(run.inputs.labels), run.config.n_bits), np.int8)
         right_of[train[found.items]] = found.right
         arrays |= {"right": right_of[ids], **lists(found, train)}
     save_codes(f"probe-{run.step}", arrays)
+
+
+def half(run: TrainingState, logits: np.ndarray) -> np.ndarray:
+    """Logits (n, n_bits) as float16, with each entry as saturated as it was.
+
+    Rounding would carry an entry near tau to the other side: pages would count it otherwise than
+    the lists of dead entries.
+    """
+    kept = np.clip(logits, -65504, 65504).astype(np.float16)  # a wild run leaves its range
+    if not run.method.activation:
+        return kept
+    saturated = is_saturated(relaxed(run, logits), run.config.tau)
+    moved = is_saturated(relaxed(run, kept.astype(np.float32)), run.config.tau) != saturated
+    end = np.where(saturated, np.copysign(np.float16(np.inf), kept), np.float16(0))
+    return np.where(moved, np.nextafter(kept, end.astype(np.float16)), kept)
