@@ -144,9 +144,7 @@ def draw_table(runs: RunStore, pair: dict[str, RunSeries]) -> None:
                     else "not counted"
                 )
         cells["distinct codes in the gallery"] = number(last, "n_distinct_codes", ",.0f")
-        cells["bit balance (0: each bit splits the gallery in half)"] = number(
-            last, "bit_balance", ".3f"
-        )
+        cells["bit balance of the gallery"] = number(last, "bit_balance", ".3f")
         for name, text in cells.items():
             rows.setdefault(name, {})[column] = text
     st.dataframe(pd.DataFrame(rows).T.fillna("–"), height="content")

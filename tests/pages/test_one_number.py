@@ -5,6 +5,7 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,7 @@ def pair_of(store: RunStore) -> list[str]:
     return sorted(store.run_ids(), key=lambda run_id: store.config(run_id).has_rdh)
 
 
+@cache
 def truth(store: RunStore, run_id: str, until: int | None = None) -> dict[str, str]:
     """The numbers of a run straight from its records up to a step, as text."""
     last: dict[str, float] = {}
