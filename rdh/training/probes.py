@@ -11,7 +11,8 @@ All counts are entries (training item, bit).
 * *Hard*: 1 - h^2 == 0 in float32.
 
 Every entry is judged when its item is visited, and keeps that until the next visit. The sides are
-those after the window's own signs were taken in. Those of a multi-label set are renewed in the
+those after the window's own signs were taken in, so a stop, which ends a window early, may change
+whether an entry counted as dead for a moment. Those of a multi-label set are renewed in the
 first record and in the last one of each epoch, since a renewal takes all pairs of label sets.
 
 `Probes.add` only keeps a step's tensors on the device. `Probes.record` digests a window of steps at
