@@ -121,6 +121,7 @@ def _epoch(run: TrainingState) -> int:
 
 
 def is_saturated(codes: np.ndarray, tau: float) -> np.ndarray:
+    """Whether |h| >= tau, as the probes compare it: in float32."""
     return np.abs(codes) >= np.float32(tau)
 
 
