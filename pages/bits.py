@@ -27,6 +27,12 @@ from rdh.charts.histograms import activation_histogram, histogram_over_time
 from rdh.config.run_config import RunConfig
 from rdh.store.run_store import RunStore
 
+# Two charts in half of a narrow window each can't be read: one stands below the other.
+STACKED = """<style>@media (max-width: 1100px) {
+:is(.st-key-bit-charts, .st-key-worth-charts) .stHorizontalBlock { flex-wrap: wrap; }
+:is(.st-key-bit-charts, .st-key-worth-charts) .stColumn { min-width: 100%; }
+}</style>"""
+
 
 def choose_bit(bit: int) -> None:
     """Keeps the bit in the address."""
@@ -78,8 +84,8 @@ def strip_title(counts: BitCounts) -> str:
     cost = counts.cost
     if cost is not None and cost.by_bit[first] > 0:
         return (
-            f"Bit {first} costs most: MAP would be {cost.by_bit[first]:.4f} higher with its dead "
-            f"entries {cost.place} on their right side"
+            f"Bit {first} costs most: MAP +{cost.by_bit[first]:.4f} if its dead entries "
+            f"{cost.place} are freed"
         )
     if not counts.main.any():
         return "No bit has a dead entry"
@@ -196,15 +202,12 @@ def draw_events(run: RunSeries, counts: BitCounts, bit: int, run_id: str) -> Non
         bit_events(steps, entries[:, :, bit], *flows, title=title, flagged=is_old),
         key=f"bits-events-{run_id}",
     )
-    legend("flags") if is_old else legend("death", "rescue", "release")
+    legend(*(("flags",) if is_old else ("death", "rescue", "release")))
 
 
 def draw_judges(counts: BitCounts, dead: np.ndarray, bit: int, run_id: str) -> None:
     flagged, dead = counts.flagged[:, bit], dead[:, bit]
-    title = (
-        f"Bit {bit}: its gradients flag {flagged.sum():,} entries; its labels call "
-        f"{dead.sum():,} dead"
-    )
+    title = f"Bit {bit}: {flagged.sum():,} flagged by gradients, {dead.sum():,} dead by labels"
     figure = two_judges(counts.saturated[:, bit], flagged, dead, title=title)
     live_plotly(figure, key=f"bits-judges-{run_id}")
 
@@ -291,6 +294,7 @@ with error_card():
         with error_card():
             status, run = read_status(runs, run_id), read_series(runs, run_id)
             draw_status(runs, status, run)
+            st.html(STACKED)
             counts = read_counts(run)
             if counts is None:
                 st.info(why_no_counts(config, status.is_final))
@@ -302,7 +306,8 @@ with error_card():
                     draw_images(runs, run_id, config, bit, is_final=status.is_final)
             if counts is not None:
                 st.subheader(f"Bit {bit} over time", anchor=False)
-                draw_bit(run, config, counts, bit, run_id)
+                with st.container(key="bit-charts"):
+                    draw_bit(run, config, counts, bit, run_id)
             if chosen_bit(run_id, config.n_bits, counts) != bit or (ticking and status.is_final):
                 st.rerun()
 
@@ -311,6 +316,6 @@ with error_card():
     if ticking or not has_final_codes(runs, run_id):
         st.info("This is counted on the codes of all images, which a run keeps when it finishes.")
     elif st.toggle("Rank the gallery without each of the bits", key="worth", bind="query-params"):
-        with error_card():
+        with error_card(), st.container(key="worth-charts"):
             draw_worth(runs, run_id, config, bit)
 end_page()

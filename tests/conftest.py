@@ -36,7 +36,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Spreads the quick tests over all cores. Tests that start processes run one after another."""
+    """Spreads the whole suite over the cores, a file at a time. Named tests run one by one."""
     can_spread = config.pluginmanager.hasplugin("xdist") and "PYTEST_XDIST_WORKER" not in os.environ
-    if can_spread and config.option.markexpr == "not process" and not config.option.numprocesses:
-        config.option.numprocesses, config.option.dist = "auto", "loadfile"
+    is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    if can_spread and is_whole and config.option.numprocesses is None:
+        config.option.numprocesses, config.option.dist = min(4, os.cpu_count() or 1), "loadfile"
+        config.option.loadscopereorder = False  # files of few and long tests would come last

@@ -15,8 +15,8 @@ from rdh.charts.bits import class_balance as class_balance_chart
 from rdh.config.run_config import RunConfig
 from rdh.store.run_store import RunStore
 
-N_IMAGES = 24
-N_MORE_IMAGES = 12  # of each further group
+N_IMAGES = 20
+N_MORE_IMAGES = 10  # of each further group
 SIDES = {-1: "−", 1: "+"}
 GROUPS = {
     "rescued": "dead before, on their right side now",
@@ -140,7 +140,8 @@ def _draw_dead(shelf: Shelf, arrays: dict[str, np.ndarray], bit: int, step: int)
     st.caption(
         f"{_everything(n_items, shelf.n_train)} went through the network once more, in eval mode, "
         "and nothing was learned. The chart above counts each item as it was when training last "
-        f"used it. So the two numbers can differ. What it means: {link('dead')}"
+        "used it. So the two numbers can differ. Items that are not flagged as well say so. "
+        f"What it means: {link('dead')} · {link('flagged')}"
     )
     flagged = arrays["dead_flagged"][mine]
     codes = arrays["dead_codes"][mine]

@@ -5,7 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from rdh.charts import palette
-from rdh.charts._layout import add_legend
+from rdh.charts._layout import add_legend_below
 
 ENOUGH = 0.95  # of the whole codes' MAP: what the title of the first bits looks for
 
@@ -33,9 +33,9 @@ def worth_bars(
     dead = (
         [""] * len(order)
         if dead_share is None
-        else [f", {dead_share[bit]:.1%} of the items dead" for bit in order]
+        else [f", {dead_share[bit]:.2%} of the items dead" for bit in order]
     )
-    figure = palette.bare_figure(title, height=300)
+    figure = palette.bare_figure(title, height=300, title_width=palette.NARROW)
     parts = {
         "useful": (worth[order] >= 0, palette.GRADIENT),
         "harmful": (worth[order] < 0, palette.WRONG_WAY),
@@ -55,20 +55,12 @@ def worth_bars(
             hovertemplate=hover + "%{text}<extra></extra>",
         )
     if freed is not None:
-        figure.add_scatter(
-            x=names,
-            y=freed[order].astype(np.float32),
-            name="✖ cost of its dead entries: MAP won if they are freed",
-            mode="markers",
-            marker={"symbol": "diamond", "size": 8, "color": palette.DEAD},
-            hovertemplate="bit %{x}: MAP %{y:+.5f} with its dead entries on their right "
-            "side<extra></extra>",
-        )
+        _add_costs(figure, names, freed[order])
     if str(selected) in names:
         where = names.index(str(selected))
         mark = {"line": {"width": 2, "color": palette.NEUTRAL}, "fillcolor": "rgba(0,0,0,0)"}
         figure.add_vrect(x0=where - 0.5, x1=where + 0.5, **mark)
-    add_legend(figure)
+    add_legend_below(figure, rows=3)
     figure.update_layout(bargap=0.15, barmode="overlay")
     figure.update_xaxes(
         title_text="bit (the most valuable first)",
@@ -78,6 +70,18 @@ def worth_bars(
     )
     figure.update_yaxes(title_text="MAP", tickformat=".4~f", zeroline=True)
     return figure
+
+
+def _add_costs(figure: go.Figure, names: list[str], freed: np.ndarray) -> None:
+    figure.add_scatter(
+        x=names,
+        y=freed.astype(np.float32),
+        name="cost of its dead entries: MAP won if they are freed",
+        mode="markers",
+        marker={"symbol": "diamond", "size": 8, "color": palette.DEAD},
+        hovertemplate="bit %{x}: MAP %{y:+.5f} with its dead entries on their right "
+        "side<extra></extra>",
+    )
 
 
 def worth_by_death(
@@ -107,11 +111,11 @@ def worth_by_death(
                 "color": palette.translucent(palette.GRADIENT, opacity),
                 "line": {"width": line, "color": palette.NEUTRAL},
             },
-            hovertemplate="%{text}: %{x:.1%} dead, worth %{y:.5f} of MAP<extra></extra>",
+            hovertemplate="%{text}: %{x:.2%} dead, worth %{y:.5f} of MAP<extra></extra>",
         )
     figure.add_hline(y=0, line={"width": 1, "color": palette.NEUTRAL, "dash": "dot"})
     figure.update_xaxes(
-        title_text="share of items that have the bit dead (last record)",
+        title_text="share of items that have the bit dead (at their last visit)",
         tickformat=".0~%",
         rangemode="tozero",
     )

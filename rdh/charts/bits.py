@@ -71,13 +71,18 @@ def bit_strip(
         anchor="y2",
         unifiedhovertitle_text="bit %{x}",
     )
-    top = "dead" if dead is not None else "flagged"
+    above = flagged if dead is None else dead
     layout = {"tickformat": "~%", "rangemode": "tozero", "nticks": 5}
     figure.update_layout(
-        yaxis={"domain": [0.46, 1], "title_text": f"{top}, of all entries", **layout},
+        yaxis={
+            "domain": [0.46, 1],
+            "range": None if above.any() else [0, 0.01],
+            "title_text": "dead, of all entries" if dead is not None else "flagged, of all",
+            **layout,
+        },
         yaxis2={
             "domain": [0, 0.36],
-            "title_text": "all saturated",
+            "title_text": "saturated, flagged" if dead is not None else "saturated",
             "anchor": "x",
             **layout,
         },
@@ -150,7 +155,13 @@ def bit_events(
     figure.update_layout(
         barmode="relative",
         yaxis={"domain": [0.5, 1], "title_text": "training items", "rangemode": "tozero"},
-        yaxis2={"domain": [0, 0.4], "title_text": "changes", "anchor": "x", "nticks": 4},
+        yaxis2={
+            "domain": [0, 0.4],
+            "title_text": "changes",
+            "anchor": "x",
+            "nticks": 4,
+            "rangemode": "tozero",
+        },
     )
     figure.update_xaxes(title_text="optimiser step", anchor="y2")
     add_legend_below(figure, rows=3, entry_width=EVENT_NAME)

@@ -1,5 +1,6 @@
 """Follows runs of the queue to their end: progress, Ctrl-C, and how each run ended."""
 
+import select
 import sys
 import time
 from collections.abc import Callable
@@ -146,13 +147,15 @@ def _asked_to_cancel() -> bool:
     if not sys.stdin.isatty():
         return False
     try:
-        return input("Cancel these runs (c), or leave them running (Enter)? ").strip().lower() in (
-            "c",
-            "cancel",
-        )
-    except (EOFError, KeyboardInterrupt):
-        print(file=sys.stderr)
+        print("Cancel these runs (c), or leave them running (Enter)? ", end="", flush=True)
+        # A Ctrl-C just before a read that blocks is not seen until the next key: so look again.
+        while not select.select([sys.stdin], [], [], 0.1)[0]:
+            pass
+        return sys.stdin.readline().strip().lower() in ("c", "cancel")
+    except KeyboardInterrupt:
         return False
+    finally:
+        print(file=sys.stderr)
 
 
 def _cancel(store: RunStore, run_ids: list[str]) -> None:

@@ -487,7 +487,7 @@ def test_every_bit_has_one_bar_of_its_worth_and_the_most_valuable_stands_first()
     assert list(figure.layout.xaxis.categoryarray) == ["2", "0", "3", "1"]
     assert [list(bar.x) for bar in figure.data] == [["2", "0", "3"], ["1"]]
     assert palette.DEAD not in {bar.marker.color for bar in figure.data}, "vermillion means dead"
-    assert figure.data[0].text[0] == ", 25.0% of the items dead"
+    assert figure.data[0].text[0] == ", 25.00% of the items dead"
 
 
 def test_the_title_of_the_worth_names_the_best_bit_and_counts_the_harmful():
