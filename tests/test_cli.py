@@ -758,8 +758,8 @@ def test_the_demo_prints_what_was_stored(store, env):
         assert f"{row.dead_at_end:.2%} dead at a cost of {row.cost:+.4f} MAP" in answer.stderr
     (pair,) = analysis.pairs(table).itertuples()
     assert (
-        f"RDH changes MAP by {pair.map_gain:+.4f} (within the tie band) and dead entries at the end "
-        f"from {pair.dead_at_end_baseline:.2%} to {pair.dead_at_end_rdh:.2%} (their cost in MAP "
+        f"RDH changes MAP by {pair.map_gain:+.4f} (within the tie band) and dead entries at the "
+        f"end from {pair.dead_at_end_baseline:.2%} to {pair.dead_at_end_rdh:.2%} (their cost in MAP "
         f"from {pair.cost_baseline:+.4f} to {pair.cost_rdh:+.4f})." in answer.stdout
     )
     assert "Shares are of the training items x bits (32 000)" in answer.stdout
