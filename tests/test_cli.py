@@ -759,8 +759,8 @@ def test_the_demo_prints_what_was_stored(store, env):
     (pair,) = analysis.pairs(table).itertuples()
     assert (
         f"RDH changes MAP by {pair.map_gain:+.4f} (within the tie band) and dead entries at the "
-        f"end from {pair.dead_at_end_baseline:.2%} to {pair.dead_at_end_rdh:.2%} (their cost in MAP "
-        f"from {pair.cost_baseline:+.4f} to {pair.cost_rdh:+.4f})." in answer.stdout
+        f"end from {pair.dead_at_end_baseline:.2%} to {pair.dead_at_end_rdh:.2%} (their cost in "
+        f"MAP from {pair.cost_baseline:+.4f} to {pair.cost_rdh:+.4f})." in answer.stdout
     )
     assert "Shares are of the training items x bits (32 000)" in answer.stdout
     assert "Dead: A dead entry is saturated and wrong" in answer.stdout
