@@ -1,4 +1,4 @@
-"""Every word that a page links to is defined, with a number of the reader's own run if there is one."""
+"""Every word that a page links to is defined, with a number of the reader's own run if possible."""
 
 import re
 from pathlib import Path
