@@ -40,7 +40,7 @@ def draw_curves(runs: RunStore, pair: dict[str, RunSeries]) -> None:
     left, right = st.columns(2)
     with left:
         if series:
-            ends = ", ".join(
+            ends = "; ".join(
                 f"{one.label} {one.counts[-1]:,.0f} at step {one.steps[-1]:,}" for one in series
             )
             title = f"{what.capitalize()} entries: {ends}"

@@ -89,7 +89,7 @@ def draw_distribution(run: RunSeries, config: RunConfig, run_id: str) -> None:
     left, right = st.columns(2)
     with left:
         title = (
-            f"Figure 1, measured: at step {steps[-1]:,}, {share} of "
+            f"Figure 1, measured at step {steps[-1]:,}: {share} of "
             f"{run.entries_of(f'{what}_histogram')} are {what}"
         )
         figure = activation_histogram(

@@ -39,7 +39,7 @@ OF_BOTH = {
     rf"Their cost: {SIGNED} and {SIGNED} MAP": "cost",
     rf"MAP goes from {MAP} to {MAP}": "map",
     rf"MAP at the last evaluation: [^\d]*{MAP}, [^\d]*{MAP}": "map",
-    rf"Dead entries: \w+ {COUNT} at step [\d,]+, \w+ \+ RDH {COUNT} at": "dead count",
+    rf"Dead entries: \w+ {COUNT} at step [\d,]+; \w+ \+ RDH {COUNT} at": "dead count",
 }
 
 
