@@ -88,7 +88,8 @@ def draw_pair(runs: RunStore, pair: tuple[str, str]) -> None:
     for sentence in pair_sentences(runs, series):
         st.markdown(as_text(sentence))
     legend("dead", "cost", "map", "tie-band")
-    draw_maps(runs, series, key="start")
+    with st.container(key="charts-start"):
+        draw_maps(runs, series, key="start")
     with st.container(horizontal=True):
         for page, (label, icon) in LINKS.items():
             st.page_link(

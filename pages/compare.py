@@ -7,7 +7,7 @@ import streamlit as st
 
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries, dead_series
-from pages.common.run_numbers import cost_tile, dead_tiles, map_tile
+from pages.common.run_numbers import cost_tile, dead_tiles, draw_tiles, map_tile
 from pages.common.run_picker import pick_two
 from pages.common.run_status import read_status
 from pages.common.shell import end_page, error_card, known_runs, start_page, store
@@ -40,7 +40,7 @@ def draw_curves(runs: RunStore, pair: dict[str, RunSeries]) -> None:
     left, right = st.columns(2)
     with left:
         if series:
-            ends = ", ".join(
+            ends = "; ".join(
                 f"{one.label} {one.counts[-1]:,.0f} at step {one.steps[-1]:,}" for one in series
             )
             title = f"{what.capitalize()} entries: {ends}"
@@ -89,14 +89,10 @@ def pr_curve(runs: RunStore, run_id: str, run: RunSeries) -> Curve | None:
 def draw_numbers(runs: RunStore, pair: dict[str, RunSeries]) -> None:
     """Dead, cost and MAP of both arms side by side, the tie band, and the verdict in words."""
     configs = [runs.config(one) for one in pair]
-    for column, run, config in zip(st.columns(2, gap="large"), pair.values(), configs, strict=True):
+    for column, run, config in zip(st.columns(2), pair.values(), configs, strict=True):
         with column, st.container(border=True):
             st.markdown(f"**{as_text(config.label)}**")
-            tiles = [*dead_tiles(run, config)[:2], map_tile(run, is_short=True)]
-            for place, (label, value, note, meaning) in zip(
-                st.columns(len(tiles)), tiles, strict=True
-            ):
-                place.metric(label, value, note, delta_color="off", delta_arrow="off", help=meaning)
+            draw_tiles([*dead_tiles(run, config)[:2], map_tile(run, is_short=True)], width=124)
             if not config.method_card.saturates:
                 st.caption(NO_DEAD_BITS.format(method=as_text(config.label)))
     scores = [one.last() for one in pair.values()]
@@ -144,9 +140,7 @@ def draw_table(runs: RunStore, pair: dict[str, RunSeries]) -> None:
                     else "not counted"
                 )
         cells["distinct codes in the gallery"] = number(last, "n_distinct_codes", ",.0f")
-        cells["bit balance (0: each bit splits the gallery in half)"] = number(
-            last, "bit_balance", ".3f"
-        )
+        cells["bit balance of the gallery"] = number(last, "bit_balance", ".3f")
         for name, text in cells.items():
             rows.setdefault(name, {})[column] = text
     st.dataframe(pd.DataFrame(rows).T.fillna("–"), height="content")
@@ -244,11 +238,12 @@ with error_card():
             """Draws the page, again every two seconds while one of the runs goes on."""
             with error_card():
                 series = read_pair(runs, pair)
-                draw_numbers(runs, series)
-                if draw_maps(runs, series, key="compare"):
-                    draw_difference(series)
-                draw_moment(runs, series)
-                draw_curves(runs, series)
+                with st.container(key="charts-compare"):
+                    draw_numbers(runs, series)
+                    if draw_maps(runs, series, key="compare"):
+                        draw_difference(series)
+                    draw_moment(runs, series)
+                    draw_curves(runs, series)
                 if ticking and all(read_status(runs, one).is_final for one in pair):
                     st.rerun()
 

@@ -89,7 +89,7 @@ def draw_distribution(run: RunSeries, config: RunConfig, run_id: str) -> None:
     left, right = st.columns(2)
     with left:
         title = (
-            f"Figure 1, measured: at step {steps[-1]:,}, {share} of "
+            f"Figure 1, measured at step {steps[-1]:,}: {share} of "
             f"{run.entries_of(f'{what}_histogram')} are {what}"
         )
         figure = activation_histogram(
@@ -249,7 +249,7 @@ def pick_level() -> float | None:
         bind="query-params",
         format_func=lambda level: "the run's" if level is None else f"{level:g}",
         help="Counted at these five levels while training, and at the run's own τ.",
-        width=200,
+        width=160,
     )
 
 
@@ -293,7 +293,8 @@ def draw() -> None:
             draw_no_data(status)
         else:
             draw_numbers(run, config, status.is_final)
-            draw_charts(run, config)
+            with st.container(key="charts-live"):
+                draw_charts(run, config)
         if (bit := st.session_state.pop("go_to_bit", None)) is not None:
             st.switch_page("pages/bits.py", query_params=carried() | {"bit": str(bit)})
         if ticking and not still_going(states):

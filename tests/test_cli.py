@@ -667,7 +667,9 @@ def test_unequal_weights_of_a_pair_are_said(weight, eta, words):
         "map_gain": 0.1,
         "eta": eta,
     }
-    row |= {"eta_baseline": weight, "dead_at_end_rdh": math.nan, "dead_at_end_baseline": math.nan}
+    names = ("map_low", "map_high", "dead_at_end", "flagged_at_end", "cost")
+    row |= {f"{name}_{arm}": math.nan for name in names for arm in ("baseline", "rdh")}
+    row["eta_baseline"] = weight
     (line,) = paired_lines(pd.DataFrame([row]))
     assert words in line and ("quantization" in line) == bool(words)
 
@@ -761,17 +763,21 @@ def test_the_demo_prints_what_was_stored(store, env):
     table = analysis.run_table(store, store.run_ids())
     assert table["arm"].tolist() == ["", "rdh"]
     for row in table.itertuples():
-        numbers = rf"{row.map:.4f} +{row.dead_at_end:.2%} +{row.dead_peak:.2%}"
+        numbers = rf"{row.map:.4f} +{row.dead_at_end:.2%} +{row.dead_peak:.2%} +"
+        numbers += rf"{re.escape(f'{row.cost:+.4f}')} +{row.flagged_at_end:.2%}"
         assert re.search(
             rf"^{re.escape(row.label)} +32 +1 +{numbers}$", answer.stdout, re.MULTILINE
         ), answer.stdout
         assert f"{row.run_id}: finished in " in answer.stderr
+        assert f"{row.dead_at_end:.2%} dead at a cost of {row.cost:+.4f} MAP" in answer.stderr
     (pair,) = analysis.pairs(table).itertuples()
     assert (
-        f"RDH changes MAP by {pair.map_gain:+.4f} and dead bits at the end from "
-        f"{pair.dead_at_end_baseline:.2%} to" in answer.stdout
+        f"RDH changes MAP by {pair.map_gain:+.4f} (within the tie band) and dead entries at the "
+        f"end from {pair.dead_at_end_baseline:.2%} to {pair.dead_at_end_rdh:.2%} (their cost in "
+        f"MAP from {pair.cost_baseline:+.4f} to {pair.cost_rdh:+.4f})." in answer.stdout
     )
-    assert "(32 000) with |h| >= tau" in answer.stdout
+    assert "Shares are of the training items x bits (32 000)" in answer.stdout
+    assert "Dead: A dead entry is saturated and wrong" in answer.stdout
 
 
 # Small parts

@@ -10,6 +10,7 @@ from pages.common.words import count_of, help_of, legend
 from rdh.analysis import NO_DEAD_BITS, NOT_COUNTED, cost_of_dead, duration, map_points, percent
 from rdh.config.run_config import RunConfig
 
+TILE_WIDTH = 134  # pixels: six of them fit beside the sidebar at 1280
 Tile = tuple[str, str, str, str | None]
 
 
@@ -25,9 +26,21 @@ def draw_numbers(run: RunSeries, config: RunConfig, is_final: bool) -> None:
     left = "" if is_final else f" · {remaining(frame, meta)}"
     tiles: list[Tile] = [("Step", f"{run.step:,}", f"of {meta['total_steps']:,}{left}", None)]
     tiles += [*dead_tiles(run, config), map_tile(run)]
-    for column, (label, value, note, meaning) in zip(st.columns(len(tiles)), tiles, strict=True):
-        column.metric(label, value, note, delta_color="off", delta_arrow="off", help=meaning)
+    draw_tiles(tiles)
     draw_explanation(run, config)
+
+
+def draw_tiles(tiles: list[Tile], width: int = TILE_WIDTH) -> None:
+    """Tiles in a row, `width` pixels each; it breaks where the window is too narrow for it."""
+    with st.container(horizontal=True):
+        for label, value, note, meaning in tiles:
+            st.metric(
+                *(label, value, note),
+                delta_color="off",
+                delta_arrow="off",
+                help=meaning,
+                width=width,
+            )
 
 
 def dead_tiles(run: RunSeries, config: RunConfig) -> list[Tile]:

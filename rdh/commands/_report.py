@@ -120,7 +120,7 @@ def _ties(group: pd.DataFrame) -> str:
         for arm in ("baseline", "rdh")
     )
     within = analysis.is_within_ties(baseline, rdh)
-    return "" if within is None else f", {'within' if within else 'outside'} the tie band"
+    return "" if within is None else f" ({'within' if within else 'outside'} the tie band)"
 
 
 def _dead(group: pd.DataFrame) -> str:

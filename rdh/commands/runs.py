@@ -273,8 +273,7 @@ def _dead_bits(store: RunStore, run_id: str, metrics: dict[str, float]) -> dict[
         if cost
         else "not measured; an evaluation of a run with probes measures it"
     )
-    said |= {word: WORDS[word].meaning for word in ("dead", "flagged")}
-    return said | {"cost": WORDS["cost"].meaning}
+    return said | {word: WORDS[word].meaning for word in ("dead", "flagged", "cost")}
 
 
 def _section(title: str, values: dict[str, Any]) -> None:

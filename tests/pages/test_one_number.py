@@ -5,6 +5,7 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ OF_BOTH = {
     rf"Their cost: {SIGNED} and {SIGNED} MAP": "cost",
     rf"MAP goes from {MAP} to {MAP}": "map",
     rf"MAP at the last evaluation: [^\d]*{MAP}, [^\d]*{MAP}": "map",
-    rf"Dead entries: \w+ {COUNT} at step [\d,]+, \w+ \+ RDH {COUNT} at": "dead count",
+    rf"Dead entries: \w+ {COUNT} at step [\d,]+; \w+ \+ RDH {COUNT} at": "dead count",
 }
 
 
@@ -73,6 +74,7 @@ def pair_of(store: RunStore) -> list[str]:
     return sorted(store.run_ids(), key=lambda run_id: store.config(run_id).has_rdh)
 
 
+@cache
 def truth(store: RunStore, run_id: str, until: int | None = None) -> dict[str, str]:
     """The numbers of a run straight from its records up to a step, as text."""
     last: dict[str, float] = {}
