@@ -165,12 +165,18 @@ def test_cancelled_and_lost_runs_go_on_and_the_queued_one_starts(old):
         assert (run.attempt, result["step"]) == (2, LAST_STEP) and result["metrics"]["map"] > 0.1
         assert next((step, kind) for _, step, _, kind, _ in reader.events()) == (start, "resume")
         # One series under one name, from the first record of the old version to the last.
-        for name in ("dead_window", "dead_all", "loss"):
+        for name in ("flagged", "flags_raised", "loss"):
             steps = [step for _, step, _, key, _ in reader.scalars() if key == name]
             assert steps == sorted(set(steps)) and steps[-1] == LAST_STEP
             then = [step for _, step, _, key, _ in before[run_id] if key == name and step <= start]
             assert then and steps[: len(then)] == then
-        assert reader.latest("dead_levels") is not None
+        # What the old version did not count begins with the resume, and the log says so.
+        dead = [step for _, step, _, key, _ in reader.scalars() if key == "dead"]
+        assert start < dead[0] and dead[-1] == LAST_STEP
+        assert reader.arrays("dead_levels")[1].tolist() == dead
+        assert max(reader.arrays("flagged_levels_window")[1], default=0) <= start
+        log = (old.run_dir(run_id) / "log.txt").read_text()
+        assert "the probes count each item from its next visit on" in log
 
 
 def wait_for_the_end(store: RunStore) -> None:

@@ -7,7 +7,7 @@ This module does not know the folder of the run: the caller passes `log`, `save_
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -42,16 +42,18 @@ class Outcome:
         evaluation: The one after the last epoch.
         best_map: The best MAP of all evaluations on the queries.
         step: Steps taken.
+        counted: Counts and costs of dead entries at that evaluation; empty without probes.
     """
 
     evaluation: Evaluation
     best_map: float
     step: int
+    counted: dict[str, float] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
         """The content of result.json, with a message if all codes are the same."""
         is_collapsed = self.evaluation.n_distinct_codes == 1
-        metrics = {**self.evaluation.scalars(), "best_map": self.best_map}
+        metrics = {**self.evaluation.scalars(), **self.counted, "best_map": self.best_map}
         return {
             "step": self.step,
             "metrics": metrics,
@@ -101,23 +103,23 @@ def fit(
         while run.epoch < config.epochs:
             train_one_epoch(run, log, should_stop)
             is_last = run.epoch == config.epochs
-            if is_last or run.epoch & (run.epoch - 1) == 0:  # epochs 1, 2, 4, 8, ... and the last
-                save_probe_codes(run, save_codes, log)
             if not is_last and config.eval_every and run.epoch % config.eval_every == 0:
-                evaluate_run(run, log, should_stop)
+                evaluate_run(run, log, should_stop, save_codes)
+            elif not is_last and run.epoch & (run.epoch - 1) == 0:  # epochs 1, 2, 4, 8, ...
+                save_probe_codes(run, save_codes, log)
             if is_last or run.epoch % config.checkpoint_every == 0:
                 save_checkpoint(snapshot(run))
             if should_stop():
                 raise Stopped
         # after the checkpoint: it may take longer than an epoch
-        evaluation, codes = evaluate_run(run, log, should_stop)
+        evaluation, codes, counted = evaluate_run(run, log, should_stop, save_codes)
     except Stopped:
         if run.pending:
             log(record(run))
         save_checkpoint(snapshot(run))
         raise
     save_codes("final", codes | {"network": np.array(network_digest(run.network, run.method))})
-    return Outcome(evaluation, run.best_map, run.step)
+    return Outcome(evaluation, run.best_map, run.step, counted)
 
 
 def start(config: RunConfig, inputs: Inputs) -> TrainingState:
@@ -129,7 +131,7 @@ def start(config: RunConfig, inputs: Inputs) -> TrainingState:
     is_probed = bool(config.probe_every and method.activation)
     window = min(config.probe_every, run.steps_per_epoch) if is_probed else run.steps_per_epoch
     run.losses = torch.zeros(window, len(LOSSES), device=inputs.device)
-    run.probes = Probes(len(labels), config.n_bits, config.tau) if is_probed else None
+    run.probes = Probes(labels, config.n_bits, config.tau) if is_probed else None
     return run
 
 
@@ -137,6 +139,8 @@ def train_one_epoch(
     run: TrainingState, log: Callable[[Record], None], should_stop: Callable[[], bool]
 ) -> None:
     """Trains to the end of the epoch that the run is in. Windows of the probes end with it.
+
+    The last record of the epoch renews the sides that multi-label items call for (`Probes.record`).
 
     Raises:
         Stopped: should_stop said yes after a step.
