@@ -130,9 +130,9 @@ with left:
     st.caption(f"All words, with numbers of your own last run: {link('dead', 'Definitions')}")
 with right, st.container(border=True):
     st.markdown(
-        "**See it happen.** HashNet on 8 × 8 digits, once without and once with RDH, "
-        "same seed and schedule: seconds on two CPU cores. Then this page says how many entries "
-        "are dead in each run, what they cost, and how MAP changes."
+        "**See it happen.** DCH on 8 × 8 digits at a high learning rate, once without and once "
+        "with RDH, same seed and schedule: seconds on two CPU cores. Then this page says how many "
+        "entries are dead in each run, what they cost, and how MAP changes."
     )
     with error_card():
         if st.button("Run the demo pair", type="primary", icon=":material/play_arrow:", key="demo"):

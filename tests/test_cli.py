@@ -667,11 +667,21 @@ def test_unequal_weights_of_a_pair_are_said(weight, eta, words):
         "map_gain": 0.1,
         "eta": eta,
     }
-    names = ("map_low", "map_high", "dead_at_end", "flagged_at_end", "cost")
+    names = ("map_low", "map_high", "n_distinct_codes", "dead_at_end", "flagged_at_end", "cost")
     row |= {f"{name}_{arm}": math.nan for name in names for arm in ("baseline", "rdh")}
     row["eta_baseline"] = weight
     (line,) = paired_lines(pd.DataFrame([row]))
     assert words in line and ("quantization" in line) == bool(words)
+
+
+def test_a_collapsed_run_of_a_pair_is_said_instead_of_its_ties():
+    row = {"method": "dch", "n_bits": 16, "lr": 0.3, "setting": "", "seed": 1, "group": "g"}
+    row |= {"map_gain": -0.7, "eta": 1.0, "eta_baseline": 1.0}
+    for arm, n_codes in (("baseline", 300), ("rdh", 1)):
+        row |= {f"map_low_{arm}": 0.1, f"map_high_{arm}": 1.0, f"n_distinct_codes_{arm}": n_codes}
+        row |= {f"{name}_{arm}": math.nan for name in ("dead_at_end", "flagged_at_end", "cost")}
+    (line,) = paired_lines(pd.DataFrame([row]))
+    assert "1 of 2 runs collapsed to one code" in line and "tie band" not in line
 
 
 def test_ctrl_c_during_train_here_leaves_a_whole_run_that_can_be_resumed(store, env):

@@ -15,7 +15,14 @@ from rdh.analysis.dead_bits import (
 )
 from rdh.analysis.estimates import duration, expected_seconds, similar_run_seconds
 from rdh.analysis.tables import ARMS, pairs, pairs_summary, run_table, summary_table
-from rdh.analysis.verdict import dead_verdict, is_within_ties, map_points, map_verdict, percent
+from rdh.analysis.verdict import (
+    dead_verdict,
+    has_collapsed,
+    is_within_ties,
+    map_points,
+    map_verdict,
+    percent,
+)
 from rdh.analysis.words import NO_DEAD_BITS, WORDS, Word
 
 __all__ = [
@@ -33,6 +40,7 @@ __all__ = [
     "dead_verdict",
     "duration",
     "expected_seconds",
+    "has_collapsed",
     "is_within_ties",
     "last_numbers",
     "map_points",

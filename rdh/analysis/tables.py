@@ -25,7 +25,7 @@ ONE_PAIR = (
 )
 # what `pairs` holds of both arms
 MEASURED = [
-    *("map", "map_low", "map_high"),
+    *("map", "map_low", "map_high", "n_distinct_codes"),
     *("dead_at_end", "dead_peak", "flagged_at_end", "cost", "run_id", "label"),
 ]
 
@@ -75,7 +75,7 @@ def _result_row(store: RunStore, run_id: str) -> dict[str, Any] | None:
         "group": digest({name: value for name, value in fields.items() if name != "seed"}),
         "sweep": submission["sweep"],
         "config_hash": submission["config_hash"],
-        **dict.fromkeys(("map", "map_tie", "map_low", "map_high"), np.nan),
+        **dict.fromkeys(("map", "map_tie", "map_low", "map_high", "n_distinct_codes"), np.nan),
         **metrics,
         **{
             name if name.endswith("peak") else f"{name}_at_end": counts.share(name)

@@ -17,6 +17,11 @@ def map_points(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:+.4f}".replace("-", "−")
 
 
+def has_collapsed(row: Mapping[str, Any]) -> bool:
+    """Whether all gallery items of a run have the same code, so that its MAP is that of chance."""
+    return bool(row.get("n_distinct_codes") == 1)
+
+
 def is_within_ties(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> bool | None:
     """Whether the tie bands of two runs overlap.
 
@@ -27,8 +32,10 @@ def is_within_ties(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> bool 
         rdh: the same of the other run.
 
     Returns:
-        None if one has no band.
+        None if one has no band, or codes that are all the same: its ties could show anything.
     """
+    if has_collapsed(baseline) or has_collapsed(rdh):
+        return None
     ends = [
         float(row.get(name, math.nan))
         for row in (baseline, rdh)
@@ -45,6 +52,12 @@ def map_verdict(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> str:
     if math.isnan(before) or math.isnan(after):
         return ""
     text = f"MAP goes from {before:.4f} to {after:.4f} ({map_points(after - before)})"
+    for row, name in ((baseline, "without RDH"), (rdh, "with RDH")):
+        if has_collapsed(row):
+            return (
+                f"{text}. The run {name} has collapsed: all gallery items have the same code, so "
+                "its MAP is that of chance. Try a lower lr."
+            )
     within = is_within_ties(baseline, rdh)
     if within is None:
         return f"{text}."

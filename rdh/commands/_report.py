@@ -112,14 +112,16 @@ def paired_lines(paired: pd.DataFrame) -> list[str]:
 
 
 def _ties(group: pd.DataFrame) -> str:
-    """Whether the ties alone could turn the difference of a single pair."""
-    if len(group) > 1:
-        return ""
-    baseline, rdh = (
-        {name: group[f"{name}_{arm}"].iloc[0] for name in ("map_low", "map_high")}
-        for arm in ("baseline", "rdh")
-    )
-    within = analysis.is_within_ties(baseline, rdh)
+    """Whether runs have collapsed, or the ties alone could turn the difference of a single pair."""
+    names = ("map_low", "map_high", "n_distinct_codes")
+    pairs = [
+        [{name: row[f"{name}_{arm}"] for name in names} for arm in ("baseline", "rdh")]
+        for _, row in group.iterrows()
+    ]
+    n_collapsed = sum(analysis.has_collapsed(row) for pair in pairs for row in pair)
+    if n_collapsed:
+        return f" ({n_collapsed} of {2 * len(pairs)} runs collapsed to one code: MAP of chance)"
+    within = analysis.is_within_ties(*pairs[0]) if len(pairs) == 1 else None
     return "" if within is None else f" ({'within' if within else 'outside'} the tie band)"
 
 

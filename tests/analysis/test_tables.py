@@ -503,6 +503,13 @@ def test_without_a_band_or_without_a_map_nothing_is_said_of_it():
     assert analysis.map_verdict({}, BAND) == ""
 
 
+def test_the_ties_of_a_collapsed_run_are_no_band_and_the_verdict_says_that_it_collapsed():
+    collapsed = {"map": 0.1, "map_low": 0.05, "map_high": 1.0, "n_distinct_codes": 1.0}
+    assert analysis.is_within_ties(BAND, collapsed) is None
+    assert "The run with RDH has collapsed" in analysis.map_verdict(BAND, collapsed)
+    assert "The run without RDH has collapsed" in analysis.map_verdict(collapsed, BAND)
+
+
 def test_the_verdict_on_the_dead_names_both_shares_and_costs_or_says_what_was_not_counted():
     baseline, rdh = (
         {"label": label, "dead_at_end": dead, "flagged_at_end": 0.1, "cost": cost}
