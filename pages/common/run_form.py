@@ -27,7 +27,7 @@ GROUPS = {
     "Optimiser": ("optimizer", "schedule", "momentum", "weight_decay", "hash_lr_scale"),
     "Error-aware quantization": ("eaq_normalization", "eaq_pairs"),
     "Records and evaluation": ("probe_every", "eval_every", "checkpoint_every"),
-    "Data and device": ("split_seed", "bad_images", "device"),
+    "Data and device": ("split_seed", "queries", "bad_images", "device"),
 }
 LABELS = {
     "n_bits": "Code length (bits)",

@@ -1,0 +1,26 @@
+"""Figure 5: the dead bits over training, with and without RDH.
+
+Shares, because the paper does not say of how many entries it counts its numbers.
+"""
+
+from rdh.studies._tools.figures import against_dead, dead_bits, forest_of_pairs, together
+from rdh.studies._tools.findings import Findings
+from rdh.studies._tools.grid import Grid
+from rdh.studies._tools.published import table_1
+from rdh.studies._tools.study import Study
+from rdh.studies.table1 import METHODS
+
+
+def figures(findings: Findings) -> dict:
+    """Dead bits over training first; then whether the gain follows them."""
+    return together(findings, dead_bits, against_dead, forest_of_pairs)
+
+
+STUDY = Study(
+    name="figure5",
+    title="Figure 5: dead bits over training",
+    question="Do dead bits grow without RDH and stay low with it?",
+    grids=(Grid(methods=METHODS, bits=(32,)),),
+    figures=figures,
+    published=table_1,
+)
