@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rdh import __version__
 from rdh.analysis import duration
 from rdh.errors import UserError
@@ -81,10 +83,8 @@ def to_latex(findings: Findings) -> str:
     parts = [f"% {line}" for line in (findings.study.question, *answer(findings))]
     for table in tables(findings):
         cells = table.cells.map(_tex).rename(columns=_tex)
-        style = cells.style.hide(axis="index").apply(
-            lambda _, bold=table.bold: bold.map(lambda is_bold: "textbf:--rwrap;" * is_bold),
-            axis=None,
-        )
+        marks = np.where(table.bold, "textbf:--rwrap;", "")
+        style = cells.style.hide(axis="index").apply(lambda _, marks=marks: marks, axis=None)
         parts.append(
             style.to_latex(
                 hrules=True,
@@ -152,9 +152,8 @@ def _html_figure(name: str, figure: "go.Figure") -> str:
 
 def _html_table(table: Table) -> str:
     style = table.cells.style.hide(axis="index").set_uuid(table.name)
-    style = style.format(lambda text: html.escape(str(text))).apply(
-        lambda _: table.bold.map(lambda is_bold: "font-weight: bold" * is_bold), axis=None
-    )
+    marks = np.where(table.bold, "font-weight: bold", "")
+    style = style.format(lambda text: html.escape(str(text))).apply(lambda _: marks, axis=None)
     return style.to_html()
 
 
