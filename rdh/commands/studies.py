@@ -1,7 +1,6 @@
 """study [list | show | run | report] NAME: questions about RDH, their runs and their answers."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,6 @@ from rdh.commands._follow import follow
 from rdh.config.presets import PRESETS
 from rdh.config.ranges import parse_names, parse_numbers
 from rdh.errors import UserError, writing
-from rdh.execution.engine.devices import find_devices
 from rdh.execution.queue.states import RESUMABLE
 from rdh.files import atomic
 from rdh.folders import as_folder
@@ -86,10 +84,9 @@ def run(arguments: argparse.Namespace) -> int:
     study = _study(arguments)
     if arguments.action == "run":
         return _run(store, study, arguments)
-    findings = studies.look(store, study)
     if arguments.action == "report":
-        return _report(findings, arguments)
-    return _show(findings, arguments.json)
+        return _report(store, study, arguments)
+    return _show(studies.look(store, study), arguments.json)
 
 
 def _study(arguments: argparse.Namespace) -> Study:
@@ -155,8 +152,9 @@ def _print_findings(findings: Findings, lines: list[str]) -> None:
     print("\n".join(studies.definitions(findings)))
 
 
-def _report(findings: Findings, arguments: argparse.Namespace) -> int:
+def _report(store: RunStore, study: Study, arguments: argparse.Namespace) -> int:
     path = _checked_out(arguments.out)
+    findings = studies.look(store, study)
     text = studies.render(findings, arguments.to)
     for line in studies.state_in_words(findings) if findings.missing else ():
         print(line, file=sys.stderr)
@@ -241,8 +239,11 @@ def _before(findings: Findings, n_to_do: int, n_waiting: int) -> str:
     seconds = expected_seconds(findings.store, missing)
     if seconds is None:
         return f"{text}; no run like them has finished here, so there is no estimate yet."
-    slots = sum(device.slots for device in find_devices(os.environ))
-    return f"{text}, about {analysis.duration(seconds / max(1, min(slots, n_to_do)))}."
+    devices = execution.supervisor_status(findings.store).get("devices") or []
+    slots = sum(device["slots"] for device in devices)
+    if not slots:
+        return f"{text}, about {analysis.duration(seconds)} one after another."
+    return f"{text}, about {analysis.duration(seconds / min(slots, n_to_do))}."
 
 
 def _check_data(findings: Findings, data_root: str | None) -> None:

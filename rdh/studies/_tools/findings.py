@@ -117,6 +117,7 @@ def look(store: RunStore, study: Study) -> Findings:
     Raises:
         UserError: A grid is bad, or the queue can't be read.
     """
+    expand(study.grids)  # a bad grid is refused before the queue is touched
     known = hashes(store)
     findings = _look(store, study, study.grids, known)
     more = study.further(findings)

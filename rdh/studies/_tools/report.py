@@ -141,7 +141,7 @@ def notes(findings: Findings) -> list[str]:
 
 
 def _html_figure(name: str, figure: "go.Figure") -> str:
-    figure.update_layout(template="plotly_white")
+    figure.update_layout(template="plotly_white", legend_orientation="h")
     return figure.to_html(
         full_html=False,
         include_plotlyjs=False,

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from rdh import catalog
 from rdh.retrieval.evaluation import map_in_words
 from rdh.studies._tools.findings import Findings, Result
 from rdh.studies._tools.sentences import between
@@ -125,11 +124,11 @@ def definitions(findings: Findings) -> list[str]:
     frame = findings.frame
     found = [f"{map_in_words(frame['top_k'])}."] if "top_k" in frame else []
     entries = sorted({int(one) for one in frame.get("entries", pd.Series()).dropna()})
-    if entries:
+    if entries and frame["tau"].nunique() == 1:
         words = " or ".join(f"{one:,}".replace(",", " ") for one in entries)
         found.append(
             f"Dead: share of the training items x bits ({words} entries) at the end of training, "
-            f"each judged at its last visit, at tau {_levels(frame['tau'])}."
+            f"each judged at its last visit, at tau {frame['tau'].iloc[0]:g}."
         )
     found.append(
         "A pair has the same seed, the same split and the same eta. Intervals are Student's over "
@@ -138,10 +137,6 @@ def definitions(findings: Findings) -> list[str]:
         "have no interval."
     )
     return found
-
-
-def _levels(tau: pd.Series) -> str:
-    return " or ".join(f"{one:g}" for one in sorted(tau.unique()))
 
 
 def _comparison(one: Result) -> str:
@@ -199,8 +194,3 @@ def _without_empty(name: str, title: str, rows: list[dict], bold: list[dict]) ->
     cells, marks = pd.DataFrame(rows), pd.DataFrame(bold)
     kept = [column for column in cells if (cells[column] != "").any()]
     return Table(name, title, cells[kept], marks[kept])
-
-
-def method_titles(findings: Findings) -> list[str]:
-    """Titles of the methods, each once."""
-    return list(dict.fromkeys(catalog.method(cell.method).title for cell in findings.cells))
