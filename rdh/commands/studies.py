@@ -185,9 +185,11 @@ def _run(store: RunStore, study: Study, arguments: argparse.Namespace) -> int:
     findings = studies.look(store, study)
     _check_data(findings, arguments.data_root)
     code, tried = 0, set[str]()
-    for _ in range(MOST_STAGES):
+    for stage in range(MOST_STAGES):
         to_do = [config for config in findings.missing if config.hash not in tried]
         waiting = _under_way(findings)
+        if stage and not to_do and not waiting:
+            break
         print(_before(findings, len(to_do), len(waiting)), file=sys.stderr)
         tried |= {config.hash for config in to_do}
         if to_do:
