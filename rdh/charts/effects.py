@@ -12,7 +12,13 @@ from rdh.charts._layout import add_legend_below
 JUDGED = {"gain": "gain", "loss": "loss", "open": "open", "unknown": "no interval"}
 
 
-def forest(cells: pd.DataFrame, pairs: Sequence[np.ndarray], *, title: str) -> go.Figure:
+def forest(
+    cells: pd.DataFrame,
+    pairs: Sequence[np.ndarray],
+    *,
+    title: str,
+    x_title: str = "difference in MAP",
+) -> go.Figure:
     """A line for each cell: the mean paired difference, its interval, and the single pairs.
 
     Filled: the interval excludes 0 after the correction over the table.
@@ -21,6 +27,7 @@ def forest(cells: pd.DataFrame, pairs: Sequence[np.ndarray], *, title: str) -> g
         cells: columns label, method, difference, low, high (NaN: no interval) and verdict.
         pairs: the single differences of each cell.
         title: the takeaway.
+        x_title: of the axis.
     """
     figure = palette.bare_figure(title, height=130 + 24 * len(cells))
     places = list(range(len(cells)))
@@ -57,7 +64,7 @@ def forest(cells: pd.DataFrame, pairs: Sequence[np.ndarray], *, title: str) -> g
         range=[len(cells) - 0.5, -0.5],
         automargin=True,
     )
-    figure.update_xaxes(title_text="difference in MAP (● excludes 0 after Holm, ○ does not)")
+    figure.update_xaxes(title_text=f"{x_title} (● excludes 0 after Holm, ○ does not)")
     figure.update_layout(showlegend=False)
     return figure
 

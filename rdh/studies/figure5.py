@@ -3,17 +3,16 @@
 Shares, because the paper does not say of how many entries it counts its numbers.
 """
 
-from rdh.studies._tools.figures import against_dead, dead_bits, forest_of_pairs, together
+from rdh.studies._tools.figures import dead_bits, forest_of_pairs, together
 from rdh.studies._tools.findings import Findings
 from rdh.studies._tools.grid import Grid
-from rdh.studies._tools.published import table_1
 from rdh.studies._tools.study import Study
 from rdh.studies.table1 import METHODS
 
 
 def figures(findings: Findings) -> dict:
-    """Dead bits over training first; then whether the gain follows them."""
-    return together(findings, dead_bits, against_dead, forest_of_pairs)
+    """Dead bits over training first, then the pairs at the end."""
+    return together(findings, dead_bits, forest_of_pairs)
 
 
 STUDY = Study(
@@ -22,5 +21,5 @@ STUDY = Study(
     question="Do dead bits grow without RDH and stay low with it?",
     grids=(Grid(methods=METHODS, bits=(32,)),),
     figures=figures,
-    published=table_1,
+    measure="dead_at_end",
 )

@@ -75,7 +75,7 @@ def contrasts(cells: Sequence[Cell]) -> list[Contrast]:
         own = next((cell for cell in with_rdh if cell.swept != baseline.swept), same)
         found.append(Contrast(AT_BASELINES, baseline, same))
         found.append(Contrast(AT_OWN, baseline, own))
-    return sorted(found, key=lambda one: one.what, reverse=True)
+    return sorted(found, key=lambda one: one.what != AT_BASELINES)
 
 
 STUDY = Study(

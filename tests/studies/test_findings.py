@@ -138,7 +138,7 @@ def test_tuned_chooses_on_validation_queries_and_then_asks_for_the_test_queries(
     }
     assert len(findings.missing) == 9
     pairs = [(one.contrast.before, one.contrast.after) for one in findings.results]
-    assert [(a.value("lr"), b.value("lr")) for a, b in pairs] == [(0.03, 0.1), (0.03, 0.03)]
+    assert [(a.value("lr"), b.value("lr")) for a, b in pairs] == [(0.03, 0.03), (0.03, 0.1)]
     for one in findings.missing:
         finish(store, one, 0.6 + 0.001 * one.seed)
     assert look(store, study).missing == []
@@ -156,3 +156,15 @@ def test_short_codes_are_paired_with_the_longest_code_without_rdh(store, filled)
     ]
     gains = [one.effect.difference for one in findings.results]
     assert gains == pytest.approx([0.2 - 0.24, 0.2 - 0.16])
+
+
+def test_figure_5_is_answered_by_the_dead_share_and_not_by_map(store):
+    study = studies.study("figure5").with_options(
+        preset="quick", methods=("hashnet",), bits=(8,), seeds=(0, 1, 2)
+    )
+    for one in expand(study.grids):
+        dead = 100.0 + one.seed if one.cell.arm == "baseline" else 20.0
+        finish(store, one.config, 0.5, dead=(0.0, dead))
+    findings = look(store, study)
+    assert findings.results[0].effect.difference == pytest.approx(-81 / 800)
+    assert answer(findings)[0].startswith("RDH lowers the dead share at the end. ")

@@ -12,6 +12,7 @@ from rdh.charts.multiples import dead_over_training, precision_recall_panels
 from rdh.studies._tools.curves import label_of, panels
 from rdh.studies._tools.findings import Findings
 from rdh.studies._tools.grid import Cell
+from rdh.studies._tools.study import MEASURES
 
 Figures = dict[str, go.Figure]
 MOST_ROWS = 80  # of a forest plot
@@ -29,7 +30,7 @@ def together(findings: Findings, *makers: Callable[[Findings], Figures]) -> Figu
 
 def forest_of_pairs(findings: Findings) -> Figures:
     """A forest plot for each group of comparisons."""
-    found = {}
+    found, measure = {}, MEASURES[findings.study.measure]
     for place, (what, results) in enumerate(findings.grouped().items()):
         shown = [one for one in results if one.effect.n][:MOST_ROWS]
         if not shown:
@@ -46,7 +47,12 @@ def forest_of_pairs(findings: Findings) -> Figures:
             for one in shown
         )
         pairs = [(one.after - one.before)[np.isfinite(one.after - one.before)] for one in shown]
-        found[f"forest-{place + 1}"] = forest(rows, pairs, title=f"{what}: MAP pair by pair.")
+        found[f"forest-{place + 1}"] = forest(
+            rows,
+            pairs,
+            title=f"{what}: {measure} pair by pair.",
+            x_title=f"difference in {measure}",
+        )
     return found
 
 
@@ -65,6 +71,7 @@ def against_dead(findings: Findings) -> Figures:
         for one in findings.results
         if one.effect.n
         and np.isfinite(one.dead_before)
+        and findings.study.measure == "map"
         and (one.contrast.before.arm, one.contrast.after.arm) == ("baseline", "rdh")
     ]
     if len(rows) < 2:

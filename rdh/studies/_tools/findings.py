@@ -41,7 +41,7 @@ class Result:
 
     contrast: Contrast
     effect: Effect
-    before: np.ndarray  # MAP, (n_seeds, n_splits); NaN: missing
+    before: np.ndarray  # of the study's measure, (n_seeds, n_splits); NaN: missing
     after: np.ndarray
     dead_before: float
     dead_after: float
@@ -130,9 +130,8 @@ def _look(
     asked = expand(grids)
     runs = {one.config.hash: known[one.config.hash] for one in asked if one.config.hash in known}
     frame = _frame(store, asked, runs)
-    results = _results(
-        frame, study.contrasts(list(dict.fromkeys(one.cell for one in asked))), asked
-    )
+    cells = list(dict.fromkeys(one.cell for one in asked))
+    results = _results(frame, study.contrasts(cells), asked, study.measure)
     return Findings(study, store, tuple(grids), tuple(asked), runs, frame, tuple(results))
 
 
@@ -176,7 +175,7 @@ def _frame(store: RunStore, asked: Iterable[Asked], runs: Mapping[str, Found]) -
 
 
 def _results(
-    frame: pd.DataFrame, contrasts: Sequence[Contrast], asked: Sequence[Asked]
+    frame: pd.DataFrame, contrasts: Sequence[Contrast], asked: Sequence[Asked], measure: str
 ) -> list[Result]:
     """Every contrast with its effect. Dead shares are left out if tau moves their definition."""
     seeds, splits = (sorted({getattr(one, name) for one in asked}) for name in ("seed", "split"))
@@ -192,14 +191,14 @@ def _results(
         return values.get((name, cell), nothing)
 
     effects = judged(
-        [paired_effect(of("map", one.before), of("map", one.after)) for one in contrasts]
+        [paired_effect(of(measure, one.before), of(measure, one.after)) for one in contrasts]
     )
     found = []
     for one, effect in zip(contrasts, effects, strict=True):
         dead = [of("dead_at_end", cell) for cell in (one.before, one.after)]
         both = np.isfinite(dead[0]) & np.isfinite(dead[1])
         shares = [float(part[both].mean()) if both.any() else np.nan for part in dead]
-        arms = of("map", one.before), of("map", one.after)
+        arms = of(measure, one.before), of(measure, one.after)
         found.append(Result(one, effect, *arms, *shares))
     return found
 

@@ -4,6 +4,7 @@ import html
 import json
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from rdh import __version__
 from rdh.analysis import duration
 from rdh.errors import UserError
+from rdh.files import read_arrays
 from rdh.studies._tools.findings import Findings
 from rdh.studies._tools.sentences import answer
 from rdh.studies._tools.tables import Table, definitions, numbers, tables
@@ -189,9 +191,12 @@ PROVENANCE = ("rdh", "version", "commit", "torch", "numpy", "machine", "processo
 def _recorded(findings: Findings, run_id: str) -> dict[str, Any]:
     store = findings.store
     known = store.reader(run_id).meta() | store.result(run_id)
-    metrics = store.result(run_id).get("metrics", {})
-    return {"recorded": {name: known[name] for name in PROVENANCE if name in known}} | {
-        "metrics": metrics
+    with suppress(UserError, KeyError):
+        split = read_arrays(store.run_dir(run_id) / "split.npz")
+        known["data_fingerprint"] = str(split["fingerprint"])
+    return {
+        "recorded": {name: known[name] for name in PROVENANCE if name in known},
+        "metrics": store.result(run_id).get("metrics", {}),
     }
 
 

@@ -6,19 +6,22 @@ import numpy as np
 
 from rdh.studies._tools.findings import Findings, Result, mean_of
 from rdh.studies._tools.statistics import LEAST_PAIRS, Effect
+from rdh.studies._tools.study import MEASURES
 
 
 def answer(findings: Findings) -> list[str]:
     """A sentence for each group of comparisons."""
-    return [verdict(what, results) for what, results in findings.grouped().items()]
+    measure = MEASURES[findings.study.measure]
+    return [verdict(what, results, measure) for what, results in findings.grouped().items()]
 
 
-def verdict(what: str, results: Sequence[Result]) -> str:
-    """One sentence: what it does to MAP, in how many cells, and by how much in the mean.
+def verdict(what: str, results: Sequence[Result], measure: str = "MAP") -> str:
+    """One sentence: what it does to the measure, in how many cells, and by how much in the mean.
 
     Args:
         what: its subject, for example "RDH".
         results: judged together with all others of their table.
+        measure: in words.
     """
     measured = [one for one in results if one.effect.n]
     if not measured:
@@ -32,16 +35,18 @@ def verdict(what: str, results: Sequence[Result]) -> str:
     if gains + losses + opens == 0:
         said = f"{what} can't be judged yet: {_why_unknown(measured)}"
     elif gains and losses:
-        said = f"Mixed: {what} raises MAP in {gains} of {_cells(n)} and lowers it in {losses}{rest}"
+        said = f"Mixed: {what} raises {measure} in {gains} of {n} cells"
+        said += f" and lowers it in {losses}{rest}"
     elif gains or losses:
         does, other = ("raises", "lowers") if gains else ("lowers", "raises")
         some = gains or losses
         where = "" if n == 1 else f" in all {n} cells" if some == n else f" in {some} of {n} cells"
         none = f" and {other} it in none" if some < n else ""
-        said = f"{what} {does} MAP{where}{none}{rest}"
+        said = f"{what} {does} {measure}{where}{none}{rest}"
     else:
         unknown = _rest(0, count["unknown"])
-        said = f"{what} has no effect on MAP that these runs can show{_open_in(opens, n)}{unknown}"
+        said = f"{what} has no effect on {measure} that these runs can show"
+        said += f"{_open_in(opens, n)}{unknown}"
     return f"{said}. {mean_in_words(mean_of(results), len(measured))}"
 
 

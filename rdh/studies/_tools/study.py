@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from rdh.studies._tools.findings import Findings
 
 
+MEASURES = {"map": "MAP", "dead_at_end": "the dead share at the end"}  # columns, and their words
+
+
 @dataclass(frozen=True)
 class Published:
     """Figures that were published, to stand beside ours.
@@ -51,6 +54,7 @@ class Study:
         contrasts: cells -> what is compared with what.
         further: findings -> grids that depend on results, once all before them have finished.
         figures: findings -> figures by name.
+        measure: what is compared, a key of `MEASURES`.
         published: figures of the paper.
         note: what a reader has to know, a sentence each.
     """
@@ -62,6 +66,7 @@ class Study:
     contrasts: Callable[[Sequence[Cell]], list[Contrast]] = by_arm
     further: "Callable[[Findings], tuple[Grid, ...]]" = no_more
     figures: "Callable[[Findings], dict[str, go.Figure]]" = usual_figures
+    measure: str = "map"
     published: Published | None = None
     notes: tuple[str, ...] = field(default=())
 

@@ -8,6 +8,7 @@ import pandas as pd
 from rdh.retrieval.evaluation import map_in_words
 from rdh.studies._tools.findings import Findings, Result
 from rdh.studies._tools.sentences import between
+from rdh.studies._tools.study import MEASURES
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ def block(findings: Findings) -> Table:
     lengths = list(dict.fromkeys(cell.n_bits for cell in findings.cells))
     better = {}
     for one in findings.results:
-        better[one.contrast.after] = one.effect.verdict == "gain"
+        is_better = findings.study.measure == "map" and one.effect.verdict == "gain"
+        better[one.contrast.after] = is_better
     rows, bold = [], []
     for key in dict.fromkeys((cell.title, cell.setting) for cell in findings.cells):
         cells = {c.n_bits: c for c in findings.cells if (c.title, c.setting) == key}
@@ -80,7 +82,8 @@ def differences(findings: Findings) -> Table:
         )
         is_sure = effect.verdict in ("gain", "loss")
         bold.append({name: is_sure and name == "difference" for name in rows[-1]})
-    return _without_empty("differences", "Paired differences of MAP", rows, bold)
+    title = f"Paired differences of {MEASURES[findings.study.measure]}"
+    return _without_empty("differences", title, rows, bold)
 
 
 def numbers(findings: Findings) -> pd.DataFrame:
@@ -96,10 +99,11 @@ def numbers(findings: Findings) -> pd.DataFrame:
             "after_bits": one.contrast.after.n_bits,
             "after_setting": one.contrast.after.setting,
             "pairs": one.effect.n,
-            "map_before": one.effect.before,
-            "map_before_std": one.effect.before_std,
-            "map_after": one.effect.after,
-            "map_after_std": one.effect.after_std,
+            "measure": findings.study.measure,
+            "before": one.effect.before,
+            "before_std": one.effect.before_std,
+            "after": one.effect.after,
+            "after_std": one.effect.after_std,
             "difference": one.effect.difference,
             "low": one.effect.interval.low,
             "high": one.effect.interval.high,
