@@ -20,6 +20,7 @@ from rdh.config.run_config import (
     ARMS,
     RunConfig,
     arm_fields,
+    arms_together,
     check_eta_counts,
     plug_in_fields,
 )
@@ -159,6 +160,9 @@ def run_sweep(arguments: argparse.Namespace) -> int:
         )
     axes = _axes(fields, arguments)
     arms = [_arms(method, fields, arguments) for method in methods]
+    if arguments.arms is not None or not any(name in fields for name in PLUG_INS):
+        together = iter(arms_together([arm for of_method in arms for arm in of_method]))
+        arms = [[next(together) for _ in of_method] for of_method in arms]
     n_runs = sum(map(len, arms)) * math.prod(map(len, axes.values()))
     if n_runs > MOST_RUNS:
         raise UserError(

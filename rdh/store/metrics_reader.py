@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from rdh.errors import UserError
+from rdh.store.schema import RENAMED
 
-# Old name -> present name, of scalars and arrays. Runs until November 2026 wrote the old names. A
-# run that was resumed after the change holds both.
-RENAMED = {"dead": "dead_window", "dead_now": "dead_all", "levels": "dead_levels"}
-OLD_NAMES = {present: old for old, present in RENAMED.items()}
+# the version of a file; a file without one is of version 1
+VERSION = "(SELECT COALESCE(MAX(CAST(value AS INTEGER)), 1) FROM meta WHERE key = 'schema_version')"
 
 
 class MetricsReader:
     """Reads one run's metrics with short, read-only connections.
 
+    Names of a file of version 1 are translated (`schema.RENAMED`): it has no `dead`, for instance.
     Everything is empty before the worker's first record. If the file is damaged, every method
     raises a UserError with one sentence about it.
     """
@@ -53,11 +53,14 @@ class MetricsReader:
     def scalars(self, after: int = 0) -> list[tuple[int, int, int, str, float | None]]:
         """(seq, step, epoch, name, value) of the records with seq > after, in order."""
         rows = self._query(
-            "SELECT r.seq, r.step, r.epoch, s.name, s.value FROM scalars s JOIN "
+            f"SELECT {VERSION}, r.seq, r.step, r.epoch, s.name, s.value FROM scalars s JOIN "
             "records r USING (seq) WHERE seq > ? ORDER BY seq",
             (after,),
         )
-        return [(*where, RENAMED.get(name, name), value) for *where, name, value in rows]
+        return [
+            (*where, RENAMED.get(name, name) if version == 1 else name, value)
+            for version, *where, name, value in rows
+        ]
 
     def arrays(self, name: str, after: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The records with seq > after that hold this array.
@@ -65,10 +68,11 @@ class MetricsReader:
         Returns:
             seqs (n,), steps (n,) and values (n, ...). The values are read-only.
         """
+        stored, names = _stored(name)
         rows = self._query(
             "SELECT a.seq, r.step, a.dtype, a.shape, a.data FROM arrays a JOIN records r USING "
-            "(seq) WHERE a.name IN (?, ?) AND a.seq > ? ORDER BY a.seq",
-            (name, OLD_NAMES.get(name, name), after),
+            f"(seq) WHERE a.name IN ({stored}) AND a.seq > ? ORDER BY a.seq",
+            (*names, after),
         )
         values = np.stack([self._unpack(*row[2:]) for row in rows]) if rows else np.empty((0,))
         values.flags.writeable = False
@@ -82,10 +86,11 @@ class MetricsReader:
             name: The name of the array.
             step: Look only at records of this step and before. None looks at all.
         """
+        stored, names = _stored(name)
         rows = self._query(
             "SELECT r.step, a.dtype, a.shape, a.data FROM arrays a JOIN records r USING (seq) "
-            "WHERE a.name IN (?, ?) AND r.step <= ? ORDER BY a.seq DESC LIMIT 1",
-            (name, OLD_NAMES.get(name, name), 2**62 if step is None else step),
+            f"WHERE a.name IN ({stored}) AND r.step <= ? ORDER BY a.seq DESC LIMIT 1",
+            (*names, 2**62 if step is None else step),
         )
         return (rows[0][0], self._unpack(*rows[0][1:])) if rows else None
 
@@ -122,3 +127,11 @@ class MetricsReader:
             f"metrics.db of run {self.path.parent.name} can't be read ({error}); the run's other "
             "files and all other runs are untouched: delete this run or launch it again."
         )
+
+
+def _stored(name: str) -> tuple[str, list[str]]:
+    """SQL for the names that this name is stored by in the file's version, and its parameters."""
+    old = [before for before, now in RENAMED.items() if now == name]
+    old += [name] * (name not in RENAMED)
+    values = ", ".join(["(?, 2)", *["(?, 1)"] * len(old)])
+    return f"SELECT column1 FROM (VALUES {values}) WHERE column2 = {VERSION}", [name, *old]

@@ -19,7 +19,7 @@ import numpy as np
 
 from rdh.errors import UserError, encodable
 from rdh.store.mounts import is_on_network
-from rdh.store.schema import SCHEMA_VERSION, TABLES
+from rdh.store.schema import RENAMED, SCHEMA_VERSION, TABLES
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class MetricsWriter:
         resume_from: The step of the checkpoint that training goes on from.
         last_seq: The last record before that checkpoint was saved. Later records (without
             last_seq: those of later steps) are deleted in the transaction that records the resume,
-            so that no chart shows a step twice.
+            so that no chart shows a step twice. That transaction also renames what version 1 of the
+            file called otherwise.
 
     Raises:
         UserError: The file can't be opened or is damaged.
@@ -154,11 +155,22 @@ class MetricsWriter:
                 (last,),
             )
         execute(f"DELETE FROM records WHERE {column} > ?", (last,))
+        self._rename()
         self._put_meta({"schema_version": SCHEMA_VERSION, "attempt": attempt})
         if resume_from is not None:
             text = f"attempt {attempt} goes on from step {resume_from}"
             text += "; the records before it are missing" if is_new else ""
             self._insert(Record(resume_from, -1, events=[("resume", text)]))
+
+    def _rename(self) -> None:
+        """Gives records of version 1 the present names, since some names changed their meaning."""
+        found = self._connection.execute("SELECT value FROM meta WHERE key = 'schema_version'")
+        if found.fetchone() == ("1",):
+            for table in ("scalars", "arrays"):
+                self._connection.executemany(
+                    f"UPDATE {table} SET name = ? WHERE name = ?",
+                    [(now, before) for before, now in RENAMED.items()],
+                )
 
     def _insert(self, record: Record) -> None:
         execute, many = self._connection.execute, self._connection.executemany

@@ -3,9 +3,30 @@
 A *record* is one logging step: `records` has a line for it, and `scalars`, `arrays` and `events`
 hold what was logged then, by its `seq`. `step` counts optimizer steps completed. Arrays are
 little-endian and compressed by zlib. `meta` holds facts that do not change with the step, as JSON.
+
+Version 1, until November 2026, called entries dead that are called flagged now, and counted most
+things over the window of a record. `RENAMED` says what its names are called now.
 """
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+# Name in version 1 -> name now, of scalars and arrays. Version 1 had two vintages: the older one
+# wrote dead, dead_now and levels, the newer one dead_window, dead_all and dead_levels.
+RENAMED = {
+    **dict.fromkeys(("dead", "dead_window"), "flagged_window"),
+    **dict.fromkeys(("dead_now", "dead_all"), "flagged"),
+    **dict.fromkeys(("levels", "dead_levels"), "flagged_levels_window"),
+    "dead_hard": "flagged_hard_window",
+    "dead_histogram": "flagged_histogram_window",
+    "dead_total": "amplified",
+    "deaths": "flags_raised",
+    "rescues": "flags_answered",
+    "releases": "flags_dropped",
+    "relapses": "flags_raised_again",
+    "entries": "window_entries",
+    "saturated": "saturated_window",
+    "saturated_levels": "saturated_levels_window",
+    "histogram": "histogram_window",
+}
 TABLES = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
     "CREATE TABLE records (seq INTEGER PRIMARY KEY AUTOINCREMENT, step INTEGER NOT NULL, "

@@ -1,17 +1,32 @@
 """The counts of the probes, each defined once as a row over the kinds of entries.
 
-An entry is one (training item, bit). Its *kind* is a 9-bit number. It holds the entry's present:
-how many thresholds |h| has reached, its side, whether the gradients ask it to leave that side. And
-it holds the entry's last visit: whether it was dead, had been rescued, was positive.
+An entry is one (training item, bit). Its *kind* is a 7-bit number that says how it was at a visit:
+how many thresholds |h| had reached, its side, whether the similarity gradient asked it to leave
+that side, and how its labels judged that side. Kind 0 is an entry that was never visited.
+
+While an item is visited, one bit more says whether the whole gradient asks it to leave. Between
+visits, two bits more remember whether the entry was ever answered as a flagged one, or rescued as
+a dead one.
 """
+
+import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from rdh.store.levels import TAU_LEVELS
 
-DEAD, RESCUED, POSITIVE = 1, 2, 4  # an entry's state at its last visit
-# the parts of a kind; the state begins at 64
-N_REACHED, SIDE, LEAVING, LEAVING_TOTAL, STATE, N_KINDS = 7, 8, 16, 32, 64, 512
+# The parts of a kind. A code of 0 counts as +1, as it does in retrieval.
+N_REACHED, POSITIVE, LEAVING, JUDGED, N_KINDS = 7, 8, 16, 32, 128
+RIGHT, WRONG, UNDECIDED = 1, 2, 3  # times JUDGED; 0: never visited
+LEAVING_TOTAL = 128  # of the present
+ANSWERED, RESCUED, N_PAST = 128, 256, 512  # of the past
+# What a visit changes: a bit for each of EVENTS, then is it flagged and dead, was it so.
+EVENTS = (
+    *("flags_raised", "flags_answered", "flags_dropped", "flags_raised_again"),
+    *("deaths", "rescues", "releases", "relapses"),
+)
+N_EVENTS, IS, WAS = 256, 8, 10
 
 
 def thresholds(tau: float) -> np.ndarray:
@@ -22,54 +37,155 @@ def thresholds(tau: float) -> np.ndarray:
     return np.unique(np.array([*TAU_LEVELS, tau, 1.0], np.float32))
 
 
-def count_rows(tau: float) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Which kinds each count is made of.
+def n_reached(level: float, tau: float) -> int:
+    """How many thresholds an entry has reached at least if |h| >= level."""
+    return int(np.searchsorted(thresholds(tau), np.float32(level))) + 1
 
-    * Death: an entry becomes dead. If it had been rescued before, it is also a *relapse*.
-    * Rescue: a dead entry falls below tau or changes its side.
-    * Release: a dead entry stays on its side, but is no longer asked to leave it.
 
-    So the number of dead entries changes by deaths - rescues - releases.
+@dataclass(frozen=True)
+class Entries:
+    """What the kinds say, bool (n_kinds,) each; `levels` (5, n_kinds): |h| >= TAU_LEVELS."""
+
+    positive: np.ndarray
+    leaving: np.ndarray
+    wrong: np.ndarray
+    undecided: np.ndarray
+    levels: np.ndarray
+    hard: np.ndarray
+    saturated: np.ndarray
+
+    @classmethod
+    def of(cls, kinds: np.ndarray, tau: float) -> "Entries":
+        """Reads kinds, of the present or of the past."""
+        judged, reached = kinds // JUDGED % 4, kinds & N_REACHED
+        return cls(
+            positive=(kinds & POSITIVE) > 0,
+            leaving=(kinds & LEAVING) > 0,
+            wrong=judged == WRONG,
+            undecided=judged == UNDECIDED,
+            levels=np.stack([reached >= n_reached(level, tau) for level in TAU_LEVELS]),
+            hard=reached >= n_reached(1.0, tau),
+            saturated=reached >= n_reached(tau, tau),
+        )
+
+    @property
+    def flagged(self) -> np.ndarray:
+        """Saturated, and the similarity gradient asks it to leave (Eq. 3)."""
+        return self.saturated & self.leaving
+
+    @property
+    def dead(self) -> np.ndarray:
+        """Saturated, on the other side than its labels call for."""
+        return self.saturated & self.wrong
+
+
+class Rows:
+    """Counts as sums over kinds: name of a count -> which kinds it is made of, bool (..., n_kinds).
+
+    One product of matrices answers all of them.
+    """
+
+    def __init__(self, rows: dict[str, np.ndarray]) -> None:
+        self._shapes = {name: row.shape[:-1] for name, row in rows.items()}
+        self._matrix = np.concatenate(
+            [row.reshape(-1, row.shape[-1]) for row in rows.values()]
+        ).astype(np.float64)
+
+    def counts(self, table: np.ndarray) -> dict[str, np.ndarray]:
+        """The counts, int32 (..., n_bits), from the entries of each kind, (n_bits, n_kinds)."""
+        sums = (self._matrix @ table.astype(np.float64).T).astype(np.int32)  # exact: below 2^53
+        arrays, start = {}, 0
+        for name, shape in self._shapes.items():
+            stop = start + math.prod(shape)
+            arrays[name] = sums[start:stop].reshape(*shape, len(table))
+            start = stop
+        return arrays
+
+
+def running_rows(tau: float) -> Rows:
+    """The counts of all items, over the 128 kinds."""
+    e = Entries.of(np.arange(N_KINDS), tau)
+    rows = {
+        "saturated": by_side(e.saturated, e.positive),
+        "flagged": by_side(e.flagged, e.positive),
+        "dead": by_side(e.dead, e.positive),
+        "wrong": e.wrong,
+        "undecided": e.saturated & e.undecided,
+        "flagged_hard": e.flagged & e.hard,
+        "dead_hard": e.dead & e.hard,
+        "flagged_dead": e.flagged & e.dead,
+        "saturated_levels": e.levels,
+        "flagged_levels": np.stack([by_side(level & e.leaving, e.positive) for level in e.levels]),
+        "dead_levels": np.stack([by_side(level & e.wrong, e.positive) for level in e.levels]),
+    }
+    return Rows(rows)
+
+
+def window_rows(tau: float) -> Rows:
+    """The counts of a window, over the 256 kinds of the present."""
+    kinds = np.arange(2 * N_KINDS)
+    e, leaving_total = Entries.of(kinds, tau), (kinds & LEAVING_TOTAL) > 0
+    rows = {
+        "leaving": e.leaving,
+        "amplified": by_side(e.saturated & leaving_total, e.positive),
+        "amplified_levels": e.levels & leaving_total,
+        "amplified_dead_levels": e.levels & leaving_total & e.wrong,
+        "dead_window_levels": e.levels & e.wrong,
+    }
+    return Rows(rows)
+
+
+def event_rows() -> Rows:
+    """The counts of the EVENTS, over the 256 combinations of them."""
+    which = np.arange(N_EVENTS)
+    return Rows({name: (which >> place & 1) > 0 for place, name in enumerate(EVENTS)})
+
+
+def changes_of(tau: float) -> np.ndarray:
+    """What a visit changes: int32 (512 * 128,), looked up at past * 128 + kind.
+
+    The lower 9 bits are the next past: the kind, and whether the entry was ever answered or
+    rescued. The bits above are the *changes*. Flagged and dead entries are followed in the same way
+    (`_followed`).
+    """
+    past, kinds = np.divmod(np.arange(N_PAST * N_KINDS), N_KINDS)
+    was, now = Entries.of(past, tau), Entries.of(kinds, tau)
+    stayed = now.saturated & (now.positive == was.positive)
+    flag_events, answered = _followed(was.flagged, now.flagged, stayed, (past & ANSWERED) > 0)
+    dead_events, rescued = _followed(was.dead, now.dead, stayed, (past & RESCUED) > 0)
+    changes = (now.flagged + 2 * now.dead << IS) + (was.flagged + 2 * was.dead << WAS)
+    for place, event in enumerate((*flag_events, *dead_events)):
+        changes += event.astype(np.int64) << place
+    next_past = kinds + answered * ANSWERED + rescued * RESCUED
+    return (next_past + changes * N_PAST).astype(np.int32)
+
+
+def _followed(
+    was_on: np.ndarray, is_on: np.ndarray, stayed: np.ndarray, had_left: np.ndarray
+) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    """How entries become flagged, or dead, and cease to be.
+
+    * Begun (raised; death): an entry becomes flagged, or dead.
+    * Left (answered; rescue): a flagged or dead one falls below tau or changes its side.
+    * Dropped (dropped; release): it stays, but is no longer asked to leave. Its gradient, or its
+      labels, call for this side now, or for none.
+    * Begun again (raised again; relapse): begun after it had left before.
+
+    So the number of flagged, or dead, entries changes by begun - left - dropped.
 
     Args:
-        tau: The run's threshold of saturation.
+        was_on: Flagged, or dead, at the last visit.
+        is_on: The same now.
+        stayed: Is saturated on the side of the last visit.
+        had_left: Whether it left once before.
 
     Returns:
-        (name of a count -> row (512,) or rows (..., 512) with a weight for each kind,
-        the state uint8 (512,) that an entry of each kind leaves behind).
+        ((begun, left, dropped, begun again), whether it has left by now).
     """
-    kinds = np.arange(N_KINDS)
-    positive, leaving, leaving_total = (
-        (kinds & flag) > 0 for flag in (SIDE, LEAVING, LEAVING_TOTAL)
-    )
-    was_dead, was_rescued, was_positive = (
-        (kinds // STATE & flag) > 0 for flag in (DEAD, RESCUED, POSITIVE)
-    )
-    reached = {
-        float(level): (kinds & N_REACHED) > rank for rank, level in enumerate(thresholds(tau))
-    }
-    levels = [reached[float(np.float32(level))] for level in TAU_LEVELS]
-    saturated = reached[float(np.float32(tau))]
-    dead = saturated & leaving
-    same_side = positive == was_positive
-    rescued = was_dead & ~(saturated & same_side)
-    died = dead & ~(was_dead & same_side)
-    rows = {
-        "saturated": by_side(saturated, positive),
-        "dead_window": by_side(dead, positive),
-        "dead_total": by_side(saturated & leaving_total, positive),
-        "dead_hard": dead & reached[1.0],
-        "dead_levels": np.stack([by_side(level & leaving, positive) for level in levels]),
-        "saturated_levels": np.stack(levels),
-        "leaving": leaving,
-        "deaths": died,
-        "rescues": rescued,
-        "releases": was_dead & ~rescued & ~dead,
-        "relapses": died & (was_rescued | rescued),
-        "dead_all": by_side(dead, positive) * 1 - by_side(was_dead, was_positive),  # its change
-    }
-    state = dead * DEAD + (was_rescued | rescued) * RESCUED + positive * POSITIVE
-    return rows, state.astype(np.uint8)
+    left = was_on & ~stayed
+    begun = is_on & ~(was_on & stayed)
+    has_left = had_left | left
+    return (begun, left, was_on & stayed & ~is_on, begun & has_left), has_left
 
 
 def by_side(mask: np.ndarray, positive: np.ndarray) -> np.ndarray:

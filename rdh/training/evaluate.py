@@ -1,7 +1,7 @@
 """From a run's network to codes.
 
-`encode` items, evaluate them against the gallery with `evaluate_run`, and keep the codes of some
-training items with `save_probe_codes`.
+`encode` items, evaluate them against the gallery with `evaluate_run`, which also says what dead
+entries cost, and keep the codes of some training items with `save_probe_codes`.
 """
 
 import hashlib
@@ -15,7 +15,10 @@ from rdh.errors import Stopped
 from rdh.methods import Method
 from rdh.retrieval import CodesWarning, Evaluation, evaluate, pack_codes
 from rdh.retrieval.gpu import TorchKernel
+from rdh.retrieval.kernel import Codes, Kernel
 from rdh.store.metrics_writer import Record
+from rdh.training.costs import retrieval_costs, training_costs
+from rdh.training.judge import Judgement, counts, judge, lists, relaxed
 from rdh.training.network import FittedHead, Network
 from rdh.training.state import TrainingState
 
@@ -50,23 +53,59 @@ def encode(
     return np.concatenate(logits)
 
 
+class Encoder:
+    """Logits of items, each encoded once.
+
+    Args:
+        run: The run; its network must not change.
+        should_stop: Asked after every batch.
+    """
+
+    def __init__(self, run: TrainingState, should_stop: Callable[[], bool] = lambda: False) -> None:
+        self._run, self._should_stop = run, should_stop
+        self._rows = np.full(len(run.inputs.labels), -1)  # of each item of the data set
+        self._known = np.empty((0, run.config.n_bits), np.float32)
+
+    def logits(self, item_ids: np.ndarray) -> np.ndarray:
+        """float32 (n, n_bits) of items of the data set. Stopped if should_stop says yes."""
+        new = item_ids[self._rows[item_ids] < 0]
+        if len(new):
+            self._rows[new] = len(self._known) + np.arange(len(new))
+            self._known = np.concatenate([self._known, encode(self._run, new, self._should_stop)])
+        return self._known[self._rows[item_ids]]
+
+
 def evaluate_run(
     run: TrainingState,
     log: Callable[[Record], None],
     should_stop: Callable[[], bool] = lambda: False,
-) -> tuple[Evaluation, dict[str, np.ndarray]]:
-    """Retrieval over the whole gallery, logged as one record.
+    save_codes: Callable[[str, dict[str, np.ndarray]], None] | None = None,
+) -> tuple[Evaluation, dict[str, np.ndarray], dict[str, float]]:
+    """Retrieval over the whole gallery and, in a run with probes, what its dead entries cost.
+
+    All is logged as one record.
+
+    Args:
+        run: The run, between two epochs.
+        log: Gets the record.
+        should_stop: Asked after every encoded batch.
+        save_codes: If given, the file of probe codes is kept too.
 
     Returns:
-        The scores, and what the file of final codes holds: packed codes of query and gallery, and
-        their item ids.
+        The scores; what the file of final codes holds: packed codes of query and gallery, and their
+        item ids; the counts and costs of dead entries, empty without probes.
     """
     split, labels = run.inputs.split, run.inputs.labels
-    query = pack_codes(encode(run, split.query, should_stop))
-    learned = run.method.gallery_codes()
-    gallery = pack_codes(
-        encode(run, split.gallery, should_stop) if learned is None else learned.cpu().numpy()
-    )
+    encoder = Encoder(run, should_stop)
+    query_logits = encoder.logits(split.query)
+    query = pack_codes(query_logits)
+    learned, gallery_logits = run.method.gallery_codes(), None
+    if learned is None:
+        gallery_logits = encoder.logits(split.gallery)
+        gallery = pack_codes(gallery_logits)
+    else:
+        gallery = pack_codes(learned.cpu().numpy())
+    kernel = TorchKernel(run.inputs.device) if run.inputs.is_cuda else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CodesWarning)  # the run's summary says it instead
         evaluation = evaluate(
@@ -76,28 +115,63 @@ def evaluate_run(
             labels[split.gallery],
             n_bits=run.config.n_bits,
             top_k=run.inputs.top_k,
-            kernel=TorchKernel(run.inputs.device) if run.inputs.is_cuda else None,
+            kernel=kernel,
         )
     run.best_map = max(run.best_map, evaluation.map or 0.0)
-    arrays = {
+    codes = Codes(
+        query, gallery, run.config.n_bits, labels[split.query], labels[split.gallery], None
+    )
+    found = judge_all(run, encoder, all_pairs=True) if run.probes else None
+    counted, arrays = _costs(run, found, codes, query_logits, gallery_logits, kernel)
+    probed = {} if save_codes is None else _save_probe_codes(run, save_codes, encoder, found)
+    arrays |= {
         "precision_by_radius": evaluation.precision_by_radius,
         "recall_by_radius": evaluation.recall_by_radius,
     }
-    log(
-        Record(
-            run.step,
-            run.epoch,
-            evaluation.scalars(),
-            arrays,
-            [("eval", f"MAP {evaluation.map:.4f}")],
-        )
+    scalars = evaluation.scalars() | counted | probed
+    log(Record(run.step, run.epoch, scalars, arrays, [("eval", f"MAP {evaluation.map:.4f}")]))
+    ids = {"query_ids": split.query, "gallery_ids": split.gallery}
+    return evaluation, {**ids, "query": query, "gallery": gallery}, counted
+
+
+def judge_all(run: TrainingState, encoder: Encoder, *, all_pairs: bool) -> Judgement:
+    """Judges all training items."""
+    train = run.inputs.split.train
+    return judge(run, np.arange(len(train)), encoder.logits(train), all_pairs=all_pairs)
+
+
+def _costs(
+    run: TrainingState,
+    found: Judgement | None,
+    codes: Codes,
+    query_logits: np.ndarray,
+    gallery_logits: np.ndarray | None,
+    kernel: Kernel | None,
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """The counts and costs of an evaluation; nothing without a judgement."""
+    if found is None:
+        return {}, {}
+    train_labels = run.inputs.labels[run.inputs.split.train]
+    top_k, seed = run.inputs.top_k, run.config.seed
+
+    def judged(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        right = found.sides.of_labels(torch.from_numpy(labels).to(run.inputs.device))
+        return relaxed(run, logits), right.cpu().numpy()
+
+    query = judged(query_logits, codes.query_labels)
+    gallery = None if gallery_logits is None else judged(gallery_logits, codes.gallery_labels)
+    packed = pack_codes(found.logits)
+    parts = (
+        counts(found),
+        training_costs(found, packed, train_labels, top_k, seed, kernel),
+        retrieval_costs(codes, query, gallery, run.config.tau, top_k, kernel),
     )
-    return evaluation, {
-        "query_ids": split.query,
-        "query": query,
-        "gallery_ids": split.gallery,
-        "gallery": gallery,
-    }
+    scalars: dict[str, float] = {}
+    arrays: dict[str, np.ndarray] = {}
+    for part_scalars, part_arrays in parts:
+        scalars |= part_scalars
+        arrays |= part_arrays
+    return scalars, arrays
 
 
 def network_digest(network: Network, method: Method) -> str:
@@ -118,23 +192,49 @@ def save_probe_codes(
     save_codes: Callable[[str, dict[str, np.ndarray]], None],
     log: Callable[[Record], None],
 ) -> None:
-    """Keeps the codes of up to 1000 training items, the same at every call.
+    """Keeps the codes of up to 1000 training items, the same at every call, and their dead bits.
 
-    The bit inspector shows their images. Their dead bits by vote are logged.
+    The bit inspector shows their images. In a run with probes, dead entries are looked for among
+    all training items if the network is cheap, else among these. Their dead bits by vote are
+    logged. At an evaluation, `evaluate_run` does the same.
     """
+    encoder, found = Encoder(run), None
     ids = run.inputs.probe_ids(N_PROBE_ITEMS)
-    logits = encode(run, ids)
-    kept = np.clip(logits, -65504, 65504).astype(np.float16)  # a wild run leaves its range
-    save_codes(f"probe-{run.step}", {"ids": ids, "bits": pack_codes(logits), "logits": kept})
-    if run.method.activation:
-        codes = np.tanh(run.method.slope(run.epoch) * logits)
-        n_dead, n_saturated = dead_by_vote(codes, run.inputs.labels[ids], run.config.tau)
-        scalars = {
-            "probe_dead_by_vote": n_dead,
-            "probe_saturated": n_saturated,
-            "probe_entries": float(logits.size),
-        }
+    train = run.inputs.split.train
+    if run.probes and (not run.config.finetune or len(train) <= N_PROBE_ITEMS):
+        found = judge_all(run, encoder, all_pairs=False)
+    elif run.probes:
+        items = np.flatnonzero(np.isin(train, ids))
+        found = judge(run, items, encoder.logits(train[items]), all_pairs=False)
+    scalars = _save_probe_codes(run, save_codes, encoder, found)
+    if scalars:
         log(Record(run.step, run.epoch, scalars))
+
+
+def _save_probe_codes(
+    run: TrainingState,
+    save_codes: Callable[[str, dict[str, np.ndarray]], None],
+    encoder: Encoder,
+    found: Judgement | None,
+) -> dict[str, float]:
+    """Writes the file; returns the scalars of the vote."""
+    ids, train = run.inputs.probe_ids(N_PROBE_ITEMS), run.inputs.split.train
+    logits = encoder.logits(ids)
+    kept = np.clip(logits, -65504, 65504).astype(np.float16)  # a wild run leaves its range
+    arrays = {"ids": ids, "bits": pack_codes(logits), "logits": kept}
+    if found is not None:
+        right_of = np.zeros((len(run.inputs.labels), run.config.n_bits), np.int8)
+        right_of[train[found.items]] = found.right
+        arrays |= {"right": right_of[ids], **lists(found, train)}
+    save_codes(f"probe-{run.step}", arrays)
+    if not run.method.activation:
+        return {}
+    n_dead, n_saturated = dead_by_vote(relaxed(run, logits), run.inputs.labels[ids], run.config.tau)
+    return {
+        "probe_dead_by_vote": n_dead,
+        "probe_saturated": n_saturated,
+        "probe_entries": float(logits.size),
+    }
 
 
 def dead_by_vote(codes: np.ndarray, labels: np.ndarray, tau: float) -> tuple[float, float]:

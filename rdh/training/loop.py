@@ -7,7 +7,7 @@ This module does not know the folder of the run: the caller passes `log`, `save_
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from rdh.methods import LOSSES, Method
 from rdh.rescue import amplify, error_aware_weights, share_a_label
 from rdh.retrieval import Evaluation
 from rdh.store.metrics_writer import Record
+from rdh.training.aim import make_aim
 from rdh.training.evaluate import evaluate_run, network_digest, save_probe_codes
 from rdh.training.network import make_network
 from rdh.training.optimizers import make_optimizer, rate_factor
@@ -42,16 +43,18 @@ class Outcome:
         evaluation: The one after the last epoch.
         best_map: The best MAP of all evaluations on the queries.
         step: Steps taken.
+        counted: Counts and costs of dead entries at that evaluation; empty without probes.
     """
 
     evaluation: Evaluation
     best_map: float
     step: int
+    counted: dict[str, float] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
         """The content of result.json, with a message if all codes are the same."""
         is_collapsed = self.evaluation.n_distinct_codes == 1
-        metrics = {**self.evaluation.scalars(), "best_map": self.best_map}
+        metrics = {**self.evaluation.scalars(), **self.counted, "best_map": self.best_map}
         return {
             "step": self.step,
             "metrics": metrics,
@@ -101,23 +104,23 @@ def fit(
         while run.epoch < config.epochs:
             train_one_epoch(run, log, should_stop)
             is_last = run.epoch == config.epochs
-            if is_last or run.epoch & (run.epoch - 1) == 0:  # epochs 1, 2, 4, 8, ... and the last
-                save_probe_codes(run, save_codes, log)
             if not is_last and config.eval_every and run.epoch % config.eval_every == 0:
-                evaluate_run(run, log, should_stop)
+                evaluate_run(run, log, should_stop, save_codes)
+            elif not is_last and run.epoch & (run.epoch - 1) == 0:  # epochs 1, 2, 4, 8, ...
+                save_probe_codes(run, save_codes, log)
             if is_last or run.epoch % config.checkpoint_every == 0:
                 save_checkpoint(snapshot(run))
             if should_stop():
                 raise Stopped
         # after the checkpoint: it may take longer than an epoch
-        evaluation, codes = evaluate_run(run, log, should_stop)
+        evaluation, codes, counted = evaluate_run(run, log, should_stop, save_codes)
     except Stopped:
         if run.pending:
             log(record(run))
         save_checkpoint(snapshot(run))
         raise
     save_codes("final", codes | {"network": np.array(network_digest(run.network, run.method))})
-    return Outcome(evaluation, run.best_map, run.step)
+    return Outcome(evaluation, run.best_map, run.step, counted)
 
 
 def start(config: RunConfig, inputs: Inputs) -> TrainingState:
@@ -126,10 +129,11 @@ def start(config: RunConfig, inputs: Inputs) -> TrainingState:
     method, network = make_network(config, labels, lambda: (inputs.make_body(), inputs.n_features))
     optimizer = make_optimizer(network, config)
     run = TrainingState(config, inputs, method, network, optimizer, None, torch.empty(0))
+    run.aim = make_aim(config, method)
     is_probed = bool(config.probe_every and method.activation)
     window = min(config.probe_every, run.steps_per_epoch) if is_probed else run.steps_per_epoch
     run.losses = torch.zeros(window, len(LOSSES), device=inputs.device)
-    run.probes = Probes(len(labels), config.n_bits, config.tau) if is_probed else None
+    run.probes = Probes(labels, config.n_bits, config.tau) if is_probed else None
     return run
 
 
@@ -138,11 +142,15 @@ def train_one_epoch(
 ) -> None:
     """Trains to the end of the epoch that the run is in. Windows of the probes end with it.
 
+    The last record of the epoch renews the sides that multi-label items call for (`Probes.record`).
+
     Raises:
         Stopped: should_stop said yes after a step.
     """
-    if run.position == 0:  # a resumed epoch has had its start: the method's state holds the outcome
+    if run.position == 0:  # a resumed epoch has had its start: the states hold the outcome
         run.method.on_epoch_start(run.epoch)
+        if run.aim:
+            run.aim.start_epoch(run.epoch)
     for _ in train_epoch(run):
         if run.probes and run.pending == len(run.losses):
             log(record(run))
@@ -201,7 +209,10 @@ def train_step(run: TrainingState, indices: Tensor) -> None:
     if run.probes:
         saturating = method.slope(run.epoch) * logits.detach()  # F of h = tanh(F)
         run.probes.add(saturating, leaf.detach(), similarity_gradient, gradient, indices)
-    codes.backward(amplify(gradient, leaf.detach(), config.tau) if config.amplifier else gradient)
+    if config.amplifier:
+        where = run.aim.visit(leaf.detach(), indices) if run.aim else None
+        gradient = amplify(gradient, leaf.detach(), config.tau, config.amplifier_scale, where)
+    codes.backward(gradient)
     run.optimizer.step()
     run.optimizer.zero_grad()
     for column, loss in enumerate((similarity_loss, regression, quantization)):

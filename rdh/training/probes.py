@@ -1,16 +1,23 @@
-"""Probes, which measure saturation, dead bits, gradients and rescues while a run trains.
+"""Probes, which measure saturation, flagged and dead bits, gradients and rescues during training.
 
 All counts are entries (training item, bit).
 
 * *Saturated*: |h| >= tau.
-* *Dead*: saturated and sgn(h) = sgn(dL_sim/dh). This is the test of Eq. 3 on the similarity loss
+* *Flagged*: saturated and sgn(h) = sgn(dL_sim/dh). This is the test of Eq. 3 on the similarity loss
   alone and before amplification, so runs with and without RDH count the same thing.
-* *Dead by the total*: the same test on the whole gradient, as in line 8 of Algorithm 1.
-* *Hard*: dead and 1 - h^2 == 0 in float32.
+* *Wrong*: on the other side than `Sides` says that its labels call for; *undecided* where they call
+  for none.
+* *Dead*: saturated and wrong.
+* *Hard*: 1 - h^2 == 0 in float32.
+
+Every entry is judged when its item is visited, and keeps that until the next visit. The sides are
+those after the window's own signs were taken in. Those of a multi-label set are renewed in the
+first record and in the last one of each epoch, since a renewal takes all pairs of label sets.
 
 `Probes.add` only keeps a step's tensors on the device. `Probes.record` digests a window of steps at
-once: every entry gets a *kind* (`entry_kinds`), and one histogram of the kinds by bit answers every
-count.
+once: every entry gets a *kind* (`entry_kinds`). Running totals lose what the visited entries were
+and gain what they are, so a record costs a few passes over its window, however many items there
+are.
 """
 
 import math
@@ -20,20 +27,30 @@ import torch
 from torch import Tensor
 
 from rdh.rescue import alpha
+from rdh.store.levels import TAU_LEVELS
 from rdh.training.entry_kinds import (
-    DEAD,
+    IS,
+    JUDGED,
     LEAVING,
     LEAVING_TOTAL,
+    N_EVENTS,
     N_KINDS,
+    N_PAST,
+    N_REACHED,
     POSITIVE,
-    SIDE,
-    STATE,
-    by_side,
-    count_rows,
+    WAS,
+    WRONG,
+    changes_of,
+    event_rows,
+    n_reached,
+    running_rows,
     thresholds,
+    window_rows,
 )
+from rdh.training.sides import Sides
 
 N_BINS = 64
+OUT_OF_REACH = 0.1  # share of a free gradient: what the amplifier leaves of a slope below it
 
 
 def logit_edges(tau: float) -> np.ndarray:
@@ -54,34 +71,51 @@ class Probes:
     An item may occur only once in a window.
 
     Args:
-        n_items: Training items N.
+        labels: Multi-hot (N, n_classes) of all training items, on any device.
         n_bits: Code length.
         tau: Threshold of saturation, in [0, 1).
+
+    Attributes:
+        state: What every entry was at its last visit, int16 (N, n_bits): its kind, whether it had
+            been answered and rescued, and its bin of F.
+        sides: On the host, as all that `record` does.
     """
 
-    def __init__(self, n_items: int, n_bits: int, tau: float) -> None:
+    def __init__(self, labels: Tensor, n_bits: int, tau: float) -> None:
         self.tau, self.n_bits = tau, n_bits
+        self.sides = Sides(labels.cpu(), n_bits)
         self._thresholds = thresholds(tau)
         self._width = logit_edges(tau)[-1] / (N_BINS / 2)
-        rows, self._next_state = count_rows(tau)
-        self._shapes = {name: row.shape[:-1] for name, row in rows.items()}
-        self._rows = np.concatenate([row.reshape(-1, N_KINDS) for row in rows.values()]).astype(
-            np.float64
+        self._running, self._window, self._events = (
+            running_rows(tau),
+            window_rows(tau),
+            event_rows(),
         )
+        self._changes = changes_of(tau)
         self._steps: list[tuple[Tensor, ...]] = []
-        self.state = np.zeros((n_items, n_bits), np.uint8)
-        self.load_state(self.state)
+        self.state = np.zeros((len(labels), n_bits), np.int16)
+        self._count_all()
 
-    def load_state(self, state: np.ndarray) -> None:
-        """Takes over the entries' states of a checkpoint, uint8 (N, n_bits).
+    def state_dict(self) -> dict[str, Tensor]:
+        """The living state; `load_state_dict` takes it back."""
+        return {"entries": torch.from_numpy(self.state), "sides": self.sides.called}
 
-        ValueError for another shape.
-        """
-        if state.shape != self.state.shape:
-            raise ValueError(f"the probes' state must be {self.state.shape}, got {state.shape}")
-        self.state = state.copy()
-        is_dead, is_positive = ((self.state & flag) > 0 for flag in (DEAD, POSITIVE))
-        self._dead_all = by_side(is_dead, is_positive).sum(1)  # (2, n_bits)
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Takes over the state of a checkpoint. ValueError for another shape."""
+        entries = state["entries"].numpy()
+        if entries.shape != self.state.shape:
+            raise ValueError(f"the probes' state must be {self.state.shape}, got {entries.shape}")
+        self.state = entries.copy()
+        signs = np.where(self.state & POSITIVE, 1, -1) * (self.state & JUDGED * 3 > 0)
+        self.sides.load_signs(torch.from_numpy(signs.astype(np.int8)), state["sides"])
+        self._count_all()
+
+    def _count_all(self) -> None:
+        """Counts the entries of each kind, (n_bits, 128), and of each bin, anew."""
+        kinds = self.state & np.int16(N_KINDS - 1)
+        self._kinds = self._table(kinds, N_KINDS)
+        _, changes = self._changed(self.state, kinds)
+        self._bins = self._table(self._past_bins(self.state, changes), 4 * N_BINS)
 
     def add(
         self,
@@ -107,73 +141,142 @@ class Probes:
         return not self._steps
 
     @np.errstate(over="ignore", invalid="ignore")  # of a run that diverges: logits may be infinite
-    def record(self, amplifier: bool) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    def record(
+        self, amplifier: bool, ends_epoch: bool = False
+    ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """Digests the window and empties it.
 
         Args:
             amplifier: Whether the run amplifies gradients.
+            ends_epoch: Whether the window is the last one of its epoch.
 
         Returns:
-            (scalars, arrays). The one scalar, `entries`, counts the entries of the window. Arrays
-            by side are (2, n_bits): the -1 side, then the +1 side. Counts at tau:
-            saturated, dead_window, dead_total (by side): entries of the window;
-            dead_all (by side): all N items, each at its last visit;
-            dead_hard, deaths, rescues, releases, relapses (n_bits,): see `entry_kinds`.
-            Counts at every level of TAU_LEVELS:
-            dead_levels (5, 2, n_bits), saturated_levels (5, n_bits).
-            Means over the window, (n_bits,):
-            mean_code, mean_logit, std_logit; leaving: share of the entries whose similarity
-            gradient points away from their side; mean_gradient and mean_gradient_amplified: of
-            |dL/dz|.
-            Histograms:
-            histogram (n_bits, 64) of F; dead_histogram (64,) of the dead entries' F over all bits;
+            (scalars, arrays). Scalars: `entries`, those of all items visited so far, and
+            `window_entries`. Arrays by side are (2, n_bits): the -1 side, then the +1 side.
+            Running totals, each entry as it was at its last visit:
+            saturated, flagged, dead (by side); wrong, undecided (saturated ones only),
+            flagged_hard, dead_hard, flagged_dead (n_bits,);
+            at every level of TAU_LEVELS: saturated_levels (5, n_bits), flagged_levels and
+            dead_levels (5, 2, n_bits);
+            histogram (n_bits, 64) of F, flagged_histogram and dead_histogram (64,) over all bits.
+            Since the last record:
+            the EVENTS of `entry_kinds`, (n_bits,);
+            amplified (by side): saturated entries that the whole gradient asks to leave, as in
+            line 8 of Algorithm 1; amplified_levels (5,): the same at every level;
+            amplified_dead_levels (5,): those of them that are wrong; beyond_reach_levels (5,):
+            those of these with alpha(level) (1 - h^2) < .1; dead_window_levels (5,): wrong and
+            |h| >= level;
+            means over the window, (n_bits,): mean_code, mean_logit, std_logit; leaving: share of
+            the entries whose similarity gradient points away from their side; mean_gradient and
+            mean_gradient_amplified: of |dL/dz|;
             gradient_sum (2, 64) of dL/dz before and after the amplifier and gradient_count (64,).
             These two are oriented as Figure 3: mirrored so that the similarity loss asks every
             entry to move towards +1.
         """
-        logits, codes, similarity, total, indices = (
-            torch.cat(column).cpu().numpy() for column in zip(*self._steps, strict=True)
-        )
+        columns = [torch.cat(column).cpu() for column in zip(*self._steps, strict=True)]
         self._steps.clear()
-        saturated = np.abs(codes) >= np.float32(self.tau)
-        leaving, leaving_total = codes * similarity > 0, codes * total > 0
-        arrays = self._counts(codes, leaving, leaving_total, indices)
-        arrays["leaving"] = (arrays["leaving"] / len(codes)).astype(np.float32)
+        right = self._right(columns[4], columns[1], ends_epoch)
+        logits, codes, similarity, total, indices = (column.numpy() for column in columns)
+        present = self._present(codes, codes * similarity > 0, codes * total > 0, right)
+        bins = self._bins_of(logits)
+        changes = self._visit(present, bins, indices)
+        amplified = present & LEAVING_TOTAL > 0
+        amplified &= present & N_REACHED >= n_reached(self.tau, self.tau)
+        extra = np.flatnonzero(amplified) if amplifier else np.zeros(0, np.int64)
         gradient = total * (1 - codes * codes)  # dL/dz
-        extra = np.flatnonzero(saturated & leaving_total) if amplifier else np.zeros(0, np.int64)
+        arrays = self._window_counts(present, codes)
+        arrays |= self._events.counts(self._table(changes % N_EVENTS, N_EVENTS))
         arrays |= self._means(logits, codes, gradient, extra)
-        arrays |= self._histograms(logits, saturated & leaving, similarity, gradient, extra)
-        return {"entries": float(codes.size)}, arrays
+        arrays |= self._histograms(bins, changes, similarity, gradient, extra)
+        arrays |= self._running.counts(self._kinds)
+        n_seen = self.state.size - int(self._kinds[:, 0].sum())
+        return {"entries": float(n_seen), "window_entries": float(codes.size)}, arrays
 
-    def _counts(
-        self, codes: np.ndarray, leaving: np.ndarray, leaving_total: np.ndarray, indices: np.ndarray
-    ) -> dict[str, np.ndarray]:
-        size, now = np.abs(codes), np.zeros(codes.shape, np.uint8)
+    def _right(self, indices: Tensor, codes: Tensor, ends_epoch: bool) -> np.ndarray:
+        """The sides that the labels of these items call for, int8 (n, n_bits)."""
+        self.sides.visit(indices, codes)
+        is_first = bool((self._kinds[:, 0] == len(self.state)).all())
+        if self.sides.is_multi_label and (ends_epoch or is_first):
+            self.sides.renew()
+        return self.sides.of(indices).numpy()
+
+    def _present(
+        self,
+        codes: np.ndarray,
+        leaving: np.ndarray,
+        leaving_total: np.ndarray,
+        right: np.ndarray,
+    ) -> np.ndarray:
+        """What the window's entries are, uint8 (n, n_bits): kinds, and LEAVING_TOTAL."""
+        size, positive = np.abs(codes), codes >= 0
+        present = np.zeros(codes.shape, np.uint8)
         for level in self._thresholds:
-            now += size >= level
-        for flag, mask in ((SIDE, codes > 0), (LEAVING, leaving), (LEAVING_TOTAL, leaving_total)):
-            now += mask.view(np.uint8) * np.uint8(flag)
-        kinds = now + self.state[indices].astype(np.int32) * STATE
-        self.state[indices] = self._next_state.take(kinds)
-        table = self._table(kinds, N_KINDS)
-        counts = (self._rows @ table.astype(np.float64)).astype(np.int32)  # exact: below 2^53
-        arrays, start = {}, 0
-        for name, shape in self._shapes.items():
-            n_rows = math.prod(shape)
-            arrays[name] = counts[start : start + n_rows].reshape(*shape, self.n_bits)
-            start += n_rows
-        self._dead_all += arrays["dead_all"]
-        arrays["dead_all"] = self._dead_all.astype(np.int32)
+            present += size >= level
+        on_side = (positive.view(np.int8) * np.int8(2) - np.int8(1)) * right  # 1, -1, undecided 0
+        judged = (on_side < 0).view(np.uint8) + (on_side == 0).view(np.uint8) * np.uint8(2)
+        present += (judged + np.uint8(1)) * np.uint8(JUDGED)
+        for flag, mask in (
+            (POSITIVE, positive),
+            (LEAVING, leaving),
+            (LEAVING_TOTAL, leaving_total),
+        ):
+            present += mask.view(np.uint8) * np.uint8(flag)
+        return present
+
+    def _visit(self, present: np.ndarray, bins: np.ndarray, indices: np.ndarray) -> np.ndarray:
+        """Puts what the entries are in the place of what they were; returns their changes."""
+        past, kinds = self.state.take(indices, 0), present & np.uint8(N_KINDS - 1)
+        next_past, changes = self._changed(past, kinds)
+        self.state[indices] = next_past + bins * np.int16(N_PAST)
+        self._kinds -= self._table(past & np.int16(N_KINDS - 1), N_KINDS)
+        self._kinds += self._table(kinds, N_KINDS)
+        self._bins -= self._table(self._past_bins(past, changes), 4 * N_BINS)
+        return changes
+
+    def _changed(self, past: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The next past int16 (without its bins) and the changes uint16 of entries."""
+        places = past.view(np.uint16) * np.uint16(N_KINDS) + kinds.astype(
+            np.uint16
+        )  # no bin is left
+        found = self._changes.take(places)
+        return found.astype(np.int16) & np.int16(N_PAST - 1), (found // N_PAST).astype(np.uint16)
+
+    def _bins_of(self, logits: np.ndarray) -> np.ndarray:
+        places = logits * np.float32(1 / self._width) + N_BINS // 2
+        return np.clip(places, 0, N_BINS - 1).astype(np.uint8)
+
+    def _past_bins(self, past: np.ndarray, changes: np.ndarray) -> np.ndarray:
+        """The bin of F at the last visit, apart for flagged and dead entries: below 4 * 64."""
+        return past.view(np.uint16) // np.uint16(N_PAST) + (changes >> WAS) * np.uint16(N_BINS)
+
+    def _window_counts(self, present: np.ndarray, codes: np.ndarray) -> dict[str, np.ndarray]:
+        arrays = self._window.counts(self._table(present, 2 * N_KINDS))
+        arrays["leaving"] = (arrays["leaving"] / len(codes)).astype(np.float32)
+        for name in ("amplified_levels", "amplified_dead_levels", "dead_window_levels"):
+            arrays[name] = arrays[name].sum(1, dtype=np.int32)
+        wanted = np.uint8(LEAVING_TOTAL + WRONG * JUDGED)
+        chosen = present & np.uint8(LEAVING_TOTAL + 3 * JUDGED) == wanted
+        chosen &= present & N_REACHED >= n_reached(min(TAU_LEVELS), self.tau)
+        h = codes[chosen]
+        slope, size = (1 - h * h).astype(np.float64), np.abs(h)
+        arrays["beyond_reach_levels"] = np.array(
+            [
+                ((size >= np.float32(level)) & (alpha(level) * slope < OUT_OF_REACH)).sum()
+                for level in TAU_LEVELS
+            ],
+            np.int32,
+        )
         return arrays
 
     def _table(self, keys: np.ndarray, n_keys: int) -> np.ndarray:
-        """How many entries of each bit have each key: int32 keys (n, n_bits) -> (n_keys, n_bits).
+        """How many entries of each bit have each key: keys (n, n_bits) -> (n_bits, n_keys).
 
         torch counts int32 faster than NumPy does.
         """
-        keys = keys * np.int32(self.n_bits) + np.arange(self.n_bits, dtype=np.int32)
-        counts = torch.bincount(torch.from_numpy(keys.ravel()), minlength=n_keys * self.n_bits)
-        return counts.numpy().reshape(n_keys, self.n_bits)
+        places = np.multiply(keys, self.n_bits, dtype=np.int32)
+        places += np.arange(self.n_bits, dtype=np.int32)
+        counts = torch.bincount(torch.from_numpy(places.ravel()), minlength=n_keys * self.n_bits)
+        return counts.numpy().reshape(n_keys, self.n_bits).T
 
     def _means(
         self, logits: np.ndarray, codes: np.ndarray, gradient: np.ndarray, extra: np.ndarray
@@ -200,31 +303,39 @@ class Probes:
 
     def _histograms(
         self,
-        logits: np.ndarray,
-        dead: np.ndarray,
+        bins: np.ndarray,
+        changes: np.ndarray,
         similarity: np.ndarray,
         gradient: np.ndarray,
         extra: np.ndarray,
     ) -> dict[str, np.ndarray]:
-        places = logits * np.float32(1 / self._width) + N_BINS // 2
-        bins = np.clip(places, 0, N_BINS - 1).astype(np.uint8)
+        """Histograms of F, after the window's entries joined them, and of its gradients."""
         down, up = (
             (similarity > 0).view(np.uint8),
             (similarity < 0).view(np.uint8),
         )  # descent moves h against the gradient
-        keys = bins + ((down + 2 * up) * 2 + dead).astype(np.int32) * N_BINS
-        table = self._table(keys, 6 * N_BINS).reshape(3, 2, N_BINS, self.n_bits)
+        apart = (changes >> IS & 3) + (down + 2 * up) * np.uint16(4)
+        table = self._table(apart * np.uint16(N_BINS) + bins, 12 * N_BINS)
+        table = table.reshape(self.n_bits, 3, 4 * N_BINS)
+        self._bins += table.sum(1)
+        asked = table.sum(0).reshape(3, 4, N_BINS).sum(1)
         mirrored = (bins ^ (down * np.uint8(N_BINS - 1))).ravel()  # bin b of F is bin 63 - b of -F
         weights = (gradient * (up.view(np.int8) - down.view(np.int8))).ravel()
         before = torch.bincount(
             torch.from_numpy(mirrored), torch.from_numpy(weights).double(), N_BINS
         ).numpy()
         amplified = np.bincount(mirrored[extra], weights[extra], N_BINS)
-        return {
-            "histogram": np.ascontiguousarray(table.sum((0, 1)).T, np.int32),
-            "dead_histogram": table[:, 1].sum((0, 2)).astype(np.int32),
+        return self._pooled() | {
             "gradient_sum": np.stack([before, before + (alpha(self.tau) - 1) * amplified]),
-            "gradient_count": (table[2].sum((0, 2)) + table[1].sum((0, 2))[::-1]).astype(
-                np.float64
-            ),
+            "gradient_count": (asked[2] + asked[1][::-1]).astype(np.float64),
+        }
+
+    def _pooled(self) -> dict[str, np.ndarray]:
+        bins = self._bins.reshape(self.n_bits, 4, N_BINS)
+        histogram, pooled = bins.sum(1), bins.sum(0)
+        histogram[:, 0] -= self._kinds[:, 0]  # entries that were never visited lie in bin 0
+        return {
+            "histogram": histogram.astype(np.int32),
+            "flagged_histogram": (pooled[1] + pooled[3]).astype(np.int32),
+            "dead_histogram": (pooled[2] + pooled[3]).astype(np.int32),
         }

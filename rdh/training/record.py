@@ -7,6 +7,7 @@ import torch
 
 from rdh.methods import LOSSES
 from rdh.store.metrics_writer import Record
+from rdh.training.entry_kinds import EVENTS
 from rdh.training.state import TrainingState
 
 
@@ -34,7 +35,8 @@ def record(run: TrainingState) -> Record:
         scalars = dict(zip(LOSSES, losses.mean(0).tolist(), strict=True))
         scalars["loss"] = float(losses.sum(1).mean())
         if run.probes:
-            counts, arrays = run.probes.record(run.config.amplifier)
+            ends_epoch = run.position == run.steps_per_epoch
+            counts, arrays = run.probes.record(run.config.amplifier, ends_epoch)
             scalars |= counts | totals(arrays)
         seconds = time.monotonic() - run.since
         scalars |= {
@@ -49,15 +51,9 @@ def record(run: TrainingState) -> Record:
 def totals(arrays: dict[str, np.ndarray]) -> dict[str, float]:
     """Sums of the counts over bits and sides, for charts that need no array."""
     names = (
-        "saturated",
-        "dead_window",
-        "dead_total",
-        "dead_hard",
-        "dead_all",
-        "deaths",
-        "rescues",
-        "releases",
-        "relapses",
+        *("saturated", "flagged", "flagged_hard", "wrong", "undecided"),
+        *("dead", "dead_hard", "flagged_dead", "amplified"),
+        *EVENTS,
     )
     return {name: float(arrays[name].sum()) for name in names}
 

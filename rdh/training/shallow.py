@@ -47,7 +47,7 @@ def fit(
         ]
     method: Any = run.method
     method.fit(torch.cat(batches).clone(), run.inputs.train_labels)
-    evaluation, codes = evaluate_run(run, log, should_stop)
+    evaluation, codes, _ = evaluate_run(run, log, should_stop)
     save_checkpoint(
         {
             "step": 0,

@@ -41,8 +41,12 @@ class Sides:
         self.signs = torch.zeros(len(labels), n_bits, dtype=torch.int8, device=labels.device)
         self.load_signs(self.signs)
 
-    def load_signs(self, signs: Tensor) -> None:
-        """Takes over the signs of a checkpoint or of a pass, int8 (N, n_bits); 0: not visited.
+    def load_signs(self, signs: Tensor, called: Tensor | None = None) -> None:
+        """Takes over the signs of a checkpoint or of a pass.
+
+        Args:
+            signs: int8 (N, n_bits); 0 for all bits of an item that was not visited.
+            called: The `called` of the checkpoint, int8 (n_groups, n_bits). None: as the signs say.
 
         Raises:
             ValueError: For another shape.
@@ -50,10 +54,13 @@ class Sides:
         if signs.shape != self.signs.shape:
             raise ValueError(f"signs must be {tuple(self.signs.shape)}, got {tuple(signs.shape)}")
         self.signs.copy_(signs)
-        sums = torch.zeros(len(self._sets), signs.shape[1], device=signs.device)
-        self._sums = sums.index_add(0, self._group_of, self.signs.float())  # (n_groups, n_bits)
-        self._voters = sums.index_add(0, self._group_of, self.signs.abs().float())
+        self._count()
         self.renew()
+        if called is not None:
+            if called.shape != self.called.shape:
+                shapes = tuple(self.called.shape), tuple(called.shape)
+                raise ValueError(f"sides must be {shapes[0]}, got {shapes[1]}")
+            self.called.copy_(called)
 
     def visit(self, indices: Tensor, codes: Tensor) -> None:
         """Takes over the signs of codes (n, n_bits) of the items at these places, each once.
@@ -61,29 +68,42 @@ class Sides:
         A code of exactly 0 counts as +1, as it does in retrieval. Single-label sides are renewed at
         once. Multi-label ones wait for `renew`, since their votes take all pairs of groups.
         """
-        signs = torch.where(codes >= 0, 1, -1).to(torch.int8)
-        old, groups = self.signs[indices], self._group_of[indices]
-        self._sums.index_add_(0, groups, (signs - old).float())
-        self._voters.index_add_(0, groups, (1 - old.abs()).float())
-        self.signs[indices] = signs
+        signs = (codes >= 0).view(torch.int8).mul_(2).sub_(1)
         if not self.is_multi_label:
-            self.renew()
+            old, groups = self.signs.index_select(0, indices), self._group_of[indices]
+            self._sums.index_add_(0, groups, (signs - old).float())
+            self._voters.index_add_(0, groups, (old[:, :1] == 0).float())
+            self._call()
+        self.signs[indices] = signs
 
     def renew(self) -> None:
         """Counts the votes again. For multi-label sets: at the end of every epoch."""
         if self.is_multi_label:
-            self._sides = self._vote(self._sets)
+            self._count()
+        self._call()
+
+    def _count(self) -> None:
+        """Sums the signs (n_groups, n_bits) and the visited items (n_groups, 1) of the groups."""
+        sums = torch.zeros(len(self._sets), self.signs.shape[1], device=self.signs.device)
+        self._sums = sums.index_add(0, self._group_of, self.signs.float())
+        visited = (self.signs[:, :1] != 0).float()
+        self._voters = sums[:, :1].index_add(0, self._group_of, visited)
+
+    def _call(self) -> None:
+        """Judges the sides that the groups call for, `called` int8 (n_groups, n_bits)."""
+        if self.is_multi_label:
+            self.called = self._vote(self._sets)
         else:
-            self._sides = _decided(self._sums, self._voters)
-            self._sides[-1] = 0  # of the items without a label
+            self.called = _decided(self._sums, self._voters)
+            self.called[-1] = 0  # of the items without a label
 
     def of(self, indices: Tensor) -> Tensor:
         """The sides of training items, int8 (n, n_bits): -1, +1, or 0 if undecided."""
-        return self._sides[self._group_of[indices]]
+        return self.called.index_select(0, self._group_of[indices])
 
     def of_all(self) -> Tensor:
         """The sides of all training items, int8 (N, n_bits)."""
-        return self._sides[self._group_of]
+        return self.called[self._group_of]
 
     def of_labels(self, labels: Tensor) -> Tensor:
         """The sides that the training items call for in other items, of a gallery for instance.
@@ -95,7 +115,7 @@ class Sides:
             int8 (n, n_bits). A class that no training item has is undecided.
         """
         if not self.is_multi_label:
-            return self._sides[_class_of(labels)]
+            return self.called[_class_of(labels)]
         sets, group_of = _distinct(labels)
         return self._vote(sets)[group_of]
 
@@ -107,7 +127,7 @@ class Sides:
             for start in range(0, len(sets), rows):
                 part = slice(start, start + rows)
                 votes = 2 * (share_a_label(sets[part], self._sets) @ self._sums) - self._sums.sum(0)
-                sides[part] = _decided(votes, self._voters.sum(0))
+                sides[part] = _decided(votes, self._voters.sum())
         sides[~sets.any(1)] = 0
         return sides
 

@@ -13,9 +13,16 @@ from rdh.errors import Stopped, UserError  # noqa: F401 (Stopped: for this folde
 from rdh.inputs.load import Inputs
 from rdh.methods import Method
 from rdh.store.levels import TAU_LEVELS
+from rdh.store.log import say
+from rdh.training.aim import Aim
 from rdh.training.network import Network
 from rdh.training.optimizers import SGD
 from rdh.training.probes import Probes, logit_edges
+
+# of checkpoints until November 2026, which do not say what this version counts
+COUNTED_ANEW = (
+    "The checkpoint is of an older version: the probes count each item from its next visit on."
+)
 
 
 @dataclass
@@ -32,6 +39,7 @@ class TrainingState:
     optimizer: SGD  # without parameters for a shallow method, which takes no steps
     probes: Probes | None
     losses: Tensor  # (window, 3): one row a step since the last record, on the device
+    aim: Aim | None = None  # of the amplifier; None: every flagged entry
     step: int = 0
     epoch: int = 0
     position: int = 0
@@ -62,20 +70,30 @@ def snapshot(run: TrainingState) -> dict[str, Any]:
         "network": run.network.state_dict(),
         "optimizer": run.optimizer.state_dict(),
         "method": run.method.state_dict(),
-        "entry_state": torch.from_numpy(run.probes.state) if run.probes else None,
+        "probes": run.probes.state_dict() if run.probes else None,
+        "aim": run.aim.state_dict() if run.aim else None,
         "rng": torch.get_rng_state(),
         "cuda_rng": torch.cuda.get_rng_state(run.inputs.device) if run.inputs.is_cuda else None,
     }
 
 
 def restore(run: TrainingState, checkpoint: dict[str, Any]) -> None:
-    """Inverse of `snapshot`. UserError if the checkpoint does not fit the config."""
+    """Inverse of `snapshot`. With a checkpoint of an older version, the probes count anew.
+
+    Raises:
+        UserError: The checkpoint does not fit the config.
+    """
     try:
         run.network.load_state_dict(checkpoint["network"])
         run.optimizer.load_state_dict(checkpoint["optimizer"])
         run.method.load_state_dict(checkpoint["method"])
         if run.probes:
-            run.probes.load_state(checkpoint["entry_state"].numpy())
+            if "entry_state" in checkpoint:
+                say(COUNTED_ANEW)
+            else:
+                run.probes.load_state_dict(checkpoint["probes"])
+        if run.aim:
+            run.aim.load_state_dict(checkpoint["aim"])
         run.step, run.epoch, run.position = (
             checkpoint["step"],
             checkpoint["epoch"],

@@ -7,7 +7,7 @@ from typing import Any
 
 from rdh import catalog
 from rdh.config.presets import preset_config
-from rdh.config.run_config import ARM_LABELS, RunConfig, arm_fields, usual_eta
+from rdh.config.run_config import AIM_OFF, ARM_LABELS, RunConfig, arm_fields, usual_eta
 from rdh.errors import UserError
 
 MOST_RUNS = 1000
@@ -172,10 +172,11 @@ def by_value(
 
 def _config(grid: Grid, cell: Cell, seed: int, split: int) -> RunConfig:
     arm = arm_fields(cell.method, cell.arm)
-    fields: dict[str, Any] = dict(grid.fixed)
+    unused = () if arm["amplifier"] else AIM_OFF
+    fields = {name: value for name, value in grid.fixed.items() if name not in unused}
     for name, value in cell.swept:
-        if name == "tau" and not arm["amplifier"]:
-            continue  # it only moves the counts: the run would be the same
+        if not arm["amplifier"] and name in ("tau", *AIM_OFF):
+            continue  # tau would only move the counts, and there is nothing to aim
         field_name, dot, option = name.partition(".")
         fields[field_name] = {**fields.get(field_name, {}), option: value} if dot else value
     own = {"method": cell.method, "n_bits": cell.n_bits, "seed": seed, "split_seed": split}
