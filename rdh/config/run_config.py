@@ -231,25 +231,24 @@ class RunConfig(BaseModel):
     @property
     def hash(self) -> str:
         """16 hex digits over all fields. Equal configs have equal hashes."""
-        return digest(self._hashed())
+        return digest(self.recorded())
 
     @property
     def pair_hash(self) -> str:
         """16 hex digits over all fields except the plug-ins. The runs of a pair share it."""
-        return digest({key: value for key, value in self._hashed().items() if key not in PLUG_INS})
+        return digest({key: value for key, value in self.recorded().items() if key not in PLUG_INS})
 
-    def as_written(self) -> dict[str, Any]:
-        """All fields as config.json has them: without those of `LATER` at their usual value."""
+    def recorded(self) -> dict[str, Any]:
+        """All fields as run folders keep them and hashes count them, in the oldest words.
+
+        Old and new runs of equal configs have equal records. `make_config` takes them.
+        """
         fields = self.model_dump()
-        return {name: fields[name] for name in fields if LATER.get(name, ...) != fields[name]}
-
-    def _hashed(self) -> dict[str, Any]:
-        fields = self.as_written()
         old = {
             switch: {new: word for word, new in words.items()} for switch, words in RENAMED.items()
         }
-        renamed = _renamed(fields["method_options"], old)
-        return fields | {"method_options": renamed}
+        kept = {name: fields[name] for name in fields if LATER.get(name, ...) != fields[name]}
+        return kept | {"method_options": _renamed(fields["method_options"], old)}
 
     @property
     def weighs_quantization(self) -> bool:

@@ -608,10 +608,10 @@ def test_the_defaults_are_the_papers_hyper_parameters():
 
 def test_a_field_that_came_later_changes_no_hash_and_no_file_at_its_usual_value():
     config = make_config()
-    assert "queries" not in config.as_written() and config.queries == "test"
-    assert make_config(**config.as_written()) == config
+    assert "queries" not in config.recorded() and config.queries == "test"
+    assert make_config(**config.recorded()) == config
     other = make_config(queries="validation")
-    assert other.as_written()["queries"] == "validation" and other.hash != config.hash
+    assert other.recorded()["queries"] == "validation" and other.hash != config.hash
     assert other.pair_hash != config.pair_hash  # other queries are no fair pair
 
 
