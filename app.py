@@ -1,24 +1,32 @@
 """Start: what the Dead Bits Problem is, the last pair of runs, and a button for the demo."""
 
+import math
+from typing import Any
+
 import streamlit as st
 
 from pages.common.launching import launch, wait_for_press
+from pages.common.readers import RunSeries, read_series
 from pages.common.shell import error_card, known_runs, start_page, status_chip, store
 from pages.common.side_by_side import draw_maps, read_pair
-from rdh import analysis
+from pages.common.text import as_text
+from pages.common.words import legend, link
+from rdh import analysis, execution
 from rdh.config.presets import demo_pair
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
 
 PROBLEM = r"""
 A deep hashing network turns an image into a short binary code. Each bit is the sign of
-$h = \tanh F$. While the network learns, a bit can slide far to the **wrong** side. There $\tanh$
-is flat: its slope $1 - h^2$ is almost 0, and so is the gradient that should bring the bit back.
-The bit is **dead**. A plain quantization loss makes it worse, because it pulls every bit to the
-side that it happens to be on.
+$h = \tanh F$. While the network learns, a bit can slide far to the **wrong** side: the one
+that its labels don't call for. There $\tanh$ is flat: its slope $1 - h^2$ is almost 0, and so is
+the gradient that should bring the bit back. **Dead** means this: stuck on the wrong side. A plain
+quantization loss makes it worse, because it pulls every bit to the side that it happens to be on.
 
-**RDH** (IJCAI 2021) adds two plug-ins to any such method. The *Gradient Amplifier* multiplies the
-gradient of a dead bit by $\alpha = 1 / (1 - \tau^2)$, which undoes the damping at $|h| = \tau$.
+**RDH** (IJCAI 2021) adds two plug-ins to any such method. The *Gradient Amplifier* finds the bits
+that lie at $|h| \ge \tau$ and are asked to leave, which are called **flagged**: nearly all dead
+bits are among them, and many right ones. It multiplies their gradient by
+$\alpha = 1 / (1 - \tau^2)$, which undoes the damping at $|h| = \tau$.
 The *Error-Aware Quantization Loss* pulls a bit to its side only as far as its pairs of images say
 that the side is right.
 """
@@ -51,17 +59,37 @@ def start_demo(runs: RunStore) -> None:
     launch(runs, demo_pair(), shown=0)
 
 
+def pair_sentences(runs: RunStore, pair: dict[str, RunSeries]) -> list[str]:
+    """What a pair shows: dead entries with their cost, and MAP with the band of its ties."""
+    rows = [one_row(runs.config(one).label, run) for one, run in pair.items()]
+    sentences = analysis.dead_verdict(*rows), analysis.map_verdict(*rows)
+    return [sentence for sentence in sentences if sentence]
+
+
+def one_row(label: str, run: RunSeries) -> dict[str, Any]:
+    """The numbers of a run up to its newest record, named as in `analysis.run_table`."""
+    counts, last = run.counts(), run.last()
+    cost = analysis.cost_of_dead(last)
+    return last | {
+        "label": label,
+        "cost": cost[0] if cost else math.nan,
+        "dead_at_end": counts.share("dead") if counts else math.nan,
+        "flagged_at_end": counts.share("flagged") if counts else math.nan,
+    }
+
+
 def draw_pair(runs: RunStore, pair: tuple[str, str]) -> None:
     first = runs.config(pair[0])
     st.subheader(
         f"Your last pair: {first.label} on {first.dataset}, {first.n_bits} bits, seed {first.seed}",
         anchor=False,
     )
-    draw_maps(runs, read_pair(runs, list(pair)), key="start")
-    st.caption(
-        "Each row is a bit, each column a moment; bright: dead for many training "
-        "images. One colour range for both."
-    )
+    series = read_pair(runs, list(pair))
+    for sentence in pair_sentences(runs, series):
+        st.markdown(as_text(sentence))
+    legend("dead", "cost", "map", "tie-band")
+    with st.container(key="charts-start"):
+        draw_maps(runs, series, key="start")
     with st.container(horizontal=True):
         for page, (label, icon) in LINKS.items():
             st.page_link(
@@ -70,6 +98,21 @@ def draw_pair(runs: RunStore, pair: tuple[str, str]) -> None:
                 icon=f":material/{icon}:",
                 query_params={"run": pair[0], "vs": pair[1]},
             )
+
+
+def run_line(runs: RunStore, state: execution.RunState) -> dict[str, str]:
+    """A run in the table of the last runs; "–" for what is not there."""
+    line = {"run": state.run_id, "state": status_chip(state)}
+    try:
+        row = one_row("", read_series(runs, state.run_id))
+    except UserError:
+        row = {}
+    missing = math.nan
+    return line | {
+        "dead": analysis.percent(row.get("dead_at_end", missing)),
+        "cost of the dead": analysis.map_points(row.get("cost", missing)),
+        "MAP": f"{row['map']:.4f}" if "map" in row else "–",
+    }
 
 
 start_page(
@@ -84,10 +127,12 @@ runs = store()
 left, right = st.columns([3, 2], gap="large")
 with left:
     st.markdown(PROBLEM)
+    st.caption(f"All words, with numbers of your own last run: {link('dead', 'Definitions')}")
 with right, st.container(border=True):
     st.markdown(
-        "**See it happen.** HashNet on 8 × 8 digits, once without and once with RDH, "
-        "same seed and schedule: seconds on two CPU cores."
+        "**See it happen.** DCH on 8 × 8 digits at a high learning rate, once without and once "
+        "with RDH, same seed and schedule: seconds on two CPU cores. Then this page says how many "
+        "entries are dead in each run, what they cost, and how MAP changes."
     )
     with error_card():
         if st.button("Run the demo pair", type="primary", icon=":material/play_arrow:", key="demo"):
@@ -115,14 +160,4 @@ with error_card():
     if known:
         newest = sorted(known.values(), key=lambda state: state.submitted_at or 0, reverse=True)[:5]
         st.subheader("Last runs", anchor=False)
-        table = analysis.run_table(runs, [state.run_id for state in newest])
-        maps = dict(zip(table["run_id"], table["map"], strict=True)) if len(table) else {}
-        rows = [
-            {"run": state.run_id, "state": status_chip(state), "MAP": maps.get(state.run_id)}
-            for state in newest
-        ]
-        st.dataframe(
-            rows,
-            hide_index=True,
-            column_config={"MAP": st.column_config.NumberColumn(format="%.4f")},
-        )
+        st.dataframe([run_line(runs, state) for state in newest], hide_index=True)

@@ -1,66 +1,169 @@
-"""Bits: why is this bit dead, and for which images?"""
+"""Bits: which bits are dead, for which images, and what do they cost?"""
 
 import numpy as np
 import streamlit as st
 
-from pages.common import images
+from pages.common.bit_counts import BitCounts, read_cost, read_counts
+from pages.common.bit_images import draw_images
 from pages.common.live_plot import live_plotly
-from pages.common.readers import (
-    PAPER_TAU,
-    RunSeries,
-    bit_costs,
-    has_final_codes,
-    probe_codes,
-    probe_steps,
-    read_series,
-    split,
-)
+from pages.common.readers import RunSeries, bit_costs, has_final_codes, read_series
 from pages.common.run_picker import pick_run
 from pages.common.run_status import draw_status, read_status
 from pages.common.shell import end_page, error_card, known_runs, start_page, store
-from rdh import datasets, folders
-from rdh.analysis import wrong_side_by_class
+from pages.common.words import legend
+from rdh import catalog
+from rdh.analysis.dead_bits import NOT_COUNTED
 from rdh.charts.bit_worth import (
     death_takeaway,
     first_takeaway,
+    freed_takeaway,
     map_of_first,
     worth_bars,
     worth_by_death,
     worth_takeaway,
 )
-from rdh.charts.bits import bit_events, bit_strip, class_balance, directions
+from rdh.charts.bits import bit_events, bit_strip, two_judges
 from rdh.charts.histograms import activation_histogram, histogram_over_time
 from rdh.config.run_config import RunConfig
 from rdh.store.run_store import RunStore
 
-N_IMAGES = 24
+# Two charts in half of a narrow window each can't be read: one stands below the other.
+STACKED = """<style>@media (max-width: 1100px) {
+:is(.st-key-bit-charts, .st-key-worth-charts) .stHorizontalBlock { flex-wrap: wrap; }
+:is(.st-key-bit-charts, .st-key-worth-charts) .stColumn { min-width: 100%; }
+}</style>"""
 
 
-def draw_strip(run: RunSeries, bit: int, run_id: str) -> None:
-    """All bits at the last record, the dead ones first. A click chooses a bit."""
-    dead, saturated = (run.shares(what, PAPER_TAU)[1][-1] for what in ("dead", "saturated"))
-    worst = int(np.argmax(dead))
-    title = (
-        f"Bit {worst} is the worst: {dead[worst]:.0%} of the items have it dead"
-        if dead[worst]
-        else "No bit is dead in the last record"
+def choose_bit(bit: int) -> None:
+    """Keeps the bit in the address."""
+    st.query_params["bit"] = str(bit)
+
+
+def choose_clicked(click: dict) -> None:
+    """Takes over a clicked column, which is named by its bit."""
+    choose_bit(int(click["x"]))
+
+
+def take_over_field() -> None:
+    choose_bit(st.session_state["bit"])
+
+
+def chosen_bit(run_id: str, n_bits: int, counts: BitCounts | None) -> int:
+    """The bit of the address, else the one that cost most when the run was opened."""
+    wanted = st.query_params.get("bit", "")
+    if wanted.isdecimal() and int(wanted) < n_bits:
+        return int(wanted)
+    opened = f"opened-bit-{run_id}"
+    if opened not in st.session_state:
+        first = 0 if counts is None else int(counts.order[0])
+        if counts is None or not len(counts.with_entries):
+            return first  # not kept: the first dead bit is still to come
+        st.session_state[opened] = first
+    return int(st.session_state[opened])
+
+
+def pick_bit(run_id: str, config: RunConfig, counts: BitCounts | None) -> int:
+    bit = chosen_bit(run_id, config.n_bits, counts)
+    st.session_state["bit"] = bit
+    st.number_input(
+        "Bit",
+        0,
+        config.n_bits - 1,
+        key="bit",
+        on_change=take_over_field,
+        help=f"0 to {config.n_bits - 1}. The page opens at the bit whose dead entries cost most.",
     )
-    live_plotly(
-        bit_strip(dead, saturated, bit, title=title),
-        key=f"bits-strip-{run_id}",
-        on_click=choose_bit,
+    return bit
+
+
+def strip_title(counts: BitCounts) -> str:
+    """The bit that costs most, in words."""
+    first, share = int(counts.order[0]), counts.main / counts.n_items
+    if counts.dead is None:
+        return f"Bit {first} has the most flagged entries: {share[first]:.1%} of the items"
+    cost = counts.cost
+    if cost is not None and cost.by_bit[first] > 0:
+        return (
+            f"Bit {first} costs most: MAP +{cost.by_bit[first]:.4f} if its dead entries "
+            f"{cost.place} are freed"
+        )
+    if not counts.main.any():
+        return "No bit has a dead entry"
+    most = f"Bit {first} has dead entries for {share[first]:.2%} of the training items"
+    return f"{most}; no bit's cost MAP" if cost else f"{most}, the most of all bits"
+
+
+def draw_strip(counts: BitCounts, bit: int, run_id: str) -> None:
+    """All bits at the last record, the costliest first. A click chooses a bit."""
+    cost = counts.cost
+    figure = bit_strip(
+        None if counts.dead is None else counts.share(counts.dead),
+        counts.share(counts.flagged),
+        counts.share(counts.saturated),
+        counts.order,
+        bit,
+        title=strip_title(counts),
+        cost=None if cost is None else cost.by_bit,
+        sorted_by="flagged entries"
+        if counts.dead is None
+        else f"cost {cost.place} at step {cost.step:,}"
+        if cost
+        else "dead entries",
+    )
+    live_plotly(figure, key=f"bits-strip-{run_id}", on_click=choose_clicked)
+    draw_steps(counts, bit, run_id)
+
+
+def draw_steps(counts: BitCounts, bit: int, run_id: str) -> None:
+    """One line about the chosen bit, and the buttons to its neighbours among the dead ones."""
+    word = "flagged" if counts.dead is None else "dead"
+    bits, order = counts.with_entries, list(counts.order)
+    place = order.index(bit)
+    ahead = [one for one in bits if order.index(one) < place]
+    behind = [one for one in bits if order.index(one) > place]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        for name, icon, there in (
+            (f"Previous {word} bit", ":material/chevron_left:", ahead[-1:]),
+            (f"Next {word} bit", ":material/chevron_right:", behind[:1]),
+        ):
+            st.button(
+                name,
+                key=f"{name}-{run_id}",
+                icon=icon,
+                on_click=choose_bit,
+                args=tuple(map(int, there)),
+                disabled=not there,
+                help="In the order of the chart.",
+            )
+        st.markdown(bit_line(counts, bit))
+    if counts.dead is None:
+        st.caption(f"{NOT_COUNTED[0].upper()}{NOT_COUNTED[1:]}.")
+        legend("dead", "flagged", "saturated")
+    else:
+        st.caption("Each item is counted as it was when training last used it.")
+        legend("dead", "flagged", "saturated", "cost")
+
+
+def bit_line(counts: BitCounts, bit: int) -> str:
+    """The chosen bit in numbers."""
+    parts = [] if counts.dead is None else [f"{counts.dead[:, bit].sum():,} dead"]
+    parts.append(f"{counts.flagged[:, bit].sum():,} flagged")
+    if counts.dead is not None:
+        parts.append(f"{counts.saturated[:, bit].sum():,} saturated")
+    cost = counts.cost
+    costs = ""
+    if cost is not None and (counts.main[bit] or cost.by_bit[bit]):
+        costs = f"; its dead entries {cost.place} cost {cost.by_bit[bit]:+.4f} MAP"
+    return (
+        f"**Bit {bit}**, of {counts.n_items:,.0f} training items: {', '.join(parts)}"
+        f"{costs.replace('-', '−')}"
     )
 
 
-def choose_bit(click: dict) -> None:
-    """Takes over a clicked bar, which is named by its bit."""
-    st.session_state["bit"] = int(click["x"])
-
-
-def draw_bit(run: RunSeries, config: RunConfig, bit: int, run_id: str) -> None:
-    steps, histograms = run.series("histogram")
+def draw_bit(run: RunSeries, config: RunConfig, counts: BitCounts, bit: int, run_id: str) -> None:
+    steps, histograms = run.running("histogram")
     edges = np.array(run.meta()["logit_edges"])
-    mean, spread = run.series("mean_logit")[1][-1, bit], run.series("std_logit")[1][-1, bit]
+    mean, spread = (run.series(name)[1][-1, bit] for name in ("mean_logit", "std_logit"))
     left, right = st.columns(2)
     with left:
         title = f"Bit {bit} over time: its distribution"
@@ -70,110 +173,59 @@ def draw_bit(run: RunSeries, config: RunConfig, bit: int, run_id: str) -> None:
         )
     with right:
         title = f"Bit {bit} now (step {steps[-1]:,}): F = {mean:.2f} ± {spread:.2f}"
-        counts = histograms[-1, bit]
+        now = histograms[-1, bit]
         live_plotly(
-            activation_histogram(edges, counts, None, config.tau, title=title),
+            activation_histogram(edges, now, None, config.tau, title=title),
             key=f"bits-now-{run_id}",
         )
-    steps, dead = run.series("dead_window")
-    deaths, rescues, releases = (
-        run.series(name)[1][:, bit] for name in ("deaths", "rescues", "releases")
-    )
     left, right = st.columns(2)
     with left:
-        title = (
-            f"Bit {bit}: {deaths.sum():,} deaths, {rescues.sum():,} rescues, "
-            f"{releases.sum():,} releases so far"
-        )
-        live_plotly(
-            bit_events(steps, dead[:, :, bit], deaths, rescues, title=title, releases=releases),
-            key=f"bits-events-{run_id}",
-        )
-    with right:
-        values = [
-            run.series(name)[1][-1]
-            for name in ("mean_code", "leaving", "mean_gradient", "mean_gradient_amplified")
-        ]
-        title = f"{values[1][bit]:.0%} of bit {bit}'s entries are asked to leave their side"
-        live_plotly(directions(*values, title=title, selected=bit), key=f"bits-directions-{run_id}")
-        st.caption("Asked to leave its side: gradient descent would flip the sign of that entry.")
+        draw_events(run, counts, bit, run_id)
+    if counts.dead is not None:
+        with right:
+            draw_judges(counts, counts.dead, bit, run_id)
 
 
-def draw_images(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> None:
-    """Items of the probe set on the side that most of their class is not on."""
-    steps = probe_steps(runs, run_id)
-    if not steps:
-        st.info(
-            "Codes of the probe items are kept at epochs 0, 1, 2, 4, 8 … and the last; "
-            "none is there yet."
-        )
-        return
-    step = (
-        st.select_slider("Step of the codes", steps, steps[-1], key=f"step-{run_id}")
-        if len(steps) > 1
-        else steps[0]
+def draw_events(run: RunSeries, counts: BitCounts, bit: int, run_id: str) -> None:
+    is_old = counts.dead is None
+    steps, entries = run.series("flagged" if is_old else "dead")
+    names = (
+        ("flags_raised", "flags_answered", "flags_dropped")
+        if is_old
+        else ("deaths", "rescues", "releases")
     )
-    arrays, parts = probe_codes(runs, run_id, step), split(runs, run_id)
-    ids, codes = arrays["ids"], np.tanh(arrays["logits"][:, bit].astype(np.float64))
-    labels, names = parts["labels"][ids], parts["class_names"]
-    wrong, balance = wrong_side_by_class(codes, labels, config.tau)
+    flows = [run.series(name)[1][:, bit] for name in names]
+    words = ("raised", "answered", "dropped") if is_old else ("died", "rescued", "released")
+    told = ", ".join(f"{flow.sum():,} {word}" for flow, word in zip(flows, words, strict=True))
+    title = f"Bit {bit} so far: {told}"
     live_plotly(
-        class_balance(balance, names, title=f"Which classes bit {bit} puts on which side"),
-        key=f"bits-classes-{run_id}",
+        bit_events(steps, entries[:, :, bit], *flows, title=title, flagged=is_old),
+        key=f"bits-events-{run_id}",
     )
-    chosen = np.flatnonzero(wrong)[np.argsort(-np.abs(codes[wrong]))][:N_IMAGES]
-    st.markdown(
-        f"**{wrong.sum()} of {len(ids)} probe items** sit at |h| ≥ {config.tau:g} on the side "
-        f"that most of their class is not on (step {step:,}); the deepest {len(chosen)} are shown."
-        if len(chosen)
-        else f"At step {step:,} no probe item sits saturated on the side that most of its "
-        f"class is not on."
-    )
-    st.caption(
-        "This counts by labels, with the network in eval mode. The bars above count by the "
-        "gradient. The two can differ: the pairs of one batch may ask a bit to leave its side "
-        "although its class is on that side. Such a bit is dead by its gradient and right by its "
-        "label."
-    )
-    if len(chosen):
-        root = runs.submission(run_id).get("data_root")
-        draw_thumbnails(
-            config,
-            root,
-            ids[chosen],
-            [f"{names[labels[row].argmax()]} {codes[row]:+.3f}" for row in chosen],
-        )
+    legend(*(("flags",) if is_old else ("death", "rescue", "release")))
 
 
-def draw_thumbnails(
-    config: RunConfig, data_root: str | None, item_ids: np.ndarray, captions: list[str]
-) -> None:
-    root = folders.data_root(data_root)
-    if not datasets.loads_without_torch(config.dataset, root, **config.dataset_options):
-        st.caption(
-            "Images can't be shown here: this copy of the data set needs torchvision "
-            "to be read. Items: " + ", ".join(map(str, item_ids))
-        )
-        return
-    images.draw_thumbnails(
-        images.dataset(config.dataset, str(root), tuple(config.dataset_options.items())),
-        item_ids,
-        captions,
-    )
+def draw_judges(counts: BitCounts, dead: np.ndarray, bit: int, run_id: str) -> None:
+    flagged, dead = counts.flagged[:, bit], dead[:, bit]
+    title = f"Bit {bit}: {flagged.sum():,} flagged by gradients, {dead.sum():,} dead by labels"
+    figure = two_judges(counts.saturated[:, bit], flagged, dead, title=title)
+    live_plotly(figure, key=f"bits-judges-{run_id}")
 
 
 def draw_worth(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> None:
     """What each bit adds to MAP, whether dead bits cost any, and how many bits are enough."""
     run = read_series(runs, run_id)
     _, without, of_first = bit_costs(runs, run_id, run.version)
-    worth, shares = of_first[-1] - without, run.shares("dead", PAPER_TAU)[1]
-    dead = shares[-1] if len(shares) else None
-    figure = worth_bars(worth, dead, bit, title=worth_takeaway(worth))
-    live_plotly(figure, key=f"bits-worth-{run_id}", on_click=choose_bit)
+    worth, counts, cost = of_first[-1] - without, read_counts(run), read_cost(run)
+    dead = None if counts is None or counts.dead is None else counts.share(counts.dead)
+    freed = None if cost is None else cost.by_bit
+    title = worth_takeaway(worth) + ("" if freed is None else f"; {freed_takeaway(freed)}")
+    figure = worth_bars(worth, dead, bit, title=title, freed=freed)
+    live_plotly(figure, key=f"bits-worth-{run_id}", on_click=choose_clicked)
     left, right = st.columns(2)
     with left:
         if dead is None:
-            st.info("This run kept no records of the probes, so which bits were dead is not known.")
+            st.info("The dead were not counted in this run, so which bits were dead is not known.")
         else:
             title = death_takeaway(worth, dead)
             live_plotly(
@@ -190,13 +242,39 @@ def draw_worth(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> None
         "left out alone. Two bits that say the same can each look worthless and be worth much "
         "together. Correlation is not cause: the most discriminative bits may also be the most "
         "strongly pulled. Bits have no order: a shorter code keeps those that come first."
+        + (
+            ""
+            if cost is None
+            else f" Freed: the dead entries {cost.place} are put on the side that their labels "
+            f"call for, as measured at step {cost.step:,}: an upper bound, not a method."
+        )
     )
+
+
+def can_be_dead(config: RunConfig) -> bool:
+    """Whether the method's activation saturates; yes for a method whose file is gone."""
+    card = catalog.methods().get(config.method.lower())
+    return card is None or card.saturates
+
+
+def why_no_counts(config: RunConfig, is_final: bool) -> str:
+    """Why a run has no records of the probes, in one sentence."""
+    if not can_be_dead(config):
+        return (
+            f"{config.label} has no activation that saturates. So none of its bits can be dead, "
+            "and nothing was counted while it learned."
+        )
+    if not config.probe_every:
+        return "This run counted no bits: it has probe_every = 0."
+    if is_final:
+        return "This run ended before its first record, so no bit was counted."
+    return "No records of the probes yet: they come with the first steps."
 
 
 start_page(
     "Bits",
     ":material/grid_on:",
-    "Why is this bit dead, and for which images?",
+    "Which bits are dead, for which images, and what do they cost?",
     section="Watch",
     place=120,
 )
@@ -208,17 +286,7 @@ with left:
 with error_card():
     config = runs.config(run_id)
     with right:
-        bit = int(
-            st.number_input(
-                "Bit",
-                0,
-                config.n_bits - 1,
-                0,
-                key="bit",
-                bind="query-params",
-                help=f"0 to {config.n_bits - 1}",
-            )
-        )
+        bit = pick_bit(run_id, config, read_counts(read_series(runs, run_id)))
     ticking = not read_status(runs, run_id).is_final
 
     def draw() -> None:
@@ -226,15 +294,21 @@ with error_card():
         with error_card():
             status, run = read_status(runs, run_id), read_series(runs, run_id)
             draw_status(runs, status, run)
-            if not len(run.series("dead_levels")[0]):
-                st.info(
-                    "No records of the probes yet: they come with the first steps, "
-                    "unless the run has probe_every = 0."
-                )
-                return
-            draw_strip(run, bit, run_id)
-            draw_bit(run, config, bit, run_id)
-            if st.session_state.get("bit") != bit or (ticking and status.is_final):
+            st.html(STACKED)
+            counts = read_counts(run)
+            if counts is None:
+                st.info(why_no_counts(config, status.is_final))
+            else:
+                draw_strip(counts, bit, run_id)
+            if can_be_dead(config):
+                st.subheader("The images behind it", anchor="images")
+                with error_card():
+                    draw_images(runs, run_id, config, bit, is_final=status.is_final)
+            if counts is not None:
+                st.subheader(f"Bit {bit} over time", anchor=False)
+                with st.container(key="bit-charts"):
+                    draw_bit(run, config, counts, bit, run_id)
+            if chosen_bit(run_id, config.n_bits, counts) != bit or (ticking and status.is_final):
                 st.rerun()
 
     st.fragment(draw, run_every=2.0 if ticking else None)()
@@ -242,9 +316,6 @@ with error_card():
     if ticking or not has_final_codes(runs, run_id):
         st.info("This is counted on the codes of all images, which a run keeps when it finishes.")
     elif st.toggle("Rank the gallery without each of the bits", key="worth", bind="query-params"):
-        with error_card():
+        with error_card(), st.container(key="worth-charts"):
             draw_worth(runs, run_id, config, bit)
-    st.subheader("The images behind it", anchor=False)
-    with error_card():
-        draw_images(runs, run_id, config, bit)
 end_page()

@@ -1,15 +1,28 @@
 """Compare: does RDH help, and how sure are we?"""
 
+import math
+
+import pandas as pd
 import streamlit as st
 
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries, dead_series
+from pages.common.run_numbers import cost_tile, dead_tiles, draw_tiles, map_tile
 from pages.common.run_picker import pick_two
 from pages.common.run_status import read_status
 from pages.common.shell import end_page, error_card, known_runs, start_page, store
-from pages.common.side_by_side import draw_difference, draw_maps, draw_moment, read_pair
-from rdh import analysis
-from rdh.charts.comparison import Curve, map_over_time, paired_maps, precision_recall
+from pages.common.side_by_side import (
+    counted,
+    draw_difference,
+    draw_maps,
+    draw_moment,
+    read_pair,
+)
+from pages.common.text import as_text
+from pages.common.words import count_of, legend, percent
+from rdh import analysis, catalog
+from rdh.analysis import NO_DEAD_BITS
+from rdh.charts.comparison import Curve, map_over_time, paired_maps, precision_recall, tie_bands
 from rdh.charts.dead_bits import dead_bits_over_time
 from rdh.retrieval.evaluation import map_in_words
 from rdh.store.run_store import RunStore
@@ -21,18 +34,18 @@ def ordered_pair(runs: RunStore, run_id: str, other: str) -> list[str]:
 
 
 def draw_curves(runs: RunStore, pair: dict[str, RunSeries]) -> None:
-    all_series = [dead_series(run, runs.config(one)) for one, run in pair.items()]
+    what = counted(pair)
+    all_series = [dead_series(run, runs.config(one), what) for one, run in pair.items()]
     series = [one for one in all_series if one is not None]
     left, right = st.columns(2)
     with left:
         if series:
-            ends = ", ".join(
-                f"{one.label} {one.counts[-1] / one.denominator:.1%}" for one in series
+            ends = "; ".join(
+                f"{one.label} {one.counts[-1]:,.0f} at step {one.steps[-1]:,}" for one in series
             )
-            live_plotly(
-                dead_bits_over_time(series, title=f"Dead bits at the end: {ends}"),
-                key="compare-dead",
-            )
+            title = f"{what.capitalize()} entries: {ends}"
+            live_plotly(dead_bits_over_time(series, title=title, what=what), key="compare-dead")
+            legend(what)
     with right:
         curves = [
             curve for one, run in pair.items() if (curve := pr_curve(runs, one, run)) is not None
@@ -73,52 +86,70 @@ def pr_curve(runs: RunStore, run_id: str, run: RunSeries) -> Curve | None:
     return Curve(config.label, config.method, config.has_rdh, recall[-1], precision[-1])
 
 
-def draw_numbers(runs: RunStore, pair: list[str]) -> None:
-    """MAP with its tie bounds and dead bits of both runs, then their difference."""
-    rows = analysis.run_table(runs, pair)
-    if len(rows) < 2:
-        st.info("The final numbers appear when both runs have finished.")
+def draw_numbers(runs: RunStore, pair: dict[str, RunSeries]) -> None:
+    """Dead, cost and MAP of both arms side by side, the tie band, and the verdict in words."""
+    configs = [runs.config(one) for one in pair]
+    for column, run, config in zip(st.columns(2), pair.values(), configs, strict=True):
+        with column, st.container(border=True):
+            st.markdown(f"**{as_text(config.label)}**")
+            draw_tiles([*dead_tiles(run, config)[:2], map_tile(run, is_short=True)], width=124)
+            if not config.method_card.saturates:
+                st.caption(NO_DEAD_BITS.format(method=as_text(config.label)))
+    scores = [one.last() for one in pair.values()]
+    if not all({"map", "map_tie", "map_low", "map_high"} <= set(score) for score in scores):
+        st.info("The verdict on MAP appears when both runs have been evaluated once.")
         return
-    rows = rows.set_index("run_id").loc[pair].reset_index()
-    columns = st.columns(3)
-    gain = rows["map"][1] - rows["map"][0]
-    columns[0].metric(
-        f"MAP, {rows['label'][1]}", f"{rows['map'][1]:.4f}", f"{gain:+.4f}", delta_color="off"
-    )
-    dead = rows["dead_at_end"][1] - rows["dead_at_end"][0]
-    columns[1].metric(
-        f"Dead at the end, {rows['label'][1]}",
-        f"{rows['dead_at_end'][1]:.2%}",
-        f"{100 * dead:+.2f} points",
-        delta_color="off",
-    )
-    columns[2].metric(
-        "Tie band of MAP",
-        f"{rows['map_low'][1]:.4f} – {rows['map_high'][1]:.4f}",
-        f"expected {rows['map_tie'][1]:.4f}",
-        delta_color="off",
-        delta_arrow="off",
-    )
-    names = [
-        "label",
-        "n_bits",
-        "seed",
-        "map",
-        "map_tie",
-        "map_low",
-        "map_high",
-        "dead_at_end",
-        "dead_peak",
-        "entries",
-        "n_distinct_codes",
-        "bit_balance",
+    within = analysis.is_within_ties(*scores)
+    arms = [
+        (config.label, config.method, config.has_rdh, score)
+        for config, score in zip(configs, scores, strict=True)
     ]
-    st.dataframe(rows[names].rename(columns=TITLES), hide_index=True)
-    st.caption(
-        f"{map_in_words(rows['top_k'])}; beside it its expectation over all tie orders, and the "
-        "worst and the best that any order could show. Dead: share of all training items × bits, "
-        "each judged at its last visit."
-    )
+    gain = analysis.map_points(scores[1]["map"] - scores[0]["map"])
+    title = f"MAP {gain}: {'within' if within else 'outside'} the tie band"
+    live_plotly(tie_bands(arms, title=title), key="compare-ties")
+    seeds = "One seed each: other seeds can differ by more than the ties."
+    st.markdown(f"**Verdict.** {as_text(analysis.map_verdict(*scores))} {seeds}")
+    legend("dead", "cost", "map", "tie-band")
+    draw_table(runs, pair)
+
+
+def draw_table(runs: RunStore, pair: dict[str, RunSeries]) -> None:
+    """All numbers of both runs, one below the other, so that a narrow screen cuts nothing."""
+    rows: dict[str, dict[str, str]] = {}
+    labels = [runs.config(one).label for one in pair]
+    names = labels if labels[0] != labels[1] else list(pair)
+    for column, (one, run) in zip(names, pair.items(), strict=True):
+        config, last, counts = runs.config(one), run.last(), run.counts()
+        cells = {
+            "bits": f"{config.n_bits}",
+            "seed": f"{config.seed}",
+            "MAP": number(last, "map", ".4f"),
+            "MAP, expected over ties": number(last, "map_tie", ".4f"),
+            "MAP, worst and best ties": " to ".join(
+                number(last, name, ".4f") for name in ("map_low", "map_high")
+            ),
+            "cost of the dead, MAP": cost_tile(analysis.cost_of_dead(last))[1],
+        }
+        if counts is not None:
+            for name in ("dead", "dead_peak", "flagged", "saturated"):
+                count = getattr(counts, name)
+                of = counts.saturated_of if name == "saturated" else counts.entries
+                cells[name.replace("_peak", " at the peak")] = (
+                    f"{percent(counts.share(name))} ({count_of(count, of)})"
+                    if not math.isnan(count)
+                    else "not counted"
+                )
+        cells["distinct codes in the gallery"] = number(last, "n_distinct_codes", ",.0f")
+        cells["bit balance of the gallery"] = number(last, "bit_balance", ".3f")
+        for name, text in cells.items():
+            rows.setdefault(name, {})[column] = text
+    st.dataframe(pd.DataFrame(rows).T.fillna("–"), height="content")
+    st.caption(f"{map_in_words(run.meta().get('top_k') for run in pair.values())}.")
+
+
+def number(values: dict[str, float], name: str, form: str) -> str:
+    """A number of the last evaluation; "–" if it is not there."""
+    return f"{values[name]:{form}}" if name in values else "–"
 
 
 def draw_all_pairs(runs: RunStore, run_ids: list[str]) -> None:
@@ -138,20 +169,33 @@ def draw_all_pairs(runs: RunStore, run_ids: list[str]) -> None:
         f"{shown['map_gain'].mean():+.4f}"
     )
     live_plotly(paired_maps(shown, title=title), key=f"compare-pairs-{chosen}")
-    st.dataframe(analysis.pairs_summary(shown).rename(columns=TITLES), hide_index=True)
+    draw_summary(analysis.pairs_summary(shown))
+
+
+def draw_summary(summary: pd.DataFrame) -> None:
+    """A row for each method and setting: means over seeds. Empty columns are left out."""
+    summary = summary.assign(method=summary["method"].map(method_title))
+    if summary["dead_rdh"].notna().any():
+        summary = summary.drop(columns=["flagged_baseline", "flagged_rdh"])
+    empty = [name for name in summary if (summary[name].isna() | (summary[name] == "")).all()]
+    shown = summary.drop(columns=empty)
+    texts = {
+        name: [("–" if pd.isna(value) else f"{value:{FORMS[name]}}") for value in shown[name]]
+        for name in FORMS
+        if name in shown
+    }
+    st.dataframe(shown.assign(**texts).rename(columns=TITLES), hide_index=True)
+    legend("dead", "cost", "map", "tie-band")
+
+
+def method_title(name: str) -> str:
+    """The title of a method; its name if it is gone."""
+    card = catalog.methods().get(name)
+    return card.title if card else name
 
 
 TITLES = {
-    "label": "run",
     "n_bits": "bits",
-    "map": "MAP",
-    "map_tie": "MAP, expected over ties",
-    "map_low": "worst ties",
-    "map_high": "best ties",
-    "dead_at_end": "dead at the end",
-    "dead_peak": "dead at the peak",
-    "entries": "of entries",
-    "n_distinct_codes": "distinct codes",
     "eta_baseline": "eta, baseline",
     "map_baseline": "MAP, baseline",
     "map_rdh": "MAP, RDH",
@@ -159,7 +203,15 @@ TITLES = {
     "gain_std": "std",
     "dead_baseline": "dead, baseline",
     "dead_rdh": "dead, RDH",
+    "flagged_baseline": "flagged, baseline",
+    "flagged_rdh": "flagged, RDH",
+    "cost_baseline": "cost, baseline",
+    "cost_rdh": "cost, RDH",
 }
+FORMS = {"lr": "g", "eta": "g", "eta_baseline": "g", "gain": "+.4f", "gain_std": ".4f"}
+FORMS |= {f"map_{arm}": ".4f" for arm in ("baseline", "rdh")}
+FORMS |= {f"{word}_{arm}": ".2%" for word in ("dead", "flagged") for arm in ("baseline", "rdh")}
+FORMS |= {f"cost_{arm}": "+.4f" for arm in ("baseline", "rdh")}
 
 
 start_page(
@@ -185,12 +237,13 @@ with error_card():
         def draw() -> None:
             """Draws the page, again every two seconds while one of the runs goes on."""
             with error_card():
-                draw_numbers(runs, pair)
                 series = read_pair(runs, pair)
-                if draw_maps(runs, series, key="compare"):
-                    draw_difference(series)
-                draw_moment(runs, series)
-                draw_curves(runs, series)
+                with st.container(key="charts-compare"):
+                    draw_numbers(runs, series)
+                    if draw_maps(runs, series, key="compare"):
+                        draw_difference(series)
+                    draw_moment(runs, series)
+                    draw_curves(runs, series)
                 if ticking and all(read_status(runs, one).is_final for one in pair):
                     st.rerun()
 

@@ -7,12 +7,16 @@ import streamlit as st
 
 from pages.common.launching import arrived, draw_notes
 from pages.common.live_plot import live_plotly
-from pages.common.readers import PAPER_TAU, RunSeries, dead_series, read_series
+from pages.common.readers import RunSeries, dead_series, read_series
 from pages.common.run_numbers import draw_numbers
 from pages.common.run_picker import is_pair, pick_two
 from pages.common.run_status import Status, draw_status, read_status
 from pages.common.shell import carried, end_page, error_card, known_runs, start_page, store
+from pages.common.words import help_of, legend, percent
 from rdh import execution
+from rdh.analysis import NOT_COUNTED, WORDS
+from rdh.analysis.amplifier import N_RECORDS
+from rdh.charts.amplifier import amplifier_over_tau
 from rdh.charts.dead_bits import dead_bits_over_time, event_flow
 from rdh.charts.gradients import measured_gradient
 from rdh.charts.histograms import activation_histogram, histogram_over_time
@@ -21,75 +25,120 @@ from rdh.charts.saturation import by_onset, saturation_map
 from rdh.config.run_config import RunConfig
 from rdh.landscape import Pair, PairForm, gradient_terms
 from rdh.store.levels import TAU_LEVELS
-from rdh.store.run_store import RunStore
 
 THEORY_H = np.tanh(np.linspace(-4.5, 4.5, 361))
 TICK_SECONDS = 1.0
+FLOWS: dict[str, dict[str, str | None]] = {  # scalars of the events -> their words in a title
+    "dead": {"deaths": "deaths", "rescues": "rescues", "relapses": None, "releases": "releases"},
+    "flagged": {
+        "flags_raised": "flags raised",
+        "flags_answered": "answered",
+        "flags_raised_again": None,
+        "flags_dropped": "dropped",
+    },
+}
 
 
 def draw_map(run: RunSeries, what: str, level: float, ordered: bool, key: str) -> None:
+    what = run.counted() if what == "dead" else what
     steps, values = run.shares(what, level)
+    if not len(steps):
+        st.info(f"Nothing was counted at τ = {level:g}; choose another τ of the map.")
+        return
     order = by_onset(values) if ordered else None
-    share = values[-1].mean() if len(values) else 0
+    is_own = level == run.meta()["tau"]
+    at_level = "" if is_own else f" at τ = {level:g}"
+    share = run.share(what) if is_own else float(values[-1].mean())
     takeaway = (
-        f"{(values[-1] > 0.1).sum() if len(values) else 0} of {values.shape[1]} bits "
-        f"are {what} for more than a tenth of the items"
+        f"{what.capitalize()}{at_level}: {percent(share)} of the entries; in "
+        f"{(values[-1] > 0.1).sum()} of {values.shape[1]} bits more than a tenth of the items"
     )
-    figure = saturation_map(
-        steps,
-        values,
-        title=f"{takeaway}; {share:.1%} of the last record's entries",
-        what=f"{what} share",
-        order=order,
-    )
+    figure = saturation_map(steps, values, title=takeaway, what=f"{what} share", order=order)
 
     def open_bit(click: dict) -> None:
         st.session_state["go_to_bit"] = int(click["y"])  # rows are named by their bit, in any order
 
     live_plotly(figure, key=key, on_click=open_bit)
+    legend(what)
 
 
-def draw_dead_curve(
-    store: RunStore, run: RunSeries, config: RunConfig, run_id: str, other: str | None
-) -> None:
-    curves = [dead_series(run, config)]
-    if other is not None:
-        with error_card():
-            curves.append(dead_series(read_series(store, other), store.config(other)))
-    series = [one for one in curves if one is not None]
-    if not series:
+def draw_curve(pair: dict[str, RunSeries], run_id: str, what: str, *, is_wide: bool) -> None:
+    """Dead (or flagged) entries over time: Figure 5 of the paper, with its denominator."""
+    curves = {one: dead_series(run, runs.config(one), what) for one, run in pair.items()}
+    series = [one for one in curves.values() if one is not None]
+    mine = curves[run_id]
+    if mine is None:
         return
     title = (
-        f"{series[0].counts[-1]:,.0f} dead entries now, {series[0].counts.max():,.0f} at the peak"
+        f"{mine.label}: {mine.counts[-1]:,.0f} {what} entries now, {mine.counts.max():,.0f} at "
+        "the peak"
     )
-    live_plotly(dead_bits_over_time(series, title=title), key=f"live-dead-{run_id}")
+    figure = dead_bits_over_time(series, title=title, what=what, is_wide=is_wide)
+    live_plotly(figure, key=f"live-{what}-{run_id}")
+    if None in curves.values():
+        st.caption(f"The other run is not drawn: {NOT_COUNTED.partition(';')[0]}.")
+    legend(what)
 
 
 def draw_distribution(run: RunSeries, config: RunConfig, run_id: str) -> None:
-    steps, histograms = run.series("pooled_histogram")
-    dead = run.series("dead_histogram")[1]
+    what = run.counted()
+    steps, histograms = run.running("pooled_histogram")
+    marked = run.running(f"{what}_histogram")[1]
     edges = np.array(run.meta()["logit_edges"])
-    share = dead[-1].sum() / max(1, histograms[-1].sum())
+    share = percent(marked[-1].sum() / max(1, histograms[-1].sum()))
     left, right = st.columns(2)
     with left:
         title = (
-            f"Figure 1, measured: at step {steps[-1]:,} the dead are {share:.1%} of the "
-            f"record's entries"
+            f"Figure 1, measured at step {steps[-1]:,}: {share} of "
+            f"{run.entries_of(f'{what}_histogram')} are {what}"
         )
-        live_plotly(
-            activation_histogram(edges, histograms[-1], dead[-1], config.tau, title=title),
-            key=f"live-figure1-{run_id}",
+        figure = activation_histogram(
+            edges, histograms[-1], marked[-1], config.tau, title=title, what=what
         )
+        live_plotly(figure, key=f"live-figure1-{run_id}")
     with right:
-        outer = np.abs((edges[1:] + edges[:-1]) / 2) >= np.arctanh(config.tau)
-        first, last = (
-            row[outer].sum() / max(1, row.sum()) for row in (histograms[0], histograms[-1])
-        )
-        title = f"All bits over time: {first:.0%} saturated at first, {last:.0%} now"
+        first, now = (percent(run.share("saturated", step)) for step in (int(steps[0]), None))
+        title = f"All bits over time: {first} saturated at first, {now} now"
         live_plotly(
             histogram_over_time(edges, steps, histograms, config.tau, title=title),
             key=f"live-drift-{run_id}",
         )
+    legend(what, "saturated")
+
+
+def draw_amplifier(run: RunSeries, config: RunConfig, run_id: str) -> None:
+    """On what the amplifier acts, over tau, and the same in words at the level of the run."""
+    reach = run.amplifier()
+    if reach is None:
+        return
+    levels = run.meta()["tau_levels"]
+    at = int(np.abs(np.array(levels) - config.tau).argmin())
+    precision, recall, reached = (
+        percent(shares[at]) for shares in (reach.precision, reach.recall, reach.reached)
+    )
+    acts = "acts" if config.amplifier else "would act"
+    left, right = st.columns(2, vertical_alignment="center")
+    with left:
+        title = (
+            f"At τ = {levels[at]:g} the amplifier {acts} on {recall} of the dead; {precision} of "
+            f"all that it {acts} on is dead"
+            if reach.dead[at]
+            else f"At τ = {levels[at]:g} no entry was dead in the last {N_RECORDS} records"
+        )
+        figure = amplifier_over_tau(
+            levels, reach.precision, reach.recall, reach.reached, config.tau, title=title
+        )
+        live_plotly(figure, key=f"live-amplifier-{run_id}")
+    with right:
+        st.markdown(
+            f"**On what does the amplifier act?** In the last {N_RECORDS} records at τ = "
+            f"{levels[at]:g} it {acts} on {reach.amplified[at]:,} visits of saturated entries, and "
+            f"{reach.amplified_dead[at]:,} of them are dead: **precision {precision}**. It misses "
+            f"{reach.dead[at] - reach.amplified_dead[at]:,} of {reach.dead[at]:,} dead ones: "
+            f"**recall {recall}**. {reach.beyond[at]:,} that it {acts} on lie beyond its reach, so "
+            f"**{reached}** of the dead are moved."
+        )
+        legend("precision", "recall", "reach")
 
 
 def draw_gradient(run: RunSeries, config: RunConfig, run_id: str) -> None:
@@ -149,14 +198,33 @@ def draw_events(run: RunSeries, config: RunConfig, run_id: str) -> None:
             key=f"live-loss-{run_id}",
         )
     with right:
-        columns = ["deaths", "rescues", "relapses", "releases"]
-        if set(columns) <= set(frame):
-            flow = frame[columns].dropna()
-            *values, releases = (flow[name].to_numpy() for name in columns)
-            deaths, rescues, _, let_go = (flow[name].sum() for name in columns)
-            title = f"{deaths:,.0f} deaths, {rescues:,.0f} rescues, {let_go:,.0f} releases so far"
-            figure = event_flow(flow.index.to_numpy(), *values, title=title, releases=releases)
-            live_plotly(figure, key=f"live-events-{run_id}")
+        draw_flow(run, run_id, "dead")
+
+
+def draw_flow(run: RunSeries, run_id: str, what: str) -> None:
+    """Which entries became dead (or flagged), and which no longer are, record by record."""
+    frame, columns = run.scalars(), list(FLOWS[what])
+    if not set(columns) <= set(frame):
+        return
+    flow = frame[columns].dropna()
+    *values, releases = (flow[name].to_numpy() for name in columns)
+    told = [
+        f"{flow[name].sum():,.0f} {word}" for name, word in FLOWS[what].items() if word is not None
+    ]
+    title = f"{', '.join(told)} so far"
+    figure = event_flow(flow.index.to_numpy(), *values, title=title, releases=releases, what=what)
+    live_plotly(figure, key=f"live-events-{what}-{run_id}")
+    legend(*(("death", "rescue", "release", "relapse") if what == "dead" else ("flags",)))
+
+
+def draw_flags(pair: dict[str, RunSeries], run_id: str) -> None:
+    """Flagged entries over time and their events, with a line of explanation."""
+    left, right = st.columns(2)
+    with left:
+        draw_curve(pair, run_id, "flagged", is_wide=False)
+    with right:
+        draw_flow(pair[run_id], run_id, "flagged")
+    st.caption(WORDS["flagged"].meaning)
 
 
 def draw_no_data(status: Status) -> None:
@@ -172,6 +240,19 @@ def draw_no_data(status: Status) -> None:
         )
 
 
+def pick_level() -> float | None:
+    """The tau of the map. None: the run's own, at which tiles and curves count too."""
+    return st.select_slider(
+        "τ of the map",
+        [None, *TAU_LEVELS],
+        key="tau",
+        bind="query-params",
+        format_func=lambda level: "the run's" if level is None else f"{level:g}",
+        help="Counted at these five levels while training, and at the run's own τ.",
+        width=160,
+    )
+
+
 start_page(
     "Live",
     ":material/monitoring:",
@@ -184,20 +265,21 @@ runs = store()
 known = known_runs(runs)
 run_id, other = pick_two(runs, known)
 draw_notes(run_id)
-controls = st.columns([2, 3, 2, 2], vertical_alignment="bottom")
-what = controls[0].segmented_control(
-    "Map of", ["dead", "saturated"], default="dead", required=True, key="map", bind="query-params"
-)
-level = controls[1].select_slider(
-    "τ of the map",
-    TAU_LEVELS,
-    PAPER_TAU,
-    key="tau",
-    bind="query-params",
-    help="Counted at these five levels while training.",
-)
-ordered = controls[2].toggle("Sort bits by onset", key="onset", bind="query-params")
-paused = controls[3].toggle("Pause", key="paused", bind="query-params")
+with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    what = st.segmented_control(
+        "Map of",
+        ["dead", "flagged", "saturated"],
+        default="dead",
+        required=True,
+        key="map",
+        bind="query-params",
+    )
+    level = pick_level()
+    ordered = st.toggle("Sort bits by onset", key="onset", bind="query-params")
+    with_flags = st.toggle(
+        "Show flagged", key="flags", bind="query-params", help=help_of("flagged")
+    )
+    paused = st.toggle("Pause", key="paused", bind="query-params")
 
 
 def draw() -> None:
@@ -211,16 +293,31 @@ def draw() -> None:
             draw_no_data(status)
         else:
             draw_numbers(run, config, status.is_final)
-            if len(run.series("dead_levels")[0]):
-                draw_map(run, what, level, ordered, f"live-map-{run_id}")
-                draw_dead_curve(runs, run, config, run_id, other)
-                draw_distribution(run, config, run_id)
-                draw_gradient(run, config, run_id)
-            draw_events(run, config, run_id)
+            with st.container(key="charts-live"):
+                draw_charts(run, config)
         if (bit := st.session_state.pop("go_to_bit", None)) is not None:
             st.switch_page("pages/bits.py", query_params=carried() | {"bit": str(bit)})
         if ticking and not still_going(states):
             st.rerun()
+
+
+def draw_charts(run: RunSeries, config: RunConfig) -> None:
+    """Everything below the tiles; a run without probes has its loss alone."""
+    pair = {run_id: run}
+    if other:
+        with error_card():
+            runs.config(other)  # before its records: a run that can't be read is left out whole
+            pair[other] = read_series(runs, other)
+    if len(run.running("saturated")[0]):
+        if run.counted() == "dead":
+            draw_curve(pair, run_id, "dead", is_wide=True)
+        if with_flags or run.counted() == "flagged":
+            draw_flags(pair, run_id)
+        draw_map(run, what, level or config.tau, ordered, f"live-map-{run_id}")
+        draw_distribution(run, config, run_id)
+        draw_amplifier(run, config, run_id)
+        draw_gradient(run, config, run_id)
+    draw_events(run, config, run_id)
 
 
 def still_going(states: Mapping[str, execution.RunState]) -> bool:

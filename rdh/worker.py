@@ -50,9 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     prefer_as_oom_victim()
-    # Read when torch is loaded. If two runs share the cores, idle threads that spin make a step
-    # ten times slower.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    let_idle_threads_sleep()
     # The engine holds this lock for its workers; one that was started by hand takes it itself.
     lock = take_lock(run_dir / "alive.lock") if run_dir.is_dir() else None
     began = time.time()
@@ -70,6 +68,14 @@ def main(argv: list[str] | None = None) -> int:
     if lock is not None:
         os.close(lock)
     return code
+
+
+def let_idle_threads_sleep() -> None:
+    """To be called before torch is imported, which reads this then.
+
+    If two runs share the cores, idle threads that spin make a step ten times slower.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> dict[str, Any]:

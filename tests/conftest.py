@@ -17,6 +17,7 @@ WITH_PROCESSES = (
     "execution/test_local.py",
     "execution/test_supervisor.py",
     "execution/test_tick.py",
+    "execution/test_warm.py",
     "retrieval/test_memory.py",
     "test_wheel.py",
     "test_worker.py",

@@ -778,9 +778,21 @@ def test_unequal_weights_of_a_pair_are_said(weight, eta, words):
         "map_gain": 0.1,
         "eta": eta,
     }
-    row |= {"eta_baseline": weight, "dead_at_end_rdh": math.nan, "dead_at_end_baseline": math.nan}
+    names = ("map_low", "map_high", "n_distinct_codes", "dead_at_end", "flagged_at_end", "cost")
+    row |= {f"{name}_{arm}": math.nan for name in names for arm in ("baseline", "rdh")}
+    row["eta_baseline"] = weight
     (line,) = paired_lines(pd.DataFrame([row]))
     assert words in line and ("quantization" in line) == bool(words)
+
+
+def test_a_collapsed_run_of_a_pair_is_said_instead_of_its_ties():
+    row = {"method": "dch", "n_bits": 16, "lr": 0.3, "setting": "", "seed": 1, "group": "g"}
+    row |= {"map_gain": -0.7, "eta": 1.0, "eta_baseline": 1.0}
+    for arm, n_codes in (("baseline", 300), ("rdh", 1)):
+        row |= {f"map_low_{arm}": 0.1, f"map_high_{arm}": 1.0, f"n_distinct_codes_{arm}": n_codes}
+        row |= {f"{name}_{arm}": math.nan for name in ("dead_at_end", "flagged_at_end", "cost")}
+    (line,) = paired_lines(pd.DataFrame([row]))
+    assert "1 of 2 runs collapsed to one code" in line and "tie band" not in line
 
 
 def test_ctrl_c_during_train_here_leaves_a_whole_run_that_can_be_resumed(store, env):
@@ -872,17 +884,21 @@ def test_the_demo_prints_what_was_stored(store, env):
     table = analysis.run_table(store, store.run_ids())
     assert table["arm"].tolist() == ["", "rdh"]
     for row in table.itertuples():
-        numbers = rf"{row.map:.4f} +{row.dead_at_end:.2%} +{row.dead_peak:.2%}"
+        numbers = rf"{row.map:.4f} +{row.dead_at_end:.2%} +{row.dead_peak:.2%} +"
+        numbers += rf"{re.escape(f'{row.cost:+.4f}')} +{row.flagged_at_end:.2%}"
         assert re.search(
             rf"^{re.escape(row.label)} +32 +1 +{numbers}$", answer.stdout, re.MULTILINE
         ), answer.stdout
         assert f"{row.run_id}: finished in " in answer.stderr
+        assert f"{row.dead_at_end:.2%} dead at a cost of {row.cost:+.4f} MAP" in answer.stderr
     (pair,) = analysis.pairs(table).itertuples()
     assert (
-        f"RDH changes MAP by {pair.map_gain:+.4f} and dead bits at the end from "
-        f"{pair.dead_at_end_baseline:.2%} to" in answer.stdout
+        f"RDH changes MAP by {pair.map_gain:+.4f} (within the tie band) and dead entries at the "
+        f"end from {pair.dead_at_end_baseline:.2%} to {pair.dead_at_end_rdh:.2%} (their cost in "
+        f"MAP from {pair.cost_baseline:+.4f} to {pair.cost_rdh:+.4f})." in answer.stdout
     )
-    assert "(32 000) with |h| >= tau" in answer.stdout
+    assert "Shares are of the training items x bits (32 000)" in answer.stdout
+    assert "Dead: A dead entry is saturated and wrong" in answer.stdout
 
 
 # Small parts

@@ -31,7 +31,8 @@ STATES = {
     LOST: "lost",
     QUEUED: "queued",
 }
-DEAD = {BASELINE: (480, 480), RDH: (0, 78), CANCELLED: (1, 1), LOST: (0, 0)}  # at the end, peak
+# What that version called dead, and what is called flagged now: at the end, and at the peak.
+FLAGGED = {BASELINE: (480, 480), RDH: (0, 78), CANCELLED: (1, 1), LOST: (0, 0)}
 MAP = {BASELINE: 0.10349082201017652, RDH: 0.25409386687631363, ITQ: 0.5396932765227513}
 LAST_STEP = 2000  # of the runs that can go on
 
@@ -80,10 +81,11 @@ def test_a_sweep_asked_for_again_trains_nothing_again(old):
     assert states(old) == STATES
 
 
-def test_dead_bits_are_those_that_the_old_version_counted(old):
-    for run_id, (at_end, peak) in DEAD.items():
+def test_flagged_entries_are_those_that_the_old_version_counted_as_dead(old):
+    for run_id, (at_end, peak) in FLAGGED.items():
         dead = analysis.dead_bits(old.reader(run_id))
-        assert (dead.at_end, dead.peak, dead.denominator) == (at_end, peak, 480)
+        assert (dead.flagged, dead.flagged_peak, dead.entries) == (at_end, peak, 480)
+        assert not dead.is_counted
     assert analysis.dead_bits(old.reader(ITQ)) is None
 
 
@@ -93,8 +95,8 @@ def test_the_pair_is_compared_by_the_old_numbers(old):
     pairs = analysis.pairs(table)
     assert pairs[["run_id_baseline", "run_id_rdh"]].to_numpy().tolist() == [[BASELINE, RDH]]
     pd.testing.assert_series_equal(
-        pairs.loc[0, ["map_gain", "dead_at_end_baseline", "dead_at_end_rdh", "dead_peak_rdh"]],
-        pd.Series([MAP[RDH] - MAP[BASELINE], 1.0, 0.0, 78 / 480]),
+        pairs.loc[0, ["map_gain", "flagged_at_end_baseline", "flagged_at_end_rdh"]],
+        pd.Series([MAP[RDH] - MAP[BASELINE], 1.0, 0.0]),
         check_names=False,
         check_index=False,
         check_dtype=False,
@@ -110,7 +112,9 @@ def test_the_command_line_lists_and_shows_them(old, no_revival, capsys):
         shown = capsys.readouterr().out
         assert shown.startswith(f"{run_id}: ") and f", {state}\n" in shown
     assert cli.main(["runs", "show", BASELINE]) == 0
-    assert "480 of 480 (100.00%)" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "480 of 480 entries (100.00%)" in shown and analysis.NOT_COUNTED in shown
+    assert "cost" not in shown and "dead at the end" not in shown
 
 
 @pytest.mark.parametrize("page", ["live", "bits", "compare", "runs"])
@@ -119,11 +123,15 @@ def test_every_page_shows_every_old_run(old, no_revival, page, run_id):
     app = open_page(page, run_id)
     assert not app.exception
     numbers = {metric.label: (metric.value, metric.delta) for metric in app.metric}
-    if page == "live" and run_id in DEAD:
-        at_end = DEAD[run_id][0]
-        assert numbers["✖ Dead"] == (f"{at_end / 480:.1%}", f"{at_end} of 480")
+    if page == "live" and run_id in FLAGGED:
+        at_end = FLAGGED[run_id][0]
+        assert numbers["◆ Flagged"] == (f"{at_end / 480:.2%}", f"{at_end} of 480")
+        assert "✖ Dead" not in numbers
+        assert any("the dead were not counted" in one.value.lower() for one in app.info)
     if page == "compare" and run_id in (BASELINE, RDH):
-        assert numbers["MAP, HashNet + RDH"] == ("0.2541", "+0.1506")
+        assert numbers["MAP"][0] == "0.2541", "of the second run, with RDH"
+        verdict = " ".join(one.value for one in app.markdown)
+        assert "MAP goes from 0.1035 to 0.2541 (+0.1506)" in verdict
 
 
 def open_page(page: str, run_id: str) -> AppTest:
@@ -165,12 +173,18 @@ def test_cancelled_and_lost_runs_go_on_and_the_queued_one_starts(old):
         assert (run.attempt, result["step"]) == (2, LAST_STEP) and result["metrics"]["map"] > 0.1
         assert next((step, kind) for _, step, _, kind, _ in reader.events()) == (start, "resume")
         # One series under one name, from the first record of the old version to the last.
-        for name in ("dead_window", "dead_all", "loss"):
+        for name in ("flagged", "flags_raised", "loss"):
             steps = [step for _, step, _, key, _ in reader.scalars() if key == name]
             assert steps == sorted(set(steps)) and steps[-1] == LAST_STEP
             then = [step for _, step, _, key, _ in before[run_id] if key == name and step <= start]
             assert then and steps[: len(then)] == then
-        assert reader.latest("dead_levels") is not None
+        # What the old version did not count begins with the resume, and the log says so.
+        dead = [step for _, step, _, key, _ in reader.scalars() if key == "dead"]
+        assert start < dead[0] and dead[-1] == LAST_STEP
+        assert reader.arrays("dead_levels")[1].tolist() == dead
+        assert max(reader.arrays("flagged_levels_window")[1], default=0) <= start
+        log = (old.run_dir(run_id) / "log.txt").read_text()
+        assert "the probes count each item from its next visit on" in log
 
 
 def wait_for_the_end(store: RunStore) -> None:

@@ -114,7 +114,7 @@ def has_checkpoint(run_dir: Path) -> Callable[[], bool]:
 
 def recorded_steps(store: RunStore, run_id: str) -> list[int]:
     """Steps of the records of the probes."""
-    return store.reader(run_id).arrays("dead_window")[1].tolist()
+    return store.reader(run_id).arrays("dead")[1].tolist()
 
 
 def assert_one_sentence(result: dict[str, Any]) -> None:

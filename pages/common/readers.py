@@ -3,6 +3,7 @@
 All arrays are read-only.
 """
 
+import math
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pandas as pd
 import streamlit as st
 
 from rdh import analysis
+from rdh.analysis.amplifier import COUNTS
 from rdh.charts.dead_bits import Series
 from rdh.config.run_config import RunConfig
 from rdh.files import read_arrays
@@ -28,8 +30,11 @@ def summed_over_bits(values: np.ndarray) -> np.ndarray:
 PAPER_TAU = RunConfig.model_fields["tau"].default  # every run counts its dead bits at it too
 
 REDUCED: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
-    "pooled_histogram": ("histogram", summed_over_bits)
+    "pooled_histogram": ("histogram", summed_over_bits),
+    "pooled_histogram_window": ("histogram_window", summed_over_bits),
 }
+# Runs recorded before November 2026 counted most things over the items of one record.
+WINDOW = "_window"
 
 
 class Growing:
@@ -115,24 +120,76 @@ class RunSeries:
         """
         return self._cache.read(self._grown, name, self.last_seq)
 
+    def counts(self) -> analysis.DeadBits | None:
+        """`analysis.count_entries` at `last_seq`; None without records of the probes."""
+        return analysis.count_entries(self._frame, self.meta())
+
+    def counted(self) -> str:
+        """ "dead", or "flagged" for a run that did not count its dead entries."""
+        return "dead" if "dead" in self._frame else "flagged"
+
+    def last(self) -> dict[str, float]:
+        """The newest value of each scalar up to `last_seq`, without those that are not finite."""
+        if not len(self._frame):
+            return {}
+        newest = self._frame.ffill().iloc[-1].dropna()
+        return {str(name): float(value) for name, value in newest.items()}
+
+    def running(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """`series` of a count over all items, or over those of each record in old runs."""
+        steps, values = self.series(name)
+        return (steps, values) if len(steps) else self.series(name + WINDOW)
+
+    def entries_of(self, name: str) -> str:
+        """Whose entries `running` counts, in words."""
+        return "the entries" if len(self.series(name)[0]) else "the last record's entries"
+
     def shares(self, what: str, level: float) -> tuple[np.ndarray, np.ndarray]:
-        """The share of each record's entries that are dead or saturated.
+        """The share of the entries that are dead, flagged or saturated, at each record.
 
         Args:
-            what: "dead" or "saturated".
-            level: one of the levels of tau that the run counted at.
+            what: "dead", "flagged" or "saturated".
+            level: the run's own tau, or one of the levels that it counted at.
 
         Returns:
             steps (n,) and shares (n, n_bits).
         """
-        steps, counts = self.series("dead_levels" if what == "dead" else "saturated_levels")
+        meta = self.meta()
+        is_own = level == meta.get("tau")
+        name = what if is_own else f"{what}_levels"
+        steps, counts = self.series(name)
+        of = "entries" if len(steps) else "window_entries"
         if not len(steps):
-            return steps, np.empty((0, self.meta().get("n_bits", 0)))
-        counts = counts[:, self.meta()["tau_levels"].index(level)]
-        counts = counts.sum(1) if what == "dead" else counts  # both sides
-        # items that each bit saw in a record
-        seen = self.series("pooled_histogram")[1].sum(1) / counts.shape[1]
-        return steps, counts / np.maximum(seen[:, None], 1)
+            steps, counts = self.series(name + WINDOW)
+        if not len(steps):
+            return steps, np.empty((0, meta.get("n_bits", 0)))
+        counts = counts if is_own else counts[:, meta["tau_levels"].index(level)]
+        counts = counts.sum(1) if counts.ndim == 3 else counts  # both sides
+        everything = float(meta["n_train"] * meta["n_bits"])
+        entries = (
+            self._frame[of].reindex(steps).fillna(everything).to_numpy()
+            if of in self._frame
+            else np.full(len(steps), everything)  # flags of old runs: of all items
+        )
+        return steps, counts / np.maximum(entries / meta["n_bits"], 1)[:, None]
+
+    def share(self, what: str, step: int | None = None) -> float:
+        """The share of all entries that are dead, flagged or saturated, at the run's own tau.
+
+        Every title takes it from here, so that one number is not rounded in two ways.
+
+        Args:
+            what: "dead", "flagged" or "saturated".
+            step: of a record; None for the last one.
+        """
+        frame = self._frame if step is None else self._frame.loc[:step]
+        counts = analysis.count_entries(frame, self.meta())
+        return math.nan if counts is None else counts.share(what)
+
+    def amplifier(self) -> analysis.Reach | None:
+        """`analysis.amplifier_reach` of the last records; None if the run did not count it."""
+        arrays = [self.series(name)[1] for name in COUNTS]
+        return analysis.amplifier_reach(*arrays) if all(map(len, arrays)) else None
 
 
 class RunCache:
@@ -197,12 +254,12 @@ def _cache(run_dir: str) -> RunCache:
     return RunCache(MetricsReader(Path(run_dir) / "metrics.db"))
 
 
-def dead_series(run: RunSeries, config: RunConfig) -> Series | None:
-    """A run's dead entries over time for `dead_bits_over_time`; None without probes."""
+def dead_series(run: RunSeries, config: RunConfig, what: str = "dead") -> Series | None:
+    """Dead (or flagged) entries over time for `dead_bits_over_time`; None if not counted."""
     frame, meta = run.scalars(), run.meta()
-    if "dead_all" not in frame:
+    if what not in frame:
         return None
-    dead = frame["dead_all"].dropna()
+    dead = frame[what].dropna()
     denominator = meta["n_train"] * meta["n_bits"]
     return Series(
         config.label,

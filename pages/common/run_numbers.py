@@ -1,4 +1,4 @@
-"""The tiles at the top of a run: step, dead, saturated, MAP, with denominator and definition."""
+"""The tiles at the top of a run: step, dead, their cost, flagged, saturated and MAP."""
 
 import math
 
@@ -6,26 +6,12 @@ import pandas as pd
 import streamlit as st
 
 from pages.common.readers import RunSeries
-from rdh.analysis import duration
+from pages.common.words import count_of, help_of, legend
+from rdh.analysis import NO_DEAD_BITS, NOT_COUNTED, cost_of_dead, duration, map_points, percent
 from rdh.config.run_config import RunConfig
 
-DEAD_HELP = (
-    "An entry is one bit of one training item. It is dead if |h| ≥ τ and its similarity gradient "
-    "asks it to leave its side: gradient descent would flip its sign. Each entry is judged at its "
-    "last visit. The gradient is taken before the amplifier, so both arms count the same thing."
-)
-SATURATED_HELP = "Entries seen since the last record with |h| ≥ τ, right or wrong."
-HARD_HELP = "1 − h² is exactly 0 in float32: no factor can rescue such a bit."
-VOTE_HELP = (
-    "Entries with |h| ≥ τ whose sign most other items, by their labels, call wrong. Counted at "
-    "epochs 1, 2, 4, 8 … and the last, for up to 1000 training items, in eval mode and without a "
-    "gradient. A bit can be dead by its gradient and right by this vote: its pairs then only ask "
-    "for less saturation."
-)
-MAP_HELP = (
-    "Mean average precision over the whole gallery, ranked by Hamming distance. One seeded "
-    "shuffle breaks ties. A query without a relevant item counts 0."
-)
+TILE_WIDTH = 134  # pixels: six of them fit beside the sidebar at 1280
+Tile = tuple[str, str, str, str | None]
 
 
 def draw_numbers(run: RunSeries, config: RunConfig, is_final: bool) -> None:
@@ -37,40 +23,96 @@ def draw_numbers(run: RunSeries, config: RunConfig, is_final: bool) -> None:
         is_final: the run has ended, so no time left is shown.
     """
     frame, meta = run.scalars(), run.meta()
-    last, entries = frame.ffill().iloc[-1], meta["n_train"] * meta["n_bits"]
     left = "" if is_final else f" · {remaining(frame, meta)}"
-    tiles: list[tuple[str, str, str, str | None]] = [
-        ("Step", f"{run.step:,}", f"of {meta['total_steps']:,}{left}", None)
+    tiles: list[Tile] = [("Step", f"{run.step:,}", f"of {meta['total_steps']:,}{left}", None)]
+    tiles += [*dead_tiles(run, config), map_tile(run)]
+    draw_tiles(tiles)
+    draw_explanation(run, config)
+
+
+def draw_tiles(tiles: list[Tile], width: int = TILE_WIDTH) -> None:
+    """Tiles in a row, `width` pixels each; it breaks where the window is too narrow for it."""
+    with st.container(horizontal=True):
+        for label, value, note, meaning in tiles:
+            st.metric(
+                *(label, value, note),
+                delta_color="off",
+                delta_arrow="off",
+                help=meaning,
+                width=width,
+            )
+
+
+def dead_tiles(run: RunSeries, config: RunConfig) -> list[Tile]:
+    """Dead, their cost, flagged and saturated: share, and count with its denominator."""
+    counts = run.counts()
+    if counts is None:
+        return []
+    at_tau = f"τ = {config.tau:g}."
+    flagged, saturated = (
+        (
+            title,
+            percent(counts.share(name)),
+            count_of(getattr(counts, name), of),
+            help_of(name, at_tau),
+        )
+        for title, name, of in (
+            ("◆ Flagged", "flagged", counts.entries),
+            ("■ Saturated", "saturated", counts.saturated_of),
+        )
+    )
+    if not counts.is_counted:
+        return [flagged, saturated]
+    dead_note, cost = count_of(counts.dead, counts.entries), cost_of_dead(run.last())
+    return [
+        ("✖ Dead", percent(counts.share("dead")), dead_note, help_of("dead", at_tau)),
+        cost_tile(cost),
+        flagged,
+        saturated,
     ]
-    if "dead_all" in last:
-        tiles += [
-            (
-                "✖ Dead",
-                f"{last['dead_all'] / entries:.1%}",
-                f"{last['dead_all']:,.0f} of {entries:,}",
-                DEAD_HELP,
-            ),
-            (
-                "■ Saturated",
-                f"{last['saturated'] / last['entries']:.1%}",
-                f"|h| ≥ {config.tau:g}",
-                SATURATED_HELP,
-            ),
-            (
-                "Dead and hard",
-                f"{last['dead_hard']:,.0f}",
-                f"of {last['entries']:,.0f} since last",
-                HARD_HELP,
-            ),
-        ]
-    if "probe_dead_by_vote" in last:
-        note = f"of {last['probe_entries']:,.0f}"
-        tiles.append(("Dead by label vote", f"{last['probe_dead_by_vote']:,.0f}", note, VOTE_HELP))
-    score = f"{last['map']:.4f}" if "map" in last and not math.isnan(last["map"]) else "–"
-    tiles.append(("MAP", score, f"{meta['n_query']:,} queries in {meta['n_gallery']:,}", MAP_HELP))
-    for column, (label, value, note, meaning) in zip(st.columns(len(tiles)), tiles, strict=True):
-        column.metric(label, value, note, delta_color="off", delta_arrow="off", help=meaning)
-    if last.get("dead_all", 0) > entries / 2:
+
+
+def cost_tile(cost: tuple[float, str] | None, label: str = "Cost of the dead") -> Tile:
+    """What the dead entries cost, in MAP."""
+    if cost is None:
+        return label, "–", "not measured yet", help_of("cost")
+    return label, map_points(cost[0]), f"MAP {cost[1]}", help_of("cost")
+
+
+def map_tile(run: RunSeries, *, is_short: bool = False) -> Tile:
+    """MAP of the last evaluation; `is_short`: without the size of the gallery."""
+    value, meta = run.last().get("map", math.nan), run.meta()
+    is_known = "n_query" in meta and "n_gallery" in meta  # a run that has just begun says neither
+    note = f"{meta['n_query']:,} queries" if is_known else "not yet"
+    if is_known and not is_short:
+        note += f" in {meta['n_gallery']:,}"
+    return "MAP", "–" if math.isnan(value) else f"{value:.4f}", note, help_of("map")
+
+
+def draw_explanation(run: RunSeries, config: RunConfig) -> None:
+    """One line: what dead and flagged are in this run, or why there are none. Then warnings."""
+    counts = run.counts()
+    if not config.method_card.saturates:
+        st.info(NO_DEAD_BITS.format(method=config.label), icon=":material/info:")
+        return
+    if counts is None:
+        return
+    if not counts.is_counted:
+        st.info(f"{NOT_COUNTED[0].upper()}{NOT_COUNTED[1:]}.", icon=":material/history:")
+        legend("flagged", "dead", "saturated", "map")
+        return
+    text = (
+        "**Dead**: stuck on the side that its labels don't call for. **Flagged**: the gradient of "
+        "its last mini-batch asks it to leave, right or wrong."
+    )
+    if counts.dead:
+        text += (
+            f" {counts.flagged_dead:,.0f} of the {counts.dead:,.0f} dead are flagged; "
+            f"{counts.dead_hard:,.0f} are hard, so no factor can rescue them."
+        )
+    st.caption(text)
+    legend("dead", "cost", "flagged", "saturated", "hard", "map")
+    if counts.share("dead") > 0.5:
         st.warning(
             "More than half of all entries are dead: the codes have collapsed. Try a "
             "lower learning rate.",

@@ -30,6 +30,11 @@ STYLE = """<style>
 .stApp { font-variant-numeric: tabular-nums; }
 /* A tick that takes a moment must not fade the page that is being read. */
 .stElementContainer[data-stale="true"] { opacity: 1 !important; transition: none !important; }
+/* Two charts in half of a narrow window each can't be read: one stands below the other. */
+@media (max-width: 1100px) {
+[class*="st-key-charts-"] .stHorizontalBlock { flex-wrap: wrap; }
+[class*="st-key-charts-"] .stColumn { min-width: 100%; }
+}
 </style>"""
 
 # A code of nine bits, one of them dead; the colours are readable on light and dark.

@@ -5,6 +5,8 @@ import streamlit as st
 
 from pages.common.live_plot import live_plotly
 from pages.common.readers import PAPER_TAU, RunSeries, read_series
+from pages.common.words import link, percent
+from rdh.analysis import NOT_COUNTED
 from rdh.charts.histograms import activation_histogram
 from rdh.charts.saturation import difference_map, saturation_map
 from rdh.store.run_store import RunStore
@@ -15,55 +17,69 @@ def read_pair(runs: RunStore, pair: list[str]) -> dict[str, RunSeries]:
     return {one: read_series(runs, one) for one in pair}
 
 
+def counted(pair: dict[str, RunSeries]) -> str:
+    """ "dead"; "flagged" if one of the runs did not count its dead entries."""
+    return "dead" if all(run.counted() == "dead" for run in pair.values()) else "flagged"
+
+
 def draw_maps(runs: RunStore, pair: dict[str, RunSeries], *, key: str) -> bool:
     """Both maps up to the last step that both runs have.
 
     Returns:
         False if there is nothing to draw yet; a sentence says so.
     """
-    loaded = common_steps(pair)
+    loaded, what = common_steps(pair), counted(pair)
     if loaded is None:
         st.info("Both runs need records of the probes; they come with the first steps.")
         return False
+    if what == "flagged":
+        st.info(f"In one of these runs, or in both, {NOT_COUNTED}.", icon=":material/history:")
     top = max(0.01, *(float(values.max(initial=0)) for _, values in loaded))
-    for column, one, (steps, values) in zip(st.columns(2), pair, loaded, strict=True):
+    for column, (one, run), (steps, values) in zip(
+        st.columns(2), pair.items(), loaded, strict=True
+    ):
         with column:
-            title = (
-                f"{runs.config(one).label}: {values[-1].mean():.1%} dead in the record of "
-                f"step {steps[-1]:,}"
-            )
+            share = percent(run.share(what, int(steps[-1])))
+            title = f"{runs.config(one).label}: {share} of the entries {what} at step {steps[-1]:,}"
             live_plotly(
-                saturation_map(steps, values, title=title, what="dead share", top=top),
+                saturation_map(steps, values, title=title, what=f"{what} share", top=top),
                 key=f"{key}-map-{one}",
             )
+    st.caption(
+        f"Each row is a bit, each column a moment; bright: {link(what, what)} for many training "
+        "images. One colour range for both."
+    )
     return True
 
 
 def draw_difference(pair: dict[str, RunSeries]) -> None:
     """The left map minus the right one, if both have the same bits."""
-    loaded = common_steps(pair)
+    loaded, what = common_steps(pair), counted(pair)
     if loaded is None:
         return
     (steps, without), (other_steps, with_rdh) = loaded
     common, here, there = np.intersect1d(steps, other_steps, return_indices=True)
     if without.shape[1] == with_rdh.shape[1] and len(common):
         difference = without[here] - with_rdh[there]
+        shares = [run.share(what, int(common[-1])) for run in pair.values()]
         title = (
-            f"Difference: {difference[-1].mean():+.1%} of the record (orange: fewer dead "
-            f"in the right map)"
+            f"Difference: {shares[0] - shares[1]:+.2%} of the entries at step {common[-1]:,} "
+            f"(orange: fewer {what} in the right map)"
         )
         live_plotly(
-            difference_map(common, difference, title=title), key=f"difference-{'-'.join(pair)}"
+            difference_map(common, difference, title=title, what=f"{what} share"),
+            key=f"difference-{'-'.join(pair)}",
         )
 
 
 def common_steps(pair: dict[str, RunSeries]) -> list[tuple[np.ndarray, np.ndarray]] | None:
-    """Dead shares of both runs, cut at the last step that both have.
+    """Dead shares of both runs at their own tau, cut at the last step that both have.
 
     Returns:
         steps (n,) and shares (n, n_bits) of each run; None if one has no records there.
     """
-    loaded = [run.shares("dead", PAPER_TAU) for run in pair.values()]
+    what = counted(pair)
+    loaded = [run.shares(what, run.meta().get("tau", PAPER_TAU)) for run in pair.values()]
     if not all(len(steps) for steps, _ in loaded):
         return None
     last = min(steps[-1] for steps, _ in loaded)
@@ -73,17 +89,20 @@ def common_steps(pair: dict[str, RunSeries]) -> list[tuple[np.ndarray, np.ndarra
 
 def draw_moment(runs: RunStore, pair: dict[str, RunSeries]) -> None:
     """Figure 1 of both runs at the same step, on one y-range; the step is in the URL."""
+    what = counted(pair)
     loaded = [
-        (run.series("pooled_histogram"), run.series("dead_histogram")[1]) for run in pair.values()
+        (run.running("pooled_histogram"), run.running(f"{what}_histogram")[1])
+        for run in pair.values()
     ]
     common = sorted(set(loaded[0][0][0].tolist()) & set(loaded[1][0][0].tolist()))
     if len(common) < 2:
         return
     wanted = st.session_state.get("at")
-    if wanted not in common:
-        st.session_state["at"] = min(
-            common, key=lambda step: abs(step - (common[-1] if wanted is None else wanted))
-        )
+    if wanted in (None, st.session_state.get("newest_at")):  # the newest, until it is moved
+        st.session_state["at"] = common[-1]
+    elif wanted not in common:
+        st.session_state["at"] = min(common, key=lambda step: abs(step - wanted))
+    st.session_state["newest_at"] = common[-1]
     step = st.select_slider(
         "Both runs at step",
         common,
@@ -91,12 +110,15 @@ def draw_moment(runs: RunStore, pair: dict[str, RunSeries]) -> None:
         help="The distribution of F over all bits, at the same step.",
     )
     figures, top = {}, 0.0
-    for (one, run), ((steps, histograms), dead) in zip(pair.items(), loaded, strict=True):
+    for (one, run), ((steps, histograms), marked) in zip(pair.items(), loaded, strict=True):
         row, config = int(np.flatnonzero(steps == step)[-1]), runs.config(one)
         counts, n = histograms[row], max(1, histograms[row].sum())
-        title = f"{config.label}: {dead[row].sum() / n:.1%} dead in the record of step {step:,}"
+        share, entries = percent(marked[row].sum() / n), run.entries_of(f"{what}_histogram")
+        title = f"{config.label}: {share} of {entries} {what} at step {step:,}"
         edges = np.array(run.meta()["logit_edges"])
-        figures[one] = activation_histogram(edges, counts, dead[row], config.tau, title=title)
+        figures[one] = activation_histogram(
+            edges, counts, marked[row], config.tau, title=title, what=what
+        )
         top = max(top, float(counts.max() / n))
     for column, (one, figure) in zip(st.columns(2), figures.items(), strict=True):
         with column:

@@ -3,21 +3,53 @@
 It needs NumPy and pandas but not torch.
 """
 
-from rdh.analysis.dead_bits import DeadBits, dead_bits, scalar_frame
-from rdh.analysis.estimates import duration, similar_run_seconds
-from rdh.analysis.one_bit import wrong_side_by_class
+from rdh.analysis.amplifier import Reach, amplifier_reach
+from rdh.analysis.dead_bits import (
+    NOT_COUNTED,
+    DeadBits,
+    cost_of_dead,
+    count_entries,
+    dead_bits,
+    last_numbers,
+    scalar_frame,
+)
+from rdh.analysis.estimates import duration, expected_seconds, similar_run_seconds
 from rdh.analysis.tables import ARMS, pairs, pairs_summary, run_table, summary_table
+from rdh.analysis.verdict import (
+    dead_verdict,
+    has_collapsed,
+    is_within_ties,
+    map_points,
+    map_verdict,
+    percent,
+)
+from rdh.analysis.words import NO_DEAD_BITS, WORDS, Word
 
 __all__ = [
     "ARMS",
+    "NOT_COUNTED",
+    "NO_DEAD_BITS",
+    "WORDS",
     "DeadBits",
+    "Reach",
+    "Word",
+    "amplifier_reach",
+    "cost_of_dead",
+    "count_entries",
     "dead_bits",
+    "dead_verdict",
     "duration",
+    "expected_seconds",
+    "has_collapsed",
+    "is_within_ties",
+    "last_numbers",
+    "map_points",
+    "map_verdict",
     "pairs",
     "pairs_summary",
+    "percent",
     "run_table",
     "scalar_frame",
     "similar_run_seconds",
     "summary_table",
-    "wrong_side_by_class",
 ]

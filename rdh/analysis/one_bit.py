@@ -1,26 +1,148 @@
-"""One bit of one run: the side on which each image lies."""
+"""One bit of one run: the side of each kept item, the side that its labels call for, and changes.
+
+A *look* passes training items through the network once more, in eval mode. The files
+codes/probe-STEP.npz hold what it found.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+CERTAIN = 1.96  # as `rdh.training.sides`: a vote that fair coins would give once in twenty times
 
-def wrong_side_by_class(
-    codes: np.ndarray, labels: np.ndarray, tau: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Finds items whose bit is saturated on the other side than most of their class.
 
-    A class that is split evenly has no wrong side. An item counts for its first label.
+@dataclass(frozen=True)
+class Look:
+    """One bit of n items, as the network had it after one step.
+
+    Attributes:
+        ids: positions in the data set, (n,).
+        codes: h, (n,).
+        right: the side that each item's labels call for, (n,): -1, +1, or 0 if undecided.
+        tau: threshold of saturation.
+    """
+
+    ids: np.ndarray
+    codes: np.ndarray
+    right: np.ndarray
+    tau: float
+
+    @cached_property
+    def sides(self) -> np.ndarray:
+        """-1 or +1, (n,); 0 counts as +1, as in retrieval."""
+        return np.where(self.codes >= 0, 1, -1)
+
+    @cached_property
+    def saturated(self) -> np.ndarray:
+        return np.abs(self.codes) >= np.float32(self.tau)
+
+    @cached_property
+    def wrong(self) -> np.ndarray:
+        return self.sides * self.right < 0
+
+    @cached_property
+    def dead(self) -> np.ndarray:
+        return self.saturated & self.wrong
+
+    @cached_property
+    def nearly_dead(self) -> np.ndarray:
+        """Places of the wrong items that are not saturated, the deepest first."""
+        places = np.flatnonzero(self.wrong & ~self.saturated)
+        return places[np.argsort(-np.abs(self.codes[places]), kind="stable")]
+
+    def of(self, places: np.ndarray) -> "Look":
+        """The same look at some of the items."""
+        return Look(self.ids[places], self.codes[places], self.right[places], self.tau)
+
+
+def called_sides(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The side that each item's labels call for, by the votes of these items alone.
+
+    For files of runs that did not keep it. The rule is that of `rdh.training.sides`: items of the
+    same class vote with their signs; if items have several labels, all items vote, similar ones for
+    their own sign and dissimilar ones against it.
 
     Args:
         codes: one bit of n items, (n,).
         labels: multi-hot, (n, n_classes).
-        tau: saturation threshold.
 
     Returns:
-        Whether each item is there, (n,), and counts of each class, (n_classes, 4): saturated at -1,
-        free below 0, free from 0 on, saturated at +1.
+        int8 (n,): -1, +1, or 0 if fair coins could have voted so, or if the item has no label.
     """
-    class_of, sign = labels.argmax(1), np.where(codes >= 0, 1, -1)
-    majority = np.sign(np.bincount(class_of, sign, minlength=labels.shape[1]))[class_of]
-    column = np.where(codes >= 0, 2, 1) + (np.abs(codes) >= tau) * sign
-    counts = np.bincount(class_of * 4 + column, minlength=4 * labels.shape[1]).reshape(-1, 4)
-    return (np.abs(codes) >= tau) & (sign == -majority), counts
+    has, signs = labels > 0, np.where(codes >= 0, 1, -1)
+    if (has.sum(1) > 1).any():
+        shares = (has.astype(np.float32) @ has.T.astype(np.float32)) > 0
+        votes = (2 * shares.astype(np.float32) - 1) @ signs.astype(np.float32)
+        voters = np.full(len(signs), len(signs))
+    else:
+        class_of = has.argmax(1)
+        voters = np.bincount(class_of, has.any(1), minlength=has.shape[1])[class_of]
+        votes = np.bincount(class_of, signs * has.any(1), minlength=has.shape[1])[class_of]
+    is_decided = has.any(1) & (np.abs(votes) > CERTAIN * np.sqrt(voters))
+    return (np.sign(votes) * is_decided).astype(np.int8)
+
+
+def changes(before: Look, after: Look) -> tuple[Look, Look, dict[str, np.ndarray]]:
+    """What happened to a bit's items between two looks.
+
+    Args:
+        before: the earlier look.
+        after: the later look.
+
+    Returns:
+        Both looks at the items that both have, and the places of five disjoint groups among them:
+        rescued: dead before, on the right side now;
+        died: dead now, not before;
+        to_right, to_wrong, to_undecided: all others that changed sides, by where they are now.
+    """
+    _, first, second = np.intersect1d(before.ids, after.ids, return_indices=True)
+    before, after = before.of(first), after.of(second)
+    flipped = before.sides != after.sides
+    is_right = after.sides * after.right > 0
+    groups = {
+        "rescued": flipped & before.dead & is_right,
+        "died": after.dead & ~before.dead,
+        "to_right": flipped & ~before.dead & is_right,
+        "to_wrong": flipped & after.wrong & (before.dead | ~after.dead),
+        "to_undecided": flipped & (after.right == 0),
+    }
+    return before, after, {name: np.flatnonzero(part) for name, part in groups.items()}
+
+
+def class_balance(look: Look, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the items of each class are, and what they call for.
+
+    An item with several labels counts for each of them.
+
+    Args:
+        look: at n items.
+        labels: of these items, multi-hot (n, n_classes).
+
+    Returns:
+        Counts (n_classes, 2, 3) by side (-1, +1) and state: free, saturated but not dead, dead; and
+        how many items of each class call for the sides -1 and +1, (n_classes, 2).
+    """
+    has = (labels > 0).astype(np.int64)
+    state = look.saturated.astype(int) + look.dead
+    cell = 3 * (look.sides > 0) + state
+    counts = np.stack([has[cell == one].sum(0) for one in range(6)], 1).reshape(-1, 2, 3)
+    return counts, np.stack([has[look.right == side].sum(0) for side in (-1, 1)], 1)
+
+
+def costliest_first(cost: np.ndarray | None, dead: np.ndarray) -> np.ndarray:
+    """The bits in the order of what their dead entries cost.
+
+    Bits that cost something come first, then other bits with dead entries, then all others. Within
+    each of these the higher cost comes first, then the more dead entries, then the lower number.
+
+    Args:
+        cost: MAP that each bit's dead entries cost, (n_bits,); None if it was not measured.
+        dead: dead entries of each bit, (n_bits,).
+
+    Returns:
+        All bits, (n_bits,).
+    """
+    cost = np.zeros(len(dead)) if cost is None else np.nan_to_num(cost)
+    group = np.where(cost > 0, 0, np.where(dead > 0, 1, 2))
+    return np.lexsort((-dead, -cost, group))

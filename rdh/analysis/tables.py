@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rdh.analysis.dead_bits import dead_bits
+from rdh.analysis.dead_bits import cost_of_dead, dead_bits
 from rdh.config.run_config import digest
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
@@ -23,6 +23,11 @@ ONE_PAIR = (
     "quantization",
     "method_options",
 )
+# what `pairs` holds of both arms
+MEASURED = [
+    *("map", "map_low", "map_high", "n_distinct_codes"),
+    *("dead_at_end", "dead_peak", "flagged_at_end", "cost", "run_id", "label"),
+]
 
 
 def run_table(store: RunStore, run_ids: Iterable[str]) -> pd.DataFrame:
@@ -33,9 +38,11 @@ def run_table(store: RunStore, run_ids: Iterable[str]) -> pd.DataFrame:
         run_ids: in the order of the rows. Give the oldest first for `pairs` and `summary_table`.
 
     Returns:
-        What was run, every number of the last evaluation (map, map_tie, ...), and dead bits as
-        shares. `pair` is equal for the runs of a pair, `group` for runs that differ only in their
-        seed. `settings` holds everything else that was set.
+        What was run; every number of the last evaluation (map, map_tie, ...); shares of dead and
+        flagged entries (dead_at_end, dead_peak, flagged_at_end, flagged_peak; NaN: not counted);
+        entries; and cost, what the dead entries cost (NaN: not measured). `pair` is equal for the
+        runs of a pair, `group` for runs that differ only in their seed. `settings` holds everything
+        else that was set.
     """
     return pd.DataFrame(
         [row for run_id in run_ids if (row := _result_row(store, run_id)) is not None]
@@ -49,10 +56,12 @@ def _result_row(store: RunStore, run_id: str) -> dict[str, Any] | None:
         if result.get("state") != "finished":
             return None
         reader = store.reader(run_id)
-        dead, top_k = dead_bits(reader), reader.meta().get("top_k")
+        counts, top_k = dead_bits(reader), reader.meta().get("top_k")
     except UserError:
         return None
-    fields = config.model_dump()
+    fields, metrics = config.model_dump(), result.get("metrics", {})
+    cost = cost_of_dead(metrics)
+    shares = ("dead", "dead_peak", "flagged", "flagged_peak")
     return {
         "run_id": run_id,
         "label": config.label,
@@ -66,11 +75,16 @@ def _result_row(store: RunStore, run_id: str) -> dict[str, Any] | None:
         "group": digest({name: value for name, value in fields.items() if name != "seed"}),
         "sweep": submission["sweep"],
         "config_hash": submission["config_hash"],
-        **{"map": np.nan, "map_tie": np.nan},
-        **result.get("metrics", {}),
-        "dead_at_end": dead.share_at_end if dead else np.nan,
-        "dead_peak": dead.peak_share if dead else np.nan,
-        "entries": dead.denominator if dead else np.nan,
+        **dict.fromkeys(("map", "map_tie", "map_low", "map_high", "n_distinct_codes"), np.nan),
+        **metrics,
+        **{
+            name if name.endswith("peak") else f"{name}_at_end": counts.share(name)
+            if counts
+            else np.nan
+            for name in shares
+        },
+        "entries": counts.entries if counts else np.nan,
+        "cost": cost[0] if cost else np.nan,
         "top_k": top_k or np.nan,  # NaN: the whole gallery
         "seconds": result.get("seconds", np.nan),
         "settings": {name: fields[name] for name in fields if name not in ONE_PAIR}
@@ -82,7 +96,7 @@ def summary_table(table: pd.DataFrame) -> pd.DataFrame:
     """Summarises `run_table` over seeds: one row for each config, baseline before RDH.
 
     Of repeated runs the newest counts. Columns: n seeds; mean and standard deviation of map (n - 1;
-    NaN for one seed); means of map_tie, dead_at_end and dead_peak.
+    NaN for one seed); means of map_tie, dead_at_end, dead_peak, flagged_at_end and cost.
     """
     if table.empty:
         return table
@@ -95,6 +109,8 @@ def summary_table(table: pd.DataFrame) -> pd.DataFrame:
         map_tie=("map_tie", "mean"),
         dead_at_end=("dead_at_end", "mean"),
         dead_peak=("dead_peak", "mean"),
+        flagged_at_end=("flagged_at_end", "mean"),
+        cost=("cost", "mean"),
     )
     summary = summary.reset_index().drop(columns="group")
     return (
@@ -118,12 +134,11 @@ def pairs(table: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         pair, method, n_bits, seed, dataset, lr, epochs; eta and tau of the RDH run; eta_baseline;
-        map_gain; and map, dead_at_end, dead_peak, run_id of both arms (_baseline, _rdh). `group` is
-        equal for pairs that differ only in their seed: only these may be averaged. `setting` says
-        in words what differs between the pairs of a method and code length, apart from lr, seed and
-        eta_baseline: "epochs 60", or "" if nothing differs.
+        map_gain; and MEASURED of both arms (_baseline, _rdh). `group` is equal for pairs that
+        differ only in their seed: only these may be averaged. `setting` says in words what differs
+        between the pairs of a method and code length, apart from lr, seed and eta_baseline:
+        "epochs 60", or "" if nothing differs.
     """
-    measured = ["map", "dead_at_end", "dead_peak", "run_id"]
     shared = ["pair", "method", "n_bits", "seed", "dataset", "lr", "epochs"]
     if table.empty:
         return pd.DataFrame(
@@ -135,9 +150,9 @@ def pairs(table: pd.DataFrame) -> pd.DataFrame:
         .rename_axis("age")
         .reset_index()
     )
-    baseline = newest.loc[newest["arm"] == "", ["age", "pair", "tau", "eta", *measured]]
+    baseline = newest.loc[newest["arm"] == "", ["age", "pair", "tau", "eta", *MEASURED]]
     with_rdh = newest.loc[
-        newest["arm"] == "rdh", ["age", *shared, "group", "settings", "eta", "tau", *measured]
+        newest["arm"] == "rdh", ["age", *shared, "group", "settings", "eta", "tau", *MEASURED]
     ]
     merged = with_rdh.merge(baseline, on="pair", suffixes=("_rdh", "_baseline"))
     merged["same_tau"] = merged["tau_rdh"] == merged["tau_baseline"]
@@ -164,7 +179,7 @@ def pairs_summary(paired: pd.DataFrame) -> pd.DataFrame:
     Returns:
         What was compared (method, n_bits, lr, eta, eta_baseline, setting), the number of pairs,
         the mean MAP of both arms, the mean of map_gain and its standard deviation (n - 1; NaN for
-        one pair), and the mean share of dead bits of both arms.
+        one pair), and of both arms the mean share of dead entries and what they cost.
     """
     asked = ["method", "n_bits", "lr", "eta", "eta_baseline", "setting"]
     grouped = paired.groupby(["group", *asked], dropna=False, sort=False)
@@ -176,6 +191,10 @@ def pairs_summary(paired: pd.DataFrame) -> pd.DataFrame:
         gain_std=("map_gain", "std"),
         dead_baseline=("dead_at_end_baseline", "mean"),
         dead_rdh=("dead_at_end_rdh", "mean"),
+        flagged_baseline=("flagged_at_end_baseline", "mean"),
+        flagged_rdh=("flagged_at_end_rdh", "mean"),
+        cost_baseline=("cost_baseline", "mean"),
+        cost_rdh=("cost_rdh", "mean"),
     )
     return summary.reset_index().drop(columns="group")
 

@@ -74,7 +74,8 @@ def steps_agree(config: RunConfig, device: torch.device, n_steps: int) -> dict[s
         "method_states": _largest(ours.method.state_dict(), theirs.method.state_dict()),
     }
     if ours.probes and theirs.probes:
-        differences["entry_states"] = float((ours.probes.state != theirs.probes.state).mean())
+        states = ours.probes.visits.state, theirs.probes.visits.state
+        differences["entry_states"] = float((states[0] != states[1]).mean())
     is_within = all(value <= TOLERANCES[name] for name, value in differences.items())
     return {"steps": n_steps, **differences, "within_tolerance": is_within}
 

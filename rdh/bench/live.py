@@ -50,5 +50,5 @@ def write_records(path: Path, n_records: int, n_bits: int = 64) -> None:
     writer = MetricsWriter(path, attempt=1)
     for step in range(n_records):
         arrays = {"dead_levels": rng.integers(0, 500, (5, 2, n_bits), dtype=np.int32)}
-        writer.log(Record(20 * step + 20, 0, {"dead_all": 1.0}, arrays))
+        writer.log(Record(20 * step + 20, 0, {"dead": 1.0}, arrays))
     writer.close()

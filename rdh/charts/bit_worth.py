@@ -5,13 +5,18 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from rdh.charts import palette
-from rdh.charts._layout import add_legend
+from rdh.charts._layout import add_legend_below
 
 ENOUGH = 0.95  # of the whole codes' MAP: what the title of the first bits looks for
 
 
 def worth_bars(
-    worth: np.ndarray, dead_share: np.ndarray | None, selected: int, *, title: str
+    worth: np.ndarray,
+    dead_share: np.ndarray | None,
+    selected: int,
+    *,
+    title: str,
+    freed: np.ndarray | None = None,
 ) -> go.Figure:
     """Bars of the tie-aware MAP that is lost without each bit, the most valuable bit first.
 
@@ -20,6 +25,7 @@ def worth_bars(
         dead_share: (n_bits,) in [0, 1], for the hover; None if it is not known.
         selected: the bit that is marked.
         title: of the chart.
+        freed: MAP that each bit's dead entries cost, (n_bits,); None if it was not measured.
     """
     order = np.argsort(-worth, kind="stable")
     names = [str(bit) for bit in order]
@@ -27,9 +33,9 @@ def worth_bars(
     dead = (
         [""] * len(order)
         if dead_share is None
-        else [f", {dead_share[bit]:.1%} of the items dead" for bit in order]
+        else [f", {dead_share[bit]:.2%} of the items dead" for bit in order]
     )
-    figure = palette.bare_figure(title, height=300)
+    figure = palette.bare_figure(title, height=300, title_width=palette.NARROW)
     parts = {
         "useful": (worth[order] >= 0, palette.GRADIENT),
         "harmful": (worth[order] < 0, palette.WRONG_WAY),
@@ -48,11 +54,13 @@ def worth_bars(
             textposition="none",
             hovertemplate=hover + "%{text}<extra></extra>",
         )
+    if freed is not None:
+        _add_costs(figure, names, freed[order])
     if str(selected) in names:
         where = names.index(str(selected))
         mark = {"line": {"width": 2, "color": palette.NEUTRAL}, "fillcolor": "rgba(0,0,0,0)"}
         figure.add_vrect(x0=where - 0.5, x1=where + 0.5, **mark)
-    add_legend(figure)
+    add_legend_below(figure, rows=3)
     figure.update_layout(bargap=0.15, barmode="overlay")
     figure.update_xaxes(
         title_text="bit (the most valuable first)",
@@ -60,8 +68,20 @@ def worth_bars(
         categoryorder="array",
         categoryarray=names,
     )
-    figure.update_yaxes(title_text="MAP lost without the bit", tickformat=".4~f", zeroline=True)
+    figure.update_yaxes(title_text="MAP", tickformat=".4~f", zeroline=True)
     return figure
+
+
+def _add_costs(figure: go.Figure, names: list[str], freed: np.ndarray) -> None:
+    figure.add_scatter(
+        x=names,
+        y=freed.astype(np.float32),
+        name="cost of its dead entries: MAP won if they are freed",
+        mode="markers",
+        marker={"symbol": "diamond", "size": 8, "color": palette.DEAD},
+        hovertemplate="bit %{x}: MAP %{y:+.5f} with its dead entries on their right "
+        "side<extra></extra>",
+    )
 
 
 def worth_by_death(
@@ -91,11 +111,11 @@ def worth_by_death(
                 "color": palette.translucent(palette.GRADIENT, opacity),
                 "line": {"width": line, "color": palette.NEUTRAL},
             },
-            hovertemplate="%{text}: %{x:.1%} dead, worth %{y:.5f} of MAP<extra></extra>",
+            hovertemplate="%{text}: %{x:.2%} dead, worth %{y:.5f} of MAP<extra></extra>",
         )
     figure.add_hline(y=0, line={"width": 1, "color": palette.NEUTRAL, "dash": "dot"})
     figure.update_xaxes(
-        title_text="share of items that have the bit dead (last record)",
+        title_text="share of items that have the bit dead (at their last visit)",
         tickformat=".0~%",
         rangemode="tozero",
     )
@@ -133,6 +153,14 @@ def worth_takeaway(worth: np.ndarray) -> str:
     if not harmful:
         return f"{first}; all {len(worth)} bits are useful"
     return f"{first}; {harmful} of {len(worth)} {'is' if harmful == 1 else 'are'} better left out"
+
+
+def freed_takeaway(freed: np.ndarray) -> str:
+    """Which bit's dead entries cost most when they are not freed. freed (n_bits,)."""
+    most = int(np.argmax(freed))
+    if freed[most] <= 0:
+        return "freeing the dead entries of any bit wins no MAP"
+    return f"freeing the dead entries of bit {most} wins the most: MAP {_signed(freed[most])}"
 
 
 def death_takeaway(worth: np.ndarray, dead_share: np.ndarray) -> str:

@@ -77,6 +77,45 @@ def paired_maps(pairs: pd.DataFrame, *, title: str) -> go.Figure:
     return figure
 
 
+def tie_bands(arms: Sequence[tuple[str, str, bool, dict[str, float]]], *, title: str) -> go.Figure:
+    """MAP of runs with the band that the order of ties allows.
+
+    Args:
+        arms: (label, method, has_rdh, scores), scores with map, map_tie, map_low and map_high.
+        title: of the chart.
+    """
+    figure = palette.bare_figure(title, height=130 + 44 * len(arms))
+    for place, (label, method, has_rdh, scores) in enumerate(arms):
+        color = palette.method_color(method)
+        mark = {"symbol": "line-ns-open", "size": 18, "color": color, "line": {"width": 2}}
+        parts: dict[str, tuple[list[str], str, dict]] = {
+            "worst to best order of ties": (["map_low", "map_high"], "lines", {}),
+            "expected over ties": (["map_tie"], "markers", mark),
+            "MAP": (["map"], "markers", palette.arm_marker(color, has_rdh, 12)),
+        }
+        for what, (fields, mode, marker) in parts.items():
+            figure.add_scatter(
+                x=[scores[name] for name in fields],
+                y=[place] * len(fields),
+                mode=mode,
+                name=what,
+                legendgroup=what,
+                showlegend=not place,
+                line={"color": palette.translucent(color, 0.45), "width": 12},
+                marker=marker or None,
+                hovertemplate=f"{palette.escape(label)}, {what}: %{{x:.4f}}<extra></extra>",
+            )
+    figure.update_yaxes(
+        tickvals=list(range(len(arms))),
+        ticktext=[palette.escape(label, 24) for label, *_ in arms],
+        range=[len(arms) - 0.5, -0.5],
+        showgrid=False,
+    )
+    figure.update_xaxes(title_text="MAP", tickformat=".3f")
+    add_legend_below(figure)
+    return figure
+
+
 def map_over_time(
     runs: Sequence[tuple[str, str, bool, np.ndarray, np.ndarray]], *, title: str
 ) -> go.Figure:

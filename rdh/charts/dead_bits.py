@@ -11,10 +11,21 @@ from rdh.charts._layout import EVENT_NAME, add_legend_below
 from rdh.charts._thinning import bucket_sum, buckets, kept_points
 
 MAX_BARS = 300
-MEANING = {
-    "✖ relapse": " (dead again after a rescue)",
-    "released (no longer asked)": " (the pairs no longer ask)",
+EVENTS = {  # names of first deaths, relapses, rescues and releases, and what they mean
+    "dead": {
+        "✖ first death": "",
+        "✖ relapse": " (dead again after a rescue)",
+        "▲ rescue": " (left saturation or changed sides)",
+        "released": " (stays, but its class no longer calls for the other side)",
+    },
+    "flagged": {
+        "◆ raised": "",
+        "◆ raised again": " (after an answer)",
+        "▲ answered": " (left saturation or changed sides)",
+        "dropped": " (stays, but its pairs no longer ask)",
+    },
 }
+COLORS = {"dead": palette.DEAD, "flagged": palette.FLAGGED}
 
 
 @dataclass(frozen=True)
@@ -26,7 +37,7 @@ class Series:
         method: its name, which decides the colour.
         has_rdh: whether RDH is on, which decides the line.
         steps: (n,).
-        counts: dead entries, (n,).
+        counts: dead (or flagged) entries, (n,).
         denominator: all entries.
     """
 
@@ -39,13 +50,23 @@ class Series:
 
 
 def dead_bits_over_time(
-    series: Sequence[Series], *, title: str, events: Sequence[tuple[int, str]] = ()
+    series: Sequence[Series],
+    *,
+    title: str,
+    events: Sequence[tuple[int, str]] = (),
+    what: str = "dead",
+    is_wide: bool = False,
 ) -> go.Figure:
     """Dead entries of every run, or shares if the runs have different numbers of entries.
 
-    `events` are (step, word), drawn as thin ticks.
+    Args:
+        series: one for each run.
+        title: of the chart.
+        events: (step, word), drawn as thin ticks.
+        what: "dead" or "flagged": what the counts are.
+        is_wide: whether the chart has a row of its own.
     """
-    figure = palette.bare_figure(title, height=360, title_width=palette.NARROW)
+    figure = palette.bare_figure(title, height=360, title_width=80 if is_wide else palette.NARROW)
     denominators = {run.denominator for run in series}
     as_share = len(denominators) > 1
     for run in series:
@@ -61,23 +82,23 @@ def dead_bits_over_time(
             name=palette.escape(run.label),
             mode="lines",
             line=palette.arm_line(
-                palette.DEAD if is_alone else palette.method_color(run.method), run.has_rdh
+                COLORS[what] if is_alone else palette.method_color(run.method), run.has_rdh
             ),
             fill="tozeroy" if is_alone else None,
-            fillcolor=palette.translucent(palette.DEAD, 0.18) if is_alone else None,
+            fillcolor=palette.translucent(COLORS[what], 0.18) if is_alone else None,
             customdata=counts if as_share else shares,
             hovertemplate="step %{x:,}: "
             + (
-                "%{customdata:,.0f} dead (%{y:.2%})"
+                f"%{{customdata:,.0f}} {what} (%{{y:.2%}})"
                 if as_share
-                else "%{y:,.0f} dead (%{customdata:.2%})"
+                else f"%{{y:,.0f}} {what} (%{{customdata:.2%}})"
             ),
         )
     _mark(figure, events)
     figure.update_xaxes(title_text="optimiser step")
     total = f" of {next(iter(denominators)):,.0f} (items × bits)" if len(denominators) == 1 else ""
     figure.update_yaxes(
-        title_text="dead share of entries" if as_share else f"dead entries{total}",
+        title_text=f"{what} share of entries" if as_share else f"{what} entries{total}",
         rangemode="tozero",
     )
     figure.update_yaxes(tickformat=".1%" if as_share else ",")
@@ -101,42 +122,41 @@ def event_flow(
     relapses: np.ndarray,
     *,
     title: str,
-    releases: np.ndarray | None = None,
+    releases: np.ndarray,
+    what: str = "dead",
 ) -> go.Figure:
     """Deaths of each record above the axis, rescues and releases below it. All arrays (n,).
 
-    A dead entry is released if it stays where it is but its pairs no longer ask it to leave. The
-    number of dead entries changes by deaths - rescues - releases. Relapses are the darker part of
-    the deaths. A bar reaches from the previous record to its own. More than 300 bars are summed in
-    buckets.
+    A dead entry is released if it stays where it is but its class no longer calls for the other
+    side. The number of dead entries changes by deaths - rescues - releases. Relapses are the darker
+    part of the deaths. A bar reaches from the previous record to its own. More than 300 bars are
+    summed in buckets. If `what` is "flagged", the four are flags raised, answered, raised again and
+    dropped.
     """
     figure = palette.bare_figure(title, height=290, title_width=palette.NARROW)
     starts, size = buckets(len(steps), MAX_BARS)
-    flows = (deaths, rescues, relapses, np.zeros_like(deaths) if releases is None else releases)
+    flows = (deaths, rescues, relapses, releases)
     deaths, rescues, relapses, released = (
         bucket_sum(np.asarray(values), starts) for values in flows
     )
     ends = steps[np.minimum(starts + size, len(steps)) - 1]
     begins = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
     place = {"x": (begins + ends) / 2, "width": np.maximum(1, ends - begins) * 0.94}
-    parts = [
-        ("✖ first death", deaths - relapses, palette.translucent(palette.DEAD, 0.6)),
-        ("✖ relapse", relapses, palette.DEAD),
-        ("▲ rescue", -rescues, palette.NEUTRAL),
-    ]
-    if releases is not None:
-        parts.append(
-            ("released (no longer asked)", -released, palette.translucent(palette.NEUTRAL, 0.4))
-        )
-    for name, values, color in parts:
+    values_of = (deaths - relapses, relapses, -rescues, -released)
+    colors = (
+        palette.translucent(COLORS[what], 0.6),
+        COLORS[what],
+        palette.SIMILARITY_TERM if what == "flagged" else palette.NEUTRAL,
+        palette.translucent(palette.NEUTRAL, 0.4),
+    )
+    for (name, meaning), values, color in zip(EVENTS[what].items(), values_of, colors, strict=True):
         figure.add_bar(
             **place,
             y=values.astype(np.float32),
             name=name,
             marker={"color": color, "line_width": 0},
             customdata=np.stack([ends, np.abs(values)], 1).astype(np.int32),
-            hovertemplate="up to step %{customdata[0]:,}: %{customdata[1]:,}"
-            + MEANING.get(name, ""),
+            hovertemplate="up to step %{customdata[0]:,}: %{customdata[1]:,}" + meaning,
         )
     figure.update_layout(barmode="relative")
     add_legend_below(figure, rows=2, entry_width=EVENT_NAME)

@@ -11,7 +11,10 @@ from rdh.charts import palette
 from rdh.charts._layout import add_legend_below
 from rdh.charts.histograms import h_axis
 
-COLORS = {"without amplifier": palette.GRADIENT, "with amplifier": palette.DEAD}
+LINES = {
+    "without amplifier": {"color": palette.NEUTRAL, "width": 2.5, "dash": "6px,4px"},
+    "with amplifier": {"color": palette.GRADIENT, "width": 2.5, "dash": "solid"},
+}
 
 
 def measured_gradient(
@@ -74,7 +77,7 @@ def measured_gradient(
 
 def _line(label: str, x: np.ndarray, y: np.ndarray, **more: Any) -> dict[str, Any]:
     """What the lines on both sides share; the legend switches them together."""
-    line = {"color": COLORS.get(label, palette.NEUTRAL), "width": 2.5}
+    line = LINES.get(label, {"color": palette.NEUTRAL, "width": 2.5})
     place = {"x": x.astype(np.float32), "y": y.astype(np.float32)}
     return place | {"name": label, "legendgroup": label, "line": line} | more
 

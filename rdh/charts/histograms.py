@@ -28,23 +28,34 @@ NARROWEST = 340  # pixels of the axis in a chart of half a row
 
 
 def activation_histogram(
-    edges: np.ndarray, counts: np.ndarray, dead: np.ndarray | None, tau: float, *, title: str
+    edges: np.ndarray,
+    counts: np.ndarray,
+    dead: np.ndarray | None,
+    tau: float,
+    *,
+    title: str,
+    what: str = "dead",
 ) -> go.Figure:
     """Figure 1 at one record: bars over F, the dead part in vermillion.
 
-    Shapes: edges (65,), counts (64,), dead (64,) or None.
+    Shapes: edges (65,), counts (64,), dead (64,) or None. If `what` is "flagged", `dead` holds
+    flagged entries.
     """
     centers, total = (edges[1:] + edges[:-1]) / 2, max(1.0, float(counts.sum()))
     figure = palette.bare_figure(title, height=340, title_width=palette.NARROW)
     parts = [
         (
-            "■ alive" if dead is not None else "■ all",
+            f"■ not {what}" if dead is not None else "■ all",
             counts,
             palette.translucent(palette.NEUTRAL, 0.75),
         )
     ]
     if dead is not None:
-        parts = [(parts[0][0], counts - dead, parts[0][2]), ("✖ dead", dead, palette.DEAD)]
+        marked = palette.DEAD if what == "dead" else palette.GRADIENT
+        parts = [
+            (parts[0][0], counts - dead, parts[0][2]),
+            (f"{palette.GLYPHS[what]} {what}", dead, marked),
+        ]
     for name, values, color in parts:
         figure.add_bar(
             x=centers.astype(np.float32),

@@ -17,6 +17,7 @@ DEAD = "#D55E00"
 NEUTRAL = (
     "#8C8C8C"  # 3:1 on white and on dark: rules, further methods, everything without a meaning
 )
+FLAGGED = NEUTRAL  # the diamond tells it apart
 GRADIENT = "#2E8BC9"  # a gradient of no particular method; readable on light and dark
 SIMILARITY_TERM = "#009E73"
 QUANTIZATION_TERM = "#CC79A7"
@@ -24,7 +25,7 @@ WRONG_WAY = "#E69F00"  # descent moves a bit away from its target: a warning, no
 
 NARROW = 58  # characters of a title line if two charts share a row, about 440 px each
 
-GLYPHS = {"free": "●", "saturated": "■", "dead": "✖", "rescued": "▲"}
+GLYPHS = {"free": "●", "saturated": "■", "flagged": "◆", "dead": "✖", "rescued": "▲"}
 STATE_COLORS = {
     "free": NEUTRAL,
     "saturated": "#0072B2",

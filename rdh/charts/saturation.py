@@ -65,10 +65,12 @@ def saturation_map(
     return figure
 
 
-def difference_map(steps: np.ndarray, difference: np.ndarray, *, title: str) -> go.Figure:
-    """Heat map of bit and step: dead share without RDH minus dead share with RDH, -1 to 1.
+def difference_map(
+    steps: np.ndarray, difference: np.ndarray, *, title: str, what: str = "dead share"
+) -> go.Figure:
+    """Heat map of bit and step: a share without RDH minus that with RDH, -1 to 1.
 
-    Orange: fewer dead bits with RDH; blue: more. More than 600 columns are thinned by the value
+    Orange: less with RDH; blue: more. More than 600 columns are thinned by the value
     farthest from 0 in each bucket. steps (n,), difference (n, n_bits).
     """
     starts, size = buckets(len(steps))
@@ -87,7 +89,7 @@ def difference_map(steps: np.ndarray, difference: np.ndarray, *, title: str) -> 
         zmax=top * unit,
         colorscale=palette.colorscale(palette.DIVERGING),
         colorbar={
-            "title": {"text": "dead share, without − with"},
+            "title": {"text": f"{palette.escape(what)}, without − with"},
             "tickvals": ticks * unit,
             "ticktext": percent(ticks, "+"),
         },

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rdh import execution
-from rdh.analysis import duration
+from rdh.analysis import cost_of_dead, duration, last_numbers
 from rdh.commands._common import count
 from rdh.commands._progress import Pace, ProgressLine, bar
 from rdh.errors import UserError
@@ -133,7 +133,17 @@ class Watch:
         value = result.get("metrics", {}).get("map")
         score = f", MAP {value:.4f}" if value is not None else ""
         note = f". {result['message']}" if result.get("message") else ""
-        return f"{run_id}: finished in {duration(result.get('seconds') or 0)}{score}{note}"
+        took = duration(result.get("seconds") or 0)
+        return f"{run_id}: finished in {took}{score}{self._dead(run_id, result)}{note}"
+
+    def _dead(self, run_id: str, result: dict[str, Any]) -> str:
+        """The dead share and its cost, after a comma; "" if they were not counted."""
+        numbers = _read(lambda one: last_numbers(self.store.reader(one)), run_id)
+        if not numbers.get("entries") or "dead" not in numbers:
+            return ""
+        text = f", {numbers['dead'] / numbers['entries']:.2%} dead"
+        cost = cost_of_dead(result.get("metrics", {}))
+        return text if cost is None else f"{text} at a cost of {cost[0]:+.4f} MAP"
 
 
 def _read(read: Callable[[str], dict[str, Any]], run_id: str) -> dict[str, Any]:

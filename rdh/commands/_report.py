@@ -5,12 +5,16 @@ import math
 import pandas as pd
 
 from rdh import analysis, catalog
+from rdh.analysis.dead_bits import NOT_COUNTED
+from rdh.analysis.words import PASS, WORDS
 from rdh.commands._common import count, print_json, print_table
 from rdh.retrieval.evaluation import map_in_words
 from rdh.store.run_store import RunStore
 
 # Settings with a column of their own if they differ: field and heading.
 VARYING = {"dataset": "data", "lr": "lr", "epochs": "epochs", "eta": "eta", "tau": "tau"}
+
+MOST_NAMED = 3  # runs that a sentence names
 
 
 def report(store: RunStore, run_ids: list[str], as_json: bool) -> None:
@@ -33,12 +37,7 @@ def report(store: RunStore, run_ids: list[str], as_json: bool) -> None:
     if table.empty:
         return
     print_table(summary_rows(analysis.summary_table(table)))
-    print(
-        f"{map_in_words(table['top_k'])}. Dead: share of the training items x bits"
-        f"{_entries(table)} with |h| >= tau whose similarity gradient asks them to "
-        f"leave, each at its last visit."
-    )
-    for line in paired_lines(paired):
+    for line in [*_explanations(table), *paired_lines(paired)]:
         print(line)
 
 
@@ -61,9 +60,29 @@ def summary_rows(summary: pd.DataFrame) -> list[dict[str, str]]:
             "MAP std": _text(row["map_std"], ".4f"),
             "dead at the end": _text(row["dead_at_end"], ".2%"),
             "dead at the peak": _text(row["dead_peak"], ".2%"),
+            "cost of the dead": _text(row["cost"], "+.4f"),
+            "flagged at the end": _text(row["flagged_at_end"], ".2%"),
         }
         for row in summary.to_dict("records")
     ]
+
+
+def _explanations(table: pd.DataFrame) -> list[str]:
+    """What the columns of the table mean; only those that have a number."""
+    lines = [f"{map_in_words(table['top_k'])}."]
+    words = {"dead_at_end": "dead", "cost": "cost", "flagged_at_end": "flagged"}
+    named = [word for column, word in words.items() if table[column].notna().any()]
+    lines += [f"{WORDS[word].title.lstrip('✖◆ ')}: {WORDS[word].meaning}" for word in named]
+    if "dead" in named or "flagged" in named:
+        lines.append(f"Shares are of the training items x bits{_entries(table)}, {PASS}.")
+    old = table.loc[table["dead_at_end"].isna() & table["flagged_at_end"].notna(), "run_id"]
+    if len(old):
+        lines.append(f"{', '.join(old[:MOST_NAMED])}{_more(len(old))}: {NOT_COUNTED}.")
+    return lines
+
+
+def _more(n: int) -> str:
+    return f" and {n - MOST_NAMED} more" if n > MOST_NAMED else ""
 
 
 def paired_lines(paired: pd.DataFrame) -> list[str]:
@@ -87,12 +106,38 @@ def paired_lines(paired: pd.DataFrame) -> list[str]:
         spread = (
             f" (std {gains.std():.4f}, higher in {int((gains > 0).sum())} of {n})" if n > 1 else ""
         )
-        dead = ""
-        if not math.isnan(group["dead_at_end_rdh"].mean()):
-            before, after = group["dead_at_end_baseline"].mean(), group["dead_at_end_rdh"].mean()
-            dead = f" and dead bits at the end from {before:.2%} to {after:.2%}"
-        lines.append(f"{what}, {who}: RDH changes MAP by {gains.mean():+.4f}{spread}{dead}.")
+        change = f"RDH changes MAP by {gains.mean():+.4f}{spread}{_ties(group)}"
+        lines.append(f"{what}, {who}: {change}{_dead(group)}.")
     return lines
+
+
+def _ties(group: pd.DataFrame) -> str:
+    """Whether runs have collapsed, or the ties alone could turn the difference of a single pair."""
+    names = ("map_low", "map_high", "n_distinct_codes")
+    pairs = [
+        [{name: row[f"{name}_{arm}"] for name in names} for arm in ("baseline", "rdh")]
+        for _, row in group.iterrows()
+    ]
+    n_collapsed = sum(analysis.has_collapsed(row) for pair in pairs for row in pair)
+    if n_collapsed:
+        return f" ({n_collapsed} of {2 * len(pairs)} runs collapsed to one code: MAP of chance)"
+    within = analysis.is_within_ties(*pairs[0]) if len(pairs) == 1 else None
+    return "" if within is None else f" ({'within' if within else 'outside'} the tie band)"
+
+
+def _dead(group: pd.DataFrame) -> str:
+    """The dead share of both arms and its cost; the flagged one of runs that did not count them."""
+    for word in ("dead", "flagged"):
+        before, after = (group[f"{word}_at_end_{arm}"].mean() for arm in ("baseline", "rdh"))
+        if not (math.isnan(before) or math.isnan(after)):
+            break
+    else:
+        return ""
+    text = f" and {word} entries at the end from {before:.2%} to {after:.2%}"
+    cost, cost_rdh = (group[f"cost_{arm}"].mean() for arm in ("baseline", "rdh"))
+    if word == "dead" and not (math.isnan(cost) or math.isnan(cost_rdh)):
+        text += f" (their cost in MAP from {cost:+.4f} to {cost_rdh:+.4f})"
+    return text
 
 
 def _weights(method: str, weight: float, eta: float) -> str:

@@ -1,4 +1,4 @@
-"""bench step | probes | input | live | retrieval | gpu: ratios within one run, as JSON."""
+"""bench step | probes | input | live | retrieval | execution | gpu: ratios, as JSON."""
 
 import argparse
 import importlib
@@ -15,7 +15,7 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
     about = "Measure overheads as ratios within one run, arms interleaved; prints JSON."
     examples = ["step --rounds 5", "retrieval --size small", "gpu -o measured"]
     parser = add_verb(verbs, common, "bench", about, examples)
-    kinds = ("step", "probes", "input", "live", "retrieval", "gpu")
+    kinds = ("step", "probes", "input", "live", "retrieval", "execution", "gpu")
     parser.add_argument("what", choices=kinds)
     parser.add_argument(
         "--rounds", type=int, default=15, metavar="N", help="repetitions; medians are reported"

@@ -110,7 +110,8 @@ def run_demo(arguments: argparse.Namespace) -> int:
     pair = demo_pair()
     run_ids = execution.submit(store, pair, data_root=arguments.data_root)
     print(
-        f"HashNet on digits, {pair[0].n_bits} bits, with and without RDH; runs in {store.root}",
+        f"{pair[0].label} on {pair[0].dataset}, {pair[0].n_bits} bits, without and with RDH; "
+        f"runs in {store.root}",
         file=sys.stderr,
     )
     return _follow_and_report(store, run_ids, arguments.json)

@@ -7,6 +7,8 @@ import time
 from typing import Any
 
 from rdh import analysis, execution
+from rdh.analysis import NO_DEAD_BITS, NOT_COUNTED, WORDS
+from rdh.analysis.words import OF_EVALUATION
 from rdh.commands._common import (
     add_settings,
     add_verb,
@@ -33,6 +35,7 @@ ACTIONS = {
     "delete": "Remove a run that has ended, with its folder.",
 }
 DONE = {"cancel": "cancel requested", "resume": "queued again", "delete": "deleted"}
+CELLS = {"MAP": ".4f", "dead": ".2%", "cost": "+.4f"}
 LONGEST_REASON = 60
 SECONDS_TO_FIND = 5.0
 
@@ -164,11 +167,14 @@ def _list(store: RunStore, as_json: bool) -> int:
 
 
 def _row(store: RunStore, state: Any) -> dict[str, Any]:
-    result, beat, label = {}, {}, None
+    result, beat, numbers, label = {}, {}, {}, None
     with contextlib.suppress(UserError):  # deleted this very moment
         result, beat = store.result(state.run_id), store.heartbeat(state.run_id)
+        numbers = analysis.last_numbers(store.reader(state.run_id))
     with contextlib.suppress(UserError):  # unreadable: its state and reason say so
         label = store.config(state.run_id).label
+    metrics = result.get("metrics", {})
+    entries, cost = numbers.get("entries"), analysis.cost_of_dead(metrics)
     is_cancelling = state.request == "cancel" and state.is_active
     return {
         "run": state.run_id,
@@ -176,7 +182,9 @@ def _row(store: RunStore, state: Any) -> dict[str, Any]:
         "state": "cancelling" if is_cancelling else state.state,
         "step": beat.get("step") if beat.get("total_steps") else None,
         "of": beat.get("total_steps"),
-        "MAP": result.get("metrics", {}).get("map"),
+        "MAP": metrics.get("map"),
+        "dead": numbers["dead"] / entries if entries and "dead" in numbers else None,
+        "cost": cost[0] if cost else None,
         "submitted": state.submitted_at,
         "reason": state.reason,
     }
@@ -187,8 +195,8 @@ def _cell(key: str, value: Any) -> str:
         return ""
     if key == "submitted":
         return time.strftime("%Y-%m-%d %H:%M", time.localtime(value))
-    if key == "MAP":
-        return f"{value:.4f}"
+    if key in CELLS:
+        return f"{value:{CELLS[key]}}"
     text = printable(str(value))
     return (
         text if key != "reason" or len(text) <= LONGEST_REASON else text[: LONGEST_REASON - 1] + "…"
@@ -207,6 +215,7 @@ def _show(store: RunStore, run_id: str, as_json: bool) -> int:
                 "submission": submission,
                 "state": vars(state) if state else None,
                 "result": result or None,
+                "dead_bits": _as_numbers(store, run_id, result.get("metrics", {})),
             }
         )
         return 0
@@ -219,24 +228,52 @@ def _show(store: RunStore, run_id: str, as_json: bool) -> int:
         )
     print(f"  folder {store.run_dir(run_id)}")
     _section("settings", submission["config"])
-    dead = analysis.dead_bits(store.reader(run_id))
+    _section("dead bits", _dead_bits(store, run_id, result.get("metrics", {})))
     numbers = dict(result.get("metrics", {}))
     if "best_map" in numbers:
         numbers["best map"] = (
             f"{numbers.pop('best_map'):.6g} of all evaluations, chosen on the queries themselves"
         )
-    if dead:
-        of = f"of {count(dead.denominator)}"
-        tau = (
-            f"saturated at tau {submission['config']['tau']:g} and asked to leave by the "
-            f"similarity loss"
-        )
-        numbers["dead bits at the end"] = (
-            f"{count(dead.at_end)} {of} ({dead.share_at_end:.2%}), {tau}"
-        )
-        numbers["dead bits at the peak"] = f"{count(dead.peak)} {of} ({dead.peak_share:.2%})"
     _section("results", numbers)
     return 0
+
+
+def _as_numbers(
+    store: RunStore, run_id: str, metrics: dict[str, float]
+) -> dict[str, float | None] | None:
+    """The counts of a run by name, for JSON; None if it has none."""
+    counts = analysis.dead_bits(store.reader(run_id))
+    if counts is None:
+        return None
+    cost = analysis.cost_of_dead(metrics)
+    return vars(counts) | {"cost": cost[0] if cost else None}
+
+
+def _dead_bits(store: RunStore, run_id: str, metrics: dict[str, float]) -> dict[str, str]:
+    """What is dead, what that costs, and what is flagged, in words."""
+    with contextlib.suppress(UserError):  # a method that is gone
+        config = store.config(run_id)
+        if not config.method_card.saturates:
+            return {"none": NO_DEAD_BITS.format(method=config.label)}
+    counts = analysis.dead_bits(store.reader(run_id))
+    if counts is None:
+        return {}
+    of = f"of {count(counts.entries)} entries"
+
+    def text(name: str) -> str:
+        return f"{count(getattr(counts, name))} {of} ({counts.share(name):.2%})"
+
+    said = {"flagged at the end": text("flagged"), "flagged at the peak": text("flagged_peak")}
+    if not counts.is_counted:
+        return {"dead": NOT_COUNTED} | said
+    cost = analysis.cost_of_dead(metrics)
+    said = {"dead at the end": text("dead"), "dead at the peak": text("dead_peak")} | said
+    said["cost of the dead"] = (
+        f"{cost[0]:+.4f} MAP, of those {cost[1]}, at the last evaluation"
+        if cost
+        else "not measured; an evaluation of a run with probes measures it"
+    )
+    return said | {word: WORDS[word].meaning for word in ("dead", "flagged", "cost")}
 
 
 def _section(title: str, values: dict[str, Any]) -> None:
@@ -244,6 +281,6 @@ def _section(title: str, values: dict[str, Any]) -> None:
         width = max(map(len, values))
         print(title)
         for key, value in values.items():
-            said = definition(key)
+            said = OF_EVALUATION.get(key) or definition(key)
             text = f"{value:.6g}" if isinstance(value, float) else f"{value}"
             print(f"  {key:{width}}  {text:12} {said}".rstrip())

@@ -10,6 +10,7 @@ from typing import Any
 from rdh import execution
 from rdh.analysis import duration
 from rdh.commands._common import add_verb, open_store, print_json
+from rdh.execution.engine.processes import memory
 from rdh.store.run_store import RunStore
 
 ABOUT = """The background process of a runs folder: its status, start or stop.
@@ -71,5 +72,18 @@ def _sentence(store: RunStore, status: dict[str, Any]) -> str:
         f"since {since}{looked}."
     ]
     lines += [f"devices: {devices}"] if devices else []
+    lines += [_of_warm_parent(status["warm"])]
     lines += [f"last line of its log: {status['last_log_line']}"] if status["last_log_line"] else []
     return "\n".join(lines)
+
+
+def _of_warm_parent(warm: dict[str, Any] | None) -> str:
+    if warm is None:
+        return "warm parent: none; every run starts cold (on a GPU, or because RDH_WARM is 0)"
+    if warm["state"] == "warm":
+        bytes_used = memory(warm["pid"])
+        size = f", {bytes_used / 1e6:.0f} MB" if bytes_used else ""
+        return f"warm parent: ready (pid {warm['pid']}{size}), {warm['forks']} runs forked"
+    if warm["state"] == "warming":
+        return "warm parent: it imports what runs need; the next run waits for it"
+    return f"warm parent: none, runs start cold; the last one had to go: {warm['reason']}"

@@ -8,6 +8,7 @@ Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits (test par
 """
 
 import hashlib
+import importlib.util
 from pathlib import Path
 from typing import Annotated
 
@@ -28,15 +29,30 @@ def load(
     train_per_class: Annotated[int, Field(ge=1, description="training items of each class")] = 100,
 ) -> ArrayDataset:
     """The digits; `root` plays no part. Raises UserError if scikit-learn is missing."""
-    try:
-        from sklearn.datasets import load_digits  # here, since it takes a second to import
-    except ImportError as error:
-        raise UserError(
-            "The digits ship with scikit-learn, which is missing: pip install scikit-learn."
-        ) from error
-    values, class_of = load_digits(return_X_y=True)
+    values, class_of = _table()
     pixels = np.rint(values * 255 / 16).astype(np.uint8).reshape(-1, 8, 8, 1)
     names = [str(digit) for digit in range(10)]
     fingerprint = hashlib.sha256(pixels.tobytes()).hexdigest()
     protocol = PerClass(query_per_class, train_per_class)
     return ArrayDataset("digits", pixels, one_hot(class_of, 10), names, fingerprint, protocol)
+
+
+def _table() -> tuple[np.ndarray, np.ndarray]:
+    """Grey values 0..16, float64 (1797, 64), and classes, int64 (1797,).
+
+    They are read from the file that scikit-learn's own `load_digits` reads. Importing scikit-learn
+    takes two seconds, and starts a thread, which no process may have that is forked.
+    """
+    package = importlib.util.find_spec("sklearn")
+    if package is None or package.origin is None:
+        raise UserError(
+            "The digits ship with scikit-learn, which is missing: pip install scikit-learn."
+        )
+    path = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    if not path.is_file():  # another version keeps it elsewhere
+        from sklearn.datasets import load_digits
+
+        values, class_of = load_digits(return_X_y=True)
+        return values, class_of
+    table = np.loadtxt(path, delimiter=",")
+    return table[:, :-1], table[:, -1].astype(np.int64)

@@ -100,13 +100,14 @@ def supervisor_status(store: RunStore) -> dict[str, Any]:
 
     Returns:
         alive (bool), pid, host, version, started_at (Unix seconds), seconds_since_tick, devices
-        (a list of {label, slots}) and last_log_line. All but the first and the last are None while
+        (a list of {label, slots}), warm (`WarmParent.status`, None if every run starts
+        cold) and last_log_line. All but the first and the last are None while
         none lives, or while it has not introduced itself.
     """
     path = store.root / LOCK
     is_alive = is_locked(path)
     facts = read_lock(path) if is_alive else {}
-    names = ("pid", "host", "version", "started_at", "devices")
+    names = ("pid", "host", "version", "started_at", "devices", "warm")
     status = {
         "alive": is_alive,
         **{name: facts.get(name) for name in names},

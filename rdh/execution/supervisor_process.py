@@ -16,12 +16,12 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import rdh
 from rdh.errors import UserError
-from rdh.execution.engine.devices import Device, find_devices
+from rdh.execution.engine.devices import find_devices, wants_warm
 from rdh.execution.engine.local import LocalEngine
 from rdh.execution.engine.processes import start_time
 from rdh.execution.evidence import Limits
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         store = RunStore(options.root)
-        devices = find_devices(os.environ)
+        devices, is_warm = find_devices(os.environ), wants_warm(os.environ)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
@@ -54,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
-    engine = LocalEngine(store.root, devices)
+    # other workers know nothing of the warm parent
+    warms = WORKER if is_warm and options.worker == WORKER else None
+    engine = LocalEngine(store.root, devices, warms=warms)
     supervisor = Supervisor(
         store, engine, argv=options.worker, limits=Limits(grace=options.grace), log=_open_log(store)
     )
@@ -63,12 +65,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signum, lambda number, _: stopping.append(number))
     supervisor.log.info("supervisor %s: up, pid %d", rdh.__version__, os.getpid())
     supervisor.guarded("check", supervisor.registry.check)
-    about = _introduction(devices)
+    about = functools.partial(_introduction, engine, time.time())
     while lock is not None:
         has_idled = _serve(supervisor, lock, stopping, options, about)
         os.close(lock)
         # Whoever submitted a run while the lock was still held has found a supervisor: look again.
         lock = claim_lock(store) if has_idled and not supervisor.is_idle() else None
+    engine.close()
     return 0
 
 
@@ -97,7 +100,7 @@ def _serve(
     lock: int,
     stopping: Sequence[int],
     options: argparse.Namespace,
-    about: dict[str, Any],
+    about: Callable[[], dict[str, Any]],
 ) -> bool:
     """Ticks until it has to end. Returns whether it ended for lack of work."""
     path = supervisor.store.root / LOCK
@@ -113,7 +116,7 @@ def _serve(
             return False
         now = time.monotonic()
         if now >= next_sign:
-            supervisor.guarded("lock", functools.partial(write_lock, lock, about))
+            supervisor.guarded("lock", lambda: write_lock(lock, about()))
             next_sign = now + min(SECONDS_BETWEEN_SIGNS, options.idle)
             if not supervisor.is_idle():
                 busy_at = now
@@ -126,14 +129,17 @@ def _serve(
     return False
 
 
-def _introduction(devices: Sequence[Device]) -> dict[str, Any]:
+def _introduction(engine: LocalEngine, started_at: float) -> dict[str, Any]:
     return {
         "pid": os.getpid(),
         "start_time": start_time(os.getpid()),
         "host": socket.gethostname(),
         "version": rdh.__version__,
-        "started_at": time.time(),
-        "devices": [{"label": device.label, "slots": device.slots} for device in devices],
+        "started_at": started_at,
+        "devices": [
+            {"label": device.label, "slots": device.slots} for device in engine.devices.values()
+        ],
+        "warm": engine.warm.status() if engine.warm else None,
     }
 
 

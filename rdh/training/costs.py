@@ -10,7 +10,7 @@ from rdh.retrieval.freed import FreedMap
 from rdh.retrieval.kernel import Codes, Kernel
 from rdh.training.judge import Judgement, is_saturated, is_wrong
 
-N_QUERIES = 1000  # inside the training set
+MOST_QUERIES = 1000  # inside the training set, and a fifth of it at most
 
 
 def training_costs(
@@ -21,9 +21,9 @@ def training_costs(
     seed: int,
     kernel: Kernel | None = None,
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Costs inside the training set. Up to 1000 random items are queries against all others.
+    """Costs inside the training set: 1000 random items, or a fifth, are queries against the others.
 
-    Entries are flipped in the gallery, never in a query. Nothing for fewer than two items.
+    Entries are flipped in the gallery, never in a query. Nothing for fewer than five items.
 
     Args:
         found: Of all training items.
@@ -38,15 +38,20 @@ def training_costs(
         flagged, and as many random saturated entries; cost_by_bit_train.
     """
     n_items, n_bits = found.codes.shape
-    if n_items < 2:
+    n_queries = min(MOST_QUERIES, n_items // 5)
+    if not n_queries:
         return {}, {}
     rng = np.random.default_rng(seed)
-    own = np.sort(rng.permutation(n_items)[:N_QUERIES])
-    score = FreedMap(Codes(packed[own], packed, n_bits, labels[own], labels, own), top_k, kernel)
+    order = rng.permutation(n_items)
+    query, gallery = np.sort(order[:n_queries]), np.sort(order[n_queries:])
+    codes = Codes(packed[query], packed[gallery], n_bits, labels[query], labels[gallery])
+    score = FreedMap(codes, top_k, kernel)
     flipped = {"cost_train": found.dead, "cost_flagged": found.flagged}
     flipped["cost_random"] = _random_saturated(found, rng)
-    scalars = {name: score.of_gallery(mask) - score.map_tie for name, mask in flipped.items()}
-    by_bit = score.by_bit(found.dead) - score.map_tie
+    scalars = {
+        name: score.of_gallery(mask[gallery]) - score.map_tie for name, mask in flipped.items()
+    }
+    by_bit = score.by_bit(found.dead[gallery]) - score.map_tie
     return {"map_train": score.map_tie, **scalars}, {"cost_by_bit_train": by_bit}
 
 

@@ -20,7 +20,8 @@ from rdh.store.levels import TAU_LEVELS
 N_REACHED, POSITIVE, LEAVING, JUDGED, N_KINDS = 7, 8, 16, 32, 128
 RIGHT, WRONG, UNDECIDED = 1, 2, 3  # times JUDGED; 0: never visited
 LEAVING_TOTAL = 128  # of the present
-ANSWERED, RESCUED, N_PAST = 128, 256, 512  # of the past
+ANSWERED, RESCUED, PAST_BITS = 128, 256, 9  # of the past
+N_PAST = 1 << PAST_BITS
 # What a visit changes: a bit for each of EVENTS, then is it flagged and dead, was it so.
 EVENTS = (
     *("flags_raised", "flags_answered", "flags_dropped", "flags_raised_again"),

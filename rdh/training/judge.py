@@ -107,12 +107,21 @@ def judge(
 
 def relaxed(run: TrainingState, logits: np.ndarray) -> np.ndarray:
     """h of logits (n, n_bits), float32, with the slope of the last epoch that was trained."""
-    epoch = run.epoch - (run.position == 0 and run.epoch > 0)
     with torch.inference_mode():
-        return run.method.relax(torch.from_numpy(logits), epoch).numpy()
+        return run.method.relax(torch.from_numpy(logits), _epoch(run)).numpy()
+
+
+def slope(run: TrainingState) -> float:
+    """beta of h = tanh(beta F) in the last epoch that was trained."""
+    return float(run.method.slope(_epoch(run)))
+
+
+def _epoch(run: TrainingState) -> int:
+    return run.epoch - (run.position == 0 and run.epoch > 0)
 
 
 def is_saturated(codes: np.ndarray, tau: float) -> np.ndarray:
+    """Whether |h| >= tau, as the probes compare it: in float32."""
     return np.abs(codes) >= np.float32(tau)
 
 

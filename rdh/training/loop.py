@@ -99,7 +99,7 @@ def fit(
     if checkpoint:
         restore(run, checkpoint)
     else:
-        save_probe_codes(run, save_codes, log)
+        save_probe_codes(run, save_codes)
     try:
         while run.epoch < config.epochs:
             train_one_epoch(run, log, should_stop)
@@ -107,7 +107,7 @@ def fit(
             if not is_last and config.eval_every and run.epoch % config.eval_every == 0:
                 evaluate_run(run, log, should_stop, save_codes)
             elif not is_last and run.epoch & (run.epoch - 1) == 0:  # epochs 1, 2, 4, 8, ...
-                save_probe_codes(run, save_codes, log)
+                save_probe_codes(run, save_codes)
             if is_last or run.epoch % config.checkpoint_every == 0:
                 save_checkpoint(snapshot(run))
             if should_stop():
@@ -133,7 +133,8 @@ def start(config: RunConfig, inputs: Inputs) -> TrainingState:
     is_probed = bool(config.probe_every and method.activation)
     window = min(config.probe_every, run.steps_per_epoch) if is_probed else run.steps_per_epoch
     run.losses = torch.zeros(window, len(LOSSES), device=inputs.device)
-    run.probes = Probes(labels, config.n_bits, config.tau) if is_probed else None
+    if is_probed:
+        run.probes = Probes(labels, config.n_bits, config.tau, config.amplifier_scale)
     return run
 
 
@@ -206,11 +207,11 @@ def train_step(run: TrainingState, indices: Tensor) -> None:
     if config.quantization == "error_aware":
         quantization, pull = error_aware(config, method, leaf.detach(), labels)
         gradient = torch.add(gradient, pull, alpha=config.eta)
+    where = run.aim.visit(leaf.detach(), indices) if run.aim else None
     if run.probes:
         saturating = method.slope(run.epoch) * logits.detach()  # F of h = tanh(F)
-        run.probes.add(saturating, leaf.detach(), similarity_gradient, gradient, indices)
+        run.probes.add(saturating, leaf.detach(), similarity_gradient, gradient, indices, where)
     if config.amplifier:
-        where = run.aim.visit(leaf.detach(), indices) if run.aim else None
         gradient = amplify(gradient, leaf.detach(), config.tau, config.amplifier_scale, where)
     codes.backward(gradient)
     run.optimizer.step()

@@ -11,13 +11,12 @@ All counts are entries (training item, bit).
 * *Hard*: 1 - h^2 == 0 in float32.
 
 Every entry is judged when its item is visited, and keeps that until the next visit. The sides are
-those after the window's own signs were taken in. Those of a multi-label set are renewed in the
+those after the window's own signs were taken in, so a stop, which ends a window early, may change
+whether an entry counted as dead for a moment. Those of a multi-label set are renewed in the
 first record and in the last one of each epoch, since a renewal takes all pairs of label sets.
 
 `Probes.add` only keeps a step's tensors on the device. `Probes.record` digests a window of steps at
-once: every entry gets a *kind* (`entry_kinds`). Running totals lose what the visited entries were
-and gain what they are, so a record costs a few passes over its window, however many items there
-are.
+once: every entry gets a *kind* (`entry_kinds`), and `LastVisits` keeps the running totals of kinds.
 """
 
 import math
@@ -29,28 +28,23 @@ from torch import Tensor
 from rdh.rescue import alpha
 from rdh.store.levels import TAU_LEVELS
 from rdh.training.entry_kinds import (
-    IS,
     JUDGED,
     LEAVING,
     LEAVING_TOTAL,
     N_EVENTS,
     N_KINDS,
-    N_PAST,
     N_REACHED,
     POSITIVE,
-    WAS,
     WRONG,
-    changes_of,
     event_rows,
     n_reached,
-    running_rows,
     thresholds,
     window_rows,
 )
+from rdh.training.last_visits import N_BINS, N_PLACES, LastVisits, count_by_bit, places_now
 from rdh.training.sides import Sides
 
-N_BINS = 64
-OUT_OF_REACH = 0.1  # share of a free gradient: what the amplifier leaves of a slope below it
+OUT_OF_REACH = 0.1  # the amplifier leaves less than this share of a gradient without tanh
 
 
 def logit_edges(tau: float) -> np.ndarray:
@@ -74,48 +68,33 @@ class Probes:
         labels: Multi-hot (N, n_classes) of all training items, on any device.
         n_bits: Code length.
         tau: Threshold of saturation, in [0, 1).
+        scale: Of the amplifier, a multiple of alpha.
 
     Attributes:
-        state: What every entry was at its last visit, int16 (N, n_bits): its kind, whether it had
-            been answered and rescued, and its bin of F.
+        visits: What every entry was at its last visit.
         sides: On the host, as all that `record` does.
     """
 
-    def __init__(self, labels: Tensor, n_bits: int, tau: float) -> None:
-        self.tau, self.n_bits = tau, n_bits
-        self.sides = Sides(labels.cpu(), n_bits)
+    def __init__(self, labels: Tensor, n_bits: int, tau: float, scale: float = 1.0) -> None:
+        self.tau, self.n_bits, self._factor = tau, n_bits, scale * alpha(tau)
+        self.visits, self.sides = LastVisits(len(labels), n_bits, tau), Sides(labels.cpu(), n_bits)
+        self._window, self._events = window_rows(tau), event_rows()
         self._thresholds = thresholds(tau)
         self._width = logit_edges(tau)[-1] / (N_BINS / 2)
-        self._running, self._window, self._events = (
-            running_rows(tau),
-            window_rows(tau),
-            event_rows(),
-        )
-        self._changes = changes_of(tau)
         self._steps: list[tuple[Tensor, ...]] = []
-        self.state = np.zeros((len(labels), n_bits), np.int16)
-        self._count_all()
+        self._where: list[Tensor] = []  # of an amplifier that is aimed
 
     def state_dict(self) -> dict[str, Tensor]:
         """The living state; `load_state_dict` takes it back."""
-        return {"entries": torch.from_numpy(self.state), "sides": self.sides.called}
+        return {"entries": torch.from_numpy(self.visits.state), "sides": self.sides.called}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Takes over the state of a checkpoint. ValueError for another shape."""
-        entries = state["entries"].numpy()
-        if entries.shape != self.state.shape:
-            raise ValueError(f"the probes' state must be {self.state.shape}, got {entries.shape}")
-        self.state = entries.copy()
-        signs = np.where(self.state & POSITIVE, 1, -1) * (self.state & JUDGED * 3 > 0)
-        self.sides.load_signs(torch.from_numpy(signs.astype(np.int8)), state["sides"])
-        self._count_all()
-
-    def _count_all(self) -> None:
-        """Counts the entries of each kind, (n_bits, 128), and of each bin, anew."""
-        kinds = self.state & np.int16(N_KINDS - 1)
-        self._kinds = self._table(kinds, N_KINDS)
-        _, changes = self._changed(self.state, kinds)
-        self._bins = self._table(self._past_bins(self.state, changes), 4 * N_BINS)
+        entries, expected = state["entries"].numpy(), self.visits.state.shape
+        if entries.shape != expected:
+            raise ValueError(f"the probes' state must be {expected}, got {entries.shape}")
+        self.visits.load(entries)
+        self.sides.load_signs(torch.from_numpy(self.visits.signs), state["sides"])
 
     def add(
         self,
@@ -124,6 +103,7 @@ class Probes:
         similarity_gradient: Tensor,
         gradient: Tensor,
         indices: Tensor,
+        where: Tensor | None = None,
     ) -> None:
         """Keeps a step. The tensors are not copied: none may change until the next `record`.
 
@@ -133,7 +113,10 @@ class Probes:
             similarity_gradient: dL_sim/dh.
             gradient: dL/dh of the whole loss, before the amplifier.
             indices: Positions in the training set, (n,).
+            where: The entries that the amplifier may act on, boolean (n, n_bits); None: all.
         """
+        if where is not None:
+            self._where.append(where)
         self._steps.append((logits, codes, similarity_gradient, gradient, indices))
 
     @property
@@ -162,7 +145,8 @@ class Probes:
             Since the last record:
             the EVENTS of `entry_kinds`, (n_bits,);
             amplified (by side): saturated entries that the whole gradient asks to leave, as in
-            line 8 of Algorithm 1; amplified_levels (5,): the same at every level;
+            line 8 of Algorithm 1, even where an aim spares them; amplified_levels (5,): the same
+            at every level;
             amplified_dead_levels (5,): those of them that are wrong; beyond_reach_levels (5,):
             those of these with alpha(level) (1 - h^2) < .1; dead_window_levels (5,): wrong and
             |h| >= level;
@@ -178,25 +162,30 @@ class Probes:
         right = self._right(columns[4], columns[1], ends_epoch)
         logits, codes, similarity, total, indices = (column.numpy() for column in columns)
         present = self._present(codes, codes * similarity > 0, codes * total > 0, right)
-        bins = self._bins_of(logits)
-        changes = self._visit(present, bins, indices)
+        places = logits * np.float32(1 / self._width) + N_BINS // 2
+        bins = np.clip(places, 0, N_BINS - 1).astype(np.uint8)
+        changes = self.visits.visit(present & np.uint8(N_KINDS - 1), bins, indices)
         amplified = present & LEAVING_TOTAL > 0
         amplified &= present & N_REACHED >= n_reached(self.tau, self.tau)
+        if self._where:
+            amplified &= torch.cat(self._where).cpu().numpy()
+            self._where.clear()
         extra = np.flatnonzero(amplified) if amplifier else np.zeros(0, np.int64)
         gradient = total * (1 - codes * codes)  # dL/dz
-        arrays = self._window_counts(present, codes)
-        arrays |= self._events.counts(self._table(changes % N_EVENTS, N_EVENTS))
+        kinds = count_by_bit(present, 2 * N_KINDS)
+        arrays = self._window_counts(kinds, present, codes)
+        arrays |= self._events.counts(count_by_bit(changes & np.uint16(N_EVENTS - 1), N_EVENTS))
         arrays |= self._means(logits, codes, gradient, extra)
-        arrays |= self._histograms(bins, changes, similarity, gradient, extra)
-        arrays |= self._running.counts(self._kinds)
-        n_seen = self.state.size - int(self._kinds[:, 0].sum())
-        return {"entries": float(n_seen), "window_entries": float(codes.size)}, arrays
+        places, histograms = self._histograms(bins, changes, similarity, gradient, extra)
+        self.visits.gain(kinds[:, :N_KINDS] + kinds[:, N_KINDS:], places)
+        arrays |= histograms | self.visits.totals()
+        n_entries = {"entries": self.visits.n_seen, "window_entries": codes.size}
+        return {name: float(n) for name, n in n_entries.items()}, arrays
 
     def _right(self, indices: Tensor, codes: Tensor, ends_epoch: bool) -> np.ndarray:
         """The sides that the labels of these items call for, int8 (n, n_bits)."""
         self.sides.visit(indices, codes)
-        is_first = bool((self._kinds[:, 0] == len(self.state)).all())
-        if self.sides.is_multi_label and (ends_epoch or is_first):
+        if self.sides.is_multi_label and (ends_epoch or not self.visits.n_seen):
             self.sides.renew()
         return self.sides.of(indices).numpy()
 
@@ -211,7 +200,7 @@ class Probes:
         size, positive = np.abs(codes), codes >= 0
         present = np.zeros(codes.shape, np.uint8)
         for level in self._thresholds:
-            present += size >= level
+            present += (size >= level).view(np.uint8)
         on_side = (positive.view(np.int8) * np.int8(2) - np.int8(1)) * right  # 1, -1, undecided 0
         judged = (on_side < 0).view(np.uint8) + (on_side == 0).view(np.uint8) * np.uint8(2)
         present += (judged + np.uint8(1)) * np.uint8(JUDGED)
@@ -223,34 +212,10 @@ class Probes:
             present += mask.view(np.uint8) * np.uint8(flag)
         return present
 
-    def _visit(self, present: np.ndarray, bins: np.ndarray, indices: np.ndarray) -> np.ndarray:
-        """Puts what the entries are in the place of what they were; returns their changes."""
-        past, kinds = self.state.take(indices, 0), present & np.uint8(N_KINDS - 1)
-        next_past, changes = self._changed(past, kinds)
-        self.state[indices] = next_past + bins * np.int16(N_PAST)
-        self._kinds -= self._table(past & np.int16(N_KINDS - 1), N_KINDS)
-        self._kinds += self._table(kinds, N_KINDS)
-        self._bins -= self._table(self._past_bins(past, changes), 4 * N_BINS)
-        return changes
-
-    def _changed(self, past: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The next past int16 (without its bins) and the changes uint16 of entries."""
-        places = past.view(np.uint16) * np.uint16(N_KINDS) + kinds.astype(
-            np.uint16
-        )  # no bin is left
-        found = self._changes.take(places)
-        return found.astype(np.int16) & np.int16(N_PAST - 1), (found // N_PAST).astype(np.uint16)
-
-    def _bins_of(self, logits: np.ndarray) -> np.ndarray:
-        places = logits * np.float32(1 / self._width) + N_BINS // 2
-        return np.clip(places, 0, N_BINS - 1).astype(np.uint8)
-
-    def _past_bins(self, past: np.ndarray, changes: np.ndarray) -> np.ndarray:
-        """The bin of F at the last visit, apart for flagged and dead entries: below 4 * 64."""
-        return past.view(np.uint16) // np.uint16(N_PAST) + (changes >> WAS) * np.uint16(N_BINS)
-
-    def _window_counts(self, present: np.ndarray, codes: np.ndarray) -> dict[str, np.ndarray]:
-        arrays = self._window.counts(self._table(present, 2 * N_KINDS))
+    def _window_counts(
+        self, kinds: np.ndarray, present: np.ndarray, codes: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        arrays = self._window.counts(kinds)
         arrays["leaving"] = (arrays["leaving"] / len(codes)).astype(np.float32)
         for name in ("amplified_levels", "amplified_dead_levels", "dead_window_levels"):
             arrays[name] = arrays[name].sum(1, dtype=np.int32)
@@ -267,16 +232,6 @@ class Probes:
             np.int32,
         )
         return arrays
-
-    def _table(self, keys: np.ndarray, n_keys: int) -> np.ndarray:
-        """How many entries of each bit have each key: keys (n, n_bits) -> (n_bits, n_keys).
-
-        torch counts int32 faster than NumPy does.
-        """
-        places = np.multiply(keys, self.n_bits, dtype=np.int32)
-        places += np.arange(self.n_bits, dtype=np.int32)
-        counts = torch.bincount(torch.from_numpy(places.ravel()), minlength=n_keys * self.n_bits)
-        return counts.numpy().reshape(n_keys, self.n_bits).T
 
     def _means(
         self, logits: np.ndarray, codes: np.ndarray, gradient: np.ndarray, extra: np.ndarray
@@ -297,7 +252,7 @@ class Probes:
             "mean_logit": mean_logit,
             "std_logit": np.sqrt(variance),
             "mean_gradient": mean_gradient,
-            "mean_gradient_amplified": mean_gradient + (alpha(self.tau) - 1) * amplified,
+            "mean_gradient_amplified": mean_gradient + (self._factor - 1) * amplified,
         }
         return {name: values.astype(np.float32) for name, values in means.items()}
 
@@ -308,16 +263,14 @@ class Probes:
         similarity: np.ndarray,
         gradient: np.ndarray,
         extra: np.ndarray,
-    ) -> dict[str, np.ndarray]:
-        """Histograms of F, after the window's entries joined them, and of its gradients."""
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """How many entries there are in each place (n_bits, 256), and gradients by bin."""
         down, up = (
             (similarity > 0).view(np.uint8),
             (similarity < 0).view(np.uint8),
         )  # descent moves h against the gradient
-        apart = (changes >> IS & 3) + (down + 2 * up) * np.uint16(4)
-        table = self._table(apart * np.uint16(N_BINS) + bins, 12 * N_BINS)
-        table = table.reshape(self.n_bits, 3, 4 * N_BINS)
-        self._bins += table.sum(1)
+        keys = places_now(bins, changes) + (down + 2 * up) * np.uint16(N_PLACES)
+        table = count_by_bit(keys, 3 * N_PLACES).reshape(self.n_bits, 3, N_PLACES)
         asked = table.sum(0).reshape(3, 4, N_BINS).sum(1)
         mirrored = (bins ^ (down * np.uint8(N_BINS - 1))).ravel()  # bin b of F is bin 63 - b of -F
         weights = (gradient * (up.view(np.int8) - down.view(np.int8))).ravel()
@@ -325,17 +278,7 @@ class Probes:
             torch.from_numpy(mirrored), torch.from_numpy(weights).double(), N_BINS
         ).numpy()
         amplified = np.bincount(mirrored[extra], weights[extra], N_BINS)
-        return self._pooled() | {
-            "gradient_sum": np.stack([before, before + (alpha(self.tau) - 1) * amplified]),
+        return table.sum(1), {
+            "gradient_sum": np.stack([before, before + (self._factor - 1) * amplified]),
             "gradient_count": (asked[2] + asked[1][::-1]).astype(np.float64),
-        }
-
-    def _pooled(self) -> dict[str, np.ndarray]:
-        bins = self._bins.reshape(self.n_bits, 4, N_BINS)
-        histogram, pooled = bins.sum(1), bins.sum(0)
-        histogram[:, 0] -= self._kinds[:, 0]  # entries that were never visited lie in bin 0
-        return {
-            "histogram": histogram.astype(np.int32),
-            "flagged_histogram": (pooled[1] + pooled[3]).astype(np.int32),
-            "dead_histogram": (pooled[2] + pooled[3]).astype(np.int32),
         }

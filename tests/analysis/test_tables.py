@@ -25,23 +25,25 @@ def finished(
     score: float,
     dead: tuple[float, ...] = (0.0,),
     seconds: float = 1.0,
+    **more: float,
 ) -> str:
-    """A run as the worker leaves it: 100 training items; dead: dead entries at its records."""
+    """A run as the worker leaves it: 100 training items; dead: dead entries at its records.
+
+    `more` goes into the metrics of its last evaluation.
+    """
     run_id = store.create(config)
     writer = MetricsWriter(store.run_dir(run_id) / "metrics.db", attempt=1)
     writer.put_meta(n_train=100, n_bits=config.n_bits)
     for step, value in enumerate(dead):
-        writer.log(
-            Record(
-                step, 0, {"dead_now": value, "saturated": 2 * value, "entries": 640.0, "loss": 1.0}
-            )
-        )
+        counts = {"dead": value, "flagged": 3 * value, "saturated": 4 * value}
+        entries = {"entries": 100.0 * config.n_bits, "loss": 1.0}
+        writer.log(Record(step, 0, counts | entries))
     writer.close()
     result = {
         "attempt": 1,
         "state": "finished",
         "seconds": seconds,
-        "metrics": {"map": score, "map_tie": score},
+        "metrics": {"map": score, "map_tie": score} | more,
     }
     store.write_json(run_id, "result.json", result)
     return run_id
@@ -190,9 +192,26 @@ def test_no_scalars_make_an_empty_table():
 def test_dead_bits_are_shares_of_training_items_times_bits(store):
     run_id = finished(store, make_config(n_bits=8), 0.5, dead=(10.0, 80.0, 40.0))
     dead = analysis.dead_bits(store.reader(run_id))
-    assert (dead.at_end, dead.peak, dead.denominator) == (40.0, 80.0, 800.0)
-    assert (dead.share_at_end, dead.peak_share) == (0.05, 0.1)
-    assert dead.saturated_at_end == 80.0 / 640.0
+    assert (dead.dead, dead.dead_peak, dead.entries) == (40.0, 80.0, 800.0)
+    assert (dead.share("dead"), dead.share("dead_peak")) == (0.05, 0.1)
+    assert (dead.share("flagged"), dead.share("saturated")) == (0.15, 0.2)
+    assert dead.is_counted and math.isnan(dead.dead_hard)
+
+
+def test_a_run_recorded_before_the_dead_were_counted_says_flagged_and_never_dead(store):
+    run_id = finished(store, make_config(n_bits=8), 0.5, dead=())
+    path = store.run_dir(run_id) / "metrics.db"
+    writer = MetricsWriter(path, attempt=1)
+    old = {"dead_all": 40.0, "saturated": 80.0, "entries": 640.0}
+    writer.log(Record(1, 0, old))
+    writer.put_meta(schema_version=1)
+    writer.close()
+    counts = analysis.dead_bits(store.reader(run_id))
+    assert not counts.is_counted and math.isnan(counts.share("dead"))
+    assert (counts.share("flagged"), counts.share("saturated")) == (40 / 800, 80 / 640)
+    row = table_of(store).iloc[0]
+    assert math.isnan(row["dead_at_end"]) and row["flagged_at_end"] == 0.05
+    assert math.isnan(row["cost"])
 
 
 def test_a_run_without_probes_has_no_dead_bits(store):
@@ -415,37 +434,6 @@ def test_a_baseline_of_the_same_tau_goes_before_a_newer_one(store):
     assert pairs["run_id_baseline"].tolist() == [newer, same]
 
 
-# Bits
-
-
-def test_stuck_items_and_class_counts_are_those_of_a_slow_loop():
-    rng = np.random.default_rng(5)
-    class_of, codes, tau = rng.integers(0, 4, 200), np.tanh(rng.normal(0.6, 2.5, 200)), 0.9
-    codes[class_of == 3] = np.where(np.arange((class_of == 3).sum()) % 2, 0.95, -0.95)
-    if (class_of == 3).sum() % 2:
-        codes[np.flatnonzero(class_of == 3)[0]], class_of[np.flatnonzero(class_of == 3)[0]] = 0.1, 0
-    labels = np.eye(5, dtype=np.uint8)[class_of]  # class 4 has no items
-    stuck, counts = analysis.wrong_side_by_class(codes, labels, tau)
-    for item in range(200):
-        side = 1 if codes[item] >= 0 else -1
-        balance = sum(
-            1 if codes[other] >= 0 else -1
-            for other in range(200)
-            if class_of[other] == class_of[item]
-        )
-        assert stuck[item] == (abs(codes[item]) >= tau and balance * side < 0)
-    for number in range(5):
-        mine = codes[class_of == number]
-        by_hand = [
-            (mine <= -tau).sum(),
-            ((mine > -tau) & (mine < 0)).sum(),
-            ((mine >= 0) & (mine < tau)).sum(),
-        ]
-        assert counts[number].tolist() == [*by_hand, (mine >= tau).sum()]
-    assert not stuck[class_of == 3].any(), "a class that is split evenly has no wrong side"
-    assert stuck.any()
-
-
 def test_the_estimate_is_the_median_of_similar_finished_runs(store):
     fields = make_config().model_dump()
     assert analysis.similar_run_seconds(store, fields) is None
@@ -454,3 +442,112 @@ def test_the_estimate_is_the_median_of_similar_finished_runs(store):
     finished(store, make_config(epochs=3), 0.5, seconds=500.0)
     store.create(make_config(seed=9))
     assert analysis.similar_run_seconds(store, fields) == 12.0
+
+
+# Cost and verdicts
+
+
+@pytest.mark.parametrize(
+    ("numbers", "cost"),
+    [
+        ({"cost_gallery": 0.25, "cost_query": 0.5}, (0.25, "in the gallery")),
+        ({"cost_query": 0.5}, (0.5, "in the queries")),
+        ({"cost_gallery": math.nan, "cost_query": -0.5}, (-0.5, "in the queries")),
+        ({"cost_train": 0.5}, None),
+    ],
+)
+def test_the_cost_is_that_of_the_gallery_or_of_the_queries_if_the_gallery_is_learned(numbers, cost):
+    assert analysis.cost_of_dead(numbers) == cost
+
+
+def test_the_table_has_the_cost_and_means_over_seeds_are_those_by_hand(store):
+    for seed, cost in enumerate((0.01, 0.03)):
+        finished(store, make_config(seed=seed), 0.5, dead=(32.0,), cost_gallery=cost)
+    table = table_of(store)
+    assert table["cost"].tolist() == [0.01, 0.03]
+    summary = analysis.summary_table(table).iloc[0]
+    np.testing.assert_allclose(summary["cost"], 0.02)
+    np.testing.assert_allclose([summary["dead_at_end"], summary["flagged_at_end"]], [0.01, 0.03])
+
+
+def test_the_newest_numbers_are_found_however_long_ago_the_last_record_of_the_probes_is(store):
+    run_id = store.create(make_config())
+    assert analysis.last_numbers(store.reader(run_id)) == {}
+    writer = MetricsWriter(store.run_dir(run_id) / "metrics.db", attempt=1)
+    writer.log(Record(0, 0, {"flagged": 2.0, "dead": 1.0}))
+    for step in range(1, 100):
+        writer.log(Record(step, 0, {"loss": float(step)}))
+    writer.close()
+    numbers = analysis.last_numbers(store.reader(run_id))
+    assert numbers == {"flagged": 2.0, "dead": 1.0, "loss": 99.0}
+
+
+BAND = {"map": 0.5, "map_low": 0.4, "map_high": 0.6}
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "within"),
+    [(0.55, 0.8, True), (0.6, 0.8, True), (0.61, 0.8, False), (0.1, 0.39, False), (0.1, 0.9, True)],
+)
+def test_a_difference_is_within_the_tie_band_if_an_order_of_the_ties_can_turn_it(low, high, within):
+    rdh = {"map": (low + high) / 2, "map_low": low, "map_high": high}
+    assert analysis.is_within_ties(BAND, rdh) is within is analysis.is_within_ties(rdh, BAND)
+    said = analysis.map_verdict(BAND, rdh)
+    assert ("within the tie band" in said, "outside the tie band" in said) == (within, not within)
+    assert "None" not in said
+
+
+def test_without_a_band_or_without_a_map_nothing_is_said_of_it():
+    assert analysis.is_within_ties(BAND, {"map": 0.5}) is None
+    assert analysis.map_verdict(BAND, {"map": 0.25}) == "MAP goes from 0.5000 to 0.2500 (−0.2500)."
+    assert analysis.map_verdict({}, BAND) == ""
+
+
+def test_the_ties_of_a_collapsed_run_are_no_band_and_the_verdict_says_that_it_collapsed():
+    collapsed = {"map": 0.1, "map_low": 0.05, "map_high": 1.0, "n_distinct_codes": 1.0}
+    assert analysis.is_within_ties(BAND, collapsed) is None
+    assert "The run with RDH has collapsed" in analysis.map_verdict(BAND, collapsed)
+    assert "The run without RDH has collapsed" in analysis.map_verdict(collapsed, BAND)
+
+
+def test_the_verdict_on_the_dead_names_both_shares_and_costs_or_says_what_was_not_counted():
+    baseline, rdh = (
+        {"label": label, "dead_at_end": dead, "flagged_at_end": 0.1, "cost": cost}
+        for label, dead, cost in (("DPSH", 0.0269, 0.036), ("DPSH + RDH", 0.001, -0.0001))
+    )
+    assert analysis.dead_verdict(baseline, rdh) == (
+        "DPSH: 2.69% of the entries are dead; DPSH + RDH: 0.10%. Their cost: +0.0360 and "
+        "−0.0001 MAP."
+    )
+    old = baseline | {"dead_at_end": math.nan}
+    assert analysis.dead_verdict(old, rdh).endswith(f"{analysis.NOT_COUNTED}.")
+    assert "are flagged" in analysis.dead_verdict(old, rdh)
+    no_cost = analysis.dead_verdict(baseline | {"cost": math.nan}, rdh)
+    assert no_cost.endswith("0.10%.")
+    assert analysis.dead_verdict(old | {"flagged_at_end": math.nan}, rdh) == ""
+
+
+# The amplifier
+
+
+def test_precision_recall_and_reach_are_those_of_a_slow_loop_over_the_last_ten_records():
+    rng = np.random.default_rng(0)
+    dead = rng.integers(0, 50, (13, 5))
+    both = rng.integers(0, dead + 1)
+    beyond, amplified = rng.integers(0, both + 1), both + rng.integers(0, 50, (13, 5))
+    reach = analysis.amplifier_reach(amplified, both, dead, beyond)
+    for level in range(5):
+        n, n_both, n_dead, n_beyond = (
+            sum(int(counts[record, level]) for record in range(3, 13))
+            for counts in (amplified, both, dead, beyond)
+        )
+        assert reach.precision[level] == n_both / n and reach.recall[level] == n_both / n_dead
+        assert reach.reached[level] == (n_both - n_beyond) / n_dead
+
+
+def test_where_nothing_is_dead_the_recall_is_not_known_and_the_precision_is_zero():
+    none = np.zeros((3, 5), int)
+    reach = analysis.amplifier_reach(none + 4, none, none, none)
+    assert np.isnan(reach.recall).all() and np.isnan(reach.reached).all()
+    assert (reach.precision == 0).all()
+    assert np.isnan(analysis.amplifier_reach(none, none, none, none).precision).all()

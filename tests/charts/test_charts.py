@@ -13,6 +13,7 @@ import pytest
 from pages.common.live_plot import accessible_name, figure_json
 from rdh.charts import palette
 from rdh.charts._layout import percent, round_ticks
+from rdh.charts.amplifier import amplifier_over_tau
 from rdh.charts.bit_worth import (
     bits_enough,
     death_takeaway,
@@ -22,14 +23,15 @@ from rdh.charts.bit_worth import (
     worth_by_death,
     worth_takeaway,
 )
-from rdh.charts.bits import bit_events, bit_strip, class_balance, directions
-from rdh.charts.comparison import Curve, map_over_time, paired_maps, precision_recall
+from rdh.charts.bits import bit_events, bit_strip, class_balance, two_judges
+from rdh.charts.comparison import Curve, map_over_time, paired_maps, precision_recall, tie_bands
 from rdh.charts.data_sets import MOST_NAMED, items_per_label, labels_per_item, labels_takeaway
 from rdh.charts.dead_bits import Series, dead_bits_over_time, event_flow
 from rdh.charts.gradients import measured_gradient
 from rdh.charts.histograms import activation_histogram, h_axis, histogram_over_time
 from rdh.charts.losses import loss_split
 from rdh.charts.saturation import by_onset, difference_map, saturation_map
+from rdh.store.levels import TAU_LEVELS
 
 EDGES = (
     np.arange(-32, 33) * 0.2406
@@ -82,6 +84,13 @@ def pair_table(n_seeds: int) -> pd.DataFrame:
     )
 
 
+def arm(
+    has_rdh: bool, score: float, low: float, high: float
+) -> tuple[str, str, bool, dict[str, float]]:
+    scores = {"map": score, "map_tie": (low + high) / 2, "map_low": low, "map_high": high}
+    return "a", "dpsh", has_rdh, scores
+
+
 def curve(n_bits: int) -> Curve:
     recall = np.linspace(0, 1, n_bits + 1)
     return Curve("HashNet", "hashnet", True, recall, np.where(recall < 0.1, np.nan, 1 - recall / 2))
@@ -99,7 +108,6 @@ def figures(n: int, n_bits: int) -> dict[str, go.Figure]:
         "difference": difference_map(steps, shares - RNG.random((n, n_bits)), **title),
         "dead": dead_bits_over_time([dead_series(n)], **title),
         "two dead": dead_bits_over_time([dead_series(n), dead_series(n, has_rdh=False)], **title),
-        "flow": event_flow(steps, counts(n), counts(n), counts(n) // 2, **title),
         "figure 1": activation_histogram(EDGES, counts(64), counts(64) // 9, 0.99, **title),
         "one bit now": activation_histogram(EDGES, counts(64), None, 0.99, **title),
         "drift": histogram_over_time(EDGES, steps, counts(n, 64), 0.99, **title),
@@ -107,16 +115,32 @@ def figures(n: int, n_bits: int) -> dict[str, go.Figure]:
             EDGES, RNG.normal(size=(2, 64)), counts(64), h, theory, 0.99, **title
         ),
         "loss": loss_split(loss_frame(n), quantization="EAQL", **title),
-        "strip": bit_strip(per_bit[0] / 2, per_bit[0], 0, **title),
-        "flow with releases": event_flow(
+        "strip": bit_strip(*per_bit[:3], np.arange(n_bits), 0, cost=per_bit[3], **title),
+        "strip of flags": bit_strip(None, *per_bit[:2], np.arange(n_bits), 0, **title),
+        "flow": event_flow(
             steps, counts(n), counts(n), counts(n) // 2, releases=counts(n), **title
         ),
-        "events": bit_events(steps, counts(n, 2), counts(n), counts(n), **title),
-        "events with releases": bit_events(
-            steps, counts(n, 2), counts(n), counts(n), releases=counts(n), **title
+        "flags": event_flow(
+            steps,
+            *[counts(n), counts(n), counts(n) // 2],
+            releases=counts(n),
+            what="flagged",
+            **title,
         ),
-        "directions": directions(per_bit[0] - 0.5, *per_bit[1:], selected=n_bits - 1, **title),
-        "classes": class_balance(counts(10, 4), np.arange(10).astype(str), **title),
+        "flagged": dead_bits_over_time([dead_series(n)], what="flagged", is_wide=True, **title),
+        "figure 1, flagged": activation_histogram(
+            EDGES, counts(64), counts(64) // 9, 0.99, what="flagged", **title
+        ),
+        "amplifier": amplifier_over_tau(
+            TAU_LEVELS, *RNG.random((3, len(TAU_LEVELS))), 0.99, **title
+        ),
+        "ties": tie_bands([arm(rdh, 0.5, 0.4, 0.6) for rdh in (False, True)], **title),
+        "events": bit_events(steps, counts(n, 2), *counts(3, n), **title),
+        "events of flags": bit_events(steps, counts(n, 2), *counts(3, n), flagged=True, **title),
+        "judges": two_judges(counts(2) + 500, counts(2), counts(2), **title),
+        "classes": class_balance(
+            counts(10, 2, 3), counts(10, 2), np.arange(10).astype(str), **title
+        ),
         "pr": precision_recall([curve(n_bits)], **title),
         "pairs": paired_maps(pair_table(n), **title)
         if n <= 50
@@ -124,6 +148,7 @@ def figures(n: int, n_bits: int) -> dict[str, go.Figure]:
         "maps": map_over_time([("HashNet", "hashnet", True, steps, RNG.random(n))], **title),
         "worth": worth_bars(per_bit[0] - 0.5, per_bit[1], 0, **title),
         "worth, dead unknown": worth_bars(per_bit[0] - 0.5, None, 0, **title),
+        "worth and cost": worth_bars(per_bit[0] - 0.5, per_bit[1], 0, freed=per_bit[2], **title),
         "worth by death": worth_by_death(per_bit[0], per_bit[1], n_bits - 1, **title),
         "of first": map_of_first(np.sort(per_bit[0]), "hashnet", True, **title),
         "labels": items_per_label({str(label): label for label in range(n_bits)}, **title),
@@ -158,9 +183,9 @@ def test_every_axis_says_what_it_shows(name):
     without = [axis.plotly_name for axis in axes if not axis.title.text]
     allowed = {
         "gradient": ["yaxis2"],
-        "classes": ["yaxis"],
         "pairs": ["xaxis"],
-    }  # its twin's, class names, method names
+        "ties": ["yaxis"],
+    }  # its twin's, class names, method names, runs
     assert without == allowed.get(name, [])
 
 
@@ -172,11 +197,13 @@ def test_no_figure_is_over_150_kb_on_the_wire_however_long_the_run(n, n_bits):
         "difference": difference_map(steps_of(n), shares - 0.5, title="x"),
         "drift": histogram_over_time(EDGES, steps_of(n), counts(n, 64), 0.99, title="x"),
         "dead": dead_bits_over_time([dead_series(n), dead_series(n)], title="x"),
-        "flow": event_flow(steps_of(n), counts(n), counts(n), counts(n), title="x"),
+        "flow": event_flow(
+            steps_of(n), counts(n), counts(n), counts(n), releases=counts(n), title="x"
+        ),
         "loss": loss_split(loss_frame(n), title="x", quantization="EAQL"),
-        "events": bit_events(steps_of(n), counts(n, 2), counts(n), counts(n), title="x"),
+        "events": bit_events(steps_of(n), counts(n, 2), *counts(3, n), title="x"),
         "pairs": paired_maps(pair_table(100), title="x"),
-        "strip": bit_strip(shares[0] / 2, shares[0], 3, title="x"),
+        "strip": bit_strip(*shares[:3], np.arange(n_bits), 3, title="x", cost=shares[3]),
         "maps": map_over_time([("a", "dpsh", True, steps_of(n), RNG.random(n))] * 2, title="x"),
     }
     for name, figure in sizes.items():
@@ -252,9 +279,12 @@ def test_the_sign_of_a_difference_survives_the_thinning():
 def test_bars_of_the_event_flow_add_up_to_the_events():
     n = 1000
     deaths, rescues = counts(n), counts(n)
-    figure = event_flow(steps_of(n), deaths, rescues, deaths // 3, title="x")
-    first, relapse, rescue = figure.data
+    figure = event_flow(
+        steps_of(n), deaths, rescues, deaths // 3, releases=np.zeros_like(deaths), title="x"
+    )
+    first, relapse, rescue, released = figure.data
     assert len(first.y) <= 300
+    assert not released.y.any()
     assert first.y.sum() + relapse.y.sum() == deaths.sum() and -rescue.y.sum() == rescues.sum()
     edges = np.append(rescue.x - rescue.width / 0.94 / 2, steps_of(n)[-1])
     np.testing.assert_allclose(edges, [0, *rescue.customdata[:, 0]], atol=1e-6)
@@ -264,14 +294,14 @@ def test_with_releases_the_bars_of_a_record_are_its_change_of_dead_entries():
     deaths, rescues, releases = counts(9), counts(9), counts(9)
     figure = event_flow(steps_of(9), deaths, rescues, deaths // 3, releases=releases, title="x")
     np.testing.assert_allclose(sum(bar.y for bar in figure.data), deaths - rescues - releases)
-    assert "pairs no longer ask" in figure.data[-1].hovertemplate
+    assert "no longer calls for the other side" in figure.data[-1].hovertemplate
 
 
-def test_the_two_event_lines_of_a_bit_add_up_to_its_change_of_dead_entries():
-    deaths, rescues, releases = counts(9), counts(9), counts(9)
-    figure = bit_events(steps_of(9), counts(9, 2), deaths, rescues, releases=releases, title="x")
-    np.testing.assert_allclose(figure.data[-2].y + figure.data[-1].y, deaths - rescues - releases)
-    assert (figure.data[-1].customdata >= 0).all()
+def test_events_of_flags_have_words_of_their_own_and_no_colour_of_the_dead():
+    bars = figures(3, 4)["flags"].data
+    assert [bar.name for bar in bars] == ["◆ raised", "◆ raised again", "▲ answered", "dropped"]
+    assert not any("213,94,0" in bar.marker.color or bar.marker.color == "#D55E00" for bar in bars)
+    assert "its pairs no longer ask" in bars[-1].hovertemplate
 
 
 @pytest.mark.parametrize("tau", [0.9, 0.99, 0.999])
@@ -293,9 +323,10 @@ def test_names_of_ticks_of_h_keep_a_distance_and_none_is_turned(tau):
 def test_no_legend_of_a_chart_that_shares_a_row_stands_between_title_and_plot():
     for name in (
         "flow",
-        "flow with releases",
+        "flags",
         "events",
-        "events with releases",
+        "events of flags",
+        "judges",
         "loss",
         "gradient",
         "figure 1",
@@ -311,12 +342,12 @@ def test_titles_of_charts_that_share_a_row_are_broken_before_they_are_cut():
     narrow = [
         saturation_map(steps, np.ones((3, 2)), what="d", top=1.0, title=title),
         saturation_map(steps, np.ones((3, 2)), what="d", narrow=True, title=title),
-        event_flow(steps, counts(3), counts(3), counts(3), title=title),
+        event_flow(steps, counts(3), counts(3), counts(3), releases=counts(3), title=title),
         activation_histogram(EDGES, counts(64), None, 0.99, title=title),
         histogram_over_time(EDGES, steps, counts(3, 64), 0.99, title=title),
         loss_split(loss_frame(3), quantization="q", title=title),
-        bit_events(steps, counts(3, 2), counts(3), counts(3), title=title),
-        directions(*RNG.random((4, 8)), selected=0, title=title),
+        bit_events(steps, counts(3, 2), *counts(3, 3), title=title),
+        two_judges(counts(2), counts(2), counts(2), title=title),
         precision_recall([curve(4)], title=title),
         dead_bits_over_time([dead_series(3)], title=title),
         worth_by_death(RNG.random(4), RNG.random(4), 0, title=title),
@@ -346,8 +377,39 @@ def test_with_and_without_rdh_share_the_hue_and_differ_in_dash():
 def test_the_shares_of_figure_1_add_up_to_one():
     figure = activation_histogram(EDGES, np.full(64, 10), np.full(64, 2), 0.99, title="x")
     alive, dead = figure.data
+    assert (alive.name, dead.name) == ("■ not dead", "✖ dead")
     assert alive.y.sum() + dead.y.sum() == pytest.approx(1) and dead.y.sum() == pytest.approx(0.2)
     assert dead.marker.color == palette.DEAD
+    flagged = figures(3, 4)["figure 1, flagged"].data[1]
+    assert flagged.name == "◆ flagged" and flagged.marker.color != palette.DEAD
+
+
+def test_the_measured_gradient_leaves_vermillion_to_the_dead_and_tells_its_lines_by_dash():
+    lines = figures(3, 4)["gradient"].data
+    assert palette.DEAD not in {line.line.color for line in lines}
+    assert len({line.line.dash for line in lines}) == 2
+
+
+def test_the_tie_band_reaches_from_the_worst_to_the_best_order_of_each_arm():
+    figure = tie_bands([arm(False, 0.5, 0.4, 0.6), arm(True, 0.55, 0.52, 0.7)], title="x")
+    bands = [trace for trace in figure.data if trace.mode == "lines"]
+    assert [list(band.x) for band in bands] == [[0.4, 0.6], [0.52, 0.7]]
+    marks = [trace.x[0] for trace in figure.data if trace.name == "MAP"]
+    assert marks == [0.5, 0.55] and list(figure.layout.yaxis.ticktext) == ["a", "a"]
+    assert [trace.name for trace in figure.data if trace.showlegend] == [
+        "worst to best order of ties",
+        "expected over ties",
+        "MAP",
+    ]
+
+
+def test_a_level_at_which_nothing_is_dead_leaves_a_gap_in_the_recall():
+    shares = [np.array([0.1, 0.2]), np.array([np.nan, 0.5]), np.array([np.nan, 0.25])]
+    figure = amplifier_over_tau([0.9, 0.99], *shares, 0.99, title="x")
+    precision, recall, reach = figure.data
+    assert np.isnan(recall.y[0]) and recall.y[1] == 0.5 and reach.y[1] == 0.25
+    assert list(precision.x) == ["0.9", "0.99"] and len(figure.layout.shapes) == 1
+    assert not amplifier_over_tau([0.9], *[shares[0][:1]] * 3, 0.5, title="x").layout.shapes
 
 
 def test_the_dashed_lines_of_tau_show_on_light_and_dark():
@@ -392,7 +454,7 @@ def test_a_pair_is_one_line_from_without_to_with():
 def test_text_of_a_user_cannot_become_markup_or_a_template():
     curve_of_user = Curve(HOSTILE, HOSTILE, True, np.linspace(0, 1, 3), np.ones(3))
     built = [
-        class_balance(counts(2, 4), np.array([HOSTILE, "ok"]), title="x"),
+        class_balance(counts(2, 2, 3), counts(2, 2), np.array([HOSTILE, "ok"]), title="x"),
         precision_recall([curve_of_user], title="x"),
         dead_bits_over_time(
             [dead_series(3, HOSTILE), dead_series(3)], title="x", events=[(8, HOSTILE)]
@@ -425,7 +487,7 @@ def test_every_bit_has_one_bar_of_its_worth_and_the_most_valuable_stands_first()
     assert list(figure.layout.xaxis.categoryarray) == ["2", "0", "3", "1"]
     assert [list(bar.x) for bar in figure.data] == [["2", "0", "3"], ["1"]]
     assert palette.DEAD not in {bar.marker.color for bar in figure.data}, "vermillion means dead"
-    assert figure.data[0].text[0] == ", 25.0% of the items dead"
+    assert figure.data[0].text[0] == ", 25.00% of the items dead"
 
 
 def test_the_title_of_the_worth_names_the_best_bit_and_counts_the_harmful():

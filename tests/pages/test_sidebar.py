@@ -40,7 +40,8 @@ def test_a_new_page_is_one_file(app, monkeypatch):
     (app / "pages" / "mine.py").write_text(OWN, encoding="utf-8")
     monkeypatch.setenv("RDH_RUNS", str(app / "runs"))
     links, _ = read_links(app)
-    assert [one.label for one in links if one.section == "Watch"] == ["Live", "Mine", "Bits"]
+    watch = [one.label for one in links if one.section == "Watch"]
+    assert watch == ["Live", "Mine", "Bits", "Definitions"]
     page = AppTest.from_file(str(app / "app.py"), default_timeout=60).run()
     page.switch_page("pages/mine.py").run()
     assert page.text[0].value == "my own page" and not page.exception

@@ -258,7 +258,7 @@ def test_meta_is_replaced_by_name(path):
     writer.put_meta(n_bits=32, edges=[0.5, 1.0])
     writer.put_meta(n_bits=64)
     assert MetricsReader(path).meta() == {
-        "schema_version": 1,
+        "schema_version": 2,
         "attempt": 1,
         "n_bits": 64,
         "edges": [0.5, 1.0],
@@ -394,23 +394,99 @@ def test_an_event_about_a_strange_file_name_is_stored(path):
     assert MetricsReader(path).events()[-1][4] == r"\udcff.png"
 
 
-def test_a_run_with_old_names_is_read_by_the_present_ones_also_if_it_was_resumed_since(tmp_path):
-    """Until November 2026: dead, dead_now and levels."""
-    path = tmp_path / "metrics.db"
+# Files of version 1
+
+VINTAGES = (  # what the two of them called the same things
+    {"dead": 1, "dead_now": 2, "levels": 3},
+    {"dead_window": 1, "dead_all": 2, "dead_levels": 3},
+)
+SHARED = {
+    **{"saturated": 4, "saturated_levels": 5, "dead_total": 6, "dead_hard": 7, "histogram": 8},
+    **{"dead_histogram": 9, "deaths": 10, "rescues": 11, "releases": 12, "relapses": 13},
+    **{"entries": 14, "gradient_sum": 15, "probe_dead_by_vote": 16},
+}
+NOW = {
+    **{"flagged_window": 1, "flagged": 2, "flagged_levels_window": 3, "saturated_window": 4},
+    **{"saturated_levels_window": 5, "amplified": 6, "flagged_hard_window": 7},
+    **{"histogram_window": 8, "flagged_histogram_window": 9, "flags_raised": 10},
+    **{"flags_answered": 11, "flags_dropped": 12, "flags_raised_again": 13},
+    **{"window_entries": 14, "gradient_sum": 15, "probe_dead_by_vote": 16},
+}
+MEANS_SOMETHING_ELSE = ("dead", "dead_levels", "dead_hard", "dead_histogram", "deaths", "rescues")
+MEANS_SOMETHING_ELSE += ("releases", "relapses", "saturated", "histogram", "entries")
+
+
+def old_file(path: Path) -> None:
+    """A file of version 1: step 1 of the older vintage, step 2 of the newer one."""
     writer = MetricsWriter(path, attempt=1)
-    values = {"dead": 1, "dead_now": 2, "levels": 3}
-    arrays = {name: np.full((2, 4), value) for name, value in values.items()}
-    writer.log(Record(10, 0, {"dead": 1.0, "dead_now": 2.0, "loss": 9.0}, arrays))
-    present = {"dead_window": 11, "dead_all": 12, "dead_levels": 13}
-    arrays = {name: np.full((2, 4), value) for name, value in present.items()}
-    writer.log(Record(20, 0, {"dead_window": 11.0, "dead_all": 12.0, "loss": 8.0}, arrays))
+    for step, names in enumerate(VINTAGES, start=1):
+        values = {name: float(value + 100 * step) for name, value in (names | SHARED).items()}
+        arrays = {name: np.full((2, 4), value) for name, value in values.items()}
+        writer.log(Record(step, 0, values, arrays))
+    writer.put_meta(schema_version=1)
     writer.close()
-    reader = MetricsReader(path)
-    assert sorted((step, name, value) for _, step, _, name, value in reader.scalars()) == [
-        *[(10, "dead_all", 2.0), (10, "dead_window", 1.0), (10, "loss", 9.0)],
-        *[(20, "dead_all", 12.0), (20, "dead_window", 11.0), (20, "loss", 8.0)],
-    ]
-    for old, name in enumerate(("dead_window", "dead_all", "dead_levels"), start=1):
+
+
+def assert_translated(reader: MetricsReader) -> None:
+    """Both steps of `old_file` are found by the present names."""
+    rows = {(step, name): value for _, step, _, name, value in reader.scalars() if step < 3}
+    assert rows == {(step, name): v + 100 * step for name, v in NOW.items() for step in (1, 2)}
+    for name, value in NOW.items():
         _, steps, found = reader.arrays(name)
-        assert steps.tolist() == [10, 20] and found[:, 0, 0].tolist() == [old, old + 10]
-        assert reader.latest(name, step=15)[1][0, 0] == old
+        assert steps[:2].tolist() == [1, 2] and found[:2, 0, 0].tolist() == [
+            value + 100,
+            value + 200,
+        ]
+        assert reader.latest(name, step=1)[1][0, 0] == value + 100
+        assert reader.latest(name, step=2)[1][0, 0] == value + 200
+
+
+def test_names_of_an_old_file_are_translated_and_nothing_is_called_dead(path):
+    old_file(path)
+    reader = MetricsReader(path)
+    assert_translated(reader)
+    for name in MEANS_SOMETHING_ELSE:
+        assert len(reader.arrays(name)[0]) == 0 and reader.latest(name) is None, name
+    assert not {row[3] for row in reader.scalars()} & set(MEANS_SOMETHING_ELSE)
+
+
+def test_a_file_of_this_version_keeps_its_names(path):
+    writer = MetricsWriter(path, attempt=1)
+    for name in (*NOW, *MEANS_SOMETHING_ELSE):
+        writer.log(Record(1, 0, {name: 1.0}, {name: np.ones(2)}))
+    reader = MetricsReader(path)
+    for name in (*NOW, *MEANS_SOMETHING_ELSE):
+        assert len(reader.arrays(name)[0]) == 1 and reader.latest(name) is not None
+    assert sorted(row[3] for row in reader.scalars()) == sorted((*NOW, *MEANS_SOMETHING_ELSE))
+
+
+def test_a_resume_of_an_old_file_renames_it_and_new_records_keep_their_own_meaning(path):
+    old_file(path)
+    writer = MetricsWriter(path, attempt=2, resume_from=2)
+    reader = MetricsReader(path)
+    assert reader.meta()["schema_version"] == 2
+    assert_translated(reader)
+    new = {"dead": 7.0, "flagged": 8.0, "saturated": 9.0, "entries": 10.0}
+    writer.log(Record(3, 1, new, {name: np.full((2, 4), value) for name, value in new.items()}))
+    writer.close()
+    assert_translated(reader)
+    assert {name: v for _, step, _, name, v in reader.scalars() if step == 3} == new
+    assert reader.arrays("dead")[1].tolist() == reader.arrays("saturated")[1].tolist() == [3]
+    assert reader.arrays("flagged")[1].tolist() == [1, 2, 3]
+    MetricsWriter(path, attempt=3, resume_from=3).close()  # nothing is renamed twice
+    assert reader.arrays("dead")[1].tolist() == [3]
+
+
+def test_a_resume_of_an_old_file_that_fails_half_way_renames_nothing(path, monkeypatch):
+    old_file(path)
+
+    def fail(self, values):
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(MetricsWriter, "_put_meta", fail)
+    with pytest.raises(UserError, match="can't be written"):
+        MetricsWriter(path, attempt=2, resume_from=2)
+    assert_translated(MetricsReader(path))
+    with closing(sqlite3.connect(path)) as connection:
+        names = {name for (name,) in connection.execute("SELECT name FROM arrays")}
+    assert names == set(SHARED) | set(VINTAGES[0]) | set(VINTAGES[1])

@@ -27,7 +27,7 @@ def state(step: int, n: int = 10) -> dict[str, object]:
         "step": step,
         "network": {"weight": torch.arange(n, dtype=torch.float32)},
         "best_map": 0.5,
-        "entry_state": None,
+        "probes": None,
     }
 
 
@@ -35,7 +35,7 @@ def test_a_checkpoint_comes_back_as_it_was(run_dir):
     checkpoints.save(run_dir, state(7))
     loaded = checkpoints.load(run_dir)
     assert torch.equal(loaded["network"]["weight"], torch.arange(10.0))
-    assert (loaded["step"], loaded["best_map"], loaded["entry_state"]) == (7, 0.5, None)
+    assert (loaded["step"], loaded["best_map"], loaded["probes"]) == (7, 0.5, None)
 
 
 def test_without_a_checkpoint_there_is_none(run_dir):

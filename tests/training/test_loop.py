@@ -18,7 +18,8 @@ from rdh.rescue import GradientAmplifier, error_aware_quantization, similarity
 from rdh.retrieval import CodesWarning, evaluate, pack_codes
 from rdh.store.metrics_writer import Record
 from rdh.training import checkpoints, loop
-from rdh.training.evaluate import dead_by_vote, encode
+from rdh.training.entry_kinds import RESCUED
+from rdh.training.evaluate import encode
 from rdh.training.probes import Probes, logit_edges
 from rdh.training.record import TrainingFailure
 from rdh.training.state import TrainingState, facts_of
@@ -97,9 +98,7 @@ class Log:
     @property
     def probed(self) -> dict[int, dict[str, np.ndarray]]:
         """step -> arrays of the records of the probes."""
-        return {
-            record.step: record.arrays for record in self.records if "dead_window" in record.arrays
-        }
+        return {record.step: record.arrays for record in self.records if "dead" in record.arrays}
 
     def scalar(self, name: str) -> list[tuple[int, float]]:
         return [
@@ -143,12 +142,13 @@ def test_records_come_every_window_and_at_the_end_of_each_epoch(digits):
     )  # 4 steps an epoch, the last of 12 items
     log = Log()
     log.fit(loop.start(small, digits(small)))
-    assert log.scalar("entries") == [
+    assert log.scalar("window_entries") == [
         (3, 3 * 16 * 8.0),
         (4, 12 * 8.0),
         (7, 3 * 16 * 8.0),
         (8, 12 * 8.0),
     ]
+    assert [value for _, value in log.scalar("entries")] == [3 * 16 * 8.0, *[60 * 8.0] * 3]
     assert [record.epoch for record in log.records if "entries" in record.scalars] == [0, 1, 1, 2]
     assert [step for step, _ in log.scalar("map")] == [4, 8]
     assert not any(record.scalars == {} for record in log.records)
@@ -158,15 +158,20 @@ def test_probe_records_of_a_run_equal_the_slow_loops(digits):
     small = config(epochs=3, probe_every=3, tau=0.9, lr=2.0, n_bits=4, **ARMS[True])
     log, windows, run = Log(), [[]], loop.start(small, digits(small))
     add, record = run.probes.add, run.probes.record
-    run.probes.add = lambda *step: (windows[-1].append([part.clone() for part in step]), add(*step))
-    run.probes.record = lambda amplifier: (windows.append([]), record(amplifier))[1]
+    run.probes.add = lambda *step: (
+        windows[-1].append([part.clone() for part in step[:5]]),
+        add(*step),
+    )
+    run.probes.record = lambda *flags: (windows.append([]), record(*flags))[1]
     log.fit(run)
-    naive = NaiveProbes(60, 4, 0.9, logit_edges(0.9).tolist())
-    records = [entry for entry in log.records if entry.arrays.get("dead_window") is not None]
+    naive = NaiveProbes(run.inputs.train_labels, 4, 0.9, logit_edges(0.9).tolist())
+    records = [entry for entry in log.records if "dead" in entry.arrays]
     assert len(records) == len(windows) - 1 == 6
-    for entry, window in zip(records, windows, strict=False):
-        assert_same(entry.arrays, naive.record(window, amplifier=True))
-    assert records[-1].scalars["dead_all"] == records[-1].arrays["dead_all"].sum() > 0
+    for number, (entry, window) in enumerate(zip(records, windows, strict=False)):
+        assert_same(entry.arrays, naive.record(window, True, ends_epoch=number % 2 == 1))
+        for name in ("flagged", "dead", "amplified", "deaths", "flags_raised", "flagged_dead"):
+            assert entry.scalars[name] == entry.arrays[name].sum()
+    assert records[-1].scalars["flagged"] > 0
 
 
 def test_the_rate_in_a_record_is_the_one_its_steps_were_made_with(digits):
@@ -205,7 +210,7 @@ def test_without_probes_losses_are_recorded_once_an_epoch(digits):
     run = loop.start(small, digits(small))
     log.fit(run)
     assert [step for step, _ in log.scalar("loss")] == [4, 8, 12]
-    assert run.probes is None and not log.scalar("entries")
+    assert run.probes is None and not log.scalar("window_entries")
 
 
 @pytest.mark.parametrize("batch_size", [59, 60, 61, 500])
@@ -216,7 +221,7 @@ def test_batches_of_one_item_and_batches_larger_than_the_training_set(digits, me
     outcome = log.fit(loop.start(small, digits(small)))
     assert outcome.step == (4 if batch_size == 59 else 2)
     assert all(np.isfinite(value) for record in log.records for value in record.scalars.values())
-    assert sum(value for _, value in log.scalar("entries")) == 2 * 60 * 8
+    assert sum(value for _, value in log.scalar("window_entries")) == 2 * 60 * 8
 
 
 def test_encoding_is_in_eval_mode_and_puts_the_mode_back(digits):
@@ -227,26 +232,6 @@ def test_encoding_is_in_eval_mode_and_puts_the_mode_back(digits):
     first, second = (encode(run, run.inputs.split.query) for _ in range(2))
     np.testing.assert_array_equal(first, second)
     assert run.network.training and first.shape == (20, 8) and first.dtype == np.float32
-
-
-def test_dead_by_vote_equals_the_slow_loop():
-    rng = np.random.default_rng(0)
-    codes = np.tanh(rng.normal(size=(15, 4)) * 3).astype(np.float32)
-    labels = rng.integers(0, 2, (15, 3))
-    n_dead = n_saturated = 0
-    for i, k in itertools.product(range(15), range(4)):
-        vote = 0
-        for j in range(15):
-            if j != i:
-                similar = bool((labels[i] & labels[j]).any())
-                vote += (1 if similar else -1) * np.sign(codes[i, k]) * np.sign(codes[j, k])
-        is_saturated = abs(codes[i, k]) >= np.float32(0.9)
-        n_saturated += is_saturated
-        n_dead += is_saturated and vote < 0
-    assert dead_by_vote(codes, labels, 0.9) == (n_dead, n_saturated) and n_dead > 0
-
-
-# Seeds and pairs
 
 
 def test_the_same_seed_gives_the_same_weights_and_codes(digits):
@@ -423,8 +408,11 @@ def assert_same_end(log: Log, run: TrainingState, whole_log: Log, whole: Trainin
     ):
         assert torch.equal(first, second)
     if run.probes:
-        np.testing.assert_array_equal(run.probes.state, whole.probes.state)
-        np.testing.assert_array_equal(log.probed[12]["dead_all"], whole_log.probed[12]["dead_all"])
+        # A stop ends a window early, which may decide whether an entry counts as rescued.
+        states = [a_run.probes.visits.state & ~RESCUED for a_run in (run, whole)]
+        np.testing.assert_array_equal(*states)
+        for name in ("flagged", "dead", "histogram"):
+            np.testing.assert_array_equal(log.probed[12][name], whole_log.probed[12][name])
 
 
 @pytest.mark.parametrize(
@@ -445,10 +433,10 @@ def test_a_resumed_run_ends_bit_identical_to_an_uninterrupted_one(
     assert (
         outcome.best_map == expected.best_map or stop_at % 4 == 0
     )  # there it interrupts the evaluation of that epoch
-    assert sum(value for _, value in log.scalar("entries")) == sum(
-        value for _, value in whole_log.scalar("entries")
+    assert sum(value for _, value in log.scalar("window_entries")) == sum(
+        value for _, value in whole_log.scalar("window_entries")
     )
-    steps = [step for step, _ in log.scalar("entries")]
+    steps = [step for step, _ in log.scalar("window_entries")]
     assert steps == sorted(set(steps)) and steps[-1] == 12
 
 
@@ -504,15 +492,24 @@ def test_a_checkpoint_of_another_network_is_refused(digits, tmp_path):
         Log().fit(loop.start(other, digits(other)), checkpoints.load(tmp_path))
 
 
-@pytest.mark.parametrize(
-    "name", ["network", "optimizer", "method", "entry_state", "best_map", "rng"]
-)
+@pytest.mark.parametrize("name", ["network", "optimizer", "method", "probes", "best_map", "rng"])
 def test_a_checkpoint_without_one_of_its_parts_is_refused(digits, tmp_path, name):
     Log(tmp_path).fit(loop.start(config(method="dpsh"), digits(config())))
     state = checkpoints.load(tmp_path)
     del state[name]
     with pytest.raises(UserError, match="does not fit"):
         Log().fit(loop.start(config(method="dpsh"), digits(config())), state)
+
+
+def test_a_checkpoint_of_an_older_version_is_resumed_with_counts_anew(digits, tmp_path, capsys):
+    """It held the flags of the last visits, uint8 (N, n_bits), and no sides."""
+    Log(tmp_path).fit(loop.start(config(epochs=1), digits(config())))
+    state = checkpoints.load(tmp_path)
+    state["entry_state"] = torch.ones_like(state.pop("probes")["entries"], dtype=torch.uint8)
+    log = Log()
+    log.fit(loop.start(config(epochs=2, probe_every=3), digits(config())), state)
+    assert "the probes count each item from its next visit on" in capsys.readouterr().out
+    assert log.scalar("entries") == [(7, 3 * 16 * 8.0), (8, 60 * 8.0)]
 
 
 # Where the numbers break
@@ -569,7 +566,7 @@ def test_no_record_and_no_checkpoint_holds_a_step_that_broke_the_network(
 
 @pytest.mark.filterwarnings("error")
 def test_probes_of_logits_that_left_float32_do_not_warn():
-    probes = Probes(4, 2, 0.99)
+    probes = Probes(torch.eye(4), 2, 0.99)
     logits = torch.tensor([[np.inf, 1], [-np.inf, 3e38], [np.nan, -3e38], [1, 2]])
     signs = torch.ones(4, 2)
     probes.add(logits, torch.tanh(logits), signs, 3e38 * signs, torch.arange(4))

@@ -5,7 +5,7 @@ as the supervisor lives. `find_devices(os.environ)` lists the GPUs of `nvidia-sm
 CUDA_VISIBLE_DEVICES leaves visible. A card that is divided with MIG is replaced by its slices.
 Without a GPU the only device is "cpu".
 
-RDH_SLOTS is the number of runs at a time on each device.
+RDH_SLOTS is the number of runs at a time on each device. RDH_WARM=0 starts every run cold.
 """
 
 import math
@@ -20,6 +20,7 @@ from rdh.errors import UserError
 
 CARD = re.compile(r"^GPU (\d+): (.+?) \(UUID: (GPU-[^)]+)\)")
 SLICE = re.compile(r"^\s+MIG (\S+)\s+Device\s+\d+: \(UUID: (MIG-[^)]+)\)")
+CPU = "cpu"  # the device of a machine without a GPU
 SECONDS_FOR_NVIDIA_SMI = 10
 
 
@@ -60,16 +61,29 @@ def find_devices(
     # one run at a time.
     slots = _whole_number(env, "RDH_SLOTS", least=1) or (1 if cards or n_cores < 2 else 2)
     threads = max(1, n_cores // (slots * max(1, len(cards))))
-    return [Device(uuid, label, slots, threads) for uuid, label in cards or [("cpu", "cpu")]]
+    return [Device(uuid, label, slots, threads) for uuid, label in cards or [(CPU, CPU)]]
 
 
 def check_settings(env: Mapping[str, str]) -> None:
-    """Checks what `find_devices` would refuse, without looking for devices.
+    """Checks what `find_devices` and `wants_warm` would refuse, without looking for devices.
 
     Raises:
-        UserError: RDH_SLOTS is not a whole number of at least 1.
+        UserError: RDH_SLOTS is not a whole number of at least 1, or RDH_WARM is neither 0 nor 1.
     """
     _whole_number(env, "RDH_SLOTS", least=1)
+    wants_warm(env)
+
+
+def wants_warm(env: Mapping[str, str]) -> bool:
+    """Whether runs on the CPU are forked from a warm parent: unless RDH_WARM is 0.
+
+    Raises:
+        UserError: RDH_WARM is neither 0 nor 1.
+    """
+    value = env.get("RDH_WARM") or "1"
+    if value not in ("0", "1"):
+        raise UserError(f"RDH_WARM must be 0 or 1, got {value!r}; correct it or unset it.")
+    return value == "1"
 
 
 def run_nvidia_smi() -> str:

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from rdh.execution.engine import processes
 from rdh.execution.engine.base import Phase, Report, Spec, key_of
-from rdh.execution.engine.devices import Device
+from rdh.execution.engine.devices import CPU, Device
+from rdh.execution.engine.warm import Forked, WarmParent
 from rdh.files import atomic
 from rdh.locks import take_lock
 from rdh.store.log import LOG_HEADER
@@ -35,14 +36,18 @@ class _Worker:
     started: int
     device: str
     kills_before: int
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | Forked | None = None
 
 
 class LocalEngine:
     """Implements `Engine`. Handle: KEY:PID:STARTTIME:DEVICE."""
 
     def __init__(
-        self, root: Path, devices: Sequence[Device], env: Mapping[str, str] | None = None
+        self,
+        root: Path,
+        devices: Sequence[Device],
+        env: Mapping[str, str] | None = None,
+        warms: Sequence[str] | None = None,
     ) -> None:
         """An engine with nothing running yet.
 
@@ -50,17 +55,28 @@ class LocalEngine:
             root: The runs root.
             devices: What runs can be placed on.
             env: What workers inherit. None means what `child_environment` passes on.
+            warms: The worker command whose runs on the CPU are forked from a warm parent. None:
+                every worker starts cold. Runs on a GPU always do, so that no context is forked.
         """
         self.root = Path(root).resolve()
         self.devices = {device.uuid: device for device in devices}
         self._env = dict(processes.child_environment() if env is None else env)
         self._live: dict[str, _Worker] = {}
         self._gone: dict[str, Report] = {}
+        self.warm: WarmParent | None = None
+        if warms and CPU in self.devices:
+            self.warm = WarmParent(warms, self._settings(CPU))
 
     def capacity(self) -> int:
-        """Free slots."""
+        """Free slots. None while a warm parent is seconds away."""
         for key in list(self._live):
             self._look(key)
+        if self.warm is not None:
+            self.warm.tend()
+            watched = [worker.pid for worker in self._live.values() if worker.process]
+            processes.reap_strangers([*watched, *self.warm.pids])
+            if self.warm.is_warming:
+                return 0
         return sum(self._free().values())
 
     def start(self, spec: Spec) -> str:
@@ -90,20 +106,25 @@ class LocalEngine:
             draft.write_text(handle, encoding="utf-8")
         return handle
 
-    def _spawn(self, spec: Spec, device: str, lock: int) -> subprocess.Popen[bytes]:
+    def _spawn(self, spec: Spec, device: str, lock: int) -> subprocess.Popen[bytes] | Forked:
+        env = self._environment(spec, device)
         with (spec.run_dir / "log.txt").open("ab") as log:
             # The attempt before may have been killed in the middle of a line.
             gap = "\n" if log.tell() else ""
             now = time.strftime("%F %T")
             log.write(f"{gap}{LOG_HEADER}{spec.attempt}, {self._label(device)}, {now}\n".encode())
             log.flush()
+            if self.warm is not None and device == CPU:
+                forked = self.warm.fork(spec.argv, env, log.fileno(), lock)
+                if forked is not None:
+                    return forked
             return subprocess.Popen(
                 list(spec.argv),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=processes.PACKAGE_PARENT,
-                env=self._environment(spec, device),
+                env=env,
                 start_new_session=True,
                 pass_fds=(lock,),
             )
@@ -141,6 +162,11 @@ class LocalEngine:
                 kills = processes.out_of_memory_kills()
                 self._live[key] = _Worker(leader.pid, leader.started, leader.device, kills)
         return {key: self._handle(key) for key in found if key in self._live}
+
+    def close(self) -> None:
+        """Ends the warm parent, if there is one. Workers live on."""
+        if self.warm is not None:
+            self.warm.close()
 
     def _look(self, key: str) -> Report:
         """Looks at a live worker. If it has ended, its exit code is kept in `_gone`."""
@@ -186,22 +212,26 @@ class LocalEngine:
         return max(free, key=lambda uuid: free[uuid])
 
     def _environment(self, spec: Spec, device: str) -> dict[str, str]:
-        # A run's folders are those of its submission, not of whoever started the supervisor.
-        env = {name: value for name, value in self._env.items() if name not in OF_A_SUBMISSION}
         marks = {
             processes.RUN_MARK: spec.run_id,
             processes.ATTEMPT_MARK: str(spec.attempt),
             processes.ROOT_MARK: str(self.root),
             processes.DEVICE_MARK: device,
         }
+        return {**self._settings(device), **spec.env, **marks}
+
+    def _settings(self, device: str) -> dict[str, str]:
+        """The environment of all workers on a device."""
+        # A run's folders are those of its submission, not of whoever started the supervisor.
+        env = {name: value for name, value in self._env.items() if name not in OF_A_SUBMISSION}
         settings = {
             "OMP_NUM_THREADS": str(self.devices[device].threads),
             "PYTHONUNBUFFERED": "1",
             "PYTHONIOENCODING": "utf-8:backslashreplace",  # a file name must not end a run
         }
-        if device != "cpu":
+        if device != CPU:
             settings |= {"CUDA_VISIBLE_DEVICES": device, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-        return {**env, **settings, **spec.env, **marks}
+        return env | settings
 
     def _label(self, uuid: str) -> str:
         return self.devices[uuid].label if uuid in self.devices else uuid

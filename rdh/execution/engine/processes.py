@@ -5,9 +5,10 @@ do. A process belongs to a run if its environment carries the marks of the run.
 """
 
 import contextlib
+import ctypes
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,9 @@ RUN_MARK, ATTEMPT_MARK, ROOT_MARK, DEVICE_MARK = (
     "RDH_DEVICES",
 )
 FOLDER_SETTINGS = ("RDH_RUNS", "RDH_DATA", "RDH_CACHE")
+ROOM = "RDH_ROOM"  # of no meaning: keeps room for the environment that `become` is given
+# of <sys/prctl.h>
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 PACKAGE_PARENT = Path(__file__).resolve().parents[3]  # `python -m rdh` works in this folder
 # What a worker needs of the environment. The rest, which may hold passwords and tokens, stays with
 # whoever started the supervisor.
@@ -130,3 +134,83 @@ def out_of_memory_kills() -> int:
                 if line.startswith("oom_kill "):
                     total += int(line.split()[1])
     return total
+
+
+def adopt_orphans() -> bool:
+    """Makes this process the parent of its grandchildren when their own parent ends.
+
+    So it is told how they ended. Who calls this must also call `reap_strangers`.
+
+    Returns:
+        Whether this kernel can do so.
+    """
+    return _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent() -> None:
+    """Makes the kernel kill this process when its parent dies; its forks do not inherit this."""
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _prctl(option: int, value: int) -> bool:
+    try:
+        return ctypes.CDLL(None).prctl(option, value, 0, 0, 0) == 0
+    except (OSError, AttributeError):  # not Linux
+        return False
+
+
+def reap_strangers(known: Collection[int]) -> None:
+    """Lets dead children go that nobody waits for: adopted orphans.
+
+    Args:
+        known: Pids of children that somebody else waits for.
+    """
+    with contextlib.suppress(ChildProcessError):
+        while found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if found.si_pid in known:
+                return
+            os.waitpid(found.si_pid, 0)
+
+
+def n_threads() -> int:
+    """Threads of this process, those included that Python knows nothing of."""
+    return sum(1 for _ in Path("/proc/self/task").iterdir())
+
+
+def memory(pid: int) -> int | None:
+    """Bytes of memory that a process has for itself, with its part of what it shares (PSS)."""
+    try:
+        return psutil.Process(pid).memory_full_info().pss
+    except (psutil.Error, OSError, AttributeError):
+        return None
+
+
+def become(arguments: Sequence[str], env: Mapping[str, str] | None = None) -> None:
+    """Gives this process another command line and environment, as if it had been started so.
+
+    /proc shows what lies in the memory where the kernel put both at the start, so they are
+    overwritten there. Nothing may point there any more: Python has copies, and the C library gets
+    copies when each variable is set anew.
+
+    Args:
+        arguments: The command line.
+        env: None means the present one without ROOM.
+
+    Raises:
+        OSError: They don't fit, or this system does not say where that memory is.
+    """
+    if env is None:
+        env = {name: value for name, value in os.environ.items() if name != ROOM}
+    stat = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    places = [int(field) for field in stat[45:49]]  # begin and end of both
+    blocks = [
+        b"".join(os.fsencode(word) + b"\0" for word in words)
+        for words in (arguments, [f"{name}={value}" for name, value in env.items()])
+    ]
+    sizes = [places[1] - places[0], places[3] - places[2]]
+    if any(size < len(block) for size, block in zip(sizes, blocks, strict=True)):
+        raise OSError("the environment of the run is larger than the memory that is kept for it")
+    os.environ.clear()
+    os.environ.update(env)
+    for start, size, block in zip(places[::2], sizes, blocks, strict=True):
+        ctypes.memmove(start, block.ljust(size, b"\0"), size)

@@ -58,6 +58,13 @@ def _ranking_code(width: int, leaves_out: bool) -> Callable[..., None]:
     return compiled("rank_relevant", "pnpppppppppnnpppppppp", write)
 
 
+def prepare(n_bits: int) -> None:
+    """Compiles what `evaluate` needs for this code length, if it can be."""
+    if is_available(n_bits):
+        _histogram_code(_width(n_bits))
+        _ranking_code(_width(n_bits), False)
+
+
 def _width(n_bits: int) -> int:
     """Bits that the compiled code looks at: whole bytes, at least two for the decoding.
 

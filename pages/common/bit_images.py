@@ -1,0 +1,258 @@
+"""The images behind one bit: dead ones, right ones that are flagged, and those that changed."""
+
+from collections.abc import Callable
+
+import numpy as np
+import streamlit as st
+
+from pages.common import images
+from pages.common.live_plot import live_plotly
+from pages.common.readers import probe_codes, probe_steps, split
+from pages.common.text import as_text
+from pages.common.words import link
+from rdh.analysis.one_bit import Look, called_sides, changes, class_balance
+from rdh.charts.bits import class_balance as class_balance_chart
+from rdh.config.run_config import RunConfig
+from rdh.store.run_store import RunStore
+
+N_IMAGES = 20
+N_MORE_IMAGES = 10  # of each further group
+SIDES = {-1: "−", 1: "+"}
+GROUPS = {
+    "rescued": "dead before, on their right side now",
+    "died": "dead now, not before",
+    "to_right": "moved to their right side, not dead before",
+    "to_wrong": "moved to their wrong side, not dead",
+    "to_undecided": "moved, and their labels call for neither side",
+}
+
+
+class Shelf:
+    """The items of a run with their images and labels.
+
+    Args:
+        runs: the run store.
+        run_id: the run.
+        config: of the run.
+    """
+
+    def __init__(self, runs: RunStore, run_id: str, config: RunConfig) -> None:
+        parts = split(runs, run_id)
+        self.config, self.labels, self.class_names = config, parts["labels"], parts["class_names"]
+        self.n_train = len(parts["train"])
+        self._data_root = runs.submission(run_id).get("data_root")
+
+    def draw(self, ids: np.ndarray, notes: list[str]) -> None:
+        """Thumbnails: below each its classes, a note, and its number in the data set."""
+        captions = [
+            f"{as_text(self.classes(item))}  \n{note}  \n:small[item {item}]"
+            for item, note in zip(ids, notes, strict=True)
+        ]
+        images.draw_items(self.config, self._data_root, ids, captions)
+
+    def classes(self, item: int) -> str:
+        """The names of an item's classes, shortened."""
+        names = [str(self.class_names[label]) for label in self.labels[item].nonzero()[0]]
+        return ", ".join(names)[:40] or "no label"
+
+    def look(self, arrays: dict[str, np.ndarray], bit: int) -> Look:
+        """One bit of the items whose codes a file holds."""
+        ids = arrays["ids"]
+        # Runs from before dead bits were counted kept neither the slope nor the right sides.
+        slope = float(arrays.get("slope", 1.0))
+        codes = np.tanh(slope * arrays["logits"][:, bit].astype(np.float64))
+        has_right = "right" in arrays
+        right = arrays["right"][:, bit] if has_right else called_sides(codes, self.labels[ids])
+        return Look(ids, codes, right, self.config.tau)
+
+
+def draw_images(
+    runs: RunStore, run_id: str, config: RunConfig, bit: int, *, is_final: bool
+) -> None:
+    """Everything that the kept codes say about one bit, at a step that the reader chooses."""
+    steps = probe_steps(runs, run_id)
+    if not steps:
+        st.info(
+            "Which items have this bit dead is not known: the run ended before it kept any codes."
+            if is_final
+            else "Codes of training items are kept at epochs 0, 1, 2, 4, 8 … and at each "
+            "evaluation; none is there yet."
+        )
+        return
+    shelf = Shelf(runs, run_id, config)
+    step = _choose_step(steps, run_id)
+    arrays = probe_codes(runs, run_id, step)
+    look = shelf.look(arrays, bit)
+    if not _has_sides(shelf, look, bit):
+        return
+    if "dead_counts" in arrays:
+        _draw_dead(shelf, arrays, bit, step)
+        _draw_contrast(shelf, arrays, bit)
+    else:
+        _draw_dead_of_old_run(shelf, look, bit, step)
+    _draw_classes(shelf, look, bit, run_id)
+    _draw_nearly_dead(shelf, look)
+    earlier = [one for one in steps if one < step]
+    if earlier:
+        _draw_changes(
+            shelf,
+            look,
+            lambda one: shelf.look(probe_codes(runs, run_id, one), bit),
+            earlier,
+            step,
+            run_id,
+        )
+
+
+def _choose_step(steps: list[int], run_id: str) -> int:
+    """The newest step, until the reader moves the slider."""
+    key, newest = f"step-{run_id}", f"newest-step-{run_id}"
+    if st.session_state.get(key) in (None, st.session_state.get(newest)):
+        st.session_state[key] = steps[-1]
+    st.session_state[newest] = steps[-1]
+    if len(steps) == 1:
+        return steps[0]
+    return int(st.select_slider("Looked at after training step", steps, key=key))
+
+
+def _has_sides(shelf: Shelf, look: Look, bit: int) -> bool:
+    """Whether the labels call for a side of any item; if not, one sentence says why."""
+    if look.right.any():
+        return True
+    if not shelf.labels[look.ids].any():
+        st.info("The training items have no labels, so no side is right, and no bit can be dead.")
+    else:
+        st.info(
+            f"Bit {bit} has no right side yet: every class is split on it, so it is dead for no "
+            "item. Choose another step or another bit."
+        )
+    return False
+
+
+def _draw_dead(shelf: Shelf, arrays: dict[str, np.ndarray], bit: int, step: int) -> None:
+    mine = np.flatnonzero(arrays["dead_bits"] == bit)[:N_IMAGES]
+    n_dead, n_items = int(arrays["dead_counts"][bit]), int(arrays["n_items"])
+    st.markdown(
+        f"**Looked at again after step {step:,}: {n_dead:,} of {n_items:,} training items have bit "
+        f"{bit} dead**, saturated on the side that their labels don't call for."
+        f"{_deepest(len(mine), n_dead)}"
+    )
+    st.caption(
+        f"{_everything(n_items, shelf.n_train)} went through the network once more, in eval mode, "
+        "and nothing was learned. The chart above counts each item as it was when training last "
+        "used it. So the two numbers can differ. Items that are not flagged as well say so. "
+        f"What it means: {link('dead')} · {link('flagged')}"
+    )
+    flagged = arrays["dead_flagged"][mine]
+    codes = arrays["dead_codes"][mine]
+    notes = [
+        f"h {_h(code)}" + ("" if is_flagged else ", not flagged")
+        for code, is_flagged in zip(codes, flagged, strict=True)
+    ]
+    shelf.draw(arrays["dead_ids"][mine], notes)
+
+
+def _draw_contrast(shelf: Shelf, arrays: dict[str, np.ndarray], bit: int) -> None:
+    mine = np.flatnonzero(arrays["contrast_bits"] == bit)[:N_MORE_IMAGES]
+    n_flagged, n_items = int(arrays["contrast_counts"][bit]), int(arrays["n_flag_items"])
+    st.markdown(
+        f"**Flagged though right: {n_flagged:,} of {n_items:,}**: the gradient of a mini-batch "
+        "asks them to leave, but they are on the side that their labels call for."
+        f"{_deepest(len(mine), n_flagged)}"
+    )
+    notes = [f"h {_h(code)}" for code in arrays["contrast_codes"][mine]]
+    shelf.draw(arrays["contrast_ids"][mine], notes)
+
+
+def _draw_dead_of_old_run(shelf: Shelf, look: Look, bit: int, step: int) -> None:
+    dead = np.flatnonzero(look.dead)
+    chosen = dead[np.argsort(-np.abs(look.codes[dead]), kind="stable")][:N_IMAGES]
+    st.markdown(
+        f"**Looked at again after step {step:,}: {len(dead):,} of {len(look.ids):,} kept training "
+        f"items have bit {bit} dead**, saturated on the side that their labels don't call for."
+        f"{_deepest(len(chosen), len(dead))}"
+    )
+    st.caption(
+        "This run is from before dead bits were counted. Its kept codes, made in eval mode, tell "
+        "which of these items are dead, but not which are flagged."
+    )
+    shelf.draw(look.ids[chosen], [f"h {_h(code)}" for code in look.codes[chosen]])
+
+
+def _draw_classes(shelf: Shelf, look: Look, bit: int, run_id: str) -> None:
+    labels = shelf.labels[look.ids]
+    counts, calls = class_balance(look, labels)
+    plus, minus = (int((calls[:, side] > calls[:, 1 - side]).sum()) for side in (1, 0))
+    n_classes = int((counts.sum((1, 2)) > 0).sum())
+    rest = n_classes - plus - minus
+    title = f"Bit {bit}: {plus} classes call for +, {minus} for −" + (
+        f", {rest} for neither" if rest else ""
+    )
+    figure = class_balance_chart(counts, calls, shelf.class_names, title=title)
+    live_plotly(figure, key=f"bits-classes-{run_id}")
+    undecided = int((look.saturated & (look.right == 0)).sum())
+    st.caption(
+        f"The {len(look.ids):,} training items whose codes are kept."
+        + (
+            f" {undecided:,} of them are saturated, but their labels call for neither side: their "
+            "class is split. They are not dead."
+            if undecided
+            else ""
+        )
+    )
+
+
+def _draw_nearly_dead(shelf: Shelf, look: Look) -> None:
+    near = look.nearly_dead
+    chosen = near[:N_MORE_IMAGES]
+    st.markdown(
+        f"**Not dead yet: {len(near):,} of the {len(look.ids):,} kept items** are on their wrong "
+        f"side, but |h| is below τ = {shelf.config.tau:g}.{_deepest(len(chosen), len(near))}"
+    )
+    shelf.draw(look.ids[chosen], [f"h {_h(code)}" for code in look.codes[chosen]])
+
+
+def _draw_changes(
+    shelf: Shelf,
+    look: Look,
+    look_at: Callable[[int], Look],
+    earlier: list[int],
+    step: int,
+    run_id: str,
+) -> None:
+    st.subheader("What changed between two steps", anchor=False)
+    since = st.selectbox(
+        "Since training step",
+        earlier[::-1],
+        key=f"since-{run_id}",
+        format_func=lambda one: f"{one:,}",
+        width=200,
+    )
+    before, after, groups = changes(look_at(since), look)
+    up, down = (
+        int(((before.sides != after.sides) & (after.sides == side)).sum()) for side in (1, -1)
+    )
+    st.markdown(
+        f"From step {since:,} to step {step:,}, {up + down:,} of the {len(after.ids):,} kept items "
+        f"changed sides: {up:,} from − to +, {down:,} from + to −."
+    )
+    for name, words in GROUPS.items():
+        chosen = groups[name][np.argsort(-np.abs(after.codes[groups[name]]), kind="stable")]
+        if len(chosen):
+            chosen, n = chosen[:N_MORE_IMAGES], len(chosen)
+            st.markdown(f"**{n:,} {words}.**{_deepest(len(chosen), n)}")
+            notes = [f"h {_h(before.codes[one])} → {_h(after.codes[one])}" for one in chosen]
+            shelf.draw(after.ids[chosen], notes)
+
+
+def _deepest(n_shown: int, n: int) -> str:
+    return f" The deepest {n_shown} are shown." if n_shown < n else ""
+
+
+def _everything(n_items: int, n_train: int) -> str:
+    return "All training items" if n_items == n_train else f"{n_items:,} training items"
+
+
+def _h(code: float) -> str:
+    """A code with as many digits as tell it from ±1, four at most."""
+    return f"{code:+.4f}".replace("-", "−") if abs(code) > 0.9 else f"{code:+.2f}".replace("-", "−")

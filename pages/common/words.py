@@ -1,0 +1,47 @@
+"""The words of `rdh.analysis.words` on pages: help of tiles, and links to the definitions."""
+
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from pages.common.text import as_text
+from rdh.analysis import WORDS
+from rdh.analysis.verdict import percent
+
+PAGE = "definitions"
+
+
+def link(name: str, text: str | None = None) -> str:
+    """A Markdown link to a word's definition; the runs in the address go with it.
+
+    It is relative, so that it also works below a path of one's own.
+    """
+    query = {key: st.query_params[key] for key in ("run", "vs") if key in st.query_params}
+    address = f"{PAGE}?{urlencode(query)}" if query else PAGE
+    return f"[{as_text(text or WORDS[name].title)}]({address}#{name})"
+
+
+def help_of(name: str, *more: str) -> str:
+    """Help for a tile or a control: meaning, what it is counted in, when, and the way to all words.
+
+    Args:
+        name: of the word.
+        more: sentences that this place adds.
+    """
+    word = WORDS[name]
+    parts = [as_text(text) for text in (word.meaning, *more) if text]
+    facts = f"Counted in: {as_text(word.unit)}. When: {as_text(word.moment)}."
+    return "\n\n".join([*parts, facts, link(name, "Definition with an example")])
+
+
+def legend(*names: str) -> None:
+    """A line below a chart: each of its words is a link to its definition."""
+    st.caption("What it means: " + " · ".join(link(name) for name in names))
+
+
+def count_of(count: float, of: float) -> str:
+    """ "338 of 160,000" """
+    return f"{count:,.0f} of {of:,.0f}"
+
+
+__all__ = ["count_of", "help_of", "legend", "link", "percent"]

@@ -1,0 +1,163 @@
+"""Definitions: each word of the dashboard with formula, unit, moment and a number of your own."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import streamlit as st
+
+from pages.common.readers import RunSeries, read_series
+from pages.common.run_picker import run_label
+from pages.common.shell import carried, end_page, error_card, known_runs, start_page, store
+from pages.common.sidebar import draw_link
+from pages.common.text import as_text
+from pages.common.words import count_of, link, percent
+from rdh.analysis import WORDS, Word, cost_of_dead, map_points
+from rdh.errors import UserError
+from rdh.execution import RunState
+from rdh.store.run_store import RunStore
+
+MOST_READ = 30  # runs that are looked through for a number
+COUNTS = {
+    "saturated": "saturated",
+    "wrong": "wrong",
+    "undecided": "undecided",
+    "dead": "dead",
+    "flagged": "flagged",
+    "hard": "dead_hard",
+}
+FLOWS = {"death": "deaths", "rescue": "rescues", "release": "releases", "relapse": "relapses"}
+FLAGS = {"flags_raised": "raised", "flags_answered": "answered", "flags_dropped": "dropped"}
+
+
+def of_counts(name: str, run: RunSeries) -> str | None:
+    """A count of the run's last record with its share."""
+    counts = run.counts()
+    if counts is None or np.isnan(count := getattr(counts, COUNTS[name])):
+        return None
+    of = counts.saturated_of if name == "saturated" else counts.entries
+    verb = "are dead and hard" if name == "hard" else f"are {name}"
+    return f"{count_of(count, of)} entries {verb} ({percent(count / of)})."
+
+
+def of_flows(name: str, run: RunSeries) -> str | None:
+    """The events of a whole run so far."""
+    frame = run.scalars()
+    names = FLAGS if name == "flags" else {FLOWS[name]: FLOWS[name]}
+    if not set(names) <= set(frame):
+        return None
+    told = ", ".join(f"{frame[one].sum():,.0f} {word}" for one, word in names.items())
+    return f"{told} so far, all records together."
+
+
+def of_amplifier(name: str, run: RunSeries) -> str | None:
+    """Precision, recall or reach at the level that is nearest to the run's tau."""
+    reach = run.amplifier()
+    if reach is None:
+        return None
+    levels = run.meta()["tau_levels"]
+    at = int(np.abs(np.array(levels) - run.meta()["tau"]).argmin())
+    shares = {"precision": reach.precision, "recall": reach.recall, "reach": reach.reached}
+    part = {
+        "precision": (reach.amplified_dead[at], reach.amplified[at]),
+        "recall": (reach.amplified_dead[at], reach.dead[at]),
+        "reach": (reach.amplified_dead[at] - reach.beyond[at], reach.dead[at]),
+    }[name]
+    if not part[1]:
+        return None
+    return f"{count_of(*part)} at τ = {levels[at]:g}: {percent(shares[name][at])}."
+
+
+def of_evaluation(name: str, run: RunSeries) -> str | None:
+    """A number of the last evaluation."""
+    last = run.last()
+    if name == "cost":
+        cost = cost_of_dead(last)
+        return None if cost is None else f"{map_points(cost[0])} MAP, of those {cost[1]}."
+    if name == "map":
+        return f"MAP is {last['map']:.4f}." if "map" in last else None
+    if name == "tie-band":
+        if not {"map_low", "map_high"} <= set(last):
+            return None
+        return f"{last['map_low']:.4f} to {last['map_high']:.4f}."
+    if "train_flagged_all_pairs" not in last:
+        return None
+    n, of = last["train_flagged_all_pairs"], last.get("flagged_entries", last["train_entries"])
+    confirmed, flagged = last["train_flagged_confirmed"], last["train_flagged"]
+    return (
+        f"{count_of(n, of)} entries ({percent(n / of)}). Of {flagged:,.0f} that batches flagged at "
+        f"this evaluation, all pairs confirm {confirmed:,.0f}."
+    )
+
+
+EXAMPLES: dict[str, Callable[[str, RunSeries], str | None]] = {
+    **dict.fromkeys(COUNTS, of_counts),
+    **dict.fromkeys((*FLOWS, "flags"), of_flows),
+    **dict.fromkeys(("precision", "recall", "reach"), of_amplifier),
+    **dict.fromkeys(("cost", "map", "tie-band", "flagged-by-all-pairs"), of_evaluation),
+}
+
+
+def newest_first(runs: RunStore, known: dict[str, RunState]) -> Iterator[tuple[str, RunSeries]]:
+    """The run of the address, then all others, the newest first; those that can't be read not."""
+    order = sorted(known, key=lambda one: known[one].submitted_at or 0, reverse=True)
+    asked = st.query_params.get("run")
+    if asked in known:
+        order = [asked, *(one for one in order if one != asked)]
+    for run_id in order[:MOST_READ]:
+        try:
+            yield run_id, read_series(runs, run_id)
+        except UserError:
+            continue
+
+
+def draw_example(runs: RunStore, word: Word, candidates: list[tuple[str, RunSeries]]) -> None:
+    """The number of the first run that has it."""
+    for run_id, run in candidates:
+        text = EXAMPLES[word.name](word.name, run)
+        if text is None:
+            continue
+        moment = f"step {run.step:,}"
+        st.markdown(
+            f":material/monitoring: **In your run** {as_text(run_label(runs, run_id))}, {moment}: "
+            f"**{as_text(text)}**"
+        )
+        return
+    st.markdown(":material/monitoring: None of your runs has this number yet.")
+
+
+def draw_word(runs: RunStore, word: Word, candidates: list[tuple[str, RunSeries]]) -> None:
+    """One word, with its anchor."""
+    st.subheader(word.title, anchor=word.name)
+    st.markdown(" ".join(as_text(text) for text in (word.meaning, word.more) if text))
+    st.markdown(f"$\\displaystyle {word.formula}$")
+    st.caption(f"Counted in: {as_text(word.unit)}. When: {as_text(word.moment)}.")
+    draw_example(runs, word, candidates)
+
+
+start_page(
+    "Definitions",
+    ":material/menu_book:",
+    "What does each word count, when, and how much of it is in my last run?",
+    section="Watch",
+    place=150,
+)
+runs = store()
+known = known_runs(runs)
+st.markdown(
+    "An *entry* is one bit of one training item: $N$ items with $K$ bits have $N \\times K$ "
+    "entries. $h = \\tanh F$ is the bit before its sign is taken, and $\\tau$ is the threshold "
+    "from which on it counts as saturated."
+)
+st.markdown(" · ".join(link(name) for name in WORDS))
+with error_card():
+    candidates = list(newest_first(runs, known))
+    if not candidates:
+        st.info(
+            "There are no runs yet, so the words have no numbers of yours. The demo on the page "
+            "Start makes the first two.",
+            icon=":material/info:",
+        )
+        draw_link("app.py", "Start", ":material/home:", carried())
+    for word in WORDS.values():
+        draw_word(runs, word, candidates)
+end_page()

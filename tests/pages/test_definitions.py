@@ -1,0 +1,80 @@
+"""Every word that a page links to is defined, with a number of the reader's own run if possible."""
+
+import re
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from rdh import worker
+from rdh.analysis import WORDS
+from rdh.config.presets import preset_config
+from rdh.store.run_store import RunStore
+
+REPO = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> RunStore:
+    store = RunStore(tmp_path_factory.mktemp("defined") / "runs")
+    for fields in ({"epochs": 1, "tau": 0.5}, {"method": "lsh"}):
+        assert (
+            worker.main([str(store.run_dir(store.create(preset_config("quick", **fields))))]) == 0
+        )
+    return store
+
+
+def open_page(page: str, store: RunStore, monkeypatch, **query: str) -> AppTest:
+    monkeypatch.setenv("RDH_RUNS", str(store.root))
+    app = AppTest.from_file(str(REPO / "app.py"), default_timeout=60)
+    for name, value in query.items():
+        app.query_params[name] = value
+    app = app.run() if page == "app.py" else app.switch_page(page).run()
+    assert not app.exception and not app.error
+    return app
+
+
+def examples(app: AppTest) -> list[str]:
+    texts = [one.value for one in app.markdown]
+    return [text for text in texts if "In your run" in text or "None of your runs" in text]
+
+
+def test_every_word_has_its_anchor_and_an_example_of_the_newest_run_that_has_one(
+    trained, monkeypatch
+):
+    app = open_page("pages/definitions.py", trained, monkeypatch)
+    assert [head.anchor for head in app.subheader] == list(WORDS)
+    shown = dict(zip(WORDS, examples(app), strict=True))
+    assert "LSH" in shown["map"], "the newest run has a MAP"
+    assert "HashNet" in shown["dead"], "LSH can't saturate"
+    assert re.search(r"[\d,]+ of 32,000 entries are dead", shown["dead"])
+
+
+def test_the_run_of_the_address_gives_the_examples_that_it_has(trained, monkeypatch):
+    hashnet = next(one for one in trained.run_ids() if one.startswith("hashnet"))
+    app = open_page("pages/definitions.py", trained, monkeypatch, run=hashnet)
+    assert "HashNet" in dict(zip(WORDS, examples(app), strict=True))["map"]
+
+
+def test_without_a_run_the_words_are_defined_all_the_same(tmp_path, monkeypatch):
+    app = open_page("pages/definitions.py", RunStore(tmp_path / "runs"), monkeypatch)
+    assert "There are no runs yet" in app.info[0].value
+    assert all("None of your runs has this number" in text for text in examples(app))
+    assert len(examples(app)) == len(WORDS)
+
+
+@pytest.mark.parametrize("page", ["app.py", "pages/live.py", "pages/compare.py"])
+def test_links_and_help_lead_to_words_that_exist_and_keep_the_run(page, trained, monkeypatch):
+    hashnet = next(one for one in trained.run_ids() if one.startswith("hashnet"))
+    app = open_page(page, trained, monkeypatch, run=hashnet)
+    texts = [*(one.value for one in app.caption), *(tile.help or "" for tile in app.metric)]
+    links = re.findall(r"\]\(definitions\?([^#)]*)#([\w-]+)\)", " ".join(texts))
+    assert links and {anchor for _, anchor in links} <= set(WORDS)
+    assert all(f"run={hashnet}" in query for query, _ in links)
+
+
+def test_a_method_that_cannot_saturate_says_that_dead_means_nothing_for_it(trained, monkeypatch):
+    lsh = next(one for one in trained.run_ids() if one.startswith("lsh"))
+    app = open_page("pages/live.py", trained, monkeypatch, run=lsh)
+    assert any("mean nothing for it" in one.value for one in app.info)
+    assert not any("Dead" in tile.label for tile in app.metric)
