@@ -133,9 +133,10 @@ def test_a_switch_is_launched_and_the_finished_run_says_what_each_bit_is_worth(p
     page.get_by_text("Rank the gallery without each of the bits").click()
     for name in ("worth", "worth-death", "first"):
         wait_for_draws(page, chart(f"bits-{name}", run_id), 1)
-    page.locator(f"{chart('bits-worth', run_id)} .nsewdrag").first.click(
-        position={"x": 12, "y": 40}
-    )
+    bar = page.locator(f"{chart('bits-worth', run_id)} .barlayer .point path").first
+    bar.scroll_into_view_if_needed()
+    box = bar.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.wait_for_url(re.compile("bit="), timeout=LONG)
     expect(page.get_by_role("img", name=f"Bit {run_in_url(page, 'bit')} over time")).to_be_visible()
     assert "worth=true" in page.url
