@@ -22,10 +22,12 @@ $h = \tanh F$. While the network learns, a bit can slide far to the **wrong** si
 that its labels don't call for. There $\tanh$ is flat: its slope $1 - h^2$ is almost 0, and so is
 the gradient that should bring the bit back. **Dead** means this: stuck on the wrong side. A plain
 quantization loss makes it worse, because it pulls every bit to the side that it happens to be on.
+What the dead **cost** is how much higher MAP (mean average precision of search by these codes)
+would be with them put right.
 
 **RDH** (IJCAI 2021) adds two plug-ins to any such method. The *Gradient Amplifier* finds the bits
-that lie at $|h| \ge \tau$ and are asked to leave, which are called **flagged**: nearly all dead
-bits are among them, and many right ones. It multiplies their gradient by
+that lie at $|h| \ge \tau$ and are asked to leave, which are called **flagged**: most dead bits
+are among them, and many right ones. It multiplies their gradient by
 $\alpha = 1 / (1 - \tau^2)$, which undoes the damping at $|h| = \tau$.
 The *Error-Aware Quantization Loss* pulls a bit to its side only as far as its pairs of images say
 that the side is right.
@@ -131,8 +133,9 @@ with left:
 with right, st.container(border=True):
     st.markdown(
         "**See it happen.** DCH on 8 × 8 digits at a high learning rate, once without and once "
-        "with RDH, same seed and schedule: seconds on two CPU cores. Then this page says how many "
-        "entries are dead in each run, what they cost, and how MAP changes."
+        "with RDH, same seed and schedule: seconds on two CPU cores. You watch both learn; then "
+        "this page says how many entries (one bit of one training image each) are dead, what they "
+        "cost, and how MAP changes."
     )
     with error_card():
         if st.button("Run the demo pair", type="primary", icon=":material/play_arrow:", key="demo"):

@@ -139,7 +139,7 @@ def draw_table(runs: RunStore, pair: dict[str, RunSeries]) -> None:
                     if not math.isnan(count)
                     else "not counted"
                 )
-        cells["distinct codes in the gallery"] = number(last, "n_distinct_codes", ",.0f")
+        cells["distinct gallery codes"] = number(last, "n_distinct_codes", ",.0f")
         cells["bit balance of the gallery"] = number(last, "bit_balance", ".3f")
         for name, text in cells.items():
             rows.setdefault(name, {})[column] = text

@@ -29,6 +29,7 @@ from rdh.landscape import (
 
 N_STEPS = 300
 STEPS_A_TICK = 6
+TILE_WIDTH = 115  # pixels: five in three quarters of a window of 1280
 LADDER = [
     0.99999,
     0.9999,
@@ -213,19 +214,20 @@ def run_overlay(run: RunSeries, pair: Pair, form: PairForm) -> BitOverlay | None
 
 
 def draw_readouts(pair: Pair, form: PairForm, h_i: float) -> None:
-    columns = st.columns(5)
-    for column, (name, (amplifier, quantization)) in zip(columns, ARMS.items(), strict=False):
+    tiles = st.container(horizontal=True)
+    for name, (amplifier, quantization) in ARMS.items():
         value = float(
             gradient_terms(h_i, pair, form, amplifier=amplifier, quantization=quantization).gradient
         )
         push = -value * pair.target  # descent moves F against the gradient
         note = "✓ right way" if push > 0 else "✗ wrong way" if push else "no side is right"
-        column.metric(
+        tiles.metric(
             f"∂L/∂F, {name}",
             gradient_number(value),
             note,
             delta_color="blue" if push > 0 else "orange" if push else "gray",
             delta_arrow="off",
+            width=TILE_WIDTH,
         )
     critical, weight = critical_eta(pair, form), form.plain_weight(pair.eta)
     note = (
@@ -233,11 +235,10 @@ def draw_readouts(pair: Pair, form: PairForm, h_i: float) -> None:
         f"{'above' if weight > critical else 'below' if weight < critical else 'equal'}"
     )
     shown = (f"{critical:.3f}", note) if np.isfinite(critical) else ("none", "no plain term")
-    columns[3].metric("Critical η", *shown, delta_color="gray", delta_arrow="off")
+    look: dict[str, Any] = {"delta_color": "gray", "delta_arrow": "off", "width": TILE_WIDTH}
+    tiles.metric("Critical η", *shown, **look)
     gain = float(effective_gain(np.arctanh(h_i), pair.tau))
-    columns[4].metric(
-        "α", f"{pair.alpha:.2f}", f"gain {gain:.3g} at h_i", delta_color="gray", delta_arrow="off"
-    )
+    tiles.metric("α", f"{pair.alpha:.2f}", f"gain {gain:.3g} at h_i", **look)
 
 
 def pick_aim(pair: Pair) -> Pair:
@@ -298,7 +299,8 @@ start_page(
     place=210,
 )
 presets = st.container(horizontal=True, gap="small")
-controls, chart = st.columns([1, 3], gap="medium")
+with st.container(key="stacked-setting"):
+    controls, chart = st.columns([1, 3], gap="medium")
 with controls:
     pair, form, h_i, axis = pick_setting()
 with presets:
@@ -317,7 +319,8 @@ with st.container(border=True):
         f"{{similarity term + quantization term}} · tanh′"
     )
     st.latex(equation_latex(h_i, pair, form, **(plug_ins if scene.has_plug_ins else {})))
-left, right = st.columns(2, gap="large")
+with st.container(key="stacked-descent"):
+    left, right = st.columns(2, gap="large")
 with left:
     st.subheader("Let the bit go downhill", anchor=False)
     st.fragment(draw_descent, run_every=0.2 if state.get("playing") else None)(pair, form, h_i)

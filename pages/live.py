@@ -116,7 +116,7 @@ def draw_amplifier(run: RunSeries, config: RunConfig, run_id: str) -> None:
     precision, recall, reached = (
         percent(shares[at]) for shares in (reach.precision, reach.recall, reach.reached)
     )
-    acts = "acts" if config.amplifier else "would act"
+    acts, are = ("acts", "are") if config.amplifier else ("would act", "would be")
     left, right = st.columns(2, vertical_alignment="center")
     with left:
         title = (
@@ -133,10 +133,10 @@ def draw_amplifier(run: RunSeries, config: RunConfig, run_id: str) -> None:
         st.markdown(
             f"**On what does the amplifier act?** In the last {N_RECORDS} records at τ = "
             f"{levels[at]:g} it {acts} on {reach.amplified[at]:,} visits of saturated entries, and "
-            f"{reach.amplified_dead[at]:,} of them are dead: **precision {precision}**. It misses "
-            f"{reach.dead[at] - reach.amplified_dead[at]:,} of {reach.dead[at]:,} dead ones: "
-            f"**recall {recall}**. {reach.beyond[at]:,} that it {acts} on lie beyond its reach, so "
-            f"**{reached}** of the dead are moved."
+            f"{reach.amplified_dead[at]:,} of them are dead: **precision {precision}**. These are "
+            f"{reach.amplified_dead[at]:,} of all {reach.dead[at]:,} dead ones: **recall "
+            f"{recall}**. {reach.beyond[at]:,} of them lie beyond its reach, so **{reached}** of "
+            f"the dead {are} moved."
         )
         legend("precision", "recall", "reach")
 
@@ -235,7 +235,7 @@ def draw_no_data(status: Status) -> None:
         )
     elif not status.is_final:
         st.info(
-            "The first data are on their way: the worker loads torch and the images.",
+            "The first data are on their way: torch is loaded once, then the run's images.",
             icon=":material/hourglass_top:",
         )
 

@@ -188,6 +188,8 @@ def _draw_classes(shelf: Shelf, look: Look, bit: int, run_id: str) -> None:
     title = f"Bit {bit}: {plus} classes call for +, {minus} for −" + (
         f", {rest} for neither" if rest else ""
     )
+    if len(sides := set(look.sides.tolist())) == 1:
+        title = f"Bit {bit} is {SIDES[sides.pop()]} for every item, so it tells no two apart"
     figure = class_balance_chart(counts, calls, shelf.class_names, title=title)
     live_plotly(figure, key=f"bits-classes-{run_id}")
     undecided = int((look.saturated & (look.right == 0)).sum())

@@ -29,6 +29,24 @@ function readFigure(node, text) {
   return figure;
 }
 
+// Plotly does not wrap: a title that is too wide for the chart is broken anew, and the plot makes room.
+function fitTitle(node, { title, margin }, width) {
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = `600 16px ${getComputedStyle(node).fontFamily}`;
+  const fits = (line) => pen.measureText(line).width < width;
+  const given = (title?.text ?? "").split("<br>");
+  if (!margin || given.every(fits)) return;
+  const lines = [];
+  for (const word of given.join(" ").split(" ")) {
+    const longer = `${lines.at(-1)} ${word}`;
+    if (lines.length && fits(longer)) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  title.text = lines.join("<br>");
+  title.pad = { t: 16 }; // as in bare_figure of rdh/charts/palette.py
+  margin.t += 21 * (lines.length - given.length);
+}
+
 function config(Plotly, filename) {
   const click = (plot) => Plotly.downloadImage(plot, { format: "svg", filename });
   const svg = { name: "svg", title: "Download as SVG", icon: Plotly.Icons.disk, click };
@@ -67,6 +85,7 @@ async function drawOnce(chart) {
   if (!width) return; // hidden: the observer calls again once there is room
   const start = performance.now();
   const { data, layout } = readFigure(node, figure);
+  fitTitle(node, layout, width);
   chart.config ??= config(Plotly, filename); // kept: a new object would make Plotly start afresh
   await Plotly.react(plot, data, { uirevision: "kept", ...layout, width, height }, chart.config);
   if (!chart.drawn) {

@@ -107,8 +107,8 @@ def draw_explanation(run: RunSeries, config: RunConfig) -> None:
     )
     if counts.dead:
         text += (
-            f" {counts.flagged_dead:,.0f} of the {counts.dead:,.0f} dead are flagged; "
-            f"{counts.dead_hard:,.0f} are hard, so no factor can rescue them."
+            f" {counts.flagged_dead:,.0f} of the {counts.dead:,.0f} dead are flagged. Hard, so "
+            f"that no factor can rescue them: {counts.dead_hard:,.0f}."
         )
     st.caption(text)
     legend("dead", "cost", "flagged", "saturated", "hard", "map")

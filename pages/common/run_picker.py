@@ -71,7 +71,7 @@ def pick_pair(
     partners = {other for other in others if is_pair(store, run_id, other)}
 
     def name(other: str) -> str:
-        return run_label(store, other) + (" · its pair" if other in partners else "")
+        return ("pair: " if other in partners else "") + run_label(store, other)
 
     return _pick(sorted(others, key=lambda other: other not in partners), states, key, label, name)
 

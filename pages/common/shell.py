@@ -34,6 +34,9 @@ STYLE = """<style>
 @media (max-width: 1100px) {
 [class*="st-key-charts-"] .stHorizontalBlock { flex-wrap: wrap; }
 [class*="st-key-charts-"] .stColumn { min-width: 100%; }
+/* The same for one row of columns, without the rows inside its columns. */
+[class*="st-key-stacked-"] .stHorizontalBlock:not(.stColumn *) { flex-wrap: wrap; }
+[class*="st-key-stacked-"] .stColumn:not(.stColumn *) { min-width: 100%; }
 }
 </style>"""
 

@@ -64,7 +64,7 @@ def draw_difference(pair: dict[str, RunSeries]) -> None:
         shares = [run.share(what, int(common[-1])) for run in pair.values()]
         title = (
             f"Difference: {shares[0] - shares[1]:+.2%} of the entries at step {common[-1]:,} "
-            f"(orange: fewer {what} in the right map)"
+            f"(orange: fewer {what} on the right)"
         )
         live_plotly(
             difference_map(common, difference, title=title, what=f"{what} share"),

@@ -232,9 +232,9 @@ OF_EVALUATION = {  # scalars of an evaluation, in a few words
     "cost_flagged": "of map_train: the flagged entries moved instead",
     "cost_random": "of map_train: as many random saturated entries moved instead",
     **{
-        f"{side}_{word}": f"entries of the {words} at the last evaluation: {word.replace('_', ' ')}"
+        f"{side}_{word}": f"entries of the {words} at the last evaluation: {counted}"
         for side, words in (("gallery", "gallery"), ("query", "queries"))
-        for word in ("entries", "saturated", "dead")
+        for word, counted in (("entries", "all"), ("saturated", "saturated"), ("dead", "dead"))
     },
     "cost_gallery": "MAP that the dead entries of the gallery cost",
     "cost_query": "MAP that the dead entries of the queries cost",

@@ -35,7 +35,7 @@ def worth_bars(
         if dead_share is None
         else [f", {dead_share[bit]:.2%} of the items dead" for bit in order]
     )
-    figure = palette.bare_figure(title, height=300, title_width=palette.NARROW)
+    figure = palette.bare_figure(title, height=300)
     parts = {
         "useful": (worth[order] >= 0, palette.GRADIENT),
         "harmful": (worth[order] < 0, palette.WRONG_WAY),
@@ -186,7 +186,7 @@ def death_takeaway(worth: np.ndarray, dead_share: np.ndarray) -> str:
 def first_takeaway(of_first: np.ndarray) -> str:
     """How many of the first bits give ENOUGH of the whole codes' MAP. of_first (n_bits,)."""
     enough = f"The first {bits_enough(of_first)} of {len(of_first)} bits"
-    return f"{enough} have {ENOUGH:.0%} of the MAP of all, {of_first[-1]:.4f}"
+    return f"{enough} have {ENOUGH:.0%} of the MAP of all, expected over ties: {of_first[-1]:.4f}"
 
 
 def bits_enough(of_first: np.ndarray) -> int:

@@ -83,7 +83,8 @@ def difference_map(
         np.arange(thinned.shape[1]),
         title,
     )
-    ticks = np.concatenate([-round_ticks(top)[:0:-1], round_ticks(top)])
+    half = round_ticks(top)[::2]  # of all there would be twice as many as on a share's bar
+    ticks = np.concatenate([-half[:0:-1], half])
     figure.update_traces(
         zmin=-top * unit,
         zmax=top * unit,
@@ -113,13 +114,13 @@ def _map(
     steps: np.ndarray, values: np.ndarray, order: np.ndarray, title: str, title_width: int = WIDE
 ) -> go.Figure:
     """Heat map of values (n_bits, n). Rows have names, so that hover and click name the bit."""
-    figure = palette.bare_figure(
-        title, height=max(260, min(560, 110 + 7 * len(order))), title_width=title_width
-    )
+    height = max(260, min(560, 110 + 7 * len(order)))
+    figure = palette.bare_figure(title, height=height, title_width=title_width)
     figure.add_heatmap(z=values, x=steps, y=[str(bit) for bit in order])
     # Rows stand as they are given: by name alone, Plotly would sort those that two maps have in
     # another order.
-    figure.update_yaxes(title_text="bit", type="category", showgrid=False, ticks="", nticks=18)
+    figure.update_yaxes(title_text="bit", type="category", showgrid=False, ticks="")
+    figure.update_yaxes(nticks=min(18, (height - 110) // 13))  # a name is 13 pixels high
     return figure
 
 

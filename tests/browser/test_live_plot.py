@@ -145,6 +145,22 @@ def test_the_chart_follows_its_width_when_the_sidebar_closes_and_opens(live):
     assert live.problems == []
 
 
+def test_a_title_that_is_too_wide_for_its_chart_is_broken_into_lines(live):
+    lines = """([chart, wanted]) => {
+        const title = document.querySelector(chart + " .gtitle");
+        const room = document.querySelector(chart).clientWidth;
+        const n = Math.max(1, title.querySelectorAll("tspan.line").length);
+        return title.getBoundingClientRect().width <= room && n === wanted;
+    }"""
+    whole = live.viewport_size
+    live.wait_for_function(lines, arg=[MAP, 1])
+    live.set_viewport_size(whole | {"width": 400})
+    live.wait_for_function(lines, arg=[MAP, 2])
+    live.set_viewport_size(whole)
+    live.wait_for_function(lines, arg=[MAP, 1])
+    assert live.problems == []
+
+
 def test_a_page_left_and_entered_again_draws_anew_from_one_library(live):
     libraries = []
     live.on(

@@ -513,7 +513,9 @@ def test_a_link_between_dead_and_worthless_is_called_one_only_beyond_chance():
 def test_the_first_bits_that_are_enough_are_marked():
     of_first = np.array([0.2, 0.5, 0.58, 0.6])
     assert bits_enough(of_first) == 3
-    assert first_takeaway(of_first) == "The first 3 of 4 bits have 95% of the MAP of all, 0.6000"
+    assert first_takeaway(of_first) == (
+        "The first 3 of 4 bits have 95% of the MAP of all, expected over ties: 0.6000"
+    )
     line, mark = map_of_first(of_first, "dpsh", True, title="x").data
     assert len(line.x) == 4 and list(mark.x) == [3] and mark.y[0] == pytest.approx(0.58)
 

@@ -291,6 +291,15 @@ def without_sides(folder: Path) -> None:
         np.savez(path, **arrays)
 
 
+def test_a_bit_that_is_equal_for_all_items_is_said_to_tell_none_apart(altered, monkeypatch, titles):
+    for path in (only_run(altered) / "codes").glob("probe-*.npz"):
+        arrays = dict(read_arrays(path))
+        arrays["logits"][:, 2], arrays["right"][:, 2] = -4, -1
+        np.savez(path, **arrays)
+    open_bits(altered, monkeypatch, bit="2")
+    assert titles["bits-classes"] == "Bit 2 is − for every item, so it tells no two apart"
+
+
 def test_a_bit_on_which_all_classes_are_split_is_dead_for_no_item(altered, monkeypatch):
     without_sides(only_run(altered))
     assert "every class is split on it" in words(open_bits(altered, monkeypatch))

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from pages.common.live_plot import live_plotly
+from rdh.charts.palette import bare_figure
 
 N_BITS, N_STEPS = 64, 1000
 st.set_page_config(page_title="Live charts", layout="wide")
@@ -24,16 +25,11 @@ def saturation_map(moment: float) -> go.Figure:
     """Bits that saturate one after the other, a little earlier or later at each tick."""
     onset = np.linspace(100, 900, N_BITS)[:, None] + 60 * np.sin(moment / 3)
     share = 250 / (1 + np.exp((onset - np.arange(N_STEPS)) / 40))
-    fig = go.Figure(
-        go.Heatmap(
-            z=share.astype(np.uint8), zmin=0, zmax=255, colorbar_title_text="share saturated"
-        )
+    fig = bare_figure("Bits saturate one after the other, from the first to the last", 420)
+    fig.add_heatmap(
+        z=share.astype(np.uint8), zmin=0, zmax=255, colorbar_title_text="share saturated"
     )
-    fig.update_layout(
-        title_text="Bits saturate one after the other",
-        xaxis_title_text="step",
-        yaxis_title_text="bit",
-    )
+    fig.update_layout(xaxis_title_text="step", yaxis_title_text="bit")
     return fig
 
 
