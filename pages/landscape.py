@@ -1,5 +1,6 @@
 """Gradient landscape (Figure 3): how Eq. (2) pushes one bit, and what the plug-ins change."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from pages.common.shell import end_page, error_card, known_runs, or_end, start_p
 from rdh import catalog
 from rdh.charts.descent import descent_figure, gain_figure
 from rdh.charts.landscape import BitOverlay, landscape_figure
-from rdh.charts.landscape_text import AREAS, equation_latex, gradient_number, number
+from rdh.charts.landscape_text import AREAS, aimed_name, equation_latex, gradient_number, number
 from rdh.landscape import (
+    AIMS,
     EQUATION_1,
     Pair,
     PairForm,
@@ -63,7 +65,11 @@ DEFAULTS: dict[str, Any] = {
     "bits": 32,
     "rate": 0.1,
     "step": N_STEPS,
+    "aim": "flagged",
+    "scale": 1.0,
 }
+OF_DESCENT = ("rate", "step", "aim", "scale")  # drawn below, in a fragment
+AIM_WORDS = {"flagged": "Every flagged bit", "wrong": "Only if wrong", "right": "Only if right"}
 PRESETS: dict[str, dict[str, Any]] = {
     "Figure 3 as stated (η = 1)": {},
     "η below 0.225": {"eta": 0.1},
@@ -97,7 +103,7 @@ def take_step() -> None:
 
 def draw_presets() -> None:
     """A button for each preset. The one that fits the controls is marked."""
-    now = {name: state[name] for name in DEFAULTS if name not in ("step", "rate")}
+    now = {name: state[name] for name in DEFAULTS if name not in OF_DESCENT}
     for name, values in PRESETS.items():
         is_now = now.items() <= (DEFAULTS | values).items()
         st.button(
@@ -140,7 +146,10 @@ def pick_setting() -> tuple[Pair, PairForm, float, str]:
         **URL,
     )
     st.toggle(
-        "Gradient amplifier", key="amp", help="Eq. (3): α times the gradient of a dead bit.", **URL
+        "Gradient amplifier",
+        key="amp",
+        help="Eq. (3): α times the gradient of a flagged bit.",
+        **URL,
     )
     st.toggle(
         "Error-aware quantization",
@@ -231,6 +240,24 @@ def draw_readouts(pair: Pair, form: PairForm, h_i: float) -> None:
     )
 
 
+def pick_aim(pair: Pair) -> Pair:
+    """The pair with the aim and the scale of the amplifier. Both are ours, not the paper's."""
+    left, right = st.columns([3, 2])
+    help_text = (
+        "Which saturated bit gets α. The paper: every one that the gradient flags. Ours: only "
+        "where this pair calls its side wrong (dead), or only where it calls it right."
+    )
+    aim = left.selectbox(
+        "Amplify", AIMS, format_func=AIM_WORDS.__getitem__, key="aim", help=help_text, **URL
+    )
+    help_text = "What multiplies α. The paper has 1."
+    scale = right.select_slider(
+        "Multiple of α", [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0], DEFAULTS["scale"], key="scale",
+        help=help_text, **URL,
+    )  # fmt: skip
+    return replace(pair, aim=aim, scale=scale)
+
+
 def draw_descent(pair: Pair, form: PairForm, h_i: float) -> None:
     """Gradient descent on this bit: played, stepped or scrubbed.
 
@@ -249,10 +276,14 @@ def draw_descent(pair: Pair, form: PairForm, h_i: float) -> None:
         "Learning rate", [0.1, 0.2, 0.5, 1.0, 2.0], DEFAULTS["rate"], key="rate", **URL
     )
     step = scrub.slider("Steps taken", 0, N_STEPS, DEFAULTS["step"], key="step", **URL)
+    aimed = pick_aim(pair)
     options = {"n_steps": N_STEPS, "learning_rate": learning_rate}
     baseline = descent_path(h_i, pair, form, **options)
-    rescued = descent_path(h_i, pair, form, amplifier=True, quantization="error_aware", **options)
-    live_plotly(descent_figure(baseline, rescued, pair.target, step), key="landscape-descent")
+    rescued = descent_path(h_i, aimed, form, amplifier=True, quantization="error_aware", **options)
+    name = aimed_name(aimed.aim, aimed.scale)
+    live_plotly(
+        descent_figure(baseline, rescued, pair.target, step, name=name), key="landscape-descent"
+    )
     ended = playing and step == N_STEPS
     if clicked or ended:
         state["playing"] = state["playing"] and not ended

@@ -17,7 +17,7 @@ from rdh import catalog, datasets, folders
 from rdh.analysis import similar_run_seconds
 from rdh.config.presets import PRESETS, preset_config
 from rdh.config.ranges import parse_numbers
-from rdh.config.run_config import RunConfig, check_eta_counts, make_config
+from rdh.config.run_config import RunConfig, arms_together, check_eta_counts, make_config
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
 
@@ -134,7 +134,7 @@ def draw_form(
         for method in methods:
             options = start["method_options"] if method == start["method"] else {}
             switches[method] = draw_card(catalog.methods()[method], options, key)
-        with st.expander("More: network, optimiser, quantization, records, device"):
+        with st.expander("More: network, optimiser, amplifier, quantization, records, device"):
             fields |= draw_more(start, key)
     return Asked(fields, methods, switches, seeds, arms) if pressed else None, answer
 
@@ -164,16 +164,18 @@ def build(start: dict[str, Any], asked: Asked) -> list[RunConfig]:
             f"One launch makes at most {MAX_RUNS} runs, got {n_runs}; choose fewer "
             f"methods or seeds."
         )
-    configs = []
+    owns, arms = [], []
     for method in asked.methods:
-        own = {"method": method, "method_options": asked.switches[method]}
         for seed in seeds:
             for amplifier, quantization in ARMS[asked.arms]:
                 if fits(method, amplifier, quantization):
-                    plug_ins = {"amplifier": amplifier, "quantization": quantization}
-                    configs.append(
-                        make_config(**(start | asked.fields | own | {"seed": seed} | plug_ins))
-                    )
+                    options = asked.switches[method]
+                    owns.append({"method": method, "method_options": options, "seed": seed})
+                    arms.append({"amplifier": amplifier, "quantization": quantization})
+    configs = [
+        make_config(**(start | asked.fields | own | arm))
+        for own, arm in zip(owns, arms_together(arms), strict=True)
+    ]
     if not configs:
         names = ", ".join(catalog.methods()[method].title for method in asked.methods)
         raise UserError(

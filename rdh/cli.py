@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import NoReturn
 
 from rdh import __version__
-from rdh.commands import bench, catalog, codes, dashboard, data, launch, runs, supervisor
+from rdh.commands import (
+    bench,
+    catalog,
+    codes,
+    dashboard,
+    data,
+    dead_bits,
+    launch,
+    runs,
+    supervisor,
+)
 from rdh.errors import UserError, printable
 
 ABOUT = """Deep hashing with and without RDH: which bits die, and what brings them back.
@@ -86,7 +96,7 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=__version__)
     parser.set_defaults(call=None)
     verbs = parser.add_subparsers(metavar="VERB", title="verbs")
-    for module in (launch, runs, dashboard, supervisor, catalog, data, codes, bench):
+    for module in (launch, runs, dead_bits, dashboard, supervisor, catalog, data, codes, bench):
         module.add(verbs, _common(argparse.SUPPRESS, argparse.SUPPRESS))
     return parser
 

@@ -13,6 +13,8 @@ Letters: h = codes in [-1, 1], (n, n_bits); g = dL/dh; s = sgn(h) with sgn(0) = 
 zero is never selected; S in {0, 1}, 1 for a pair of similar items.
 """
 
+import math
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -68,10 +70,11 @@ def saturated(codes: Tensor, tau: float) -> Tensor:
     return widen(codes).abs() >= tau
 
 
-def dead(codes: Tensor, gradient: Tensor, tau: float) -> Tensor:
+def flagged(codes: Tensor, gradient: Tensor, tau: float) -> Tensor:
     """The test of Eq. 3: |h| >= tau and sgn(h) = sgn(g).
 
-    Gradient descent moves h against g, so equal signs ask the bit to flip.
+    Gradient descent moves h against g, so equal signs ask the bit to flip. The paper calls such a
+    bit dead. Only the labels know whether it is on the wrong side.
 
     Args:
         codes: h in [-1, 1], (n, n_bits).
@@ -82,7 +85,7 @@ def dead(codes: Tensor, gradient: Tensor, tau: float) -> Tensor:
     Returns:
         Boolean (n, n_bits).
 
-    >>> dead(torch.tensor([[0.995, 0.995, 0.5]]), torch.tensor([[1.0, -1.0, 1.0]]), 0.99)
+    >>> flagged(torch.tensor([[0.995, 0.995, 0.5]]), torch.tensor([[1.0, -1.0, 1.0]]), 0.99)
     tensor([[ True, False, False]])
     """
     # |h| if g asks the bit to leave its side, else -|h| or 0
@@ -90,21 +93,55 @@ def dead(codes: Tensor, gradient: Tensor, tau: float) -> Tensor:
     return leaving >= tau if tau > 0 else leaving > 0
 
 
-def amplify(gradient: Tensor, codes: Tensor, tau: float) -> Tensor:
-    """Eq. 3: alpha * g if a bit is dead by the gradient given, else g.
+dead = flagged  # its name until November 2026, for loops that were written then
+
+
+def amplify(
+    gradient: Tensor, codes: Tensor, tau: float, scale: float = 1.0, where: Tensor | None = None
+) -> Tensor:
+    """Eq. 3: alpha * g if a bit is flagged by the gradient given, else g.
+
+    The paper has neither scale nor where: they are ours.
 
     Args:
         gradient: dL/dh of the TOTAL loss at tanh's output (Algorithm 1, steps 7-9), (n, n_bits).
         codes: h in [-1, 1], (n, n_bits).
         tau: In [0, 1).
+        scale: A multiple of alpha, > 0.
+        where: Boolean (n, n_bits), the entries that may be amplified. None: all.
 
     Returns:
         A new tensor (n, n_bits). The gradient of saturated bits that should stay is unchanged.
 
+    Raises:
+        ValueError: For another tau or scale, and for a mask of another shape or type.
+
     >>> amplify(torch.tensor([[1.0, 1.0]]), torch.tensor([[0.8, -0.8]]), 0.6)
     tensor([[1.5625, 1.0000]])
+    >>> half = torch.tensor([[True, False]])
+    >>> amplify(torch.ones(1, 2), torch.tensor([[0.8, 0.8]]), 0.6, scale=2, where=half)
+    tensor([[3.1250, 1.0000]])
     """
-    return torch.where(dead(codes, gradient, tau), gradient * alpha(tau), gradient)
+    factor = _checked_scale(scale) * alpha(tau)
+    chosen = flagged(codes, gradient, tau)
+    if where is not None:
+        chosen = chosen & _checked_mask("where", where, codes)
+    return torch.where(chosen, gradient * factor, gradient)
+
+
+def _checked_scale(scale: float) -> float:
+    if not isinstance(scale, float | int) or not 0 < scale < math.inf:
+        raise ValueError(f"scale must be a number > 0, got {scale!r}. The paper's alpha is 1.")
+    return scale
+
+
+def _checked_mask(name: str, mask: Tensor, codes: Tensor) -> Tensor:
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != codes.shape:
+        got = _form(mask) if isinstance(mask, Tensor) else type(mask).__name__
+        raise ValueError(
+            f"{name} must be a boolean tensor {tuple(codes.shape)} as the codes, got {got}."
+        )
+    return mask.to(codes.device)
 
 
 class GradientAmplifier(nn.Module):
@@ -119,25 +156,49 @@ class GradientAmplifier(nn.Module):
         activation: "tanh" for h in [-1, 1], or "sigmoid" for p in [0, 1], judged as h = 2 p - 1.
             The same alpha undoes the sigmoid's damping: dp/dF = p (1 - p) = (1 - h^2) / 4.
         amplifies: False only counts, for a baseline.
+        scale: A multiple of alpha, > 0. Ours, not the paper's.
+        mask: A function (codes, gradient) -> boolean (n, n_bits): where a flagged entry may be
+            amplified. It gets h in [-1, 1] and the total gradient, both (n, n_bits). None:
+            everywhere, as in the paper.
 
     Raises:
-        ValueError: For another tau or activation.
+        ValueError: For another tau, activation, scale or mask.
 
     >>> logits = torch.tensor([[2.0, -2.0]], requires_grad=True)
     >>> GradientAmplifier(tau=0.9)(torch.tanh(logits)).sum().backward()
-    >>> logits.grad / (1 - torch.tanh(logits) ** 2)  # alpha = 5.26 for the dead bit
+    >>> logits.grad / (1 - torch.tanh(logits) ** 2)  # alpha = 5.26 for the flagged bit
     tensor([[5.2632, 1.0000]], grad_fn=<DivBackward0>)
+    >>> called = torch.tensor([[-1.0]])  # a side that labels call for: amplify what is not on it
+    >>> aimed = GradientAmplifier(0.9, mask=lambda codes, gradient: codes * called < 0)
+    >>> codes = torch.tensor([[0.95]], requires_grad=True)
+    >>> aimed(codes).sum().backward()
+    >>> codes.grad, aimed.counts()["amplified"]
+    (tensor([[5.2632]]), tensor([1]))
     """
 
-    def __init__(self, tau: float = 0.99, activation: str = "tanh", amplifies: bool = True) -> None:
+    def __init__(
+        self,
+        tau: float = 0.99,
+        activation: str = "tanh",
+        amplifies: bool = True,
+        scale: float = 1.0,
+        mask: Callable[[Tensor, Tensor], Tensor] | None = None,
+    ) -> None:
         super().__init__()
         alpha(tau)
+        _checked_scale(scale)
+        if mask is not None and not callable(mask):
+            raise ValueError(
+                f"mask must be a function (codes, gradient) -> boolean (n, n_bits), got "
+                f"{type(mask).__name__}."
+            )
         if activation not in ("tanh", "sigmoid"):
             raise ValueError(f"activation must be one of tanh, sigmoid, got {activation!r}.")
         self.tau, self.activation, self.amplifies = tau, activation, amplifies
+        self.scale, self.mask = scale, mask
         self._n_bits: int | None = None  # of the codes that are counted
-        # (3, n_bits) from the first step on; in no state dict
-        self._counts = torch.zeros(3, 1, dtype=torch.int64)
+        # (4, n_bits) from the first step on; in no state dict
+        self._counts = torch.zeros(4, 1, dtype=torch.int64)
 
     def forward(self, codes: Tensor) -> Tensor:
         if not (self.training and codes.requires_grad and torch.is_grad_enabled()):
@@ -155,13 +216,21 @@ class GradientAmplifier(nn.Module):
 
     def _receive(self, gradient: Tensor, codes: Tensor) -> Tensor:
         codes = codes if self.activation == "tanh" else 2 * widen(codes) - 1
+        where = None
+        if self.mask is not None:
+            where = _checked_mask("mask's answer", self.mask(codes, gradient), codes)
+        is_flagged = flagged(codes, gradient, self.tau)
+        acts_on = is_flagged if where is None else is_flagged & where
         parts = (
             torch.ones_like(codes, dtype=torch.bool),
             saturated(codes, self.tau),
-            dead(codes, gradient, self.tau),
+            is_flagged,
+            acts_on if self.amplifies else torch.zeros_like(is_flagged),
         )
         self._counts = self._counts.to(codes.device) + torch.stack([part.sum(0) for part in parts])
-        return amplify(gradient, codes, self.tau) if self.amplifies else gradient
+        if not self.amplifies:
+            return gradient
+        return amplify(gradient, codes, self.tau, self.scale, where)
 
     def counts(self) -> dict[str, Tensor]:
         """Counts of the backward calls since the last reading, then starts again from 0.
@@ -171,11 +240,13 @@ class GradientAmplifier(nn.Module):
 
         Returns:
             int64 (n_bits,) on the CPU, (1,) before any backward call, for each of: entries (codes
-            seen), saturated (|h| >= tau), dead (saturated, and the total gradient before
-            amplification asks for a flip).
+            seen), saturated (|h| >= tau), flagged (saturated, and the total gradient before
+            amplification asks for a flip), amplified (flagged, and not masked out). "dead" is
+            flagged too, its name until November 2026.
         """
-        counts, self._counts, self._n_bits = self._counts.cpu(), self._counts.new_zeros(3, 1), None
-        return dict(zip(("entries", "saturated", "dead"), counts, strict=True))
+        counts, self._counts, self._n_bits = self._counts.cpu(), self._counts.new_zeros(4, 1), None
+        found = dict(zip(("entries", "saturated", "flagged", "amplified"), counts, strict=True))
+        return found | {"dead": found["flagged"]}
 
 
 def _check_tensor(rule: str, part: Tensor) -> None:

@@ -9,7 +9,7 @@ from rdh.methods import Method
 
 
 def naive_sides(signs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The side that single labels call for: the majority of the class, 0 if coins could do it."""
+    """The side that single labels call for: the majority; 0 for a split class or one item."""
     sides = np.zeros(signs.shape, int)
     for item in range(len(signs)):
         if not labels[item].any():
@@ -17,7 +17,7 @@ def naive_sides(signs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         alike = [other for other, its in enumerate(labels) if (its == labels[item]).all()]
         for bit in range(signs.shape[1]):
             vote = sum(int(signs[other, bit]) for other in alike)
-            if abs(vote) > 1.96 * math.sqrt(len(alike)):
+            if len(alike) > 1 and abs(vote) > 0.5 * math.sqrt(len(alike)):
                 sides[item, bit] = 1 if vote > 0 else -1
     return sides
 

@@ -38,7 +38,7 @@ def called_side(
         if own[bit] and (is_multi_label or similar):
             vote += own[bit] if similar else -own[bit]
             voters += 1
-    return sgn(vote) if abs(vote) > 1.96 * math.sqrt(voters) else 0
+    return sgn(vote) if voters > 1 and abs(vote) > 0.5 * math.sqrt(voters) else 0
 
 
 class NaiveProbes:

@@ -7,15 +7,23 @@ def sgn(x: float) -> float:
     return (x > 0) - (x < 0)
 
 
-def amplify(gradient: list[list[float]], codes: list[list[float]], tau: float) -> list[list[float]]:
-    """Eq. 3, entry by entry."""
-    alpha = 1 / (1 - tau**2)
+def amplify(
+    gradient: list[list[float]],
+    codes: list[list[float]],
+    tau: float,
+    scale: float = 1,
+    where: list[list[bool]] | None = None,
+) -> list[list[float]]:
+    """Eq. 3, entry by entry, with a multiple of alpha and only where it is allowed."""
+    factor = scale / (1 - tau**2)
     return [
         [
-            alpha * g if abs(h) >= tau and sgn(h) == sgn(g) else g
-            for g, h in zip(row_g, row_h, strict=True)
+            factor * g
+            if abs(h) >= tau and sgn(h) == sgn(g) and (where is None or where[i][k])
+            else g
+            for k, (g, h) in enumerate(zip(row_g, row_h, strict=True))
         ]
-        for row_g, row_h in zip(gradient, codes, strict=True)
+        for i, (row_g, row_h) in enumerate(zip(gradient, codes, strict=True))
     ]
 
 

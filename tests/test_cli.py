@@ -139,6 +139,9 @@ REFUSED = [
     ("sweep --bits 8 --set n_bits=16", r"--bits and --set n_bits both give n_bits"),
     ("sweep --seeds 0-2 --set seed=5", r"--seeds and --set seed both give seed"),
     ("sweep --rdh off --set amplifier=true", r"--rdh and --set amplifier both give amplifier"),
+    ("train --set amplifier_aim=labels", r"amplifier_aim must be gradient if the amplifier is off"),
+    ("sweep --rdh off --set amplifier_scale=2", r"amplifier_scale must be 1 if the amplifier is"),
+    ("train --rdh --set amplifier_aim=x", r"amplifier_aim must be one of gradient, all_pairs, lab"),
     ("sweep --rdh off --set eta=0.4", r"eta must be left out for HashNet"),
     ("sweep --set n_bits=x", r"n_bits must be a whole number, got 'x'"),
     ("sweep --set method=3", r"method must be text, got 3"),
@@ -435,6 +438,17 @@ def test_settings_that_no_option_names_are_taken(store, toy):
         (8, "ga"),
         (16, "ga"),
     ]
+
+
+def test_an_aim_of_a_sweep_is_for_the_runs_with_the_amplifier(store, toy):
+    options = ["--methods", "hashnet,itq", "--bits", "8", "--set", "amplifier_aim=labels"]
+    runs = last_json(rdh(store, toy, "sweep", *options, "--detach", "--json"))["run_ids"]
+    found = {store.config(run).label: store.config(run).amplifier_aim for run in runs}
+    assert found == {
+        "HashNet": "gradient",
+        "HashNet + RDH, aimed by labels": "labels",
+        "ITQ": "gradient",
+    }
 
 
 def test_a_method_without_an_activation_sweeps_without_rdh_only(store, toy):

@@ -86,7 +86,7 @@ def trained(
     seed: int,
     labels: Tensor = CLASSES,
 ):
-    """(network, share of dead entries by the similarity loss alone over the training).
+    """(network, share of flagged entries by the similarity loss alone over the training).
 
     The loop knows nothing of the counter.
     """
@@ -102,7 +102,7 @@ def trained(
     )
     counts = counter.counts()
     assert counts["entries"].tolist() == [15 * N_TRAIN] * N_BITS
-    return network, (counts["dead"].sum() / counts["entries"].sum()).item()
+    return network, (counts["flagged"].sum() / counts["entries"].sum()).item()
 
 
 def mean_average_precision(network: nn.Module, multi_hot: np.ndarray) -> float:
@@ -177,7 +177,7 @@ def test_a_foreign_loss_reaches_dead_entries_alpha_fold_and_all_others_as_before
     assert torch.allclose(
         gradient, torch.where(is_dead, alpha(0.99), 1.0) * g * (1 - h**2), rtol=1e-6, atol=1e-15
     )
-    assert torch.equal(amplifier.counts()["dead"], is_dead.sum(0))
+    assert torch.equal(amplifier.counts()["flagged"], is_dead.sum(0))
 
 
 def test_multi_label_training_with_rdh_finds_items_that_share_a_label():

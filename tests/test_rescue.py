@@ -11,14 +11,15 @@ from rdh.rescue import (
     GradientAmplifier,
     alpha,
     amplify,
-    dead,
     error_aware_quantization,
+    flagged,
     selected_pairs,
     similarity,
 )
 from tests import naive_rescue
 
 CODES = [[0.995, -0.5, 0.2], [-0.992, -0.9, 0.3], [0.8, 0.997, -0.6], [-0.3, 0.999, -0.7]]
+NOTHING = {name: [0] for name in ("entries", "saturated", "flagged", "amplified", "dead")}
 GOLDEN = {  # class of each item -> EAQL by normalisation
     (0, 0, 1, 1): {"N1": 0.15139219, "N2": 0.19464711, "N1d": 0.15875454},
     (0, 0, 0, 1): {"N1": 0.11166811, "N2": 0.22333622},
@@ -269,18 +270,18 @@ def test_similarity_gradient_equals_the_golden_numbers():
     assert h.grad[1].tolist() == pytest.approx([-0.01080183, 0.07578888, -0.04031632], abs=5e-9)
 
 
-def test_dead_by_the_similarity_gradient_differs_from_dead_by_the_total():
+def test_flagged_by_the_similarity_gradient_differs_from_flagged_by_the_total():
     """A large eta points every saturated bit to its own side.
 
-    So by the total gradient no bit looks dead any more.
+    So by the total gradient no bit is flagged any more.
     """
     h = codes().requires_grad_()
     s = similarity(one_hot([0, 0, 0, 1])).double()
     mean_similarity_loss(h, s).backward()
-    by_similarity = dead(h.detach(), h.grad.clone(), 0.99)
+    by_similarity = flagged(h.detach(), h.grad.clone(), 0.99)
     assert by_similarity.nonzero().tolist() == [[1, 0], [2, 1]]
     (1e4 * (h - h.detach().sign()).square().mean()).backward()
-    assert not dead(h.detach(), h.grad, 0.99).any()
+    assert not flagged(h.detach(), h.grad, 0.99).any()
 
 
 def test_eq_2_is_what_autograd_gives_for_eq_1():
@@ -355,7 +356,7 @@ def as_lists(counts: dict[str, torch.Tensor]) -> dict[str, list[int]]:
 
 
 @pytest.mark.parametrize("amplifies", [True, False])
-def test_the_amplifier_counts_saturated_and_dead_entries_per_bit(amplifies):
+def test_the_amplifier_counts_saturated_flagged_and_amplified_entries_per_bit(amplifies):
     amplifier = GradientAmplifier(0.99, amplifies=amplifies)
     first = backward(
         amplifier, [[0.995, -0.995, 0.2], [0.995, 0.5, 0.1]], [[1.0, 1.0, 1.0], [-1.0, 1.0, 1.0]]
@@ -368,11 +369,13 @@ def test_the_amplifier_counts_saturated_and_dead_entries_per_bit(amplifies):
     assert as_lists(amplifier.counts()) == {
         "entries": [3, 3, 3],
         "saturated": [3, 2, 1],
+        "flagged": [2, 1, 0],
+        "amplified": [2, 1, 0] if amplifies else [0, 0, 0],
         "dead": [2, 1, 0],
     }
-    assert as_lists(amplifier.counts()) == {"entries": [0], "saturated": [0], "dead": [0]}
+    assert as_lists(amplifier.counts()) == NOTHING
     backward(amplifier, [[0.999, 0.1]], [[1.0, 1.0]])
-    assert as_lists(amplifier.counts()) == {"entries": [1, 1], "saturated": [1, 0], "dead": [1, 0]}
+    assert amplifier.counts()["flagged"].tolist() == [1, 0]
 
 
 def test_counts_are_of_the_total_gradient_and_a_second_counter_sees_the_similarity_loss_alone():
@@ -383,8 +386,8 @@ def test_counts_are_of_the_total_gradient_and_a_second_counter_sees_the_similari
         2 * counter(codes).sum() - 3 * codes.sum()
     ).backward()  # the pairs ask it to leave, the quantization term holds it
     assert h.grad.item() == -1
-    assert amplifier.counts()["dead"].item() == 0
-    assert counter.counts()["dead"].item() == 1
+    assert amplifier.counts()["flagged"].item() == 0
+    assert counter.counts()["flagged"].item() == 1
 
 
 def test_a_sigmoid_is_counted_as_two_p_minus_one():
@@ -395,6 +398,8 @@ def test_a_sigmoid_is_counted_as_two_p_minus_one():
     assert as_lists(amplifier.counts()) == {
         "entries": [1] * 4,
         "saturated": [1, 1, 0, 0],
+        "flagged": [1, 1, 0, 0],
+        "amplified": [0, 0, 0, 0],
         "dead": [1, 1, 0, 0],
     }
 
@@ -406,7 +411,7 @@ def test_nothing_is_counted_in_eval_or_without_gradients_or_before_backward():
         amplifier(h)
     amplifier(h)
     amplifier.eval()(h).sum().backward()
-    assert as_lists(amplifier.counts()) == {"entries": [0], "saturated": [0], "dead": [0]}
+    assert as_lists(amplifier.counts()) == NOTHING
 
 
 def test_counts_go_with_a_copy_and_never_into_the_state_dict():
@@ -431,6 +436,8 @@ def test_counts_inside_autocast_judge_bfloat16_codes_in_float32():
     assert as_lists(amplifier.counts()) == {
         "entries": [2, 2, 2],
         "saturated": [2, 0, 0],
+        "flagged": [2, 0, 0],
+        "amplified": [2, 0, 0],
         "dead": [2, 0, 0],
     }
 
@@ -559,14 +566,89 @@ def test_an_amplifier_takes_one_code_length_until_it_is_read(lengths, is_counted
         amplifier(other)
     amplifier.counts()
     amplifier(other).sum().backward()
-    assert amplifier.counts()["dead"].tolist() == [2] * lengths[1]
+    assert amplifier.counts()["flagged"].tolist() == [2] * lengths[1]
 
 
 @pytest.mark.parametrize("tau", [0.0, 0.5])
-def test_neither_an_exact_zero_nor_a_zero_gradient_is_dead_and_the_smallest_gradient_counts(tau):
+def test_neither_an_exact_zero_nor_a_zero_gradient_is_flagged_and_the_smallest_gradient_counts(tau):
     h = torch.tensor([[0.0, 0.9, 0.9, 0.9, -0.9]])
     g = torch.tensor([[1.0, 0.0, 1e-45, -1e-45, -1e-45]])
-    assert dead(h, g, tau).tolist() == [[False, False, True, False, True]]
+    assert flagged(h, g, tau).tolist() == [[False, False, True, False, True]]
+
+
+@pytest.mark.parametrize("scale", [0.01, 1, 2.5])
+@pytest.mark.parametrize("seed", range(3))
+def test_amplify_with_a_mask_and_a_scale_equals_the_slow_loop(seed, scale):
+    h, _ = random_case(seed)
+    generator = torch.Generator().manual_seed(seed)
+    g = torch.randn(h.shape, generator=generator, dtype=h.dtype)
+    where = torch.rand(h.shape, generator=generator) < 0.5
+    expected = naive_rescue.amplify(g.tolist(), h.tolist(), 0.6, scale, where.tolist())
+    torch.testing.assert_close(amplify(g, h, 0.6, scale, where), torch.tensor(expected).double())
+    amplifier = GradientAmplifier(0.6, scale=scale, mask=lambda codes, gradient: where)
+    leaf = h.clone().requires_grad_()
+    amplifier(leaf).backward(g)
+    torch.testing.assert_close(leaf.grad, torch.tensor(expected).double())
+    counts = amplifier.counts()
+    assert torch.equal(counts["flagged"], flagged(h, g, 0.6).sum(0))
+    assert torch.equal(counts["amplified"], (flagged(h, g, 0.6) & where).sum(0))
+    assert counts["amplified"].sum() < counts["flagged"].sum()
+
+
+def test_a_mask_of_all_entries_and_a_scale_of_one_are_the_papers_amplifier():
+    h, _ = random_case(0)
+    g = torch.randn(h.shape, dtype=h.dtype)
+    everywhere = torch.ones_like(h, dtype=torch.bool)
+    assert torch.equal(amplify(g, h, 0.6, 1.0, everywhere), amplify(g, h, 0.6))
+
+
+def test_a_mask_sees_h_and_the_total_gradient_also_of_a_sigmoid():
+    seen = []
+
+    def mask(codes, gradient):
+        seen.append((codes.tolist(), gradient.tolist()))
+        return codes > 0
+
+    amplifier = GradientAmplifier(0.5, "sigmoid", mask=mask)
+    grad = backward(amplifier, [[0.875, 0.125]], [[1.0, -1.0]])
+    assert seen == [([[0.75, -0.75]], [[1.0, -1.0]])]
+    assert grad[0].tolist() == pytest.approx([alpha(0.5), -1])
+
+
+@pytest.mark.parametrize(
+    ("mask", "got"),
+    [
+        (torch.ones(1, 2), r"torch.float32 \(1, 2\)"),
+        (torch.ones(2, 1, dtype=torch.bool), r"torch.bool \(2, 1\)"),
+        (torch.ones(2, dtype=torch.bool), r"torch.bool \(2,\)"),
+        ([[True, False]], "list"),
+        (True, "bool"),
+    ],
+)
+def test_a_mask_of_another_shape_or_type_is_refused_in_one_sentence(mask, got):
+    rule = r"must be a boolean tensor \(1, 2\) as the codes, got " + got + r"\.$"
+    h = torch.tensor([[0.999, 0.5]])
+    with pytest.raises(ValueError, match="^where " + rule):
+        amplify(torch.ones(1, 2), h, 0.99, where=mask)
+    with pytest.raises(ValueError, match="^mask's answer " + rule):
+        backward(GradientAmplifier(mask=lambda codes, gradient: mask), h.tolist(), [[1.0, 1.0]])
+
+
+@pytest.mark.parametrize("scale", [0, -1, float("nan"), float("inf"), "2", None])
+def test_a_scale_that_is_no_number_above_0_is_refused_with_the_rule(scale):
+    with pytest.raises(ValueError, match=r"^scale must be a number > 0, got .*alpha is 1\.$"):
+        GradientAmplifier(scale=scale)
+    with pytest.raises(ValueError, match=r"^scale must be a number > 0"):
+        amplify(torch.ones(1, 1), torch.ones(1, 1), 0.99, scale)
+
+
+def test_a_mask_that_can_not_be_called_is_refused():
+    with pytest.raises(ValueError, match=r"mask must be a function .*, got Tensor\."):
+        GradientAmplifier(mask=torch.ones(1, 2, dtype=torch.bool))
+
+
+def test_loops_that_use_the_old_name_of_the_test_get_the_same():
+    assert rescue.dead is flagged
 
 
 def test_amplify_leaves_its_argument_alone():

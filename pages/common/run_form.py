@@ -25,6 +25,7 @@ FIRST = ("n_bits", "epochs", "batch_size", "lr", "eta", "tau")
 GROUPS = {
     "Network": ("backbone", "weights", "image_size", "finetune", "augment", "precision", "compile"),
     "Optimiser": ("optimizer", "schedule", "momentum", "weight_decay", "hash_lr_scale"),
+    "Gradient amplifier": ("amplifier_aim", "amplifier_scale"),
     "Error-aware quantization": ("eaq_normalization", "eaq_pairs"),
     "Records and evaluation": ("probe_every", "eval_every", "checkpoint_every"),
     "Data and device": ("split_seed", "bad_images", "device"),
@@ -37,6 +38,8 @@ LABELS = {
     "hash_lr_scale": "Hash layer's rate, ×",
     "finetune": "Finetune the backbone",
     "compile": "Compile the backbone",
+    "amplifier_aim": "Aim of the amplifier",
+    "amplifier_scale": "Multiple of α",
     "eaq_normalization": "Mean of Eq. (4)",
     "eaq_pairs": "Pairs of Eq. (4)",
     "optimizer": "Optimiser",

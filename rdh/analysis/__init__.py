@@ -4,7 +4,7 @@ It needs NumPy and pandas but not torch.
 """
 
 from rdh.analysis.dead_bits import DeadBits, dead_bits, scalar_frame
-from rdh.analysis.estimates import duration, similar_run_seconds
+from rdh.analysis.estimates import duration, expected_seconds, similar_run_seconds
 from rdh.analysis.one_bit import wrong_side_by_class
 from rdh.analysis.tables import ARMS, pairs, pairs_summary, run_table, summary_table
 
@@ -13,6 +13,7 @@ __all__ = [
     "DeadBits",
     "dead_bits",
     "duration",
+    "expected_seconds",
     "pairs",
     "pairs_summary",
     "run_table",

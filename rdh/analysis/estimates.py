@@ -1,9 +1,11 @@
 """Estimates how long a run takes from finished runs of its kind, and puts times into words."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
 
@@ -24,15 +26,51 @@ def similar_run_seconds(store: RunStore, fields: dict[str, Any]) -> float | None
     Returns:
         Seconds; None if there is no such run.
     """
-    seconds = []
+    return _median(_finished(store), fields, SAME)
+
+
+def expected_seconds(store: RunStore, runs: Sequence[dict[str, Any]]) -> float | None:
+    """How long runs take one after another, each as its like did.
+
+    Args:
+        store: the run store.
+        runs: fields of RunConfig of each run.
+
+    Returns:
+        Seconds. A run without its like counts as the others do in the mean; None if no run has any.
+    """
+    finished = _finished(store)
+    each = []
+    for fields in runs:
+        for alike in (("method", *SAME), SAME, tuple(name for name in SAME if name != "n_bits")):
+            seconds = _median(finished, fields, alike)
+            if seconds is not None:
+                each.append(seconds)
+                break
+    return float(np.mean(each)) * len(runs) if each else None
+
+
+def _finished(store: RunStore) -> list[tuple[RunConfig, float]]:
+    """Config and seconds of the newest finished runs."""
+    found = []
     for run_id in store.run_ids()[-NEWEST:]:
         try:
             config, result = store.config(run_id), store.result(run_id)
         except UserError:
             continue
-        is_alike = all(getattr(config, name) == fields[name] for name in SAME)
-        if is_alike and result.get("state") == "finished" and "seconds" in result:
-            seconds.append(result["seconds"])
+        if result.get("state") == "finished" and "seconds" in result:
+            found.append((config, result["seconds"]))
+    return found
+
+
+def _median(
+    finished: list[tuple[RunConfig, float]], fields: dict[str, Any], alike: Sequence[str]
+) -> float | None:
+    seconds = [
+        seconds
+        for config, seconds in finished
+        if all(getattr(config, name) == fields[name] for name in alike)
+    ]
     return float(np.median(seconds)) if seconds else None
 
 

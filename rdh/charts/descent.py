@@ -72,18 +72,24 @@ def _dtype_labels() -> list[dict]:
 
 
 def descent_figure(
-    baseline: Descent, rescued: Descent, target: int, step: int, *, height: int = 380
+    baseline: Descent,
+    rescued: Descent,
+    target: int,
+    step: int,
+    *,
+    name: str = "with RDH",
+    height: int = 380,
 ) -> go.Figure:
-    """h_i over the steps of gradient descent up to `step`, without and with RDH."""
+    """h_i over the steps of gradient descent up to `step`, without and with RDH under its name."""
     figure = palette.bare_figure(
-        descent_takeaway(baseline, rescued, target, step), height, title_width=54
+        descent_takeaway(baseline, rescued, target, step, name), height, title_width=54
     )
     steps = np.arange(step + 1)
-    for with_rdh, path, name in ((False, baseline, "without RDH"), (True, rescued, "with RDH")):
+    for with_rdh, path, arm in ((False, baseline, "without RDH"), (True, rescued, name)):
         h = path.h[: step + 1]
         line = palette.arm_line(palette.GRADIENT, with_rdh)
         figure.add_scatter(
-            x=steps, y=h, mode="lines", line=line, name=name, hovertemplate="%{y:.4f}"
+            x=steps, y=h, mode="lines", line=line, name=arm, hovertemplate="%{y:.4f}"
         )
         marker = palette.arm_marker(palette.GRADIENT, with_rdh, 11)
         figure.add_scatter(

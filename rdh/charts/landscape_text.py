@@ -110,7 +110,15 @@ def gain_takeaway(tau: float) -> str:
     return f"{full}, but one at {number(deep, 5)} only {_percent(gain)} of it."
 
 
-def descent_takeaway(baseline: Descent, rescued: Descent, target: int, step: int) -> str:
+def aimed_name(aim: str, scale: float) -> str:
+    """RDH with an aim and a scale of its amplifier, in words."""
+    only = {"wrong": ", wrong bits only", "right": ", right bits only"}.get(aim, "")
+    return f"with RDH{only}{'' if scale == 1 else f', {number(scale)} × α'}"
+
+
+def descent_takeaway(
+    baseline: Descent, rescued: Descent, target: int, step: int, name: str = "with RDH"
+) -> str:
     """Sentences on both bits at this step: are they on the side that the pair asks for?"""
 
     def place(path: Descent) -> str:
@@ -120,7 +128,7 @@ def descent_takeaway(baseline: Descent, rescued: Descent, target: int, step: int
         return f"at {number(path.h[step], 4, sign=True)}{side}"
 
     steps = "1 step" if step == 1 else f"{step} steps"
-    return f"After {steps}: without RDH {place(baseline)}, with RDH {place(rescued)}."
+    return f"After {steps}: without RDH {place(baseline)}, {name} {place(rescued)}."
 
 
 def equation_latex(

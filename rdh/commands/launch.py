@@ -14,7 +14,7 @@ from rdh.commands._here import train_here
 from rdh.commands._report import report
 from rdh.config.presets import PRESETS, demo_pair, preset_config
 from rdh.config.ranges import parse_names, parse_numbers
-from rdh.config.run_config import RunConfig, check_eta_counts, plug_in_fields
+from rdh.config.run_config import RunConfig, arms_together, check_eta_counts, plug_in_fields
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
 
@@ -140,9 +140,9 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     bits = _numbers(fields, "n_bits", "--bits", arguments.bits)
     seeds = _numbers(fields, "seed", "--seeds", arguments.seeds)
     is_set = any(name in fields for name in PLUG_INS)
-    arms: list[list[dict[str, Any]]] = [
-        [{}] if is_set else _arms(method, arguments.rdh or "both") for method in methods
-    ]
+    arms: list[list[dict[str, Any]]] = [[{}] for _ in methods]
+    if not is_set:
+        arms = _arms(methods, arguments.rdh or "both")
     n_runs = sum(map(len, arms)) * len(bits) * len(seeds)
     if n_runs > MOST_RUNS:
         raise UserError(
@@ -178,18 +178,24 @@ def _numbers(fields: dict[str, Any], name: str, option: str, text: str | None) -
     return [fields.get(name, RunConfig.model_fields[name].default)]
 
 
-def _arms(method: Any, wanted: str) -> list[dict[str, Any]]:
-    """The plug-in fields of each arm: all arms of the method, or those that were asked for."""
+def _arms(methods: list[Any], wanted: str) -> list[list[dict[str, Any]]]:
+    """The plug-in fields of the arms of each method: all of them, or those that were asked for."""
+    found = [[plug_in_fields(rdh=rdh) for rdh in _rdh_of(one, wanted)] for one in methods]
+    together = iter(arms_together([arm for of_method in found for arm in of_method]))
+    return [[next(together) for _ in of_method] for of_method in found]
+
+
+def _rdh_of(method: Any, wanted: str) -> tuple[bool, ...]:
     card = catalog.methods().get(method) if isinstance(method, str) else None
-    arms = ARMS[wanted]
-    if wanted == "both" and card is not None:
-        arms = card.arms()
-        if len(arms) == 1:
-            print(
-                f"{method} has no activation that saturates, so it runs without RDH only",
-                file=sys.stderr,
-            )
-    return [plug_in_fields(rdh=rdh) for rdh in arms]
+    if wanted != "both" or card is None:
+        return ARMS[wanted]
+    arms = card.arms()
+    if len(arms) == 1:
+        print(
+            f"{method} has no activation that saturates, so it runs without RDH only",
+            file=sys.stderr,
+        )
+    return arms
 
 
 def _fields(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -40,6 +40,16 @@ def check_together(config: "RunConfig", method: MethodCard) -> None:
     refusal = method.refusal(config.amplifier, config.quantization)
     if refusal:
         raise ValueError(refusal)
+    if not config.amplifier and config.amplifier_aim != "gradient":
+        raise ValueError(
+            f"amplifier_aim must be gradient if the amplifier is off, got "
+            f"{config.amplifier_aim!r}; switch the amplifier on or leave the aim out"
+        )
+    if not config.amplifier and config.amplifier_scale != 1:
+        raise ValueError(
+            f"amplifier_scale must be 1 if the amplifier is off, got {config.amplifier_scale:g}; "
+            f"switch the amplifier on or leave the scale out"
+        )
     if config.eaq_pairs == "stored" and not method.stores_all_codes:
         raise ValueError(
             f"eaq_pairs must be in_batch for {method.name}: it stores no codes of all "

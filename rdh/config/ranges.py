@@ -1,4 +1,6 @@
-"""Lists and ranges as a person types them: "dpsh,hashnet", "24,48", "0-4"."""
+"""Lists and ranges as a person types them: "dpsh,hashnet", "24,48", "0-4", "0.01,0.1"."""
+
+import math
 
 from rdh.errors import UserError
 
@@ -38,6 +40,25 @@ def parse_numbers(name: str, text: str) -> list[int]:
     if not numbers:
         raise UserError(f"{name} takes at least one whole number, got {text[:80]!r}.")
     return list(numbers)
+
+
+def parse_decimals(name: str, text: str) -> list[float]:
+    """ "0.01, .1" -> numbers, each once, in order.
+
+    Args:
+        name: of the field or option, for the sentence.
+        text: as it was typed.
+
+    Raises:
+        UserError: the text is anything else.
+    """
+    try:
+        numbers = list(dict.fromkeys(float(part) for part in parse_names(text)))
+    except ValueError:
+        raise UserError(f"{name} takes numbers like 0.01,0.1, got {text[:80]!r}.") from None
+    if not numbers or not all(math.isfinite(number) for number in numbers):
+        raise UserError(f"{name} takes numbers like 0.01,0.1, got {text[:80]!r}.")
+    return numbers
 
 
 def _is_number(text: str) -> bool:

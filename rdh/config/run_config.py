@@ -26,12 +26,23 @@ from rdh.errors import UserError
 
 PLUG_INS = (
     "amplifier",
+    "amplifier_aim",
+    "amplifier_scale",
     "quantization",
     "eta",
     "tau",
     "eaq_normalization",
     "eaq_pairs",
 )  # what the two runs of a pair may differ in
+# Every flagged entry gets alpha, as in the paper. Hashes leave these fields out at these values,
+# so that the hashes of runs from before November 2026 stay the same.
+AIM_OFF: dict[str, Any] = {"amplifier_aim": "gradient", "amplifier_scale": 1.0}
+AIMS = {
+    "gradient": "",
+    "all_pairs": ", aimed by all pairs",
+    "labels": ", aimed by labels",
+    "not_labels": ", aimed against labels",
+}
 # method_options that were renamed in November 2026: switch -> {old word: new word}. Old words are
 # still taken, and hashes use them, so that the hashes of old runs stay the same.
 RENAMED = {"pairs": {"batch": "in_batch"}}
@@ -52,6 +63,14 @@ class RunConfig(BaseModel):
         default_factory=dict, description="the method's own switches"
     )
     amplifier: bool = Field(False, description="Gradient Amplifier, Eq. 3")
+    amplifier_aim: Literal["gradient", "all_pairs", "labels", "not_labels"] = Field(
+        "gradient",
+        description="which flagged bits are amplified: all (the paper); or, ours: only those that "
+        "all pairs, or the labels, call wrong too; not_labels, the control: only right ones",
+    )
+    amplifier_scale: float = Field(
+        1.0, gt=0, le=1000, description="multiple of the paper's alpha; ours, the paper has 1"
+    )
     quantization: Literal["none", "plain", "error_aware"] = Field(
         "plain", description="plain: the method's own term; error_aware: Eq. 4"
     )
@@ -188,19 +207,24 @@ class RunConfig(BaseModel):
     @property
     def hash(self) -> str:
         """16 hex digits over all fields. Equal configs have equal hashes."""
-        return digest(self._hashed())
+        return digest(self.recorded())
 
     @property
     def pair_hash(self) -> str:
         """16 hex digits over all fields except the plug-ins. The runs of a pair share it."""
-        return digest({key: value for key, value in self._hashed().items() if key not in PLUG_INS})
+        return digest({key: value for key, value in self.recorded().items() if key not in PLUG_INS})
 
-    def _hashed(self) -> dict[str, Any]:
+    def recorded(self) -> dict[str, Any]:
+        """All fields as run folders keep them and hashes count them, in the oldest words.
+
+        Old and new runs of equal configs have equal records. `make_config` takes them.
+        """
         fields = self.model_dump()
         old = {
             switch: {new: word for word, new in words.items()} for switch, words in RENAMED.items()
         }
-        return fields | {"method_options": _renamed(fields["method_options"], old)}
+        renamed = _renamed(fields["method_options"], old)
+        return fields | {"method_options": renamed}
 
     @property
     def weighs_quantization(self) -> bool:
@@ -227,7 +251,7 @@ class RunConfig(BaseModel):
 
     @property
     def label(self) -> str:
-        """For tables and legends: "HashNet", "HashNet + RDH", "HashNet + amplifier", ..."""
+        """For tables and legends: "HashNet", "HashNet + RDH, aimed by labels, 2 × alpha", ..."""
         names = {
             "": "",
             "rdh": " + RDH",
@@ -235,7 +259,9 @@ class RunConfig(BaseModel):
             "eaq": " + EAQL",
             "noq": " without quantization",
         }
-        return self._method_card.title + names.get(self.arm, " + amplifier, without quantization")
+        plug_ins = names.get(self.arm, " + amplifier, without quantization")
+        scale = "" if self.amplifier_scale == 1 else f", {self.amplifier_scale:g} × alpha"
+        return self._method_card.title + plug_ins + AIMS[self.amplifier_aim] + scale
 
 
 def make_config(**fields: Any) -> RunConfig:
@@ -265,7 +291,8 @@ def changed(old: Mapping[str, Any], changes: Mapping[str, Any]) -> RunConfig:
     """A config with some settings changed, as a clone has it.
 
     With another method or data set, the switches of the old one are dropped. With another data set,
-    eta goes back to its default unless the changes name it.
+    eta goes back to its default unless the changes name it. So do the aim and the scale of the
+    amplifier without it.
 
     Args:
         old: fields of a RunConfig.
@@ -280,6 +307,8 @@ def changed(old: Mapping[str, Any], changes: Mapping[str, Any]) -> RunConfig:
             fields[options] = {}
     if changes.get("dataset", old["dataset"]) != old["dataset"]:
         fields["eta"] = None
+    if not changes.get("amplifier", old["amplifier"]):
+        fields |= AIM_OFF
     config = make_config(**(fields | dict(changes)))
     check_eta_counts(changes.get("eta"), [config])
     return config
@@ -312,9 +341,20 @@ def with_plug_ins(config: RunConfig, *, rdh: bool) -> RunConfig:
     """The same run with both plug-ins, or with none; eta, tau and the rest stay.
 
     A baseline without a quantization term has no eta, so its pair gets the default. To keep an eta
-    that was asked for, build both arms with `plug_in_fields`.
+    that was asked for, build both arms with `plug_in_fields`. The baseline has no aim either.
     """
-    return make_config(**(config.model_dump() | plug_in_fields(rdh=rdh)))
+    aim = {} if rdh else AIM_OFF
+    return make_config(**(config.model_dump() | plug_in_fields(rdh=rdh) | aim))
+
+
+def arms_together(arms: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Plug-in fields of runs that share all other fields, an aim of the amplifier among them.
+
+    The aim is meant for those with the amplifier, so the others get the defaults. If none has it,
+    the aim stays and is refused.
+    """
+    is_used = any(arm.get("amplifier") for arm in arms)
+    return [dict(arm) | ({} if arm.get("amplifier") or not is_used else AIM_OFF) for arm in arms]
 
 
 def _renamed(options: dict[str, Any], words: dict[str, dict[str, str]]) -> dict[str, Any]:
@@ -326,6 +366,14 @@ def _renamed(options: dict[str, Any], words: dict[str, dict[str, str]]) -> dict[
     }
 
 
-def digest(fields: dict[str, Any]) -> str:
-    """16 hex digits over plain values. The order of keys does not matter."""
-    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
+def digest(fields: Mapping[str, Any]) -> str:
+    """16 hex digits over the fields of a config. The order of keys does not matter.
+
+    Fields of AIM_OFF are left out at their defaults, so that runs from before them keep theirs.
+    """
+    kept = {
+        name: value
+        for name, value in fields.items()
+        if name not in AIM_OFF or value != AIM_OFF[name]
+    }
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]

@@ -13,9 +13,10 @@ from rdh.landscape.curves import (
     wrong_way,
     zero_crossings,
 )
-from rdh.landscape.pair import EQUATION_1, Pair, PairForm, gradient_terms
+from rdh.landscape.pair import AIMS, EQUATION_1, Pair, PairForm, gradient_terms
 
 __all__ = [
+    "AIMS",
     "EQUATION_1",
     "Descent",
     "Landscape",

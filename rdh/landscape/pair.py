@@ -16,20 +16,27 @@ from rdh.errors import UserError
 
 # |d/dh| of each quantization term of weight 1, as h -> 0
 QUANTIZATION_PULL = {"squared": 2.0, "log_cosh": float(np.tanh(1.0)), "none": 0.0}
+AIMS = ("flagged", "wrong", "right")  # which flagged bits are amplified
 
 
 @dataclass(frozen=True)
 class Pair:
     """The other bit and the settings of Eq. 1 and 3.
 
+    Ours are `aim` and `scale` of the amplifier: which flagged bits get a multiple of alpha. The
+    paper has all of them ("flagged") and 1. "wrong" and "right" are by the pair's target.
+
     Raises:
-        UserError: Unless h_j is in [-1, 1], similarity in {0, 1}, eta >= 0 and tau in [0, 1).
+        UserError: Unless h_j is in [-1, 1], similarity in {0, 1}, eta >= 0, tau in [0, 1), aim one
+            of AIMS and scale > 0.
     """
 
     h_j: float = 0.9
     similarity: int = 1
     eta: float = 1.0
     tau: float = 0.99
+    aim: str = "flagged"
+    scale: float = 1.0
 
     def __post_init__(self) -> None:
         if not -1 <= self.h_j <= 1:
@@ -47,6 +54,10 @@ class Pair:
             )
         if not 0 <= self.tau < 1:
             raise UserError(f"tau must be in [0, 1), got {self.tau}. The paper uses 0.99.")
+        if self.aim not in AIMS:
+            raise UserError(f"aim must be one of {', '.join(AIMS)}, got {self.aim!r}.")
+        if not 0 < self.scale < np.inf:
+            raise UserError(f"scale must be a number > 0, got {self.scale}. The paper has 1.")
 
     @property
     def alpha(self) -> float:
@@ -116,7 +127,7 @@ class Terms:
     h: np.ndarray
     similarity: np.ndarray
     quantization: np.ndarray
-    amplification: np.ndarray  # the factor of Eq. 3: alpha if dead, else 1
+    amplification: np.ndarray  # the factor of Eq. 3: alpha if flagged, else 1
 
     @property
     def slope(self) -> np.ndarray:
@@ -160,8 +171,10 @@ def gradient_terms(
     similarity = 2 * form.theta_scale * form.pair_weight * (sigma - pair.similarity) * pair.h_j
     pull = _quantization_gradient(h, pair, form, quantization) / form.n_bits
     # the test of Eq. 3, on the total
-    dead = (np.abs(h) >= pair.tau) & (np.sign(h) == np.sign(similarity + pull))
-    return Terms(h, similarity, pull, np.where(dead & amplifier, pair.alpha, 1.0))
+    flagged = (np.abs(h) >= pair.tau) & (np.sign(h) == np.sign(similarity + pull))
+    if pair.aim != "flagged":
+        flagged &= h * pair.target * (1 if pair.aim == "right" else -1) > 0
+    return Terms(h, similarity, pull, np.where(flagged & amplifier, pair.scale * pair.alpha, 1.0))
 
 
 def _quantization_gradient(

@@ -88,7 +88,7 @@ class RunStore:
         run_id = f"{stem}-{secrets.token_hex(3)}"
         while (self.root / run_id).exists():
             run_id = f"{stem}-{secrets.token_hex(3)}"
-        fields = config.model_dump()
+        fields = config.recorded()  # its digest is config.hash, which sweeps look for
         n_bytes = len(json.dumps(fields))
         if n_bytes > MOST_CONFIG_BYTES:
             raise UserError(

@@ -123,12 +123,13 @@ def evaluate_run(
     )
     found = judge_all(run, encoder, all_pairs=True) if run.probes else None
     counted, arrays = _costs(run, found, codes, query_logits, gallery_logits, kernel)
-    probed = {} if save_codes is None else _save_probe_codes(run, save_codes, encoder, found)
+    if save_codes is not None:
+        _save_probe_codes(run, save_codes, encoder, found)
     arrays |= {
         "precision_by_radius": evaluation.precision_by_radius,
         "recall_by_radius": evaluation.recall_by_radius,
     }
-    scalars = evaluation.scalars() | counted | probed
+    scalars = evaluation.scalars() | counted
     log(Record(run.step, run.epoch, scalars, arrays, [("eval", f"MAP {evaluation.map:.4f}")]))
     ids = {"query_ids": split.query, "gallery_ids": split.gallery}
     return evaluation, {**ids, "query": query, "gallery": gallery}, counted
@@ -190,13 +191,12 @@ def network_digest(network: Network, method: Method) -> str:
 def save_probe_codes(
     run: TrainingState,
     save_codes: Callable[[str, dict[str, np.ndarray]], None],
-    log: Callable[[Record], None],
 ) -> None:
     """Keeps the codes of up to 1000 training items, the same at every call, and their dead bits.
 
     The bit inspector shows their images. In a run with probes, dead entries are looked for among
-    all training items if the network is cheap, else among these. Their dead bits by vote are
-    logged. At an evaluation, `evaluate_run` does the same.
+    all training items if the network is cheap, else among these. At an evaluation, `evaluate_run`
+    does the same.
     """
     encoder, found = Encoder(run), None
     ids = run.inputs.probe_ids(N_PROBE_ITEMS)
@@ -206,9 +206,7 @@ def save_probe_codes(
     elif run.probes:
         items = np.flatnonzero(np.isin(train, ids))
         found = judge(run, items, encoder.logits(train[items]), all_pairs=False)
-    scalars = _save_probe_codes(run, save_codes, encoder, found)
-    if scalars:
-        log(Record(run.step, run.epoch, scalars))
+    _save_probe_codes(run, save_codes, encoder, found)
 
 
 def _save_probe_codes(
@@ -216,8 +214,7 @@ def _save_probe_codes(
     save_codes: Callable[[str, dict[str, np.ndarray]], None],
     encoder: Encoder,
     found: Judgement | None,
-) -> dict[str, float]:
-    """Writes the file; returns the scalars of the vote."""
+) -> None:
     ids, train = run.inputs.probe_ids(N_PROBE_ITEMS), run.inputs.split.train
     logits = encoder.logits(ids)
     kept = np.clip(logits, -65504, 65504).astype(np.float16)  # a wild run leaves its range
@@ -227,33 +224,3 @@ def _save_probe_codes(
         right_of[train[found.items]] = found.right
         arrays |= {"right": right_of[ids], **lists(found, train)}
     save_codes(f"probe-{run.step}", arrays)
-    if not run.method.activation:
-        return {}
-    n_dead, n_saturated = dead_by_vote(relaxed(run, logits), run.inputs.labels[ids], run.config.tau)
-    return {
-        "probe_dead_by_vote": n_dead,
-        "probe_saturated": n_saturated,
-        "probe_entries": float(logits.size),
-    }
-
-
-def dead_by_vote(codes: np.ndarray, labels: np.ndarray, tau: float) -> tuple[float, float]:
-    """Dead entries by the labels alone, without a gradient.
-
-    An entry is dead if |h| >= tau and most other items vote against its sign: similar items for
-    their own sign, dissimilar ones for the other.
-
-    Args:
-        codes: Continuous codes h, (n, n_bits).
-        labels: Multi-hot, (n, n_classes).
-        tau: Threshold of saturation.
-
-    Returns:
-        (number of dead entries, number of saturated entries).
-    """
-    signs = np.sign(codes).astype(np.float32)
-    similar = (labels.astype(np.float32) @ labels.T.astype(np.float32) > 0).astype(np.float32)
-    np.fill_diagonal(similar, 0.5)  # P = 2 S - 1 is 0 on the diagonal: no vote for oneself
-    votes = signs * ((2 * similar - 1) @ signs)
-    is_saturated = np.abs(codes) >= tau
-    return float((is_saturated & (votes < 0)).sum()), float(is_saturated.sum())

@@ -21,6 +21,7 @@ from rdh.methods import LOSSES, Method
 from rdh.rescue import amplify, error_aware_weights, share_a_label
 from rdh.retrieval import Evaluation
 from rdh.store.metrics_writer import Record
+from rdh.training.aim import make_aim
 from rdh.training.evaluate import evaluate_run, network_digest, save_probe_codes
 from rdh.training.network import make_network
 from rdh.training.optimizers import make_optimizer, rate_factor
@@ -98,7 +99,7 @@ def fit(
     if checkpoint:
         restore(run, checkpoint)
     else:
-        save_probe_codes(run, save_codes, log)
+        save_probe_codes(run, save_codes)
     try:
         while run.epoch < config.epochs:
             train_one_epoch(run, log, should_stop)
@@ -106,7 +107,7 @@ def fit(
             if not is_last and config.eval_every and run.epoch % config.eval_every == 0:
                 evaluate_run(run, log, should_stop, save_codes)
             elif not is_last and run.epoch & (run.epoch - 1) == 0:  # epochs 1, 2, 4, 8, ...
-                save_probe_codes(run, save_codes, log)
+                save_probe_codes(run, save_codes)
             if is_last or run.epoch % config.checkpoint_every == 0:
                 save_checkpoint(snapshot(run))
             if should_stop():
@@ -128,10 +129,12 @@ def start(config: RunConfig, inputs: Inputs) -> TrainingState:
     method, network = make_network(config, labels, lambda: (inputs.make_body(), inputs.n_features))
     optimizer = make_optimizer(network, config)
     run = TrainingState(config, inputs, method, network, optimizer, None, torch.empty(0))
+    run.aim = make_aim(config, method)
     is_probed = bool(config.probe_every and method.activation)
     window = min(config.probe_every, run.steps_per_epoch) if is_probed else run.steps_per_epoch
     run.losses = torch.zeros(window, len(LOSSES), device=inputs.device)
-    run.probes = Probes(labels, config.n_bits, config.tau) if is_probed else None
+    if is_probed:
+        run.probes = Probes(labels, config.n_bits, config.tau, config.amplifier_scale)
     return run
 
 
@@ -145,8 +148,10 @@ def train_one_epoch(
     Raises:
         Stopped: should_stop said yes after a step.
     """
-    if run.position == 0:  # a resumed epoch has had its start: the method's state holds the outcome
+    if run.position == 0:  # a resumed epoch has had its start: the states hold the outcome
         run.method.on_epoch_start(run.epoch)
+        if run.aim:
+            run.aim.start_epoch(run.epoch)
     for _ in train_epoch(run):
         if run.probes and run.pending == len(run.losses):
             log(record(run))
@@ -202,10 +207,13 @@ def train_step(run: TrainingState, indices: Tensor) -> None:
     if config.quantization == "error_aware":
         quantization, pull = error_aware(config, method, leaf.detach(), labels)
         gradient = torch.add(gradient, pull, alpha=config.eta)
+    where = run.aim.visit(leaf.detach(), indices) if run.aim else None
     if run.probes:
         saturating = method.slope(run.epoch) * logits.detach()  # F of h = tanh(F)
-        run.probes.add(saturating, leaf.detach(), similarity_gradient, gradient, indices)
-    codes.backward(amplify(gradient, leaf.detach(), config.tau) if config.amplifier else gradient)
+        run.probes.add(saturating, leaf.detach(), similarity_gradient, gradient, indices, where)
+    if config.amplifier:
+        gradient = amplify(gradient, leaf.detach(), config.tau, config.amplifier_scale, where)
+    codes.backward(gradient)
     run.optimizer.step()
     run.optimizer.zero_grad()
     for column, loss in enumerate((similarity_loss, regression, quantization)):

@@ -68,19 +68,21 @@ class Probes:
         labels: Multi-hot (N, n_classes) of all training items, on any device.
         n_bits: Code length.
         tau: Threshold of saturation, in [0, 1).
+        scale: Of the amplifier, a multiple of alpha.
 
     Attributes:
         visits: What every entry was at its last visit.
         sides: On the host, as all that `record` does.
     """
 
-    def __init__(self, labels: Tensor, n_bits: int, tau: float) -> None:
-        self.tau, self.n_bits = tau, n_bits
+    def __init__(self, labels: Tensor, n_bits: int, tau: float, scale: float = 1.0) -> None:
+        self.tau, self.n_bits, self._factor = tau, n_bits, scale * alpha(tau)
         self.visits, self.sides = LastVisits(len(labels), n_bits, tau), Sides(labels.cpu(), n_bits)
         self._window, self._events = window_rows(tau), event_rows()
         self._thresholds = thresholds(tau)
         self._width = logit_edges(tau)[-1] / (N_BINS / 2)
         self._steps: list[tuple[Tensor, ...]] = []
+        self._where: list[Tensor] = []  # of an amplifier that is aimed
 
     def state_dict(self) -> dict[str, Tensor]:
         """The living state; `load_state_dict` takes it back."""
@@ -101,6 +103,7 @@ class Probes:
         similarity_gradient: Tensor,
         gradient: Tensor,
         indices: Tensor,
+        where: Tensor | None = None,
     ) -> None:
         """Keeps a step. The tensors are not copied: none may change until the next `record`.
 
@@ -110,7 +113,10 @@ class Probes:
             similarity_gradient: dL_sim/dh.
             gradient: dL/dh of the whole loss, before the amplifier.
             indices: Positions in the training set, (n,).
+            where: The entries that the amplifier may act on, boolean (n, n_bits); None: all.
         """
+        if where is not None:
+            self._where.append(where)
         self._steps.append((logits, codes, similarity_gradient, gradient, indices))
 
     @property
@@ -139,7 +145,8 @@ class Probes:
             Since the last record:
             the EVENTS of `entry_kinds`, (n_bits,);
             amplified (by side): saturated entries that the whole gradient asks to leave, as in
-            line 8 of Algorithm 1; amplified_levels (5,): the same at every level;
+            line 8 of Algorithm 1, even where an aim spares them; amplified_levels (5,): the same
+            at every level;
             amplified_dead_levels (5,): those of them that are wrong; beyond_reach_levels (5,):
             those of these with alpha(level) (1 - h^2) < .1; dead_window_levels (5,): wrong and
             |h| >= level;
@@ -160,6 +167,9 @@ class Probes:
         changes = self.visits.visit(present & np.uint8(N_KINDS - 1), bins, indices)
         amplified = present & LEAVING_TOTAL > 0
         amplified &= present & N_REACHED >= n_reached(self.tau, self.tau)
+        if self._where:
+            amplified &= torch.cat(self._where).cpu().numpy()
+            self._where.clear()
         extra = np.flatnonzero(amplified) if amplifier else np.zeros(0, np.int64)
         gradient = total * (1 - codes * codes)  # dL/dz
         kinds = count_by_bit(present, 2 * N_KINDS)
@@ -242,7 +252,7 @@ class Probes:
             "mean_logit": mean_logit,
             "std_logit": np.sqrt(variance),
             "mean_gradient": mean_gradient,
-            "mean_gradient_amplified": mean_gradient + (alpha(self.tau) - 1) * amplified,
+            "mean_gradient_amplified": mean_gradient + (self._factor - 1) * amplified,
         }
         return {name: values.astype(np.float32) for name, values in means.items()}
 
@@ -269,6 +279,6 @@ class Probes:
         ).numpy()
         amplified = np.bincount(mirrored[extra], weights[extra], N_BINS)
         return table.sum(1), {
-            "gradient_sum": np.stack([before, before + (alpha(self.tau) - 1) * amplified]),
+            "gradient_sum": np.stack([before, before + (self._factor - 1) * amplified]),
             "gradient_count": (asked[2] + asked[1][::-1]).astype(np.float64),
         }

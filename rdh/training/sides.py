@@ -7,10 +7,12 @@ bit had at its last visit.
 * Multi-label: all items vote, similar ones for their own sign and dissimilar ones against it
   (P = 2 S - 1). An item of a group shares a label with all others of it.
 
-A side is *undecided*, 0, if fair coins would give such a vote in more than one case of twenty:
-|vote| <= 1.96 sqrt(voters). That covers split classes, classes of up to three items, and bits that
-have no visitor yet. Items without a label are always undecided. The majority is a proxy: a whole
-class on the wrong side is not seen.
+A side is *undecided*, 0, if the vote is no more than half a standard deviation of fair coins,
+|vote| <= 0.5 sqrt(voters), or if fewer than two items vote. So evenly split classes, classes of one
+item and bits without a visitor call for no side, and neither do items without a label. The limit is
+where freeing begins to pay: on DPSH's entries (CIFAR-10, 32 bits), putting those of less certain
+sides right changes MAP by .0001, and all others by .0355. The majority is a proxy: a whole class on
+the wrong side is not seen.
 """
 
 import torch
@@ -18,7 +20,7 @@ from torch import Tensor
 
 from rdh.rescue import outside_autocast, share_a_label
 
-CERTAIN = 1.96  # standard deviations of a vote of fair coins: 5 % of them go further
+CERTAIN = 0.5  # standard deviations of a vote of fair coins
 BLOCK = 2**24  # pairs of groups at a time: memory stays linear in the number of groups
 
 
@@ -133,7 +135,8 @@ class Sides:
 
 
 def _decided(votes: Tensor, voters: Tensor) -> Tensor:
-    return (votes.sign() * (votes.abs() > CERTAIN * voters.sqrt())).to(torch.int8)
+    is_decided = (votes.abs() > CERTAIN * voters.sqrt()) & (voters > 1)
+    return (votes.sign() * is_decided).to(torch.int8)
 
 
 def _distinct(labels: Tensor) -> tuple[Tensor, Tensor]:

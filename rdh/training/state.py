@@ -14,6 +14,7 @@ from rdh.inputs.load import Inputs
 from rdh.methods import Method
 from rdh.store.levels import TAU_LEVELS
 from rdh.store.log import say
+from rdh.training.aim import Aim
 from rdh.training.network import Network
 from rdh.training.optimizers import SGD
 from rdh.training.probes import Probes, logit_edges
@@ -38,6 +39,7 @@ class TrainingState:
     optimizer: SGD  # without parameters for a shallow method, which takes no steps
     probes: Probes | None
     losses: Tensor  # (window, 3): one row a step since the last record, on the device
+    aim: Aim | None = None  # of the amplifier; None: every flagged entry
     step: int = 0
     epoch: int = 0
     position: int = 0
@@ -69,6 +71,7 @@ def snapshot(run: TrainingState) -> dict[str, Any]:
         "optimizer": run.optimizer.state_dict(),
         "method": run.method.state_dict(),
         "probes": run.probes.state_dict() if run.probes else None,
+        "aim": run.aim.state_dict() if run.aim else None,
         "rng": torch.get_rng_state(),
         "cuda_rng": torch.cuda.get_rng_state(run.inputs.device) if run.inputs.is_cuda else None,
     }
@@ -89,6 +92,8 @@ def restore(run: TrainingState, checkpoint: dict[str, Any]) -> None:
                 say(COUNTED_ANEW)
             else:
                 run.probes.load_state_dict(checkpoint["probes"])
+        if run.aim:
+            run.aim.load_state_dict(checkpoint["aim"])
         run.step, run.epoch, run.position = (
             checkpoint["step"],
             checkpoint["epoch"],

@@ -256,6 +256,46 @@ def test_runs_that_differ_in_more_than_the_seed_are_never_averaged(store):
     assert analysis.summary_table(table_of(store))["n"].tolist() == [1] * 6
 
 
+AIMED = (
+    {},
+    {"amplifier_aim": "all_pairs"},
+    {"amplifier_aim": "labels"},
+    {"amplifier_aim": "not_labels"},
+    {"amplifier_aim": "labels", "amplifier_scale": 2},
+)
+
+
+def test_runs_of_other_aims_are_never_averaged_together(store):
+    for place, aim in enumerate(AIMED):
+        for seed in (0, 1):
+            config = make_config(seed=seed, amplifier=True, quantization="error_aware", **aim)
+            finished(store, config, 0.1 * place)
+    summary = analysis.summary_table(table_of(store))
+    assert summary["n"].tolist() == [2] * 5 and summary["label"].nunique() == 5
+    np.testing.assert_allclose(sorted(summary["map"]), [0, 0.1, 0.2, 0.3, 0.4])
+    np.testing.assert_allclose(summary["map_std"], 0, atol=1e-12)
+
+
+def test_pairs_of_other_aims_share_the_baseline_and_are_averaged_apart_and_named(store):
+    for seed in (0, 1):
+        finished(store, make_config(seed=seed), 0.5)
+        for place, aim in enumerate(AIMED):
+            config = make_config(seed=seed, amplifier=True, quantization="error_aware", **aim)
+            finished(store, config, 0.6 + 0.05 * place)
+    pairs = analysis.pairs(table_of(store))
+    summary = analysis.pairs_summary(pairs)
+    assert pairs["run_id_baseline"].nunique() == 2
+    assert summary["pairs"].tolist() == [2] * 5
+    said = dict(zip(summary["setting"], summary["gain"].round(9), strict=True))
+    assert said == {
+        "amplifier aim gradient, amplifier scale 1.0": 0.1,
+        "amplifier aim all_pairs, amplifier scale 1.0": 0.15,
+        "amplifier aim labels, amplifier scale 1.0": 0.2,
+        "amplifier aim not_labels, amplifier scale 1.0": 0.25,
+        "amplifier aim labels, amplifier scale 2.0": 0.3,
+    }
+
+
 def test_rows_stand_in_the_order_of_the_ablation(store):
     for amplifier, quantization in (
         (True, "error_aware"),

@@ -10,6 +10,7 @@ from rdh import catalog
 from rdh.catalog import DatasetCard, MethodCard, Switch
 from rdh.config.run_config import (
     RunConfig,
+    arms_together,
     changed,
     check_eta_counts,
     make_config,
@@ -17,9 +18,28 @@ from rdh.config.run_config import (
     with_plug_ins,
 )
 from rdh.errors import UserError
+from rdh.store.run_store import RunStore
 
 PRETRAINED = {"backbone": "efficientnet_lite0", "dataset": "cifar10", "image_size": 128}
+AIMED = ("all_pairs", "labels", "not_labels")
 REFUSED = [
+    # an aim and a scale of an amplifier that is off, and values that there are not
+    (
+        {"amplifier_aim": "labels"},
+        r"^amplifier_aim must be gradient if the amplifier is off, got 'labels'; switch .* out\.$",
+    ),
+    (
+        {"amplifier_scale": 2, "quantization": "error_aware"},
+        r"^amplifier_scale must be 1 if the amplifier is off, got 2; switch .* out\.$",
+    ),
+    (
+        {"amplifier": True, "amplifier_aim": "label"},
+        r"amplifier_aim must be one of gradient, all_pairs, labels, not_labels, got 'label'",
+    ),
+    ({"amplifier": True, "amplifier_scale": 0}, r"amplifier_scale must be in \(0, 1000\], got 0 "),
+    ({"amplifier": True, "amplifier_scale": 1001}, r"amplifier_scale must be .*, got 1001 "),
+    ({"amplifier": True, "amplifier_scale": float("nan")}, r"amplifier_scale .*, got nan "),
+    ({"method": "dpn", "amplifier": True, "amplifier_aim": "labels"}, r"amplifier must be off"),
     # values out of range
     (
         {"tau": 1.0},
@@ -336,8 +356,11 @@ def test_every_field_counts_in_the_hash():
         "quantization": "error_aware",
     }  # the smallest for all backbones; eta has something to weigh
     hashes = {make_config(**(base | {name: value})).hash for name, value in other.items()}
-    assert set(other) | {"finetune", "eaq_pairs"} == set(RunConfig.model_fields)
+    with_others = {"finetune", "eaq_pairs", "amplifier_aim", "amplifier_scale"}
+    assert set(other) | with_others == set(RunConfig.model_fields)
     assert len(hashes | {make_config(**base).hash}) == len(other) + 1
+    aims = [{}, {"amplifier_scale": 2}, *({"amplifier_aim": aim} for aim in AIMED)]
+    assert len({make_config(amplifier=True, **aim).hash for aim in aims}) == 5
     assert make_config(**PRETRAINED, finetune=False).hash != make_config(**PRETRAINED).hash
     assert make_config(method="dpsh", eaq_pairs="stored").hash != make_config(method="dpsh").hash
 
@@ -349,6 +372,15 @@ def test_pairs_with_stored_codes_need_a_method_that_stores_them():
         match="eaq_pairs must be in_batch for hashnet: it stores no codes of all training items",
     ):
         make_config(method="hashnet", eaq_pairs="stored")
+
+
+@pytest.mark.parametrize("aim", [{}, {"amplifier_aim": "labels", "amplifier_scale": 2}])
+def test_a_run_folder_keeps_the_hash_of_its_config(tmp_path, aim):
+    store = RunStore(tmp_path)
+    config = make_config(amplifier=True, **aim)
+    run_id = store.create(config)
+    assert store.submission(run_id)["config_hash"] == config.hash
+    assert store.config(run_id) == config
 
 
 def test_a_path_of_weights_is_kept_whole_and_need_not_be_there(tmp_path, monkeypatch):
@@ -383,6 +415,8 @@ def test_the_runs_of_a_pair_share_the_pair_hash_and_nothing_else_does():
     base = make_config(method="dpsh", seed=2)
     plug_ins = [
         {"amplifier": True},
+        {"amplifier": True, "amplifier_aim": "labels"},
+        {"amplifier": True, "amplifier_scale": 0.5},
         {"quantization": "none"},
         {"quantization": "error_aware", "eta": 0.2},
         {"tau": 0.9},
@@ -391,7 +425,7 @@ def test_the_runs_of_a_pair_share_the_pair_hash_and_nothing_else_does():
     ]
     pair = [make_config(**(base.model_dump() | change)) for change in plug_ins]
     assert {config.pair_hash for config in pair} == {base.pair_hash}
-    assert len({config.hash for config in [base, *pair]}) == 7
+    assert len({config.hash for config in [base, *pair]}) == 9
     for change in (
         {"seed": 3},
         {"n_bits": 16},
@@ -439,6 +473,12 @@ def test_hashes_are_those_of_the_first_releases():
     assert (old_words.hash, old_words.pair_hash) == ("19a31d5942b11e2f", "60889bbc24cdde8c")
     assert make_config(**old_words.model_dump()).hash == old_words.hash
     assert make_config().hash == "7d766eabe51b197d"
+    with_rdh = make_config(method="dpsh", amplifier=True, quantization="error_aware")
+    assert (with_rdh.hash, with_rdh.pair_hash) == ("8612a6bef683277f", "55132bd0dbef2cc2")
+    explicit = {"amplifier_aim": "gradient", "amplifier_scale": 1}
+    assert make_config(**(with_rdh.model_dump() | explicit)).hash == with_rdh.hash
+    old = {name: value for name, value in with_rdh.model_dump().items() if name not in explicit}
+    assert make_config(**old) == with_rdh
     below = make_config(dataset="arrays", dataset_options={"file": "./mine/arrays.npz"})
     assert below.dataset_options == {"file": "./mine/arrays.npz"}  # as it was given
 
@@ -507,6 +547,45 @@ def test_an_eta_that_was_asked_for_reaches_the_arm_with_rdh():
 def test_the_arm_and_the_label_say_which_plug_ins_are_on(amplifier, quantization, arm, label):
     config = make_config(amplifier=amplifier, quantization=quantization)
     assert (config.arm, config.label) == (arm, label)
+
+
+@pytest.mark.parametrize(
+    ("fields", "label"),
+    [
+        ({"amplifier_aim": "all_pairs"}, "HashNet + RDH, aimed by all pairs"),
+        ({"amplifier_aim": "labels"}, "HashNet + RDH, aimed by labels"),
+        ({"amplifier_aim": "not_labels"}, "HashNet + RDH, aimed against labels"),
+        ({"amplifier_scale": 2}, "HashNet + RDH, 2 × alpha"),
+        (
+            {"quantization": "none", "amplifier_aim": "labels", "amplifier_scale": 0.5},
+            "HashNet + amplifier, without quantization, aimed by labels, 0.5 × alpha",
+        ),
+    ],
+)
+def test_the_label_names_an_aim_and_a_scale_and_the_arm_stays(fields, label):
+    plain, aimed = (
+        make_config(**(plug_in_fields(rdh=True) | {"quantization": "error_aware"} | some))
+        for some in ({name: fields[name] for name in fields if name == "quantization"}, fields)
+    )
+    assert aimed.label == label and aimed.arm == plain.arm
+
+
+def test_a_baseline_made_of_an_aimed_run_has_the_default_aim():
+    aimed = make_config(**plug_in_fields(rdh=True), amplifier_aim="labels", amplifier_scale=2)
+    baseline = with_plug_ins(aimed, rdh=False)
+    assert (baseline.amplifier_aim, baseline.amplifier_scale) == ("gradient", 1)
+    assert baseline == with_plug_ins(make_config(), rdh=False)
+    assert with_plug_ins(aimed, rdh=True) == aimed
+    assert changed(aimed.model_dump(), {"amplifier": False}).amplifier_aim == "gradient"
+    with pytest.raises(UserError, match="amplifier_aim must be gradient if the amplifier is off"):
+        changed(baseline.model_dump(), {"amplifier_aim": "labels"})
+
+
+def test_of_arms_that_start_together_only_those_with_the_amplifier_take_the_aim():
+    baseline, rdh = (plug_in_fields(rdh=on) for on in (False, True))
+    off = {"amplifier_aim": "gradient", "amplifier_scale": 1.0}
+    assert arms_together([baseline, rdh]) == [baseline | off, rdh]
+    assert arms_together([baseline, baseline]) == [baseline, baseline]  # so that it is refused
 
 
 def test_every_field_says_what_it_means():

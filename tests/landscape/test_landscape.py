@@ -16,7 +16,7 @@ from rdh import catalog
 from rdh.charts import palette
 from rdh.charts.descent import descent_figure, gain_figure
 from rdh.charts.landscape import MAX_OVERLAY, BitOverlay, landscape_figure
-from rdh.charts.landscape_text import equation_latex, gradient_number, number
+from rdh.charts.landscape_text import aimed_name, equation_latex, gradient_number, number
 from rdh.errors import UserError
 from rdh.landscape import (
     EQUATION_1,
@@ -441,6 +441,58 @@ def test_palette_keeps_arms_apart_without_colour():
     ).endswith("…")
 
 
+# Aim
+
+
+@pytest.mark.parametrize("similarity", [0, 1])
+@pytest.mark.parametrize("h_j", [0.9, -0.9, 0.0])
+def test_an_aimed_amplifier_acts_on_the_flagged_bits_of_one_side(h_j, similarity):
+    h = np.linspace(-0.999, 0.999, 801)
+    for quantization in ("plain", "error_aware"):
+        for aim, side in (("flagged", 0), ("wrong", -1), ("right", 1)):
+            pair = Pair(h_j, similarity, tau=0.9, aim=aim, scale=3.0)
+            terms = gradient_terms(h, pair, amplifier=True, quantization=quantization)
+            for x, total, factor in zip(h, terms.total, terms.amplification, strict=True):
+                acts = abs(x) >= 0.9 and x * total > 0
+                if side:
+                    acts = acts and x * pair.target * side > 0
+                assert factor == pytest.approx(3 / (1 - 0.9**2) if acts else 1)
+
+
+def test_an_aim_at_the_wrong_side_frees_the_bit_as_the_paper_does_and_one_at_the_right_does_not():
+    options = {"n_steps": 300, "learning_rate": 0.5, **RDH}
+    paper, wrong, right = (
+        descent_path(-0.995, Pair(aim=aim), **options) for aim in ("flagged", "wrong", "right")
+    )
+    assert np.array_equal(paper.h, wrong.h) and paper.h[-1] > 0
+    assert right.h[-1] < paper.h[-1]
+    slow, fast = (descent_path(-0.995, Pair(scale=scale), **options) for scale in (0.1, 2))
+    assert slow.h[20] < paper.h[20] < fast.h[20]
+
+
+def test_the_descent_names_its_aim():
+    path = descent_path(-0.5, Pair(), n_steps=10, learning_rate=0.5)
+    name = aimed_name("wrong", 2.0)
+    assert name == "with RDH, wrong bits only, 2 × α"
+    assert aimed_name("flagged", 1.0) == "with RDH"
+    figure = descent_figure(path, path, 1, 4, name=name)
+    assert name in [trace.name for trace in figure.data]
+    assert name in figure.layout.title.text.replace("<br>", " ")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"aim": "labels"}, r"aim must be one of flagged, wrong, right, got 'labels'\."),
+        ({"scale": 0}, r"scale must be a number > 0, got 0\. The paper has 1\."),
+        ({"scale": np.nan}, r"scale must be a number > 0, got nan"),
+    ],
+)
+def test_a_bad_aim_or_scale_of_a_pair_is_refused(fields, message):
+    with pytest.raises(UserError, match=message):
+        Pair(**fields)
+
+
 # Page
 
 
@@ -479,6 +531,17 @@ def test_page_takes_its_state_from_the_url():
 )
 def test_page_ignores_nonsense_in_the_url(bad: dict[str, str]):
     assert readouts(page(**bad)) == readouts(page())
+
+
+def test_the_descent_can_be_aimed_from_the_page_and_the_url_and_nothing_else_changes():
+    test = page(h_i="-0.99", S="1", aim="Only if wrong", scale="2.0")
+    state = test.session_state
+    assert (state["aim"], state["scale"]) == ("wrong", 2.0)
+    assert readouts(test) == readouts(page(h_i="-0.99", S="1"))
+    test.selectbox(key="aim").set_value("right").run()
+    assert not test.exception and test.session_state["aim"] == "right"
+    test.button(key="preset-With RDH").click().run()
+    assert (test.session_state["aim"], test.session_state["scale"]) == ("flagged", 1.0)
 
 
 def test_presets_set_every_control():

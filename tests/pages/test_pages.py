@@ -359,6 +359,26 @@ def test_a_copy_of_a_run_starts_from_its_switches(stores, monkeypatch, tmp_path,
     assert submitted[0].hash == config.hash
 
 
+def test_an_aim_on_the_launch_form_is_for_the_runs_with_the_amplifier(
+    stores, monkeypatch, submitted
+):
+    app = open_app("pages/launch.py", stores["empty"], monkeypatch)
+    app.selectbox(key="demo-amplifier_aim").set_value("labels")
+    app.text_input(key="demo-amplifier_scale").set_value("2")
+    press_launch(app)
+    assert not app.exception
+    assert [one.label for one in submitted] == [
+        "HashNet",
+        "HashNet + RDH, aimed by labels, 2 × alpha",
+    ]
+    refused = open_app("pages/launch.py", stores["empty"], monkeypatch)
+    refused.selectbox(key="demo-amplifier_aim").set_value("labels")
+    refused.radio(key="demo-arms").set_value("Baseline only")
+    press_launch(refused)
+    assert len(submitted) == 2 and len(refused.error) == 1
+    assert "must be gradient if the amplifier is off, got 'labels'" in refused.error[0].value
+
+
 @pytest.mark.parametrize(
     ("methods", "seeds", "arms", "sentence"),
     [

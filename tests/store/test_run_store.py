@@ -331,3 +331,14 @@ def test_a_data_folder_that_is_no_path_refuses_the_launch(store, monkeypatch):
     ):
         submit(store, [make_config()])
     assert store.run_ids() == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"method": "dpsh", "method_options": {"pairs": "in_batch"}}, {"amplifier": True}],
+)
+def test_the_hash_in_the_folder_is_that_of_the_config_so_that_a_sweep_finds_its_runs(store, fields):
+    config = make_config(**fields)
+    run_id = store.create(config)
+    assert store.submission(run_id)["config_hash"] == config.hash == store.config(run_id).hash
+    assert store.config(run_id) == config

@@ -19,7 +19,7 @@ from rdh.retrieval import CodesWarning, evaluate, pack_codes
 from rdh.store.metrics_writer import Record
 from rdh.training import checkpoints, loop
 from rdh.training.entry_kinds import RESCUED
-from rdh.training.evaluate import dead_by_vote, encode
+from rdh.training.evaluate import encode
 from rdh.training.probes import Probes, logit_edges
 from rdh.training.record import TrainingFailure
 from rdh.training.state import TrainingState, facts_of
@@ -158,7 +158,10 @@ def test_probe_records_of_a_run_equal_the_slow_loops(digits):
     small = config(epochs=3, probe_every=3, tau=0.9, lr=2.0, n_bits=4, **ARMS[True])
     log, windows, run = Log(), [[]], loop.start(small, digits(small))
     add, record = run.probes.add, run.probes.record
-    run.probes.add = lambda *step: (windows[-1].append([part.clone() for part in step]), add(*step))
+    run.probes.add = lambda *step: (
+        windows[-1].append([part.clone() for part in step[:5]]),
+        add(*step),
+    )
     run.probes.record = lambda *flags: (windows.append([]), record(*flags))[1]
     log.fit(run)
     naive = NaiveProbes(run.inputs.train_labels, 4, 0.9, logit_edges(0.9).tolist())
@@ -229,26 +232,6 @@ def test_encoding_is_in_eval_mode_and_puts_the_mode_back(digits):
     first, second = (encode(run, run.inputs.split.query) for _ in range(2))
     np.testing.assert_array_equal(first, second)
     assert run.network.training and first.shape == (20, 8) and first.dtype == np.float32
-
-
-def test_dead_by_vote_equals_the_slow_loop():
-    rng = np.random.default_rng(0)
-    codes = np.tanh(rng.normal(size=(15, 4)) * 3).astype(np.float32)
-    labels = rng.integers(0, 2, (15, 3))
-    n_dead = n_saturated = 0
-    for i, k in itertools.product(range(15), range(4)):
-        vote = 0
-        for j in range(15):
-            if j != i:
-                similar = bool((labels[i] & labels[j]).any())
-                vote += (1 if similar else -1) * np.sign(codes[i, k]) * np.sign(codes[j, k])
-        is_saturated = abs(codes[i, k]) >= np.float32(0.9)
-        n_saturated += is_saturated
-        n_dead += is_saturated and vote < 0
-    assert dead_by_vote(codes, labels, 0.9) == (n_dead, n_saturated) and n_dead > 0
-
-
-# Seeds and pairs
 
 
 def test_the_same_seed_gives_the_same_weights_and_codes(digits):

@@ -52,9 +52,9 @@ def test_in_bfloat16_the_backbone_is_narrow_and_the_hash_layer_wide():
 def test_losses_and_amplifier_see_float32_in_a_bfloat16_run(tmp_path, monkeypatch, amplifier):
     seen: set[torch.dtype] = set()
 
-    def spy(gradient: Tensor, codes: Tensor, tau: float) -> Tensor:
+    def spy(gradient: Tensor, codes: Tensor, *others: Any) -> Tensor:
         seen.update((gradient.dtype, codes.dtype))
-        return amplify(gradient, codes, tau)
+        return amplify(gradient, codes, *others)
 
     monkeypatch.setattr(loop, "amplify", spy)
     config = make_config(

@@ -77,7 +77,7 @@ def labels_of(kind: str, generator: torch.Generator, n: int) -> torch.Tensor:
 def leaning(step: tuple[torch.Tensor, ...], labels: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """The step with logits that lean to one side for each class and bit, so that sides are sure."""
     logits, *_, indices = step
-    lean = torch.sin(torch.arange(labels.shape[1] * logits.shape[1]) * 2.0 + 1).sign() * 3
+    lean = torch.sin(torch.arange(labels.shape[1] * logits.shape[1]) * 2.0 + 1).sign() * 0.5
     logits = logits + labels[indices] @ lean.reshape(labels.shape[1], -1)
     return logits, torch.tanh(logits), *step[2:]
 
@@ -284,6 +284,34 @@ def test_no_bin_holds_entries_of_both_sides_of_the_threshold(tau):
             np.clip(np.searchsorted(edges, np.float32(value), side="right") - 1, 0, N_BINS - 1)
         ] += 1
     np.testing.assert_array_equal(histogram, expected)
+
+
+def test_gradients_after_an_amplifier_with_aim_and_scale_are_those_it_sends_back():
+    generator = torch.Generator().manual_seed(2)
+    step = random_step(generator, torch.arange(300), 4)
+    logits, codes, wanted, total, _ = step
+    where = torch.rand(codes.shape, generator=generator) < 0.5
+    probes = Probes(torch.ones(300, 1), 4, 0.9, scale=2.0)
+    probes.add(*step, where)
+    arrays = probes.record(True)[1]
+    sent = amplify(total, codes, 0.9, 2.0, where) * (1 - codes * codes)
+    np.testing.assert_allclose(
+        arrays["mean_gradient_amplified"], sent.abs().mean(0).numpy(), rtol=1e-4
+    )
+    by_bin = np.zeros(N_BINS)
+    edges = logit_edges(0.9)
+    for logit, asked, pull in zip(
+        logits.ravel().tolist(), wanted.ravel().tolist(), sent.ravel().tolist(), strict=True
+    ):
+        place = np.clip(np.searchsorted(edges, logit, side="right") - 1, 0, N_BINS - 1)
+        if asked:
+            by_bin[place if asked < 0 else N_BINS - 1 - place] -= np.sign(asked) * pull
+    largest = np.abs(by_bin).max()
+    np.testing.assert_allclose(arrays["gradient_sum"][1], by_bin, atol=1e-4 * largest)
+    flagged = (codes.abs() >= 0.9) & (codes * total > 0)
+    assert (flagged & where).any() and (flagged & ~where).any()
+    probes.add(*step)  # of a record without an aim, the next one knows nothing
+    assert (probes.record(True)[1]["mean_gradient_amplified"] > 0).all()
 
 
 @pytest.mark.parametrize("tau", TAUS)

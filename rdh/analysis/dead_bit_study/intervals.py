@@ -1,0 +1,125 @@
+"""Intervals: Student's t over seeds, and the bootstrap of a rank correlation over runs."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+LEVEL = 0.95
+DRAWS = 2000  # of the bootstrap
+BOTH_ENDS = [50 * (1 - LEVEL), 50 * (1 + LEVEL)]  # percentiles
+
+
+class Interval(NamedTuple):
+    """A mean or a correlation with its interval.
+
+    low and high are NaN if there is no interval: with fewer than two values, or if all ranks are
+    equal.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def has_ends(self) -> bool:
+        return bool(np.isfinite(self.low) and np.isfinite(self.high))
+
+    @property
+    def side(self) -> str:
+        """ "above", "below", "around" (it contains 0), or "unknown" without an interval."""
+        if not self.has_ends:
+            return "unknown"
+        return "above" if self.low > 0 else "below" if self.high < 0 else "around"
+
+
+def student(values: ArrayLike) -> Interval:
+    """The mean of values (n,) and Student's 95 % interval. NaN are left out."""
+    known = np.asarray(values, dtype=float)
+    known = known[np.isfinite(known)]
+    n = len(known)
+    if n == 0:
+        return Interval(np.nan, np.nan, np.nan, 0)
+    mean = float(known.mean())
+    if n == 1:
+        return Interval(mean, np.nan, np.nan, 1)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * known.std(ddof=1) / np.sqrt(n))
+    return Interval(mean, mean - half, mean + half, n)
+
+
+class RankCorrelation(NamedTuple):
+    """Spearman's correlation over all runs and within groups, with all draws of the bootstrap."""
+
+    overall: Interval
+    within: Interval
+    overall_draws: np.ndarray  # (DRAWS,)
+    within_draws: np.ndarray  # (DRAWS,)
+
+
+def rank_correlation(x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> RankCorrelation:
+    """Spearman's correlation of x and y (n,), and its percentile intervals.
+
+    Within groups: values are ranked in their own group, the ranks are divided by its size and
+    centred, and the correlation of these is taken over all runs. The bootstrap draws runs within
+    each group. Equal n and groups give equal draws, so that two correlations with the same y can be
+    compared draw by draw.
+
+    Args:
+        x, y: Finite values of the runs.
+        groups: The group of each run, (n,).
+    """
+    places = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    generator = np.random.default_rng(0)
+    drawn = [
+        place[generator.integers(0, len(place), (DRAWS, len(place)))] for place in places
+    ]  # (DRAWS, size) each
+    here = [place[None] for place in places]
+    all_draws, within_draws = _overall(x, y, drawn), _within(x, y, drawn)
+    return RankCorrelation(
+        _interval(_overall(x, y, here)[0], all_draws, len(x)),
+        _interval(_within(x, y, here)[0], within_draws, len(x)),
+        all_draws,
+        within_draws,
+    )
+
+
+def lead(first: np.ndarray, second: np.ndarray, value: float, n: int) -> Interval:
+    """How much larger in size one correlation is than another one, from their draws."""
+    return _interval(value, np.abs(first) - np.abs(second), n)
+
+
+def _interval(value: float, draws: np.ndarray, n: int) -> Interval:
+    draws = draws[np.isfinite(draws)]
+    if n < 3 or not np.isfinite(value) or len(draws) < DRAWS / 2:
+        return Interval(float(value), np.nan, np.nan, n)
+    low, high = np.percentile(draws, BOTH_ENDS)
+    return Interval(float(value), float(low), float(high), n)
+
+
+def _overall(x: np.ndarray, y: np.ndarray, drawn: list[np.ndarray]) -> np.ndarray:
+    rows = np.concatenate(drawn, axis=1) if drawn else np.zeros((1, 0), np.int64)
+    return _pearson(_ranks(x[rows]), _ranks(y[rows]))
+
+
+def _within(x: np.ndarray, y: np.ndarray, drawn: list[np.ndarray]) -> np.ndarray:
+    ranked = [
+        np.concatenate([_ranks(values[rows]) / rows.shape[1] for rows in drawn], axis=1)
+        if drawn
+        else np.zeros((1, 0))
+        for values in (x, y)
+    ]
+    return _pearson(*ranked)
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Centred mean ranks of each row: (draws, n) -> (draws, n)."""
+    ranks = stats.rankdata(values, axis=1)
+    return np.asarray(ranks - (values.shape[1] + 1) / 2)
+
+
+def _pearson(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The correlation of centred rows; NaN if a row is constant."""
+    scale = np.sqrt((x * x).sum(1) * (y * y).sum(1))
+    return (x * y).sum(1) / np.where(scale > 0, scale, np.nan)

@@ -1,0 +1,115 @@
+"""The report of the study as Markdown: the same runs give the same text."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import pandas as pd
+
+from rdh.analysis.dead_bit_study import aims, counts, predictors
+from rdh.analysis.dead_bit_study.intervals import DRAWS
+from rdh.analysis.dead_bit_study.markdown import number_of
+from rdh.analysis.dead_bit_study.plan import Study
+
+WORDS = """
+An entry is one bit of one item.
+
+| word | meaning |
+|---|---|
+| saturated | \\|h\\| >= tau |
+| flagged | saturated, and the similarity gradient asks it to leave: the test of Eq. 3 |
+| wrong | on the other side than its labels call for |
+| undecided | saturated, and the labels call for no side: its class is split |
+| **dead** | saturated and wrong |
+| cost | MAP with the dead entries on their right side minus MAP |
+"""
+MEASURED = """
+Shares are of all entries of the training set, in evaluation mode, after the last epoch. Flags of
+the last batch are those of random batches of that pass. MAP inside the training set has up to 1000
+random training items as queries against the others, with the expectation over ties; flips are made
+on the gallery's side only. The costs in gallery and queries are those of the real queries against
+the real gallery. Flipping by labels is a counterfactual, never a result of a method.
+
+`±` and brackets are Student's 95 % interval over seeds; a change is paired by seed. No correction
+is made for the number of rows. One seed has no interval.
+"""
+TIME = """
+After the epoch, with the network as it then is: all training items in evaluation mode. Shares are
+of all entries. `--set eval_every=1` counts them after every epoch.
+"""
+CORRELATED = f"""
+Spearman's rank correlation, with the 95 % percentile interval of {DRAWS} bootstrap draws of runs
+within each method. Runs that differ only in their seed count one by one. *Within a method*: values
+are ranked among the runs of their own method. The gain of RDH is that of a pair, and its counts are
+those of the baseline. Peaks are over the probes' records, each item at its last visit.
+"""
+AIMED = """
+All runs but the baseline have error-aware quantization. *gradient* amplifies every flagged entry,
+as the paper does. *all_pairs* only those that all training pairs confirm. *labels* only those that
+are wrong, so it only frees dead bits. *not_labels* only the others: the control. The aims but
+*gradient* are ours.
+"""
+
+
+def report(
+    study: Study,
+    frames: Mapping[str, pd.DataFrame],
+    commands: Mapping[str, str],
+    notes: Sequence[str],
+) -> str:
+    """The whole report.
+
+    Args:
+        study: What was asked for.
+        frames: Part -> `measured`, of its runs alone.
+        commands: Part -> the command that repeats it.
+        notes: Sentences about what is left out.
+    """
+    lines = ["# Dead bits: how many, what they cost, what brings them back", ""]
+    lines += [_what(study, frames), *WORDS.splitlines()]
+    if notes:
+        lines += ["", "Left out:", "", *(f"* {note}" for note in notes)]
+    makers = {"counts": _counts, "predictors": _predictors, "aims": _aims}
+    for part, frame in frames.items():
+        if frame.empty:
+            lines += ["", f"No run of the part {part} has counted its dead bits."]
+        else:
+            lines += ["", *makers[part](study, frame, commands[part])]
+    return "\n".join(lines).replace("\n\n\n", "\n\n").rstrip("\n") + "\n"
+
+
+def _what(study: Study, frames: Mapping[str, pd.DataFrame]) -> str:
+    ids = {run_id for frame in frames.values() if len(frame) for run_id in frame["run_id"]}
+    seeds = ", ".join(map(str, study.seeds))
+    start = f"preset {study.preset}" if study.preset else "default settings"
+    fields = "".join(f", {name} {value}" for name, value in study.fields.items())
+    return f"{number_of(len(ids), 'run')}: {start}{fields}, seeds {seeds}."
+
+
+def _counts(study: Study, frame: pd.DataFrame, command: str) -> Iterator[str]:
+    rows = counts.rows_of(frame)
+    yield from ("## Flagged, dead, and what they cost", *MEASURED.splitlines(), "")
+    yield from (*_answer(counts.answers(rows)), "", *counts.table_of_counts(rows))
+    yield from (*_repeat(command), "", "## Dead bits over time", *TIME.splitlines(), "")
+    yield from (*_answer(counts.answers_over_time(rows)), "", *counts.table_over_time(rows))
+    yield from _repeat(command)
+
+
+def _predictors(study: Study, frame: pd.DataFrame, command: str) -> Iterator[str]:
+    yield from ("## Which count predicts MAP?", *CORRELATED.splitlines(), "")
+    yield from (*_answer(predictors.answers(frame)), "")
+    yield from (*predictors.table_of_correlations(frame), "", *_repeat(command))
+
+
+def _aims(study: Study, frame: pd.DataFrame, command: str) -> Iterator[str]:
+    yield from ("## Where does the gain of RDH come from?", *AIMED.splitlines(), "")
+    yield from (f"{study.one_length} bits.", "", *_answer(aims.answers(frame)), "")
+    yield from (*aims.table_of_aims(frame), "")
+    yield from ("### Run by run", "", "Differences of MAP.", "")
+    yield from (*aims.table_of_parts(frame), "", *_repeat(command))
+
+
+def _answer(sentences: Iterator[str]) -> Iterator[str]:
+    yield from (f"* {sentence}" for sentence in sentences)
+
+
+def _repeat(command: str) -> tuple[str, ...]:
+    return "```bash", command, "```"

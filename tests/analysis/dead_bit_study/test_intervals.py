@@ -1,0 +1,88 @@
+"""Student's interval and rank correlations, against slow and obvious ones."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from rdh.analysis.dead_bit_study import intervals
+from rdh.analysis.dead_bit_study.intervals import Interval, lead, rank_correlation, student
+
+
+def test_students_interval_of_three_values_by_hand():
+    found = student([1.0, 2.0, 3.0])
+    half = 4.302652729911275 / math.sqrt(3)  # t of 2 degrees of freedom, times s / sqrt(n)
+    assert found.value == 2 and found.n == 3
+    np.testing.assert_allclose((found.low, found.high), (2 - half, 2 + half))
+
+
+def test_one_value_has_no_interval_and_missing_ones_are_left_out():
+    alone = student([np.nan, 4.0])
+    assert alone.value == 4 and alone.n == 1 and alone.side == "unknown"
+    assert student([]).n == 0 and math.isnan(student([np.nan]).value)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "side"),
+    [(0.1, 0.2, "above"), (-0.2, -0.1, "below"), (-0.1, 0.1, "around"), (np.nan, 1, "unknown")],
+)
+def test_an_interval_says_on_which_side_of_zero_it_lies(low, high, side):
+    assert Interval(0.0, low, high, 3).side == side
+
+
+@pytest.fixture
+def runs() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(1)
+    groups = np.repeat(["a", "b", "c"], (9, 6, 5))
+    x = generator.integers(0, 8, 20).astype(float)  # with ties
+    return x, -x + generator.normal(size=20) * 3, groups
+
+
+def naive_within(x, y, groups) -> float:
+    """Ranks in their own group, divided by its size and centred; one correlation over all."""
+    ranks = [[], []]
+    for group in sorted(set(groups)):
+        of_group = [i for i, one in enumerate(groups) if one == group]
+        for values, found in zip((x, y), ranks, strict=True):
+            ranked = stats.rankdata([values[i] for i in of_group])
+            found += [(rank - (len(of_group) + 1) / 2) / len(of_group) for rank in ranked]
+    return stats.pearsonr(*ranks).statistic
+
+
+def test_the_correlation_is_spearmans_and_within_groups_that_of_a_slow_loop(runs):
+    found = rank_correlation(*runs)
+    np.testing.assert_allclose(found.overall.value, stats.spearmanr(runs[0], runs[1]).statistic)
+    np.testing.assert_allclose(found.within.value, naive_within(*runs))
+
+
+def test_the_bootstrap_draws_runs_within_each_group(runs, monkeypatch):
+    monkeypatch.setattr(intervals, "DRAWS", 50)
+    x, y, groups = runs
+    found = rank_correlation(x, y, groups)
+    generator = np.random.default_rng(0)
+    places = [np.flatnonzero(groups == group) for group in "abc"]
+    drawn = [place[generator.integers(0, len(place), (50, len(place)))] for place in places]
+    for draw in range(50):
+        rows = np.concatenate([group[draw] for group in drawn])
+        np.testing.assert_allclose(
+            found.overall_draws[draw], stats.spearmanr(x[rows], y[rows]).statistic
+        )
+        np.testing.assert_allclose(
+            found.within_draws[draw], naive_within(x[rows], y[rows], groups[rows])
+        )
+    np.testing.assert_allclose(
+        (found.overall.low, found.overall.high), np.percentile(found.overall_draws, (2.5, 97.5))
+    )
+
+
+def test_a_count_that_never_changes_has_no_correlation(runs):
+    found = rank_correlation(np.zeros(20), runs[1], runs[2])
+    assert math.isnan(found.overall.value) and found.overall.side == "unknown"
+
+
+def test_equal_correlations_are_not_ahead_of_each_other(runs):
+    one, other = rank_correlation(*runs), rank_correlation(-runs[0], runs[1], runs[2])
+    between = lead(one.overall_draws, other.overall_draws, 0.0, 20)
+    np.testing.assert_allclose((between.low, between.high), 0, atol=1e-12)
+    assert lead(one.overall_draws, one.overall_draws * 0.1, 0.5, 20).side == "above"
