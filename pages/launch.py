@@ -17,7 +17,13 @@ from rdh import catalog, datasets, folders
 from rdh.analysis import similar_run_seconds
 from rdh.config.presets import PRESETS, preset_config
 from rdh.config.ranges import parse_numbers
-from rdh.config.run_config import RunConfig, arms_together, check_eta_counts, make_config
+from rdh.config.run_config import (
+    RunConfig,
+    arms_together,
+    check_eta_counts,
+    make_config,
+    with_usual_eta,
+)
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
 
@@ -66,7 +72,7 @@ def starting_point(runs: RunStore) -> tuple[str, dict[str, Any]]:
     """The preset, or the run named by ?clone=: (key of the form's widgets, fields)."""
     clone, fields = st.query_params.get("clone"), None
     with error_card():
-        fields = runs.config(clone).model_dump() if clone else None
+        fields = with_own_weight(runs.config(clone)) if clone else None
     if clone and fields:
         st.info(f"The fields are those of run {as_text(clone)}.", icon=":material/content_copy:")
         if st.button("Start from a preset instead"):
@@ -78,6 +84,19 @@ def starting_point(runs: RunStore) -> tuple[str, dict[str, Any]]:
     )
     st.caption(f"**{PRESETS[name].title}.** {PRESETS[name].text}")
     return name, preset_config(name, method="hashnet").model_dump()
+
+
+def with_own_weight(config: RunConfig) -> dict[str, Any]:
+    """The fields of a run to clone, with the weight of its plain quantization in eta.
+
+    Runs from before November 2026 could leave eta empty and weigh it as the method does. An empty
+    eta of the form would be another run.
+    """
+    fields = config.model_dump()
+    weight = config.method_card.plain_weight
+    if config.eta is None and config.weighs_quantization and weight:
+        fields["eta"] = config.method_options.get(weight, config.method_card.plain_default)
+    return fields
 
 
 def draw_choices(key: str, start: dict[str, Any]) -> tuple[list[str], str]:
@@ -172,8 +191,11 @@ def build(start: dict[str, Any], asked: Asked) -> list[RunConfig]:
                     options = asked.switches[method]
                     owns.append({"method": method, "method_options": options, "seed": seed})
                     arms.append({"amplifier": amplifier, "quantization": quantization})
+    shared = start | asked.fields
+    if shared["eta"] is None:  # left empty: the same weight in all arms
+        del shared["eta"]
     configs = [
-        make_config(**(start | asked.fields | own | arm))
+        make_config(**with_usual_eta(shared | own | arm))
         for own, arm in zip(owns, arms_together(arms), strict=True)
     ]
     if not configs:

@@ -22,6 +22,7 @@ from rdh.commands import (
     dead_bits,
     launch,
     runs,
+    studies,
     supervisor,
 )
 from rdh.errors import UserError, printable
@@ -96,7 +97,9 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=__version__)
     parser.set_defaults(call=None)
     verbs = parser.add_subparsers(metavar="VERB", title="verbs")
-    for module in (launch, runs, dead_bits, dashboard, supervisor, catalog, data, codes, bench):
+    for module in (
+        launch, studies, runs, dead_bits, dashboard, supervisor, catalog, data, codes, bench
+    ):  # fmt: skip
         module.add(verbs, _common(argparse.SUPPRESS, argparse.SUPPRESS))
     return parser
 

@@ -114,7 +114,10 @@ def last_json(answer: subprocess.CompletedProcess) -> dict:
 # What is refused: exit 2, one sentence on stderr, nothing on stdout
 
 REFUSED = [
-    ("frob", r"VERB must be one of demo, train, sweep, runs, .*got 'frob'; `python -m rdh --help`"),
+    (
+        "frob",
+        r"VERB must be one of demo, train, sweep, study, .*, got 'frob'; `python -m rdh --help`",
+    ),
     ("train --bits x", r"--bits must be a whole number, got 'x'; `python -m rdh train --help`"),
     ("train --bits", r"Argument --bits: expected one argument"),
     ("train --frob", r"Unrecognized arguments: --frob"),
@@ -187,6 +190,27 @@ REFUSED = [
     ("sweep --methods ,", r"--methods must name at least one method"),
     ("sweep --methods hashnet,frob", r"method must be one of .*, got 'frob'"),
     ("sweep --seeds 0-5000", r"A sweep has at most 1000 runs, got 10002"),
+    ("sweep --arms baseline,best", r"An arm must be one of baseline, noq, .*, got 'best'"),
+    ("sweep --arms ,", r"--arms must name at least one of baseline, noq"),
+    ("sweep --arms rdh --rdh on", r"--arms and --rdh both name the arms; give one of them"),
+    ("sweep --arms rdh --set quantization=none", r"--arms and --set quantization both give"),
+    ("sweep --arms noq", r"hashnet can't be run in the arm noq: hashnet has no plain quant"),
+    ("sweep --arms rdh --methods lsh", r"lsh can't be run in the arm rdh: amplifier must be off"),
+    ("sweep --tau 0.9 --set tau=0.99", r"--tau and --set tau both give tau, got"),
+    ("sweep --tau 1.5", r"tau must be in \[0, 1\), got 1.5"),
+    ("sweep --eta x", r"--eta takes numbers like 0.01,0.1, got 'x'"),
+    ("sweep --rdh off --eta 1", r"eta must be left out for HashNet"),
+    ("study frob", r"ACTION must be one of list, show, run, report, got 'frob'"),
+    ("study run table9", r"study must be one of figure4, .*tuned or a file that ends in .toml"),
+    ("study run no.toml", r"The study no.toml can't be read \(no such file or directory\)"),
+    ("study run table1 --preset demo --seeds 0,2", r"seeds of a study must have no hole"),
+    ("study run table1 --methods lsh", r"lsh can't be run in the arm rdh"),
+    ("study run table1 --seeds 0-99", r"A study has at most 1000 runs, got 4000 \(5 methods x"),
+    ("study run table1 --methods ,", r"methods of a study must name at least one value"),
+    ("study run figure6 --set tau=0.9", r"tau of a study is both swept and set"),
+    ("study run table1 --dataset coco --set dataset=x", r"--dataset and --set dataset both"),
+    ("study report table1 --to pdf", r"--to must be one of html, csv, latex, json, got 'pdf'"),
+    ("study report table1 -o no/such/x.html", r"-o must be a file in a folder that is there"),
     ("sweep --rdh maybe", r"--rdh must be one of both, on, off, got 'maybe'"),
     ("runs frob", r"ACTION must be one of list, show, cancel, resume, clone, delete, got 'frob'"),
     ("runs show", r"The following arguments are required: RUN; `python -m rdh runs show --help`"),
@@ -217,6 +241,22 @@ def test_bad_input_is_one_sentence_and_exit_2(line, sentence, store, capsys):
     assert code == 2 and re.search(sentence, said.err), said.err
     assert said.err.count("\n") == 1 and said.out == ""
     assert list(store.root.iterdir()) == [] and not list(store.root.parent.glob("None"))
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("study report table1 --preset demo", r"No run of the study table1 has finished in "),
+        ("study run table1 --data-root no/such", r"No CIFAR-10 in .*no/such"),
+    ],
+)
+def test_a_study_that_can_not_go_on_is_one_sentence_and_queues_nothing(
+    line, sentence, store, capsys
+):
+    assert cli.main([*line.split(), "--runs", str(store.root)]) == 2
+    said = capsys.readouterr()
+    assert re.search(sentence, said.err) and said.err.count("\n") == 1 and said.out == ""
+    assert store.run_ids() == []
 
 
 @pytest.mark.parametrize("line", ["runs show nothing-here", "train --set lr=-1", "train --bits x"])
@@ -313,6 +353,11 @@ VERBS = (
     "demo",
     "train",
     "sweep",
+    "study",
+    "study list",
+    "study show",
+    "study run",
+    "study report",
     "runs",
     "dashboard",
     "supervisor",
@@ -438,6 +483,72 @@ def test_settings_that_no_option_names_are_taken(store, toy):
         (8, "ga"),
         (16, "ga"),
     ]
+
+
+def test_arms_tau_and_eta_are_axes_of_a_sweep(store, toy):
+    options = ("--arms", "baseline,ga,eaq,rdh", "--tau", "0.9,0.99", "--eta", "0.1,1")
+    answer = rdh(store, toy, "sweep", "--methods", "dpsh", "--bits", "8", *options, "--detach")
+    assert answer.returncode == 0 and "16 runs in " in answer.stderr
+    configs = [store.config(run_id) for run_id in store.run_ids()]
+    assert {(one.arm, one.tau, one.eta) for one in configs} == {
+        (arm, tau, eta)
+        for arm in ("", "ga", "eaq", "rdh")
+        for tau in (0.9, 0.99)
+        for eta in (0.1, 1.0)
+    }
+
+
+STUDY = ("study", "run", "table2", "--preset", "quick", "--bits", "8", "--seeds", "0-1")
+
+
+def test_a_study_trains_what_is_missing_and_nothing_twice(store, toy):
+    swept = rdh(store, toy, "sweep", "--preset", "quick", "--bits", "8", "--rdh", "off")
+    assert swept.returncode == 0
+    first = rdh(store, toy, *STUDY)
+    assert first.returncode == 0, first.stderr
+    assert "8 runs in " in first.stderr and "1 have finished, 0 are under way, 7 to train" in (
+        first.stderr
+    )
+    assert len(store.run_ids()) == 8
+    gone = store.run_ids()[3]
+    execution.delete(store, gone)
+    again = rdh(store, toy, *STUDY, "--json")
+    assert "7 have finished, 0 are under way, 1 to train" in again.stderr
+    assert last_json(again)["n_finished"] == 8 and len(store.run_ids()) == 8
+    third = rdh(store, toy, *STUDY)
+    assert "8 have finished, 0 are under way, 0 to train." in third.stderr
+    assert "8 of 8 runs have finished." in third.stdout and len(store.run_ids()) == 8
+
+
+def test_two_people_who_run_a_study_at_once_share_its_runs(store, toy):
+    command = [sys.executable, "-m", "rdh", *STUDY, "--runs", str(store.root)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    people = [subprocess.Popen(command, env=toy, cwd=HOUSE, **pipes) for _ in range(2)]
+    answers = [one.communicate(timeout=WITHIN) for one in people]
+    assert [one.returncode for one in people] == [0, 0], answers
+    assert len(store.run_ids()) == 8
+    assert all("8 of 8 runs have finished." in out for out, _ in answers)
+
+
+def test_a_study_that_was_interrupted_goes_on_and_tries_again_what_failed(store, toy):
+    plan = [{"do": "exit", "says": "no such GPU"}, {"do": "finish"}]
+    from rdh import studies
+
+    study = studies.study("table2").with_options(preset="quick", bits=(8,), seeds=(0, 1))
+    configs = [one.config for one in studies.expand(study.grids)]
+    failed = store.create(
+        configs[0], sweep=studies.SWEEP, prepare=lambda folder: write_plan(folder, *plan)
+    )
+    wait_for(lambda: execution.states(store)[failed].state == "failed", "the run fails")
+    shown = rdh(store, toy, "study", "show", "table2", *STUDY[3:])
+    assert f"{failed}: failed: " in shown.stdout and "no such GPU" in shown.stdout
+    cancelled = execution.submit(store, [configs[1]], sweep=studies.SWEEP)[0]
+    with contextlib.suppress(UserError):  # it may have finished by now
+        execution.cancel(store, cancelled)
+    answer = rdh(store, toy, *STUDY)
+    assert answer.returncode == 0, answer.stderr
+    assert "8 of 8 runs have finished." in answer.stdout and len(store.run_ids()) == 8
+    assert execution.states(store)[failed].attempt == 2
 
 
 def test_an_aim_of_a_sweep_is_for_the_runs_with_the_amplifier(store, toy):

@@ -28,7 +28,7 @@ GROUPS = {
     "Gradient amplifier": ("amplifier_aim", "amplifier_scale"),
     "Error-aware quantization": ("eaq_normalization", "eaq_pairs"),
     "Records and evaluation": ("probe_every", "eval_every", "checkpoint_every"),
-    "Data and device": ("split_seed", "bad_images", "device"),
+    "Data and device": ("split_seed", "queries", "bad_images", "device"),
 }
 LABELS = {
     "n_bits": "Code length (bits)",

@@ -23,7 +23,6 @@ from rdh.config.presets import PRESETS, preset_config
 from rdh.config.ranges import parse_decimals, parse_names, parse_numbers
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
-from rdh.execution.engine.devices import find_devices
 from rdh.files import atomic
 from rdh.folders import as_folder
 from rdh.store.run_store import RunStore
@@ -225,8 +224,8 @@ def _before(store: RunStore, n_runs: int, missing: list[RunConfig]) -> str:
     seconds = analysis.expected_seconds(store, [config.model_dump() for config in missing])
     if seconds is None:
         return text + "; no run like them has finished here, so there is no estimate yet."
-    slots = sum(device.slots for device in find_devices(os.environ))
-    return text + f", about {analysis.duration(seconds / min(slots, len(missing)))}."
+    at_once = min(execution.slots_here(), len(missing))
+    return text + f", about {analysis.duration(seconds / at_once)}."
 
 
 def _resume(store: RunStore, run_ids: list[str]) -> None:

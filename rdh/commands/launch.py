@@ -4,6 +4,8 @@ A setting comes from its own option or from --set. If both name it, they are ref
 """
 
 import argparse
+import itertools
+import math
 import sys
 from typing import Any
 
@@ -13,20 +15,34 @@ from rdh.commands._follow import follow
 from rdh.commands._here import train_here
 from rdh.commands._report import report
 from rdh.config.presets import PRESETS, demo_pair, preset_config
-from rdh.config.ranges import parse_names, parse_numbers
-from rdh.config.run_config import RunConfig, arms_together, check_eta_counts, plug_in_fields
+from rdh.config.ranges import parse_decimals, parse_names, parse_numbers
+from rdh.config.run_config import (
+    ARMS,
+    RunConfig,
+    arm_fields,
+    arms_together,
+    check_eta_counts,
+    plug_in_fields,
+)
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
 
 MOST_RUNS = 1000
 METHOD = "hashnet"  # unless another one is named
-ARMS = {"both": (False, True), "on": (True,), "off": (False,)}
+RDH = {"both": ("baseline", "rdh"), "on": ("rdh",), "off": ("baseline",)}
+AXES = {  # option of a sweep -> the setting that it gives several values
+    "methods": "method",
+    "bits": "n_bits",
+    "seeds": "seed",
+    "tau": "tau",
+    "eta": "eta",
+}
 PLUG_INS = tuple(plug_in_fields(rdh=True))  # the settings that --rdh makes
 DEMO = """HashNet with and without RDH on 8 x 8 digits, both to the end, and what RDH changed.
 Seconds on two CPU cores. The dashboard shows the two runs as well."""
 TRAIN = """One run: a method, a code length, a data set.
 Settings come from the preset, --set and the options named here; no setting may be named twice."""
-SWEEP = """A grid of runs: methods x code lengths x seeds, with and without RDH.
+SWEEP = """A grid of runs: methods x code lengths x tau x eta x seeds, with and without RDH.
 Asked for again under the same name, only the runs that it does not have yet are added."""
 
 
@@ -63,7 +79,12 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
     )
     sweep.add_argument("--seeds", metavar="0-4", help="numbers or ranges; default: 0")
     text = "default: both, each run as a pair, unless --set names amplifier or quantization"
-    sweep.add_argument("--rdh", choices=tuple(ARMS), help=text)
+    sweep.add_argument("--rdh", choices=tuple(RDH), help=text)
+    text = f"instead of --rdh, of {', '.join(ARMS)}: `--arms baseline,ga,eaq,rdh` is Table 2"
+    sweep.add_argument("--arms", metavar="A,B", help=text)
+    sweep.add_argument("--tau", metavar="0.9,0.99", help="saturation thresholds; default: 0.99")
+    text = "weights of the quantization term, the same in all arms; default: 1, multi-label 0.1"
+    sweep.add_argument("--eta", metavar="0.1,1", help=text)
     sweep.add_argument("--name", help="name of the sweep (default: the preset's name, or sweep)")
     _config_arguments(sweep)
     _detach_argument(sweep)
@@ -126,11 +147,11 @@ def run_train(arguments: argparse.Namespace) -> int:
 def run_sweep(arguments: argparse.Namespace) -> int:
     """Starts a grid of runs, except for those that the sweep has already."""
     fields = _fields(arguments)
-    _check_once(fields, "method", "--methods", arguments.methods)
-    _check_once(fields, "n_bits", "--bits", arguments.bits)
-    _check_once(fields, "seed", "--seeds", arguments.seeds)
-    for name in PLUG_INS:
-        _check_once(fields, name, "--rdh", arguments.rdh)
+    for option, name in AXES.items():
+        _check_once(fields, name, f"--{option}", getattr(arguments, option))
+    for option in ("rdh", "arms"):
+        for name in PLUG_INS:
+            _check_once(fields, name, f"--{option}", getattr(arguments, option))
     methods = [fields.get("method", METHOD)]
     if arguments.methods is not None:
         methods = parse_names(arguments.methods)
@@ -138,13 +159,12 @@ def run_sweep(arguments: argparse.Namespace) -> int:
         raise UserError(
             "--methods must name at least one method; `python -m rdh methods` lists them."
         )
-    bits = _numbers(fields, "n_bits", "--bits", arguments.bits)
-    seeds = _numbers(fields, "seed", "--seeds", arguments.seeds)
-    is_set = any(name in fields for name in PLUG_INS)
-    arms: list[list[dict[str, Any]]] = [[{}] for _ in methods]
-    if not is_set:
-        arms = _arms(methods, arguments.rdh or "both")
-    n_runs = sum(map(len, arms)) * len(bits) * len(seeds)
+    axes = _axes(fields, arguments)
+    arms = [_arms(method, fields, arguments) for method in methods]
+    if arguments.arms is not None or not any(name in fields for name in PLUG_INS):
+        together = iter(arms_together([arm for of_method in arms for arm in of_method]))
+        arms = [[next(together) for _ in of_method] for of_method in arms]
+    n_runs = sum(map(len, arms)) * math.prod(map(len, axes.values()))
     if n_runs > MOST_RUNS:
         raise UserError(
             f"A sweep has at most {MOST_RUNS} runs, got {n_runs}; ask for fewer seeds "
@@ -153,16 +173,26 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     configs = [
         preset_config(
             arguments.preset,
-            **(fields | {"method": method, "n_bits": k, "seed": seed} | plug_ins),
+            **(fields | {"method": method} | dict(zip(axes, values, strict=True)) | plug_ins),
         )
         for method, of_method in zip(methods, arms, strict=True)
-        for k in bits
-        for seed in seeds
+        for values in itertools.product(*axes.values())
         for plug_ins in of_method
     ]
-    check_eta_counts(fields.get("eta"), configs)
+    configs = list({config.hash: config for config in configs}.values())
+    for eta in axes.get("eta", [fields.get("eta")]):
+        check_eta_counts(eta, configs)
     name = arguments.name or arguments.preset or "sweep"
     return _submit(open_store(arguments), configs, name, arguments)
+
+
+def _axes(fields: dict[str, Any], arguments: argparse.Namespace) -> dict[str, list[Any]]:
+    """Setting -> its values: code length, tau and eta if they are asked for, and seed."""
+    axes = {"n_bits": _numbers(fields, "n_bits", "--bits", arguments.bits)}
+    for name in ("tau", "eta"):
+        text = getattr(arguments, name)
+        axes |= {} if text is None else {name: parse_decimals(f"--{name}", text)}
+    return axes | {"seed": _numbers(fields, "seed", "--seeds", arguments.seeds)}
 
 
 def _check_once(fields: dict[str, Any], name: str, option: str, value: Any) -> None:
@@ -179,24 +209,32 @@ def _numbers(fields: dict[str, Any], name: str, option: str, text: str | None) -
     return [fields.get(name, RunConfig.model_fields[name].default)]
 
 
-def _arms(methods: list[Any], wanted: str) -> list[list[dict[str, Any]]]:
-    """The plug-in fields of the arms of each method: all of them, or those that were asked for."""
-    found = [[plug_in_fields(rdh=rdh) for rdh in _rdh_of(one, wanted)] for one in methods]
-    together = iter(arms_together([arm for of_method in found for arm in of_method]))
-    return [[next(together) for _ in of_method] for of_method in found]
+def _arms(
+    method: Any, fields: dict[str, Any], arguments: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """The plug-in fields of each arm of a method.
 
-
-def _rdh_of(method: Any, wanted: str) -> tuple[bool, ...]:
+    --rdh both leaves out what the method can't have, and says so. --arms refuses it. Settings of
+    the plug-ins by --set make one arm.
+    """
+    if arguments.arms is not None:
+        if arguments.rdh is not None:
+            raise UserError("--arms and --rdh both name the arms; give one of them.")
+        names = parse_names(arguments.arms)
+        if not names:
+            raise UserError(f"--arms must name at least one of {', '.join(ARMS)}.")
+        return [arm_fields(method, name) for name in names]
+    if any(name in fields for name in PLUG_INS):
+        return [{}]
     card = catalog.methods().get(method) if isinstance(method, str) else None
-    if wanted != "both" or card is None:
-        return ARMS[wanted]
-    arms = card.arms()
-    if len(arms) == 1:
+    wanted = RDH[arguments.rdh or "both"]
+    if len(wanted) == 2 and card is not None and len(card.arms()) == 1:
         print(
             f"{method} has no activation that saturates, so it runs without RDH only",
             file=sys.stderr,
         )
-    return arms
+        wanted = RDH["off"]
+    return [dict(ARMS[name]) for name in wanted]
 
 
 def _fields(arguments: argparse.Namespace) -> dict[str, Any]:

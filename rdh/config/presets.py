@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from rdh.config.run_config import RunConfig, make_config, with_plug_ins
+from rdh.config.run_config import RunConfig, make_config, with_plug_ins, with_usual_eta
 from rdh.errors import UserError
 
 
@@ -76,7 +76,7 @@ PRESETS = {
 
 
 def preset_config(name: str | None, /, **fields: Any) -> RunConfig:
-    """A preset's config with the given fields on top.
+    """A preset's config with the given fields on top, and eta as `with_usual_eta` fills it in.
 
     Args:
         name: of the preset; None: RunConfig's defaults.
@@ -87,7 +87,7 @@ def preset_config(name: str | None, /, **fields: Any) -> RunConfig:
     """
     if name is not None and name not in PRESETS:
         raise UserError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}.")
-    return make_config(**((PRESETS[name].fields if name else {}) | fields))
+    return make_config(**with_usual_eta((PRESETS[name].fields if name else {}) | fields))
 
 
 def demo_pair() -> list[RunConfig]:

@@ -34,8 +34,24 @@ PLUG_INS = (
     "eaq_normalization",
     "eaq_pairs",
 )  # what the two runs of a pair may differ in
-# Every flagged entry gets alpha, as in the paper. Hashes leave these fields out at these values,
-# so that the hashes of runs from before November 2026 stay the same.
+# What a run's plug-ins are, by the words that people type. The first is the baseline.
+ARMS: dict[str, dict[str, Any]] = {
+    "baseline": {"amplifier": False, "quantization": "plain"},
+    "noq": {"amplifier": False, "quantization": "none"},
+    "ga": {"amplifier": True, "quantization": "plain"},
+    "ga-noq": {"amplifier": True, "quantization": "none"},
+    "eaq": {"amplifier": False, "quantization": "error_aware"},
+    "rdh": {"amplifier": True, "quantization": "error_aware"},
+}
+ARM_LABELS = {  # after the title of the method
+    "baseline": "",
+    "noq": " without quantization",
+    "ga": " + amplifier",
+    "ga-noq": " + amplifier, without quantization",
+    "eaq": " + EAQL",
+    "rdh": " + RDH",
+}
+# Every flagged entry gets alpha, as in the paper.
 AIM_OFF: dict[str, Any] = {"amplifier_aim": "gradient", "amplifier_scale": 1.0}
 AIMS = {
     "gradient": "",
@@ -43,6 +59,9 @@ AIMS = {
     "labels": ", aimed by labels",
     "not_labels": ", aimed against labels",
 }
+# Fields that came later, at the value that all runs before them have. Files and hashes leave them
+# out at this value, so that the hashes of old runs stay the same.
+LATER: dict[str, Any] = AIM_OFF | {"queries": "test"}
 # method_options that were renamed in November 2026: switch -> {old word: new word}. Old words are
 # still taken, and hashes use them, so that the hashes of old runs stay the same.
 RENAMED = {"pairs": {"batch": "in_batch"}}
@@ -78,8 +97,8 @@ class RunConfig(BaseModel):
         None,
         ge=0,
         le=1000,
-        description="weight of the quantization term in either form; empty: 1 (multi-label "
-        "0.1) error-aware, the method's own plain",
+        description="weight of the quantization term in either form; left out: 1, for "
+        "multi-label data 0.1",
     )
     tau: float = Field(
         0.99,
@@ -101,6 +120,11 @@ class RunConfig(BaseModel):
     )
     split_seed: int = Field(
         0, ge=0, lt=2**32, description="draws query, gallery and training items; apart from seed"
+    )
+    queries: Literal["test", "validation"] = Field(
+        "test",
+        description="validation: as many other queries, held out of the gallery, for choosing "
+        "settings without a look at the test queries",
     )
     bad_images: Literal["stop", "skip"] = Field(
         "stop", description="what to do with an image that can't be decoded"
@@ -224,8 +248,8 @@ class RunConfig(BaseModel):
         old = {
             switch: {new: word for word, new in words.items()} for switch, words in RENAMED.items()
         }
-        renamed = _renamed(fields["method_options"], old)
-        return fields | {"method_options": renamed}
+        kept = {name: fields[name] for name in fields if LATER.get(name, ...) != fields[name]}
+        return kept | {"method_options": _renamed(fields["method_options"], old)}
 
     @property
     def weighs_quantization(self) -> bool:
@@ -253,14 +277,7 @@ class RunConfig(BaseModel):
     @property
     def label(self) -> str:
         """For tables and legends: "HashNet", "HashNet + RDH, aimed by labels, 2 × alpha", ..."""
-        names = {
-            "": "",
-            "rdh": " + RDH",
-            "ga": " + amplifier",
-            "eaq": " + EAQL",
-            "noq": " without quantization",
-        }
-        plug_ins = names.get(self.arm, " + amplifier, without quantization")
+        plug_ins = ARM_LABELS[self.arm or "baseline"]
         scale = "" if self.amplifier_scale == 1 else f", {self.amplifier_scale:g} × alpha"
         return self._method_card.title + plug_ins + AIMS[self.amplifier_aim] + scale
 
@@ -268,7 +285,9 @@ class RunConfig(BaseModel):
 def make_config(**fields: Any) -> RunConfig:
     """A checked RunConfig with eta resolved.
 
-    With EAQL, eta is 1, and 0.1 for multi-label data, unless it is given. Without a quantization
+    With EAQL, eta is 1, and 0.1 for multi-label data, unless it is given. With plain quantization,
+    None stays: it weighs as the method does, and runs of old folders rely on it. New runs get their
+    eta by `with_usual_eta`. Without a quantization
     term, eta is None, also if one is given: runs with any eta are the same run then, so they have
     one hash, and both runs of a pair can be made of the same fields. The command line and the
     pages refuse such an eta if a person typed it, by `check_eta_counts`.
@@ -281,8 +300,7 @@ def make_config(**fields: Any) -> RunConfig:
     except ValidationError as error:
         raise UserError(sentence(error, RunConfig.model_fields)) from None
     if config.quantization == "error_aware" and config.eta is None:
-        eta = 0.1 if config.dataset_card.is_multi_label else 1.0
-        config = config.model_copy(update={"eta": eta})
+        config = config.model_copy(update={"eta": usual_eta(config.dataset_card)})
     if config.eta is not None and not config.weighs_quantization:
         config = config.model_copy(update={"eta": None})
     return config
@@ -292,8 +310,8 @@ def changed(old: Mapping[str, Any], changes: Mapping[str, Any]) -> RunConfig:
     """A config with some settings changed, as a clone has it.
 
     With another method or data set, the switches of the old one are dropped. With another data set,
-    eta goes back to its default unless the changes name it. So do the aim and the scale of the
-    amplifier without it.
+    or from a run without quantization, eta goes back to its default unless the changes name it. So
+    do the aim and the scale of the amplifier without it.
 
     Args:
         old: fields of a RunConfig.
@@ -306,11 +324,14 @@ def changed(old: Mapping[str, Any], changes: Mapping[str, Any]) -> RunConfig:
     for name, options in (("method", "method_options"), ("dataset", "dataset_options")):
         if changes.get(name, old[name]) != old[name]:
             fields[options] = {}
-    if changes.get("dataset", old["dataset"]) != old["dataset"]:
-        fields["eta"] = None
+    is_new_method = changes.get("method", old["method"]) != old["method"]
+    if changes.get("dataset", old["dataset"]) != old["dataset"] or (
+        is_new_method and old.get("eta") is None
+    ):
+        fields.pop("eta", None)
     if not changes.get("amplifier", old["amplifier"]):
         fields |= AIM_OFF
-    config = make_config(**(fields | dict(changes)))
+    config = make_config(**with_usual_eta(fields | dict(changes)))
     check_eta_counts(changes.get("eta"), [config])
     return config
 
@@ -335,7 +356,59 @@ def check_eta_counts(eta: float | None, configs: Sequence[RunConfig]) -> None:
 
 def plug_in_fields(*, rdh: bool) -> dict[str, Any]:
     """The fields that make a run "+RDH", or a baseline."""
-    return {"amplifier": rdh, "quantization": "error_aware" if rdh else "plain"}
+    return dict(ARMS["rdh" if rdh else "baseline"])
+
+
+def arm_fields(method: str, arm: str) -> dict[str, Any]:
+    """The fields of an arm.
+
+    Args:
+        method: name of the method that is to run in it.
+        arm: a key of `ARMS`.
+
+    Raises:
+        UserError: there is no such method or arm, or the method can't be run in it, or the arm
+            would be the method's baseline.
+    """
+    card = catalog.method(method)
+    if arm not in ARMS:
+        raise UserError(f"An arm must be one of {', '.join(ARMS)}, got {arm!r}.")
+    fields = ARMS[arm]
+    refusal = card.refusal(fields["amplifier"], fields["quantization"])
+    if refusal is None and fields["quantization"] == "none" and not card.has_plain_term:
+        same = "ga" if fields["amplifier"] else "baseline"
+        refusal = f"{method} has no plain quantization to leave out, so it would be the arm {same}"
+    if refusal:
+        raise UserError(f"{method} can't be run in the arm {arm}: {refusal}.")
+    return dict(fields)
+
+
+def with_usual_eta(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a new run with eta filled in, so that all arms of a pair weigh alike.
+
+    eta stays as it is if it is named, None too: None weighs plain quantization as the method does.
+    It also stays away if the method's own switch of that weight is named.
+
+    Args:
+        fields: some settings of a run, not checked yet.
+    """
+    names = [
+        str(fields.get(name, RunConfig.model_fields[name].default))
+        for name in ("method", "dataset")
+    ]
+    method, dataset = catalog.methods().get(names[0]), catalog.datasets().get(names[1])
+    options = fields.get("method_options")
+    is_weighed = "eta" in fields or (
+        method is not None and isinstance(options, dict) and method.plain_weight in options
+    )
+    if is_weighed or dataset is None:  # an unknown name is refused when the config is made
+        return dict(fields)
+    return {**fields, "eta": usual_eta(dataset)}
+
+
+def usual_eta(dataset: DatasetCard) -> float:
+    """The weight of the quantization term if nobody gives one, as in section 6.3 of the paper."""
+    return 0.1 if dataset.is_multi_label else 1.0
 
 
 def with_plug_ins(config: RunConfig, *, rdh: bool) -> RunConfig:

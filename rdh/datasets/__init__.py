@@ -27,7 +27,7 @@ from typing import Any
 from rdh import catalog
 from rdh.datasets._tools.base import BadImage, Dataset, Progress
 from rdh.datasets._tools.card import DataCard, data_card, same_pictures
-from rdh.datasets._tools.splits import Split
+from rdh.datasets._tools.splits import Split, validation_split
 from rdh.errors import UserError, reading
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "loose_images",
     "names",
     "same_pictures",
+    "validation_split",
 ]
 
 

@@ -16,6 +16,7 @@ from rdh.execution.lifecycle import (
     ensure_supervisor,
     registry_news,
     revive,
+    slots_here,
     stop_supervisor,
     supervisor_status,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "resume",
     "resume_all",
     "revive",
+    "slots_here",
     "states",
     "stop_supervisor",
     "submit",

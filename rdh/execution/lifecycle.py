@@ -16,7 +16,7 @@ from typing import Any
 
 from rdh.errors import UserError
 from rdh.execution.engine import processes
-from rdh.execution.engine.devices import check_settings
+from rdh.execution.engine.devices import check_settings, find_devices
 from rdh.execution.queue.registry import Registry
 from rdh.execution.queue.requests import plain_errors, states
 from rdh.locks import is_locked, take_lock
@@ -118,6 +118,15 @@ def supervisor_status(store: RunStore) -> dict[str, Any]:
             status["seconds_since_tick"] = max(0.0, time.time() - path.stat().st_mtime)
     status["last_log_line"] = last_line(store.root / LOG)
     return status
+
+
+def slots_here() -> int:
+    """How many runs a supervisor that is started here lets train at once.
+
+    Raises:
+        UserError: RDH_SLOTS is not a whole number of at least 1.
+    """
+    return sum(device.slots for device in find_devices(os.environ))
 
 
 def stop_supervisor(store: RunStore) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from rdh.backbones import Backbone, Centred, build, check_compiler
 from rdh.config.run_config import RunConfig
-from rdh.datasets import Dataset, Progress, Split, load
+from rdh.datasets import Dataset, Progress, Split, load, validation_split
 from rdh.errors import UserError
 from rdh.inputs.augmentation import augmented, stored_side
 from rdh.inputs.features import extract_features
@@ -68,6 +68,8 @@ def load_inputs(
     for warning in dataset.warnings_for(config.eta):
         log(warning)
     split = dataset.split(config.split_seed)
+    if config.queries == "validation":
+        split = validation_split(split, dataset.labels, dataset.class_names, config.split_seed)
     if config.method_card.trains_on == "gallery":
         split = dataclasses.replace(split, train=split.gallery)
     check_kind(dataset, config.backbone)

@@ -10,12 +10,14 @@ from rdh import catalog
 from rdh.catalog import DatasetCard, MethodCard, Switch
 from rdh.config.run_config import (
     RunConfig,
+    arm_fields,
     arms_together,
     changed,
     check_eta_counts,
     make_config,
     plug_in_fields,
     with_plug_ins,
+    with_usual_eta,
 )
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
@@ -330,6 +332,7 @@ def test_every_field_counts_in_the_hash():
         "dataset": "cifar10",
         "dataset_options": {"query_per_class": 5},
         "split_seed": 1,
+        "queries": "validation",
         "bad_images": "skip",
         "backbone": "alexnet",
         "image_size": 64,
@@ -601,3 +604,48 @@ def test_the_defaults_are_the_papers_hyper_parameters():
         128,
     )
     assert (config.tau, config.epochs, config.has_rdh) == (0.99, 150, False)
+
+
+def test_a_field_that_came_later_changes_no_hash_and_no_file_at_its_usual_value():
+    config = make_config()
+    assert "queries" not in config.recorded() and config.queries == "test"
+    assert make_config(**config.recorded()) == config
+    other = make_config(queries="validation")
+    assert other.recorded()["queries"] == "validation" and other.hash != config.hash
+    assert other.pair_hash != config.pair_hash  # other queries are no fair pair
+
+
+# One eta for all arms
+
+
+@pytest.mark.parametrize(("dataset", "eta"), [("digits", 1.0), ("mosaic", 0.1)])
+def test_a_new_run_weighs_quantization_alike_in_every_arm(dataset, eta):
+    base = {"method": "dpsh", "dataset": dataset}
+    for arm in ("baseline", "ga", "eaq", "rdh"):
+        assert make_config(**with_usual_eta(base | arm_fields("dpsh", arm))).eta == eta
+    assert make_config(**with_usual_eta(base | arm_fields("dpsh", "noq"))).eta is None
+
+
+@pytest.mark.parametrize("named", [{"eta": None}, {"method_options": {"quantization_weight": 0.1}}])
+def test_the_methods_own_weight_stays_within_reach(named):
+    config = make_config(**with_usual_eta({"method": "dpsh"} | named))
+    assert config.eta is None and config.weighs_quantization
+
+
+def test_a_config_that_is_read_back_keeps_its_empty_eta():
+    old = make_config(method="dpsh")
+    assert old.eta is None and make_config(**old.model_dump()).hash == old.hash
+
+
+@pytest.mark.parametrize("bad", [{"method": 3}, {"dataset": [1]}, {"method_options": 1}])
+def test_bad_fields_are_left_for_the_check(bad):
+    with pytest.raises(UserError):
+        make_config(**with_usual_eta(bad))
+
+
+def test_a_clone_with_another_method_or_data_set_gets_the_usual_eta():
+    old = make_config(method="dpsh", eta=0.4).model_dump()
+    assert changed(old, {"seed": 1}).eta == 0.4
+    assert changed(old, {"method": "dhn"}).eta == 0.4
+    assert changed(old, {"dataset": "mosaic"}).eta == 0.1
+    assert changed(make_config().model_dump(), {"method": "dpsh"}).eta == 1.0

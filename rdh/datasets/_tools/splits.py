@@ -172,6 +172,46 @@ class Listed:
         return self.parts
 
 
+def validation_split(
+    split: Split, labels: np.ndarray, class_names: Sequence[str], seed: int
+) -> Split:
+    """Other queries to choose settings by, so that nobody looks at the test queries for that.
+
+    They are drawn from the gallery outside the training set: as many of each class as the test
+    queries have, or for multi-label data as many in all. They leave the gallery. The training items
+    stay the same, and the test queries play no part.
+
+    Args:
+        split: The split of the protocol.
+        labels: uint8 (n_items, n_classes).
+        class_names: The names of the columns.
+        seed: The split seed.
+
+    Raises:
+        UserError: The gallery has too few items outside the training set.
+    """
+    rng, candidates = np.random.default_rng([seed, 1]), np.setdiff1d(split.gallery, split.train)
+    if (labels.sum(axis=1) > 1).any():
+        groups = {"the gallery": (candidates, len(split.query))}
+    else:
+        class_of = labels.argmax(axis=1)
+        wanted = np.bincount(class_of[split.query], minlength=labels.shape[1])
+        groups = {
+            f"class {name!r}": (candidates[class_of[candidates] == number], int(wanted[number]))
+            for number, name in enumerate(class_names)
+        }
+    chosen = []
+    for name, (members, n_wanted) in groups.items():
+        if len(members) < n_wanted:
+            raise UserError(
+                f"queries=validation needs {n_wanted} gallery items of {name} outside the training "
+                f"set, but there are {len(members)}: train on fewer items, or use queries=test."
+            )
+        chosen.append(rng.permutation(members)[:n_wanted])
+    query = np.sort(np.concatenate(chosen)).astype(np.int64)
+    return Split(query, np.setdiff1d(split.gallery, query), split.train)
+
+
 def sizes(
     n_items: int, query: tuple[str, int, int], train: tuple[str, int, int], what: str = "images"
 ) -> tuple[int, int]:

@@ -1,0 +1,266 @@
+"""study [list | show | run | report] NAME: questions about RDH, their runs and their answers."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from rdh import analysis, datasets, execution, folders, studies
+from rdh.analysis.estimates import expected_seconds
+from rdh.commands._common import (
+    add_settings,
+    add_verb,
+    count,
+    open_store,
+    parse_settings,
+    print_json,
+    print_table,
+)
+from rdh.commands._follow import follow
+from rdh.config.presets import PRESETS
+from rdh.config.ranges import parse_names, parse_numbers
+from rdh.errors import UserError, writing
+from rdh.execution.queue.states import RESUMABLE
+from rdh.files import atomic
+from rdh.folders import as_folder
+from rdh.store.run_store import RunStore
+from rdh.studies import Findings, Study
+
+ABOUT = """The questions about RDH: their runs, and their answers with intervals.
+A study is named, or a TOML file of your own. Without an action: the list."""
+ACTIONS = {
+    "list": "All studies, with the runs that they need.",
+    "show": "What a study asks, which of its runs there are, and the answer so far.",
+    "run": "Train what is missing. Runs that any study or sweep has finished are used; interrupted "
+    "and asked for again, it goes on.",
+    "report": "Write the report of the runs that have finished. It never trains.",
+}
+EXAMPLES = {
+    "run": [
+        "table1 --preset demo --methods dpsh,hashnet --bits 16,32 --seeds 0-2",
+        "table2 --seeds 0-4 --splits 0-2",
+        "mine.toml",
+    ],
+    "report": ["table1 --to html -o table1.html"],
+}
+MOST_STAGES = 5  # of a study whose later runs depend on earlier ones
+
+
+def add(verbs: Any, common: argparse.ArgumentParser) -> None:
+    """study, with its actions."""
+    parser = add_verb(verbs, common, "study", ABOUT, ["list", "show table1", "run table2"])
+    parser.set_defaults(call=run, action="list")
+    actions = parser.add_subparsers(metavar="ACTION", title="actions")
+    for name, text in ACTIONS.items():
+        one = add_verb(actions, common, name, text, EXAMPLES.get(name, ()))
+        one.set_defaults(action=name)
+        if name != "list":
+            text = "a study of `study list`, or a file that ends in .toml"
+            one.add_argument("study", metavar="NAME", help=text)
+            _add_options(one)
+        if name == "report":
+            one.add_argument("--to", choices=tuple(studies.KINDS), default="html", help="its form")
+            one.add_argument("-o", "--out", metavar="FILE", help="default: print it")
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    """What changes the grid of a study; other words would be other studies."""
+    text = f"starting point, instead of the study's own: {', '.join(PRESETS)}"
+    parser.add_argument("--preset", metavar="NAME", help=text)
+    parser.add_argument("--methods", metavar="A,B", help="instead of the study's own")
+    parser.add_argument("--bits", metavar="24,48", help="code lengths, numbers or ranges")
+    parser.add_argument("--seeds", metavar="0-4", help="a range; intervals are over its pairs")
+    text = "split seeds, a range; more than one is crossed with the seeds"
+    parser.add_argument("--splits", metavar="0-2", help=text)
+    parser.add_argument("--dataset", metavar="NAME", help="`python -m rdh data` lists them")
+    add_settings(parser, "any other setting, for all runs, as often as needed")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Does one action."""
+    store = open_store(arguments)
+    if arguments.action == "list":
+        return _list(store, arguments.json)
+    study = _study(arguments)
+    if arguments.action == "run":
+        return _run(store, study, arguments)
+    if arguments.action == "report":
+        return _report(store, study, arguments)
+    return _show(studies.look(store, study), arguments.json)
+
+
+def _study(arguments: argparse.Namespace) -> Study:
+    """The study, with the options of the command line on top."""
+    settings = parse_settings(arguments.settings)
+    if arguments.dataset is not None:
+        if "dataset" in settings:
+            raise UserError("--dataset and --set dataset both give dataset; give one of them.")
+        settings["dataset"] = arguments.dataset
+    lists: dict[str, tuple[Any, ...] | None] = {"methods": None}
+    if arguments.methods is not None:
+        lists["methods"] = tuple(parse_names(arguments.methods))
+    for name in ("bits", "seeds", "splits"):
+        text = getattr(arguments, name)
+        lists[name] = None if text is None else tuple(parse_numbers(f"--{name}", text))
+    study = studies.study(arguments.study)
+    return study.with_options(settings=settings, preset=arguments.preset, **lists)
+
+
+def _list(store: RunStore, as_json: bool) -> int:
+    for warning in studies.warnings():
+        print(warning, file=sys.stderr)
+    rows = []
+    for name in studies.names():
+        study = studies.study(name)
+        n_runs = len({one.config.hash for one in studies.expand(study.grids)})
+        rows.append({"study": name, "runs": n_runs, "question": study.question})
+    if as_json:
+        print_json({"studies": rows})
+    else:
+        print_table([{key: str(value) for key, value in row.items()} for row in rows])
+    return 0
+
+
+def _show(findings: Findings, as_json: bool) -> int:
+    lines = [*studies.state_in_words(findings), *studies.answer(findings)]
+    if as_json:
+        said = {"study": findings.study.name, "question": findings.study.question}
+        n_runs = {"n_runs": len(findings.configs), "n_finished": findings.n_finished}
+        print_json(said | n_runs | {"said": lines})
+        return 0
+    print(f"{findings.study.title}\n{findings.study.question}\n")
+    for grid in findings.grids:
+        parts = {"methods": grid.methods, "bits": grid.bits, "arms": grid.arms}
+        parts |= {"seeds": grid.seeds, "splits": grid.splits, **grid.swept}
+        preset = f"preset {grid.preset}; " if grid.preset else ""
+        fixed = "".join(f"; {name} = {value}" for name, value in grid.fixed.items())
+        lists = "; ".join(f"{name} {', '.join(map(str, one))}" for name, one in parts.items())
+        print(f"{preset}{lists}{fixed}")
+    print()
+    _print_findings(findings, lines)
+    return 0
+
+
+def _print_findings(findings: Findings, lines: list[str]) -> None:
+    print("\n".join(lines))
+    if findings.frame.empty:
+        return
+    for table in studies.tables(findings):
+        print(f"\n{table.title}")
+        print_table([{str(k): v for k, v in row.items()} for row in table.cells.to_dict("records")])
+    print()
+    print("\n".join(studies.definitions(findings)))
+
+
+def _report(store: RunStore, study: Study, arguments: argparse.Namespace) -> int:
+    path = _checked_out(arguments.out)
+    findings = studies.look(store, study)
+    text = studies.render(findings, arguments.to)
+    for line in studies.state_in_words(findings) if findings.missing else ():
+        print(line, file=sys.stderr)
+    if path is None:
+        sys.stdout.write(text)
+        return 0
+    with writing(path), atomic(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+    if arguments.json:
+        print_json({"file": str(path), "n_finished": findings.n_finished})
+    else:
+        print(path)
+    return 0
+
+
+def _checked_out(text: str | None) -> Path | None:
+    """The path of the report. UserError if its folder is not there."""
+    if text is None:
+        return None
+    folder = as_folder(Path(text).parent, "folder of the report", "-o")
+    if not folder.is_dir() or (folder / Path(text).name).is_dir():
+        raise UserError(f"-o must be a file in a folder that is there, got {text}.")
+    return folder / Path(text).name
+
+
+def _run(store: RunStore, study: Study, arguments: argparse.Namespace) -> int:
+    """Submits what is missing and follows it, until no further runs depend on results."""
+    findings = studies.look(store, study)
+    _check_data(findings, arguments.data_root)
+    code, tried = 0, set[str]()
+    for stage in range(MOST_STAGES):
+        to_do = [config for config in findings.missing if config.hash not in tried]
+        waiting = _under_way(findings)
+        if stage and not to_do and not waiting:
+            break
+        print(_before(findings, len(to_do), len(waiting)), file=sys.stderr)
+        tried |= {config.hash for config in to_do}
+        if to_do:
+            made = execution.submit(
+                store, to_do, sweep=studies.SWEEP, data_root=arguments.data_root
+            )
+            waiting += [run_id for run_id in _resumed(store, made) if run_id not in waiting]
+        if not waiting:
+            break
+        execution.ensure_supervisor(store)
+        code = follow(store, waiting)
+        if code == 130:
+            print("Ask for the study again to go on.", file=sys.stderr)
+            return code
+        findings = studies.look(store, study)
+    lines = [*studies.state_in_words(findings), *studies.answer(findings)]
+    if arguments.json:
+        print_json({"study": study.name, "n_finished": findings.n_finished, "said": lines})
+    else:
+        _print_findings(findings, lines)
+    return 1 if findings.missing else code
+
+
+def _under_way(findings: Findings) -> list[str]:
+    """Runs that wait or run already, whoever asked for them."""
+    found = {found.run_id: found for found in findings.runs.values()}
+    return [run_id for run_id, one in found.items() if one.rank == 2 and one.state != "unreadable"]
+
+
+def _resumed(store: RunStore, run_ids: list[str]) -> list[str]:
+    """The runs, those that had ended without a result queued again."""
+    states = execution.states(store)
+    for run_id in run_ids:
+        if run_id in states and states[run_id].state in RESUMABLE:
+            try:
+                execution.resume(store, run_id)
+            except UserError as error:
+                print(error, file=sys.stderr)
+    return run_ids
+
+
+def _before(findings: Findings, n_to_do: int, n_waiting: int) -> str:
+    """What there is and what will be trained, with an estimate from runs of their kind."""
+    text = f"{count(len(findings.configs))} runs in {findings.store.root}: "
+    text += f"{findings.n_finished} have finished, {n_waiting} are under way, {n_to_do} to train"
+    if not n_to_do:
+        return f"{text}."
+    missing = [config.model_dump() for config in findings.missing]
+    seconds = expected_seconds(findings.store, missing)
+    if seconds is None:
+        return f"{text}; no run like them has finished here, so there is no estimate yet."
+    devices = execution.supervisor_status(findings.store).get("devices") or []
+    slots = sum(device["slots"] for device in devices)
+    if not slots:
+        return f"{text}, about {analysis.duration(seconds)} one after another."
+    return f"{text}, about {analysis.duration(seconds / min(slots, n_to_do))}."
+
+
+def _check_data(findings: Findings, data_root: str | None) -> None:
+    """Loads every data set that runs are missing of, before anything is queued.
+
+    Raises:
+        UserError: One is not there, or a split can't be drawn.
+    """
+    root, seen = folders.data_root(data_root), set()
+    for config in findings.missing:
+        key = config.dataset, repr(config.dataset_options), config.split_seed, config.queries
+        if key in seen:
+            continue
+        seen.add(key)
+        dataset = datasets.load(config.dataset, root, **config.dataset_options)
+        split = dataset.split(config.split_seed)
+        if config.queries == "validation":
+            datasets.validation_split(split, dataset.labels, dataset.class_names, config.split_seed)

@@ -1,0 +1,104 @@
+"""The studies: one public file each, and the folder is the registry.
+
+To add a study, write one file in this folder. No other file changes. It holds:
+
+    a docstring, which is what people read;
+    STUDY, a `Study` whose name is that of the file.
+
+A study says its question in one sentence, the grids of its runs, what is compared with what, how it
+is drawn, and what was published. A person's own study is a TOML file with the words of a grid; see
+`read_study`.
+
+    findings = look(store, study("table1"))   # what there is: runs, pairs, intervals
+    answer(findings)                          # in sentences
+    render(findings, "html")                  # a report
+"""
+
+import importlib
+import os
+import sys
+from pathlib import Path
+
+from rdh.errors import UserError
+from rdh.studies._tools.files import read_study
+from rdh.studies._tools.findings import SWEEP, Findings, look
+from rdh.studies._tools.grid import MOST_RUNS, Grid, expand
+from rdh.studies._tools.report import KINDS, render, state_in_words
+from rdh.studies._tools.sentences import answer
+from rdh.studies._tools.study import Study
+from rdh.studies._tools.tables import definitions, tables
+
+__all__ = [
+    "KINDS",
+    "MOST_RUNS",
+    "SWEEP",
+    "Findings",
+    "Grid",
+    "Study",
+    "answer",
+    "definitions",
+    "expand",
+    "look",
+    "names",
+    "read_study",
+    "render",
+    "state_in_words",
+    "study",
+    "tables",
+    "warnings",
+]
+
+FOLDER = Path(__file__).parent
+
+
+def names() -> list[str]:
+    """Names of all usable studies, in alphabetical order."""
+    return [name for name in _files() if isinstance(_load(name), Study)]
+
+
+def warnings() -> list[str]:
+    """A sentence for each file that can't be used."""
+    return [found for name in _files() if isinstance(found := _load(name), str)]
+
+
+def study(name: str) -> Study:
+    """The study of this name, or the one in a TOML file.
+
+    Args:
+        name: of a file here, or the path of a file that ends in .toml.
+
+    Raises:
+        UserError: There is no such study, or its file can't be used.
+    """
+    if name.endswith(".toml"):
+        return read_study(Path(name).expanduser())
+    if name not in _files():
+        raise UserError(
+            f"study must be one of {', '.join(names())} or a file that ends in .toml, got {name!r}."
+        )
+    found = _load(name)
+    if isinstance(found, str):
+        raise UserError(found)
+    return found
+
+
+def _files() -> list[str]:
+    return sorted(
+        Path(entry.name).stem
+        for entry in os.scandir(FOLDER)
+        if entry.name.endswith(".py") and not entry.name.startswith(("_", "."))
+    )
+
+
+def _load(name: str) -> Study | str:
+    """The study of a file, or a sentence about why it can't be used."""
+    module = f"rdh.studies.{name}"
+    try:
+        found = getattr(importlib.import_module(module), "STUDY", None)
+    except Exception as error:
+        sys.modules.pop(module, None)  # a mended file is read again
+        reason = f"{type(error).__name__}: {error}"
+        return f"The study {name} can't be used: rdh/studies/{name}.py, {reason}; mend the file."
+    if not isinstance(found, Study) or found.name != name:
+        return f"The study {name} can't be used: its file has no STUDY of that name; write one."
+    return found

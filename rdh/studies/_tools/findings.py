@@ -1,0 +1,208 @@
+"""What the runs of a study say so far: which there are, what they measured, what follows."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+
+from rdh import analysis, execution
+from rdh.config.run_config import RunConfig
+from rdh.errors import UserError
+from rdh.execution.queue.states import RESUMABLE
+from rdh.store.run_store import RunStore, Stamp
+from rdh.studies._tools.grid import Asked, Cell, Contrast, Grid, expand
+from rdh.studies._tools.statistics import Effect, judged, mean_over_cells, paired_effect
+from rdh.studies._tools.study import Study
+
+SWEEP = "study"  # of all runs that studies submit, so that two of them never queue one run twice
+
+
+@dataclass(frozen=True)
+class Found:
+    """A run of the folder that has the config that a study asks for."""
+
+    run_id: str
+    state: str
+    reason: str | None = None
+
+    @property
+    def rank(self) -> int:
+        """The larger, the better it serves: finished, under way, ended without a result."""
+        if self.state == "finished":
+            return 3
+        return 1 if self.state in RESUMABLE else 2
+
+
+@dataclass(frozen=True)
+class Result:
+    """A comparison and what its pairs say. Dead shares are means over the pairs' runs."""
+
+    contrast: Contrast
+    effect: Effect
+    before: np.ndarray  # of the study's measure, (n_seeds, n_splits); NaN: missing
+    after: np.ndarray
+    dead_before: float
+    dead_after: float
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """Everything that a report of a study is made of.
+
+    Attributes:
+        study: what was asked.
+        store: where the runs lie.
+        grids: its grids, those that depend on results too as soon as they are known.
+        asked: the runs of all grids.
+        runs: config hash -> the run that serves.
+        frame: a row for each asked run that has finished: cell, seed, split, run_id, and the
+            columns of `analysis.run_table`.
+        results: one for each contrast, judged together.
+    """
+
+    study: Study
+    store: RunStore
+    grids: tuple[Grid, ...]
+    asked: tuple[Asked, ...]
+    runs: Mapping[str, Found]
+    frame: pd.DataFrame
+    results: tuple[Result, ...]
+
+    @property
+    def configs(self) -> list[RunConfig]:
+        """What is to be run, each config once."""
+        return list({one.config.hash: one.config for one in self.asked}.values())
+
+    @property
+    def missing(self) -> list[RunConfig]:
+        """Configs without a run that has finished or is under way."""
+        return [
+            config
+            for config in self.configs
+            if config.hash not in self.runs or self.runs[config.hash].rank == 1
+        ]
+
+    @property
+    def n_finished(self) -> int:
+        """Configs whose run has finished."""
+        return sum(
+            config.hash in self.runs and self.runs[config.hash].state == "finished"
+            for config in self.configs
+        )
+
+    @property
+    def cells(self) -> list[Cell]:
+        """All cells, in the order of the grids."""
+        return list(dict.fromkeys(one.cell for one in self.asked))
+
+    def grouped(self) -> dict[str, list[Result]]:
+        """The results by what is said of them in one sentence."""
+        groups: dict[str, list[Result]] = {}
+        for result in self.results:
+            groups.setdefault(result.contrast.what, []).append(result)
+        return groups
+
+    def of_cell(self, cell: Cell) -> pd.DataFrame:
+        """The rows of one cell."""
+        if self.frame.empty:
+            return self.frame
+        return self.frame.loc[[one == cell for one in self.frame["cell"]]]
+
+
+def look(store: RunStore, study: Study) -> Findings:
+    """What there is of a study now. It trains nothing.
+
+    Raises:
+        UserError: A grid is bad, or the queue can't be read.
+    """
+    expand(study.grids)  # a bad grid is refused before the queue is touched
+    known = hashes(store)
+    findings = _look(store, study, study.grids, known)
+    more = study.further(findings)
+    return _look(store, study, (*study.grids, *more), known) if more else findings
+
+
+def _look(
+    store: RunStore, study: Study, grids: Sequence[Grid], known: Mapping[str, Found]
+) -> Findings:
+    asked = expand(grids)
+    runs = {one.config.hash: known[one.config.hash] for one in asked if one.config.hash in known}
+    frame = _frame(store, asked, runs)
+    cells = list(dict.fromkeys(one.cell for one in asked))
+    results = _results(frame, study.contrasts(cells), asked, study.measure)
+    return Findings(study, store, tuple(grids), tuple(asked), runs, frame, tuple(results))
+
+
+def hashes(store: RunStore) -> dict[str, Found]:
+    """Config hash -> the run that serves best; of equals the newest. Runs of any sweep count.
+
+    Runs that can't be read, or whose config this version does not take, are left out.
+    """
+    best: dict[str, Found] = {}
+    for run_id, state in execution.states(store).items():  # oldest first
+        found = Found(run_id, state.state, state.reason)
+        config_hash = _hash(store, run_id, store.stamps(run_id)[0])
+        if config_hash and (config_hash not in best or found.rank >= best[config_hash].rank):
+            best[config_hash] = found
+    return best
+
+
+@lru_cache(maxsize=20_000)
+def _hash(store: RunStore, run_id: str, stamp: Stamp) -> str | None:
+    try:
+        return store.config(run_id).hash
+    except UserError:
+        return None
+
+
+def _frame(store: RunStore, asked: Iterable[Asked], runs: Mapping[str, Found]) -> pd.DataFrame:
+    finished = {key: found.run_id for key, found in runs.items() if found.state == "finished"}
+    table = analysis.run_table(store, sorted(set(finished.values())))
+    if table.empty:
+        return pd.DataFrame(columns=["cell", "split", "seed", "run_id", "map", "tau"])
+    rows = table.set_index("run_id").to_dict("index")
+    return pd.DataFrame(
+        [
+            rows[run_id]
+            | {"cell": one.cell, "seed": one.seed, "split": one.split}
+            | {"run_id": run_id}
+            for one in asked
+            if (run_id := finished.get(one.config.hash)) in rows
+        ]
+    )
+
+
+def _results(
+    frame: pd.DataFrame, contrasts: Sequence[Contrast], asked: Sequence[Asked], measure: str
+) -> list[Result]:
+    """Every contrast with its effect. Dead shares are left out if tau moves their definition."""
+    seeds, splits = (sorted({getattr(one, name) for one in asked}) for name in ("seed", "split"))
+    columns = ["map"] + (["dead_at_end"] if frame["tau"].nunique() == 1 else [])
+    values: dict[tuple[str, Cell], np.ndarray] = {}
+    for name in columns:
+        for row in frame.to_dict("records"):
+            at = values.setdefault((name, row["cell"]), np.full((len(seeds), len(splits)), np.nan))
+            at[seeds.index(row["seed"]), splits.index(row["split"])] = row[name]
+    nothing = np.full((len(seeds), len(splits)), np.nan)
+
+    def of(name: str, cell: Cell) -> np.ndarray:
+        return values.get((name, cell), nothing)
+
+    effects = judged(
+        [paired_effect(of(measure, one.before), of(measure, one.after)) for one in contrasts]
+    )
+    found = []
+    for one, effect in zip(contrasts, effects, strict=True):
+        dead = [of("dead_at_end", cell) for cell in (one.before, one.after)]
+        both = np.isfinite(dead[0]) & np.isfinite(dead[1])
+        shares = [float(part[both].mean()) if both.any() else np.nan for part in dead]
+        arms = of(measure, one.before), of(measure, one.after)
+        found.append(Result(one, effect, *arms, *shares))
+    return found
+
+
+def mean_of(results: Sequence[Result]) -> Effect | None:
+    """`mean_over_cells` of those results that have any pair."""
+    return mean_over_cells([(one.before, one.after) for one in results if one.effect.n])

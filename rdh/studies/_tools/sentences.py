@@ -1,0 +1,93 @@
+"""The answer of a study in words, made of its numbers alone."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rdh.studies._tools.findings import Findings, Result, mean_of
+from rdh.studies._tools.statistics import LEAST_PAIRS, Effect
+from rdh.studies._tools.study import MEASURES
+
+
+def answer(findings: Findings) -> list[str]:
+    """A sentence for each group of comparisons."""
+    measure = MEASURES[findings.study.measure]
+    return [verdict(what, results, measure) for what, results in findings.grouped().items()]
+
+
+def verdict(what: str, results: Sequence[Result], measure: str = "MAP") -> str:
+    """One sentence: what it does to the measure, in how many cells, and by how much in the mean.
+
+    Args:
+        what: its subject, for example "RDH".
+        results: judged together with all others of their table.
+        measure: in words.
+    """
+    measured = [one for one in results if one.effect.n]
+    if not measured:
+        return f"{what}: no pair has finished yet, so there is no answer."
+    count = {
+        name: sum(one.effect.verdict == name for one in results)
+        for name in ("gain", "loss", "open", "unknown")
+    }
+    gains, losses, opens, n = count["gain"], count["loss"], count["open"], len(results)
+    rest = _rest(opens, count["unknown"])
+    if gains + losses + opens == 0:
+        said = f"{what} can't be judged yet: {_why_unknown(measured)}"
+    elif gains and losses:
+        said = f"Mixed: {what} raises {measure} in {gains} of {n} cells"
+        said += f" and lowers it in {losses}{rest}"
+    elif gains or losses:
+        does, other = ("raises", "lowers") if gains else ("lowers", "raises")
+        some = gains or losses
+        where = "" if n == 1 else f" in all {n} cells" if some == n else f" in {some} of {n} cells"
+        none = f" and {other} it in none" if some < n else ""
+        said = f"{what} {does} {measure}{where}{none}{rest}"
+    else:
+        unknown = _rest(0, count["unknown"])
+        said = f"{what} has no effect on {measure} that these runs can show"
+        said += f"{_open_in(opens, n)}{unknown}"
+    return f"{said}. {mean_in_words(mean_of(results), len(measured))}"
+
+
+def mean_in_words(mean: Effect | None, n_cells: int) -> str:
+    """The mean difference over cells, with its interval."""
+    if mean is None:
+        return "No pair is there in all cells, so there is no mean over them."
+    over = "" if n_cells == 1 else f" over {n_cells} cells"
+    pairs = f"{mean.n} pair{'s' * (mean.n != 1)}" + ("" if n_cells == 1 else " each")
+    ends = "" if np.isnan(mean.interval.p) else f", 95 % interval {between(mean)}"
+    return f"Mean difference{over}: {mean.difference:+.4f}{ends} ({pairs})."
+
+
+def between(effect: Effect) -> str:
+    """The ends of the interval: "[+0.0010, +0.0123]", or "none"."""
+    if np.isnan(effect.interval.p):
+        return "none"
+    return f"[{effect.interval.low:+.4f}, {effect.interval.high:+.4f}]"
+
+
+def _cells(n: int) -> str:
+    return f"{n} cell{'s' * (n != 1)}"
+
+
+def _open_in(opens: int, n: int) -> str:
+    if n == 1:
+        return ": the interval contains 0"
+    return f": after Holm's correction no interval of {_cells(opens)} excludes 0"
+
+
+def _rest(opens: int, unknown: int) -> str:
+    parts = [f"{opens} stay{'s' * (opens == 1)} open"] if opens else []
+    if unknown:
+        parts.append(f"{unknown} ha{'s' if unknown == 1 else 've'} no interval yet")
+    return f"; {' and '.join(parts)}" if parts else ""
+
+
+def _why_unknown(measured: Sequence[Result]) -> str:
+    if all(one.effect.n < LEAST_PAIRS for one in measured):
+        return f"fewer than {LEAST_PAIRS} pairs have no interval"
+    return (
+        "there is no interval (all pairs of a cell are equal, or runs are missing where seeds and "
+        "splits are crossed)"
+    )

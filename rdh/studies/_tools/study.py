@@ -1,0 +1,84 @@
+"""What a study is, and how a person's options change it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from rdh.studies._tools.grid import Cell, Contrast, Grid, by_arm
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from rdh.studies._tools.findings import Findings
+
+
+MEASURES = {"map": "MAP", "dead_at_end": "the dead share at the end"}  # columns, and their words
+
+
+@dataclass(frozen=True)
+class Published:
+    """Figures that were published, to stand beside ours.
+
+    Attributes:
+        source: where they come from, and what differs from a run here.
+        values: (method, arm, n_bits) -> MAP.
+        dataset: the data set that they are of; on others they are not shown.
+    """
+
+    source: str
+    values: Mapping[tuple[str, str, int], float]
+    dataset: str = "cifar10"
+
+
+def no_more(findings: "Findings") -> tuple[Grid, ...]:
+    """No further grids."""
+    return ()
+
+
+def usual_figures(findings: "Findings") -> "dict[str, go.Figure]":
+    """The figures that fit what the study varies."""
+    from rdh.studies._tools.figures import fitting  # charts bring plotly: not needed for a list
+
+    return fitting(findings)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A question about RDH, the runs that answer it, and how the answer is drawn.
+
+    Attributes:
+        name: as it is typed; that of its file.
+        title: a few words.
+        question: one sentence.
+        grids: what is to be run.
+        contrasts: cells -> what is compared with what.
+        further: findings -> grids that depend on results, once all before them have finished.
+        figures: findings -> figures by name.
+        measure: what is compared, a key of `MEASURES`.
+        published: figures of the paper.
+        note: what a reader has to know, a sentence each.
+    """
+
+    name: str
+    title: str
+    question: str
+    grids: tuple[Grid, ...]
+    contrasts: Callable[[Sequence[Cell]], list[Contrast]] = by_arm
+    further: "Callable[[Findings], tuple[Grid, ...]]" = no_more
+    figures: "Callable[[Findings], dict[str, go.Figure]]" = usual_figures
+    measure: str = "map"
+    published: Published | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    def with_options(self, *, settings: Mapping[str, Any] | None = None, **changes: Any) -> "Study":
+        """The study with some parts of all its grids replaced.
+
+        Args:
+            settings: added to what is fixed.
+            changes: fields of `Grid` by name; None leaves them as they are.
+        """
+        given = {name: value for name, value in changes.items() if value is not None}
+        grids = tuple(
+            replace(grid, fixed={**grid.fixed, **(settings or {})}, **given) for grid in self.grids
+        )
+        return replace(self, grids=grids)

@@ -1,0 +1,196 @@
+"""Grids: which runs they ask for, which are one run, and what is refused in one sentence."""
+
+import pytest
+
+from rdh import studies
+from rdh.config.run_config import make_config
+from rdh.errors import UserError
+from rdh.studies import Grid, expand, read_study
+from rdh.studies._tools.grid import Cell, by_arm, by_value
+
+SMALL = Grid(methods=("dpsh",), bits=(8, 16), seeds=(0, 1), preset="demo")
+
+
+def test_a_grid_is_every_combination_once():
+    asked = expand([SMALL])
+    assert len(asked) == SMALL.n_runs == 8
+    assert len({one.config.hash for one in asked}) == 8
+    keys = {(one.cell.n_bits, one.cell.arm, one.seed) for one in asked}
+    assert keys == {(k, arm, s) for k in (8, 16) for arm in ("baseline", "rdh") for s in (0, 1)}
+
+
+def test_the_arms_of_a_pair_differ_in_the_plug_ins_alone():
+    by_cell = {(one.cell, one.seed): one.config.model_dump() for one in expand([SMALL])}
+    for (cell, seed), fields in by_cell.items():
+        other = by_cell[Cell(cell.method, cell.n_bits, "baseline"), seed]
+        different = {name for name in fields if fields[name] != other[name]}
+        expected = set() if cell.arm == "baseline" else {"amplifier", "quantization"}
+        assert different == expected
+        assert fields["eta"] == 1.0
+
+
+def test_multi_label_data_weigh_quantization_less_in_both_arms():
+    grid = Grid(methods=("dpsh",), bits=(8,), seeds=(0,), preset=None, fixed={"dataset": "mosaic"})
+    assert [one.config.eta for one in expand([grid])] == [0.1, 0.1]
+
+
+def test_an_arm_that_does_not_use_a_swept_setting_is_one_run_for_all_values():
+    grid = Grid(
+        methods=("hashnet",), bits=(8,), seeds=(0,), preset="demo", swept={"tau": (0.9, 0.99)}
+    )
+    hashes = {
+        arm: {one.config.hash for one in expand([grid]) if one.cell.arm == arm}
+        for arm in ("baseline", "rdh")
+    }
+    assert (len(hashes["baseline"]), len(hashes["rdh"])) == (1, 2)
+    cells = list(dict.fromkeys(one.cell for one in expand([grid])))
+    assert [(one.before.swept, one.after.swept) for one in by_arm(cells)] == [
+        ((("tau", 0.9),), (("tau", 0.9),)),
+        ((("tau", 0.99),), (("tau", 0.99),)),
+    ]
+    (other,) = by_value(cells, "tau", 0.99, "another tau")
+    assert (other.before.value("tau"), other.after.value("tau")) == (0.99, 0.9)
+
+
+def test_a_swept_switch_reaches_the_method():
+    grid = Grid(
+        methods=("dpsh",), bits=(8,), seeds=(0,), preset="demo", arms=("rdh",),
+        swept={"method_options.theta_scale": (0.1, 0.5)},
+    )  # fmt: skip
+    options = [one.config.method_options for one in expand([grid])]
+    assert options == [{"theta_scale": 0.1}, {"theta_scale": 0.5}]
+
+
+REFUSED = [
+    ({"bits": ()}, r"bits of a study must name at least one value, got none"),
+    ({"seeds": (0, 2, 3)}, r"seeds of a study must have no hole.*got 0 to 3 without 1; name a"),
+    ({"splits": (0, 5)}, r"splits of a study must have no hole.* without 1, 2, 3, 4"),
+    ({"methods": ("lsh",)}, r"lsh can't be run in the arm rdh: amplifier must be off for lsh"),
+    ({"methods": ("frob",)}, r"method must be one of .*, got 'frob'"),
+    ({"arms": ("baseline", "best")}, r"An arm must be one of baseline, noq, .*, got 'best'"),
+    (
+        {"methods": ("hashnet",), "arms": ("baseline", "noq")},
+        r"hashnet can't be run in the arm noq: hashnet has no plain quantization to leave out",
+    ),
+    ({"swept": {"seed": (0, 1)}}, r"seed of a study is named by seeds, not by set or sweep"),
+    ({"fixed": {"amplifier": True}}, r"amplifier of a study is named by arms"),
+    ({"fixed": {"tau": 0.9}, "swept": {"tau": (0.9,)}}, r"tau of a study is both swept and set"),
+    ({"fixed": {"taus": 0.9}}, r"'taus' is not a setting of a run; did you mean tau\?"),
+    ({"fixed": {"tau": 7}}, r"tau must be in \[0, 1\), got 7"),
+    ({"preset": "fast"}, r"preset must be one of demo, quick, offline, paper, got 'fast'"),
+    (
+        {"seeds": tuple(range(400))},
+        r"A study has at most 1000 runs, got 1600 \(2 code lengths x 2 arms x 400 seeds\); ask for",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "sentence"), REFUSED)
+def test_a_bad_grid_is_one_sentence(changes, sentence):
+    from dataclasses import replace
+
+    with pytest.raises(UserError, match=sentence):
+        expand([replace(SMALL, **changes)])
+
+
+@pytest.mark.parametrize("name", studies.names())
+def test_every_study_of_the_folder_expands_and_compares_something(name):
+    study = studies.study(name)
+    asked = expand(study.grids)
+    assert study.title and study.question.endswith("?")
+    assert 0 < len(asked) <= studies.MOST_RUNS
+    cells = list(dict.fromkeys(one.cell for one in asked))
+    known = set(cells)
+    for contrast in study.contrasts(cells):
+        assert {contrast.before, contrast.after} <= known and contrast.before != contrast.after
+
+
+def test_the_registry_holds_the_eight_studies_and_names_what_can_not_be_used():
+    assert studies.names() == [
+        "figure4", "figure5", "figure6", "short_codes", "table1", "table2", "theta_scale", "tuned",
+    ]  # fmt: skip
+    assert studies.warnings() == []
+    with pytest.raises(UserError, match=r"study must be one of figure4, .*, got 'table9'"):
+        studies.study("table9")
+
+
+def test_table_1_asks_for_200_runs():
+    assert len({one.config.hash for one in expand(studies.study("table1").grids)}) == 200
+
+
+def test_published_figures_stand_where_the_paper_has_them():
+    published = studies.study("table1").published.values
+    assert len(published) == 5 * 2 * 4
+    assert published["hashnet", "rdh", 64] == 0.7866 and published["dpsh", "baseline", 24] == 0.7465
+    alone = studies.study("table2").published.values
+    assert alone["hashnet", "eaq", 64] < alone["hashnet", "baseline", 64]
+
+
+# A person's own study
+
+
+def write(tmp_path, text: str):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_says_what_a_grid_says(tmp_path):
+    text = """
+        title = "Mine"
+        question = "Does tau matter on digits?"
+        preset = "demo"
+        dataset = "digits"
+        methods = ["hashnet", "dpsh"]
+        bits = [16]
+        arms = ["baseline", "ga", "rdh"]
+        seeds = "0-2"
+        splits = 1
+        [sweep]
+        tau = [0.9, 0.99]
+        [sweep.method_options]
+        theta_scale = [0.5]
+        [set]
+        epochs = 3
+    """
+    study = read_study(write(tmp_path, text))
+    (grid,) = study.grids
+    assert (study.name, study.title, grid.seeds, grid.splits) == ("mine", "Mine", (0, 1, 2), (1,))
+    assert dict(grid.swept) == {"tau": (0.9, 0.99), "method_options.theta_scale": (0.5,)}
+    assert dict(grid.fixed) == {"epochs": 3, "dataset": "digits"}
+
+
+def test_an_empty_file_is_a_small_study_of_hashnet(tmp_path):
+    study = read_study(write(tmp_path, ""))
+    assert study.grids[0].methods == ("hashnet",) and expand(study.grids)[0].config == make_config()
+
+
+BAD_FILES = [
+    ("method = 'dpsh'", r"'method' in mine.toml is not a word of a study; did you mean methods\?"),
+    ("frobnicate = 1", r"'frobnicate' in mine.toml is not a word of a study; the words are title"),
+    ("[set]\nepoch = 3", r"'epoch' in mine.toml is not a setting of a run; did you mean epochs\?"),
+    ("[sweep]\ntaus = [0.9]", r"'taus' in mine.toml is not a setting of a run; did you mean tau\?"),
+    ("[sweep]\ntau = 0.9", r"sweep tau in mine.toml must be a list, got 0.9"),
+    ("set = 3", r"set in mine.toml must be a table, setting -> value, got 3; write it"),
+    ("bits = [0.5]", r"bits in mine.toml takes whole numbers like \[0, 1, 2\] or a .*, got 0.5"),
+    ("seeds = '0-x'", r"seeds takes whole numbers like 24,48 or ranges like 0-4, got '0-x'"),
+    ("methods = 3", r"methods in mine.toml must be a list, got 3"),
+    ("methods = [3]", r"methods in mine.toml must be text, got 3"),
+    ("title = ''", r"title in mine.toml must be text, got ''"),
+    ("title = ", r"mine.toml is no TOML: Invalid value"),
+    ("\x00", r"mine.toml is no TOML"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "sentence"), BAD_FILES)
+def test_a_bad_file_is_one_sentence(text, sentence, tmp_path):
+    with pytest.raises(UserError, match=sentence) as caught:
+        read_study(write(tmp_path, text))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_one_sentence(tmp_path):
+    with pytest.raises(UserError, match=r"The study .*/no.toml can't be read \(no such file"):
+        studies.study(str(tmp_path / "no.toml"))
+    with pytest.raises(UserError, match=r"can't be read"):
+        studies.study(str(tmp_path) + "/.toml")
