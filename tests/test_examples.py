@@ -6,7 +6,7 @@ import importlib
 import pytest
 
 MODULES = {
-    "rdh.rescue": {"alpha", "saturated", "dead", "amplify", "similarity"},
+    "rdh.rescue": {"alpha", "saturated", "flagged", "amplify", "similarity"},
     "rdh.retrieval.evaluate": {"evaluate"},
     "rdh.retrieval.bit_costs": {"bit_costs"},
     "rdh.retrieval.codes": {"pack_codes", "unpack_codes", "hamming_distances", "code_counts"},

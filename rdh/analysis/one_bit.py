@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-CERTAIN = 1.96  # as `rdh.training.sides`: a vote that fair coins would give once in twenty times
+from rdh.store.levels import CERTAIN
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def called_sides(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
         labels: multi-hot, (n, n_classes).
 
     Returns:
-        int8 (n,): -1, +1, or 0 if fair coins could have voted so, or if the item has no label.
+        int8 (n,): -1, +1, or 0 if the vote is even, or if the item has no label.
     """
     has, signs = labels > 0, np.where(codes >= 0, 1, -1)
     if (has.sum(1) > 1).any():
@@ -79,7 +79,7 @@ def called_sides(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
         class_of = has.argmax(1)
         voters = np.bincount(class_of, has.any(1), minlength=has.shape[1])[class_of]
         votes = np.bincount(class_of, signs * has.any(1), minlength=has.shape[1])[class_of]
-    is_decided = has.any(1) & (np.abs(votes) > CERTAIN * np.sqrt(voters))
+    is_decided = has.any(1) & (voters > 1) & (np.abs(votes) > CERTAIN * np.sqrt(voters))
     return (np.sign(votes) * is_decided).astype(np.int8)
 
 

@@ -59,9 +59,9 @@ WORDS = {
         Word(
             "undecided",
             "Undecided",
-            "A saturated entry whose labels call for no side: fair coins would give such a vote in "
-            "more than one case of twenty, for example if a class is split on that bit.",
-            r"|\mathrm{vote}| \le 1.96 \sqrt{\mathrm{voters}}",
+            "A saturated entry whose labels call for no side: its class is evenly split on that "
+            "bit, or has only one item.",
+            r"|\mathrm{vote}| \le 0.5 \sqrt{\mathrm{voters}}",
             OF_ALL,
             PASS,
             "It counts neither as right nor as wrong, so it is never dead.",

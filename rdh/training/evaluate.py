@@ -238,5 +238,6 @@ def half(run: TrainingState, logits: np.ndarray) -> np.ndarray:
         return kept
     saturated = is_saturated(relaxed(run, logits), run.config.tau)
     moved = is_saturated(relaxed(run, kept.astype(np.float32)), run.config.tau) != saturated
-    end = np.where(saturated, np.copysign(np.float16(np.inf), kept), np.float16(0))
-    return np.where(moved, np.nextafter(kept, end.astype(np.float16)), kept)
+    ends = np.where(saturated, np.copysign(np.float16(np.inf), kept), np.float16(0))
+    kept[moved] = np.nextafter(kept[moved], ends[moved].astype(np.float16))
+    return kept

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from rdh.rescue import outside_autocast, share_a_label
+from rdh.store.levels import CERTAIN
 
-CERTAIN = 0.5  # standard deviations of a vote of fair coins
 BLOCK = 2**24  # pairs of groups at a time: memory stays linear in the number of groups
 
 

@@ -297,7 +297,7 @@ def test_alexnet_trains_end_to_end_up_to_its_second_fully_connected_layer(monkey
     assert run.inputs.n_features == 4096 and run.network.head.in_features == 4096
     for _ in loop.train_epoch(run):
         scalars = record(run).scalars
-        assert np.isfinite(scalars["loss"]) and scalars["entries"] == 160
+        assert np.isfinite(scalars["loss"]) and scalars["window_entries"] == 160
     assert run.step == 2
     assert not torch.equal(run.network.backbone.features[0].weight, state["features.0.weight"])
     names = [type(layer).__name__ for layer in run.network.backbone.classifier]

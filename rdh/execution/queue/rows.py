@@ -120,8 +120,13 @@ def insert(db: sqlite3.Connection, row: Mapping[str, Any]) -> None:
 
 
 def replace(db: sqlite3.Connection, run: RunState, row: Mapping[str, Any]) -> None:
-    """Replaces a row by what its folder says, if they differ."""
+    """Replaces a row by what its folder says, if they differ.
+
+    A folder may not know when an attempt was started: the row's own time stays then.
+    """
     stale = {name: row[name] for name in COLUMNS if name in row and name != "sweep"}
+    if stale.get("started_at") is None and stale.get("attempt") == run.attempt:
+        stale.pop("started_at", None)
     stale = {name: value for name, value in stale.items() if getattr(run, name) != value}
     if stale.keys() & {"state", "attempt", "reason", "submitted_at"}:
         update(db, run, **stale)
