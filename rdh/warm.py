@@ -71,7 +71,11 @@ def import_what_workers_need() -> None:
     make_config()
     catalog.backbones()
     torch.save(torch.zeros(1), io.BytesIO())
-    torch.zeros(1, requires_grad=True).backward(torch.ones(1))
+    weight = torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight])
+    weight.backward(torch.ones(1))
+    optimizer.step()
+    optimizer.zero_grad()
 
 
 def refusal(loaded: dict[Path, Stamp | None]) -> dict[str, Any] | None:

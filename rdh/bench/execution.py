@@ -26,7 +26,7 @@ from rdh.store.metrics_reader import MetricsReader
 from rdh.store.run_store import RunStore
 
 ARMS = {"warm": "1", "cold": "0"}  # value of RDH_WARM
-N_AT_ONCE = 8  # runs that are submitted together to count runs a minute
+N_AT_ONCE = 6  # runs that are submitted together to count runs a minute
 SECONDS_BETWEEN_LOOKS = 0.005
 # of a run whose start is timed: it records each step
 SINGLE: dict[str, Any] = {"device": "cpu", "probe_every": 1, "epochs": 1}

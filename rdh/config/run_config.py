@@ -154,12 +154,13 @@ class RunConfig(BaseModel):
     )
     epochs: int = Field(150, ge=1, le=100_000, description="passes over the training items")
     batch_size: int = Field(128, ge=2, le=65_536, description="items a step; pairs need at least 2")
-    optimizer: Literal["sgd", "rmsprop"] = Field(
-        "sgd", description="rmsprop (with lr 1e-5) for what does not train with the paper's SGD"
+    optimizer: Literal["sgd", "rmsprop", "adam", "adamw"] = Field(
+        "sgd",
+        description="of torch.optim; the paper has sgd, the others want an lr of 1e-5 to 1e-3",
     )
     lr: float = Field(0.01, gt=0, le=100, description="initial learning rate")
     momentum: float = Field(
-        0.9, ge=0, lt=1, description="momentum of SGD; the paper does not state it"
+        0.9, ge=0, lt=1, description="momentum of sgd (the others have none); not stated"
     )
     weight_decay: float = Field(1e-5, ge=0, le=1, description="weight decay")
     schedule: Literal["cosine", "constant", "step"] = Field(

@@ -24,7 +24,7 @@ from rdh.store.metrics_writer import Record
 from rdh.training.aim import make_aim
 from rdh.training.evaluate import evaluate_run, network_digest, save_probe_codes
 from rdh.training.network import make_network
-from rdh.training.optimizers import make_optimizer, rate_factor
+from rdh.training.optimizers import make_optimizer, rate_factor, set_rates
 from rdh.training.probes import Probes
 from rdh.training.record import record
 from rdh.training.state import TrainingState, restore, snapshot
@@ -171,8 +171,7 @@ def train_epoch(run: TrainingState) -> Iterator[None]:
     generator = torch.Generator().manual_seed(run.config.seed * 1_000_003 + run.epoch)
     order = run.method.epoch_indices(run.epoch, generator)
     run.network.train()
-    factor = rate_factor(run.config, run.epoch)
-    run.optimizer.rates = [rate * factor for rate in run.optimizer.initial_rates]
+    set_rates(run.optimizer, rate_factor(run.config, run.epoch))
     run.since = time.monotonic()
     batches = order.split(run.config.batch_size)[run.position :]
     if isinstance(run.inputs, ImageInputs):  # may come from a disk

@@ -41,7 +41,7 @@ def record(run: TrainingState) -> Record:
         seconds = time.monotonic() - run.since
         scalars |= {
             "steps_per_second": run.pending / max(seconds, 1e-9),
-            "lr": run.optimizer.rates[0],
+            "lr": run.optimizer.param_groups[0]["lr"],
         }
     run.losses.zero_()
     run.pending, run.since = 0, time.monotonic()

@@ -16,7 +16,6 @@ from rdh.store.metrics_writer import Record
 from rdh.training.evaluate import evaluate_run, network_digest
 from rdh.training.loop import Outcome
 from rdh.training.network import make_network
-from rdh.training.optimizers import SGD
 from rdh.training.state import TrainingState
 
 
@@ -25,7 +24,7 @@ def start(config: RunConfig, inputs: Inputs) -> TrainingState:
     method, network = make_network(
         config, inputs.train_labels, lambda: (inputs.make_body(), inputs.n_features)
     )
-    return TrainingState(config, inputs, method, network, SGD([]), None, torch.empty(0))
+    return TrainingState(config, inputs, method, network, None, None, torch.empty(0))
 
 
 def fit(

@@ -16,7 +16,7 @@ from rdh.store.levels import TAU_LEVELS
 from rdh.store.log import say
 from rdh.training.aim import Aim
 from rdh.training.network import Network
-from rdh.training.optimizers import SGD
+from rdh.training.optimizers import load_state
 from rdh.training.probes import Probes, logit_edges
 
 # of checkpoints until November 2026, which do not say what this version counts
@@ -36,7 +36,7 @@ class TrainingState:
     inputs: Inputs
     method: Method
     network: Network
-    optimizer: SGD  # without parameters for a shallow method, which takes no steps
+    optimizer: Any  # torch's Optimizer; None for a shallow method, which takes no steps
     probes: Probes | None
     losses: Tensor  # (window, 3): one row a step since the last record, on the device
     aim: Aim | None = None  # of the amplifier; None: every flagged entry
@@ -54,7 +54,7 @@ class TrainingState:
 
     @property
     def total_steps(self) -> int:
-        return self.config.epochs * self.steps_per_epoch if self.optimizer.groups else 0
+        return self.config.epochs * self.steps_per_epoch if self.optimizer else 0
 
 
 def snapshot(run: TrainingState) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def snapshot(run: TrainingState) -> dict[str, Any]:
         "position": run.position,
         "best_map": run.best_map,
         "network": run.network.state_dict(),
-        "optimizer": run.optimizer.state_dict(),
+        "optimizer": run.optimizer.state_dict() if run.optimizer else None,
         "method": run.method.state_dict(),
         "probes": run.probes.state_dict() if run.probes else None,
         "aim": run.aim.state_dict() if run.aim else None,
@@ -85,7 +85,8 @@ def restore(run: TrainingState, checkpoint: dict[str, Any]) -> None:
     """
     try:
         run.network.load_state_dict(checkpoint["network"])
-        run.optimizer.load_state_dict(checkpoint["optimizer"])
+        if run.optimizer:
+            load_state(run.optimizer, checkpoint["optimizer"])
         run.method.load_state_dict(checkpoint["method"])
         if run.probes:
             if "entry_state" in checkpoint:

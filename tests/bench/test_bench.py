@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rdh.bench import _scale, _synthetic, retrieval, step
+from rdh.bench import _scale, _synthetic, execution, retrieval, step
 from rdh.cli import main
 from rdh.config.run_config import make_config, with_plug_ins
 from rdh.retrieval import evaluate
@@ -46,6 +46,24 @@ def test_bench_retrieval_prints_medians_ratios_and_memory_as_json(tiny, capsys):
     assert all(value > 0 for value in found["without_each_bit"]["ms"].values())
     assert [row["shape"] for row in found["scale"]] == [[10, 600, 64], [10, 1200, 64]]
     assert found["scale"][0]["seconds"] > 0
+
+
+@pytest.mark.process
+def test_bench_execution_compares_forked_with_cold_runs(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(execution, "N_AT_ONCE", 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("RDH_CACHE", str(tmp_path))  # no features, so digits alone
+    assert main(["bench", "execution", "--rounds", "1"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == {"what", "device", "threads", "torch", "digits", "idle memory"}
+    assert list(found["digits"]) == ["warm over cold", "warm", "cold"]
+    names = {"claimed_to_first_step", "submit_to_first_point", "submit_to_end", "runs_a_minute"}
+    for row in found["digits"].values():
+        assert set(row) == names and all(value > 0 for value in row.values())
+    assert set(found["idle memory"]["mb"]) == {
+        *("supervisor, warm", "supervisor, cold", "warm parent", "worker, warm", "worker, cold")
+    }
+    assert found["idle memory"]["over a cold worker"]["worker, cold"] == 1
 
 
 def test_size_is_refused_where_it_means_nothing(capsys):

@@ -178,7 +178,8 @@ def test_other_weights_and_other_states_are_outside_the_tolerance(monkeypatch):
 
     def start(config, inputs):
         made.append(real(config, inputs))
-        made[-1].optimizer.initial_rates = [10.0 ** len(made)] * len(made[-1].optimizer.rates)
+        for group in made[-1].optimizer.param_groups:
+            group["initial_lr"] = 10.0 ** len(made)
         return made[-1]
 
     real = loop.start

@@ -76,7 +76,7 @@ REFUSED = [
     ({"backbone": "torchvision:../x"}, r"or torchvision:NAME, got 'torchvision:../x'"),
     ({"quantization": "eaq"}, r"quantization must be one of none, plain, error_aware, got 'eaq'"),
     ({"schedule": "linear"}, r"schedule must be one of cosine, constant, step, got 'linear'"),
-    ({"optimizer": "adam"}, r"optimizer must be one of sgd, rmsprop, got 'adam'"),
+    ({"optimizer": "lion"}, r"optimizer must be one of sgd, rmsprop, adam, adamw, got 'lion'"),
     ({"precision": "float16"}, r"precision must be one of float32, bfloat16, got 'float16'"),
     ({"compile": 1}, r"compile must be true or false, got 1"),
     (

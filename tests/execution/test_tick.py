@@ -452,7 +452,7 @@ def test_a_supervisor_is_idle_when_nothing_waits_and_nothing_runs(store, supervi
     run_id = submit_toy(store, {"do": "finish"})
     assert not supervisor.is_idle()
     turn_until(supervisor, run_id, "finished")
-    assert supervisor.is_idle()
+    turn(supervisor, supervisor.is_idle, "an end of its process that was seen too")
 
 
 def test_the_log_of_an_attempt_begins_with_a_line_about_it(store, supervisor):
