@@ -887,17 +887,19 @@ def test_the_demo_prints_what_was_stored(store, env):
         numbers = rf"{row.map:.4f} +{row.dead_at_end:.2%} +{row.dead_peak:.2%} +"
         numbers += rf"{re.escape(f'{row.cost:+.4f}')} +{row.flagged_at_end:.2%}"
         assert re.search(
-            rf"^{re.escape(row.label)} +32 +1 +{numbers}$", answer.stdout, re.MULTILINE
+            rf"^{re.escape(row.label)} +16 +1 +{numbers}$", answer.stdout, re.MULTILINE
         ), answer.stdout
         assert f"{row.run_id}: finished in " in answer.stderr
         assert f"{row.dead_at_end:.2%} dead at a cost of {row.cost:+.4f} MAP" in answer.stderr
     (pair,) = analysis.pairs(table).itertuples()
+    within = analysis.is_within_ties(*(row for _, row in table.iterrows()))
     assert (
-        f"RDH changes MAP by {pair.map_gain:+.4f} (within the tie band) and dead entries at the "
+        f"RDH changes MAP by {pair.map_gain:+.4f} ({'within' if within else 'outside'} the tie "
+        f"band) and dead entries at the "
         f"end from {pair.dead_at_end_baseline:.2%} to {pair.dead_at_end_rdh:.2%} (their cost in "
         f"MAP from {pair.cost_baseline:+.4f} to {pair.cost_rdh:+.4f})." in answer.stdout
     )
-    assert "Shares are of the training items x bits (32 000)" in answer.stdout
+    assert "Shares are of the training items x bits (16 000)" in answer.stdout
     assert "Dead: A dead entry is saturated and wrong" in answer.stdout
 
 

@@ -23,7 +23,8 @@ def finish(store: RunStore, config: RunConfig, score: float, dead: tuple[float, 
     writer = MetricsWriter(store.run_dir(run_id) / "metrics.db", attempt=1)
     writer.put_meta(n_train=100, n_bits=config.n_bits, steps_per_epoch=2, torch="2.14")
     for step, value in enumerate(dead):
-        names = {"dead_all": value, "saturated": value, "entries": 640.0}
+        counts = dict.fromkeys(("dead", "flagged", "saturated"), value)
+        names = counts | {"entries": 100.0 * config.n_bits}
         curve = np.linspace(1, 0, config.n_bits + 1)
         arrays = {"precision_by_radius": curve, "recall_by_radius": 1 - curve}
         writer.log(Record(step, 0, names, arrays))

@@ -14,8 +14,6 @@ from rdh.store.run_store import RunStore
 from rdh.studies._tools.findings import Findings
 from rdh.studies._tools.grid import Cell
 
-# Scalars that count dead entries, best first; runs before November 2026 have the last one only.
-DEAD = ("dead", "flagged", "dead_all")
 RANKS = 400  # points of a curve by rank
 
 
@@ -112,9 +110,8 @@ def _shares(store: RunStore, run_id: str) -> tuple[np.ndarray, np.ndarray] | Non
         frame, meta = scalar_frame(reader.scalars()), reader.meta()
     except UserError:
         return None
-    name = next((one for one in DEAD if one in frame), None)
-    if name is None or not {"n_train", "n_bits", "steps_per_epoch"} <= meta.keys():
-        return None
-    dead = frame[name].dropna()
-    epochs = dead.index.to_numpy() / meta["steps_per_epoch"]
-    return epochs, dead.to_numpy() / (meta["n_train"] * meta["n_bits"])
+    if "dead" not in frame or "steps_per_epoch" not in meta:
+        return None  # recorded before November 2026: the dead were not counted
+    counts = frame[["dead", "entries"]].dropna()
+    epochs = counts.index.to_numpy() / meta["steps_per_epoch"]
+    return epochs, (counts["dead"] / counts["entries"]).to_numpy()
