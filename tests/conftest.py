@@ -37,13 +37,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Spreads the whole suite, a file at a time. Named tests run one by one.
-
-    There is one process more than cores, since tests of servers and browsers mostly wait.
-    """
+    """Spreads the whole suite over the cores, a file at a time. Named tests run one by one."""
     can_spread = config.pluginmanager.hasplugin("xdist") and "PYTEST_XDIST_WORKER" not in os.environ
     is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     if can_spread and is_whole and config.option.numprocesses is None:
-        n_processes = min(4, (os.cpu_count() or 1) + 1)
-        config.option.numprocesses, config.option.dist = n_processes, "loadfile"
+        config.option.numprocesses, config.option.dist = min(4, os.cpu_count() or 1), "loadfile"
         config.option.loadscopereorder = False  # files of few and long tests would come last

@@ -48,6 +48,7 @@ def test_bench_retrieval_prints_medians_ratios_and_memory_as_json(tiny, capsys):
     assert found["scale"][0]["seconds"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_bench_execution_compares_forked_with_cold_runs(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(execution, "N_AT_ONCE", 2)

@@ -76,7 +76,8 @@ def test_a_pair_is_launched_watched_looked_into_survives_the_server_and_is_cance
     page.wait_for_url(re.compile("/bits"), timeout=LONG)
     bit = int(run_in_url(page, "bit"))
     wait_for_draws(page, chart("bits-drift", run_id), 1)
-    expect(page.get_by_role("img", name=f"Bit {bit} over time")).to_be_visible()
+    drift = page.locator(f'[aria-label^="Bit {bit} over time"]')
+    expect(drift).to_be_visible(timeout=LONG)
 
     server.kill()
     store = RunStore(server.runs_root)

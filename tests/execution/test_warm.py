@@ -168,6 +168,7 @@ def test_a_forked_worker_looks_like_one_that_was_started_cold(store, tmp_path):
     wait_for(lambda: not proc.exists(), "a worker that left no zombie")
 
 
+@pytest.mark.slow  # the plain run has the killed supervisor, which takes the parent with it
 def test_runs_go_on_and_their_ends_are_seen_when_the_parent_is_killed_under_them(store):
     start_supervisor(store)
     run_id, pid = train_forever(store)
