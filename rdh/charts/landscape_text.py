@@ -159,7 +159,6 @@ def equation_latex(
             rf"\cdot\underbrace{{{pair.alpha:.2f}}}_{{\alpha}}" if terms.amplification > 1 else ""
         )
         braces = rf"\big\{{{terms.similarity:+.4f}{terms.quantization + 0.0:+.4f}\big\}}"
-        rows.append(
-            rf"\text{{{name}}}&={braces}{alpha}\cdot{terms.slope:.4g}={gradient_number(float(terms.gradient))}"
-        )
+        value = gradient_number(float(terms.gradient))
+        rows.append(rf"\text{{{name}}}&={braces}{alpha}\cdot{terms.slope:.4g}={value}")
     return r"\begin{aligned}" + r"\\[6pt]".join(rows) + r"\end{aligned}"

@@ -4,12 +4,14 @@ import argparse
 import ast
 import json
 import math
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
-from rdh.folders import runs_root
+from rdh.folders import as_folder, runs_root
 from rdh.store.run_store import RunStore
 
 
@@ -121,3 +123,22 @@ def print_table(rows: Sequence[dict[str, str]]) -> None:
 def count(number: float) -> str:
     """A whole number with its thousands apart: "60 000"."""
     return f"{number:,.0f}".replace(",", " ")
+
+
+def checked_out(text: str | None) -> Path | None:
+    """The path of a report, as -o names it; None without one.
+
+    Raises:
+        UserError: It can't be written there.
+    """
+    if text is None:
+        return None
+    folder = as_folder(Path(text).parent, "folder of the report", "-o")
+    path = folder / Path(text).name
+    if not folder.is_dir():
+        raise UserError(f"-o must be a file in a folder that is there, got {text}; make {folder}.")
+    if path.is_dir():
+        raise UserError(f"-o must be a file, got the folder {text}; name a file in it.")
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"-o must be in a folder that can be written to, got {text}.")
+    return path

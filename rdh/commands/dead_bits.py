@@ -1,7 +1,6 @@
 """dead-bits: trains what the study of dead bits lacks, and writes its report."""
 
 import argparse
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -17,14 +16,20 @@ from rdh.analysis.dead_bit_study import (
     report,
     without_dead_bits,
 )
-from rdh.commands._common import add_settings, add_verb, open_store, parse_settings, print_json
+from rdh.commands._common import (
+    add_settings,
+    add_verb,
+    checked_out,
+    open_store,
+    parse_settings,
+    print_json,
+)
 from rdh.commands._follow import follow
 from rdh.config.presets import PRESETS, preset_config
 from rdh.config.ranges import parse_decimals, parse_names, parse_numbers
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
 from rdh.files import atomic
-from rdh.folders import as_folder
 from rdh.store.run_store import RunStore
 
 SWEEP = "dead-bits"
@@ -67,7 +72,7 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Checks everything, trains what is missing, follows it, and writes the report."""
-    out = _checked_out(arguments.out)
+    out = checked_out(arguments.out)
     study, notes = _study(arguments)
     _check_size(study.least_runs)  # before a plan that would take minutes
     plan = make_plan(study)
@@ -166,25 +171,6 @@ def _aim_methods(text: str | None, methods: list[str]) -> tuple[str, ...]:
                 f"got {name!r}."
             )
     return tuple(asked)
-
-
-def _checked_out(text: str | None) -> Path | None:
-    """The path of the report.
-
-    Raises:
-        UserError: It can't be written there.
-    """
-    if text is None:
-        return None
-    folder = as_folder(Path(text).parent, "folder of the report", "-o")
-    path = folder / Path(text).name
-    if not folder.is_dir():
-        raise UserError(f"-o must be a file in a folder that is there, got {text}; make {folder}.")
-    if path.is_dir():
-        raise UserError(f"-o must be a file, got the folder {text}; name a file in it.")
-    if not os.access(folder, os.W_OK):
-        raise UserError(f"-o must be in a folder that can be written to, got {text}.")
-    return path
 
 
 def _submitted(store: RunStore, configs: list[RunConfig], data_root: str | None) -> dict[str, str]:

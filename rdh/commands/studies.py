@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
 from rdh import analysis, datasets, execution, folders, studies
@@ -10,6 +9,7 @@ from rdh.analysis.estimates import expected_seconds
 from rdh.commands._common import (
     add_settings,
     add_verb,
+    checked_out,
     count,
     open_store,
     parse_settings,
@@ -22,7 +22,6 @@ from rdh.config.ranges import parse_names, parse_numbers
 from rdh.errors import UserError, writing
 from rdh.execution.queue.states import RESUMABLE
 from rdh.files import atomic
-from rdh.folders import as_folder
 from rdh.store.run_store import RunStore
 from rdh.studies import Findings, Study
 
@@ -153,7 +152,7 @@ def _print_findings(findings: Findings, lines: list[str]) -> None:
 
 
 def _report(store: RunStore, study: Study, arguments: argparse.Namespace) -> int:
-    path = _checked_out(arguments.out)
+    path = checked_out(arguments.out)
     findings = studies.look(store, study)
     text = studies.render(findings, arguments.to)
     for line in studies.state_in_words(findings) if findings.missing else ():
@@ -168,16 +167,6 @@ def _report(store: RunStore, study: Study, arguments: argparse.Namespace) -> int
     else:
         print(path)
     return 0
-
-
-def _checked_out(text: str | None) -> Path | None:
-    """The path of the report. UserError if its folder is not there."""
-    if text is None:
-        return None
-    folder = as_folder(Path(text).parent, "folder of the report", "-o")
-    if not folder.is_dir() or (folder / Path(text).name).is_dir():
-        raise UserError(f"-o must be a file in a folder that is there, got {text}.")
-    return folder / Path(text).name
 
 
 def _run(store: RunStore, study: Study, arguments: argparse.Namespace) -> int:

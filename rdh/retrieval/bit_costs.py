@@ -69,10 +69,7 @@ def scores_without_bits(codes: Codes, *, threads: int | None = None) -> np.ndarr
     query, gallery = words_of(codes.query), words_of(codes.gallery)
     sets, gallery_sets = label_words(codes.query_labels), label_words(codes.gallery_labels)
     own = own_places(codes)
-    harmonic = Tables.up_to(len(gallery)).harmonic
-    high = harmonic.astype(np.float64)
-    # together the digits of the extended type, which machine code lacks
-    low = (harmonic - high).astype(np.float64)
+    high, low = Tables.up_to(len(gallery)).harmonic_digits
     scores = np.empty((len(query), codes.n_bits))
 
     def work(first: int, last: int) -> None:

@@ -96,10 +96,7 @@ class FreedMap:
         )
 
     def _average_precisions(self, counts: np.ndarray) -> np.ndarray:
-        harmonic = Tables.up_to(len(self._codes.gallery)).harmonic
-        high = harmonic.astype(np.float64)
-        # together the digits of the extended type, which machine code lacks
-        low = (harmonic - high).astype(np.float64)
+        high, low = Tables.up_to(len(self._codes.gallery)).harmonic_digits
         scores = np.empty(counts.shape[1])
         score_all(*np.ascontiguousarray(counts), self._top_k or 0, high, low, scores)
         return scores

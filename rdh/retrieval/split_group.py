@@ -26,6 +26,12 @@ class Tables:
         return np.concatenate([[0], np.cumsum(1 / self._numbers)])
 
     @functools.cached_property
+    def harmonic_digits(self) -> tuple[np.ndarray, np.ndarray]:
+        """`harmonic` as two float64 arrays whose sum it is: machine code lacks the longer type."""
+        high = self.harmonic.astype(np.float64)
+        return high, (self.harmonic - high).astype(np.float64)
+
+    @functools.cached_property
     def log_factorial(self) -> np.ndarray:
         """Sums of log(t), (n + 1,)."""
         return np.concatenate([[0], np.cumsum(np.log(self._numbers))])

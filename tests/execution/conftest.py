@@ -38,6 +38,14 @@ def pretend_two_gpus(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
+def kill_marked(mark: str) -> None:
+    """Kills all processes that carry a test's mark."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and environment(int(entry.name)).get(MARK) == mark:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(entry.name), signal.SIGKILL)
+
+
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunStore]:
     monkeypatch.setenv(MARK, str(tmp_path))
@@ -45,10 +53,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunStore]
     for name in ("RDH_SLOTS", "RDH_RUNS", "CUDA_VISIBLE_DEVICES"):
         monkeypatch.delenv(name, raising=False)
     yield RunStore(tmp_path / "runs")
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and environment(int(entry.name)).get(MARK) == str(tmp_path):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(entry.name), signal.SIGKILL)
+    kill_marked(str(tmp_path))
 
 
 @pytest.fixture

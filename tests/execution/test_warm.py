@@ -3,7 +3,6 @@
 Real supervisors, parents and workers. One test changes files of a copy of the package.
 """
 
-import contextlib
 import json
 import os
 import shutil
@@ -29,7 +28,7 @@ from rdh.execution.engine.warm import WarmParent
 from rdh.files import read_json
 from rdh.locks import is_locked
 from rdh.store.run_store import RunStore
-from tests.execution.conftest import MARK, wait_for
+from tests.execution.conftest import MARK, kill_marked, wait_for
 from tests.execution.test_kill import FIELDS, assert_identical, contents
 
 HOUSE = Path(__file__).parents[2]
@@ -46,10 +45,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunStore]
     for name in ("RDH_SLOTS", "RDH_RUNS", "RDH_WARM"):
         monkeypatch.delenv(name, raising=False)
     yield RunStore(tmp_path / "runs")
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and environment(int(entry.name)).get(MARK) == str(tmp_path):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(entry.name), signal.SIGKILL)
+    kill_marked(str(tmp_path))
 
 
 def start_supervisor(store: RunStore, house: Path = HOUSE) -> subprocess.Popen[bytes]:

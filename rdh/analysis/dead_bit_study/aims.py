@@ -8,10 +8,9 @@ has error-aware quantization; the arm without the amplifier tells its part apart
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from rdh.analysis.dead_bit_study.intervals import Interval, student
+from rdh.analysis.dead_bit_study.intervals import student
 from rdh.analysis.dead_bit_study.markdown import change, points, score, share, table
 from rdh.analysis.dead_bit_study.pairing import AIM, BASELINE, ERROR_AWARE, RDH, SCALE
 from rdh.analysis.dead_bit_study.sentences import tally, verdict
@@ -155,9 +154,5 @@ def _larger(parts: pd.DataFrame) -> str:
     }
     return (
         f"Freeing gives more than loosening in {n_freed} of {len(difference)} runs, by "
-        f"{change(between)}: {words[_side(between)]}."
+        f"{change(between)}: {words[between.side]}."
     )
-
-
-def _side(interval: Interval) -> str:
-    return interval.side if np.isfinite(interval.value) else "unknown"

@@ -103,7 +103,8 @@ def over_swept(findings: Findings) -> Figures:
         others = dict.fromkeys((cell.n_bits, _without(cell, name)) for cell in cells)
         for place, (n_bits, other) in enumerate(others):
             kept = [c for c in cells if (c.n_bits, _without(c, name)) == (n_bits, other)]
-            rows = _means(findings, kept, lambda cell: cell.value(name), lambda cell: cell.title)  # noqa: B023
+            values = {cell: cell.value(name) for cell in kept}
+            rows = _means(findings, kept, values.__getitem__, lambda cell: cell.title)
             if not rows.empty and rows["value"].nunique() > 1:
                 short = name.rpartition(".")[2]
                 words = "".join(f", {key.rpartition('.')[2]} {value}" for key, value in other)
