@@ -5,6 +5,7 @@ cancelled. result.json is written last, so everything else in the folder is comp
 """
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -27,6 +28,7 @@ from rdh.store.metrics_writer import MetricsWriter, Record
 from rdh.store.run_store import RunStore
 from rdh.store.split_file import keep_split
 
+NICENESS = 5  # of 19: a third of the processor's time next to one process of usual priority
 # of a failure, by the name of its class or of a base class: torch's are not imported here
 KINDS = (
     ("UserError", "input"),
@@ -50,6 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     prefer_as_oom_victim()
+    let_pages_go_first()
     let_idle_threads_sleep()
     # The engine holds this lock for its workers; one that was started by hand takes it itself.
     lock = take_lock(run_dir / "alive.lock") if run_dir.is_dir() else None
@@ -68,6 +71,12 @@ def main(argv: list[str] | None = None) -> int:
     if lock is not None:
         os.close(lock)
     return code
+
+
+def let_pages_go_first() -> None:
+    """Lowers the priority, so that pages answer though runs use every core."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 def let_idle_threads_sleep() -> None:
@@ -127,6 +136,7 @@ def _train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> 
         heart,
     )
     from rdh.training import checkpoints
+    from rdh.training.provenance import provenance
 
     checkpoint = checkpoints.load(run_dir)
     writer = _open_metrics(run_dir, attempt, run, checkpoint or {}, heart)
@@ -156,7 +166,7 @@ def _train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> 
     finally:
         heart.facts |= {"step": run.step}
         writer.close()
-    return _with_dropped(outcome.summary(), writer)
+    return _with_dropped(outcome.summary() | {"provenance": provenance(run.inputs.device)}, writer)
 
 
 def _with_dropped(summary: dict[str, Any], writer: MetricsWriter) -> dict[str, Any]:

@@ -519,4 +519,5 @@ def test_codes_that_are_all_the_same_are_said_in_the_result(store, work, tmp_pat
     assert work(run_dir) == 0
     result = store.read_json(run_id, "result.json")
     assert result["state"] == "finished" and result["metrics"]["n_distinct_codes"] == 1
+    assert result["provenance"]["torch"] == torch.__version__ and result["provenance"]["threads"]
     assert "All gallery items have the same code" in result["message"]

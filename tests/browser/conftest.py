@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,6 +28,7 @@ FLAGS = [
     "--disable-component-update",
 ]
 READY_WITHIN = 60  # seconds; a shared machine may be slow
+MOST_SHOWN = 6000  # characters
 READY = (
     "[data-testid=stApp][data-test-connection-state=CONNECTED][data-test-script-state=notRunning]"
 )
@@ -60,6 +61,20 @@ def browser() -> Iterator:
         chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield chromium
         chromium.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator:
+    """Tells what the browser showed when a test failed, since nobody can look at it later."""
+    report = yield
+    page = getattr(item, "funcargs", {}).get("page")
+    if report.when == "call" and report.failed and page is not None:
+        try:
+            said = [page.url, *page.problems, page.locator("body").inner_text(timeout=5000)]
+        except Exception as error:  # the page or the browser is gone
+            said = [str(error)]
+        report.sections.append(("what the page showed", "\n".join(said)[:MOST_SHOWN]))
+    return report
 
 
 @contextmanager

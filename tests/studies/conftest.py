@@ -21,7 +21,7 @@ def finish(store: RunStore, config: RunConfig, score: float, dead: tuple[float, 
     """A finished run; dead: dead entries at its records, of 100 items x n_bits."""
     run_id = store.create(config)
     writer = MetricsWriter(store.run_dir(run_id) / "metrics.db", attempt=1)
-    writer.put_meta(n_train=100, n_bits=config.n_bits, steps_per_epoch=2, torch="2.14")
+    writer.put_meta(n_train=100, n_bits=config.n_bits, steps_per_epoch=2)
     for step, value in enumerate(dead):
         counts = dict.fromkeys(("dead", "flagged", "saturated"), value)
         names = counts | {"entries": 100.0 * config.n_bits}
@@ -31,6 +31,7 @@ def finish(store: RunStore, config: RunConfig, score: float, dead: tuple[float, 
     writer.close()
     numbers = {"map": score, "map_tie": score}
     result = {"attempt": 1, "state": "finished", "seconds": 2.0, "metrics": numbers}
+    result["provenance"] = {"torch": "2.14"}
     store.write_json(run_id, "result.json", result)
     return run_id
 

@@ -69,7 +69,7 @@ def test_study_json_says_what_the_numbers_are_made_of(findings):
     assert len(facts["runs"]) == 12 and facts["study"] == "small" and facts["rdh"]
     for config_hash, run in facts["runs"].items():
         assert findings.runs[config_hash].run_id == run["run_id"]
-        assert run["config"]["epochs"] == 5 and run["recorded"]["torch"] == "2.14"
+        assert run["config"]["epochs"] == 5 and run["recorded"]["provenance"]["torch"] == "2.14"
         assert "map" in run["metrics"]
     assert facts["grids"][0]["seeds"] == [0, 1, 2]
 

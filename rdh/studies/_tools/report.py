@@ -182,10 +182,9 @@ def _facts(findings: Findings) -> dict[str, Any]:
     }
 
 
-# What a run may have recorded of where its numbers come from, in result.json or its facts
-PROVENANCE = ("rdh", "version", "commit", "torch", "numpy", "machine", "processor", "device",
-              "threads", "dtype", "fingerprint", "data_fingerprint", "provenance", "seconds",
-              "n_query", "n_gallery", "n_train", "top_k")  # fmt: skip
+# What a run recorded of its origin, in result.json or beside its records
+RECORDED = ("provenance", "device", "dtype", "data_fingerprint", "seconds", "n_query", "n_gallery",
+            "n_train", "top_k")  # fmt: skip
 
 
 def _recorded(findings: Findings, run_id: str) -> dict[str, Any]:
@@ -195,7 +194,7 @@ def _recorded(findings: Findings, run_id: str) -> dict[str, Any]:
         split = read_arrays(store.run_dir(run_id) / "split.npz")
         known["data_fingerprint"] = str(split["fingerprint"])
     return {
-        "recorded": {name: known[name] for name in PROVENANCE if name in known},
+        "recorded": {name: known[name] for name in RECORDED if name in known},
         "metrics": store.result(run_id).get("metrics", {}),
     }
 
