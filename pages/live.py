@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import streamlit as st
 
+from pages.common import follow
 from pages.common.launching import arrived, draw_notes
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries, dead_series, read_series
@@ -56,7 +57,9 @@ def draw_map(run: RunSeries, what: str, level: float, ordered: bool, key: str) -
     figure = saturation_map(steps, values, title=takeaway, what=f"{what} share", order=order)
 
     def open_bit(click: dict) -> None:
-        st.session_state["go_to_bit"] = int(click["y"])  # rows are named by their bit, in any order
+        bit = str(int(click["y"]))  # rows are named by their bit, in any order
+        query = carried() | {"bit": bit}
+        follow.ask(follow.Way("pages/bits.py", query, f"Bit {bit} on the page Bits"))
 
     live_plotly(figure, key=key, on_click=open_bit)
     legend(what)
@@ -295,8 +298,7 @@ def draw() -> None:
             draw_numbers(run, config, status.is_final)
             with st.container(key="charts-live"):
                 draw_charts(run, config)
-        if (bit := st.session_state.pop("go_to_bit", None)) is not None:
-            st.switch_page("pages/bits.py", query_params=carried() | {"bit": str(bit)})
+        follow.draw()
         if ticking and not still_going(states):
             st.rerun()
 

@@ -10,6 +10,8 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from pages.common import follow
+
 VISIT = "visit"
 ANSWERED_ELSEWHERE = ("run", "vs", "clone")  # the pickers of runs say so themselves
 
@@ -35,6 +37,8 @@ def arrive(title: str) -> None:
     Later the reader's choices count, not the address.
     """
     before = st.session_state.get(VISIT)
+    if before is None or before.title != title:
+        follow.forget()
     is_new = before is None or before.title != title or before.asked is not None
     st.session_state[VISIT] = Visit(
         title, st.query_params.to_dict() if is_new else None, st.empty()
