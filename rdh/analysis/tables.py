@@ -1,15 +1,18 @@
 """Tables over finished runs: one row a run, means over seeds, paired differences."""
 
+import os
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from rdh import catalog
 from rdh.analysis.dead_bits import cost_of_dead, dead_bits
-from rdh.config.run_config import digest
+from rdh.config.run_config import RunConfig, digest
 from rdh.errors import UserError
-from rdh.store.run_store import RunStore
+from rdh.store.run_store import RunStore, Stamp
 
 ARMS = ("", "noq", "ga", "ga-noq", "eaq", "rdh")  # in the order of tables: baseline first, RDH last
 # what `setting` of a pair leaves out
@@ -44,21 +47,45 @@ def run_table(store: RunStore, run_ids: Iterable[str]) -> pd.DataFrame:
         runs of a pair, `group` for runs that differ only in their seed. `settings` holds everything
         else that was set.
     """
-    return pd.DataFrame(
-        [row for run_id in run_ids if (row := _result_row(store, run_id)) is not None]
-    )
+    cards = _cards()
+    rows = (_result_row(store, run_id, cards) for run_id in run_ids)
+    return pd.DataFrame([row for row in rows if row is not None])
 
 
-def _result_row(store: RunStore, run_id: str) -> dict[str, Any] | None:
+def _cards() -> int:
+    """A number that changes with any card: rows hold a method's title, and its default weight."""
+    return hash(repr((catalog.methods(), catalog.datasets(), catalog.backbones())))
+
+
+def _result_row(store: RunStore, run_id: str, cards: int) -> dict[str, Any] | None:
+    stamps = store.stamps(run_id)
+    if stamps[1] is None:  # no result yet
+        return None
     try:
-        submission, config = store.submission(run_id), store.config(run_id)
-        result = store.result(run_id)
-        if result.get("state") != "finished":
-            return None
-        reader = store.reader(run_id)
-        counts, top_k = dead_bits(reader), reader.meta().get("top_k")
+        return _finished_row(store, run_id, (*stamps, _metrics_stamp(store, run_id)), cards)
     except UserError:
         return None
+
+
+def _metrics_stamp(store: RunStore, run_id: str) -> Stamp:
+    try:
+        status = os.stat(f"{store.root}/{run_id}/metrics.db")  # noqa: PTH116 (of 1000 runs)
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=20_000)  # about 10 kB each
+def _finished_row(
+    store: RunStore, run_id: str, stamps: tuple[Stamp, ...], cards: int
+) -> dict[str, Any] | None:
+    """The row of a run, read once for each version of its files; errors are not kept."""
+    submission, config = store.submission(run_id), store.config(run_id)
+    result = store.result(run_id)
+    if result.get("state") != "finished":
+        return None
+    reader = store.reader(run_id)
+    counts, top_k = dead_bits(reader), reader.meta().get("top_k")
     fields, metrics = config.model_dump(), result.get("metrics", {})
     cost = cost_of_dead(metrics)
     shares = ("dead", "dead_peak", "flagged", "flagged_peak")

@@ -1,15 +1,17 @@
 """Series, pairs and means, against sums by hand and slow loops."""
 
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from rdh import analysis
+from rdh import analysis, catalog
 from rdh.charts._thinning import bucket_extreme, bucket_max, bucket_sum, buckets, kept_points
 from rdh.config.run_config import RunConfig, make_config, plug_in_fields, with_plug_ins
+from rdh.store.metrics_reader import MetricsReader
 from rdh.store.metrics_writer import MetricsWriter, Record
 from rdh.store.run_store import RunStore
 
@@ -238,6 +240,89 @@ def test_only_finished_runs_that_can_be_read_are_in_the_table(store):
     table = table_of(store)
     assert table["run_id"].tolist() == [whole, bare]
     assert table["map"].isna().tolist() == [False, True]
+
+
+@pytest.fixture
+def reads(monkeypatch) -> list[Path]:
+    """The records that were read since."""
+    found: list[Path] = []
+    read = MetricsReader.scalars
+
+    def note(reader: MetricsReader, after: int = 0) -> list:
+        found.append(reader.path)
+        return read(reader, after)
+
+    monkeypatch.setattr(MetricsReader, "scalars", note)
+    return found
+
+
+def test_a_finished_run_is_read_once(store, reads):
+    for seed in range(3):
+        finished(store, make_config(seed=seed), 0.5)
+    first = table_of(store)
+    pd.testing.assert_frame_equal(table_of(store), first)
+    assert len(reads) == 3
+    finished(store, make_config(seed=3), 0.6)
+    assert len(table_of(store)) == 4 and len(reads) == 4
+
+
+def test_a_run_that_failed_was_resumed_and_finished_is_read_anew(store, reads):
+    run_id = finished(store, make_config(), 0.5, dead=(10.0,))
+    done = store.result(run_id)
+    store.write_json(run_id, "result.json", {"attempt": 1, "state": "failed", "message": "No."})
+    assert table_of(store).empty and not reads
+    store.write_json(run_id, "control.json", {"attempt": 2, "request": None})
+    assert table_of(store).empty
+    writer = MetricsWriter(store.run_dir(run_id) / "metrics.db", attempt=2)
+    writer.log(Record(5, 0, {"dead": 32.0, "flagged": 40.0, "entries": 3200.0}))
+    writer.close()
+    store.write_json(run_id, "result.json", done | {"attempt": 2, "metrics": {"map": 0.75}})
+    assert table_of(store)[["map", "dead_at_end"]].to_numpy().tolist() == [[0.75, 0.01]]
+
+
+def test_a_finished_run_whose_records_change_is_read_anew(store, reads):
+    run_id = finished(store, make_config(), 0.5, dead=(10.0,))
+    table_of(store)
+    (store.run_dir(run_id) / "metrics.db").write_bytes(b"no database" * 500)
+    assert table_of(store).empty, "it is damaged"
+    assert table_of(store).empty and len(reads) == 3, "an error is not kept: it may pass"
+
+
+def test_a_deleted_run_leaves_the_table(store):
+    kept, gone = (finished(store, make_config(seed=seed), 0.5) for seed in (0, 1))
+    run_ids = store.run_ids()
+    assert len(analysis.run_table(store, run_ids)) == 2
+    store.delete(gone)
+    assert analysis.run_table(store, run_ids)["run_id"].tolist() == [kept]
+
+
+def test_a_run_made_anew_under_the_same_name_is_read_anew(store):
+    run_id = finished(store, make_config(), 0.5)
+    table_of(store)
+    other = finished(store, make_config(), 0.75)
+    store.delete(run_id)
+    (store.root / other).rename(store.root / run_id)
+    assert table_of(store)["map"].tolist() == [0.75]
+
+
+def test_two_stores_with_a_run_of_the_same_name_are_kept_apart(store, tmp_path):
+    run_id = finished(store, make_config(), 0.5)
+    assert table_of(store)["map"].tolist() == [0.5]
+    shutil.copytree(store.root, tmp_path / "copy")
+    copy = RunStore(tmp_path / "copy")
+    copy.write_json(run_id, "result.json", copy.result(run_id) | {"metrics": {"map": 0.75}})
+    assert table_of(copy)["map"].tolist() == [0.75] and table_of(store)["map"].tolist() == [0.5]
+
+
+def test_a_method_with_a_new_title_has_it_in_the_table_at_once(store, monkeypatch, tmp_path):
+    finished(store, make_config(method="dpsh"), 0.5)
+    assert table_of(store)["label"].tolist() == ["DPSH"]
+    for folder in catalog.KINDS:
+        shutil.copytree(catalog.PACKAGE / folder, tmp_path / "rdh" / folder)
+    path = tmp_path / "rdh" / "methods" / "dpsh.py"
+    path.write_text(path.read_text().replace('title = "DPSH"', 'title = "Mine"'))
+    monkeypatch.setattr(catalog, "PACKAGE", tmp_path / "rdh")
+    assert table_of(store)["label"].tolist() == ["Mine"]
 
 
 def test_an_empty_store_gives_empty_tables(store):
