@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from pages.common.launching import launch, wait_for_press
+from pages.common.pair_settings import seeds_said
 from pages.common.readers import RunSeries, read_series
 from pages.common.shell import error_card, known_runs, start_page, status_chip, store
 from pages.common.side_by_side import draw_maps, read_pair
@@ -61,10 +62,10 @@ def start_demo(runs: RunStore) -> None:
     launch(runs, demo_pair(), shown=0)
 
 
-def pair_sentences(runs: RunStore, pair: dict[str, RunSeries]) -> list[str]:
-    """What a pair shows: dead entries with their cost, and MAP with the band of its ties."""
+def pair_sentences(runs: RunStore, pair: dict[str, RunSeries], seeds: str) -> list[str]:
+    """What a pair shows: dead entries with their cost, and MAP with its ties and seeds."""
     rows = [one_row(runs.config(one).label, run) for one, run in pair.items()]
-    sentences = analysis.dead_verdict(*rows), analysis.map_verdict(*rows)
+    sentences = analysis.dead_verdict(*rows), analysis.map_verdict(*rows, seeds)
     return [sentence for sentence in sentences if sentence]
 
 
@@ -80,14 +81,14 @@ def one_row(label: str, run: RunSeries) -> dict[str, Any]:
     }
 
 
-def draw_pair(runs: RunStore, pair: tuple[str, str]) -> None:
+def draw_pair(runs: RunStore, pair: tuple[str, str], known: dict) -> None:
     first = runs.config(pair[0])
     st.subheader(
         f"Your last pair: {first.label} on {first.dataset}, {first.n_bits} bits, seed {first.seed}",
         anchor=False,
     )
     series = read_pair(runs, list(pair))
-    for sentence in pair_sentences(runs, series):
+    for sentence in pair_sentences(runs, series, seeds_said(runs, known, pair)):
         st.markdown(as_text(sentence))
     legend("dead", "cost", "map", "tie-band")
     with st.container(key="charts-start"):
@@ -159,7 +160,7 @@ with error_card():
             icon=":material/info:",
         )
     else:
-        draw_pair(runs, pair)
+        draw_pair(runs, pair, known)
     if known:
         newest = sorted(known.values(), key=lambda state: state.submitted_at or 0, reverse=True)[:5]
         st.subheader("Last runs", anchor=False)

@@ -21,10 +21,11 @@ from pathlib import Path
 
 from rdh.errors import UserError
 from rdh.studies._tools.files import read_study
-from rdh.studies._tools.findings import SWEEP, Findings, look
+from rdh.studies._tools.findings import SWEEP, Findings, effect_of, look
 from rdh.studies._tools.grid import MOST_RUNS, Grid, expand
 from rdh.studies._tools.report import KINDS, render, state_in_words
 from rdh.studies._tools.sentences import answer
+from rdh.studies._tools.statistics import Effect, judged
 from rdh.studies._tools.study import Study
 from rdh.studies._tools.tables import definitions, tables
 
@@ -32,12 +33,15 @@ __all__ = [
     "KINDS",
     "MOST_RUNS",
     "SWEEP",
+    "Effect",
     "Findings",
     "Grid",
     "Study",
     "answer",
     "definitions",
+    "effect_of",
     "expand",
+    "judged",
     "look",
     "names",
     "read_study",

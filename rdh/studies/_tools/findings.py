@@ -217,7 +217,7 @@ def _results(
         return values.get((name, cell), nothing)
 
     effects = judged(
-        [_effect(of(measure, one.before), of(measure, one.after)) for one in contrasts]
+        [effect_of(of(measure, one.before), of(measure, one.after)) for one in contrasts]
     )
     found = []
     for one, effect in zip(contrasts, effects, strict=True):
@@ -229,7 +229,8 @@ def _results(
     return found
 
 
-def _effect(before: np.ndarray, after: np.ndarray) -> Effect:
+def effect_of(before: np.ndarray, after: np.ndarray) -> Effect:
+    """`paired_effect`, remembered."""
     return _kept_effect(before.shape, before.tobytes(), after.tobytes())
 
 
