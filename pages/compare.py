@@ -1,6 +1,7 @@
 """Compare: does RDH help, and how sure are we?"""
 
 import math
+from collections.abc import Mapping
 
 import pandas as pd
 import streamlit as st
@@ -10,7 +11,6 @@ from pages.common.pair_settings import draw_settings, seeds_said
 from pages.common.readers import RunSeries, dead_series
 from pages.common.run_numbers import cost_tile, dead_tiles, draw_tiles, map_tile
 from pages.common.run_picker import pick_two, read_config
-from pages.common.run_status import read_status
 from pages.common.shell import end_page, error_card, known_runs, start_page, store
 from pages.common.side_by_side import (
     counted,
@@ -26,6 +26,7 @@ from rdh import analysis
 from rdh.analysis import NO_DEAD_BITS
 from rdh.charts.comparison import Curve, map_over_time, precision_recall, tie_bands
 from rdh.charts.dead_bits import dead_bits_over_time
+from rdh.execution import RunState
 from rdh.retrieval.evaluation import map_in_words
 from rdh.store.run_store import RunStore
 
@@ -33,6 +34,10 @@ from rdh.store.run_store import RunStore
 def ordered_pair(runs: RunStore, run_id: str, other: str) -> list[str]:
     """The run without RDH first."""
     return sorted([run_id, other], key=lambda one: runs.config(one).has_rdh)
+
+
+def have_ended(states: Mapping[str, RunState], pair: list[str]) -> bool:
+    return all(one in states and states[one].is_final for one in pair)
 
 
 def warn_if_unfair(runs: RunStore, pair: list[str]) -> None:
@@ -207,10 +212,10 @@ with error_card():
                         draw_difference(series)
                     draw_moment(runs, series)
                     draw_curves(runs, series)
-                if ticking and all(read_status(runs, one).is_final for one in pair):
+                if ticking and have_ended(known_runs(runs), pair):
                     st.rerun()
 
-        ticking = not all(read_status(runs, one).is_final for one in pair)
+        ticking = not have_ended(known, pair)
         st.fragment(draw, run_every=2.0 if ticking else None)()
 with error_card():
     draw_settings(runs, known, pair)

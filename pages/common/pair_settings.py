@@ -52,7 +52,8 @@ def draw_settings(runs: RunStore, run_ids: Iterable[str], pair: Sequence[str]) -
     settings = {str(group): rows for group, rows in fair.groupby("group", sort=False)}
     own = analysis.group_of(table, *pair) if len(pair) == 2 else None
     effects = judge(settings)
-    chosen = pick_setting(settings, own, pair)
+    alike = read_config(runs, pair[-1]) if pair else None
+    chosen = pick_setting(settings, own, alike)
     draw_setting(settings[chosen], effects[chosen], len(settings))
     draw_table(settings, effects)
 
@@ -77,9 +78,17 @@ def judge(settings: dict[str, pd.DataFrame]) -> dict[str, Effect]:
     return dict(zip(settings, studies.judged(effects), strict=True))
 
 
-def pick_setting(settings: dict[str, pd.DataFrame], own: str | None, pair: Sequence[str]) -> str:
-    """Lets the reader choose a setting; the default is that of the pair that the page shows."""
-    default = own if own in settings else next(iter(settings))
+def pick_setting(
+    settings: dict[str, pd.DataFrame], own: str | None, alike: RunConfig | None
+) -> str:
+    """Lets the reader choose a setting.
+
+    Args:
+        settings: `group` -> its pairs.
+        own: that of the pair that the page shows, the default; None: it has not finished.
+        alike: of a run that the page shows: if own is no setting, one like it is the default.
+    """
+    default = own if own in settings else _nearest(settings, alike)
     wanted = st.query_params.get(KEY)
     chosen = st.session_state[KEY] = wanted if wanted in settings else default
     st.selectbox(
@@ -90,13 +99,21 @@ def pick_setting(settings: dict[str, pd.DataFrame], own: str | None, pair: Seque
         on_change=_write_url,
         help="Pairs that differ in seed and split only. Nothing is averaged over settings.",
     )
-    if own is None and pair:
+    if own is None and alike:
         st.caption("The two runs above are no finished pair, so this is another setting.")
     elif own is not None and own not in settings:
         st.caption("The two runs above are no fair pair, so this is another setting.")
     elif own is not None and chosen != own:
         st.caption("The two runs above are of another setting.")
     return chosen
+
+
+def _nearest(settings: dict[str, pd.DataFrame], config: RunConfig | None) -> str:
+    """The first setting of the method and code length of a run, or else the first of all."""
+    wanted = (config.method, config.n_bits) if config else None
+    firsts = {group: rows.iloc[0] for group, rows in settings.items()}
+    same = [group for group, one in firsts.items() if (one["method"], one["n_bits"]) == wanted]
+    return [*same, *settings][0]
 
 
 def _write_url() -> None:
@@ -193,6 +210,11 @@ def draw_table(settings: dict[str, pd.DataFrame], effects: dict[str, Effect]) ->
         shown.drop(columns={*same, *empty}),
         hide_index=True,
         column_config={name: st.column_config.Column(width="small") for name in ("bits", "pairs")},
+    )
+    st.caption(
+        "Means over the pairs, without → with RDH. Gain and loss: the interval excludes 0 after "
+        "Holm's correction over all settings; open: it does not; no interval: fewer than "
+        f"{LEAST_PAIRS} pairs."
     )
     legend("dead", "cost", "map", "tie-band")
 
