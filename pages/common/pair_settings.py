@@ -137,7 +137,7 @@ def draw_setting(rows: pd.DataFrame, effect: Effect, n_settings: int) -> None:
     first, ends = rows.iloc[0], effect.interval
     what = f"{method_title(first['method'])}, {first['n_bits']} bits"
     said = verdict_of(rows, effect)
-    cell = {"label": what, "method": first["method"], "verdict": alone(effect)}
+    cell = {"label": what, "method": first["method"], "verdict": effect.verdict}
     cell |= {"difference": effect.difference, "low": ends.low, "high": ends.high}
     mean = f"Mean change {analysis.map_points(effect.difference)}, {interval_of(effect)}"
     with st.container(key="charts-setting"):
@@ -209,7 +209,6 @@ def draw_table(settings: dict[str, pd.DataFrame], effects: dict[str, Effect]) ->
     st.dataframe(
         shown.drop(columns={*same, *empty}),
         hide_index=True,
-        column_config={name: st.column_config.Column(width="small") for name in ("bits", "pairs")},
     )
     st.caption(
         "Means over the pairs, without → with RDH. Gain and loss: the interval excludes 0 after "
@@ -236,7 +235,7 @@ def row_of(rows: pd.DataFrame, effect: Effect) -> dict[str, str]:
         "pairs": str(effect.n),
         "MAP": both(rows, "map", lambda value: f"{value:.4f}"),
         "change": analysis.map_points(effect.difference),
-        "95 % interval": " to ".join(map(analysis.map_points, ends)) if has_ends else "none",
+        "95 % interval": ", ".join(map(analysis.map_points, ends)) if has_ends else "none",
         "says": JUDGED[effect.verdict],
         "dead": both(rows, "dead_at_end", percent),
         "flagged": both(rows, "flagged_at_end", percent),

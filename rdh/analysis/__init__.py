@@ -32,7 +32,6 @@ from rdh.analysis.verdict import (
     map_points,
     map_verdict,
     percent,
-    points,
     setting_verdict,
 )
 from rdh.analysis.words import NO_DEAD_BITS, WORDS, Word
@@ -62,7 +61,6 @@ __all__ = [
     "pairs",
     "pairs_summary",
     "percent",
-    "points",
     "quantization_weight",
     "run_table",
     "scalar_frame",

@@ -84,11 +84,11 @@ def map_verdict(baseline: Mapping[str, Any], rdh: Mapping[str, Any], seeds: str 
     )
 
 
-def points(value: float) -> str:
-    """A difference of two MAPs in hundredths: "+0.8", "+0.03"; "–" for NaN."""
-    if math.isnan(value):
-        return "–"
-    return f"{100 * value:+.{1 if abs(value) >= 0.001 else 2}f}".replace("-", "−")
+def points(values: Sequence[float], between: str) -> str:
+    """Differences of MAPs in hundredths: "+0.8 to +2.1 points"; two decimals if one is small."""
+    decimals = 1 if all(abs(value) >= 0.001 for value in values) else 2
+    shown = (f"{100 * value:+.{decimals}f}".replace("-", "−") for value in values)
+    return f"{between.join(shown)} points"
 
 
 def setting_verdict(
@@ -109,9 +109,9 @@ def setting_verdict(
         way = "higher" if n_higher >= n_lower else "lower"
         said = f"{way} in {max(n_higher, n_lower)} of {pairs}"
     if not math.isnan(interval[0]):
-        said += f", {points(interval[0])} to {points(interval[1])} points"
+        said += f", {points(interval, ' to ')}"
     elif n < LEAST_PAIRS:
-        said += f", {' and '.join(map(points, gains))} points"
+        said += f", {points(gains, ' and ')}"
     n_within = sum(map(bool, within))
     if n_within:
         return f"{said}, within the ties" + (f" in {n_within}" if n_within < n else "")
