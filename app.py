@@ -8,6 +8,7 @@ import streamlit as st
 from pages.common.launching import launch, wait_for_press
 from pages.common.pair_settings import seeds_said
 from pages.common.readers import RunSeries, read_series
+from pages.common.run_picker import partnership, read_config
 from pages.common.shell import error_card, known_runs, start_page, status_chip, store
 from pages.common.side_by_side import draw_maps, read_pair
 from pages.common.text import as_text
@@ -42,20 +43,24 @@ LINKS = {
 
 
 def latest_pair(runs: RunStore, states: dict) -> tuple[str, str] | None:
-    """The newest pair of runs that both have data: (without RDH, with RDH)."""
-    seen: dict[str, dict[str, str]] = {}
+    """The newest pair of runs that both have data: (without RDH, with RDH); a fair one first."""
+    seen: dict[str, list[str]] = {}
+    others: list[tuple[str, str]] = []
     for run_id in sorted(states, key=lambda one: states[one].submitted_at or 0, reverse=True):
         try:
-            config = runs.config(run_id)
+            config = read_config(runs, run_id)
             if config.arm not in ("", "rdh") or not runs.reader(run_id).version()[1]:
                 continue
         except UserError:
             continue
-        arms = seen.setdefault(config.pair_hash, {})
-        arms.setdefault(config.arm, run_id)
-        if len(arms) == 2:
-            return arms[""], arms["rdh"]
-    return None
+        for other in seen.setdefault(config.pair_hash, []):
+            if (how := partnership(runs, run_id, other)) is not None:
+                pair = (other, run_id) if config.has_rdh else (run_id, other)
+                if how[0] == 0:
+                    return pair
+                others.append(pair)
+        seen[config.pair_hash].append(run_id)
+    return others[0] if others else None
 
 
 def start_demo(runs: RunStore) -> None:
