@@ -17,7 +17,8 @@ from pages.common.shell import (
     status_chip,
     store,
 )
-from rdh import execution
+from pages.common.words import help_of
+from rdh import analysis, execution
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
 
@@ -60,6 +61,15 @@ def row(runs: RunStore, state: Any) -> dict[str, Any]:
     }
 
 
+def numbers(runs: RunStore, run_ids: list[str]) -> dict[str, dict[str, float]]:
+    """Dead share in percent and its cost of the finished runs, as all other pages have them."""
+    table = analysis.run_table(runs, run_ids)
+    return {
+        one["run_id"]: {"dead": 100 * one["dead_at_end"], "cost of the dead": one["cost"]}
+        for one in table.to_dict("records")
+    }
+
+
 def draw_table(runs: RunStore) -> None:
     """The table, newest first. The order depends on the launch time alone, so no row moves."""
     states = execution.states(runs)
@@ -76,7 +86,9 @@ def draw_table(runs: RunStore) -> None:
         return
     n_pages = -(-len(chosen) // PAGE_SIZE)
     page = st.pagination(n_pages, key="page") if n_pages > 1 else 1
-    lines = [row(runs, state) for state in chosen[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]]
+    shown = chosen[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
+    measured = numbers(runs, [state.run_id for state in shown])
+    lines = [row(runs, state) | measured.get(state.run_id, {}) for state in shown]
     columns = [
         "open",
         "state",
@@ -85,6 +97,8 @@ def draw_table(runs: RunStore) -> None:
         "data",
         "seed",
         "progress",
+        "dead",
+        "cost of the dead",
         "MAP",
         "launched",
         "run",
@@ -100,6 +114,8 @@ def draw_table(runs: RunStore) -> None:
             "progress": st.column_config.ProgressColumn(
                 "progress", min_value=0, max_value=1, format="percent"
             ),
+            "dead": st.column_config.NumberColumn(format="%.2f%%", help=help_of("dead")),
+            "cost of the dead": st.column_config.NumberColumn(format="%+.4f", help=help_of("cost")),
             "MAP": st.column_config.NumberColumn(format="%.4f"),
             "launched": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
             "reason": st.column_config.TextColumn(width="medium"),

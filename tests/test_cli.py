@@ -774,7 +774,9 @@ def test_unequal_weights_of_a_pair_are_said(weight, eta, words):
         "lr": 0.1,
         "setting": "",
         "seed": 0,
+        "split_seed": 0,
         "group": "g",
+        "differs": "eta differs" if "against" in words else "",
         "map_gain": 0.1,
         "eta": eta,
     }
@@ -783,10 +785,12 @@ def test_unequal_weights_of_a_pair_are_said(weight, eta, words):
     row["eta_baseline"] = weight
     (line,) = paired_lines(pd.DataFrame([row]))
     assert words in line and ("quantization" in line) == bool(words)
+    assert line.endswith("No fair pair: eta differs.") == ("against" in words)
 
 
 def test_a_collapsed_run_of_a_pair_is_said_instead_of_its_ties():
     row = {"method": "dch", "n_bits": 16, "lr": 0.3, "setting": "", "seed": 1, "group": "g"}
+    row |= {"split_seed": 0, "differs": ""}
     row |= {"map_gain": -0.7, "eta": 1.0, "eta_baseline": 1.0}
     for arm, n_codes in (("baseline", 300), ("rdh", 1)):
         row |= {f"map_low_{arm}": 0.1, f"map_high_{arm}": 1.0, f"n_distinct_codes_{arm}": n_codes}

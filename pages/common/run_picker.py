@@ -109,6 +109,11 @@ def partnership(store: RunStore, run_id: str, other: str) -> tuple[int, str] | N
     return int({mine.arm, theirs.arm} != {"", "rdh"}), "pair: "
 
 
+def is_pair(store: RunStore, run_id: str, other: str) -> bool:
+    """Whether the two runs differ in the plug-ins only; False if a config.json can't be read."""
+    return partnership(store, run_id, other) is not None
+
+
 def run_label(store: RunStore, run_id: str) -> str:
     """A run in words; its id if its config.json can't be read.
 

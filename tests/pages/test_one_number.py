@@ -12,7 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.common import bit_images, live_plot, side_by_side
-from rdh import execution, worker
+from rdh import analysis, execution, worker
 from rdh.config.presets import preset_config
 from rdh.config.run_config import with_plug_ins
 from rdh.store.run_store import RunStore
@@ -185,19 +185,26 @@ def read_tables(app: AppTest, of: dict[str, dict[str, str]]) -> Iterator[tuple[s
             yield "cost", cells["cost of the dead, MAP"], of[column]["cost"]
             yield "map", cells["MAP"], of[column]["map"]
         if "cost of the dead" in table:
-            for row in table.to_dict("records"):
-                yield "dead share", row["dead"].rstrip("%"), of[row["run"]]["dead share"]
-                yield "cost", row["cost of the dead"], of[row["run"]]["cost"]
-                yield "map", row["MAP"], of[row["run"]]["map"]
-        if "cost, RDH" in table:
-            row = table.iloc[0]
-            for arm, label in (("baseline", "HashNet"), ("RDH", "HashNet + RDH")):
-                shown = row[f"dead, {arm}"].rstrip("%"), row[f"cost, {arm}"], row[f"MAP, {arm}"]
-                names = "dead share", "cost", "map"
-                yield from (
-                    (name, number.replace("-", "−"), of[label][name])
-                    for name, number in zip(names, shown, strict=True)
-                )
+            for row in table.dropna(subset=["cost of the dead"]).to_dict("records"):
+                yield from zip(NAMES, as_shown(row), map(of[row["run"]].get, NAMES), strict=True)
+        if "95 % interval" in table:
+            cells = [table.iloc[0][name].split(" → ") for name in ("dead", "cost", "MAP")]
+            for (dead, *others), label in zip(
+                zip(*cells, strict=True), ("HashNet", "HashNet + RDH"), strict=True
+            ):
+                shown = [dead.rstrip("%"), *others]
+                yield from zip(NAMES, shown, map(of[label].get, NAMES), strict=True)
+
+
+NAMES = ("dead share", "cost", "map")
+
+
+def as_shown(row: dict) -> list[str]:
+    """NAMES of a row as the reader sees them: some tables hold numbers, and a format for them."""
+    if isinstance(row["dead"], str):
+        return [row["dead"].rstrip("%"), row["cost of the dead"], row["MAP"]]
+    cost = analysis.map_points(row["cost of the dead"])
+    return [f"{row['dead']:.2f}", cost, f"{row['MAP']:.4f}"]
 
 
 @pytest.mark.parametrize("kind", ["finished", "running"])
@@ -226,6 +233,7 @@ def test_no_page_shows_another_number_under_the_same_name(
             assert shown == recorded, (page, name)
             found.setdefault(name, set()).add(page)
         assert "None" not in " ".join(sentences(app, titles)).replace("`None`", ""), page
+    found = {name: pages - {"pages/runs.py"} for name, pages in found.items()}  # finished runs only
     named = {"pages/live.py", "pages/compare.py", "pages/definitions.py", "app.py"}
     assert found["dead share"] == found["map"] | {"app.py"} == found["cost"] | {"app.py"} == named
     assert found["flagged share"] >= {"pages/live.py", "pages/definitions.py"}
