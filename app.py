@@ -69,8 +69,8 @@ def start_demo(runs: RunStore) -> None:
 
 def pair_sentences(runs: RunStore, pair: dict[str, RunSeries], seeds: str) -> list[str]:
     """What a pair shows: dead entries with their cost, and MAP with its ties and seeds."""
-    rows = [one_row(runs.config(one).label, run) for one, run in pair.items()]
-    sentences = analysis.dead_verdict(*rows), analysis.map_verdict(*rows, seeds)
+    first, second = (one_row(runs.config(one).label, run) for one, run in pair.items())
+    sentences = analysis.dead_verdict(first, second), analysis.map_verdict(first, second, seeds)
     return [sentence for sentence in sentences if sentence]
 
 

@@ -140,7 +140,7 @@ def draw_numbers(runs: RunStore, pair: dict[str, RunSeries], seeds: str) -> None
     gain = analysis.map_points(scores[1]["map"] - scores[0]["map"])
     title = f"MAP {gain}: {'within' if within else 'outside'} the tie band"
     live_plotly(tie_bands(arms, title=title), key="compare-ties")
-    st.markdown(f"**Verdict.** {as_text(analysis.map_verdict(*scores, seeds))}")
+    st.markdown(f"**Verdict.** {as_text(analysis.map_verdict(scores[0], scores[1], seeds))}")
     legend("dead", "cost", "map", "tie-band")
     draw_table(runs, pair)
 

@@ -147,7 +147,7 @@ def draw_setting(rows: pd.DataFrame, effect: Effect, n_settings: int) -> None:
         with right:
             chart = forest(pd.DataFrame([cell]), [rows["map_gain"].to_numpy()], title=mean)
             live_plotly(chart, key="compare-effect")
-    st.markdown(f"**{as_text(what)}: MAP is {said}** with RDH. {as_text(in_full(effect))}")
+    st.markdown(f"**{as_text(what)}: with RDH, MAP is {said}.** {as_text(in_full(effect))}")
     if alone(effect) != effect.verdict:
         st.caption(
             f"Of {n_settings} settings some exclude 0 by chance: after Holm's correction over all "
@@ -266,8 +266,8 @@ def seeds_said(runs: RunStore, run_ids: Iterable[str], pair: Sequence[str]) -> s
     without, with_rdh = (read_config(runs, one) for one in pair)
     if without.pair_hash != with_rdh.pair_hash:
         return ""
-    weights = [analysis.quantization_weight(one) for one in (without, with_rdh)]
-    why = analysis.why_unfair(tuple(weights), (without.tau, with_rdh.tau))
+    weights = analysis.quantization_weight(without), analysis.quantization_weight(with_rdh)
+    why = analysis.why_unfair(weights, (without.tau, with_rdh.tau))
     if why:
         values = f" ({weights[0]:g} and {weights[1]:g})" if why == "eta differs" else ""
         return f"but {why}{values}, so this is no fair pair"
@@ -278,7 +278,7 @@ def seeds_said(runs: RunStore, run_ids: Iterable[str], pair: Sequence[str]) -> s
         rest = "other seeds have not been run here" if len(rows) else "not compared by seeds yet"
         return f"one seed ({with_rdh.seed}), {rest}"
     effect = studies.effect_of(*analysis.paired_arrays(rows))
-    return f"over the {len(rows)} pairs of this setting here MAP is {verdict_of(rows, effect)}"
+    return f"over all seeds run here, MAP is {verdict_of(rows, effect)}"
 
 
 def is_alike(runs: RunStore, run_id: str, config: RunConfig) -> bool:

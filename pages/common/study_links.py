@@ -63,8 +63,8 @@ def query_of(grid: Grid, first: RunConfig, second: RunConfig) -> dict[str, str] 
         chosen |= {"dataset": first.dataset} if first.dataset != of_preset else {}
         chosen |= {"seeds": f"0-{first.seed}"} if first.seed not in grid.seeds else {}
         fixed = {**grid.fixed} | ({"dataset": first.dataset} if "dataset" in chosen else {})
-        own = {"seeds": (first.seed,), "splits": (first.split_seed,), "preset": preset}
-        part = replace(grid, methods=methods, bits=bits, fixed=fixed, **own)
+        part = replace(grid, methods=methods, bits=bits, fixed=fixed, preset=preset)
+        part = replace(part, seeds=(first.seed,), splits=(first.split_seed,))
         if {first.hash, second.hash} <= _hashes(part):
             return chosen
     return None

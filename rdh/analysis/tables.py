@@ -135,7 +135,8 @@ def quantization_weight(config: RunConfig) -> float:
     if config.eta is not None:
         return config.eta
     card = config.method_card  # a run before November 2026: plain, at the method's own weight
-    return config.method_options.get(card.plain_weight, card.plain_default)
+    own = config.method_options.get(card.plain_weight or "", card.plain_default)
+    return np.nan if own is None else float(own)
 
 
 def why_unfair(weights: tuple[float, float], taus: tuple[float, float]) -> str:
@@ -230,8 +231,8 @@ def group_of(table: pd.DataFrame, baseline: str, rdh: str) -> str | None:
     found = table.loc[table["run_id"].isin((baseline, rdh))] if len(table) else table
     if len(found) < 2:
         return None
-    rows = found.set_index("run_id")
-    return _group(rows.loc[rdh, "cell"], rows.loc[baseline, "weight"])
+    cells, weights = (found.set_index("run_id")[name].to_dict() for name in ("cell", "weight"))
+    return _group(cells[rdh], weights[baseline])
 
 
 def _group(cell: str, weight: float) -> str:

@@ -114,7 +114,7 @@ def setting_verdict(
         said += f", {points(gains, ' and ')}"
     n_within = sum(map(bool, within))
     if n_within:
-        return f"{said}, within the ties" + (f" in {n_within}" if n_within < n else "")
+        return f"{said}, within the ties" + (f" in {n_within} of them" if n_within < n else "")
     return said if None in within else f"{said}, outside the ties"
 
 

@@ -48,7 +48,10 @@ def test_the_headline_is_about_the_setting_of_the_pair_alone(finisher, monkeypat
     run_ids = pairs(finisher, [0.03, 0.04, 0.05, 0.04, 0.04], lr=0.25)
     app = open_app(COMPARE, finisher.store, monkeypatch, run=run_ids[0], vs=run_ids[1])
     text = shown(app)
-    assert "DPSH, 16 bits: MAP is higher in 5 of 5 pairs, +3.1 to +4.9 points, outside the" in text
+    assert (
+        "DPSH, 16 bits: with RDH, MAP is higher in 5 of 5 pairs, +3.1 to +4.9 points, outside the"
+        in text
+    )
     assert "Mean change +0.0400, 95 % interval +0.0312 to +0.0488 by Student's t over 5" in text
     assert "left out" not in text
     box = app.selectbox(key="setting")
@@ -139,7 +142,7 @@ def test_start_and_compare_say_in_one_sentence_what_ties_and_seeds_leave_open(
     pairs(finisher, [0.0744, 0.05, -0.01])  # the first one again
     for page in ("app.py", COMPARE):
         text = shown(open_app(page, finisher.store, monkeypatch, **query))
-        assert "; over the 3 pairs of this setting here MAP is higher in 2 of 3 pairs, " in text
+        assert "; over all seeds run here, MAP is higher in 2 of 3 pairs, " in text
 
 
 def test_start_shows_a_fair_pair_before_a_newer_one_that_is_not(finisher, monkeypatch):
