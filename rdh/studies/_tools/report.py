@@ -14,6 +14,7 @@ from rdh.analysis import duration
 from rdh.errors import UserError
 from rdh.files import read_arrays
 from rdh.studies._tools.findings import Findings
+from rdh.studies._tools.markdown import markdown_table
 from rdh.studies._tools.sentences import answer
 from rdh.studies._tools.tables import Table, definitions, numbers, tables
 
@@ -123,8 +124,20 @@ def to_html(findings: Findings) -> str:
     return head + "\n".join(body) + "</body></html>\n"
 
 
+def to_markdown(findings: Findings) -> str:
+    """The answer, the tables and what their numbers are, as Markdown."""
+    lines = [f"# {findings.study.title}", "", findings.study.question, ""]
+    for line in (*answer(findings), *state_in_words(findings)):
+        lines += [line, ""]
+    for table in tables(findings):
+        lines += markdown_table(table)
+    lines += [f"* {line}" for line in (*definitions(findings), *notes(findings))]
+    return "\n".join(lines) + "\n"
+
+
 KINDS: dict[str, Callable[[Findings], str]] = {
     "html": to_html,
+    "md": to_markdown,
     "csv": to_csv,
     "latex": to_latex,
     "json": to_json,
