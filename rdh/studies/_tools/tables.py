@@ -142,12 +142,17 @@ def numbers(findings: Findings) -> pd.DataFrame:
     )
 
 
-def definitions(findings: Findings) -> list[str]:
-    """What the numbers are, in sentences that stand under every table."""
+def definitions(findings: Findings, *, with_dead: bool = True) -> list[str]:
+    """What the numbers are, in sentences that stand under every table.
+
+    Args:
+        findings: of the study.
+        with_dead: False leaves out the dead share, for a table without one.
+    """
     frame = findings.frame
     found = [f"{map_in_words(frame['top_k'])}."] if "top_k" in frame else []
     entries = sorted({int(one) for one in frame.get("entries", pd.Series()).dropna()})
-    if entries and frame["tau"].nunique() == 1:
+    if with_dead and entries and frame["tau"].nunique() == 1:
         words = " or ".join(f"{one:,}".replace(",", " ") for one in entries)
         found.append(
             f"Dead: share of the training items x bits ({words} entries) at the end of training, "
