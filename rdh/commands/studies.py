@@ -22,6 +22,7 @@ from rdh.config.ranges import parse_names, parse_numbers
 from rdh.errors import UserError, writing
 from rdh.execution.queue.states import RESUMABLE
 from rdh.files import atomic
+from rdh.folders import as_folder
 from rdh.store.run_store import RunStore
 from rdh.studies import Findings, Study
 
@@ -40,7 +41,7 @@ EXAMPLES = {
         "table2 --seeds 0-4 --splits 0-2",
         "mine.toml",
     ],
-    "report": ["table1 --to html -o table1.html"],
+    "report": ["table1 --to html -o table1.html", "figure4 --to svg -o figures"],
 }
 MOST_STAGES = 5  # of a study whose later runs depend on earlier ones
 
@@ -58,8 +59,10 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
             one.add_argument("study", metavar="NAME", help=text)
             _add_options(one)
         if name == "report":
-            one.add_argument("--to", choices=tuple(studies.KINDS), default="html", help="its form")
-            one.add_argument("-o", "--out", metavar="FILE", help="default: print it")
+            kinds = (*studies.KINDS, *studies.PICTURES)
+            one.add_argument("--to", choices=kinds, default="html", help="its form")
+            text = "default: print it; for png and svg a folder, by default ./NAME-figures"
+            one.add_argument("-o", "--out", metavar="FILE", help=text)
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -152,6 +155,8 @@ def _print_findings(findings: Findings, lines: list[str]) -> None:
 
 
 def _report(store: RunStore, study: Study, arguments: argparse.Namespace) -> int:
+    if arguments.to in studies.PICTURES:
+        return _pictures(store, study, arguments)
     path = checked_out(arguments.out)
     findings = studies.look(store, study)
     text = studies.render(findings, arguments.to)
@@ -166,6 +171,24 @@ def _report(store: RunStore, study: Study, arguments: argparse.Namespace) -> int
         print_json({"file": str(path), "n_finished": findings.n_finished})
     else:
         print(path)
+    return 0
+
+
+def _pictures(store: RunStore, study: Study, arguments: argparse.Namespace) -> int:
+    """A picture for each figure, in the folder of -o."""
+    given = arguments.out or f"{study.name}-figures"
+    folder = as_folder(given, "folder of the pictures", "-o")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"-o must be a folder for {arguments.to}, got the file {given}.")
+    findings = studies.look(store, study)
+    with writing(folder, "name another folder by -o"):
+        files = studies.draw(findings, arguments.to, folder)
+    for line in studies.state_in_words(findings) if findings.missing else ():
+        print(line, file=sys.stderr)
+    if arguments.json:
+        print_json({"files": list(map(str, files)), "n_finished": findings.n_finished})
+    else:
+        print("\n".join(map(str, files)))
     return 0
 
 

@@ -23,6 +23,7 @@ from rdh.errors import UserError
 from rdh.studies._tools.files import read_study
 from rdh.studies._tools.findings import SWEEP, Findings, look
 from rdh.studies._tools.grid import MOST_RUNS, Grid, expand
+from rdh.studies._tools.pictures import PICTURES, draw
 from rdh.studies._tools.report import KINDS, render, state_in_words
 from rdh.studies._tools.sentences import answer
 from rdh.studies._tools.study import Study
@@ -31,12 +32,14 @@ from rdh.studies._tools.tables import definitions, tables
 __all__ = [
     "KINDS",
     "MOST_RUNS",
+    "PICTURES",
     "SWEEP",
     "Findings",
     "Grid",
     "Study",
     "answer",
     "definitions",
+    "draw",
     "expand",
     "look",
     "names",

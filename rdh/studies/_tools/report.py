@@ -42,13 +42,23 @@ def render(findings: Findings, kind: str) -> str:
     """
     if kind not in KINDS:
         raise UserError(f"A report is one of {', '.join(KINDS)}, got {kind!r}.")
+    check_finished(findings)
+    return KINDS[kind](findings)
+
+
+def check_finished(findings: Findings) -> None:
+    """UserError if no run has finished."""
     if findings.frame.empty:
         raise UserError(
             f"No run of the study {findings.study.name} has finished in {findings.store.root}, so "
             f"there is nothing to report; `python -m rdh study run {findings.study.name}` trains "
             f"what is missing."
         )
-    return KINDS[kind](findings)
+
+
+def on_white(figure: "go.Figure") -> "go.Figure":
+    """The figure with a template of its own, since a report has no theme around it."""
+    return figure.update_layout(template="plotly_white", legend_orientation="h")
 
 
 def state_in_words(findings: Findings) -> list[str]:
@@ -143,8 +153,7 @@ def notes(findings: Findings) -> list[str]:
 
 
 def _html_figure(name: str, figure: "go.Figure") -> str:
-    figure.update_layout(template="plotly_white", legend_orientation="h")
-    return figure.to_html(
+    return on_white(figure).to_html(
         full_html=False,
         include_plotlyjs=False,
         div_id=name,
