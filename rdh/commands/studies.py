@@ -4,13 +4,11 @@ import argparse
 import sys
 from typing import Any
 
-from rdh import analysis, datasets, execution, folders, studies
-from rdh.analysis.estimates import expected_seconds
+from rdh import execution, studies
 from rdh.commands._common import (
     add_settings,
     add_verb,
     checked_out,
-    count,
     open_store,
     parse_settings,
     print_json,
@@ -18,9 +16,7 @@ from rdh.commands._common import (
 )
 from rdh.commands._follow import follow
 from rdh.config.presets import PRESETS
-from rdh.config.ranges import parse_names, parse_numbers
 from rdh.errors import UserError, writing
-from rdh.execution.queue.states import RESUMABLE
 from rdh.files import atomic
 from rdh.folders import as_folder
 from rdh.store.run_store import RunStore
@@ -94,18 +90,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _study(arguments: argparse.Namespace) -> Study:
     """The study, with the options of the command line on top."""
     settings = parse_settings(arguments.settings)
-    if arguments.dataset is not None:
-        if "dataset" in settings:
-            raise UserError("--dataset and --set dataset both give dataset; give one of them.")
-        settings["dataset"] = arguments.dataset
-    lists: dict[str, tuple[Any, ...] | None] = {"methods": None}
-    if arguments.methods is not None:
-        lists["methods"] = tuple(parse_names(arguments.methods))
-    for name in ("bits", "seeds", "splits"):
-        text = getattr(arguments, name)
-        lists[name] = None if text is None else tuple(parse_numbers(f"--{name}", text))
-    study = studies.study(arguments.study)
-    return study.with_options(settings=settings, preset=arguments.preset, **lists)
+    if arguments.dataset is not None and "dataset" in settings:
+        raise UserError("--dataset and --set dataset both give dataset; give one of them.")
+    words = {name: getattr(arguments, name) for name in studies.OPTIONS}
+    return studies.study(arguments.study).with_words(words, settings=settings, mark="--")
 
 
 def _list(store: RunStore, as_json: bool) -> int:
@@ -195,20 +183,20 @@ def _pictures(store: RunStore, study: Study, arguments: argparse.Namespace) -> i
 def _run(store: RunStore, study: Study, arguments: argparse.Namespace) -> int:
     """Submits what is missing and follows it, until no further runs depend on results."""
     findings = studies.look(store, study)
-    _check_data(findings, arguments.data_root)
+    studies.check_data(findings, arguments.data_root)
     code, tried = 0, set[str]()
     for stage in range(MOST_STAGES):
         to_do = [config for config in findings.missing if config.hash not in tried]
-        waiting = _under_way(findings)
+        waiting = findings.under_way
         if stage and not to_do and not waiting:
             break
-        print(_before(findings, len(to_do), len(waiting)), file=sys.stderr)
+        print(studies.plan_in_words(findings, len(to_do)), file=sys.stderr)
         tried |= {config.hash for config in to_do}
         if to_do:
-            made = execution.submit(
-                store, to_do, sweep=studies.SWEEP, data_root=arguments.data_root
-            )
-            waiting += [run_id for run_id in _resumed(store, made) if run_id not in waiting]
+            made, refused = studies.submit_runs(store, to_do, arguments.data_root)
+            for sentence in refused:
+                print(sentence, file=sys.stderr)
+            waiting += [run_id for run_id in made if run_id not in waiting]
         if not waiting:
             break
         execution.ensure_supervisor(store)
@@ -223,56 +211,3 @@ def _run(store: RunStore, study: Study, arguments: argparse.Namespace) -> int:
     else:
         _print_findings(findings, lines)
     return 1 if findings.missing else code
-
-
-def _under_way(findings: Findings) -> list[str]:
-    """Runs that wait or run already, whoever asked for them."""
-    found = {found.run_id: found for found in findings.runs.values()}
-    return [run_id for run_id, one in found.items() if one.rank == 2 and one.state != "unreadable"]
-
-
-def _resumed(store: RunStore, run_ids: list[str]) -> list[str]:
-    """The runs, those that had ended without a result queued again."""
-    states = execution.states(store)
-    for run_id in run_ids:
-        if run_id in states and states[run_id].state in RESUMABLE:
-            try:
-                execution.resume(store, run_id)
-            except UserError as error:
-                print(error, file=sys.stderr)
-    return run_ids
-
-
-def _before(findings: Findings, n_to_do: int, n_waiting: int) -> str:
-    """What there is and what will be trained, with an estimate from runs of their kind."""
-    text = f"{count(len(findings.configs))} runs in {findings.store.root}: "
-    text += f"{findings.n_finished} have finished, {n_waiting} are under way, {n_to_do} to train"
-    if not n_to_do:
-        return f"{text}."
-    missing = [config.model_dump() for config in findings.missing]
-    seconds = expected_seconds(findings.store, missing)
-    if seconds is None:
-        return f"{text}; no run like them has finished here, so there is no estimate yet."
-    devices = execution.supervisor_status(findings.store).get("devices") or []
-    slots = sum(device["slots"] for device in devices)
-    if not slots:
-        return f"{text}, about {analysis.duration(seconds)} one after another."
-    return f"{text}, about {analysis.duration(seconds / min(slots, n_to_do))}."
-
-
-def _check_data(findings: Findings, data_root: str | None) -> None:
-    """Loads every data set that runs are missing of, before anything is queued.
-
-    Raises:
-        UserError: One is not there, or a split can't be drawn.
-    """
-    root, seen = folders.data_root(data_root), set()
-    for config in findings.missing:
-        key = config.dataset, repr(config.dataset_options), config.split_seed, config.queries
-        if key in seen:
-            continue
-        seen.add(key)
-        dataset = datasets.load(config.dataset, root, **config.dataset_options)
-        split = dataset.split(config.split_seed)
-        if config.queries == "validation":
-            datasets.validation_split(split, dataset.labels, dataset.class_names, config.split_seed)

@@ -21,32 +21,43 @@ from pathlib import Path
 
 from rdh.errors import UserError
 from rdh.studies._tools.files import read_study
-from rdh.studies._tools.findings import SWEEP, Findings, look
+from rdh.studies._tools.findings import SWEEP, Findings, Found, Pair, hashes, look
 from rdh.studies._tools.grid import MOST_RUNS, Grid, expand
 from rdh.studies._tools.pictures import PICTURES, draw
-from rdh.studies._tools.report import KINDS, render, state_in_words
+from rdh.studies._tools.report import KINDS, notes, render, state_in_words
+from rdh.studies._tools.running import check_data, plan_in_words, slots, submit_runs
 from rdh.studies._tools.sentences import answer
-from rdh.studies._tools.study import Study
-from rdh.studies._tools.tables import definitions, tables
+from rdh.studies._tools.study import OPTIONS, Study
+from rdh.studies._tools.tables import Table, definitions, tables
 
 __all__ = [
     "KINDS",
     "MOST_RUNS",
+    "OPTIONS",
     "PICTURES",
     "SWEEP",
     "Findings",
+    "Found",
     "Grid",
+    "Pair",
     "Study",
+    "Table",
     "answer",
+    "check_data",
     "definitions",
     "draw",
     "expand",
+    "hashes",
     "look",
     "names",
+    "notes",
+    "plan_in_words",
     "read_study",
     "render",
+    "slots",
     "state_in_words",
     "study",
+    "submit_runs",
     "tables",
     "warnings",
 ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import pandas as pd
@@ -33,6 +33,16 @@ class Found:
         if self.state == "finished":
             return 3
         return 1 if self.state in RESUMABLE else 2
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two finished runs with the same seed and split."""
+
+    seed: int
+    split: int
+    before: str  # run id
+    after: str
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,12 @@ class Findings:
         ]
 
     @property
+    def under_way(self) -> list[str]:
+        """Runs that wait or run, whoever asked for them."""
+        found = {one.run_id: one for one in self.runs.values()}
+        return [key for key, one in found.items() if one.rank == 2 and one.state != "unreadable"]
+
+    @property
     def n_finished(self) -> int:
         """Configs whose run has finished."""
         return sum(
@@ -103,6 +119,21 @@ class Findings:
         for result in self.results:
             groups.setdefault(result.contrast.what, []).append(result)
         return groups
+
+    def pairs_of(self, contrast: Contrast) -> list[Pair]:
+        """The finished pairs of a comparison, in the order of splits and seeds."""
+        keys = sorted({(one.split, one.seed) for one in self.asked})
+        both = [
+            (seed, split, *(self._run_ids.get((c, seed, split)) for c in cells))
+            for split, seed in keys
+            for cells in [(contrast.before, contrast.after)]
+        ]
+        return [Pair(*one) for one in both if None not in one]
+
+    @cached_property
+    def _run_ids(self) -> dict[tuple[Cell, int, int], str]:
+        rows = self.frame.to_dict("records")
+        return {(row["cell"], row["seed"], row["split"]): row["run_id"] for row in rows}
 
     def of_cell(self, cell: Cell) -> pd.DataFrame:
         """The rows of one cell."""

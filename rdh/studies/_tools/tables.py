@@ -1,5 +1,6 @@
 """The tables of a study: a block of MAP, and every paired difference."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 
 from rdh.retrieval.evaluation import map_in_words
 from rdh.studies._tools.findings import Findings, Result
+from rdh.studies._tools.grid import Cell, Contrast
 from rdh.studies._tools.sentences import between
 from rdh.studies._tools.study import MEASURES
 
@@ -20,12 +22,14 @@ class Table:
         title: above it.
         cells: text; the index is not shown.
         bold: of the same shape.
+        opens: for each row, column -> the comparison that this number belongs to.
     """
 
     name: str
     title: str
     cells: pd.DataFrame
     bold: pd.DataFrame
+    opens: tuple[Mapping[str, Contrast], ...] = ()
 
 
 def tables(findings: Findings) -> list[Table]:
@@ -39,11 +43,11 @@ def block(findings: Findings) -> Table:
     Bold: it differs from the first arm after Holm's correction, and is the higher of the two.
     """
     lengths = list(dict.fromkeys(cell.n_bits for cell in findings.cells))
-    better = {}
+    better, contrast_of = {}, _contrasts(findings)
     for one in findings.results:
         is_better = findings.study.measure == "map" and one.effect.verdict == "gain"
         better[one.contrast.after] = is_better
-    rows, bold = [], []
+    rows, bold, opens = [], [], []
     for key in dict.fromkeys((cell.title, cell.setting) for cell in findings.cells):
         cells = {c.n_bits: c for c in findings.cells if (c.title, c.setting) == key}
         row, marks = {"method": key[0], "setting": key[1]}, {"method": False, "setting": False}
@@ -53,7 +57,21 @@ def block(findings: Findings) -> Table:
             marks[f"{n_bits} bits"] = bool(better.get(cell)) if cell else False
         rows.append(row)
         bold.append(marks)
-    return _without_empty("map", "MAP, mean ± standard deviation over pairs", rows, bold)
+        opens.append(
+            {f"{n} bits": contrast_of[cell] for n, cell in cells.items() if cell in contrast_of}
+        )
+    return _without_empty("map", "MAP, mean ± standard deviation over pairs", rows, bold, opens)
+
+
+def _contrasts(findings: Findings) -> dict[Cell, Contrast]:
+    """The comparison that stands for a cell: the first that ends at it, else that begins there."""
+    found: dict[Cell, Contrast] = {}
+    contrasts = [one.contrast for one in findings.results]
+    for one in contrasts:
+        found.setdefault(one.after, one)
+    for one in contrasts:
+        found.setdefault(one.before, one)
+    return found
 
 
 def differences(findings: Findings) -> Table:
@@ -83,7 +101,8 @@ def differences(findings: Findings) -> Table:
         is_sure = effect.verdict in ("gain", "loss")
         bold.append({name: is_sure and name == "difference" for name in rows[-1]})
     title = f"Paired differences of {MEASURES[findings.study.measure]}"
-    return _without_empty("differences", title, rows, bold)
+    opens = [dict.fromkeys(("comparison", "pairs"), one.contrast) for one in findings.results]
+    return _without_empty("differences", title, rows, bold, opens)
 
 
 def numbers(findings: Findings) -> pd.DataFrame:
@@ -193,8 +212,14 @@ def _number(value: float, form: str) -> str:
     return "" if np.isnan(value) else f"{value:{form}}"
 
 
-def _without_empty(name: str, title: str, rows: list[dict], bold: list[dict]) -> Table:
+def _without_empty(
+    name: str,
+    title: str,
+    rows: list[dict],
+    bold: list[dict],
+    opens: list[dict[str, Contrast]],
+) -> Table:
     """The table without columns that hold no text at all."""
     cells, marks = pd.DataFrame(rows), pd.DataFrame(bold)
     kept = [column for column in cells if (cells[column] != "").any()]
-    return Table(name, title, cells[kept], marks[kept])
+    return Table(name, title, cells[kept], marks[kept], tuple(opens))
