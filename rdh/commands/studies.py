@@ -57,8 +57,10 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
         if name == "report":
             kinds = (*studies.KINDS, *studies.PICTURES)
             one.add_argument("--to", choices=kinds, default="html", help="its form")
-            text = "default: print it; for png and svg a folder, by default ./NAME-figures"
-            one.add_argument("-o", "--out", metavar="FILE", help=text)
+            where = "default: print it; for png and svg a folder, by default ./NAME-figures"
+            text = "adds an interval over queries, from the kept codes: about .2 s for each run"
+            one.add_argument("--queries", action="store_true", help=text)
+            one.add_argument("-o", "--out", metavar="FILE", help=where)
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -147,6 +149,8 @@ def _report(store: RunStore, study: Study, arguments: argparse.Namespace) -> int
         return _pictures(store, study, arguments)
     path = checked_out(arguments.out)
     findings = studies.look(store, study)
+    if arguments.queries:
+        findings = studies.with_queries(findings, _queries_done)
     text = studies.render(findings, arguments.to)
     for line in studies.state_in_words(findings) if findings.missing else ():
         print(line, file=sys.stderr)
@@ -160,6 +164,12 @@ def _report(store: RunStore, study: Study, arguments: argparse.Namespace) -> int
     else:
         print(path)
     return 0
+
+
+def _queries_done(done: int, of: int) -> None:
+    """One line on the way, each 50 runs: some minutes if no run has been read before."""
+    if done % 50 == 0 and done < of:
+        print(f"Queries of {done} of {of} runs are read.", file=sys.stderr)
 
 
 def _pictures(store: RunStore, study: Study, arguments: argparse.Namespace) -> int:

@@ -24,6 +24,7 @@ from rdh.studies._tools.files import read_study
 from rdh.studies._tools.findings import SWEEP, Findings, Found, Pair, hashes, look
 from rdh.studies._tools.grid import MOST_RUNS, Grid, expand
 from rdh.studies._tools.pictures import PICTURES, draw
+from rdh.studies._tools.queries import with_queries
 from rdh.studies._tools.report import KINDS, notes, render, state_in_words
 from rdh.studies._tools.running import check_data, plan_in_words, slots, submit_runs
 from rdh.studies._tools.sentences import answer
@@ -60,6 +61,7 @@ __all__ = [
     "submit_runs",
     "tables",
     "warnings",
+    "with_queries",
 ]
 
 FOLDER = Path(__file__).parent

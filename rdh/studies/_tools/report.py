@@ -4,7 +4,6 @@ import html
 import json
 import math
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +11,8 @@ import numpy as np
 from rdh import __version__
 from rdh.analysis import duration
 from rdh.errors import UserError
-from rdh.files import read_arrays
 from rdh.studies._tools.findings import Findings
+from rdh.studies._tools.provenance import provenance, recorded
 from rdh.studies._tools.sentences import answer
 from rdh.studies._tools.tables import Table, definitions, numbers, tables
 
@@ -106,7 +105,7 @@ def to_latex(findings: Findings) -> str:
                 position_float="centering",
             )
         )
-    parts += [f"% {line}" for line in definitions(findings)]
+    parts += [f"% {line}" for line in (*definitions(findings), *provenance(findings))]
     return "\n".join(parts) + "\n"
 
 
@@ -124,6 +123,8 @@ def to_html(findings: Findings) -> str:
     for name, figure in study.figures(findings).items():
         body.append(_html_figure(name, figure))
     body += [f'<p class="small">{say(line)}</p>' for line in notes(findings)]
+    body.append("<h2>What the runs were made with</h2>")
+    body += [f'<p class="small">{say(line)}</p>' for line in provenance(findings)]
     facts = to_json(findings).replace("<", "\\u003c")
     body.append(f'<script type="application/json" id="study.json">{facts}</script>')
     head = (
@@ -176,7 +177,11 @@ def _facts(findings: Findings) -> dict[str, Any]:
             "config": config.model_dump(),
             "run_id": found.run_id if found else None,
             "state": found.state if found else "missing",
-        } | (_recorded(findings, found.run_id) if found and found.state == "finished" else {})
+        }
+        if found and found.state == "finished":
+            runs[config.hash]["recorded"] = recorded(findings.store, found.run_id)
+            metrics = findings.store.result(found.run_id).get("metrics", {})
+            runs[config.hash]["metrics"] = metrics
     study = findings.study
     return {
         "study": study.name,
@@ -187,24 +192,8 @@ def _facts(findings: Findings) -> dict[str, Any]:
         "runs": runs,
         "comparisons": numbers(findings).to_dict("records"),
         "definitions": definitions(findings),
+        "provenance": provenance(findings),
         "rdh": __version__,
-    }
-
-
-# What a run recorded of its origin, in result.json or beside its records
-RECORDED = ("provenance", "device", "dtype", "data_fingerprint", "seconds", "n_query", "n_gallery",
-            "n_train", "top_k")  # fmt: skip
-
-
-def _recorded(findings: Findings, run_id: str) -> dict[str, Any]:
-    store = findings.store
-    known = store.reader(run_id).meta() | store.result(run_id)
-    with suppress(UserError, KeyError):
-        split = read_arrays(store.run_dir(run_id) / "split.npz")
-        known["data_fingerprint"] = str(split["fingerprint"])
-    return {
-        "recorded": {name: known[name] for name in RECORDED if name in known},
-        "metrics": store.result(run_id).get("metrics", {}),
     }
 
 
