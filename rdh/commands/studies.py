@@ -4,13 +4,11 @@ import argparse
 import sys
 from typing import Any
 
-from rdh import analysis, datasets, execution, folders, studies
-from rdh.analysis.estimates import expected_seconds
+from rdh import execution, studies
 from rdh.commands._common import (
     add_settings,
     add_verb,
     checked_out,
-    count,
     open_store,
     parse_settings,
     print_json,
@@ -18,10 +16,9 @@ from rdh.commands._common import (
 )
 from rdh.commands._follow import follow
 from rdh.config.presets import PRESETS
-from rdh.config.ranges import parse_names, parse_numbers
 from rdh.errors import UserError, writing
-from rdh.execution.queue.states import RESUMABLE
 from rdh.files import atomic
+from rdh.folders import as_folder
 from rdh.store.run_store import RunStore
 from rdh.studies import Findings, Study
 
@@ -40,7 +37,7 @@ EXAMPLES = {
         "table2 --seeds 0-4 --splits 0-2",
         "mine.toml",
     ],
-    "report": ["table1 --to html -o table1.html"],
+    "report": ["table1 --to html -o table1.html", "figure4 --to svg -o figures"],
 }
 MOST_STAGES = 5  # of a study whose later runs depend on earlier ones
 
@@ -58,8 +55,12 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
             one.add_argument("study", metavar="NAME", help=text)
             _add_options(one)
         if name == "report":
-            one.add_argument("--to", choices=tuple(studies.KINDS), default="html", help="its form")
-            one.add_argument("-o", "--out", metavar="FILE", help="default: print it")
+            kinds = (*studies.KINDS, *studies.PICTURES)
+            one.add_argument("--to", choices=kinds, default="html", help="its form")
+            where = "default: print it; for png and svg a folder, by default ./NAME-figures"
+            text = "adds an interval over queries, from the kept codes: about .2 s for each run"
+            one.add_argument("--queries", action="store_true", help=text)
+            one.add_argument("-o", "--out", metavar="FILE", help=where)
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -91,18 +92,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _study(arguments: argparse.Namespace) -> Study:
     """The study, with the options of the command line on top."""
     settings = parse_settings(arguments.settings)
-    if arguments.dataset is not None:
-        if "dataset" in settings:
-            raise UserError("--dataset and --set dataset both give dataset; give one of them.")
-        settings["dataset"] = arguments.dataset
-    lists: dict[str, tuple[Any, ...] | None] = {"methods": None}
-    if arguments.methods is not None:
-        lists["methods"] = tuple(parse_names(arguments.methods))
-    for name in ("bits", "seeds", "splits"):
-        text = getattr(arguments, name)
-        lists[name] = None if text is None else tuple(parse_numbers(f"--{name}", text))
-    study = studies.study(arguments.study)
-    return study.with_options(settings=settings, preset=arguments.preset, **lists)
+    if arguments.dataset is not None and "dataset" in settings:
+        raise UserError("--dataset and --set dataset both give dataset; give one of them.")
+    words = {name: getattr(arguments, name) for name in studies.OPTIONS}
+    return studies.study(arguments.study).with_words(words, settings=settings, mark="--")
 
 
 def _list(store: RunStore, as_json: bool) -> int:
@@ -152,8 +145,12 @@ def _print_findings(findings: Findings, lines: list[str]) -> None:
 
 
 def _report(store: RunStore, study: Study, arguments: argparse.Namespace) -> int:
+    if arguments.to in studies.PICTURES:
+        return _pictures(store, study, arguments)
     path = checked_out(arguments.out)
     findings = studies.look(store, study)
+    if arguments.queries:
+        findings = studies.with_queries(findings, _queries_done)
     text = studies.render(findings, arguments.to)
     for line in studies.state_in_words(findings) if findings.missing else ():
         print(line, file=sys.stderr)
@@ -169,23 +166,47 @@ def _report(store: RunStore, study: Study, arguments: argparse.Namespace) -> int
     return 0
 
 
+def _queries_done(done: int, of: int) -> None:
+    """One line on the way, each 50 runs: some minutes if no run has been read before."""
+    if done % 50 == 0 and done < of:
+        print(f"Queries of {done} of {of} runs are read.", file=sys.stderr)
+
+
+def _pictures(store: RunStore, study: Study, arguments: argparse.Namespace) -> int:
+    """A picture for each figure, in the folder of -o."""
+    given = arguments.out or f"{study.name}-figures"
+    folder = as_folder(given, "folder of the pictures", "-o")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"-o must be a folder for {arguments.to}, got the file {given}.")
+    findings = studies.look(store, study)
+    with writing(folder, "name another folder by -o"):
+        files = studies.draw(findings, arguments.to, folder)
+    for line in studies.state_in_words(findings) if findings.missing else ():
+        print(line, file=sys.stderr)
+    if arguments.json:
+        print_json({"files": list(map(str, files)), "n_finished": findings.n_finished})
+    else:
+        print("\n".join(map(str, files)))
+    return 0
+
+
 def _run(store: RunStore, study: Study, arguments: argparse.Namespace) -> int:
     """Submits what is missing and follows it, until no further runs depend on results."""
     findings = studies.look(store, study)
-    _check_data(findings, arguments.data_root)
+    studies.check_data(findings, arguments.data_root)
     code, tried = 0, set[str]()
     for stage in range(MOST_STAGES):
         to_do = [config for config in findings.missing if config.hash not in tried]
-        waiting = _under_way(findings)
+        waiting = findings.under_way
         if stage and not to_do and not waiting:
             break
-        print(_before(findings, len(to_do), len(waiting)), file=sys.stderr)
+        print(studies.plan_in_words(findings, len(to_do)), file=sys.stderr)
         tried |= {config.hash for config in to_do}
         if to_do:
-            made = execution.submit(
-                store, to_do, sweep=studies.SWEEP, data_root=arguments.data_root
-            )
-            waiting += [run_id for run_id in _resumed(store, made) if run_id not in waiting]
+            made, refused = studies.submit_runs(store, to_do, arguments.data_root)
+            for sentence in refused:
+                print(sentence, file=sys.stderr)
+            waiting += [run_id for run_id in made if run_id not in waiting]
         if not waiting:
             break
         execution.ensure_supervisor(store)
@@ -200,56 +221,3 @@ def _run(store: RunStore, study: Study, arguments: argparse.Namespace) -> int:
     else:
         _print_findings(findings, lines)
     return 1 if findings.missing else code
-
-
-def _under_way(findings: Findings) -> list[str]:
-    """Runs that wait or run already, whoever asked for them."""
-    found = {found.run_id: found for found in findings.runs.values()}
-    return [run_id for run_id, one in found.items() if one.rank == 2 and one.state != "unreadable"]
-
-
-def _resumed(store: RunStore, run_ids: list[str]) -> list[str]:
-    """The runs, those that had ended without a result queued again."""
-    states = execution.states(store)
-    for run_id in run_ids:
-        if run_id in states and states[run_id].state in RESUMABLE:
-            try:
-                execution.resume(store, run_id)
-            except UserError as error:
-                print(error, file=sys.stderr)
-    return run_ids
-
-
-def _before(findings: Findings, n_to_do: int, n_waiting: int) -> str:
-    """What there is and what will be trained, with an estimate from runs of their kind."""
-    text = f"{count(len(findings.configs))} runs in {findings.store.root}: "
-    text += f"{findings.n_finished} have finished, {n_waiting} are under way, {n_to_do} to train"
-    if not n_to_do:
-        return f"{text}."
-    missing = [config.model_dump() for config in findings.missing]
-    seconds = expected_seconds(findings.store, missing)
-    if seconds is None:
-        return f"{text}; no run like them has finished here, so there is no estimate yet."
-    devices = execution.supervisor_status(findings.store).get("devices") or []
-    slots = sum(device["slots"] for device in devices)
-    if not slots:
-        return f"{text}, about {analysis.duration(seconds)} one after another."
-    return f"{text}, about {analysis.duration(seconds / min(slots, n_to_do))}."
-
-
-def _check_data(findings: Findings, data_root: str | None) -> None:
-    """Loads every data set that runs are missing of, before anything is queued.
-
-    Raises:
-        UserError: One is not there, or a split can't be drawn.
-    """
-    root, seen = folders.data_root(data_root), set()
-    for config in findings.missing:
-        key = config.dataset, repr(config.dataset_options), config.split_seed, config.queries
-        if key in seen:
-            continue
-        seen.add(key)
-        dataset = datasets.load(config.dataset, root, **config.dataset_options)
-        split = dataset.split(config.split_seed)
-        if config.queries == "validation":
-            datasets.validation_split(split, dataset.labels, dataset.class_names, config.split_seed)

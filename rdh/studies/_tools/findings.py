@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,17 @@ from rdh.errors import UserError
 from rdh.execution.queue.states import RESUMABLE
 from rdh.store.run_store import RunStore, Stamp
 from rdh.studies._tools.grid import Asked, Cell, Contrast, Grid, expand
-from rdh.studies._tools.statistics import Effect, judged, mean_over_cells, paired_effect
+from rdh.studies._tools.statistics import (
+    Effect,
+    Interval,
+    judged,
+    mean_over_cells,
+    paired_effect,
+)
 from rdh.studies._tools.study import Study
 
+NO_INTERVAL = Interval()
+DEAD_LEVEL = 0.99  # tau of the dead shares if runs differ in tau: the paper's
 SWEEP = "study"  # of all runs that studies submit, so that two of them never queue one run twice
 
 
@@ -36,8 +44,21 @@ class Found:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """Two finished runs with the same seed and split."""
+
+    seed: int
+    split: int
+    before: str  # run id
+    after: str
+
+
+@dataclass(frozen=True)
 class Result:
-    """A comparison and what its pairs say. Dead shares are means over the pairs' runs."""
+    """A comparison and what its pairs say.
+
+    Dead shares are means over the pairs' runs. `over_queries` is there if somebody asked for it.
+    """
 
     contrast: Contrast
     effect: Effect
@@ -45,6 +66,7 @@ class Result:
     after: np.ndarray
     dead_before: float
     dead_after: float
+    over_queries: Interval = NO_INTERVAL
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +109,12 @@ class Findings:
         ]
 
     @property
+    def under_way(self) -> list[str]:
+        """Runs that wait or run, whoever asked for them."""
+        found = {one.run_id: one for one in self.runs.values()}
+        return [key for key, one in found.items() if one.rank == 2 and one.state != "unreadable"]
+
+    @property
     def n_finished(self) -> int:
         """Configs whose run has finished."""
         return sum(found.state == "finished" for found in self.runs.values())
@@ -102,6 +130,21 @@ class Findings:
         for result in self.results:
             groups.setdefault(result.contrast.what, []).append(result)
         return groups
+
+    def pairs_of(self, contrast: Contrast) -> list[Pair]:
+        """The finished pairs of a comparison, in the order of splits and seeds."""
+        keys = sorted({(one.split, one.seed) for one in self.asked})
+        both = [
+            (seed, split, *(self._run_ids.get((c, seed, split)) for c in cells))
+            for split, seed in keys
+            for cells in [(contrast.before, contrast.after)]
+        ]
+        return [Pair(*one) for one in both if None not in one]
+
+    @cached_property
+    def _run_ids(self) -> dict[tuple[Cell, int, int], str]:
+        rows = self.frame.to_dict("records")
+        return {(row["cell"], row["seed"], row["split"]): row["run_id"] for row in rows}
 
     def of_cell(self, cell: Cell) -> pd.DataFrame:
         """The rows of one cell."""
@@ -132,7 +175,7 @@ def _look(
     finished = [runs[key].run_id if _is_finished(runs.get(key)) else None for key in keys]
     frame = _frame(store, asked, finished)
     cells = list(dict.fromkeys(one.cell for one in asked))
-    results = _results(frame, study.contrasts(cells), asked, study.measure)
+    results = _results(frame, study.contrasts(cells, grids), asked, study.measure)
     return Findings(study, store, tuple(grids), asked, by_hash, runs, frame, tuple(results))
 
 
@@ -191,7 +234,12 @@ def _frame(store: RunStore, asked: Sequence[Asked], finished: Sequence[str | Non
     """A row for each asked run that has finished and can be read. finished: run ids, or None."""
     table = analysis.run_table(store, sorted({run_id for run_id in finished if run_id}))
     if table.empty:
-        return pd.DataFrame(columns=["cell", "split", "seed", "run_id", "map", "tau"])
+        return pd.DataFrame(
+            columns=["cell", "split", "seed", "run_id", "dataset", "map", "tau", "dead_at_end"]
+        )
+    if table["tau"].nunique() > 1:
+        shares = [_dead_at_level(store, one, store.stamps(one)) for one in table["run_id"]]
+        table = table.assign(dead_at_end=shares)
     known = set(table["run_id"])
     rows = [pair for pair in zip(asked, finished, strict=True) if pair[1] in known]
     frame = table.set_index("run_id", drop=False).loc[[run_id for _, run_id in rows]]
@@ -199,14 +247,27 @@ def _frame(store: RunStore, asked: Sequence[Asked], finished: Sequence[str | Non
     return frame.reset_index(drop=True).assign(**where)
 
 
+@lru_cache(maxsize=20_000)
+def _dead_at_level(store: RunStore, run_id: str, stamps: tuple[Stamp, ...]) -> float:
+    """The dead share at the end if DEAD_LEVEL were the run's tau; NaN if it was not counted."""
+    try:
+        reader = store.reader(run_id)
+        levels, counts = reader.meta().get("tau_levels", ()), analysis.dead_bits(reader)
+        newest = reader.latest("dead_levels")
+    except UserError:
+        return np.nan
+    if newest is None or counts is None or not counts.is_counted or DEAD_LEVEL not in levels:
+        return np.nan
+    return float(newest[1][list(levels).index(DEAD_LEVEL)].sum()) / counts.entries
+
+
 def _results(
     frame: pd.DataFrame, contrasts: Sequence[Contrast], asked: Sequence[Asked], measure: str
 ) -> list[Result]:
-    """Every contrast with its effect. Dead shares are left out if tau moves their definition."""
+    """Every contrast with its effect."""
     seeds, splits = (sorted({getattr(one, name) for one in asked}) for name in ("seed", "split"))
-    columns = ["map"] + (["dead_at_end"] if frame["tau"].nunique() == 1 else [])
     values: dict[tuple[str, Cell], np.ndarray] = {}
-    for name in columns:
+    for name in ("map", "dead_at_end"):
         rows = zip(*(frame[part] for part in ("cell", "seed", "split", name)), strict=True)
         for cell, seed, split, value in rows:
             at = values.setdefault((name, cell), np.full((len(seeds), len(splits)), np.nan))

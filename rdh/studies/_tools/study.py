@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from rdh.config.ranges import parse_names, parse_numbers
 from rdh.studies._tools.grid import Cell, Contrast, Grid, by_arm
 
 if TYPE_CHECKING:
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
     from rdh.studies._tools.findings import Findings
 
 
+OPTIONS = ("preset", "dataset", "methods", "bits", "seeds", "splits")
 MEASURES = {"map": "MAP", "dead_at_end": "the dead share at the end"}  # columns, and their words
+FORMS = {"map": ".4f", "dead_at_end": ".3%"}  # of a measure
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Study:
         title: a few words.
         question: one sentence.
         grids: what is to be run.
-        contrasts: cells -> what is compared with what.
+        contrasts: cells and grids -> what is compared with what.
         further: findings -> grids that depend on results, once all before them have finished.
         figures: findings -> figures by name.
         measure: what is compared, a key of `MEASURES`.
@@ -63,12 +66,17 @@ class Study:
     title: str
     question: str
     grids: tuple[Grid, ...]
-    contrasts: Callable[[Sequence[Cell]], list[Contrast]] = by_arm
+    contrasts: Callable[[Sequence[Cell], Sequence[Grid]], list[Contrast]] = by_arm
     further: "Callable[[Findings], tuple[Grid, ...]]" = no_more
     figures: "Callable[[Findings], dict[str, go.Figure]]" = usual_figures
     measure: str = "map"
     published: Published | None = None
     notes: tuple[str, ...] = field(default=())
+
+    @property
+    def is_staged(self) -> bool:
+        """Whether further runs depend on results."""
+        return self.further is not no_more
 
     def with_options(self, *, settings: Mapping[str, Any] | None = None, **changes: Any) -> "Study":
         """The study with some parts of all its grids replaced.
@@ -82,3 +90,34 @@ class Study:
             replace(grid, fixed={**grid.fixed, **(settings or {})}, **given) for grid in self.grids
         )
         return replace(self, grids=grids)
+
+    def with_words(
+        self,
+        words: Mapping[str, str | None],
+        *,
+        settings: Mapping[str, Any] | None = None,
+        mark: str = "",
+    ) -> "Study":
+        """The study with options as a person types them.
+
+        Args:
+            words: of `OPTIONS`, for example {"bits": "24,48", "seeds": "0-4"}; None or left out:
+                as the study has it.
+            settings: added to what is fixed.
+            mark: stands before the names in sentences, for example "--".
+
+        Raises:
+            UserError: A text is no list or range. Names are checked when the grid is expanded.
+        """
+        given = {name: text for name, text in words.items() if text is not None}
+        settings = dict(settings or {})
+        if "dataset" in given:
+            settings["dataset"] = given["dataset"]
+        lists: dict[str, Any] = {
+            name: tuple(parse_numbers(f"{mark}{name}", given[name]))
+            for name in ("bits", "seeds", "splits")
+            if name in given
+        }
+        if "methods" in given:
+            lists["methods"] = tuple(parse_names(given["methods"]))
+        return self.with_options(settings=settings, preset=given.get("preset"), **lists)
