@@ -9,7 +9,7 @@ import pytest
 
 from rdh import studies
 from rdh.errors import UserError
-from rdh.studies import KINDS, look, render
+from rdh.studies import KINDS, look, render, tables
 from rdh.studies._tools.provenance import provenance
 from tests.studies.conftest import small
 from tests.studies.test_findings import raised_by
@@ -63,6 +63,15 @@ def test_latex_is_two_tables_with_what_is_sure_in_bold(findings):
     assert text.count(r"\begin{table}") == 2 and text.count(r"\toprule") == 2
     assert r"\textbf{+0.1000}" in text and r"$\pm$" in text and "±" not in text
     assert not re.search(r"(?<!\\)%(?! )", text.partition(r"\begin{table}")[2].split("\n% ")[0])
+
+
+def test_markdown_holds_the_same_cells_as_the_tables_with_what_is_sure_in_bold(findings):
+    text = render(findings, "md")
+    for table in tables(findings):
+        rows = [line for line in text.splitlines() if line.startswith("| ")]
+        for cells, marks in zip(table.cells.to_numpy(), table.bold.to_numpy(), strict=True):
+            parts = [f"**{one}**" if mark else one for one, mark in zip(cells, marks, strict=True)]
+            assert f"| {' | '.join(parts)} |" in rows
 
 
 def test_study_json_says_what_the_numbers_are_made_of(findings):

@@ -12,6 +12,7 @@ from rdh import __version__
 from rdh.analysis import duration
 from rdh.errors import UserError
 from rdh.studies._tools.findings import Findings
+from rdh.studies._tools.markdown import markdown_table
 from rdh.studies._tools.provenance import provenance, recorded
 from rdh.studies._tools.sentences import answer
 from rdh.studies._tools.tables import Table, definitions, numbers, tables
@@ -134,8 +135,21 @@ def to_html(findings: Findings) -> str:
     return head + "\n".join(body) + "</body></html>\n"
 
 
+def to_markdown(findings: Findings) -> str:
+    """The answer, the tables and what their numbers are, as Markdown."""
+    lines = [f"# {findings.study.title}", "", findings.study.question, ""]
+    for line in (*answer(findings), *state_in_words(findings)):
+        lines += [line, ""]
+    for table in tables(findings):
+        lines += markdown_table(table)
+    lines += [f"* {line}" for line in (*definitions(findings), *notes(findings))]
+    lines += [f"* {line}" for line in provenance(findings)]
+    return "\n".join(lines) + "\n"
+
+
 KINDS: dict[str, Callable[[Findings], str]] = {
     "html": to_html,
+    "md": to_markdown,
     "csv": to_csv,
     "latex": to_latex,
     "json": to_json,
@@ -210,4 +224,5 @@ def _tex(text: str) -> str:
     """Text for LaTeX."""
     for char in "&%$#_{}":
         text = text.replace(char, f"\\{char}")
+    text = text.replace("<", "$<$").replace("≤", "$\\leq$")
     return text.replace("±", "$\\pm$")

@@ -207,7 +207,7 @@ def _over_queries(one: Result) -> str:
 
 
 def _p(p: float) -> str:
-    return "<0.001" if p < 0.001 else _number(p, ".3f")
+    return "≤ 0.001" if p <= 0.001 else _number(p, ".3f")
 
 
 def _apart(one: Result, form: str) -> dict[str, str]:
