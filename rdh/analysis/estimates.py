@@ -13,7 +13,7 @@ SAME = (  # what a run's time depends on
     "dataset", "backbone", "finetune", "image_size", "epochs", "batch_size", "n_bits",
     "probe_every", "eval_every", "precision", "compile",
 )  # fmt: skip
-NEWEST = 200  # runs that are looked at
+NEWEST = 200  # finished runs that are looked at
 
 
 def similar_run_seconds(store: RunStore, fields: dict[str, Any]) -> float | None:
@@ -52,14 +52,16 @@ def expected_seconds(store: RunStore, runs: Sequence[dict[str, Any]]) -> float |
 
 def _finished(store: RunStore) -> list[tuple[RunConfig, float]]:
     """Config and seconds of the newest finished runs."""
-    found = []
-    for run_id in store.run_ids()[-NEWEST:]:
+    found: list[tuple[RunConfig, float]] = []
+    for run_id in reversed(store.run_ids()):
+        if len(found) == NEWEST:
+            break
         try:
-            config, result = store.config(run_id), store.result(run_id)
+            result = store.result(run_id)
+            if result.get("state") == "finished" and "seconds" in result:
+                found.append((store.config(run_id), result["seconds"]))
         except UserError:
             continue
-        if result.get("state") == "finished" and "seconds" in result:
-            found.append((config, result["seconds"]))
     return found
 
 

@@ -155,13 +155,18 @@ def numbers(findings: Findings) -> pd.DataFrame:
     )
 
 
-def definitions(findings: Findings) -> list[str]:
-    """What the numbers are, in sentences that stand under every table."""
+def definitions(findings: Findings, *, with_dead: bool = True) -> list[str]:
+    """What the numbers are, in sentences that stand under every table.
+
+    Args:
+        findings: of the study.
+        with_dead: False leaves out the dead share, for a table without one.
+    """
     frame = findings.frame
     is_map = findings.study.measure == "map"
     found = [f"{map_in_words(frame['top_k'])}."] if "top_k" in frame and is_map else []
     entries = sorted({int(one) for one in frame.get("entries", pd.Series()).dropna()})
-    if entries:
+    if with_dead and entries:
         words = ", ".join(f"{one:,}".replace(",", " ") for one in entries)
         level = f"at tau {frame['tau'].iloc[0]:g}"
         if frame["tau"].nunique() > 1:
