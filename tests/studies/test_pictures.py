@@ -104,9 +104,7 @@ def test_a_browser_that_is_not_there_is_named_with_its_variable(
 def test_a_browser_that_ends_at_once_is_one_sentence(findings, tmp_path, monkeypatch):
     pytest.importorskip("kaleido")
     monkeypatch.setenv("RDH_CHROMIUM", shutil.which("false"))
-    with pytest.raises(
-        UserError, match=r"The browser could not draw the figures \(.+\); try again"
-    ):
+    with pytest.raises(UserError, match=r"could not draw the figures \(.+\); try again"):
         studies.draw(findings, "png", tmp_path / "new")
     assert list(tmp_path.glob("new")) == []
 
