@@ -113,6 +113,8 @@ def test_every_study_draws_its_figures(name, store, filled):
     assert expected in figures
     for figure in figures.values():
         assert len(figure.data) and figure.layout.title.text
+    if name == "tuned":
+        assert "validation queries" in figures["lr-1"].layout.title.text
 
 
 def test_what_the_runs_were_made_with_is_said_once_and_where_they_differ(store, filled):

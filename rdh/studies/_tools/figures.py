@@ -118,6 +118,7 @@ def over_swept(findings: Findings) -> Figures:
             if not rows.empty and rows["value"].nunique() > 1:
                 short = name.rpartition(".")[2]
                 words = "".join(f", {key.rpartition('.')[2]} {value}" for key, value in other)
+                words += _searched(findings, kept)
                 title = f"MAP over {short}, {n_bits} bits{words}, mean ± one standard deviation"
                 title += f"{_added(rows)}."
                 x_title, below = short, None
@@ -128,6 +129,12 @@ def over_swept(findings: Findings) -> Figures:
                     rows, title=title, x_title=x_title, below=below
                 )
     return found
+
+
+def _searched(findings: Findings, cells: list[Cell]) -> str:
+    """Says so if the cells answered validation queries: such a MAP is no result."""
+    queries = {one.config.queries for one in findings.asked if one.cell in cells}
+    return ", validation queries" if queries == {"validation"} else ""
 
 
 def _as_sums(findings: Findings, n_bits: int) -> Callable[[float], str] | None:
