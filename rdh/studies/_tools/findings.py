@@ -286,7 +286,7 @@ def _results(
         both = np.isfinite(dead[0]) & np.isfinite(dead[1])
         shares = [float(part[both].mean()) if both.any() else np.nan for part in dead]
         arms = of(measure, one.before), of(measure, one.after)
-        found.append(Result(one, effect, *arms, *shares))
+        found.append(Result(one, effect, *arms, shares[0], shares[1]))
     return found
 
 
