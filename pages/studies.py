@@ -34,6 +34,7 @@ OPENS = (
 NO_ANSWER = "There is no answer yet: what is compared depends on results that are still missing."
 FILES = {
     "html": ("HTML", "html", "text/html"),
+    "md": ("Markdown", "md", "text/markdown"),
     "csv": ("CSV", "csv", "text/csv"),
     "latex": ("LaTeX", "tex", "text/x-tex"),
     "json": ("JSON", "json", "application/json"),

@@ -9,7 +9,7 @@ import secrets
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -98,15 +98,19 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of a run's .npz, read without pickle.
+def read_arrays(path: Path, only: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+    """The arrays of a run's .npz, read without pickle.
+
+    Args:
+        path: the file.
+        only: names of those that are read, if they are there; None: all.
 
     Raises:
         UserError: The file is missing or damaged.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+            return {name: file[name] for name in file.files if only is None or name in only}
     except (
         OSError,
         ValueError,

@@ -284,6 +284,7 @@ def test_the_environment_is_read_where_folders_devices_and_processes_are_found()
         "rdh.commands.dashboard",  # what Streamlit inherits
         "rdh.commands.bench",  # sets OMP_WAIT_POLICY before torch is imported
         "rdh.worker",  # likewise
+        "rdh.studies._tools.pictures",  # RDH_CHROMIUM and BROWSER_PATH: the browser that draws
     }
 
 

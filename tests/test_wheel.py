@@ -117,7 +117,7 @@ def test_the_wheel_asks_for_what_the_lists_name_and_nothing_twice(wheel):
     listed = [Requirement(line) for line in lines if not line.startswith("#")]
     assert len({one.name for one in listed}) == len(listed)
     assert {Requirement(rule) for rule, _, extra in asked if "faiss" not in extra} == set(listed)
-    assert set(card.get_all("Provides-Extra")) == {"test", "faiss"}
+    assert set(card.get_all("Provides-Extra")) == {"test", "faiss", "report"}
     needed = {rule for rule, _, extra in asked if not extra}
     assert "torch>=2.11" in needed and "pytest>=8" not in needed
 

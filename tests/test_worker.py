@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -106,6 +107,15 @@ def wait_until(condition: Callable[[], Any], process: subprocess.Popen | None = 
 def make_run(store: RunStore, **fields: Any) -> tuple[str, Path]:
     run_id = store.create(make_config(**FIELDS | fields))
     return run_id, store.run_dir(run_id)
+
+
+def test_a_worker_leaves_the_processor_to_others_also_where_sessions_share_it(store, start):
+    _, run_dir = make_run(store, epochs=3000)
+    process = start(run_dir, start_new_session=True)
+    wait_until(lambda: psutil.Process(process.pid).nice() == worker.NICENESS, process)
+    group = Path(f"/proc/{process.pid}/autogroup")
+    if group.exists():
+        wait_until(lambda: group.read_text().split()[-1] == str(worker.NICENESS), process)
 
 
 def has_checkpoint(run_dir: Path) -> Callable[[], bool]:

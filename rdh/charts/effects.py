@@ -1,6 +1,6 @@
 """Charts of many pairs at once: what RDH changes, how surely, and where."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,14 @@ from rdh.charts import palette
 from rdh.charts._layout import add_legend_below
 
 JUDGED = {"gain": "gain", "loss": "loss", "open": "open", "unknown": "no interval"}
+LEAST_SHARE = 1e-5  # of an axis of dead shares: one entry of 100 000
+# Arms that are neither the baseline (dashed, open) nor RDH (solid, filled): dash and symbol
+PARTS = {
+    "noq": ("2px,4px", "x-thin-open"),
+    "ga": ("2px,3px", "triangle-up"),
+    "ga-noq": ("2px,6px", "triangle-up-open"),
+    "eaq": ("10px,3px,2px,3px", "square"),
+}
 
 
 def forest(
@@ -18,6 +26,7 @@ def forest(
     *,
     title: str,
     x_title: str = "difference in MAP",
+    as_share: bool = False,
 ) -> go.Figure:
     """A line for each cell: the mean paired difference, its interval, and the single pairs.
 
@@ -28,8 +37,10 @@ def forest(
         pairs: the single differences of each cell.
         title: the takeaway.
         x_title: of the axis.
+        as_share: the differences are of shares, and shown as percentages.
     """
     figure = palette.bare_figure(title, height=130 + 24 * len(cells))
+    form = "+.3~%" if as_share else "+.4f"
     places = list(range(len(cells)))
     for place, row, single in zip(places, cells.to_dict("records"), pairs, strict=True):
         color = palette.method_color(row["method"])
@@ -54,7 +65,7 @@ def forest(
                 "color": color,
                 "thickness": 2,
             },
-            hovertemplate=f"{palette.escape(row['label'])}: %{{x:+.4f}} "
+            hovertemplate=f"{palette.escape(row['label'])}: %{{x:{form}}} "
             f"({_ends(row)}, {JUDGED[row['verdict']]})<extra></extra>",
         )
     figure.add_vline(x=0, line={"color": palette.NEUTRAL, "width": 1, "dash": "dot"})
@@ -64,13 +75,18 @@ def forest(
         range=[len(cells) - 0.5, -0.5],
         automargin=True,
     )
-    figure.update_xaxes(title_text=f"{x_title} (● excludes 0 after Holm, ○ does not)")
-    figure.update_layout(showlegend=False)
+    figure.update_xaxes(
+        title_text=f"{x_title} and its 95 % interval (● sure after Holm, ○ not; | one pair)",
+        tickformat=".3~%" if as_share else None,
+    )
+    figure.update_layout(showlegend=False, margin_r=16)
     return figure
 
 
 def gain_against_dead(cells: pd.DataFrame, *, title: str) -> go.Figure:
-    """Does the gain follow the deaths? A point for each cell.
+    """Does the gain follow the deaths? A point for each cell, deaths on a logarithmic axis.
+
+    Shares below LEAST_SHARE, 0 too, stand at its left end.
 
     Args:
         cells: columns label, method, dead (share of the baseline), difference, low, high.
@@ -80,7 +96,7 @@ def gain_against_dead(cells: pd.DataFrame, *, title: str) -> go.Figure:
     for method, rows in cells.groupby("method", sort=False):
         color = palette.method_color(str(method))
         figure.add_scatter(
-            x=rows["dead"],
+            x=rows["dead"].clip(lower=LEAST_SHARE),
             y=rows["difference"],
             name=palette.escape(rows["title"].iloc[0]),
             mode="markers",
@@ -93,26 +109,44 @@ def gain_against_dead(cells: pd.DataFrame, *, title: str) -> go.Figure:
                 "color": color,
             },
             text=[palette.escape(label) for label in rows["label"]],
-            hovertemplate="%{text}: %{x:.2%} dead, MAP %{y:+.4f}<extra></extra>",
+            customdata=rows["dead"],
+            hovertemplate="%{text}: %{customdata:.3~%} dead, MAP %{y:+.4f}<extra></extra>",
         )
     figure.add_hline(y=0, line={"color": palette.NEUTRAL, "width": 1, "dash": "dot"})
-    figure.update_xaxes(title_text="dead share of the baseline at the end", tickformat=".2~%")
+    top = np.log10(max(2e-3, cells["dead"].max() * 1.5))
+    ticks = [10.0**power for power in range(-5, 1)]
+    figure.update_xaxes(
+        title_text="dead share of the baseline at the end",
+        type="log",
+        range=[np.log10(LEAST_SHARE) - 0.2, top],
+        tickvals=ticks,
+        ticktext=[f"≤ {ticks[0] * 100:g}%", *(f"{tick * 100:g}%" for tick in ticks[1:])],
+    )
     figure.update_yaxes(title_text="difference in MAP")
     add_legend_below(figure)
     return figure
 
 
-def by_value(rows: pd.DataFrame, *, title: str, x_title: str, is_length: bool = False) -> go.Figure:
-    """MAP of both arms over the values of a setting, or over code lengths, with ± one std.
+def by_value(
+    rows: pd.DataFrame,
+    *,
+    title: str,
+    x_title: str,
+    is_length: bool = False,
+    below: Callable[[float], str] | None = None,
+) -> go.Figure:
+    """MAP of all arms over the values of a setting, or over code lengths, with ± one std.
 
     Args:
-        rows: columns label, method, has_rdh, value, map and std (NaN: one run).
+        rows: columns label, method, arm (baseline, rdh or a key of PARTS), value, map and std (NaN:
+            one run).
         title: the takeaway.
         x_title: of the axis.
         is_length: places code lengths by their size; other values stand side by side.
+        below: value -> a second line of its tick.
     """
     figure = palette.bare_figure(title, height=380)
-    for (label, method, has_rdh), line in rows.groupby(["label", "method", "has_rdh"], sort=False):
+    for (label, method, arm), line in rows.groupby(["label", "method", "arm"], sort=False):
         color = palette.method_color(str(method))
         shown = line.sort_values("value", kind="stable")
         figure.add_scatter(
@@ -120,8 +154,7 @@ def by_value(rows: pd.DataFrame, *, title: str, x_title: str, is_length: bool = 
             y=shown["map"],
             name=palette.escape(label),
             mode="lines+markers",
-            line=palette.arm_line(color, bool(has_rdh)),
-            marker=palette.arm_marker(color, bool(has_rdh)),
+            **_style(color, str(arm)),
             error_y={"type": "data", "array": shown["std"].fillna(0), "color": color},
             hovertemplate=f"{palette.escape(label)}, %{{x}}: MAP %{{y:.4f}}<extra></extra>",
         )
@@ -131,11 +164,25 @@ def by_value(rows: pd.DataFrame, *, title: str, x_title: str, is_length: bool = 
     else:
         order = [f"{value:g}" for value in values]
         figure.update_xaxes(type="category", categoryorder="array", categoryarray=order)
+        if below:
+            lines = [f"{value:g}<br>{below(value)}" for value in values]
+            figure.update_xaxes(tickvals=order, ticktext=lines)
+            figure.update_layout(height=figure.layout.height + 18)
     figure.update_xaxes(title_text=x_title)
     figure.update_yaxes(title_text="MAP")
-    n_lines = rows.groupby(["label", "method", "has_rdh"]).ngroups
+    n_lines = rows.groupby(["label", "method", "arm"]).ngroups
     add_legend_below(figure, rows=(n_lines + 2) // 3, entry_width=_name_width(rows["label"]))
     return figure
+
+
+def _style(color: str, arm: str) -> dict:
+    """Line and marker of an arm."""
+    line, marker = palette.arm_line(color, arm == "rdh"), palette.arm_marker(color, arm == "rdh")
+    if arm in PARTS:
+        dash, symbol = PARTS[arm]
+        line |= {"dash": dash}
+        marker |= {"symbol": symbol}
+    return {"line": line, "marker": marker}
 
 
 def _name_width(labels: pd.Series) -> int:

@@ -15,7 +15,10 @@ PER_ROW = 3
 
 @dataclass(frozen=True)
 class Line:
-    """One curve of a panel, (n,) each. low and high: of the band over seeds, or None."""
+    """One curve of a panel, (n,) each. low and high: of the band over seeds, or None.
+
+    Curves of the same label share an entry of the legend, which is grey: the panel has the hue.
+    """
 
     label: str
     method: str
@@ -32,14 +35,15 @@ def precision_recall_panels(
     """Precision against recall, a panel a method. Markers: a point for each radius."""
     figure = _panels(panels, title, "lines+markers" if has_markers else "lines")
     figure.update_xaxes(range=[0, 1.01])
-    figure.update_yaxes(rangemode="tozero")
+    top = max((np.nanmax(line.y) for lines in panels.values() for line in lines), default=1)
+    figure.update_yaxes(range=[0, 1.03 * top])
     return _with_titles(figure, len(panels), "recall", "precision")
 
 
 def dead_over_training(panels: Mapping[str, Sequence[Line]], *, title: str) -> go.Figure:
     """The share of dead entries over the epochs, a panel a method, with the range over seeds."""
     figure = _panels(panels, title, "lines")
-    figure.update_yaxes(tickformat=".2~%", rangemode="tozero")
+    figure.update_yaxes(tickformat=".2~p", rangemode="tozero")
     return _with_titles(figure, len(panels), "epoch", "dead entries")
 
 
@@ -60,16 +64,27 @@ def _panels(panels: Mapping[str, Sequence[Line]], title: str, mode: str) -> go.F
         height=bare.layout.height,
         margin_t=bare.layout.margin.t + 24,
     )
-    seen: set[str] = set()
+    arms: dict[str, bool] = {}
     for place, lines in enumerate(panels.values()):
         row, column = place // PER_ROW + 1, place % PER_ROW + 1
         for line in lines:
-            _add(grid, line, mode, row, column, is_new=line.label not in seen)
-            seen.add(line.label)
+            _add(grid, line, mode, row, column)
+            arms.setdefault(line.label, line.has_rdh)
+    for label, has_rdh in arms.items():
+        grid.add_scatter(
+            x=[None],
+            y=[None],
+            name=palette.escape(label),
+            legendgroup=label,
+            mode=mode,
+            line=palette.arm_line(palette.NEUTRAL, has_rdh, 2),
+            marker=palette.arm_marker(palette.NEUTRAL, has_rdh, 4),
+            showlegend=True,
+        )
     return grid
 
 
-def _add(figure: go.Figure, line: Line, mode: str, row: int, column: int, *, is_new: bool) -> None:
+def _add(figure: go.Figure, line: Line, mode: str, row: int, column: int) -> None:
     color = palette.method_color(line.method)
     if line.low is not None and line.high is not None:
         figure.add_scatter(
@@ -80,6 +95,7 @@ def _add(figure: go.Figure, line: Line, mode: str, row: int, column: int, *, is_
             line={"width": 0},
             mode="lines",
             hoverinfo="skip",
+            legendgroup=line.label,
             showlegend=False,
             row=row,
             col=column,
@@ -89,7 +105,7 @@ def _add(figure: go.Figure, line: Line, mode: str, row: int, column: int, *, is_
         y=line.y,
         name=palette.escape(line.label),
         legendgroup=line.label,
-        showlegend=is_new,
+        showlegend=False,
         mode=mode,
         line=palette.arm_line(color, line.has_rdh, 2),
         marker=palette.arm_marker(color, line.has_rdh, 4),

@@ -18,6 +18,7 @@ from rdh.commands._follow import follow
 from rdh.config.presets import PRESETS
 from rdh.errors import UserError, writing
 from rdh.files import atomic
+from rdh.folders import as_folder
 from rdh.store.run_store import RunStore
 from rdh.studies import Findings, Study
 
@@ -36,7 +37,7 @@ EXAMPLES = {
         "table2 --seeds 0-4 --splits 0-2",
         "mine.toml",
     ],
-    "report": ["table1 --to html -o table1.html"],
+    "report": ["table1 --to html -o table1.html", "figure4 --to svg -o figures"],
 }
 MOST_STAGES = 5  # of a study whose later runs depend on earlier ones
 
@@ -54,8 +55,12 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
             one.add_argument("study", metavar="NAME", help=text)
             _add_options(one)
         if name == "report":
-            one.add_argument("--to", choices=tuple(studies.KINDS), default="html", help="its form")
-            one.add_argument("-o", "--out", metavar="FILE", help="default: print it")
+            kinds = (*studies.KINDS, *studies.PICTURES)
+            one.add_argument("--to", choices=kinds, default="html", help="its form")
+            where = "default: print it; for png and svg a folder, by default ./NAME-figures"
+            text = "adds an interval over queries, from the kept codes: about .2 s for each run"
+            one.add_argument("--queries", action="store_true", help=text)
+            one.add_argument("-o", "--out", metavar="FILE", help=where)
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -140,8 +145,12 @@ def _print_findings(findings: Findings, lines: list[str]) -> None:
 
 
 def _report(store: RunStore, study: Study, arguments: argparse.Namespace) -> int:
+    if arguments.to in studies.PICTURES:
+        return _pictures(store, study, arguments)
     path = checked_out(arguments.out)
     findings = studies.look(store, study)
+    if arguments.queries:
+        findings = studies.with_queries(findings, _queries_done)
     text = studies.render(findings, arguments.to)
     for line in studies.state_in_words(findings) if findings.missing else ():
         print(line, file=sys.stderr)
@@ -154,6 +163,30 @@ def _report(store: RunStore, study: Study, arguments: argparse.Namespace) -> int
         print_json({"file": str(path), "n_finished": findings.n_finished})
     else:
         print(path)
+    return 0
+
+
+def _queries_done(done: int, of: int) -> None:
+    """One line on the way, each 50 runs: some minutes if no run has been read before."""
+    if done % 50 == 0 and done < of:
+        print(f"Queries of {done} of {of} runs are read.", file=sys.stderr)
+
+
+def _pictures(store: RunStore, study: Study, arguments: argparse.Namespace) -> int:
+    """A picture for each figure, in the folder of -o."""
+    given = arguments.out or f"{study.name}-figures"
+    folder = as_folder(given, "folder of the pictures", "-o")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"-o must be a folder for {arguments.to}, got the file {given}.")
+    findings = studies.look(store, study)
+    with writing(folder, "name another folder by -o"):
+        files = studies.draw(findings, arguments.to, folder)
+    for line in studies.state_in_words(findings) if findings.missing else ():
+        print(line, file=sys.stderr)
+    if arguments.json:
+        print_json({"files": list(map(str, files)), "n_finished": findings.n_finished})
+    else:
+        print("\n".join(map(str, files)))
     return 0
 
 

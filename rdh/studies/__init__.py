@@ -23,6 +23,8 @@ from rdh.errors import UserError
 from rdh.studies._tools.files import read_study
 from rdh.studies._tools.findings import SWEEP, Findings, Found, Pair, hashes, look
 from rdh.studies._tools.grid import MOST_RUNS, Grid, expand
+from rdh.studies._tools.pictures import PICTURES, draw
+from rdh.studies._tools.queries import with_queries
 from rdh.studies._tools.report import KINDS, notes, render, state_in_words
 from rdh.studies._tools.running import check_data, plan_in_words, slots, submit_runs
 from rdh.studies._tools.sentences import answer
@@ -33,6 +35,7 @@ __all__ = [
     "KINDS",
     "MOST_RUNS",
     "OPTIONS",
+    "PICTURES",
     "SWEEP",
     "Findings",
     "Found",
@@ -43,6 +46,7 @@ __all__ = [
     "answer",
     "check_data",
     "definitions",
+    "draw",
     "expand",
     "hashes",
     "look",
@@ -57,6 +61,7 @@ __all__ = [
     "submit_runs",
     "tables",
     "warnings",
+    "with_queries",
 ]
 
 FOLDER = Path(__file__).parent

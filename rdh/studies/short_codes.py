@@ -8,14 +8,18 @@ from rdh.studies._tools.study import Study
 from rdh.studies.table1 import METHODS
 
 
-def contrasts(cells: Sequence[Cell]) -> list[Contrast]:
-    """Every shorter code with RDH against the longest one without."""
+def contrasts(cells: Sequence[Cell], grids: Sequence[Grid]) -> list[Contrast]:
+    """Every shorter code, with RDH and then without, against the longest one without.
+
+    If a short code without RDH does as well, its gain is no merit of RDH.
+    """
     longest = max((cell.n_bits for cell in cells), default=0)
     before = {(c.method, c.swept): c for c in cells if c.arm == "baseline" and c.n_bits == longest}
     return [
-        Contrast(f"{cell.n_bits} bits with RDH instead of {longest} without", long_one, cell)
+        Contrast(f"{cell.n_bits} bits {words} instead of {longest} without", long_one, cell)
+        for arm, words in (("rdh", "with RDH"), ("baseline", "without RDH"))
         for cell in cells
-        if cell.arm == "rdh" and cell.n_bits < longest
+        if cell.arm == arm and cell.n_bits < longest
         if (long_one := before.get((cell.method, cell.swept)))
     ]
 

@@ -13,7 +13,7 @@ SCALES = (0.1, 0.2, 0.5, 1.0)
 NAME = "method_options.theta_scale"
 
 
-def contrasts(cells: Sequence[Cell]) -> list[Contrast]:
+def contrasts(cells: Sequence[Cell], grids: Sequence[Grid]) -> list[Contrast]:
     """Other scales against Eq. 1's in both arms, and RDH against the baseline at each scale."""
     return [
         *by_value(cells, NAME, 0.5, "Without RDH, another scale than 1/2", arm="baseline"),

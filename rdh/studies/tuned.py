@@ -10,10 +10,9 @@ from dataclasses import replace
 from itertools import product
 
 from rdh.studies._tools.findings import Findings
-from rdh.studies._tools.grid import Cell, Contrast, Grid
+from rdh.studies._tools.grid import Cell, Contrast, Grid, usual_value
 from rdh.studies._tools.study import Study
 
-USUAL_ETA = 1.0
 AT_BASELINES = "RDH at the baseline's best setting"
 AT_OWN = "RDH, with each arm at its own best setting,"
 
@@ -54,17 +53,18 @@ def _best(findings: Findings, method: str, n_bits: int, arm: str) -> Cell | None
     """
     search = findings.study.grids[0]
     n_pairs, scores = len(search.seeds) * len(search.splits), {}
+    usual = usual_value([search], "eta")
     for cell in findings.cells:
         if (cell.method, cell.n_bits, cell.arm) == (method, n_bits, arm):
             rows = findings.of_cell(cell)
             if cell.value("queries") is None:
                 if len(rows) < n_pairs:
                     return None
-                scores[cell] = (round(rows["map"].mean(), 12), cell.value("eta") == USUAL_ETA)
+                scores[cell] = (round(rows["map"].mean(), 12), cell.value("eta") == usual)
     return max(scores, key=lambda cell: scores[cell]) if scores else None
 
 
-def contrasts(cells: Sequence[Cell]) -> list[Contrast]:
+def contrasts(cells: Sequence[Cell], grids: Sequence[Grid]) -> list[Contrast]:
     """On the test queries: RDH at the baseline's setting and at its own, against the baseline."""
     tested = [cell for cell in cells if cell.value("queries") == "test"]
     found = []

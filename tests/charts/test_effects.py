@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from rdh.charts import palette
-from rdh.charts.effects import by_value, forest, gain_against_dead
+from rdh.charts.effects import LEAST_SHARE, by_value, forest, gain_against_dead
 from rdh.charts.multiples import Line, dead_over_training, precision_recall_panels
 
 NAN = np.nan
@@ -40,6 +40,7 @@ def test_the_gain_is_drawn_against_the_dead_share_of_its_baseline():
     assert [one.name for one in figure.data] == ["DPSH", "HashNet"]
     assert (figure.data[0].x[0], figure.data[0].y[0]) == (0.1, 0.02)
     assert list(figure.data[1].error_y.array) == [0.0]
+    assert figure.data[1].x[0] == LEAST_SHARE and figure.data[1].customdata[0] == 0
 
 
 def test_values_stand_in_their_order_and_arms_share_the_hue():
@@ -47,7 +48,7 @@ def test_values_stand_in_their_order_and_arms_share_the_hue():
         {
             "label": ["DPSH", "DPSH", "DPSH + RDH", "DPSH + RDH"],
             "method": "dpsh",
-            "has_rdh": [False, False, True, True],
+            "arm": ["baseline", "baseline", "rdh", "rdh"],
             "value": [10.0, 0.1, 10.0, 0.1],
             "map": [0.1, 0.2, 0.3, 0.4],
             "std": [0.01, NAN, 0.01, 0.01],
@@ -62,19 +63,35 @@ def test_values_stand_in_their_order_and_arms_share_the_hue():
     assert list(lengths.layout.xaxis.tickvals) == [8, 64]
 
 
+def test_the_parts_of_rdh_have_a_dash_and_a_symbol_each():
+    arms = ["baseline", "ga", "eaq", "rdh", "noq", "ga-noq"]
+    rows = [
+        {"label": arm, "method": "dpsh", "arm": arm, "value": value, "map": 0.5, "std": NAN}
+        for arm in arms
+        for value in (1.0, 2.0)
+    ]
+    figure = by_value(pd.DataFrame(rows), title="Parts.", x_title="eta", below="{:.0e}".format)
+    assert len({one.line.dash for one in figure.data}) == len(arms)
+    assert len({one.marker.symbol for one in figure.data}) == len(arms)
+    assert list(figure.layout.xaxis.ticktext) == ["1<br>1e+00", "2<br>2e+00"]
+
+
 def lines(method: str, *, has_band: bool = False) -> list[Line]:
     x, y = np.linspace(0, 1, 5), np.linspace(1, 0, 5)
     band = (y - 0.1, y + 0.1) if has_band else (None, None)
-    return [Line(f"{method}{arm}", method, bool(arm), x, y, *band) for arm in ("", " + RDH")]
+    arms = {"without RDH": False, "with RDH": True}
+    return [Line(label, method, has_rdh, x, y, *band) for label, has_rdh in arms.items()]
 
 
-def test_every_method_has_a_panel_and_every_curve_its_name_once():
+def test_every_method_has_a_panel_and_the_legend_names_the_arms_once():
     panels = {name: lines(name) for name in ("dpsh", "dhn", "hashnet", "dagh", "dsdh")}
     for has_markers in (True, False):
         figure = precision_recall_panels(panels, title="PR.", has_markers=has_markers)
         named = [one.name for one in figure.data if one.showlegend]
-        assert sorted(named) == sorted(set(named)) and len(named) == 10
-        assert len({one.xaxis for one in figure.data}) == 5
+        assert named == ["without RDH", "with RDH"]
+        colors = {one.line.color for one in figure.data if not one.showlegend}
+        assert len(colors) == 5 and palette.NEUTRAL not in colors
+        assert len({one.xaxis for one in figure.data if not one.showlegend}) == 5
         assert ("markers" in figure.data[0].mode) == has_markers
 
 

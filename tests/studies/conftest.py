@@ -22,11 +22,15 @@ def finish(store: RunStore, config: RunConfig, score: float, dead: tuple[float, 
     run_id = store.create(config)
     writer = MetricsWriter(store.run_dir(run_id) / "metrics.db", attempt=1)
     writer.put_meta(n_train=100, n_bits=config.n_bits, steps_per_epoch=2)
+    writer.put_meta(tau_levels=[0.9, 0.99])
     for step, value in enumerate(dead):
         counts = dict.fromkeys(("dead", "flagged", "saturated"), value)
         names = counts | {"entries": 100.0 * config.n_bits}
         curve = np.linspace(1, 0, config.n_bits + 1)
         arrays = {"precision_by_radius": curve, "recall_by_radius": 1 - curve}
+        levels = np.zeros((2, 2, config.n_bits))
+        levels[:, 0, 0] = value, value / 2
+        arrays["dead_levels"] = levels
         writer.log(Record(step, 0, names, arrays))
     writer.close()
     numbers = {"map": score, "map_tie": score}

@@ -1,7 +1,5 @@
 """Which runs serve a study, what is missing, and the sentence that its numbers make."""
 
-import math
-
 import numpy as np
 import pytest
 
@@ -107,13 +105,30 @@ def test_seeds_crossed_with_splits_are_judged_over_both(store, filled):
     assert result.effect.interval.method == "bootstrap" and result.effect.verdict == "gain"
 
 
-def test_dead_shares_are_left_out_if_tau_moves_their_definition(store, filled):
+def test_dead_shares_are_taken_at_one_level_if_tau_is_swept(store, filled):
     filled(small(), raised_by(0.1), dead=(8.0, 16.0))
-    shares = [one.dead_before for one in look(store, small()).results]
-    assert shares == pytest.approx([16 / 800] * 2)
-    swept = small(swept={"tau": (0.9, 0.99)})
+    findings = look(store, small())
+    assert [one.dead_before for one in findings.results] == pytest.approx([16 / 800] * 2)
+    assert any("at tau 0.99." in line for line in studies.definitions(findings))
+    swept = small(swept={"tau": (0.9, 0.95)})
     filled(swept, raised_by(0.1), dead=(8.0, 16.0))
-    assert all(math.isnan(one.dead_before) for one in look(store, swept).results)
+    findings = look(store, swept)
+    # half as many are dead at .99 as at .9: see `finish`
+    shares = [one.dead_after for one in findings.results]
+    assert shares == pytest.approx([8 / 800] * 4)
+    assert any("at tau 0.99 for all runs" in line for line in studies.definitions(findings))
+
+
+def test_the_usual_eta_of_the_data_set_is_what_others_are_compared_with():
+    study = studies.study("figure6")
+    for dataset, usual in (("digits", 1.0), ("mosaic", 0.1)):
+        one = study.with_options(settings={"dataset": dataset})
+        cells = list(dict.fromkeys(asked.cell for asked in expand(one.grids)))
+        contrasts = [c for c in one.contrasts(cells, one.grids) if "another eta" in c.what]
+        assert {c.before.value("eta") for c in contrasts} == {usual}
+        # HashNet has no plain quantization: without RDH, eta changes nothing
+        without = {c.after.method for c in contrasts if c.after.arm == "baseline"}
+        assert without == {"dpsh"}
 
 
 def test_tuned_chooses_on_validation_queries_and_then_asks_for_the_test_queries(store, filled):
@@ -153,9 +168,11 @@ def test_short_codes_are_paired_with_the_longest_code_without_rdh(store, filled)
     assert [one.contrast.what for one in findings.results] == [
         "8 bits with RDH instead of 32 without",
         "16 bits with RDH instead of 32 without",
+        "8 bits without RDH instead of 32 without",
+        "16 bits without RDH instead of 32 without",
     ]
     gains = [one.effect.difference for one in findings.results]
-    assert gains == pytest.approx([0.2 - 0.24, 0.2 - 0.16])
+    assert gains == pytest.approx([0.2 - 0.24, 0.2 - 0.16, -0.24, -0.16])
 
 
 def test_figure_5_is_answered_by_the_dead_share_and_not_by_map(store):
@@ -168,3 +185,4 @@ def test_figure_5_is_answered_by_the_dead_share_and_not_by_map(store):
     findings = look(store, study)
     assert findings.results[0].effect.difference == pytest.approx(-81 / 800)
     assert answer(findings)[0].startswith("RDH lowers the dead share at the end. ")
+    assert "Mean difference: -10.125%" in answer(findings)[0]

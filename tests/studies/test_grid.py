@@ -101,7 +101,7 @@ def test_every_study_of_the_folder_expands_and_compares_something(name):
     assert 0 < len(asked) <= studies.MOST_RUNS
     cells = list(dict.fromkeys(one.cell for one in asked))
     known = set(cells)
-    for contrast in study.contrasts(cells):
+    for contrast in study.contrasts(cells, study.grids):
         assert {contrast.before, contrast.after} <= known and contrast.before != contrast.after
 
 

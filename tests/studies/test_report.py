@@ -9,7 +9,8 @@ import pytest
 
 from rdh import studies
 from rdh.errors import UserError
-from rdh.studies import KINDS, look, render
+from rdh.studies import KINDS, look, render, tables
+from rdh.studies._tools.provenance import provenance
 from tests.studies.conftest import small
 from tests.studies.test_findings import raised_by
 
@@ -64,6 +65,15 @@ def test_latex_is_two_tables_with_what_is_sure_in_bold(findings):
     assert not re.search(r"(?<!\\)%(?! )", text.partition(r"\begin{table}")[2].split("\n% ")[0])
 
 
+def test_markdown_holds_the_same_cells_as_the_tables_with_what_is_sure_in_bold(findings):
+    text = render(findings, "md")
+    for table in tables(findings):
+        rows = [line for line in text.splitlines() if line.startswith("| ")]
+        for cells, marks in zip(table.cells.to_numpy(), table.bold.to_numpy(), strict=True):
+            parts = [f"**{one}**" if mark else one for one, mark in zip(cells, marks, strict=True)]
+            assert f"| {' | '.join(parts)} |" in rows
+
+
 def test_study_json_says_what_the_numbers_are_made_of(findings):
     facts = json.loads(render(findings, "json"))
     assert len(facts["runs"]) == 12 and facts["study"] == "small" and facts["rdh"]
@@ -102,3 +112,28 @@ def test_every_study_draws_its_figures(name, store, filled):
     assert expected in figures
     for figure in figures.values():
         assert len(figure.data) and figure.layout.title.text
+
+
+def test_what_the_runs_were_made_with_is_said_once_and_where_they_differ(store, filled):
+    made = filled(small(), raised_by(0.1))
+    findings = look(store, small())
+    assert provenance(findings) == [
+        "Versions: torch 2.14.",
+        "Commit: not recorded.",
+        "Machine: not recorded.",
+        "Data: digits, fingerprint not recorded.",
+    ]
+    facts = {"torch": "2.14", "commit": "abc", "processor": "EPYC", "threads": 2}
+    for place, run_id in enumerate(made.values()):
+        result = store.result(run_id) | {"provenance": facts | {"commit": "abc" if place else "d"}}
+        store.write_json(run_id, "result.json", result)
+    lines = provenance(look(store, small()))
+    assert lines[1:3] == [
+        "Commit, not the same in all runs: abc (11 runs); d (1 run). The two runs differ in 1 of 6 "
+        "pairs.",
+        "Machine: EPYC, 2 threads.",
+    ]
+    text = render(look(store, small()), "html").partition("<script type=")[0]
+    assert text.count("not the same in all runs") == 1
+    store.write_json(run_id, "result.json", result | {"provenance": "by hand"})
+    assert "not recorded (1 run)" in provenance(look(store, small()))[0]

@@ -1,4 +1,4 @@
-"""Intervals: Student's t over seeds, and the bootstrap of a rank correlation over runs."""
+"""Intervals: Student's t over seeds, and the bootstrap of a rank correlation over settings."""
 
 from typing import NamedTuple
 
@@ -59,23 +59,26 @@ class RankCorrelation(NamedTuple):
     within_draws: np.ndarray  # (DRAWS,)
 
 
-def rank_correlation(x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> RankCorrelation:
+def rank_correlation(
+    x: np.ndarray, y: np.ndarray, groups: np.ndarray, settings: np.ndarray | None = None
+) -> RankCorrelation:
     """Spearman's correlation of x and y (n,), and its percentile intervals.
 
     Within groups: values are ranked in their own group, the ranks are divided by its size and
-    centred, and the correlation of these is taken over all runs. The bootstrap draws runs within
-    each group. Equal n and groups give equal draws, so that two correlations with the same y can be
-    compared draw by draw.
+    centred, and the correlation of these is taken over all runs. The bootstrap draws settings
+    within each group, and then runs within each drawn setting: seeds of one setting are alike, so
+    they must not count as if they were settings of their own. Equal n, groups and settings give
+    equal draws, so that two correlations with the same y can be compared draw by draw.
 
     Args:
         x, y: Finite values of the runs.
         groups: The group of each run, (n,).
+        settings: What each run has apart from its seed, as numbers, (n,). None: each run is one.
     """
+    settings = np.arange(len(x)) if settings is None else settings
     places = [np.flatnonzero(groups == group) for group in np.unique(groups)]
     generator = np.random.default_rng(0)
-    drawn = [
-        place[generator.integers(0, len(place), (DRAWS, len(place)))] for place in places
-    ]  # (DRAWS, size) each
+    drawn = [_draw(place, settings[place], generator) for place in places]
     here = [place[None] for place in places]
     all_draws, within_draws = _overall(x, y, drawn), _within(x, y, drawn)
     return RankCorrelation(
@@ -84,6 +87,16 @@ def rank_correlation(x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> RankCo
         all_draws,
         within_draws,
     )
+
+
+def _draw(place: np.ndarray, settings: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Rows of a group, (DRAWS, settings x runs of the largest): settings first, then their runs."""
+    members = [place[settings == one] for one in np.unique(settings)]
+    sizes = np.array([len(one) for one in members])
+    table = np.array([np.resize(one, sizes.max()) for one in members])
+    chosen = generator.integers(0, len(members), (DRAWS, len(members), 1))
+    runs = generator.integers(0, sizes[chosen], (DRAWS, len(members), sizes.max()))
+    return np.asarray(table[chosen, runs].reshape(DRAWS, -1))
 
 
 def lead(first: np.ndarray, second: np.ndarray, value: float, n: int) -> Interval:

@@ -24,6 +24,7 @@ COUNTS = {
     "undecided_peak": "saturated and undecided, at the peak",
     "dead_peak": "dead, at the peak",
 }
+SETTING = ("method", "n_bits", "lr", "eta", "arm", "aim", "scale")  # all but the seed
 TARGETS = {"map": "MAP", "gain": "the gain of RDH"}
 SCOPES = {"overall": "over all runs", "within": "within a method"}
 Found = dict[str, RankCorrelation]
@@ -40,8 +41,7 @@ def correlations(frame: pd.DataFrame, target: str) -> Found:
     for name in COUNTS:
         known = _known(frame, name, target)
         if len(known) >= 3:
-            x, y = (known[column].to_numpy(float) for column in (name, target))
-            found[name] = rank_correlation(x, y, known["method"].to_numpy())
+            found[name] = _correlation(known, name, target)
     return found
 
 
@@ -83,9 +83,7 @@ def _best(frame: pd.DataFrame, found: Found, target: str, scope: str) -> str:
         return text + "."
     # on the runs in which both are known, so that both are drawn alike
     both = frame.dropna(subset=[best, "dead", target])
-    first, second = (rank_correlation(
-        both[name].to_numpy(float), both[target].to_numpy(float), both["method"].to_numpy()
-    ) for name in (best, "dead"))  # fmt: skip
+    first, second = (_correlation(both, name, target) for name in (best, "dead"))
     value = abs(getattr(first, scope).value) - abs(getattr(second, scope).value)
     ahead = lead(
         getattr(first, f"{scope}_draws"), getattr(second, f"{scope}_draws"), value, len(both)
@@ -101,6 +99,13 @@ def _best(frame: pd.DataFrame, found: Found, target: str, scope: str) -> str:
             "unknown": "without an interval: too few runs.",
         }[ahead.side]
     )
+
+
+def _correlation(frame: pd.DataFrame, name: str, target: str) -> RankCorrelation:
+    """Runs that differ only in their seed are one setting of the bootstrap."""
+    x, y = (frame[column].to_numpy(float) for column in (name, target))
+    settings = frame.groupby(list(SETTING), dropna=False).ngroup().to_numpy()
+    return rank_correlation(x, y, frame["method"].to_numpy(), settings)
 
 
 def _cells(one: RankCorrelation) -> list[str]:

@@ -36,10 +36,10 @@ After the epoch, with the network as it then is: all training items in evaluatio
 of all entries. `--set eval_every=1` counts them after every epoch.
 """
 CORRELATED = f"""
-Spearman's rank correlation, with the 95 % percentile interval of {DRAWS} bootstrap draws of runs
-within each method. Runs that differ only in their seed count one by one. *Within a method*: values
-are ranked among the runs of their own method. The gain of RDH is that of a pair, and its counts are
-those of the baseline. Peaks are over the probes' records, each item at its last visit.
+Spearman's rank correlation, with the 95 % percentile interval of {DRAWS} bootstrap draws: settings
+within each method, then seeds within each setting. *Within a method*: values are ranked among the
+runs of their own method. The gain of RDH is that of a pair, and its counts are those of the
+baseline. Peaks are over the probes' records, each item at its last visit.
 """
 AIMED = """
 All runs but the baseline have error-aware quantization. *gradient* amplifies every flagged entry,

@@ -1,6 +1,6 @@
 """Curves of a study's runs, averaged over seeds and splits: precision-recall, dead over time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from rdh import catalog
 from rdh.analysis import scalar_frame
 from rdh.charts.multiples import Line
+from rdh.config.run_config import ARM_LABELS
 from rdh.errors import UserError
 from rdh.files import read_arrays
 from rdh.retrieval import evaluate
@@ -19,7 +20,9 @@ RANKS = 400  # points of a curve by rank
 
 
 def panels(findings: Findings, kind: str) -> dict[str, list[Line]]:
-    """Method title -> its curves, one for each cell that has any.
+    """Title of a panel -> its curves, one for each cell that has any.
+
+    A panel is a method, and a code length if there are many.
 
     Args:
         findings: the study.
@@ -27,23 +30,49 @@ def panels(findings: Findings, kind: str) -> dict[str, list[Line]]:
     """
     make = {"radius": _by_radius, "rank": _by_rank, "dead": _dead}[kind]
     found: dict[str, list[Line]] = {}
+    has_lengths = len({cell.n_bits for cell in findings.cells}) > 1
     for cell in findings.cells:
         run_ids = list(dict.fromkeys(findings.of_cell(cell).get("run_id", ())))
         line = make(findings.store, run_ids, cell)
         if line is not None:
-            found.setdefault(catalog.method(cell.method).title, []).append(line)
+            title = catalog.method(cell.method).title
+            title += f", {cell.n_bits} bits" if has_lengths else ""
+            found.setdefault(title, []).append(line)
     return found
 
 
-def label_of(cell: Cell) -> str:
-    """Name of a cell's curve: its title, code length left out, and what is swept."""
-    return f"{cell.title}, {cell.setting}" if cell.swept else cell.title
+def told_apart(
+    curves: Mapping[str, Sequence[Line]], say: Callable[[Line, Line], str]
+) -> dict[str, list[Line]]:
+    """The panels, their titles with what `say` finds between their two arms, if they are two."""
+    return {
+        f"{title}: {say(*lines)}" if len(lines) == 2 and lines[1].has_rdh else title: list(lines)
+        for title, lines in curves.items()
+    }
+
+
+def at_half_recall(without: Line, with_rdh: Line) -> str:
+    """Precision with RDH minus without, at recall 1/2."""
+    half = [np.interp(0.5, line.x, line.y) for line in (without, with_rdh)]
+    return f"{half[1] - half[0]:+.3f}"
+
+
+def at_the_end(without: Line, with_rdh: Line) -> str:
+    """The last values without and with RDH, as percentages."""
+    return " → ".join(f"{100 * line.y[-1]:.2g}%" for line in (without, with_rdh))
 
 
 def _line(
-    cell: Cell, x: np.ndarray, y: np.ndarray, low: np.ndarray | None, high: np.ndarray | None
+    cell: Cell,
+    x: np.ndarray,
+    y: np.ndarray,
+    low: np.ndarray | None = None,
+    high: np.ndarray | None = None,
 ) -> Line:
-    return Line(label_of(cell), cell.method, cell.arm != "baseline", x, y, low, high)
+    words = {"baseline": "without RDH", "rdh": "with RDH"}
+    label = words.get(cell.arm, ARM_LABELS[cell.arm].strip(" +"))
+    label += f", {cell.setting}" if cell.swept else ""
+    return Line(label, cell.method, cell.arm != "baseline", x, y, low, high)
 
 
 def _by_radius(store: RunStore, run_ids: Sequence[str], cell: Cell) -> Line | None:
@@ -60,7 +89,7 @@ def _by_radius(store: RunStore, run_ids: Sequence[str], cell: Cell) -> Line | No
     if not curves:
         return None
     recall, precision = np.nanmean(curves, axis=0)
-    return _line(cell, recall, precision, None, None)
+    return _line(cell, recall, precision)
 
 
 def _by_rank(store: RunStore, run_ids: Sequence[str], cell: Cell) -> Line | None:
@@ -69,7 +98,7 @@ def _by_rank(store: RunStore, run_ids: Sequence[str], cell: Cell) -> Line | None
     if not curves or len({curve.shape for curve in curves}) > 1:
         return None
     recall, precision = np.mean(curves, axis=0)
-    return _line(cell, recall, precision, None, None)
+    return _line(cell, recall, precision)
 
 
 @lru_cache(maxsize=2000)  # ranking a gallery takes up to a second, and a page looks often

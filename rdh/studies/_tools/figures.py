@@ -9,13 +9,15 @@ import plotly.graph_objects as go
 from rdh import catalog
 from rdh.charts.effects import by_value, forest, gain_against_dead
 from rdh.charts.multiples import dead_over_training, precision_recall_panels
-from rdh.studies._tools.curves import label_of, panels
+from rdh.studies._tools.curves import at_half_recall, at_the_end, panels, told_apart
 from rdh.studies._tools.findings import Findings
 from rdh.studies._tools.grid import Cell
+from rdh.studies._tools.sentences import headline
 from rdh.studies._tools.study import MEASURES
 
 Figures = dict[str, go.Figure]
 MOST_ROWS = 80  # of a forest plot
+LEAST_RANKED = 5  # cells; fewer have no rank correlation
 
 
 def fitting(findings: Findings) -> Figures:
@@ -30,7 +32,7 @@ def together(findings: Findings, *makers: Callable[[Findings], Figures]) -> Figu
 
 def forest_of_pairs(findings: Findings) -> Figures:
     """A forest plot for each group of comparisons."""
-    found, measure = {}, MEASURES[findings.study.measure]
+    found, measure = {}, findings.study.measure
     for place, (what, results) in enumerate(findings.grouped().items()):
         shown = [one for one in results if one.effect.n][:MOST_ROWS]
         if not shown:
@@ -50,14 +52,15 @@ def forest_of_pairs(findings: Findings) -> Figures:
         found[f"forest-{place + 1}"] = forest(
             rows,
             pairs,
-            title=f"{what}: {measure} pair by pair.",
-            x_title=f"difference in {measure}",
+            title=headline(what, results, measure),
+            x_title=f"difference in {MEASURES[measure]}",
+            as_share=measure != "map",
         )
     return found
 
 
 def against_dead(findings: Findings) -> Figures:
-    """The gain of RDH against the dead share of the baseline."""
+    """The gain of RDH against the dead share of its baseline, at the same code length."""
     rows = [
         {
             "label": cell_label(one.contrast.after, findings),
@@ -73,11 +76,18 @@ def against_dead(findings: Findings) -> Figures:
         and np.isfinite(one.dead_before)
         and findings.study.measure == "map"
         and (one.contrast.before.arm, one.contrast.after.arm) == ("baseline", "rdh")
+        and one.contrast.before.n_bits == one.contrast.after.n_bits
     ]
     if len(rows) < 2:
         return {}
-    title = "Does the gain follow the deaths?"
-    return {"gain-against-dead": gain_against_dead(pd.DataFrame(rows), title=title)}
+    cells = pd.DataFrame(rows)
+    title = "What RDH adds to MAP against the dead share of its baseline"
+    if len(cells) >= LEAST_RANKED and cells[["dead", "difference"]].nunique().min() > 1:
+        from scipy.stats import spearmanr  # here, since it takes a second to import
+
+        rank = float(spearmanr(cells["dead"], cells["difference"]).statistic)
+        title += f": rank correlation {rank:+.2f} over {len(cells)} cells"
+    return {"gain-against-dead": gain_against_dead(cells, title=f"{title}.")}
 
 
 def over_lengths(findings: Findings) -> Figures:
@@ -88,7 +98,7 @@ def over_lengths(findings: Findings) -> Figures:
         rows = _means(findings, cells, lambda cell: cell.n_bits, lambda cell: cell.title)
         if not rows.empty and rows["value"].nunique() > 1:
             words = f" at {cells[0].setting}" if setting else ""
-            title = f"MAP over code lengths{words}, mean ± one standard deviation."
+            title = f"MAP over code lengths{words}, mean ± one standard deviation{_added(rows)}."
             figure = by_value(rows, title=title, x_title="code length (bits)", is_length=True)
             found[f"lengths-{place + 1}"] = figure
     return found
@@ -108,22 +118,52 @@ def over_swept(findings: Findings) -> Figures:
             if not rows.empty and rows["value"].nunique() > 1:
                 short = name.rpartition(".")[2]
                 words = "".join(f", {key.rpartition('.')[2]} {value}" for key, value in other)
-                title = f"MAP over {short}, {n_bits} bits{words}, mean ± one standard deviation."
-                found[f"{short}-{place + 1}"] = by_value(rows, title=title, x_title=short)
+                title = f"MAP over {short}, {n_bits} bits{words}, mean ± one standard deviation"
+                title += f"{_added(rows)}."
+                x_title, below = short, None
+                if name == "eta":
+                    x_title = "eta, weight of a mean (below: of the sums in Eq. 1, Eq. 4)"
+                    below = _as_sums(findings, n_bits)
+                found[f"{short}-{place + 1}"] = by_value(
+                    rows, title=title, x_title=x_title, below=below
+                )
     return found
+
+
+def _as_sums(findings: Findings, n_bits: int) -> Callable[[float], str] | None:
+    """eta in the paper's units, see figure6.py; None if runs differ in their batch size."""
+    sizes = {one.config.batch_size for one in findings.asked}
+    if len(sizes) > 1:
+        return None
+    (size,) = sizes
+    return lambda eta: f"{eta * size / n_bits:.2g}, {eta / (2 * n_bits):.2g}"
+
+
+def _added(rows: pd.DataFrame) -> str:
+    """The least and the most that RDH adds, in words; "" if not both arms are there twice."""
+    arms = rows[rows["arm"].isin(["baseline", "rdh"])]
+    table = arms.pivot_table(index=["method", "value"], columns="arm", values="map")
+    if set(table) != {"baseline", "rdh"} or len(table.dropna()) < 2:
+        return ""
+    added = (table["rdh"] - table["baseline"]).dropna()
+    ends = [
+        f"{added[key]:+.4f} ({catalog.method(key[0]).title}, {key[1]:g})"
+        for key in (added.idxmin(), added.idxmax())
+    ]
+    return f". RDH changes it by {' to '.join(ends)}"
 
 
 def precision_recall(findings: Findings) -> Figures:
     """Precision against recall by radius and by rank, a panel a method."""
     found = {}
-    titles = {
-        "radius": "Precision against recall by Hamming radius, mean over seeds.",
-        "rank": "Precision against recall by rank, expected over tie orders, mean over seeds.",
-    }
-    for kind, title in titles.items():
+    kinds = {"radius": "Hamming radius", "rank": "rank (expected over tie orders)"}
+    for kind, words in kinds.items():
         if curves := panels(findings, kind):
             found[f"precision-recall-{kind}"] = precision_recall_panels(
-                curves, title=title, has_markers=kind == "radius"
+                told_apart(curves, at_half_recall),
+                title=f"Precision against recall{_of_all(findings)} by {words}, mean over seeds. "
+                "Numbers: what RDH changes in precision at recall 1/2.",
+                has_markers=kind == "radius",
             )
     return found
 
@@ -131,13 +171,23 @@ def precision_recall(findings: Findings) -> Figures:
 def dead_bits(findings: Findings) -> Figures:
     """The dead share over training, a panel a method, with the range over seeds."""
     curves = panels(findings, "dead")
-    title = "Dead entries over training: mean over seeds, and their range."
-    return {"dead-over-training": dead_over_training(curves, title=title)} if curves else {}
+    if not curves:
+        return {}
+    title = f"Dead entries over training{_of_all(findings)}: mean over seeds, and their range. "
+    title += "Numbers: at the end, without → with RDH. Each panel has its own scale."
+    curves = told_apart(curves, at_the_end)
+    return {"dead-over-training": dead_over_training(curves, title=title)}
+
+
+def _of_all(findings: Findings) -> str:
+    """The code length, if there is one."""
+    lengths = {cell.n_bits for cell in findings.cells}
+    return f" at {lengths.pop()} bits" if len(lengths) == 1 else ""
 
 
 def cell_label(cell: Cell, findings: Findings) -> str:
     """A cell in words: method and arm, bits if they vary, and what is swept."""
-    parts = [label_of(cell)]
+    parts = [f"{cell.title}, {cell.setting}" if cell.swept else cell.title]
     if len({one.n_bits for one in findings.cells}) > 1:
         parts.append(f"{cell.n_bits} bits")
     return ", ".join(parts)
@@ -161,7 +211,7 @@ def _means(
                 {
                     "label": label(cell),
                     "method": cell.method,
-                    "has_rdh": cell.arm != "baseline",
+                    "arm": cell.arm,
                     "value": value(cell),
                     "map": frame["map"].mean(),
                     "std": frame["map"].std(),

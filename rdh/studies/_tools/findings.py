@@ -13,9 +13,17 @@ from rdh.errors import UserError
 from rdh.execution.queue.states import RESUMABLE
 from rdh.store.run_store import RunStore, Stamp
 from rdh.studies._tools.grid import Asked, Cell, Contrast, Grid, expand
-from rdh.studies._tools.statistics import Effect, judged, mean_over_cells, paired_effect
+from rdh.studies._tools.statistics import (
+    Effect,
+    Interval,
+    judged,
+    mean_over_cells,
+    paired_effect,
+)
 from rdh.studies._tools.study import Study
 
+NO_INTERVAL = Interval()
+DEAD_LEVEL = 0.99  # tau of the dead shares if runs differ in tau: the paper's
 SWEEP = "study"  # of all runs that studies submit, so that two of them never queue one run twice
 
 
@@ -47,7 +55,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class Result:
-    """A comparison and what its pairs say. Dead shares are means over the pairs' runs."""
+    """A comparison and what its pairs say.
+
+    Dead shares are means over the pairs' runs. `over_queries` is there if somebody asked for it.
+    """
 
     contrast: Contrast
     effect: Effect
@@ -55,6 +66,7 @@ class Result:
     after: np.ndarray
     dead_before: float
     dead_after: float
+    over_queries: Interval = NO_INTERVAL
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +176,7 @@ def _look(
     runs = {one.config.hash: known[one.config.hash] for one in asked if one.config.hash in known}
     frame = _frame(store, asked, runs)
     cells = list(dict.fromkeys(one.cell for one in asked))
-    results = _results(frame, study.contrasts(cells), asked, study.measure)
+    results = _results(frame, study.contrasts(cells, grids), asked, study.measure)
     return Findings(study, store, tuple(grids), tuple(asked), runs, frame, tuple(results))
 
 
@@ -194,7 +206,12 @@ def _frame(store: RunStore, asked: Iterable[Asked], runs: Mapping[str, Found]) -
     finished = {key: found.run_id for key, found in runs.items() if found.state == "finished"}
     table = analysis.run_table(store, sorted(set(finished.values())))
     if table.empty:
-        return pd.DataFrame(columns=["cell", "split", "seed", "run_id", "map", "tau"])
+        return pd.DataFrame(
+            columns=["cell", "split", "seed", "run_id", "dataset", "map", "tau", "dead_at_end"]
+        )
+    if table["tau"].nunique() > 1:
+        shares = [_dead_at_level(store, one, store.stamps(one)) for one in table["run_id"]]
+        table["dead_at_end"] = shares
     rows = table.set_index("run_id").to_dict("index")
     return pd.DataFrame(
         [
@@ -207,14 +224,27 @@ def _frame(store: RunStore, asked: Iterable[Asked], runs: Mapping[str, Found]) -
     )
 
 
+@lru_cache(maxsize=20_000)
+def _dead_at_level(store: RunStore, run_id: str, stamps: tuple[Stamp, ...]) -> float:
+    """The dead share at the end if DEAD_LEVEL were the run's tau; NaN if it was not counted."""
+    try:
+        reader = store.reader(run_id)
+        levels, counts = reader.meta().get("tau_levels", ()), analysis.dead_bits(reader)
+        newest = reader.latest("dead_levels")
+    except UserError:
+        return np.nan
+    if newest is None or counts is None or not counts.is_counted or DEAD_LEVEL not in levels:
+        return np.nan
+    return float(newest[1][list(levels).index(DEAD_LEVEL)].sum()) / counts.entries
+
+
 def _results(
     frame: pd.DataFrame, contrasts: Sequence[Contrast], asked: Sequence[Asked], measure: str
 ) -> list[Result]:
-    """Every contrast with its effect. Dead shares are left out if tau moves their definition."""
+    """Every contrast with its effect."""
     seeds, splits = (sorted({getattr(one, name) for one in asked}) for name in ("seed", "split"))
-    columns = ["map"] + (["dead_at_end"] if frame["tau"].nunique() == 1 else [])
     values: dict[tuple[str, Cell], np.ndarray] = {}
-    for name in columns:
+    for name in ("map", "dead_at_end"):
         for row in frame.to_dict("records"):
             at = values.setdefault((name, row["cell"]), np.full((len(seeds), len(splits)), np.nan))
             at[seeds.index(row["seed"]), splits.index(row["split"])] = row[name]

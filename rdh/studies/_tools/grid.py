@@ -135,7 +135,7 @@ def expand(grids: Iterable[Grid]) -> list[Asked]:
     return list(asked.values())
 
 
-def by_arm(cells: Sequence[Cell]) -> list[Contrast]:
+def by_arm(cells: Sequence[Cell], grids: Sequence[Grid] = ()) -> list[Contrast]:
     """Every arm against the first one, everything else equal."""
     known, found = set(cells), []
     first = cells[0].arm if cells else "baseline"
@@ -149,7 +149,7 @@ def by_arm(cells: Sequence[Cell]) -> list[Contrast]:
 def by_value(
     cells: Sequence[Cell], name: str, usual: Any, what: str, *, arm: str = "rdh"
 ) -> list[Contrast]:
-    """Every value of a swept setting against its usual value, within one arm.
+    """Every value of a swept setting against its usual value, within one arm that uses it.
 
     Args:
         cells: of the study.
@@ -161,7 +161,7 @@ def by_value(
     known, found = set(cells), []
     for cell in cells:
         value = cell.value(name)
-        if cell.arm != arm or value is None or value == usual:
+        if cell.arm != arm or value is None or value == usual or not _uses(cell, name):
             continue
         others = tuple((key, usual if key == name else one) for key, one in cell.swept)
         before = replace(cell, swept=others)
@@ -175,12 +175,21 @@ def _config(grid: Grid, cell: Cell, seed: int, split: int) -> RunConfig:
     unused = () if arm["amplifier"] else AIM_OFF
     fields = {name: value for name, value in grid.fixed.items() if name not in unused}
     for name, value in cell.swept:
-        if not arm["amplifier"] and name in ("tau", *AIM_OFF):
+        if name != "eta" and not _uses(cell, name):
             continue  # tau would only move the counts, and there is nothing to aim
         field_name, dot, option = name.partition(".")
         fields[field_name] = {**fields.get(field_name, {}), option: value} if dot else value
     own = {"method": cell.method, "n_bits": cell.n_bits, "seed": seed, "split_seed": split}
     return preset_config(grid.preset, **(fields | own | arm))
+
+
+def _uses(cell: Cell, name: str) -> bool:
+    """Whether a setting changes anything in the arm of a cell."""
+    arm = arm_fields(cell.method, cell.arm)
+    if name == "eta":
+        is_plain = arm["quantization"] == "plain" and catalog.method(cell.method).has_plain_term
+        return is_plain or arm["quantization"] == "error_aware"
+    return arm["amplifier"] or name not in ("tau", *AIM_OFF)
 
 
 def _check_size(grids: Sequence[Grid]) -> None:

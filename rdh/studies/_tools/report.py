@@ -4,7 +4,6 @@ import html
 import json
 import math
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +11,9 @@ import numpy as np
 from rdh import __version__
 from rdh.analysis import duration
 from rdh.errors import UserError
-from rdh.files import read_arrays
 from rdh.studies._tools.findings import Findings
+from rdh.studies._tools.markdown import markdown_table
+from rdh.studies._tools.provenance import provenance, recorded
 from rdh.studies._tools.sentences import answer
 from rdh.studies._tools.tables import Table, definitions, numbers, tables
 
@@ -42,13 +42,23 @@ def render(findings: Findings, kind: str) -> str:
     """
     if kind not in KINDS:
         raise UserError(f"A report is one of {', '.join(KINDS)}, got {kind!r}.")
+    check_finished(findings)
+    return KINDS[kind](findings)
+
+
+def check_finished(findings: Findings) -> None:
+    """UserError if no run has finished."""
     if findings.frame.empty:
         raise UserError(
             f"No run of the study {findings.study.name} has finished in {findings.store.root}, so "
             f"there is nothing to report; `python -m rdh study run {findings.study.name}` trains "
             f"what is missing."
         )
-    return KINDS[kind](findings)
+
+
+def on_white(figure: "go.Figure") -> "go.Figure":
+    """The figure with a template of its own, since a report has no theme around it."""
+    return figure.update_layout(template="plotly_white", legend_orientation="h")
 
 
 def state_in_words(findings: Findings) -> list[str]:
@@ -96,7 +106,7 @@ def to_latex(findings: Findings) -> str:
                 position_float="centering",
             )
         )
-    parts += [f"% {line}" for line in definitions(findings)]
+    parts += [f"% {line}" for line in (*definitions(findings), *provenance(findings))]
     return "\n".join(parts) + "\n"
 
 
@@ -114,6 +124,8 @@ def to_html(findings: Findings) -> str:
     for name, figure in study.figures(findings).items():
         body.append(_html_figure(name, figure))
     body += [f'<p class="small">{say(line)}</p>' for line in notes(findings)]
+    body.append("<h2>What the runs were made with</h2>")
+    body += [f'<p class="small">{say(line)}</p>' for line in provenance(findings)]
     facts = to_json(findings).replace("<", "\\u003c")
     body.append(f'<script type="application/json" id="study.json">{facts}</script>')
     head = (
@@ -123,8 +135,20 @@ def to_html(findings: Findings) -> str:
     return head + "\n".join(body) + "</body></html>\n"
 
 
+def to_markdown(findings: Findings) -> str:
+    """The answer, the tables and what their numbers are, as Markdown."""
+    lines = [f"# {findings.study.title}", "", findings.study.question, ""]
+    for line in (*answer(findings), *state_in_words(findings)):
+        lines += [line, ""]
+    for table in tables(findings):
+        lines += markdown_table(table)
+    lines += [f"* {line}" for line in (*definitions(findings), *notes(findings))]
+    return "\n".join(lines) + "\n"
+
+
 KINDS: dict[str, Callable[[Findings], str]] = {
     "html": to_html,
+    "md": to_markdown,
     "csv": to_csv,
     "latex": to_latex,
     "json": to_json,
@@ -143,8 +167,7 @@ def notes(findings: Findings) -> list[str]:
 
 
 def _html_figure(name: str, figure: "go.Figure") -> str:
-    figure.update_layout(template="plotly_white", legend_orientation="h")
-    return figure.to_html(
+    return on_white(figure).to_html(
         full_html=False,
         include_plotlyjs=False,
         div_id=name,
@@ -167,7 +190,11 @@ def _facts(findings: Findings) -> dict[str, Any]:
             "config": config.model_dump(),
             "run_id": found.run_id if found else None,
             "state": found.state if found else "missing",
-        } | (_recorded(findings, found.run_id) if found and found.state == "finished" else {})
+        }
+        if found and found.state == "finished":
+            runs[config.hash]["recorded"] = recorded(findings.store, found.run_id)
+            metrics = findings.store.result(found.run_id).get("metrics", {})
+            runs[config.hash]["metrics"] = metrics
     study = findings.study
     return {
         "study": study.name,
@@ -178,24 +205,8 @@ def _facts(findings: Findings) -> dict[str, Any]:
         "runs": runs,
         "comparisons": numbers(findings).to_dict("records"),
         "definitions": definitions(findings),
+        "provenance": provenance(findings),
         "rdh": __version__,
-    }
-
-
-# What a run recorded of its origin, in result.json or beside its records
-RECORDED = ("provenance", "device", "dtype", "data_fingerprint", "seconds", "n_query", "n_gallery",
-            "n_train", "top_k")  # fmt: skip
-
-
-def _recorded(findings: Findings, run_id: str) -> dict[str, Any]:
-    store = findings.store
-    known = store.reader(run_id).meta() | store.result(run_id)
-    with suppress(UserError, KeyError):
-        split = read_arrays(store.run_dir(run_id) / "split.npz")
-        known["data_fingerprint"] = str(split["fingerprint"])
-    return {
-        "recorded": {name: known[name] for name in RECORDED if name in known},
-        "metrics": store.result(run_id).get("metrics", {}),
     }
 
 

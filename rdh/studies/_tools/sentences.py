@@ -5,25 +5,34 @@ from collections.abc import Sequence
 import numpy as np
 
 from rdh.studies._tools.findings import Findings, Result, mean_of
-from rdh.studies._tools.statistics import LEAST_PAIRS, Effect
-from rdh.studies._tools.study import MEASURES
+from rdh.studies._tools.statistics import LEAST_PAIRS, Effect, Interval
+from rdh.studies._tools.study import FORMS, MEASURES
 
 
 def answer(findings: Findings) -> list[str]:
     """A sentence for each group of comparisons."""
-    measure = MEASURES[findings.study.measure]
+    measure = findings.study.measure
     return [verdict(what, results, measure) for what, results in findings.grouped().items()]
 
 
-def verdict(what: str, results: Sequence[Result], measure: str = "MAP") -> str:
-    """One sentence: what it does to the measure, in how many cells, and by how much in the mean.
+def verdict(what: str, results: Sequence[Result], measure: str = "map") -> str:
+    """What it does to the measure, in how many cells, and by how much in the mean.
 
     Args:
         what: its subject, for example "RDH".
         results: judged together with all others of their table.
-        measure: in words.
+        measure: a key of `MEASURES`.
     """
-    measured = [one for one in results if one.effect.n]
+    n_measured = sum(one.effect.n > 0 for one in results)
+    said = headline(what, results, measure)
+    if not n_measured:
+        return said
+    return f"{said} {mean_in_words(mean_of(results), n_measured, FORMS[measure])}"
+
+
+def headline(what: str, results: Sequence[Result], measure: str = "map") -> str:
+    """The first sentence of `verdict`, which is the title of a figure too."""
+    measured, measure = [one for one in results if one.effect.n], MEASURES[measure]
     if not measured:
         return f"{what}: no pair has finished yet, so there is no answer."
     count = {
@@ -47,24 +56,24 @@ def verdict(what: str, results: Sequence[Result], measure: str = "MAP") -> str:
         unknown = _rest(0, count["unknown"])
         said = f"{what} has no effect on {measure} that these runs can show"
         said += f"{_open_in(opens, n)}{unknown}"
-    return f"{said}. {mean_in_words(mean_of(results), len(measured))}"
+    return f"{said}."
 
 
-def mean_in_words(mean: Effect | None, n_cells: int) -> str:
+def mean_in_words(mean: Effect | None, n_cells: int, form: str = ".4f") -> str:
     """The mean difference over cells, with its interval."""
     if mean is None:
         return "No pair is there in all cells, so there is no mean over them."
     over = "" if n_cells == 1 else f" over {n_cells} cells"
     pairs = f"{mean.n} pair{'s' * (mean.n != 1)}" + ("" if n_cells == 1 else " each")
-    ends = "" if np.isnan(mean.interval.p) else f", 95 % interval {between(mean)}"
-    return f"Mean difference{over}: {mean.difference:+.4f}{ends} ({pairs})."
+    ends = "" if np.isnan(mean.interval.p) else f", 95 % interval {between(mean.interval, form)}"
+    return f"Mean difference{over}: {mean.difference:+{form}}{ends} ({pairs})."
 
 
-def between(effect: Effect) -> str:
-    """The ends of the interval: "[+0.0010, +0.0123]", or "none"."""
-    if np.isnan(effect.interval.p):
+def between(interval: Interval, form: str = ".4f") -> str:
+    """The ends of an interval: "[+0.0010, +0.0123]", or "none"."""
+    if np.isnan(interval.low):
         return "none"
-    return f"[{effect.interval.low:+.4f}, {effect.interval.high:+.4f}]"
+    return f"[{interval.low:+{form}}, {interval.high:+{form}}]"
 
 
 def _cells(n: int) -> str:

@@ -24,7 +24,8 @@ class Interval:
     low: float = np.nan
     high: float = np.nan
     p: float = np.nan
-    method: str = "none"  # "t": Student's over the pairs; "bootstrap": over seeds and splits
+    # "t": Student's over the pairs; "bootstrap": over seeds and splits; "queries": over queries
+    method: str = "none"
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Effect:
         seed_std, split_std: standard deviations of the differences over seeds (each the mean over
             its splits) and over splits; NaN for one.
         verdict: after Holm's correction over the table; "unknown": no interval.
+        p_holm: the corrected p-value.
     """
 
     n: int
@@ -56,6 +58,7 @@ class Effect:
     seed_std: float
     split_std: float
     verdict: Verdict = "unknown"
+    p_holm: float = np.nan
 
     @property
     def relative(self) -> float:
@@ -163,7 +166,7 @@ def judged(effects: Sequence[Effect]) -> list[Effect]:
     """The effects of a table with their verdicts, after Holm's correction over all of them."""
     corrected = holm([effect.interval.p for effect in effects])
     return [
-        replace(effect, verdict=_verdict(effect.difference, p))
+        replace(effect, verdict=_verdict(effect.difference, p), p_holm=float(p))
         for effect, p in zip(effects, corrected, strict=True)
     ]
 

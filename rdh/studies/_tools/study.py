@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 OPTIONS = ("preset", "dataset", "methods", "bits", "seeds", "splits")
 MEASURES = {"map": "MAP", "dead_at_end": "the dead share at the end"}  # columns, and their words
+FORMS = {"map": ".4f", "dead_at_end": ".3%"}  # of a measure
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Study:
         title: a few words.
         question: one sentence.
         grids: what is to be run.
-        contrasts: cells -> what is compared with what.
+        contrasts: cells and grids -> what is compared with what.
         further: findings -> grids that depend on results, once all before them have finished.
         figures: findings -> figures by name.
         measure: what is compared, a key of `MEASURES`.
@@ -65,7 +66,7 @@ class Study:
     title: str
     question: str
     grids: tuple[Grid, ...]
-    contrasts: Callable[[Sequence[Cell]], list[Contrast]] = by_arm
+    contrasts: Callable[[Sequence[Cell], Sequence[Grid]], list[Contrast]] = by_arm
     further: "Callable[[Findings], tuple[Grid, ...]]" = no_more
     figures: "Callable[[Findings], dict[str, go.Figure]]" = usual_figures
     measure: str = "map"

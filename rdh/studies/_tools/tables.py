@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from rdh.retrieval.evaluation import map_in_words
-from rdh.studies._tools.findings import Findings, Result
+from rdh.studies._tools.findings import DEAD_LEVEL, Findings, Result
 from rdh.studies._tools.grid import Cell, Contrast
 from rdh.studies._tools.sentences import between
-from rdh.studies._tools.study import MEASURES
+from rdh.studies._tools.study import FORMS, MEASURES
 
 
 @dataclass(frozen=True)
@@ -33,34 +33,40 @@ class Table:
 
 
 def tables(findings: Findings) -> list[Table]:
-    """The block of MAP and the paired differences; those without a row are left out."""
+    """The block of means and the paired differences; those without a row are left out."""
     return [table for table in (block(findings), differences(findings)) if len(table.cells)]
 
 
 def block(findings: Findings) -> Table:
-    """MAP, mean ± standard deviation: a row for each method, arm and setting, a column a length.
+    """Mean ± standard deviation: a row for each method, arm and setting, a column a length.
 
-    Bold: it differs from the first arm after Holm's correction, and is the higher of the two.
+    Bold: MAP is higher than that of another arm or length, after Holm's correction.
     """
     lengths = list(dict.fromkeys(cell.n_bits for cell in findings.cells))
-    better, contrast_of = {}, _contrasts(findings)
-    for one in findings.results:
-        is_better = findings.study.measure == "map" and one.effect.verdict == "gain"
-        better[one.contrast.after] = is_better
+    measure, contrast_of = findings.study.measure, _contrasts(findings)
+    better = {
+        one.contrast.after
+        for one in findings.results
+        if measure == "map"
+        and one.effect.verdict == "gain"
+        and one.contrast.before.arm != one.contrast.after.arm
+    }
     rows, bold, opens = [], [], []
     for key in dict.fromkeys((cell.title, cell.setting) for cell in findings.cells):
         cells = {c.n_bits: c for c in findings.cells if (c.title, c.setting) == key}
         row, marks = {"method": key[0], "setting": key[1]}, {"method": False, "setting": False}
         for n_bits in lengths:
             cell = cells.get(n_bits)
-            row[f"{n_bits} bits"] = "" if cell is None else _spread(findings.of_cell(cell))
-            marks[f"{n_bits} bits"] = bool(better.get(cell)) if cell else False
+            row[f"{n_bits} bits"] = "" if cell is None else _spread(findings, cell)
+            marks[f"{n_bits} bits"] = cell in better
         rows.append(row)
         bold.append(marks)
         opens.append(
             {f"{n} bits": contrast_of[cell] for n, cell in cells.items() if cell in contrast_of}
         )
-    return _without_empty("map", "MAP, mean ± standard deviation over pairs", rows, bold, opens)
+    words = MEASURES[measure]
+    title = f"{words[0].upper()}{words[1:]}, mean ± standard deviation over runs"
+    return _without_empty("map" if measure == "map" else "means", title, rows, bold, opens)
 
 
 def _contrasts(findings: Findings) -> dict[Cell, Contrast]:
@@ -77,6 +83,7 @@ def _contrasts(findings: Findings) -> dict[Cell, Contrast]:
 def differences(findings: Findings) -> Table:
     """Every comparison in words and numbers."""
     rows, bold = [], []
+    form, is_map = FORMS[findings.study.measure], findings.study.measure == "map"
     for one in findings.results:
         effect, after = one.effect, one.contrast.after
         rows.append(
@@ -85,22 +92,25 @@ def differences(findings: Findings) -> Table:
                 "bits": str(after.n_bits),
                 "setting": after.setting,
                 "pairs": str(effect.n),
-                "without": _number(effect.before, ".4f"),
-                "with": _number(effect.after, ".4f"),
-                "difference": _number(effect.difference, "+.4f"),
-                "95 % interval": between(effect),
+                "without": _number(effect.before, form),
+                "with": _number(effect.after, form),
+                "difference": _number(effect.difference, f"+{form}"),
+                "95 % interval": between(effect.interval, form),
+                "p (Holm)": _p(effect.p_holm),
+                "verdict": _verdict(one, is_map),
+                "95 % over queries": _over_queries(one),
                 "higher in": f"{effect.n_higher} of {effect.n}" if effect.n else "",
-                "relative": _number(effect.relative, "+.1%"),
-                "verdict": effect.verdict if effect.n else "missing",
-                **_apart(findings, one),
-                "dead without": _number(one.dead_before, ".2%"),
-                "dead with": _number(one.dead_after, ".2%"),
+                "relative": _number(effect.relative, "+.1%") if is_map else "",
+                **_apart(one, form),
+                "dead without": _number(one.dead_before, ".2%") if is_map else "",
+                "dead with": _number(one.dead_after, ".2%") if is_map else "",
                 **_published(findings, one),
             }
         )
         is_sure = effect.verdict in ("gain", "loss")
         bold.append({name: is_sure and name == "difference" for name in rows[-1]})
     title = f"Paired differences of {MEASURES[findings.study.measure]}"
+    title += "" if is_map else ", in percentage points"
     opens = [dict.fromkeys(("comparison", "pairs"), one.contrast) for one in findings.results]
     return _without_empty("differences", title, rows, bold, opens)
 
@@ -127,6 +137,7 @@ def numbers(findings: Findings) -> pd.DataFrame:
             "low": one.effect.interval.low,
             "high": one.effect.interval.high,
             "p": one.effect.interval.p,
+            "p_after_holm": one.effect.p_holm,
             "interval": one.effect.interval.method,
             "higher_in": one.effect.n_higher,
             "equal_in": one.effect.n_equal,
@@ -134,6 +145,8 @@ def numbers(findings: Findings) -> pd.DataFrame:
             "std_over_seeds": one.effect.seed_std,
             "std_over_splits": one.effect.split_std,
             "verdict_after_holm": one.effect.verdict,
+            "low_over_queries": one.over_queries.low,
+            "high_over_queries": one.over_queries.high,
             "dead_before": one.dead_before,
             "dead_after": one.dead_after,
             **_published_numbers(findings, one),
@@ -150,20 +163,30 @@ def definitions(findings: Findings, *, with_dead: bool = True) -> list[str]:
         with_dead: False leaves out the dead share, for a table without one.
     """
     frame = findings.frame
-    found = [f"{map_in_words(frame['top_k'])}."] if "top_k" in frame else []
+    is_map = findings.study.measure == "map"
+    found = [f"{map_in_words(frame['top_k'])}."] if "top_k" in frame and is_map else []
     entries = sorted({int(one) for one in frame.get("entries", pd.Series()).dropna()})
-    if with_dead and entries and frame["tau"].nunique() == 1:
-        words = " or ".join(f"{one:,}".replace(",", " ") for one in entries)
+    if with_dead and entries:
+        words = ", ".join(f"{one:,}".replace(",", " ") for one in entries)
+        level = f"at tau {frame['tau'].iloc[0]:g}"
+        if frame["tau"].nunique() > 1:
+            level = f"at tau {DEAD_LEVEL:g} for all runs, whatever tau they were trained with"
         found.append(
             f"Dead: share of the training items x bits ({words} entries) at the end of training, "
-            f"each judged at its last visit, at tau {frame['tau'].iloc[0]:g}."
+            f"each judged at its last visit, {level}."
         )
     found.append(
-        "A pair has the same seed, the same split and the same eta. Intervals are Student's over "
-        "pairs, or a bootstrap over seeds and splits where they are crossed. Verdict and bold: the "
-        "interval excludes 0 after Holm's correction over the whole table. Fewer than three pairs "
-        "have no interval."
+        "A cell is one method, code length and setting. A pair has the same seed, the same split "
+        "and the same eta, unless eta is what is compared. Intervals are Student's over pairs, or "
+        "a bootstrap over seeds and splits where they are crossed; they hold for one cell alone. "
+        "Verdict and bold: p is below 0.05 after Holm's correction over the whole table, so an "
+        "interval without 0 can stay open. Fewer than three pairs have no interval."
     )
+    if any(np.isfinite(one.over_queries.low) for one in findings.results):
+        found.append(
+            "95 % over queries: a bootstrap over the queries of these very networks, paired by "
+            "query; a query is drawn with all its seeds. It says nothing about other seeds."
+        )
     return found
 
 
@@ -177,13 +200,28 @@ def _comparison(one: Result) -> str:
     return f"{after.title} against {before.title}, {before.n_bits} bits"
 
 
-def _apart(findings: Findings, one: Result) -> dict[str, str]:
+def _verdict(one: Result, is_map: bool) -> str:
+    if not one.effect.n:
+        return "missing"
+    words = {} if is_map else {"gain": "higher", "loss": "lower"}  # fewer dead bits are no loss
+    return words.get(one.effect.verdict, one.effect.verdict)
+
+
+def _over_queries(one: Result) -> str:
+    return between(one.over_queries) if np.isfinite(one.over_queries.low) else ""
+
+
+def _p(p: float) -> str:
+    return "<0.001" if p < 0.001 else _number(p, ".3f")
+
+
+def _apart(one: Result, form: str) -> dict[str, str]:
     """The two spreads apart, where seeds and splits are crossed."""
     if min(one.before.shape) < 2:
         return {}
     return {
-        "std over seeds": _number(one.effect.seed_std, ".4f"),
-        "std over splits": _number(one.effect.split_std, ".4f"),
+        "std over seeds": _number(one.effect.seed_std, form),
+        "std over splits": _number(one.effect.split_std, form),
     }
 
 
@@ -206,11 +244,12 @@ def _published_numbers(findings: Findings, one: Result) -> dict[str, float]:
     }
 
 
-def _spread(frame: pd.DataFrame) -> str:
+def _spread(findings: Findings, cell: Cell) -> str:
+    frame, form = findings.of_cell(cell), FORMS[findings.study.measure]
     if not len(frame):
         return "missing"
-    mean, std = frame["map"].mean(), frame["map"].std()
-    return f"{mean:.4f}" + ("" if np.isnan(std) else f" ± {std:.4f}")
+    mean, std = frame[findings.study.measure].mean(), frame[findings.study.measure].std()
+    return f"{mean:{form}}" + ("" if np.isnan(std) else f" ± {std:{form}}")
 
 
 def _number(value: float, form: str) -> str:

@@ -56,15 +56,34 @@ def test_the_correlation_is_spearmans_and_within_groups_that_of_a_slow_loop(runs
     np.testing.assert_allclose(found.within.value, naive_within(*runs))
 
 
-def test_the_bootstrap_draws_runs_within_each_group(runs, monkeypatch):
+def naive_draws(groups, settings, n_draws) -> list[list[int]]:
+    """Rows of each draw: settings within each group, then as many runs as the largest one has."""
+    generator = np.random.default_rng(0)
+    draws = [[] for _ in range(n_draws)]
+    for group in sorted(set(groups)):
+        members = {}
+        for row in np.flatnonzero(groups == group):
+            members.setdefault(settings[row], []).append(row)
+        members = [members[key] for key in sorted(members)]
+        most = max(map(len, members))
+        chosen = generator.integers(0, len(members), (n_draws, len(members), 1))
+        sizes = np.array([len(one) for one in members])
+        runs = generator.integers(0, sizes[chosen], (n_draws, len(members), most))
+        for draw, rows in enumerate(draws):
+            for place, setting in enumerate(chosen[draw, :, 0]):
+                rows += [members[setting][run] for run in runs[draw, place]]
+    return draws
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_the_bootstrap_draws_settings_and_then_their_runs_within_each_group(
+    runs, size, monkeypatch
+):
     monkeypatch.setattr(intervals, "DRAWS", 50)
     x, y, groups = runs
-    found = rank_correlation(x, y, groups)
-    generator = np.random.default_rng(0)
-    places = [np.flatnonzero(groups == group) for group in "abc"]
-    drawn = [place[generator.integers(0, len(place), (50, len(place)))] for place in places]
-    for draw in range(50):
-        rows = np.concatenate([group[draw] for group in drawn])
+    settings = np.arange(20) // size  # of three runs, but for those that a group cuts
+    found = rank_correlation(x, y, groups, settings)
+    for draw, rows in enumerate(naive_draws(groups, settings, 50)):
         np.testing.assert_allclose(
             found.overall_draws[draw], stats.spearmanr(x[rows], y[rows]).statistic
         )
@@ -74,6 +93,15 @@ def test_the_bootstrap_draws_runs_within_each_group(runs, monkeypatch):
     np.testing.assert_allclose(
         (found.overall.low, found.overall.high), np.percentile(found.overall_draws, (2.5, 97.5))
     )
+
+
+def test_seeds_of_one_setting_do_not_make_an_interval_narrower_as_settings_would(runs):
+    x, y, groups = (np.repeat(one, 5) for one in runs)  # each run five times: five equal seeds
+    as_settings = rank_correlation(x, y, groups).overall
+    as_seeds = rank_correlation(x, y, groups, np.repeat(np.arange(20), 5)).overall
+    assert as_seeds.high - as_seeds.low > 1.5 * (as_settings.high - as_settings.low)
+    alone = rank_correlation(*runs).overall
+    np.testing.assert_allclose(as_seeds[:3], alone[:3], atol=0.03)
 
 
 def test_a_count_that_never_changes_has_no_correlation(runs):
