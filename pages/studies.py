@@ -89,7 +89,9 @@ def draw_study(runs: RunStore, name: str, words: Words) -> None:
     st.markdown(as_text(study.question))
     draw_form(study, words)
     first = read_view(runs, name, words)
-    st.caption("  \n".join(map(as_text, grids_in_words(first.findings.study))))
+    sets = sorted({one.config.dataset for one in first.findings.asked})
+    lines = [*grids_in_words(first.findings.study), f"Data set: {', '.join(sets)}."]
+    st.caption("  \n".join(map(as_text, lines)))
     ticking = bool(first.findings.under_way)
 
     def draw() -> None:
