@@ -94,11 +94,6 @@ class Findings:
     frame: pd.DataFrame
     results: tuple[Result, ...]
 
-    @cached_property
-    def by_hash(self) -> dict[str, RunConfig]:
-        """Config hash -> what is to be run."""
-        return {one.config.hash: one.config for one in self.asked}
-
     @property
     def configs(self) -> list[RunConfig]:
         """What is to be run, each config once."""
