@@ -76,7 +76,8 @@ def forest(
         automargin=True,
     )
     figure.update_xaxes(
-        title_text=f"{x_title} and its 95 % interval (● sure after Holm, ○ not; | one pair)",
+        # two lines, because a narrow screen cuts one
+        title_text=f"{x_title}, 95 % interval<br>● sure after Holm   ○ not   | one pair",
         tickformat=".3~%" if as_share else None,
     )
     figure.update_layout(showlegend=False, margin_r=16)

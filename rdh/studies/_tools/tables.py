@@ -167,7 +167,7 @@ def definitions(findings: Findings, *, with_dead: bool = True) -> list[str]:
     is_map = findings.study.measure == "map"
     found = [f"{map_in_words(frame['top_k'])}."] if "top_k" in frame and is_map else []
     entries = sorted({int(one) for one in frame.get("entries", pd.Series()).dropna()})
-    if with_dead and entries:
+    if (with_dead or not is_map) and entries:
         words = ", ".join(f"{one:,}".replace(",", " ") for one in entries)
         level = f"at tau {frame['tau'].iloc[0]:g}"
         if frame["tau"].nunique() > 1:
