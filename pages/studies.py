@@ -1,6 +1,8 @@
 """Studies: the questions about RDH, their runs, and their answers with intervals."""
 
 import re
+from collections.abc import Mapping
+from functools import partial
 from html import escape
 from urllib.parse import urlencode
 
@@ -17,7 +19,7 @@ from pages.common.study_options import (
     own_study,
 )
 from pages.common.study_runs import draw_button, draw_missing, draw_progress
-from pages.common.study_view import STYLE, View, known_runs_of, own_hashes, read_view
+from pages.common.study_view import STYLE, View, figures_of, own_hashes, read_view
 from pages.common.text import as_text
 from rdh import studies
 from rdh.errors import UserError
@@ -32,6 +34,7 @@ OPENS = (
 NO_ANSWER = "There is no answer yet: what is compared depends on results that are still missing."
 FILES = {
     "html": ("HTML", "html", "text/html"),
+    "md": ("Markdown", "md", "text/markdown"),
     "csv": ("CSV", "csv", "text/csv"),
     "latex": ("LaTeX", "tex", "text/x-tex"),
     "json": ("JSON", "json", "application/json"),
@@ -42,7 +45,7 @@ def draw_list(runs: RunStore) -> None:
     """All studies, each with its question and how many of its runs have finished."""
     for warning in studies.warnings():
         st.warning(as_text(warning), icon=":material/extension_off:")
-    state_of = {config_hash: found for config_hash, found, _ in known_runs_of(runs)}
+    state_of = studies.hashes(runs)
     for name in studies.names():
         with error_card():
             draw_entry(studies.study(name), state_of)
@@ -52,7 +55,7 @@ def draw_list(runs: RunStore) -> None:
     )
 
 
-def draw_entry(study: Study, state_of: dict[str, studies.Found]) -> None:
+def draw_entry(study: Study, state_of: Mapping[str, studies.Found]) -> None:
     hashes = own_hashes(study.name)
     found = [state_of[one] for one in hashes if one in state_of]
     n_finished = sum(one.state == "finished" for one in found)
@@ -86,7 +89,9 @@ def draw_study(runs: RunStore, name: str, words: Words) -> None:
     st.markdown(as_text(study.question))
     draw_form(study, words)
     first = read_view(runs, name, words)
-    st.caption("  \n".join(map(as_text, grids_in_words(first.findings.study))))
+    sets = sorted({one.config.dataset for one in first.findings.asked})
+    lines = [*grids_in_words(first.findings.study), f"Data set: {', '.join(sets)}."]
+    st.caption("  \n".join(map(as_text, lines)))
     ticking = bool(first.findings.under_way)
 
     def draw() -> None:
@@ -107,17 +112,17 @@ def draw_findings(runs: RunStore, view: View) -> None:
             st.markdown("No run has finished yet, so there is no answer.")
         for sentence in (view.answer or [NO_ANSWER]) if view.tables else ():
             st.markdown(f"**{as_text(sentence)}**")
-    draw_progress(runs, findings)
-    draw_button(runs, findings)
+    draw_progress(runs, view)
+    draw_button(runs, view)
     if findings.study.is_staged:
         st.caption("Some runs of this study depend on results, and are asked for once those exist.")
     draw_tables(view)
     with st.container(key="charts-studies"):
-        for figure_name, figure in view.figures.items():
+        for figure_name, figure in figures_of(view).items():
             live_plotly(figure, key=f"study-{findings.study.name}-{figure_name}")
     for note in view.notes:
         st.caption(as_text(note))
-    draw_missing(findings)
+    draw_missing(view)
     if view.tables:
         draw_downloads(findings)
 
@@ -138,7 +143,7 @@ def draw_downloads(findings: Findings) -> None:
         for kind, (label, ending, mime) in FILES.items():
             st.download_button(
                 label,
-                lambda kind=kind: studies.render(findings, kind),
+                partial(studies.render, findings, kind),
                 file_name=f"{re.sub(r'[^a-z0-9_-]', '_', findings.study.name)}.{ending}",
                 mime=mime,
                 key=f"study-{kind}",

@@ -1,20 +1,22 @@
 """What a page shows of a study, read once for each state of its runs, and its tables as HTML."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from urllib.parse import urlencode
 
+import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 from pages.common.study_options import Words, read
 from rdh import studies
-from rdh.store.run_store import RunStore, Stamp
-from rdh.studies import Findings, Found, Pair, Table
+from rdh.store.run_store import RunStore
+from rdh.studies import Findings, Pair, Table
 
+NEVER = "never run"
 MOST_SEEDS = 12  # links in a cell
-Known = tuple[tuple[str, Found, Stamp], ...]
 
 STYLE = """<style>
 .study-table { overflow-x: auto; margin-bottom: .25rem; }
@@ -45,16 +47,18 @@ class View:
 
     Attributes:
         findings: they are read-only.
+        key: another one for each state of the runs.
         answer, notes: sentences.
         tables: (title, HTML, what its numbers are).
-        figures: by name.
+        missing: a row for each run without a result that nobody trains, ended ones first.
     """
 
     findings: Findings
+    key: str
     answer: list[str]
     notes: list[str]
     tables: list[tuple[str, str, list[str]]]
-    figures: dict[str, go.Figure]
+    missing: pd.DataFrame
 
 
 def read_view(store: RunStore, name: str, words: Words) -> View:
@@ -63,19 +67,16 @@ def read_view(store: RunStore, name: str, words: Words) -> View:
     Raises:
         UserError: There is no such study, an option or the grid is bad, or the queue can't be read.
     """
-    return _view(store, name, tuple(sorted(words.items())), known_runs_of(store))
+    return _view(store, name, tuple(sorted(words.items())), _version(store))
 
 
-def known_runs_of(store: RunStore) -> Known:
-    """The run that serves each config, with the stamp of its result: the key of what was read.
-
-    Raises:
-        UserError: The queue can't be read.
-    """
-    return tuple(
+def _version(store: RunStore) -> str:
+    """Changes if a run comes, goes, or gets another state or result."""
+    known = [
         (config_hash, found, store.stamps(found.run_id)[1])
         for config_hash, found in studies.hashes(store).items()
-    )
+    ]
+    return hashlib.sha256(repr((str(store.root), known)).encode()).hexdigest()
 
 
 @st.cache_data(max_entries=64, ttl=300, show_spinner=False)
@@ -85,16 +86,45 @@ def own_hashes(name: str) -> list[str]:
 
 
 @st.cache_resource(max_entries=16, show_spinner="Reading the runs of the study")
-def _view(_store: RunStore, name: str, words: tuple[tuple[str, str], ...], known: Known) -> View:
+def _view(_store: RunStore, name: str, words: tuple[tuple[str, str], ...], version: str) -> View:
     findings = studies.look(_store, read(name, dict(words)))
-    has_any = not findings.frame.empty
-    return View(
-        findings,
-        studies.answer(findings),
-        studies.notes(findings) if has_any else list(findings.study.notes),
-        [_shown(findings, one) for one in studies.tables(findings)] if has_any else [],
-        findings.study.figures(findings) if has_any else {},
+    key = f"{name} {words} {version}"
+    if findings.frame.empty:
+        return View(findings, key, [], list(findings.study.notes), [], _missing(findings))
+    tables = [_shown(findings, one) for one in studies.tables(findings)]
+    said = studies.answer(findings), studies.notes(findings)
+    return View(findings, key, *said, tables, _missing(findings))
+
+
+def _missing(findings: Findings) -> pd.DataFrame:
+    rows = []
+    for config in findings.missing:
+        found = findings.runs.get(config.hash)
+        rows.append(
+            {
+                "method": config.label,
+                "bits": config.n_bits,
+                "seed": config.seed,
+                "split": config.split_seed,
+                "state": found.state if found else NEVER,
+                "run": f"live?run={found.run_id}" if found else None,
+                "reason": (found.reason or "no reason was recorded") if found else "",
+            }
+        )
+    table = pd.DataFrame(rows)
+    return (
+        table.sort_values("state", key=lambda one: one == NEVER, kind="stable") if rows else table
     )
+
+
+def figures_of(view: View) -> dict[str, go.Figure]:
+    """The figures of a study by name. Those of many curves take a while when first asked for."""
+    return {} if view.findings.frame.empty else _figures(view, view.key)
+
+
+@st.cache_resource(max_entries=16, show_spinner="Drawing the figures")
+def _figures(_view: View, key: str) -> dict[str, go.Figure]:
+    return _view.findings.study.figures(_view.findings)
 
 
 def _shown(findings: Findings, table: Table) -> tuple[str, str, list[str]]:
@@ -110,7 +140,7 @@ def pair_address(pair: Pair) -> str:
 
 def table_html(findings: Findings, table: Table) -> str:
     """A table whose numbers open their pairs; see `Table.opens`."""
-    columns = list(table.cells)
+    columns = [str(name) for name in table.cells]
     head = "".join(f"<th>{escape(one)}</th>" for one in columns)
     rows = []
     texts, bold = table.cells.to_numpy(), table.bold.to_numpy()

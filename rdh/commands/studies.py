@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from math import isnan
 from typing import Any
 
 from rdh import execution, studies
@@ -151,6 +152,10 @@ def _report(store: RunStore, study: Study, arguments: argparse.Namespace) -> int
     findings = studies.look(store, study)
     if arguments.queries:
         findings = studies.with_queries(findings, _queries_done)
+        n = sum(one.effect.n > 0 and isnan(one.over_queries.low) for one in findings.results)
+        if n:
+            text = "codes are missing or give another MAP than the run recorded, or all are equal"
+            print(f"{n} comparisons have no interval over queries: {text}.", file=sys.stderr)
     text = studies.render(findings, arguments.to)
     for line in studies.state_in_words(findings) if findings.missing else ():
         print(line, file=sys.stderr)
@@ -174,6 +179,10 @@ def _queries_done(done: int, of: int) -> None:
 
 def _pictures(store: RunStore, study: Study, arguments: argparse.Namespace) -> int:
     """A picture for each figure, in the folder of -o."""
+    if arguments.queries:
+        raise UserError(
+            f"--queries adds a column to the tables, and {arguments.to} has none; leave it out."
+        )
     given = arguments.out or f"{study.name}-figures"
     folder = as_folder(given, "folder of the pictures", "-o")
     if folder.exists() and not folder.is_dir():

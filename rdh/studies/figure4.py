@@ -6,7 +6,7 @@ The paper does not say which of the two curves it shows, so both are drawn.
 from rdh.studies._tools.figures import forest_of_pairs, precision_recall, together
 from rdh.studies._tools.findings import Findings
 from rdh.studies._tools.grid import Grid
-from rdh.studies._tools.published import table_1
+from rdh.studies._tools.published import ONE_ETA, table_1
 from rdh.studies._tools.study import Study
 from rdh.studies.table1 import METHODS
 
@@ -23,4 +23,5 @@ STUDY = Study(
     grids=(Grid(methods=METHODS, bits=(64,)),),
     figures=figures,
     published=table_1,
+    notes=(ONE_ETA,),
 )

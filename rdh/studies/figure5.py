@@ -6,6 +6,7 @@ Shares, because the paper does not say of how many entries it counts its numbers
 from rdh.studies._tools.figures import dead_bits, forest_of_pairs, together
 from rdh.studies._tools.findings import Findings
 from rdh.studies._tools.grid import Grid
+from rdh.studies._tools.published import ONE_ETA
 from rdh.studies._tools.study import Study
 from rdh.studies.table1 import METHODS
 
@@ -22,4 +23,5 @@ STUDY = Study(
     grids=(Grid(methods=METHODS, bits=(32,)),),
     figures=figures,
     measure="dead_at_end",
+    notes=(ONE_ETA,),
 )

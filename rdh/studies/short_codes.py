@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from rdh.studies._tools.grid import Cell, Contrast, Grid
-from rdh.studies._tools.published import table_1
+from rdh.studies._tools.published import ONE_ETA, table_1
 from rdh.studies._tools.study import Study
 from rdh.studies.table1 import METHODS
 
@@ -31,4 +31,5 @@ STUDY = Study(
     grids=(Grid(methods=METHODS, bits=(24, 64)),),
     contrasts=contrasts,
     published=table_1,
+    notes=(ONE_ETA,),
 )

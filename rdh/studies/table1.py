@@ -4,7 +4,7 @@ One data set a study: `--dataset` names another one. MAP has the cut-off of its 
 """
 
 from rdh.studies._tools.grid import Grid
-from rdh.studies._tools.published import BITS, table_1
+from rdh.studies._tools.published import BITS, ONE_ETA, table_1
 from rdh.studies._tools.study import Study
 
 METHODS = ("dpsh", "dhn", "hashnet", "dagh", "dsdh")
@@ -15,4 +15,5 @@ STUDY = Study(
     question="Which methods gain MAP from RDH, at which code length, and how surely?",
     grids=(Grid(methods=METHODS, bits=BITS),),
     published=table_1,
+    notes=(ONE_ETA,),
 )

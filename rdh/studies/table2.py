@@ -4,7 +4,7 @@ The paper's rows "w.o. EAQL" and "w.o. GA" are the amplifier alone and EAQL alon
 """
 
 from rdh.studies._tools.grid import Grid
-from rdh.studies._tools.published import BITS, table_2
+from rdh.studies._tools.published import BITS, ONE_ETA, table_2
 from rdh.studies._tools.study import Study
 
 STUDY = Study(
@@ -13,4 +13,5 @@ STUDY = Study(
     question="What do the amplifier alone, EAQL alone and both together change in MAP?",
     grids=(Grid(methods=("hashnet",), bits=BITS, arms=("baseline", "ga", "eaq", "rdh")),),
     published=table_2,
+    notes=(ONE_ETA,),
 )

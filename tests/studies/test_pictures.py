@@ -100,6 +100,15 @@ def test_a_browser_that_is_not_there_is_named_with_its_variable(
     assert list(tmp_path.glob("new")) == []
 
 
+@pytest.mark.process
+def test_a_browser_that_ends_at_once_is_one_sentence(findings, tmp_path, monkeypatch):
+    pytest.importorskip("kaleido")
+    monkeypatch.setenv("RDH_CHROMIUM", shutil.which("false"))
+    with pytest.raises(UserError, match=r"could not draw the figures \(.+\); try again"):
+        studies.draw(findings, "png", tmp_path / "new")
+    assert list(tmp_path.glob("new")) == []
+
+
 def test_without_a_finished_run_there_is_no_picture(store, tmp_path):
     with pytest.raises(UserError, match=r"No run of the study small has finished"):
         studies.draw(look(store, small()), "png", tmp_path)

@@ -1,8 +1,11 @@
 """The interval over queries: AP from the kept codes, paired by query, and where there is none."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from rdh.errors import UserError
 from rdh.files import write_arrays
 from rdh.retrieval import pack_codes
 from rdh.studies import definitions, expand, look, render, with_queries
@@ -125,6 +128,13 @@ def test_the_table_shows_the_interval_only_if_it_was_asked_for(store, study):
     text = render(asked, "html")
     assert "95 % over queries" in text and any("over queries" in x for x in definitions(asked))
     assert render(with_queries(look(store, study)), "csv") == render(asked, "csv")
+
+
+def test_a_study_of_dead_shares_refuses_it(store, filled):
+    study = replace(small(), measure="dead_at_end")
+    filled(study, lambda one: 0.5, dead=(1.0, 2.0))
+    with pytest.raises(UserError, match=r"small compares the dead share at the end; leave it out"):
+        with_queries(look(store, study))
 
 
 def test_a_comparison_of_which_codes_are_missing_has_no_interval(store, study):

@@ -113,6 +113,8 @@ def test_every_study_draws_its_figures(name, store, filled):
     assert expected in figures
     for figure in figures.values():
         assert len(figure.data) and figure.layout.title.text
+    if name == "tuned":
+        assert "validation queries" in figures["lr-1"].layout.title.text
 
 
 def test_what_the_runs_were_made_with_is_said_once_and_where_they_differ(store, filled):
@@ -138,3 +140,14 @@ def test_what_the_runs_were_made_with_is_said_once_and_where_they_differ(store, 
     assert text.count("not the same in all runs") == 1
     store.write_json(run_id, "result.json", result | {"provenance": "by hand"})
     assert "not recorded (1 run)" in provenance(look(store, small()))[0]
+
+
+def test_the_sides_of_a_table_are_called_without_and_with_only_if_they_are(store, filled):
+    filled(small(), raised_by(0.1))
+    assert {"without", "with"} < set(tables(look(store, small()))[1].cells)
+    study = studies.study("short_codes").with_options(
+        preset="quick", methods=("hashnet",), bits=(8, 16), seeds=(0, 1, 2)
+    )
+    filled(study, raised_by(0.1))
+    names = list(tables(look(store, study))[1].cells)
+    assert {"reference", "compared"} < set(names) and not {"without", "with"} & set(names)

@@ -1,6 +1,7 @@
 """Curves of a study's runs, averaged over seeds and splits: precision-recall, dead over time."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from rdh.config.run_config import ARM_LABELS
 from rdh.errors import UserError
 from rdh.files import read_arrays
 from rdh.retrieval import evaluate
-from rdh.store.run_store import RunStore
+from rdh.store.run_store import RunStore, Stamp
 from rdh.studies._tools.findings import Findings
 from rdh.studies._tools.grid import Cell
 
@@ -92,15 +93,17 @@ def _by_radius(store: RunStore, run_ids: Sequence[str], cell: Cell) -> Line | No
 
 
 def _by_rank(store: RunStore, run_ids: Sequence[str], cell: Cell) -> Line | None:
-    curves = [curve for run_id in run_ids if (curve := _ranked(store, run_id)) is not None]
+    known = [_ranked(store, run_id, store.stamps(run_id)) for run_id in run_ids]
+    curves = [curve for curve in known if curve is not None]
     if not curves or len({curve.shape for curve in curves}) > 1:
         return None
     recall, precision = np.mean(curves, axis=0)
     return _line(cell, recall, precision)
 
 
-def _ranked(store: RunStore, run_id: str) -> np.ndarray | None:
-    """Recall and precision at up to RANKS ranks, (2, n), from a run's own codes."""
+@lru_cache(maxsize=2000)  # ranking a gallery takes up to a second, and a page looks often
+def _ranked(store: RunStore, run_id: str, stamps: tuple[Stamp, ...]) -> np.ndarray | None:
+    """Recall and precision at up to RANKS ranks, (2, n), from a run's own codes. Read-only."""
     try:
         codes = read_arrays(store.run_dir(run_id) / "codes" / "final.npz")
         labels = read_arrays(store.run_dir(run_id) / "split.npz")["labels"]
@@ -120,7 +123,9 @@ def _ranked(store: RunStore, run_id: str) -> np.ndarray | None:
         return None
     n = len(recall)
     kept = np.unique(np.geomspace(1, n, min(n, RANKS)).astype(int)) - 1
-    return np.stack([recall[kept], precision[kept]])
+    curve = np.stack([recall[kept], precision[kept]])
+    curve.flags.writeable = False
+    return curve
 
 
 def _dead(store: RunStore, run_ids: Sequence[str], cell: Cell) -> Line | None:

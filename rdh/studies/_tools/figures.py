@@ -118,6 +118,7 @@ def over_swept(findings: Findings) -> Figures:
             if not rows.empty and rows["value"].nunique() > 1:
                 short = name.rpartition(".")[2]
                 words = "".join(f", {key.rpartition('.')[2]} {value}" for key, value in other)
+                words += _searched(findings, kept)
                 title = f"MAP over {short}, {n_bits} bits{words}, mean ± one standard deviation"
                 title += f"{_added(rows)}."
                 x_title, below = short, None
@@ -128,6 +129,12 @@ def over_swept(findings: Findings) -> Figures:
                     rows, title=title, x_title=x_title, below=below
                 )
     return found
+
+
+def _searched(findings: Findings, cells: list[Cell]) -> str:
+    """Says so if the cells answered validation queries: such a MAP is no result."""
+    queries = {one.config.queries for one in findings.asked if one.cell in cells}
+    return ", validation queries" if queries == {"validation"} else ""
 
 
 def _as_sums(findings: Findings, n_bits: int) -> Callable[[float], str] | None:
@@ -142,14 +149,14 @@ def _as_sums(findings: Findings, n_bits: int) -> Callable[[float], str] | None:
 def _added(rows: pd.DataFrame) -> str:
     """The least and the most that RDH adds, in words; "" if not both arms are there twice."""
     arms = rows[rows["arm"].isin(["baseline", "rdh"])]
-    table = arms.pivot_table(index=["method", "value"], columns="arm", values="map")
-    if set(table) != {"baseline", "rdh"} or len(table.dropna()) < 2:
+    table = arms.pivot_table(index=["method", "value"], columns="arm", values="map").dropna()
+    if set(table) != {"baseline", "rdh"} or len(table) < 2:
         return ""
-    added = (table["rdh"] - table["baseline"]).dropna()
-    ends = [
-        f"{added[key]:+.4f} ({catalog.method(key[0]).title}, {key[1]:g})"
-        for key in (added.idxmin(), added.idxmax())
-    ]
+    added = sorted(
+        (row["rdh"] - row["baseline"], catalog.method(row["method"]).title, row["value"])
+        for row in table.reset_index().to_dict("records")
+    )
+    ends = [f"{change:+.4f} ({title}, {value:g})" for change, title, value in (added[0], added[-1])]
     return f". RDH changes it by {' to '.join(ends)}"
 
 

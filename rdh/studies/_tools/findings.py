@@ -133,13 +133,13 @@ class Findings:
 
     def pairs_of(self, contrast: Contrast) -> list[Pair]:
         """The finished pairs of a comparison, in the order of splits and seeds."""
-        keys = sorted({(one.split, one.seed) for one in self.asked})
-        both = [
-            (seed, split, *(self._run_ids.get((c, seed, split)) for c in cells))
-            for split, seed in keys
-            for cells in [(contrast.before, contrast.after)]
-        ]
-        return [Pair(*one) for one in both if None not in one]
+        found = []
+        for split, seed in sorted({(one.split, one.seed) for one in self.asked}):
+            before = self._run_ids.get((contrast.before, seed, split))
+            after = self._run_ids.get((contrast.after, seed, split))
+            if before and after:
+                found.append(Pair(seed, split, before, after))
+        return found
 
     @cached_property
     def _run_ids(self) -> dict[tuple[Cell, int, int], str]:
@@ -286,7 +286,7 @@ def _results(
         both = np.isfinite(dead[0]) & np.isfinite(dead[1])
         shares = [float(part[both].mean()) if both.any() else np.nan for part in dead]
         arms = of(measure, one.before), of(measure, one.after)
-        found.append(Result(one, effect, *arms, *shares))
+        found.append(Result(one, effect, *arms, shares[0], shares[1]))
     return found
 
 

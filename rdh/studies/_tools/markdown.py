@@ -6,7 +6,7 @@ from rdh.studies._tools.tables import Table
 def markdown_table(table: Table) -> list[str]:
     """The lines of a table, with its title above it and what is sure in bold."""
     lines = [f"**{table.title}**", ""]
-    lines += [_row(list(table.cells)), _row(["---"] * table.cells.shape[1])]
+    lines += [_row([str(name) for name in table.cells]), _row(["---"] * table.cells.shape[1])]
     for cells, marks in zip(table.cells.to_numpy(), table.bold.to_numpy(), strict=True):
         lines.append(
             _row([_cell(text, bool(mark)) for text, mark in zip(cells, marks, strict=True)])

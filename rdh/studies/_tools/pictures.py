@@ -91,8 +91,12 @@ def _draw_all(figures: "dict[str, go.Figure]", kind: str, folder: Path) -> None:
             "Pictures need a Chromium, and none was found; install it by `apt-get install "
             "chromium`, or name one by RDH_CHROMIUM."
         ) from None
-    except (RuntimeError, TimeoutError, OSError) as error:
-        reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+    except UserError:
+        raise
+    except Exception as error:  # of the browser, its pipe, its script, or a full disk
+        first = error.args[0] if error.args else ""
+        text = first[0] if isinstance(first, tuple) and first else error
+        reason = " ".join(str(text).split())[:200].rstrip(".") or type(error).__name__
         raise UserError(
             f"The browser could not draw the figures ({reason}); try again, name another browser "
             f"by RDH_CHROMIUM, or take `--to html`."

@@ -19,6 +19,7 @@ from rdh.retrieval import evaluate
 from rdh.store.run_store import RunStore
 from rdh.studies._tools.findings import Findings, Pair
 from rdh.studies._tools.statistics import DRAWS, LEVEL, TOO_EQUAL, Interval
+from rdh.studies._tools.study import MEASURES
 
 ROUNDING = 1e-6  # of a mean of float32 against the MAP that a run recorded
 
@@ -29,9 +30,15 @@ def with_queries(findings: Findings, progress: Progress | None = None) -> Findin
     Args:
         findings: of the study.
         progress: called with (runs read, runs in all).
+
+    Raises:
+        UserError: The study does not compare MAP.
     """
     if findings.study.measure != "map":
-        return findings
+        raise UserError(
+            f"An interval over queries is one of MAP, and {findings.study.name} compares "
+            f"{MEASURES[findings.study.measure]}; leave it out."
+        )
     pairs = [findings.pairs_of(one.contrast) for one in findings.results]
     used = [run_id for some in pairs for one in some for run_id in (one.before, one.after)]
     run_ids = list(dict.fromkeys(used))

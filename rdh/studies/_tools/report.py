@@ -143,6 +143,7 @@ def to_markdown(findings: Findings) -> str:
     for table in tables(findings):
         lines += markdown_table(table)
     lines += [f"* {line}" for line in (*definitions(findings), *notes(findings))]
+    lines += [f"* {line}" for line in provenance(findings)]
     return "\n".join(lines) + "\n"
 
 
@@ -223,4 +224,5 @@ def _tex(text: str) -> str:
     """Text for LaTeX."""
     for char in "&%$#_{}":
         text = text.replace(char, f"\\{char}")
+    text = text.replace("<", "$<$").replace("≤", "$\\leq$")
     return text.replace("±", "$\\pm$")

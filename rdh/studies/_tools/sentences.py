@@ -44,7 +44,8 @@ def headline(what: str, results: Sequence[Result], measure: str = "map") -> str:
     if gains + losses + opens == 0:
         said = f"{what} can't be judged yet: {_why_unknown(measured)}"
     elif gains and losses:
-        said = f"Mixed: {what} raises {measure} in {gains} of {n} cells"
+        inside = what[0].lower() + what[1:] if what[1:2].islower() else what
+        said = f"Mixed: {inside} raises {measure} in {gains} of {n} cells"
         said += f" and lowers it in {losses}{rest}"
     elif gains or losses:
         does, other = ("raises", "lowers") if gains else ("lowers", "raises")

@@ -84,6 +84,7 @@ def differences(findings: Findings) -> Table:
     """Every comparison in words and numbers."""
     rows, bold = [], []
     form, is_map = FORMS[findings.study.measure], findings.study.measure == "map"
+    without, with_it = _sides(findings)
     for one in findings.results:
         effect, after = one.effect, one.contrast.after
         rows.append(
@@ -92,8 +93,8 @@ def differences(findings: Findings) -> Table:
                 "bits": str(after.n_bits),
                 "setting": after.setting,
                 "pairs": str(effect.n),
-                "without": _number(effect.before, form),
-                "with": _number(effect.after, form),
+                without: _number(effect.before, form),
+                with_it: _number(effect.after, form),
                 "difference": _number(effect.difference, f"+{form}"),
                 "95 % interval": between(effect.interval, form),
                 "p (Holm)": _p(effect.p_holm),
@@ -102,9 +103,9 @@ def differences(findings: Findings) -> Table:
                 "higher in": f"{effect.n_higher} of {effect.n}" if effect.n else "",
                 "relative": _number(effect.relative, "+.1%") if is_map else "",
                 **_apart(one, form),
-                "dead without": _number(one.dead_before, ".2%") if is_map else "",
-                "dead with": _number(one.dead_after, ".2%") if is_map else "",
-                **_published(findings, one),
+                f"dead {without}": _number(one.dead_before, ".2%") if is_map else "",
+                f"dead {with_it}": _number(one.dead_after, ".2%") if is_map else "",
+                **_published(findings, one, without, with_it),
             }
         )
         is_sure = effect.verdict in ("gain", "loss")
@@ -200,6 +201,13 @@ def _comparison(one: Result) -> str:
     return f"{after.title} against {before.title}, {before.n_bits} bits"
 
 
+def _sides(findings: Findings) -> tuple[str, str]:
+    """What the two sides are called: not all comparisons are of an arm without and one with it."""
+    arms = [(one.contrast.before.arm, one.contrast.after.arm) for one in findings.results]
+    is_plain = all(before == "baseline" != after for before, after in arms)
+    return ("without", "with") if is_plain else ("reference", "compared")
+
+
 def _verdict(one: Result, is_map: bool) -> str:
     if not one.effect.n:
         return "missing"
@@ -212,7 +220,7 @@ def _over_queries(one: Result) -> str:
 
 
 def _p(p: float) -> str:
-    return "<0.001" if p < 0.001 else _number(p, ".3f")
+    return "≤ 0.001" if p <= 0.001 else _number(p, ".3f")
 
 
 def _apart(one: Result, form: str) -> dict[str, str]:
@@ -225,11 +233,11 @@ def _apart(one: Result, form: str) -> dict[str, str]:
     }
 
 
-def _published(findings: Findings, one: Result) -> dict[str, str]:
+def _published(findings: Findings, one: Result, without: str, with_it: str) -> dict[str, str]:
     values = _published_numbers(findings, one)
     return {
-        "paper without": _number(values.get("published_before", np.nan), ".4f"),
-        "paper with": _number(values.get("published_after", np.nan), ".4f"),
+        f"paper {without}": _number(values.get("published_before", np.nan), ".4f"),
+        f"paper {with_it}": _number(values.get("published_after", np.nan), ".4f"),
     }
 
 
