@@ -6,7 +6,9 @@ from typing import Any
 import streamlit as st
 
 from pages.common.launching import launch, wait_for_press
+from pages.common.pair_settings import seeds_said
 from pages.common.readers import RunSeries, read_series
+from pages.common.run_picker import partnership, read_config
 from pages.common.shell import error_card, known_runs, start_page, status_chip, store
 from pages.common.side_by_side import draw_maps, read_pair
 from pages.common.text import as_text
@@ -41,30 +43,34 @@ LINKS = {
 
 
 def latest_pair(runs: RunStore, states: dict) -> tuple[str, str] | None:
-    """The newest pair of runs that both have data: (without RDH, with RDH)."""
-    seen: dict[str, dict[str, str]] = {}
+    """The newest pair of runs that both have data: (without RDH, with RDH); a fair one first."""
+    seen: dict[str, list[str]] = {}
+    others: list[tuple[str, str]] = []
     for run_id in sorted(states, key=lambda one: states[one].submitted_at or 0, reverse=True):
         try:
-            config = runs.config(run_id)
+            config = read_config(runs, run_id)
             if config.arm not in ("", "rdh") or not runs.reader(run_id).version()[1]:
                 continue
         except UserError:
             continue
-        arms = seen.setdefault(config.pair_hash, {})
-        arms.setdefault(config.arm, run_id)
-        if len(arms) == 2:
-            return arms[""], arms["rdh"]
-    return None
+        for other in seen.setdefault(config.pair_hash, []):
+            if (how := partnership(runs, run_id, other)) is not None:
+                pair = (other, run_id) if config.has_rdh else (run_id, other)
+                if how[0] == 0:
+                    return pair
+                others.append(pair)
+        seen[config.pair_hash].append(run_id)
+    return others[0] if others else None
 
 
 def start_demo(runs: RunStore) -> None:
     launch(runs, demo_pair(), shown=0)
 
 
-def pair_sentences(runs: RunStore, pair: dict[str, RunSeries]) -> list[str]:
-    """What a pair shows: dead entries with their cost, and MAP with the band of its ties."""
+def pair_sentences(runs: RunStore, pair: dict[str, RunSeries], seeds: str) -> list[str]:
+    """What a pair shows: dead entries with their cost, and MAP with its ties and seeds."""
     rows = [one_row(runs.config(one).label, run) for one, run in pair.items()]
-    sentences = analysis.dead_verdict(*rows), analysis.map_verdict(*rows)
+    sentences = analysis.dead_verdict(*rows), analysis.map_verdict(*rows, seeds)
     return [sentence for sentence in sentences if sentence]
 
 
@@ -80,14 +86,14 @@ def one_row(label: str, run: RunSeries) -> dict[str, Any]:
     }
 
 
-def draw_pair(runs: RunStore, pair: tuple[str, str]) -> None:
+def draw_pair(runs: RunStore, pair: tuple[str, str], known: dict) -> None:
     first = runs.config(pair[0])
     st.subheader(
         f"Your last pair: {first.label} on {first.dataset}, {first.n_bits} bits, seed {first.seed}",
         anchor=False,
     )
     series = read_pair(runs, list(pair))
-    for sentence in pair_sentences(runs, series):
+    for sentence in pair_sentences(runs, series, seeds_said(runs, known, pair)):
         st.markdown(as_text(sentence))
     legend("dead", "cost", "map", "tie-band")
     with st.container(key="charts-start"):
@@ -159,7 +165,7 @@ with error_card():
             icon=":material/info:",
         )
     else:
-        draw_pair(runs, pair)
+        draw_pair(runs, pair, known)
     if known:
         newest = sorted(known.values(), key=lambda state: state.submitted_at or 0, reverse=True)[:5]
         st.subheader("Last runs", anchor=False)

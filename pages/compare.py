@@ -1,15 +1,16 @@
 """Compare: does RDH help, and how sure are we?"""
 
 import math
+from collections.abc import Mapping
 
 import pandas as pd
 import streamlit as st
 
 from pages.common.live_plot import live_plotly
+from pages.common.pair_settings import draw_settings, seeds_said
 from pages.common.readers import RunSeries, dead_series
 from pages.common.run_numbers import cost_tile, dead_tiles, draw_tiles, map_tile
-from pages.common.run_picker import pick_two
-from pages.common.run_status import read_status
+from pages.common.run_picker import pick_two, read_config
 from pages.common.shell import end_page, error_card, known_runs, start_page, store
 from pages.common.side_by_side import (
     counted,
@@ -18,12 +19,14 @@ from pages.common.side_by_side import (
     draw_moment,
     read_pair,
 )
+from pages.common.study_links import draw_study_links
 from pages.common.text import as_text
 from pages.common.words import count_of, legend, percent
-from rdh import analysis, catalog
+from rdh import analysis
 from rdh.analysis import NO_DEAD_BITS
-from rdh.charts.comparison import Curve, map_over_time, paired_maps, precision_recall, tie_bands
+from rdh.charts.comparison import Curve, map_over_time, precision_recall, tie_bands
 from rdh.charts.dead_bits import dead_bits_over_time
+from rdh.execution import RunState
 from rdh.retrieval.evaluation import map_in_words
 from rdh.store.run_store import RunStore
 
@@ -31,6 +34,36 @@ from rdh.store.run_store import RunStore
 def ordered_pair(runs: RunStore, run_id: str, other: str) -> list[str]:
     """The run without RDH first."""
     return sorted([run_id, other], key=lambda one: runs.config(one).has_rdh)
+
+
+def have_ended(states: Mapping[str, RunState], pair: list[str]) -> bool:
+    return all(one in states and states[one].is_final for one in pair)
+
+
+def warn_if_unfair(runs: RunStore, pair: list[str]) -> None:
+    """A warning if the two runs differ in more than what RDH is made of."""
+    first, second = (read_config(runs, one) for one in pair)
+    weights = analysis.quantization_weight(first), analysis.quantization_weight(second)
+    why = analysis.why_unfair(weights, (first.tau, second.tau))
+    if first.pair_hash != second.pair_hash:
+        text = (
+            "These two runs differ in more than the plug-ins, so their difference is not RDH's "
+            "doing."
+        )
+    elif "eta" in why:
+        text = (
+            f"{why[0].upper()}{why[1:]}: the quantization term weighs {weights[0]:g} in "
+            f"{first.label} and {weights[1]:g} in {second.label}, so their difference is not "
+            "RDH's alone."
+        )
+    elif why:
+        text = (
+            f"Tau differs ({first.tau:g} and {second.tau:g}): the dead entries of the two are "
+            "counted by other thresholds, so compare their MAP only."
+        )
+    else:
+        return
+    st.warning(as_text(text), icon=":material/warning:")
 
 
 def draw_curves(runs: RunStore, pair: dict[str, RunSeries]) -> None:
@@ -86,7 +119,7 @@ def pr_curve(runs: RunStore, run_id: str, run: RunSeries) -> Curve | None:
     return Curve(config.label, config.method, config.has_rdh, recall[-1], precision[-1])
 
 
-def draw_numbers(runs: RunStore, pair: dict[str, RunSeries]) -> None:
+def draw_numbers(runs: RunStore, pair: dict[str, RunSeries], seeds: str) -> None:
     """Dead, cost and MAP of both arms side by side, the tie band, and the verdict in words."""
     configs = [runs.config(one) for one in pair]
     for column, run, config in zip(st.columns(2), pair.values(), configs, strict=True):
@@ -107,8 +140,7 @@ def draw_numbers(runs: RunStore, pair: dict[str, RunSeries]) -> None:
     gain = analysis.map_points(scores[1]["map"] - scores[0]["map"])
     title = f"MAP {gain}: {'within' if within else 'outside'} the tie band"
     live_plotly(tie_bands(arms, title=title), key="compare-ties")
-    seeds = "One seed each: other seeds can differ by more than the ties."
-    st.markdown(f"**Verdict.** {as_text(analysis.map_verdict(*scores))} {seeds}")
+    st.markdown(f"**Verdict.** {as_text(analysis.map_verdict(*scores, seeds))}")
     legend("dead", "cost", "map", "tie-band")
     draw_table(runs, pair)
 
@@ -152,68 +184,6 @@ def number(values: dict[str, float], name: str, form: str) -> str:
     return f"{values[name]:{form}}" if name in values else "–"
 
 
-def draw_all_pairs(runs: RunStore, run_ids: list[str]) -> None:
-    pairs = analysis.pairs(analysis.run_table(runs, run_ids))
-    st.subheader("All pairs that have finished", anchor=False)
-    if pairs.empty:
-        st.info("No pair has finished yet: launch the same run with and without RDH.")
-        return
-    datasets = sorted(pairs["dataset"].unique())
-    chosen = st.segmented_control(
-        "Data set", datasets, default=datasets[0], required=True, key="data", bind="query-params"
-    )
-    shown = pairs[pairs["dataset"] == chosen]
-    better = int((shown["map_gain"] > 0).sum())
-    title = (
-        f"MAP is higher with RDH in {better} of {len(shown)} pairs; mean change "
-        f"{shown['map_gain'].mean():+.4f}"
-    )
-    live_plotly(paired_maps(shown, title=title), key=f"compare-pairs-{chosen}")
-    draw_summary(analysis.pairs_summary(shown))
-
-
-def draw_summary(summary: pd.DataFrame) -> None:
-    """A row for each method and setting: means over seeds. Empty columns are left out."""
-    summary = summary.assign(method=summary["method"].map(method_title))
-    if summary["dead_rdh"].notna().any():
-        summary = summary.drop(columns=["flagged_baseline", "flagged_rdh"])
-    empty = [name for name in summary if (summary[name].isna() | (summary[name] == "")).all()]
-    shown = summary.drop(columns=empty)
-    texts = {
-        name: [("–" if pd.isna(value) else f"{value:{FORMS[name]}}") for value in shown[name]]
-        for name in FORMS
-        if name in shown
-    }
-    st.dataframe(shown.assign(**texts).rename(columns=TITLES), hide_index=True)
-    legend("dead", "cost", "map", "tie-band")
-
-
-def method_title(name: str) -> str:
-    """The title of a method; its name if it is gone."""
-    card = catalog.methods().get(name)
-    return card.title if card else name
-
-
-TITLES = {
-    "n_bits": "bits",
-    "eta_baseline": "eta, baseline",
-    "map_baseline": "MAP, baseline",
-    "map_rdh": "MAP, RDH",
-    "gain": "mean change",
-    "gain_std": "std",
-    "dead_baseline": "dead, baseline",
-    "dead_rdh": "dead, RDH",
-    "flagged_baseline": "flagged, baseline",
-    "flagged_rdh": "flagged, RDH",
-    "cost_baseline": "cost, baseline",
-    "cost_rdh": "cost, RDH",
-}
-FORMS = {"lr": "g", "eta": "g", "eta_baseline": "g", "gain": "+.4f", "gain_std": ".4f"}
-FORMS |= {f"map_{arm}": ".4f" for arm in ("baseline", "rdh")}
-FORMS |= {f"{word}_{arm}": ".2%" for word in ("dead", "flagged") for arm in ("baseline", "rdh")}
-FORMS |= {f"cost_{arm}": "+.4f" for arm in ("baseline", "rdh")}
-
-
 start_page(
     "With and without RDH",
     ":material/compare_arrows:",
@@ -224,31 +194,29 @@ start_page(
 runs = store()
 known = known_runs(runs)
 run_id, other = pick_two(runs, known)
+pair: list[str] = []
 with error_card():
     if other is not None:
         pair = ordered_pair(runs, run_id, other)
-        if runs.config(run_id).pair_hash != runs.config(other).pair_hash:
-            st.warning(
-                "These two runs differ in more than the plug-ins, so their difference "
-                "is not RDH's doing.",
-                icon=":material/warning:",
-            )
+        warn_if_unfair(runs, pair)
+        draw_study_links(runs, pair)
+        seeds = seeds_said(runs, known, pair)
 
         def draw() -> None:
             """Draws the page, again every two seconds while one of the runs goes on."""
             with error_card():
                 series = read_pair(runs, pair)
                 with st.container(key="charts-compare"):
-                    draw_numbers(runs, series)
+                    draw_numbers(runs, series, seeds)
                     if draw_maps(runs, series, key="compare"):
                         draw_difference(series)
                     draw_moment(runs, series)
                     draw_curves(runs, series)
-                if ticking and all(read_status(runs, one).is_final for one in pair):
+                if ticking and have_ended(known_runs(runs), pair):
                     st.rerun()
 
-        ticking = not all(read_status(runs, one).is_final for one in pair)
+        ticking = not have_ended(known, pair)
         st.fragment(draw, run_every=2.0 if ticking else None)()
 with error_card():
-    draw_all_pairs(runs, list(known))
+    draw_settings(runs, known, pair)
 end_page()

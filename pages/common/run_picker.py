@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import NamedTuple
 
 import streamlit as st
 
 from pages.common.shell import carried
 from pages.common.sidebar import draw_link
 from pages.common.text import as_text
+from rdh import analysis
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
 from rdh.execution import RunState
@@ -49,8 +51,8 @@ def pick_pair(
 ) -> str | None:
     """Lets the reader choose the run to compare with.
 
-    The runs of the same pair (equal but for the plug-ins) come first, newest first, and give the
-    default of ?vs=.
+    The runs of the same pair (equal but for the plug-ins) come first, those of a fair pair before
+    all others, newest first; the first is the default of ?vs=.
 
     Args:
         store: the run store.
@@ -68,12 +70,14 @@ def pick_pair(
             "There is no other run to compare with. Launch the same run with the plug-ins switched."
         )
         return None
-    partners = {other for other in others if is_pair(store, run_id, other)}
+    partners = {other: why for other in others if (why := partnership(store, run_id, other))}
 
     def name(other: str) -> str:
-        return ("pair: " if other in partners else "") + run_label(store, other)
+        return partners.get(other, ("", ""))[1] + run_label(store, other)
 
-    return _pick(sorted(others, key=lambda other: other not in partners), states, key, label, name)
+    last = (len(RANKS), "")
+    others.sort(key=lambda other: partners.get(other, last)[0])
+    return _pick(others, states, key, label, name)
 
 
 def pick_two(store: RunStore, states: Mapping[str, RunState]) -> tuple[str, str | None]:
@@ -85,12 +89,24 @@ def pick_two(store: RunStore, states: Mapping[str, RunState]) -> tuple[str, str 
         return run_id, pick_pair(store, states, run_id)
 
 
-def is_pair(store: RunStore, run_id: str, other: str) -> bool:
-    """Whether the two runs differ in the plug-ins only; False if a config.json can't be read."""
-    mine, theirs = _read_config(store, run_id), _read_config(store, other)
-    if mine is None or theirs is None:
-        return False
-    return mine.pair_hash == theirs.pair_hash and mine.arm != theirs.arm
+RANKS = ("fair, without and with RDH", "fair, other arms", "not fair")
+
+
+def partnership(store: RunStore, run_id: str, other: str) -> tuple[int, str] | None:
+    """How well two runs make a pair: the place in RANKS, and "pair: " or "pair, eta differs: ".
+
+    None if they differ in more than the plug-ins, or if a config.json can't be read.
+    """
+    try:
+        mine, theirs = _arm_of(store, run_id), _arm_of(store, other)
+    except UserError:
+        return None
+    if mine.pair != theirs.pair or mine.arm == theirs.arm:
+        return None
+    why = analysis.why_unfair((mine.weight, theirs.weight), (mine.tau, theirs.tau))
+    if why:
+        return 2, f"pair, {why}: "
+    return int({mine.arm, theirs.arm} != {"", "rdh"}), "pair: "
 
 
 def run_label(store: RunStore, run_id: str) -> str:
@@ -98,17 +114,10 @@ def run_label(store: RunStore, run_id: str) -> str:
 
     For example "HashNet + RDH · 32 bits · digits · lr 0.3 · 60 epochs · seed 0 · 1a2b3c".
     """
-    config = _read_config(store, run_id)
-    if config is None:
-        return run_id
     try:
-        label = config.label
-    except UserError:  # a method's file is still being written
+        return _label(store, run_id)
+    except UserError:  # a method's file is still being written, perhaps
         return run_id
-    # The end of the id keeps equal configs apart; the state stays out, or a choice would be lost
-    # when it changes.
-    settings = f"{config.dataset} · lr {config.lr:g} · {config.epochs} epochs · seed {config.seed}"
-    return f"{label} · {config.n_bits} bits · {settings} · {run_id[-6:]}"
 
 
 def _newest_first(states: Mapping[str, RunState]) -> list[str]:
@@ -144,14 +153,33 @@ def _write_url(key: str) -> None:
     st.query_params[key] = st.session_state[key]
 
 
-def _read_config(store: RunStore, run_id: str) -> RunConfig | None:
-    try:
-        return _good_config(store, run_id)
-    except UserError:
-        return None
+# Kept for good, because a run's config.json is never edited. An error is not kept.
+@lru_cache(maxsize=4096)
+def read_config(store: RunStore, run_id: str) -> RunConfig:
+    """`RunStore.config`, read once."""
+    return store.config(run_id)
+
+
+class Arm(NamedTuple):
+    """What decides how well two runs make a pair."""
+
+    pair: str
+    arm: str
+    weight: float
+    tau: float
 
 
 @lru_cache(maxsize=4096)
-def _good_config(store: RunStore, run_id: str) -> RunConfig:
-    # Kept for good, because a run's config.json is never edited. An error is not kept.
-    return store.config(run_id)
+def _arm_of(store: RunStore, run_id: str) -> Arm:
+    config = read_config(store, run_id)
+    weight = analysis.quantization_weight(config)
+    return Arm(config.pair_hash, config.arm, weight, config.tau)
+
+
+@lru_cache(maxsize=4096)
+def _label(store: RunStore, run_id: str) -> str:
+    config = read_config(store, run_id)
+    # The end of the id keeps equal configs apart; the state stays out, or a choice would be lost
+    # when it changes.
+    settings = f"{config.dataset} · lr {config.lr:g} · {config.epochs} epochs · seed {config.seed}"
+    return f"{config.label} · {config.n_bits} bits · {settings} · {run_id[-6:]}"

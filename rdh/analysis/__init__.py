@@ -14,7 +14,17 @@ from rdh.analysis.dead_bits import (
     scalar_frame,
 )
 from rdh.analysis.estimates import duration, expected_seconds, similar_run_seconds
-from rdh.analysis.tables import ARMS, pairs, pairs_summary, run_table, summary_table
+from rdh.analysis.tables import (
+    ARMS,
+    group_of,
+    paired_arrays,
+    pairs,
+    pairs_summary,
+    quantization_weight,
+    run_table,
+    summary_table,
+    why_unfair,
+)
 from rdh.analysis.verdict import (
     dead_verdict,
     has_collapsed,
@@ -22,6 +32,7 @@ from rdh.analysis.verdict import (
     map_points,
     map_verdict,
     percent,
+    setting_verdict,
 )
 from rdh.analysis.words import NO_DEAD_BITS, WORDS, Word
 
@@ -40,16 +51,21 @@ __all__ = [
     "dead_verdict",
     "duration",
     "expected_seconds",
+    "group_of",
     "has_collapsed",
     "is_within_ties",
     "last_numbers",
     "map_points",
     "map_verdict",
+    "paired_arrays",
     "pairs",
     "pairs_summary",
     "percent",
+    "quantization_weight",
     "run_table",
     "scalar_frame",
+    "setting_verdict",
     "similar_run_seconds",
     "summary_table",
+    "why_unfair",
 ]

@@ -17,6 +17,10 @@ from rdh.store.metrics_reader import MetricsReader
 # Where the cost of the dead entries is measured; the first that an evaluation has is the headline.
 COSTS = {"cost_gallery": "in the gallery", "cost_query": "in the queries"}
 NOT_COUNTED = "the dead were not counted in this run; flagged entries are shown instead"
+COUNTS = {  # scalars that `count_entries` reads
+    *("entries", "dead", "dead_hard", "wrong", "undecided", "flagged", "flagged_dead"),
+    *("saturated", "saturated_window", "window_entries"),
+}
 LOOKS_BACK = (8, 64, 1024)  # records that `last_numbers` reads until it has what it needs
 
 
@@ -78,7 +82,8 @@ class DeadBits:
 
 def dead_bits(reader: MetricsReader) -> DeadBits | None:
     """`count_entries` of all records of a run."""
-    return count_entries(scalar_frame(reader.scalars()), reader.meta())
+    rows = [row for row in reader.scalars() if row[3] in COUNTS]  # a fifth: a table costs by cell
+    return count_entries(scalar_frame(rows), reader.meta())
 
 
 def count_entries(frame: pd.DataFrame, meta: Mapping[str, Any]) -> DeadBits | None:

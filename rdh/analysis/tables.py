@@ -1,15 +1,19 @@
 """Tables over finished runs: one row a run, means over seeds, paired differences."""
 
+import math
+import os
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from rdh import catalog
 from rdh.analysis.dead_bits import cost_of_dead, dead_bits
-from rdh.config.run_config import digest
+from rdh.config.run_config import RunConfig, digest
 from rdh.errors import UserError
-from rdh.store.run_store import RunStore
+from rdh.store.run_store import RunStore, Stamp
 
 ARMS = ("", "noq", "ga", "ga-noq", "eaq", "rdh")  # in the order of tables: baseline first, RDH last
 # what `setting` of a pair leaves out
@@ -18,6 +22,7 @@ ONE_PAIR = (
     "n_bits",
     "lr",
     "seed",
+    "split_seed",
     "device",
     "amplifier",
     "quantization",
@@ -40,25 +45,50 @@ def run_table(store: RunStore, run_ids: Iterable[str]) -> pd.DataFrame:
     Returns:
         What was run; every number of the last evaluation (map, map_tie, ...); shares of dead and
         flagged entries (dead_at_end, dead_peak, flagged_at_end, flagged_peak; NaN: not counted);
-        entries; and cost, what the dead entries cost (NaN: not measured). `pair` is equal for the
-        runs of a pair, `group` for runs that differ only in their seed. `settings` holds everything
-        else that was set.
+        entries; and cost, what the dead entries cost (NaN: not measured). `weight` is what the
+        quantization term weighs (NaN: there is none): eta, or the method's own weight. `pair` is
+        equal for the runs of a pair, `group` for runs that differ only in their seed, `cell` for
+        those that differ in seed and split. `settings` holds everything else that was set.
     """
-    return pd.DataFrame(
-        [row for run_id in run_ids if (row := _result_row(store, run_id)) is not None]
-    )
+    cards = _cards()
+    rows = (_result_row(store, run_id, cards) for run_id in run_ids)
+    return pd.DataFrame([row for row in rows if row is not None])
 
 
-def _result_row(store: RunStore, run_id: str) -> dict[str, Any] | None:
+def _cards() -> int:
+    """A number that changes with any card: rows hold a method's title, and its default weight."""
+    return hash(repr((catalog.methods(), catalog.datasets(), catalog.backbones())))
+
+
+def _result_row(store: RunStore, run_id: str, cards: int) -> dict[str, Any] | None:
+    stamps = store.stamps(run_id)
+    if stamps[1] is None:  # no result yet
+        return None
     try:
-        submission, config = store.submission(run_id), store.config(run_id)
-        result = store.result(run_id)
-        if result.get("state") != "finished":
-            return None
-        reader = store.reader(run_id)
-        counts, top_k = dead_bits(reader), reader.meta().get("top_k")
+        return _finished_row(store, run_id, (*stamps, _metrics_stamp(store, run_id)), cards)
     except UserError:
         return None
+
+
+def _metrics_stamp(store: RunStore, run_id: str) -> Stamp:
+    try:
+        status = os.stat(f"{store.root}/{run_id}/metrics.db")  # noqa: PTH116 (of 1000 runs)
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=20_000)  # about 10 kB each
+def _finished_row(
+    store: RunStore, run_id: str, stamps: tuple[Stamp, ...], cards: int
+) -> dict[str, Any] | None:
+    """The row of a run, read once for each version of its files; errors are not kept."""
+    submission, config = store.submission(run_id), store.config(run_id)
+    result = store.result(run_id)
+    if result.get("state") != "finished":
+        return None
+    reader = store.reader(run_id)
+    counts, top_k = dead_bits(reader), reader.meta().get("top_k")
     fields, metrics = config.model_dump(), result.get("metrics", {})
     cost = cost_of_dead(metrics)
     shares = ("dead", "dead_peak", "flagged", "flagged_peak")
@@ -68,11 +98,13 @@ def _result_row(store: RunStore, run_id: str) -> dict[str, Any] | None:
         "arm": config.arm,
         **{
             name: fields[name]
-            for name in ("method", "n_bits", "seed", "dataset", "lr", "tau", "epochs")
+            for name in ("method", "n_bits", "seed", "split_seed", "dataset", "lr", "tau", "epochs")
         },
         "eta": np.nan if config.eta is None else config.eta,
+        "weight": quantization_weight(config),
         "pair": config.pair_hash,
-        "group": digest({name: value for name, value in fields.items() if name != "seed"}),
+        "group": digest(_without(fields, "seed")),
+        "cell": digest(_without(fields, "seed", "split_seed")),
         "sweep": submission["sweep"],
         "config_hash": submission["config_hash"],
         **dict.fromkeys(("map", "map_tie", "map_low", "map_high", "n_distinct_codes"), np.nan),
@@ -90,6 +122,36 @@ def _result_row(store: RunStore, run_id: str) -> dict[str, Any] | None:
         "settings": {name: fields[name] for name in fields if name not in ONE_PAIR}
         | fields["method_options"],
     }
+
+
+def _without(fields: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name not in names}
+
+
+def quantization_weight(config: RunConfig) -> float:
+    """What the quantization term of a run weighs; NaN without one."""
+    if not config.weighs_quantization:
+        return np.nan
+    if config.eta is not None:
+        return config.eta
+    card = config.method_card  # a run before November 2026: plain, at the method's own weight
+    return config.method_options.get(card.plain_weight, card.plain_default)
+
+
+def why_unfair(weights: tuple[float, float], taus: tuple[float, float]) -> str:
+    """Why a pair is not fair: "eta differs", "tau differs" or "eta and tau differ"; "" if it is.
+
+    A fair pair weighs its quantization alike, or one arm has none, and counts its dead entries by
+    the same tau.
+
+    Args:
+        weights: `quantization_weight` of both arms; NaN: it has no such term.
+        taus: of both arms.
+    """
+    has_both = not np.isnan(weights).any()
+    other = ["eta"] if has_both and not math.isclose(*weights) else []
+    other += ["tau"] if taus[0] != taus[1] else []
+    return f"{' and '.join(other)} differ{'s' * (len(other) == 1)}" if other else ""
 
 
 def summary_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -128,61 +190,79 @@ def pairs(table: pd.DataFrame) -> pd.DataFrame:
     """Paired differences of `run_table`: RDH minus the baseline with equal settings.
 
     There is a row for each +RDH config and each baseline that equals it in everything but the
-    plug-ins. Baselines differ in the weight of their plain term: eta_baseline is NaN for the
-    method's own. Of repeated runs the newest counts. Of baselines with the same weight, one with
-    the same tau goes before the newest.
+    plug-ins. Baselines differ in the weight of their plain term. Of repeated runs the newest
+    counts. Of baselines with the same weight, one with the same tau goes before the newest.
 
     Returns:
-        pair, method, n_bits, seed, dataset, lr, epochs; eta and tau of the RDH run; eta_baseline;
-        map_gain; and MEASURED of both arms (_baseline, _rdh). `group` is equal for pairs that
-        differ only in their seed: only these may be averaged. `setting` says in words what differs
-        between the pairs of a method and code length, apart from lr, seed and eta_baseline:
-        "epochs 60", or "" if nothing differs.
+        pair, method, n_bits, seed, split_seed, dataset, lr, epochs; eta and tau of the RDH run;
+        eta_baseline (NaN: the method's own), weight_baseline (NaN: no plain term) and
+        tau_baseline; map_gain; and MEASURED of both arms (_baseline, _rdh).
+        `differs` is `why_unfair`.
+        `group` is equal for pairs that differ only in seed and split: only these may be averaged.
+        `setting` says in words what differs between the pairs of a method and code length, apart
+        from lr, seed, split and the baseline's weight: "epochs 60", or "" if nothing differs.
     """
-    shared = ["pair", "method", "n_bits", "seed", "dataset", "lr", "epochs"]
+    shared = ["pair", "method", "n_bits", "seed", "split_seed", "dataset", "lr", "epochs"]
     if table.empty:
-        return pd.DataFrame(
-            columns=[*shared, "group", "setting", "eta", "eta_baseline", "tau", "map_gain"]
-        )
-    newest = (
-        table.drop_duplicates("config_hash", keep="last")
-        .reset_index(drop=True)
-        .rename_axis("age")
-        .reset_index()
-    )
-    baseline = newest.loc[newest["arm"] == "", ["age", "pair", "tau", "eta", *MEASURED]]
-    with_rdh = newest.loc[
-        newest["arm"] == "rdh", ["age", *shared, "group", "settings", "eta", "tau", *MEASURED]
-    ]
+        more = ["group", "setting", "differs", "eta", "eta_baseline", "tau", "map_gain"]
+        return pd.DataFrame(columns=[*shared, *more])
+    newest = table.drop_duplicates("config_hash", keep="last").reset_index(drop=True)
+    newest["age"] = range(len(newest))
+    both = ["age", "tau", "eta", "weight", *MEASURED]
+    baseline = newest.loc[newest["arm"] == "", ["pair", *both]]
+    with_rdh = newest.loc[newest["arm"] == "rdh", [*shared, "cell", "settings", *both]]
     merged = with_rdh.merge(baseline, on="pair", suffixes=("_rdh", "_baseline"))
     merged["same_tau"] = merged["tau_rdh"] == merged["tau_baseline"]
     merged = merged.sort_values(["age_rdh", "same_tau", "age_baseline"])
-    merged = merged.drop_duplicates(["age_rdh", "eta_baseline"], keep="last")
+    merged = merged.drop_duplicates(["age_rdh", "weight_baseline"], keep="last")
     merged["map_gain"] = merged["map_rdh"] - merged["map_baseline"]
     merged = merged.rename(columns={"tau_rdh": "tau", "eta_rdh": "eta"})
-    merged["group"] = [
-        f"{group} {eta}" for group, eta in zip(merged["group"], merged["eta_baseline"], strict=True)
-    ]
-    merged["setting"] = ""
-    for _, rows in merged.groupby(["method", "n_bits"]):
-        merged.loc[rows.index, "setting"] = _differences(rows["settings"].tolist())
-    passing = ["age_rdh", "age_baseline", "tau_baseline", "same_tau", "settings"]
+    arms = (merged[name] for name in ("weight_baseline", "eta", "tau_baseline", "tau"))
+    merged["differs"] = [why_unfair(one[:2], one[2:]) for one in zip(*arms, strict=True)]
+    merged["group"] = list(map(_group, merged["cell"], merged["weight_baseline"]))
+    merged["setting"] = _settings(merged)
+    passing = ["age_rdh", "age_baseline", "same_tau", "settings", "cell", "weight_rdh"]
     return merged.drop(columns=passing).reset_index(drop=True)
 
 
+def group_of(table: pd.DataFrame, baseline: str, rdh: str) -> str | None:
+    """`group` of a pair, also if newer runs count in its place; None if one has not finished."""
+    found = table.loc[table["run_id"].isin((baseline, rdh))] if len(table) else table
+    if len(found) < 2:
+        return None
+    rows = found.set_index("run_id")
+    return _group(rows.loc[rdh, "cell"], rows.loc[baseline, "weight"])
+
+
+def _group(cell: str, weight: float) -> str:
+    return f"{cell}-{weight:g}"
+
+
+def paired_arrays(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """MAP without and with RDH of pairs of one `group`, (n_seeds, n_splits); NaN: no such pair."""
+    axes = [sorted(rows[name].unique()) for name in ("seed", "split_seed")]
+    before, after = (np.full([len(axis) for axis in axes], np.nan) for _ in range(2))
+    values = (rows[name] for name in ("seed", "split_seed", "map_baseline", "map_rdh"))
+    for seed, split, without, with_rdh in zip(*values, strict=True):
+        place = axes[0].index(seed), axes[1].index(split)
+        before[place], after[place] = without, with_rdh
+    return before, after
+
+
 def pairs_summary(paired: pd.DataFrame) -> pd.DataFrame:
-    """Summarises `pairs` over seeds: one row for each `group`.
+    """Summarises `pairs` over seeds and splits: one row for each `group`.
 
     Args:
-        paired: what `pairs` returned.
+        paired: what `pairs` returned; unfair pairs are rows of their own.
 
     Returns:
-        What was compared (method, n_bits, lr, eta, eta_baseline, setting), the number of pairs,
-        the mean MAP of both arms, the mean of map_gain and its standard deviation (n - 1; NaN for
-        one pair), and of both arms the mean share of dead entries and what they cost.
+        What was compared (group, differs, method, n_bits, dataset, lr, epochs, eta, setting), the
+        number of pairs, the mean MAP of both arms, the mean of map_gain and its standard deviation
+        (n - 1; NaN for one pair), and of both arms the mean share of dead entries and what they
+        cost.
     """
-    asked = ["method", "n_bits", "lr", "eta", "eta_baseline", "setting"]
-    grouped = paired.groupby(["group", *asked], dropna=False, sort=False)
+    asked = ["method", "n_bits", "dataset", "lr", "epochs", "eta", "setting"]
+    grouped = paired.groupby(["group", "differs", *asked], dropna=False, sort=False)
     summary = grouped.agg(
         pairs=("seed", "size"),
         map_baseline=("map_baseline", "mean"),
@@ -196,13 +276,23 @@ def pairs_summary(paired: pd.DataFrame) -> pd.DataFrame:
         cost_baseline=("cost_baseline", "mean"),
         cost_rdh=("cost_rdh", "mean"),
     )
-    return summary.reset_index().drop(columns="group")
+    return summary.reset_index()
 
 
-def _differences(settings: list[dict[str, Any]]) -> list[str]:
-    """The settings of each run that differ between runs, such as "epochs 60, batch size 64"."""
-    varying = [name for name in settings[0] if len({repr(one.get(name)) for one in settings}) > 1]
-    return [
-        ", ".join(f"{name.replace('_', ' ')} {one.get(name)}" for name in varying)
-        for one in settings
-    ]
+def _settings(merged: pd.DataFrame) -> list[str]:
+    """What differs between the pairs of a method and code length: "epochs 60, batch size 64"."""
+    places: dict[tuple[str, int], dict[str, dict[str, Any]]] = {}
+    columns = ("method", "n_bits", "cell", "settings")
+    rows = list(zip(*(merged[name] for name in columns), strict=True))
+    for method, n_bits, cell, settings in rows:
+        places.setdefault((method, n_bits), {})[cell] = settings
+    said = {}
+    for cells in places.values():
+        names = next(iter(cells.values()))
+        varying = [
+            name for name in names if len({repr(one.get(name)) for one in cells.values()}) > 1
+        ]
+        for cell, one in cells.items():
+            words = (f"{name.replace('_', ' ')} {one.get(name)}" for name in varying)
+            said[cell] = ", ".join(words)
+    return [said[cell] for _, _, cell, _ in rows]

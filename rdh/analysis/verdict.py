@@ -1,10 +1,12 @@
 """What the two runs of a pair say about RDH, in words: dead entries, their cost, MAP, its ties."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rdh.analysis.dead_bits import NOT_COUNTED
+
+LEAST_PAIRS = 3  # fewer have no interval
 
 
 def percent(share: float) -> str:
@@ -46,8 +48,18 @@ def is_within_ties(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> bool 
     return max(ends[0], ends[2]) <= min(ends[1], ends[3])
 
 
-def map_verdict(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> str:
-    """How MAP changes with RDH, and whether the ties alone could turn it; "" without both MAPs."""
+def map_verdict(baseline: Mapping[str, Any], rdh: Mapping[str, Any], seeds: str = "") -> str:
+    """One sentence: how MAP changes with RDH, whether the ties could turn it, what seeds say.
+
+    Args:
+        baseline: a row of `run_table`, or scalars by name.
+        rdh: the same of the run with RDH.
+        seeds: the end of the sentence: on how many seeds it stands.
+
+    Returns:
+        "" without both MAPs.
+    """
+    end = f"; {seeds}." if seeds else "."
     before, after = (float(row.get("map", math.nan)) for row in (baseline, rdh))
     if math.isnan(before) or math.isnan(after):
         return ""
@@ -60,13 +72,50 @@ def map_verdict(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> str:
             )
     within = is_within_ties(baseline, rdh)
     if within is None:
-        return f"{text}."
+        return f"{text}{end}"
     if within:
         return (
             f"{text}: within the tie band, so another order of items at equal distances could turn "
-            "this difference around."
+            f"this difference around{end}"
         )
-    return f"{text}: outside the tie band, so no order of items at equal distances turns it around."
+    return (
+        f"{text}: outside the tie band, so no order of items at equal distances turns it "
+        f"around{end}"
+    )
+
+
+def points(values: Sequence[float], between: str) -> str:
+    """Differences of MAPs in hundredths: "+0.8 to +2.1 points"; two decimals if one is small."""
+    decimals = 1 if all(abs(value) >= 0.001 for value in values) else 2
+    shown = (f"{100 * value:+.{decimals}f}".replace("-", "−") for value in values)
+    return f"{between.join(shown)} points"
+
+
+def setting_verdict(
+    gains: Sequence[float], interval: tuple[float, float], within: Sequence[bool | None]
+) -> str:
+    """What the pairs of one setting say, after "MAP is": "higher in 5 of 5 pairs, +0.8 to +2.1 ...
+
+    Args:
+        gains: MAP with RDH minus MAP without, of each pair.
+        interval: of their mean, 95 %; NaN: there is none.
+        within: `is_within_ties` of each pair.
+    """
+    n, n_higher = len(gains), sum(gain > 0 for gain in gains)
+    n_lower = sum(gain < 0 for gain in gains)
+    pairs = f"{n} pair{'s' * (n != 1)}"
+    said = f"equal in {n - n_higher - n_lower} of {pairs}"
+    if n_higher or n_lower:
+        way = "higher" if n_higher >= n_lower else "lower"
+        said = f"{way} in {max(n_higher, n_lower)} of {pairs}"
+    if not math.isnan(interval[0]):
+        said += f", {points(interval, ' to ')}"
+    elif n < LEAST_PAIRS:
+        said += f", {points(gains, ' and ')}"
+    n_within = sum(map(bool, within))
+    if n_within:
+        return f"{said}, within the ties" + (f" in {n_within}" if n_within < n else "")
+    return said if None in within else f"{said}, outside the ties"
 
 
 def dead_verdict(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> str:

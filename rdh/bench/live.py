@@ -1,20 +1,30 @@
-"""Work of the server for one tick of a live page, for a short and for a long run."""
+"""Work of the server for a tick of a live page, and for a rerun of Compare and of a study."""
 
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rdh import analysis, execution, studies
+from rdh.bench._finished import Finisher
 from rdh.bench._machine import machine
 from rdh.store.metrics_reader import MetricsReader
 from rdh.store.metrics_writer import MetricsWriter, Record
+from rdh.store.run_store import RunStore
+
+N_SEEDS = 25  # of table1: 5 methods x 4 lengths x 2 arms x 25 seeds = 1000 finished runs
 
 
 def measure(rounds: int) -> dict[str, Any]:
-    """Reading what is new, drawing the map and its size, for a short and a long run of 64 bits."""
+    """A tick of a short and of a long run of 64 bits, and reruns over 1000 finished runs.
+
+    Of a tick: reading what is new, drawing the map, and its size. Of a rerun: the first one of a
+    server, and the median of those after it.
+    """
     from rdh.charts.saturation import saturation_map
 
     result: dict[str, Any] = {"what": "live", **machine()}
@@ -41,7 +51,44 @@ def measure(rounds: int) -> dict[str, Any]:
                 "draw_ms": round(statistics.median(draw) * 1000, 2),
                 "map_kb": round(size / 1024, 1),
             }
-    return result
+    return result | reruns(rounds, N_SEEDS)
+
+
+def reruns(rounds: int, n_seeds: int) -> dict[str, Any]:
+    """Milliseconds of what Compare and `studies.look` read, with so many seeds of table1."""
+    study = studies.study("table1").with_options(seeds=tuple(range(n_seeds)))
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "records").mkdir()
+        store = RunStore(Path(folder) / "runs")
+        finisher = Finisher(store, Path(folder) / "records")
+        rng = np.random.default_rng(0)
+        asked = studies.expand(study.grids)
+        for one in asked:
+            finisher.finish(one.config, float(rng.random()))
+        execution.states(store)
+        works = {"compare": lambda: _compare(store), "look": lambda: studies.look(store, study)}
+        return {
+            f"{len(asked)} finished runs": {
+                f"{name}_ms": _cold_and_warm(work, rounds) for name, work in works.items()
+            }
+        }
+
+
+def _compare(store: RunStore) -> None:
+    """What Compare reads for its settings and their effects."""
+    paired = analysis.pairs(analysis.run_table(store, execution.states(store)))
+    groups = paired.loc[paired["differs"] == ""].groupby("group")
+    studies.judged([studies.effect_of(*analysis.paired_arrays(rows)) for _, rows in groups])
+
+
+def _cold_and_warm(work: Callable[[], object], rounds: int) -> dict[str, float]:
+    seconds = []
+    for _ in range(rounds + 1):
+        began = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - began)
+    warm = statistics.median(seconds[1:])
+    return {"first": round(seconds[0] * 1000, 1), "rerun": round(warm * 1000, 1)}
 
 
 def write_records(path: Path, n_records: int, n_bits: int = 64) -> None:

@@ -89,11 +89,11 @@ def paired_lines(paired: pd.DataFrame) -> list[str]:
     """What RDH changes: a sentence for each method, code length and setting.
 
     Args:
-        paired: `analysis.pairs`, a row for each seed with both runs.
+        paired: `analysis.pairs`, a row for each seed and split with both runs.
     """
     lines = []
     many_rates = paired["lr"].nunique() > 1
-    for _, group in paired.groupby("group", sort=False):
+    for _, group in paired.groupby(["group", "differs"], sort=False):
         first = group.iloc[0]
         card = catalog.methods().get(first["method"])
         what = f"{card.title if card else first['method']}, {first['n_bits']} bits"
@@ -102,12 +102,15 @@ def paired_lines(paired: pd.DataFrame) -> list[str]:
         weight = first["eta_baseline"]
         what += _weights(first["method"], weight, first["eta"])
         gains, n = group["map_gain"], len(group)
-        who = f"seed {group['seed'].iloc[0]}" if n == 1 else f"{n} seeds"
+        n_splits = group["split_seed"].nunique()
+        who = f"{n} seeds" if n_splits == 1 else f"{n} pairs of seeds on {n_splits} splits"
+        who = f"seed {group['seed'].iloc[0]}" if n == 1 else who
         spread = (
             f" (std {gains.std():.4f}, higher in {int((gains > 0).sum())} of {n})" if n > 1 else ""
         )
         change = f"RDH changes MAP by {gains.mean():+.4f}{spread}{_ties(group)}"
-        lines.append(f"{what}, {who}: {change}{_dead(group)}.")
+        unfair = f" No fair pair: {first['differs']}." if first["differs"] else ""
+        lines.append(f"{what}, {who}: {change}{_dead(group)}.{unfair}")
     return lines
 
 

@@ -4,9 +4,9 @@ Each item shows one to three classes, equally likely, in a grid of 2 x 2 or 3 x 
 data set (switches `source` and `grid`). The classes share out the cells, and each cell is an image
 of its class at random. About a third of all pairs share a label, as in MS-COCO.
 Protocol: a tenth of the n_items are queries, the rest is the gallery. At most 5000 and at most half
-of the gallery are training items, drawn by the split seed. MAP counts the whole gallery. The
-queries are the same for every seed: they are made of images of their own, a fifth of the source,
-which the gallery never shows.
+of the gallery are training items, drawn by the split seed. MAP counts the ranks of the switch
+top_k, 0 = all. The queries are the same for every seed: they are made of images of their own, a
+fifth of the source, which the gallery never shows.
 Sources: digits (no download), or cifar10, which must be ready.
 """
 
@@ -49,14 +49,21 @@ class Mosaic(Dataset):
     """cells: int64 (n_items, grid * grid), the source's item that each cell shows, row by row."""
 
     def __init__(
-        self, source: Dataset, cells: np.ndarray, labels: np.ndarray, protocol: FirstAreQueries
+        self,
+        source: Dataset,
+        cells: np.ndarray,
+        labels: np.ndarray,
+        protocol: FirstAreQueries,
+        top_k: int | None = None,
     ) -> None:
         self._grid = round(cells.shape[1] ** 0.5)
         assert source.image_shape is not None, "all images of a source have one shape"
         height, width, channels = source.image_shape
         mark = hashlib.sha256(source.fingerprint.encode() + cells.tobytes()).hexdigest()
         shape = (self._grid * height, self._grid * width, channels)
-        super().__init__("mosaic", labels, source.class_names, mark, protocol, image_shape=shape)
+        super().__init__(
+            "mosaic", labels, source.class_names, mark, protocol, image_shape=shape, top_k=top_k
+        )
         self.stamp = source.stamp
         self._source, self._cells = source, cells
 
@@ -79,6 +86,7 @@ def load(
     ] = "digits",
     grid: Annotated[Literal[2, 3], Field(description="cells a side")] = 2,
     n_items: Annotated[int, Field(ge=20, le=1_000_000, description="number of mosaics")] = 5000,
+    top_k: Annotated[int, Field(ge=0, description="ranks that count in MAP; 0: all")] = 0,
 ) -> Mosaic:
     """Mosaics of a source in the data folder `root`: always the same for the same switches.
 
@@ -88,7 +96,7 @@ def load(
     cells, labels = compose(base.labels.argmax(axis=1), n_items, grid * grid)
     n_query = n_items // 10
     n_train = min(MOST_TRAIN, (n_items - n_query) // 2)
-    mosaic = Mosaic(base, cells, labels, FirstAreQueries(n_query, n_train))
+    mosaic = Mosaic(base, cells, labels, FirstAreQueries(n_query, n_train), top_k or None)
     mosaic.warnings += base.warnings
     return mosaic
 

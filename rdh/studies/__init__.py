@@ -21,13 +21,14 @@ from pathlib import Path
 
 from rdh.errors import UserError
 from rdh.studies._tools.files import read_study
-from rdh.studies._tools.findings import SWEEP, Findings, Found, Pair, hashes, look
+from rdh.studies._tools.findings import SWEEP, Findings, Found, Pair, effect_of, hashes, look
 from rdh.studies._tools.grid import MOST_RUNS, Grid, expand
 from rdh.studies._tools.pictures import PICTURES, draw
 from rdh.studies._tools.queries import with_queries
 from rdh.studies._tools.report import KINDS, notes, render, state_in_words
 from rdh.studies._tools.running import check_data, plan_in_words, slots, submit_runs
 from rdh.studies._tools.sentences import answer
+from rdh.studies._tools.statistics import Effect, judged
 from rdh.studies._tools.study import OPTIONS, Study
 from rdh.studies._tools.tables import Table, definitions, tables
 
@@ -37,6 +38,7 @@ __all__ = [
     "OPTIONS",
     "PICTURES",
     "SWEEP",
+    "Effect",
     "Findings",
     "Found",
     "Grid",
@@ -47,8 +49,10 @@ __all__ = [
     "check_data",
     "definitions",
     "draw",
+    "effect_of",
     "expand",
     "hashes",
+    "judged",
     "look",
     "names",
     "notes",

@@ -1,15 +1,17 @@
 """Series, pairs and means, against sums by hand and slow loops."""
 
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from rdh import analysis
+from rdh import analysis, catalog
 from rdh.charts._thinning import bucket_extreme, bucket_max, bucket_sum, buckets, kept_points
 from rdh.config.run_config import RunConfig, make_config, plug_in_fields, with_plug_ins
+from rdh.store.metrics_reader import MetricsReader
 from rdh.store.metrics_writer import MetricsWriter, Record
 from rdh.store.run_store import RunStore
 
@@ -240,6 +242,89 @@ def test_only_finished_runs_that_can_be_read_are_in_the_table(store):
     assert table["map"].isna().tolist() == [False, True]
 
 
+@pytest.fixture
+def reads(monkeypatch) -> list[Path]:
+    """The records that were read since."""
+    found: list[Path] = []
+    read = MetricsReader.scalars
+
+    def note(reader: MetricsReader, after: int = 0) -> list:
+        found.append(reader.path)
+        return read(reader, after)
+
+    monkeypatch.setattr(MetricsReader, "scalars", note)
+    return found
+
+
+def test_a_finished_run_is_read_once(store, reads):
+    for seed in range(3):
+        finished(store, make_config(seed=seed), 0.5)
+    first = table_of(store)
+    pd.testing.assert_frame_equal(table_of(store), first)
+    assert len(reads) == 3
+    finished(store, make_config(seed=3), 0.6)
+    assert len(table_of(store)) == 4 and len(reads) == 4
+
+
+def test_a_run_that_failed_was_resumed_and_finished_is_read_anew(store, reads):
+    run_id = finished(store, make_config(), 0.5, dead=(10.0,))
+    done = store.result(run_id)
+    store.write_json(run_id, "result.json", {"attempt": 1, "state": "failed", "message": "No."})
+    assert table_of(store).empty and not reads
+    store.write_json(run_id, "control.json", {"attempt": 2, "request": None})
+    assert table_of(store).empty
+    writer = MetricsWriter(store.run_dir(run_id) / "metrics.db", attempt=2)
+    writer.log(Record(5, 0, {"dead": 32.0, "flagged": 40.0, "entries": 3200.0}))
+    writer.close()
+    store.write_json(run_id, "result.json", done | {"attempt": 2, "metrics": {"map": 0.75}})
+    assert table_of(store)[["map", "dead_at_end"]].to_numpy().tolist() == [[0.75, 0.01]]
+
+
+def test_a_finished_run_whose_records_change_is_read_anew(store, reads):
+    run_id = finished(store, make_config(), 0.5, dead=(10.0,))
+    table_of(store)
+    (store.run_dir(run_id) / "metrics.db").write_bytes(b"no database" * 500)
+    assert table_of(store).empty, "it is damaged"
+    assert table_of(store).empty and len(reads) == 3, "an error is not kept: it may pass"
+
+
+def test_a_deleted_run_leaves_the_table(store):
+    kept, gone = (finished(store, make_config(seed=seed), 0.5) for seed in (0, 1))
+    run_ids = store.run_ids()
+    assert len(analysis.run_table(store, run_ids)) == 2
+    store.delete(gone)
+    assert analysis.run_table(store, run_ids)["run_id"].tolist() == [kept]
+
+
+def test_a_run_made_anew_under_the_same_name_is_read_anew(store):
+    run_id = finished(store, make_config(), 0.5)
+    table_of(store)
+    other = finished(store, make_config(), 0.75)
+    store.delete(run_id)
+    (store.root / other).rename(store.root / run_id)
+    assert table_of(store)["map"].tolist() == [0.75]
+
+
+def test_two_stores_with_a_run_of_the_same_name_are_kept_apart(store, tmp_path):
+    run_id = finished(store, make_config(), 0.5)
+    assert table_of(store)["map"].tolist() == [0.5]
+    shutil.copytree(store.root, tmp_path / "copy")
+    copy = RunStore(tmp_path / "copy")
+    copy.write_json(run_id, "result.json", copy.result(run_id) | {"metrics": {"map": 0.75}})
+    assert table_of(copy)["map"].tolist() == [0.75] and table_of(store)["map"].tolist() == [0.5]
+
+
+def test_a_method_with_a_new_title_has_it_in_the_table_at_once(store, monkeypatch, tmp_path):
+    finished(store, make_config(method="dpsh"), 0.5)
+    assert table_of(store)["label"].tolist() == ["DPSH"]
+    for folder in catalog.KINDS:
+        shutil.copytree(catalog.PACKAGE / folder, tmp_path / "rdh" / folder)
+    path = tmp_path / "rdh" / "methods" / "dpsh.py"
+    path.write_text(path.read_text().replace('title = "DPSH"', 'title = "Mine"'))
+    monkeypatch.setattr(catalog, "PACKAGE", tmp_path / "rdh")
+    assert table_of(store)["label"].tolist() == ["Mine"]
+
+
 def test_an_empty_store_gives_empty_tables(store):
     table = table_of(store)
     assert table.empty and analysis.summary_table(table).empty and analysis.pairs(table).empty
@@ -414,6 +499,85 @@ def test_baselines_of_other_weights_are_other_groups(store):
     assert analysis.pairs(table_of(store)).groupby("group").size().tolist() == [2, 2]
 
 
+@pytest.mark.parametrize(
+    ("weights", "taus", "why"),
+    [
+        ((1.0, 1.0), (0.99, 0.99), ""),
+        ((0.1 + 0.2, 0.3), (0.99, 0.99), ""),
+        ((math.nan, 1.0), (0.99, 0.99), ""),
+        ((0.1, 1.0), (0.99, 0.99), "eta differs"),
+        ((0.0, 1e-9), (0.99, 0.99), "eta differs"),
+        ((math.nan, 1.0), (0.9, 0.99), "tau differs"),
+        ((0.1, 1.0), (0.9, 0.99), "eta and tau differ"),
+    ],
+)
+def test_a_pair_is_fair_if_quantization_weighs_alike_and_tau_is_the_same(weights, taus, why):
+    assert analysis.why_unfair(weights, taus) == analysis.why_unfair(weights[::-1], taus) == why
+
+
+@pytest.mark.parametrize(
+    ("fields", "weight"),
+    [
+        ({"method": "dpsh"}, 0.1),  # the method's own
+        ({"method": "dpsh", "eta": 0.3}, 0.3),
+        ({"method": "dpsh", "method_options": {"quantization_weight": 0.7}}, 0.7),
+        ({"method": "dpsh", "method_options": {"quantization_weight": 0.7}, "eta": 0.3}, 0.3),
+        ({"method": "hashnet"}, math.nan),  # it has no such term
+        ({"method": "dpsh", "quantization": "none"}, math.nan),
+        ({"method": "hashnet", "quantization": "error_aware"}, 1.0),
+    ],
+)
+def test_the_weight_of_quantization_is_eta_or_else_the_methods_own(store, fields, weight):
+    finished(store, make_config(**fields), 0.5)
+    assert table_of(store)["weight"].tolist() == pytest.approx([weight], nan_ok=True)
+
+
+def test_a_pair_of_other_weights_or_of_another_tau_is_marked(store):
+    for eta in (None, 1.0):
+        finished(store, make_config(method="dpsh", eta=eta), 0.5)
+    for tau in (0.99, 0.9):
+        rdh = make_config(method="dpsh", tau=tau, **plug_in_fields(rdh=True))
+        finished(store, rdh, 0.7)
+    pairs = analysis.pairs(table_of(store))
+    said = {
+        (row.weight_baseline, row.tau, row.tau_baseline): row.differs for row in pairs.itertuples()
+    }
+    assert said == {
+        (0.1, 0.99, 0.99): "eta differs",
+        (1.0, 0.99, 0.99): "",
+        (0.1, 0.9, 0.99): "eta and tau differ",
+        (1.0, 0.9, 0.99): "tau differs",
+    }
+    summary = analysis.pairs_summary(pairs)
+    assert sorted(summary["differs"]) == sorted(said.values()), "none is averaged with another"
+
+
+def test_the_methods_own_weight_and_an_equal_eta_are_one_baseline(store):
+    finished(store, make_config(method="dpsh"), 0.4)
+    newer = finished(store, make_config(method="dpsh", eta=0.1), 0.5)
+    finished(store, make_config(method="dpsh", eta=0.1, **plug_in_fields(rdh=True)), 0.7)
+    pairs = analysis.pairs(table_of(store))
+    assert pairs[["run_id_baseline", "differs"]].to_numpy().tolist() == [[newer, ""]]
+
+
+def test_pairs_of_other_seeds_and_splits_are_one_group_in_a_table_by_seed_and_split(store):
+    scores = {(0, 0): 0.1, (1, 0): 0.2, (2, 1): 0.3}
+    for (seed, split_seed), gain in scores.items():
+        pair(store, (0.5, 0.5 + gain), seed=seed, split_seed=split_seed)
+    table = table_of(store)
+    pairs = analysis.pairs(table)
+    assert pairs["group"].nunique() == 1 and set(pairs["setting"]) == {""}
+    before, after = analysis.paired_arrays(pairs)
+    slow = np.full((3, 2), np.nan)
+    for place, gain in scores.items():
+        slow[place] = gain
+    np.testing.assert_allclose(after - before, slow)
+    without, with_rdh = table["run_id"][:2]
+    assert analysis.group_of(table, without, with_rdh) == pairs["group"].iloc[0]
+    assert analysis.group_of(table, without, "not-there") is None
+    assert analysis.group_of(table[:0], without, with_rdh) is None
+
+
 def test_results_of_the_wrong_type_count_as_not_said(store):
     fine = finished(store, make_config(seed=0), 0.5, seconds=12.0)
     odd = store.create(make_config(seed=1))
@@ -495,6 +659,43 @@ def test_a_difference_is_within_the_tie_band_if_an_order_of_the_ties_can_turn_it
     said = analysis.map_verdict(BAND, rdh)
     assert ("within the tie band" in said, "outside the tie band" in said) == (within, not within)
     assert "None" not in said
+
+
+NONE = (math.nan, math.nan)
+
+
+@pytest.mark.parametrize(
+    ("gains", "interval", "within", "said"),
+    [
+        ([0.01] * 5, (0.008, 0.021), [False] * 5, "higher in 5 of 5 pairs, +0.8 to +2.1 points, "),
+        ([0.01, -0.02, -0.03], (-0.04, 0.02), [False] * 3, "lower in 2 of 3 pairs, −4.0 to +2.0"),
+        ([0.01, 0.0002], NONE, [False] * 2, "higher in 2 of 2 pairs, +1.00 and +0.02 points, out"),
+        ([0.0744], NONE, [False], "higher in 1 of 1 pair, +7.4 points, outside the ties"),
+        ([0.0744], NONE, [True], "higher in 1 of 1 pair, +7.4 points, within the ties"),
+        ([0.1, 0.1], NONE, [True, False], "higher in 2 of 2 pairs, +10.0 and +10.0 points, wit"),
+        (
+            [0.1, 0.1, 0.1],
+            NONE,
+            [True, False, None],
+            "higher in 3 of 3 pairs, within the ties in 1",
+        ),
+        ([0.1, 0.1, 0.1], NONE, [None] * 3, "higher in 3 of 3 pairs"),
+        ([0.0, 0.0], NONE, [None] * 2, "equal in 2 of 2 pairs, +0.00 and +0.00 points"),
+    ],
+)
+def test_what_the_pairs_of_a_setting_say_names_counts_points_and_ties(
+    gains, interval, within, said
+):
+    whole = analysis.setting_verdict(gains, interval, within)
+    assert whole.startswith(said)
+    assert ("within" in whole, "outside" in whole) == (True in within, set(within) == {False})
+
+
+def test_the_end_of_the_verdict_is_what_the_seeds_say():
+    rdh = {"map": 0.25}
+    assert analysis.map_verdict(BAND, rdh, "one seed").endswith("(−0.2500); one seed.")
+    outside = rdh | {"map_low": 0.2, "map_high": 0.3}
+    assert analysis.map_verdict(BAND, outside, "one seed").endswith("turns it around; one seed.")
 
 
 def test_without_a_band_or_without_a_map_nothing_is_said_of_it():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rdh.bench import _scale, _synthetic, execution, retrieval, step
+from rdh.bench import _scale, _synthetic, execution, live, retrieval, step
 from rdh.cli import main
 from rdh.config.run_config import make_config, with_plug_ins
 from rdh.retrieval import evaluate
@@ -65,6 +65,15 @@ def test_bench_execution_compares_forked_with_cold_runs(monkeypatch, tmp_path, c
         *("supervisor, warm", "supervisor, cold", "warm parent", "worker, warm", "worker, cold")
     }
     assert found["idle memory"]["over a cold worker"]["worker, cold"] == 1
+
+
+def test_bench_live_reads_finished_runs_cold_and_warm(monkeypatch, capsys):
+    monkeypatch.setattr(live, "N_SEEDS", 1)
+    assert main(["bench", "live", "--rounds", "1"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["40 finished runs"].keys() == {"compare_ms", "look_ms"}
+    for row in found["40 finished runs"].values():
+        assert row.keys() == {"first", "rerun"} and all(value > 0 for value in row.values())
 
 
 def test_size_is_refused_where_it_means_nothing(capsys):

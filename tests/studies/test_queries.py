@@ -62,7 +62,7 @@ def test_average_precision_of_the_kept_codes_is_that_of_slow_loops(store, cache)
 
 
 def test_codes_that_do_not_give_the_recorded_map_are_not_used(store):
-    run_id, expected = with_codes(store, expand(small().grids)[0].config, 0.7)
+    run_id, _ = with_codes(store, expand(small().grids)[0].config, 0.7)
     result = store.result(run_id)
     result["metrics"]["map"] += 0.001
     store.write_json(run_id, "result.json", result)

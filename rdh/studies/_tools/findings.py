@@ -1,13 +1,13 @@
 """What the runs of a study say so far: which there are, what they measured, what follows."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 import numpy as np
 import pandas as pd
 
-from rdh import analysis, execution
+from rdh import analysis, catalog, execution
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
 from rdh.execution.queue.states import RESUMABLE
@@ -78,6 +78,7 @@ class Findings:
         store: where the runs lie.
         grids: its grids, those that depend on results too as soon as they are known.
         asked: the runs of all grids.
+        by_hash: config hash -> what is to be run, each config once.
         runs: config hash -> the run that serves.
         frame: a row for each asked run that has finished: cell, seed, split, run_id, and the
             columns of `analysis.run_table`.
@@ -88,14 +89,10 @@ class Findings:
     store: RunStore
     grids: tuple[Grid, ...]
     asked: tuple[Asked, ...]
+    by_hash: Mapping[str, RunConfig]
     runs: Mapping[str, Found]
     frame: pd.DataFrame
     results: tuple[Result, ...]
-
-    @cached_property
-    def by_hash(self) -> dict[str, RunConfig]:
-        """Config hash -> what is to be run."""
-        return {one.config.hash: one.config for one in self.asked}
 
     @property
     def configs(self) -> list[RunConfig]:
@@ -120,7 +117,7 @@ class Findings:
     @property
     def n_finished(self) -> int:
         """Configs whose run has finished."""
-        return sum(one.state == "finished" for one in self.runs.values())
+        return sum(found.state == "finished" for found in self.runs.values())
 
     @property
     def cells(self) -> list[Cell]:
@@ -136,13 +133,13 @@ class Findings:
 
     def pairs_of(self, contrast: Contrast) -> list[Pair]:
         """The finished pairs of a comparison, in the order of splits and seeds."""
-        found = []
-        for split, seed in sorted({(one.split, one.seed) for one in self.asked}):
-            before = self._run_ids.get((contrast.before, seed, split))
-            after = self._run_ids.get((contrast.after, seed, split))
-            if before and after:
-                found.append(Pair(seed, split, before, after))
-        return found
+        keys = sorted({(one.split, one.seed) for one in self.asked})
+        both = [
+            (seed, split, *(self._run_ids.get((c, seed, split)) for c in cells))
+            for split, seed in keys
+            for cells in [(contrast.before, contrast.after)]
+        ]
+        return [Pair(*one) for one in both if None not in one]
 
     @cached_property
     def _run_ids(self) -> dict[tuple[Cell, int, int], str]:
@@ -162,7 +159,7 @@ def look(store: RunStore, study: Study) -> Findings:
     Raises:
         UserError: A grid is bad, or the queue can't be read.
     """
-    expand(study.grids)  # a bad grid is refused before the queue is touched
+    expanded(study.grids)  # a bad grid is refused before the queue is touched
     known = hashes(store)
     findings = _look(store, study, study.grids, known)
     more = study.further(findings)
@@ -172,12 +169,43 @@ def look(store: RunStore, study: Study) -> Findings:
 def _look(
     store: RunStore, study: Study, grids: Sequence[Grid], known: Mapping[str, Found]
 ) -> Findings:
-    asked = expand(grids)
-    runs = {one.config.hash: known[one.config.hash] for one in asked if one.config.hash in known}
-    frame = _frame(store, asked, runs)
+    asked, keys = expanded(grids)
+    by_hash = {key: one.config for key, one in zip(keys, asked, strict=True)}
+    runs = {key: known[key] for key in by_hash if key in known}
+    finished = [runs[key].run_id if _is_finished(runs.get(key)) else None for key in keys]
+    frame = _frame(store, asked, finished)
     cells = list(dict.fromkeys(one.cell for one in asked))
     results = _results(frame, study.contrasts(cells, grids), asked, study.measure)
-    return Findings(study, store, tuple(grids), tuple(asked), runs, frame, tuple(results))
+    return Findings(study, store, tuple(grids), asked, by_hash, runs, frame, tuple(results))
+
+
+def _is_finished(found: Found | None) -> bool:
+    return found is not None and found.state == "finished"
+
+
+@dataclass(frozen=True)
+class _Grids:
+    """Grids by what they say, since their settings are dicts, which no cache takes as a key."""
+
+    said: str
+    grids: tuple[Grid, ...] = field(compare=False)
+
+
+def expanded(grids: Iterable[Grid]) -> tuple[tuple[Asked, ...], tuple[str, ...]]:
+    """`expand`, and the hash of each config, remembered: a thousand of them take two seconds.
+
+    Raises:
+        UserError: as `expand`.
+    """
+    grids = tuple(grids)
+    cards = (catalog.methods(), catalog.datasets(), catalog.backbones())
+    return _expanded(_Grids(repr(grids), grids), hash(repr(cards)))
+
+
+@lru_cache(maxsize=64)
+def _expanded(grids: _Grids, cards: int) -> tuple[tuple[Asked, ...], tuple[str, ...]]:
+    asked = tuple(expand(grids.grids))
+    return asked, tuple(one.config.hash for one in asked)
 
 
 def hashes(store: RunStore) -> dict[str, Found]:
@@ -202,26 +230,21 @@ def _hash(store: RunStore, run_id: str, stamp: Stamp) -> str | None:
         return None
 
 
-def _frame(store: RunStore, asked: Iterable[Asked], runs: Mapping[str, Found]) -> pd.DataFrame:
-    finished = {key: found.run_id for key, found in runs.items() if found.state == "finished"}
-    table = analysis.run_table(store, sorted(set(finished.values())))
+def _frame(store: RunStore, asked: Sequence[Asked], finished: Sequence[str | None]) -> pd.DataFrame:
+    """A row for each asked run that has finished and can be read. finished: run ids, or None."""
+    table = analysis.run_table(store, sorted({run_id for run_id in finished if run_id}))
     if table.empty:
         return pd.DataFrame(
             columns=["cell", "split", "seed", "run_id", "dataset", "map", "tau", "dead_at_end"]
         )
     if table["tau"].nunique() > 1:
         shares = [_dead_at_level(store, one, store.stamps(one)) for one in table["run_id"]]
-        table["dead_at_end"] = shares
-    rows = table.set_index("run_id").to_dict("index")
-    return pd.DataFrame(
-        [
-            rows[run_id]
-            | {"cell": one.cell, "seed": one.seed, "split": one.split}
-            | {"run_id": run_id}
-            for one in asked
-            if (run_id := finished.get(one.config.hash)) in rows
-        ]
-    )
+        table = table.assign(dead_at_end=shares)
+    known = set(table["run_id"])
+    rows = [pair for pair in zip(asked, finished, strict=True) if pair[1] in known]
+    frame = table.set_index("run_id", drop=False).loc[[run_id for _, run_id in rows]]
+    where = {name: [getattr(one, name) for one, _ in rows] for name in ("cell", "seed", "split")}
+    return frame.reset_index(drop=True).assign(**where)
 
 
 @lru_cache(maxsize=20_000)
@@ -245,16 +268,17 @@ def _results(
     seeds, splits = (sorted({getattr(one, name) for one in asked}) for name in ("seed", "split"))
     values: dict[tuple[str, Cell], np.ndarray] = {}
     for name in ("map", "dead_at_end"):
-        for row in frame.to_dict("records"):
-            at = values.setdefault((name, row["cell"]), np.full((len(seeds), len(splits)), np.nan))
-            at[seeds.index(row["seed"]), splits.index(row["split"])] = row[name]
+        rows = zip(*(frame[part] for part in ("cell", "seed", "split", name)), strict=True)
+        for cell, seed, split, value in rows:
+            at = values.setdefault((name, cell), np.full((len(seeds), len(splits)), np.nan))
+            at[seeds.index(seed), splits.index(split)] = value
     nothing = np.full((len(seeds), len(splits)), np.nan)
 
     def of(name: str, cell: Cell) -> np.ndarray:
         return values.get((name, cell), nothing)
 
     effects = judged(
-        [paired_effect(of(measure, one.before), of(measure, one.after)) for one in contrasts]
+        [effect_of(of(measure, one.before), of(measure, one.after)) for one in contrasts]
     )
     found = []
     for one, effect in zip(contrasts, effects, strict=True):
@@ -264,6 +288,16 @@ def _results(
         arms = of(measure, one.before), of(measure, one.after)
         found.append(Result(one, effect, *arms, *shares))
     return found
+
+
+def effect_of(before: np.ndarray, after: np.ndarray) -> Effect:
+    """`paired_effect`, remembered."""
+    return _kept_effect(before.shape, before.tobytes(), after.tobytes())
+
+
+@lru_cache(maxsize=4096)  # a test takes a millisecond, a bootstrap a hundred
+def _kept_effect(shape: tuple[int, int], before: bytes, after: bytes) -> Effect:
+    return paired_effect(*(np.frombuffer(arm).reshape(shape) for arm in (before, after)))
 
 
 def mean_of(results: Sequence[Result]) -> Effect | None:

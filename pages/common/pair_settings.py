@@ -1,0 +1,291 @@
+"""All finished pairs, one setting at a time: does RDH help there, and how surely?
+
+A setting is everything but seed and split. Means and intervals are over the fair pairs of one.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+import pandas as pd
+import streamlit as st
+
+from pages.common.live_plot import live_plotly
+from pages.common.run_picker import read_config
+from pages.common.text import as_text
+from pages.common.words import legend, percent
+from rdh import analysis, catalog, studies
+from rdh.analysis.verdict import LEAST_PAIRS
+from rdh.charts.comparison import paired_maps
+from rdh.charts.effects import JUDGED, forest
+from rdh.config.run_config import RunConfig
+from rdh.errors import UserError
+from rdh.store.run_store import RunStore
+from rdh.studies import Effect
+
+KEY = "setting"  # of the choice, in the URL
+POINT = "A point is 0.01."
+VARYING = ("data", "lr", "epochs", "eta")  # columns that are left out if all rows agree
+IN_LABEL = ("dataset ", "epochs ", "eta ")  # what `setting_label` says by itself
+
+
+def draw_settings(runs: RunStore, run_ids: Iterable[str], pair: Sequence[str]) -> None:
+    """The pairs of one setting with their interval, and a table of all settings.
+
+    Args:
+        runs: the run store.
+        run_ids: oldest first.
+        pair: the runs that the page shows, the one without RDH first; its setting is the default.
+    """
+    st.subheader("All pairs that have finished", anchor=False)
+    with st.spinner("Reading every finished run, once", show_time=True):
+        table = analysis.run_table(runs, run_ids)
+        paired = analysis.pairs(table)
+    if paired.empty:
+        st.info("No pair has finished yet: launch the same run with and without RDH.")
+        return
+    fair = paired.loc[paired["differs"] == ""].sort_values(
+        ["method", "dataset", "n_bits", "lr", "epochs", "eta", "setting", "seed", "split_seed"]
+    )
+    draw_left_out(paired["differs"])
+    if fair.empty:
+        return
+    settings = {str(group): rows for group, rows in fair.groupby("group", sort=False)}
+    own = analysis.group_of(table, *pair) if len(pair) == 2 else None
+    effects = judge(settings)
+    alike = read_config(runs, pair[-1]) if pair else None
+    chosen = pick_setting(settings, own, alike)
+    draw_setting(settings[chosen], effects[chosen], len(settings))
+    draw_table(settings, effects)
+
+
+def draw_left_out(differs: pd.Series) -> None:
+    """How many pairs are not fair, and why."""
+    counts = differs[differs != ""].value_counts()
+    if counts.empty:
+        return
+    why = ", ".join(f"{word} in {n}" for word, n in counts.items())
+    total = int(counts.sum())
+    st.caption(
+        f"{total} of {len(differs)} pairs {'is' if total == 1 else 'are'} left out below: {why}. "
+        "A fair pair weighs its quantization term alike (eta), and counts its dead entries by one "
+        "threshold (tau)."
+    )
+
+
+def judge(settings: dict[str, pd.DataFrame]) -> dict[str, Effect]:
+    """The effect of RDH in each setting; verdicts after Holm's correction over all of them."""
+    effects = [studies.effect_of(*analysis.paired_arrays(rows)) for rows in settings.values()]
+    return dict(zip(settings, studies.judged(effects), strict=True))
+
+
+def pick_setting(
+    settings: dict[str, pd.DataFrame], own: str | None, alike: RunConfig | None
+) -> str:
+    """Lets the reader choose a setting.
+
+    Args:
+        settings: `group` -> its pairs.
+        own: that of the pair that the page shows, the default; None: it has not finished.
+        alike: of a run that the page shows: if own is no setting, one like it is the default.
+    """
+    default = own if own in settings else _nearest(settings, alike)
+    wanted = st.query_params.get(KEY)
+    chosen = st.session_state[KEY] = wanted if wanted in settings else default
+    st.selectbox(
+        "Setting",
+        list(settings),
+        key=KEY,
+        format_func=lambda group: setting_label(settings[group]),
+        on_change=_write_url,
+        help="Pairs that differ in seed and split only. Nothing is averaged over settings.",
+    )
+    if own is None and alike:
+        st.caption("The two runs above are no finished pair, so this is another setting.")
+    elif own is not None and own not in settings:
+        st.caption("The two runs above are no fair pair, so this is another setting.")
+    elif own is not None and chosen != own:
+        st.caption("The two runs above are of another setting.")
+    return chosen
+
+
+def _nearest(settings: dict[str, pd.DataFrame], config: RunConfig | None) -> str:
+    """The first setting of the method and code length of a run, or else the first of all."""
+    wanted = (config.method, config.n_bits) if config else None
+    firsts = {group: rows.iloc[0] for group, rows in settings.items()}
+    same = [group for group, one in firsts.items() if (one["method"], one["n_bits"]) == wanted]
+    return [*same, *settings][0]
+
+
+def _write_url() -> None:
+    st.query_params[KEY] = st.session_state[KEY]
+
+
+def setting_label(rows: pd.DataFrame) -> str:
+    """A setting in words: "DPSH · 32 bits · cifar10 · lr 0.03 · 30 epochs · eta 1 · 5 pairs"."""
+    first, n = rows.iloc[0], len(rows)
+    more = [part for part in first["setting"].split(", ") if part and not part.startswith(IN_LABEL)]
+    parts = [
+        *(method_title(first["method"]), f"{first['n_bits']} bits", first["dataset"]),
+        *(f"lr {first['lr']:g}", f"{first['epochs']} epochs", f"eta {first['eta']:g}"),
+        *(*more, f"{n} pair{'s' * (n != 1)}"),
+    ]
+    return " · ".join(parts)
+
+
+def draw_setting(rows: pd.DataFrame, effect: Effect, n_settings: int) -> None:
+    """The pairs of one setting, their mean change with its interval, and the verdict in words."""
+    first, ends = rows.iloc[0], effect.interval
+    what = f"{method_title(first['method'])}, {first['n_bits']} bits"
+    said = verdict_of(rows, effect)
+    cell = {"label": what, "method": first["method"], "verdict": effect.verdict}
+    cell |= {"difference": effect.difference, "low": ends.low, "high": ends.high}
+    mean = f"Mean change {analysis.map_points(effect.difference)}, {interval_of(effect)}"
+    with st.container(key="charts-setting"):
+        left, right = st.columns(2)
+        with left:
+            live_plotly(paired_maps(rows, title=f"{what}: MAP is {said}"), key="compare-pairs")
+        with right:
+            chart = forest(pd.DataFrame([cell]), [rows["map_gain"].to_numpy()], title=mean)
+            live_plotly(chart, key="compare-effect")
+    st.markdown(f"**{as_text(what)}: MAP is {said}** with RDH. {as_text(in_full(effect))}")
+    if alone(effect) != effect.verdict:
+        st.caption(
+            f"Of {n_settings} settings some exclude 0 by chance: after Holm's correction over all "
+            "of them, this one does not."
+        )
+
+
+def verdict_of(rows: pd.DataFrame, effect: Effect) -> str:
+    """`analysis.setting_verdict` of the pairs of one setting."""
+    names = ("map_low", "map_high", "n_distinct_codes")
+    within = [
+        analysis.is_within_ties(
+            *({name: row[f"{name}_{arm}"] for name in names} for arm in ("baseline", "rdh"))
+        )
+        for row in rows.to_dict("records")
+    ]
+    ends = effect.interval.low, effect.interval.high
+    return analysis.setting_verdict(rows["map_gain"].tolist(), ends, within)
+
+
+def alone(effect: Effect) -> str:
+    """The verdict of a setting by itself, without the correction over all settings."""
+    return studies.judged([effect])[0].verdict
+
+
+def interval_of(effect: Effect) -> str:
+    """ "95 % interval +0.0080 to +0.0210", or "no interval"."""
+    if math.isnan(effect.interval.low):
+        return "no interval"
+    ends = (effect.interval.low, effect.interval.high)
+    return f"95 % interval {' to '.join(map(analysis.map_points, ends))}"
+
+
+def in_full(effect: Effect) -> str:
+    """Mean change and interval in a sentence, and whether it excludes 0, or why there is none."""
+    text, n = f"Mean change {analysis.map_points(effect.difference)}", effect.n
+    if not math.isnan(effect.interval.low):
+        how = {"t": f"Student's t over {n} pairs", "bootstrap": "a bootstrap over seeds and splits"}
+        is_open = alone(effect) == "open"
+        shows = "it contains 0, so these pairs show no effect" if is_open else "it excludes 0"
+        return f"{text}, {interval_of(effect)} by {how[effect.interval.method]}: {shows}. {POINT}"
+    if n < LEAST_PAIRS:
+        return f"{text}; fewer than {LEAST_PAIRS} pairs have no interval. {POINT}"
+    return (
+        f"{text}; there is no interval, since all pairs change alike, or since runs are missing "
+        f"where seeds and splits are crossed. {POINT}"
+    )
+
+
+def draw_table(settings: dict[str, pd.DataFrame], effects: dict[str, Effect]) -> None:
+    """A row for each setting; no mean over settings. Columns that say nothing are left out."""
+    rows = [row_of(rows, effects[group]) for group, rows in settings.items()]
+    shown = pd.DataFrame(rows)
+    same = [name for name in VARYING if shown[name].nunique() == 1 and len(shown) > 1]
+    empty = [name for name in shown if shown[name].isin(("", "–")).all()]
+    if "dead" not in empty:
+        empty.append("flagged")
+    st.markdown(f"**All settings** ({len(shown)}), each by itself")
+    st.dataframe(
+        shown.drop(columns={*same, *empty}),
+        hide_index=True,
+    )
+    st.caption(
+        "Means over the pairs, without → with RDH. Gain and loss: the interval excludes 0 after "
+        "Holm's correction over all settings; open: it does not; no interval: fewer than "
+        f"{LEAST_PAIRS} pairs."
+    )
+    legend("dead", "cost", "map", "tie-band")
+
+
+def row_of(rows: pd.DataFrame, effect: Effect) -> dict[str, str]:
+    """A setting as a row of the table: means over its pairs, without → with RDH."""
+    first = rows.iloc[0]
+    more = [part for part in first["setting"].split(", ") if part and not part.startswith(IN_LABEL)]
+    ends = effect.interval.low, effect.interval.high
+    has_ends = not math.isnan(ends[0])
+    return {
+        "method": method_title(first["method"]),
+        "bits": str(first["n_bits"]),
+        "data": first["dataset"],
+        "lr": f"{first['lr']:g}",
+        "epochs": str(first["epochs"]),
+        "eta": f"{first['eta']:g}",
+        "what else": ", ".join(more),
+        "pairs": str(effect.n),
+        "MAP": both(rows, "map", lambda value: f"{value:.4f}"),
+        "change": analysis.map_points(effect.difference),
+        "95 % interval": ", ".join(map(analysis.map_points, ends)) if has_ends else "none",
+        "says": JUDGED[effect.verdict],
+        "dead": both(rows, "dead_at_end", percent),
+        "flagged": both(rows, "flagged_at_end", percent),
+        "cost": both(rows, "cost", analysis.map_points),
+    }
+
+
+def both(rows: pd.DataFrame, name: str, form: Callable[[float], str]) -> str:
+    """Means of both arms: "0.5129 → 0.5873"; "–" if neither is known."""
+    means = [float(rows[f"{name}_{arm}"].mean()) for arm in ("baseline", "rdh")]
+    return "–" if all(map(math.isnan, means)) else " → ".join(map(form, means))
+
+
+def method_title(name: str) -> str:
+    """The title of a method; its name if it is gone."""
+    card = catalog.methods().get(name)
+    return card.title if card else name
+
+
+def seeds_said(runs: RunStore, run_ids: Iterable[str], pair: Sequence[str]) -> str:
+    """On how many seeds the difference of a pair stands, for the end of a sentence.
+
+    Args:
+        runs: the run store.
+        run_ids: all runs, oldest first. Only those of the same method, length and rate are read.
+        pair: the run without RDH, then that with it.
+    """
+    without, with_rdh = (read_config(runs, one) for one in pair)
+    if without.pair_hash != with_rdh.pair_hash:
+        return ""
+    weights = [analysis.quantization_weight(one) for one in (without, with_rdh)]
+    why = analysis.why_unfair(tuple(weights), (without.tau, with_rdh.tau))
+    if why:
+        values = f" ({weights[0]:g} and {weights[1]:g})" if why == "eta differs" else ""
+        return f"but {why}{values}, so this is no fair pair"
+    table = analysis.run_table(runs, [one for one in run_ids if is_alike(runs, one, with_rdh)])
+    group, paired = analysis.group_of(table, *pair), analysis.pairs(table)
+    rows = paired.loc[(paired["group"] == group) & (paired["differs"] == "")]
+    if len(rows) < 2:
+        rest = "other seeds have not been run here" if len(rows) else "not compared by seeds yet"
+        return f"one seed ({with_rdh.seed}), {rest}"
+    effect = studies.effect_of(*analysis.paired_arrays(rows))
+    return f"over the {len(rows)} pairs of this setting here MAP is {verdict_of(rows, effect)}"
+
+
+def is_alike(runs: RunStore, run_id: str, config: RunConfig) -> bool:
+    """Whether a run may be of the same setting: a cheap look before its results are read."""
+    try:
+        other = read_config(runs, run_id)
+    except UserError:
+        return False
+    names = ("method", "n_bits", "dataset", "lr", "epochs")
+    return all(getattr(other, name) == getattr(config, name) for name in names)
