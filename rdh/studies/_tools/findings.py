@@ -133,13 +133,13 @@ class Findings:
 
     def pairs_of(self, contrast: Contrast) -> list[Pair]:
         """The finished pairs of a comparison, in the order of splits and seeds."""
-        keys = sorted({(one.split, one.seed) for one in self.asked})
-        both = [
-            (seed, split, *(self._run_ids.get((c, seed, split)) for c in cells))
-            for split, seed in keys
-            for cells in [(contrast.before, contrast.after)]
-        ]
-        return [Pair(*one) for one in both if None not in one]
+        found = []
+        for split, seed in sorted({(one.split, one.seed) for one in self.asked}):
+            before = self._run_ids.get((contrast.before, seed, split))
+            after = self._run_ids.get((contrast.after, seed, split))
+            if before and after:
+                found.append(Pair(seed, split, before, after))
+        return found
 
     @cached_property
     def _run_ids(self) -> dict[tuple[Cell, int, int], str]:
