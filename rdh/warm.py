@@ -63,7 +63,7 @@ def import_what_workers_need() -> None:
     from rdh.config.run_config import make_config
     from rdh.inputs import load  # noqa: F401
     from rdh.retrieval.bitsliced import kernel  # noqa: F401
-    from rdh.training import checkpoints, loop, shallow  # noqa: F401
+    from rdh.training import checkpoints, loop, provenance, shallow  # noqa: F401
 
     for folder in ("methods", "datasets", "backbones"):
         for path in (HOUSE / folder / "_tools").glob("[a-z]*.py"):

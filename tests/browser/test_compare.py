@@ -71,7 +71,7 @@ def test_the_table_of_settings_fits_a_window_of_1280(page, app_server, store):
     server = app_server(store.root)
     page.set_viewport_size({"width": 1280, "height": 900})
     page.goto(f"{server.url}/{pair_of(store)}")
-    expect(page.get_by_text("All settings")).to_be_visible(timeout=LONG)
+    expect(page.get_by_text("All settings", exact=True)).to_be_visible(timeout=LONG)
     table = page.locator(SCROLLER).last
     expect(table).to_be_visible(timeout=LONG)
     hidden = table.evaluate("(one) => one.scrollWidth - one.clientWidth")
@@ -82,6 +82,6 @@ def test_nothing_is_wider_than_a_telephone(page, app_server, store):
     server = app_server(store.root)
     page.set_viewport_size({"width": 400, "height": 900})
     page.goto(f"{server.url}/{pair_of(store)}")
-    expect(page.get_by_text("All settings")).to_be_visible(timeout=LONG)
+    expect(page.get_by_text("All settings", exact=True)).to_be_visible(timeout=LONG)
     wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     assert wide <= 0

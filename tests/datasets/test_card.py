@@ -186,7 +186,7 @@ def test_data_list_has_a_line_of_the_card_for_what_is_ready(tmp_path, capsys):
         ("show mosaic --set grid=4", "dataset_options grid must be one of 2, 3, got 4"),
         (
             "show mosaic --set grids=2",
-            "dataset_options of mosaic must be among source, grid, n_items, got 'grids'",
+            "dataset_options of mosaic must be among source, grid, n_items, top_k, got 'grids'",
         ),
         (
             "prepare nus_wide",

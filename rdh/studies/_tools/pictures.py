@@ -4,8 +4,10 @@ import asyncio
 import os
 import re
 import tempfile
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rdh.errors import UserError, short_path
 from rdh.files import DRAFT, atomic
@@ -85,7 +87,7 @@ def _draw_all(figures: "dict[str, go.Figure]", kind: str, folder: Path) -> None:
                 await browser.write_fig(figure, folder / name, opts=opts, cancel_on_error=True)
 
     try:
-        asyncio.run(work())
+        _run(work())
     except ChromeNotFoundError:
         raise UserError(
             "Pictures need a Chromium, and none was found; install it by `apt-get install "
@@ -101,6 +103,16 @@ def _draw_all(figures: "dict[str, go.Figure]", kind: str, folder: Path) -> None:
             f"The browser could not draw the figures ({reason}); try again, name another browser "
             f"by RDH_CHROMIUM, or take `--to html`."
         ) from error
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Runs it to its end, in a thread of its own if this one has a loop already: a notebook's."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
 
 
 def _browser() -> Path | None:
