@@ -18,6 +18,7 @@ from rdh.analysis.amplifier import COUNTS
 from rdh.charts.dead_bits import Series
 from rdh.config.run_config import RunConfig
 from rdh.files import read_arrays
+from rdh.store.kept_codes import kept_codes
 from rdh.store.metrics_reader import MetricsReader
 from rdh.store.run_store import RunStore
 
@@ -313,15 +314,8 @@ def bit_costs(
     # Imported here: its machine code takes a second to load, and most pages don't need it.
     from rdh.retrieval import bit_costs as counting
 
-    codes, labels = (
-        read_arrays(_store.run_dir(run_id) / "codes" / "final.npz"),
-        split(_store, run_id)["labels"],
-    )
-    query_labels, gallery_labels = labels[codes["query_ids"]], labels[codes["gallery_ids"]]
     n_bits = _store.config(run_id).n_bits
-    costs = counting.bit_costs(
-        codes["query"], codes["gallery"], query_labels, gallery_labels, n_bits=n_bits
-    )
+    costs = counting.bit_costs(*kept_codes(_store, run_id), n_bits=n_bits)
     return costs[0], costs[1], costs[2]
 
 

@@ -10,11 +10,10 @@ from rdh.analysis import scalar_frame
 from rdh.charts.multiples import Line
 from rdh.config.run_config import ARM_LABELS
 from rdh.errors import UserError
-from rdh.files import read_arrays
-from rdh.retrieval import evaluate
 from rdh.store.run_store import RunStore, Stamp
 from rdh.studies._tools.findings import Findings
 from rdh.studies._tools.grid import Cell
+from rdh.studies._tools.ranking import ranked
 
 RANKS = 400  # points of a curve by rank
 
@@ -104,19 +103,8 @@ def _by_rank(store: RunStore, run_ids: Sequence[str], cell: Cell) -> Line | None
 @lru_cache(maxsize=2000)  # ranking a gallery takes up to a second, and a page looks often
 def _ranked(store: RunStore, run_id: str, stamps: tuple[Stamp, ...]) -> np.ndarray | None:
     """Recall and precision at up to RANKS ranks, (2, n), from a run's own codes. Read-only."""
-    try:
-        codes = read_arrays(store.run_dir(run_id) / "codes" / "final.npz")
-        labels = read_arrays(store.run_dir(run_id) / "split.npz")["labels"]
-        scores = evaluate(
-            codes["query"],
-            codes["gallery"],
-            labels[codes["query_ids"]],
-            labels[codes["gallery_ids"]],
-            n_bits=store.config(run_id).n_bits,
-            headline=False,
-            by_rank=True,
-        )
-    except (UserError, KeyError, IndexError):
+    scores = ranked(store, run_id, headline=False, by_rank=True)
+    if scores is None:
         return None
     recall, precision = scores.recall_by_rank, scores.precision_by_rank
     if recall is None or precision is None:

@@ -8,16 +8,15 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from rdh.errors import Progress, UserError
-from rdh.files import atomic, read_arrays
+from rdh.files import atomic
 from rdh.folders import cache_folder
-from rdh.retrieval import evaluate
 from rdh.store.run_store import RunStore
 from rdh.studies._tools.findings import Findings, Pair
+from rdh.studies._tools.ranking import ranked
 from rdh.studies._tools.statistics import DRAWS, LEVEL, TOO_EQUAL, Interval
 from rdh.studies._tools.study import MEASURES
 
@@ -120,7 +119,7 @@ def average_precision(store: RunStore, run_id: str) -> np.ndarray | None:
     kept = cache_folder("queries") / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npy"
     with suppress(OSError, ValueError, EOFError):
         return np.load(kept, allow_pickle=False)
-    found = _computed(store, run_id, path)
+    found = _computed(store, run_id)
     if found is not None:
         with suppress(OSError):  # without a cache it is computed again
             kept.parent.mkdir(parents=True, exist_ok=True)
@@ -129,22 +128,14 @@ def average_precision(store: RunStore, run_id: str) -> np.ndarray | None:
     return found
 
 
-def _computed(store: RunStore, run_id: str, path: Path) -> np.ndarray | None:
+def _computed(store: RunStore, run_id: str) -> np.ndarray | None:
     try:
-        codes = read_arrays(path)
-        labels = read_arrays(store.run_dir(run_id) / "split.npz")["labels"]
-        scores = evaluate(
-            codes["query"],
-            codes["gallery"],
-            labels[codes["query_ids"]],
-            labels[codes["gallery_ids"]],
-            n_bits=store.config(run_id).n_bits,
-            top_k=store.reader(run_id).meta().get("top_k"),
-        )
+        top_k = store.reader(run_id).meta().get("top_k")
         recorded = store.result(run_id)["metrics"]["map"]
-    except (UserError, KeyError, IndexError):
+    except (UserError, KeyError):
         return None
-    found = scores.average_precision
+    scores = ranked(store, run_id, top_k=top_k)
+    found = None if scores is None else scores.average_precision
     if found is None or abs(float(found.mean()) - recorded) > ROUNDING:
         return None
     return found.astype(np.float32)
