@@ -50,14 +50,9 @@ def run_table(store: RunStore, run_ids: Iterable[str]) -> pd.DataFrame:
         equal for the runs of a pair, `group` for runs that differ only in their seed, `cell` for
         those that differ in seed and split. `settings` holds everything else that was set.
     """
-    cards = _cards()
+    cards = catalog.state()  # rows hold a method's title, and its default weight
     rows = (_result_row(store, run_id, cards) for run_id in run_ids)
     return pd.DataFrame([row for row in rows if row is not None])
-
-
-def _cards() -> int:
-    """A number that changes with any card: rows hold a method's title, and its default weight."""
-    return hash(repr((catalog.methods(), catalog.datasets(), catalog.backbones())))
 
 
 def _result_row(store: RunStore, run_id: str, cards: int) -> dict[str, Any] | None:

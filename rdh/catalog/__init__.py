@@ -83,6 +83,11 @@ def backbones() -> dict[str, BackboneCard]:
     return dict(_folder("backbones").cards)  # type: ignore[arg-type]
 
 
+def state() -> int:
+    """A number that changes with any card: a key for what was made of cards."""
+    return hash(repr((methods(), datasets(), backbones())))
+
+
 def method(name: str) -> MethodCard:
     """The card of a method.
 

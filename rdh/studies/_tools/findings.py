@@ -198,8 +198,7 @@ def expanded(grids: Iterable[Grid]) -> tuple[tuple[Asked, ...], tuple[str, ...]]
         UserError: as `expand`.
     """
     grids = tuple(grids)
-    cards = (catalog.methods(), catalog.datasets(), catalog.backbones())
-    return _expanded(_Grids(repr(grids), grids), hash(repr(cards)))
+    return _expanded(_Grids(repr(grids), grids), catalog.state())
 
 
 @lru_cache(maxsize=64)
@@ -238,8 +237,9 @@ def _frame(store: RunStore, asked: Sequence[Asked], finished: Sequence[str | Non
             columns=["cell", "split", "seed", "run_id", "dataset", "map", "tau", "dead_at_end"]
         )
     if table["tau"].nunique() > 1:
-        shares = [_dead_at_level(store, one, store.stamps(one)) for one in table["run_id"]]
-        table = table.assign(dead_at_end=shares)
+        counts = [_dead_at_level(store, one, store.stamps(one)) for one in table["run_id"]]
+        counted = table["dead_at_end"].notna()  # else the dead were not counted at all
+        table["dead_at_end"] = (pd.Series(counts, table.index) / table["entries"]).where(counted)
     known = set(table["run_id"])
     rows = [pair for pair in zip(asked, finished, strict=True) if pair[1] in known]
     frame = table.set_index("run_id", drop=False).loc[[run_id for _, run_id in rows]]
@@ -249,16 +249,15 @@ def _frame(store: RunStore, asked: Sequence[Asked], finished: Sequence[str | Non
 
 @lru_cache(maxsize=20_000)
 def _dead_at_level(store: RunStore, run_id: str, stamps: tuple[Stamp, ...]) -> float:
-    """The dead share at the end if DEAD_LEVEL were the run's tau; NaN if it was not counted."""
+    """The dead entries at the end if DEAD_LEVEL were the run's tau; NaN if it did not count so."""
     try:
         reader = store.reader(run_id)
-        levels, counts = reader.meta().get("tau_levels", ()), analysis.dead_bits(reader)
-        newest = reader.latest("dead_levels")
+        levels, newest = reader.meta().get("tau_levels", ()), reader.latest("dead_levels")
     except UserError:
         return np.nan
-    if newest is None or counts is None or not counts.is_counted or DEAD_LEVEL not in levels:
+    if newest is None or DEAD_LEVEL not in levels:
         return np.nan
-    return float(newest[1][list(levels).index(DEAD_LEVEL)].sum()) / counts.entries
+    return float(newest[1][list(levels).index(DEAD_LEVEL)].sum())
 
 
 def _results(
