@@ -70,6 +70,8 @@ def import_what_workers_need() -> None:
             importlib.import_module(f"rdh.{folder}._tools.{path.stem}")
     make_config()
     catalog.backbones()
+    provenance.commit()  # two processes of git, once instead of in each fork
+    provenance.processor()
     torch.save(torch.zeros(1), io.BytesIO())
     weight = torch.zeros(1, requires_grad=True)
     optimizer = torch.optim.SGD([weight])
