@@ -81,6 +81,11 @@ def short_path(path: Path | str) -> str:
     return text if len(text) <= LONGEST_PATH else f"{text[:half]}...{text[-half:]}"
 
 
+def count(number: float) -> str:
+    """A whole number with its thousands apart: "60 000"."""
+    return f"{number:,.0f}".replace(",", " ")
+
+
 def printable(text: str) -> str:
     """The text with control characters, line ends and lone surrogates escaped.
 

@@ -120,11 +120,6 @@ def print_table(rows: Sequence[dict[str, str]]) -> None:
         print("  ".join(line).rstrip())
 
 
-def count(number: float) -> str:
-    """A whole number with its thousands apart: "60 000"."""
-    return f"{number:,.0f}".replace(",", " ")
-
-
 def checked_out(text: str | None) -> Path | None:
     """The path of a report, as -o names it; None without one.
 

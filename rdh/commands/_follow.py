@@ -8,9 +8,8 @@ from typing import Any
 
 from rdh import execution
 from rdh.analysis import cost_of_dead, duration, last_numbers
-from rdh.commands._common import count
 from rdh.commands._progress import Pace, ProgressLine, bar
-from rdh.errors import UserError
+from rdh.errors import UserError, count
 from rdh.store.run_store import RunStore
 
 SECONDS_BETWEEN_LOOKS = 0.3

@@ -9,7 +9,7 @@ import time
 from collections import deque
 
 from rdh.analysis import duration
-from rdh.commands._common import count
+from rdh.errors import count
 
 SECONDS_BETWEEN_LINES = 15
 SECONDS_OF_PACE = 20

@@ -7,7 +7,8 @@ import pandas as pd
 from rdh import analysis, catalog
 from rdh.analysis.dead_bits import NOT_COUNTED
 from rdh.analysis.words import PASS, WORDS
-from rdh.commands._common import count, print_json, print_table
+from rdh.commands._common import print_json, print_table
+from rdh.errors import count
 from rdh.retrieval.evaluation import map_in_words
 from rdh.store.run_store import RunStore
 

@@ -12,11 +12,11 @@ import numpy as np
 from rdh import catalog, datasets
 from rdh.codes.faiss_index import Index, check_index_output, write_index
 from rdh.codes.files import CodeFile, check_maker, check_output, nearest, read_codes, write_codes
-from rdh.commands._common import add_verb, count, open_store, print_json, print_table
+from rdh.commands._common import add_verb, open_store, print_json, print_table
 from rdh.commands._progress import Pace, ProgressLine
 from rdh.config.run_config import RunConfig
 from rdh.datasets import BadImage, Dataset
-from rdh.errors import UserError, printable, reading, short_path
+from rdh.errors import UserError, count, printable, reading, short_path
 from rdh.files import read_arrays
 from rdh.folders import data_root
 from rdh.store.run_store import RunStore

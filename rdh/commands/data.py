@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from rdh import catalog, datasets
-from rdh.commands._common import add_settings, add_verb, count, parse_settings, print_json
+from rdh.commands._common import add_settings, add_verb, parse_settings, print_json
 from rdh.commands._progress import Pace, ProgressLine
 from rdh.commands.catalog import print_warnings, switch_line
 from rdh.config.run_config import make_config
-from rdh.errors import UserError, printable
+from rdh.errors import UserError, count, printable
 from rdh.folders import data_root
 
 ABOUT = """The data sets: list says which are ready, show NAME what is in one.

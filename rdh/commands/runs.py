@@ -12,14 +12,13 @@ from rdh.analysis.words import OF_EVALUATION
 from rdh.commands._common import (
     add_settings,
     add_verb,
-    count,
     open_store,
     parse_settings,
     print_json,
     print_table,
 )
 from rdh.config.run_config import changed
-from rdh.errors import UserError, printable
+from rdh.errors import UserError, count, printable
 from rdh.retrieval.evaluation import definition
 from rdh.store.run_store import RunStore
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from rdh.errors import count
+
 SCALARS = {  # name -> definition, for people
     "map": "ties broken by one seeded shuffle, divided by the relevant items met",
     "map_tie": "its expectation over all tie orders",
@@ -124,8 +126,7 @@ def map_in_words(top_ks: Iterable[float | None]) -> str:
     """What the headline `map` is, in a sentence. Cut-offs of None or NaN mean none."""
     kinds = sorted({0 if top_k is None or np.isnan(top_k) else int(top_k) for top_k in top_ks})
     ranks = " or ".join(
-        f"the first {top_k:,} ranks".replace(",", " ") if top_k else "the whole gallery"
-        for top_k in kinds
+        f"the first {count(top_k)} ranks" if top_k else "the whole gallery" for top_k in kinds
     )
     return (
         f"MAP: over {ranks}, divided by the relevant items met, Hamming ranking, ties "

@@ -6,7 +6,7 @@ from pathlib import Path
 from rdh import datasets, execution, folders
 from rdh.analysis.estimates import duration, expected_seconds
 from rdh.config.run_config import RunConfig
-from rdh.errors import UserError
+from rdh.errors import UserError, count
 from rdh.execution.queue.states import RESUMABLE
 from rdh.store.run_store import RunStore
 from rdh.studies._tools.findings import SWEEP, Findings
@@ -79,9 +79,9 @@ def plan_in_words(findings: Findings, n_to_do: int) -> str:
         findings: of the study.
         n_to_do: how many of the missing runs will be trained.
     """
-    n = f"{len(findings.configs):,}".replace(",", " ")
-    text = f"{n} runs in {findings.store.root}: {findings.n_finished} have finished, "
-    text += f"{len(findings.under_way)} are under way, {n_to_do} to train"
+    text = f"{count(len(findings.configs))} runs in {findings.store.root}: "
+    text += f"{findings.n_finished} have finished, {len(findings.under_way)} are under way, "
+    text += f"{n_to_do} to train"
     if not n_to_do:
         return f"{text}."
     seconds = expected_seconds(findings.store, [one.model_dump() for one in findings.missing])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from rdh.errors import count
 from rdh.retrieval.evaluation import map_in_words
 from rdh.studies._tools.findings import DEAD_LEVEL, Findings, Result
 from rdh.studies._tools.grid import Cell, Contrast
@@ -168,7 +169,7 @@ def definitions(findings: Findings, *, with_dead: bool = True) -> list[str]:
     found = [f"{map_in_words(frame['top_k'])}."] if "top_k" in frame and is_map else []
     entries = sorted({int(one) for one in frame.get("entries", pd.Series()).dropna()})
     if (with_dead or not is_map) and entries:
-        words = ", ".join(f"{one:,}".replace(",", " ") for one in entries)
+        words = ", ".join(count(one) for one in entries)
         level = f"at tau {frame['tau'].iloc[0]:g}"
         if frame["tau"].nunique() > 1:
             level = f"at tau {DEAD_LEVEL:g} for all runs, whatever tau they were trained with"
