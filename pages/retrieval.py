@@ -11,7 +11,7 @@ from pages.common.run_status import draw_status, read_status
 from pages.common.search_bits import draw_bits, drop_foreign_mask, pick_mask
 from pages.common.search_data import MOST_CLASSES, Searched, album, mixed_up, read_search
 from pages.common.search_query import Query, pick_query
-from pages.common.search_results import draw_results, draw_ties, pick_length
+from pages.common.search_results import draw_query, draw_results, draw_ties
 from pages.common.shell import end_page, error_card, known_runs, start_page, store
 from pages.common.sidebar import draw_link
 from pages.common.text import as_text
@@ -137,7 +137,7 @@ def draw(runs: RunStore, run_id: str, other: str | None) -> None:
             st.info(f"Items have numbers instead of pictures: {as_text(pictures.missing)}")
         query: Query = pick_query(found, gains_of(found, second), pictures)
         st.subheader("What it finds", anchor="found")
-        off, n = pick_mask(found), pick_length()
+        n, off = draw_query(found, query), pick_mask(found)
         codes = draw_results(runs, arms, found, query, pictures, off=off, n=n)
         legend("relevant", "hamming-distance", "average-precision")
         code = codes.get(run_id)

@@ -9,6 +9,7 @@ from pages.common.live_plot import live_plotly
 from pages.common.readers import read_series
 from pages.common.search_data import Searched, dead_bits_of, effects, signs
 from pages.common.search_query import Query, write
+from pages.common.sidebar import draw_link
 from pages.common.text import as_text
 from pages.common.words import legend
 from rdh.charts.search import barcode, bit_effects, bit_of_cell
@@ -145,7 +146,7 @@ def _draw_barcode(
     on = np.ones(n_bits, dtype=bool)
     on[off] = False
     distance = int(((codes[0] != codes[1]) & on).sum())
-    title = f"{query.name} and item {item} differ in {distance} of {on.sum()} bits"
+    title = f"The query and item {item} differ in {distance} of {on.sum()} bits"
     figure = barcode(
         codes, off, names=("query", f"item {item}"), title=title, dead=dead, astray=astray
     )
@@ -160,7 +161,7 @@ def _draw_barcode(
 
 
 def _barcode_said(dead: np.ndarray | None, astray: np.ndarray | None) -> str:
-    parts = ["= agree, ≠ differ, blank: switched off. Press a bit to switch it off or on."]
+    parts = ["= agree, ≠ differ, ╱ switched off. Press a bit to switch it off or on."]
     if astray is not None:
         parts.append(
             f"Circled ⊕ ⊖: on the other side than most gallery items of its class "
@@ -183,7 +184,7 @@ def _draw_effects(
     changes = effects(found, code, query.labels, off)
     counts = read_counts(read_series(runs, found.run_id))
     dead = None if counts is None or counts.dead is None else counts.share(counts.dead)
-    figure = bit_effects(changes, dead, title=_effects_title(changes, query))
+    figure = bit_effects(changes, dead, title=_effects_title(changes))
     live_plotly(
         figure,
         key=f"search-effects-{found.run_id}",
@@ -198,16 +199,24 @@ def _draw_effects(
         "expected over ties. Press a bar to switch its bit off."
     )
     legend("average-precision", *(("dead",) if dead is not None else ()))
+    if dead is not None and not np.isnan(changes).all():
+        worst = int(np.nanargmax(changes))
+        draw_link(
+            "pages/bits.py",
+            f"See the images that bit {worst} is dead for",
+            ":material/grid_on:",
+            {"run": found.run_id, "bit": str(worst)},
+        )
 
 
-def _effects_title(changes: np.ndarray, query: Query) -> str:
+def _effects_title(changes: np.ndarray) -> str:
     """The bit that hurts this query most."""
     if np.isnan(changes).all():
         return "All bits are off: the order of the gallery is chance"
     bit, n_harmful = int(np.nanargmax(changes)), int((changes > 0).sum())
     if changes[bit] <= 0:
-        return f"No bit hurts {query.name}: without any of them its AP does not rise"
+        return "No bit hurts this query: without any of them its AP does not rise"
     return (
-        f"Bit {bit} hurts {query.name} most: AP {changes[bit]:+.4f} without it; {n_harmful} of "
-        f"{(~np.isnan(changes)).sum()} bits are better off"
+        f"Bit {bit} hurts this query most: AP {changes[bit]:+.4f} without it; {n_harmful} of "
+        f"{(~np.isnan(changes)).sum()} bits do harm"
     )

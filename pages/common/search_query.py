@@ -15,6 +15,7 @@ from pages.common.search_upload import UPLOAD, Upload, current, draw_upload
 from pages.common.text import as_text
 
 N_SHOWN = 10  # queries in a row
+ALL = -1  # in a list of classes: no single one
 ORDERS = {
     "worst": "failures first",
     "best": "successes first",
@@ -85,7 +86,7 @@ def _controls(found: Searched, gains: np.ndarray | None) -> tuple[np.ndarray, np
     """(all queries in the order that was asked for, those of the class that was asked for)."""
     present = np.flatnonzero(found.query_labels.any(0))
     wanted = st.query_params.get("class", "")
-    chosen = int(wanted) if wanted.isdecimal() and int(wanted) in present else None
+    chosen = int(wanted) if wanted.isdecimal() and int(wanted) in present else ALL
     orders = [one for one in ORDERS if gains is not None or one not in ("helped", "hurt")]
     asked = st.query_params.get("order")
     st.session_state["query-class"] = chosen
@@ -93,10 +94,10 @@ def _controls(found: Searched, gains: np.ndarray | None) -> tuple[np.ndarray, np
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
             "Class of the query",
-            [None, *map(int, present)],
+            [ALL, *map(int, present)],
             key="query-class",
-            format_func=lambda c: "all classes" if c is None else str(found.class_names[c]),
-            on_change=lambda: write("class", st.session_state["query-class"]),
+            format_func=lambda c: "all classes" if c == ALL else str(found.class_names[c]),
+            on_change=lambda: write("class", _class_asked()),
             width=190,
         )
         st.selectbox(
@@ -117,8 +118,13 @@ def _controls(found: Searched, gains: np.ndarray | None) -> tuple[np.ndarray, np
     }[st.session_state["query-order"]]
     assert key is not None  # only orders that there are can be chosen
     order = np.lexsort((found.query_ids, key))
-    is_in = found.query_labels[order, chosen] > 0 if chosen is not None else slice(None)
+    is_in = found.query_labels[order, chosen] > 0 if chosen != ALL else slice(None)
     return order, order[is_in]
+
+
+def _class_asked() -> int | None:
+    chosen = st.session_state["query-class"]
+    return None if chosen == ALL else chosen
 
 
 def _draw_number(found: Searched) -> None:
@@ -222,13 +228,13 @@ def _labels_of_upload(found: Searched) -> np.ndarray | None:
     classes = np.flatnonzero(found.gallery.labels.any(0))
     said = st.selectbox(
         "What does your image show?",
-        [None, *map(int, classes)],
-        format_func=lambda c: "I don't say" if c is None else str(found.class_names[c]),
+        [ALL, *map(int, classes)],
+        format_func=lambda c: "I don't say" if c == ALL else str(found.class_names[c]),
         key="upload-class",
         help="Right and wrong, AP and its ties need to know it.",
         width=240,
     )
-    if said is None:
+    if said == ALL:
         return None
     labels = np.zeros(found.gallery.labels.shape[1], dtype=np.uint8)
     labels[said] = 1

@@ -24,7 +24,7 @@ LENGTHS = (10, 20, 50)
 MOST_NAMED = 5  # classes in a line
 
 
-def pick_length() -> int:
+def _pick_length() -> int:
     """How many items of a ranking are shown (?top=)."""
     asked = st.query_params.get("top", "")
     if asked and asked not in map(str, LENGTHS):
@@ -51,7 +51,7 @@ def draw_results(
     off: list[int],
     n: int,
 ) -> dict[str, np.ndarray]:
-    """The query, then a ranking of each run.
+    """A ranking of each run.
 
     Args:
         runs: the run store.
@@ -65,10 +65,9 @@ def draw_results(
     Returns:
         The query's packed code in each run that has one.
     """
-    _draw_query(found, query)
     codes: dict[str, np.ndarray] = {}
     for arm in arms:
-        with st.container(border=True, key=f"stacked-arm-{arm.run_id}"):
+        with st.container(border=True):
             label = arm.config.label
             code = (
                 code_of(runs, query.upload, arm.run_id, label) if query.upload else query.code(arm)
@@ -82,13 +81,15 @@ def draw_results(
     return codes
 
 
-def _draw_query(found: Searched, query: Query) -> None:
-    """The query's picture and classes."""
+def draw_query(found: Searched, query: Query) -> int:
+    """The query's picture and classes, and how many items of a ranking are shown."""
     with st.container(horizontal=True, vertical_alignment="center"):
         if query.picture:
             st.image(query.picture, width=76, alt=f"the query, {query.name}")
         shows = "not said" if query.labels is None else found.classes(query.labels)
-        st.markdown(f"**Query: {as_text(query.name)}**  \nIt shows: {as_text(shows[:80])}")
+        said = f"**Query: {as_text(query.name)}**  \nIt shows: {as_text(shows[:80])}"
+        st.markdown(said, width="stretch")
+        return _pick_length()
 
 
 def _draw_arm(
@@ -96,37 +97,38 @@ def _draw_arm(
 ) -> None:
     result = arm.gallery.search(code, query.labels, off)
     before = arm.gallery.search(code, query.labels) if off else result
-    left, right = st.columns([1, 5], gap="medium")
-    with left:
-        bits = f"{arm.config.n_bits} bits" + (f", {len(off)} of them off" if off else "")
-        st.markdown(f"**{as_text(arm.config.label)}**  \n:small[{bits}]")
-        draw_tiles(_tiles(result, before, n, len(off)), width=124)
-    with right:
-        picture_strip(
-            [
-                _picture(arm, result, pictures, rank, int(place))
-                for rank, place in enumerate(result.first(n), 1)
-            ],
-            key=f"found-{arm.run_id}",
-            label=f"What {arm.config.label} finds",
-            on_pick=lambda item: write("to", item),
-        )
-        st.caption(_classes_in_words(arm, result.first(n), n))
+    bits = f"{arm.config.n_bits} bits" + (f", {len(off)} of them off" if off else "")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{as_text(arm.config.label)}**  \n:small[{bits}]", width=170)
+        draw_tiles(_tiles(arm, result, before, n, len(off)), width=150)
+    picture_strip(
+        [
+            _picture(arm, result, pictures, rank, int(place))
+            for rank, place in enumerate(result.first(n), 1)
+        ],
+        key=f"found-{arm.run_id}",
+        label=f"What {arm.config.label} finds",
+        on_pick=lambda item: write("to", item),
+    )
+    st.caption(_classes_in_words(arm, result.first(n), n))
 
 
-def _tiles(result: Found, before: Found, n: int, n_off: int) -> list[Tile]:
-    """AP of the query, and right items among the first n, each with what the bits changed."""
+def _tiles(arm: Searched, result: Found, before: Found, n: int, n_off: int) -> list[Tile]:
+    """AP of the query and right items among the first n, with what the bits changed; and MAP."""
+    of_all = f"{len(arm.query):,} queries"
+    mean: Tile = ("MAP", f"{arm.scores.mean():.4f}", of_all, help_of("map"))
     if result.scores is None or before.scores is None or result.is_relevant is None:
-        return []
+        return [mean]
     right, were = (int(one.is_relevant[one.first(n)].sum()) for one in (result, before))
     n = min(n, len(result.order))
     change = result.scores.stable - before.scores.stable
     notes = ("all bits on", f"{int(result.is_relevant.sum()):,} in the gallery")
     if n_off:
-        notes = f"{change:+.4f} so".replace("-", "−"), f"{were} with all bits"
+        notes = f"{change:+.4f} with {n_off} off".replace("-", "−"), f"{were} with all bits"
     return [
         ("AP", f"{result.scores.stable:.4f}", notes[0], help_of("average-precision")),
         (f"✓ Right of {n}", f"{right}", notes[1], help_of("relevant")),
+        mean,
     ]
 
 

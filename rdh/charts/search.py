@@ -11,18 +11,19 @@ from rdh.charts._layout import add_legend, add_legend_below
 BITS_IN_A_LINE = 32
 MOST_BARS = 64  # bits in the chart of effects: those with the largest
 ROW = 26  # pixels of a row of cells
-ROWS = 4  # of a line of bits: query, neighbour, whether they differ, a gap
-MINUS, PLUS, AGREE, DIFFER, DEAD = range(5)
+ROWS = 4  # of a line of bits: its name, query, neighbour, whether they differ
+MINUS, PLUS, AGREE, DIFFER, DEAD, OFF = range(6)
 CELLS = [  # in the order of the states
     palette.translucent(palette.NEUTRAL, 0.22),
     palette.STATE_COLORS["saturated"],
     palette.translucent(palette.NEUTRAL, 0.08),
     "var(--st-text-color)",
     palette.DEAD,
+    "rgba(0,0,0,0)",
 ]
-GLYPHS = ["−", "+", "=", "≠", "✖"]
+GLYPHS = ["−", "+", "=", "≠", "✖", "╱"]
 INKS = ["var(--st-text-color)", "#FFFFFF", "var(--st-gray-color)", "var(--st-background-color)"]
-INKS += ["#FFFFFF"]
+INKS += ["#FFFFFF", "var(--st-gray-color)"]
 CIRCLED = {"−": "⊖", "+": "⊕"}
 RIGHT, WRONG = palette.GRADIENT, palette.translucent(palette.NEUTRAL, 0.55)
 
@@ -38,7 +39,7 @@ def barcode(
 ) -> go.Figure:
     """The bits of a query above those of a neighbour, and below whether they differ.
 
-    A line has 32 bits. Bits that are switched off are left blank.
+    A line has 32 bits. Bits that are switched off are struck out.
 
     Args:
         codes: bool (2, n_bits): the query's bits, the neighbour's bits; True is +.
@@ -57,12 +58,11 @@ def barcode(
     states[2, :n_bits] = np.where(codes[0] == codes[1], AGREE, DIFFER)
     if dead is not None:
         states[1, :n_bits][dead] = DEAD
-    states[:, list(off)] = np.nan
-    # (line, row, place), with a gap below each line
+    states[:, list(off)] = OFF
     table = np.full((n_lines, ROWS, width), np.nan)
-    table[:, :3] = states.reshape(3, n_lines, width).swapaxes(0, 1)
-    table = table.reshape(-1, width)[:-1]
-    figure = palette.bare_figure(title, height=70 + ROW * len(table))
+    table[:, 1:] = states.reshape(3, n_lines, width).swapaxes(0, 1)
+    table = table.reshape(-1, width)
+    figure = palette.bare_figure(title, height=50 + ROW * len(table))
     figure.add_heatmap(
         z=table,
         x=np.arange(width),
@@ -74,7 +74,7 @@ def barcode(
         xgap=2,
         ygap=2,
         hoverongaps=False,
-        text=_said(table, names, width, dead),
+        text=_said(table, names, width),
         hovertemplate="%{text}<extra></extra>",
     )
     marks = np.full(table.shape, False)
@@ -82,17 +82,15 @@ def barcode(
         both = np.zeros((2, n_lines * width), dtype=bool)
         both[:, :n_bits] = astray
         for row, mine in enumerate(both.reshape(2, n_lines, width)):
-            marks[row::ROWS] = mine
+            marks[row + 1 :: ROWS] = mine
     _add_glyphs(figure, table, marks)
-    rows = [*(palette.escape(name, 22) for name in names), "differ?", ""]
-    first = np.arange(n_lines) * width
-    ticks = [
-        f"{rows[row % ROWS]}" + (f"  {first[row // ROWS]}–" if row % ROWS == 0 else "")
-        for row in range(len(table))
-    ]
+    ticks = []
+    for first in range(0, n_bits, width):
+        ticks.append(f"bits {first} to {min(first + width, n_bits) - 1}")
+        ticks += [*(palette.escape(name, 22) for name in names), "differ?"]
     figure.update_yaxes(
         tickvals=list(range(len(table))),
-        ticktext=ticks if n_lines > 1 else rows[: len(table)],
+        ticktext=ticks,
         range=[len(table) - 0.5, -0.5],
         showgrid=False,
         zeroline=False,
@@ -109,12 +107,10 @@ def _steps(colors: Sequence[str]) -> list[list]:
     return [[edge / n, color] for place, color in enumerate(colors) for edge in (place, place + 1)]
 
 
-def _said(
-    table: np.ndarray, names: tuple[str, str], width: int, dead: np.ndarray | None
-) -> list[list[str]]:
+def _said(table: np.ndarray, names: tuple[str, str], width: int) -> list[list[str]]:
     """What the pointer shows at each cell."""
-    words = ["−", "+", "agree", "differ", "dead: saturated on its wrong side"]
-    owners = [*(palette.escape(name, 40) for name in names), "the two", ""]
+    words = ["−", "+", "agree", "differ", "dead: saturated on its wrong side", "is switched off"]
+    owners = ["", *(palette.escape(name, 40) for name in names), "the two"]
     return [
         [
             f"bit {row // ROWS * width + place}: {owners[row % ROWS]} {words[int(state)]}"
@@ -147,7 +143,7 @@ def _add_glyphs(figure: go.Figure, table: np.ndarray, circled: np.ndarray) -> No
 
 
 def bit_of_cell(point: Sequence[int], n_bits: int) -> int | None:
-    """The bit of a pressed cell of `barcode`; None for a gap.
+    """The bit of a pressed cell of `barcode`; None where there is none.
 
     Args:
         point: (row, place) of the cell.
@@ -155,7 +151,7 @@ def bit_of_cell(point: Sequence[int], n_bits: int) -> int | None:
     """
     row, place = point
     bit = row // ROWS * min(n_bits, BITS_IN_A_LINE) + place
-    return int(bit) if row % ROWS < 3 and bit < n_bits else None
+    return int(bit) if row % ROWS and bit < n_bits else None
 
 
 def bit_effects(
@@ -201,7 +197,7 @@ def bit_effects(
         low = {"domain": [0, 0.2], "tickformat": "~%", "nticks": 3, "rangemode": "tozero"}
         low["range"] = None if dead_share[bits].any() else [0, 0.01]
         figure.update_layout(yaxis_domain=[0.3, 1], yaxis2={**low, "anchor": "x"})
-    add_legend_below(figure, rows=3)
+    add_legend_below(figure, rows=2)
     figure.update_layout(bargap=0.15, barmode="overlay")
     rest = int((~np.isnan(effects)).sum()) - len(bits)
     figure.update_xaxes(
@@ -212,8 +208,7 @@ def bit_effects(
         categoryarray=names,
         anchor="y" if dead_share is None else "y2",
     )
-    figure.update_yaxes(title_text="", selector={"anchor": "x"})
-    figure.update_layout(yaxis={"title_text": "AP without it − AP", "tickformat": "+.3~f"})
+    figure.update_layout(yaxis={"title_text": "AP without it − AP", "tickformat": ".3~f"})
     return figure
 
 
