@@ -100,8 +100,9 @@ def draw_classes(arms: list[Searched], n: int) -> None:
     if first.gallery.labels.any(0).sum() < 2:
         st.info("All items have one class, so none is mixed up with another.")
         return
-    for column, found in zip(st.columns(2) if len(arms) == 2 else [st], arms, strict=False):
-        with column.container():
+    columns = st.container(key="charts-classes").columns(2)
+    for column, found in zip(columns, arms, strict=False):
+        with column:
             shares, n_queries = mixed_up(found, n)
             worst = most_mixed_up(shares)
             names = found.class_names

@@ -67,7 +67,12 @@ def _address(place: Place, item_id: int) -> str:
 
 
 def data_address(image: np.ndarray) -> str:
-    """A picture, uint8 (height, width, 1 or 3), as a `data:` address of at most 144 pixels."""
+    """A picture, uint8 (height, width, 1 or 3), as a `data:` address of at most 144 pixels.
+
+    Pixels of a small image are repeated, so that the browser does not blur them.
+    """
+    factor = max(1, 2 * THUMBNAIL // max(image.shape[:2]))
+    image = image.repeat(factor, 0).repeat(factor, 1)
     picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
     kind = "PNG" if max(picture.size) <= 2 * THUMBNAIL else "JPEG"  # a small one stays as it is
     picture.thumbnail((2 * THUMBNAIL, 2 * THUMBNAIL))

@@ -179,8 +179,11 @@ def _draw_row(
     """Some queries as pictures, with the way to those before and after."""
     n_pages = -(-len(shown) // N_SHOWN)
     which = found.run_id, st.session_state["query-class"], st.session_state["query-order"]
-    kept = st.session_state.get("query-page", (None, 0))
-    page = kept[1] if kept[0] == which else _page_of(found, shown, item)
+    kept, page = st.session_state.get("query-page", ((None,), 0))
+    if kept[0] != found.run_id:
+        page = _page_of(found, shown, item)
+    elif kept != which:
+        page = 0  # another class or order is read from its beginning
     page = min(max(page, 0), n_pages - 1)
     st.session_state["query-page"] = which, page
 

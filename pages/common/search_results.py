@@ -98,9 +98,8 @@ def _draw_arm(
     result = arm.gallery.search(code, query.labels, off)
     before = arm.gallery.search(code, query.labels) if off else result
     bits = f"{arm.config.n_bits} bits" + (f", {len(off)} of them off" if off else "")
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{as_text(arm.config.label)}**  \n:small[{bits}]", width=170)
-        draw_tiles(_tiles(arm, result, before, n, len(off)), width=150)
+    st.markdown(f"**{as_text(arm.config.label)}** · {bits}")
+    draw_tiles(_tiles(arm, result, before, n, len(off)), width=124)
     picture_strip(
         [
             _picture(arm, result, pictures, rank, int(place))
@@ -119,7 +118,7 @@ def _tiles(arm: Searched, result: Found, before: Found, n: int, n_off: int) -> l
     mean: Tile = ("MAP", f"{arm.scores.mean():.4f}", of_all, help_of("map"))
     if result.scores is None or before.scores is None or result.is_relevant is None:
         return [mean]
-    right, were = (int(one.is_relevant[one.first(n)].sum()) for one in (result, before))
+    right, were = (int(result.is_relevant[one.first(n)].sum()) for one in (result, before))
     n = min(n, len(result.order))
     change = result.scores.stable - before.scores.stable
     notes = ("all bits on", f"{int(result.is_relevant.sum()):,} in the gallery")
@@ -146,10 +145,10 @@ def _picture(arm: Searched, result: Found, pictures: Album, rank: int, place: in
 
 
 def _classes_in_words(arm: Searched, places: np.ndarray, n: int) -> str:
-    """Such as "In the first 10: 6 cat, 4 dog"."""
+    """Such as "In the first 10: cat (6), dog (4)"."""
     counts = (arm.gallery.labels[places] > 0).sum(0)
     most = np.argsort(-counts, kind="stable")
-    named = [f"{counts[c]} {arm.class_names[c]}" for c in most[:MOST_NAMED] if counts[c]]
+    named = [f"{arm.class_names[c]} ({counts[c]})" for c in most[:MOST_NAMED] if counts[c]]
     more = int((counts > 0).sum()) - len(named)
     rest = f" and {more} more" if more > 0 else ""
     return as_text(f"In the first {min(n, len(places))}: {', '.join(named) or 'no label'}{rest}")
@@ -167,8 +166,8 @@ def draw_ties(
         return
     st.subheader("Where its ties lie", anchor="ties")
     with st.container(key="charts-ties"):
-        for column, arm in zip(st.columns(2) if len(arms) == 2 else [st], arms, strict=True):
-            with column.container():
+        for column, arm in zip(st.columns(len(arms)), arms, strict=True):
+            with column:
                 mine = off if arm is found else []
                 result = arm.gallery.search(codes[arm.run_id], query.labels, mine)
                 _draw_distances(arm, result)

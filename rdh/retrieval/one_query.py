@@ -169,7 +169,8 @@ class Gallery:
                 f"the query labels must be ({self.labels.shape[1]},), one for each class of the "
                 f"gallery, got {labels.shape}."
             )
-        return (self.labels[:, labels > 0] > 0).any(axis=1)
+        relevant: np.ndarray = (self.labels[:, labels > 0] > 0).any(axis=1)
+        return relevant
 
 
 def stable_score(relevance: np.ndarray, top_k: int | None = None) -> float:
