@@ -51,17 +51,16 @@ def barcode(
             classes have no side.
     """
     n_bits = codes.shape[1]
-    width = min(n_bits, BITS_IN_A_LINE)
-    n_lines = -(-n_bits // width)
-    states = np.full((3, n_lines * width), np.nan)
-    states[:2, :n_bits] = np.where(codes, PLUS, MINUS)
-    states[2, :n_bits] = np.where(codes[0] == codes[1], AGREE, DIFFER)
+    states = np.stack(
+        [*np.where(codes, PLUS, MINUS), np.where(codes[0] == codes[1], AGREE, DIFFER)]
+    )
+    states = states.astype(float)
     if dead is not None:
-        states[1, :n_bits][dead] = DEAD
+        states[1, dead] = DEAD
     states[:, list(off)] = OFF
-    table = np.full((n_lines, ROWS, width), np.nan)
-    table[:, 1:] = states.reshape(3, n_lines, width).swapaxes(0, 1)
-    table = table.reshape(-1, width)
+    table = _in_lines(states)
+    width = table.shape[1]
+    marks = np.zeros((3, n_bits)) if astray is None else np.stack([*astray, np.zeros(n_bits)])
     figure = palette.bare_figure(title, height=50 + ROW * len(table))
     figure.add_heatmap(
         z=table,
@@ -77,13 +76,7 @@ def barcode(
         text=_said(table, names, width),
         hovertemplate="%{text}<extra></extra>",
     )
-    marks = np.full(table.shape, False)
-    if astray is not None:
-        both = np.zeros((2, n_lines * width), dtype=bool)
-        both[:, :n_bits] = astray
-        for row, mine in enumerate(both.reshape(2, n_lines, width)):
-            marks[row + 1 :: ROWS] = mine
-    _add_glyphs(figure, table, marks)
+    _add_glyphs(figure, table, _in_lines(marks) == 1)
     ticks = []
     for first in range(0, n_bits, width):
         ticks.append(f"bits {first} to {min(first + width, n_bits) - 1}")
@@ -99,6 +92,18 @@ def barcode(
     figure.update_xaxes(visible=False, range=[-0.5, width - 0.5])
     figure.update_layout(margin_b=12, margin_r=4)
     return figure
+
+
+def _in_lines(rows: np.ndarray) -> np.ndarray:
+    """(3, n_bits) as lines of 32 bits, one below the other, each below a row for its name; NaN."""
+    n_bits = rows.shape[1]
+    width = min(n_bits, BITS_IN_A_LINE)
+    n_lines = -(-n_bits // width)
+    padded = np.full((3, n_lines * width), np.nan)
+    padded[:, :n_bits] = rows
+    table = np.full((n_lines, ROWS, width), np.nan)
+    table[:, 1:] = padded.reshape(3, n_lines, width).swapaxes(0, 1)
+    return table.reshape(-1, width)
 
 
 def _steps(colors: Sequence[str]) -> list[list]:

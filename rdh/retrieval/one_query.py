@@ -169,8 +169,7 @@ class Gallery:
                 f"the query labels must be ({self.labels.shape[1]},), one for each class of the "
                 f"gallery, got {labels.shape}."
             )
-        relevant: np.ndarray = (self.labels[:, labels > 0] > 0).any(axis=1)
-        return relevant
+        return np.any(self.labels[:, labels > 0] > 0, axis=1)
 
 
 def stable_score(relevance: np.ndarray, top_k: int | None = None) -> float:
