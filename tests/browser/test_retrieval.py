@@ -102,6 +102,9 @@ def test_a_query_is_chosen_bits_are_switched_off_and_a_link_restores_all_of_it(
     press_bit(page, barcode, 3)  # on again
     page.wait_for_url(re.compile("mask=7($|&)"))
     expect(tile(page, "AP", 1)).to_contain_text(score(store, run, item, [7]))
+    page.goto(f"{server.url}/retrieval?run={run}&vs=none")  # one network loads, not two
+    wait_for_draws(page, barcode, 1)
+    wait_for_app(page)
     upload(page, store, run, tmp_path)
     assert not page.foreign and not page.problems
 
