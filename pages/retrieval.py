@@ -12,12 +12,14 @@ from pages.common.search_bits import draw_bits, drop_foreign_mask, pick_mask
 from pages.common.search_data import MOST_CLASSES, Searched, album, mixed_up, read_search
 from pages.common.search_query import Query, pick_query
 from pages.common.search_results import draw_query, draw_results, draw_ties
+from pages.common.search_upload import place_for_results
 from pages.common.shell import end_page, error_card, known_runs, start_page, store
 from pages.common.sidebar import draw_link
 from pages.common.text import as_text
 from pages.common.words import legend
 from rdh.analysis.mixed_up import most_mixed_classes, most_mixed_up
 from rdh.analysis.verdict import percent
+from rdh.charts.palette import escape
 from rdh.charts.search import classes_found
 from rdh.store.run_store import RunStore
 
@@ -108,10 +110,10 @@ def draw_classes(arms: list[Searched], n: int) -> None:
             names = found.class_names
             title = f"{found.config.label}: no class is found in another's place"
             if worst is not None and worst[2] > 0:
-                asked, there, share = worst
+                asked, there = (escape(names[c], 24) for c in worst[:2])
                 title = (
-                    f"{found.config.label}: asked for {names[asked]}, {percent(share)} of the "
-                    f"first {n} are {names[there]}"
+                    f"{found.config.label}: asked for {asked}, {percent(worst[2])} of the first "
+                    f"{n} are {there}"
                 )
             shown = most_mixed_classes(shares, MOST_CLASSES)
             figure = classes_found(shares, shown, names, title=title)
@@ -125,27 +127,41 @@ def draw_classes(arms: list[Searched], n: int) -> None:
     )
 
 
+def in_order(found: Searched, second: Searched | None) -> list[Searched]:
+    """The run without RDH first."""
+    arms = [found] if second is None else [found, second]
+    return sorted(arms, key=lambda one: one.config.has_rdh)
+
+
 def draw(runs: RunStore, run_id: str, other: str | None) -> None:
-    """Everything that follows from the query, drawn anew at each choice."""
+    """The query and all that follows from it, drawn anew at each choice."""
     with error_card():
         found = read_search(runs, run_id)
         second = None if other is None else read_search(runs, other)
-        arms = sorted(
-            [one for one in (found, second) if one is not None], key=lambda one: one.config.has_rdh
-        )
+        arms = in_order(found, second)
         pictures: Album = album(runs, run_id, found.config)
         if pictures.missing:
             st.info(f"Items have numbers instead of pictures: {as_text(pictures.missing)}")
         query: Query = pick_query(found, gains_of(found, second), pictures)
-        st.subheader("What it finds", anchor="found")
-        n, off = draw_query(found, query), pick_mask(found)
-        codes = draw_results(runs, arms, found, query, pictures, off=off, n=n)
-        legend("relevant", "hamming-distance", "average-precision")
-        code = codes.get(run_id)
-        if code is not None:
-            draw_bits(runs, found, second, query, code, pictures, off=off, n=n)
-        draw_ties([one for one in arms if one.run_id in codes], found, query, codes, off)
-        draw_classes(arms, n)
+        labels = {one.run_id: one.config.label for one in arms}
+        with place_for_results(runs, query.upload, labels):
+            draw_found(runs, found, second, query, pictures)
+
+
+def draw_found(
+    runs: RunStore, found: Searched, second: Searched | None, query: Query, pictures: Album
+) -> None:
+    """Everything that follows from the query."""
+    arms = in_order(found, second)
+    st.subheader("What it finds", anchor="found")
+    n, off = draw_query(found, query), pick_mask(found)
+    codes = draw_results(arms, found, query, pictures, off=off, n=n)
+    legend("relevant", "hamming-distance", "average-precision")
+    code = codes.get(found.run_id)
+    if code is not None:
+        draw_bits(runs, found, second, query, code, off=off, n=n)
+    draw_ties([one for one in arms if one.run_id in codes], found, query, codes, off)
+    draw_classes(arms, n)
 
 
 start_page(

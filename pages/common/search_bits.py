@@ -4,7 +4,6 @@ import numpy as np
 import streamlit as st
 
 from pages.common.bit_counts import read_counts
-from pages.common.images import Album
 from pages.common.live_plot import live_plotly
 from pages.common.readers import read_series
 from pages.common.search_data import Searched, dead_bits_of, effects, signs
@@ -68,7 +67,6 @@ def draw_bits(
     other: Searched | None,
     query: Query,
     code: np.ndarray,
-    pictures: Album,
     *,
     off: list[int],
     n: int,

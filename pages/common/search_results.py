@@ -18,7 +18,6 @@ from rdh.analysis.verdict import percent
 from rdh.charts.search import distances_of
 from rdh.retrieval.one_query import Found
 from rdh.retrieval.ranking import band_by_distance
-from rdh.store.run_store import RunStore
 
 LENGTHS = (10, 20, 50)
 MOST_NAMED = 5  # classes in a line
@@ -42,7 +41,6 @@ def _pick_length() -> int:
 
 
 def draw_results(
-    runs: RunStore,
     arms: list[Searched],
     found: Searched,
     query: Query,
@@ -54,7 +52,6 @@ def draw_results(
     """A ranking of each run.
 
     Args:
-        runs: the run store.
         arms: the runs, the one without RDH first.
         found: the run that the page is about: bits are switched off in it.
         query: what is searched for.
@@ -68,13 +65,11 @@ def draw_results(
     codes: dict[str, np.ndarray] = {}
     for arm in arms:
         with st.container(border=True):
-            label = arm.config.label
-            code = (
-                code_of(runs, query.upload, arm.run_id, label) if query.upload else query.code(arm)
-            )
+            code = code_of(query.upload, arm.run_id) if query.upload else query.code(arm)
             if code is None:
                 if query.upload is None:
-                    st.info(f"{as_text(label)} has no query {query.name}: it was split otherwise.")
+                    label = as_text(arm.config.label)
+                    st.info(f"{label} has no query {query.name}: it was split otherwise.")
                 continue
             codes[arm.run_id] = code
             _draw_arm(arm, query, code, pictures, off if arm is found else [], n)

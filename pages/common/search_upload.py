@@ -3,13 +3,14 @@
 The image stays in the reader's session; nothing is written to the runs folder.
 """
 
-import hashlib
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pages.common.images import data_address
 from pages.common.text import as_text
@@ -40,10 +41,6 @@ class Upload:
     content: bytes
     picture: str
     codes: dict[str, np.ndarray | str] = field(default_factory=dict)
-
-    @property
-    def digest(self) -> str:
-        return hashlib.sha256(self.content).hexdigest()
 
 
 def current() -> Upload | None:
@@ -98,20 +95,42 @@ def _checked(name: str, content: bytes) -> Upload:
     return Upload(name, content, data_address(image))
 
 
-def code_of(runs: RunStore, upload: Upload, run_id: str, label: str) -> np.ndarray | None:
-    """The image's code by a run's network, made once. None, and a card, if there can't be one."""
-    if run_id not in upload.codes:
-        with st.spinner(f"{as_text(label)} encodes your image, in a process of its own"):
+def place_for_results(
+    runs: RunStore, upload: Upload | None, labels: Mapping[str, str]
+) -> DeltaGenerator:
+    """The container of all that follows from a query; an upload is encoded first.
+
+    Meanwhile nothing of the query before is to be seen there.
+
+    Args:
+        runs: the run store.
+        upload: the query; None for an item, whose codes are kept.
+        labels: of the runs that need its code, by run.
+    """
+    missing = [] if upload is None else [one for one in labels if one not in upload.codes]
+    if upload is None or not missing:
+        return st.container()
+    place = st.empty()  # at the same place as the container, so that charts stay what they are
+    for run_id in missing:
+        with (
+            place,
+            st.spinner(f"{as_text(labels[run_id])} encodes your image, which takes seconds"),
+        ):
             try:
                 upload.codes[run_id] = _encoded(runs, upload, run_id)
             except UserError as error:
                 upload.codes[run_id] = str(error)
+    return place.container()
+
+
+def code_of(upload: Upload, run_id: str) -> np.ndarray | None:
+    """The image's code by a run's network. None, and a card with the reason, if there is none."""
     code = upload.codes[run_id]
     if isinstance(code, str):
         st.error(as_text(code), icon=":material/error:")
-        if st.button("Try again", key=f"encode-again-{run_id}"):
-            del upload.codes[run_id]
-            st.rerun(scope="fragment")
+        st.button(
+            "Try again", key=f"encode-again-{run_id}", on_click=upload.codes.pop, args=(run_id,)
+        )
         return None
     return code
 

@@ -312,6 +312,26 @@ def test_dead_bits_of_a_gallery_item_are_those_that_the_run_kept(pair):
     assert dead_bits_of(pair, found, found.place_in_gallery[min(unseen)]) is None
 
 
+@pytest.mark.parametrize(
+    ("page", "label", "query"),
+    [
+        ("pages/compare.py", "See it in a search", ["order=helped", "run={run}", "vs={other}"]),
+        ("pages/bits.py", "See a search without bit 4", ["mask=4", "run={run}"]),
+    ],
+)
+def test_compare_and_bits_lead_to_a_search(pair, monkeypatch, page, label, query):
+    run, other = run_of(pair, "hashnet-rdh"), run_of(pair, f"hashnet-{N_BITS}")
+    monkeypatch.setenv("RDH_RUNS", str(pair.root))
+    app = AppTest.from_file(str(REPO / "app.py"), default_timeout=60)
+    for name, value in {"run": run, "vs": other, "bit": "4"}.items():
+        app.query_params[name] = value
+    app.switch_page(page).run()
+    (link,) = (one for one in app.get("page_link") if one.proto.label == label)
+    assert link.proto.page.startswith("retrieval")
+    for part in query:
+        assert part.format(run=run, other=other) in link.proto.query_string
+
+
 def test_a_pressed_bit_is_switched_off_and_on_again(monkeypatch):
     address: dict[str, str] = {"mask": "3"}
     monkeypatch.setattr(search_bits.st, "query_params", address)
