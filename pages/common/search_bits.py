@@ -182,6 +182,7 @@ def _draw_effects(
     changes = effects(found, code, query.labels, off)
     counts = read_counts(read_series(runs, found.run_id))
     dead = None if counts is None or counts.dead is None else counts.share(counts.dead)
+    dead = None if dead is None or not dead.any() else dead  # an empty row says nothing
     figure = bit_effects(changes, dead, title=_effects_title(changes))
     live_plotly(
         figure,

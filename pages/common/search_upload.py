@@ -128,9 +128,9 @@ def code_of(upload: Upload, run_id: str) -> np.ndarray | None:
     code = upload.codes[run_id]
     if isinstance(code, str):
         st.error(as_text(code), icon=":material/error:")
-        st.button(
-            "Try again", key=f"encode-again-{run_id}", on_click=upload.codes.pop, args=(run_id,)
-        )
+        if st.button("Try again", key=f"encode-again-{run_id}"):
+            del upload.codes[run_id]
+            st.rerun(scope="fragment")
         return None
     return code
 
