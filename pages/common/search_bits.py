@@ -6,7 +6,7 @@ import streamlit as st
 from pages.common.bit_counts import read_counts
 from pages.common.live_plot import live_plotly
 from pages.common.readers import read_series
-from pages.common.search_data import Searched, dead_bits_of, effects, signs
+from pages.common.search_data import KnownDead, Searched, effects, known_dead, signs
 from pages.common.search_query import Query, write
 from pages.common.sidebar import draw_link
 from pages.common.text import as_text
@@ -84,18 +84,27 @@ def draw_bits(
             key="search-swap",
             icon=":material/swap_horiz:",
         )
-    place = _pick_neighbour(found, query, code, n)
-    _draw_barcode(runs, found, query, code, place, off)
+    known = known_dead(runs, found)
+    place = _pick_neighbour(found, query, code, known, n)
+    _draw_barcode(found, query, code, known, place, off)
     if query.labels is not None:
         _draw_effects(runs, found, query, code, off)
 
 
-def _pick_neighbour(found: Searched, query: Query, code: np.ndarray, n: int) -> int:
-    """A gallery place: that of ?to=, or else of the first wrong item among the first n."""
+def _pick_neighbour(
+    found: Searched, query: Query, code: np.ndarray, known: KnownDead, n: int
+) -> int:
+    """A gallery place: that of ?to=, or else of the first wrong item among the first n.
+
+    The nearest right item with dead bits can be chosen too.
+    """
     result = found.gallery.search(code, query.labels)
     first = result.first(n)
     asked = st.query_params.get("to", "")
     places = [int(place) for place in first]
+    relevant = result.is_relevant
+    hit = None if relevant is None else known.nearest(result.distances, relevant)
+    places += [hit] if hit is not None and hit not in places else []
     if asked.isdecimal() and int(asked) in found.place_in_gallery:
         chosen = found.place_in_gallery[int(asked)]
         places += [chosen] if chosen not in places else []
@@ -105,16 +114,16 @@ def _pick_neighbour(found: Searched, query: Query, code: np.ndarray, n: int) -> 
                 f"to must be the number of a gallery item, got {as_text(asked[:40])}; the first "
                 "wrong item is shown."
             )
-        wrong = [] if result.is_relevant is None else first[~result.is_relevant[first]]
+        wrong = [] if relevant is None else first[~relevant[first]]
         chosen = int(wrong[0]) if len(wrong) else places[0]
     ranks = {place: rank for rank, place in enumerate(places[: len(first)], 1)}
 
     def name(place: int) -> str:
-        rank = f"rank {ranks[place]}" if place in ranks else "further away"
+        where = f"rank {ranks[place]}" if place in ranks else "further away"
+        where += ", with dead bits" if place == hit else ""
         classes = found.classes(found.gallery.labels[place])
-        word = "" if result.is_relevant is None else ", right"
-        word = ", wrong" if word and not result.is_relevant[place] else word  # type: ignore[index]
-        return f"{rank}: item {found.gallery_ids[place]}, {classes}{word}"
+        word = "" if relevant is None else ", right" if relevant[place] else ", wrong"
+        return f"{where}: item {found.gallery_ids[place]}, {classes}{word}"
 
     st.session_state["search-to"] = chosen
     st.selectbox(
@@ -129,13 +138,12 @@ def _pick_neighbour(found: Searched, query: Query, code: np.ndarray, n: int) -> 
 
 
 def _draw_barcode(
-    runs: RunStore, found: Searched, query: Query, code: np.ndarray, place: int, off: list[int]
+    found: Searched, query: Query, code: np.ndarray, known: KnownDead, place: int, off: list[int]
 ) -> None:
     n_bits, item = found.config.n_bits, int(found.gallery_ids[place])
     theirs, labels = found.gallery.packed[place], found.gallery.labels[place]
     codes = np.stack([signs(code, n_bits), signs(theirs, n_bits)]) > 0
-    dead = dead_bits_of(runs, found, place)
-    astray = None
+    dead, astray = known.of(place), None
     if found.sides is not None:
         none = np.zeros(n_bits, dtype=bool)
         mine = None if query.labels is None else found.astray(code, query.labels)
@@ -143,8 +151,8 @@ def _draw_barcode(
         astray = np.stack([none if one is None else one for one in (mine, its)])
     on = np.ones(n_bits, dtype=bool)
     on[off] = False
-    distance = int(((codes[0] != codes[1]) & on).sum())
-    title = f"The query and item {item} differ in {distance} of {on.sum()} bits"
+    differ = (codes[0] != codes[1]) & on
+    title = f"The query and item {item} differ in {differ.sum()} of {on.sum()} bits"
     figure = barcode(
         codes, off, names=("query", f"item {item}"), title=title, dead=dead, astray=astray
     )
@@ -156,6 +164,30 @@ def _draw_barcode(
 
     live_plotly(figure, key=f"search-barcode-{found.run_id}", on_click=press)
     st.caption(_barcode_said(dead, astray))
+    if dead is not None and (dead & on).any():
+        n_items = found.gallery.search(code, query.labels, off).n_items
+        st.markdown(what_dead_bits_do(differ, dead & on, n_items))
+
+
+def what_dead_bits_do(differ: np.ndarray, dead: np.ndarray, n_items: np.ndarray) -> str:
+    """How far from the query an item is, and would be with its dead bits on their right side.
+
+    Args:
+        differ: bits that count and differ, bool (n_bits,).
+        dead: bits of the item that count and are dead, bool (n_bits,).
+        n_items: gallery items at each distance, (n_bits + 1,).
+    """
+    now = int(differ.sum())
+    then = int((differ ^ dead).sum())
+    nearer = [f"{int(n_items[:distance].sum()):,}" for distance in (now, then)]
+    n = int(dead.sum())
+    words = "its dead bit put on its right side" if n == 1 else f"its {n} dead bits put right"
+    if then == now:
+        return f"With {words}, this item would still be at distance {now}."
+    return (
+        f"**With {words}, this item would be at distance {then} instead of {now}**: {nearer[1]} "
+        f"items of the gallery would be nearer to the query, not {nearer[0]}."
+    )
 
 
 def _barcode_said(dead: np.ndarray | None, astray: np.ndarray | None) -> str:
@@ -167,11 +199,11 @@ def _barcode_said(dead: np.ndarray | None, astray: np.ndarray | None) -> str:
         )
     if dead is None:
         parts.append(
-            "Whether a bit of this item is dead was not kept: a run keeps it for some of its "
+            "Which bits of this item are dead was not kept: a run keeps it for some of its "
             "training items."
         )
     else:
-        parts.append(f"✖ dead at the end of training: {dead.sum()} bits of this item.")
+        parts.append(f"✖ dead: {dead.sum()} bits of this item, at the end of training.")
     return " ".join(parts)
 
 

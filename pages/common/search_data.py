@@ -169,22 +169,48 @@ def _effects(_found: Searched, _code: np.ndarray, _labels: np.ndarray, key: tupl
     return _found.gallery.without_each(_code, _labels, off) - now.tie
 
 
-def dead_bits_of(runs: RunStore, found: Searched, place: int) -> np.ndarray | None:
-    """Which bits of a gallery item are dead at the end of the run, bool (n_bits,).
+@dataclass(frozen=True)
+class KnownDead:
+    """Gallery items whose dead bits a run kept: some of its training items, at its end.
 
-    None if the run did not keep it: training items alone can be dead, and a run keeps the codes of
-    some of them.
+    Attributes:
+        places: in the gallery, (n,).
+        dead: bool (n, n_bits).
     """
-    steps = probe_steps(runs, found.run_id)
-    if not steps or not found.config.method_card.saturates:
-        return None
-    arrays = probe_codes(runs, found.run_id, steps[-1])
-    rows = np.flatnonzero(arrays["ids"] == found.gallery_ids[place])
-    if not len(rows) or "right" not in arrays:
-        return None
-    row = int(rows[0])
-    if (arrays["bits"][row] != found.gallery.packed[place]).any():
-        return None  # looked at before the last step, or the gallery's codes are learned
-    codes = np.tanh(float(arrays["slope"]) * arrays["logits"][row].astype(np.float64))
-    bits = np.arange(found.config.n_bits)
-    return Look(bits, codes, arrays["right"][row], found.config.tau).dead
+
+    places: np.ndarray
+    dead: np.ndarray
+
+    def of(self, place: int) -> np.ndarray | None:
+        """The dead bits of an item, bool (n_bits,); None if they were not kept."""
+        rows = np.flatnonzero(self.places == place)
+        return self.dead[rows[0]] if len(rows) else None
+
+    def nearest(self, distances: np.ndarray, is_relevant: np.ndarray) -> int | None:
+        """The nearest right item that has a dead bit; None if there is none."""
+        some = self.places[self.dead.any(1)]
+        some = some[is_relevant[some]]
+        return int(some[distances[some].argmin()]) if len(some) else None
+
+
+def known_dead(runs: RunStore, found: Searched) -> KnownDead:
+    """The dead bits that a run kept; of no item, if its method can't saturate."""
+    return _known_dead(runs, found, found.run_id, found.stamp)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _known_dead(_runs: RunStore, _found: Searched, run_id: str, stamp: int) -> KnownDead:
+    steps, n_bits = probe_steps(_runs, run_id), _found.config.n_bits
+    nothing = KnownDead(np.empty(0, dtype=int), np.empty((0, n_bits), dtype=bool))
+    if not steps or not _found.config.method_card.saturates:
+        return nothing
+    arrays = probe_codes(_runs, run_id, steps[-1])
+    if "right" not in arrays:
+        return nothing
+    rows = [row for row, item in enumerate(arrays["ids"]) if int(item) in _found.place_in_gallery]
+    places = np.array([_found.place_in_gallery[int(arrays["ids"][row])] for row in rows], dtype=int)
+    # Other bits: looked at before the last step, or the gallery's codes are learned.
+    is_same = (arrays["bits"][rows] == _found.gallery.packed[places]).all(1)
+    codes = np.tanh(float(arrays["slope"]) * arrays["logits"][rows].astype(np.float64))
+    look = Look(arrays["ids"][rows], codes, arrays["right"][rows], _found.config.tau)
+    return KnownDead(places[is_same], look.dead[is_same])

@@ -13,7 +13,8 @@ from streamlit.testing.v1 import AppTest
 
 from pages.common import images, search_bits, search_query, search_results
 from pages.common.picture_strip import Picture
-from pages.common.search_data import dead_bits_of, read_search
+from pages.common.search_bits import what_dead_bits_do
+from pages.common.search_data import known_dead, read_search
 from rdh import worker
 from rdh.config.presets import preset_config
 from rdh.config.run_config import make_config, with_plug_ins
@@ -295,21 +296,69 @@ def test_with_one_class_nothing_is_mixed_up(pair, monkeypatch, tmp_path):
     assert "All items have one class" in words(app) and tiles(app, "AP") == ["1.0000"] * 2
 
 
+def dead_by_hand(store: RunStore, run_id: str) -> dict[int, list[bool]]:
+    """The dead bits of each kept item, entry by entry."""
+    last = max(
+        (store.run_dir(run_id) / "codes").glob("probe-*.npz"), key=lambda path: int(path.stem[6:])
+    )
+    kept = read_arrays(last)
+    h = np.tanh(float(kept["slope"]) * kept["logits"].astype(np.float64))
+    return {
+        int(item): [
+            bool(abs(h[row, bit]) >= np.float32(0.5) and h[row, bit] * kept["right"][row, bit] < 0)
+            for bit in range(N_BITS)
+        ]
+        for row, item in enumerate(kept["ids"])
+    }
+
+
 def test_dead_bits_of_a_gallery_item_are_those_that_the_run_kept(pair):
     run = run_of(pair, f"hashnet-{N_BITS}")
-    found, folder = read_search(pair, run), pair.run_dir(run)
-    last = max((folder / "codes").glob("probe-*.npz"), key=lambda path: int(path.stem[6:]))
-    kept, n_dead = read_arrays(last), 0
-    for row, item in enumerate(kept["ids"][:200]):
-        marked = dead_bits_of(pair, found, found.place_in_gallery[int(item)])
-        h = np.tanh(float(kept["slope"]) * kept["logits"][row].astype(np.float64))
-        for bit in range(N_BITS):
-            is_dead = abs(h[bit]) >= np.float32(0.5) and np.sign(h[bit]) == -kept["right"][row, bit]
-            assert marked[bit] == is_dead
-            n_dead += is_dead
-    assert n_dead > 0
-    unseen = set(found.gallery_ids.tolist()) - set(kept["ids"].tolist())
-    assert dead_bits_of(pair, found, found.place_in_gallery[min(unseen)]) is None
+    found, expected = read_search(pair, run), dead_by_hand(pair, run)
+    known = known_dead(pair, found)
+    marked = {
+        item: known.of(place).tolist()
+        for item, place in found.place_in_gallery.items()
+        if known.of(place) is not None
+    }
+    assert marked == expected and any(map(any, expected.values()))
+
+
+def test_the_nearest_right_item_with_dead_bits_is_offered_and_what_they_do_is_said(
+    pair, monkeypatch
+):
+    run = run_of(pair, f"hashnet-{N_BITS}")
+    arrays = read_arrays(pair.run_dir(run) / "codes" / "final.npz")
+    codes, dead = kept_codes(pair, run), dead_by_hand(pair, run)
+    query = int(arrays["query_ids"][0])
+    distances = [
+        hamming_distance(*np.unpackbits([codes.query[0], one], axis=1).astype(int) * 2 - 1)
+        for one in codes.gallery
+    ]
+    right = (codes.query_labels[0] & codes.gallery_labels).any(1)
+    least = min(
+        distances[place]
+        for place, item in enumerate(arrays["gallery_ids"])
+        if right[place] and any(dead.get(int(item), []))
+    )
+    app = open_page(pair, monkeypatch, run=run, vs="none", q=str(query))
+    options = app.selectbox(key="search-to").options
+    (offered,) = (one for one in options if "with dead bits" in one)
+    offered_item = int(re.search(r"item (\d+)", offered)[1])
+    at = arrays["gallery_ids"].tolist().index(offered_item)
+    assert right[at] and any(dead[offered_item]) and distances[at] == least
+    app.selectbox(key="search-to").select(offered).run()
+    assert f"✖ dead: {sum(dead[offered_item])} bits of this item" in words(app)
+    assert f"at distance {least}" in words(app) or f"instead of {least}" in words(app)
+
+
+def test_what_dead_bits_do_is_what_turning_them_changes():
+    differ, n_items = np.array([1, 1, 0, 0]) > 0, np.array([2, 5, 10, 0, 1])
+    said = what_dead_bits_do(differ, np.array([1, 0, 0, 0]) > 0, n_items)
+    assert "at distance 1 instead of 2" in said and "2 items of" in said and "not 7" in said
+    assert "its 2 dead bits" in what_dead_bits_do(differ, differ, n_items)
+    same = what_dead_bits_do(differ, np.array([1, 0, 1, 0]) > 0, n_items)
+    assert "would still be at distance 2" in same
 
 
 @pytest.mark.parametrize(
