@@ -6,11 +6,13 @@ import numpy as np
 import plotly.graph_objects as go
 
 from rdh.charts import palette
-from rdh.charts._layout import add_legend, add_legend_below
+from rdh.charts._layout import add_legend_below
 
-BITS_IN_A_LINE = 32
+NARROW_LINE, WIDE_LINE = 16, 32  # bits in a line of a barcode: cells wide enough for a telephone
+MOST_NARROW = 64  # bits: longer codes have wide lines
 MOST_BARS = 64  # bits in the chart of effects: those with the largest
-ROW = 26  # pixels of a row of cells
+MOST_WRITTEN = 12  # classes whose shares are written into the cells, in percent
+ROW = 22  # pixels of a row of cells
 ROWS = 4  # of a line of bits: its name, query, neighbour, whether they differ
 MINUS, PLUS, AGREE, DIFFER, DEAD, OFF = range(6)
 CELLS = [  # in the order of the states
@@ -39,7 +41,7 @@ def barcode(
 ) -> go.Figure:
     """The bits of a query above those of a neighbour, and below whether they differ.
 
-    A line has 32 bits. Bits that are switched off are struck out.
+    A line has 16 bits, or 32 of long codes. Bits that are switched off are struck out.
 
     Args:
         codes: bool (2, n_bits): the query's bits, the neighbour's bits; True is +.
@@ -94,10 +96,14 @@ def barcode(
     return figure
 
 
+def _line_width(n_bits: int) -> int:
+    return min(n_bits, NARROW_LINE if n_bits <= MOST_NARROW else WIDE_LINE)
+
+
 def _in_lines(rows: np.ndarray) -> np.ndarray:
-    """(3, n_bits) as lines of 32 bits, one below the other, each below a row for its name; NaN."""
+    """(3, n_bits) as lines, one below the other, each below a row for its name; NaN elsewhere."""
     n_bits = rows.shape[1]
-    width = min(n_bits, BITS_IN_A_LINE)
+    width = _line_width(n_bits)
     n_lines = -(-n_bits // width)
     padded = np.full((3, n_lines * width), np.nan)
     padded[:, :n_bits] = rows
@@ -155,7 +161,7 @@ def bit_of_cell(point: Sequence[int], n_bits: int) -> int | None:
         n_bits: the code length.
     """
     row, place = point
-    bit = row // ROWS * min(n_bits, BITS_IN_A_LINE) + place
+    bit = row // ROWS * _line_width(n_bits) + place
     return int(bit) if row % ROWS and bit < n_bits else None
 
 
@@ -256,7 +262,6 @@ def distances_of(
             fillcolor="rgba(0,0,0,0)",
         )
     figure.update_layout(barmode="group", bargap=0.12, bargroupgap=0)
-    add_legend(figure)
     figure.update_xaxes(
         title_text="Hamming distance from the query",
         range=[shown[0] - 0.6, shown[-1] + 0.6],
@@ -266,6 +271,7 @@ def distances_of(
     figure.update_yaxes(
         title_text="gallery items (log)", type="log", dtick=1, range=[-0.15, most + 0.1]
     )
+    add_legend_below(figure, rows=2)
     return figure
 
 
@@ -292,7 +298,8 @@ def classes_found(
         zmax=1,
         xgap=1,
         ygap=1,
-        texttemplate="%{z:.0%}" if len(shown) <= 12 else None,
+        text=[[f"{100 * share:.0f}" if share >= 0.005 else "" for share in row] for row in table],
+        texttemplate="%{text}" if len(shown) <= MOST_WRITTEN else None,
         textfont_size=10,
         hovertemplate="asked for %{y}: %{z:.1%} of what is found is %{x}<extra></extra>",
         colorbar={"tickformat": ".0%"},

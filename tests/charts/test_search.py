@@ -54,8 +54,9 @@ def test_bits_on_another_side_than_their_class_are_circled():
 
 
 def test_a_pressed_cell_names_its_bit_and_the_name_of_a_line_none():
-    assert bit_of_cell((1, 5), 64) == 5 and bit_of_cell((7, 3), 64) == 35
-    assert bit_of_cell((4, 3), 64) is None and bit_of_cell((5, 9), 40) is None
+    assert bit_of_cell((1, 5), 64) == 5 and bit_of_cell((7, 3), 64) == 19
+    assert bit_of_cell((7, 3), 65) == 35, "long codes have 32 bits in a line"
+    assert bit_of_cell((4, 3), 64) is None and bit_of_cell((9, 9), 40) is None
 
 
 def test_names_in_a_barcode_are_no_html():
