@@ -163,7 +163,8 @@ def _draw_barcode(
             toggle(bit, n_bits)
 
     live_plotly(figure, key=f"search-barcode-{found.run_id}", on_click=press)
-    st.caption(_barcode_said(dead, astray))
+    offers = query.labels is not None and bool(known.dead.any())
+    st.caption(_barcode_said(dead, astray, offers))
     if dead is not None and (dead & on).any():
         n_items = found.gallery.search(code, query.labels, off).n_items
         st.markdown(what_dead_bits_do(differ, dead & on, n_items))
@@ -190,7 +191,7 @@ def what_dead_bits_do(differ: np.ndarray, dead: np.ndarray, n_items: np.ndarray)
     )
 
 
-def _barcode_said(dead: np.ndarray | None, astray: np.ndarray | None) -> str:
+def _barcode_said(dead: np.ndarray | None, astray: np.ndarray | None, offers: bool) -> str:
     parts = ["= agree, ≠ differ, ╱ switched off. Press a bit to switch it off or on."]
     if astray is not None:
         parts.append(
@@ -201,6 +202,8 @@ def _barcode_said(dead: np.ndarray | None, astray: np.ndarray | None) -> str:
         parts.append(
             "Which bits of this item are dead was not kept: a run keeps it for some of its "
             "training items."
+            + " The list above offers the nearest right item with dead bits."
+            * offers
         )
     else:
         parts.append(f"✖ dead: {dead.sum()} bits of this item, at the end of training.")
