@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.common.lessons._lesson import Lesson, Question, lessons
+from pages.common.lesson import Lesson, Question, lessons
 from pages.common.recorded import Demo, own_demo, recorded_demo
 from pages.common.shell import end_page, error_card, known_runs, start_page, store
 

@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from pages.common.lessons._lesson import Lesson, Question
+from pages.common.lesson import Lesson, Question
 from pages.common.live_plot import live_plotly
 from pages.common.recorded import Demo
 from rdh.analysis.one_bit import Look
@@ -29,8 +29,8 @@ def pick_items(look: Look) -> np.ndarray:
     )
     picked: list[int] = []
     for kind in (*kinds, *[np.ones(len(look.ids), bool)] * len(LETTERS)):  # if a kind is empty
-        left = [place for place in np.flatnonzero(kind & (look.right != 0)) if place not in picked]
-        picked += left[:1]
+        places = np.flatnonzero(kind & (look.right != 0)).tolist()
+        picked += [place for place in places if place not in picked][:1]
     return np.array(picked[: len(LETTERS)])
 
 

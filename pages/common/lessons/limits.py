@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.common.lessons._lesson import Lesson, Question
+from pages.common.lesson import Lesson, Question
 from pages.common.live_plot import live_plotly
 from pages.common.recorded import Demo
 from rdh.analysis import percent
@@ -43,9 +43,13 @@ def draw(demo: Demo, answered: bool) -> None:
         f"Seed {one.seed}: MAP goes from {one.map[0]:.4f} to {one.map[1]:.4f} with RDH; dead "
         f"entries from {percent(one.dead[0])} to {percent(one.dead[1])}."
     )
-    maps = [pair.map if answered or pair is one else (None, None) for pair in demo.seeds]
+    seen = [answered or pair is one for pair in demo.seeds]
+    without, with_rdh = (
+        [pair.map[arm] if shown else None for pair, shown in zip(demo.seeds, seen, strict=True)]
+        for arm in (0, 1)
+    )
     color = method_color(demo.config.method)
-    figure = seeds_figure(numbers, *zip(*maps, strict=True), one.seed, color, title=title)
+    figure = seeds_figure(numbers, without, with_rdh, one.seed, color, title=title)
     live_plotly(figure, key="lesson-seeds")
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from pages.common.lessons._lesson import Lesson, Question
+from pages.common.lesson import Lesson, Question
 from pages.common.live_plot import live_plotly
 from pages.common.recorded import Demo
 from rdh.charts.lessons import tanh_figure

@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from pages.common.lessons._lesson import Lesson, Question
+from pages.common.lesson import Lesson, Question
 from pages.common.live_plot import live_plotly
 from pages.common.recorded import Demo
 from rdh.charts.landscape import landscape_figure
@@ -11,7 +11,6 @@ from rdh.charts.landscape_text import gradient_number, number
 from rdh.landscape import Pair, critical_eta, gradient_terms, landscape, zero_crossings
 
 FIGURE_3 = -0.5
-PLAIN = {"amplifier": False, "quantization": "plain"}
 
 
 def dead_code(demo: Demo) -> float:
@@ -51,7 +50,8 @@ def draw(demo: Demo, answered: bool) -> None:
             key="lesson-h", disabled=not answered,
         )  # fmt: skip
     pair = Pair(eta=eta)
-    figure = landscape_figure(landscape(pair, **PLAIN), h_i, height=310)
+    scene = landscape(pair, amplifier=False, quantization="plain")
+    figure = landscape_figure(scene, h_i, height=310)
     figure.update_layout(legend_y=-0.26)
     live_plotly(figure, key="lesson-landscape")
     if answered:

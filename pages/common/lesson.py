@@ -1,4 +1,4 @@
-"""What a lesson is. Each file of this folder that begins with a letter holds one, as `LESSON`."""
+"""What a lesson is. Each file of `pages/common/lessons/` holds one, as `LESSON`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,6 +49,7 @@ class Lesson:
 @cache
 def lessons() -> tuple[Lesson, ...]:
     """All lessons in their order."""
-    names = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
+    folder = Path(__file__).with_name("lessons")
+    names = sorted(path.stem for path in folder.glob("[a-z]*.py"))
     found = [import_module(f"pages.common.lessons.{name}").LESSON for name in names]
     return tuple(sorted(found, key=lambda lesson: lesson.place))
