@@ -12,7 +12,7 @@ STYLE = """<style>
 .stMainBlockContainer { padding-bottom: 0.5rem !important; margin-top: -1.5rem; }
 .stMainBlockContainer h1 { padding-bottom: 0; }
 .st-key-lesson-text [data-testid="stWidgetLabel"] p { font-size: 1rem; }
-.st-key-lesson-picture [data-testid="stVerticalBlock"] { gap: 0.5rem; }
+.st-key-lesson-picture, .st-key-lesson-text { gap: 0.5rem; }
 </style>"""
 YOURS, RECORDED = "your last demo", "recorded"
 state = st.session_state

@@ -187,9 +187,10 @@ def quantization_figure(h_i: float, pair: Pair, *, shows_answer: bool) -> go.Fig
     pulls = {
         name: float(-gradient_terms(h_i, pair, quantization=name).quantization) for name in arms
     }
-    said = " and ".join(f"{arms[name]} {_pull(pull)}" for name, pull in pulls.items())
-    title = f"At h = {number(h_i)} {said}." if shows_answer else f"The bit is at h = {number(h_i)}."
-    figure = palette.bare_figure(title, HEIGHT, WIDTH)
+    said = f"plain {_pull(pulls['plain'])}, error-aware {_pull(pulls['error_aware'])}"
+    at = f"h = {number(h_i)}"
+    title = f"At {at}: {said}." if shows_answer else f"The bit is at {at}."
+    figure = palette.bare_figure(title, HEIGHT - 30, WIDTH)
     terms = gradient_terms(grid, pair)
     lines = [("similarity", -terms.similarity, SIMILARITY_LOOK)]
     if shows_answer:
@@ -279,7 +280,7 @@ def add_dead(figure: go.Figure, counts: np.ndarray, edges: np.ndarray) -> None:
 
 def _pull(pull: float) -> str:
     if pull == 0:
-        return "does not pull"
+        return "not at all"
     return f"pulls by {number(pull, 2, sign=True)}"
 
 

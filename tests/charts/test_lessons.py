@@ -65,8 +65,8 @@ def test_before_the_answer_all_marks_are_alike_and_none_is_vermillion():
 @pytest.mark.parametrize(
     ("h", "sentence"),
     [
-        (-0.5, "plain quantization pulls by −1 and error-aware quantization does not pull"),
-        (0.5, "plain quantization pulls by +1 and error-aware quantization pulls by +1"),
+        (-0.5, "plain pulls by −1, error-aware not at all"),
+        (0.5, "plain pulls by +1, error-aware pulls by +1"),
     ],
 )
 def test_error_aware_quantization_is_silent_on_the_wrong_side(h, sentence):

@@ -60,7 +60,7 @@ def draw(demo: Demo, answered: bool) -> None:
             rf"\frac{{\partial L}}{{\partial F_i}}="
             rf"\big\{{\underbrace{{{terms.similarity:+.4f}}}_{{\text{{similarity}}}}"
             rf"\underbrace{{{terms.quantization:+.4f}}}_{{\text{{quantization}}}}\big\}}\cdot"
-            rf"\underbrace{{{float(terms.slope):.3g}}}_{{1-h_i^2}}"
+            rf"\underbrace{{{number(float(terms.slope), 5)}}}_{{1-h_i^2}}"
             rf"={gradient_number(float(terms.gradient))}"
         )
 
