@@ -4,7 +4,7 @@ import streamlit as st
 
 from pages.common.lesson import Lesson, Question, lessons
 from pages.common.recorded import Demo, own_demo, recorded_demo
-from pages.common.shell import end_page, error_card, known_runs, start_page, store
+from pages.common.shell import end_page, error_card, known_runs, or_end, start_page, store
 
 ANSWERS = "lesson-answers"  # place of a lesson -> the chosen option
 # A step fits 1280 x 720 without a scroll, and its words can be read from the back of a room.
@@ -89,8 +89,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="lesson-step
         "Next", on_click=go, args=(1,), disabled=number == len(steps),
         icon=":material/arrow_forward:", type="primary", shortcut="PageDown", key="next",
     )  # fmt: skip
-    with error_card():
-        demo = pick_demo()
+    demo = or_end(pick_demo)
 lesson = steps[number - 1]
 with error_card(), st.container(key="stacked-lesson"):
     words, picture = st.columns([2, 3], gap="medium")

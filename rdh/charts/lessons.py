@@ -67,7 +67,7 @@ def code_rows(
             "domain": [0.12, 1],
             "range": [-0.5, n_bits - 0.5],
             "visible": True,
-            "title_text": "bit (dark +1, light −1, ✕ differs)",
+            "title_text": "bit (full +1, faint −1, ✕ differs)",
             "showgrid": False,
             "showline": False,
             "ticks": "",

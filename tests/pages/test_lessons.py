@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.common import recorded
 from pages.common.lesson import lessons
 from pages.common.lessons import dead_bits, hash_code
 from pages.common.recorded import own_demo, recorded_demo
 from rdh import execution
 from rdh.analysis.one_bit import Look
 from rdh.config.presets import demo_pair
+from rdh.errors import UserError
 from rdh.store.recorded import read_recording
 from rdh.store.run_store import RunStore
 
@@ -32,12 +34,11 @@ def empty(tmp_path, monkeypatch) -> RunStore:
 def with_demo(empty) -> RunStore:
     """A store in which the reader ran the demo: its files are those of the recording."""
     recording = read_recording()
-    for config, recorded in zip(demo_pair(), recording.pair, strict=True):
-        folder = empty.run_dir(empty.create(config))
-        for path in recording.runs.run_dir(recorded).rglob("*"):
+    for config, run_id in zip(demo_pair(), recording.pair, strict=True):
+        folder, source = empty.run_dir(empty.create(config)), recording.runs.run_dir(run_id)
+        for path in source.rglob("*"):
             if path.is_file() and path.name != "config.json":
-                target = folder / path.relative_to(recording.runs.run_dir(recorded))
-                shutil.copyfile(path, target)
+                shutil.copyfile(path, folder / path.relative_to(source))
     return empty
 
 
@@ -113,6 +114,19 @@ def test_the_recorded_pair_is_not_among_the_readers_runs(empty):
     open_lessons()
     AppTest.from_file(str(REPO / "app.py"), default_timeout=60).run()
     assert empty.run_ids() == [] and execution.states(empty) == {}
+
+
+def test_a_recording_that_can_not_be_read_is_one_sentence_on_both_pages(empty, monkeypatch):
+    def damaged() -> None:
+        raise UserError("The recorded pair can't be read.")
+
+    monkeypatch.setattr(recorded, "recording", damaged)
+    start = AppTest.from_file(str(REPO / "app.py"), default_timeout=60).run()
+    for app in (open_lessons(), start):
+        assert [one.value.replace("\\", "") for one in app.error] == [
+            "The recorded pair can't be read."
+        ]
+        assert not app.exception
 
 
 def test_start_shows_the_recorded_pair_with_its_seeds_until_the_reader_has_one(empty):

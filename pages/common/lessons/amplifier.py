@@ -29,8 +29,9 @@ def ask(demo: Demo) -> Question:
         ("Nearly all", "About half", "Less than four in ten"),
         0 if share > 0.7 else 1 if share >= 0.4 else 2,
         f"**{n_near:,} of {len(codes):,}.** α = {alpha:.2f} gives back all at .99, a tenth "
-        "at .999, a hundredth at .9999, and nothing where float32 rounds h to 1. So it must act "
-        "early, before bits lie so deep. The bars are the dead.",
+        "at .999, a hundredth at .9999, and nothing where float32 rounds h to 1: "
+        f"{int((codes == 1).sum()):,} are there. So it must act early, before bits lie so deep. "
+        "The bars are the dead.",
     )
 
 
