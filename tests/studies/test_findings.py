@@ -5,6 +5,7 @@ import pytest
 
 from rdh import execution, studies
 from rdh.studies import answer, expand, look
+from rdh.studies._tools.tables import definitions
 from tests.studies.conftest import finish, small
 
 SEED = {0: 0.0, 1: 0.01, 2: 0.03}  # what a seed does to both arms
@@ -109,14 +110,14 @@ def test_dead_shares_are_taken_at_one_level_if_tau_is_swept(store, filled):
     filled(small(), raised_by(0.1), dead=(8.0, 16.0))
     findings = look(store, small())
     assert [one.dead_before for one in findings.results] == pytest.approx([16 / 800] * 2)
-    assert any("at tau 0.99." in line for line in studies.definitions(findings))
+    assert any("at tau 0.99." in line for line in definitions(findings))
     swept = small(swept={"tau": (0.9, 0.95)})
     filled(swept, raised_by(0.1), dead=(8.0, 16.0))
     findings = look(store, swept)
     # half as many are dead at .99 as at .9: see `finish`
     shares = [one.dead_after for one in findings.results]
     assert shares == pytest.approx([8 / 800] * 4)
-    assert any("at tau 0.99 for all runs" in line for line in studies.definitions(findings))
+    assert any("at tau 0.99 for all runs" in line for line in definitions(findings))
 
 
 def test_the_usual_eta_of_the_data_set_is_what_others_are_compared_with():
