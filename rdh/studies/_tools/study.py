@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rdh.studies._tools.findings import Findings
 
 
+PLACED = {"methods", "bits"}  # lists that a study's grids may share out
 OPTIONS = ("preset", "dataset", "methods", "bits", "seeds", "splits")
 # Columns of runs that can be compared, and their words. The second line is of `dead_bits`.
 MEASURES = {"map": "MAP", "dead_at_end": "the dead share at the end"} | {
@@ -97,15 +98,26 @@ class Study:
     def with_options(self, *, settings: Mapping[str, Any] | None = None, **changes: Any) -> "Study":
         """The study with some parts of all its grids replaced.
 
+        A method or code length that some grids have and others not stays where it is, and a grid
+        without any left is no part of the study.
+
         Args:
             settings: added to what is fixed.
             changes: fields of `Grid` by name; None leaves them as they are.
         """
         given = {name: value for name, value in changes.items() if value is not None}
-        grids = tuple(
-            replace(grid, fixed={**grid.fixed, **(settings or {})}, **given) for grid in self.grids
-        )
-        return replace(self, grids=grids)
+        grids = []
+        for grid in self.grids:
+            placed = {name: self._placed(grid, name, given[name]) for name in PLACED & {*given}}
+            if all(values or not given[name] for name, values in placed.items()):
+                fixed = {**grid.fixed, **(settings or {})}
+                grids.append(replace(grid, **{**given, **placed, "fixed": fixed}))
+        return replace(self, grids=tuple(grids))
+
+    def _placed(self, grid: Grid, name: str, asked: Sequence[Any]) -> tuple[Any, ...]:
+        """Those asked for that a grid has, or that no grid has."""
+        own = {value for one in self.grids for value in getattr(one, name)}
+        return tuple(one for one in asked if one in getattr(grid, name) or one not in own)
 
     def with_words(
         self,
