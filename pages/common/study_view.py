@@ -93,7 +93,8 @@ def _view(_store: RunStore, name: str, words: tuple[tuple[str, str], ...], versi
     key = f"{name} {words} {version}"
     if findings.frame.empty:
         return View(findings, key, [], list(findings.study.notes), [], {}, _missing(findings))
-    tables, chapters = [], {}
+    tables: list[tuple[str, str, list[str]]] = []
+    chapters: dict[int, tuple[str, Sequence[str]]] = {}
     for chapter in findings.chapters:
         if chapter.title:
             chapters[len(tables)] = chapter.title, chapter.said

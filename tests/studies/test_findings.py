@@ -1,5 +1,7 @@
 """Which runs serve a study, what is missing, and the sentence that its numbers make."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -96,6 +98,16 @@ def test_two_pairs_have_no_interval_and_the_sentence_says_so(store, filled):
     (said,) = answer(look(store, study))
     assert said.startswith("RDH can't be judged yet: fewer than 3 pairs have no interval. ")
     assert "interval [" not in said
+
+
+def test_one_comparison_under_two_names_counts_once_in_the_correction(store, filled):
+    once = small(swept={"tau": (0.99,)})
+    twice = replace(once, grids=(*once.grids, *small(swept={"eta": (1.0,)}).grids))
+    filled(twice, raised_by(0.1))
+    (by_tau, by_eta) = (look(store, one).results for one in (once, twice))
+    assert len(by_eta) == 2 * len(by_tau) == 4
+    p_values = [one.effect.p_holm for one in by_tau]
+    assert [one.effect.p_holm for one in by_eta] == p_values * 2
 
 
 def test_seeds_crossed_with_splits_are_judged_over_both(store, filled):

@@ -54,8 +54,7 @@ def where_from(findings: Findings) -> Iterator[Chapter]:
         return
     parts = parts_of(findings.cells)
     results = {
-        name: compare(findings, [(one, name, name) for one in (*parts, *aims)])
-        for name in MEASURED
+        name: compare(findings, [(one, name, name) for one in (*parts, *aims)]) for name in MEASURED
     }
     by_part = {
         what: compare(findings, [(one, "map", "map") for one in parts if one.what == what])
@@ -107,9 +106,8 @@ def _table_of_parts(by_part: dict[str, list[Result]]) -> Table:
             rows.setdefault(key, first)[what] = change(one, ".4f")
             bold.setdefault(key, dict.fromkeys(first, False))[what] = is_sure(one)
             opens.setdefault(key, {})[what] = one.contrast
-    lists = [list(one.values()) for one in (rows, bold)]
     title = "The gain of RDH in MAP, taken apart"
-    return without_empty("parts", title, *lists, list(opens.values()))
+    return without_empty("parts", title, [*rows.values()], [*bold.values()], [*opens.values()])
 
 
 def _run_by_run(by_part: dict[str, list[Result]]) -> Table:

@@ -161,9 +161,7 @@ def epochs_of(frame: pd.DataFrame) -> list[int]:
     return sorted({int(name[1]) for name in names if name})
 
 
-def compare(
-    findings: Findings, sides: Sequence[tuple[Contrast, str | None, str]]
-) -> list[Result]:
+def compare(findings: Findings, sides: Sequence[tuple[Contrast, str | None, str]]) -> list[Result]:
     """`compared`, but a share of some entries needs enough of them in every run of a cell.
 
     Otherwise the runs that have it would be chosen by their own result.
@@ -183,14 +181,15 @@ def mean(findings: Findings, cell: Cell, name: str) -> float:
 
 
 def extremes(findings: Findings, cells: Iterable[Cell], name: str) -> str:
-    """The smallest and the largest share, with their cells."""
+    """The smallest and the largest share with their cells, and the median."""
     means = {cell: mean(findings, cell, name) for cell in cells}
     known = [cell for cell in means if np.isfinite(means[cell])]
     if not known:
         return "an unknown share"
     ends = [choose(known, key=means.__getitem__) for choose in (min, max)]
     low, high = (f"{means[cell]:.1%} ({cell.title}, {cell.n_bits} bits)" for cell in ends)
-    return f"{low} to {high}"
+    middle = float(np.median([means[cell] for cell in known]))
+    return f"{low} to {high}, in the median {middle:.1%},"
 
 
 def change(one: Result, form: str) -> str:

@@ -18,10 +18,15 @@ from rdh.config.run_config import AIM_OFF, PLUG_INS, RunConfig
 from rdh.errors import UserError, count
 from rdh.store.run_store import RunStore, Stamp
 from rdh.studies._dead_bits.measures import measured
-from rdh.studies._dead_bits.ranks import Correlation, RankCorrelation, lead, rank_correlation
+from rdh.studies._dead_bits.ranks import (
+    DRAWS,
+    Correlation,
+    RankCorrelation,
+    lead,
+    rank_correlation,
+)
 from rdh.studies._tools.chapters import Chapter
 from rdh.studies._tools.findings import Findings
-from rdh.studies._tools.statistics import DRAWS
 from rdh.studies._tools.tables import Table, without_empty
 
 # Column of `measured` -> title
@@ -45,6 +50,7 @@ SCOPES = {"overall": "over all runs", "within": "within a method"}
 DRAWN = ("seed", "split_seed", "device")  # what is drawn again in runs of one setting
 LOOKS = ("queries", "probe_every", "eval_every", "checkpoint_every")  # the network stays the same
 VARIED = {*PLUG_INS, *DRAWN, *LOOKS, "method", "method_options", "n_bits", "lr", "compile"}
+MAIN = (("map", "overall"), ("map", "within"), ("gain", "overall"))  # stand at the top
 SHOWN = {"n_bits": "bits", "lr": "rates", "eta": "eta", "tau": "tau", "seed": "seeds"}
 CORRELATED = (
     f"Spearman's rank correlation, with the 95 % percentile interval of {DRAWS} bootstrap draws: "
@@ -67,8 +73,8 @@ class Runs(NamedTuple):
 def which_count(findings: Findings) -> Iterator[Chapter]:
     """The chapter of the correlations. While runs are under way it waits: it takes long."""
     if findings.under_way:
-        said = ["Which count predicts MAP is looked at as soon as no run is under way."]
-        yield Chapter("Which count predicts MAP", [], [], [], {}, said=said)
+        wait = "Which count predicts MAP is looked at as soon as no run is under way."
+        yield Chapter("Which count predicts MAP", [], [], [], {}, said=[wait])
         return
     everything, left_out = at_hand(findings)
     if everything.empty:
@@ -76,17 +82,17 @@ def which_count(findings: Findings) -> Iterator[Chapter]:
     every = everything[~everything["is_apart"]]
     is_own = every["run_id"].isin(findings.frame["run_id"])
     scopes = [_runs("the study's own runs", every[is_own]), _runs("all runs at hand", every)]
-    answers, said = [], [_what_is_at_hand(everything, left_out)]
-    for one in scopes:
-        for target in TARGETS:
-            for scope in SCOPES:
-                is_main = one is scopes[-1] and scope == ("within" if target == "map" else
-                                                          "overall")  # fmt: skip
-                (answers if is_main else said).append(_best(one, target, scope))
+    said = {
+        (one.words, target, scope): _best(one, target, scope)
+        for one in scopes
+        for target in TARGETS
+        for scope in SCOPES
+    }
+    answers = [said.pop((scopes[-1].words, *key)) for key in MAIN]
     yield Chapter(
         title="Which count predicts MAP",
         answers=answers,
-        said=said,
+        said=[_what_is_at_hand(_once(everything), left_out), *said.values()],
         tables=[
             *(_table(f"correlations-{place}", one) for place, one in enumerate(scopes)),
             _by_method(_runs("all runs at hand", everything)),
@@ -100,8 +106,8 @@ def at_hand(findings: Findings) -> tuple[pd.DataFrame, dict[str, int]]:
     """Every run of the folder that has the study's recipe, and why others are left out.
 
     Returns:
-        A row for each network, and reason -> number of runs. `is_apart`: its MAP can't be compared
-        with that of other methods.
+        A row for each run, and reason -> number of runs. `is_apart`: its MAP can't be compared with
+        that of other methods.
     """
     store, recipe = findings.store, _recipe(findings.configs[0])
     rows: dict[str, Mapping[str, Any]] = {}
@@ -125,9 +131,9 @@ def at_hand(findings: Findings) -> tuple[pd.DataFrame, dict[str, int]]:
     for name in COUNTS:
         if name in counts and name not in WITHOUT_TAU:
             counts[name] = counts[name].where(counts["tau"] == usual)
-    once = _once(counts)
-    reasons["are networks that another run has measured already"] += len(counts) - len(once)
-    return once, {reason: n for reason, n in reasons.items() if n}
+    n_twins = len(counts) - len(_once(counts))
+    reasons["are networks that another run has measured already"] += n_twins
+    return counts, {reason: n for reason, n in reasons.items() if n}
 
 
 def _recipe(config: RunConfig) -> dict[str, Any]:
@@ -163,7 +169,7 @@ def _once(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _runs(words: str, frame: pd.DataFrame) -> Runs:
-    return Runs(words, frame, paired(frame))
+    return Runs(words, _once(frame), _once(paired(frame)))
 
 
 def paired(frame: pd.DataFrame) -> pd.DataFrame:
@@ -226,7 +232,7 @@ def _best(runs: Runs, target: str, scope: str) -> str:
     first, second = (_correlation(both, name, target) for name in (best, "dead"))
     value = abs(getattr(first, scope).value) - abs(getattr(second, scope).value)
     draws = [getattr(one, f"{scope}_draws") for one in (first, second)]
-    ahead = lead(*draws, value, len(both))
+    ahead = lead(draws[0], draws[1], value, len(both))
     text += f"; the dead at the end have {shown(getattr(second, scope))}, so it is "
     return (
         text
@@ -299,7 +305,7 @@ def _by_method(runs: Runs) -> Table:
             sizes = {name: abs(one.overall.value) for name, one in found.items()}
             sizes = {name: size for name, size in sizes.items() if np.isfinite(size)}
             row["networks" if target == "map" else "pairs"] = str(len(of_it))
-            best = max(sizes, key=lambda name: sizes[name], default=None)  # noqa: B023
+            best = max(sizes, key=lambda name: sizes[name], default=None)
             words = TARGETS[target]
             row[f"best for {words}"] = (
                 f"{COUNTS[best]} {shown(found[best].overall)}" if best else ""

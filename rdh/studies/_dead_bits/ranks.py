@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rdh.studies._tools.statistics import DRAWS, LEVEL
+from rdh.studies._tools.statistics import LEVEL
 
+DRAWS = 2000  # of the bootstrap: correlations are compared to two places
 BOTH_ENDS = [50 * (1 - LEVEL), 50 * (1 + LEVEL)]  # percentiles
 
 
