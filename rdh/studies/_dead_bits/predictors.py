@@ -52,10 +52,12 @@ LOOKS = ("queries", "probe_every", "eval_every", "checkpoint_every")  # the netw
 VARIED = {*PLUG_INS, *DRAWN, *LOOKS, "method", "method_options", "n_bits", "lr", "compile"}
 MAIN = (("map", "overall"), ("map", "within"), ("gain", "overall"))  # stand at the top
 SHOWN = {"n_bits": "bits", "lr": "rates", "eta": "eta", "tau": "tau", "seed": "seeds"}
+LEAST_SETTINGS = 5  # of a method's own correlation: seeds of fewer tell nothing about others
 CORRELATED = (
     f"Spearman's rank correlation, with the 95 % percentile interval of {DRAWS} bootstrap draws: "
     "settings within each method, then seeds within each setting. Within a method: values are "
-    "ranked among the runs of their own method. No correction is made for the number of counts.",
+    "ranked among the runs of their own method. No correction is made for the number of counts. "
+    f"Method by method: empty if a method has fewer than {LEAST_SETTINGS} settings.",
     "The gain of RDH is that of a pair, and its counts are those of the baseline. Peaks are over "
     "the probes' records, each item at its last visit. Undecided: the labels call for no side.",
 )
@@ -301,17 +303,22 @@ def _by_method(runs: Runs) -> Table:
     for method in sorted(runs.frame["method"].unique()):
         row = {"method": catalog.method(method).title}
         for target, frame in (("map", runs.frame), ("gain", runs.pairs)):
-            of_it = frame[frame["method"] == method]
-            found = correlations(of_it, target)
-            sizes = {name: abs(one.overall.value) for name, one in found.items()}
-            sizes = {name: size for name, size in sizes.items() if np.isfinite(size)}
+            of_it, words = frame[frame["method"] == method], TARGETS[target]
+            has_many = of_it["setting"].nunique() >= LEAST_SETTINGS
+            sizes = {
+                name: abs(of_it[name].corr(of_it[target], method="spearman", min_periods=3))
+                for name in COUNTS
+                if has_many and name in of_it
+            }
+            known = [name for name in sizes if np.isfinite(sizes[name])]
+            best = max(known, key=sizes.__getitem__, default="")
+            cells = {
+                name: shown(_correlation(of_it, name, target).overall)
+                for name in {best, "dead"} & {*known}
+            }
             row["networks" if target == "map" else "pairs"] = str(len(of_it))
-            best = max(sizes, key=lambda name: sizes[name], default=None)
-            words = TARGETS[target]
-            row[f"best for {words}"] = (
-                f"{COUNTS[best]} {shown(found[best].overall)}" if best else ""
-            )
-            row[f"dead, and {words}"] = shown(found["dead"].overall) if "dead" in sizes else ""
+            row[f"best for {words}"] = f"{COUNTS[best]} {cells[best]}" if best else ""
+            row[f"dead, and {words}"] = cells.get("dead", "")
         rows.append(row)
     return _plain("by-method", f"Method by method, {runs.words}", rows)
 
