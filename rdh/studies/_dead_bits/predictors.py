@@ -308,7 +308,7 @@ def _by_method(runs: Runs) -> Table:
             sizes = {
                 name: abs(of_it[name].corr(of_it[target], method="spearman", min_periods=3))
                 for name in COUNTS
-                if has_many and name in of_it
+                if has_many and name in of_it and of_it[name].nunique() > 1
             }
             known = [name for name in sizes if np.isfinite(sizes[name])]
             best = max(known, key=sizes.__getitem__, default="")

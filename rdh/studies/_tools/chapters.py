@@ -31,7 +31,9 @@ class Chapter:
     about_dead: str = ""
 
     def definitions_of(self, table: Table) -> list[str]:
-        """Those that a table needs which stands alone."""
+        """Those that stand under a table: of a chapter with a title, under its last one."""
+        if self.title and table is not self.tables[-1]:
+            return []
         with_dead = any(str(name).startswith("dead") for name in table.cells)
         return [one for one in self.definitions if with_dead or one != self.about_dead]
 
