@@ -31,8 +31,8 @@ SHARES_SAID = (
     "items as queries against the others, expected over ties; flips are made on the gallery's side "
     "only. Flips by labels are counterfactuals, never results of a method.",
     "Another choice of these 1000 items moves such a difference by more than .003 where it is "
-    "large: over 20 choices (CIFAR-10, DPSH, 32 bits, seed 0) flagged flipped has the mean -.2173 and the "
-    "standard deviation .0035, random -.2489 and .0035, dead +.0356 and .0010.",
+    "large: over 20 choices (CIFAR-10, DPSH, 32 bits, seed 0) flagged flipped has the mean -.2173 "
+    "and the standard deviation .0035, random -.2489 and .0035, dead +.0356 and .0010.",
 )
 
 
