@@ -16,23 +16,27 @@ from rdh.analysis.dead_bits import (
 from rdh.analysis.estimates import duration, expected_seconds, similar_run_seconds
 from rdh.analysis.tables import (
     ARMS,
+    comparable,
     group_of,
     paired_arrays,
     pairs,
-    pairs_summary,
     quantization_weight,
     run_table,
     summary_table,
     why_unfair,
 )
 from rdh.analysis.verdict import (
+    collapses_in_words,
     dead_verdict,
     has_collapsed,
     is_within_ties,
+    map_headline,
     map_points,
     map_verdict,
     percent,
     setting_verdict,
+    share_of_dead,
+    who_collapsed,
 )
 from rdh.analysis.words import NO_DEAD_BITS, WORDS, Word
 
@@ -45,6 +49,8 @@ __all__ = [
     "Reach",
     "Word",
     "amplifier_reach",
+    "collapses_in_words",
+    "comparable",
     "cost_of_dead",
     "count_entries",
     "dead_bits",
@@ -55,17 +61,19 @@ __all__ = [
     "has_collapsed",
     "is_within_ties",
     "last_numbers",
+    "map_headline",
     "map_points",
     "map_verdict",
     "paired_arrays",
     "pairs",
-    "pairs_summary",
     "percent",
     "quantization_weight",
     "run_table",
     "scalar_frame",
     "setting_verdict",
+    "share_of_dead",
     "similar_run_seconds",
     "summary_table",
+    "who_collapsed",
     "why_unfair",
 ]
