@@ -9,7 +9,9 @@ from pages.common.readers import RunSeries
 from pages.common.words import count_of, help_of, legend
 from rdh.analysis import NO_DEAD_BITS, NOT_COUNTED, cost_of_dead, duration, map_points, percent
 from rdh.config.run_config import RunConfig
+from rdh.retrieval.evaluation import ONE_CODE, REMEDY, has_collapsed
 
+SIDES = {"gallery": "in the gallery", "query": "in the queries"}  # where a cost is measured
 TILE_WIDTH = 134  # pixels: six of them fit beside the sidebar at 1280
 Tile = tuple[str, str, str, str | None]
 
@@ -79,6 +81,19 @@ def cost_tile(cost: tuple[float, str] | None, label: str = "Cost of the dead") -
     return label, map_points(cost[0]), f"MAP {cost[1]}", help_of("cost")
 
 
+def about_cost(run: RunSeries) -> str:
+    """Which dead entries the cost is of: other ones than the dead of the tile; "" if unknown."""
+    cost, last = cost_of_dead(run.last()), run.last()
+    side = next((one for one, place in SIDES.items() if cost and cost[1] == place), None)
+    if side is None or f"{side}_dead" not in last:
+        return ""
+    counted = count_of(last[f"{side}_dead"], last[f"{side}_entries"])
+    return (
+        "Dead counts the entries of training items as training last visited them. The cost is of "
+        f"those {SIDES[side]} at the last evaluation: {counted} are dead there."
+    )
+
+
 def map_tile(run: RunSeries, *, is_short: bool = False) -> Tile:
     """MAP of the last evaluation; `is_short`: without the size of the gallery."""
     value, meta = run.last().get("map", math.nan), run.meta()
@@ -112,12 +127,11 @@ def draw_explanation(run: RunSeries, config: RunConfig) -> None:
         )
     st.caption(text)
     legend("dead", "cost", "flagged", "saturated", "hard", "map")
-    if counts.share("dead") > 0.5:
-        st.warning(
-            "More than half of all entries are dead: the codes have collapsed. Try a "
-            "lower learning rate.",
-            icon=":material/warning:",
-        )
+    if said := about_cost(run):
+        st.caption(said)
+    if has_collapsed(run.last()):
+        said = f"Training has collapsed: {ONE_CODE}, so MAP is that of chance. {REMEDY}"
+        st.warning(said, icon=":material/warning:")
 
 
 def remaining(frame: pd.DataFrame, meta: dict) -> str:
