@@ -26,6 +26,7 @@ from rdh.analysis.tables import (
     why_unfair,
 )
 from rdh.analysis.verdict import (
+    collapsed_runs,
     collapses_in_words,
     dead_verdict,
     has_collapsed,
@@ -49,6 +50,7 @@ __all__ = [
     "Reach",
     "Word",
     "amplifier_reach",
+    "collapsed_runs",
     "collapses_in_words",
     "comparable",
     "cost_of_dead",

@@ -46,19 +46,23 @@ def collapses_in_words(
         arms: what the two sides are called.
     """
     every = list(who)
-    left_out = [one for one in every if one]
-    if not left_out:
+    n = sum(map(bool, every))
+    if not n:
         return ""
-    names = dict(zip(COLLAPSES[1:], (*arms, "both"), strict=True))
-    counts = [(names[one], left_out.count(one)) for one in names if one in left_out]
-    runs = ", ".join(f"{name} in {n}" for name, n in counts)
-    if len(counts) == 1:
-        runs = "both" if counts[0][0] == "both" else counts[0][0]
-    is_one = len(left_out) == 1
     return (
-        f"{len(left_out)} of {len(every)} pair{'s' * (len(every) != 1)} {'is' if is_one else 'are'}"
-        f" left out, because training collapsed to one code ({runs})"
+        f"{n} of {len(every)} pair{'s' * (len(every) != 1)} {'is' if n == 1 else 'are'} left out, "
+        f"because training collapsed to one code ({collapsed_runs(every, arms)})"
     )
+
+
+def collapsed_runs(who: Iterable[str], arms: tuple[str, str]) -> str:
+    """Which runs of pairs have collapsed: "both", "with RDH", or "with RDH in 2, both in 1"."""
+    every = list(who)
+    names = dict(zip(COLLAPSES[1:], (*arms, "both"), strict=True))
+    counts = [(name, every.count(one)) for one, name in names.items() if one in every]
+    if len(counts) == 1:
+        return counts[0][0]
+    return ", ".join(f"{name} in {n}" for name, n in counts)
 
 
 def is_within_ties(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> bool | None:
