@@ -126,7 +126,10 @@ REFUSED = [
     ("train --here --detach", r"--detach: not allowed with argument --here"),
     ("train --method frob", r"method must be one of .*hashnet.*, got 'frob'"),
     ("train --dataset frob", r"dataset must be one of arrays, cifar10, coco, digits.*, got 'frob'"),
-    ("train --preset frob", r"preset must be one of demo, quick, offline, paper, got 'frob'"),
+    (
+        "train --preset frob",
+        r"preset must be one of demo, digits, quick, offline, paper, got 'frob'",
+    ),
     ("train --bits 0", r"n_bits must be in \[1, 1024\], got 0"),
     ("train --seed -1", r"seed must be in \[0, 4294967296\), got -1"),
     ("train --set name=x", r"'name' is not a setting of a run; the settings are method"),

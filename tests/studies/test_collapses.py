@@ -27,7 +27,7 @@ def test_a_cell_that_collapsed_is_named_and_in_no_count_and_no_mean(store, fille
     collapse(store, "dpsh", (0, 1, 2), (False, True))
     findings = look(store, small())
     (said,) = answer(findings)
-    assert said.startswith("RDH raises MAP; 1 collapsed. Mean difference: ")
+    assert said.startswith("RDH raises MAP; 1 cell collapsed. Mean difference: ")
     assert said.partition("Mean")[2].partition(" 3 of 6")[0] == whole.partition("Mean")[2]
     assert "3 of 6 pairs are left out of all this" in said and "yet" not in said
     assert "DPSH + RDH, 8 bits, 3 of 3 pairs (both)" in said

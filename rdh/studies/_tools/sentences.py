@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rdh import analysis
+from rdh.retrieval.evaluation import REMEDY
 from rdh.studies._tools.comparing import Result, mean_of
 from rdh.studies._tools.findings import Findings
 from rdh.studies._tools.statistics import Effect, Interval
@@ -85,7 +86,7 @@ def left_out(results: Sequence[Result]) -> str:
     return (
         f"{n} of {sum(len(one.collapsed) for one in results)} pairs are left out of all this, "
         "because training collapsed to one code, with the MAP of chance: "
-        f"{'; '.join(named[:MOST_NAMED])}{more}."
+        f"{'; '.join(named[:MOST_NAMED])}{more}. {REMEDY}"
     )
 
 
@@ -143,7 +144,7 @@ def _unknown(results: Sequence[Result], noun: str = "") -> list[str]:
         lacks = f"no interval{_yet(some)} ({why})" if why else "no finished pair yet"
         parts.append(f"{has} {lacks}")
     n_collapsed = sum(one.is_collapsed for one in results)
-    return [*parts, *([f"{counted(n_collapsed)} collapsed"] if n_collapsed else [])]
+    return [*parts, *([f"{_cells(n_collapsed)} collapsed"] if n_collapsed else [])]
 
 
 def _rest(opens: list[str], unknown: list[str]) -> str:
