@@ -191,12 +191,13 @@ def paired(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _what_is_at_hand(frame: pd.DataFrame, left_out: Mapping[str, int]) -> str:
     parts = [
-        f"{words} {', '.join(f'{value:g}' for value in sorted(frame[name].dropna().unique()))}"
+        f"{words} {', '.join(f'{value:g} ({n})' for value, n in sorted(Counter(known).items()))}"
         for name, words in SHOWN.items()
+        if len(known := frame[name].dropna().tolist())
     ]
     n_arms = frame["arm"].nunique()
     text = f"At hand are {count(len(frame))} networks: {frame['method'].nunique()} methods, "
-    text += f"{n_arms} arms, {'; '.join(parts)}."
+    text += f"{n_arms} arms; {'; '.join(parts)}. In brackets: how many."
     if n := int(frame["is_validated"].sum()):
         text += f" MAP of {n} of them is that of validation queries."
     titles = sorted({catalog.method(name).title for name in frame[frame["is_apart"]]["method"]})
