@@ -9,7 +9,7 @@ import streamlit as st
 from pages.common.live_plot import live_plotly
 from pages.common.pair_settings import draw_settings, seeds_said
 from pages.common.readers import RunSeries, dead_series
-from pages.common.run_numbers import about_cost, cost_tile, dead_tiles, draw_tiles, map_tile
+from pages.common.run_numbers import cost_tile, dead_tiles, draw_tiles, explanations, map_tile
 from pages.common.run_picker import pick_two, read_config
 from pages.common.shell import end_page, error_card, known_runs, start_page, store
 from pages.common.side_by_side import (
@@ -133,8 +133,9 @@ def draw_numbers(runs: RunStore, pair: dict[str, RunSeries], seeds: str) -> None
             draw_tiles([*dead_tiles(run, config)[:2], map_tile(run, is_short=True)], width=124)
             if not config.method_card.saturates:
                 st.caption(NO_DEAD_BITS.format(method=as_text(config.label)))
-            elif said := about_cost(run):
-                st.caption(said)
+            else:
+                for said in explanations(run):
+                    st.caption(said)
     scores = [one.last() for one in pair.values()]
     if not all({"map", "map_tie", "map_low", "map_high"} <= set(score) for score in scores):
         st.info("The verdict on MAP appears when both runs have been evaluated once.")

@@ -13,6 +13,8 @@ COSTS = {  # the first that a run has is shown
     "cost_by_bit_train": "inside the training set",
 }
 
+MOST_NAMED = 8  # bits of a sentence
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -113,7 +115,8 @@ def about_constant(counts: BitCounts) -> str:
     if not bits:
         return ""
     every = f"{len(bits)} of {counts.saturated.shape[1]} bits"
-    named = f"bit{'s' * (len(bits) > 1)} {', '.join(map(str, bits))}"
+    named = f"bit{'s' * (len(bits) > 1)} {', '.join(map(str, bits[:MOST_NAMED]))}"
+    named += " …" if len(bits) > MOST_NAMED else ""
     return (
         f"Constant, with all training items saturated on one side: {every} ({named}). Each class "
         "calls for that side, so none of their entries is dead, however many a gradient flags. "

@@ -5,6 +5,7 @@ import math
 import pandas as pd
 import streamlit as st
 
+from pages.common.bit_counts import about_constant, read_counts
 from pages.common.readers import RunSeries
 from pages.common.words import count_of, help_of, legend
 from rdh.analysis import NO_DEAD_BITS, NOT_COUNTED, cost_of_dead, duration, map_points, percent
@@ -30,6 +31,9 @@ def draw_numbers(run: RunSeries, config: RunConfig, is_final: bool) -> None:
     tiles += [*dead_tiles(run, config), map_tile(run)]
     draw_tiles(tiles)
     draw_explanation(run, config)
+    if not is_final and has_collapsed(run.last()):  # an ended run says so in its message
+        said = f"Training has collapsed: {ONE_CODE}, so MAP is that of chance. {REMEDY}"
+        st.warning(said, icon=":material/warning:")
 
 
 def draw_tiles(tiles: list[Tile], width: int = TILE_WIDTH) -> None:
@@ -89,9 +93,15 @@ def about_cost(run: RunSeries) -> str:
         return ""
     counted = count_of(last[f"{side}_dead"], last[f"{side}_entries"])
     return (
-        "Dead counts the entries of training items as training last visited them. The cost is of "
-        f"those {SIDES[side]} at the last evaluation: {counted} are dead there."
+        f"The cost is of the dead {SIDES[side]} at the last evaluation, {counted} entries; the "
+        "dead are counted in the training items."
     )
+
+
+def explanations(run: RunSeries) -> list[str]:
+    """What a reader may stumble over in these tiles: where the cost is from, and constant bits."""
+    counts = read_counts(run)
+    return list(filter(None, [about_cost(run), about_constant(counts) if counts else ""]))
 
 
 def map_tile(run: RunSeries, *, is_short: bool = False) -> Tile:
@@ -127,11 +137,8 @@ def draw_explanation(run: RunSeries, config: RunConfig) -> None:
         )
     st.caption(text)
     legend("dead", "cost", "flagged", "saturated", "hard", "map")
-    if said := about_cost(run):
+    for said in explanations(run):
         st.caption(said)
-    if has_collapsed(run.last()):
-        said = f"Training has collapsed: {ONE_CODE}, so MAP is that of chance. {REMEDY}"
-        st.warning(said, icon=":material/warning:")
 
 
 def remaining(frame: pd.DataFrame, meta: dict) -> str:
