@@ -163,7 +163,9 @@ def summary_table(table: pd.DataFrame) -> pd.DataFrame:
     if table.empty:
         return table
     newest = table.drop_duplicates("config_hash", keep="last").copy()
-    newest["collapsed"] = list(map(has_collapsed, newest.to_dict("records")))
+    newest["collapsed"] = [
+        has_collapsed({"n_distinct_codes": n}) for n in newest["n_distinct_codes"]
+    ]
     newest.loc[newest["collapsed"], [*AVERAGED]] = np.nan
     asked = ["dataset", "method", "n_bits", "lr", "epochs", "eta", "tau", "arm", "label"]
     summary = newest.groupby(["group", *asked], sort=False, dropna=False).agg(

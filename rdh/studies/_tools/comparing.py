@@ -108,10 +108,14 @@ def compared(
     """
     measured = {name for _, *both in sides for name in both if name}
     columns = _Columns(frame, asked, measured | {"map", "dead_at_end", "n_distinct_codes"})
-    ids, arms, who = columns.run_ids, [], [columns.pairs(one) for one, *_ in sides]
-    for (one, first, second), some in zip(sides, who, strict=True):
-        values = columns.of(first, one.before), columns.of(second, one.after)
-        arms.append([np.where(some > 0, np.nan, part) for part in values])
+    ids, who = columns.run_ids, [columns.pairs(one) for one, *_ in sides]
+    arms = [
+        (
+            np.where(some > 0, np.nan, columns.of(first, one.before)),
+            np.where(some > 0, np.nan, columns.of(second, one.after)),
+        )
+        for (one, first, second), some in zip(sides, who, strict=True)
+    ]
     same = [
         str((first, ids.get(one.before), second, ids.get(one.after)))
         for one, first, second in sides
@@ -121,10 +125,12 @@ def compared(
     for (one, *_), effect, both, some in zip(sides, effects, arms, who, strict=True):
         dead = [columns.of("dead_at_end", cell) for cell in (one.before, one.after)]
         known = np.isfinite(dead[0]) & np.isfinite(dead[1]) & (some <= 0)
-        shares = [float(part[known].mean()) if known.any() else np.nan for part in dead]
+        before, after = (float(part[known].mean()) if known.any() else np.nan for part in dead)
         n_asked = len(columns.asked[one.before] & columns.asked[one.after])
         collapsed = tuple(COLLAPSES[place] for place in some[some >= 0])
-        found.append(Result(one, effect, *both, *shares, n_asked=n_asked, collapsed=collapsed))
+        found.append(
+            Result(one, effect, *both, before, after, n_asked=n_asked, collapsed=collapsed)
+        )
     return found
 
 

@@ -141,7 +141,8 @@ class Findings:
     def standing(self, cell: Cell) -> pd.DataFrame:
         """The rows of one cell from which its mean is made: those that have not collapsed."""
         rows = self.of_cell(cell)
-        return rows.loc[[not analysis.has_collapsed(row) for row in rows.to_dict("records")]]
+        counts = rows["n_distinct_codes"]
+        return rows.loc[[not analysis.has_collapsed({"n_distinct_codes": n}) for n in counts]]
 
 
 def look(store: RunStore, study: Study) -> Findings:

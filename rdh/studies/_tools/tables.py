@@ -185,7 +185,7 @@ def definitions(findings: Findings) -> list[str]:
 
 def about_unpaired(findings: Findings) -> str:
     """Which means of the block hold runs that have no partner yet; "" if none do."""
-    named, paired = [], {}
+    named, paired = [], dict[Cell, int]()
     for one in findings.results:
         for cell in (one.contrast.before, one.contrast.after):
             pairs = findings.pairs_of(one.contrast)
