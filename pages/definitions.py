@@ -77,6 +77,8 @@ def of_evaluation(name: str, run: RunSeries) -> str | None:
         return None if cost is None else f"{map_points(cost[0])} MAP, of those {cost[1]}."
     if name == "map":
         return f"MAP is {last['map']:.4f}." if "map" in last else None
+    if name == "constant":
+        return f"The bit balance is {last['bit_balance']:.3f}." if "bit_balance" in last else None
     if name == "tie-band":
         if not {"map_low", "map_high"} <= set(last):
             return None
@@ -105,12 +107,10 @@ def newest_first(runs: RunStore, known: dict[str, RunState]) -> Iterator[tuple[s
 
 
 def of_codes(name: str, run: RunSeries) -> str | None:
-    """How many codes the gallery has, how its bits split it, and whether all are one."""
+    """How many codes the gallery has, and whether all are one."""
     last = run.last()
-    if not {"n_distinct_codes", "bit_balance"} <= set(last):
+    if "n_distinct_codes" not in last:
         return None
-    if name == "bit-balance":
-        return f"{last['bit_balance']:.3f}."
     text = f"{last['n_distinct_codes']:,.0f} distinct codes in the gallery"
     if name == "distinct-codes":
         return f"{text}."
@@ -138,8 +138,8 @@ EXAMPLES: dict[str, Callable[[str, RunSeries], str | None]] = {
     **dict.fromkeys(COUNTS, of_counts),
     **dict.fromkeys((*FLOWS, "flags"), of_flows),
     **dict.fromkeys(("precision", "recall", "reach"), of_amplifier),
-    **dict.fromkeys(("cost", "map", "tie-band", "flagged-by-all-pairs"), of_evaluation),
-    **dict.fromkeys(("collapse", "distinct-codes", "bit-balance"), of_codes),
+    **dict.fromkeys(("cost", "map", "tie-band", "constant", "flagged-by-all-pairs"), of_evaluation),
+    **dict.fromkeys(("collapse", "distinct-codes"), of_codes),
     **dict.fromkeys(("hamming-radius", "precision-recall"), of_radius),
     "loss": of_loss,
 }

@@ -120,5 +120,5 @@ def about_constant(counts: BitCounts) -> str:
     return (
         f"Constant, with all training items saturated on one side: {every} ({named}). Each class "
         "calls for that side, so none of their entries is dead, however many a gradient flags. "
-        f"Such a bit tells no two images apart: {link('bit-balance', 'bit balance')}."
+        f"Such a bit tells no two images apart: {link('constant', 'bit balance')}."
     )

@@ -120,17 +120,6 @@ OF_SCORES = (
         unit="codes, at least 1 (collapse)",
         moment=EVALUATION,
     ),
-    Word(
-        "bit-balance",
-        "Bit balance",
-        "How unevenly the bits split the gallery. A bit that is the same for all items is "
-        "constant: it tells none of them apart.",
-        r"\frac{1}{K} \sum_k \left| \overline{b_k} \right|",
-        "0: every bit splits the gallery in half; 1: all bits are constant",
-        EVALUATION,
-        "All classes call for the one side of a constant bit, so none of its entries is wrong, "
-        "and none dead, even if a gradient flags all of them.",
-    ),
 )
 OF_STUDIES = (
     Word(

@@ -117,6 +117,18 @@ COUNTS = {
             "It says nothing about seeds: that takes several pairs.",
         ),
         Word(
+            "constant",
+            "Constant bits, bit balance",
+            "A bit is constant if it has the same value in every code of the gallery: it tells no "
+            "item from another. The bit balance says how near the bits are to that. At 0 each bit "
+            "splits the gallery in half, at 1 all bits are constant.",
+            r"\frac{1}{K} \sum_k \left| \frac{1}{n} \sum_i b_i^k \right|",
+            "0 to 1",
+            "at the last evaluation",
+            "All classes call for the one side of a constant bit, so none of its entries is wrong, "
+            "and none dead, even if a gradient flags all of them.",
+        ),
+        Word(
             "death",
             "✖ Death",
             "An entry that became dead: saturated and wrong at this visit, and not at the visit "

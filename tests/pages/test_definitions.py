@@ -38,7 +38,7 @@ def open_page(page: str, store: RunStore, monkeypatch, **query: str) -> AppTest:
 def exemplified() -> list[str]:
     """The words of which a run has a number: all counts, and some of the scores."""
     scores = ["loss", "collapse", "hamming-radius", "precision-recall", "distinct-codes"]
-    return [*COUNTS, *scores, "bit-balance"]
+    return [*COUNTS, *scores]
 
 
 def examples(app: AppTest) -> list[str]:
