@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from pages.common.bit_counts import BitCounts, read_cost, read_counts
+from pages.common.bit_counts import BitCounts, about_constant, read_cost, read_counts
 from pages.common.bit_images import draw_images
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries, bit_costs, has_final_codes, read_series
@@ -142,6 +142,8 @@ def draw_steps(counts: BitCounts, bit: int, run_id: str) -> None:
         legend("dead", "flagged", "saturated")
     else:
         st.caption("Each item is counted as it was when training last used it.")
+        if said := about_constant(counts):
+            st.caption(said)
         legend("dead", "flagged", "saturated", "cost")
 
 

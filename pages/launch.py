@@ -83,7 +83,8 @@ def starting_point(runs: RunStore) -> tuple[str, dict[str, Any]]:
         "Preset", list(PRESETS), default="demo", required=True, key="preset", bind="query-params"
     )
     st.caption(f"**{PRESETS[name].title}.** {PRESETS[name].text}")
-    return name, preset_config(name, method="hashnet").model_dump()
+    # over it, since HashNet has no quantization term, and so no eta of its own
+    return name, preset_config(name, method="hashnet").model_dump() | PRESETS[name].fields
 
 
 def with_own_weight(config: RunConfig) -> dict[str, Any]:

@@ -126,7 +126,10 @@ REFUSED = [
     ("train --here --detach", r"--detach: not allowed with argument --here"),
     ("train --method frob", r"method must be one of .*hashnet.*, got 'frob'"),
     ("train --dataset frob", r"dataset must be one of arrays, cifar10, coco, digits.*, got 'frob'"),
-    ("train --preset frob", r"preset must be one of demo, quick, offline, paper, got 'frob'"),
+    (
+        "train --preset frob",
+        r"preset must be one of demo, digits, quick, offline, paper, got 'frob'",
+    ),
     ("train --bits 0", r"n_bits must be in \[1, 1024\], got 0"),
     ("train --seed -1", r"seed must be in \[0, 4294967296\), got -1"),
     ("train --set name=x", r"'name' is not a setting of a run; the settings are method"),
@@ -779,6 +782,7 @@ def test_unequal_weights_of_a_pair_are_said(weight, eta, words):
         "split_seed": 0,
         "group": "g",
         "differs": "eta differs" if "against" in words else "",
+        "collapsed": "",
         "map_gain": 0.1,
         "eta": eta,
     }
@@ -790,15 +794,19 @@ def test_unequal_weights_of_a_pair_are_said(weight, eta, words):
     assert line.endswith("No fair pair: eta differs.") == ("against" in words)
 
 
-def test_a_collapsed_run_of_a_pair_is_said_instead_of_its_ties():
+def test_a_collapsed_pair_is_counted_and_in_no_mean():
     row = {"method": "dch", "n_bits": 16, "lr": 0.3, "setting": "", "seed": 1, "group": "g"}
-    row |= {"split_seed": 0, "differs": ""}
+    row |= {"split_seed": 0, "differs": "", "collapsed": "rdh"}
     row |= {"map_gain": -0.7, "eta": 1.0, "eta_baseline": 1.0}
     for arm, n_codes in (("baseline", 300), ("rdh", 1)):
         row |= {f"map_low_{arm}": 0.1, f"map_high_{arm}": 1.0, f"n_distinct_codes_{arm}": n_codes}
         row |= {f"{name}_{arm}": math.nan for name in ("dead_at_end", "flagged_at_end", "cost")}
     (line,) = paired_lines(pd.DataFrame([row]))
-    assert "1 of 2 runs collapsed to one code" in line and "tie band" not in line
+    assert "seed 1: 1 of 1 pair is left out, because training collapsed to one code (with" in line
+    assert "tie band" not in line and "-0.7" not in line
+    whole = row | {"seed": 2, "map_gain": 0.25, "collapsed": "", "n_distinct_codes_rdh": 300}
+    (line,) = paired_lines(pd.DataFrame([row, whole]))
+    assert "MAP by +0.2500" in line and "1 of 2 pairs is left out" in line
 
 
 def test_ctrl_c_during_train_here_leaves_a_whole_run_that_can_be_resumed(store, env):

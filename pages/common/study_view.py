@@ -138,7 +138,7 @@ def _figures(_view: View, key: str) -> dict[str, go.Figure]:
 
 def pair_address(pair: Pair) -> str:
     """The pair on Compare, relative to the app's own address."""
-    return f"compare?{urlencode({'run': pair.after, 'vs': pair.before})}"
+    return f"compare?{urlencode({'run': pair.before, 'vs': pair.after})}"
 
 
 def table_html(findings: Findings, table: Table) -> str:

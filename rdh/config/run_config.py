@@ -77,7 +77,7 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     method: str = Field("hashnet", description="hashing method: a file of rdh/methods")
-    n_bits: int = Field(32, ge=1, le=1024, description="code length K")
+    n_bits: int = Field(32, ge=1, le=1024, description="bits of a code")
     method_options: dict[str, Any] = Field(
         default_factory=dict, description="the method's own switches"
     )

@@ -21,8 +21,9 @@ from pathlib import Path
 
 from rdh.errors import UserError
 from rdh.studies._tools.chapters import Chapter, answer, tables
+from rdh.studies._tools.comparing import effect_of
 from rdh.studies._tools.files import read_study
-from rdh.studies._tools.findings import SWEEP, Findings, Found, Pair, effect_of, hashes, look
+from rdh.studies._tools.findings import SWEEP, Findings, Found, Pair, hashes, look
 from rdh.studies._tools.grid import MOST_RUNS, Grid, expand
 from rdh.studies._tools.pictures import PICTURES, draw
 from rdh.studies._tools.queries import with_queries

@@ -96,8 +96,8 @@ def test_two_pairs_have_no_interval_and_the_sentence_says_so(store, filled):
     study = small(seeds=(0, 1))
     filled(study, raised_by(0.1))
     (said,) = answer(look(store, study))
-    assert said.startswith("RDH can't be judged yet: fewer than 3 pairs have no interval. ")
-    assert "interval [" not in said
+    assert said.startswith("RDH can't be judged: 2 cells have no interval (fewer than 3 pairs). ")
+    assert "interval [" not in said and "yet" not in said
 
 
 def test_one_comparison_under_two_names_counts_once_in_the_correction(store, filled):

@@ -77,7 +77,7 @@ REFUSED = [
     ({"fixed": {"tau": 0.9}, "swept": {"tau": (0.9,)}}, r"tau of a study is both swept and set"),
     ({"fixed": {"taus": 0.9}}, r"'taus' is not a setting of a run; did you mean tau\?"),
     ({"fixed": {"tau": 7}}, r"tau must be in \[0, 1\), got 7"),
-    ({"preset": "fast"}, r"preset must be one of demo, quick, offline, paper, got 'fast'"),
+    ({"preset": "fast"}, r"preset must be one of demo, digits, quick, offline, paper, got 'fast'"),
     (
         {"seeds": tuple(range(400))},
         r"A study has at most 1000 runs, got 1600 \(2 code lengths x 2 arms x 400 seeds\); ask for",

@@ -11,7 +11,8 @@ from dataclasses import replace
 from rdh import catalog
 from rdh.studies._dead_bits.counts import change, compare, is_sure, mean
 from rdh.studies._tools.chapters import Chapter
-from rdh.studies._tools.findings import Findings, Result
+from rdh.studies._tools.comparing import Result
+from rdh.studies._tools.findings import Findings
 from rdh.studies._tools.grid import Cell, Contrast
 from rdh.studies._tools.sentences import verdict
 from rdh.studies._tools.tables import Table, number, without_empty

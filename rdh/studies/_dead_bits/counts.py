@@ -9,7 +9,8 @@ import pandas as pd
 from rdh import catalog
 from rdh.studies._dead_bits.measures import LEAST, OF_SOME, SCORES, SHARES
 from rdh.studies._tools.chapters import Chapter
-from rdh.studies._tools.findings import Findings, Result, compared
+from rdh.studies._tools.comparing import Result, compared
+from rdh.studies._tools.findings import Findings
 from rdh.studies._tools.grid import Cell, Contrast, by_arm
 from rdh.studies._tools.sentences import between, verdict
 from rdh.studies._tools.tables import Table, number, without_empty

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rdh.studies._tools import sentences
-from rdh.studies._tools.findings import Findings, Result
+from rdh.studies._tools.comparing import Result
+from rdh.studies._tools.findings import Findings
 from rdh.studies._tools.tables import Table, about_dead, block, definitions, differences
 
 

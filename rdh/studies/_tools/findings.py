@@ -13,20 +13,13 @@ from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
 from rdh.execution.queue.states import RESUMABLE
 from rdh.store.run_store import RunStore, Stamp
+from rdh.studies._tools.comparing import Result, compared
 from rdh.studies._tools.grid import Asked, Cell, Contrast, Grid, expand
-from rdh.studies._tools.statistics import (
-    Effect,
-    Interval,
-    judged,
-    mean_over_cells,
-    paired_effect,
-)
 from rdh.studies._tools.study import Study
 
 if TYPE_CHECKING:
     from rdh.studies._tools.chapters import Chapter
 
-NO_INTERVAL = Interval()
 DEAD_LEVEL = 0.99  # tau of the dead shares if runs differ in tau: the paper's
 SWEEP = "study"  # of all runs that studies submit, so that two of them never queue one run twice
 
@@ -55,22 +48,6 @@ class Pair:
     split: int
     before: str  # run id
     after: str
-
-
-@dataclass(frozen=True)
-class Result:
-    """A comparison and what its pairs say.
-
-    Dead shares are means over the pairs' runs. `over_queries` is there if somebody asked for it.
-    """
-
-    contrast: Contrast
-    effect: Effect
-    before: np.ndarray  # of the study's measure, (n_seeds, n_splits); NaN: missing
-    after: np.ndarray
-    dead_before: float
-    dead_after: float
-    over_queries: Interval = NO_INTERVAL
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +138,12 @@ class Findings:
             return self.frame
         return self.frame.loc[[one == cell for one in self.frame["cell"]]]
 
+    def standing(self, cell: Cell) -> pd.DataFrame:
+        """The rows of one cell from which its mean is made: those that have not collapsed."""
+        rows = self.of_cell(cell)
+        counts = rows["n_distinct_codes"]
+        return rows.loc[[not analysis.has_collapsed({"n_distinct_codes": n}) for n in counts]]
+
 
 def look(store: RunStore, study: Study) -> Findings:
     """What there is of a study now. It trains nothing.
@@ -244,7 +227,10 @@ def _frame(store: RunStore, asked: Sequence[Asked], finished: Sequence[str | Non
     table = analysis.run_table(store, sorted({run_id for run_id in finished if run_id}))
     if table.empty:
         return pd.DataFrame(
-            columns=["cell", "split", "seed", "run_id", "dataset", "map", "tau", "dead_at_end"]
+            columns=[
+                *("cell", "split", "seed", "run_id", "dataset", "map", "tau", "dead_at_end"),
+                "n_distinct_codes",
+            ]
         )
     if table["tau"].nunique() > 1:
         counts = [_dead_at_level(store, one, store.stamps(one)) for one in table["run_id"]]
@@ -268,63 +254,3 @@ def _dead_at_level(store: RunStore, run_id: str, stamps: tuple[Stamp, ...]) -> f
     if newest is None or DEAD_LEVEL not in levels:
         return np.nan
     return float(newest[1][list(levels).index(DEAD_LEVEL)].sum())
-
-
-def compared(
-    frame: pd.DataFrame,
-    asked: Sequence[Asked],
-    sides: Sequence[tuple[Contrast, str | None, str]],
-) -> list[Result]:
-    """Contrasts with their effects, judged together.
-
-    Two contrasts of the same runs are one comparison in Holm's correction.
-
-    Args:
-        frame: that of the findings.
-        asked: the runs whose seeds and splits are compared.
-        sides: contrast, and what is compared: the column of its cell before (None: 0) and of its
-            cell after.
-    """
-    seeds, splits = (sorted({getattr(one, name) for one in asked}) for name in ("seed", "split"))
-    values: dict[tuple[str | None, Cell], np.ndarray] = {}
-    for name in {"dead_at_end", *(name for _, *both in sides for name in both if name in frame)}:
-        rows = zip(*(frame[part] for part in ("cell", "seed", "split", name)), strict=True)
-        for cell, seed, split, value in rows:
-            at = values.setdefault((name, cell), np.full((len(seeds), len(splits)), np.nan))
-            at[seeds.index(seed), splits.index(split)] = value
-    nothing = np.full((len(seeds), len(splits)), np.nan)
-    run_ids: dict[Cell, list[str]] = {}
-    for cell, run_id in zip(frame["cell"], frame["run_id"], strict=True):
-        run_ids.setdefault(cell, []).append(run_id)
-
-    def of(name: str | None, cell: Cell) -> np.ndarray:
-        return np.zeros_like(nothing) if name is None else values.get((name, cell), nothing)
-
-    arms = [(of(first, one.before), of(second, one.after)) for one, first, second in sides]
-    same = [
-        str((first, run_ids.get(one.before), second, run_ids.get(one.after)))
-        for one, first, second in sides
-    ]
-    effects = judged([effect_of(*both) for both in arms], same)
-    found = []
-    for (one, *_), effect, both in zip(sides, effects, arms, strict=True):
-        dead = [of("dead_at_end", cell) for cell in (one.before, one.after)]
-        known = np.isfinite(dead[0]) & np.isfinite(dead[1])
-        shares = [float(part[known].mean()) if known.any() else np.nan for part in dead]
-        found.append(Result(one, effect, *both, shares[0], shares[1]))
-    return found
-
-
-def effect_of(before: np.ndarray, after: np.ndarray) -> Effect:
-    """`paired_effect`, remembered."""
-    return _kept_effect(before.shape, before.tobytes(), after.tobytes())
-
-
-@lru_cache(maxsize=4096)  # a test takes a millisecond, a bootstrap a hundred
-def _kept_effect(shape: tuple[int, int], before: bytes, after: bytes) -> Effect:
-    return paired_effect(*(np.frombuffer(arm).reshape(shape) for arm in (before, after)))
-
-
-def mean_of(results: Sequence[Result]) -> Effect | None:
-    """`mean_over_cells` of those results that have any pair."""
-    return mean_over_cells([(one.before, one.after) for one in results if one.effect.n])

@@ -194,9 +194,7 @@ def _html_chapter(chapter: Chapter) -> list[str]:
     for table in chapter.tables:
         body.append(f"<h{level}>{say(table.title)}</h{level}>")
         body.append(f'<div class="wide">{_html_table(table)}</div>')
-        if not chapter.title or table is chapter.tables[-1]:
-            body += [f'<p class="small">{say(line)}</p>' for line in chapter.definitions]
-    return body
+    return [*body, *(f'<p class="small">{say(line)}</p>' for line in chapter.definitions)]
 
 
 def _html_figure(name: str, figure: "go.Figure") -> str:

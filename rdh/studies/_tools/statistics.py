@@ -12,6 +12,9 @@ import numpy as np
 LEVEL = 0.95
 LEAST_PAIRS = 3  # fewer have no interval
 DRAWS = 999  # of the bootstrap
+FEW = f"fewer than {LEAST_PAIRS} pairs"  # why there is no interval
+EQUAL = "all pairs change alike"
+GAPS = "a pair of the crossed seeds and splits is missing"
 TOO_EQUAL = 1e-12  # a spread below this is rounding: the seeds change nothing
 
 Verdict = Literal["gain", "loss", "open", "unknown"]
@@ -19,13 +22,14 @@ Verdict = Literal["gain", "loss", "open", "unknown"]
 
 @dataclass(frozen=True)
 class Interval:
-    """A 95 % interval and its p-value. All NaN: there is none."""
+    """A 95 % interval and its p-value. All NaN: there is none; `why` says why not."""
 
     low: float = np.nan
     high: float = np.nan
     p: float = np.nan
     # "t": Student's over the pairs; "bootstrap": over seeds and splits; "queries": over queries
     method: str = "none"
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,15 +108,17 @@ def interval(differences: np.ndarray) -> Interval:
     known = np.isfinite(differences)
     kept = differences[known.any(axis=1)][:, known.any(axis=0)]
     pairs = kept[np.isfinite(kept)]
-    if len(pairs) < LEAST_PAIRS or np.ptp(pairs) < TOO_EQUAL:
-        return Interval()
+    if len(pairs) < LEAST_PAIRS:
+        return Interval(why=FEW)
+    if np.ptp(pairs) < TOO_EQUAL:
+        return Interval(why=EQUAL)
     if 1 in kept.shape:
         from scipy import stats  # here, since it takes a second to import
 
         test = stats.ttest_1samp(pairs, 0.0)
         low, high = test.confidence_interval(LEVEL)
         return Interval(float(low), float(high), float(test.pvalue), "t")
-    return Interval() if np.isnan(kept).any() else _crossed(kept)
+    return Interval(why=GAPS) if np.isnan(kept).any() else _crossed(kept)
 
 
 def _crossed(differences: np.ndarray) -> Interval:

@@ -8,9 +8,11 @@ import pandas as pd
 
 from rdh.errors import count
 from rdh.retrieval.evaluation import map_in_words
-from rdh.studies._tools.findings import DEAD_LEVEL, Findings, Result
+from rdh.studies._tools.comparing import Result
+from rdh.studies._tools.findings import DEAD_LEVEL, Findings
 from rdh.studies._tools.grid import Cell, Contrast
-from rdh.studies._tools.sentences import between
+from rdh.studies._tools.provenance import made_with
+from rdh.studies._tools.sentences import MOST_NAMED, between
 from rdh.studies._tools.study import FORMS, MEASURES
 
 
@@ -89,10 +91,11 @@ def differences(findings: Findings) -> Table:
                 "bits": str(after.n_bits),
                 "setting": after.setting,
                 "pairs": str(effect.n),
+                "collapsed": f"{one.n_left_out} of {len(one.collapsed)}" if one.n_left_out else "",
                 without: number(effect.before, form),
                 with_it: number(effect.after, form),
                 "difference": number(effect.difference, f"+{form}"),
-                "95 % interval": between(effect.interval, form),
+                "95 % interval": between(effect.interval, form) if effect.n else "",
                 "p (Holm)": _p(effect.p_holm),
                 "verdict": _verdict(one, is_map),
                 "95 % over queries": _over_queries(one),
@@ -124,7 +127,11 @@ def numbers(findings: Findings, measure: str, results: Sequence[Result]) -> pd.D
             "after_arm": one.contrast.after.arm,
             "after_bits": one.contrast.after.n_bits,
             "after_setting": one.contrast.after.setting,
+            **made_with(findings),
             "pairs": one.effect.n,
+            "pairs_asked": one.n_asked,
+            "pairs_collapsed": one.n_left_out,
+            "collapsed": " ".join(who or "none" for who in one.collapsed),
             "measure": measure,
             "before": one.effect.before,
             "before_std": one.effect.before_std,
@@ -136,6 +143,7 @@ def numbers(findings: Findings, measure: str, results: Sequence[Result]) -> pd.D
             "p": one.effect.interval.p,
             "p_after_holm": one.effect.p_holm,
             "interval": one.effect.interval.method,
+            "no_interval_why": one.effect.interval.why,
             "higher_in": one.effect.n_higher,
             "equal_in": one.effect.n_equal,
             "relative": one.effect.relative,
@@ -163,14 +171,36 @@ def definitions(findings: Findings) -> list[str]:
         "and the same eta, unless eta is what is compared. Intervals are Student's over pairs, or "
         "a bootstrap over seeds and splits where they are crossed; they hold for one cell alone. "
         "Verdict and bold: p is below 0.05 after Holm's correction over the whole table, so an "
-        "interval without 0 can stay open. Fewer than three pairs have no interval."
+        "interval without 0 can stay open. A pair of which a run has collapsed (all gallery items "
+        "have one code) is counted, and in no mean, interval or verdict."
     )
+    found += filter(None, [about_unpaired(findings)])
     if any(np.isfinite(one.over_queries.low) for one in findings.results):
         found.append(
             "95 % over queries: a bootstrap over the queries of these very networks, paired by "
             "query; a query is drawn with all its seeds. It says nothing about other seeds."
         )
     return found
+
+
+def about_unpaired(findings: Findings) -> str:
+    """Which means of the block hold runs that have no partner yet; "" if none do."""
+    named, paired = [], dict[Cell, int]()
+    for one in findings.results:
+        for cell in (one.contrast.before, one.contrast.after):
+            pairs = findings.pairs_of(one.contrast)
+            paired[cell] = max(paired.get(cell, 0), len(pairs))
+    for cell, n in paired.items():
+        n_runs = len(findings.of_cell(cell))
+        if n_runs > n:
+            named.append(f"{cell.title}, {cell.n_bits} bits ({n_runs} runs, {n} pairs)")
+    if not named:
+        return ""
+    more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+    return (
+        "Means of the first table are over all finished runs, those of the second over pairs. They "
+        f"differ while a partner is missing: {'; '.join(named[:MOST_NAMED])}{more}."
+    )
 
 
 def about_dead(findings: Findings) -> str:
@@ -208,8 +238,9 @@ def _sides(findings: Findings) -> tuple[str, str]:
 
 def _verdict(one: Result, is_map: bool) -> str:
     if not one.effect.n:
-        return "missing"
-    words = {} if is_map else {"gain": "higher", "loss": "lower"}  # fewer dead bits are no loss
+        return "collapsed" if one.is_collapsed else "missing"
+    words = {"unknown": "no interval"}
+    words |= {} if is_map else {"gain": "higher", "loss": "lower"}  # fewer dead bits are no loss
     return words.get(one.effect.verdict, one.effect.verdict)
 
 
@@ -251,11 +282,16 @@ def _published_numbers(findings: Findings, one: Result) -> dict[str, float]:
 
 
 def _spread(findings: Findings, cell: Cell) -> str:
-    frame, form = findings.of_cell(cell), FORMS[findings.study.measure]
-    if not len(frame):
+    every, form = findings.of_cell(cell), FORMS[findings.study.measure]
+    if not len(every):
         return "missing"
+    frame = findings.standing(cell)
+    n_collapsed = len(every) - len(frame)
+    if not len(frame):
+        return f"collapsed ({n_collapsed} of {len(every)})"
     mean, std = frame[findings.study.measure].mean(), frame[findings.study.measure].std()
-    return f"{mean:{form}}" + ("" if np.isnan(std) else f" ± {std:{form}}")
+    left_out = f" ({n_collapsed} of {len(every)} collapsed)" if n_collapsed else ""
+    return f"{mean:{form}}" + ("" if np.isnan(std) else f" ± {std:{form}}") + left_out
 
 
 def number(value: float, form: str) -> str:
