@@ -210,7 +210,7 @@ REFUSED = [
     ("study run figure6 --set tau=0.9", r"tau of a study is both swept and set"),
     ("study run table1 --dataset coco --set dataset=x", r"--dataset and --set dataset both"),
     ("study report table1 --to pdf", r"--to must be one of html, .*, got 'pdf'"),
-    ("study report table1 -o no/such/x.html", r"-o must be a file in a folder that is there"),
+    ("study report table1 -o no/such/x.html", r"-o can.t be written to .*, there is no folder"),
     ("sweep --rdh maybe", r"--rdh must be one of both, on, off, got 'maybe'"),
     ("runs frob", r"ACTION must be one of list, show, cancel, resume, clone, delete, got 'frob'"),
     ("runs show", r"The following arguments are required: RUN; `python -m rdh runs show --help`"),

@@ -4,13 +4,13 @@ import argparse
 import ast
 import json
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
+from rdh.files import check_output
 from rdh.folders import as_folder, runs_root
 from rdh.store.run_store import RunStore
 
@@ -121,19 +121,14 @@ def print_table(rows: Sequence[dict[str, str]]) -> None:
 
 
 def checked_out(text: str | None) -> Path | None:
-    """The path of a report, as -o names it; None without one.
+    """The path of a report, as -o names it; None: it is printed (without -o, or for - as tools do).
 
     Raises:
         UserError: It can't be written there.
     """
-    if text is None:
+    if text is None or text in ("-", "/dev/stdout"):
         return None
     folder = as_folder(Path(text).parent, "folder of the report", "-o")
     path = folder / Path(text).name
-    if not folder.is_dir():
-        raise UserError(f"-o must be a file in a folder that is there, got {text}; make {folder}.")
-    if path.is_dir():
-        raise UserError(f"-o must be a file, got the folder {text}; name a file in it.")
-    if not os.access(folder, os.W_OK):
-        raise UserError(f"-o must be in a folder that can be written to, got {text}.")
+    check_output(path)
     return path
