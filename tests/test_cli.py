@@ -631,6 +631,8 @@ def test_the_supervisor_can_be_asked_and_stopped(store, env):
     )
     status = last_json(rdh(store, env, "supervisor", "status", "--json"))
     assert status["alive"] and str(status["pid"]) in started.stdout
+    stopped = rdh(store, env, "supervisor", "stop").stdout
+    assert stopped == f"The supervisor of {store.root} has stopped; the next launch starts one.\n"
     assert "No supervisor runs" in rdh(store, env, "supervisor", "stop").stdout
 
 

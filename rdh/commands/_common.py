@@ -44,9 +44,17 @@ def add_settings(parser: argparse.ArgumentParser, text: str) -> None:
     )
 
 
-def open_store(arguments: argparse.Namespace) -> RunStore:
-    """The run store of --runs, else of RDH_RUNS, else of ./runs."""
-    return RunStore(runs_root(arguments.runs))
+def open_store(arguments: argparse.Namespace, *, makes: bool = False) -> RunStore:
+    """The run store of --runs, else of RDH_RUNS, else of ./runs.
+
+    Args:
+        arguments: of the verb.
+        makes: whether the folder is made if it is missing; a verb that only reads refuses.
+
+    Raises:
+        UserError: It can't be used, or it is not there.
+    """
+    return RunStore(runs_root(arguments.runs), makes=makes)
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     _check_size(study.least_runs)  # before a plan that would take minutes
     plan = make_plan(study)
     _check_size(len(plan.all_configs))
-    store = open_store(arguments)
+    store = open_store(arguments, makes=True)
     for note in (*notes, *plan.refusals):
         print(note, file=sys.stderr)
     runs = _submitted(store, plan.all_configs, arguments.data_root)

@@ -106,7 +106,7 @@ def _detach_argument(parser: Any) -> None:
 
 def run_demo(arguments: argparse.Namespace) -> int:
     """Starts the demo pair, always as two new runs, so that it can be watched again."""
-    store = open_store(arguments)
+    store = open_store(arguments, makes=True)
     pair = demo_pair()
     run_ids = execution.submit(store, pair, data_root=arguments.data_root)
     print(
@@ -130,7 +130,7 @@ def run_train(arguments: argparse.Namespace) -> int:
         fields |= plug_in_fields(rdh=True)
     config = preset_config(arguments.preset, **({"method": METHOD} | fields))
     check_eta_counts(fields.get("eta"), [config])
-    store = open_store(arguments)
+    store = open_store(arguments, makes=True)
     if not arguments.here:
         return _submit(store, [config], None, arguments)
     run_id, state = train_here(store, config, arguments.data_root)
@@ -183,7 +183,7 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     for eta in axes.get("eta", [fields.get("eta")]):
         check_eta_counts(eta, configs)
     name = arguments.name or arguments.preset or "sweep"
-    return _submit(open_store(arguments), configs, name, arguments)
+    return _submit(open_store(arguments, makes=True), configs, name, arguments)
 
 
 def _axes(fields: dict[str, Any], arguments: argparse.Namespace) -> dict[str, list[Any]]:

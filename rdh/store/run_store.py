@@ -36,16 +36,25 @@ Stamp = tuple[int, int, int] | None  # inode, bytes, time of change in ns; None:
 
 
 class RunStore:
-    """The runs below a root, which is made if it is missing.
+    """The runs below a root.
+
+    Args:
+        root: Their folder.
+        makes: Whether it is made if it is missing.
 
     Raises:
-        UserError: The root is not a path, is a file, or can't be written to.
+        UserError: The root is not a path, is a file, can't be written to, or is missing.
     """
 
-    def __init__(self, root: Path | str) -> None:
+    def __init__(self, root: Path | str, *, makes: bool = True) -> None:
         self.root = as_folder(root, "runs folder", "--runs or RDH_RUNS")
         self._submitted: dict[tuple[str, Stamp], float] = {}
         what = f"The runs folder {self.root}"
+        if not makes and not os.path.lexists(self.root):
+            raise UserError(
+                f"There is no runs folder {self.root}; name another by --runs or RDH_RUNS, or let "
+                f"`python -m rdh demo` make it."
+            )
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
@@ -202,7 +211,7 @@ class RunStore:
             or not 0 <= when < LATEST
         ):
             raise UserError(
-                f"config.json of run {run_id} can't be read; delete the run or launch it again."
+                f"config.json of run {run_id} can't be read; delete the run, then ask for it again."
             )
         # The hash is of what was written, so that a field added to RunConfig later does not make
         # old runs look edited.

@@ -15,6 +15,7 @@ from rdh.studies._tools.findings import Findings
 from rdh.studies._tools.markdown import markdown_table
 from rdh.studies._tools.provenance import provenance, recorded
 from rdh.studies._tools.sentences import answer
+from rdh.studies._tools.study import Study
 from rdh.studies._tools.tables import Table, definitions, numbers, tables
 
 if TYPE_CHECKING:
@@ -51,9 +52,13 @@ def check_finished(findings: Findings) -> None:
     if findings.frame.empty:
         raise UserError(
             f"No run of the study {findings.study.name} has finished in {findings.store.root}, so "
-            f"there is nothing to report; `python -m rdh study run {findings.study.name}` trains "
-            f"what is missing."
+            f"there is nothing to report; {way_out(findings.study)}."
         )
+
+
+def way_out(study: Study) -> str:
+    """How the runs that are missing get trained."""
+    return f"`{study.command}` trains what is missing" if study.command else "run the study first"
 
 
 def on_white(figure: "go.Figure") -> "go.Figure":

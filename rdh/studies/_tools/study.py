@@ -59,7 +59,8 @@ class Study:
         figures: findings -> figures by name.
         measure: what is compared, a key of `MEASURES`.
         published: figures of the paper.
-        note: what a reader has to know, a sentence each.
+        notes: what a reader has to know, a sentence each.
+        command: what trains the runs that are missing, if a person asked by a command.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Study:
     measure: str = "map"
     published: Published | None = None
     notes: tuple[str, ...] = field(default=())
+    command: str = ""
 
     @property
     def is_staged(self) -> bool:
