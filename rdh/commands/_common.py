@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rdh.config.run_config import RunConfig
+from rdh.config.checks import LIST
 from rdh.errors import UserError
 from rdh.files import check_output
 from rdh.folders import as_folder, runs_root
@@ -72,8 +72,7 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
         name, dot, option = (part.strip() for part in key.partition("."))
         if not sign or not name or (dot and not option):
             raise UserError(
-                f"--set takes KEY=VALUE, got {pair[:80]!r}; the keys are "
-                f"{', '.join(RunConfig.model_fields)}."
+                f"--set takes KEY=VALUE like lr=0.1, got {pair[:80]!r}; {LIST} lists the keys."
             )
         if not option:
             fields[name] = _value(text.strip())

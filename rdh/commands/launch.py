@@ -154,7 +154,7 @@ def run_sweep(arguments: argparse.Namespace) -> int:
             _check_once(fields, name, f"--{option}", getattr(arguments, option))
     methods = [fields.get("method", METHOD)]
     if arguments.methods is not None:
-        methods = parse_names(arguments.methods)
+        methods = parse_names(arguments.methods, "--methods")
     if not methods:
         raise UserError(
             "--methods must name at least one method; `python -m rdh methods` lists them."
@@ -182,6 +182,8 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     configs = list({config.hash: config for config in configs}.values())
     for eta in axes.get("eta", [fields.get("eta")]):
         check_eta_counts(eta, configs)
+    if arguments.name == "":
+        raise UserError("--name must not be empty; leave it out for the preset's name.")
     name = arguments.name or arguments.preset or "sweep"
     return _submit(open_store(arguments, makes=True), configs, name, arguments)
 
@@ -220,7 +222,7 @@ def _arms(
     if arguments.arms is not None:
         if arguments.rdh is not None:
             raise UserError("--arms and --rdh both name the arms; give one of them.")
-        names = parse_names(arguments.arms)
+        names = parse_names(arguments.arms, "--arms")
         if not names:
             raise UserError(f"--arms must name at least one of {', '.join(ARMS)}.")
         return [arm_fields(method, name) for name in names]
@@ -240,7 +242,7 @@ def _arms(
 def _fields(arguments: argparse.Namespace) -> dict[str, Any]:
     fields = parse_settings(arguments.settings)
     _check_once(fields, "dataset", "--dataset", arguments.dataset)
-    return fields | ({"dataset": arguments.dataset} if arguments.dataset else {})
+    return fields | ({"dataset": arguments.dataset} if arguments.dataset is not None else {})
 
 
 def _submit(

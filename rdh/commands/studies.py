@@ -105,6 +105,8 @@ def _study(arguments: argparse.Namespace) -> Study:
         raise UserError("--dataset and --set dataset both give dataset; give one of them.")
     words = {name: getattr(arguments, name) for name in studies.OPTIONS}
     study = studies.study(arguments.study).with_words(words, settings=settings, mark="--")
+    for note in study.notes if arguments.study.endswith(".toml") else ():
+        print(note, file=sys.stderr)
     options = [
         word for name, text in words.items() if text is not None for word in (f"--{name}", text)
     ]

@@ -372,14 +372,16 @@ def arm_fields(method: str, arm: str) -> dict[str, Any]:
     """
     card = catalog.method(method)
     if arm not in ARMS:
-        raise UserError(f"An arm must be one of {', '.join(ARMS)}, got {arm!r}.")
+        raise UserError(f"arms must be of {', '.join(ARMS)}, got {arm!r}.")
     fields = ARMS[arm]
     refusal = card.refusal(fields["amplifier"], fields["quantization"])
     if refusal is None and fields["quantization"] == "none" and not card.has_plain_term:
         same = "ga" if fields["amplifier"] else "baseline"
         refusal = f"{method} has no plain quantization to leave out, so it would be the arm {same}"
     if refusal:
-        raise UserError(f"{method} can't be run in the arm {arm}: {refusal}.")
+        raise UserError(
+            f"{method} can't be run in the arm {arm}: {refusal}; leave out one of the two."
+        )
     return dict(fields)
 
 

@@ -121,5 +121,5 @@ class Study:
             if name in given
         }
         if "methods" in given:
-            lists["methods"] = tuple(parse_names(given["methods"]))
+            lists["methods"] = tuple(parse_names(given["methods"], f"{mark}methods"))
         return self.with_options(settings=settings, preset=given.get("preset"), **lists)
