@@ -23,7 +23,7 @@ from rdh.commands._follow import Watch
 from rdh.commands._progress import Pace, bar
 from rdh.commands._report import paired_lines
 from rdh.config.ranges import parse_names, parse_numbers
-from rdh.config.run_config import make_config, with_plug_ins
+from rdh.config.run_config import RunConfig, make_config, with_plug_ins
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
 
@@ -199,7 +199,7 @@ REFUSED = [
     ("sweep --eta ,1", r"--eta has nothing between two commas, got ',1'"),
     ("sweep --name=", r"--name must not be empty; leave it out"),
     ("train --dataset=", r"dataset must be one of arrays, cifar10, .*, got ''"),
-    ("train --data-root=", r"The data folder must be a path, got ''; name one by --data-root"),
+    ("data --data-root=", r"The data folder must be a path, got ''; name one by --data-root"),
     ("methods ", r"method must be one of adsh, .*, got ''"),
     ("sweep --methods hashnet,frob", r"method must be one of .*, got 'frob'"),
     ("sweep --seeds 0-5000", r"A sweep has at most 1000 runs, got 10002"),
@@ -397,6 +397,15 @@ def test_every_verb_explains_itself(verb, capsys):
     assert exit_.value.code == 0 and text.startswith(f"usage: python -m rdh {verb} ")
     description = text.split("\n\n")[1]
     assert description[0].isupper() and description.rstrip().endswith(".") and "--json" in text
+
+
+def test_the_help_of_train_lists_every_setting_with_what_it_takes(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["train", "--help"])
+    text = capsys.readouterr().out
+    for name, field in RunConfig.model_fields.items():
+        assert re.search(rf"^  {name} .*{re.escape(field.description[:20])}", text, re.MULTILINE)
+    assert re.search(r"^  tau +in \[0, 1\): saturation threshold", text, re.MULTILINE)
 
 
 def test_the_version_is_printed(capsys):
@@ -1017,7 +1026,7 @@ def test_settings_are_read_as_the_values_that_they_look_like():
 def test_lists_and_ranges_are_read_once_each_in_order():
     assert parse_numbers("--bits", "48, 24,24") == [48, 24]
     assert parse_numbers("--seeds", "0-2,7,1-3") == [0, 1, 2, 7, 3]
-    assert parse_names(" dpsh ,hashnet,,dpsh") == ["dpsh", "hashnet"]
+    assert parse_names(" dpsh ,hashnet,dpsh") == ["dpsh", "hashnet"]
     for text in ("-1", "1-", "--2", "1.5", "0x3", "²", "1-2-3", "9" * 30):
         with pytest.raises(UserError, match=r"^Seeds takes whole numbers"):
             parse_numbers("Seeds", text)

@@ -16,16 +16,22 @@ from rdh.store.run_store import RunStore
 
 
 def add_verb(
-    verbs: Any, common: argparse.ArgumentParser, name: str, text: str, examples: Sequence[str] = ()
+    verbs: Any,
+    common: argparse.ArgumentParser,
+    name: str,
+    text: str,
+    examples: Sequence[str] = (),
+    more: str = "",
 ) -> argparse.ArgumentParser:
     """Adds the parser of a verb.
 
     Args:
         text: what the verb does. Its first sentence stands in the list of verbs.
         examples: arguments, as they are typed after the verb.
+        more: stands below the examples.
     """
     lines = (f"  %(prog)s {line}".rstrip() for line in examples)
-    epilog = "\n".join(["examples:", *lines])
+    epilog = "\n".join(["examples:", *lines, *([f"\n{more}"] if more else [])])
     return verbs.add_parser(
         name,
         parents=[common],

@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 from rdh import catalog, execution
+from rdh.catalog.complaints import choices_of, range_of
 from rdh.commands._common import add_settings, add_verb, open_store, parse_settings, print_json
 from rdh.commands._follow import follow
 from rdh.commands._here import train_here
@@ -54,7 +55,7 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
         "--method dpsh --rdh --preset demo",
         "--preset offline --bits 48 --set lr=0.05 --set tau=0.95",
     ]
-    train = add_verb(verbs, common, "train", TRAIN, examples)
+    train = add_verb(verbs, common, "train", TRAIN, examples, _settings_in_words())
     text = "default: hashnet; `python -m rdh methods` lists them"
     train.add_argument("--method", metavar="NAME", help=text)
     train.add_argument("--bits", type=int, metavar="K", help="code length")
@@ -89,6 +90,16 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
     _config_arguments(sweep)
     _detach_argument(sweep)
     sweep.set_defaults(call=run_sweep)
+
+
+def _settings_in_words() -> str:
+    """Every setting that --set takes: its name, its range and what it means."""
+    lines = ["settings, for --set:"]
+    for name, field in RunConfig.model_fields.items():
+        choices = ", ".join(map(str, choices_of(field.annotation)))
+        takes = f"one of {choices}" if choices else range_of(field)
+        lines.append(f"  {name:18} {takes}{': ' * bool(takes)}{field.description}")
+    return "\n".join(lines)
 
 
 def _config_arguments(parser: argparse.ArgumentParser) -> None:
