@@ -144,6 +144,7 @@ def run_train(arguments: argparse.Namespace) -> int:
     store = open_store(arguments, makes=True)
     if not arguments.here:
         return _submit(store, [config], None, arguments)
+    execution.check_data([config], arguments.data_root)
     run_id, state = train_here(store, config, arguments.data_root)
     report(store, [run_id], arguments.json)
     if state == "finished" and store.result(run_id).get("message"):
@@ -259,6 +260,7 @@ def _fields(arguments: argparse.Namespace) -> dict[str, Any]:
 def _submit(
     store: RunStore, configs: list[RunConfig], sweep: str | None, arguments: argparse.Namespace
 ) -> int:
+    execution.check_data(configs, arguments.data_root)
     before = set(store.run_ids())
     run_ids = execution.submit(store, configs, sweep=sweep, data_root=arguments.data_root)
     n_new = len(set(run_ids) - before)

@@ -298,6 +298,9 @@ def make_config(**fields: Any) -> RunConfig:
     try:
         config = RunConfig(**fields)
     except ValidationError as error:
+        cause = error.errors(include_url=False)[0].get("ctx", {}).get("error")
+        if isinstance(cause, catalog.UnusableFile):
+            raise cause from None
         raise UserError(sentence(error, RunConfig.model_fields)) from None
     if config.quantization == "error_aware" and config.eta is None:
         config = config.model_copy(update={"eta": usual_eta(config.dataset_card)})

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rdh.catalog import UnusableFile
 from rdh.config.run_config import RunConfig, digest, make_config
 from rdh.errors import UserError, encodable
 from rdh.files import is_number, read_json, well_typed, write_json
@@ -234,6 +235,8 @@ class RunStore:
         fields = self.submission(run_id)["config"]
         try:
             return make_config(**fields)
+        except UnusableFile:  # it says all, and nothing is wrong with config.json
+            raise
         except (UserError, TypeError) as error:
             raise UserError(
                 f"config.json of run {run_id} does not fit this version of the program: {error}"

@@ -28,7 +28,7 @@ def store(tmp_path: Path) -> RunStore:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ("-o no/such/report.md", r"-o must be a file in a folder that is there, got no/such"),
+        ("-o no/such/report.md", r"-o can't be written to .*no/such/report.md, there is no folder"),
         ("-o .", r"-o must be a file, got the folder \.; name a file in it"),
         ("--methods frob", r"method must be one of .*got 'frob'"),
         ("--methods ,", r"--methods must name at least one method, or all"),

@@ -12,7 +12,7 @@ from rdh import __version__
 from rdh.analysis import duration
 from rdh.errors import UserError
 from rdh.studies._tools.findings import Findings
-from rdh.studies._tools.markdown import markdown_table
+from rdh.studies._tools.markdown import as_markdown, markdown_table
 from rdh.studies._tools.provenance import provenance, recorded
 from rdh.studies._tools.sentences import answer
 from rdh.studies._tools.study import Study
@@ -142,7 +142,8 @@ def to_html(findings: Findings) -> str:
 
 def to_markdown(findings: Findings) -> str:
     """The answer, the tables and what their numbers are, as Markdown."""
-    lines = [f"# {findings.study.title}", "", findings.study.question, ""]
+    study = findings.study
+    lines = [f"# {as_markdown(study.title)}", "", as_markdown(study.question), ""]
     for line in (*answer(findings), *state_in_words(findings)):
         lines += [line, ""]
     for table in tables(findings):
@@ -158,6 +159,18 @@ KINDS: dict[str, Callable[[Findings], str]] = {
     "csv": to_csv,
     "latex": to_latex,
     "json": to_json,
+}
+
+
+TEX = {char: f"\\{char}" for char in "&%$#_{}"} | {
+    "\\": "\\textbackslash{}",
+    "~": "\\textasciitilde{}",
+    "^": "\\textasciicircum{}",
+    "<": "$<$",
+    ">": "$>$",
+    "|": "$|$",
+    "≤": "$\\leq$",
+    "±": "$\\pm$",
 }
 
 
@@ -227,7 +240,4 @@ def _plain(value: Any) -> Any:
 
 def _tex(text: str) -> str:
     """Text for LaTeX."""
-    for char in "&%$#_{}":
-        text = text.replace(char, f"\\{char}")
-    text = text.replace("<", "$<$").replace("≤", "$\\leq$")
-    return text.replace("±", "$\\pm$")
+    return "".join(TEX.get(char, char) for char in text)
