@@ -108,6 +108,8 @@ def _submit(
         for config in configs:
             run_id = _run_of_sweep(store, db, sweep, config.hash)
             if run_id is None:
+                for unreadable in _of_sweep(db, sweep, config.hash):
+                    update(db, unreadable, sweep=None)  # a sweep has one run of each config
                 run_id = store.create(config, sweep=sweep, data_root=data, cache_root=cache)
                 made.append(run_id)
                 insert(db, row_from_folder(store, run_id))
@@ -303,14 +305,16 @@ def _taking_back(store: RunStore, made: list[str]) -> Iterator[None]:
 def _run_of_sweep(
     store: RunStore, db: sqlite3.Connection, sweep: str | None, config_hash: str
 ) -> str | None:
-    """The oldest run of the sweep with this config. One that can't be read serves nobody."""
-    if sweep is None:
-        return None
-    for run in select(db, "WHERE sweep = ? AND config_hash = ?", sweep, config_hash):
+    """The run of the sweep with this config. One that can't be read serves nobody."""
+    for run in _of_sweep(db, sweep, config_hash):
         with contextlib.suppress(UserError):
             store.submission(run.run_id)
             return run.run_id
     return None
+
+
+def _of_sweep(db: sqlite3.Connection, sweep: str | None, config_hash: str) -> list[RunState]:
+    return select(db, "WHERE sweep = ? AND config_hash = ?", sweep, config_hash) if sweep else []
 
 
 def _runs_of_token(db: sqlite3.Connection, token: str | None) -> list[str]:
