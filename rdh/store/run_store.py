@@ -40,22 +40,29 @@ class RunStore:
     """The runs below a root.
 
     Args:
-        root: Their folder.
-        makes: Whether it is made if it is missing.
+        root: The folder.
+        makes: Whether it is made if it is missing; otherwise it is refused then.
+        read_only: For runs that nobody may change: nothing is made, and no run can be created,
+            written to or deleted. The folder may be one that can't be written to.
 
     Raises:
-        UserError: The root is not a path, is a file, can't be written to, or is missing.
+        UserError: The root is not a path, is a file, is missing, or can't be written to.
     """
 
-    def __init__(self, root: Path | str, *, makes: bool = True) -> None:
+    def __init__(self, root: Path | str, *, makes: bool = True, read_only: bool = False) -> None:
         self.root = as_folder(root, "runs folder", "--runs or RDH_RUNS")
         self._submitted: dict[tuple[str, Stamp], float] = {}
-        what = f"The runs folder {self.root}"
+        self._read_only = read_only
         if not makes and not os.path.lexists(self.root):
             raise UserError(
                 f"There is no runs folder {self.root}; name another by --runs or RDH_RUNS, or let "
                 f"`python -m rdh demo` make it."
             )
+        if not read_only:
+            self._make_root()
+
+    def _make_root(self) -> None:
+        what = f"The runs folder {self.root}"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
@@ -92,6 +99,7 @@ class RunStore:
         Raises:
             UserError: The folder can't be written, or the config is too long.
         """
+        self._check_writable()
         stem = "-".join(
             filter(None, [config.method, config.arm, str(config.n_bits), f"s{config.seed}"])
         )
@@ -137,6 +145,10 @@ class RunStore:
                     f"launched."
                 ) from None
             raise
+
+    def _check_writable(self) -> None:
+        if self._read_only:
+            raise UserError(f"The runs in {self.root} can only be read; name your own by --runs.")
 
     def folders(self) -> dict[str, tuple[Stamp, ...]]:
         """Every folder that is a run, readable or not, with the stamps of its STAMPED files.
@@ -264,10 +276,12 @@ class RunStore:
 
     def write_json(self, run_id: str, name: str, value: dict[str, Any]) -> None:
         """Writes one of the run's JSON files, whole or not at all."""
+        self._check_writable()
         write_json(self.run_dir(run_id) / name, value)
 
     def delete(self, run_id: str) -> None:
         """Removes the folder. It is renamed first, so that no reader sees half of it."""
+        self._check_writable()
         path = self.run_dir(run_id)
         trash = self.root / f".del-{run_id}-{secrets.token_hex(3)}"
         path.rename(trash)
