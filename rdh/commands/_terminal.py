@@ -59,11 +59,14 @@ def with_options(text: str, options: Sequence[str]) -> str:
 
 def clear_line() -> None:
     """Takes the line away that is being drawn on stderr."""
-    stream = sys.stderr.stream if isinstance(sys.stderr, Shown) else sys.stderr
-    stream.write(START_OF_LINE)
+    _under(sys.stderr).write(START_OF_LINE)
 
 
 def print_exactly(text: str) -> None:
     """Prints a file's content: a pipe or a file gets every byte, a terminal what it can show."""
-    is_raw = isinstance(sys.stdout, Shown) and not sys.stdout.isatty()
-    (sys.stdout.stream if is_raw else sys.stdout).write(text)
+    (sys.stdout if sys.stdout.isatty() else _under(sys.stdout)).write(text)
+
+
+def _under(stream: Any) -> Any:
+    """The stream that takes text as it is."""
+    return stream.stream if isinstance(stream, Shown) else stream
