@@ -865,7 +865,7 @@ def test_ctrl_c_during_train_here_leaves_a_whole_run_that_can_be_resumed(store, 
     assert (
         process.returncode == 130
         and "Traceback" not in errors
-        and f"runs resume {run_id}` takes it up again" in errors
+        and f"runs resume {run_id} --runs {store.root}` takes it up again" in errors
     )
     assert store.read_json(run_id, "result.json")["state"] == "cancelled"
     assert len(list((store.run_dir(run_id) / "checkpoints").glob("*.pt"))) == 1
@@ -1034,6 +1034,17 @@ def test_lists_and_ranges_are_read_once_each_in_order():
             parse_numbers("Seeds", text)
     with pytest.raises(UserError, match="at most 10000 numbers"):
         parse_numbers("Seeds", "0-99999999999")
+
+
+def test_what_a_list_names_twice_is_said(capsys):
+    _common.say_repeated({"--bits": "8,16", "--seeds": None, "--methods": "dhn, dpsh", "--tau": ""})
+    assert capsys.readouterr().err == ""
+    _common.say_repeated({"--bits": "8,8", "--seeds": "0-2,1", "--methods": "dhn,lsh, dhn"})
+    assert capsys.readouterr().err == (
+        "--bits names a value more than once (8,8); it counts once.\n"
+        "--seeds names a value more than once (0-2,1); it counts once.\n"
+        "--methods names a value more than once (dhn,lsh, dhn); it counts once.\n"
+    )
 
 
 def test_a_table_leaves_out_empty_columns_and_aligns_numbers(capsys):

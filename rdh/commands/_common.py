@@ -4,11 +4,13 @@ import argparse
 import ast
 import json
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rdh.config.checks import LIST
+from rdh.config.ranges import parse_names, parse_numbers
 from rdh.errors import UserError
 from rdh.files import check_output
 from rdh.folders import as_folder, runs_root
@@ -89,6 +91,23 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
                 f"--set gives {name} once as a whole and once as {key.strip()}; choose one."
             )
     return fields
+
+
+def say_repeated(lists: Mapping[str, str | None]) -> None:
+    """Says on stderr which lists name a value more than once.
+
+    Args:
+        lists: option -> names, numbers or ranges as they were typed, found good before.
+    """
+    for option, text in lists.items():
+        values: list[Any] = []
+        for part in parse_names(text or "", once=False):
+            is_range = part.replace("-", "").isdecimal()
+            values += parse_numbers(option, part) if is_range else [part]
+        if len(set(values)) < len(values):
+            print(
+                f"{option} names a value more than once ({text}); it counts once.", file=sys.stderr
+            )
 
 
 def _value(text: str) -> Any:

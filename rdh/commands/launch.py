@@ -11,7 +11,14 @@ from typing import Any
 
 from rdh import catalog, execution
 from rdh.catalog.complaints import choices_of, range_of
-from rdh.commands._common import add_settings, add_verb, open_store, parse_settings, print_json
+from rdh.commands._common import (
+    add_settings,
+    add_verb,
+    open_store,
+    parse_settings,
+    print_json,
+    say_repeated,
+)
 from rdh.commands._follow import follow
 from rdh.commands._here import train_here
 from rdh.commands._record import record
@@ -182,6 +189,8 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     if arguments.arms is not None or not any(name in fields for name in PLUG_INS):
         together = iter(arms_together([arm for of_method in arms for arm in of_method]))
         arms = [[next(together) for _ in of_method] for of_method in arms]
+    options = ("methods", "arms", *AXES)
+    say_repeated({f"--{option}": getattr(arguments, option) for option in options})
     n_runs = sum(map(len, arms)) * math.prod(map(len, axes.values()))
     if n_runs > MOST_RUNS:
         raise UserError(

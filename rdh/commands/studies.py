@@ -17,6 +17,7 @@ from rdh.commands._common import (
     parse_settings,
     print_json,
     print_table,
+    say_repeated,
 )
 from rdh.commands._follow import follow
 from rdh.commands._terminal import print_exactly
@@ -105,6 +106,8 @@ def _study(arguments: argparse.Namespace) -> Study:
         raise UserError("--dataset and --set dataset both give dataset; give one of them.")
     words = {name: getattr(arguments, name) for name in studies.OPTIONS}
     study = studies.study(arguments.study).with_words(words, settings=settings, mark="--")
+    lists = ("methods", "bits", "seeds", "splits")
+    say_repeated({f"--{name}": words[name] for name in lists})
     for note in study.notes if arguments.study.endswith(".toml") else ():
         print(note, file=sys.stderr)
     options = [

@@ -7,12 +7,13 @@ from rdh.errors import UserError
 MOST_NUMBERS = 10_000
 
 
-def parse_names(text: str, name: str = "The list") -> list[str]:
+def parse_names(text: str, name: str = "The list", *, once: bool = True) -> list[str]:
     """ "a, b" -> ["a", "b"]; each once, in order. Nothing but commas and spaces: [].
 
     Args:
         text: as it was typed.
         name: of the field or option, for the sentence.
+        once: whether a name that stands there twice counts once.
 
     Raises:
         UserError: there is a hole, as in "a,,b": the name that belongs there may be missing.
@@ -22,7 +23,8 @@ def parse_names(text: str, name: str = "The list") -> list[str]:
         raise UserError(
             f"{name} has nothing between two commas, got {text[:80]!r}; take a comma out."
         )
-    return list(dict.fromkeys(filter(None, parts)))
+    named = [part for part in parts if part]
+    return list(dict.fromkeys(named)) if once else named
 
 
 def parse_numbers(name: str, text: str) -> list[int]:
