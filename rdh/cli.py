@@ -26,7 +26,7 @@ from rdh.commands import (
     studies,
     supervisor,
 )
-from rdh.commands._terminal import shown, with_options
+from rdh.commands.terminal import shown, with_options
 from rdh.errors import UserError, printable
 
 ABOUT = """Deep hashing with and without RDH: which bits die, and what brings them back.

@@ -11,13 +11,13 @@ from pages.common.text import as_text
 APP = Path(__file__).resolve().parents[2]
 
 
-def show_failure(error: BaseException) -> None:
+def show_failure(ex: BaseException) -> None:
     """A card with the file and the line in place of Streamlit's own box.
 
     Args:
-        error: what the page's code raised.
+        ex: what the page's code raised; named as Streamlit names it.
     """
-    st.error(as_text(said(error)), icon=":material/error:")
+    st.error(as_text(said(ex)), icon=":material/error:")
 
 
 def said(error: BaseException, app: Path = APP) -> str:

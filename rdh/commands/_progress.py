@@ -9,7 +9,7 @@ import time
 from collections import deque
 
 from rdh.analysis import duration
-from rdh.commands._terminal import clear_line
+from rdh.commands.terminal import clear_line
 from rdh.errors import count
 
 SECONDS_BETWEEN_LINES = 15

@@ -20,7 +20,7 @@ from rdh.commands._common import (
     say_repeated,
 )
 from rdh.commands._follow import follow
-from rdh.commands._terminal import print_exactly
+from rdh.commands.terminal import print_exactly
 from rdh.config.presets import PRESETS
 from rdh.errors import UserError, writing
 from rdh.files import atomic

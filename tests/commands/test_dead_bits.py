@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> RunStore:
     ("options", "sentence"),
     [
         ("-o no/such/report.md", r"-o can't be written to .*no/such/report.md, there is no folder"),
-        ("-o .", r"-o must be a file, got the folder \.; name a file in it"),
+        ("-o .", r"-o must name a file, .* is a folder: name one in it"),
         ("--methods frob", r"method must be one of .*got 'frob'"),
         ("--methods ,", r"--methods must name at least one method, or all"),
         ("--methods itq,lsh", r"--methods must name a method in which bits can die, got itq, lsh"),

@@ -7,7 +7,7 @@ import pytest
 
 from rdh import cli
 from rdh.commands._progress import ProgressLine
-from rdh.commands._terminal import START_OF_LINE, Shown, print_exactly, shown, with_options
+from rdh.commands.terminal import START_OF_LINE, Shown, print_exactly, shown, with_options
 
 
 class Terminal(io.StringIO):
