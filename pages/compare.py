@@ -19,9 +19,10 @@ from pages.common.side_by_side import (
     draw_moment,
     read_pair,
 )
+from pages.common.sidebar import draw_link
 from pages.common.study_links import draw_study_links
 from pages.common.text import as_text
-from pages.common.words import count_of, legend, percent
+from pages.common.words import count_of, legend, link, percent
 from rdh import analysis
 from rdh.analysis import NO_DEAD_BITS
 from rdh.charts.comparison import Curve, map_over_time, precision_recall, tie_bands
@@ -176,7 +177,8 @@ def draw_table(runs: RunStore, pair: dict[str, RunSeries]) -> None:
         for name, text in cells.items():
             rows.setdefault(name, {})[column] = text
     st.dataframe(pd.DataFrame(rows).T.fillna("–"), height="content")
-    st.caption(f"{map_in_words(run.meta().get('top_k') for run in pair.values())}.")
+    told = map_in_words(run.meta().get("top_k") for run in pair.values())
+    st.caption(f"{told}. {link('constant')}")
 
 
 def number(values: dict[str, float], name: str, form: str) -> str:
@@ -200,6 +202,12 @@ with error_card():
         pair = ordered_pair(runs, run_id, other)
         warn_if_unfair(runs, pair)
         draw_study_links(runs, pair)
+        draw_link(
+            "pages/retrieval.py",
+            "See it in a search",
+            ":material/image_search:",
+            {"run": pair[1], "vs": pair[0], "order": "helped"},
+        )
         seeds = seeds_said(runs, known, pair)
 
         def draw() -> None:
