@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 import streamlit as st
 
 from pages.common.address import announce, arrive
+from pages.common.failed_page import use_cards
 from pages.common.sidebar import draw_links, read_links
 from pages.common.text import as_text
 from rdh import execution
@@ -22,6 +23,8 @@ from rdh.errors import UserError
 from rdh.execution import RunState
 from rdh.folders import runs_root
 from rdh.store.run_store import RunStore
+
+use_cards()  # here, since every page imports this file first
 
 T = TypeVar("T")
 LOG = logging.getLogger(__name__)

@@ -96,7 +96,7 @@ REFUSED = [
     ({"learning": 1}, r"'learning' is not a setting of a run"),
     (
         {"zzzz": 1},
-        r"'zzzz' is not a setting of a run; the settings are method, n_bits, .*checkpoint_every\.",
+        r"'zzzz' is not a setting of a run; `python -m rdh train --help` lists them\.",
     ),
     # wrong kinds: nothing is guessed
     ({"n_bits": "32"}, r"n_bits must be a whole number, got '32'"),

@@ -10,7 +10,9 @@ import pytest
 from rdh import studies
 from rdh.errors import UserError
 from rdh.studies import KINDS, look, render, tables
+from rdh.studies._tools.markdown import as_markdown
 from rdh.studies._tools.provenance import provenance
+from rdh.studies._tools.report import _tex
 from tests.studies.conftest import small
 from tests.studies.test_findings import raised_by
 
@@ -28,7 +30,7 @@ def test_a_report_made_again_is_the_same_to_the_byte(kind, findings, store):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_a_finished_run_there_is_no_report(kind, store):
-    with pytest.raises(UserError, match=r"No run of the study small has finished in .*; `python"):
+    with pytest.raises(UserError, match=r"No run of the study small .*; run the study first"):
         render(look(store, small()), kind)
 
 
@@ -153,3 +155,10 @@ def test_the_sides_of_a_table_are_called_without_and_with_only_if_they_are(store
     filled(study, raised_by(0.1))
     names = list(tables(look(store, study))[1].cells)
     assert {"reference", "compared"} < set(names) and not {"without", "with"} & set(names)
+
+
+def test_a_persons_words_are_no_marks_in_markdown_and_no_commands_in_latex():
+    assert as_markdown("a | b < c $d$ *e* `f`") == r"a \| b \< c \$d\$ \*e\* \`f\`"
+    assert _tex(r"50% < \frac{a_1}{b} | ±~^") == (
+        r"50\% $<$ \textbackslash{}frac\{a\_1\}\{b\} $|$ $\pm$\textasciitilde{}\textasciicircum{}"
+    )

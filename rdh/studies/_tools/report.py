@@ -14,8 +14,9 @@ from rdh.analysis import duration
 from rdh.errors import UserError
 from rdh.studies._tools.chapters import Chapter, answer, tables
 from rdh.studies._tools.findings import Findings
-from rdh.studies._tools.markdown import markdown_table
+from rdh.studies._tools.markdown import as_markdown, markdown_table
 from rdh.studies._tools.provenance import provenance, recorded
+from rdh.studies._tools.study import Study
 from rdh.studies._tools.tables import Table, numbers
 
 if TYPE_CHECKING:
@@ -52,9 +53,13 @@ def check_finished(findings: Findings) -> None:
     if findings.frame.empty:
         raise UserError(
             f"No run of the study {findings.study.name} has finished in {findings.store.root}, so "
-            f"there is nothing to report; `python -m rdh study run {findings.study.name}` trains "
-            f"what is missing."
+            f"there is nothing to report; {way_out(findings.study)}."
         )
+
+
+def way_out(study: Study) -> str:
+    """How the runs that are missing get trained."""
+    return f"`{study.command}` trains what is missing" if study.command else "run the study first"
 
 
 def on_white(figure: "go.Figure") -> "go.Figure":
@@ -152,7 +157,8 @@ def to_html(findings: Findings) -> str:
 
 def to_markdown(findings: Findings) -> str:
     """The answer, the tables and what their numbers are, as Markdown."""
-    lines = [f"# {findings.study.title}", "", findings.study.question, ""]
+    study = findings.study
+    lines = [f"# {as_markdown(study.title)}", "", as_markdown(study.question), ""]
     for line in (*answer(findings), *state_in_words(findings)):
         lines += [line, ""]
     for chapter in findings.chapters:
@@ -173,6 +179,18 @@ KINDS: dict[str, Callable[[Findings], str]] = {
     "csv": to_csv,
     "latex": to_latex,
     "json": to_json,
+}
+
+
+TEX = {char: f"\\{char}" for char in "&%$#_{}"} | {
+    "\\": "\\textbackslash{}",
+    "~": "\\textasciitilde{}",
+    "^": "\\textasciicircum{}",
+    "<": "$<$",
+    ">": "$>$",
+    "|": "$|$",
+    "≤": "$\\leq$",
+    "±": "$\\pm$",
 }
 
 
@@ -252,7 +270,4 @@ def _plain(value: Any) -> Any:
 
 def _tex(text: str) -> str:
     """Text for LaTeX."""
-    for char in "&%$#_{}":
-        text = text.replace(char, f"\\{char}")
-    text = text.replace("<", "$<$").replace("≤", "$\\leq$")
-    return text.replace("±", "$\\pm$")
+    return "".join(TEX.get(char, char) for char in text)

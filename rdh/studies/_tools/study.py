@@ -75,7 +75,8 @@ class Study:
         chapters: findings -> what a report says, part by part.
         measure: what is compared, a key of `MEASURES`.
         published: figures of the paper.
-        note: what a reader has to know, a sentence each.
+        notes: what a reader has to know, a sentence each.
+        command: what trains the runs that are missing, if a person asked by a command.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Study:
     measure: str = "map"
     published: Published | None = None
     notes: tuple[str, ...] = field(default=())
+    command: str = ""
 
     @property
     def is_staged(self) -> bool:
@@ -147,5 +149,5 @@ class Study:
             if name in given
         }
         if "methods" in given:
-            lists["methods"] = tuple(parse_names(given["methods"]))
+            lists["methods"] = tuple(parse_names(given["methods"], f"{mark}methods"))
         return self.with_options(settings=settings, preset=given.get("preset"), **lists)
