@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 
 from rdh.charts import palette
 from rdh.charts._layout import add_legend_below
-from rdh.charts.histograms import h_axis
+from rdh.charts.histograms import OF_F, h_axis
 
 LINES = {
     "without amplifier": {"color": palette.NEUTRAL, "width": 2.5, "dash": "6px,4px"},
@@ -53,6 +53,7 @@ def measured_gradient(
         facts = np.stack([np.tanh(centers), counts[shown]], 1).astype(np.float32)
         hover = "h %{customdata[0]:.4f}: %{y:.3g} (%{customdata[1]:,.0f} entries)"
         line = _line(label, centers, values[shown], customdata=facts, hovertemplate=hover)
+        line["meta"] = {"customdata": ["h", "entries"]}
         figure.add_scatter(**line, mode="lines+markers", marker_size=5, col=1, row=1)
     for label, values in theory.items():
         line = _line(
@@ -61,6 +62,7 @@ def measured_gradient(
             values,
             showlegend=label not in measured,
             customdata=theory_h.astype(np.float32),
+            meta={"customdata": ["h"]},
             hovertemplate="h %{customdata:.4f}: %{y:.3g}",
         )
         figure.add_scatter(**line, mode="lines", col=2, row=1)
@@ -70,7 +72,7 @@ def measured_gradient(
         figure.add_vline(x=side, line={"width": 1, "dash": "dash", "color": palette.NEUTRAL})
     figure.add_hline(y=0, line={"width": 1, "color": palette.NEUTRAL})
     figure.update_annotations(font_size=13)
-    figure.update_layout(margin_t=figure.layout.margin.t + 24)
+    figure.update_layout(meta={"columns": {"x": OF_F}}, margin_t=figure.layout.margin.t + 24)
     add_legend_below(figure)  # above the plots stand the titles of the two
     return figure
 
