@@ -20,7 +20,7 @@ import streamlit as st
 from plotly.io.json import to_json_plotly
 from streamlit.components.v1 import declare_component
 
-from rdh.exports import TAKE_AWAY
+from rdh.charts.html_page import TAKE_AWAY
 
 DEFAULT_HEIGHT = 360  # pixels
 SCRIPT = Path(__file__).with_suffix(".js")
