@@ -93,12 +93,13 @@ def table(cells: pd.DataFrame, name: str, bold: np.ndarray | None = None) -> str
     return f'<div class="wide">{style.to_html()}</div>'
 
 
-def figure(name: str, chart: go.Figure) -> str:
+def figure(name: str, chart: go.Figure, *, filename: str | None = None) -> str:
     """A figure with its button.
 
     Args:
-        name: unique in the file; files that are taken away begin with it.
+        name: unique in the file.
         chart: the figure.
+        filename: of what is taken away of it, without the ending; None: the name.
     """
     drawn = on_white(chart).to_html(
         full_html=False,
@@ -108,12 +109,13 @@ def figure(name: str, chart: go.Figure) -> str:
     )
     drawn = re.sub(r"var\(--st-[a-z-]+\)", INK, drawn)  # a colour of the pages' theme
     label = " ".join(re.sub(r"<[^>]*>", " ", chart.layout.title.text or name).split())
-    return (
-        f'<div class="chart" data-label="{html.escape(html.unescape(label))}" '
-        f'data-filename="{html.escape(name)}"><button type="button" class="take-away-button" '
-        f'aria-label="Data and pictures: {html.escape(html.unescape(label))}">Data</button>'
-        f"{drawn}</div>"
+    label = html.escape(html.unescape(label))
+    button = (
+        f'<button type="button" class="take-away-button" aria-label="Data and pictures: {label}">'
+        "Data</button>"
     )
+    marks = f'data-label="{label}" data-filename="{html.escape(filename or name)}"'
+    return f'<div class="chart" {marks}>{button}{drawn}</div>'
 
 
 def facts(name: str, value: dict[str, Any]) -> str:

@@ -1,9 +1,26 @@
-"""What a person takes away of runs: reports that need no network, tables, and event files."""
+"""What a person takes away of runs: a report that needs no network, tables, and event files.
 
-from pathlib import Path
+The same runs give the same bytes. A run that goes on gives what there is, and `state_in_words`
+says so.
 
-# A script for pages: numbers and pictures of a chart. Its folder holds nothing else, since servers
-# give it away.
-TAKE_AWAY = Path(__file__).parent / "browser" / "take_away.js"
+    report(store, [run_id])               # HTML of one run, or of two that are compared
+    write_csv(store, run_id, path)        # scalars, and a second file of all bits
+    write_parquet(store, run_id, path)    # the same with types
+    write_events(store, run_id, folder)   # for TensorBoard
+"""
 
-__all__ = ["TAKE_AWAY"]
+from rdh.exports.events import write_events
+from rdh.exports.figures import dead_series
+from rdh.exports.moment import state_in_words
+from rdh.exports.report import report
+from rdh.exports.tables import of_bits, write_csv, write_parquet
+
+__all__ = [
+    "dead_series",
+    "of_bits",
+    "report",
+    "state_in_words",
+    "write_csv",
+    "write_events",
+    "write_parquet",
+]

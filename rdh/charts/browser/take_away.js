@@ -205,7 +205,7 @@ const STYLE = `
 .take-away-table { overflow: auto; min-height: 8rem; border: 1px solid var(--line); border-radius: 6px; }
 .take-away table { border-collapse: collapse; width: 100%; font-size: 13px; font-variant-numeric: tabular-nums; }
 .take-away th { position: sticky; top: 0; background: var(--paper); text-align: left; font-weight: 600; }
-.take-away th, .take-away td { padding: .2rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
+.take-away th, .take-away td { text-align: left; padding: .2rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
 `;
 
 // Shows what can be taken away of a chart. The numbers stand still while the chart goes on.
