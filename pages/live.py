@@ -9,6 +9,7 @@ from pages.common import follow
 from pages.common.launching import arrived, draw_notes
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries, dead_series, read_series
+from pages.common.report_button import draw_report_button
 from pages.common.run_numbers import draw_numbers
 from pages.common.run_picker import is_pair, pick_two
 from pages.common.run_status import Status, draw_status, read_status
@@ -283,6 +284,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         "Show flagged", key="flags", bind="query-params", help=help_of("flagged")
     )
     paused = st.toggle("Pause", key="paused", bind="query-params")
+    draw_report_button(runs, [run_id])
 
 
 def draw() -> None:

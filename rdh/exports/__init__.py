@@ -1,7 +1,6 @@
 """What a person takes away of runs: a report that needs no network, tables, and event files.
 
-The same runs give the same bytes. A run that goes on gives what there is, and `state_in_words`
-says so.
+The same runs give the same bytes. A run that goes on gives what there is, and says so.
 
     report(store, [run_id])               # HTML of one run, or of two that are compared
     write_csv(store, run_id, path)        # scalars, and a second file of all bits
@@ -11,15 +10,15 @@ says so.
 
 from rdh.exports.events import write_events
 from rdh.exports.figures import dead_series
-from rdh.exports.moment import state_in_words
+from rdh.exports.moment import read_moment
 from rdh.exports.report import report
 from rdh.exports.tables import of_bits, write_csv, write_parquet
 
 __all__ = [
     "dead_series",
     "of_bits",
+    "read_moment",
     "report",
-    "state_in_words",
     "write_csv",
     "write_events",
     "write_parquet",

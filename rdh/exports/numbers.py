@@ -61,14 +61,20 @@ def definitions(moments: Sequence[Moment]) -> list[str]:
     return [*lines, f"{map_in_words(cut_offs)}."]
 
 
-def evaluation(moments: Sequence[Moment]) -> pd.DataFrame:
-    """The newest value of every scalar, with its meaning where it has one of its own."""
+def newest(moments: Sequence[Moment]) -> pd.DataFrame:
+    """The newest value of every scalar, a column for each run."""
     columns = {one.run_id: one.series.last() for one in moments}
     names = sorted({name for values in columns.values() for name in values})
     frame = pd.DataFrame({"name": names})
     for run_id, values in columns.items():
         frame[run_id] = [f"{values[name]:.6g}" if name in values else NOTHING for name in names]
-    return frame.assign(meaning=[OF_EVALUATION.get(name, "") for name in names])
+    return frame
+
+
+def meanings(frame: pd.DataFrame) -> list[str]:
+    """What those names of `newest` mean that are no words of `definitions`."""
+    known = (name for name in frame["name"] if name in OF_EVALUATION)
+    return [f"{name}: {OF_EVALUATION[name]}." for name in known]
 
 
 def _cells(moment: Moment) -> dict[str, str]:

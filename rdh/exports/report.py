@@ -12,7 +12,7 @@ from rdh.errors import UserError
 from rdh.exports.figures import figures
 from rdh.exports.findings import findings_in_words, warnings_in_words
 from rdh.exports.moment import Moment, read_moment
-from rdh.exports.numbers import definitions, evaluation, numbers
+from rdh.exports.numbers import definitions, meanings, newest, numbers
 from rdh.store.run_store import RunStore
 
 MOST_RUNS = 2
@@ -46,8 +46,9 @@ def report(store: RunStore, run_ids: Sequence[str]) -> str:
     for name, chart in figures(moments).items():
         is_of_one = any(one.run_id in name for one in moments)
         body.append(page.figure(name, chart, filename=name if is_of_one else f"{name}-{names}"))
-    body += [page.heading("Everything that the last evaluation measured")]
-    body += [page.table(evaluation(moments), "evaluation")]
+    values = newest(moments)
+    body += [page.heading("The newest value of everything"), page.table(values, "newest")]
+    body += [page.paragraph(line, "small") for line in meanings(values)]
     cells, bold = settings(moments)
     body += [page.heading("Settings"), page.table(cells, "settings", bold)]
     body += [page.heading("What the runs were made with" if len(moments) > 1 else "Made with")]
