@@ -269,6 +269,7 @@ runs = store()
 known = known_runs(runs)
 run_id, other = pick_two(runs, known)
 draw_notes(run_id)
+draw_report_button(runs, [run_id])
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     what = st.segmented_control(
         "Map of",
@@ -284,7 +285,6 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         "Show flagged", key="flags", bind="query-params", help=help_of("flagged")
     )
     paused = st.toggle("Pause", key="paused", bind="query-params")
-    draw_report_button(runs, [run_id])
 
 
 def draw() -> None:

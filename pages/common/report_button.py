@@ -2,23 +2,21 @@
 
 from collections.abc import Sequence
 
-import streamlit as st
-
 from pages.common.readers import read_series
-from pages.common.shell import error_card
+from pages.common.shell import actions, error_card
 from rdh import exports
 from rdh.store.run_store import RunStore
 
 
 @error_card()
 def draw_report_button(runs: RunStore, run_ids: Sequence[str]) -> None:
-    """The button; nothing as long as one of the runs has no records.
+    """The button, in the row below the title; nothing as long as one of the runs has no records.
 
     The file is made when the button is clicked, with what the runs have recorded by then.
     """
     if not all(read_series(runs, one).last_seq for one in run_ids):
         return
-    st.download_button(
+    actions().download_button(
         "Download report",
         lambda: exports.report(runs, run_ids).encode(),
         f"{'-vs-'.join(run_ids)}.html",

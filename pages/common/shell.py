@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pages.common.address import announce, arrive
 from pages.common.copy_link import draw_copy_link
@@ -24,6 +25,7 @@ from rdh.store.run_store import RunStore
 
 T = TypeVar("T")
 LOG = logging.getLogger(__name__)
+ACTIONS = "actions"
 CARRIED = ("run", "vs", "bit")  # URL parameters that stay when the reader goes to another page
 
 STYLE = """<style>
@@ -109,10 +111,16 @@ def start_page(
     with st.sidebar:
         draw_links(carried())
     st.title(f"{icon} {title}", anchor=False)
-    with st.container(horizontal=True, vertical_alignment="center"):
+    st.session_state[ACTIONS] = st.container(horizontal=True, vertical_alignment="center")
+    with actions():
         st.caption(question, width="content")
         draw_copy_link()
     arrive(title)
+
+
+def actions() -> DeltaGenerator:
+    """The row below the title: what can be done with the page as a whole."""
+    return st.session_state[ACTIONS]
 
 
 def end_page() -> None:

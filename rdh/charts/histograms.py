@@ -83,11 +83,10 @@ def activation_histogram(
         }
         line = {"width": 1.2, "dash": "dash", "color": palette.NEUTRAL}
         figure.add_vline(x=side * math.atanh(tau), line=line, annotation=label)
-    figure.update_layout(margin_t=figure.layout.margin.t + 14)  # the labels of the two lines
-    figure.update_layout(meta={"columns": {"x": OF_F}})
-    figure.update_xaxes(
-        **h_axis(edges), title_text="h = tanh F (even in F; the outer bars hold everything beyond)"
-    )
+    # more room: the labels of the two lines
+    figure.update_layout(margin_t=figure.layout.margin.t + 14, meta={"columns": {"x": OF_F}})
+    title = "h = tanh F (even in F; the outer bars hold everything beyond)"
+    figure.update_xaxes(**h_axis(edges), title_text=title)
     return figure
 
 
