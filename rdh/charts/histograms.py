@@ -24,6 +24,7 @@ H_TICKS = (
     0.5,
 )  # the first are the first to be named
 TICK_FONT = 11
+H_TITLE = "h = tanh F (even in F; the outer bars hold everything beyond)"
 OF_F = "F = atanh h"  # a column of numbers: places on these axes are of F, only their names of h
 NARROWEST = 340  # pixels of the axis in a chart of half a row
 
@@ -83,10 +84,9 @@ def activation_histogram(
         }
         line = {"width": 1.2, "dash": "dash", "color": palette.NEUTRAL}
         figure.add_vline(x=side * math.atanh(tau), line=line, annotation=label)
-    # more room: the labels of the two lines
-    figure.update_layout(margin_t=figure.layout.margin.t + 14, meta={"columns": {"x": OF_F}})
-    title = "h = tanh F (even in F; the outer bars hold everything beyond)"
-    figure.update_xaxes(**h_axis(edges), title_text=title)
+    room = figure.layout.margin.t + 14  # for the labels of the two lines
+    figure.update_layout(margin_t=room, meta={"columns": {"x": OF_F}})
+    figure.update_xaxes(**h_axis(edges), title_text=H_TITLE)
     return figure
 
 

@@ -90,7 +90,7 @@ def kind_of(to: str | None, output: str | None) -> str:
             f"-o must end in one of {known}, or --to must be one of {', '.join(ENDINGS)}, got "
             f"{got}."
         )
-    if ending is not None and to != "tensorboard" and ending not in ENDINGS[to]:
+    if output is not None and to != "tensorboard" and ending not in ENDINGS[to]:
         raise UserError(
             f"-o must end in {' or '.join(ENDINGS[to])} with --to {to}, got {short_path(output)}."
         )

@@ -1,5 +1,6 @@
 """A run's records as an event file of TensorBoard: scalars, and the histograms over all bits."""
 
+import math
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -72,16 +73,17 @@ def _summaries(moment: Moment) -> dict[int, Any]:
 
     found: dict[int, Any] = {}
     frame = moment.series.scalars()
-    for step, row in frame.iterrows():
-        summary = found.setdefault(int(step), summary_pb2.Summary())
-        for name, value in row.dropna().items():
-            summary.value.add(tag=str(name), simple_value=float(value))
+    for step, row in zip(frame.index.tolist(), frame.to_dict("records"), strict=True):
+        summary = found[step] = summary_pb2.Summary()
+        for name, value in row.items():
+            if not math.isnan(value):
+                summary.value.add(tag=str(name), simple_value=value)
     edges = moment.series.meta().get("logit_edges")
     for name, tag in HISTOGRAMS.items() if edges else ():
         steps, counts = moment.series.running(name)
         for step, row in zip(steps.tolist(), counts, strict=True):
-            summary = found.setdefault(step, summary_pb2.Summary())
-            summary.value.add(tag=tag, histo=_histogram(np.asarray(edges), row))
+            found.setdefault(step, summary_pb2.Summary())
+            found[step].value.add(tag=tag, histo=_histogram(np.asarray(edges), row))
     return found
 
 

@@ -20,10 +20,10 @@ def findings_in_words(store: RunStore, moments: Sequence[Moment]) -> list[str]:
     """
     if len(moments) == 1:
         return of_one(moments[0])
-    rows = [row_of(one) for one in moments]
+    before, after = map(row_of, moments)
     seeds = studies.seeds_said(store, oldest_first(store), [one.run_id for one in moments])
     lines = [f"{NO_DEAD_BITS.format(method=one.config.label)}" for one in moments if is_free(one)]
-    lines += [analysis.dead_verdict(*rows), analysis.map_verdict(*rows, seeds)]
+    lines += [analysis.dead_verdict(before, after), analysis.map_verdict(before, after, seeds)]
     return [line for line in lines if line]
 
 

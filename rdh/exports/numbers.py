@@ -81,9 +81,9 @@ def _cells(moment: Moment) -> dict[str, str]:
     """Row -> text of one run."""
     run, cells = moment.series, {"step": f"{moment.series.step:,}"}
     counts, last, frame = run.counts(), run.last(), run.scalars()
-    for name, (row, _) in COUNTED.items() if counts is not None else ():
-        count = getattr(counts, name)
-        if not math.isnan(count):
+    for name, (row, _) in COUNTED.items():
+        count = getattr(counts, name, math.nan)
+        if counts is not None and not math.isnan(count):
             of = counts.saturated_of if name == "saturated" else counts.entries
             share = analysis.percent(counts.share(name))
             cells[row] = f"{share} ({count:,.0f} of {of:,.0f})"

@@ -23,7 +23,7 @@ def scalars(store: RunStore, moment: Moment) -> pd.DataFrame:
     )
     when = when.drop_duplicates("step", keep="last").set_index("step")
     frame = moment.series.scalars()
-    frame = frame[sorted(frame)]
+    frame = frame[sorted(map(str, frame))]
     frame.columns.name = None
     table = when.join(frame, how="right").reset_index(names="step")
     return table.astype({"epoch": "int32"})
@@ -46,10 +46,10 @@ def bits(store: RunStore, moment: Moment) -> pd.DataFrame:
         last = np.flatnonzero(np.diff(steps, append=np.iinfo(np.int64).max))  # of each step
         steps, values = steps[last], values[last]
         index = pd.MultiIndex.from_product([steps, range(n_bits)], names=["step", "bit"])
-        kind = "Int64" if values.dtype.kind in "iu" else str(values.dtype)
+        kind = pd.Int64Dtype() if values.dtype.kind in "iu" else values.dtype
         parts = [(name, values)] if values.ndim == 2 else _by_side(name, values)
         for column, part in parts:
-            columns[column] = pd.Series(part.ravel(), index=index).astype(kind)
+            columns[column] = pd.Series(part.ravel(), index=index, dtype=kind)
     if not columns:
         return pd.DataFrame({"step": [], "bit": []}, dtype="int64")
     return pd.concat(columns, axis=1).sort_index().reset_index()

@@ -101,7 +101,7 @@ def to_html(findings: Findings) -> str:
     body += [page.paragraph(line, "answer") for line in answer(findings)]
     body += [page.paragraph(line, "small") for line in state_in_words(findings)]
     for one in tables(findings):
-        body += [page.heading(one.title), page.table(one.cells, one.name, one.bold)]
+        body += [page.heading(one.title), page.table(one.cells, one.name, one.bold.to_numpy())]
         body += [page.paragraph(line, "small") for line in definitions(findings)]
     for name, figure in study.figures(findings).items():
         body.append(page.figure(f"{study.name}-{name}", figure))
