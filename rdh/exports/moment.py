@@ -57,4 +57,7 @@ def state_in_words(store: RunStore, run_id: str, step: int) -> str:
         return f"{run_id} has finished at step {step:,}."
     if state:
         return f"{run_id} has ended early ({state}): this is what it recorded up to step {step:,}."
-    return f"{run_id} has not ended: this is what it recorded up to step {step:,}."
+    return (
+        f"{run_id} has not ended (it goes on, or was lost): this is what it recorded up to step "
+        f"{step:,}."
+    )

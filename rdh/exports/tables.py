@@ -37,7 +37,7 @@ def bits(store: RunStore, moment: Moment) -> pd.DataFrame:
     """
     n_bits = moment.config.n_bits
     columns: dict[str, pd.Series] = {}
-    for name, shape in store.reader(moment.run_id).shapes().items():
+    for name, shape in sorted(store.reader(moment.run_id).shapes().items()):
         if shape not in ((n_bits,), (2, n_bits)):
             continue
         steps, values = moment.series.series(name)
