@@ -55,13 +55,11 @@ function nameOf(layout, id) {
   return plain(String(title).split(/<br\s*\/?>/i)[0]) || letter;
 }
 
-// Where the marks stand at numbers that have names, as in a forest plot, the names are meant.
+// Where the marks stand at the places 0, 1, 2, ... that have names, as in a forest plot, the names are meant.
 function named(axis, places) {
-  const ticks = values(axis.tickvals);
   const texts = values(axis.ticktext);
-  const at = new Map(ticks.map((tick, place) => [tick, texts[place]]));
-  const hasNames = texts.length && places.length && places.every((place) => at.get(place));
-  return hasNames ? places.map((place) => plain(at.get(place))) : places;
+  const hasNames = texts.length && values(axis.tickvals).every((tick, place) => tick === place);
+  return hasNames && places.every((place) => texts[place]) ? places.map((place) => plain(texts[place])) : places;
 }
 
 // The title of the panel that a trace is in: the note at the middle of its upper edge.
