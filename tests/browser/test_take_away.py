@@ -217,7 +217,7 @@ def test_the_copied_link_shows_the_same_step_elsewhere(compare, browser):
 
 
 def test_without_a_clipboard_the_link_is_shown_to_be_copied(compare):
-    compare.evaluate("navigator.clipboard.writeText = () => Promise.reject(new Error('no'))")
+    compare.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(Error()); }")
     compare.get_by_role("button", name="Copy link").click()
     field = compare.get_by_role("textbox", name="Address of this page")
     expect(field).to_be_visible()
