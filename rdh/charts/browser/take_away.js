@@ -211,6 +211,7 @@ const STYLE = `
 // JSON. label: what the chart is called. filename: of what is downloaded, without its ending.
 export function open(node, plot, { figure, label, filename }) {
   const numbers = table(typeof figure === "string" ? JSON.parse(figure) : figure);
+  if (document.querySelector(".take-away")) return; // a second click, before the first was answered
   const dialog = element("dialog", "", document.body, { className: "take-away" });
   const css = getComputedStyle(node);
   for (const [name, [theirs, otherwise]] of Object.entries(LOOK)) {
@@ -231,6 +232,9 @@ export function open(node, plot, { figure, label, filename }) {
   element("p", n > MOST_ROWS ? `The first ${MOST_ROWS} of ${all}; the CSV has all.` : all, dialog);
   drawTable(numbers, dialog);
   dialog.addEventListener("close", () => dialog.remove());
-  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close()); // beside it
+  dialog.addEventListener("click", ({ target, clientX: x, clientY: y }) => { // beside it
+    const { left, right, top, bottom } = dialog.getBoundingClientRect();
+    if (target === dialog && (x < left || x > right || y < top || y > bottom)) dialog.close();
+  });
   dialog.showModal();
 }
