@@ -102,7 +102,7 @@ def addresses(tmp_path: Path) -> Iterator[Callable[..., set[str]]]:
 def test_the_wheel_holds_the_package_the_app_its_pages_and_its_settings(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     package, pages = (
-        {path for path in (HOUSE / folder).rglob("*") if path.suffix in (".py", ".js")}
+        {path for path in (HOUSE / folder).rglob("*") if path.suffix in (".py", ".js", ".css")}
         for folder in ("rdh", "pages")
     )
     app = {HOUSE / "app.py", HOUSE / ".streamlit" / "config.toml", *pages}
