@@ -105,6 +105,7 @@ def test_the_wheel_holds_the_package_the_app_its_pages_and_its_settings(wheel):
         {path for path in (HOUSE / folder).rglob("*") if path.suffix in (".py", ".js", ".css")}
         for folder in ("rdh", "pages")
     )
+    package |= {*(HOUSE / "rdh" / "recorded").rglob("*.*")}
     app = {HOUSE / "app.py", HOUSE / ".streamlit" / "config.toml", *pages}
     assert {f"{path.relative_to(HOUSE)}" for path in package} <= names
     assert {f"rdh/_dashboard/{path.relative_to(HOUSE)}" for path in app} <= names

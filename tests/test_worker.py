@@ -118,6 +118,12 @@ def test_a_worker_leaves_the_processor_to_others_also_where_sessions_share_it(st
         wait_until(lambda: group.read_text().split()[-1] == str(worker.NICENESS), process)
 
 
+def test_a_caller_that_trains_in_its_own_process_keeps_its_priority():
+    code = "import os; from rdh import worker; worker.let_pages_go_first(); print(os.nice(0))"
+    told = subprocess.run([sys.executable, "-c", code], cwd=HOUSE, capture_output=True, check=True)
+    assert int(told.stdout) == os.nice(0)
+
+
 def has_checkpoint(run_dir: Path) -> Callable[[], bool]:
     return lambda: checkpoints.latest(run_dir) is not None
 
