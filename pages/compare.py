@@ -20,6 +20,7 @@ from pages.common.side_by_side import (
     draw_moment,
     read_pair,
 )
+from pages.common.sidebar import draw_link
 from pages.common.study_links import draw_study_links
 from pages.common.text import as_text
 from pages.common.words import count_of, legend, link, percent
@@ -203,6 +204,12 @@ with error_card():
         warn_if_unfair(runs, pair)
         draw_study_links(runs, pair)
         draw_report_button(runs, pair)
+        draw_link(
+            "pages/retrieval.py",
+            "See it in a search",
+            ":material/image_search:",
+            {"run": pair[1], "vs": pair[0], "order": "helped"},
+        )
         seeds = seeds_said(runs, known, pair)
 
         def draw() -> None:

@@ -29,6 +29,7 @@ T = TypeVar("T")
 LOG = logging.getLogger(__name__)
 ACTIONS = "actions"
 CARRIED = ("run", "vs", "bit")  # URL parameters that stay when the reader goes to another page
+NO_RUN = "none"  # ?vs= of a reader who wants no second run
 
 STYLE = """<style>
 .stMainBlockContainer { max-width: 1400px; padding-left: 2.5rem; padding-right: 2.5rem; }
@@ -144,7 +145,8 @@ def say_unknown_address() -> None:
 
 def carried() -> dict[str, str]:
     """The URL parameters to hand on to another page."""
-    return {name: st.query_params[name] for name in CARRIED if name in st.query_params}
+    said = st.query_params
+    return {name: said[name] for name in CARRIED if said.get(name, NO_RUN) != NO_RUN}
 
 
 def store() -> RunStore:
