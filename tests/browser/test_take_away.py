@@ -17,6 +17,7 @@ from rdh.charts.effects import by_value, forest, gain_against_dead
 from rdh.charts.html_page import TAKE_AWAY
 from rdh.charts.landscape import BitOverlay, landscape_figure
 from rdh.charts.multiples import dead_over_training, precision_recall_panels
+from rdh.charts.search import bit_effects
 from rdh.landscape import Pair, descent_path, landscape
 from rdh.store.run_store import RunStore
 from tests.browser.charts import wait_for_draws
@@ -47,6 +48,7 @@ def figures() -> dict[str, go.Figure]:
         "landscape of F": landscape_figure(landscape(Pair()), 0.3, axis="F"),
         "gain": gain_figure(0.99, -0.5),
         "descent": descent_figure(path, path, 1, 4),
+        "effects of bits": bit_effects(np.array([0.1, -0.2, 0.3]), np.zeros(3), **title),
     }
 
 
@@ -90,7 +92,7 @@ def drawn(trace: go.Figure) -> list[list]:
     else:
         marks = list(zip(values(trace.x), values(trace.y), strict=True))
         marks = [mark for mark in marks if mark != (None, None)]
-    return [list(one) for one in zip(*marks, strict=True)]
+    return [values(one) for one in zip(*marks, strict=True)]
 
 
 def same(cells: list, wanted: list) -> bool:

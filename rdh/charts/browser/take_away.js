@@ -88,10 +88,12 @@ function columnsOf(trace, layout) {
     at.y = isList(trace.y) ? values(trace.y) : spaced(trace, "y", cells.length);
     const { times = 1, power = 1 } = trace.meta ?? {}; // of a map that is sent as bytes
     const name = plain(titleOf(trace.colorbar ?? {})) || "z";
+    const words = values(trace.text).flat().map(plain); // what a cell says, where its number is that of a colour
     return [
       [names.x, cells.flatMap(() => named(axes.x, at.x))],
       [names.y, named(axes.y, at.y).flatMap((one) => Array(n).fill(one))],
       [name, cells.flat().map((one) => (one === null ? one : shortest(Math.fround(times * one ** power))))],
+      ...(words.length ? [["label", words]] : []),
     ];
   }
   const n = Math.max(values(trace.x).length, values(trace.y).length);
