@@ -13,7 +13,7 @@ from rdh.analysis.dead_bits import (
     last_numbers,
     scalar_frame,
 )
-from rdh.analysis.estimates import duration, expected_seconds, similar_run_seconds
+from rdh.analysis.estimates import duration, expected_seconds
 from rdh.analysis.tables import (
     ARMS,
     group_of,
@@ -65,7 +65,6 @@ __all__ = [
     "run_table",
     "scalar_frame",
     "setting_verdict",
-    "similar_run_seconds",
     "summary_table",
     "why_unfair",
 ]

@@ -20,6 +20,7 @@ from rdh.execution.lifecycle import (
     stop_supervisor,
     supervisor_status,
 )
+from rdh.execution.queue.equal import equal_runs
 from rdh.execution.queue.requests import cancel, delete, resume, resume_all, states, submit
 from rdh.execution.queue.rows import RunState
 
@@ -28,6 +29,7 @@ __all__ = [
     "cancel",
     "delete",
     "ensure_supervisor",
+    "equal_runs",
     "registry_news",
     "resume",
     "resume_all",

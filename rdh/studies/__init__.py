@@ -26,7 +26,13 @@ from rdh.studies._tools.grid import MOST_RUNS, Grid, expand
 from rdh.studies._tools.pictures import PICTURES, draw
 from rdh.studies._tools.queries import with_queries
 from rdh.studies._tools.report import KINDS, notes, render, state_in_words
-from rdh.studies._tools.running import check_data, plan_in_words, slots, submit_runs
+from rdh.studies._tools.running import (
+    check_data,
+    plan_in_words,
+    seconds_to_train,
+    slots,
+    submit_runs,
+)
 from rdh.studies._tools.sentences import answer
 from rdh.studies._tools.statistics import Effect, judged
 from rdh.studies._tools.study import OPTIONS, Study
@@ -59,6 +65,7 @@ __all__ = [
     "plan_in_words",
     "read_study",
     "render",
+    "seconds_to_train",
     "slots",
     "state_in_words",
     "study",
