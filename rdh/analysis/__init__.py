@@ -17,6 +17,7 @@ from rdh.analysis.estimates import duration, expected_seconds
 from rdh.analysis.tables import (
     ARMS,
     group_of,
+    metrics_stamp,
     paired_arrays,
     pairs,
     pairs_summary,
@@ -57,6 +58,7 @@ __all__ = [
     "last_numbers",
     "map_points",
     "map_verdict",
+    "metrics_stamp",
     "paired_arrays",
     "pairs",
     "pairs_summary",
