@@ -101,7 +101,7 @@ def draw_filters(cards: Iterable[Card]) -> Wanted:
             label_visibility="collapsed",
             live=True,
             bind="query-params",
-            width=280,
+            width=260,
         )
         group = st.segmented_control(
             "State",
@@ -147,7 +147,7 @@ def _choose(label: str, options: list[str], key: str) -> list[str]:
         placeholder=label,
         label_visibility="collapsed",
         bind="query-params",
-        width=180,
+        width=150,
     )
 
 

@@ -32,7 +32,7 @@ def overlaid(lines: Sequence[Any], *, title: str, y_title: str, is_share: bool) 
         place = seen[line.method, line.has_rdh]
         seen[line.method, line.has_rdh] += 1
         _add(figure, line, place, ".2%" if is_share else ".4f")
-    figure.update_xaxes(title_text="optimiser step")
+    figure.update_xaxes(title_text="optimiser step", rangemode="tozero")
     figure.update_yaxes(title_text=y_title, tickformat=".2~p" if is_share else None)
     if is_share:
         figure.update_yaxes(rangemode="tozero")

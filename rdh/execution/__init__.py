@@ -12,6 +12,7 @@ A supervisor process does the work. Each of these functions returns at once:
 If something is not possible, they raise a UserError with one sentence about it.
 """
 
+from rdh.execution.engine.devices import gpu_loads
 from rdh.execution.lifecycle import (
     ensure_supervisor,
     registry_news,
@@ -30,6 +31,7 @@ __all__ = [
     "delete",
     "ensure_supervisor",
     "equal_runs",
+    "gpu_loads",
     "registry_news",
     "resume",
     "resume_all",
