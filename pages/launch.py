@@ -33,7 +33,6 @@ from rdh.store.run_store import RunStore
 
 FORM = "launch-form"  # key of the form's container
 AGAIN = "launch-again"  # how often the reader went back to the values of the start
-KEPT = "persist_state"
 
 
 def starting_point(runs: RunStore) -> tuple[str, str, dict[str, Any]]:
@@ -134,9 +133,13 @@ def draw_form(
     """
     with st.container(key=FORM), st.form(f"launch-{key}", border=True):
         arms = st.radio(
-            "What to compare", list(ARMS), key=f"{key}-arms", horizontal=True, **{KEPT: "session"}
+            "What to compare",
+            list(ARMS),
+            key=f"{key}-arms",
+            horizontal=True,
+            persist_state="session",
         )
-        left, middle = st.columns(2)
+        left, middle = st.columns(2, vertical_alignment="bottom")
         bits = left.text_input(
             "Code lengths (bits), like 24,32 or 16-18",
             str(start["n_bits"]),

@@ -67,7 +67,7 @@ def draw_first(start: dict[str, Any], key: str) -> dict[str, Any]:
     They have no "?" of their own, since each would be one more stop of the Tab key: `first_mean`
     says what they are.
     """
-    columns = st.columns(len(FIRST))
+    columns = st.columns(len(FIRST), vertical_alignment="bottom")
     return {
         name: draw_field(place, name, start[name], key, help=None)
         for place, name in zip(columns, FIRST, strict=True)

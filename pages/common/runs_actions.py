@@ -38,9 +38,15 @@ def draw_actions(store: RunStore, states: Mapping[str, RunState]) -> None:
         else:
             _button("Archive", "archive", n, lambda: _each(store, chosen, _archive))
         _button("Delete…", "delete", n, lambda: _open("delete"))
-        _button("Clear", "deselect", n, selection.clear)
-    said = f"{n} run{'s' * (n != 1)} selected." if n else "Tick rows to act on them."
-    st.caption(f"{said} Two can be compared; any number is drawn together below.")
+    with st.container(horizontal=True, vertical_alignment="center", key="runs-said"):
+        said = f"{n} run{'s' * (n != 1)} selected." if n else "Tick rows to act on them."
+        st.caption(
+            f"{said} Two can be compared; any number is drawn together below.", width="content"
+        )
+        if n:
+            st.button(
+                "Clear selection", key="runs-clear", type="tertiary", on_click=selection.clear
+            )
     for sentence in st.session_state.pop(SAID, ()):
         show_error(sentence)
 

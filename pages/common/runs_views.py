@@ -33,7 +33,6 @@ def draw_views(store: RunStore, states: Mapping[str, RunState], chosen: Sequence
         VIEWS,
         default="curves",
         required=True,
-        format_func=str.capitalize,
         key="view",
         bind="query-params",
         label_visibility="collapsed",

@@ -110,10 +110,15 @@ def _labels(configs: Sequence[RunConfig]) -> list[str]:
         own = [
             f"{name} {values[place]}"
             for name, values in told.items()
-            if name not in left_out and values[place] is not None
+            if name not in left_out and values[place] is not None and _counts(values)
         ]
         labels.append(", ".join([config.label, *own]))
     return labels
+
+
+def _counts(values: Sequence[str | None]) -> bool:
+    """Whether a setting tells lines apart: not if all that have it agree, as eta of two arms."""
+    return len({value for value in values if value is not None}) > 1
 
 
 def _curve(label: str, runs: Sequence[Recorded]) -> Overlaid:
