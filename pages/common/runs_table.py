@@ -25,7 +25,7 @@ from rdh.store.run_store import RunStore, Stamp
 PAGE_SIZE = 50
 SPARKS = 24  # points of a sparkline
 COLUMNS = ("open", "run", "state", "method", "bits", "data", "seed", "progress", "dead entries",
-           "dead", "cost", "MAP", "MAP so far", "tags", "launched")  # fmt: skip
+           "dead", "cost of the dead", "MAP", "MAP so far", "tags", "launched")  # fmt: skip
 ALWAYS = ("open", "run", "state", "method")  # all others are left out if no run has one
 MOST_REASONS = 8
 
@@ -114,7 +114,7 @@ def _finished(store: RunStore, run_id: str, _stamps: tuple[Stamp, ...]) -> dict[
 
 def _numbers(dead: float, cost: float, name: str, score: float) -> dict[str, Any]:
     """The cells of the numbers; None for what is not there. `name` is the column of MAP."""
-    cells = {"dead": 100 * dead, "cost": cost, name: score}
+    cells = {"dead": 100 * dead, "cost of the dead": cost, name: score}
     return {name: None if math.isnan(value) else value for name, value in cells.items()}
 
 
@@ -150,7 +150,7 @@ def _columns(ids: list[str], open_key: str) -> dict[str, Any]:
             y_min=0, width=85, help="Dead entries over the training, each run on its own scale."
         ),
         "dead": config.NumberColumn(format="%.2f%%", help=help_of("dead")),
-        "cost": config.NumberColumn("cost of the dead", format="%+.4f", help=help_of("cost")),
+        "cost of the dead": config.NumberColumn(format="%+.4f", help=help_of("cost")),
         "MAP": config.NumberColumn(format="%.4f", help=help_of("map")),
         "MAP so far": config.NumberColumn(
             format="%.4f", help=help_of("map", "Of a run that has not finished.")

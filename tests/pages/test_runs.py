@@ -98,12 +98,17 @@ def test_columns_that_no_run_fills_are_left_out_and_numbers_are_those_of_all_pag
     assert {"progress", "MAP so far"}.isdisjoint(table.columns)
     assert table["method"].tolist() == ["HashNet + RDH", "HashNet"]
     assert table["dead"].tolist() == pytest.approx([100 * 4 / 3200, 100 * 40 / 3200])
-    assert table["MAP"].tolist() == [0.5, 0.5] and table["cost"].tolist() == [0.01, 0.01]
+    assert table["MAP"].tolist() == [0.5, 0.5] and table["cost of the dead"].tolist() == [
+        0.01,
+        0.01,
+    ]
     np.testing.assert_allclose(
         table["dead entries"][1], [100 * n / 3200 for n in (5, 20, 40)], 1e-2
     )
     waiting = open_runs(store, monkeypatch, show="going on").dataframe[0].value
-    assert {"dead", "cost", "MAP", "MAP so far", "dead entries"}.isdisjoint(waiting.columns)
+    assert {"dead", "cost of the dead", "MAP", "MAP so far", "dead entries"}.isdisjoint(
+        waiting.columns
+    )
 
 
 def test_a_running_run_shows_its_last_evaluation_marked_as_such(store, monkeypatch):
