@@ -44,9 +44,7 @@ def draw_actions(store: RunStore, states: Mapping[str, RunState]) -> None:
             f"{said} Two can be compared; any number is drawn together below.", width="content"
         )
         if n:
-            st.button(
-                "Clear selection", key="runs-clear", type="tertiary", on_click=selection.clear
-            )
+            st.button("Select none", key="runs-clear", type="tertiary", on_click=selection.clear)
     for sentence in st.session_state.pop(SAID, ()):
         show_error(sentence)
 

@@ -80,7 +80,7 @@ def test_two_ticked_rows_are_drawn_with_bands_and_open_on_compare(runs, store):
         chart = runs.get_by_role("img", name=title)
         expect(chart).to_be_visible()
         expect(chart.locator("path.js-fill")).to_have_count(2)
-    button(runs, "Clear selection").click()
+    button(runs, "Select none").click()
     expect(runs.get_by_text("Tick rows to act on them")).to_be_visible()
     for place in (2, 3):
         tick(runs, place)
@@ -104,7 +104,7 @@ def test_a_hostile_tag_is_text_and_finds_its_run_which_is_archived(runs, store):
     expect(runs.get_by_text("1 of 4 runs in")).to_be_visible()
     button(runs, "Archive").click()
     expect(runs.get_by_text("0 of 4 runs in")).to_be_visible()
-    button(runs, "Clear").first.click()
+    runs.locator(".st-key-clear-filters button").click()
     expect(runs.get_by_text("3 of 4 runs in")).to_be_visible()
     assert read_notes(store, newest).archived and runs.problems == []
 
