@@ -42,7 +42,7 @@ def draw_plan(store: RunStore, start: Mapping[str, Any], asked: Asked, name: str
 
 
 def time_in_words(store: RunStore, configs: Sequence[RunConfig]) -> str:
-    """How long runs take here, and what they wait for first."""
+    """How long runs take here together, once a slot is free."""
     fields = [config.model_dump() for config in configs]
     seconds = studies.seconds_to_train(store, fields)
     if seconds is None:
@@ -52,19 +52,22 @@ def time_in_words(store: RunStore, configs: Sequence[RunConfig]) -> str:
     return text + (f", {at_once} at a time" if at_once < len(configs) else "")
 
 
-@st.cache_data(ttl=20, show_spinner=False)
-def preset_times(_store: RunStore) -> dict[str, str]:
-    """What a pair of each preset costs here: "2 runs, about 18 s"."""
+def preset_times(store: RunStore) -> dict[str, str]:
+    """What a pair of each preset costs here: "2 runs, about 18 s here"."""
+    return _preset_times(store, str(store.root))
+
+
+@st.cache_data(ttl=20, max_entries=8, show_spinner=False)
+def _preset_times(_store: RunStore, root: str) -> dict[str, str]:
     times = {}
     for name in PRESETS:
         pair = [
-            preset_config(name, method="hashnet", **plug_in_fields(rdh=rdh))
+            preset_config(name, method="hashnet", **plug_in_fields(rdh=rdh)).model_dump()
             for rdh in (False, True)
         ]
-        seconds = studies.seconds_to_train(_store, [config.model_dump() for config in pair])
-        times[name] = "A pair: " + (
-            f"about {duration(seconds)} here" if seconds else "time unknown here"
-        )
+        seconds = studies.seconds_to_train(_store, pair)
+        time = f"about {duration(seconds)} here" if seconds else "time not known here yet"
+        times[name] = f"A pair is 2 runs, {time}"
     return times
 
 

@@ -142,15 +142,15 @@ def _columns(ids: list[str], open_key: str) -> dict[str, Any]:
         "open": config.ButtonColumn(
             "", type="tertiary", on_click=open_run, key=open_key, width=42, help="Opens it in Live."
         ),
-        "run": config.TextColumn(help="The end of the run's name.", width=65),
+        "run": config.TextColumn(help="The end of the run's name.", width=60),
         "bits": config.NumberColumn(width=45),
         "seed": config.NumberColumn(width=45),
         "progress": config.ProgressColumn(min_value=0, max_value=1, format="percent", width=100),
         "dead entries": config.LineChartColumn(
-            y_min=0, width=85, help="Dead entries over the training, each run on its own scale."
+            y_min=0, width=80, help="Dead entries over the training, each run on its own scale."
         ),
         "dead": config.NumberColumn(format="%.2f%%", help=help_of("dead")),
-        "cost of the dead": config.NumberColumn(format="%+.4f", help=help_of("cost")),
+        "cost of the dead": config.NumberColumn("cost", format="%+.4f", help=help_of("cost")),
         "MAP": config.NumberColumn(format="%.4f", help=help_of("map")),
         "MAP so far": config.NumberColumn(
             format="%.4f", help=help_of("map", "Of a run that has not finished.")
