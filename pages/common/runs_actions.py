@@ -158,7 +158,7 @@ def _confirm_delete(store: RunStore, chosen: Sequence[str]) -> None:
         return
     phrase = ended[0] if len(ended) == 1 else f"delete {len(ended)} runs"
     st.write("Folders, metrics, codes and checkpoints are removed:")
-    with st.container(height=min(220, 30 + 28 * len(ended)), border=True):
+    with st.container(height=min(260, 34 + 52 * len(ended)), border=True):
         st.text("\n".join(f"{run_id}   {run_label(store, run_id)}" for run_id in ended))
     st.markdown(f"Type `{phrase}` to confirm:")
     # A form, and a button that is never disabled: leaving the line would enable it under the click.

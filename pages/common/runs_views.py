@@ -15,6 +15,7 @@ from rdh.analysis.overlay import Recorded, differing, overlay
 from rdh.charts.overlay import overlaid
 from rdh.errors import UserError
 from rdh.execution import RunState
+from rdh.store.notes import read_notes
 from rdh.store.run_store import RunStore
 
 VIEWS = ("curves", "settings", "log")
@@ -27,7 +28,10 @@ def draw_views(store: RunStore, states: Mapping[str, RunState], chosen: Sequence
     """The part that the reader chose; it stays in the URL as ?view=."""
     if len(chosen) == 1:
         with st.container(border=True):
+            st.markdown(f"**{as_text(run_label(store, chosen[0]))}**")
             draw_status(store, read_status(store, chosen[0], states))
+            if tags := read_notes(store, chosen[0]).tags:
+                st.caption(f"Tags: {as_text(' · '.join(tags))}")
     view = st.segmented_control(
         "Of the selected runs",
         VIEWS,

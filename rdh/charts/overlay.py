@@ -36,6 +36,9 @@ def overlaid(lines: Sequence[Any], *, title: str, y_title: str, is_share: bool) 
     figure.update_yaxes(title_text=y_title, tickformat=".2~p" if is_share else None)
     if is_share:
         figure.update_yaxes(rangemode="tozero")
+    values = np.concatenate([line.mean for line in lines])
+    if not is_share and np.ptp(values) == 0:  # one value: Plotly would draw an axis from -1 to 1
+        figure.update_yaxes(range=[values[0] - 0.05, values[0] + 0.05])
     longest = max(len(palette.escape(line.label)) for line in lines)
     add_legend_below(figure, rows=len(lines), entry_width=min(430, 30 + 7 * longest))
     return figure
