@@ -1,4 +1,4 @@
-"""Start: what the Dead Bits Problem is, the last pair of runs, and a button for the demo."""
+"""Start: what the Dead Bits Problem is, the last or the recorded pair, and what to do next."""
 
 import math
 from typing import Any
@@ -8,8 +8,16 @@ import streamlit as st
 from pages.common.launching import launch, wait_for_press
 from pages.common.pair_settings import seeds_said
 from pages.common.readers import RunSeries, read_series
+from pages.common.recorded import recorded_demo
 from pages.common.run_picker import partnership, read_config
-from pages.common.shell import error_card, known_runs, start_page, status_chip, store
+from pages.common.shell import (
+    error_card,
+    known_runs,
+    say_unknown_address,
+    start_page,
+    status_chip,
+    store,
+)
 from pages.common.side_by_side import draw_maps, read_pair
 from pages.common.text import as_text
 from pages.common.words import legend, link
@@ -86,18 +94,24 @@ def one_row(label: str, run: RunSeries) -> dict[str, Any]:
     }
 
 
-def draw_pair(runs: RunStore, pair: tuple[str, str], known: dict) -> None:
+def draw_pair(runs: RunStore, pair: tuple[str, str], seeds: str, key: str) -> None:
+    """What a pair shows, in sentences and as two maps."""
+    series = read_pair(runs, list(pair))
+    for sentence in pair_sentences(runs, series, seeds):
+        st.markdown(as_text(sentence))
+    legend("dead", "cost", "map", "tie-band")
+    with st.container(key=f"charts-{key}"):
+        draw_maps(runs, series, key=key)
+
+
+def draw_own_pair(runs: RunStore, pair: tuple[str, str], known: dict) -> None:
+    """The reader's last pair, and the pages that say more about it."""
     first = runs.config(pair[0])
     st.subheader(
         f"Your last pair: {first.label} on {first.dataset}, {first.n_bits} bits, seed {first.seed}",
         anchor=False,
     )
-    series = read_pair(runs, list(pair))
-    for sentence in pair_sentences(runs, series, seeds_said(runs, known, pair)):
-        st.markdown(as_text(sentence))
-    legend("dead", "cost", "map", "tie-band")
-    with st.container(key="charts-start"):
-        draw_maps(runs, series, key="start")
+    draw_pair(runs, pair, seeds_said(runs, known, pair), "start")
     with st.container(horizontal=True):
         for page, (label, icon) in LINKS.items():
             st.page_link(
@@ -106,6 +120,17 @@ def draw_pair(runs: RunStore, pair: tuple[str, str], known: dict) -> None:
                 icon=f":material/{icon}:",
                 query_params={"run": pair[0], "vs": pair[1]},
             )
+
+
+def draw_recorded_pair() -> None:
+    """The pair that ships with the package, as long as the reader has none."""
+    demo = recorded_demo()
+    st.subheader("What it looks like: a recorded pair", anchor=False)
+    st.markdown(
+        f"{demo.config.label} on {demo.config.dataset}, {demo.config.n_bits} bits, seed "
+        f"{demo.config.seed}. Your own last pair will stand here."
+    )
+    draw_pair(demo.runs, demo.pair, demo.seeds_said(), "recorded")
 
 
 def run_line(runs: RunStore, state: execution.RunState) -> dict[str, str]:
@@ -131,8 +156,10 @@ start_page(
     section="",
     place=0,
 )
+say_unknown_address()
 runs = store()
-left, right = st.columns([3, 2], gap="large")
+with st.container(key="stacked-start"):
+    left, right = st.columns([3, 2], gap="large")
 with left:
     st.markdown(PROBLEM)
     st.caption(f"All words, with numbers of your own last run: {link('dead', 'Definitions')}")
@@ -148,6 +175,7 @@ with right, st.container(border=True):
             start_demo(runs)
         else:
             wait_for_press()
+    st.page_link("pages/lessons.py", label="Ten minutes, seven lessons", icon=":material/school:")
     st.page_link(
         "pages/launch.py", label="Launch your own experiment", icon=":material/rocket_launch:"
     )
@@ -160,12 +188,9 @@ with error_card():
     known = known_runs(runs)
     pair = latest_pair(runs, known)
     if pair is None:
-        st.info(
-            "No pair of runs has data yet. The demo makes the first one; its maps will show here.",
-            icon=":material/info:",
-        )
+        draw_recorded_pair()
     else:
-        draw_pair(runs, pair, known)
+        draw_own_pair(runs, pair, known)
     if known:
         newest = sorted(known.values(), key=lambda state: state.submitted_at or 0, reverse=True)[:5]
         st.subheader("Last runs", anchor=False)

@@ -1,6 +1,7 @@
 """What all tests share: threads that sleep, and the mark `process`."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,11 @@ import pytest
 # Before any test imports torch: idle threads sleep instead of spinning. On a busy machine, spinning
 # threads make tests ten times as slow.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# A shell that starts the tests in the background lets them ignore Ctrl-C, and all that they start
+# would inherit it. Tests press Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Tests that start workers, supervisors, servers or browsers: all tests of these files and folders,
 # and all tests that use one of these fixtures. A single test elsewhere carries the mark itself.

@@ -6,6 +6,7 @@ import math
 import os
 import pty
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -676,6 +677,7 @@ class Terminal:
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
     def _read(self) -> str:
+        assert select.select([self._fd], [], [], WITHIN)[0], f"silent after: {self.text}"
         try:
             data = os.read(self._fd, 65536)
         except OSError:  # how Linux ends a terminal

@@ -103,6 +103,7 @@ def test_the_wheel_holds_the_package_the_app_its_pages_and_its_settings(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     package = {f"{path.relative_to(HOUSE)}" for path in (HOUSE / "rdh").rglob("*.py")}
     pages = {path for path in (HOUSE / "pages").rglob("*") if path.suffix in (".py", ".js")}
+    package |= {f"{path.relative_to(HOUSE)}" for path in (HOUSE / "rdh/recorded").rglob("*.*")}
     app = {HOUSE / "app.py", HOUSE / ".streamlit" / "config.toml", *pages}
     assert package | {f"rdh/_dashboard/{path.relative_to(HOUSE)}" for path in app} <= names
     assert not [name for name in names if re.search(r"\.pyc$|^tests/|^runs/|^pages/", name)]

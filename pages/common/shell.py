@@ -8,12 +8,14 @@ and travels along when a link of the sidebar is clicked.
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
+from urllib.parse import unquote, urlsplit
 
 import streamlit as st
 
 from pages.common.address import announce, arrive
-from pages.common.sidebar import draw_links
+from pages.common.sidebar import draw_links, read_links
 from pages.common.text import as_text
 from rdh import execution
 from rdh.errors import UserError
@@ -113,6 +115,22 @@ def start_page(
 def end_page() -> None:
     """The last call of every page: says which values of its address no widget took."""
     announce()
+
+
+def say_unknown_address() -> None:
+    """On the page Start: names the address that was asked for, if there is no such page.
+
+    Streamlit shows Start then, and the address becomes that of Start at once.
+    """
+    asked = urlsplit(st.context.url or "").path.rstrip("/").rpartition("/")[2]
+    base = st.get_option("server.baseUrlPath").strip("/").rpartition("/")[2]
+    pages = {Path(one.page).stem for one in read_links()[0]}
+    if asked and asked != base and asked not in pages:
+        st.warning(
+            f"There is no page {as_text(unquote(asked)[:80])} here, so this is Start. All pages "
+            "are in the sidebar.",
+            icon=":material/link_off:",
+        )
 
 
 def carried() -> dict[str, str]:

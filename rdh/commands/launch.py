@@ -13,6 +13,7 @@ from rdh import catalog, execution
 from rdh.commands._common import add_settings, add_verb, open_store, parse_settings, print_json
 from rdh.commands._follow import follow
 from rdh.commands._here import train_here
+from rdh.commands._record import record
 from rdh.commands._report import report
 from rdh.config.presets import PRESETS, demo_pair, preset_config
 from rdh.config.ranges import parse_decimals, parse_names, parse_numbers
@@ -38,7 +39,7 @@ AXES = {  # option of a sweep -> the setting that it gives several values
     "eta": "eta",
 }
 PLUG_INS = tuple(plug_in_fields(rdh=True))  # the settings that --rdh makes
-DEMO = """HashNet with and without RDH on 8 x 8 digits, both to the end, and what RDH changed.
+DEMO = """DCH with and without RDH on 8 x 8 digits, both to the end, and what RDH changed.
 Seconds on two CPU cores. The dashboard shows the two runs as well."""
 TRAIN = """One run: a method, a code length, a data set.
 Settings come from the preset, --set and the options named here; no setting may be named twice."""
@@ -49,6 +50,8 @@ Asked for again under the same name, only the runs that it does not have yet are
 def add(verbs: Any, common: argparse.ArgumentParser) -> None:
     """demo, train and sweep."""
     demo = add_verb(verbs, common, "demo", DEMO)
+    text = "train anew the pair that ships with the package, and write it there"
+    demo.add_argument("--record", action="store_true", help=text)
     demo.set_defaults(call=run_demo)
     examples = [
         "--method dpsh --rdh --preset demo",
@@ -106,6 +109,9 @@ def _detach_argument(parser: Any) -> None:
 
 def run_demo(arguments: argparse.Namespace) -> int:
     """Starts the demo pair, always as two new runs, so that it can be watched again."""
+    if arguments.record:
+        record()
+        return 0
     store = open_store(arguments)
     pair = demo_pair()
     run_ids = execution.submit(store, pair, data_root=arguments.data_root)

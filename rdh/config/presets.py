@@ -99,3 +99,13 @@ def demo_pair() -> list[RunConfig]:
     """
     base = preset_config("demo", method="dch", n_bits=16, eta=1.0)
     return [with_plug_ins(base, rdh=False), with_plug_ins(base, rdh=True)]
+
+
+def recorded_pair(seed: int = 0) -> list[RunConfig]:
+    """The demo pair as it ships with the package: the same training with fewer records.
+
+    Args:
+        seed: of weights and order.
+    """
+    thinned = {"probe_every": 16, "eval_every": 10, "seed": seed}
+    return [make_config(**(config.model_dump() | thinned)) for config in demo_pair()]

@@ -38,13 +38,23 @@ Stamp = tuple[int, int, int] | None  # inode, bytes, time of change in ns; None:
 class RunStore:
     """The runs below a root, which is made if it is missing.
 
+    Args:
+        root: The folder.
+        read_only: For runs that nobody may change: nothing is made, and no run can be created,
+            written to or deleted. The folder may be one that can't be written to.
+
     Raises:
         UserError: The root is not a path, is a file, or can't be written to.
     """
 
-    def __init__(self, root: Path | str) -> None:
+    def __init__(self, root: Path | str, *, read_only: bool = False) -> None:
         self.root = as_folder(root, "runs folder", "--runs or RDH_RUNS")
         self._submitted: dict[tuple[str, Stamp], float] = {}
+        self._read_only = read_only
+        if not read_only:
+            self._make_root()
+
+    def _make_root(self) -> None:
         what = f"The runs folder {self.root}"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -82,6 +92,7 @@ class RunStore:
         Raises:
             UserError: The folder can't be written, or the config is too long.
         """
+        self._check_writable()
         stem = "-".join(
             filter(None, [config.method, config.arm, str(config.n_bits), f"s{config.seed}"])
         )
@@ -127,6 +138,10 @@ class RunStore:
                     f"launched."
                 ) from None
             raise
+
+    def _check_writable(self) -> None:
+        if self._read_only:
+            raise UserError(f"The runs in {self.root} can only be read; name your own by --runs.")
 
     def folders(self) -> dict[str, tuple[Stamp, ...]]:
         """Every folder that is a run, readable or not, with the stamps of its STAMPED files.
@@ -252,10 +267,12 @@ class RunStore:
 
     def write_json(self, run_id: str, name: str, value: dict[str, Any]) -> None:
         """Writes one of the run's JSON files, whole or not at all."""
+        self._check_writable()
         write_json(self.run_dir(run_id) / name, value)
 
     def delete(self, run_id: str) -> None:
         """Removes the folder. It is renamed first, so that no reader sees half of it."""
+        self._check_writable()
         path = self.run_dir(run_id)
         trash = self.root / f".del-{run_id}-{secrets.token_hex(3)}"
         path.rename(trash)

@@ -1,0 +1,62 @@
+"""Lesson: the gradient amplifier, and how far it reaches."""
+
+import numpy as np
+import streamlit as st
+
+from pages.common.lesson import Lesson, Question
+from pages.common.live_plot import live_plotly
+from pages.common.recorded import Demo
+from rdh.charts.descent import gain_figure
+from rdh.charts.lessons import add_dead
+from rdh.landscape import Pair, effective_gain
+
+CHOICES = (0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9995, 0.9999, 0.99999)
+A_TENTH = 0.999  # there the amplified slope is a tenth: .1005
+
+
+def dead_codes(demo: Demo) -> np.ndarray:
+    """|h| of the dead entries at the end, without RDH."""
+    return np.abs(demo.probes(demo.steps()[-1])["dead_codes"])
+
+
+def ask(demo: Demo) -> Question:
+    codes, alpha = dead_codes(demo), Pair(tau=demo.config.tau).alpha
+    n_near = int((codes <= A_TENTH).sum())
+    share = n_near / max(1, len(codes))
+    return Question(
+        f"{len(codes):,} entries are dead at the end, without RDH. How many lie near enough, at "
+        "|h| ≤ .999, to get at least a tenth back?",
+        ("Nearly all", "About half", "Less than four in ten"),
+        0 if share > 0.7 else 1 if share >= 0.4 else 2,
+        f"**{n_near:,} of {len(codes):,}.** α = {alpha:.2f} gives back all at .99, a tenth "
+        "at .999, a hundredth at .9999, and nothing where float32 rounds h to 1: "
+        f"{int((codes == 1).sum()):,} are there. So it must act early, before bits lie so deep. "
+        "The bars are the dead.",
+    )
+
+
+def draw(demo: Demo, answered: bool) -> None:
+    tau = demo.config.tau
+    h = st.select_slider("|h| of a dead bit", CHOICES, 0.99, key="lesson-gain-h")
+    figure = gain_figure(tau, h, height=370)
+    if answered:
+        # float32 gives 1 from F = 9.01 on: those stand in the bar at 9
+        depths = np.arctanh(np.minimum(dead_codes(demo).astype(np.float64), np.tanh(9.1)))
+        counts, edges = np.histogram(depths, 40, (0, 10))
+        add_dead(figure, counts, edges)
+    live_plotly(figure, key="lesson-gain")
+    gain = float(effective_gain(np.arctanh(h)))
+    factor = rf"{1 / (1 - tau**2):.2f}\cdot" if h >= tau else ""
+    value = float(effective_gain(np.arctanh(h), tau))
+    st.latex(rf"{factor}(1-{h}^2)={factor}{gain:.3g}={value:.3g}")
+
+
+LESSON = Lesson(
+    50,
+    "The gradient amplifier",
+    "RDH's first part: if a bit is at $|h| \\ge \\tau = .99$ and its gradient asks it to leave, "
+    "the gradient is multiplied by $\\alpha = 1/(1-\\tau^2)$. What then passes tanh is "
+    "$\\alpha (1 - h^2)$.",
+    ask,
+    draw,
+)

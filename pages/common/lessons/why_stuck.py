@@ -1,0 +1,76 @@
+"""Lesson: why the gradient can't free a dead bit, Eq. (2)."""
+
+import numpy as np
+import streamlit as st
+
+from pages.common.lesson import Lesson, Question
+from pages.common.live_plot import live_plotly
+from pages.common.recorded import Demo
+from rdh.charts.landscape import landscape_figure
+from rdh.charts.landscape_text import gradient_number, number
+from rdh.landscape import Pair, critical_eta, gradient_terms, landscape, zero_crossings
+
+FIGURE_3 = -0.5
+
+
+def dead_code(demo: Demo) -> float:
+    """h of a dead entry of the run: the median, on the − side and short of −1."""
+    codes = np.abs(demo.probes(demo.steps()[-1])["dead_codes"])
+    median = float(np.median(codes)) if len(codes) else 0.9999
+    return -round(min(median, 0.99999), 5)
+
+
+def ask(_demo: Demo) -> Question:
+    pair = Pair()
+    gradient = float(gradient_terms(FIGURE_3, pair).gradient)
+    rest, critical = zero_crossings(pair)[0], critical_eta(pair)
+    return Question(
+        "The paper weighs quantization by η = 1. Where does descent move a bit at h = −0.5, "
+        "whose pair calls it to +?",
+        ("To +, where its pair wants it", "Nowhere", "To −, the wrong way"),
+        2,
+        f"**To −**: ∂L/∂F is {gradient_number(gradient)}, and descent moves against it, until the "
+        f"bit rests at h = {number(rest)}. The wrong way begins at η = {number(critical)}. And a "
+        "dead bit near −1 gets next to no gradient at all: choose it.",
+    )
+
+
+def draw(demo: Demo, answered: bool) -> None:
+    left, right = st.columns(2)
+    eta, h_i = 0.1, FIGURE_3
+    with left:
+        eta = st.slider(
+            "η, weight of quantization", 0.0, 2.0, 1.0 if answered else eta, 0.025, "%.3f",
+            key=f"lesson-eta-{answered}", disabled=not answered,
+        )  # fmt: skip
+    with right:
+        h_i = st.segmented_control(
+            "The bit", [FIGURE_3, dead_code(demo)], default=FIGURE_3, required=True,
+            format_func=lambda h: f"h = {number(h, 5)}" + ("" if h == FIGURE_3 else ", dead here"),
+            key="lesson-h", disabled=not answered,
+        )  # fmt: skip
+    pair = Pair(eta=eta)
+    scene = landscape(pair, amplifier=False, quantization="plain")
+    figure = landscape_figure(scene, h_i, height=310)
+    figure.update_layout(legend_y=-0.26)
+    live_plotly(figure, key="lesson-landscape")
+    if answered:
+        terms = gradient_terms(h_i, pair)
+        st.latex(
+            rf"\frac{{\partial L}}{{\partial F_i}}="
+            rf"\big\{{\underbrace{{{terms.similarity:+.4f}}}_{{\text{{similarity}}}}"
+            rf"\underbrace{{{terms.quantization:+.4f}}}_{{\text{{quantization}}}}\big\}}\cdot"
+            rf"\underbrace{{{number(float(terms.slope), 5)}}}_{{1-h_i^2}}"
+            rf"={gradient_number(float(terms.gradient))}"
+        )
+
+
+LESSON = Lesson(
+    40,
+    "Why can't it leave?",
+    "Two terms push a bit. *Similarity* pulls it to where its pairs are; here the other bit is "
+    "$h_j = .9$. *Quantization* pulls it to the nearer of ±1. Both then pass tanh. The dashed "
+    "curve is the sum, Eq. (2); below 0 it pushes to +.",
+    ask,
+    draw,
+)

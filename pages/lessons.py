@@ -1,0 +1,103 @@
+"""Lessons: seven steps from "what is a hash code" to "what RDH can't do", in ten minutes."""
+
+import streamlit as st
+
+from pages.common.lesson import Lesson, Question, lessons
+from pages.common.recorded import Demo, own_demo, recorded_demo
+from pages.common.shell import end_page, error_card, known_runs, or_end, start_page, store
+
+ANSWERS = "lesson-answers"  # place of a lesson -> the chosen option
+# A step fits 1280 x 720 without a scroll, and its words can be read from the back of a room.
+STYLE = """<style>
+.stMainBlockContainer { padding-bottom: 0.5rem !important; margin-top: -1.5rem; }
+.stMainBlockContainer h1 { padding-bottom: 0; }
+.st-key-lesson-text [data-testid="stWidgetLabel"] p { font-size: 1rem; }
+.st-key-lesson-picture, .st-key-lesson-text { gap: 0.5rem; }
+</style>"""
+YOURS, RECORDED = "your last demo", "recorded"
+state = st.session_state
+
+
+def pick_demo() -> Demo:
+    """The reader's own last demo pair, or the recorded one, which is always there."""
+    runs = store()
+    own, kept = own_demo(runs, known_runs(runs)), recorded_demo()
+    if own is None:
+        return kept
+    chosen = st.segmented_control(
+        "Pair", [YOURS, RECORDED], default=YOURS, required=True, key="pair",
+        label_visibility="collapsed", bind="query-params",
+    )  # fmt: skip
+    return own if chosen == YOURS else kept
+
+
+def go(by: int) -> None:
+    state["lesson"] = min(max(1, state["lesson"] + by), len(lessons()))
+
+
+def answer(lesson: Lesson, question: Question) -> None:
+    """Keeps what was chosen, also when the reader goes to another step and back."""
+    chosen = state[f"answer-{lesson.place}"]
+    state.setdefault(ANSWERS, {})[lesson.place] = question.options.index(chosen)
+
+
+def ask_again(lesson: Lesson) -> None:
+    state[ANSWERS].pop(lesson.place)
+
+
+def draw_question(lesson: Lesson, question: Question) -> bool:
+    """The question, and after an answer whether it was right, and why.
+
+    Returns:
+        Whether it was answered.
+    """
+    given = state.get(ANSWERS, {}).get(lesson.place)
+    if given is None:
+        st.radio(
+            f"**{question.text}**", question.options, index=None, key=f"answer-{lesson.place}",
+            on_change=answer, args=(lesson, question), horizontal=len(question.options) > 3,
+        )  # fmt: skip
+        st.caption("Choose an answer, and the picture shows more.")
+        return False
+    mark = ":material/check: Right" if given == question.right else ":material/close: Not so"
+    st.markdown(f"**{question.text}**  \n{mark}: *{question.options[given]}*")
+    st.info(question.why)
+    st.button("Ask again", type="tertiary", on_click=ask_again, args=(lesson,), key="ask-again")
+    return True
+
+
+start_page(
+    "Lessons",
+    ":material/school:",
+    "Why do bits die, what does RDH do about it, and what can't it do? Seven steps, ten minutes.",
+    section="Understand",
+    place=205,
+)
+st.html(STYLE)
+steps = lessons()
+with st.container(horizontal=True, vertical_alignment="center", key="lesson-steps"):
+    st.segmented_control(
+        "Step", range(1, len(steps) + 1), default=1, required=True, key="lesson",
+        label_visibility="collapsed", bind="query-params",
+    )  # fmt: skip
+    number = state["lesson"]
+    st.button(
+        "Previous", on_click=go, args=(-1,), disabled=number == 1, icon=":material/arrow_back:",
+        shortcut="PageUp", key="previous",
+    )  # fmt: skip
+    st.button(
+        "Next", on_click=go, args=(1,), disabled=number == len(steps),
+        icon=":material/arrow_forward:", type="primary", shortcut="PageDown", key="next",
+    )  # fmt: skip
+    demo = or_end(pick_demo)
+lesson = steps[number - 1]
+with error_card(), st.container(key="stacked-lesson"):
+    words, picture = st.columns([2, 3], gap="medium")
+    question = lesson.ask(demo)
+    with words, st.container(key="lesson-text"):
+        st.subheader(f"{number}. {lesson.title}", anchor=False)
+        st.markdown(lesson.text)
+        answered = draw_question(lesson, question)
+    with picture, st.container(key="lesson-picture"):
+        lesson.draw(demo, answered)
+end_page()

@@ -1,0 +1,76 @@
+"""The lessons on a projector: all steps in one real browser, and addresses that no page has."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from pages.common.lesson import lessons
+from pages.common.recorded import recorded_demo
+from tests.browser.charts import wait_for_draws
+from tests.browser.conftest import open_page, wait_for_app
+
+N = len(lessons())
+PROJECTOR = {"width": 1280, "height": 720}
+FITS = """() => {
+    const main = document.querySelector('[data-testid=stMain]');
+    return main.scrollHeight <= main.clientHeight && main.scrollWidth <= main.clientWidth;
+}"""
+
+
+def step_is(page, number: int) -> None:
+    heading = f"{number}. {lessons()[number - 1].title}"
+    expect(page.get_by_role("heading", name=heading)).to_be_visible()
+    wait_for_draws(page, '[data-chart^="lesson-"]', 1)
+    wait_for_app(page)
+
+
+def test_a_class_walks_through_all_lessons_and_one_address_brings_a_step_back(browser, app_server):
+    server = app_server()
+    with open_page(browser) as page:
+        page.set_viewport_size(PROJECTOR)
+        page.goto(server.url)
+        page.get_by_role("link", name="Ten minutes, seven lessons").click()
+        for number in range(1, N + 1):
+            step_is(page, number)
+            page.wait_for_function(FITS)
+            question = lessons()[number - 1].ask(recorded_demo())
+            answer = page.get_by_role("radio", name=question.options[question.right], exact=True)
+            answer.focus()
+            page.keyboard.press("Space")
+            expect(page.get_by_text(re.compile("Right: "))).to_be_visible()
+            step_is(page, number)
+            page.wait_for_function(FITS)
+            page.keyboard.press("PageDown")
+        step_is(page, N)
+        expect(page.get_by_role("button", name="Next")).to_be_disabled()
+        page.keyboard.press("PageUp")
+        step_is(page, N - 1)
+        assert page.url.endswith(f"/lessons?lesson={N - 1}")
+        assert not page.problems and not page.foreign
+        address = page.url
+    with open_page(browser) as page:
+        page.goto(address)
+        step_is(page, N - 1)
+        expect(page.get_by_text("Choose an answer")).to_be_visible()
+
+        slider = page.get_by_role("slider")
+        slider.focus()
+        page.keyboard.press("ArrowRight")
+        expect(page.get_by_role("img", name="The bit is at h = −0.49.")).to_be_visible()
+        assert not page.problems
+
+
+@pytest.mark.parametrize("address", ["nonsense", "report?run=x"])
+def test_an_address_without_a_page_says_so_on_start(address, page, app_server):
+    server = app_server()
+    page.goto(f"{server.url}/{address}")
+    name = re.match(r"\w+", address)[0]
+    expect(page.get_by_text(f"There is no page {name} here, so this is Start.")).to_be_visible()
+    expect(page.get_by_role("heading", name="Rescuing dead bits")).to_be_visible()
+    page.goto(f"{server.url}/live")
+    wait_for_app(page)
+    page.get_by_role("link", name="Start", exact=True).click()
+    expect(page.get_by_role("heading", name="Rescuing dead bits")).to_be_visible()
+    wait_for_app(page)
+    expect(page.get_by_text("There is no page")).to_have_count(0)
