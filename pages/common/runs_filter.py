@@ -126,13 +126,18 @@ def draw_filters(cards: Iterable[Card]) -> Wanted:
             with_archived = st.toggle(
                 f"Archived ({n_archived})", key="archived", bind="query-params"
             )
-        wanted = Wanted(
-            tuple((text or "").casefold().split()),
-            group or "all",
-            *(tuple(chosen.get(key, ())) for key in ("method", "data", "tag")),
-            bool(with_archived),
+        methods_wanted, data_wanted, tags_wanted = (
+            tuple(chosen.get(key, ())) for key in ("method", "data", "tag")
         )
-        if wanted != Wanted((), "all", (), (), (), False):
+        wanted = Wanted(
+            words=tuple((text or "").casefold().split()),
+            group=group or "all",
+            methods=methods_wanted,
+            data=data_wanted,
+            tags=tags_wanted,
+            with_archived=bool(with_archived),
+        )
+        if wanted != Wanted((), "all", (), (), (), with_archived=False):
             st.button(
                 "Clear", icon=":material/filter_alt_off:", key="clear-filters", on_click=_clear
             )

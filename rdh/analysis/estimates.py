@@ -44,10 +44,10 @@ def expected_seconds(store: RunStore, runs: Sequence[Mapping[str, Any]]) -> floa
             per = 1 if "epochs" in alike else fields["epochs"]
             rates[alike].setdefault(_key(fields, alike), []).append(seconds / per)
     each = []
-    for fields in runs:
+    for asked in runs:
         for alike in ALIKE:
-            if found := rates[alike].get(_key(fields, alike)):
-                times = 1 if "epochs" in alike else fields["epochs"]
+            if found := rates[alike].get(_key(asked, alike)):
+                times = 1 if "epochs" in alike else asked["epochs"]
                 each.append(float(np.median(found)) * times)
                 break
     return float(np.mean(each)) * len(runs) if each else None

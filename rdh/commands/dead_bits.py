@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rdh import analysis, catalog, execution
+from rdh import analysis, catalog, execution, studies
 from rdh.analysis.dead_bit_study import (
     PARTS,
     Study,
@@ -207,11 +207,10 @@ def _before(store: RunStore, n_runs: int, missing: list[RunConfig]) -> str:
     text = f"{n_runs} runs in {store.root}: {have} have finished, {len(missing)} to train"
     if not missing:
         return text + "."
-    seconds = analysis.expected_seconds(store, [config.model_dump() for config in missing])
+    seconds = studies.seconds_to_train(store, [config.model_dump() for config in missing])
     if seconds is None:
         return text + "; no run like them has finished here, so there is no estimate yet."
-    at_once = min(execution.slots_here(), len(missing))
-    return text + f", about {analysis.duration(seconds / at_once)}."
+    return text + f", about {analysis.duration(seconds)}."
 
 
 def _resume(store: RunStore, run_ids: list[str]) -> None:

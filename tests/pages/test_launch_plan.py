@@ -1,6 +1,9 @@
 """What a launch form stands for: runs, differences in words, the first pair."""
 
+from pathlib import Path
+
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from pages.common.experiment import ARMS, Asked, build, said_of_changes, said_of_runs
 from pages.common.launch_queue import device_lines
@@ -106,3 +109,14 @@ def test_devices_are_named_with_their_slots_in_use_and_their_load(tmp_path, monk
         "GPU 1 (H200): 0 of 1 slot in use, 54% busy.",
         "GPU 10 (H200): 1 of 2 slots in use, 9% busy.",
     ]
+
+
+def test_an_unknown_run_to_clone_is_one_sentence_and_the_form_stays(tmp_path, monkeypatch):
+    monkeypatch.setenv("RDH_RUNS", str(tmp_path / "runs"))
+    app = AppTest.from_file(str(Path(__file__).parents[2] / "app.py"), default_timeout=60)
+    app.query_params["clone"] = "hashnet-32-s0-000000"
+    app.switch_page("pages/launch.py").run()
+    assert len(app.error) == 1 and "There is no run" in app.error[0].value
+    assert app.radio(key="preset").value == "demo" and app.text_input(key="demo-seeds").value == "0"
+    assert any("2 runs: HashNet" in one.value for one in app.markdown)
+    assert any("All settings are those of Demo" in one.value for one in app.caption)
