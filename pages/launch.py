@@ -141,17 +141,18 @@ def draw_form(
         )
         left, middle = st.columns(2, vertical_alignment="bottom")
         bits = left.text_input(
-            "Code lengths (bits), like 24,32 or 16-18",
+            "Code lengths (bits)",
             str(start["n_bits"]),
             key=f"{key}-n_bits",
             persist_state="session",
         )
         seeds = middle.text_input(
-            "Seeds, like 0,1,2 or 0-4",
+            "Seeds",
             str(start["seed"]),
             key=f"{key}-seeds",
             persist_state="session",
         )
+        st.caption("A number, a list like 24,32,48 or a range like 0-4: a run for each.")
         pressed = st.form_submit_button("Launch", type="primary", icon=":material/rocket_launch:")
         answer = st.container()
         fields = draw_first(start, key)

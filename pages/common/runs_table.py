@@ -61,7 +61,7 @@ def draw_table(store: RunStore, cards: Sequence[Card]) -> None:
 def line(store: RunStore, card: Card) -> dict[str, Any]:
     """One line of the table; None for what is not there."""
     state = card.state
-    told = {
+    told: dict[str, Any] = {
         "open": ":material/monitoring:",
         "run": state.run_id[-6:],
         "state": status_chip(state),
