@@ -155,7 +155,7 @@ def _columns(ids: list[str], open_key: str) -> dict[str, Any]:
         "MAP so far": config.NumberColumn(
             format="%.4f", help=help_of("map", "Of a run that has not finished.")
         ),
-        "tags": config.ListColumn(width=110),
+        "tags": config.ListColumn(width=90),
         "launched": config.DatetimeColumn(format="MMM D, HH:mm"),
     }
 

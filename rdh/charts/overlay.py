@@ -65,9 +65,13 @@ def _add(figure: go.Figure, line: Any, place: int, form: str) -> None:
     sizes = np.zeros(len(steps))
     sizes[:: max(1, -(-len(steps) // MOST_MARKS))] = 6
     symbol = MARKS[place % len(MARKS)] + ("" if line.has_rdh else "-open")
+    # A band has no width over a single step, as MAP of runs that were evaluated once.
+    is_point = line.low is not None and len(steps) == 1
+    span = {"array": line.high - line.mean, "arrayminus": line.mean - line.low} if is_point else {}
     figure.add_scatter(
         x=steps,
         y=mean,
+        error_y={"type": "data", "symmetric": False, "color": color} | span if span else None,
         name=name,
         legendgroup=name,
         mode="lines+markers",

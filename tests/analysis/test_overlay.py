@@ -74,3 +74,18 @@ def test_a_chart_has_a_line_for_each_setting_a_band_for_several_seeds_and_tells_
     assert len(set(looks)) == 3
     bands = [trace for trace in figure.data if trace.fill == "toself"]
     assert [len(trace.x) for trace in bands] == [4, 4]
+
+
+def test_over_a_single_step_the_range_of_the_seeds_is_a_bar():
+    runs = [
+        recorded(str(seed), make_config(seed=seed), [9], [value])
+        for seed, value in enumerate((0.2, 0.3, 0.7))
+    ]
+    (point,) = [
+        trace
+        for trace in overlaid(overlay(runs), title="t", y_title="MAP", is_share=False).data
+        if trace.name
+    ]
+    assert point.y[0] == pytest.approx(0.4)
+    assert point.error_y.array[0] == pytest.approx(0.3)
+    assert point.error_y.arrayminus[0] == pytest.approx(0.2)
