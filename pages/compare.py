@@ -9,7 +9,7 @@ import streamlit as st
 from pages.common.live_plot import live_plotly
 from pages.common.pair_settings import draw_settings, seeds_said
 from pages.common.readers import RunSeries, dead_series
-from pages.common.run_numbers import cost_tile, dead_tiles, draw_tiles, map_tile
+from pages.common.run_numbers import cost_tile, dead_tiles, draw_tiles, explanations, map_tile
 from pages.common.run_picker import pick_two, read_config
 from pages.common.shell import end_page, error_card, known_runs, start_page, store
 from pages.common.side_by_side import (
@@ -19,6 +19,7 @@ from pages.common.side_by_side import (
     draw_moment,
     read_pair,
 )
+from pages.common.sidebar import draw_link
 from pages.common.study_links import draw_study_links
 from pages.common.text import as_text
 from pages.common.words import count_of, legend, link, percent
@@ -32,8 +33,12 @@ from rdh.store.run_store import RunStore
 
 
 def ordered_pair(runs: RunStore, run_id: str, other: str) -> list[str]:
-    """The run without RDH first."""
-    return sorted([run_id, other], key=lambda one: runs.config(one).has_rdh)
+    """The run without RDH first. The two lists above take the same order, and so does the URL."""
+    pair = sorted([run_id, other], key=lambda one: runs.config(one).has_rdh)
+    if pair != [run_id, other]:
+        st.query_params["run"], st.query_params["vs"] = pair
+        st.rerun()
+    return pair
 
 
 def have_ended(states: Mapping[str, RunState], pair: list[str]) -> bool:
@@ -90,6 +95,7 @@ def draw_curves(runs: RunStore, pair: dict[str, RunSeries]) -> None:
                 ),
                 key="compare-pr",
             )
+            legend("precision-recall", "hamming-radius")
     maps = []
     for one, run in pair.items():
         frame = run.scalars()
@@ -128,18 +134,18 @@ def draw_numbers(runs: RunStore, pair: dict[str, RunSeries], seeds: str) -> None
             draw_tiles([*dead_tiles(run, config)[:2], map_tile(run, is_short=True)], width=124)
             if not config.method_card.saturates:
                 st.caption(NO_DEAD_BITS.format(method=as_text(config.label)))
+            else:
+                for said in explanations(run):
+                    st.caption(said)
     scores = [one.last() for one in pair.values()]
     if not all({"map", "map_tie", "map_low", "map_high"} <= set(score) for score in scores):
         st.info("The verdict on MAP appears when both runs have been evaluated once.")
         return
-    within = analysis.is_within_ties(*scores)
     arms = [
         (config.label, config.method, config.has_rdh, score)
         for config, score in zip(configs, scores, strict=True)
     ]
-    gain = analysis.map_points(scores[1]["map"] - scores[0]["map"])
-    title = f"MAP {gain}: {'within' if within else 'outside'} the tie band"
-    live_plotly(tie_bands(arms, title=title), key="compare-ties")
+    live_plotly(tie_bands(arms, title=analysis.map_headline(*scores)), key="compare-ties")
     st.markdown(f"**Verdict.** {as_text(analysis.map_verdict(scores[0], scores[1], seeds))}")
     legend("dead", "cost", "map", "tie-band")
     draw_table(runs, pair)
@@ -201,6 +207,12 @@ with error_card():
         pair = ordered_pair(runs, run_id, other)
         warn_if_unfair(runs, pair)
         draw_study_links(runs, pair)
+        draw_link(
+            "pages/retrieval.py",
+            "See it in a search",
+            ":material/image_search:",
+            {"run": pair[1], "vs": pair[0], "order": "helped"},
+        )
         seeds = seeds_said(runs, known, pair)
 
         def draw() -> None:
@@ -210,7 +222,7 @@ with error_card():
                 with st.container(key="charts-compare"):
                     draw_numbers(runs, series, seeds)
                     if draw_maps(runs, series, key="compare"):
-                        draw_difference(series)
+                        draw_difference(runs, series)
                     draw_moment(runs, series)
                     draw_curves(runs, series)
                 if ticking and have_ended(known_runs(runs), pair):

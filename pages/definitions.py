@@ -10,8 +10,10 @@ from pages.common.run_picker import run_label
 from pages.common.shell import carried, end_page, error_card, known_runs, start_page, store
 from pages.common.sidebar import draw_link
 from pages.common.text import as_text
-from pages.common.words import count_of, link, percent
-from rdh.analysis import WORDS, Word, cost_of_dead, map_points
+from pages.common.words import count_of, facts_of, link, percent
+from rdh.analysis import WORDS, Word, cost_of_dead, has_collapsed, map_points
+from rdh.analysis.terms import TERMS
+from rdh.analysis.words import COUNTS as OF_ENTRIES
 from rdh.errors import UserError
 from rdh.execution import RunState
 from rdh.store.run_store import RunStore
@@ -27,6 +29,11 @@ COUNTS = {
 }
 FLOWS = {"death": "deaths", "rescue": "rescues", "release": "releases", "relapse": "relapses"}
 FLAGS = {"flags_raised": "raised", "flags_answered": "answered", "flags_dropped": "dropped"}
+OF_SEARCH = {  # a scalar of the last evaluation, and what it says
+    "relevant": ("precision_at_100", "{:.1%} of the first 100 items are right, mean over queries."),
+    "hamming-distance": ("mean_tie_size", "{:,.0f} items tie with an item, itself included."),
+    "average-precision": ("map", "its mean over the queries, MAP, is {:.4f}."),
+}
 
 
 def of_counts(name: str, run: RunSeries) -> str | None:
@@ -81,6 +88,9 @@ def of_evaluation(name: str, run: RunSeries) -> str | None:
         if not {"map_low", "map_high"} <= set(last):
             return None
         return f"{last['map_low']:.4f} to {last['map_high']:.4f}."
+    if name in OF_SEARCH:
+        scalar, said = OF_SEARCH[name]
+        return said.format(last[scalar]) if scalar in last else None
     if "train_flagged_all_pairs" not in last:
         return None
     n, of = last["train_flagged_all_pairs"], last.get("flagged_entries", last["train_entries"])
@@ -89,14 +99,6 @@ def of_evaluation(name: str, run: RunSeries) -> str | None:
         f"{count_of(n, of)} entries ({percent(n / of)}). Of {flagged:,.0f} that batches flagged at "
         f"this evaluation, all pairs confirm {confirmed:,.0f}."
     )
-
-
-EXAMPLES: dict[str, Callable[[str, RunSeries], str | None]] = {
-    **dict.fromkeys(COUNTS, of_counts),
-    **dict.fromkeys((*FLOWS, "flags"), of_flows),
-    **dict.fromkeys(("precision", "recall", "reach"), of_amplifier),
-    **dict.fromkeys(("cost", "map", "tie-band", "constant", "flagged-by-all-pairs"), of_evaluation),
-}
 
 
 def newest_first(runs: RunStore, known: dict[str, RunState]) -> Iterator[tuple[str, RunSeries]]:
@@ -110,6 +112,46 @@ def newest_first(runs: RunStore, known: dict[str, RunState]) -> Iterator[tuple[s
             yield run_id, read_series(runs, run_id)
         except UserError:
             continue
+
+
+def of_codes(name: str, run: RunSeries) -> str | None:
+    """How many codes the gallery has, and whether all are one."""
+    last = run.last()
+    if "n_distinct_codes" not in last:
+        return None
+    text = f"{last['n_distinct_codes']:,.0f} distinct codes in the gallery"
+    if name == "distinct-codes":
+        return f"{text}."
+    return f"{text}: it has {'' if has_collapsed(last) else 'not '}collapsed."
+
+
+def of_radius(name: str, run: RunSeries) -> str | None:
+    """Precision and recall within distance 2."""
+    last = run.last()
+    if not {"precision_at_radius_2", "recall_at_radius_2"} <= set(last):
+        return None
+    precision, recall = (last[f"{one}_at_radius_2"] for one in ("precision", "recall"))
+    return f"Within radius 2, precision is {precision:.4f} and recall {recall:.4f}."
+
+
+def of_loss(name: str, run: RunSeries) -> str | None:
+    """The newest total, and its similarity term."""
+    last = run.last()
+    if not {"loss", "similarity_loss"} <= set(last):
+        return None
+    return f"The total is {last['loss']:.4g}, of it similarity {last['similarity_loss']:.4g}."
+
+
+EXAMPLES: dict[str, Callable[[str, RunSeries], str | None]] = {
+    **dict.fromkeys(COUNTS, of_counts),
+    **dict.fromkeys((*FLOWS, "flags"), of_flows),
+    **dict.fromkeys(("precision", "recall", "reach"), of_amplifier),
+    **dict.fromkeys(("cost", "map", "tie-band", "constant", "flagged-by-all-pairs"), of_evaluation),
+    **dict.fromkeys(OF_SEARCH, of_evaluation),
+    **dict.fromkeys(("collapse", "distinct-codes"), of_codes),
+    **dict.fromkeys(("hamming-radius", "precision-recall"), of_radius),
+    "loss": of_loss,
+}
 
 
 def draw_example(runs: RunStore, word: Word, candidates: list[tuple[str, RunSeries]]) -> None:
@@ -131,9 +173,12 @@ def draw_word(runs: RunStore, word: Word, candidates: list[tuple[str, RunSeries]
     """One word, with its anchor."""
     st.subheader(word.title, anchor=word.name)
     st.markdown(" ".join(as_text(text) for text in (word.meaning, word.more) if text))
-    st.markdown(f"$\\displaystyle {word.formula}$")
-    st.caption(f"Counted in: {as_text(word.unit)}. When: {as_text(word.moment)}.")
-    draw_example(runs, word, candidates)
+    if word.formula:
+        st.markdown(f"$\\displaystyle {word.formula}$")
+    if said := facts_of(word):
+        st.caption(said)
+    if word.name in EXAMPLES:
+        draw_example(runs, word, candidates)
 
 
 start_page(
@@ -150,7 +195,11 @@ st.markdown(
     "entries. $h = \\tanh F$ is the bit before its sign is taken, and $\\tau$ is the threshold "
     "from which on it counts as saturated."
 )
-st.markdown(" · ".join(link(name) for name in WORDS))
+for title, names in (
+    ("Entries and their costs", OF_ENTRIES),
+    ("Training, scores and studies", TERMS),
+):
+    st.markdown(f"**{title}:** " + " · ".join(link(name) for name in names))
 with error_card():
     candidates = list(newest_first(runs, known))
     if not candidates:

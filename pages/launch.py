@@ -47,7 +47,9 @@ def starting_point(runs: RunStore) -> tuple[str, str, dict[str, Any]]:
             st.rerun()
         return clone, f"run {clone}", fields
     name = pick_preset(runs)
-    return name, PRESETS[name].title, preset_config(name, method="hashnet").model_dump()
+    # over it, since HashNet has no quantization term, and so no eta of its own
+    fields = preset_config(name, method="hashnet").model_dump() | PRESETS[name].fields
+    return name, PRESETS[name].title, fields
 
 
 def pick_preset(runs: RunStore) -> str:

@@ -22,6 +22,7 @@ from pages.common.study_runs import draw_button, draw_missing, draw_progress
 from pages.common.study_view import STYLE, View, figures_of, own_hashes, read_view
 from pages.common.text import as_text
 from rdh import studies
+from rdh.config.presets import PRESETS
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
 from rdh.studies import Findings, Study
@@ -91,6 +92,8 @@ def draw_study(runs: RunStore, name: str, words: Words) -> None:
     first = read_view(runs, name, words)
     sets = sorted({one.config.dataset for one in first.findings.asked})
     lines = [*grids_in_words(first.findings.study), f"Data set: {', '.join(sets)}."]
+    used = dict.fromkeys(grid.preset for grid in first.findings.study.grids if grid.preset)
+    lines += [f"Preset {one}: {PRESETS[one].text}" for one in used]
     st.caption("  \n".join(map(as_text, lines)))
     ticking = bool(first.findings.under_way)
 
@@ -128,12 +131,19 @@ def draw_findings(runs: RunStore, view: View) -> None:
 
 
 def draw_tables(view: View) -> None:
-    """The tables, each with what its numbers are below it."""
+    """The tables, each with what its numbers are below it, as far as that was not said before."""
+    seen: set[str] = set()
     for place, (title, table, said) in enumerate(view.tables):
+        chapter, sentences = view.chapters.get(place, ("", ()))
+        if chapter:
+            st.header(as_text(chapter), anchor=False)
+            st.markdown("\n".join(f"* {as_text(line)}" for line in sentences))
         st.subheader(as_text(title), anchor=False)
         st.html(table)
-        lines = [*([] if place else [OPENS]), *said]
-        st.caption("  \n".join(as_text(line) for line in lines))
+        lines = [one for one in (OPENS, *said) if one not in seen]
+        seen.update(lines)
+        if lines:
+            st.caption("  \n".join(as_text(line) for line in lines))
 
 
 def draw_downloads(findings: Findings) -> None:

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,12 +20,12 @@ from rdh.commands import (
     codes,
     dashboard,
     data,
-    dead_bits,
     launch,
     runs,
     studies,
     supervisor,
 )
+from rdh.commands.terminal import shown, with_options
 from rdh.errors import UserError, printable
 
 ABOUT = """Deep hashing with and without RDH: which bits die, and what brings them back.
@@ -61,16 +62,25 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         The exit code: 0, 1 for a failed run, 2 for bad input, 130 after Ctrl-C.
     """
-    parser = build_parser()
-    arguments = parser.parse_args(argv)
-    if arguments.call is None:
-        parser.print_help(sys.stderr)
-        return 2
+    with shown():
+        parser = build_parser()
+        arguments = parser.parse_args(argv)
+        if arguments.call is None:
+            parser.print_help(sys.stderr)
+            return 2
+    roots = {"--runs": arguments.runs, "--data-root": arguments.data_root}
+    options = [word for pair in roots.items() if pair[1] for word in pair]
+    with shown(options):
+        return _call(arguments, options)
+
+
+def _call(arguments: argparse.Namespace, options: Sequence[str]) -> int:
+    """Calls the verb. Its errors are a sentence each, with a line of JSON if that is asked for."""
     try:
         return arguments.call(arguments) or 0
     except UserError as error:
         if arguments.json:
-            print(json.dumps({"error": str(error)}))
+            print(json.dumps({"error": with_options(str(error), options)}))
         print(printable(str(error)), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -98,7 +108,7 @@ def build_parser() -> Parser:
     parser.set_defaults(call=None)
     verbs = parser.add_subparsers(metavar="VERB", title="verbs")
     for module in (
-        launch, studies, runs, dead_bits, dashboard, supervisor, catalog, data, codes, bench
+        launch, studies, runs, dashboard, supervisor, catalog, data, codes, bench
     ):  # fmt: skip
         module.add(verbs, _common(argparse.SUPPRESS, argparse.SUPPRESS))
     return parser

@@ -7,15 +7,16 @@ import math
 import os
 import secrets
 import stat
+import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
 
-from rdh.errors import UserError, encodable
+from rdh.errors import UserError, encodable, short_path, writing
 
 DRAFT = ".draft-"  # how the name of a half-written file begins
 
@@ -29,19 +30,77 @@ def atomic(path: Path) -> Iterator[Path]:
 
     The draft is a path in the same folder. It takes the place of `path`, synced to the disk, if the
     block ends without an exception; otherwise it is removed. A killed process leaves its draft
-    behind, a hidden file whose name begins with DRAFT.
+    behind, a hidden file whose name begins with DRAFT. A link is followed and stays a link. What is
+    written to /dev/null is gone.
 
     Raises:
-        OSError: The folder is missing or can't be written, or the disk is full.
+        OSError: The folder is missing or can't be written, the disk is full, or something stands
+            there that is not a file: a device, a pipe, a socket or a folder.
     """
-    draft = path.with_name(f"{DRAFT}{os.getpid()}-{secrets.token_hex(4)}")
+    target = Path(os.path.realpath(path))  # Path.resolve would raise RuntimeError for a circle
+    if _is_null(target):
+        yield target
+        return
+    with contextlib.suppress(FileNotFoundError):
+        _check_kind(target)
+    draft = target.with_name(f"{DRAFT}{os.getpid()}-{secrets.token_hex(4)}")
     try:
         yield draft
         with draft.open("rb") as file:
             os.fsync(file.fileno())
-        draft.replace(path)
+        draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def check_output(path: Path, *, is_ours: Callable[[Path], bool] = lambda path: True) -> None:
+    """Makes sure that `atomic` can write a file that -o names, before there is anything to write.
+
+    Args:
+        path: Where -o points.
+        is_ours: Whether an existing file may be replaced.
+
+    Raises:
+        UserError: For a folder, a device, a pipe, a missing or closed folder above, or a file that
+            is not ours.
+    """
+    said = short_path(path)
+    with writing(path):
+        target = Path(os.path.realpath(path))
+        if _is_null(target):
+            return
+        folder = target.parent
+        if target.is_dir():
+            raise UserError(f"-o must name a file, {said} is a folder: name one in it.")
+        if target.exists() and not target.is_file():
+            raise UserError(
+                f"-o must name a file, {said} is a device, a pipe or a socket: name a file."
+            )
+        if not folder.is_dir():
+            raise UserError(
+                f"-o can't be written to {said}, there is no folder {short_path(folder)}: make it, "
+                f"or name another file by -o."
+            )
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise UserError(
+                f"-o can't be written to {said}, its folder allows no writing: name another file "
+                f"by -o."
+            )
+        tempfile.TemporaryFile(dir=folder).close()  # what permissions do not tell
+        if target.exists() and not is_ours(target):
+            raise UserError(
+                f"-o would overwrite {said}, which this program has not written: name another "
+                f"file by -o."
+            )
+
+
+def _is_null(path: Path) -> bool:
+    """Whether a path is /dev/null, under any name. OSError for a name that no file can have."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == Path(os.devnull).stat().st_rdev
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -28,8 +28,8 @@ def named_data_root(given: Path | str | None = None) -> Path | None:
     Raises:
         UserError: What was given is not a path.
     """
-    path = given or os.environ.get("RDH_DATA")
-    return as_folder(path, "data folder", DATA_OPTION) if path else None
+    path = given if given is not None else os.environ.get("RDH_DATA") or None
+    return None if path is None else as_folder(path, "data folder", DATA_OPTION)
 
 
 def cache_root() -> Path:

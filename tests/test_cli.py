@@ -24,7 +24,7 @@ from rdh.commands._follow import Watch
 from rdh.commands._progress import Pace, bar
 from rdh.commands._report import paired_lines
 from rdh.config.ranges import parse_names, parse_numbers
-from rdh.config.run_config import make_config, with_plug_ins
+from rdh.config.run_config import RunConfig, make_config, with_plug_ins
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
 
@@ -126,10 +126,16 @@ REFUSED = [
     ("train --here --detach", r"--detach: not allowed with argument --here"),
     ("train --method frob", r"method must be one of .*hashnet.*, got 'frob'"),
     ("train --dataset frob", r"dataset must be one of arrays, cifar10, coco, digits.*, got 'frob'"),
-    ("train --preset frob", r"preset must be one of demo, quick, offline, paper, got 'frob'"),
+    (
+        "train --preset frob",
+        r"preset must be one of demo, digits, quick, offline, paper, got 'frob'",
+    ),
     ("train --bits 0", r"n_bits must be in \[1, 1024\], got 0"),
     ("train --seed -1", r"seed must be in \[0, 4294967296\), got -1"),
-    ("train --set name=x", r"'name' is not a setting of a run; the settings are method"),
+    (
+        "train --set name=x",
+        r"'name' is not a setting of a run; `python -m rdh train --help` lists them",
+    ),
     (
         "train --method dpsh --set method=dhn",
         r"--method and --set method both give method, got --set method=dhn; give one of them",
@@ -159,7 +165,10 @@ REFUSED = [
     ),
     ("train --set tau=1", r"tau must be in \[0, 1\), got 1 "),
     ("train --set bits=3", r"'bits' is not a setting of a run; did you mean n_bits\?"),
-    ("train --set lr", r"--set takes KEY=VALUE, got 'lr'; the keys are method, "),
+    (
+        "train --set lr",
+        r"--set takes KEY=VALUE like lr=0.1, got 'lr'; `python -m rdh train --help` li",
+    ),
     ("train --set =3", r"--set takes KEY=VALUE"),
     ("train --set lr=fast", r"lr must be a number, got 'fast'"),
     ("train --set lr=1e999", r"lr must be a finite number, got inf"),
@@ -189,14 +198,24 @@ REFUSED = [
     ("sweep --seeds 1,x", r"--seeds takes whole numbers like 24,48 or ranges like 0-4, got '1,x'"),
     ("sweep --bits ,", r"--bits takes at least one whole number, got ','"),
     ("sweep --methods ,", r"--methods must name at least one method"),
+    ("sweep --methods dhn,,lsh", r"--methods has nothing between two commas, got 'dhn,,lsh'"),
+    ("sweep --seeds 0,,1", r"--seeds has nothing between two commas, got '0,,1'"),
+    ("sweep --eta ,1", r"--eta has nothing between two commas, got ',1'"),
+    ("sweep --name=", r"--name must not be empty; leave it out"),
+    ("train --dataset=", r"dataset must be one of arrays, cifar10, .*, got ''"),
+    ("data --data-root=", r"The data folder must be a path, got ''; name one by --data-root"),
+    ("methods ", r"method must be one of adsh, .*, got ''"),
     ("sweep --methods hashnet,frob", r"method must be one of .*, got 'frob'"),
     ("sweep --seeds 0-5000", r"A sweep has at most 1000 runs, got 10002"),
-    ("sweep --arms baseline,best", r"An arm must be one of baseline, noq, .*, got 'best'"),
+    ("sweep --arms baseline,best", r"arms must be of baseline, noq, .*, got 'best'"),
     ("sweep --arms ,", r"--arms must name at least one of baseline, noq"),
     ("sweep --arms rdh --rdh on", r"--arms and --rdh both name the arms; give one of them"),
     ("sweep --arms rdh --set quantization=none", r"--arms and --set quantization both give"),
     ("sweep --arms noq", r"hashnet can't be run in the arm noq: hashnet has no plain quant"),
-    ("sweep --arms rdh --methods lsh", r"lsh can't be run in the arm rdh: amplifier must be off"),
+    (
+        "sweep --arms rdh --methods lsh",
+        r"lsh can't be run in the arm rdh: amplifier must be off.*; leave out one",
+    ),
     ("sweep --tau 0.9 --set tau=0.99", r"--tau and --set tau both give tau, got"),
     ("sweep --tau 1.5", r"tau must be in \[0, 1\), got 1.5"),
     ("sweep --eta x", r"--eta takes numbers like 0.01,0.1, got 'x'"),
@@ -211,7 +230,7 @@ REFUSED = [
     ("study run figure6 --set tau=0.9", r"tau of a study is both swept and set"),
     ("study run table1 --dataset coco --set dataset=x", r"--dataset and --set dataset both"),
     ("study report table1 --to pdf", r"--to must be one of html, .*, got 'pdf'"),
-    ("study report table1 -o no/such/x.html", r"-o must be a file in a folder that is there"),
+    ("study report table1 -o no/such/x.html", r"-o can.t be written to .*, there is no folder"),
     ("sweep --rdh maybe", r"--rdh must be one of both, on, off, got 'maybe'"),
     (
         "runs frob",
@@ -238,11 +257,14 @@ REFUSED = [
 @pytest.mark.parametrize(("line", "sentence"), REFUSED, ids=[line for line, _ in REFUSED])
 def test_bad_input_is_one_sentence_and_exit_2(line, sentence, store, capsys):
     try:
-        code = cli.main([*line.split(), "--runs", str(store.root)])
+        code = cli.main([*line.split(" "), "--runs", str(store.root)])
     except SystemExit as exit_:
         code = exit_.code
     said = capsys.readouterr()
-    assert code == 2 and re.search(sentence, said.err), said.err
+    # a command that a sentence names repeats --runs
+    assert code == 2 and re.search(sentence, said.err.replace(f" --runs {store.root}", "")), (
+        said.err
+    )
     assert said.err.count("\n") == 1 and said.out == ""
     assert list(store.root.iterdir()) == [] and not list(store.root.parent.glob("None"))
 
@@ -384,6 +406,15 @@ def test_every_verb_explains_itself(verb, capsys):
     assert description[0].isupper() and description.rstrip().endswith(".") and "--json" in text
 
 
+def test_the_help_of_train_lists_every_setting_with_what_it_takes(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["train", "--help"])
+    text = capsys.readouterr().out
+    for name, field in RunConfig.model_fields.items():
+        assert re.search(rf"^  {name} .*{re.escape(field.description[:20])}", text, re.MULTILINE)
+    assert re.search(r"^  tau +in \[0, 1\): saturation threshold", text, re.MULTILINE)
+
+
 def test_the_version_is_printed(capsys):
     with pytest.raises(SystemExit) as exit_:
         cli.main(["--version"])
@@ -431,7 +462,9 @@ def test_data_says_what_is_ready_and_what_the_others_need(tmp_path, capsys):
 
 def test_an_empty_folder_names_the_next_step(store, capsys):
     assert cli.main(["runs", "--runs", str(store.root)]) == 0
-    assert "`python -m rdh demo` makes the first two" in capsys.readouterr().err
+    assert (
+        f"`python -m rdh demo --runs {store.root}` makes the first two" in capsys.readouterr().err
+    )
 
 
 # The queue, with pretended training
@@ -635,6 +668,8 @@ def test_the_supervisor_can_be_asked_and_stopped(store, env):
     )
     status = last_json(rdh(store, env, "supervisor", "status", "--json"))
     assert status["alive"] and str(status["pid"]) in started.stdout
+    stopped = rdh(store, env, "supervisor", "stop").stdout
+    assert stopped == f"The supervisor of {store.root} has stopped; the next launch starts one.\n"
     assert "No supervisor runs" in rdh(store, env, "supervisor", "stop").stdout
 
 
@@ -645,7 +680,7 @@ def test_a_failed_run_exits_1_with_its_reason(store, env, tmp_path):
     answer = rdh(store, env, "train", "--json")
     assert answer.returncode == 1 and "Traceback" not in answer.stderr
     assert re.search(
-        r": failed: .*the data are not there.* `python -m rdh runs resume \S+` tries it again",
+        r": failed: .*the data are not there.* `python -m rdh runs resume \S+ .*` tries it again",
         answer.stderr,
     )
     assert last_json(answer) == {"runs": [], "pairs": []}
@@ -782,6 +817,7 @@ def test_unequal_weights_of_a_pair_are_said(weight, eta, words):
         "split_seed": 0,
         "group": "g",
         "differs": "eta differs" if "against" in words else "",
+        "collapsed": "",
         "map_gain": 0.1,
         "eta": eta,
     }
@@ -793,15 +829,19 @@ def test_unequal_weights_of_a_pair_are_said(weight, eta, words):
     assert line.endswith("No fair pair: eta differs.") == ("against" in words)
 
 
-def test_a_collapsed_run_of_a_pair_is_said_instead_of_its_ties():
+def test_a_collapsed_pair_is_counted_and_in_no_mean():
     row = {"method": "dch", "n_bits": 16, "lr": 0.3, "setting": "", "seed": 1, "group": "g"}
-    row |= {"split_seed": 0, "differs": ""}
+    row |= {"split_seed": 0, "differs": "", "collapsed": "rdh"}
     row |= {"map_gain": -0.7, "eta": 1.0, "eta_baseline": 1.0}
     for arm, n_codes in (("baseline", 300), ("rdh", 1)):
         row |= {f"map_low_{arm}": 0.1, f"map_high_{arm}": 1.0, f"n_distinct_codes_{arm}": n_codes}
         row |= {f"{name}_{arm}": math.nan for name in ("dead_at_end", "flagged_at_end", "cost")}
     (line,) = paired_lines(pd.DataFrame([row]))
-    assert "1 of 2 runs collapsed to one code" in line and "tie band" not in line
+    assert "seed 1: 1 of 1 pair is left out, because training collapsed to one code (with" in line
+    assert "tie band" not in line and "-0.7" not in line
+    whole = row | {"seed": 2, "map_gain": 0.25, "collapsed": "", "n_distinct_codes_rdh": 300}
+    (line,) = paired_lines(pd.DataFrame([row, whole]))
+    assert "MAP by +0.2500" in line and "1 of 2 pairs is left out" in line
 
 
 def test_ctrl_c_during_train_here_leaves_a_whole_run_that_can_be_resumed(store, env):
@@ -836,7 +876,7 @@ def test_ctrl_c_during_train_here_leaves_a_whole_run_that_can_be_resumed(store, 
     assert (
         process.returncode == 130
         and "Traceback" not in errors
-        and f"runs resume {run_id}` takes it up again" in errors
+        and f"runs resume {run_id} --runs {store.root}` takes it up again" in errors
     )
     assert store.read_json(run_id, "result.json")["state"] == "cancelled"
     assert len(list((store.run_dir(run_id) / "checkpoints").glob("*.pt"))) == 1
@@ -999,12 +1039,23 @@ def test_settings_are_read_as_the_values_that_they_look_like():
 def test_lists_and_ranges_are_read_once_each_in_order():
     assert parse_numbers("--bits", "48, 24,24") == [48, 24]
     assert parse_numbers("--seeds", "0-2,7,1-3") == [0, 1, 2, 7, 3]
-    assert parse_names(" dpsh ,hashnet,,dpsh") == ["dpsh", "hashnet"]
+    assert parse_names(" dpsh ,hashnet,dpsh") == ["dpsh", "hashnet"]
     for text in ("-1", "1-", "--2", "1.5", "0x3", "²", "1-2-3", "9" * 30):
         with pytest.raises(UserError, match=r"^Seeds takes whole numbers"):
             parse_numbers("Seeds", text)
     with pytest.raises(UserError, match="at most 10000 numbers"):
         parse_numbers("Seeds", "0-99999999999")
+
+
+def test_what_a_list_names_twice_is_said(capsys):
+    _common.say_repeated({"--bits": "8,16", "--seeds": None, "--methods": "dhn, dpsh", "--tau": ""})
+    assert capsys.readouterr().err == ""
+    _common.say_repeated({"--bits": "8,8", "--seeds": "0-2,1", "--methods": "dhn,lsh, dhn"})
+    assert capsys.readouterr().err == (
+        "--bits names a value more than once (8,8); it counts once.\n"
+        "--seeds names a value more than once (0-2,1); it counts once.\n"
+        "--methods names a value more than once (dhn,lsh, dhn); it counts once.\n"
+    )
 
 
 def test_a_table_leaves_out_empty_columns_and_aligns_numbers(capsys):

@@ -274,4 +274,5 @@ def test_the_snippets_of_the_readme_run_as_they_stand():
     for snippet in snippets:
         exec(snippet, names)
     assert len(snippets) >= 1
+    assert names["counts"]["flagged"].sum() > 0  # a reader sees the amplifier at work
     assert names["counts"]["entries"].unique().tolist() == [20 * 256]

@@ -102,7 +102,7 @@ def addresses(tmp_path: Path) -> Iterator[Callable[..., set[str]]]:
 def test_the_wheel_holds_the_package_the_app_its_pages_and_its_settings(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     package = {f"{path.relative_to(HOUSE)}" for path in (HOUSE / "rdh").rglob("*.py")}
-    pages = {path for path in (HOUSE / "pages").rglob("*") if path.suffix in (".py", ".js")}
+    pages = {path for path in (HOUSE / "pages").rglob("*") if path.suffix in (".py", ".js", ".css")}
     package |= {f"{path.relative_to(HOUSE)}" for path in (HOUSE / "rdh/recorded").rglob("*.*")}
     app = {HOUSE / "app.py", HOUSE / ".streamlit" / "config.toml", *pages}
     assert package | {f"rdh/_dashboard/{path.relative_to(HOUSE)}" for path in app} <= names

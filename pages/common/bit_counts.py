@@ -5,12 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from pages.common.readers import RunSeries
+from pages.common.words import link
 from rdh.analysis.one_bit import costliest_first
 
 COSTS = {  # the first that a run has is shown
     "cost_by_bit_gallery": "in the gallery",
     "cost_by_bit_train": "inside the training set",
 }
+
+MOST_NAMED = 8  # bits of a sentence
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,16 @@ class BitCounts:
         """The bits that have dead (or flagged) entries, the costliest first."""
         return self.order[self.main[self.order] > 0]
 
+    @property
+    def constant(self) -> list[int]:
+        """Bits of which all items are saturated on one and the same side.
+
+        Each class calls for that side then, so that none of their entries is dead, however many
+        are flagged.
+        """
+        is_whole = self.saturated.max(0) >= self.n_saturated_of
+        return np.flatnonzero(is_whole & (self.n_saturated_of == self.n_items)).tolist()
+
     def share(self, counts: np.ndarray) -> np.ndarray:
         """Counts (2, n_bits) as shares of the items, (n_bits,)."""
         n = self.n_saturated_of if counts is self.saturated else self.n_items
@@ -94,3 +107,18 @@ def read_cost(run: RunSeries) -> Cost | None:
         if len(steps):
             return Cost(values[-1], place, int(steps[-1]))
     return None
+
+
+def about_constant(counts: BitCounts) -> str:
+    """Which bits are the same for all items, and why none of their entries is dead."""
+    bits = counts.constant
+    if not bits:
+        return ""
+    every = f"{len(bits)} of {counts.saturated.shape[1]} bits"
+    named = f"bit{'s' * (len(bits) > 1)} {', '.join(map(str, bits[:MOST_NAMED]))}"
+    named += " …" if len(bits) > MOST_NAMED else ""
+    return (
+        f"Constant, with all training items saturated on one side: {every} ({named}). Each class "
+        "calls for that side, so none of their entries is dead, however many a gradient flags. "
+        f"Such a bit tells no two images apart: {link('constant', 'bit balance')}."
+    )

@@ -14,11 +14,11 @@ from pages.common.run_picker import read_config
 from pages.common.text import as_text
 from pages.common.words import legend, percent
 from rdh import analysis, catalog, studies
-from rdh.analysis.verdict import LEAST_PAIRS
 from rdh.charts.comparison import paired_maps
 from rdh.charts.effects import JUDGED, forest
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
+from rdh.retrieval.evaluation import REMEDY
 from rdh.store.run_store import RunStore
 from rdh.studies import Effect
 
@@ -51,6 +51,7 @@ def draw_settings(runs: RunStore, run_ids: Iterable[str], pair: Sequence[str]) -
         return
     settings = {str(group): rows for group, rows in fair.groupby("group", sort=False)}
     own = analysis.group_of(table, *pair) if len(pair) == 2 else None
+    draw_collapsed(fair["collapsed"])
     effects = judge(settings)
     alike = read_config(runs, pair[-1]) if pair else None
     chosen = pick_setting(settings, own, alike)
@@ -70,6 +71,15 @@ def draw_left_out(differs: pd.Series) -> None:
         "A fair pair weighs its quantization term alike (eta), and counts its dead entries by one "
         "threshold (tau)."
     )
+
+
+def draw_collapsed(collapsed: pd.Series) -> None:
+    """How many fair pairs are in no mean below, because a run of them has one code for all."""
+    if said := analysis.collapses_in_words(collapsed):
+        st.caption(
+            f"{said[0].upper()}{said[1:]}: MAP is that of chance there, and a difference from it "
+            "says nothing of RDH. The settings below count them."
+        )
 
 
 def judge(settings: dict[str, pd.DataFrame]) -> dict[str, Effect]:
@@ -134,18 +144,21 @@ def setting_label(rows: pd.DataFrame) -> str:
 
 def draw_setting(rows: pd.DataFrame, effect: Effect, n_settings: int) -> None:
     """The pairs of one setting, their mean change with its interval, and the verdict in words."""
-    first, ends = rows.iloc[0], effect.interval
+    first, ends, kept = rows.iloc[0], effect.interval, analysis.comparable(rows)
     what = f"{method_title(first['method'])}, {first['n_bits']} bits"
     said = verdict_of(rows, effect)
+    if kept.empty:
+        st.markdown(f"**{as_text(what)}: with RDH, MAP is {said}.** {REMEDY}")
+        return
     cell = {"label": what, "method": first["method"], "verdict": effect.verdict}
     cell |= {"difference": effect.difference, "low": ends.low, "high": ends.high}
     mean = f"Mean change {analysis.map_points(effect.difference)}, {interval_of(effect)}"
     with st.container(key="charts-setting"):
         left, right = st.columns(2)
         with left:
-            live_plotly(paired_maps(rows, title=f"{what}: MAP is {said}"), key="compare-pairs")
+            live_plotly(paired_maps(kept, title=f"{what}: MAP is {said}"), key="compare-pairs")
         with right:
-            chart = forest(pd.DataFrame([cell]), [rows["map_gain"].to_numpy()], title=mean)
+            chart = forest(pd.DataFrame([cell]), [kept["map_gain"].to_numpy()], title=mean)
             live_plotly(chart, key="compare-effect")
     st.markdown(f"**{as_text(what)}: with RDH, MAP is {said}.** {as_text(in_full(effect))}")
     if alone(effect) != effect.verdict:
@@ -157,15 +170,16 @@ def draw_setting(rows: pd.DataFrame, effect: Effect, n_settings: int) -> None:
 
 def verdict_of(rows: pd.DataFrame, effect: Effect) -> str:
     """`analysis.setting_verdict` of the pairs of one setting."""
+    kept = analysis.comparable(rows)
     names = ("map_low", "map_high", "n_distinct_codes")
     within = [
         analysis.is_within_ties(
             *({name: row[f"{name}_{arm}"] for name in names} for arm in ("baseline", "rdh"))
         )
-        for row in rows.to_dict("records")
+        for row in kept.to_dict("records")
     ]
     ends = effect.interval.low, effect.interval.high
-    return analysis.setting_verdict(rows["map_gain"].tolist(), ends, within)
+    return analysis.setting_verdict(kept["map_gain"].tolist(), ends, within, rows["collapsed"])
 
 
 def alone(effect: Effect) -> str:
@@ -174,9 +188,9 @@ def alone(effect: Effect) -> str:
 
 
 def interval_of(effect: Effect) -> str:
-    """ "95 % interval +0.0080 to +0.0210", or "no interval"."""
+    """ "95 % interval +0.0080 to +0.0210", or "no interval" with its reason."""
     if math.isnan(effect.interval.low):
-        return "no interval"
+        return f"no interval: {effect.interval.why}"
     ends = (effect.interval.low, effect.interval.high)
     return f"95 % interval {' to '.join(map(analysis.map_points, ends))}"
 
@@ -189,12 +203,7 @@ def in_full(effect: Effect) -> str:
         is_open = alone(effect) == "open"
         shows = "it contains 0, so these pairs show no effect" if is_open else "it excludes 0"
         return f"{text}, {interval_of(effect)} by {how[effect.interval.method]}: {shows}. {POINT}"
-    if n < LEAST_PAIRS:
-        return f"{text}; fewer than {LEAST_PAIRS} pairs have no interval. {POINT}"
-    return (
-        f"{text}; there is no interval, since all pairs change alike, or since runs are missing "
-        f"where seeds and splits are crossed. {POINT}"
-    )
+    return f"{text}, {interval_of(effect)}. {POINT}"
 
 
 def draw_table(settings: dict[str, pd.DataFrame], effects: dict[str, Effect]) -> None:
@@ -212,10 +221,10 @@ def draw_table(settings: dict[str, pd.DataFrame], effects: dict[str, Effect]) ->
     )
     st.caption(
         "Means over the pairs, without → with RDH. Gain and loss: the interval excludes 0 after "
-        "Holm's correction over all settings; open: it does not; no interval: fewer than "
-        f"{LEAST_PAIRS} pairs."
+        "Holm's correction over all settings; open: it does not. Pairs of which a run has "
+        "collapsed are counted in their own column, and in nothing else."
     )
-    legend("dead", "cost", "map", "tie-band")
+    legend("dead", "cost", "map", "interval", "holm", "open", "collapse")
 
 
 def row_of(rows: pd.DataFrame, effect: Effect) -> dict[str, str]:
@@ -223,7 +232,8 @@ def row_of(rows: pd.DataFrame, effect: Effect) -> dict[str, str]:
     first = rows.iloc[0]
     more = [part for part in first["setting"].split(", ") if part and not part.startswith(IN_LABEL)]
     ends = effect.interval.low, effect.interval.high
-    has_ends = not math.isnan(ends[0])
+    has_ends, kept = not math.isnan(ends[0]), analysis.comparable(rows)
+    n_collapsed = len(rows) - len(kept)
     return {
         "method": method_title(first["method"]),
         "bits": str(first["n_bits"]),
@@ -233,13 +243,18 @@ def row_of(rows: pd.DataFrame, effect: Effect) -> dict[str, str]:
         "eta": f"{first['eta']:g}",
         "what else": ", ".join(more),
         "pairs": str(effect.n),
-        "MAP": both(rows, "map", lambda value: f"{value:.4f}"),
+        "collapsed": f"{n_collapsed} of {len(rows)}" if n_collapsed else "",
+        "MAP": both(kept, "map", lambda value: f"{value:.4f}"),
         "change": analysis.map_points(effect.difference),
-        "95 % interval": ", ".join(map(analysis.map_points, ends)) if has_ends else "none",
-        "says": JUDGED[effect.verdict],
-        "dead": both(rows, "dead_at_end", percent),
-        "flagged": both(rows, "flagged_at_end", percent),
-        "cost": both(rows, "cost", analysis.map_points),
+        "95 % interval": ", ".join(map(analysis.map_points, ends))
+        if has_ends
+        else effect.interval.why
+        if effect.n
+        else "–",
+        "says": JUDGED[effect.verdict] if effect.n else "collapsed",
+        "dead": both(kept, "dead_at_end", percent),
+        "flagged": both(kept, "flagged_at_end", percent),
+        "cost": both(kept, "cost", analysis.map_points),
     }
 
 

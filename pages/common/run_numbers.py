@@ -5,11 +5,14 @@ import math
 import pandas as pd
 import streamlit as st
 
+from pages.common.bit_counts import about_constant, read_counts
 from pages.common.readers import RunSeries
 from pages.common.words import count_of, help_of, legend
 from rdh.analysis import NO_DEAD_BITS, NOT_COUNTED, cost_of_dead, duration, map_points, percent
 from rdh.config.run_config import RunConfig
+from rdh.retrieval.evaluation import ONE_CODE, REMEDY, has_collapsed
 
+SIDES = {"gallery": "in the gallery", "query": "in the queries"}  # where a cost is measured
 TILE_WIDTH = 134  # pixels: six of them fit beside the sidebar at 1280
 Tile = tuple[str, str, str, str | None]
 
@@ -28,6 +31,9 @@ def draw_numbers(run: RunSeries, config: RunConfig, is_final: bool) -> None:
     tiles += [*dead_tiles(run, config), map_tile(run)]
     draw_tiles(tiles)
     draw_explanation(run, config)
+    if not is_final and has_collapsed(run.last()):  # an ended run says so in its message
+        said = f"Training has collapsed: {ONE_CODE}, so MAP is that of chance. {REMEDY}"
+        st.warning(said, icon=":material/warning:")
 
 
 def draw_tiles(tiles: list[Tile], width: int = TILE_WIDTH) -> None:
@@ -79,6 +85,25 @@ def cost_tile(cost: tuple[float, str] | None, label: str = "Cost of the dead") -
     return label, map_points(cost[0]), f"MAP {cost[1]}", help_of("cost")
 
 
+def about_cost(run: RunSeries) -> str:
+    """Which dead entries the cost is of: other ones than the dead of the tile; "" if unknown."""
+    cost, last = cost_of_dead(run.last()), run.last()
+    side = next((one for one, place in SIDES.items() if cost and cost[1] == place), None)
+    if side is None or f"{side}_dead" not in last:
+        return ""
+    counted = count_of(last[f"{side}_dead"], last[f"{side}_entries"])
+    return (
+        f"The cost is of the dead {SIDES[side]} at the last evaluation, {counted} entries; the "
+        "dead are counted in the training items."
+    )
+
+
+def explanations(run: RunSeries) -> list[str]:
+    """What a reader may stumble over in these tiles: where the cost is from, and constant bits."""
+    counts = read_counts(run)
+    return list(filter(None, [about_cost(run), about_constant(counts) if counts else ""]))
+
+
 def map_tile(run: RunSeries, *, is_short: bool = False) -> Tile:
     """MAP of the last evaluation; `is_short`: without the size of the gallery."""
     value, meta = run.last().get("map", math.nan), run.meta()
@@ -112,12 +137,8 @@ def draw_explanation(run: RunSeries, config: RunConfig) -> None:
         )
     st.caption(text)
     legend("dead", "cost", "flagged", "saturated", "hard", "map")
-    if counts.share("dead") > 0.5:
-        st.warning(
-            "More than half of all entries are dead: the codes have collapsed. Try a "
-            "lower learning rate.",
-            icon=":material/warning:",
-        )
+    for said in explanations(run):
+        st.caption(said)
 
 
 def remaining(frame: pd.DataFrame, meta: dict) -> str:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from pages.common.shell import carried
+from pages.common.shell import NO_RUN, carried
 from pages.common.sidebar import draw_link
 from pages.common.text import as_text
 from rdh import analysis
@@ -48,6 +48,7 @@ def pick_pair(
     *,
     key: str = "vs",
     label: str = "Compared with",
+    or_none: bool = False,
 ) -> str | None:
     """Lets the reader choose the run to compare with.
 
@@ -60,9 +61,12 @@ def pick_pair(
         run_id: the run that the page is about.
         key: the URL parameter that keeps the choice.
         label: of the list.
+        or_none: whether the reader may choose none. Without a run of the same pair it is the
+            default then.
 
     Returns:
-        The id of the other run; None, and a sentence on the page, if there is none.
+        The id of the other run; None, and a sentence on the page, if there is none or none was
+        chosen.
     """
     others = [other for other in _newest_first(states) if other != run_id]
     if not others:
@@ -77,16 +81,25 @@ def pick_pair(
 
     last = (len(RANKS), "")
     others.sort(key=lambda other: partners.get(other, last)[0])
-    return _pick(others, states, key, label, name)
+    if not or_none:
+        return _pick(others, states, key, label, name)
+    others.insert(len(others) if partners else 0, NO_RUN)
+    known = {**states, NO_RUN: states[run_id]}
+    chosen = _pick(
+        others, known, key, label, lambda one: "no other run" if one == NO_RUN else name(one)
+    )
+    return None if chosen == NO_RUN else chosen
 
 
-def pick_two(store: RunStore, states: Mapping[str, RunState]) -> tuple[str, str | None]:
+def pick_two(
+    store: RunStore, states: Mapping[str, RunState], *, or_none: bool = False
+) -> tuple[str, str | None]:
     """`pick_run` and, beside it, `pick_pair`."""
     left, right = st.columns(2)
     with left:
         run_id = pick_run(store, states)
     with right:
-        return run_id, pick_pair(store, states, run_id)
+        return run_id, pick_pair(store, states, run_id, or_none=or_none)
 
 
 RANKS = ("fair, without and with RDH", "fair, other arms", "not fair")

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 import streamlit as st
 
 from pages.common.address import announce, arrive
+from pages.common.failed_page import use_cards
 from pages.common.sidebar import draw_links, read_links
 from pages.common.text import as_text
 from rdh import execution
@@ -23,9 +24,12 @@ from rdh.execution import RunState
 from rdh.folders import runs_root
 from rdh.store.run_store import RunStore
 
+use_cards()  # here, since every page imports this file first
+
 T = TypeVar("T")
 LOG = logging.getLogger(__name__)
 CARRIED = ("run", "vs", "bit")  # URL parameters that stay when the reader goes to another page
+NO_RUN = "none"  # ?vs= of a reader who wants no second run
 
 STYLE = """<style>
 .stMainBlockContainer { max-width: 1400px; padding-left: 2.5rem; padding-right: 2.5rem; }
@@ -135,7 +139,8 @@ def say_unknown_address() -> None:
 
 def carried() -> dict[str, str]:
     """The URL parameters to hand on to another page."""
-    return {name: st.query_params[name] for name in CARRIED if name in st.query_params}
+    said = st.query_params
+    return {name: said[name] for name in CARRIED if said.get(name, NO_RUN) != NO_RUN}
 
 
 def store() -> RunStore:

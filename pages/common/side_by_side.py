@@ -52,8 +52,8 @@ def draw_maps(runs: RunStore, pair: dict[str, RunSeries], *, key: str) -> bool:
     return True
 
 
-def draw_difference(pair: dict[str, RunSeries]) -> None:
-    """The left map minus the right one, if both have the same bits."""
+def draw_difference(runs: RunStore, pair: dict[str, RunSeries]) -> None:
+    """The first map minus the second one, if both have the same bits."""
     loaded, what = common_steps(pair), counted(pair)
     if loaded is None:
         return
@@ -62,9 +62,10 @@ def draw_difference(pair: dict[str, RunSeries]) -> None:
     if without.shape[1] == with_rdh.shape[1] and len(common):
         difference = without[here] - with_rdh[there]
         shares = [run.share(what, int(common[-1])) for run in pair.values()]
+        first, second = (runs.config(one).label for one in pair)
         title = (
-            f"Difference: {shares[0] - shares[1]:+.2%} of the entries at step {common[-1]:,} "
-            f"(orange: fewer {what} on the right)"
+            f"{what.capitalize()} in {first} minus {what} in {second}, at step {common[-1]:,}: "
+            f"{shares[0] - shares[1]:+.2%} of the entries (+, orange: fewer in {second})"
         )
         live_plotly(
             difference_map(common, difference, title=title, what=f"{what} share"),

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from pages.common.text import as_text
-from rdh.analysis import WORDS
+from rdh.analysis import WORDS, Word
 from rdh.analysis.verdict import percent
 
 PAGE = "definitions"
@@ -30,8 +30,14 @@ def help_of(name: str, *more: str) -> str:
     """
     word = WORDS[name]
     parts = [as_text(text) for text in (word.meaning, *more) if text]
-    facts = f"Counted in: {as_text(word.unit)}. When: {as_text(word.moment)}."
-    return "\n\n".join([*parts, facts, link(name, "Definition with an example")])
+    parts += filter(None, [facts_of(word)])
+    return "\n\n".join([*parts, link(name, "Definition with an example")])
+
+
+def facts_of(word: Word) -> str:
+    """What a word is counted in, and when; "" if both mean nothing for it."""
+    facts = {"Counted in": word.unit, "When": word.moment}
+    return " ".join(f"{name}: {as_text(text)}." for name, text in facts.items() if text)
 
 
 def legend(*names: str) -> None:
@@ -44,4 +50,4 @@ def count_of(count: float, of: float) -> str:
     return f"{count:,.0f} of {of:,.0f}"
 
 
-__all__ = ["count_of", "help_of", "legend", "link", "percent"]
+__all__ = ["count_of", "facts_of", "help_of", "legend", "link", "percent"]

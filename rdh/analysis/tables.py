@@ -11,6 +11,7 @@ import pandas as pd
 
 from rdh import catalog
 from rdh.analysis.dead_bits import cost_of_dead, dead_bits
+from rdh.analysis.verdict import has_collapsed, who_collapsed
 from rdh.config.run_config import RunConfig, digest
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore, Stamp
@@ -28,6 +29,8 @@ ONE_PAIR = (
     "quantization",
     "method_options",
 )
+AVERAGED = ("map", "map_tie", "dead_at_end", "dead_peak", "flagged_at_end", "cost")
+SIDES = ("baseline", "rdh")  # of a pair
 # what `pairs` holds of both arms
 MEASURED = [
     *("map", "map_low", "map_high", "n_distinct_codes"),
@@ -154,22 +157,23 @@ def why_unfair(weights: tuple[float, float], taus: tuple[float, float]) -> str:
 def summary_table(table: pd.DataFrame) -> pd.DataFrame:
     """Summarises `run_table` over seeds: one row for each config, baseline before RDH.
 
-    Of repeated runs the newest counts. Columns: n seeds; mean and standard deviation of map (n - 1;
-    NaN for one seed); means of map_tie, dead_at_end, dead_peak, flagged_at_end and cost.
+    Of repeated runs the newest counts. Columns: n seeds, and how many of them have collapsed, which
+    no mean contains; mean and standard deviation of map (n - 1; NaN for one seed); means of
+    map_tie, dead_at_end, dead_peak, flagged_at_end and cost.
     """
     if table.empty:
         return table
-    newest = table.drop_duplicates("config_hash", keep="last")
+    newest = table.drop_duplicates("config_hash", keep="last").copy()
+    newest["collapsed"] = [
+        has_collapsed({"n_distinct_codes": n}) for n in newest["n_distinct_codes"]
+    ]
+    newest.loc[newest["collapsed"], [*AVERAGED]] = np.nan
     asked = ["dataset", "method", "n_bits", "lr", "epochs", "eta", "tau", "arm", "label"]
     summary = newest.groupby(["group", *asked], sort=False, dropna=False).agg(
         n=("seed", "size"),
-        map=("map", "mean"),
+        collapsed=("collapsed", "sum"),
         map_std=("map", "std"),
-        map_tie=("map_tie", "mean"),
-        dead_at_end=("dead_at_end", "mean"),
-        dead_peak=("dead_peak", "mean"),
-        flagged_at_end=("flagged_at_end", "mean"),
-        cost=("cost", "mean"),
+        **{name: (name, "mean") for name in AVERAGED},
     )
     summary = summary.reset_index().drop(columns="group")
     return (
@@ -194,14 +198,15 @@ def pairs(table: pd.DataFrame) -> pd.DataFrame:
         pair, method, n_bits, seed, split_seed, dataset, lr, epochs; eta and tau of the RDH run;
         eta_baseline (NaN: the method's own), weight_baseline (NaN: no plain term) and
         tau_baseline; map_gain; and MEASURED of both arms (_baseline, _rdh).
-        `differs` is `why_unfair`.
+        `differs` is `why_unfair`, and `collapsed` is `who_collapsed`; see `comparable`.
         `group` is equal for pairs that differ only in seed and split: only these may be averaged.
         `setting` says in words what differs between the pairs of a method and code length, apart
         from lr, seed, split and the baseline's weight: "epochs 60", or "" if nothing differs.
     """
     shared = ["pair", "method", "n_bits", "seed", "split_seed", "dataset", "lr", "epochs"]
     if table.empty:
-        more = ["group", "setting", "differs", "eta", "eta_baseline", "tau", "map_gain"]
+        more = ["group", "setting", "differs", "collapsed", "eta", "eta_baseline", "tau"]
+        more += ["map_gain", *(f"{name}_{arm}" for name in MEASURED for arm in SIDES)]
         return pd.DataFrame(columns=[*shared, *more])
     newest = table.drop_duplicates("config_hash", keep="last").reset_index(drop=True)
     newest["age"] = range(len(newest))
@@ -216,10 +221,20 @@ def pairs(table: pd.DataFrame) -> pd.DataFrame:
     merged = merged.rename(columns={"tau_rdh": "tau", "eta_rdh": "eta"})
     arms = (merged[name] for name in ("weight_baseline", "eta", "tau_baseline", "tau"))
     merged["differs"] = [why_unfair(one[:2], one[2:]) for one in zip(*arms, strict=True)]
+    codes = (merged[f"n_distinct_codes_{arm}"] for arm in SIDES)
+    merged["collapsed"] = [
+        who_collapsed(*({"n_distinct_codes": one} for one in both))
+        for both in zip(*codes, strict=True)
+    ]
     merged["group"] = list(map(_group, merged["cell"], merged["weight_baseline"]))
     merged["setting"] = _settings(merged)
     passing = ["age_rdh", "age_baseline", "same_tau", "settings", "cell", "weight_rdh"]
     return merged.drop(columns=passing).reset_index(drop=True)
+
+
+def comparable(paired: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `pairs` from which means, intervals and verdicts are made: no run collapsed."""
+    return paired.loc[paired["collapsed"] == ""]
 
 
 def group_of(table: pd.DataFrame, baseline: str, rdh: str) -> str | None:
@@ -236,44 +251,18 @@ def _group(cell: str, weight: float) -> str:
 
 
 def paired_arrays(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """MAP without and with RDH of pairs of one `group`, (n_seeds, n_splits); NaN: no such pair."""
+    """MAP without and with RDH of pairs of one `group`, (n_seeds, n_splits).
+
+    NaN: there is no such pair, or one of its runs has collapsed.
+    """
     axes = [sorted(rows[name].unique()) for name in ("seed", "split_seed")]
     before, after = (np.full([len(axis) for axis in axes], np.nan) for _ in range(2))
-    values = (rows[name] for name in ("seed", "split_seed", "map_baseline", "map_rdh"))
+    kept = comparable(rows)
+    values = (kept[name] for name in ("seed", "split_seed", "map_baseline", "map_rdh"))
     for seed, split, without, with_rdh in zip(*values, strict=True):
         place = axes[0].index(seed), axes[1].index(split)
         before[place], after[place] = without, with_rdh
     return before, after
-
-
-def pairs_summary(paired: pd.DataFrame) -> pd.DataFrame:
-    """Summarises `pairs` over seeds and splits: one row for each `group`.
-
-    Args:
-        paired: what `pairs` returned; unfair pairs are rows of their own.
-
-    Returns:
-        What was compared (group, differs, method, n_bits, dataset, lr, epochs, eta, setting), the
-        number of pairs, the mean MAP of both arms, the mean of map_gain and its standard deviation
-        (n - 1; NaN for one pair), and of both arms the mean share of dead entries and what they
-        cost.
-    """
-    asked = ["method", "n_bits", "dataset", "lr", "epochs", "eta", "setting"]
-    grouped = paired.groupby(["group", "differs", *asked], dropna=False, sort=False)
-    summary = grouped.agg(
-        pairs=("seed", "size"),
-        map_baseline=("map_baseline", "mean"),
-        map_rdh=("map_rdh", "mean"),
-        gain=("map_gain", "mean"),
-        gain_std=("map_gain", "std"),
-        dead_baseline=("dead_at_end_baseline", "mean"),
-        dead_rdh=("dead_at_end_rdh", "mean"),
-        flagged_baseline=("flagged_at_end_baseline", "mean"),
-        flagged_rdh=("flagged_at_end_rdh", "mean"),
-        cost_baseline=("cost_baseline", "mean"),
-        cost_rdh=("cost_rdh", "mean"),
-    )
-    return summary.reset_index()
 
 
 def _settings(merged: pd.DataFrame) -> list[str]:

@@ -1,12 +1,19 @@
 """What the two runs of a pair say about RDH, in words: dead entries, their cost, MAP, its ties."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rdh.analysis.dead_bits import NOT_COUNTED
+from rdh.analysis.dead_bits import NOT_COUNTED, cost_of_dead
+from rdh.retrieval.evaluation import ONE_CODE, REMEDY, has_collapsed
 
 LEAST_PAIRS = 3  # fewer have no interval
+COLLAPSES = ("", "baseline", "rdh", "both")  # which runs of a pair have one code for all items
+COLLAPSED_RUNS = {
+    "baseline": "the run without RDH has",
+    "rdh": "the run with RDH has",
+    "both": "both runs have",
+}
 
 
 def percent(share: float) -> str:
@@ -19,15 +26,50 @@ def map_points(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:+.4f}".replace("-", "−")
 
 
-def has_collapsed(row: Mapping[str, Any]) -> bool:
-    """Whether all gallery items of a run have the same code, so that its MAP is that of chance."""
-    return bool(row.get("n_distinct_codes") == 1)
+def who_collapsed(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> str:
+    """Which runs of a pair have one code for all items: one of `COLLAPSES`, "" if none has.
+
+    Such a pair is no evidence on RDH: whoever collapsed has the MAP of chance, and a difference
+    from it says how high the other one is. It is left out of means, intervals and verdicts, and
+    counted beside them (`collapses_in_words`).
+    """
+    return COLLAPSES[has_collapsed(baseline) + 2 * has_collapsed(rdh)]
+
+
+def collapses_in_words(
+    who: Iterable[str], arms: tuple[str, str] = ("without RDH", "with RDH")
+) -> str:
+    """How many pairs are left out, and which of their runs have collapsed; "" if none has.
+
+    Args:
+        who: `who_collapsed` of each pair.
+        arms: what the two sides are called.
+    """
+    every = list(who)
+    n = sum(map(bool, every))
+    if not n:
+        return ""
+    return (
+        f"{n} of {len(every)} pair{'s' * (len(every) != 1)} {'is' if n == 1 else 'are'} left out, "
+        f"because training collapsed to one code ({collapsed_runs(every, arms)})"
+    )
+
+
+def collapsed_runs(who: Iterable[str], arms: tuple[str, str]) -> str:
+    """Which runs of pairs have collapsed: "both", "with RDH", or "with RDH in 2, both in 1"."""
+    every = list(who)
+    names = dict(zip(COLLAPSES[1:], (*arms, "both"), strict=True))
+    counts = [(name, every.count(one)) for one, name in names.items() if one in every]
+    if len(counts) == 1:
+        return counts[0][0]
+    return ", ".join(f"{name} in {n}" for name, n in counts)
 
 
 def is_within_ties(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> bool | None:
     """Whether the tie bands of two runs overlap.
 
     Then an order of the items at equal distances would turn the difference of their MAPs around.
+    Titles, sentences and tables all ask here.
 
     Args:
         baseline: a row of `run_table`, or scalars by name.
@@ -36,7 +78,7 @@ def is_within_ties(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> bool 
     Returns:
         None if one has no band, or codes that are all the same: its ties could show anything.
     """
-    if has_collapsed(baseline) or has_collapsed(rdh):
+    if who_collapsed(baseline, rdh):
         return None
     ends = [
         float(row.get(name, math.nan))
@@ -48,39 +90,71 @@ def is_within_ties(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> bool 
     return max(ends[0], ends[2]) <= min(ends[1], ends[3])
 
 
+def map_headline(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> str:
+    """The title over the tie bands of a pair: "MAP +0.0744: outside the tie band"."""
+    text = f"MAP {map_points(_gain(baseline, rdh))}"
+    if who := who_collapsed(baseline, rdh):
+        return f"{text}: {COLLAPSED_RUNS[who]} collapsed"
+    within = is_within_ties(baseline, rdh)
+    return text if within is None else f"{text}: {'within' if within else 'outside'} the tie band"
+
+
 def map_verdict(baseline: Mapping[str, Any], rdh: Mapping[str, Any], seeds: str = "") -> str:
-    """One sentence: how MAP changes with RDH, whether the ties could turn it, what seeds say.
+    """How MAP changes with RDH, whether the ties could turn it, what seeds say, what the dead do.
 
     Args:
         baseline: a row of `run_table`, or scalars by name.
         rdh: the same of the run with RDH.
-        seeds: the end of the sentence: on how many seeds it stands.
+        seeds: the end of the first sentence: on how many seeds it stands.
 
     Returns:
         "" without both MAPs.
     """
     end = f"; {seeds}." if seeds else "."
-    before, after = (float(row.get("map", math.nan)) for row in (baseline, rdh))
-    if math.isnan(before) or math.isnan(after):
+    gain = _gain(baseline, rdh)
+    if math.isnan(gain):
         return ""
-    text = f"MAP goes from {before:.4f} to {after:.4f} ({map_points(after - before)})"
-    for row, name in ((baseline, "without RDH"), (rdh, "with RDH")):
-        if has_collapsed(row):
-            return (
-                f"{text}. The run {name} has collapsed: all gallery items have the same code, so "
-                "its MAP is that of chance. Try a lower lr."
-            )
+    text = f"MAP goes from {baseline['map']:.4f} to {rdh['map']:.4f} ({map_points(gain)})"
+    if who := who_collapsed(baseline, rdh):
+        its = "their" if who == "both" else "its"
+        has = COLLAPSED_RUNS[who][0].upper() + COLLAPSED_RUNS[who][1:]
+        return f"{text}. {has} collapsed: {ONE_CODE}, so {its} MAP is that of chance. {REMEDY}"
     within = is_within_ties(baseline, rdh)
-    if within is None:
-        return f"{text}{end}"
     if within:
-        return (
-            f"{text}: within the tie band, so another order of items at equal distances could turn "
-            f"this difference around{end}"
+        text += (
+            ": within the tie band, so another order of items at equal distances could turn this "
+            "difference around"
         )
+    elif within is not None:
+        text += ": outside the tie band, so no order of items at equal distances turns it around"
+    return " ".join(filter(None, [f"{text}{end}", share_of_dead(baseline, rdh)]))
+
+
+def _gain(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> float:
+    return float(rdh.get("map", math.nan)) - float(baseline.get("map", math.nan))
+
+
+def share_of_dead(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> str:
+    """How much of a difference in MAP the dead account for, and what the rest may be.
+
+    Args:
+        baseline: a row of `run_table`, or scalars by name.
+        rdh: the same of the run with RDH.
+
+    Returns:
+        "" if a run has no cost, or its cost is measured elsewhere than that of the other.
+    """
+    costs = [cost_of_dead(row) for row in (baseline, rdh)]
+    gain = _gain(baseline, rdh)
+    if costs[0] is None or costs[1] is None or costs[0][1] != costs[1][1] or math.isnan(gain):
+        return ""
+    saved = costs[0][0] - costs[1][0]
     return (
-        f"{text}: outside the tie band, so no order of items at equal distances turns it "
-        f"around{end}"
+        f"Of this {map_points(gain)}, {map_points(saved)} is the cost of the dead "
+        f"({map_points(costs[0][0])} without and {map_points(costs[1][0])} with RDH), measured by "
+        f"flipping the dead entries {costs[0][1]} of the finished runs. The other "
+        f"{map_points(gain - saved)} is what such flips can't show: right entries that were "
+        "loosened, and features and a hash layer that went on training."
     )
 
 
@@ -92,15 +166,29 @@ def points(values: Sequence[float], between: str) -> str:
 
 
 def setting_verdict(
-    gains: Sequence[float], interval: tuple[float, float], within: Sequence[bool | None]
+    gains: Sequence[float],
+    interval: tuple[float, float],
+    within: Sequence[bool | None],
+    who: Iterable[str] = (),
 ) -> str:
     """What the pairs of one setting say, after "MAP is": "higher in 5 of 5 pairs, +0.8 to +2.1 ...
 
     Args:
-        gains: MAP with RDH minus MAP without, of each pair.
+        gains: MAP with RDH minus MAP without, of each pair of which no run has collapsed.
         interval: of their mean, 95 %; NaN: there is none.
-        within: `is_within_ties` of each pair.
+        within: `is_within_ties` of each of them.
+        who: `who_collapsed` of all pairs.
     """
+    left_out = collapses_in_words(who)
+    if not gains:
+        return f"unknown: {left_out}"
+    said = _counted(gains, interval, within)
+    return f"{said}; {left_out}" if left_out else said
+
+
+def _counted(
+    gains: Sequence[float], interval: tuple[float, float], within: Sequence[bool | None]
+) -> str:
     n, n_higher = len(gains), sum(gain > 0 for gain in gains)
     n_lower = sum(gain < 0 for gain in gains)
     pairs = f"{n} pair{'s' * (n != 1)}"

@@ -1,37 +1,11 @@
 """What each number is called and what it means: one source for pages and command line."""
 
-from dataclasses import dataclass
+from rdh.analysis.terms import EVALUATION, TERMS, Word
 
 PASS = "each entry as it was when training last visited its item"
 SINCE = "since the last record"
-EVALUATION = "at an evaluation, with the network as it is then, in evaluation mode"
-
-
-@dataclass(frozen=True)
-class Word:
-    """One word of the dashboard.
-
-    Attributes:
-        name: its anchor on the page of definitions.
-        title: the word as a heading.
-        meaning: what it is, in one or two sentences of plain text.
-        formula: in LaTeX.
-        unit: what it is counted in.
-        moment: when it is judged.
-        more: what a reader may stumble over; "" if nothing.
-    """
-
-    name: str
-    title: str
-    meaning: str
-    formula: str
-    unit: str
-    moment: str
-    more: str = ""
-
-
 OF_ALL = "entries, of all N × K (training items × bits)"
-WORDS = {
+COUNTS = {
     word.name: word
     for word in (
         Word(
@@ -118,7 +92,9 @@ WORDS = {
             "MAP, expected over ties; the dead entries of the gallery, or of the queries if the "
             "gallery's codes are learned",
             EVALUATION,
-            "It uses the labels of what is searched: an upper bound, never a result of a method.",
+            "It uses the labels of what is searched, so no method can flip them so. It says what "
+            "these dead entries cost in the finished run. RDH can gain more: it also loosens right "
+            "entries, and the network goes on learning from the freed ones.",
         ),
         Word(
             "map",
@@ -141,6 +117,35 @@ WORDS = {
             "It says nothing about seeds: that takes several pairs.",
         ),
         Word(
+            "relevant",
+            "✓ Right, ≠ wrong",
+            "An item of the gallery is right for a query if the two share a label, and wrong "
+            "otherwise. Papers say relevant.",
+            r"S_{qi} = 1",
+            "gallery items",
+            "whenever a query is ranked",
+        ),
+        Word(
+            "hamming-distance",
+            "Hamming distance",
+            "The number of bits in which two codes differ. The gallery is ranked by it, the "
+            "smallest first. With K bits there are only K + 1 distances, so many items tie.",
+            r"d(q, i) = |\{k : b_{qk} \ne b_{ik}\}|",
+            "bits, 0 to K",
+            "whenever a query is ranked",
+        ),
+        Word(
+            "average-precision",
+            "AP, average precision",
+            "How well one query ranks the gallery: at each right item, the share of right items "
+            "down to its rank; the mean of these shares. MAP is the mean of AP over all queries. "
+            "Ties are broken as for MAP; the expected AP is its mean over all orders of ties.",
+            r"\frac{1}{R} \sum_{r\,:\,\mathrm{right}} "
+            r"\frac{\mathrm{right\ items\ to\ rank\ } r}{r}",
+            "0 to 1, higher is better",
+            "whenever a query is ranked",
+        ),
+        Word(
             "constant",
             "Constant bits, bit balance",
             "A bit is constant if it has the same value in every code of the gallery: it tells no "
@@ -149,6 +154,8 @@ WORDS = {
             r"\frac{1}{K} \sum_k \left| \frac{1}{n} \sum_i b_i^k \right|",
             "0 to 1",
             "at the last evaluation",
+            "All classes call for the one side of a constant bit, so none of its entries is wrong, "
+            "and none dead, even if a gradient flags all of them.",
         ),
         Word(
             "death",
@@ -224,6 +231,7 @@ WORDS = {
         ),
     )
 }
+WORDS = COUNTS | TERMS
 _TRAIN = "entries of all training items at the last evaluation, in evaluation mode: "
 OF_EVALUATION = {  # scalars of an evaluation, in a few words
     "train_entries": _TRAIN + "all",

@@ -34,7 +34,7 @@ from rdh.bench._machine import machine
 from rdh.bench.step import HEAD_ONLY, compared
 from rdh.config.run_config import RunConfig, make_config, with_plug_ins
 from rdh.errors import UserError
-from rdh.files import write_json
+from rdh.files import atomic, write_json
 from rdh.methods import method_class
 
 Numbers = dict[str, Any]
@@ -265,7 +265,8 @@ def write(folder: Path, result: Numbers) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "gpu.json", result)
-        (folder / "gpu.md").write_text(table(result), encoding="utf-8")
+        with atomic(folder / "gpu.md") as draft:
+            draft.write_text(table(result), encoding="utf-8")
     except OSError as error:
         raise UserError(
             f"-o {folder} can't be written ({error.strerror}); name another folder."

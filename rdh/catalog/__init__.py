@@ -36,6 +36,7 @@ __all__ = [
     "MethodCard",
     "PathBelow",
     "Switch",
+    "UnusableFile",
     "backbone",
     "backbones",
     "broken",
@@ -56,6 +57,11 @@ WORDS = {"method": "method", "dataset": "data set", "backbone": "backbone"}
 REGISTERED = re.compile(
     r"^@register_model\(\)\n(?:@.*\n)*def (\w+)\(", re.MULTILINE
 )  # as torchvision marks its networks
+
+
+class UnusableFile(UserError):
+    """A plug-in that is asked for and whose file can't be used: file, line, reason, way out."""
+
 
 Stamp = tuple[int, int, int]  # inode, bytes, time of change in ns: another one, another file
 AnyCard = TypeVar("AnyCard", bound=Card)
@@ -131,7 +137,7 @@ def warnings() -> list[str]:
     ]
 
 
-def unusable(file: str, error: Exception) -> UserError:
+def unusable(file: str, error: Exception) -> UnusableFile:
     """A sentence about a plug-in that raises, with the file, the line in it and the error.
 
     Args:
@@ -144,7 +150,7 @@ def unusable(file: str, error: Exception) -> UserError:
     text = " ".join(str(error).split())[:300]
     folder, _, name = file.removeprefix("rdh/").removesuffix(".py").rpartition("/")
     reason = f"line {line}: {type(error).__name__}" + (f": {text}" if text else "")
-    return UserError(_refusal(KINDS[folder], name, file, reason))
+    return UnusableFile(_refusal(KINDS[folder], name, file, reason))
 
 
 _imported: dict[str, Stamp | None] = {}  # module -> its file when it was imported
@@ -197,7 +203,7 @@ def _find(kind: str, name: str, cards: dict[str, AnyCard]) -> AnyCard:
     left_out = _folder(folder).broken
     for path, reason in left_out.items():
         if Path(path).stem == name:
-            raise UserError(_refusal(kind, name, path, reason))
+            raise UnusableFile(_refusal(kind, name, path, reason))
     more = f" or {TORCHVISION}NAME" if kind == "backbone" else ""
     sentence = f"{kind} must be one of {', '.join(cards)}{more}, got {shown(name)}"
     files = "; ".join(f"{path}, {reason}" for path, reason in left_out.items())

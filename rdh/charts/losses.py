@@ -7,7 +7,7 @@ from rdh.charts import palette
 from rdh.charts._layout import add_legend_below
 from rdh.charts._thinning import kept_points
 
-TERMS = {  # drawn in this order; the total last, over its parts
+TERMS = {  # in the order of the legend
     "similarity_loss": ("similarity", palette.SIMILARITY_TERM),
     "quantization_loss": ("quantization", palette.QUANTIZATION_TERM),
     "code_regression_loss": ("code regression", "#56B4E9"),
@@ -33,7 +33,11 @@ def loss_split(frame: pd.DataFrame, *, title: str, quantization: str) -> go.Figu
             y=values.to_numpy("float32")[kept],
             name=palette.escape(quantization if name == "quantization_loss" else label),
             mode="lines",
-            line={"color": color, "width": 2, "dash": "dot" if name == "loss" else "solid"},
+            # wide and pale, or it would lie hidden where one term is nearly all of it
+            line={"color": palette.translucent(color, 0.35), "width": 7}
+            if name == "loss"
+            else {"color": color, "width": 2},
+            zorder=-1 if name == "loss" else 0,
             hovertemplate="step %{x:,}: %{y:.4g}"
             + (" (weighted)" if name == "quantization_loss" else ""),
         )

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from rdh.codes.files import CodeFile, check_output, read_codes
+from rdh.codes.files import CodeFile, is_code_file, read_codes
 from rdh.errors import UserError, reading, short_path, writing
-from rdh.files import atomic, write_arrays
+from rdh.files import atomic, check_output, write_arrays
 
 MAGIC = b"IBxF"  # an IndexBinaryFlat
 BLOCK = 1 << 16  # codes held against the index's at a time
@@ -59,7 +59,7 @@ def check_index_output(path: Path, source: Path | None) -> None:
                 f"-o would overwrite {source}, the codes to index: name another file by -o."
             )
     check_output(path, is_ours=_is_index)
-    check_output(names_file(path))
+    check_output(names_file(path), is_ours=is_code_file)
 
 
 def _is_index(path: Path) -> bool:

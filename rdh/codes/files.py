@@ -4,14 +4,10 @@ They are read without pickle. Codes of two networks can't be compared, so every 
 are; `check_maker` compares that.
 """
 
-import contextlib
 import hashlib
 import json
-import os
-import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,41 +87,8 @@ class CodeFile:
         return {"codes": self.codes, "ids": self.ids, "about": np.array(json.dumps(about))}
 
 
-def check_output(path: Path, *, is_ours: Callable[[Path], bool] | None = None) -> None:
-    """Makes sure that a file can be written to path, before there is anything to write.
-
-    Args:
-        path: Where -o points.
-        is_ours: Whether an existing file may be replaced; None: if it is a code file.
-
-    Raises:
-        UserError: For a folder, a missing or closed one above, or a file of another kind.
-    """
-    with writing(path):
-        with contextlib.suppress(FileNotFoundError):
-            path.lstat()  # raises for a name that no file can have
-        if path.is_dir():
-            raise UserError(f"-o must name a file, {path} is a folder: name one in it.")
-        if not path.parent.is_dir():
-            raise UserError(
-                f"-o can't be written to {path}, there is no folder {path.parent}: make it, "
-                f"or name another file by -o."
-            )
-        if not os.access(path.parent, os.W_OK | os.X_OK):
-            raise UserError(
-                f"-o can't be written to {path}, its folder allows no writing: name another file "
-                f"by -o."
-            )
-        tempfile.TemporaryFile(dir=path.parent).close()  # what permissions do not tell
-        if path.exists() and not (is_ours or _is_code_file)(path):
-            raise UserError(
-                f"-o would overwrite {path}, which this program has not written: name "
-                f"another file by -o."
-            )
-
-
-def _is_code_file(path: Path) -> bool:
-    """By its list of contents."""
+def is_code_file(path: Path) -> bool:
+    """Whether a file is one of codes, by its list of contents."""
     try:
         with zipfile.ZipFile(path) as file:
             return set(file.namelist()) == {"codes.npy", "ids.npy", "about.npy"}

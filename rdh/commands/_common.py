@@ -4,28 +4,36 @@ import argparse
 import ast
 import json
 import math
-import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rdh.config.run_config import RunConfig
+from rdh.config.checks import LIST
+from rdh.config.ranges import parse_names, parse_numbers
 from rdh.errors import UserError
+from rdh.files import check_output
 from rdh.folders import as_folder, runs_root
 from rdh.store.run_store import RunStore
 
 
 def add_verb(
-    verbs: Any, common: argparse.ArgumentParser, name: str, text: str, examples: Sequence[str] = ()
+    verbs: Any,
+    common: argparse.ArgumentParser,
+    name: str,
+    text: str,
+    examples: Sequence[str] = (),
+    more: str = "",
 ) -> argparse.ArgumentParser:
     """Adds the parser of a verb.
 
     Args:
         text: what the verb does. Its first sentence stands in the list of verbs.
         examples: arguments, as they are typed after the verb.
+        more: stands below the examples.
     """
     lines = (f"  %(prog)s {line}".rstrip() for line in examples)
-    epilog = "\n".join(["examples:", *lines])
+    epilog = "\n".join(["examples:", *lines, *([f"\n{more}"] if more else [])])
     return verbs.add_parser(
         name,
         parents=[common],
@@ -44,9 +52,17 @@ def add_settings(parser: argparse.ArgumentParser, text: str) -> None:
     )
 
 
-def open_store(arguments: argparse.Namespace) -> RunStore:
-    """The run store of --runs, else of RDH_RUNS, else of ./runs."""
-    return RunStore(runs_root(arguments.runs))
+def open_store(arguments: argparse.Namespace, *, makes: bool = False) -> RunStore:
+    """The run store of --runs, else of RDH_RUNS, else of ./runs.
+
+    Args:
+        arguments: of the verb.
+        makes: whether the folder is made if it is missing; a verb that only reads refuses.
+
+    Raises:
+        UserError: It can't be used, or it is not there.
+    """
+    return RunStore(runs_root(arguments.runs), makes=makes)
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
@@ -64,8 +80,7 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
         name, dot, option = (part.strip() for part in key.partition("."))
         if not sign or not name or (dot and not option):
             raise UserError(
-                f"--set takes KEY=VALUE, got {pair[:80]!r}; the keys are "
-                f"{', '.join(RunConfig.model_fields)}."
+                f"--set takes KEY=VALUE like lr=0.1, got {pair[:80]!r}; {LIST} lists the keys."
             )
         if not option:
             fields[name] = _value(text.strip())
@@ -76,6 +91,23 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
                 f"--set gives {name} once as a whole and once as {key.strip()}; choose one."
             )
     return fields
+
+
+def say_repeated(lists: Mapping[str, str | None]) -> None:
+    """Says on stderr which lists name a value more than once.
+
+    Args:
+        lists: option -> names, numbers or ranges as they were typed, found good before.
+    """
+    for option, text in lists.items():
+        values: list[Any] = []
+        for part in parse_names(text or "", once=False):
+            is_range = part.replace("-", "").isdecimal()
+            values += parse_numbers(option, part) if is_range else [part]
+        if len(set(values)) < len(values):
+            print(
+                f"{option} names a value more than once ({text}); it counts once.", file=sys.stderr
+            )
 
 
 def _value(text: str) -> Any:
@@ -121,19 +153,14 @@ def print_table(rows: Sequence[dict[str, str]]) -> None:
 
 
 def checked_out(text: str | None) -> Path | None:
-    """The path of a report, as -o names it; None without one.
+    """The path of a report, as -o names it; None: it is printed (without -o, or for - as tools do).
 
     Raises:
         UserError: It can't be written there.
     """
-    if text is None:
+    if text is None or text in ("-", "/dev/stdout"):
         return None
     folder = as_folder(Path(text).parent, "folder of the report", "-o")
     path = folder / Path(text).name
-    if not folder.is_dir():
-        raise UserError(f"-o must be a file in a folder that is there, got {text}; make {folder}.")
-    if path.is_dir():
-        raise UserError(f"-o must be a file, got the folder {text}; name a file in it.")
-    if not os.access(folder, os.W_OK):
-        raise UserError(f"-o must be in a folder that can be written to, got {text}.")
+    check_output(path)
     return path

@@ -125,6 +125,8 @@ class Watch:
         if word == "deleted":
             return f"{run_id}: deleted"
         state, result = self._states[run_id], _read(self.store.result, run_id)
+        if word == "unreadable":  # its reason says the way out
+            return f"{run_id}: {word}: {state.reason}"
         if word != "finished":
             does = "tries it again" if word == "failed" else "goes on from its last checkpoint"
             way_out = f"`python -m rdh runs resume {run_id}` {does}"

@@ -9,6 +9,7 @@ import time
 from collections import deque
 
 from rdh.analysis import duration
+from rdh.commands.terminal import clear_line
 from rdh.errors import count
 
 SECONDS_BETWEEN_LINES = 15
@@ -28,7 +29,8 @@ class ProgressLine:
         if self._is_terminal:
             # A line that wraps could not be drawn over.
             width = shutil.get_terminal_size().columns - 1
-            sys.stderr.write(f"\r\x1b[2K{line if len(line) <= width else line[: width - 1] + '…'}")
+            clear_line()
+            sys.stderr.write(line if len(line) <= width else line[: width - 1] + "…")
             sys.stderr.flush()
             self._is_drawn = True
         elif line != self._said and time.monotonic() - self._said_at >= SECONDS_BETWEEN_LINES:
@@ -43,7 +45,7 @@ class ProgressLine:
     def clear(self) -> None:
         """Takes the shown line away."""
         if self._is_drawn:
-            sys.stderr.write("\r\x1b[2K")
+            clear_line()
             sys.stderr.flush()
             self._is_drawn = False
 

@@ -57,6 +57,7 @@ def summary_rows(summary: pd.DataFrame) -> list[dict[str, str]]:
             "bits": str(row["n_bits"]),
             **{title: _text(row[name], "g") for name, title in varying.items()},
             "seeds": str(row["n"]),
+            "collapsed": str(row["collapsed"] or ""),
             "MAP": _text(row["map"], ".4f"),
             "MAP std": _text(row["map_std"], ".4f"),
             "dead at the end": _text(row["dead_at_end"], ".2%"),
@@ -102,30 +103,33 @@ def paired_lines(paired: pd.DataFrame) -> list[str]:
         what += f", {first['setting']}" if first["setting"] else ""
         weight = first["eta_baseline"]
         what += _weights(first["method"], weight, first["eta"])
-        gains, n = group["map_gain"], len(group)
+        n = len(group)
         n_splits = group["split_seed"].nunique()
         who = f"{n} seeds" if n_splits == 1 else f"{n} pairs of seeds on {n_splits} splits"
         who = f"seed {group['seed'].iloc[0]}" if n == 1 else who
+        left_out = analysis.collapses_in_words(group["collapsed"])
+        kept = analysis.comparable(group)
+        gains, n = kept["map_gain"], len(kept)
+        unfair = f" No fair pair: {first['differs']}." if first["differs"] else ""
+        if not n:
+            lines.append(f"{what}, {who}: {left_out}.{unfair}")
+            continue
         spread = (
             f" (std {gains.std():.4f}, higher in {int((gains > 0).sum())} of {n})" if n > 1 else ""
         )
-        change = f"RDH changes MAP by {gains.mean():+.4f}{spread}{_ties(group)}"
-        unfair = f" No fair pair: {first['differs']}." if first["differs"] else ""
-        lines.append(f"{what}, {who}: {change}{_dead(group)}.{unfair}")
+        change = f"RDH changes MAP by {gains.mean():+.4f}{spread}{_ties(kept)}"
+        left_out = f"; {left_out}" if left_out else ""
+        lines.append(f"{what}, {who}: {change}{_dead(kept)}{left_out}.{unfair}")
     return lines
 
 
 def _ties(group: pd.DataFrame) -> str:
-    """Whether runs have collapsed, or the ties alone could turn the difference of a single pair."""
-    names = ("map_low", "map_high", "n_distinct_codes")
-    pairs = [
-        [{name: row[f"{name}_{arm}"] for name in names} for arm in ("baseline", "rdh")]
-        for _, row in group.iterrows()
-    ]
-    n_collapsed = sum(analysis.has_collapsed(row) for pair in pairs for row in pair)
-    if n_collapsed:
-        return f" ({n_collapsed} of {2 * len(pairs)} runs collapsed to one code: MAP of chance)"
-    within = analysis.is_within_ties(*pairs[0]) if len(pairs) == 1 else None
+    """Whether the ties alone could turn the difference of a single pair."""
+    if len(group) != 1:
+        return ""
+    row, names = group.iloc[0], ("map_low", "map_high", "n_distinct_codes")
+    pair = [{name: row[f"{name}_{arm}"] for name in names} for arm in ("baseline", "rdh")]
+    within = analysis.is_within_ties(*pair)
     return "" if within is None else f" ({'within' if within else 'outside'} the tie band)"
 
 

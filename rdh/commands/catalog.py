@@ -21,11 +21,12 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the list or the card."""
-    cards = [catalog.method(arguments.name)] if arguments.name else [*catalog.methods().values()]
+    is_one = arguments.name is not None
+    cards = [catalog.method(arguments.name)] if is_one else [*catalog.methods().values()]
     print_warnings()
     if arguments.json:
         print_json({"methods": [as_dict(card) for card in cards], "broken": catalog.broken()})
-    elif arguments.name:
+    elif is_one:
         print(cards[0].text)
         for switch in cards[0].switches:
             print(switch_line("method_options", switch))

@@ -11,13 +11,13 @@ import numpy as np
 
 from rdh import catalog, datasets
 from rdh.codes.faiss_index import Index, check_index_output, write_index
-from rdh.codes.files import CodeFile, check_maker, check_output, nearest, read_codes, write_codes
+from rdh.codes.files import CodeFile, check_maker, is_code_file, nearest, read_codes, write_codes
 from rdh.commands._common import add_verb, open_store, print_json, print_table
 from rdh.commands._progress import Pace, ProgressLine
 from rdh.config.run_config import RunConfig
 from rdh.datasets import BadImage, Dataset
 from rdh.errors import UserError, count, printable, reading, short_path
-from rdh.files import read_arrays
+from rdh.files import check_output, read_arrays
 from rdh.folders import data_root
 from rdh.store.run_store import RunStore
 
@@ -82,7 +82,7 @@ def run_encode(arguments: argparse.Namespace) -> int:
             f"-o must end in .npz, the kind of file that codes are written to, got "
             f"{arguments.output}."
         )
-    check_output(arguments.output)
+    check_output(arguments.output, is_ours=is_code_file)
     encoder = Encoder(open_store(arguments), arguments.run, arguments.device)
     dataset = _images(arguments, encoder.config)
     progress, pace, codes, ids = ProgressLine(), Pace(), [], []

@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         check_port(arguments.port)
         command += ["--server.port", str(arguments.port)]
     roots = {
-        "RDH_RUNS": open_store(arguments).root,
+        "RDH_RUNS": open_store(arguments, makes=True).root,
         "RDH_DATA": named_data_root(arguments.data_root),
     }
     named = {name: str(root) for name, root in roots.items() if root}

@@ -10,7 +10,15 @@ import sys
 from typing import Any
 
 from rdh import catalog, execution
-from rdh.commands._common import add_settings, add_verb, open_store, parse_settings, print_json
+from rdh.catalog.complaints import choices_of, range_of
+from rdh.commands._common import (
+    add_settings,
+    add_verb,
+    open_store,
+    parse_settings,
+    print_json,
+    say_repeated,
+)
 from rdh.commands._follow import follow
 from rdh.commands._here import train_here
 from rdh.commands._record import record
@@ -57,7 +65,7 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
         "--method dpsh --rdh --preset demo",
         "--preset offline --bits 48 --set lr=0.05 --set tau=0.95",
     ]
-    train = add_verb(verbs, common, "train", TRAIN, examples)
+    train = add_verb(verbs, common, "train", TRAIN, examples, _settings_in_words())
     text = "default: hashnet; `python -m rdh methods` lists them"
     train.add_argument("--method", metavar="NAME", help=text)
     train.add_argument("--bits", type=int, metavar="K", help="code length")
@@ -94,6 +102,16 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
     sweep.set_defaults(call=run_sweep)
 
 
+def _settings_in_words() -> str:
+    """Every setting that --set takes: its name, its range and what it means."""
+    lines = ["settings, for --set:"]
+    for name, field in RunConfig.model_fields.items():
+        choices = ", ".join(map(str, choices_of(field.annotation)))
+        takes = f"one of {choices}" if choices else range_of(field)
+        lines.append(f"  {name:18} {takes}{': ' * bool(takes)}{field.description}")
+    return "\n".join(lines)
+
+
 def _config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", metavar="NAME", help=f"starting point: {', '.join(PRESETS)}")
     parser.add_argument("--dataset", metavar="NAME", help="`python -m rdh data` lists them")
@@ -112,7 +130,7 @@ def run_demo(arguments: argparse.Namespace) -> int:
     if arguments.record:
         record()
         return 0
-    store = open_store(arguments)
+    store = open_store(arguments, makes=True)
     pair = demo_pair()
     run_ids = execution.submit(store, pair, data_root=arguments.data_root)
     print(
@@ -136,9 +154,10 @@ def run_train(arguments: argparse.Namespace) -> int:
         fields |= plug_in_fields(rdh=True)
     config = preset_config(arguments.preset, **({"method": METHOD} | fields))
     check_eta_counts(fields.get("eta"), [config])
-    store = open_store(arguments)
+    store = open_store(arguments, makes=True)
     if not arguments.here:
         return _submit(store, [config], None, arguments)
+    execution.check_data([config], arguments.data_root)
     run_id, state = train_here(store, config, arguments.data_root)
     report(store, [run_id], arguments.json)
     if state == "finished" and store.result(run_id).get("message"):
@@ -160,7 +179,7 @@ def run_sweep(arguments: argparse.Namespace) -> int:
             _check_once(fields, name, f"--{option}", getattr(arguments, option))
     methods = [fields.get("method", METHOD)]
     if arguments.methods is not None:
-        methods = parse_names(arguments.methods)
+        methods = parse_names(arguments.methods, "--methods")
     if not methods:
         raise UserError(
             "--methods must name at least one method; `python -m rdh methods` lists them."
@@ -170,6 +189,8 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     if arguments.arms is not None or not any(name in fields for name in PLUG_INS):
         together = iter(arms_together([arm for of_method in arms for arm in of_method]))
         arms = [[next(together) for _ in of_method] for of_method in arms]
+    options = ("methods", "arms", *AXES)
+    say_repeated({f"--{option}": getattr(arguments, option) for option in options})
     n_runs = sum(map(len, arms)) * math.prod(map(len, axes.values()))
     if n_runs > MOST_RUNS:
         raise UserError(
@@ -188,8 +209,10 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     configs = list({config.hash: config for config in configs}.values())
     for eta in axes.get("eta", [fields.get("eta")]):
         check_eta_counts(eta, configs)
+    if arguments.name == "":
+        raise UserError("--name must not be empty; leave it out for the preset's name.")
     name = arguments.name or arguments.preset or "sweep"
-    return _submit(open_store(arguments), configs, name, arguments)
+    return _submit(open_store(arguments, makes=True), configs, name, arguments)
 
 
 def _axes(fields: dict[str, Any], arguments: argparse.Namespace) -> dict[str, list[Any]]:
@@ -226,7 +249,7 @@ def _arms(
     if arguments.arms is not None:
         if arguments.rdh is not None:
             raise UserError("--arms and --rdh both name the arms; give one of them.")
-        names = parse_names(arguments.arms)
+        names = parse_names(arguments.arms, "--arms")
         if not names:
             raise UserError(f"--arms must name at least one of {', '.join(ARMS)}.")
         return [arm_fields(method, name) for name in names]
@@ -246,12 +269,13 @@ def _arms(
 def _fields(arguments: argparse.Namespace) -> dict[str, Any]:
     fields = parse_settings(arguments.settings)
     _check_once(fields, "dataset", "--dataset", arguments.dataset)
-    return fields | ({"dataset": arguments.dataset} if arguments.dataset else {})
+    return fields | ({"dataset": arguments.dataset} if arguments.dataset is not None else {})
 
 
 def _submit(
     store: RunStore, configs: list[RunConfig], sweep: str | None, arguments: argparse.Namespace
 ) -> int:
+    execution.check_data(configs, arguments.data_root)
     before = set(store.run_ids())
     run_ids = execution.submit(store, configs, sweep=sweep, data_root=arguments.data_root)
     n_new = len(set(run_ids) - before)

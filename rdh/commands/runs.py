@@ -151,6 +151,7 @@ def _find_the_dead(store: RunStore, run_id: str) -> None:
 
 def _clone(store: RunStore, run_id: str, arguments: argparse.Namespace) -> int:
     config = changed(store.submission(run_id)["config"], parse_settings(arguments.settings))
+    execution.check_data([config], arguments.data_root)
     (clone,) = execution.submit(store, [config], data_root=arguments.data_root)
     execution.ensure_supervisor(store)
     if arguments.json:

@@ -1,8 +1,11 @@
 """study [list | show | run | report] NAME: questions about RDH, their runs and their answers."""
 
 import argparse
+import shlex
 import sys
+from dataclasses import replace
 from math import isnan
+from pathlib import Path
 from typing import Any
 
 from rdh import execution, studies
@@ -14,8 +17,10 @@ from rdh.commands._common import (
     parse_settings,
     print_json,
     print_table,
+    say_repeated,
 )
 from rdh.commands._follow import follow
+from rdh.commands.terminal import print_exactly
 from rdh.config.presets import PRESETS
 from rdh.errors import UserError, writing
 from rdh.files import atomic
@@ -38,8 +43,9 @@ EXAMPLES = {
         "table2 --seeds 0-4 --splits 0-2",
         "mine.toml",
     ],
-    "report": ["table1 --to html -o table1.html", "figure4 --to svg -o figures"],
+    "report": ["table1 -o table1.html", "table1 --to md", "figure4 --to svg -o figures"],
 }
+ENDINGS = {".md": "md", ".csv": "csv", ".tex": "latex", ".json": "json"}  # of FILE, without --to
 MOST_STAGES = 5  # of a study whose later runs depend on earlier ones
 
 
@@ -57,7 +63,10 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
             _add_options(one)
         if name == "report":
             kinds = (*studies.KINDS, *studies.PICTURES)
-            one.add_argument("--to", choices=kinds, default="html", help="its form")
+            text = (
+                "its form; default: by the ending of FILE, else md on a terminal and html elsewhere"
+            )
+            one.add_argument("--to", choices=kinds, help=text)
             where = "default: print it; for png and svg a folder, by default ./NAME-figures"
             text = "adds an interval over queries, from the kept codes: about .2 s for each run"
             one.add_argument("--queries", action="store_true", help=text)
@@ -79,10 +88,10 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Does one action."""
-    store = open_store(arguments)
     if arguments.action == "list":
-        return _list(store, arguments.json)
+        return _list(arguments.json)
     study = _study(arguments)
+    store = open_store(arguments, makes=arguments.action == "run")
     if arguments.action == "run":
         return _run(store, study, arguments)
     if arguments.action == "report":
@@ -96,10 +105,20 @@ def _study(arguments: argparse.Namespace) -> Study:
     if arguments.dataset is not None and "dataset" in settings:
         raise UserError("--dataset and --set dataset both give dataset; give one of them.")
     words = {name: getattr(arguments, name) for name in studies.OPTIONS}
-    return studies.study(arguments.study).with_words(words, settings=settings, mark="--")
+    study = studies.study(arguments.study).with_words(words, settings=settings, mark="--")
+    lists = ("methods", "bits", "seeds", "splits")
+    say_repeated({f"--{name}": words[name] for name in lists})
+    for note in study.notes if arguments.study.endswith(".toml") else ():
+        print(note, file=sys.stderr)
+    options = [
+        word for name, text in words.items() if text is not None for word in (f"--{name}", text)
+    ]
+    options += [word for pair in arguments.settings for word in ("--set", pair)]
+    command = shlex.join(["python", "-m", "rdh", "study", "run", arguments.study, *options])
+    return replace(study, command=command)
 
 
-def _list(store: RunStore, as_json: bool) -> int:
+def _list(as_json: bool) -> int:
     for warning in studies.warnings():
         print(warning, file=sys.stderr)
     rows = []
@@ -138,17 +157,27 @@ def _print_findings(findings: Findings, lines: list[str]) -> None:
     print("\n".join(lines))
     if findings.frame.empty:
         return
-    for table in studies.tables(findings):
-        print(f"\n{table.title}")
-        print_table([{str(k): v for k, v in row.items()} for row in table.cells.to_dict("records")])
-    print()
-    print("\n".join(studies.definitions(findings)))
+    for chapter in findings.chapters:
+        if chapter.title:
+            print("", chapter.title.upper(), *chapter.said, sep="\n")
+        for table in chapter.tables:
+            print(f"\n{table.title}")
+            rows = table.cells.to_dict("records")
+            print_table([{str(k): v for k, v in row.items()} for row in rows])
+        print()
+        print("\n".join(chapter.definitions))
 
 
 def _report(store: RunStore, study: Study, arguments: argparse.Namespace) -> int:
     if arguments.to in studies.PICTURES:
         return _pictures(store, study, arguments)
     path = checked_out(arguments.out)
+    kind = arguments.to or _usual_kind(path)
+    if path is None and kind == "html" and sys.stdout.isatty():
+        raise UserError(
+            f"--to html is a page for a browser, not for a terminal: write it by "
+            f"-o {study.name}.html, or print --to md."
+        )
     findings = studies.look(store, study)
     if arguments.queries:
         findings = studies.with_queries(findings, _queries_done)
@@ -156,11 +185,13 @@ def _report(store: RunStore, study: Study, arguments: argparse.Namespace) -> int
         if n:
             text = "codes are missing or give another MAP than the run recorded, or all are equal"
             print(f"{n} comparisons have no interval over queries: {text}.", file=sys.stderr)
-    text = studies.render(findings, arguments.to)
+    text = studies.render(findings, kind)
     for line in studies.state_in_words(findings) if findings.missing else ():
         print(line, file=sys.stderr)
     if path is None:
-        sys.stdout.write(text)
+        print_exactly(text)
+        if sys.stdout.isatty():
+            print(f"-o {study.name}.html writes it with its charts.", file=sys.stderr)
         return 0
     with writing(path), atomic(path) as draft:
         draft.write_text(text, encoding="utf-8")
@@ -169,6 +200,13 @@ def _report(store: RunStore, study: Study, arguments: argparse.Namespace) -> int
     else:
         print(path)
     return 0
+
+
+def _usual_kind(path: Path | None) -> str:
+    """The form of a report without --to."""
+    if path is None:
+        return "md" if sys.stdout.isatty() else "html"
+    return ENDINGS.get(path.suffix.lower(), "html")
 
 
 def _queries_done(done: int, of: int) -> None:
@@ -221,7 +259,7 @@ def _run(store: RunStore, study: Study, arguments: argparse.Namespace) -> int:
         execution.ensure_supervisor(store)
         code = follow(store, waiting)
         if code == 130:
-            print("Ask for the study again to go on.", file=sys.stderr)
+            print(f"`{study.command}` goes on.", file=sys.stderr)
             return code
         findings = studies.look(store, study)
     lines = [*studies.state_in_words(findings), *studies.answer(findings)]

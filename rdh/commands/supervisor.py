@@ -32,9 +32,12 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Does the action, then prints the status."""
-    store = open_store(arguments)
-    if arguments.action == "stop":
+    store = open_store(arguments, makes=arguments.action == "start")
+    stopped = ""
+    if arguments.action == "stop" and execution.supervisor_status(store)["alive"]:
         execution.stop_supervisor(store)
+        n_runs = sum(state.is_active for state in execution.states(store).values())
+        stopped = _stopped(store, n_runs)
     elif arguments.action == "start":
         execution.ensure_supervisor(store)
         _wait_for_introduction(store)
@@ -42,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(status)
     else:
-        print(_sentence(store, status))
+        print(stopped or _sentence(store, status))
     return 0
 
 
@@ -51,6 +54,15 @@ def _wait_for_introduction(store: RunStore) -> None:
     deadline = time.monotonic() + SECONDS_TO_INTRODUCE
     while execution.supervisor_status(store)["pid"] is None and time.monotonic() < deadline:
         time.sleep(0.05)
+
+
+def _stopped(store: RunStore, n_runs: int) -> str:
+    """What was stopped, and what was not."""
+    text = f"The supervisor of {store.root} has stopped"
+    if not n_runs:
+        return f"{text}; the next launch starts one."
+    runs = "1 run goes on" if n_runs == 1 else f"{n_runs} runs go on"
+    return f"{text}; {runs} without it, and the next supervisor takes over."
 
 
 def _sentence(store: RunStore, status: dict[str, Any]) -> str:

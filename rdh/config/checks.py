@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,9 @@ from rdh.errors import UserError
 
 if TYPE_CHECKING:
     from rdh.config.run_config import RunConfig
+
+
+LIST = "`python -m rdh train --help`"  # the command that lists the settings of a run
 
 
 def checked_weights(value: str) -> str:
@@ -106,6 +109,12 @@ def check_backbone(config: "RunConfig", backbone: BackboneCard) -> None:
         )
 
 
+def near_word(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about a setting that there is not: a near one, or where all are."""
+    near = difflib.get_close_matches(name, known, 1)
+    return f"did you mean {near[0]}?" if near else f"{LIST} lists them."
+
+
 def sentence(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
     """Pydantic's first error in words: field, rule, value got, and what the field means."""
     first = error.errors(include_url=False)[0]
@@ -116,9 +125,7 @@ def sentence(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
         return f"{cause}."
     name = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(name, fields, 1)
-        hint = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(fields)}."
-        return f"{shown(name)} is not a setting of a run; {hint}"
+        return f"{shown(name)} is not a setting of a run; {near_word(name, fields)}"
     is_key = first["loc"][-1] == "[key]"
     rule = "must be switches by name" if is_key else complaint(first, fields[name])
     return f"{name} {rule}, got {shown(first['input'])} ({fields[name].description})."

@@ -7,9 +7,24 @@ from rdh.errors import UserError
 MOST_NUMBERS = 10_000
 
 
-def parse_names(text: str) -> list[str]:
-    """ "a, b" -> ["a", "b"]; each once, in order."""
-    return list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+def parse_names(text: str, name: str = "The list", *, once: bool = True) -> list[str]:
+    """ "a, b" -> ["a", "b"]; each once, in order. Nothing but commas and spaces: [].
+
+    Args:
+        text: as it was typed.
+        name: of the field or option, for the sentence.
+        once: whether a name that stands there twice counts once.
+
+    Raises:
+        UserError: there is a hole, as in "a,,b": the name that belongs there may be missing.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if any(parts) and not all(parts):
+        raise UserError(
+            f"{name} has nothing between two commas, got {text[:80]!r}; take a comma out."
+        )
+    named = [part for part in parts if part]
+    return list(dict.fromkeys(named)) if once else named
 
 
 def parse_numbers(name: str, text: str) -> list[int]:
@@ -23,7 +38,7 @@ def parse_numbers(name: str, text: str) -> list[int]:
         UserError: the text is anything else.
     """
     numbers: dict[int, None] = {}
-    for part in parse_names(text):
+    for part in parse_names(text, name):
         first, dash, last = part.partition("-")
         if not (_is_number(first) and (_is_number(last) or not dash)):
             raise UserError(
@@ -52,8 +67,9 @@ def parse_decimals(name: str, text: str) -> list[float]:
     Raises:
         UserError: the text is anything else.
     """
+    parts = parse_names(text, name)
     try:
-        numbers = list(dict.fromkeys(float(part) for part in parse_names(text)))
+        numbers = list(dict.fromkeys(map(float, parts)))
     except ValueError:
         raise UserError(f"{name} takes numbers like 0.01,0.1, got {text[:80]!r}.") from None
     if not numbers or not all(math.isfinite(number) for number in numbers):

@@ -77,7 +77,7 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     method: str = Field("hashnet", description="hashing method: a file of rdh/methods")
-    n_bits: int = Field(32, ge=1, le=1024, description="code length K")
+    n_bits: int = Field(32, ge=1, le=1024, description="bits of a code")
     method_options: dict[str, Any] = Field(
         default_factory=dict, description="the method's own switches"
     )
@@ -298,6 +298,9 @@ def make_config(**fields: Any) -> RunConfig:
     try:
         config = RunConfig(**fields)
     except ValidationError as error:
+        cause = error.errors(include_url=False)[0].get("ctx", {}).get("error")
+        if isinstance(cause, catalog.UnusableFile):
+            raise cause from None
         raise UserError(sentence(error, RunConfig.model_fields)) from None
     if config.quantization == "error_aware" and config.eta is None:
         config = config.model_copy(update={"eta": usual_eta(config.dataset_card)})
@@ -372,14 +375,16 @@ def arm_fields(method: str, arm: str) -> dict[str, Any]:
     """
     card = catalog.method(method)
     if arm not in ARMS:
-        raise UserError(f"An arm must be one of {', '.join(ARMS)}, got {arm!r}.")
+        raise UserError(f"arms must be of {', '.join(ARMS)}, got {arm!r}.")
     fields = ARMS[arm]
     refusal = card.refusal(fields["amplifier"], fields["quantization"])
     if refusal is None and fields["quantization"] == "none" and not card.has_plain_term:
         same = "ga" if fields["amplifier"] else "baseline"
         refusal = f"{method} has no plain quantization to leave out, so it would be the arm {same}"
     if refusal:
-        raise UserError(f"{method} can't be run in the arm {arm}: {refusal}.")
+        raise UserError(
+            f"{method} can't be run in the arm {arm}: {refusal}; leave out one of the two."
+        )
     return dict(fields)
 
 

@@ -22,12 +22,14 @@ from rdh.execution.lifecycle import (
     supervisor_status,
 )
 from rdh.execution.queue.equal import equal_runs
+from rdh.execution.queue.possible import check_data
 from rdh.execution.queue.requests import cancel, delete, resume, resume_all, states, submit
 from rdh.execution.queue.rows import RunState
 
 __all__ = [
     "RunState",
     "cancel",
+    "check_data",
     "delete",
     "ensure_supervisor",
     "equal_runs",

@@ -1,7 +1,7 @@
 """What an evaluation finds, and its plain forms for logs and JSON."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,21 @@ SCALARS = {  # name -> definition, for people
     "n_distinct_codes": "in the gallery",
     "n_effective_codes": "exp(entropy) of their frequencies",
 }
+ONE_CODE = "all gallery items have the same code"
+# measured on digits: DPSH alone collapsed of nine methods, with eta 1 at every rate
+REMEDY = (
+    "Lower lr; if that does not help, eta too. DPSH on digits learns at lr 0.03 with eta 0.1, or "
+    "with its switch pairs at in_batch."
+)
+
+
+def has_collapsed(numbers: Mapping[str, Any]) -> bool:
+    """Whether all gallery items of a run have the same code, so that its MAP is that of chance.
+
+    Args:
+        numbers: scalars of an evaluation by name, for example a row of `analysis.run_table`.
+    """
+    return bool(numbers.get("n_distinct_codes") == 1)
 
 
 def definition(name: str) -> str:

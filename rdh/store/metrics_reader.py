@@ -140,7 +140,7 @@ class MetricsReader:
     def _damaged(self, error: Exception) -> UserError:
         return UserError(
             f"metrics.db of run {self.path.parent.name} can't be read ({error}); the run's other "
-            "files and all other runs are untouched: delete this run or launch it again."
+            "files and all other runs are untouched: delete this run, then ask for it again."
         )
 
 

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rdh.catalog import UnusableFile
 from rdh.config.run_config import RunConfig, digest, make_config
 from rdh.errors import UserError, encodable
 from rdh.files import is_number, read_json, well_typed, write_json
@@ -36,21 +37,27 @@ Stamp = tuple[int, int, int] | None  # inode, bytes, time of change in ns; None:
 
 
 class RunStore:
-    """The runs below a root, which is made if it is missing.
+    """The runs below a root.
 
     Args:
         root: The folder.
+        makes: Whether it is made if it is missing; otherwise it is refused then.
         read_only: For runs that nobody may change: nothing is made, and no run can be created,
             written to or deleted. The folder may be one that can't be written to.
 
     Raises:
-        UserError: The root is not a path, is a file, or can't be written to.
+        UserError: The root is not a path, is a file, is missing, or can't be written to.
     """
 
-    def __init__(self, root: Path | str, *, read_only: bool = False) -> None:
+    def __init__(self, root: Path | str, *, makes: bool = True, read_only: bool = False) -> None:
         self.root = as_folder(root, "runs folder", "--runs or RDH_RUNS")
         self._submitted: dict[tuple[str, Stamp], float] = {}
         self._read_only = read_only
+        if not makes and not os.path.lexists(self.root):
+            raise UserError(
+                f"There is no runs folder {self.root}; name another by --runs or RDH_RUNS, or let "
+                f"`python -m rdh demo` make it."
+            )
         if not read_only:
             self._make_root()
 
@@ -217,7 +224,7 @@ class RunStore:
             or not 0 <= when < LATEST
         ):
             raise UserError(
-                f"config.json of run {run_id} can't be read; delete the run or launch it again."
+                f"config.json of run {run_id} can't be read; delete the run, then ask for it again."
             )
         # The hash is of what was written, so that a field added to RunConfig later does not make
         # old runs look edited.
@@ -240,6 +247,8 @@ class RunStore:
         fields = self.submission(run_id)["config"]
         try:
             return make_config(**fields)
+        except UnusableFile:  # it says all, and nothing is wrong with config.json
+            raise
         except (UserError, TypeError) as error:
             raise UserError(
                 f"config.json of run {run_id} does not fit this version of the program: {error}"

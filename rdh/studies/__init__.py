@@ -20,8 +20,10 @@ import sys
 from pathlib import Path
 
 from rdh.errors import UserError
+from rdh.studies._tools.chapters import Chapter, answer, tables
+from rdh.studies._tools.comparing import effect_of
 from rdh.studies._tools.files import read_study
-from rdh.studies._tools.findings import SWEEP, Findings, Found, Pair, effect_of, hashes, look
+from rdh.studies._tools.findings import SWEEP, Findings, Found, Pair, hashes, look
 from rdh.studies._tools.grid import MOST_RUNS, Grid, expand
 from rdh.studies._tools.pictures import PICTURES, draw
 from rdh.studies._tools.queries import with_queries
@@ -33,10 +35,9 @@ from rdh.studies._tools.running import (
     slots,
     submit_runs,
 )
-from rdh.studies._tools.sentences import answer
 from rdh.studies._tools.statistics import Effect, judged
 from rdh.studies._tools.study import OPTIONS, Study
-from rdh.studies._tools.tables import Table, definitions, tables
+from rdh.studies._tools.tables import Table
 
 __all__ = [
     "KINDS",
@@ -44,6 +45,7 @@ __all__ = [
     "OPTIONS",
     "PICTURES",
     "SWEEP",
+    "Chapter",
     "Effect",
     "Findings",
     "Found",
@@ -53,7 +55,6 @@ __all__ = [
     "Table",
     "answer",
     "check_data",
-    "definitions",
     "draw",
     "effect_of",
     "expand",

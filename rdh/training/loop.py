@@ -20,6 +20,7 @@ from rdh.inputs.load import ImageInputs, Inputs
 from rdh.methods import LOSSES, Method
 from rdh.rescue import amplify, error_aware_weights, share_a_label
 from rdh.retrieval import Evaluation
+from rdh.retrieval.evaluation import ONE_CODE, REMEDY, has_collapsed
 from rdh.store.metrics_writer import Record
 from rdh.training.aim import make_aim
 from rdh.training.evaluate import evaluate_run, network_digest, save_probe_codes
@@ -29,10 +30,7 @@ from rdh.training.probes import Probes
 from rdh.training.record import record
 from rdh.training.state import TrainingState, restore, snapshot
 
-COLLAPSED = (
-    "All gallery items have the same code, so MAP is that of chance; lower lr, or look "
-    "at the method's switches."
-)
+COLLAPSED = f"{ONE_CODE[0].upper()}{ONE_CODE[1:]}, so MAP is that of chance. {REMEDY}"
 
 
 @dataclass(frozen=True)
@@ -53,12 +51,11 @@ class Outcome:
 
     def summary(self) -> dict[str, Any]:
         """The content of result.json, with a message if all codes are the same."""
-        is_collapsed = self.evaluation.n_distinct_codes == 1
         metrics = {**self.evaluation.scalars(), **self.counted, "best_map": self.best_map}
         return {
             "step": self.step,
             "metrics": metrics,
-            "message": COLLAPSED if is_collapsed else _for_people(self.evaluation.notes),
+            "message": COLLAPSED if has_collapsed(metrics) else _for_people(self.evaluation.notes),
         }
 
 

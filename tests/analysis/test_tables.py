@@ -387,10 +387,9 @@ def test_pairs_of_other_aims_share_the_baseline_and_are_averaged_apart_and_named
             config = make_config(seed=seed, amplifier=True, quantization="error_aware", **aim)
             finished(store, config, 0.6 + 0.05 * place)
     pairs = analysis.pairs(table_of(store))
-    summary = analysis.pairs_summary(pairs)
-    assert pairs["run_id_baseline"].nunique() == 2
-    assert summary["pairs"].tolist() == [2] * 5
-    said = dict(zip(summary["setting"], summary["gain"].round(9), strict=True))
+    grouped = pairs.groupby(["group", "setting"], sort=False)["map_gain"]
+    assert pairs["run_id_baseline"].nunique() == 2 and grouped.size().tolist() == [2] * 5
+    said = {setting: round(gain, 9) for (_, setting), gain in grouped.mean().items()}
     assert said == {
         "amplifier aim gradient, amplifier scale 1.0": 0.1,
         "amplifier aim all_pairs, amplifier scale 1.0": 0.15,
@@ -429,107 +428,10 @@ def test_pairs_are_averaged_over_seeds_and_over_nothing_else(store):
     for seed, scores in enumerate([(0.5, 0.6), (0.7, 0.9), (0.6, 0.6)]):
         pair(store, scores, seed=seed, epochs=3)
     pair(store, (0.1, 0.3), epochs=5)
-    summary = analysis.pairs_summary(analysis.pairs(table_of(store)))
-    assert summary["setting"].tolist() == ["epochs 3", "epochs 5"]
-    assert summary["pairs"].tolist() == [3, 1]
-    np.testing.assert_allclose(summary["map_baseline"], [0.6, 0.1])
-    np.testing.assert_allclose(summary["map_rdh"], [0.7, 0.3])
-    np.testing.assert_allclose(summary["gain"], [0.1, 0.2])
-    np.testing.assert_allclose(summary["gain_std"], [0.1, np.nan])
-
-
-def test_runs_without_their_other_arm_make_no_pair(store):
-    finished(store, with_plug_ins(make_config(seed=0), rdh=False), 0.5)
-    finished(store, with_plug_ins(make_config(seed=1), rdh=True), 0.5)
-    finished(store, make_config(seed=0, amplifier=True), 0.5)
-    finished(store, make_config(seed=0, quantization="error_aware"), 0.5)
-    assert analysis.pairs(table_of(store)).empty
-
-
-def test_of_repeated_runs_the_newest_of_each_arm_are_paired(store):
-    pair(store, (0.1, 0.2))
-    baseline, rdh = pair(store, (0.5, 0.8))
-    late = finished(store, with_plug_ins(make_config(), rdh=False), 0.6)
-    pairs = analysis.pairs(table_of(store))
-    assert (
-        pairs[["run_id_baseline", "run_id_rdh"]].to_numpy().tolist() == [[late, rdh]]
-        and baseline != late
-    )
-    np.testing.assert_allclose(pairs["map_gain"], [0.2])
-
-
-def test_every_eta_is_a_pair_with_the_one_baseline(store):
-    baseline = finished(store, with_plug_ins(make_config(), rdh=False), 0.5)
-    for eta, score in ((0.1, 0.6), (1.0, 0.7), (10.0, 0.4)):
-        finished(store, make_config(eta=eta, **plug_in_fields(rdh=True)), score)
-    pairs = analysis.pairs(table_of(store))
-    assert pairs["eta"].tolist() == [0.1, 1.0, 10.0] and set(pairs["run_id_baseline"]) == {baseline}
-    np.testing.assert_allclose(pairs["map_gain"], [0.1, 0.2, -0.1])
-
-
-def test_every_weight_of_the_plain_term_is_a_baseline_of_its_own(store):
-    for eta, score in ((None, 0.5), (0.3, 0.55)):
-        finished(store, make_config(method="dpsh", eta=eta), score)
-    finished(store, make_config(method="dpsh", **plug_in_fields(rdh=True)), 0.7)
-    pairs = analysis.pairs(table_of(store)).sort_values("map_baseline")
-    assert pairs["eta"].tolist() == [1.0, 1.0]
-    assert math.isnan(pairs["eta_baseline"].iloc[0]) and pairs["eta_baseline"].iloc[1] == 0.3
-    np.testing.assert_allclose(pairs["map_gain"], [0.2, 0.15])
-
-
-def test_pairs_of_other_settings_are_of_another_group_and_say_in_what(store):
-    for seed in (0, 1):
-        pair(store, (0.5, 0.6), seed=seed, epochs=60)
-        pair(store, (0.1, 0.5), seed=seed, epochs=5, batch_size=64)
-    pair(store, (0.5, 0.6), n_bits=8)
-    pairs = analysis.pairs(table_of(store))
-    assert (
-        pairs.groupby("group")["seed"].apply(sorted).tolist().count([0, 1]) == 2
-        and pairs["group"].nunique() == 3
-    )
-    said = pairs.groupby("setting")["epochs"].apply(set).to_dict()
-    assert said == {"epochs 60, batch size 128": {60}, "epochs 5, batch size 64": {5}, "": {150}}
-
-
-def test_baselines_of_other_weights_are_other_groups(store):
-    for seed in (0, 1):
-        for eta in (None, 0.3):
-            finished(store, make_config(method="dpsh", eta=eta, seed=seed), 0.5)
-        finished(store, make_config(method="dpsh", seed=seed, **plug_in_fields(rdh=True)), 0.7)
-    assert analysis.pairs(table_of(store)).groupby("group").size().tolist() == [2, 2]
-
-
-@pytest.mark.parametrize(
-    ("weights", "taus", "why"),
-    [
-        ((1.0, 1.0), (0.99, 0.99), ""),
-        ((0.1 + 0.2, 0.3), (0.99, 0.99), ""),
-        ((math.nan, 1.0), (0.99, 0.99), ""),
-        ((0.1, 1.0), (0.99, 0.99), "eta differs"),
-        ((0.0, 1e-9), (0.99, 0.99), "eta differs"),
-        ((math.nan, 1.0), (0.9, 0.99), "tau differs"),
-        ((0.1, 1.0), (0.9, 0.99), "eta and tau differ"),
-    ],
-)
-def test_a_pair_is_fair_if_quantization_weighs_alike_and_tau_is_the_same(weights, taus, why):
-    assert analysis.why_unfair(weights, taus) == analysis.why_unfair(weights[::-1], taus) == why
-
-
-@pytest.mark.parametrize(
-    ("fields", "weight"),
-    [
-        ({"method": "dpsh"}, 0.1),  # the method's own
-        ({"method": "dpsh", "eta": 0.3}, 0.3),
-        ({"method": "dpsh", "method_options": {"quantization_weight": 0.7}}, 0.7),
-        ({"method": "dpsh", "method_options": {"quantization_weight": 0.7}, "eta": 0.3}, 0.3),
-        ({"method": "hashnet"}, math.nan),  # it has no such term
-        ({"method": "dpsh", "quantization": "none"}, math.nan),
-        ({"method": "hashnet", "quantization": "error_aware"}, 1.0),
-    ],
-)
-def test_the_weight_of_quantization_is_eta_or_else_the_methods_own(store, fields, weight):
-    finished(store, make_config(**fields), 0.5)
-    assert table_of(store)["weight"].tolist() == pytest.approx([weight], nan_ok=True)
+    grouped = analysis.pairs(table_of(store)).groupby(["group", "setting"], sort=False)
+    assert [setting for _, setting in grouped.groups] == ["epochs 3", "epochs 5"]
+    means = grouped[["map_baseline", "map_rdh", "map_gain"]].mean()
+    np.testing.assert_allclose(means, [[0.6, 0.7, 0.1], [0.1, 0.3, 0.2]])
 
 
 def test_a_pair_of_other_weights_or_of_another_tau_is_marked(store):
@@ -548,8 +450,6 @@ def test_a_pair_of_other_weights_or_of_another_tau_is_marked(store):
         (0.1, 0.9, 0.99): "eta and tau differ",
         (1.0, 0.9, 0.99): "tau differs",
     }
-    summary = analysis.pairs_summary(pairs)
-    assert sorted(summary["differs"]) == sorted(said.values()), "none is averaged with another"
 
 
 def test_the_methods_own_weight_and_an_equal_eta_are_one_baseline(store):
@@ -660,16 +560,30 @@ def test_the_newest_numbers_are_found_however_long_ago_the_last_record_of_the_pr
 BAND = {"map": 0.5, "map_low": 0.4, "map_high": 0.6}
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "within"),
-    [(0.55, 0.8, True), (0.6, 0.8, True), (0.61, 0.8, False), (0.1, 0.39, False), (0.1, 0.9, True)],
-)
-def test_a_difference_is_within_the_tie_band_if_an_order_of_the_ties_can_turn_it(low, high, within):
+BANDS = {
+    "equal": (0.4, 0.6, True),
+    "nested": (0.45, 0.55, True),
+    "around it": (0.1, 0.9, True),
+    "overlapping": (0.55, 0.8, True),
+    "touching": (0.6, 0.8, True),
+    "apart, higher": (0.61, 0.8, False),
+    "apart, lower": (0.1, 0.39, False),
+}
+
+
+@pytest.mark.parametrize("bands", BANDS)
+def test_a_difference_is_within_the_tie_band_if_an_order_of_the_ties_can_turn_it(bands):
+    low, high, within = BANDS[bands]
     rdh = {"map": (low + high) / 2, "map_low": low, "map_high": high}
     assert analysis.is_within_ties(BAND, rdh) is within is analysis.is_within_ties(rdh, BAND)
-    said = analysis.map_verdict(BAND, rdh)
-    assert ("within the tie band" in said, "outside the tie band" in said) == (within, not within)
-    assert "None" not in said
+    for said in (analysis.map_verdict(BAND, rdh), analysis.map_headline(BAND, rdh)):
+        assert ("within the tie band" in said, "outside the tie band" in said) == (
+            within,
+            not within,
+        )
+        assert "None" not in said
+    said = analysis.setting_verdict([0.1], NONE, [analysis.is_within_ties(BAND, rdh)])
+    assert ("within the ties" in said, "outside the ties" in said) == (within, not within)
 
 
 NONE = (math.nan, math.nan)
@@ -715,11 +629,83 @@ def test_without_a_band_or_without_a_map_nothing_is_said_of_it():
     assert analysis.map_verdict({}, BAND) == ""
 
 
-def test_the_ties_of_a_collapsed_run_are_no_band_and_the_verdict_says_that_it_collapsed():
-    collapsed = {"map": 0.1, "map_low": 0.05, "map_high": 1.0, "n_distinct_codes": 1.0}
-    assert analysis.is_within_ties(BAND, collapsed) is None
-    assert "The run with RDH has collapsed" in analysis.map_verdict(BAND, collapsed)
-    assert "The run without RDH has collapsed" in analysis.map_verdict(collapsed, BAND)
+COLLAPSED = {"map": 0.1, "map_low": 0.05, "map_high": 1.0, "n_distinct_codes": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("baseline", "rdh", "who", "said"),
+    [
+        (COLLAPSED, BAND, "baseline", "he run without RDH has collapsed"),
+        (BAND, COLLAPSED, "rdh", "he run with RDH has collapsed"),
+        (COLLAPSED, COLLAPSED, "both", "oth runs have collapsed"),
+    ],
+)
+def test_the_ties_of_a_collapsed_run_are_no_band_and_whoever_collapsed_is_named(
+    baseline, rdh, who, said
+):
+    assert analysis.is_within_ties(baseline, rdh) is None
+    assert analysis.who_collapsed(baseline, rdh) == who
+    assert analysis.map_headline(baseline, rdh).endswith(said)
+    assert said in analysis.map_verdict(baseline, rdh) and "of chance" in analysis.map_verdict(
+        baseline, rdh
+    )
+
+
+def test_a_run_has_collapsed_if_its_gallery_has_one_code_and_not_if_ties_are_merely_many():
+    assert analysis.who_collapsed(BAND, COLLAPSED | {"n_distinct_codes": 2.0}) == ""
+    assert analysis.who_collapsed(BAND, BAND | {"n_distinct_codes": math.nan}) == ""
+    assert analysis.is_within_ties(BAND, COLLAPSED | {"n_distinct_codes": 2.0}) is True
+
+
+@pytest.mark.parametrize(
+    ("who", "said"),
+    [
+        (["", ""], ""),
+        (["rdh", "", ""], "1 of 3 pairs is left out, because training collapsed to one code (with"),
+        (["both"] * 3, "3 of 3 pairs are left out, because training collapsed to one code (both)"),
+        (["rdh", "both", "", "rdh"], "3 of 4 pairs are left out, because training collapsed to one "
+         "code (with RDH in 2, both in 1)"),
+    ],
+)  # fmt: skip
+def test_collapsed_pairs_are_counted_with_whoever_collapsed(who, said):
+    assert analysis.collapses_in_words(who).startswith(said)
+    assert bool(analysis.collapses_in_words(who)) == bool(said)
+
+
+def test_pairs_with_a_collapsed_run_are_marked_and_in_no_mean_or_interval(store):
+    for seed, scores in enumerate([(0.5, 0.6), (0.1, 0.9), (0.6, 0.8)]):
+        pair(store, scores, seed=seed)
+    bad = make_config(seed=3)
+    finished(store, bad, 0.1, n_distinct_codes=1.0)
+    finished(store, make_config(seed=3, **plug_in_fields(rdh=True)), 0.9)
+    table = table_of(store)
+    paired = analysis.pairs(table)
+    assert paired.set_index("seed")["collapsed"].to_dict() == {0: "", 1: "", 2: "", 3: "baseline"}
+    assert analysis.comparable(paired)["seed"].tolist() == [0, 1, 2]
+    before, after = analysis.paired_arrays(paired)
+    np.testing.assert_array_equal(before.ravel(), [0.5, 0.1, 0.6, np.nan])
+    np.testing.assert_array_equal(after.ravel(), [0.6, 0.9, 0.8, np.nan])
+    summary = analysis.summary_table(table).set_index("arm")
+    assert summary.loc["", "n"] == 4 and summary.loc["", "collapsed"] == 1
+    np.testing.assert_allclose(summary.loc["", "map"], 0.4)
+    assert summary.loc["rdh", "collapsed"] == 0
+
+
+def test_a_setting_says_how_many_pairs_collapsed_and_is_unknown_if_all_did():
+    said = analysis.setting_verdict([0.1], NONE, [False], ["", "rdh"])
+    assert said.startswith("higher in 1 of 1 pair, +10.0 points, outside the ties; 1 of 2 pairs is")
+    assert analysis.setting_verdict([], NONE, [], ["both"]).startswith("unknown: 1 of 1 pair is")
+
+
+def test_the_dead_account_for_the_fall_of_their_cost_and_the_rest_is_said_to_be_something_else():
+    baseline, rdh = (
+        {"map": score, "cost_gallery": cost} for score, cost in ((0.8454, 0.0383), (0.9198, 0.0047))
+    )
+    said = analysis.map_verdict(baseline, rdh)
+    assert "Of this +0.0744, +0.0336 is the cost of the dead (+0.0383 without and +0.0047" in said
+    assert "the dead entries in the gallery" in said and "The other +0.0408 is" in said
+    assert analysis.share_of_dead(baseline, {"map": 0.9, "cost_query": 0.1}) == ""
+    assert analysis.share_of_dead(baseline, {"map": 0.9}) == ""
 
 
 def test_the_verdict_on_the_dead_names_both_shares_and_costs_or_says_what_was_not_counted():

@@ -62,14 +62,16 @@ def test_a_study_is_started_watched_read_shared_and_downloaded(browser, page, ap
     assert [len(rows) for rows in seen] == [4, 3]
 
     page.locator(".study-table").first.locator("tbody tr").nth(3).get_by_role("link").click()
-    page.wait_for_url(re.compile(r"compare\?run=hashnet-rdh-16-s0-\w+&vs=hashnet-16-s0-\w+$"))
+    page.wait_for_url(re.compile(r"compare\?run=hashnet-16-s0-\w+&vs=hashnet-rdh-16-s0-\w+$"))
     expect(page.get_by_text("Verdict.")).to_be_visible(timeout=LONG)
     page.go_back()
     wait_for_draws(page, FOREST, 1)  # it stands below the tables
     assert page.url.endswith(ADDRESS) and table_texts(page) == seen
     seeds = page.locator("td.seeds").first.get_by_role("link")
     assert seeds.all_inner_texts() == ["0", "1", "2"]
-    assert re.match(r"compare\?run=hashnet-ga-16-s2-\w+&vs=", seeds.last.get_attribute("href"))
+    assert re.match(
+        r"compare\?run=hashnet-16-s2-\w+&vs=hashnet-ga-", seeds.last.get_attribute("href")
+    )
     assert not page.foreign and not page.problems
 
     with open_page(browser) as other:

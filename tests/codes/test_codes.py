@@ -707,9 +707,9 @@ def test_codes_of_another_network_are_refused(root, hashnet, photos, tmp_path, c
         (("query", "RUN", "EMPTY"), "IMAGE must be one image file, empty is a folder"),
         (("query", "RUN", "PHOTO", "--codes", "EMPTY"), "can't be read as codes (it is a folder)"),
         (("encode", "RUN", "digits", "-o", "EMPTY"), "-o must end in .npz"),
-        (("encode", "RUN", "digits", "-o", "no/x.npz"), "there is no folder no"),
+        (("encode", "RUN", "digits", "-o", "no/x.npz"), "there is no folder "),
         (("index", "RUN", "-o", "EMPTY"), "-o must name a file, empty is a folder"),
-        (("index", "RUN", "-o", "no/x.faiss"), "there is no folder no"),
+        (("index", "RUN", "-o", "no/x.faiss"), "there is no folder "),
     ],
 )
 def test_bad_input_is_one_sentence(

@@ -29,6 +29,13 @@ def test_a_preset_names_only_what_it_changes(name):
     assert preset.title and preset.text.endswith((".", "?"))
 
 
+def test_of_the_digits_the_preset_for_every_method_weighs_both_arms_by_its_own_eta():
+    """At the demo's rate and weight DPSH collapses; measured, see `rdh.methods.dpsh`."""
+    for rdh in ({}, {"amplifier": True, "quantization": "error_aware"}):
+        config = preset_config("digits", method="dpsh", **rdh)
+        assert (config.dataset, config.lr, config.eta) == ("digits", 0.03, 0.1)
+
+
 def test_fields_go_before_the_preset():
     config = preset_config("demo", n_bits=8, epochs=2)
     assert (config.n_bits, config.epochs, config.lr) == (8, 2, PRESETS["demo"].fields["lr"])
@@ -40,7 +47,7 @@ def test_no_preset_means_the_defaults():
 
 def test_an_unknown_preset_lists_the_choices():
     with pytest.raises(
-        UserError, match=r"preset must be one of demo, quick, offline, paper, got 'fast'"
+        UserError, match=r"preset must be one of demo, digits, quick, offline, paper, got 'fast'"
     ):
         preset_config("fast")
 

@@ -49,7 +49,7 @@ REFUSED = [
     ),
     ({"tau": -0.1}, r"tau must be in \[0, 1\), got -0.1"),
     ({"tau": float("nan")}, r"tau must be a finite number, got nan"),
-    ({"n_bits": 0}, r"n_bits must be in \[1, 1024\], got 0 \(code length K\)\."),
+    ({"n_bits": 0}, r"n_bits must be in \[1, 1024\], got 0 \(bits of a code\)\."),
     ({"n_bits": 4096}, r"n_bits must be in \[1, 1024\], got 4096"),
     (
         {"batch_size": 1},
@@ -96,7 +96,7 @@ REFUSED = [
     ({"learning": 1}, r"'learning' is not a setting of a run"),
     (
         {"zzzz": 1},
-        r"'zzzz' is not a setting of a run; the settings are method, n_bits, .*checkpoint_every\.",
+        r"'zzzz' is not a setting of a run; `python -m rdh train --help` lists them\.",
     ),
     # wrong kinds: nothing is guessed
     ({"n_bits": "32"}, r"n_bits must be a whole number, got '32'"),
@@ -104,7 +104,7 @@ REFUSED = [
     ({"n_bits": 32.0}, r"n_bits must be a whole number, got 32.0"),
     ({"n_bits": True}, r"n_bits must be a whole number, got True"),
     ({"n_bits": None}, r"n_bits must be a whole number, got None"),
-    ({"n_bits": "9" * 5000}, r"n_bits must be a whole number, got '9{50,60}… \(code length K\)"),
+    ({"n_bits": "9" * 5000}, r"n_bits must be a whole number, got '9{50,60}… \(bits of a code\)"),
     ({"lr": "0.1"}, r"lr must be a number, got '0.1'"),
     ({"tau": True}, r"tau must be a number, got True"),
     ({"amplifier": "yes"}, r"amplifier must be true or false, got 'yes'"),

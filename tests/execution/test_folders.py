@@ -61,12 +61,12 @@ def test_a_folder_that_was_removed_is_listed_no_more(store):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("{", "config.json of run {} can't be read; delete the run or launch it again."),
-        ("", "config.json of run {} can't be read; delete the run or launch it again."),
-        ("[]", "config.json of run {} can't be read; delete the run or launch it again."),
+        ("{", "config.json of run {} can't be read; delete the run, then ask for it again."),
+        ("", "config.json of run {} can't be read; delete the run, then ask for it again."),
+        ("[]", "config.json of run {} can't be read; delete the run, then ask for it again."),
         ('{"config": {}, "submitted_at": 1e300}', "config.json of run {} can't be read; "),
         ('{"config": {}, "submitted_at": 1}', "config.json of run {} was edited after its launch"),
-        (None, "config.json of run {} can't be read; delete the run or launch it again."),
+        (None, "config.json of run {} can't be read; delete the run, then ask for it again."),
     ],
 )
 @pytest.mark.parametrize("is_new", [False, True])

@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from rdh import worker
 from rdh.analysis import WORDS
+from rdh.analysis.words import COUNTS
 from rdh.config.presets import preset_config
 from rdh.store.run_store import RunStore
 
@@ -34,6 +35,12 @@ def open_page(page: str, store: RunStore, monkeypatch, **query: str) -> AppTest:
     return app
 
 
+def exemplified() -> list[str]:
+    """The words of which a run has a number: all counts, and some of the scores."""
+    scores = ["loss", "collapse", "hamming-radius", "precision-recall", "distinct-codes"]
+    return [*COUNTS, *scores]
+
+
 def examples(app: AppTest) -> list[str]:
     texts = [one.value for one in app.markdown]
     return [text for text in texts if "In your run" in text or "None of your runs" in text]
@@ -44,7 +51,7 @@ def test_every_word_has_its_anchor_and_an_example_of_the_newest_run_that_has_one
 ):
     app = open_page("pages/definitions.py", trained, monkeypatch)
     assert [head.anchor for head in app.subheader] == list(WORDS)
-    shown = dict(zip(WORDS, examples(app), strict=True))
+    shown = dict(zip(exemplified(), examples(app), strict=True))
     assert "LSH" in shown["map"], "the newest run has a MAP"
     assert "HashNet" in shown["dead"], "LSH can't saturate"
     assert re.search(r"[\d,]+ of 32,000 entries are dead", shown["dead"])
@@ -53,14 +60,29 @@ def test_every_word_has_its_anchor_and_an_example_of_the_newest_run_that_has_one
 def test_the_run_of_the_address_gives_the_examples_that_it_has(trained, monkeypatch):
     hashnet = next(one for one in trained.run_ids() if one.startswith("hashnet"))
     app = open_page("pages/definitions.py", trained, monkeypatch, run=hashnet)
-    assert "HashNet" in dict(zip(WORDS, examples(app), strict=True))["map"]
+    assert "HashNet" in dict(zip(exemplified(), examples(app), strict=True))["map"]
 
 
 def test_without_a_run_the_words_are_defined_all_the_same(tmp_path, monkeypatch):
     app = open_page("pages/definitions.py", RunStore(tmp_path / "runs"), monkeypatch)
     assert "There are no runs yet" in app.info[0].value
     assert all("None of your runs has this number" in text for text in examples(app))
-    assert len(examples(app)) == len(WORDS)
+    assert len(examples(app)) == len(exemplified())
+
+
+@pytest.mark.parametrize(
+    "word", ["EAQL", "Holm", "Student's", "cell", "arm", "collapse", "onset", "bit balance",
+             "distinct codes", "eta", "Theta", "Hamming", "radius", "open", "no interval", "record",
+             "visit", "precision-recall", "total", "pair", "constant"]
+)  # fmt: skip
+def test_a_word_of_the_pages_is_found_among_the_definitions(word):
+    assert any(word.lower() in f"{one.title} {one.meaning}".lower() for one in WORDS.values())
+
+
+def test_every_word_says_what_it_is_and_a_count_says_in_what_and_when():
+    for word in WORDS.values():
+        assert word.meaning.endswith(".") and word.title
+    assert all(word.formula and word.unit and word.moment for word in COUNTS.values())
 
 
 @pytest.mark.parametrize("page", ["app.py", "pages/live.py", "pages/compare.py"])

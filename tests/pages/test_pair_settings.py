@@ -1,5 +1,6 @@
 """Compare and Start on finished pairs: one setting at a time, fair pairs only, ties and seeds."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -86,22 +87,70 @@ def test_unfair_pairs_are_counted_by_reason_and_left_out_of_every_number(finishe
 
 def test_a_fair_partner_is_the_default_even_if_a_newer_one_is_not_fair(finisher, monkeypatch):
     baseline, rdh = pairs(finisher, [0.01])
-    unfair = finisher.finish(arm("baseline", eta=None), 0.1)
-    app = open_app(COMPARE, finisher.store, monkeypatch, run=rdh)
-    assert app.selectbox(key="vs").value == baseline
+    unfair = finisher.finish(arm("rdh", eta=0.5), 0.1)
+    app = open_app(COMPARE, finisher.store, monkeypatch, run=baseline)
     box = app.selectbox(key="vs")
+    assert box.value == rdh
     assert [box.options[place].split(" · ")[0] for place in (0, 1)] == [
-        "pair: DPSH",
-        "pair, eta differs: DPSH",
+        "pair: DPSH + RDH",
+        "pair, eta differs: DPSH + RDH",
     ]
     assert box.options[1].endswith(unfair[-6:])
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_lists_address_and_cards_have_the_run_without_rdh_first(finisher, monkeypatch, swapped):
+    baseline, rdh = pairs(finisher, [0.01])
+    asked = (rdh, baseline) if swapped else (baseline, rdh)
+    app = open_app(COMPARE, finisher.store, monkeypatch, run=asked[0], vs=asked[1])
+    assert [app.selectbox(key=key).value for key in ("run", "vs")] == [baseline, rdh]
+    assert [app.query_params[key] for key in ("run", "vs")] == [baseline, rdh]
+    assert "**DPSH**" in shown(app).partition("**DPSH + RDH**")[0]
+
+
+def collapsed(finisher: Finisher, name: str, score: float = 0.1, **fields: object) -> str:
+    """A run whose gallery has one code, so that its tie band reaches from chance to 1."""
+    run_id = finisher.finish(arm(name, **fields), score, is_recorded=True)
+    path = finisher.store.run_dir(run_id) / "result.json"
+    result = json.loads(path.read_text())
+    result["metrics"] |= {"n_distinct_codes": 1.0, "map_low": 0.05, "map_high": 1.0}
+    path.write_text(json.dumps(result))
+    return run_id
+
+
+def test_collapsed_pairs_are_counted_and_in_no_number_of_their_setting(finisher, monkeypatch):
+    run_ids = pairs(finisher, [0.02, 0.021, 0.019])
+    collapsed(finisher, "baseline", seed=3)
+    finisher.finish(arm("rdh", seed=3), 0.9, is_recorded=True)
+    for name in ("baseline", "rdh"):
+        collapsed(finisher, name, lr=0.5)
+    app = open_app(COMPARE, finisher.store, monkeypatch, run=run_ids[0], vs=run_ids[1])
+    text = shown(app)
+    assert "2 of 5 pairs are left out, because training collapsed to one code (without RDH" in text
+    assert "higher in 3 of 3 pairs" in text and "Mean change +0.0200" in text
+    assert "1 of 4 pairs is left out, because training collapsed to one code (without RDH)" in text
+    table = app.dataframe[-1].value.set_index("lr")
+    assert table["collapsed"].tolist() == ["1 of 4", "1 of 1"]
+    assert table["says"].tolist() == ["gain", "collapsed"]
+    assert table["change"].tolist() == ["+0.0200", "–"]
+    app.selectbox(key="setting").select_index(1).run()
+    text = shown(app)
+    assert "MAP is unknown: 1 of 1 pair is left out" in text and "(both)" in text
+
+
+def test_no_interval_says_why_there_is_none(finisher, monkeypatch):
+    run_ids = pairs(finisher, [0.25, 0.25, 0.25])
+    app = open_app(COMPARE, finisher.store, monkeypatch, run=run_ids[0], vs=run_ids[1])
+    assert "no interval: all pairs change alike" in shown(app)
+    assert "fewer than" not in shown(app)
+    assert app.dataframe[-1].value["95 % interval"].tolist() == ["all pairs change alike"]
 
 
 def test_with_two_pairs_there_is_no_interval_and_the_page_says_so(finisher, monkeypatch):
     run_ids = pairs(finisher, [0.01, 0.005])
     text = shown(open_app(COMPARE, finisher.store, monkeypatch, run=run_ids[0], vs=run_ids[1]))
     assert "MAP is higher in 2 of 2 pairs, +1.0 and +0.5 points, within the ties" in text
-    assert "fewer than 3 pairs have no interval" in text and "95 % interval +" not in text
+    assert "no interval: fewer than 3 pairs" in text and "95 % interval +" not in text
 
 
 def test_the_setting_in_the_address_is_shown_and_an_unknown_one_is_said(finisher, monkeypatch):
@@ -177,6 +226,19 @@ def test_a_pair_is_found_in_every_study_that_asks_for_both_runs(finisher):
     }
     assert set(found) == slow and "table1" in slow
     assert found["table1"] == {"study": "table1", "preset": "offline"}
+
+
+def test_a_pair_that_a_study_chose_by_its_results_is_found_in_it(finisher):
+    tuned = studies.study("tuned")
+    chosen = {"lr": 0.1, "eta": 0.1}
+    for one in studies.expand(tuned.with_options(methods=("dpsh",)).grids):
+        fields = one.config.model_dump()
+        finisher.finish(one.config, 0.5 + 0.1 * all(fields[k] == v for k, v in chosen.items()))
+    base = preset_config("offline", method="dpsh", n_bits=32, **chosen)
+    pair = finish_pair(finisher, base)
+    assert held(finisher.store, *pair)["tuned"] == {"study": "tuned", "preset": "offline"}
+    other = preset_config("offline", method="dpsh", n_bits=32, lr=0.01, eta=0.1)
+    assert "tuned" not in held(finisher.store, *finish_pair(finisher, other))
 
 
 def test_a_pair_of_another_preset_data_set_or_seed_is_found_with_the_options_it_needs(finisher):

@@ -41,7 +41,7 @@ def test_a_new_page_is_one_file(app, monkeypatch):
     monkeypatch.setenv("RDH_RUNS", str(app / "runs"))
     links, _ = read_links(app)
     watch = [one.label for one in links if one.section == "Watch"]
-    assert watch == ["Live", "Mine", "Bits", "Definitions"]
+    assert watch == ["Live", "Mine", "Bits", "Retrieval", "Definitions"]
     page = AppTest.from_file(str(app / "app.py"), default_timeout=60).run()
     page.switch_page("pages/mine.py").run()
     assert page.text[0].value == "my own page" and not page.exception
@@ -71,6 +71,29 @@ def test_a_broken_page_is_one_warning_and_nothing_else_changes(app, text, reason
     links, warnings = read_links(app)
     assert links == before and len(warnings) == 1
     assert warnings[0].startswith("pages/mine.py is left out: ") and reason in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reason"),
+    [
+        (
+            "import notinstalled\n",
+            "",
+            "mine.py, line 1: ModuleNotFoundError: No module named 'noti",
+        ),
+        ("", "\n1 / 0\n", "mine.py, line 7: ZeroDivisionError: division by zero. The server's log"),
+    ],
+)
+def test_a_page_that_fails_is_a_card_with_its_file_and_line(
+    app, before, after, reason, monkeypatch
+):
+    (app / "pages" / "mine.py").write_text(before + OWN + after, encoding="utf-8")
+    monkeypatch.setenv("RDH_RUNS", str(app / "runs"))
+    monkeypatch.setattr("pages.common.failed_page.said.__defaults__", (app,))
+    page = AppTest.from_file(str(app / "app.py"), default_timeout=60).run()
+    page.switch_page("pages/mine.py").run()
+    (card,) = page.error
+    assert reason in card.value.replace("\\", "") and not page.exception
 
 
 def test_the_warning_is_in_the_sidebar_and_the_page_goes_on(monkeypatch, tmp_path, app):

@@ -134,7 +134,7 @@ def test_what_is_sure_is_bold_and_opens_its_pair(store, monkeypatch):
     assert "<b><a " in block and "<b>+0.1" in differences
     assert "Holm" in said[-1] and any(one.startswith("Dead:") for one in said_too)
     for pair in view.findings.pairs_of(view.findings.results[-1].contrast):
-        assert f"compare?run={pair.after}&amp;vs={pair.before}" in differences
+        assert f"compare?run={pair.before}&amp;vs={pair.after}" in differences
     assert not open_study(store, monkeypatch).exception
 
 

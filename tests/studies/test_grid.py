@@ -67,7 +67,7 @@ REFUSED = [
     ({"splits": (0, 5)}, r"splits of a study must have no hole.* without 1, 2, 3, 4"),
     ({"methods": ("lsh",)}, r"lsh can't be run in the arm rdh: amplifier must be off for lsh"),
     ({"methods": ("frob",)}, r"method must be one of .*, got 'frob'"),
-    ({"arms": ("baseline", "best")}, r"An arm must be one of baseline, noq, .*, got 'best'"),
+    ({"arms": ("baseline", "best")}, r"arms must be of baseline, noq, .*, got 'best'"),
     (
         {"methods": ("hashnet",), "arms": ("baseline", "noq")},
         r"hashnet can't be run in the arm noq: hashnet has no plain quantization to leave out",
@@ -77,7 +77,7 @@ REFUSED = [
     ({"fixed": {"tau": 0.9}, "swept": {"tau": (0.9,)}}, r"tau of a study is both swept and set"),
     ({"fixed": {"taus": 0.9}}, r"'taus' is not a setting of a run; did you mean tau\?"),
     ({"fixed": {"tau": 7}}, r"tau must be in \[0, 1\), got 7"),
-    ({"preset": "fast"}, r"preset must be one of demo, quick, offline, paper, got 'fast'"),
+    ({"preset": "fast"}, r"preset must be one of demo, digits, quick, offline, paper, got 'fast'"),
     (
         {"seeds": tuple(range(400))},
         r"A study has at most 1000 runs, got 1600 \(2 code lengths x 2 arms x 400 seeds\); ask for",
@@ -105,12 +105,13 @@ def test_every_study_of_the_folder_expands_and_compares_something(name):
         assert {contrast.before, contrast.after} <= known and contrast.before != contrast.after
 
 
-def test_the_registry_holds_the_eight_studies_and_names_what_can_not_be_used():
+def test_the_registry_holds_the_nine_studies_and_names_what_can_not_be_used():
     assert studies.names() == [
-        "figure4", "figure5", "figure6", "short_codes", "table1", "table2", "theta_scale", "tuned",
+        "dead_bits", "figure4", "figure5", "figure6", "short_codes", "table1", "table2",
+        "theta_scale", "tuned",
     ]  # fmt: skip
     assert studies.warnings() == []
-    with pytest.raises(UserError, match=r"study must be one of figure4, .*, got 'table9'"):
+    with pytest.raises(UserError, match=r"study must be one of dead_bits, .*, got 'table9'"):
         studies.study("table9")
 
 
@@ -129,9 +130,9 @@ def test_published_figures_stand_where_the_paper_has_them():
 # A person's own study
 
 
-def write(tmp_path, text: str):
+def write(tmp_path, text: str | bytes):
     path = tmp_path / "mine.toml"
-    path.write_text(text)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
 
 
@@ -141,7 +142,7 @@ def test_a_file_says_what_a_grid_says(tmp_path):
         question = "Does tau matter on digits?"
         preset = "demo"
         dataset = "digits"
-        methods = ["hashnet", "dpsh"]
+        methods = ["dpsh"]
         bits = [16]
         arms = ["baseline", "ga", "rdh"]
         seeds = "0-2"
@@ -160,25 +161,60 @@ def test_a_file_says_what_a_grid_says(tmp_path):
     assert dict(grid.fixed) == {"epochs": 3, "dataset": "digits"}
 
 
-def test_an_empty_file_is_a_small_study_of_hashnet(tmp_path):
-    study = read_study(write(tmp_path, ""))
+def test_a_file_needs_not_say_more_than_what_it_asks(tmp_path):
+    study = read_study(write(tmp_path, "bits = 32"))
     assert study.grids[0].methods == ("hashnet",) and expand(study.grids)[0].config == make_config()
+    assert study.notes == ()
+
+
+def test_what_a_file_says_twice_or_for_nothing_is_said(tmp_path):
+    study = read_study(
+        write(tmp_path, "bits = [16, 16]\narms = ['rdh']\n[sweep]\ntau = [0.9, 0.9]")
+    )
+    assert (study.grids[0].bits, study.grids[0].swept["tau"]) == ((16,), (0.9,))
+    assert study.notes == (
+        "bits names a value more than once; it counts once.",
+        "sweep tau names a value more than once; it counts once.",
+        "There is one arm, rdh, so nothing is compared; name two, as in "
+        'arms = ["baseline", "rdh"].',
+    )
+
+
+def test_a_title_can_not_command_a_terminal(tmp_path):
+    text = 'title = "a\\u001b[31mred\\u0007"\nbits = 8\n'
+    assert read_study(write(tmp_path, text)).title == r"a\x1b[31mred\x07"
 
 
 BAD_FILES = [
     ("method = 'dpsh'", r"'method' in mine.toml is not a word of a study; did you mean methods\?"),
     ("frobnicate = 1", r"'frobnicate' in mine.toml is not a word of a study; the words are title"),
-    ("[set]\nepoch = 3", r"'epoch' in mine.toml is not a setting of a run; did you mean epochs\?"),
-    ("[sweep]\ntaus = [0.9]", r"'taus' in mine.toml is not a setting of a run; did you mean tau\?"),
+    ("[set]\nepoch = 3", r"mine.toml: 'epoch' is not a setting of a run; did you mean epochs\?"),
+    ("[sweep]\ntaus = [0.9]", r"mine.toml: 'taus' is not a setting of a run; did you mean tau\?"),
+    ("[set]\nbit = 8", r"mine.toml: 'bit' is not a setting of a run; did you mean bits\?"),
+    ("[set]\nn_bits = 8", r"mine.toml: n_bits of a study is named by bits, not by set or sweep"),
+    ("[set]\nbits = 8", r"mine.toml: bits of a study is named by bits, not by set or sweep; l"),
+    ("n_bits = 8", r"'n_bits' in mine.toml is not a word of a study; did you mean bits\?"),
+    ("tau = 0.9", r"'tau' in mine.toml is not a word of a study; it is a setting of a run: .*set"),
+    ("", r"mine.toml says no run: name at least one of arms, bits, .*, for example methods = "),
+    ("title = 'x'", r"mine.toml says no run"),
+    ("bits = [-16]", r"mine.toml: n_bits must be in \[1, 1024\], got -16"),
+    ("seeds = [-1]", r"mine.toml: seed must be in \[0, 4294967296\), got -1"),
+    ("seeds = [0, 9000000000000000000]", r"mine.toml: seeds of a study .* 5, \.\.\.;"),
+    ("arms = ['best']", r"mine.toml: arms must be of baseline, .*, got 'best'"),
+    ("methods = ['frob']", r"mine.toml: method must be one of adsh, .*, got 'frob'"),
+    ("methods = []", r"mine.toml: methods of a study must name at least one value, got none"),
+    ("methods = ['lsh']", r"mine.toml: lsh can't be run in the arm rdh: .*; leave out one of"),
+    ("[sweep]\ntau = [1.5]", r"mine.toml: tau must be in \[0, 1\), got 1.5"),
     ("[sweep]\ntau = 0.9", r"sweep tau in mine.toml must be a list, got 0.9"),
     ("set = 3", r"set in mine.toml must be a table, setting -> value, got 3; write it"),
     ("bits = [0.5]", r"bits in mine.toml takes whole numbers like \[0, 1, 2\] or a .*, got 0.5"),
-    ("seeds = '0-x'", r"seeds takes whole numbers like 24,48 or ranges like 0-4, got '0-x'"),
+    ("seeds = '0-x'", r"seeds in mine.toml takes whole numbers like 24,48 or ranges.* got '0-x'"),
     ("methods = 3", r"methods in mine.toml must be a list, got 3"),
     ("methods = [3]", r"methods in mine.toml must be text, got 3"),
-    ("title = ''", r"title in mine.toml must be text, got ''"),
+    ("bits = 8\ntitle = ''", r"title in mine.toml must be text, got ''"),
     ("title = ", r"mine.toml is no TOML: Invalid value"),
     ("\x00", r"mine.toml is no TOML"),
+    (b"\xff\xfe", r"mine.toml is no TOML: it is no text in UTF-8; save it as plain text"),
 ]  # fmt: skip
 
 

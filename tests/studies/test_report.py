@@ -10,7 +10,9 @@ import pytest
 from rdh import studies
 from rdh.errors import UserError
 from rdh.studies import KINDS, look, render, tables
+from rdh.studies._tools.markdown import as_markdown
 from rdh.studies._tools.provenance import provenance
+from rdh.studies._tools.report import _tex
 from tests.studies.conftest import small
 from tests.studies.test_findings import raised_by
 
@@ -28,7 +30,7 @@ def test_a_report_made_again_is_the_same_to_the_byte(kind, findings, store):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_a_finished_run_there_is_no_report(kind, store):
-    with pytest.raises(UserError, match=r"No run of the study small has finished in .*; `python"):
+    with pytest.raises(UserError, match=r"No run of the study small .*; run the study first"):
         render(look(store, small()), kind)
 
 
@@ -109,6 +111,7 @@ def test_every_study_draws_its_figures(name, store, filled):
         "theta_scale": "theta_scale-1",
         "tuned": "lr-1",
         "table1": "gain-against-dead",
+        "dead_bits": "dead-over-training",
     }.get(name, "forest-1")
     assert expected in figures
     for figure in figures.values():
@@ -121,6 +124,7 @@ def test_what_the_runs_were_made_with_is_said_once_and_where_they_differ(store, 
     made = filled(small(), raised_by(0.1))
     findings = look(store, small())
     assert provenance(findings) == [
+        "Settings: data set digits, preset quick, lr 0.3, 5 epochs, eta 1.",
         "Versions: torch 2.14.",
         "Commit: not recorded.",
         "Machine: not recorded.",
@@ -131,7 +135,7 @@ def test_what_the_runs_were_made_with_is_said_once_and_where_they_differ(store, 
         result = store.result(run_id) | {"provenance": facts | {"commit": "abc" if place else "d"}}
         store.write_json(run_id, "result.json", result)
     lines = provenance(look(store, small()))
-    assert lines[1:3] == [
+    assert lines[2:4] == [
         "Commit, not the same in all runs: abc (11 runs); d (1 run). The two runs differ in 1 of 6 "
         "pairs.",
         "Machine: EPYC, 2 threads.",
@@ -139,7 +143,7 @@ def test_what_the_runs_were_made_with_is_said_once_and_where_they_differ(store, 
     text = render(look(store, small()), "html").partition("<script type=")[0]
     assert text.count("not the same in all runs") == 1
     store.write_json(run_id, "result.json", result | {"provenance": "by hand"})
-    assert "not recorded (1 run)" in provenance(look(store, small()))[0]
+    assert "not recorded (1 run)" in provenance(look(store, small()))[1]
 
 
 def test_the_sides_of_a_table_are_called_without_and_with_only_if_they_are(store, filled):
@@ -151,3 +155,10 @@ def test_the_sides_of_a_table_are_called_without_and_with_only_if_they_are(store
     filled(study, raised_by(0.1))
     names = list(tables(look(store, study))[1].cells)
     assert {"reference", "compared"} < set(names) and not {"without", "with"} & set(names)
+
+
+def test_a_persons_words_are_no_marks_in_markdown_and_no_commands_in_latex():
+    assert as_markdown("a | b < c $d$ *e* `f`") == r"a \| b \< c \$d\$ \*e\* \`f\`"
+    assert _tex(r"50% < \frac{a_1}{b} | ±~^") == (
+        r"50\% $<$ \textbackslash{}frac\{a\_1\}\{b\} $|$ $\pm$\textasciitilde{}\textasciicircum{}"
+    )

@@ -6,9 +6,10 @@ gone by then.
 
 import difflib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from rdh import catalog
+from rdh import catalog, folders
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
 from rdh.execution.engine.devices import find_devices
@@ -50,6 +51,36 @@ def check_possible(config: RunConfig, *, is_queued: bool = True) -> None:
             ) from None
     if config.device.startswith("cuda"):
         _check_gpu(config.device, is_queued)
+
+
+def check_data(
+    configs: Sequence[RunConfig], data_root: Path | str | None = None, *, with_torch: bool = True
+) -> None:
+    """Loads the data sets of configs and draws their splits, before anything is queued.
+
+    Args:
+        configs: What is to be queued.
+        data_root: The data folder; None for the usual one.
+        with_torch: False leaves out data sets whose loading would import torch.
+
+    Raises:
+        UserError: One is not there, its file can't be used, or a split can't be drawn.
+    """
+    from rdh import datasets  # here: the supervisor does without
+
+    root, seen = folders.data_root(data_root), set()
+    for config in configs:
+        key = config.dataset, repr(config.dataset_options), config.split_seed, config.queries
+        name, options = config.dataset, config.dataset_options
+        if key in seen:
+            continue
+        seen.add(key)
+        if not with_torch and not datasets.loads_without_torch(name, root, **options):
+            continue
+        dataset = datasets.load(name, root, **options)
+        split = dataset.split(config.split_seed)
+        if config.queries == "validation":
+            datasets.validation_split(split, dataset.labels, dataset.class_names, config.split_seed)
 
 
 def _check_gpu(device: str, is_queued: bool) -> None:

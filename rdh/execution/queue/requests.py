@@ -59,8 +59,8 @@ def submit(
     Args:
         store: The runs root.
         configs: One config for each run.
-        sweep: The name of a sweep. If it already holds a run of a config, that run is taken, so
-            that a half-done grid gets only what is missing.
+        sweep: The name of a sweep. If it already holds a run of a config that can be read, that run
+            is taken, so that a half-done grid gets only what is missing.
         token: A mark of the form. The same token gives the same run ids again, so that a double
             click launches only once.
         data_root: The data folder of the runs. None means RDH_DATA, or else the default.
@@ -92,7 +92,7 @@ def _submit(
 ) -> list[str]:
     registry = Registry(store)
     with registry.read() as db:
-        known = {config.hash: _run_of_sweep(db, sweep, config.hash) for config in configs}
+        known = {one.hash: _run_of_sweep(store, db, sweep, one.hash) for one in configs}
         if before := _runs_of_token(db, token):
             return before
     for config in configs:  # outside the transaction: a path may be slow, or block
@@ -106,8 +106,10 @@ def _submit(
         _check_room(db, len(configs))
         run_ids = []
         for config in configs:
-            run_id = _run_of_sweep(db, sweep, config.hash)
+            run_id = _run_of_sweep(store, db, sweep, config.hash)
             if run_id is None:
+                for unreadable in _of_sweep(db, sweep, config.hash):
+                    update(db, unreadable, sweep=None)  # a sweep has one run of each config
                 run_id = store.create(config, sweep=sweep, data_root=data, cache_root=cache)
                 made.append(run_id)
                 insert(db, row_from_folder(store, run_id))
@@ -300,11 +302,19 @@ def _taking_back(store: RunStore, made: list[str]) -> Iterator[None]:
         raise
 
 
-def _run_of_sweep(db: sqlite3.Connection, sweep: str | None, config_hash: str) -> str | None:
-    if sweep is None:
-        return None
-    found = select(db, "WHERE sweep = ? AND config_hash = ?", sweep, config_hash)
-    return found[0].run_id if found else None
+def _run_of_sweep(
+    store: RunStore, db: sqlite3.Connection, sweep: str | None, config_hash: str
+) -> str | None:
+    """The run of the sweep with this config. One that can't be read serves nobody."""
+    for run in _of_sweep(db, sweep, config_hash):
+        with contextlib.suppress(UserError):
+            store.submission(run.run_id)
+            return run.run_id
+    return None
+
+
+def _of_sweep(db: sqlite3.Connection, sweep: str | None, config_hash: str) -> list[RunState]:
+    return select(db, "WHERE sweep = ? AND config_hash = ?", sweep, config_hash) if sweep else []
 
 
 def _runs_of_token(db: sqlite3.Connection, token: str | None) -> list[str]:

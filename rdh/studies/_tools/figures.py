@@ -212,7 +212,7 @@ def _means(
 ) -> pd.DataFrame:
     rows = []
     for cell in cells:
-        frame = findings.of_cell(cell)
+        frame = findings.standing(cell)
         if len(frame):
             rows.append(
                 {

@@ -9,9 +9,10 @@ from typing import Any
 
 from rdh.config.ranges import parse_numbers
 from rdh.config.run_config import ARMS, RunConfig
-from rdh.errors import UserError, os_reason, short_path
+from rdh.errors import UserError, os_reason, printable, short_path
 from rdh.files import read_regular
-from rdh.studies._tools.grid import Grid
+from rdh.studies._tools.findings import expanded
+from rdh.studies._tools.grid import OWN_WORDS, Grid
 from rdh.studies._tools.study import Study
 
 WORDS = {
@@ -27,6 +28,7 @@ WORDS = {
     "sweep": "a table: setting -> values",
     "set": "a table: setting -> value",
 }
+GRID = set(WORDS) - {"title", "question"}  # words that say which runs there are
 MOST_BYTES = 100_000
 
 
@@ -34,22 +36,27 @@ def read_study(path: Path) -> Study:
     """The study in a TOML file.
 
     Raises:
-        UserError: One sentence: the file can't be read, is no TOML, has an unknown word (with a
-            near one), or a value of the wrong kind.
+        UserError: One sentence: the file can't be read, is no TOML, says nothing, has an unknown
+            word (with a near one), or a bad value.
     """
     words = _toml(path)
     for word in words:
-        _check_known(path, word, WORDS, "word of a study")
+        _check_known(path, word)
+    if not GRID & words.keys():
+        raise UserError(
+            f"{path.name} says no run: name at least one of {', '.join(sorted(GRID))}, for example "
+            f'methods = ["dpsh"].'
+        )
     for table in ("sweep", "set"):
         if not isinstance(words.get(table, {}), dict):
             raise UserError(
                 f"{table} in {path.name} must be a table, setting -> value, got "
                 f"{words[table]!r}; write it as [{table}]."
             )
-    fixed = _settings(path, words.get("set", {}))
+    fixed = dict(words.get("set", {}))
     swept = {
         name: tuple(_list(path, f"sweep {name}", values))
-        for name, values in _settings(path, words.get("sweep", {}), is_swept=True).items()
+        for name, values in _swept(words.get("sweep", {})).items()
     }
     if "dataset" in words:
         fixed |= {"dataset": _text(path, "dataset", words["dataset"])}
@@ -64,10 +71,29 @@ def read_study(path: Path) -> Study:
         fixed=fixed,
         preset=None if preset is None else _text(path, "preset", preset),
     )
+    try:
+        expanded((grid,))
+    except UserError as error:
+        raise UserError(f"{path.name}: {error}") from None
     name = re.sub(r"[^a-z0-9_-]", "_", path.stem.lower()) or "study"
     title = _text(path, "title", words.get("title", name))
     question = words.get("question", "What does each arm change?")
-    return Study(name, title, _text(path, "question", question), (grid,))
+    question = _text(path, "question", question)
+    return Study(name, title, question, (grid,), notes=tuple(_notes(words, grid)))
+
+
+def _notes(words: Mapping[str, Any], grid: Grid) -> list[str]:
+    """What a reader may not expect of the words."""
+    tables = {f"sweep {name}": values for name, values in words.get("sweep", {}).items()}
+    lists = {name: value for name, value in {**words, **tables}.items() if isinstance(value, list)}
+    twice = [name for name, values in lists.items() if len(set(map(repr, values))) < len(values)]
+    found = [f"{name} names a value more than once; it counts once." for name in twice]
+    if len(grid.arms) == 1:
+        found.append(
+            f"There is one arm, {grid.arms[0]}, so nothing is compared; name two, as in "
+            f'arms = ["baseline", "rdh"].'
+        )
+    return found
 
 
 def _toml(path: Path) -> dict[str, Any]:
@@ -84,24 +110,28 @@ def _toml(path: Path) -> dict[str, Any]:
         )
     try:
         return tomllib.loads(data.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError:
+        raise UserError(
+            f"{path.name} is no TOML: it is no text in UTF-8; save it as plain text."
+        ) from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UserError(f"{path.name} is no TOML: {str(error).rstrip('.')}.") from None
 
 
-def _check_known(path: Path, word: str, known: Mapping[str, Any], what: str) -> None:
-    if word in known:
+def _check_known(path: Path, word: str) -> None:
+    if word in WORDS:
         return
-    near = difflib.get_close_matches(word, known, 1)
-    hint = f"did you mean {near[0]}?" if near else f"the words are {', '.join(known)}."
-    raise UserError(f"{word!r} in {path.name} is not a {what}; {hint}")
+    near = difflib.get_close_matches(word, WORDS, 1)
+    hint = f"did you mean {near[0]}?" if near else f"the words are {', '.join(WORDS)}."
+    if word in OWN_WORDS:
+        hint = f"did you mean {OWN_WORDS[word]}?"
+    elif word in RunConfig.model_fields:
+        hint = "it is a setting of a run: write it below [set]."
+    raise UserError(f"{word!r} in {path.name} is not a word of a study; {hint}")
 
 
-def _settings(path: Path, table: dict[str, Any], *, is_swept: bool = False) -> dict[str, Any]:
-    """Settings by name. A sub-table such as [set.method_options] holds switches."""
-    for name in table:
-        _check_known(path, name.partition(".")[0], RunConfig.model_fields, "setting of a run")
-    if not is_swept:
-        return dict(table)
+def _swept(table: dict[str, Any]) -> dict[str, Any]:
+    """Values by setting. A sub-table such as [sweep.method_options] holds switches."""
     found: dict[str, Any] = {}
     for name, value in table.items():
         if isinstance(value, dict):
@@ -128,10 +158,10 @@ def _names(path: Path, name: str, value: Any) -> tuple[str, ...]:
 
 def _numbers(path: Path, name: str, value: Any) -> tuple[int, ...]:
     if isinstance(value, str):
-        return tuple(parse_numbers(name, value))
+        return tuple(parse_numbers(f"{name} in {path.name}", value))
     values: Sequence[Any] = [value] if not isinstance(value, list) else _list(path, name, value)
     for one in values:
-        if not isinstance(one, int) or isinstance(one, bool) or one < 0:
+        if not isinstance(one, int) or isinstance(one, bool):
             raise UserError(
                 f'{name} in {path.name} takes whole numbers like [0, 1, 2] or a range like "0-4", '
                 f"got {one!r}."
@@ -142,4 +172,4 @@ def _numbers(path: Path, name: str, value: Any) -> tuple[int, ...]:
 def _text(path: Path, name: str, value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise UserError(f"{name} in {path.name} must be text, got {value!r}.")
-    return " ".join(value.split())
+    return printable(" ".join(value.split()))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,17 +13,13 @@ from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
 from rdh.execution.queue.states import RESUMABLE
 from rdh.store.run_store import RunStore, Stamp
+from rdh.studies._tools.comparing import Result, compared
 from rdh.studies._tools.grid import Asked, Cell, Contrast, Grid, expand
-from rdh.studies._tools.statistics import (
-    Effect,
-    Interval,
-    judged,
-    mean_over_cells,
-    paired_effect,
-)
 from rdh.studies._tools.study import Study
 
-NO_INTERVAL = Interval()
+if TYPE_CHECKING:
+    from rdh.studies._tools.chapters import Chapter
+
 DEAD_LEVEL = 0.99  # tau of the dead shares if runs differ in tau: the paper's
 SWEEP = "study"  # of all runs that studies submit, so that two of them never queue one run twice
 
@@ -51,22 +48,6 @@ class Pair:
     split: int
     before: str  # run id
     after: str
-
-
-@dataclass(frozen=True)
-class Result:
-    """A comparison and what its pairs say.
-
-    Dead shares are means over the pairs' runs. `over_queries` is there if somebody asked for it.
-    """
-
-    contrast: Contrast
-    effect: Effect
-    before: np.ndarray  # of the study's measure, (n_seeds, n_splits); NaN: missing
-    after: np.ndarray
-    dead_before: float
-    dead_after: float
-    over_queries: Interval = NO_INTERVAL
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +105,11 @@ class Findings:
         """All cells, in the order of the grids."""
         return list(dict.fromkeys(one.cell for one in self.asked))
 
+    @cached_property
+    def chapters(self) -> "list[Chapter]":
+        """What a report says, part by part."""
+        return self.study.chapters(self)
+
     def grouped(self) -> dict[str, list[Result]]:
         """The results by what is said of them in one sentence."""
         groups: dict[str, list[Result]] = {}
@@ -152,6 +138,12 @@ class Findings:
             return self.frame
         return self.frame.loc[[one == cell for one in self.frame["cell"]]]
 
+    def standing(self, cell: Cell) -> pd.DataFrame:
+        """The rows of one cell from which its mean is made: those that have not collapsed."""
+        rows = self.of_cell(cell)
+        counts = rows["n_distinct_codes"]
+        return rows.loc[[not analysis.has_collapsed({"n_distinct_codes": n}) for n in counts]]
+
 
 def look(store: RunStore, study: Study) -> Findings:
     """What there is of a study now. It trains nothing.
@@ -175,7 +167,8 @@ def _look(
     finished = [runs[key].run_id if _is_finished(runs.get(key)) else None for key in keys]
     frame = _frame(store, asked, finished)
     cells = list(dict.fromkeys(one.cell for one in asked))
-    results = _results(frame, study.contrasts(cells, grids), asked, study.measure)
+    contrasts = study.contrasts(cells, grids)
+    results = compared(frame, asked, [(one, study.measure, study.measure) for one in contrasts])
     return Findings(study, store, tuple(grids), asked, by_hash, runs, frame, tuple(results))
 
 
@@ -234,7 +227,10 @@ def _frame(store: RunStore, asked: Sequence[Asked], finished: Sequence[str | Non
     table = analysis.run_table(store, sorted({run_id for run_id in finished if run_id}))
     if table.empty:
         return pd.DataFrame(
-            columns=["cell", "split", "seed", "run_id", "dataset", "map", "tau", "dead_at_end"]
+            columns=[
+                *("cell", "split", "seed", "run_id", "dataset", "map", "tau", "dead_at_end"),
+                "n_distinct_codes",
+            ]
         )
     if table["tau"].nunique() > 1:
         counts = [_dead_at_level(store, one, store.stamps(one)) for one in table["run_id"]]
@@ -258,47 +254,3 @@ def _dead_at_level(store: RunStore, run_id: str, stamps: tuple[Stamp, ...]) -> f
     if newest is None or DEAD_LEVEL not in levels:
         return np.nan
     return float(newest[1][list(levels).index(DEAD_LEVEL)].sum())
-
-
-def _results(
-    frame: pd.DataFrame, contrasts: Sequence[Contrast], asked: Sequence[Asked], measure: str
-) -> list[Result]:
-    """Every contrast with its effect."""
-    seeds, splits = (sorted({getattr(one, name) for one in asked}) for name in ("seed", "split"))
-    values: dict[tuple[str, Cell], np.ndarray] = {}
-    for name in ("map", "dead_at_end"):
-        rows = zip(*(frame[part] for part in ("cell", "seed", "split", name)), strict=True)
-        for cell, seed, split, value in rows:
-            at = values.setdefault((name, cell), np.full((len(seeds), len(splits)), np.nan))
-            at[seeds.index(seed), splits.index(split)] = value
-    nothing = np.full((len(seeds), len(splits)), np.nan)
-
-    def of(name: str, cell: Cell) -> np.ndarray:
-        return values.get((name, cell), nothing)
-
-    effects = judged(
-        [effect_of(of(measure, one.before), of(measure, one.after)) for one in contrasts]
-    )
-    found = []
-    for one, effect in zip(contrasts, effects, strict=True):
-        dead = [of("dead_at_end", cell) for cell in (one.before, one.after)]
-        both = np.isfinite(dead[0]) & np.isfinite(dead[1])
-        shares = [float(part[both].mean()) if both.any() else np.nan for part in dead]
-        arms = of(measure, one.before), of(measure, one.after)
-        found.append(Result(one, effect, *arms, shares[0], shares[1]))
-    return found
-
-
-def effect_of(before: np.ndarray, after: np.ndarray) -> Effect:
-    """`paired_effect`, remembered."""
-    return _kept_effect(before.shape, before.tobytes(), after.tobytes())
-
-
-@lru_cache(maxsize=4096)  # a test takes a millisecond, a bootstrap a hundred
-def _kept_effect(shape: tuple[int, int], before: bytes, after: bytes) -> Effect:
-    return paired_effect(*(np.frombuffer(arm).reshape(shape) for arm in (before, after)))
-
-
-def mean_of(results: Sequence[Result]) -> Effect | None:
-    """`mean_over_cells` of those results that have any pair."""
-    return mean_over_cells([(one.before, one.after) for one in results if one.effect.n])

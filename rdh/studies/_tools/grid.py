@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import product
+from itertools import chain, islice, pairwise, product
 from typing import Any
 
 from rdh import catalog
+from rdh.config.checks import near_word
 from rdh.config.presets import preset_config
 from rdh.config.run_config import AIM_OFF, ARM_LABELS, RunConfig, arm_fields, usual_eta
 from rdh.errors import UserError
@@ -232,18 +233,25 @@ def _check(grid: Grid) -> None:
     check_whole("seeds", grid.seeds)
     check_whole("splits", grid.splits)
     for name in (*grid.swept, *grid.fixed):
-        if name in OWN_WORDS:
+        word = OWN_WORDS.get(name, name if name in OWN_WORDS.values() else None)
+        if word:
             raise UserError(
-                f"{name} of a study is named by {OWN_WORDS[name]}, not by set or sweep; "
-                f"leave it out there."
+                f"{name} of a study is named by {word}, not by set or sweep; leave it out there."
             )
+        field_name = name.partition(".")[0]
+        if field_name not in RunConfig.model_fields:
+            known = [OWN_WORDS.get(one, one) for one in RunConfig.model_fields]
+            near = near_word(field_name, dict.fromkeys(known))
+            raise UserError(f"{field_name!r} is not a setting of a run; {near}")
         if name in grid.swept and name in grid.fixed:
             raise UserError(f"{name} of a study is both swept and set; leave one of them out.")
 
 
 def check_whole(name: str, numbers: Sequence[int]) -> None:
     """UserError if seeds have a hole: a seed that is left out may have been looked at before."""
-    missing = sorted(set(range(min(numbers), max(numbers) + 1)) - set(numbers)) if numbers else []
+    named = sorted(set(numbers))
+    holes = (range(one + 1, after) for one, after in pairwise(named))
+    missing = list(islice(chain.from_iterable(holes), 6))  # there may be a million of them
     if missing:
         text = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
         raise UserError(

@@ -1,6 +1,15 @@
 """A study as Markdown: its answer, tables and definitions, for a repository's own pages."""
 
+import re
+
 from rdh.studies._tools.tables import Table
+
+MARKS = re.compile(r"([\\`*_\[\]<>|$#~])")
+
+
+def as_markdown(text: str) -> str:
+    """Text of a person's, for Markdown: what would be a mark is shown as it is."""
+    return MARKS.sub(r"\\\1", text)
 
 
 def markdown_table(table: Table) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rdh.errors import UserError, short_path
 from rdh.files import DRAFT, atomic
 from rdh.studies._tools.findings import Findings
-from rdh.studies._tools.report import check_finished, on_white
+from rdh.studies._tools.report import check_finished, on_white, way_out
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -50,7 +50,7 @@ def draw(findings: Findings, kind: str, folder: Path) -> list[Path]:
     if not figures:
         raise UserError(
             f"The study {findings.study.name} has no figure yet: too few of its runs have "
-            f"finished; `python -m rdh study run {findings.study.name}` trains what is missing."
+            f"finished; {way_out(findings.study)}."
         )
     is_new = not folder.exists()
     folder.mkdir(exist_ok=True)

@@ -37,13 +37,27 @@ def _fingerprint(path: Path, stamp: int) -> str | None:
     return None if found is None else str(found)
 
 
+def made_with(findings: Findings) -> dict[str, str]:
+    """Data set, preset, lr, epochs and eta of all runs that are asked for, as text."""
+    configs = [one.config for one in findings.asked]
+    presets = {one.preset or "none" for one in findings.grids}
+    found = {"dataset": {one.dataset for one in configs}, "preset": presets}
+    found |= {name: {f"{getattr(one, name):g}" for one in configs} for name in ("lr", "epochs")}
+    found["eta"] = {f"{one.eta:g}" for one in configs if one.eta is not None}
+    return {name: ", ".join(sorted(values)) for name, values in found.items()}
+
+
 def provenance(findings: Findings) -> list[str]:
-    """Versions, commit, machine and data, a line each. Where runs differ, each with its runs."""
+    """Settings, versions, commit, machine and data, a line each. Where runs differ, which do."""
     facts = {
         run_id: _facts(recorded(findings.store, run_id), dataset)
         for run_id, dataset in zip(findings.frame["run_id"], findings.frame["dataset"], strict=True)
     }
-    lines = []
+    asked = made_with(findings)
+    lines = [
+        f"Settings: data set {asked['dataset']}, preset {asked['preset']}, lr {asked['lr']}, "
+        f"{asked['epochs']} epochs, eta {asked['eta'] or 'none'}."
+    ]
     for name in ("Versions", "Commit", "Machine", "Data"):
         values = {run_id: fact[name] for run_id, fact in facts.items()}
         counts = Counter(values.values()).most_common()

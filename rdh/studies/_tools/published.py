@@ -26,8 +26,9 @@ SOURCE = (
 
 # A note of every study that compares RDH with a baseline at one weight
 ONE_ETA = (
-    "Both arms weigh quantization by the paper's eta (1; 0.1 on multi-label data), which may suit "
-    "one arm better: the studies figure6 and tuned show what is left at other weights."
+    "Both arms weigh quantization by one eta, which may suit one arm better: the paper's (1; 0.1 "
+    "on multi-label data) unless the preset names another. What is left at other weights show the "
+    "studies “Figure 6: sensitivity to tau and eta” and “What is left when both arms are tuned”."
 )
 
 table_1 = Published(

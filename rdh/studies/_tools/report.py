@@ -7,15 +7,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from rdh import __version__
 from rdh.analysis import duration
 from rdh.errors import UserError
+from rdh.studies._tools.chapters import Chapter, answer, tables
 from rdh.studies._tools.findings import Findings
-from rdh.studies._tools.markdown import markdown_table
+from rdh.studies._tools.markdown import as_markdown, markdown_table
 from rdh.studies._tools.provenance import provenance, recorded
-from rdh.studies._tools.sentences import answer
-from rdh.studies._tools.tables import Table, definitions, numbers, tables
+from rdh.studies._tools.study import Study
+from rdh.studies._tools.tables import Table, numbers
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -51,9 +53,13 @@ def check_finished(findings: Findings) -> None:
     if findings.frame.empty:
         raise UserError(
             f"No run of the study {findings.study.name} has finished in {findings.store.root}, so "
-            f"there is nothing to report; `python -m rdh study run {findings.study.name}` trains "
-            f"what is missing."
+            f"there is nothing to report; {way_out(findings.study)}."
         )
+
+
+def way_out(study: Study) -> str:
+    """How the runs that are missing get trained."""
+    return f"`{study.command}` trains what is missing" if study.command else "run the study first"
 
 
 def on_white(figure: "go.Figure") -> "go.Figure":
@@ -87,7 +93,22 @@ def to_json(findings: Findings) -> str:
 
 def to_csv(findings: Findings) -> str:
     """Every comparison, a row each, with all digits."""
-    return numbers(findings).to_csv(index=False, lineterminator="\n")
+    return _all_numbers(findings).to_csv(index=False, lineterminator="\n")
+
+
+def _all_numbers(findings: Findings) -> pd.DataFrame:
+    """The comparisons of all chapters, one below the other."""
+    found = [
+        numbers(findings, measure, results)
+        for chapter in findings.chapters
+        for measure, results in chapter.results.items()
+    ]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+
+
+def _definitions(findings: Findings) -> list[str]:
+    """Those of all chapters, each once."""
+    return list(dict.fromkeys(line for one in findings.chapters for line in one.definitions))
 
 
 def to_latex(findings: Findings) -> str:
@@ -106,7 +127,7 @@ def to_latex(findings: Findings) -> str:
                 position_float="centering",
             )
         )
-    parts += [f"% {line}" for line in (*definitions(findings), *provenance(findings))]
+    parts += [f"% {line}" for line in (*_definitions(findings), *provenance(findings))]
     return "\n".join(parts) + "\n"
 
 
@@ -118,9 +139,8 @@ def to_html(findings: Findings) -> str:
     body = [f"<h1>{say(study.title)}</h1>", f"<p>{say(study.question)}</p>"]
     body += [f'<p class="answer">{say(line)}</p>' for line in answer(findings)]
     body += [f'<p class="small">{say(line)}</p>' for line in state_in_words(findings)]
-    for table in tables(findings):
-        body += [f"<h2>{say(table.title)}</h2>", f'<div class="wide">{_html_table(table)}</div>']
-        body += [f'<p class="small">{say(line)}</p>' for line in definitions(findings)]
+    for chapter in findings.chapters:
+        body += _html_chapter(chapter)
     for name, figure in study.figures(findings).items():
         body.append(_html_figure(name, figure))
     body += [f'<p class="small">{say(line)}</p>' for line in notes(findings)]
@@ -137,13 +157,19 @@ def to_html(findings: Findings) -> str:
 
 def to_markdown(findings: Findings) -> str:
     """The answer, the tables and what their numbers are, as Markdown."""
-    lines = [f"# {findings.study.title}", "", findings.study.question, ""]
+    study = findings.study
+    lines = [f"# {as_markdown(study.title)}", "", as_markdown(study.question), ""]
     for line in (*answer(findings), *state_in_words(findings)):
         lines += [line, ""]
-    for table in tables(findings):
-        lines += markdown_table(table)
-    lines += [f"* {line}" for line in (*definitions(findings), *notes(findings))]
-    lines += [f"* {line}" for line in provenance(findings)]
+    for chapter in findings.chapters:
+        lines += [f"## {chapter.title}", ""] if chapter.title else []
+        lines += [*(f"* {line}" for line in chapter.said), ""] if chapter.said else []
+        for table in chapter.tables:
+            lines += markdown_table(table)
+        lines += [f"* {line}" for line in chapter.definitions]
+        lines += [""] if chapter.title else []
+    lines += ["## The runs", ""] if len(findings.chapters) > 1 else []
+    lines += [f"* {line}" for line in (*notes(findings), *provenance(findings))]
     return "\n".join(lines) + "\n"
 
 
@@ -156,6 +182,18 @@ KINDS: dict[str, Callable[[Findings], str]] = {
 }
 
 
+TEX = {char: f"\\{char}" for char in "&%$#_{}"} | {
+    "\\": "\\textbackslash{}",
+    "~": "\\textasciitilde{}",
+    "^": "\\textasciicircum{}",
+    "<": "$<$",
+    ">": "$>$",
+    "|": "$|$",
+    "≤": "$\\leq$",
+    "±": "$\\pm$",
+}
+
+
 def notes(findings: Findings) -> list[str]:
     """The notes of the study, where published figures come from, and what the runs took."""
     found = list(findings.study.notes)
@@ -165,6 +203,16 @@ def notes(findings: Findings) -> list[str]:
         found.append(findings.study.published.source)
     seconds = findings.frame.drop_duplicates("run_id")["seconds"].sum()
     return [*found, f"All runs together took {duration(float(seconds))} of training."]
+
+
+def _html_chapter(chapter: Chapter) -> list[str]:
+    say, level = html.escape, 3 if chapter.title else 2
+    body = [f"<h2>{say(chapter.title)}</h2>"] if chapter.title else []
+    body += [f"<p>{say(line)}</p>" for line in chapter.said]
+    for table in chapter.tables:
+        body.append(f"<h{level}>{say(table.title)}</h{level}>")
+        body.append(f'<div class="wide">{_html_table(table)}</div>')
+    return [*body, *(f'<p class="small">{say(line)}</p>' for line in chapter.definitions)]
 
 
 def _html_figure(name: str, figure: "go.Figure") -> str:
@@ -204,8 +252,8 @@ def _facts(findings: Findings) -> dict[str, Any]:
         "answer": answer(findings),
         "grids": [{**vars(grid), "swept": dict(grid.swept)} for grid in findings.grids],
         "runs": runs,
-        "comparisons": numbers(findings).to_dict("records"),
-        "definitions": definitions(findings),
+        "comparisons": _all_numbers(findings).to_dict("records"),
+        "definitions": _definitions(findings),
         "provenance": provenance(findings),
         "rdh": __version__,
     }
@@ -222,7 +270,4 @@ def _plain(value: Any) -> Any:
 
 def _tex(text: str) -> str:
     """Text for LaTeX."""
-    for char in "&%$#_{}":
-        text = text.replace(char, f"\\{char}")
-    text = text.replace("<", "$<$").replace("≤", "$\\leq$")
-    return text.replace("±", "$\\pm$")
+    return "".join(TEX.get(char, char) for char in text)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rdh import datasets, execution, folders
+from rdh import execution
 from rdh.analysis.estimates import duration, expected_seconds
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError, count
@@ -26,19 +26,7 @@ def check_data(
     Raises:
         UserError: One is not there, or a split can't be drawn.
     """
-    root, seen = folders.data_root(data_root), set()
-    for config in findings.missing:
-        key = config.dataset, repr(config.dataset_options), config.split_seed, config.queries
-        name, options = config.dataset, config.dataset_options
-        if key in seen:
-            continue
-        seen.add(key)
-        if not with_torch and not datasets.loads_without_torch(name, root, **options):
-            continue
-        dataset = datasets.load(name, root, **options)
-        split = dataset.split(config.split_seed)
-        if config.queries == "validation":
-            datasets.validation_split(split, dataset.labels, dataset.class_names, config.split_seed)
+    execution.check_data(findings.missing, data_root, with_torch=with_torch)
 
 
 def submit_runs(

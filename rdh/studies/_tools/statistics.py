@@ -12,6 +12,9 @@ import numpy as np
 LEVEL = 0.95
 LEAST_PAIRS = 3  # fewer have no interval
 DRAWS = 999  # of the bootstrap
+FEW = f"fewer than {LEAST_PAIRS} pairs"  # why there is no interval
+EQUAL = "all pairs change alike"
+GAPS = "a pair of the crossed seeds and splits is missing"
 TOO_EQUAL = 1e-12  # a spread below this is rounding: the seeds change nothing
 
 Verdict = Literal["gain", "loss", "open", "unknown"]
@@ -19,13 +22,14 @@ Verdict = Literal["gain", "loss", "open", "unknown"]
 
 @dataclass(frozen=True)
 class Interval:
-    """A 95 % interval and its p-value. All NaN: there is none."""
+    """A 95 % interval and its p-value. All NaN: there is none; `why` says why not."""
 
     low: float = np.nan
     high: float = np.nan
     p: float = np.nan
     # "t": Student's over the pairs; "bootstrap": over seeds and splits; "queries": over queries
     method: str = "none"
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,15 +108,17 @@ def interval(differences: np.ndarray) -> Interval:
     known = np.isfinite(differences)
     kept = differences[known.any(axis=1)][:, known.any(axis=0)]
     pairs = kept[np.isfinite(kept)]
-    if len(pairs) < LEAST_PAIRS or np.ptp(pairs) < TOO_EQUAL:
-        return Interval()
+    if len(pairs) < LEAST_PAIRS:
+        return Interval(why=FEW)
+    if np.ptp(pairs) < TOO_EQUAL:
+        return Interval(why=EQUAL)
     if 1 in kept.shape:
         from scipy import stats  # here, since it takes a second to import
 
         test = stats.ttest_1samp(pairs, 0.0)
         low, high = test.confidence_interval(LEVEL)
         return Interval(float(low), float(high), float(test.pvalue), "t")
-    return Interval() if np.isnan(kept).any() else _crossed(kept)
+    return Interval(why=GAPS) if np.isnan(kept).any() else _crossed(kept)
 
 
 def _crossed(differences: np.ndarray) -> Interval:
@@ -162,12 +168,20 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
     return corrected
 
 
-def judged(effects: Sequence[Effect]) -> list[Effect]:
-    """The effects of a table with their verdicts, after Holm's correction over all of them."""
-    corrected = holm([effect.interval.p for effect in effects])
+def judged(effects: Sequence[Effect], same: Sequence[str] = ()) -> list[Effect]:
+    """The effects of a table with their verdicts, after Holm's correction over all of them.
+
+    Args:
+        effects: of the table.
+        same: a key for each. Effects with equal keys are one comparison that the table shows more
+            than once, and the correction counts it once. (): all are different.
+    """
+    keys = list(same) or list(map(str, range(len(effects))))
+    p_values = {key: effect.interval.p for key, effect in zip(keys, effects, strict=True)}
+    corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))
     return [
         replace(effect, verdict=_verdict(effect.difference, p), p_holm=float(p))
-        for effect, p in zip(effects, corrected, strict=True)
+        for effect, p in zip(effects, map(corrected.__getitem__, keys), strict=True)
     ]
 
 

@@ -1,6 +1,6 @@
 """The tables of a study: a block of MAP, and every paired difference."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,9 +8,11 @@ import pandas as pd
 
 from rdh.errors import count
 from rdh.retrieval.evaluation import map_in_words
-from rdh.studies._tools.findings import DEAD_LEVEL, Findings, Result
+from rdh.studies._tools.comparing import Result
+from rdh.studies._tools.findings import DEAD_LEVEL, Findings
 from rdh.studies._tools.grid import Cell, Contrast
-from rdh.studies._tools.sentences import between
+from rdh.studies._tools.provenance import made_with
+from rdh.studies._tools.sentences import MOST_NAMED, between
 from rdh.studies._tools.study import FORMS, MEASURES
 
 
@@ -31,11 +33,6 @@ class Table:
     cells: pd.DataFrame
     bold: pd.DataFrame
     opens: tuple[Mapping[str, Contrast], ...] = ()
-
-
-def tables(findings: Findings) -> list[Table]:
-    """The block of means and the paired differences; those without a row are left out."""
-    return [table for table in (block(findings), differences(findings)) if len(table.cells)]
 
 
 def block(findings: Findings) -> Table:
@@ -67,7 +64,7 @@ def block(findings: Findings) -> Table:
         )
     words = MEASURES[measure]
     title = f"{words[0].upper()}{words[1:]}, mean ± standard deviation over runs"
-    return _without_empty("map" if measure == "map" else "means", title, rows, bold, opens)
+    return without_empty("map" if measure == "map" else "means", title, rows, bold, opens)
 
 
 def _contrasts(findings: Findings) -> dict[Cell, Contrast]:
@@ -94,18 +91,19 @@ def differences(findings: Findings) -> Table:
                 "bits": str(after.n_bits),
                 "setting": after.setting,
                 "pairs": str(effect.n),
-                without: _number(effect.before, form),
-                with_it: _number(effect.after, form),
-                "difference": _number(effect.difference, f"+{form}"),
-                "95 % interval": between(effect.interval, form),
+                "collapsed": f"{one.n_left_out} of {len(one.collapsed)}" if one.n_left_out else "",
+                without: number(effect.before, form),
+                with_it: number(effect.after, form),
+                "difference": number(effect.difference, f"+{form}"),
+                "95 % interval": between(effect.interval, form) if effect.n else "",
                 "p (Holm)": _p(effect.p_holm),
                 "verdict": _verdict(one, is_map),
                 "95 % over queries": _over_queries(one),
                 "higher in": f"{effect.n_higher} of {effect.n}" if effect.n else "",
-                "relative": _number(effect.relative, "+.1%") if is_map else "",
+                "relative": number(effect.relative, "+.1%") if is_map else "",
                 **_apart(one, form),
-                f"dead {without}": _number(one.dead_before, ".2%") if is_map else "",
-                f"dead {with_it}": _number(one.dead_after, ".2%") if is_map else "",
+                f"dead {without}": number(one.dead_before, ".2%") if is_map else "",
+                f"dead {with_it}": number(one.dead_after, ".2%") if is_map else "",
                 **_published(findings, one, without, with_it),
             }
         )
@@ -114,11 +112,11 @@ def differences(findings: Findings) -> Table:
     title = f"Paired differences of {MEASURES[findings.study.measure]}"
     title += "" if is_map else ", in percentage points"
     opens = [dict.fromkeys(("comparison", "pairs"), one.contrast) for one in findings.results]
-    return _without_empty("differences", title, rows, bold, opens)
+    return without_empty("differences", title, rows, bold, opens)
 
 
-def numbers(findings: Findings) -> pd.DataFrame:
-    """Every comparison as numbers, for CSV."""
+def numbers(findings: Findings, measure: str, results: Sequence[Result]) -> pd.DataFrame:
+    """Comparisons of a measure as numbers, for CSV."""
     return pd.DataFrame(
         {
             "group": one.contrast.what,
@@ -129,8 +127,12 @@ def numbers(findings: Findings) -> pd.DataFrame:
             "after_arm": one.contrast.after.arm,
             "after_bits": one.contrast.after.n_bits,
             "after_setting": one.contrast.after.setting,
+            **made_with(findings),
             "pairs": one.effect.n,
-            "measure": findings.study.measure,
+            "pairs_asked": one.n_asked,
+            "pairs_collapsed": one.n_left_out,
+            "collapsed": " ".join(who or "none" for who in one.collapsed),
+            "measure": measure,
             "before": one.effect.before,
             "before_std": one.effect.before_std,
             "after": one.effect.after,
@@ -141,6 +143,7 @@ def numbers(findings: Findings) -> pd.DataFrame:
             "p": one.effect.interval.p,
             "p_after_holm": one.effect.p_holm,
             "interval": one.effect.interval.method,
+            "no_interval_why": one.effect.interval.why,
             "higher_in": one.effect.n_higher,
             "equal_in": one.effect.n_equal,
             "relative": one.effect.relative,
@@ -153,43 +156,67 @@ def numbers(findings: Findings) -> pd.DataFrame:
             "dead_after": one.dead_after,
             **_published_numbers(findings, one),
         }
-        for one in findings.results
+        for one in results
     )
 
 
-def definitions(findings: Findings, *, with_dead: bool = True) -> list[str]:
-    """What the numbers are, in sentences that stand under every table.
-
-    Args:
-        findings: of the study.
-        with_dead: False leaves out the dead share, for a table without one.
-    """
+def definitions(findings: Findings) -> list[str]:
+    """What the numbers are, in sentences that stand under every table."""
     frame = findings.frame
     is_map = findings.study.measure == "map"
     found = [f"{map_in_words(frame['top_k'])}."] if "top_k" in frame and is_map else []
-    entries = sorted({int(one) for one in frame.get("entries", pd.Series()).dropna()})
-    if (with_dead or not is_map) and entries:
-        words = ", ".join(count(one) for one in entries)
-        level = f"at tau {frame['tau'].iloc[0]:g}"
-        if frame["tau"].nunique() > 1:
-            level = f"at tau {DEAD_LEVEL:g} for all runs, whatever tau they were trained with"
-        found.append(
-            f"Dead: share of the training items x bits ({words} entries) at the end of training, "
-            f"each judged at its last visit, {level}."
-        )
+    found += filter(None, [about_dead(findings)])
     found.append(
         "A cell is one method, code length and setting. A pair has the same seed, the same split "
         "and the same eta, unless eta is what is compared. Intervals are Student's over pairs, or "
         "a bootstrap over seeds and splits where they are crossed; they hold for one cell alone. "
         "Verdict and bold: p is below 0.05 after Holm's correction over the whole table, so an "
-        "interval without 0 can stay open. Fewer than three pairs have no interval."
+        "interval without 0 can stay open. A pair of which a run has collapsed (all gallery items "
+        "have one code) is counted, and in no mean, interval or verdict."
     )
+    found += filter(None, [about_unpaired(findings)])
     if any(np.isfinite(one.over_queries.low) for one in findings.results):
         found.append(
             "95 % over queries: a bootstrap over the queries of these very networks, paired by "
             "query; a query is drawn with all its seeds. It says nothing about other seeds."
         )
     return found
+
+
+def about_unpaired(findings: Findings) -> str:
+    """Which means of the block hold runs that have no partner yet; "" if none do."""
+    named, paired = [], dict[Cell, int]()
+    for one in findings.results:
+        for cell in (one.contrast.before, one.contrast.after):
+            pairs = findings.pairs_of(one.contrast)
+            paired[cell] = max(paired.get(cell, 0), len(pairs))
+    for cell, n in paired.items():
+        n_runs = len(findings.of_cell(cell))
+        if n_runs > n:
+            named.append(f"{cell.title}, {cell.n_bits} bits ({n_runs} runs, {n} pairs)")
+    if not named:
+        return ""
+    more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+    return (
+        "Means of the first table are over all finished runs, those of the second over pairs. They "
+        f"differ while a partner is missing: {'; '.join(named[:MOST_NAMED])}{more}."
+    )
+
+
+def about_dead(findings: Findings) -> str:
+    """What the dead share of a table is; "" if no run has counted."""
+    frame = findings.frame
+    entries = sorted({int(one) for one in frame.get("entries", pd.Series()).dropna()})
+    if not entries:
+        return ""
+    words = ", ".join(count(one) for one in entries)
+    level = f"at tau {frame['tau'].iloc[0]:g}"
+    if frame["tau"].nunique() > 1:
+        level = f"at tau {DEAD_LEVEL:g} for all runs, whatever tau they were trained with"
+    return (
+        f"Dead: share of the training items x bits ({words} entries) at the end of training, "
+        f"each judged at its last visit, {level}."
+    )
 
 
 def _comparison(one: Result) -> str:
@@ -211,8 +238,9 @@ def _sides(findings: Findings) -> tuple[str, str]:
 
 def _verdict(one: Result, is_map: bool) -> str:
     if not one.effect.n:
-        return "missing"
-    words = {} if is_map else {"gain": "higher", "loss": "lower"}  # fewer dead bits are no loss
+        return "collapsed" if one.is_collapsed else "missing"
+    words = {"unknown": "no interval"}
+    words |= {} if is_map else {"gain": "higher", "loss": "lower"}  # fewer dead bits are no loss
     return words.get(one.effect.verdict, one.effect.verdict)
 
 
@@ -221,7 +249,7 @@ def _over_queries(one: Result) -> str:
 
 
 def _p(p: float) -> str:
-    return "≤ 0.001" if p <= 0.001 else _number(p, ".3f")
+    return "≤ 0.001" if p <= 0.001 else number(p, ".3f")
 
 
 def _apart(one: Result, form: str) -> dict[str, str]:
@@ -229,16 +257,16 @@ def _apart(one: Result, form: str) -> dict[str, str]:
     if min(one.before.shape) < 2:
         return {}
     return {
-        "std over seeds": _number(one.effect.seed_std, form),
-        "std over splits": _number(one.effect.split_std, form),
+        "std over seeds": number(one.effect.seed_std, form),
+        "std over splits": number(one.effect.split_std, form),
     }
 
 
 def _published(findings: Findings, one: Result, without: str, with_it: str) -> dict[str, str]:
     values = _published_numbers(findings, one)
     return {
-        f"paper {without}": _number(values.get("published_before", np.nan), ".4f"),
-        f"paper {with_it}": _number(values.get("published_after", np.nan), ".4f"),
+        f"paper {without}": number(values.get("published_before", np.nan), ".4f"),
+        f"paper {with_it}": number(values.get("published_after", np.nan), ".4f"),
     }
 
 
@@ -254,18 +282,24 @@ def _published_numbers(findings: Findings, one: Result) -> dict[str, float]:
 
 
 def _spread(findings: Findings, cell: Cell) -> str:
-    frame, form = findings.of_cell(cell), FORMS[findings.study.measure]
-    if not len(frame):
+    every, form = findings.of_cell(cell), FORMS[findings.study.measure]
+    if not len(every):
         return "missing"
+    frame = findings.standing(cell)
+    n_collapsed = len(every) - len(frame)
+    if not len(frame):
+        return f"collapsed ({n_collapsed} of {len(every)})"
     mean, std = frame[findings.study.measure].mean(), frame[findings.study.measure].std()
-    return f"{mean:{form}}" + ("" if np.isnan(std) else f" ± {std:{form}}")
+    left_out = f" ({n_collapsed} of {len(every)} collapsed)" if n_collapsed else ""
+    return f"{mean:{form}}" + ("" if np.isnan(std) else f" ± {std:{form}}") + left_out
 
 
-def _number(value: float, form: str) -> str:
+def number(value: float, form: str) -> str:
+    """A number as text; "" if there is none."""
     return "" if np.isnan(value) else f"{value:{form}}"
 
 
-def _without_empty(
+def without_empty(
     name: str,
     title: str,
     rows: list[dict],
