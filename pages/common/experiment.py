@@ -100,7 +100,8 @@ def build(start: Mapping[str, Any], asked: Asked) -> list[RunConfig]:
             f"it lacks what that would switch (a saturating activation, a loss, a quantization "
             f"term of its own); choose another comparison."
         )
-    check_eta_counts(asked.fields.get("eta"), configs)
+    eta = asked.fields.get("eta")
+    check_eta_counts(None if eta == start["eta"] else eta, configs)  # only what a person typed
     return configs
 
 

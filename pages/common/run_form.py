@@ -51,7 +51,7 @@ LABELS = {
     "query_per_class": "Queries of a class",
     "train_per_class": "Training items of a class",
 }
-PER_ROW = 4
+PER_ROW = 3  # a toggle's name is whole in a form beside the plan
 
 
 def groups() -> dict[str, tuple[str, ...]]:
