@@ -3,88 +3,74 @@
 The default is a pair: the same run with and without RDH, same seed, split and schedule.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from pages.common.experiment import ARMS, Asked, build, said_of_seeds
 from pages.common.images import dataset
+from pages.common.launch_plan import draw_plan, preset_times
+from pages.common.launch_queue import draw_queue
 from pages.common.launching import launch, wait_for_press
-from pages.common.run_form import draw_first, draw_more, draw_switches
-from pages.common.shell import end_page, error_card, show_error, start_page, store
-from pages.common.text import as_text
-from rdh import catalog, datasets, folders
-from rdh.analysis import similar_run_seconds
-from rdh.config.presets import PRESETS, preset_config
-from rdh.config.ranges import parse_numbers
-from rdh.config.run_config import (
-    RunConfig,
-    arms_together,
-    check_eta_counts,
-    make_config,
-    with_usual_eta,
+from pages.common.run_form import (
+    draw_first,
+    draw_more,
+    draw_switches,
+    first_mean,
+    read_fields,
+    read_switches,
 )
+from pages.common.shell import end_page, error_card, known_runs, show_error, start_page, store
+from pages.common.text import as_text
+from pages.common.typed import typed_in
+from rdh import catalog, datasets, folders
+from rdh.config.presets import PRESETS, preset_config
+from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
 
-BASELINE, RDH = (False, "plain"), (True, "error_aware")  # (amplifier, quantization)
-AMPLIFIER, EAQL = (True, "plain"), (False, "error_aware")
-NO_TERM, AMPLIFIER_NO_TERM = (False, "none"), (True, "none")
-ARMS = {
-    "Pair: with and without RDH": [BASELINE, RDH],
-    "All four: baseline, each plug-in alone, both": [BASELINE, AMPLIFIER, EAQL, RDH],
-    "All six: these, and without any quantization": [
-        BASELINE,
-        NO_TERM,
-        AMPLIFIER,
-        AMPLIFIER_NO_TERM,
-        EAQL,
-        RDH,
-    ],
-    "Baseline only": [BASELINE],
-    "With RDH only": [RDH],
-    "Amplifier only": [AMPLIFIER],
-    "EAQL only": [EAQL],
-    "No quantization only": [NO_TERM],
-}
-MAX_RUNS = 200
+FORM = "launch-form"  # key of the form's container
+AGAIN = "launch-again"  # how often the reader went back to the values of the start
 
 
-class Asked(NamedTuple):
-    """What the form says.
-
-    Attributes:
-        fields: fields of RunConfig that all runs share.
-        methods: their names.
-        switches: the switches of each method.
-        seeds: as typed.
-        arms: a key of ARMS.
-    """
-
-    fields: dict[str, Any]
-    methods: list[str]
-    switches: dict[str, dict[str, Any]]
-    seeds: str
-    arms: str
-
-
-def starting_point(runs: RunStore) -> tuple[str, dict[str, Any]]:
-    """The preset, or the run named by ?clone=: (key of the form's widgets, fields)."""
+def starting_point(runs: RunStore) -> tuple[str, str, dict[str, Any]]:
+    """The preset, or the run named by ?clone=: (key of the form's widgets, name, fields)."""
     clone, fields = st.query_params.get("clone"), None
     with error_card():
         fields = with_own_weight(runs.config(clone)) if clone else None
     if clone and fields:
         st.info(f"The fields are those of run {as_text(clone)}.", icon=":material/content_copy:")
-        if st.button("Start from a preset instead"):
+        if st.button("Start from a preset instead", icon=":material/undo:"):
             del st.query_params["clone"]
             st.rerun()
-        return clone, fields
-    name = st.segmented_control(
-        "Preset", list(PRESETS), default="demo", required=True, key="preset", bind="query-params"
-    )
-    st.caption(f"**{PRESETS[name].title}.** {PRESETS[name].text}")
+        return clone, f"run {clone}", fields
+    name = pick_preset(runs)
     # over it, since HashNet has no quantization term, and so no eta of its own
-    return name, preset_config(name, method="hashnet").model_dump() | PRESETS[name].fields
+    fields = preset_config(name, method="hashnet").model_dump() | PRESETS[name].fields
+    return name, PRESETS[name].title, fields
+
+
+def pick_preset(runs: RunStore) -> str:
+    """The presets as cards, with what a pair of each costs. The choice stays in the URL.
+
+    Without one in the URL it is the one that this session chose last.
+    """
+    asked = st.query_params.get("preset", st.session_state.get("launch-preset"))
+    st.session_state["preset"] = asked if asked in PRESETS else "demo"
+    times = preset_times(runs)
+    with st.container(key="cards-preset"):
+        name = st.radio(
+            "Preset",
+            list(PRESETS),
+            key="preset",
+            horizontal=True,
+            format_func=lambda one: PRESETS[one].title,
+            captions=[f"{as_text(PRESETS[one].text)}  \n**{times[one]}**" for one in PRESETS],
+        )
+    st.session_state["launch-preset"] = st.query_params["preset"] = name
+    return name
 
 
 def with_own_weight(config: RunConfig) -> dict[str, Any]:
@@ -107,7 +93,7 @@ def draw_choices(key: str, start: dict[str, Any]) -> tuple[list[str], str]:
     """
     for warning in catalog.warnings():
         st.warning(as_text(warning), icon=":material/extension_off:")
-    methods, names = catalog.methods(), list(catalog.datasets())
+    methods, names = catalog.methods(), catalog.datasets()
     left, right = st.columns([3, 2])
     chosen = left.multiselect(
         "Methods",
@@ -115,8 +101,16 @@ def draw_choices(key: str, start: dict[str, Any]) -> tuple[list[str], str]:
         [start["method"]],
         format_func=lambda name: methods[name].title,
         key=f"{key}-methods",
+        persist_state="session",
     )
-    data = right.selectbox("Data set", names, names.index(start["dataset"]), key=f"{key}-dataset")
+    data = right.selectbox(
+        "Data set",
+        list(names),
+        list(names).index(start["dataset"]),
+        format_func=lambda name: names[name].title,
+        key=f"{key}-dataset",
+        persist_state="session",
+    )
     return chosen, data
 
 
@@ -125,8 +119,10 @@ def draw_form(
 ) -> tuple[Asked | None, DeltaGenerator]:
     """Draws the form. No click on its button is ever lost.
 
-    All text fields lie inside the form, so that leaving one does not run the page. Things that come
-    and go (switches, an error) lie below the button, so that it does not move under the pointer.
+    All text fields lie inside the form, so that leaving one does not run the page. The button comes
+    after what makes an experiment and before the settings of each run: few presses of Tab lead to
+    it, and things that come and go (switches, an error) lie below it, so that it does not move
+    under the pointer.
 
     Args:
         key: prefix of the widgets' keys; another starting point makes other widgets.
@@ -137,14 +133,33 @@ def draw_form(
     Returns:
         What was asked for (None: the button was not pressed), and the place for an error.
     """
-    with st.form(f"launch-{key}", border=True):
-        left, right = st.columns([5, 1])
-        arms = left.radio("What to compare", list(ARMS), key=f"{key}-arms", horizontal=True)
-        help_text = "A number, a list like 0,1,2 or a range like 0-4."
-        seeds = right.text_input("Seeds", str(start["seed"]), key=f"{key}-seeds", help=help_text)
-        fields = draw_first(start, key)
+    with st.container(key=FORM), st.form(f"launch-{key}", border=True):
+        arms = st.radio(
+            "What to compare",
+            list(ARMS),
+            key=f"{key}-arms",
+            horizontal=True,
+            persist_state="session",
+        )
+        left, middle = st.columns(2, vertical_alignment="bottom")
+        bits = left.text_input(
+            "Code lengths (bits)",
+            str(start["n_bits"]),
+            key=f"{key}-n_bits",
+            persist_state="session",
+        )
+        seeds = middle.text_input(
+            "Seeds",
+            str(start["seed"]),
+            key=f"{key}-seeds",
+            persist_state="session",
+        )
+        st.caption("A number, a list like 24,32,48 or a range like 0-4: a run for each.")
         pressed = st.form_submit_button("Launch", type="primary", icon=":material/rocket_launch:")
         answer = st.container()
+        fields = draw_first(start, key)
+        with st.expander("What these settings mean"):
+            st.markdown(first_mean())
         options = start["dataset_options"] if data == start["dataset"] else {}
         fields |= {
             "dataset": data,
@@ -156,7 +171,7 @@ def draw_form(
             switches[method] = draw_card(catalog.methods()[method], options, key)
         with st.expander("More: network, optimiser, amplifier, quantization, records, device"):
             fields |= draw_more(start, key)
-    return Asked(fields, methods, switches, seeds, arms) if pressed else None, answer
+    return Asked(fields, methods, switches, bits, seeds, arms) if pressed else None, answer
 
 
 def draw_card(card: catalog.Card, options: dict[str, Any], key: str) -> dict[str, Any]:
@@ -169,55 +184,41 @@ def draw_card(card: catalog.Card, options: dict[str, Any], key: str) -> dict[str
         return draw_switches(card, options, key)
 
 
-def build(start: dict[str, Any], asked: Asked) -> list[RunConfig]:
-    """The runs asked for.
+def read_form(
+    content: Callable[[str], Any], key: str, start: Mapping[str, Any], methods: list[str], data: str
+) -> Asked:
+    """What the form says while it is being filled.
 
-    Raises:
-        UserError: one sentence for the first field that is wrong.
+    Args:
+        content: key of a widget -> what stands in it; None if it is not known.
+        key: prefix of the widgets' keys.
+        start: the fields to start from.
+        methods: the methods chosen.
+        data: the data set chosen.
     """
-    if not asked.methods:
-        raise UserError("Methods must name at least one method.")
-    seeds = parse_numbers("Seeds", asked.seeds)
-    n_runs = len(asked.methods) * len(seeds) * len(ARMS[asked.arms])
-    if n_runs > MAX_RUNS:
-        raise UserError(
-            f"One launch makes at most {MAX_RUNS} runs, got {n_runs}; choose fewer "
-            f"methods or seeds."
-        )
-    owns, arms = [], []
-    for method in asked.methods:
-        for seed in seeds:
-            for amplifier, quantization in ARMS[asked.arms]:
-                if fits(method, amplifier, quantization):
-                    options = asked.switches[method]
-                    owns.append({"method": method, "method_options": options, "seed": seed})
-                    arms.append({"amplifier": amplifier, "quantization": quantization})
-    shared = start | asked.fields
-    if shared["eta"] is None:  # left empty: the same weight in all arms
-        del shared["eta"]
-    configs = [
-        make_config(**with_usual_eta(shared | own | arm))
-        for own, arm in zip(owns, arms_together(arms), strict=True)
-    ]
-    if not configs:
-        names = ", ".join(catalog.methods()[method].title for method in asked.methods)
-        raise UserError(
-            f"What to compare must go with the method, got “{asked.arms}” for {names}: "
-            f"it lacks what that would switch (a saturating activation, a loss, a quantization "
-            f"term of its own); choose another comparison."
-        )
-    return configs
+    names, place = list(ARMS), content(f"{key}-arms")
+    arms = names[place] if isinstance(place, int) and 0 <= place < len(names) else place
+    fields = read_fields(content, start, key)
+    options = start["dataset_options"] if data == start["dataset"] else {}
+    card = catalog.datasets()[data]
+    fields |= {"dataset": data, "dataset_options": read_switches(content, card, options, key)}
+    switches = {}
+    for method in methods:
+        own = start["method_options"] if method == start["method"] else {}
+        switches[method] = read_switches(content, catalog.methods()[method], own, key)
+    bits, seeds = (
+        str(start[name] if (said := content(f"{key}-{typed}")) is None else said)
+        for name, typed in (("n_bits", "n_bits"), ("seed", "seeds"))
+    )
+    return Asked(fields, methods, switches, bits, seeds, arms if arms in ARMS else names[0])
 
 
-def fits(method: str, amplifier: bool, quantization: str) -> bool:
-    """Whether an arm makes sense for a method.
-
-    If a method has no plain quantization term, the arm without quantization is its baseline.
-    """
-    card = catalog.method(method)
-    if quantization == "none" and not card.has_plain_term:
-        return False
-    return card.refusal(amplifier, quantization) is None
+def keys_of_form(key: str, methods: list[str], data: str) -> list[str]:
+    """Keys of the widgets whose content the plan follows."""
+    cards = [catalog.datasets()[data], *(catalog.methods()[method] for method in methods)]
+    names = [*RunConfig.model_fields, "arms", "seeds"]
+    names += [f"{card.name}-{switch.name}" for card in cards for switch in card.switches]
+    return [f"{key}-{name}" for name in names]
 
 
 def check_data(config: RunConfig) -> None:
@@ -225,14 +226,6 @@ def check_data(config: RunConfig) -> None:
     root, options = folders.data_root(), config.dataset_options
     if datasets.loads_without_torch(config.dataset, root, **options):
         dataset(config.dataset, str(root), tuple(options.items()))
-
-
-def said_of_seeds(text: str) -> list[str]:
-    """A sentence if a seed is named twice."""
-    parts = [part for part in text.split(",") if part.strip()]
-    n_named = sum(len(parse_numbers("Seeds", part)) for part in parts)
-    is_repeated = n_named > len(parse_numbers("Seeds", text))
-    return [f"Seeds named some more than once ({text}); each runs once."] if is_repeated else []
 
 
 start_page(
@@ -244,25 +237,46 @@ start_page(
 )
 runs = store()
 with error_card():
-    key, start = starting_point(runs)
-    asked, answer = draw_form(key, start, *draw_choices(key, start))
+    prefix, name, start = starting_point(runs)
+    again = st.session_state.get(AGAIN, 0)
+    key = f"{prefix}.{again}" if again else prefix
+    with st.container(key="stacked-launch"):
+        wide, narrow = st.columns([8, 5], gap="medium")
+    with wide:
+        methods, data = draw_choices(key, start)
+        asked, answer = draw_form(key, start, methods, data)
+
+    @st.fragment
+    def draw_what_it_does() -> None:
+        """The plan of what stands in the form, while it is typed."""
+        typed = typed_in(FORM, keys_of_form(key, methods, data))
+        said = read_form(lambda one: typed.get(one, st.session_state.get(one)), key, start,
+                         methods, data)  # fmt: skip
+        with error_card():
+            if draw_plan(runs, start, said, name) and st.button(
+                "Back to the values of the start", icon=":material/undo:", type="tertiary"
+            ):
+                st.session_state[AGAIN] = again + 1
+                st.rerun()
+
+    with narrow:
+        with st.container(border=True):
+            st.subheader("What Launch does", anchor=False)
+            draw_what_it_does()
+        is_moving = any(not state.is_final for state in known_runs(runs).values())
+        with st.container(border=True):
+            st.subheader("Queue and devices", anchor=False)
+            st.fragment(draw_queue, run_every=3.0 if is_moving else None)(runs)
     if asked is None:
         wait_for_press()
     else:
         try:
             configs = build(start, asked)
-            check_eta_counts(asked.fields.get("eta"), configs)
             check_data(configs[0])
             launch(runs, configs, notes=said_of_seeds(asked.seeds))
         except UserError as error:
             with answer:
                 show_error(error)
-    seconds = similar_run_seconds(runs, start)
-    st.caption(
-        f"Runs of this kind took {seconds:.0f} s here (median of those finished)."
-        if seconds
-        else "No run of this kind has finished here yet, so there is no estimate of its time."
-    )
     st.subheader("The methods", anchor=False)
     for card in catalog.methods().values():
         with st.expander(card.headline):

@@ -232,7 +232,10 @@ REFUSED = [
     ("study report table1 --to pdf", r"--to must be one of html, .*, got 'pdf'"),
     ("study report table1 -o no/such/x.html", r"-o can.t be written to .*, there is no folder"),
     ("sweep --rdh maybe", r"--rdh must be one of both, on, off, got 'maybe'"),
-    ("runs frob", r"ACTION must be one of list, show, cancel, resume, clone, delete, got 'frob'"),
+    (
+        "runs frob",
+        r"ACTION must be one of list, show, cancel, .*, tag, archive, delete, got 'frob'",
+    ),
     ("runs show", r"The following arguments are required: RUN; `python -m rdh runs show --help`"),
     (
         "runs show hashnet-32-s0-123456",

@@ -67,6 +67,8 @@ def announce() -> None:
 
 def says(text: str, value: Any) -> bool:
     """Whether an address's text stands for a widget's value: "0.90" for 0.9, "TRUE" for True."""
+    if isinstance(value, list):  # a choice of several; the address names one after the other
+        return text in map(str, value)
     if isinstance(value, bool):
         return text.lower() == str(value).lower()
     if isinstance(value, int | float):

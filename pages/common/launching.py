@@ -4,23 +4,27 @@ import hashlib
 import secrets
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import NoReturn
 
 import streamlit as st
 
+from pages.common.sidebar import draw_link
 from pages.common.text import as_text
 from rdh import execution
 from rdh.config.run_config import RunConfig
-from rdh.errors import UserError
-from rdh.store.run_store import SUBMISSION, RunStore
+from rdh.store.run_store import RunStore
 
 TOKEN, NOTES, ON_ITS_WAY = "launch_token", "launch_notes", "launch_on_its_way"
 SECONDS_ON_ITS_WAY = 30.0
+MOST_SELECTED = 40  # runs that a link selects
 
 
 def launch(
-    runs: RunStore, configs: Sequence[RunConfig], *, shown: int = -1, notes: Sequence[str] = ()
+    runs: RunStore,
+    configs: Sequence[RunConfig],
+    *,
+    shown: int | None = None,
+    notes: Sequence[str] = (),
 ) -> NoReturn:
     """Submits the runs and goes to the live page.
 
@@ -31,7 +35,8 @@ def launch(
     Args:
         runs: the runs root.
         configs: the runs; if they differ from those of the last press, it is another launch.
-        shown: which of them the live page shows; the first of the others stands beside it.
+        shown: which of them the live page shows; None: the first with RDH. The other run of its
+            pair stands beside it.
         notes: sentences for the live page.
 
     Raises:
@@ -39,29 +44,57 @@ def launch(
     """
     asked = hashlib.sha256("".join(config.hash for config in configs).encode()).hexdigest()[:16]
     token = st.session_state.setdefault(TOKEN, secrets.token_hex(8))
-    notes = [*notes, *_said_of_equal_runs(runs, configs)]
+    notes = [*_said_of_count(configs), *notes, *_said_of_equal_runs(runs, configs)]
     run_ids = execution.submit(runs, configs, token=f"{token}-{asked}")
     execution.ensure_supervisor(runs)
-    run_id = run_ids[shown]
-    others = [other for other in run_ids if other != run_id]
-    st.session_state.setdefault(NOTES, {}).setdefault(run_id, notes)
-    query = {"run": run_id} | ({"vs": others[0]} if others else {})
+    place, other = first_pair(configs, shown)
+    query = {"run": run_ids[min(place, len(run_ids) - 1)]}
+    query |= {"vs": run_ids[other]} if other is not None and other < len(run_ids) else {}
+    told = notes, run_ids if len(run_ids) > 2 else []
+    st.session_state.setdefault(NOTES, {}).setdefault(query["run"], told)
     st.session_state[ON_ITS_WAY] = time.monotonic(), query
     st.switch_page("pages/live.py", query_params=query)
 
 
+def first_pair(configs: Sequence[RunConfig], shown: int | None = None) -> tuple[int, int | None]:
+    """The place of the run to show, and of the other run of its pair (None: there is none).
+
+    Args:
+        configs: of a launch.
+        shown: the place, if it is chosen; None: the first run with RDH, or else the first.
+    """
+    if shown is None:
+        shown = next((place for place, one in enumerate(configs) if one.has_rdh), 0)
+    mine = configs[shown]
+    others = [
+        place
+        for place, one in enumerate(configs)
+        if one.pair_hash == mine.pair_hash and one.arm != mine.arm
+    ]
+    arm = "" if mine.has_rdh else "rdh"
+    best = [place for place in others if configs[place].arm == arm] or others
+    return shown, best[0] if best else None
+
+
 def draw_notes(run_id: str) -> None:
-    """Shows the notes that this session kept when it launched the run."""
-    for note in st.session_state.get(NOTES, {}).get(run_id, ()):
+    """Shows what this session kept when it launched the run, and the way to all runs of it."""
+    notes, run_ids = st.session_state.get(NOTES, {}).get(run_id, ((), ()))
+    for note in notes:
         st.info(as_text(note), icon=":material/info:")
+    if run_ids:
+        few = {"select": ",".join(run_ids)} if len(run_ids) <= MOST_SELECTED else {}
+        draw_link("pages/runs.py", f"All {len(run_ids)} in Runs", ":material/list_alt:", few)
+
+
+def _said_of_count(configs: Sequence[RunConfig]) -> list[str]:
+    if len(configs) <= 2:
+        return []
+    return [f"{len(configs)} runs were launched. This is the first pair; the others wait or train."]
 
 
 def _said_of_equal_runs(runs: RunStore, configs: Sequence[RunConfig]) -> list[str]:
-    hashes, equal = {config.hash for config in configs}, []
-    for run_id in runs.run_ids():
-        with suppress(UserError):  # deleted at this moment
-            if (runs.read_json(run_id, SUBMISSION) or {}).get("config_hash") in hashes:
-                equal.append(run_id)
+    found = execution.equal_runs(runs, [config.hash for config in configs])
+    equal = [run_id for run_ids in found.values() for run_id in run_ids]
     if not equal:
         return []
     more = f" and {len(equal) - 1} more" if len(equal) > 1 else ""

@@ -6,22 +6,25 @@ in the last group of `draw_more`.
 
 import re
 import types
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import streamlit as st
 from pydantic.fields import FieldInfo
 from streamlit.delta_generator import DeltaGenerator
 
-from pages.common.number_field import number_field
+from pages.common.number_field import number_field, parsed
+from pages.common.text import as_text
 from rdh import catalog
 from rdh.catalog import Card
 from rdh.catalog.complaints import choices_of
 from rdh.config.run_config import RunConfig
 
 ELSEWHERE = {  # what the page asks for in its own way: lists, arms, and the switches
-    "method", "seed", "amplifier", "quantization", "dataset", "method_options", "dataset_options",
+    "method", "n_bits", "seed", "amplifier", "quantization", "dataset", "method_options",
+    "dataset_options",
 }  # fmt: skip
-FIRST = ("n_bits", "epochs", "batch_size", "lr", "eta", "tau")
+FIRST = ("epochs", "batch_size", "lr", "eta", "tau")
 GROUPS = {
     "Network": ("backbone", "weights", "image_size", "finetune", "augment", "precision", "compile"),
     "Optimiser": ("optimizer", "schedule", "momentum", "weight_decay", "hash_lr_scale"),
@@ -48,7 +51,7 @@ LABELS = {
     "query_per_class": "Queries of a class",
     "train_per_class": "Training items of a class",
 }
-PER_ROW = 4
+PER_ROW = 3  # a toggle's name is whole in a form beside the plan
 
 
 def groups() -> dict[str, tuple[str, ...]]:
@@ -59,12 +62,24 @@ def groups() -> dict[str, tuple[str, ...]]:
 
 
 def draw_first(start: dict[str, Any], key: str) -> dict[str, Any]:
-    """The settings that most runs change, in one row."""
-    columns = st.columns(len(FIRST))
+    """The settings that most runs change, in one row.
+
+    They have no "?" of their own, since each would be one more stop of the Tab key: `first_mean`
+    says what they are.
+    """
+    columns = st.columns(len(FIRST), vertical_alignment="bottom")
     return {
-        name: draw_field(place, name, start[name], key)
+        name: draw_field(place, name, start[name], key, help=None)
         for place, name in zip(columns, FIRST, strict=True)
     }
+
+
+def first_mean() -> str:
+    """What the settings of `draw_first` are, in one line each."""
+    return "\n\n".join(
+        f"**{label(name)}**: {as_text(RunConfig.model_fields[name].description or '')}."
+        for name in FIRST
+    )
 
 
 def draw_more(start: dict[str, Any], key: str) -> dict[str, Any]:
@@ -77,14 +92,15 @@ def draw_more(start: dict[str, Any], key: str) -> dict[str, Any]:
     return fields
 
 
-def draw_field(place: DeltaGenerator, name: str, value: Any, key: str) -> Any:
-    """The widget of a field of RunConfig."""
+def draw_field(place: DeltaGenerator, name: str, value: Any, key: str, **more: Any) -> Any:
+    """The widget of a field of RunConfig. It keeps its content when the reader comes back."""
     field = RunConfig.model_fields[name]
     shown: dict[str, Any] = {
         "label": label(name),
         "key": f"{key}-{name}",
         "help": field.description,
-    }
+        "persist_state": "session",
+    } | more
     if name == "backbone":  # or torchvision:NAME, typed
         names = list(dict.fromkeys([*catalog.backbones(), value]))
         return place.selectbox(
@@ -114,6 +130,7 @@ def draw_switches(card: Card, options: dict[str, Any], key: str, **shown: Any) -
             label=label(switch.name),
             key=f"{key}-{card.name}-{switch.name}",
             help=f"`{switch.name}`" + (f": {switch.meaning}." if switch.meaning else ""),
+            persist_state="session",
             **shown,
         )
         for switch, place in zip(card.switches, _places(len(card.switches)), strict=True)
@@ -143,6 +160,51 @@ def draw_value(place: DeltaGenerator, field: FieldInfo, value: Any, **shown: Any
         is_optional = types.NoneType in get_args(field.annotation)
         return number_field(place, value, is_optional=is_optional, **shown)
     return place.text_input(value=value, **shown)
+
+
+def read_fields(
+    content: Callable[[str], Any], start: Mapping[str, Any], key: str
+) -> dict[str, Any]:
+    """The fields of `draw_first` and `draw_more` as they stand in the browser.
+
+    Args:
+        content: key of a widget -> what stands in it; None if it is not known.
+        start: fields that the form began with, for what is not known.
+        key: prefix of the widgets' keys.
+    """
+    names = [*FIRST, *(name for names in groups().values() for name in names)]
+    return {
+        name: read_value(RunConfig.model_fields[name], content(f"{key}-{name}"), start[name])
+        for name in names
+    }
+
+
+def read_switches(
+    content: Callable[[str], Any], card: Card, options: Mapping[str, Any], key: str
+) -> dict[str, Any]:
+    """The switches of `draw_switches` as they stand in the browser, without the defaults."""
+    values = {
+        switch.name: read_value(
+            switch.field,
+            content(f"{key}-{card.name}-{switch.name}"),
+            options.get(switch.name, switch.default),
+        )
+        for switch in card.switches
+    }
+    return {one.name: values[one.name] for one in card.switches if values[one.name] != one.default}
+
+
+def read_value(field: FieldInfo, content: Any, before: Any) -> Any:
+    """What the content of `draw_value`'s widget stands for; `before` if it says nothing."""
+    choices, kind = choices_of(field.annotation), kind_of(field.annotation)
+    if content is None or isinstance(content, bool) != (kind is bool and not choices):
+        return before
+    if choices:
+        return next((one for one in choices if str(one) == str(content)), before)
+    if kind in (int, float):
+        is_empty = types.NoneType in get_args(field.annotation) and not str(content).strip()
+        return None if is_empty else parsed(str(content).strip())
+    return content or before
 
 
 def kind_of(annotation: Any) -> type:

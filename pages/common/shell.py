@@ -45,6 +45,14 @@ border: 1px solid var(--st-border-color); border-radius: 6px; }
 .copy-link-field { font: inherit; font-size: 0.8rem; width: min(30rem, 90%); }
 /* A tick that takes a moment must not fade the page that is being read. */
 .stElementContainer[data-stale="true"] { opacity: 1 !important; transition: none !important; }
+/* Choices as cards: the whole card can be pressed. */
+[class*="st-key-cards-"] [role="radiogroup"] { gap: 0.75rem; align-items: stretch; }
+[class*="st-key-cards-"] [role="radiogroup"] > div { position: relative; flex: 1 1 190px;
+padding: 0.6rem 0.75rem; border: 1px solid rgba(128, 128, 128, 0.35); border-radius: 8px; }
+[class*="st-key-cards-"] [role="radiogroup"] > div:has(input:checked) { border-color: #2E86C1; }
+[class*="st-key-cards-"] [role="radiogroup"] label::after { content: ""; position: absolute;
+inset: 0; }
+.st-key-launch-form-typed { position: absolute; } /* it draws nothing: no gap for it */
 /* Two charts in half of a narrow window each can't be read: one stands below the other. */
 @media (max-width: 1100px) {
 [class*="st-key-charts-"] .stHorizontalBlock { flex-wrap: wrap; }

@@ -5,15 +5,13 @@ import streamlit as st
 from pages.common.shell import error_card, show_error
 from pages.common.study_view import NEVER, View
 from pages.common.text import as_text
-from rdh import execution, studies
+from rdh import studies
 from rdh.analysis import duration
-from rdh.analysis.estimates import expected_seconds
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
 from rdh.studies import Findings
 
 SENT = "study-sent"  # the press that this session has answered
-NEWEST = 10  # finished runs that tell how long the others will take
 REFUSED = "study-refused"  # why runs of the last press can't go on
 
 
@@ -25,11 +23,10 @@ def draw_progress(store: RunStore, view: View) -> None:
     n_queued = sum(one.state == "queued" for one in findings.runs.values())
     done = sum(_share(store, run_id) for run_id in waiting)
     if waiting:
-        words.append(f"{len(waiting) - n_queued} training, {n_queued} waiting")
+        left = _time_left(store, view, done)
+        words.append(f"{len(waiting) - n_queued} training, {n_queued} waiting: {left}")
     if n_missing:
         words.append(f"{n_missing} missing{_ended(view)}")
-    if waiting:
-        words.append(_time_left(store, view, done))
     if waiting or n_missing:
         st.progress((findings.n_finished + done) / n, text=" · ".join(words))
     else:
@@ -109,7 +106,7 @@ def _plan(_findings: Findings, key: str) -> str:
 
 
 def _time_left(store: RunStore, view: View, done: float) -> str:
-    """From the time that finished runs took, and how many train at once."""
+    """Of the runs under way, by the same estimate as the plan below it."""
     seconds = _expected(store, view.findings, view.key)
     if seconds is None:
         return "time left unknown until the first has finished"
@@ -119,25 +116,11 @@ def _time_left(store: RunStore, view: View, done: float) -> str:
 
 @st.cache_data(max_entries=32, ttl=120, show_spinner=False)
 def _expected(_store: RunStore, _findings: Findings, key: str) -> float | None:
-    """Seconds of all runs under way, on as many slots as there are.
-
-    If runs of the study have finished, their time from claim to end counts, with its start.
-    """
-    states, n = execution.states(_store), len(_findings.under_way)
-    ended = [states[one.run_id] for one in _findings.runs.values() if one.run_id in states]
-    took = [
-        (one.ended_at, one.ended_at - one.started_at)
-        for one in ended
-        if one.state == "finished" and one.started_at and one.ended_at
-    ]
-    if took:
-        each = [seconds for _, seconds in sorted(took)[-NEWEST:]]
-        return n * sum(each) / len(each) / min(studies.slots(_store), n)
+    """Seconds of all runs under way, on as many slots as there are."""
     waiting = set(_findings.under_way)
     configs = [
         config.model_dump()
         for config_hash, config in _findings.by_hash.items()
         if config_hash in _findings.runs and _findings.runs[config_hash].run_id in waiting
     ]
-    seconds = expected_seconds(_store, configs)
-    return None if seconds is None else seconds / min(studies.slots(_store), n)
+    return studies.seconds_to_train(_store, configs) if configs else None

@@ -13,11 +13,12 @@ from rdh.analysis.dead_bits import (
     last_numbers,
     scalar_frame,
 )
-from rdh.analysis.estimates import duration, expected_seconds, similar_run_seconds
+from rdh.analysis.estimates import duration, expected_seconds
 from rdh.analysis.tables import (
     ARMS,
     comparable,
     group_of,
+    metrics_stamp,
     paired_arrays,
     pairs,
     quantization_weight,
@@ -66,6 +67,7 @@ __all__ = [
     "map_headline",
     "map_points",
     "map_verdict",
+    "metrics_stamp",
     "paired_arrays",
     "pairs",
     "percent",
@@ -74,7 +76,6 @@ __all__ = [
     "scalar_frame",
     "setting_verdict",
     "share_of_dead",
-    "similar_run_seconds",
     "summary_table",
     "who_collapsed",
     "why_unfair",

@@ -1,36 +1,33 @@
 """Estimates how long a run takes from finished runs of its kind, and puts times into words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
-from rdh.store.run_store import RunStore
+from rdh.store.run_store import RunStore, Stamp
 
 SAME = (  # what a run's time depends on
-    "dataset", "backbone", "finetune", "image_size", "epochs", "batch_size", "n_bits",
-    "probe_every", "eval_every", "precision", "compile",
+    "dataset", "backbone", "finetune", "image_size", "batch_size", "n_bits", "precision",
+    "compile", "probe_every", "eval_every", "epochs",
 )  # fmt: skip
+# From the closest likeness to the loosest. Without "epochs" the time grows with the passes.
+ALIKE = (
+    ("method", *SAME),
+    SAME,
+    tuple(name for name in SAME if name != "n_bits"),
+    ("method", *SAME[:-3]),
+    tuple(name for name in SAME[:-3] if name != "n_bits"),
+)
 NEWEST = 200  # finished runs that are looked at
 
 
-def similar_run_seconds(store: RunStore, fields: dict[str, Any]) -> float | None:
-    """Median time of the finished runs that share what a run's time depends on.
+def expected_seconds(store: RunStore, runs: Sequence[Mapping[str, Any]]) -> float | None:
+    """How long runs take one after another, each as the median of its like did here.
 
-    Args:
-        store: the run store.
-        fields: those of RunConfig.
-
-    Returns:
-        Seconds; None if there is no such run.
-    """
-    return _median(_finished(store), fields, SAME)
-
-
-def expected_seconds(store: RunStore, runs: Sequence[dict[str, Any]]) -> float | None:
-    """How long runs take one after another, each as its like did.
+    The one estimate of pages and command line: all others divide it by the runs at a time.
 
     Args:
         store: the run store.
@@ -40,40 +37,51 @@ def expected_seconds(store: RunStore, runs: Sequence[dict[str, Any]]) -> float |
         Seconds. A run without its like counts as the others do in the mean; None if no run has any.
     """
     finished = _finished(store)
+    rates: dict[tuple[str, ...], dict[tuple[Any, ...], list[float]]] = {}
+    for alike in ALIKE:
+        rates[alike] = {}
+        for fields, seconds in finished:
+            per = 1 if "epochs" in alike else fields["epochs"]
+            rates[alike].setdefault(_key(fields, alike), []).append(seconds / per)
     each = []
-    for fields in runs:
-        for alike in (("method", *SAME), SAME, tuple(name for name in SAME if name != "n_bits")):
-            seconds = _median(finished, fields, alike)
-            if seconds is not None:
-                each.append(seconds)
+    for asked in runs:
+        for alike in ALIKE:
+            if found := rates[alike].get(_key(asked, alike)):
+                times = 1 if "epochs" in alike else asked["epochs"]
+                each.append(float(np.median(found)) * times)
                 break
     return float(np.mean(each)) * len(runs) if each else None
 
 
-def _finished(store: RunStore) -> list[tuple[RunConfig, float]]:
-    """Config and seconds of the newest finished runs."""
-    found: list[tuple[RunConfig, float]] = []
+def _key(fields: Mapping[str, Any], names: Sequence[str]) -> tuple[Any, ...]:
+    return tuple(fields[name] for name in names)
+
+
+def _finished(store: RunStore) -> list[tuple[dict[str, Any], float]]:
+    """Fields and seconds of the newest finished runs."""
+    found: list[tuple[dict[str, Any], float]] = []
     for run_id in reversed(store.run_ids()):
         if len(found) == NEWEST:
             break
-        try:
-            result = store.result(run_id)
-            if result.get("state") == "finished" and "seconds" in result:
-                found.append((store.config(run_id), result["seconds"]))
-        except UserError:
-            continue
+        stamps = store.stamps(run_id)
+        if stamps[1] is not None and (one := _finished_run(store, run_id, stamps)):
+            found.append(one)
     return found
 
 
-def _median(
-    finished: list[tuple[RunConfig, float]], fields: dict[str, Any], alike: Sequence[str]
-) -> float | None:
-    seconds = [
-        seconds
-        for config, seconds in finished
-        if all(getattr(config, name) == fields[name] for name in alike)
-    ]
-    return float(np.median(seconds)) if seconds else None
+@lru_cache(maxsize=4096)
+def _finished_run(
+    store: RunStore, run_id: str, _stamps: tuple[Stamp, ...]
+) -> tuple[dict[str, Any], float] | None:
+    """Read once per version of its files; None if it did not finish or can't be read."""
+    try:
+        result = store.result(run_id)
+        if result.get("state") != "finished" or "seconds" not in result:
+            return None
+        config = store.config(run_id)
+    except UserError:
+        return None
+    return {name: getattr(config, name) for name in ("method", *SAME)}, result["seconds"]
 
 
 def duration(seconds: float) -> str:

@@ -63,12 +63,13 @@ def _result_row(store: RunStore, run_id: str, cards: int) -> dict[str, Any] | No
     if stamps[1] is None:  # no result yet
         return None
     try:
-        return _finished_row(store, run_id, (*stamps, _metrics_stamp(store, run_id)), cards)
+        return _finished_row(store, run_id, (*stamps, metrics_stamp(store, run_id)), cards)
     except UserError:
         return None
 
 
-def _metrics_stamp(store: RunStore, run_id: str) -> Stamp:
+def metrics_stamp(store: RunStore, run_id: str) -> Stamp:
+    """The stamp of a run's metrics.db; equal stamps mean equal records of a run that has ended."""
     try:
         status = os.stat(f"{store.root}/{run_id}/metrics.db")  # noqa: PTH116 (of 1000 runs)
     except OSError:

@@ -1,4 +1,4 @@
-"""runs [list | show | cancel | resume | clone | delete] [RUN]: what is running, waiting, done."""
+"""runs [list | show | cancel | resume | clone | tag | archive | delete] [RUN]: what there is."""
 
 import argparse
 import contextlib
@@ -20,17 +20,20 @@ from rdh.commands._common import (
 from rdh.config.run_config import changed
 from rdh.errors import UserError, count, printable
 from rdh.retrieval.evaluation import definition
+from rdh.store.notes import Notes, change_notes, read_notes
 from rdh.store.run_store import RunStore
 
-ABOUT = """What is running, waiting, done: list, show, cancel, resume, clone or delete runs.
-Without an action: the list, oldest first."""
+ABOUT = """What is running, waiting, done: list, show, cancel, resume, clone, tag, archive or delete
+runs. Without an action: the list, oldest first."""
 ACTIONS = {
-    "list": "All runs, oldest first.",
+    "list": "All runs, oldest first; archived ones only with --archived.",
     "show": "Settings, state and numbers of one run.",
     "cancel": "End a run. A running one saves a checkpoint first.",
     "resume": "Queue a cancelled, failed or lost run again. It goes on from its last "
     "checkpoint, if it has one.",
     "clone": "Launch a new run with the settings of another one.",
+    "tag": "Give a run tags, or take them away. Lists show them; the dashboard finds runs by them.",
+    "archive": "Hide a run from lists. Nothing of it is removed; --undo shows it again.",
     "delete": "Remove a run that has ended, with its folder.",
 }
 DONE = {"cancel": "cancel requested", "resume": "queued again", "delete": "deleted"}
@@ -55,6 +58,15 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
             one.add_argument("--failed", action="store_true", help=text)
         elif name != "list":
             one.add_argument("run", metavar="RUN", help="the run's id")
+        if name == "list":
+            one.add_argument("--archived", action="store_true", help="with the archived runs")
+        if name == "tag":
+            one.add_argument(
+                "tags", metavar="TAG", nargs="+", help="a word or a few, up to 40 letters"
+            )
+            one.add_argument("--remove", action="store_true", help="take these tags away")
+        if name == "archive":
+            one.add_argument("--undo", action="store_true", help="show it in lists again")
         if name == "clone":
             add_settings(one, "what the clone changes, as often as needed")
 
@@ -63,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Does one action on one run, or lists all runs."""
     store, action, as_json = open_store(arguments), arguments.action, arguments.json
     if action == "list":
-        return _list(store, as_json)
+        return _list(store, as_json, with_archived=getattr(arguments, "archived", False))
     run_id = arguments.run
     if action == "resume" and (arguments.sweep is not None or arguments.failed):
         return _resume_all(store, arguments)
@@ -78,6 +90,8 @@ def run(arguments: argparse.Namespace) -> int:
         return _show(store, run_id, as_json)
     if action == "clone":
         return _clone(store, run_id, arguments)
+    if action in ("tag", "archive"):
+        return _note(store, run_id, arguments)
     _find_the_dead(store, run_id)
     getattr(execution, action)(store, run_id)
     if action != "delete":
@@ -147,23 +161,55 @@ def _clone(store: RunStore, run_id: str, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _list(store: RunStore, as_json: bool) -> int:
+def _note(store: RunStore, run_id: str, arguments: argparse.Namespace) -> int:
+    """Changes the tags of a run, or whether lists hide it."""
+    if arguments.action == "archive":
+        notes = change_notes(store, run_id, archived=not arguments.undo)
+    else:
+        notes = change_notes(
+            store, run_id, **{"remove" if arguments.remove else "add": arguments.tags}
+        )
+    if arguments.json:
+        print_json({"run_id": run_id, "tags": notes.tags, "archived": notes.archived})
+    elif arguments.action == "archive":
+        print(f"{run_id}: {'archived' if notes.archived else 'not archived'}")
+    else:
+        print(f"{run_id}: {', '.join(notes.tags) or 'no tags'}")
+    return 0
+
+
+def _list(store: RunStore, as_json: bool, *, with_archived: bool) -> int:
     states = execution.states(store)
+    notes = {run_id: read_notes(store, run_id) for run_id in states}
+    hidden = [run_id for run_id in states if notes[run_id].archived and not with_archived]
     _revive(store)
     news = execution.registry_news(store)
     if news:
         print(news, file=sys.stderr)
-    rows = [_row(store, state) for state in states.values()]
+    shown = [state for run_id, state in states.items() if run_id not in hidden]
+    rows = [_row(store, state) | _noted(notes[state.run_id], as_json) for state in shown]
     if as_json:
         print_json({"runs": rows})
     elif rows:
+        if not any(row["tags"] for row in rows):
+            rows = [{name: row[name] for name in row if name != "tags"} for row in rows]
         print_table([{key: _cell(key, value) for key, value in row.items()} for row in rows])
-    else:
+    elif not states:
         print(
             f"No runs in {store.root} yet; `python -m rdh demo` makes the first two.",
             file=sys.stderr,
         )
+    if hidden:
+        n = len(hidden)
+        print(f"{n} archived run{'s' * (n != 1)} left out; --archived shows all.", file=sys.stderr)
     return 0
+
+
+def _noted(notes: Notes, as_json: bool) -> dict[str, Any]:
+    """The notes of a run as cells of its row."""
+    if as_json:
+        return {"tags": notes.tags, "archived": notes.archived}
+    return {"tags": ", ".join((*notes.tags, *["(archived)"] * notes.archived))}
 
 
 def _row(store: RunStore, state: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ A supervisor process does the work. Each of these functions returns at once:
 If something is not possible, they raise a UserError with one sentence about it.
 """
 
+from rdh.execution.engine.devices import gpu_loads
 from rdh.execution.lifecycle import (
     ensure_supervisor,
     registry_news,
@@ -20,6 +21,7 @@ from rdh.execution.lifecycle import (
     stop_supervisor,
     supervisor_status,
 )
+from rdh.execution.queue.equal import equal_runs
 from rdh.execution.queue.possible import check_data
 from rdh.execution.queue.requests import cancel, delete, resume, resume_all, states, submit
 from rdh.execution.queue.rows import RunState
@@ -30,6 +32,8 @@ __all__ = [
     "check_data",
     "delete",
     "ensure_supervisor",
+    "equal_runs",
+    "gpu_loads",
     "registry_news",
     "resume",
     "resume_all",

@@ -74,6 +74,21 @@ class MetricsReader:
             for version, *where, name, value in rows
         ]
 
+    def scalar(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """One scalar of the whole run.
+
+        Returns:
+            steps (n,) and values (n,) of the records that hold a finite one.
+        """
+        stored, names = _stored(name)
+        rows = self._query(
+            "SELECT r.step, s.value FROM scalars s JOIN records r USING (seq) "
+            f"WHERE s.name IN ({stored}) AND s.value IS NOT NULL ORDER BY seq",
+            tuple(names),
+        )
+        steps = np.array([step for step, _ in rows], dtype=np.int64)
+        return steps, np.array([value for _, value in rows], dtype=np.float64)
+
     def arrays(self, name: str, after: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The records with seq > after that hold this array.
 

@@ -30,7 +30,13 @@ from rdh.studies._tools.pictures import PICTURES, draw
 from rdh.studies._tools.provenance import origin, recorded
 from rdh.studies._tools.queries import with_queries
 from rdh.studies._tools.report import KINDS, notes, render, state_in_words
-from rdh.studies._tools.running import check_data, plan_in_words, slots, submit_runs
+from rdh.studies._tools.running import (
+    check_data,
+    plan_in_words,
+    seconds_to_train,
+    slots,
+    submit_runs,
+)
 from rdh.studies._tools.statistics import Effect, judged
 from rdh.studies._tools.study import OPTIONS, Study
 from rdh.studies._tools.tables import Table
@@ -64,6 +70,7 @@ __all__ = [
     "read_study",
     "recorded",
     "render",
+    "seconds_to_train",
     "seeds_said",
     "slots",
     "state_in_words",

@@ -486,7 +486,7 @@ def test_results_of_the_wrong_type_count_as_not_said(store):
     )
     table = table_of(store)
     assert table["run_id"].tolist() == [fine, odd] and table["map"].isna().tolist() == [False, True]
-    assert analysis.similar_run_seconds(store, make_config().model_dump()) == 12.0
+    assert analysis.expected_seconds(store, [make_config().model_dump()]) == 12.0
 
 
 def test_a_baseline_of_the_same_tau_goes_before_a_newer_one(store):
@@ -500,12 +500,23 @@ def test_a_baseline_of_the_same_tau_goes_before_a_newer_one(store):
 
 def test_the_estimate_is_the_median_of_similar_finished_runs(store):
     fields = make_config().model_dump()
-    assert analysis.similar_run_seconds(store, fields) is None
+    assert analysis.expected_seconds(store, [fields]) is None
     for seed, seconds in enumerate((10.0, 30.0, 12.0)):
         finished(store, make_config(seed=seed), 0.5, seconds=seconds)
     finished(store, make_config(epochs=3), 0.5, seconds=500.0)
     store.create(make_config(seed=9))
-    assert analysis.similar_run_seconds(store, fields) == 12.0
+    assert analysis.expected_seconds(store, [fields]) == 12.0
+    assert analysis.expected_seconds(store, [fields] * 3) == 36.0
+
+
+def test_without_a_run_of_as_many_epochs_the_time_grows_with_them(store):
+    for seed, seconds in enumerate((10.0, 30.0, 20.0)):
+        finished(store, make_config(seed=seed, epochs=10), 0.5, seconds=seconds)
+    fields = make_config(epochs=35, method="dpsh", n_bits=48).model_dump()
+    assert analysis.expected_seconds(store, [fields]) == pytest.approx(70.0)
+    other = make_config(dataset="mosaic", epochs=10).model_dump()
+    assert analysis.expected_seconds(store, [other]) is None
+    assert analysis.expected_seconds(store, [fields, other]) == pytest.approx(140.0)
 
 
 # Cost and verdicts

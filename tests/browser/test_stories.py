@@ -111,7 +111,9 @@ def test_a_switch_is_launched_and_the_finished_run_says_what_each_bit_is_worth(p
     page.get_by_text("HashNet: alpha times bits").click()
     page.get_by_role("textbox", name="Epochs", exact=True).fill("2")
     page.locator(".st-key-quick-hashnet-continuation label").first.click()
-    page.get_by_role("combobox", name="Methods").click()
+    methods = page.get_by_role("combobox", name="Methods")
+    methods.scroll_into_view_if_needed()  # a list that is open closes when the page scrolls
+    methods.click()
     # The form is made anew and keeps what was typed.
     page.get_by_role("option", name="LSH", exact=True).click()
     # Escape or Tab could take the choice back: it depends on whether the list is still open.

@@ -3,7 +3,13 @@
 import pytest
 
 from rdh.errors import UserError
-from rdh.execution.engine.devices import check_settings, count_cores, find_devices, parse_cards
+from rdh.execution.engine.devices import (
+    check_settings,
+    count_cores,
+    find_devices,
+    gpu_loads,
+    parse_cards,
+)
 
 TWO_CARDS = """\
 GPU 0: NVIDIA H200 (UUID: GPU-11111111-aaaa-bbbb-cccc-000000000001)
@@ -77,3 +83,12 @@ def test_a_bad_number_of_slots_is_refused_by_name(value: str):
 
 def test_there_is_at_least_one_core():
     assert count_cores() >= 1
+
+
+def test_the_load_of_each_gpu_is_told_and_one_that_does_not_tell_is_left_out():
+    lines = "0, 54, 2048, 143771\n1, [N/A], [N/A], 143771\n\n12, 0, 0, 1024\n"
+    assert gpu_loads(lambda: lines) == {
+        "GPU 0": "54% busy, 2.0 of 140.4 GiB in use",
+        "GPU 12": "0% busy, 0.0 of 1.0 GiB in use",
+    }
+    assert gpu_loads(lambda: "") == {}

@@ -309,7 +309,7 @@ def submitted(monkeypatch) -> list[RunConfig]:
 
 
 def press_launch(app: AppTest) -> AppTest:
-    return app.button[-1].click().run()
+    return next(one for one in app.button if one.label == "Launch").click().run()
 
 
 def test_a_launch_keeps_the_switches_of_each_method_and_of_the_data_set(

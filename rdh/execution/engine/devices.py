@@ -88,9 +88,13 @@ def wants_warm(env: Mapping[str, str]) -> bool:
 
 def run_nvidia_smi() -> str:
     """The output of `nvidia-smi -L`. Empty if there is no driver or no answer."""
+    return _ask_nvidia_smi("-L")
+
+
+def _ask_nvidia_smi(*options: str) -> str:
     try:
         done = subprocess.run(
-            ["nvidia-smi", "-L"],
+            ["nvidia-smi", *options],
             capture_output=True,
             text=True,
             timeout=SECONDS_FOR_NVIDIA_SMI,
@@ -99,6 +103,31 @@ def run_nvidia_smi() -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout if done.returncode == 0 else ""
+
+
+def gpu_loads(ask: Callable[[], str] | None = None) -> dict[str, str]:
+    """How busy each GPU is: "GPU 0" -> "54% busy, 3.1 of 139.8 GiB in use".
+
+    Args:
+        ask: Gives the lines "index, percent, MiB used, MiB in all". None calls `nvidia-smi`.
+
+    Returns:
+        Nothing if there is no GPU, or none that tells.
+    """
+    loads = {}
+    for line in (ask or _query_nvidia_smi)().splitlines():
+        try:
+            index, busy, used, total = (part.strip() for part in line.split(","))
+            memory = f"{int(used) / 1024:.1f} of {int(total) / 1024:.1f} GiB in use"
+            loads[f"GPU {int(index)}"] = f"{int(busy)}% busy, {memory}"
+        except ValueError:  # "[N/A]": a slice of a card does not tell
+            continue
+    return loads
+
+
+def _query_nvidia_smi() -> str:
+    asked = "--query-gpu=index,utilization.gpu,memory.used,memory.total"
+    return _ask_nvidia_smi(asked, "--format=csv,noheader,nounits")
 
 
 def parse_cards(text: str) -> list[tuple[str, str, str]]:

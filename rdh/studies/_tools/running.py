@@ -1,7 +1,8 @@
 """Runs what a study lacks: the checks before, the words before, and the submission."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rdh import execution
 from rdh.analysis.estimates import duration, expected_seconds
@@ -72,10 +73,24 @@ def plan_in_words(findings: Findings, n_to_do: int) -> str:
     text += f"{n_to_do} to train"
     if not n_to_do:
         return f"{text}."
-    seconds = expected_seconds(findings.store, [one.model_dump() for one in findings.missing])
+    seconds = seconds_to_train(findings.store, [one.model_dump() for one in findings.missing])
     if seconds is None:
         return f"{text}; no run like them has finished here, so there is no estimate yet."
-    return f"{text}, about {duration(seconds / min(slots(findings.store), n_to_do))}."
+    return f"{text}, about {duration(seconds)}."
+
+
+def seconds_to_train(store: RunStore, runs: Sequence[Mapping[str, Any]]) -> float | None:
+    """How long new runs take together, as many at a time as this machine trains.
+
+    Args:
+        store: the runs root.
+        runs: fields of RunConfig of each run.
+
+    Returns:
+        Seconds; None if no run like them has finished here.
+    """
+    seconds = expected_seconds(store, runs)
+    return None if seconds is None else seconds / min(slots(store), len(runs))
 
 
 def slots(store: RunStore) -> int:

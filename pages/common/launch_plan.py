@@ -1,0 +1,98 @@
+"""What a launch would do, in words beside the form: runs, time, differences, equal runs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from pages.common.experiment import Asked, build, said_of_changes, said_of_runs
+from pages.common.text import as_text
+from rdh import execution, studies
+from rdh.analysis import duration
+from rdh.config.presets import PRESETS, preset_config
+from rdh.config.run_config import RunConfig, plug_in_fields
+from rdh.errors import UserError
+from rdh.store.run_store import RunStore
+
+NOT_YET = "no run like these has finished here, so there is no estimate of the time yet"
+
+
+def draw_plan(store: RunStore, start: Mapping[str, Any], asked: Asked, name: str) -> bool:
+    """The plan of what the form says now; a sentence if it can't be launched so.
+
+    Args:
+        store: the runs root.
+        start: fields that the form began with.
+        asked: what it says.
+        name: of the preset or run that it began with.
+
+    Returns:
+        Whether anything differs from the start.
+    """
+    try:
+        configs = build(start, asked)
+        changes = said_of_changes(start, asked, name)
+    except UserError as error:
+        st.markdown(f":material/edit: {as_text(str(error))}")
+        return True
+    st.markdown(f"**{as_text(said_of_runs(configs))}**")
+    st.caption(f"{as_text(_sentence(time_in_words(store, configs)))} {as_text(changes)}")
+    _draw_equal(store, configs)
+    return len(configs) > 2 or changes.startswith("Differs")
+
+
+def time_in_words(store: RunStore, configs: Sequence[RunConfig]) -> str:
+    """How long runs take here together, once a slot is free."""
+    fields = [config.model_dump() for config in configs]
+    seconds = studies.seconds_to_train(store, fields)
+    if seconds is None:
+        return NOT_YET
+    at_once = min(studies.slots(store), len(configs))
+    text = f"about {duration(seconds)}"
+    return text + (f", {at_once} at a time" if at_once < len(configs) else "")
+
+
+def preset_times(store: RunStore) -> dict[str, str]:
+    """What a pair of each preset costs here: "2 runs, about 18 s here"."""
+    return _preset_times(store, str(store.root))
+
+
+@st.cache_data(ttl=20, max_entries=8, show_spinner=False)
+def _preset_times(_store: RunStore, root: str) -> dict[str, str]:
+    times = {}
+    for name in PRESETS:
+        pair = [
+            preset_config(name, method="hashnet", **plug_in_fields(rdh=rdh)).model_dump()
+            for rdh in (False, True)
+        ]
+        seconds = studies.seconds_to_train(_store, pair)
+        time = f"about {duration(seconds)} here" if seconds else "time not known here yet"
+        times[name] = f"A pair is 2 runs, {time}"
+    return times
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _draw_equal(store: RunStore, configs: Sequence[RunConfig]) -> None:
+    """Which of the runs are there already, with a link to one, and what will happen."""
+    there = execution.equal_runs(store, [config.hash for config in configs])
+    if not there:
+        return
+    ids = [run_id for found in there.values() for run_id in found]
+    n = len(there)
+    which = "These runs are" if n == len(configs) > 1 else (
+        "This run is" if len(configs) == 1 else f"{n} of them {'are' if n > 1 else 'is'}"
+    )  # fmt: skip
+    st.info(
+        f"{which} there already, with the same settings and seed. Launch runs them once more: "
+        "expect the same result. Another seed shows how much it varies.",
+        icon=":material/content_copy:",
+    )
+    st.page_link(
+        "pages/runs.py",
+        label=f"See the {len(ids)} there" if len(ids) > 1 else f"See {ids[0]}",
+        icon=":material/list_alt:",
+        query_params={"select": ",".join(ids[:20])},
+    )

@@ -1,0 +1,67 @@
+"""What trains and waits right now, and how busy the devices are."""
+
+from collections.abc import Mapping
+
+import psutil
+import streamlit as st
+
+from pages.common.run_picker import run_label
+from pages.common.shell import error_card, known_runs, status_chip
+from pages.common.text import as_text
+from rdh import execution
+from rdh.execution import RunState
+from rdh.store.run_store import RunStore
+
+MOST_SHOWN = 8  # lines of the queue
+
+
+@error_card()
+def draw_queue(store: RunStore) -> None:
+    """The devices with their load, and the runs that train and wait, in the order of starts."""
+    states = known_runs(store)
+    training = [one for one in states.values() if one.is_active]
+    waiting = [one for one in states.values() if one.state == "queued"]
+    st.markdown(f"**Now:** {len(training)} training, {len(waiting)} waiting.")
+    for line in device_lines(store, states):
+        st.caption(as_text(line))
+    lines = [
+        f"{status_chip(one)} {run_label(store, one.run_id)}"
+        + (f", place {place} in the queue" if place > 0 else "")
+        for place, one in enumerate([*training, *waiting], start=1 - len(training))
+    ]
+    if lines:
+        st.markdown("\n".join(f"- {as_text(line)}" for line in lines[:MOST_SHOWN]))
+    if len(lines) > MOST_SHOWN:
+        st.page_link(
+            "pages/runs.py",
+            label=f"{len(lines) - MOST_SHOWN} more in Runs",
+            icon=":material/list_alt:",
+            query_params={"show": "going on"},
+        )
+
+
+def device_lines(store: RunStore, states: Mapping[str, RunState]) -> list[str]:
+    """A sentence for each device: its slots, and its load if that can be asked."""
+    devices = execution.supervisor_status(store).get("devices") or []
+    if not devices:
+        n = execution.slots_here()
+        return [f"Nothing trains: a launch starts at once, {n} run{'s' * (n != 1)} at a time."]
+    loads = _gpu_loads()
+    lines = []
+    for device in devices:
+        label, n = str(device["label"]), int(device["slots"])
+        busy = sum(one.is_active and one.device == label for one in states.values())
+        if label == "cpu":
+            load = f"processor {psutil.cpu_percent():.0f}% busy"
+        else:
+            named = (name for name in loads if label.startswith((f"{name} ", f"{name},")))
+            load = loads.get(next(named, ""), "")
+        slots = f"{busy} of {n} slot{'s' * (n != 1)} in use"
+        name = label.upper() if label == "cpu" else label
+        lines.append(f"{name}: {', '.join(filter(None, (slots, load)))}.")
+    return lines
+
+
+@st.cache_data(ttl=4, show_spinner=False)
+def _gpu_loads() -> dict[str, str]:
+    return execution.gpu_loads()

@@ -1,0 +1,184 @@
+"""The table of the page Runs: one line a run, whose rows are ids and never positions."""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages.common import follow, selection
+from pages.common.readers import read_series
+from pages.common.run_picker import read_config
+from pages.common.runs_filter import Card
+from pages.common.shell import status_chip
+from pages.common.text import as_text
+from pages.common.words import help_of
+from rdh import analysis
+from rdh.errors import UserError
+from rdh.store.run_store import RunStore, Stamp
+
+PAGE_SIZE = 50
+SPARKS = 24  # points of a sparkline
+COLUMNS = ("open", "run", "state", "method", "bits", "data", "seed", "progress", "dead entries",
+           "dead", "cost of the dead", "MAP", "MAP so far", "tags", "launched")  # fmt: skip
+ALWAYS = ("open", "run", "state", "method")  # all others are left out if no run has one
+MOST_REASONS = 8
+
+
+def draw_table(store: RunStore, cards: Sequence[Card]) -> None:
+    """The runs of one page of the list. What is selected stays selected by its id."""
+    n_pages = -(-len(cards) // PAGE_SIZE)
+    page = st.pagination(n_pages, key="page", bind="query-params") if n_pages > 1 else 1
+    shown = cards[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
+    ids = [card.state.run_id for card in shown]
+    lines = pd.DataFrame([line(store, card) for card in shown], columns=list(COLUMNS))
+    used = [name for name in COLUMNS if name in ALWAYS or _says(lines[name])]
+    # A widget of its own for each list of ids: Streamlit keeps the positions of selected rows, so
+    # that a new run at the top would move the selection to others.
+    digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:12]
+    key = f"runs-table-{digest}-{selection.version()}"
+    rows = [place for place, run_id in enumerate(ids) if run_id in selection.chosen()]
+    st.dataframe(
+        lines[used],
+        hide_index=True,
+        key=key,
+        height=min(560, 40 + 35 * len(lines)),
+        placeholder="–",
+        on_select=lambda: selection.take(ids, st.session_state[key]["selection"]["rows"]),
+        selection_mode="multi-row",
+        selection_default={"selection": {"rows": rows}},
+        column_config=_columns(ids, f"{key}-open"),
+        alt="The runs: state, settings, dead entries and MAP. Tick rows to act on them.",
+    )
+    _draw_reasons(shown)
+
+
+def line(store: RunStore, card: Card) -> dict[str, Any]:
+    """One line of the table; None for what is not there."""
+    state = card.state
+    told: dict[str, Any] = {
+        "open": ":material/monitoring:",
+        "run": state.run_id[-6:],
+        "state": status_chip(state),
+        "method": card.label,
+        "tags": list(card.notes.tags) or None,
+        "launched": datetime.fromtimestamp(state.submitted_at) if state.submitted_at else None,
+    }
+    try:
+        config = read_config(store, state.run_id)
+        told |= {"bits": config.n_bits, "data": config.dataset, "seed": config.seed}
+        if state.state == "finished":
+            stamps = (*store.stamps(state.run_id), analysis.metrics_stamp(store, state.run_id))
+            return told | _finished(store, state.run_id, stamps)
+        beat = store.heartbeat(state.run_id)
+        total = beat.get("total_steps")
+        if state.state in ("starting", "running") and total:
+            told["progress"] = min(1.0, beat.get("step", 0) / total)
+        return told | _so_far(store, state.run_id)
+    except UserError:  # its reason stands below the table
+        return told
+
+
+def _so_far(store: RunStore, run_id: str) -> dict[str, Any]:
+    """Numbers of a run that has not finished: those of its last record and evaluation."""
+    run = read_series(store, run_id)
+    if not run.last_seq:
+        return {}
+    last, counts, cost = run.last(), run.counts(), analysis.cost_of_dead(run.last())
+    frame = run.scalars()
+    share = counts.share("dead") if counts else math.nan
+    dead = frame["dead"].dropna().to_numpy() if "dead" in frame else np.empty(0)
+    score = last.get("map", math.nan)
+    return _numbers(share, cost[0] if cost else math.nan, "MAP so far", score) | {
+        "dead entries": _sparks(dead, counts.entries if counts else 0)
+    }
+
+
+@lru_cache(maxsize=4096)
+def _finished(store: RunStore, run_id: str, _stamps: tuple[Stamp, ...]) -> dict[str, Any]:
+    """Numbers of a finished run, read once per version of its files."""
+    table = analysis.run_table(store, [run_id])
+    if table.empty:
+        return {}
+    row = table.iloc[0]
+    _, dead = store.reader(run_id).scalar("dead")
+    return _numbers(row["dead_at_end"], row["cost"], "MAP", row["map"]) | {
+        "dead entries": _sparks(dead, row["entries"])
+    }
+
+
+def _numbers(dead: float, cost: float, name: str, score: float) -> dict[str, Any]:
+    """The cells of the numbers; None for what is not there. `name` is the column of MAP."""
+    cells = {"dead": 100 * dead, "cost of the dead": cost, name: score}
+    return {name: None if math.isnan(value) else value for name, value in cells.items()}
+
+
+def _sparks(dead: np.ndarray, entries: float) -> list[float] | None:
+    """Dead entries over time in percent, the greatest of each of a few stretches."""
+    if not len(dead) or not entries or math.isnan(entries):
+        return None
+    parts = np.array_split(100 * dead / entries, min(SPARKS, len(dead)))
+    return [round(float(part.max()), 3) for part in parts]
+
+
+def _says(column: pd.Series) -> bool:
+    """Whether any run has something in the column."""
+    return bool(column.notna().any())
+
+
+def _columns(ids: list[str], open_key: str) -> dict[str, Any]:
+    config = st.column_config
+
+    def open_run() -> None:
+        run_id = ids[st.session_state[open_key]["row"]]
+        follow.ask(follow.Way("pages/live.py", {"run": run_id}, "Live"))
+
+    return {
+        "open": config.ButtonColumn(
+            "", type="tertiary", on_click=open_run, key=open_key, width=42, help="Opens it in Live."
+        ),
+        "run": config.TextColumn(help="The end of the run's name.", width=60),
+        "bits": config.NumberColumn(width=45),
+        "seed": config.NumberColumn(width=45),
+        "progress": config.ProgressColumn(min_value=0, max_value=1, format="percent", width=100),
+        "dead entries": config.LineChartColumn(
+            y_min=0, width=80, help="Dead entries over the training, each run on its own scale."
+        ),
+        "dead": config.NumberColumn(format="%.2f%%", help=help_of("dead")),
+        "cost of the dead": config.NumberColumn("cost", format="%+.4f", help=help_of("cost")),
+        "MAP": config.NumberColumn(format="%.4f", help=help_of("map")),
+        "MAP so far": config.NumberColumn(
+            format="%.4f", help=help_of("map", "Of a run that has not finished.")
+        ),
+        "tags": config.ListColumn(width=90),
+        "launched": config.DatetimeColumn(format="MMM D, HH:mm"),
+    }
+
+
+def _draw_reasons(cards: Sequence[Card]) -> None:
+    """Why runs ended or wait, below the table: a cell would cut the sentence."""
+    said: dict[str, list[Card]] = {}
+    for card in cards:
+        if card.state.reason:
+            said.setdefault(card.state.reason, []).append(card)
+    if not said:
+        return
+    with st.expander(
+        f"What the queue says about {_count(sum(map(len, said.values())))}",
+        expanded=len(said) <= MOST_REASONS,
+        icon=":material/info:",
+    ):
+        for reason, about in said.items():
+            names = ", ".join(f"{one.label} ({one.state.run_id[-6:]})" for one in about[:3])
+            more = f" and {len(about) - 3} more" if len(about) > 3 else ""
+            chips = ", ".join(dict.fromkeys(status_chip(one.state) for one in about))
+            st.markdown(f"**{as_text(chips)}** &nbsp; {as_text(names + more)}: {as_text(reason)}")
+
+
+def _count(n: int) -> str:
+    return f"{n} run{'s' * (n != 1)}"

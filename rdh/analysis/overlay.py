@@ -1,0 +1,141 @@
+"""Many runs in one chart: what differs between them, and their curves by setting."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rdh.config.run_config import RunConfig, digest
+
+OPTIONS = ("method_options", "dataset_options")
+OF_LABEL = ("method", "amplifier", "quantization", "amplifier_aim", "amplifier_scale")
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One scalar of a run: steps (n,) and values (n,), n >= 1."""
+
+    run_id: str
+    config: RunConfig
+    steps: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class Overlaid:
+    """The runs of one setting: everything but the seed is equal.
+
+    Attributes:
+        label: method and plug-ins, and what else differs from the other settings.
+        method: its name in the catalog.
+        has_rdh: whether both plug-ins are on.
+        steps: (n,) at which `mean` and the band are given.
+        mean: (n,) over the runs.
+        low: (n,) the smallest of them; None for a single run.
+        high: (n,) the greatest of them; None for a single run.
+        run_ids: of the runs.
+    """
+
+    label: str
+    method: str
+    has_rdh: bool
+    steps: np.ndarray
+    mean: np.ndarray
+    low: np.ndarray | None
+    high: np.ndarray | None
+    run_ids: tuple[str, ...]
+
+
+def flat(config: RunConfig) -> dict[str, Any]:
+    """All settings by name, the switches of method and data set among them."""
+    fields = config.model_dump()
+    options = {name: fields.pop(name) for name in OPTIONS}
+    return fields | {
+        f"{kind.removesuffix('_options')}: {name}": value
+        for kind, switches in options.items()
+        for name, value in switches.items()
+    }
+
+
+def differing(configs: Mapping[str, RunConfig]) -> dict[str, list[str | None]]:
+    """The settings in which runs differ.
+
+    Args:
+        configs: run id -> its config.
+
+    Returns:
+        Setting -> its value in each run, in their order, as text; None where a run has no such
+        setting or leaves it to its default.
+    """
+    rows = [flat(config) for config in configs.values()]
+    names = dict.fromkeys(name for row in rows for name in row)
+    told = {name: [_text(row.get(name)) for row in rows] for name in names}
+    return {name.replace("_", " "): values for name, values in told.items() if len(set(values)) > 1}
+
+
+def _text(value: object) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def overlay(recorded: Sequence[Recorded]) -> list[Overlaid]:
+    """A curve for each setting, in the order of its first run.
+
+    Runs of a setting that recorded at other steps are read between their records. Where not all of
+    them have been yet, the curve ends, so that a mean is always over the same runs.
+
+    Args:
+        recorded: one scalar of each run.
+    """
+    groups: dict[str, list[Recorded]] = {}
+    for one in recorded:
+        groups.setdefault(_setting(one.config), []).append(one)
+    labels = _labels([runs[0].config for runs in groups.values()])
+    return [_curve(label, runs) for label, runs in zip(labels, groups.values(), strict=True)]
+
+
+def _setting(config: RunConfig) -> str:
+    return digest({name: value for name, value in config.recorded().items() if name != "seed"})
+
+
+def _labels(configs: Sequence[RunConfig]) -> list[str]:
+    told = differing({str(place): config for place, config in enumerate(configs)})
+    left_out = {name.replace("_", " ") for name in (*OF_LABEL, "seed")}
+    labels = []
+    for place, config in enumerate(configs):
+        own = [
+            f"{name} {values[place]}"
+            for name, values in told.items()
+            if name not in left_out and values[place] is not None and _counts(values)
+        ]
+        labels.append(", ".join([config.label, *own]))
+    return labels
+
+
+def _counts(values: Sequence[str | None]) -> bool:
+    """Whether a setting tells lines apart: not if all that have it agree, as eta of two arms."""
+    return len({value for value in values if value is not None}) > 1
+
+
+def _curve(label: str, runs: Sequence[Recorded]) -> Overlaid:
+    first, last = max(one.steps[0] for one in runs), min(one.steps[-1] for one in runs)
+    steps = np.unique(np.concatenate([one.steps for one in runs]))
+    within = steps[(steps >= first) & (steps <= last)]
+    steps = within if len(within) else runs[0].steps
+    values = np.stack([np.interp(steps, one.steps, one.values) for one in runs])
+    several = len(runs) > 1
+    config = runs[0].config
+    return Overlaid(
+        label=label + (f" ({len(runs)} seeds)" if several else ""),
+        method=config.method,
+        has_rdh=config.has_rdh,
+        steps=steps,
+        mean=values.mean(0),
+        low=values.min(0) if several else None,
+        high=values.max(0) if several else None,
+        run_ids=tuple(one.run_id for one in runs),
+    )

@@ -1,0 +1,116 @@
+"""What people note about a run: its tags, and whether it is archived.
+
+    notes.json of the run's folder: {"tags": ["baseline", "for the paper"], "archived": true}
+
+The file is no part of what the run does or of its index, so the notes survive a new registry.
+"""
+
+import os
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from rdh.errors import UserError, printable
+from rdh.files import read_json
+from rdh.store.run_store import RunStore, Stamp
+
+NOTES = "notes.json"
+LONGEST_TAG = 40
+MOST_TAGS = 20
+_changing = threading.Lock()  # two visitors of one server
+
+
+@dataclass(frozen=True)
+class Notes:
+    """The notes of a run.
+
+    Attributes:
+        tags: in the order in which they were given.
+        archived: hidden from lists unless asked for.
+    """
+
+    tags: tuple[str, ...] = ()
+    archived: bool = False
+
+
+def read_notes(store: RunStore, run_id: str) -> Notes:
+    """The notes of a run, read once per version of the file; none if it is missing or damaged."""
+    try:
+        status = os.stat(f"{store.root}/{run_id}/{NOTES}")  # noqa: PTH116 (one for each of 1000 runs)
+    except OSError:
+        return Notes()
+    return _read(store, run_id, (status.st_ino, status.st_size, status.st_mtime_ns))
+
+
+@lru_cache(maxsize=20_000)
+def _read(store: RunStore, run_id: str, _stamp: Stamp) -> Notes:
+    said = read_json(store.root / run_id / NOTES) or {}
+    tags = said.get("tags")
+    kept: dict[str, None] = {}
+    for tag in tags if isinstance(tags, list) else ():
+        try:
+            kept[checked_tag(tag)] = None
+        except UserError:  # written by hand, and nothing that could be shown
+            continue
+    return Notes(tuple(kept)[:MOST_TAGS], said.get("archived") is True)
+
+
+def checked_tag(tag: object) -> str:
+    """A tag as it is kept: one line, without spaces at its ends.
+
+    Raises:
+        UserError: It is empty, too long, or holds a comma or a character that can't be printed.
+    """
+    text = " ".join(tag.split()) if isinstance(tag, str) else ""
+    if not text or len(text) > LONGEST_TAG or "," in text or text != printable(text):
+        raise UserError(
+            f"A tag must be 1 to {LONGEST_TAG} printable characters without a comma, got "
+            f"{printable(str(tag))[:80]!r}."
+        )
+    return text
+
+
+def change_notes(
+    store: RunStore,
+    run_id: str,
+    *,
+    add: Iterable[str] = (),
+    remove: Iterable[str] = (),
+    archived: bool | None = None,
+) -> Notes:
+    """Changes the notes of a run.
+
+    Args:
+        store: Where the run lies.
+        run_id: The run.
+        add: Tags that it gets; one that it has already stays in its place.
+        remove: Tags that it loses, if it has them.
+        archived: Whether it is archived; None leaves that as it is.
+
+    Returns:
+        The new notes.
+
+    Raises:
+        UserError: There is no such run, a tag is bad, the run would have too many, or the file
+            can't be written.
+    """
+    store.run_dir(run_id)
+    new, gone = [checked_tag(tag) for tag in add], {checked_tag(tag) for tag in remove}
+    with _changing:
+        old = read_notes(store, run_id)
+        tags = tuple(tag for tag in dict.fromkeys([*old.tags, *new]) if tag not in gone)
+        if len(tags) > MOST_TAGS:
+            raise UserError(
+                f"A run has at most {MOST_TAGS} tags, got {len(tags)} for {run_id}; remove some."
+            )
+        notes = Notes(tags, old.archived if archived is None else archived)
+        if notes != old:
+            try:
+                said = {"tags": list(notes.tags), "archived": notes.archived}
+                store.write_json(run_id, NOTES, said)
+            except OSError as error:
+                raise UserError(
+                    f"The notes of run {run_id} can't be written: {error.strerror}."
+                ) from None
+    return notes

@@ -1,0 +1,91 @@
+"""Runs drawn together: settings that differ, and means over seeds."""
+
+import numpy as np
+import pytest
+
+from rdh.analysis.overlay import Recorded, differing, overlay
+from rdh.charts.overlay import overlaid
+from rdh.config.run_config import make_config, with_plug_ins
+
+
+def recorded(name: str, config, steps, values) -> Recorded:
+    return Recorded(name, config, np.array(steps), np.array(values, dtype=float))
+
+
+def test_only_settings_that_differ_are_told_with_the_switches_of_the_methods():
+    configs = {
+        "a": make_config(method="dsdh", method_options={"schedule": "batch"}, lr=0.5),
+        "b": make_config(method="hashnet", lr=0.5, compile=True),
+    }
+    told = differing(configs)
+    assert told["method"] == ["dsdh", "hashnet"] and told["compile"] == ["off", "on"]
+    assert told["method: schedule"] == ["batch", None]
+    assert "lr" not in told and "seed" not in told
+    assert differing({"a": configs["a"], "c": configs["a"]}) == {}
+    assert differing({}) == {}
+
+
+def test_seeds_of_a_setting_become_a_mean_with_the_band_of_all_of_them():
+    base = make_config(lr=0.5)
+    runs = [
+        recorded("a", base, [10, 20, 30], [1, 2, 3]),
+        recorded("x", make_config(lr=0.25), [10, 20], [7, 8]),
+        recorded("b", base.model_copy(update={"seed": 1}), [10, 20, 30, 40], [3, 6, 5, 9]),
+    ]
+    both, other = overlay(runs)
+    assert both.label == "HashNet, lr 0.5 (2 seeds)" and both.run_ids == ("a", "b")
+    assert both.steps.tolist() == [10, 20, 30], "after step 30 it would be a mean of one"
+    assert both.mean.tolist() == [2, 4, 4]
+    assert both.low.tolist() == [1, 2, 3] and both.high.tolist() == [3, 6, 5]
+    assert other.label == "HashNet, lr 0.25" and other.low is None and other.high is None
+
+
+def test_runs_that_recorded_at_other_steps_are_read_between_their_records():
+    base = make_config()
+    first = recorded("a", base, [0, 10, 20], [0, 10, 20])
+    second = recorded("b", base.model_copy(update={"seed": 1}), [5, 15], [1, 3])
+    (line,) = overlay([first, second])
+    assert line.steps.tolist() == [5, 10, 15]
+    np.testing.assert_allclose(line.mean, [(5 + 1) / 2, (10 + 2) / 2, (15 + 3) / 2])
+
+
+def test_arms_differ_by_their_label_alone():
+    base = make_config()
+    runs = [recorded(str(rdh), with_plug_ins(base, rdh=rdh), [1], [0.5]) for rdh in (False, True)]
+    assert [line.has_rdh for line in overlay(runs)] == [False, True]
+    assert [line.label for line in overlay(runs)] == ["HashNet", "HashNet + RDH"]
+    assert overlay([]) == []
+
+
+@pytest.mark.parametrize("is_share", [False, True])
+def test_a_chart_has_a_line_for_each_setting_a_band_for_several_seeds_and_tells_lines_apart(
+    is_share,
+):
+    base = make_config()
+    runs = [
+        recorded(f"{lr}-{seed}", make_config(lr=lr, seed=seed), [1, 2], [0.1 * lr, 0.2 * seed])
+        for lr in (0.25, 0.5)
+        for seed in (0, 1)
+    ] + [recorded("rdh", with_plug_ins(base, rdh=True), [1, 2], [0.5, 0.6])]
+    figure = overlaid(overlay(runs), title="t", y_title="MAP", is_share=is_share)
+    named = [trace for trace in figure.data if trace.showlegend is None]
+    assert len(named) == 3 and len(figure.data) == 5
+    looks = [(trace.line.dash, trace.marker.symbol) for trace in named]
+    assert len(set(looks)) == 3
+    bands = [trace for trace in figure.data if trace.fill == "toself"]
+    assert [len(trace.x) for trace in bands] == [4, 4]
+
+
+def test_over_a_single_step_the_range_of_the_seeds_is_a_bar():
+    runs = [
+        recorded(str(seed), make_config(seed=seed), [9], [value])
+        for seed, value in enumerate((0.2, 0.3, 0.7))
+    ]
+    (point,) = [
+        trace
+        for trace in overlaid(overlay(runs), title="t", y_title="MAP", is_share=False).data
+        if trace.name
+    ]
+    assert point.y[0] == pytest.approx(0.4)
+    assert point.error_y.array[0] == pytest.approx(0.3)
+    assert point.error_y.arrayminus[0] == pytest.approx(0.2)

@@ -1,0 +1,49 @@
+"""`rdh runs`: tags and the archive."""
+
+import json
+
+import pytest
+
+from rdh import cli, execution
+from rdh.config.run_config import make_config
+from rdh.store.run_store import RunStore
+
+
+@pytest.fixture
+def call(tmp_path, capsys, monkeypatch):
+    """Calls a verb; gives (exit code, stdout, stderr)."""
+    monkeypatch.setattr(execution, "revive", lambda _: None)
+
+    def call(*words: str) -> tuple[int, str, str]:
+        code = cli.main([*words, "--runs", str(tmp_path / "runs")])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+def test_tags_are_given_taken_and_listed_and_archived_runs_are_hidden(tmp_path, call):
+    store = RunStore(tmp_path / "runs")
+    first, second = execution.submit(store, [make_config(seed=seed) for seed in (0, 1)])
+    assert "tags" not in call("runs")[1], "an empty column is left out"
+    assert call("runs", "tag", first, "for the paper", "b")[1] == f"{first}: for the paper, b\n"
+    assert call("runs", "tag", first, "b", "--remove")[1] == f"{first}: for the paper\n"
+    assert call("runs", "archive", second)[1] == f"{second}: archived\n"
+    code, table, said = call("runs")
+    assert code == 0 and "for the paper" in table and second not in table
+    assert said == "1 archived run left out; --archived shows all.\n"
+    assert f"{second}" in call("runs", "list", "--archived")[1]
+    listed = json.loads(call("runs", "list", "--archived", "--json")[1])["runs"]
+    assert [(one["run"], one["tags"], one["archived"]) for one in listed] == [
+        (first, ["for the paper"], False),
+        (second, [], True),
+    ]
+    call("runs", "archive", second, "--undo")
+    assert second in call("runs")[1]
+
+
+def test_a_bad_tag_is_one_sentence(tmp_path, call):
+    (run_id,) = execution.submit(RunStore(tmp_path / "runs"), [make_config()])
+    code, out, said = call("runs", "tag", run_id, "x" * 41)
+    assert (code, out) == (2, "") and said.startswith("A tag must be 1 to 40 printable characters")
+    assert said.count("\n") == 1

@@ -1,0 +1,250 @@
+"""The page Runs: what it lists, what is selected, and what is done with that."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.common.runs_filter import Wanted, read_cards
+from pages.common.runs_views import log_lines
+from rdh import execution
+from rdh.config.presets import preset_config
+from rdh.config.run_config import with_plug_ins
+from rdh.store.metrics_writer import MetricsWriter, Record
+from rdh.store.notes import change_notes, read_notes
+from rdh.store.run_store import RunStore
+
+REPO = Path(__file__).parents[2]
+HOSTILE = "<script>alert(1)</script> **b**"
+FAILED = "The loss became not finite at step 7; try a lower learning rate than 0.3."
+
+
+def record(store: RunStore, run_id: str, dead: list[int]) -> None:
+    """Writes records as a worker does: dead entries of 100 x 32, and MAP at the last."""
+    config = store.config(run_id)
+    writer = MetricsWriter(store.run_dir(run_id) / "metrics.db", attempt=1)
+    writer.put_meta(n_bits=config.n_bits, n_train=100, total_steps=10 * len(dead), tau=0.99)
+    for place, n in enumerate(dead, start=1):
+        scalars = {"dead": n, "flagged": n + 1, "saturated": 2 * n, "entries": 3200}
+        scalars |= {"map": 0.5} if place == len(dead) else {}
+        writer.log(Record(10 * place, place, scalars))
+    writer.close()
+
+
+def end(store: RunStore, run_id: str, state: str, **more: object) -> None:
+    ended = {
+        "attempt": 1,
+        "state": state,
+        "kind": state,
+        "message": None,
+        "step": 9,
+        "seconds": 3.0,
+    }
+    store.write_json(run_id, "result.json", ended | more)
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch) -> RunStore:
+    """A finished pair, then a run that failed, one that waits and one that is archived."""
+    monkeypatch.setattr(execution, "ensure_supervisor", lambda _: None)
+    store = RunStore(tmp_path / "runs")
+    base = preset_config("quick")
+    configs = [with_plug_ins(base, rdh=rdh) for rdh in (False, True)]
+    configs += [
+        preset_config("quick", method="dpsh", dataset="mosaic"),
+        preset_config("quick", seed=3),
+        preset_config("quick", seed=4),
+    ]
+    ids = execution.submit(store, configs)
+    for run_id, dead in zip(ids[:2], ([5, 20, 40], [5, 8, 4]), strict=True):
+        record(store, run_id, dead)
+        end(store, run_id, "finished", metrics={"map": 0.5, "cost_gallery": 0.01})
+    end(store, ids[2], "failed", message=FAILED)
+    change_notes(store, ids[1], add=[HOSTILE, "基线"])
+    change_notes(store, ids[4], archived=True)
+    execution.cancel(store, ids[4])
+    return store
+
+
+def open_runs(store: RunStore, monkeypatch, **query: str) -> AppTest:
+    monkeypatch.setenv("RDH_RUNS", str(store.root))
+    app = AppTest.from_file(str(REPO / "app.py"), default_timeout=60)
+    for name, value in query.items():
+        app.query_params[name] = value
+    return app.switch_page("pages/runs.py").run()
+
+
+def listed(app: AppTest) -> list[str]:
+    return app.dataframe[0].value["run"].tolist() if app.dataframe else []
+
+
+def tails(*run_ids: str) -> list[str]:
+    return [run_id[-6:] for run_id in run_ids]
+
+
+def test_the_newest_runs_come_first_and_archived_ones_are_hidden_unless_asked(store, monkeypatch):
+    ids = store.run_ids()
+    app = open_runs(store, monkeypatch)
+    assert not app.exception and listed(app) == tails(*reversed(ids[:4]))
+    app = open_runs(store, monkeypatch, archived="true")
+    assert listed(app) == tails(*reversed(ids))
+
+
+def test_columns_that_no_run_fills_are_left_out_and_numbers_are_those_of_all_pages(
+    store, monkeypatch
+):
+    table = open_runs(store, monkeypatch, show="finished").dataframe[0].value
+    assert {"progress", "MAP so far"}.isdisjoint(table.columns)
+    assert table["method"].tolist() == ["HashNet + RDH", "HashNet"]
+    assert table["dead"].tolist() == pytest.approx([100 * 4 / 3200, 100 * 40 / 3200])
+    assert table["MAP"].tolist() == [0.5, 0.5] and table["cost of the dead"].tolist() == [
+        0.01,
+        0.01,
+    ]
+    np.testing.assert_allclose(
+        table["dead entries"][1], [100 * n / 3200 for n in (5, 20, 40)], 1e-2
+    )
+    waiting = open_runs(store, monkeypatch, show="going on").dataframe[0].value
+    assert {"dead", "cost of the dead", "MAP", "MAP so far", "dead entries"}.isdisjoint(
+        waiting.columns
+    )
+
+
+def test_a_running_run_shows_its_last_evaluation_marked_as_such(store, monkeypatch):
+    record(store, store.run_ids()[3], [3, 2])
+    table = open_runs(store, monkeypatch, show="going on").dataframe[0].value
+    assert table["MAP so far"].tolist() == [0.5] and "MAP" not in table
+
+
+@pytest.mark.parametrize(
+    ("query", "places"),
+    [
+        ({"q": "learning RATE"}, [2]),
+        ({"q": "alert(1)"}, [1]),
+        ({"q": "hashnet finished"}, [1, 0]),
+        ({"show": "broken"}, [2]),
+        ({"method": "DPSH"}, [2]),
+        ({"data": "digits"}, [3, 1, 0]),
+        ({"tag": "基线"}, [1]),
+        ({"tag": HOSTILE, "method": "HashNet"}, [1]),
+        ({"q": "nothing is like this"}, []),
+    ],
+)
+def test_the_address_filters_by_text_state_method_data_set_and_tag(
+    query, places, store, monkeypatch
+):
+    ids = store.run_ids()
+    app = open_runs(store, monkeypatch, **query)
+    assert not app.exception and not app.warning
+    assert listed(app) == tails(*(ids[place] for place in places))
+    app.button(key="clear-filters").click().run()
+    assert listed(app) == tails(*reversed(ids[:4]))
+
+
+def test_a_filter_that_no_run_fits_is_said(store, monkeypatch):
+    app = open_runs(store, monkeypatch, method="NoSuchMethod")
+    assert len(listed(app)) == 4
+    assert ["NoSuchMethod" in one.value for one in app.warning] == [True]
+
+
+def test_the_reason_of_a_failure_stands_below_the_table_in_full(store, monkeypatch):
+    app = open_runs(store, monkeypatch)
+    said = [one.value for one in app.markdown if "not finite" in one.value]
+    assert len(said) == 1 and FAILED in said[0].replace("\\", "")
+
+
+def test_the_rows_of_the_address_are_selected_and_unknown_ones_are_said(store, monkeypatch):
+    baseline, rdh = store.run_ids()[:2]
+    app = open_runs(store, monkeypatch, select=f"{baseline},no-such-run,{rdh}")
+    assert app.session_state["runs-selected"] == [baseline, rdh]
+    assert ["no-such-run" in one.value for one in app.warning] == [True]
+    assert any("2 runs selected" in one.value for one in app.caption)
+    only = open_runs(store, monkeypatch, run=rdh)  # the run that other pages show
+    assert only.session_state["runs-selected"] == [rdh]
+
+
+def test_positions_of_rows_become_ids_and_what_is_not_listed_stays_selected():
+    def script() -> None:
+        import streamlit as st
+
+        from pages.common import selection
+
+        selection.arrive(["a", "b", "c", "d"])
+        selection.take(["c", "b"], [1])
+        st.text(",".join(selection.chosen()))
+        selection.take(["d", "c", "b"], [0, 9])
+        st.text(",".join(selection.chosen()))
+        st.text(st.query_params["select"])
+        selection.clear()
+        st.text(f"{selection.chosen()} {'select' in st.query_params}")
+
+    app = AppTest.from_function(script)
+    app.query_params["select"] = "a,c"
+    shown = [one.value for one in app.run().text]
+    assert shown == ["a,b", "a,d", "a,d", "[] False"]
+
+
+def test_selected_runs_are_archived_and_shown_again(store, monkeypatch):
+    baseline, rdh = store.run_ids()[:2]
+    app = open_runs(store, monkeypatch, select=f"{baseline},{rdh}", archived="true")
+    app.button(key="runs-archive").click().run()
+    assert [read_notes(store, one).archived for one in (baseline, rdh)] == [True, True]
+    app.button(key="runs-unarchive").click().run()
+    assert [read_notes(store, one).archived for one in (baseline, rdh)] == [False, False]
+
+
+def test_what_waits_is_cancelled_and_what_ended_broken_is_resumed(store, monkeypatch):
+    ids = store.run_ids()
+    app = open_runs(store, monkeypatch, select=",".join(ids[:4]))
+    app.button(key="runs-cancel").click().run()
+    states = execution.states(store)
+    assert [states[one].state for one in ids[:4]] == ["finished", "finished", "failed", "cancelled"]
+    app.button(key="runs-resume").click().run()
+    states = execution.states(store)
+    assert [states[one].state for one in ids[2:4]] == ["queued", "queued"]
+    assert not app.exception and not app.error
+
+
+def test_curves_are_one_line_a_setting_and_settings_show_only_what_differs(store, monkeypatch):
+    ids = store.run_ids()
+    record(store, ids[3], [15, 10, 10])  # another seed of the baseline
+    chosen = ",".join([ids[0], ids[1], ids[3]])
+    app = open_runs(store, monkeypatch, select=chosen, view="settings")
+    table = app.dataframe[1].value
+    assert set(table.index) == {"amplifier", "quantization", "eta", "seed"}
+    assert table.loc["seed"].tolist() == ["0", "0", "3"]
+    app = open_runs(store, monkeypatch, select=chosen, view="curves")
+    assert not app.exception
+    alone = open_runs(store, monkeypatch, select=ids[0], view="settings")
+    assert alone.json and not alone.exception
+
+
+def test_the_log_is_searched_line_by_line_and_shown_as_text(store, monkeypatch):
+    run_id = store.run_ids()[0]
+    path = store.run_dir(run_id) / "log.txt"
+    path.write_bytes("epoch 1\nEpoch 2 **b**\n<b>x</b> \xe9\n".encode() + b"half \xff letter\n")
+    assert log_lines(store, run_id)[3] == "half � letter"
+    app = open_runs(store, monkeypatch, select=run_id, view="log")
+    app.text_input(key="log-search").set_value("EPOCH").run()
+    assert [one.value for one in app.text] == ["epoch 1\nEpoch 2 **b**"]
+    assert any("2 of 4 lines hold" in one.value for one in app.caption)
+
+
+def test_an_empty_store_leads_to_launch(tmp_path, monkeypatch):
+    app = open_runs(RunStore(tmp_path / "runs"), monkeypatch)
+    assert "Launch a pair" in app.info[0].value and not app.exception
+
+
+def test_an_unreadable_run_is_listed_with_its_reason(store, monkeypatch):
+    run_id = store.run_ids()[0]
+    (store.run_dir(run_id) / "config.json").write_text("{", encoding="utf-8")
+    app = open_runs(store, monkeypatch, show="broken", select=run_id)
+    assert run_id[-6:] in listed(app) and not app.exception
+    assert any("can't be read" in one.value.replace("\\", "") for one in app.markdown)
+
+
+def test_a_search_looks_into_every_word_in_any_order(store):
+    cards = read_cards(store, execution.states(store))
+    wanted = Wanted(("rdh", "finished"), "all", (), (), (), with_archived=True)
+    assert [card.label for card in cards if wanted.takes(card)] == ["HashNet + RDH"]
