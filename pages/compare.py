@@ -21,7 +21,7 @@ from pages.common.side_by_side import (
 )
 from pages.common.study_links import draw_study_links
 from pages.common.text import as_text
-from pages.common.words import count_of, legend, percent
+from pages.common.words import count_of, legend, link, percent
 from rdh import analysis
 from rdh.analysis import NO_DEAD_BITS
 from rdh.charts.comparison import Curve, map_over_time, precision_recall, tie_bands
@@ -176,7 +176,8 @@ def draw_table(runs: RunStore, pair: dict[str, RunSeries]) -> None:
         for name, text in cells.items():
             rows.setdefault(name, {})[column] = text
     st.dataframe(pd.DataFrame(rows).T.fillna("–"), height="content")
-    st.caption(f"{map_in_words(run.meta().get('top_k') for run in pair.values())}.")
+    told = map_in_words(run.meta().get("top_k") for run in pair.values())
+    st.caption(f"{told}. {link('constant')}")
 
 
 def number(values: dict[str, float], name: str, form: str) -> str:

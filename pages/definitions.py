@@ -75,6 +75,8 @@ def of_evaluation(name: str, run: RunSeries) -> str | None:
         return None if cost is None else f"{map_points(cost[0])} MAP, of those {cost[1]}."
     if name == "map":
         return f"MAP is {last['map']:.4f}." if "map" in last else None
+    if name == "constant":
+        return f"The bit balance is {last['bit_balance']:.3f}." if "bit_balance" in last else None
     if name == "tie-band":
         if not {"map_low", "map_high"} <= set(last):
             return None
@@ -93,7 +95,7 @@ EXAMPLES: dict[str, Callable[[str, RunSeries], str | None]] = {
     **dict.fromkeys(COUNTS, of_counts),
     **dict.fromkeys((*FLOWS, "flags"), of_flows),
     **dict.fromkeys(("precision", "recall", "reach"), of_amplifier),
-    **dict.fromkeys(("cost", "map", "tie-band", "flagged-by-all-pairs"), of_evaluation),
+    **dict.fromkeys(("cost", "map", "tie-band", "constant", "flagged-by-all-pairs"), of_evaluation),
 }
 
 

@@ -19,7 +19,7 @@ from rdh.analysis import NOT_COUNTED, WORDS
 from rdh.analysis.amplifier import N_RECORDS
 from rdh.charts.amplifier import amplifier_over_tau
 from rdh.charts.dead_bits import dead_bits_over_time, event_flow
-from rdh.charts.gradients import measured_gradient
+from rdh.charts.gradients import gradient_of_one_pair, measured_gradient
 from rdh.charts.histograms import activation_histogram, histogram_over_time
 from rdh.charts.losses import loss_split
 from rdh.charts.saturation import by_onset, saturation_map
@@ -149,18 +149,19 @@ def draw_gradient(run: RunSeries, config: RunConfig, run_id: str) -> None:
     counts = run.series("gradient_count")[1]
     window = slice(-min(len(steps), 10), None)
     edges = np.array(run.meta()["logit_edges"])
-    theory = eq_2(config)
-    title = (
-        "How strongly a bit is pulled, by its position F: measured over the last records, "
-        "beside Eq. (2)"
-    )
-    figure = measured_gradient(
-        edges, sums[window].sum(0), counts[window].sum(0), THEORY_H, theory, config.tau, title=title
-    )
-    live_plotly(figure, key=f"live-gradient-{run_id}")
+    measured, theory = sums[window].sum(0), eq_2(config)
+    left, right = st.columns(2)  # below each other on a narrow screen
+    with left:
+        title = "How strongly a bit is pulled, by its position: measured, mean over entries"
+        figure = measured_gradient(edges, measured, counts[window].sum(0), config.tau, title=title)
+        live_plotly(figure, key=f"live-gradient-{run_id}")
+    with right:
+        title = "The same by Eq. (2): one pair of bits"
+        figure = gradient_of_one_pair(edges, THEORY_H, theory, config.tau, title=title)
+        live_plotly(figure, key=f"live-gradient-pair-{run_id}")
     st.caption(
         "Measured: mean over (training item, bit) of the last 10 records, mirrored so that the "
-        "similarity loss asks for +1. Right: Eq. (2) in this run's form for one pair, h_j = 0.9, "
+        "similarity loss asks for +1. Eq. (2) is in this run's form for one pair, h_j = 0.9, "
         f"S = 1, η = {config.eta if config.eta is not None else 1:g}. The scales differ: a "
         "measured gradient is a mean over pairs, Eq. (2) is one pair."
     )

@@ -140,16 +140,33 @@ def _draw_dead(shelf: Shelf, arrays: dict[str, np.ndarray], bit: int, step: int)
     st.caption(
         f"{_everything(n_items, shelf.n_train)} went through the network once more, in eval mode, "
         "and nothing was learned. The chart above counts each item as it was when training last "
-        "used it. So the two numbers can differ. Items that are not flagged as well say so. "
+        f"used it. So the two numbers can differ. {_asked(arrays)} "
         f"What it means: {link('dead')} · {link('flagged')}"
     )
+    not_flagged = "not flagged" if _asked_all(arrays) else "not flagged, or not asked"
     flagged = arrays["dead_flagged"][mine]
     codes = arrays["dead_codes"][mine]
     notes = [
-        f"h {_h(code)}" + ("" if is_flagged else ", not flagged")
+        f"h {_h(code)}" + ("" if is_flagged else f", {not_flagged}")
         for code, is_flagged in zip(codes, flagged, strict=True)
     ]
     shelf.draw(arrays["dead_ids"][mine], notes)
+
+
+def _asked_all(arrays: dict[str, np.ndarray]) -> bool:
+    """Whether every item was asked where the gradient of a mini-batch sends it."""
+    return int(arrays["n_flag_items"]) == int(arrays["n_items"])
+
+
+def _asked(arrays: dict[str, np.ndarray]) -> str:
+    """What "not flagged" below an image covers."""
+    if _asked_all(arrays):
+        return "Items that are not flagged as well say so."
+    n_asked, n_items = int(arrays["n_flag_items"]), int(arrays["n_items"])
+    return (
+        f"Only {n_asked:,} of the {n_items:,} were asked for flags, so an item that is not flagged "
+        "may be one that was not asked."
+    )
 
 
 def _draw_contrast(shelf: Shelf, arrays: dict[str, np.ndarray], bit: int) -> None:

@@ -27,12 +27,14 @@ class Status:
         state: from the queue; None for a folder that the queue does not know yet.
         beat: hb.json of this attempt.
         result: result.json.
+        n_training: runs of the store that train or are being started.
     """
 
     run_id: str
     state: execution.RunState | None
     beat: dict[str, Any]
     result: dict[str, Any]
+    n_training: int = 0
 
     @property
     def word(self) -> str:
@@ -56,11 +58,13 @@ def read_status(
     Raises:
         UserError: the run is no longer there.
     """
-    state = (execution.states(store) if states is None else states).get(run_id)
+    known = execution.states(store) if states is None else states
+    state = known.get(run_id)
     beat, result = store.heartbeat(run_id), store.result(run_id)
     if state and beat.get("attempt") != state.attempt:
         beat = {}  # of an earlier attempt
-    return Status(run_id, state, beat, result)
+    n_training = sum(one.is_active for one in known.values())
+    return Status(run_id, state, beat, result, n_training)
 
 
 def draw_status(store: RunStore, status: Status, run: RunSeries | None = None) -> None:
@@ -74,7 +78,7 @@ def draw_status(store: RunStore, status: Status, run: RunSeries | None = None) -
     left, right = st.columns([5, 2], vertical_alignment="center")
     with left:
         st.markdown(
-            f"**{status_chip(status.state or status.word)}** &nbsp; {_progress_text(status, run)}"
+            f"**{status_chip(status.state or status.word)}** &nbsp; {progress_text(status, run)}"
         )
         _progress_bar(status, run)
     with right, st.container(horizontal=True, horizontal_alignment="right"):
@@ -127,14 +131,19 @@ def log_tail(store: RunStore, run_id: str) -> str:
         return ""
 
 
-def _progress_text(status: Status, run: RunSeries | None) -> str:
+def progress_text(status: Status, run: RunSeries | None) -> str:
+    """How far the run is, or what it waits for; `run` holds the records that the page draws."""
     beat, result = status.beat, status.result
     if status.word == "finished":
         return f"{result.get('step', 0):,} steps in {duration(result.get('seconds', 0))}"
     if status.is_final:
         return f"at step {result.get('step', beat.get('step', 0)):,}"
     if not beat:
-        return "waiting for a free slot" if status.word == "queued" else "the worker is starting"
+        if status.word != "queued":
+            return "the worker is starting"
+        # slots are free if nothing trains: then the background process still loads what it needs
+        waits = "waiting for a free slot" if status.n_training else "PyTorch is being loaded"
+        return f"{waits}, then it starts"
     silent = time.time() - beat.get("at", time.time())
     fresh = f"no sign of life for {duration(silent)}" if silent > STALE_SECONDS else "alive"
     done, total = _progress(status, run)

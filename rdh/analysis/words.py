@@ -141,6 +141,16 @@ WORDS = {
             "It says nothing about seeds: that takes several pairs.",
         ),
         Word(
+            "constant",
+            "Constant bits, bit balance",
+            "A bit is constant if it has the same value in every code of the gallery: it tells no "
+            "item from another. The bit balance says how near the bits are to that. At 0 each bit "
+            "splits the gallery in half, at 1 all bits are constant.",
+            r"\frac{1}{K} \sum_k \left| \frac{1}{n} \sum_i b_i^k \right|",
+            "0 to 1",
+            "at the last evaluation",
+        ),
+        Word(
             "death",
             "✖ Death",
             "An entry that became dead: saturated and wrong at this visit, and not at the visit "
@@ -226,7 +236,8 @@ OF_EVALUATION = {  # scalars of an evaluation, in a few words
     "train_flagged_confirmed": _TRAIN + "batch flags that all pairs confirm",
     "train_flagged_wrong": _TRAIN + "flagged and wrong",
     "train_flagged_undecided": _TRAIN + "flagged, side undecided",
-    "flagged_entries": _TRAIN + "looked at for flags",
+    "flagged_entries": _TRAIN + "asked for flags",
+    "train_dead_asked": _TRAIN + "asked for flags and dead",
     "map_train": "up to 1000 training items as queries against all others, expected over ties",
     "cost_train": "of map_train: the dead entries, on the gallery's side",
     "cost_flagged": "of map_train: the flagged entries moved instead",

@@ -114,7 +114,8 @@ def stepper(config: RunConfig, inputs: Inputs, path: Path) -> Callable[[], None]
                 if run.pending == len(run.losses):
                     writer.log(record(run))
                 yield
-            writer.log(record(run))
+            if run.pending:
+                writer.log(record(run))
             run.epoch, run.position = run.epoch + 1, 0
 
     going = steps()

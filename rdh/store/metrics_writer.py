@@ -6,6 +6,7 @@ Readers ask for the records with `seq > last`. See `rdh.store.schema` for the ta
 
 import contextlib
 import errno
+import functools
 import json
 import sqlite3
 import time
@@ -201,5 +202,11 @@ def _text(value: object) -> object:
 
 def _pack(array: np.ndarray) -> tuple[str, str, bytes]:
     array = np.ascontiguousarray(array)
-    array = array.astype(array.dtype.newbyteorder("<"), copy=False)
-    return array.dtype.str, json.dumps(array.shape), zlib.compress(array.tobytes(), 1)
+    kind, shape = _described(array.dtype, array.shape)
+    return kind, shape, zlib.compress(array.astype(kind, copy=False).tobytes(), 1)
+
+
+@functools.lru_cache(maxsize=256)
+def _described(dtype: np.dtype, shape: tuple[int, ...]) -> tuple[str, str]:
+    """What the file calls a type, its low byte first, and a shape."""
+    return dtype.newbyteorder("<").str, json.dumps(shape)

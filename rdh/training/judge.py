@@ -160,6 +160,7 @@ def counts(found: Judgement) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     scalars |= {name: float(mask.sum()) for name, mask in masks.items()}
     if len(found.asked) < len(found.items):
         scalars["flagged_entries"] = float(len(found.asked) * found.codes.shape[1])
+        scalars["train_dead_asked"] = float(dead[found.asked].sum())
     arrays = {
         "train_dead_by_bit": dead.sum(0, dtype=np.int32),
         "train_flagged_by_bit": flagged.sum(0, dtype=np.int32),

@@ -208,8 +208,8 @@ def train_step(run: TrainingState, indices: Tensor) -> None:
         gradient = torch.add(gradient, pull, alpha=config.eta)
     where = run.aim.visit(leaf.detach(), indices) if run.aim else None
     if run.probes:
-        saturating = method.slope(run.epoch) * logits.detach()  # F of h = tanh(F)
-        run.probes.add(saturating, leaf.detach(), similarity_gradient, gradient, indices, where)
+        kept = (logits.detach(), leaf.detach(), similarity_gradient, gradient, indices)
+        run.probes.add(*kept, where, method.slope(run.epoch))
     if config.amplifier:
         gradient = amplify(gradient, leaf.detach(), config.tau, config.amplifier_scale, where)
     codes.backward(gradient)

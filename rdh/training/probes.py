@@ -83,6 +83,7 @@ class Probes:
         self._width = logit_edges(tau)[-1] / (N_BINS / 2)
         self._steps: list[tuple[Tensor, ...]] = []
         self._where: list[Tensor] = []  # of an amplifier that is aimed
+        self._slope = 1.0
 
     def state_dict(self) -> dict[str, Tensor]:
         """The living state; `load_state_dict` takes it back."""
@@ -104,17 +105,20 @@ class Probes:
         gradient: Tensor,
         indices: Tensor,
         where: Tensor | None = None,
+        slope: float = 1.0,
     ) -> None:
         """Keeps a step. The tensors are not copied: none may change until the next `record`.
 
         Args:
-            logits: F, (n, n_bits).
-            codes: h = tanh(F), (n, n_bits).
+            logits: z, (n, n_bits).
+            codes: h = tanh(F) of F = slope z, (n, n_bits).
             similarity_gradient: dL_sim/dh.
             gradient: dL/dh of the whole loss, before the amplifier.
             indices: Positions in the training set, (n,).
             where: The entries that the amplifier may act on, boolean (n, n_bits); None: all.
+            slope: Of the activation, the same for all steps of a window.
         """
+        self._slope = slope
         if where is not None:
             self._where.append(where)
         self._steps.append((logits, codes, similarity_gradient, gradient, indices))
@@ -159,9 +163,13 @@ class Probes:
         """
         columns = [torch.cat(column).cpu() for column in zip(*self._steps, strict=True)]
         self._steps.clear()
-        right = self._right(columns[4], columns[1], ends_epoch)
+        columns[0] *= self._slope
         logits, codes, similarity, total, indices = (column.numpy() for column in columns)
-        present = self._present(codes, codes * similarity > 0, codes * total > 0, right)
+        positive = codes >= 0
+        right = self._right(columns[4], positive, ends_epoch)
+        present = self._present(codes, positive, right)
+        present |= (codes * similarity > 0).view(np.uint8) * np.uint8(LEAVING)
+        present |= (codes * total > 0).view(np.uint8) * np.uint8(LEAVING_TOTAL)
         places = logits * np.float32(1 / self._width) + N_BINS // 2
         bins = np.clip(places, 0, N_BINS - 1).astype(np.uint8)
         changes = self.visits.visit(present & np.uint8(N_KINDS - 1), bins, indices)
@@ -170,115 +178,103 @@ class Probes:
         if self._where:
             amplified &= torch.cat(self._where).cpu().numpy()
             self._where.clear()
-        extra = np.flatnonzero(amplified) if amplifier else np.zeros(0, np.int64)
-        gradient = total * (1 - codes * codes)  # dL/dz
+        if not amplifier:
+            amplified[:] = False  # of what the run would amplify, nothing is
+        slope = 1 - codes * codes  # of tanh
+        gradient = total * slope  # dL/dz
         kinds = count_by_bit(present, 2 * N_KINDS)
-        arrays = self._window_counts(kinds, present, codes)
+        arrays = self._window_counts(kinds, present, slope)
         arrays |= self._events.counts(count_by_bit(changes & np.uint16(N_EVENTS - 1), N_EVENTS))
-        arrays |= self._means(logits, codes, gradient, extra)
-        places, histograms = self._histograms(bins, changes, similarity, gradient, extra)
+        arrays |= self._means(logits, codes, gradient, amplified)
+        arrays |= self._gradients_by_bin(bins, similarity, gradient, amplified)
+        places = count_by_bit(places_now(bins, changes), N_PLACES)
         self.visits.gain(kinds[:, :N_KINDS] + kinds[:, N_KINDS:], places)
-        arrays |= histograms | self.visits.totals()
+        arrays |= self.visits.totals()
         n_entries = {"entries": self.visits.n_seen, "window_entries": codes.size}
         return {name: float(n) for name, n in n_entries.items()}, arrays
 
-    def _right(self, indices: Tensor, codes: Tensor, ends_epoch: bool) -> np.ndarray:
+    def _right(self, indices: Tensor, positive: np.ndarray, ends_epoch: bool) -> np.ndarray:
         """The sides that the labels of these items call for, int8 (n, n_bits)."""
-        self.sides.visit(indices, codes)
+        signs = positive.view(np.int8) * np.int8(2) - np.int8(1)
+        self.sides.visit(indices, torch.from_numpy(signs))
         if self.sides.is_multi_label and (ends_epoch or not self.visits.n_seen):
             self.sides.renew()
         return self.sides.of(indices).numpy()
 
-    def _present(
-        self,
-        codes: np.ndarray,
-        leaving: np.ndarray,
-        leaving_total: np.ndarray,
-        right: np.ndarray,
-    ) -> np.ndarray:
-        """What the window's entries are, uint8 (n, n_bits): kinds, and LEAVING_TOTAL."""
-        size, positive = np.abs(codes), codes >= 0
-        present = np.zeros(codes.shape, np.uint8)
-        for level in self._thresholds:
+    def _present(self, codes: np.ndarray, positive: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """The window's kinds, uint8 (n, n_bits), but for where the gradients ask entries to go."""
+        size = np.abs(codes)
+        present = (size >= self._thresholds[0]).view(np.uint8)
+        for level in self._thresholds[1:]:
             present += (size >= level).view(np.uint8)
         on_side = (positive.view(np.int8) * np.int8(2) - np.int8(1)) * right  # 1, -1, undecided 0
         judged = (on_side < 0).view(np.uint8) + (on_side == 0).view(np.uint8) * np.uint8(2)
         present += (judged + np.uint8(1)) * np.uint8(JUDGED)
-        for flag, mask in (
-            (POSITIVE, positive),
-            (LEAVING, leaving),
-            (LEAVING_TOTAL, leaving_total),
-        ):
-            present += mask.view(np.uint8) * np.uint8(flag)
+        present |= positive.view(np.uint8) * np.uint8(POSITIVE)
         return present
 
     def _window_counts(
-        self, kinds: np.ndarray, present: np.ndarray, codes: np.ndarray
+        self, kinds: np.ndarray, present: np.ndarray, slope: np.ndarray
     ) -> dict[str, np.ndarray]:
         arrays = self._window.counts(kinds)
-        arrays["leaving"] = (arrays["leaving"] / len(codes)).astype(np.float32)
+        arrays["leaving"] = (arrays["leaving"] / len(slope)).astype(np.float32)
         for name in ("amplified_levels", "amplified_dead_levels", "dead_window_levels"):
             arrays[name] = arrays[name].sum(1, dtype=np.int32)
         wanted = np.uint8(LEAVING_TOTAL + WRONG * JUDGED)
         chosen = present & np.uint8(LEAVING_TOTAL + 3 * JUDGED) == wanted
         chosen &= present & N_REACHED >= n_reached(min(TAU_LEVELS), self.tau)
-        h = codes[chosen]
-        slope, size = (1 - h * h).astype(np.float64), np.abs(h)
-        arrays["beyond_reach_levels"] = np.array(
-            [
-                ((size >= np.float32(level)) & (alpha(level) * slope < OUT_OF_REACH)).sum()
-                for level in TAU_LEVELS
-            ],
-            np.int32,
-        )
+        places = np.flatnonzero(chosen)  # few: faster than codes[chosen]
+        few = slope.take(places).astype(np.float64)
+        # so small a slope is far beyond the level itself
+        beyond = [(alpha(level) * few < OUT_OF_REACH).sum() for level in TAU_LEVELS]
+        arrays["beyond_reach_levels"] = np.array(beyond, np.int32)
         return arrays
 
     def _means(
-        self, logits: np.ndarray, codes: np.ndarray, gradient: np.ndarray, extra: np.ndarray
+        self, logits: np.ndarray, codes: np.ndarray, gradient: np.ndarray, amplified: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """Means over the items of the window.
-
-        `extra` holds the flat positions of the entries that the amplifier acts on.
-        """
-        ones, size = (
-            np.full(len(codes), 1 / len(codes), np.float32),
-            np.abs(gradient),
-        )  # products of BLAS: faster than mean(0)
+        """Means over the items of the window; `amplified` is what the amplifier acts on."""
+        ones = np.full(len(codes), 1 / len(codes), np.float32)  # its products: faster than mean(0)
+        size = np.abs(gradient)
         mean_logit, mean_gradient = ones @ logits, ones @ size
         variance = ones @ np.square(logits - mean_logit)
-        amplified = np.bincount(extra % self.n_bits, size.ravel()[extra], self.n_bits) / len(codes)
         means = {
             "mean_code": ones @ codes,
             "mean_logit": mean_logit,
             "std_logit": np.sqrt(variance),
             "mean_gradient": mean_gradient,
-            "mean_gradient_amplified": mean_gradient + (self._factor - 1) * amplified,
+            "mean_gradient_amplified": mean_gradient
+            + (self._factor - 1) * (ones @ (size * amplified)),
         }
         return {name: values.astype(np.float32) for name, values in means.items()}
 
-    def _histograms(
+    def _gradients_by_bin(
         self,
         bins: np.ndarray,
-        changes: np.ndarray,
         similarity: np.ndarray,
         gradient: np.ndarray,
-        extra: np.ndarray,
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """How many entries there are in each place (n_bits, 256), and gradients by bin."""
-        down, up = (
-            (similarity > 0).view(np.uint8),
-            (similarity < 0).view(np.uint8),
-        )  # descent moves h against the gradient
-        keys = places_now(bins, changes) + (down + 2 * up) * np.uint16(N_PLACES)
-        table = count_by_bit(keys, 3 * N_PLACES).reshape(self.n_bits, 3, N_PLACES)
-        asked = table.sum(0).reshape(3, 4, N_BINS).sum(1)
-        mirrored = (bins ^ (down * np.uint8(N_BINS - 1))).ravel()  # bin b of F is bin 63 - b of -F
-        weights = (gradient * (up.view(np.int8) - down.view(np.int8))).ravel()
-        before = torch.bincount(
-            torch.from_numpy(mirrored), torch.from_numpy(weights).double(), N_BINS
-        ).numpy()
-        amplified = np.bincount(mirrored[extra], weights[extra], N_BINS)
-        return table.sum(1), {
-            "gradient_sum": np.stack([before, before + (self._factor - 1) * amplified]),
-            "gradient_count": (asked[2] + asked[1][::-1]).astype(np.float64),
+        amplified: np.ndarray,
+    ) -> dict[str, np.ndarray]:
+        """Sums and counts of dL/dz by bin, mirrored where the similarity loss asks for -1."""
+        keys = (similarity > 0).view(np.uint8) * np.uint16(N_BINS)
+        keys += (similarity < 0).view(np.uint8) * np.uint16(2 * N_BINS)
+        keys += amplified.view(np.uint8) * np.uint16(3 * N_BINS)
+        keys += bins
+        chosen = torch.from_numpy(keys.ravel().view(np.int16))
+        sums = torch.bincount(chosen, torch.from_numpy(gradient.ravel()).double(), 6 * N_BINS)
+        _, down, up = _by_direction(sums)  # descent moves h against the gradient
+        before = up.sum(0) - down.sum(0)[::-1]  # bin b of F is bin 63 - b of -F
+        amplified_part = up[1] - down[1][::-1]
+        _, down, up = _by_direction(torch.bincount(chosen, minlength=6 * N_BINS))
+        return {
+            "gradient_sum": np.stack([before, before + (self._factor - 1) * amplified_part]),
+            "gradient_count": (up.sum(0) + down.sum(0)[::-1]).astype(np.float64),
         }
+
+
+def _by_direction(table: Tensor) -> np.ndarray:
+    """Where the similarity loss asks an entry to go: (not at all, down, up), (3, 2, 64).
+
+    The second axis says whether the amplifier acts.
+    """
+    return table.numpy().reshape(2, 3, N_BINS).swapaxes(0, 1)

@@ -64,15 +64,15 @@ class Sides:
                 raise ValueError(f"sides must be {shapes[0]}, got {shapes[1]}")
             self.called.copy_(called)
 
-    def visit(self, indices: Tensor, codes: Tensor) -> None:
-        """Takes over the signs of codes (n, n_bits) of the items at these places, each once.
+    def visit(self, indices: Tensor, signs: Tensor) -> None:
+        """Takes over the `signs_of` codes, (n, n_bits), of the items at these places, each once.
 
-        A code of exactly 0 counts as +1, as it does in retrieval. Single-label sides are renewed at
-        once. Multi-label ones wait for `renew`, since their votes take all pairs of groups.
+        Single-label sides are renewed at once. Multi-label ones wait for `renew`, since their votes
+        take all pairs of groups.
         """
-        signs = (codes >= 0).view(torch.int8).mul_(2).sub_(1)
         if not self.is_multi_label:
-            old, groups = self.signs.index_select(0, indices), self._group_of[indices]
+            old = self.signs.index_select(0, indices)
+            groups = self._group_of.index_select(0, indices)
             self._sums.index_add_(0, groups, (signs - old).float())
             self._voters.index_add_(0, groups, (old[:, :1] == 0).float())
             self._call()
@@ -101,7 +101,7 @@ class Sides:
 
     def of(self, indices: Tensor) -> Tensor:
         """The sides of training items, int8 (n, n_bits): -1, +1, or 0 if undecided."""
-        return self.called.index_select(0, self._group_of[indices])
+        return self.called.index_select(0, self._group_of.index_select(0, indices))
 
     def of_all(self) -> Tensor:
         """The sides of all training items, int8 (N, n_bits)."""
@@ -132,6 +132,11 @@ class Sides:
                 sides[part] = _decided(votes, self._voters.sum())
         sides[~sets.any(1)] = 0
         return sides
+
+
+def signs_of(codes: Tensor) -> Tensor:
+    """-1 or +1 for each code, int8. A code of exactly 0 counts as +1, as it does in retrieval."""
+    return (codes >= 0).view(torch.int8).mul_(2).sub_(1)
 
 
 def _decided(votes: Tensor, voters: Tensor) -> Tensor:

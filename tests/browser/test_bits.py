@@ -1,5 +1,11 @@
 """What a reader does on the Bits page, with a real browser and server."""
 
+import os
+import re
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +53,99 @@ def wait_for_dead(page, bit: int, items: list[int]) -> None:
     page.wait_for_function(DEAD_ITEMS, arg=[f"training items have bit {bit} dead", items])
 
 
+def see_all_dead(page, run: Path, codes: dict[str, np.ndarray]) -> int:
+    """Goes from dead bit to dead bit and compares the images of each; returns the last bit."""
+    field, seen = page.get_by_role("spinbutton", name="Bit"), set()
+    while True:
+        bit = int(field.input_value())
+        assert bit not in seen
+        expected = codes["dead_ids"][codes["dead_bits"] == bit][:20].tolist()
+        wait_for_dead(page, bit, expected)
+        wait_for_app(page)
+        seen.add(bit)
+        button = page.get_by_role("button", name="Next dead bit")
+        if button.is_disabled():
+            break
+        button.click()
+        expect(field).not_to_have_value(str(bit))
+    dead = MetricsReader(run / "metrics.db").arrays("dead")[2][-1].sum(0)
+    assert seen >= set(np.flatnonzero(dead)) and len(seen) > 1
+    return bit
+
+
+WAITS = """
+import sys, time
+from pathlib import Path
+from rdh import worker
+from rdh.training import loop
+
+train_step = loop.train_step
+
+def step_when_asked(run, indices):
+    while run.step == int(sys.argv[2]) and not Path(sys.argv[3]).exists():
+        time.sleep(0.05)
+    train_step(run, indices)
+
+loop.train_step = step_when_asked
+sys.exit(worker.main([sys.argv[1], "--attempt", "1"]))
+"""
+
+
+@pytest.fixture
+def photographs(tmp_path) -> Path | None:
+    """A data folder with a few images of every class of CIFAR-10; None without its archive."""
+    archive = Path(os.environ.get("RDH_TEST_DATA") or ".") / "cifar10-images.tar.xz"
+    if not archive.is_file():
+        return None
+    with tarfile.open(archive) as tar:
+        few = (one for one in tar if re.search(r"/00\d\d\.jpg$", one.name))
+        tar.extractall(tmp_path / "data", members=few, filter="data")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def training(tmp_path, photographs) -> Iterator[tuple[Path, Path, subprocess.Popen, dict]]:
+    """A run on mosaics at tau .99 that trains, and waits within its third epoch for a file.
+
+    The mosaics are of CIFAR-10, or of the digits without its archive.
+    """
+    source = "cifar10" if photographs else "digits"
+    fields = {
+        "method": "dch", "epochs": 5, "lr": 0.05, "tau": 0.99, "n_bits": 4, "batch_size": 16,
+        "dataset": "mosaic", "dataset_options": {"source": source, "n_items": 800},
+    }  # fmt: skip
+    store = RunStore(tmp_path / "runs")
+    run = store.run_dir(store.create(preset_config("quick", **fields)))
+    go, env = tmp_path / "go", {"RDH_DATA": str(photographs)} if photographs else {}
+    worker_ = subprocess.Popen(
+        [sys.executable, "-c", WAITS, str(run), "60", str(go)], env={**os.environ, **env}
+    )
+    yield run, go, worker_, env
+    worker_.kill()
+    worker_.wait()
+
+
+def test_images_of_all_dead_bits_of_a_multi_label_run_while_it_trains_and_at_its_end(
+    page, app_server, training
+):
+    run, go, process, env = training
+    server = app_server(run.parent, **env)
+    while not (run / "codes" / "probe-46.npz").exists():  # of the second epoch's end
+        assert process.poll() is None
+    codes = codes_of(run)
+    for bit in np.flatnonzero(codes["dead_counts"]):
+        page.goto(f"{server.url}/bits?run={run.name}&bit={bit}")
+        wait_for_dead(page, int(bit), codes["dead_ids"][codes["dead_bits"] == bit][:20].tolist())
+    assert codes["dead_counts"].any()
+    assert process.poll() is None and not (run / "result.json").exists(), "it was training"
+    go.touch()
+    assert process.wait(60) == 0
+    page.goto(f"{server.url}/bits?run={run.name}")
+    wait_for_app(page)
+    see_all_dead(page, run, codes_of(run))
+    assert not page.foreign and not page.problems
+
+
 def test_the_page_opens_at_the_costliest_bit_and_each_bit_shows_the_images_of_its_dead(
     page, app_server, run
 ):
@@ -59,21 +158,7 @@ def test_the_page_opens_at_the_costliest_bit_and_each_bit_shows_the_images_of_it
     expect(page.get_by_role("img", name=f"Bit {bit} costs most")).to_be_visible()
     field = page.get_by_role("spinbutton", name="Bit")
     expect(field).to_have_value(str(bit))
-    seen = set()
-    while True:
-        expected = codes["dead_ids"][codes["dead_bits"] == bit][:20].tolist()
-        wait_for_dead(page, bit, expected)
-        wait_for_app(page)
-        seen.add(bit)
-        button = page.get_by_role("button", name="Next dead bit")
-        if button.is_disabled():
-            break
-        button.click()
-        expect(field).not_to_have_value(str(bit))
-        bit = int(field.input_value())
-        assert bit not in seen
-    dead = MetricsReader(run / "metrics.db").arrays("dead")[2][-1].sum(0)
-    assert seen >= set(np.flatnonzero(dead)) and len(seen) > 1
+    bit = see_all_dead(page, run, codes)
 
     place = next(place for place in range(N_BITS) if place_bit(page, strip, place) != bit)
     other = place_bit(page, strip, place)

@@ -120,7 +120,7 @@ def test_three_clicks_are_one_launch_and_end_on_its_page(slow, server, wait):
         click(slow)
         slow.wait_for_timeout(wait)
     slow.wait_for_url(re.compile("/live"))
-    expect(slow.get_by_text("waiting for a free slot")).to_be_visible()
+    expect(slow.get_by_text("then it starts")).to_be_visible()
     assert runs_of(server, seed) == [5, 5]
 
 

@@ -27,7 +27,7 @@ from rdh.charts.bits import bit_events, bit_strip, class_balance, two_judges
 from rdh.charts.comparison import Curve, map_over_time, paired_maps, precision_recall, tie_bands
 from rdh.charts.data_sets import MOST_NAMED, items_per_label, labels_per_item, labels_takeaway
 from rdh.charts.dead_bits import Series, dead_bits_over_time, event_flow
-from rdh.charts.gradients import measured_gradient
+from rdh.charts.gradients import gradient_of_one_pair, measured_gradient
 from rdh.charts.histograms import activation_histogram, h_axis, histogram_over_time
 from rdh.charts.losses import loss_split
 from rdh.charts.saturation import by_onset, difference_map, saturation_map
@@ -111,9 +111,8 @@ def figures(n: int, n_bits: int) -> dict[str, go.Figure]:
         "figure 1": activation_histogram(EDGES, counts(64), counts(64) // 9, 0.99, **title),
         "one bit now": activation_histogram(EDGES, counts(64), None, 0.99, **title),
         "drift": histogram_over_time(EDGES, steps, counts(n, 64), 0.99, **title),
-        "gradient": measured_gradient(
-            EDGES, RNG.normal(size=(2, 64)), counts(64), h, theory, 0.99, **title
-        ),
+        "gradient": measured_gradient(EDGES, RNG.normal(size=(2, 64)), counts(64), 0.99, **title),
+        "gradient of a pair": gradient_of_one_pair(EDGES, h, theory, 0.99, **title),
         "loss": loss_split(loss_frame(n), quantization="EAQL", **title),
         "strip": bit_strip(*per_bit[:3], np.arange(n_bits), 0, cost=per_bit[3], **title),
         "strip of flags": bit_strip(None, *per_bit[:2], np.arange(n_bits), 0, **title),
@@ -182,7 +181,6 @@ def test_every_axis_says_what_it_shows(name):
     axes = [*figure.select_xaxes(), *figure.select_yaxes()]
     without = [axis.plotly_name for axis in axes if not axis.title.text]
     allowed = {
-        "gradient": ["yaxis2"],
         "pairs": ["xaxis"],
         "ties": ["yaxis"],
     }  # its twin's, class names, method names, runs
@@ -428,7 +426,7 @@ def test_the_dashed_lines_of_tau_show_on_light_and_dark():
 def test_bins_with_few_entries_are_left_out_of_the_measured_gradient():
     entries, sums = np.zeros(64), np.zeros((2, 64))
     entries[:6], sums[:, :6] = [0, 4, 5, 10, 20, 40], 20.0
-    figure = measured_gradient(EDGES, sums, entries, np.zeros(1), {}, 0.99, title="x")
+    figure = measured_gradient(EDGES, sums, entries, 0.99, title="x")
     assert [trace.name for trace in figure.data] == ["without amplifier"]
     np.testing.assert_allclose(figure.data[0].y, [4, 2, 1, 0.5])
 

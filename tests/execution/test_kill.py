@@ -5,6 +5,7 @@ Weights, codes, states and records are compared.
 
 import random
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 
+from rdh import worker
 from rdh.config.run_config import make_config
 from rdh.files import read_arrays
 from rdh.store.run_store import RunStore
@@ -135,6 +137,46 @@ def test_a_run_killed_at_a_random_moment_and_resumed_is_the_same_run(
         assert start(run_dir, attempt=2).wait(PATIENCE) == 0
     assert store.result(run_id)["state"] == "finished"
     assert_identical(contents(run_dir), expected)
+
+
+KILLS_ITSELF = """
+import os, signal, sys
+from rdh import worker
+from rdh.training import loop
+
+train_step = loop.train_step
+
+def step_or_die(run, indices):
+    if run.step == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    train_step(run, indices)
+
+loop.train_step = step_or_die
+worker.main([sys.argv[1], "--attempt", "1"])
+"""
+
+
+@pytest.mark.parametrize("aim", ["all_pairs", "labels"])
+def test_a_run_with_an_aim_killed_within_an_epoch_and_resumed_is_the_same_run(tmp_path, aim):
+    fields = FIELDS | {
+        "method": "hashnet",
+        "eaq_pairs": "in_batch",
+        "amplifier_aim": aim,
+        "tau": 0.6,
+        "epochs": 5,
+        "checkpoint_every": 2,
+        "augment": False,
+    }
+    store, config = RunStore(tmp_path), make_config(**fields)
+    whole, killed = (store.run_dir(store.create(config)) for _ in range(2))
+    assert worker.main([str(whole), "--attempt", "1"]) == 0
+    expected = contents(whole)
+    steps = checkpoints.load(whole)["step"]
+    middle = steps // 2 + 1  # of the third epoch; the last checkpoint is that of the second
+    died = subprocess.run([sys.executable, "-c", KILLS_ITSELF, str(killed), str(middle)])
+    assert died.returncode == -signal.SIGKILL and checkpoints.load(killed)["step"] < middle
+    assert worker.main([str(killed), "--attempt", "2"]) == 0
+    assert_identical(contents(killed), expected)
 
 
 def test_a_run_killed_after_its_last_evaluation_does_not_log_it_twice(undisturbed, tmp_path, start):

@@ -17,6 +17,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.common import live_plot, run_form, side_by_side
+from pages.common.run_status import progress_text, read_status
 from rdh import catalog, execution, worker
 from rdh.config.presets import preset_config
 from rdh.config.run_config import RunConfig, make_config, with_plug_ins
@@ -108,7 +109,21 @@ def test_a_failed_run_says_why_in_one_sentence(stores, monkeypatch):
 
 def test_a_waiting_run_says_that_it_waits(stores, monkeypatch):
     shown = words(open_app("pages/live.py", stores["waiting"], monkeypatch))
-    assert "waiting for a free slot" in shown and "first data are on their way" in shown
+    assert "PyTorch is being loaded, then it starts" in shown, "every slot is free"
+    assert "first data are on their way" in shown
+
+
+def test_a_run_waits_for_a_slot_only_if_another_one_trains(tmp_path):
+    store = RunStore(tmp_path)
+    first, second = (store.create(make_config(seed=seed)) for seed in range(2))
+    trains, waits = (
+        execution.RunState(run_id, state, 1, 0.0)
+        for run_id, state in ((first, "running"), (second, "queued"))
+    )
+    alone = read_status(store, second, {second: waits})
+    assert progress_text(alone, None) == "PyTorch is being loaded, then it starts"
+    behind = read_status(store, second, {first: trains, second: waits})
+    assert progress_text(behind, None) == "waiting for a free slot, then it starts"
 
 
 def test_live_shows_the_numbers_with_their_denominators(stores, monkeypatch):

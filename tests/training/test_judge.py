@@ -118,7 +118,8 @@ def test_an_evaluation_logs_all_counts_in_one_record(digits, method):  # noqa: F
     assert {f"cost_{side}" for side in sides} <= scalars.keys()
     assert ("cost_by_bit_gallery" in arrays) == ("gallery" in sides)
     assert arrays["cost_by_bit_train"].shape == (n_bits,)
-    assert ("flagged_entries" in scalars) == (method in ("adsh", "dagh"))
+    asked_some = method in ("adsh", "dagh")
+    assert ("flagged_entries" in scalars) == ("train_dead_asked" in scalars) == asked_some
 
 
 @pytest.mark.parametrize("method", TANH)
@@ -221,7 +222,8 @@ def test_flags_are_asked_of_a_limited_choice_that_the_seed_makes(digits, monkeyp
     np.testing.assert_array_equal(first.flagged, second.flagged)
     scalars, _ = counts(first)
     assert scalars["flagged_entries"] == 20 * 6 and scalars["train_entries"] == 150 * 6
-    assert scalars["train_dead"] == whole(run).dead.sum()
+    assert scalars["train_dead"] == first.dead.sum()
+    assert scalars["train_dead_asked"] == first.dead[first.asked].sum()
 
 
 # Files of codes

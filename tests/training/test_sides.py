@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rdh.training.sides import Sides
+from rdh.training.sides import Sides, signs_of
 from tests.naive_probes import called_side
 from tests.training.test_probes import KINDS, labels_of
 
@@ -19,7 +19,7 @@ def visited(
         indices = torch.randperm(N, generator=generator)[:25]
         codes = torch.randn(25, K, generator=generator) + torch.linspace(-2, 2, K)
         codes[0, 0] = 0.0  # counts as +1
-        sides.visit(indices, codes)
+        sides.visit(indices, signs_of(codes))
         signs[indices] = torch.where(codes >= 0, 1, -1).to(torch.int8)
     return signs, signs[:, 0] != 0
 
@@ -69,7 +69,7 @@ def test_other_items_get_the_sides_that_the_training_items_call_for(kind):
 def test_single_label_sides_are_renewed_at_once_and_multi_label_ones_wait():
     for labels, changes in ((torch.ones(9, 1), True), (torch.ones(9, 2), False)):
         sides = Sides(labels, 1)
-        sides.visit(torch.arange(9), torch.ones(9, 1))
+        sides.visit(torch.arange(9), torch.ones(9, 1, dtype=torch.int8))
         assert bool(sides.of_all().all()) is changes
         sides.renew()
         assert sides.of_all().ravel().tolist() == [1] * 9
@@ -100,6 +100,6 @@ def test_of_thousands_of_classes_only_their_sums_are_kept():
     n = 5000
     labels = torch.nn.functional.one_hot(torch.arange(n) // 5)
     sides = Sides(labels, 2)
-    sides.visit(torch.arange(n), torch.ones(n, 2))
+    sides.visit(torch.arange(n), torch.ones(n, 2, dtype=torch.int8))
     largest = max(value.numel() for value in vars(sides).values() if torch.is_tensor(value))
     assert largest == 2 * n and bool((sides.of_all() == 1).all())

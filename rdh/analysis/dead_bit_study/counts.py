@@ -9,6 +9,7 @@ import pandas as pd
 
 from rdh.analysis.dead_bit_study.intervals import Interval, student
 from rdh.analysis.dead_bit_study.markdown import change, points, score, share, table
+from rdh.analysis.dead_bit_study.measures import OF_SOME
 from rdh.analysis.dead_bit_study.pairing import paired
 from rdh.analysis.dead_bit_study.sentences import extremes, tally
 
@@ -173,4 +174,8 @@ def _range(intervals: dict[str, Interval], form: Form) -> str:
 
 
 def _values(pairs: pd.DataFrame, column: str) -> np.ndarray:
-    return pairs[column].to_numpy(float) if column in pairs else np.full(len(pairs), np.nan)
+    """A value a pair. Of shares of few entries all are NaN if one is, so that no seed is chosen."""
+    nothing = np.full(len(pairs), np.nan)
+    values = pairs[column].to_numpy(float) if column in pairs else nothing
+    of_some = column.removesuffix("_rdh") in OF_SOME
+    return nothing if of_some and np.isnan(values).any() else values

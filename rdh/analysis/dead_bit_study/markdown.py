@@ -9,8 +9,16 @@ UNKNOWN = "-"
 
 
 def share(interval: Interval) -> str:
-    """A share with half of its interval: "12.0 ± 0.3 %"."""
-    return _with_half(interval, 100.0, " %", _places(100 * interval.value), "")
+    """A share with half of its interval: "12.0 ± 0.3 %".
+
+    An interval that would leave 0 to 100 % is cut there: "99.1 [96.0, 100.0] %".
+    """
+    places = _places(100 * interval.value)
+    if not interval.has_ends or (interval.low >= 0 and interval.high <= 1):
+        return _with_half(interval, 100.0, " %", places)
+    ends = (100 * min(1.0, max(0.0, end)) for end in (interval.low, interval.high))
+    low, high = (f"{end:.{places}f}" for end in ends)
+    return f"{100 * interval.value:.{places}f} [{low}, {high}] %"
 
 
 def points(interval: Interval) -> str:
@@ -20,7 +28,7 @@ def points(interval: Interval) -> str:
 
 def score(interval: Interval) -> str:
     """A MAP with half of its interval: "0.871 ± 0.004"."""
-    return _with_half(interval, 1.0, "", 4, "")
+    return _with_half(interval, 1.0, "", 4)
 
 
 def change(interval: Interval) -> str:
@@ -57,10 +65,10 @@ def number_of(n: int, what: str) -> str:
     return f"{n} {what}{'s' * (n != 1)}"
 
 
-def _with_half(interval: Interval, factor: float, unit: str, places: int, sign: str) -> str:
+def _with_half(interval: Interval, factor: float, unit: str, places: int) -> str:
     if not math.isfinite(interval.value):
         return UNKNOWN
-    text = f"{factor * interval.value:{sign}.{places}f}"
+    text = f"{factor * interval.value:.{places}f}"
     if interval.has_ends:
         text += f" ± {factor * (interval.high - interval.low) / 2:.{places}f}"
     return text + unit

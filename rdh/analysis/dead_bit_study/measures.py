@@ -24,6 +24,7 @@ SHARES = {
     "confirmed": ("train_flagged_confirmed", "train_flagged"),
     "flagged_wrong": ("train_flagged_wrong", "train_flagged"),
     "flagged_undecided": ("train_flagged_undecided", "train_flagged"),
+    "recall": ("train_flagged_wrong", "train_dead_asked"),
     "wrong": ("train_wrong", "train_entries"),
     "undecided": ("train_undecided", "train_entries"),
     "dead": ("train_dead", "train_entries"),
@@ -32,6 +33,8 @@ SHARES = {
 }
 SCORES = ("map", "map_tie", "map_train", "cost_train", "cost_flagged", "cost_random",
           "cost_gallery", "cost_query")  # fmt: skip
+OF_SOME = ("confirmed", "flagged_wrong", "flagged_undecided", "recall")  # not of all entries
+LEAST = 100  # entries that such a share needs: of fewer, one entry more moves it by over a point
 MEASURED = "train_dead"  # a run without it was recorded before the dead were counted
 
 
@@ -49,10 +52,10 @@ def measured(store: RunStore, runs: Mapping[str, RunConfig]) -> pd.DataFrame:
 
     Returns:
         run_id; method, title, n_bits, seed, lr, eta, arm, aim, scale. Of the last evaluation: the
-        SHARES (0 to 1), recall (share of the dead that are flagged), SCORES and `cost` (of the
-        gallery, or of the queries if the gallery's codes are learned). Of the probes' records, each
-        item at its last visit: NAME_peak for PROBE_COUNTS. In evaluation mode: dead_after_EPOCH.
-        NaN: not measured.
+        SHARES (0 to 1), SCORES and `cost` (of the gallery, or of the queries if the gallery's codes
+        are learned). Of the probes' records, each item at its last visit: NAME_peak for
+        PROBE_COUNTS. In evaluation mode: dead_after_EPOCH.
+        NaN: not measured, or a share OF_SOME entries that are fewer than LEAST.
     """
     rows = [_row(store, run_id, config) for run_id, config in runs.items()]
     return pd.DataFrame([row for row in rows if row is not None])
@@ -73,14 +76,13 @@ def _row(store: RunStore, run_id: str, config: RunConfig) -> dict[str, Any] | No
     except (UserError, OSError, ValueError):  # damaged
         return None
     metrics = result["metrics"]
-    metrics = {"flagged_entries": metrics.get("train_entries", np.nan)} | metrics
+    if "flagged_entries" not in metrics:  # every entry was asked for flags
+        asked = {"flagged_entries": "train_entries", "train_dead_asked": "train_dead"}
+        metrics = metrics | {name: metrics.get(every) for name, every in asked.items()}
     shares = {
-        name: _ratio(metrics.get(part), metrics.get(whole))
+        name: _ratio(metrics.get(part), metrics.get(whole), LEAST if name in OF_SOME else 1)
         for name, (part, whole) in SHARES.items()
     }
-    # of the dead, if all entries were looked at for flags; else an estimate from those that were
-    flagged_and_wrong = _ratio(metrics.get("train_flagged_wrong"), metrics.get("flagged_entries"))
-    shares["recall"] = _ratio(flagged_and_wrong, shares["dead"])
     scores = {name: _number(metrics.get(name)) for name in SCORES}
     cost = scores["cost_gallery"]
     return {
@@ -136,9 +138,9 @@ def _dead_over_time(
     return {f"dead_after_{epoch}": float(by_epoch[epoch]) for epoch in sorted(by_epoch)}
 
 
-def _ratio(part: Any, whole: Any) -> float:
+def _ratio(part: Any, whole: Any, least: int) -> float:
     part, whole = _number(part), _number(whole)
-    return part / whole if whole > 0 else np.nan
+    return part / whole if whole >= least else np.nan
 
 
 def _number(value: Any) -> float:

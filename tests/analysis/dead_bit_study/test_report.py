@@ -17,10 +17,11 @@ from rdh.store.metrics_writer import MetricsWriter, Record
 from rdh.store.run_store import RunStore
 
 COUNTED = {
-    "map": 0.8, "map_tie": 0.79, "train_entries": 1000.0, "flagged_entries": 500.0,
-    "train_saturated": 200.0, "train_flagged": 50.0, "train_flagged_all_pairs": 60.0,
-    "train_flagged_confirmed": 40.0, "train_flagged_wrong": 5.0, "train_flagged_undecided": 10.0,
-    "train_wrong": 30.0, "train_undecided": 20.0, "train_dead": 12.0, "map_train": 0.9,
+    "map": 0.8, "map_tie": 0.79, "train_entries": 10000.0, "flagged_entries": 5000.0,
+    "train_saturated": 2000.0, "train_flagged": 500.0, "train_flagged_all_pairs": 600.0,
+    "train_flagged_confirmed": 400.0, "train_flagged_wrong": 50.0,
+    "train_flagged_undecided": 100.0, "train_wrong": 3000.0, "train_undecided": 200.0,
+    "train_dead": 1200.0, "train_dead_asked": 1000.0, "map_train": 0.9,
     "cost_train": 0.01, "cost_flagged": -0.05, "cost_random": -0.06, "cost_query": 0.002,
 }  # fmt: skip
 
@@ -49,10 +50,31 @@ def finished(store: RunStore, metrics: dict[str, float], dead: tuple[float, ...]
 
 def test_each_share_divides_by_its_own_entries(store):
     (row,) = measured(store, finished(store, COUNTED)).to_dict("records")
-    assert row["saturated"] == 0.2 and row["dead"] == 0.012 and row["wrong"] == 0.03
+    assert row["saturated"] == 0.2 and row["dead"] == 0.12 and row["wrong"] == 0.3
     assert row["flagged"] == 0.1 and row["all_pairs"] == 0.12, "of the entries looked at"
     assert row["confirmed"] == 0.8 and row["flagged_wrong"] == 0.1
-    assert row["recall"] == pytest.approx((5 / 500) / (12 / 1000))
+    assert row["recall"] == 0.05, "of the dead that were asked for flags"
+
+
+def test_if_every_entry_was_asked_for_flags_the_dead_that_are_flagged_are_of_all_dead(store):
+    every = {name: COUNTED[name] for name in COUNTED if name != "flagged_entries"}
+    every |= {"train_flagged_wrong": 50.0, "train_dead": 125.0}
+    del every["train_dead_asked"]
+    assert measured(store, finished(store, every))["recall"].item() == 0.4
+
+
+def test_a_run_that_asked_some_items_and_did_not_count_their_dead_has_no_share_of_them(store):
+    older = {name: COUNTED[name] for name in COUNTED if name != "train_dead_asked"}
+    assert np.isnan(measured(store, finished(store, older))["recall"].item())
+
+
+@pytest.mark.parametrize("n", [0.0, 99.0, 100.0])
+def test_a_share_of_few_entries_is_unknown(store, n):
+    few = COUNTED | {"train_flagged": n, "train_dead_asked": n, "train_flagged_wrong": n / 2}
+    (row,) = measured(store, finished(store, few)).to_dict("records")
+    of_some = [row[name] for name in ("confirmed", "flagged_wrong", "flagged_undecided", "recall")]
+    assert np.isfinite(of_some).all() if n == 100 else np.isnan(of_some).all()
+    assert np.isfinite(row["flagged"]), "of all entries that were asked"
 
 
 def test_the_cost_is_that_of_the_gallery_or_of_the_queries_if_the_gallery_is_learned(store):
@@ -133,6 +155,19 @@ def test_shares_show_three_digits_and_changes_their_ends():
     assert share(Interval(0.12, 0.11, 0.13, 3)) == "12.0 ± 1.0 %"
     assert points(Interval(-0.001, -0.002, 0.0, 3)) == "-0.100 [-0.200, +0.000]"
     assert share(student([])) == "-"
+
+
+def test_the_interval_of_a_share_is_cut_at_its_limits():
+    assert share(Interval(0.98, 0.94, 1.02, 3)) == "98.0 [94.0, 100.0] %"
+    assert share(Interval(0.0001, -0.0003, 0.0005, 3)) == "0.0100 [0.0000, 0.0500] %"
+    assert share(Interval(1.0, 1.0, 1.0, 3)) == "100.0 ± 0.0 %"
+
+
+def test_a_share_of_few_entries_is_unknown_if_one_seed_lacks_it():
+    rows = of_seeds({"recall": [0.9, np.nan, 0.8], "flagged_wrong": [0.1, 0.1, 0.1]})
+    (row,) = counts.rows_of(frame_of(rows + [one | {"arm": "rdh"} for one in rows]))
+    assert row.arm("recall", "").n == 0 and row.difference("recall").n == 0
+    assert row.arm("flagged_wrong", "_rdh").n == 3
 
 
 def test_a_column_without_a_value_is_left_out():
