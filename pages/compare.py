@@ -9,6 +9,7 @@ import streamlit as st
 from pages.common.live_plot import live_plotly
 from pages.common.pair_settings import draw_settings, seeds_said
 from pages.common.readers import RunSeries, dead_series
+from pages.common.report_button import draw_report_button
 from pages.common.run_numbers import cost_tile, dead_tiles, draw_tiles, map_tile
 from pages.common.run_picker import pick_two, read_config
 from pages.common.shell import end_page, error_card, known_runs, start_page, store
@@ -201,6 +202,7 @@ with error_card():
         pair = ordered_pair(runs, run_id, other)
         warn_if_unfair(runs, pair)
         draw_study_links(runs, pair)
+        draw_report_button(runs, pair)
         seeds = seeds_said(runs, known, pair)
 
         def draw() -> None:

@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from pages.common.live_plot import live_plotly
@@ -329,15 +328,4 @@ with right:
     live_plotly(gain_figure(pair.tau, h_i), key="landscape-gain")
 with st.expander("What the four areas mean, and what is our reading"):
     st.markdown(AREAS)
-with st.expander("The data behind the chart"):
-    table = pd.DataFrame(scene.columns())
-    formats = {str(name): st.column_config.NumberColumn(format="%.6f") for name in table}
-    st.dataframe(table, height=280, hide_index=True, column_config=formats)
-    st.download_button(
-        "Download CSV",
-        table.to_csv(index=False),
-        "landscape.csv",
-        "text/csv",
-        icon=":material/download:",
-    )
 end_page()

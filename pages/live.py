@@ -9,6 +9,7 @@ from pages.common import follow
 from pages.common.launching import arrived, draw_notes
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries, dead_series, read_series
+from pages.common.report_button import draw_report_button
 from pages.common.run_numbers import draw_numbers
 from pages.common.run_picker import is_pair, pick_two
 from pages.common.run_status import Status, draw_status, read_status
@@ -269,6 +270,7 @@ runs = store()
 known = known_runs(runs)
 run_id, other = pick_two(runs, known)
 draw_notes(run_id)
+draw_report_button(runs, [run_id])
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     what = st.segmented_control(
         "Map of",

@@ -20,6 +20,7 @@ from rdh.commands import (
     dashboard,
     data,
     dead_bits,
+    export,
     launch,
     runs,
     studies,
@@ -98,7 +99,7 @@ def build_parser() -> Parser:
     parser.set_defaults(call=None)
     verbs = parser.add_subparsers(metavar="VERB", title="verbs")
     for module in (
-        launch, studies, runs, dead_bits, dashboard, supervisor, catalog, data, codes, bench
+        launch, studies, runs, dead_bits, dashboard, supervisor, catalog, data, codes, export, bench
     ):  # fmt: skip
         module.add(verbs, _common(argparse.SUPPRESS, argparse.SUPPRESS))
     return parser

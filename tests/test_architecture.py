@@ -19,7 +19,7 @@ ROWS = [
     "landscape", "retrieval", "datasets", "methods:T",
     "config", "backbones:T", "store", "inputs:T",
     "analysis", "charts", "execution", "training:T", "codes",
-    "studies", "worker", "warm", "bench:T", "commands", "cli", "__main__",
+    "studies", "exports", "worker", "warm", "bench:T", "commands", "cli", "__main__",
 ]  # fmt: skip
 PLACE = {row.removesuffix(":T"): place for place, row in enumerate(ROWS)}
 WITH_TORCH = {row.removesuffix(":T") for row in ROWS if row.endswith(":T")}

@@ -101,11 +101,14 @@ def addresses(tmp_path: Path) -> Iterator[Callable[..., set[str]]]:
 
 def test_the_wheel_holds_the_package_the_app_its_pages_and_its_settings(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    package = {f"{path.relative_to(HOUSE)}" for path in (HOUSE / "rdh").rglob("*.py")}
-    pages = {path for path in (HOUSE / "pages").rglob("*") if path.suffix in (".py", ".js")}
-    package |= {f"{path.relative_to(HOUSE)}" for path in (HOUSE / "rdh/recorded").rglob("*.*")}
+    package, pages = (
+        {path for path in (HOUSE / folder).rglob("*") if path.suffix in (".py", ".js")}
+        for folder in ("rdh", "pages")
+    )
+    package |= set((HOUSE / "rdh/recorded").rglob("*.*"))
     app = {HOUSE / "app.py", HOUSE / ".streamlit" / "config.toml", *pages}
-    assert package | {f"rdh/_dashboard/{path.relative_to(HOUSE)}" for path in app} <= names
+    assert {f"{path.relative_to(HOUSE)}" for path in package} <= names
+    assert {f"rdh/_dashboard/{path.relative_to(HOUSE)}" for path in app} <= names
     assert not [name for name in names if re.search(r"\.pyc$|^tests/|^runs/|^pages/", name)]
 
 
@@ -118,7 +121,7 @@ def test_the_wheel_asks_for_what_the_lists_name_and_nothing_twice(wheel):
     listed = [Requirement(line) for line in lines if not line.startswith("#")]
     assert len({one.name for one in listed}) == len(listed)
     assert {Requirement(rule) for rule, _, extra in asked if "faiss" not in extra} == set(listed)
-    assert set(card.get_all("Provides-Extra")) == {"test", "faiss", "report"}
+    assert set(card.get_all("Provides-Extra")) == {"test", "faiss", "report", "tensorboard"}
     needed = {rule for rule, _, extra in asked if not extra}
     assert "torch>=2.11" in needed and "pytest>=8" not in needed
 

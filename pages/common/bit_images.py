@@ -7,6 +7,7 @@ import streamlit as st
 
 from pages.common import images
 from pages.common.live_plot import live_plotly
+from pages.common.moments import pick_step
 from pages.common.readers import probe_codes, probe_steps, split
 from pages.common.text import as_text
 from pages.common.words import link
@@ -80,7 +81,7 @@ def draw_images(
         )
         return
     shelf = Shelf(runs, run_id, config)
-    step = _choose_step(steps, run_id)
+    step = pick_step("Looked at after training step", steps, key="step")
     arrays = probe_codes(runs, run_id, step)
     look = shelf.look(arrays, bit)
     if not _has_sides(shelf, look, bit):
@@ -102,17 +103,6 @@ def draw_images(
             step,
             run_id,
         )
-
-
-def _choose_step(steps: list[int], run_id: str) -> int:
-    """The newest step, until the reader moves the slider."""
-    key, newest = f"step-{run_id}", f"newest-step-{run_id}"
-    if st.session_state.get(key) in (None, st.session_state.get(newest)):
-        st.session_state[key] = steps[-1]
-    st.session_state[newest] = steps[-1]
-    if len(steps) == 1:
-        return steps[0]
-    return int(st.select_slider("Looked at after training step", steps, key=key))
 
 
 def _has_sides(shelf: Shelf, look: Look, bit: int) -> bool:

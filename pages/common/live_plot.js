@@ -47,24 +47,29 @@ function fitTitle(node, { title, margin }, width) {
   margin.t += 21 * (lines.length - given.length);
 }
 
-function config(Plotly, filename) {
-  const click = (plot) => Plotly.downloadImage(plot, { format: "svg", filename });
-  const svg = { name: "svg", title: "Download as SVG", icon: Plotly.Icons.disk, click };
-  return {
-    displaylogo: false,
-    showTips: false,
-    toImageButtonOptions: { filename, scale: 2 },
-    modeBarButtons: [["toImage", svg], ["zoom2d", "pan2d", "resetScale2d"]],
-  };
+const config = () => ({
+  displaylogo: false,
+  showTips: false,
+  modeBarButtons: [["zoom2d", "pan2d", "resetScale2d"]],
+});
+
+async function takeAway({ node, plot, note, data }) {
+  try {
+    (await import(new URL(data.takeAway, document.baseURI).href)).open(node, plot, data);
+  } catch (error) {
+    console.error(error);
+    note.textContent = "The data could not be shown; try again.";
+  }
 }
 
 function create() {
-  const [node, plot, note] = ["div", "div", "p"].map((tag) => document.createElement(tag));
-  const chart = { node, plot, note, calls: 0 };
-  node.append(plot, note);
+  const [node, plot, note, button] = ["div", "div", "p", "button"].map((tag) => document.createElement(tag));
+  const chart = { node, plot, note, button, calls: 0 };
+  node.append(plot, note, button);
   node.style.position = "relative";
   note.style.cssText = "position: absolute; top: 0";
-  node.setAttribute("role", "img");
+  plot.setAttribute("role", "img");
+  Object.assign(button, { textContent: "Data", className: "take-away-button", onclick: () => takeAway(chart) });
   node.dataset.draws = 0;
   chart.observer = new ResizeObserver(() => "width" in chart && node.clientWidth !== chart.width && draw(chart));
   chart.observer.observe(node);
@@ -80,13 +85,13 @@ function report(chart, { curveNumber: curve, pointNumber: point, x, y, z = null,
 async function drawOnce(chart) {
   const { node, plot } = chart;
   const Plotly = await loadPlotly(chart.data.src);
-  const { figure, height, filename } = chart.data;
+  const { figure, height } = chart.data;
   const width = (chart.width = node.clientWidth);
   if (!width) return; // hidden: the observer calls again once there is room
   const start = performance.now();
   const { data, layout } = readFigure(node, figure);
-  fitTitle(node, layout, width);
-  chart.config ??= config(Plotly, filename); // kept: a new object would make Plotly start afresh
+  fitTitle(node, layout, width - 64); // beside the button
+  chart.config ??= config(); // kept: a new object would make Plotly start afresh
   await Plotly.react(plot, data, { uirevision: "kept", ...layout, width, height }, chart.config);
   if (!chart.drawn) {
     plot.on("plotly_click", ({ points }) => report(chart, points[0]));
@@ -125,7 +130,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const call = (chart.calls += 1);
   chart.node.style.height = `${height}px`; // reserved before plotly.js has arrived
   chart.node.dataset.chart = key;
-  chart.node.setAttribute("aria-label", label);
+  chart.plot.setAttribute("aria-label", label);
+  chart.button.setAttribute("aria-label", `Data and pictures: ${label}`);
   draw(chart);
   // Superseded calls clean up too: only the newest may end the chart. A full run that ends while a tick waits drops
   // elements for a moment, so the chart first waits for its key to return, zoom and all.

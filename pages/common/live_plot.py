@@ -20,6 +20,8 @@ import streamlit as st
 from plotly.io.json import to_json_plotly
 from streamlit.components.v1 import declare_component
 
+from rdh.charts.html_page import TAKE_AWAY
+
 DEFAULT_HEIGHT = 360  # pixels
 SCRIPT = Path(__file__).with_suffix(".js")
 
@@ -44,17 +46,25 @@ def live_plotly(
             Marks with hoverinfo "skip" can't be clicked.
         height: in pixels; if None the figure's own height, or 360.
     """
-    mount, src = _component()
+    mount, src, take_away = _component()
     data = {
         "src": src,
+        "takeAway": take_away,
         "key": key,
         "figure": figure_json(fig),
         "height": int(height or fig.layout.height or DEFAULT_HEIGHT),
         "label": accessible_name(fig) or key,
-        "filename": re.sub(r"[^A-Za-z0-9]+", "-", key).strip("-"),
+        "filename": file_name(key),
         "clickable": on_click is not None,
     }
     mount(key=key, data=data, on_click_change=lambda: _deliver(key, on_click))
+
+
+def file_name(key: str) -> str:
+    """The name of what is downloaded of a chart: its key, and the runs of the page's address."""
+    runs = [st.query_params.get(name, "") for name in ("run", "vs")]
+    parts = [key, *(run for run in runs if run not in key)]
+    return re.sub(r"[^A-Za-z0-9]+", "-", "-".join(filter(None, parts))).strip("-")
 
 
 def figure_json(fig: go.Figure) -> str:
@@ -162,15 +172,18 @@ def _deliver(key: str, on_click: Callable[[dict], None] | None) -> None:
 
 
 @cache
-def _component() -> tuple[Callable, str]:
-    """(the function that mounts a chart, the address of plotly.js below the app's own origin)."""
-    # A component whose only use is its file server: the alternative would be 5 MB of script inside
+def _component() -> tuple[Callable, str, str]:
+    """(the function that mounts a chart, and two addresses below the app's own origin: of
+    plotly.js, and of the script for what a reader takes away).
+    """
+    # Components whose only use is their file server: the alternative would be 5 MB of script inside
     # every message.
     files = declare_component("plotlyjs", path=Path(plotly.__file__).parent / "package_data")
+    scripts = declare_component("take_away", path=TAKE_AWAY.parent)
     base = "/".join(
         ["", *filter(None, [st.get_option("server.baseUrlPath").strip("/")]), "component"]
     )
     mount = st.components.v2.component(
         "live_plot", js=SCRIPT.read_text(encoding="utf-8"), isolate_styles=False
     )
-    return mount, f"{base}/{files.name}/plotly.min.js"
+    return mount, f"{base}/{files.name}/plotly.min.js", f"{base}/{scripts.name}/{TAKE_AWAY.name}"

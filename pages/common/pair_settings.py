@@ -18,10 +18,10 @@ from rdh.analysis.verdict import LEAST_PAIRS
 from rdh.charts.comparison import paired_maps
 from rdh.charts.effects import JUDGED, forest
 from rdh.config.run_config import RunConfig
-from rdh.errors import UserError
 from rdh.store.run_store import RunStore
-from rdh.studies import Effect
+from rdh.studies import Effect, seeds_said, verdict_of
 
+__all__ = ["draw_settings", "seeds_said"]
 KEY = "setting"  # of the choice, in the URL
 POINT = "A point is 0.01."
 VARYING = ("data", "lr", "epochs", "eta")  # columns that are left out if all rows agree
@@ -155,19 +155,6 @@ def draw_setting(rows: pd.DataFrame, effect: Effect, n_settings: int) -> None:
         )
 
 
-def verdict_of(rows: pd.DataFrame, effect: Effect) -> str:
-    """`analysis.setting_verdict` of the pairs of one setting."""
-    names = ("map_low", "map_high", "n_distinct_codes")
-    within = [
-        analysis.is_within_ties(
-            *({name: row[f"{name}_{arm}"] for name in names} for arm in ("baseline", "rdh"))
-        )
-        for row in rows.to_dict("records")
-    ]
-    ends = effect.interval.low, effect.interval.high
-    return analysis.setting_verdict(rows["map_gain"].tolist(), ends, within)
-
-
 def alone(effect: Effect) -> str:
     """The verdict of a setting by itself, without the correction over all settings."""
     return studies.judged([effect])[0].verdict
@@ -253,39 +240,3 @@ def method_title(name: str) -> str:
     """The title of a method; its name if it is gone."""
     card = catalog.methods().get(name)
     return card.title if card else name
-
-
-def seeds_said(runs: RunStore, run_ids: Iterable[str], pair: Sequence[str]) -> str:
-    """On how many seeds the difference of a pair stands, for the end of a sentence.
-
-    Args:
-        runs: the run store.
-        run_ids: all runs, oldest first. Only those of the same method, length and rate are read.
-        pair: the run without RDH, then that with it.
-    """
-    without, with_rdh = (read_config(runs, one) for one in pair)
-    if without.pair_hash != with_rdh.pair_hash:
-        return ""
-    weights = analysis.quantization_weight(without), analysis.quantization_weight(with_rdh)
-    why = analysis.why_unfair(weights, (without.tau, with_rdh.tau))
-    if why:
-        values = f" ({weights[0]:g} and {weights[1]:g})" if why == "eta differs" else ""
-        return f"but {why}{values}, so this is no fair pair"
-    table = analysis.run_table(runs, [one for one in run_ids if is_alike(runs, one, with_rdh)])
-    group, paired = analysis.group_of(table, *pair), analysis.pairs(table)
-    rows = paired.loc[(paired["group"] == group) & (paired["differs"] == "")]
-    if len(rows) < 2:
-        rest = "other seeds have not been run here" if len(rows) else "not compared by seeds yet"
-        return f"one seed ({with_rdh.seed}), {rest}"
-    effect = studies.effect_of(*analysis.paired_arrays(rows))
-    return f"over all seeds run here, MAP is {verdict_of(rows, effect)}"
-
-
-def is_alike(runs: RunStore, run_id: str, config: RunConfig) -> bool:
-    """Whether a run may be of the same setting: a cheap look before its results are read."""
-    try:
-        other = read_config(runs, run_id)
-    except UserError:
-        return False
-    names = ("method", "n_bits", "dataset", "lr", "epochs")
-    return all(getattr(other, name) == getattr(config, name) for name in names)

@@ -13,8 +13,10 @@ from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pages.common.address import announce, arrive
+from pages.common.copy_link import draw_copy_link
 from pages.common.sidebar import draw_links, read_links
 from pages.common.text import as_text
 from rdh import execution
@@ -25,11 +27,22 @@ from rdh.store.run_store import RunStore
 
 T = TypeVar("T")
 LOG = logging.getLogger(__name__)
+ACTIONS = "actions"
 CARRIED = ("run", "vs", "bit")  # URL parameters that stay when the reader goes to another page
 
 STYLE = """<style>
 .stMainBlockContainer { max-width: 1400px; padding-left: 2.5rem; padding-right: 2.5rem; }
 .stApp { font-variant-numeric: tabular-nums; }
+/* What can be taken away of a chart: beside its title, with what appears on hover left of it. */
+.take-away-button, .copy-link { cursor: pointer; font: inherit; font-size: 0.8rem;
+line-height: 1.5rem; padding: 0 0.5rem; color: inherit; opacity: 0.75; background: transparent;
+border: 1px solid var(--st-border-color); border-radius: 6px; }
+:is(.take-away-button, .copy-link):is(:hover, :focus-visible) { opacity: 1;
+border-color: currentColor; }
+.take-away-button { position: absolute; top: 0; right: 0; }
+[data-chart] .modebar { right: 60px !important; }
+.copy-link-said { font-size: 0.8rem; margin-left: 0.5rem; overflow-wrap: anywhere; }
+.copy-link-field { font: inherit; font-size: 0.8rem; width: min(30rem, 90%); }
 /* A tick that takes a moment must not fade the page that is being read. */
 .stElementContainer[data-stale="true"] { opacity: 1 !important; transition: none !important; }
 /* Two charts in half of a narrow window each can't be read: one stands below the other. */
@@ -100,8 +113,16 @@ def start_page(
     with st.sidebar:
         draw_links(carried())
     st.title(f"{icon} {title}", anchor=False)
-    st.caption(question)
+    st.session_state[ACTIONS] = st.container(horizontal=True, vertical_alignment="center")
+    with actions():
+        st.caption(question, width="content")
+        draw_copy_link()
     arrive(title)
+
+
+def actions() -> DeltaGenerator:
+    """The row below the title: what can be done with the page as a whole."""
+    return st.session_state[ACTIONS]
 
 
 def end_page() -> None:

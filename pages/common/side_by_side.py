@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 
 from pages.common.live_plot import live_plotly
+from pages.common.moments import pick_step
 from pages.common.readers import PAPER_TAU, RunSeries, read_series
 from pages.common.words import link, percent
 from rdh.analysis import NOT_COUNTED
@@ -97,18 +98,8 @@ def draw_moment(runs: RunStore, pair: dict[str, RunSeries]) -> None:
     common = sorted(set(loaded[0][0][0].tolist()) & set(loaded[1][0][0].tolist()))
     if len(common) < 2:
         return
-    wanted = st.session_state.get("at")
-    if wanted in (None, st.session_state.get("newest_at")):  # the newest, until it is moved
-        st.session_state["at"] = common[-1]
-    elif wanted not in common:
-        st.session_state["at"] = min(common, key=lambda step: abs(step - wanted))
-    st.session_state["newest_at"] = common[-1]
-    step = st.select_slider(
-        "Both runs at step",
-        common,
-        key="at",
-        help="The distribution of F over all bits, at the same step.",
-    )
+    help_text = "The distribution of F over all bits, at the same step."
+    step = pick_step("Both runs at step", common, key="at", help_text=help_text)
     figures, top = {}, 0.0
     for (one, run), ((steps, histograms), marked) in zip(pair.items(), loaded, strict=True):
         row, config = int(np.flatnonzero(steps == step)[-1]), runs.config(one)

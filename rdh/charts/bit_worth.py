@@ -1,5 +1,7 @@
 """Charts of what each bit is worth: MAP without it, MAP of the first bits, and worth by death."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -82,6 +84,35 @@ def _add_costs(figure: go.Figure, names: list[str], freed: np.ndarray) -> None:
         hovertemplate="bit %{x}: MAP %{y:+.5f} with its dead entries on their right "
         "side<extra></extra>",
     )
+
+
+def cost_of_bits(costs: Sequence[tuple[str, str, bool, np.ndarray]], *, title: str) -> go.Figure:
+    """Bars of what the dead entries of each bit cost in MAP; of two runs one beside the other.
+
+    Args:
+        costs: (label, method, has_rdh, MAP with the bit's dead entries on their right side minus
+            MAP, (n_bits,)) of each run.
+        title: of the chart.
+    """
+    figure = palette.bare_figure(title, height=320)
+    for label, method, has_rdh, cost in costs:
+        color = palette.method_color(method)
+        figure.add_bar(
+            x=np.arange(len(cost), dtype=np.int32),
+            y=cost.astype(np.float32),
+            name=palette.escape(label),
+            marker={
+                "color": palette.translucent(color, 1.0 if has_rdh else 0.25),
+                "line": {"color": color, "width": 1},
+            },
+            hovertemplate="bit %{x}: MAP %{y:+.5f}",
+        )
+    figure.update_xaxes(title_text="bit")
+    figure.update_yaxes(title_text="cost of its dead entries in MAP", tickformat="+.4~f")
+    figure.update_layout(bargap=0.15, showlegend=False)
+    if len(costs) > 1:
+        add_legend_below(figure)
+    return figure
 
 
 def worth_by_death(

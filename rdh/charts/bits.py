@@ -59,6 +59,7 @@ def bit_strip(
             marker={"color": color, "line_width": 0},
             yaxis=axis,
             customdata=None if cost is None else cost[order],
+            meta={"customdata": ["cost in MAP" if says_cost else None]},
             hovertemplate="%{y:.2%}" + ", they cost %{customdata:+.4f} MAP" * says_cost,
         )
     add_legend(figure)
@@ -150,6 +151,7 @@ def bit_events(
             yaxis="y2",
             marker={"color": tint, "line_width": 0},
             customdata=np.stack([ends, np.abs(summed)], 1).astype(np.int32),
+            meta={"customdata": ["up to step"]},
             hovertemplate="up to step %{customdata[0]:,}: %{customdata[1]:,}",
         )
     figure.update_layout(

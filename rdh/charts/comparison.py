@@ -37,6 +37,7 @@ def precision_recall(curves: Sequence[Curve], *, title: str) -> go.Figure:
             line=palette.arm_line(color, curve.has_rdh),
             marker=palette.arm_marker(color, curve.has_rdh, 5),
             customdata=np.arange(len(curve.recall)),
+            meta={"customdata": ["radius"]},
             hovertemplate="radius %{customdata}: recall %{x:.3f}, precision %{y:.3f}"
             "<extra></extra>",
         )
@@ -65,6 +66,9 @@ def paired_maps(pairs: pd.DataFrame, *, title: str) -> go.Figure:
             line={"color": color, "width": 1.5},
             marker={"symbol": ["circle-open", "circle", "circle"] * n, "size": 9, "color": color},
             customdata=np.stack([group["seed"].repeat(3), group["map_gain"].repeat(3)], 1),
+            meta={"customdata": ["seed", "difference in MAP"]},
+            text=["without RDH", "with RDH", None] * n,
+            name=f"{_title(method)}, {n_bits} bits",
             hovertemplate=f"{_title(method)}, {n_bits} bits, seed %{{customdata[0]:d}}: %{{y:.4f}} "
             "(RDH: %{customdata[1]:+.4f})<extra></extra>",
         )
@@ -73,6 +77,7 @@ def paired_maps(pairs: pd.DataFrame, *, title: str) -> go.Figure:
         ticktext=[f"{_title(method)}<br>{n_bits} bits" for method, n_bits, _ in groups],
         range=[-0.6, len(groups) - 0.4],
     )
+    figure.update_layout(meta={"columns": {"x": None}})  # places beside each other, no numbers
     figure.update_yaxes(title_text="MAP   (○ without, ● with RDH)")
     return figure
 

@@ -87,6 +87,7 @@ def dead_bits_over_time(
             fill="tozeroy" if is_alone else None,
             fillcolor=palette.translucent(COLORS[what], 0.18) if is_alone else None,
             customdata=counts if as_share else shares,
+            meta={"customdata": [f"{what} entries" if as_share else f"{what} share of entries"]},
             hovertemplate="step %{x:,}: "
             + (
                 f"%{{customdata:,.0f}} {what} (%{{y:.2%}})"
@@ -156,6 +157,7 @@ def event_flow(
             name=name,
             marker={"color": color, "line_width": 0},
             customdata=np.stack([ends, np.abs(values)], 1).astype(np.int32),
+            meta={"customdata": ["up to step"]},
             hovertemplate="up to step %{customdata[0]:,}: %{customdata[1]:,}" + meaning,
         )
     figure.update_layout(barmode="relative")

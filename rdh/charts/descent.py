@@ -96,6 +96,7 @@ def descent_figure(
             x=steps[-1:],
             y=h[-1:],
             mode="markers",
+            name=f"{arm}, now",
             marker=marker,
             showlegend=False,
             hoverinfo="skip",

@@ -111,6 +111,7 @@ def gain_against_dead(cells: pd.DataFrame, *, title: str) -> go.Figure:
             },
             text=[palette.escape(label) for label in rows["label"]],
             customdata=rows["dead"],
+            meta={"customdata": ["dead share"]},
             hovertemplate="%{text}: %{customdata:.3~%} dead, MAP %{y:+.4f}<extra></extra>",
         )
     figure.add_hline(y=0, line={"color": palette.NEUTRAL, "width": 1, "dash": "dot"})

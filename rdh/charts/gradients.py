@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from rdh.charts import palette
 from rdh.charts._layout import add_legend_below
-from rdh.charts.histograms import h_axis
+from rdh.charts.histograms import OF_F, h_axis
 
 LINES = {
     "without amplifier": {"color": palette.NEUTRAL, "width": 2.5, "dash": "6px,4px"},
@@ -45,6 +45,7 @@ def measured_gradient(
     hover = "h %{customdata[0]:.4f}: %{y:.3g} (%{customdata[1]:,.0f} entries)"
     for label, values in _measured(sums, counts).items():
         line = _line(label, centers, values[shown], customdata=facts, hovertemplate=hover)
+        line["meta"] = {"customdata": ["h", "entries"]}
         figure.add_scatter(**line, mode="lines+markers", marker_size=5)
     return _framed(figure, edges, tau)
 
@@ -66,6 +67,7 @@ def gradient_of_one_pair(
     for label, values in gradients.items():
         facts = h.astype(np.float32)
         line = _line(label, np.arctanh(h), values, customdata=facts, hovertemplate=hover)
+        line["meta"] = {"customdata": ["h"]}
         figure.add_scatter(**line, mode="lines")
     return _framed(figure, edges, tau)
 
@@ -76,6 +78,7 @@ def _framed(figure: go.Figure, edges: np.ndarray, tau: float) -> go.Figure:
     for side in (-math.atanh(tau), math.atanh(tau)):
         figure.add_vline(x=side, line={"width": 1, "dash": "dash", "color": palette.NEUTRAL})
     figure.add_hline(y=0, line={"width": 1, "color": palette.NEUTRAL})
+    figure.update_layout(meta={"columns": {"x": OF_F}})
     add_legend_below(figure)
     return figure
 

@@ -24,6 +24,8 @@ H_TICKS = (
     0.5,
 )  # the first are the first to be named
 TICK_FONT = 11
+H_TITLE = "h = tanh F (even in F; the outer bars hold everything beyond)"
+OF_F = "F = atanh h"  # a column of numbers: places on these axes are of F, only their names of h
 NARROWEST = 340  # pixels of the axis in a chart of half a row
 
 
@@ -64,6 +66,7 @@ def activation_histogram(
             name=name,
             marker={"color": color, "line_width": 0},
             customdata=np.tanh(centers).astype(np.float32),
+            meta={"customdata": ["h"]},
             hovertemplate="h %{customdata:.4f} (F %{x:.2f}): %{y:.2%}",
         )
     figure.update_layout(barmode="stack", showlegend=False)
@@ -81,10 +84,9 @@ def activation_histogram(
         }
         line = {"width": 1.2, "dash": "dash", "color": palette.NEUTRAL}
         figure.add_vline(x=side * math.atanh(tau), line=line, annotation=label)
-    figure.update_layout(margin_t=figure.layout.margin.t + 14)  # the labels of the two lines
-    figure.update_xaxes(
-        **h_axis(edges), title_text="h = tanh F (even in F; the outer bars hold everything beyond)"
-    )
+    room = figure.layout.margin.t + 14  # for the labels of the two lines
+    figure.update_layout(margin_t=room, meta={"columns": {"x": OF_F}})
+    figure.update_xaxes(**h_axis(edges), title_text=H_TITLE)
     return figure
 
 
@@ -108,6 +110,7 @@ def histogram_over_time(
         y=((edges[1:] + edges[:-1]) / 2).astype(np.float32),
         zmin=0,
         zmax=250,
+        meta={"times": top / 250**2, "power": 2},
         colorscale=palette.colorscale(palette.SEQUENTIAL),
         colorbar={
             "title": {"text": "share of entries"},
@@ -134,6 +137,7 @@ def histogram_over_time(
             y=place, line={"width": 1.3, "dash": "6px,4px", "color": "#FFFFFF"}, annotation=label
         )
     figure.update_yaxes(**h_axis(edges, is_upright=True), title_text="h = tanh F", showgrid=False)
+    figure.update_layout(meta={"columns": {"y": OF_F}})
     figure.update_xaxes(
         title_text="optimiser step" + (f" (each column: {size} records)" if size > 1 else "")
     )

@@ -150,6 +150,7 @@ def _wrong_way(scene: Landscape, axis: str) -> list[go.Scatter]:
     """The area between curve and zero in which descent moves the bit away from its target."""
     terms = scene.baseline
     look = {
+        "name": "the wrong way",
         "mode": "lines",
         "line": {"width": 0},
         "hoverinfo": "skip",
@@ -203,15 +204,15 @@ def _markers(
     scene: Landscape, h_i: float, values: dict[bool, float], axis: str
 ) -> list[go.Scatter]:
     rest = {"symbol": "diamond-open", "size": 11, "line": {"width": 2}, "color": palette.NEUTRAL}
-    points = [(h, 0.0, rest) for h in scene.crossings]
+    points = [("comes to rest", h, 0.0, rest) for h in scene.crossings]
     points += [
-        (h_i, value, palette.arm_marker(palette.GRADIENT, arm, size=11))
+        ("this bit", h_i, value, palette.arm_marker(palette.GRADIENT, arm, size=11))
         for arm, value in values.items()
     ]
     look = {"mode": "markers", "showlegend": False, "hoverinfo": "skip"}
     return [
-        go.Scatter(x=[float(_place(h, axis))], y=[y], marker=marker, **look)
-        for h, y, marker in points
+        go.Scatter(x=[float(_place(h, axis))], y=[y], name=name, marker=marker, **look)
+        for name, h, y, marker in points
     ]
 
 

@@ -52,6 +52,7 @@ def saturation_map(
     figure.update_traces(
         zmin=0,
         zmax=top * unit,
+        meta={"times": 1 / unit},
         colorscale=palette.colorscale(palette.SEQUENTIAL),
         colorbar={
             "title": {"text": palette.escape(what)},
@@ -88,6 +89,7 @@ def difference_map(
     figure.update_traces(
         zmin=-top * unit,
         zmax=top * unit,
+        meta={"times": 1 / unit},
         colorscale=palette.colorscale(palette.DIVERGING),
         colorbar={
             "title": {"text": f"{palette.escape(what)}, without − with"},

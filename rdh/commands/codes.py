@@ -1,4 +1,4 @@
-"""encode RUN IMAGES | index RUN | query RUN IMAGE | export RUN: a trained run, used outside."""
+"""encode RUN IMAGES | index RUN | query RUN IMAGE: a trained run, used outside."""
 
 import argparse
 import os
@@ -28,14 +28,12 @@ INDEX = """A FAISS index of a run's gallery, or of the codes in the file that --
 
 The names of the items lie beside it.
 Needs pip install faiss-cpu."""
-EXPORT = """A run's network as one file: images or features in, packed codes and logits out.
-FILE ends in .pt2 (read by torch.export.load) or .onnx (needs pip install onnx onnxscript)."""
 QUERY = """The nearest items to an image, by Hamming distance.
 Searched are the run's own gallery, a file that encode wrote, or an index."""
 
 
 def add(verbs: Any, common: argparse.ArgumentParser) -> None:
-    """encode, index, query and export."""
+    """encode, index and query."""
     encode = add_verb(
         verbs, common, "encode", ENCODE, ["RUN photos/ -o codes.npz", "RUN cifar10 -o all.npz"]
     )
@@ -45,8 +43,7 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
     query = add_verb(
         verbs, common, "query", QUERY, ["RUN cat.jpg", "RUN cat.jpg --codes codes.npz --top 20"]
     )
-    export = add_verb(verbs, common, "export", EXPORT, ["RUN -o network.pt2"])
-    calls = ((encode, run_encode), (index, run_index), (query, run_query), (export, run_export))
+    calls = ((encode, run_encode), (index, run_index), (query, run_query))
     for verb, call in calls:
         verb.set_defaults(call=call)
         verb.add_argument("run", metavar="RUN")
@@ -67,7 +64,7 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
             metavar="FILE",
             help="what encode wrote, in the place of the gallery",
         )
-    for verb in (encode, index, export):
+    for verb in (encode, index):
         verb.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
     for verb in (encode, query):
         verb.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
@@ -157,20 +154,6 @@ def run_query(arguments: argparse.Namespace) -> int:
         print_json({"n_bits": codes.n_bits, "searched": len(codes.ids), "nearest": found})
     else:
         print_table([{key: printable(str(value)) for key, value in row.items()} for row in found])
-    return 0
-
-
-def run_export(arguments: argparse.Namespace) -> int:
-    """Writes the network, or no file at all."""
-    from rdh.codes.encoder import Encoder
-    from rdh.codes.export import check_packages, is_network, write_network
-
-    check_packages(arguments.output)
-    check_output(arguments.output, is_ours=is_network)
-    # a file made on a CPU is read everywhere
-    encoder = Encoder(open_store(arguments), arguments.run, "cpu")
-    what = write_network(arguments.output, encoder)
-    _say(arguments, f"The network of {arguments.run} in {arguments.output}; {what}")
     return 0
 
 

@@ -195,19 +195,6 @@ class Landscape:
         """The baseline's."""
         return wrong_way(self.pair, self.form)
 
-    def columns(self) -> dict[str, np.ndarray]:
-        """The drawn numbers by name, for a table: h_i, F_i, the parts of dL/dh, and both curves."""
-        terms = self.baseline
-        return {
-            "h_i": terms.h,
-            "F_i": np.arctanh(terms.h, where=np.abs(terms.h) < 1, out=terms.h * np.inf),
-            "similarity term": terms.similarity,
-            "quantization term": terms.quantization,
-            "tanh'": terms.slope,
-            "dL/dF without RDH": terms.gradient,
-            "dL/dF with the chosen plug-ins": self.rescued.gradient,
-        }
-
     @property
     def has_plug_ins(self) -> bool:
         """Whether the rescued curve differs in kind from the baseline's."""

@@ -50,6 +50,18 @@ class MetricsReader:
         rows = self._query("SELECT step, at FROM records WHERE seq = ?", (seq,))
         return rows[0] if rows else None
 
+    def records(self) -> list[tuple[int, int, float]]:
+        """(step, epoch, Unix time) of all records, in order."""
+        return self._query("SELECT step, epoch, at FROM records ORDER BY seq")
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The arrays that some record holds, and their shapes."""
+        rows = self._query(f"SELECT DISTINCT {VERSION}, name, shape FROM arrays ORDER BY name")
+        return {
+            RENAMED.get(name, name) if version == 1 else name: tuple(json.loads(shape))
+            for version, name, shape in rows
+        }
+
     def scalars(self, after: int = 0) -> list[tuple[int, int, int, str, float | None]]:
         """(seq, step, epoch, name, value) of the records with seq > after, in order."""
         rows = self._query(

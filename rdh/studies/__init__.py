@@ -23,7 +23,9 @@ from rdh.errors import UserError
 from rdh.studies._tools.files import read_study
 from rdh.studies._tools.findings import SWEEP, Findings, Found, Pair, effect_of, hashes, look
 from rdh.studies._tools.grid import MOST_RUNS, Grid, expand
+from rdh.studies._tools.one_pair import seeds_said, verdict_of
 from rdh.studies._tools.pictures import PICTURES, draw
+from rdh.studies._tools.provenance import origin, recorded
 from rdh.studies._tools.queries import with_queries
 from rdh.studies._tools.report import KINDS, notes, render, state_in_words
 from rdh.studies._tools.running import check_data, plan_in_words, slots, submit_runs
@@ -56,14 +58,18 @@ __all__ = [
     "look",
     "names",
     "notes",
+    "origin",
     "plan_in_words",
     "read_study",
+    "recorded",
     "render",
+    "seeds_said",
     "slots",
     "state_in_words",
     "study",
     "submit_runs",
     "tables",
+    "verdict_of",
     "warnings",
     "with_queries",
 ]

@@ -192,6 +192,23 @@ def test_an_equal_figure_is_not_drawn_again_and_is_named_by_its_title(live):
     live.get_by_role("link", name="Live page").click()
 
 
+def test_looking_at_the_data_stops_no_tick_and_moves_no_chart(live):
+    zoomed = zoom(live, MAP)
+    live.evaluate(WATCH_REMOVALS)
+    live.locator(f"{MAP} .take-away-button").click()
+    dialog = live.get_by_role("dialog", name="Bits saturate one after the other")
+    expect(dialog.get_by_text("The first 200 of 64,000 rows")).to_be_visible()
+    first = dialog.get_by_role("row").nth(1).inner_text()
+    wait_for_more(live, MAP, 4)
+    assert dialog.get_by_role("row").nth(1).inner_text() == first
+    live.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    wait_for_more(live, MAP, 2)
+    assert live.evaluate("window.removed") == 0 and axis_ranges(live, MAP) == zoomed
+    assert live.problems == [] and live.foreign == []
+    reset(live, MAP)
+
+
 def test_slow_ticks_keep_chart_and_zoom(live):
     chart = live.locator(MAP).element_handle()
     zoomed = zoom(live, MAP)

@@ -189,9 +189,9 @@ def test_an_exported_backbone_brings_its_preprocessing(root, tmp_path, monkeypat
 
 
 def test_an_export_of_another_kind_is_one_sentence(root, hashnet, tmp_path, monkeypatch, capsys):
-    assert "-o must end in .pt2 or .onnx" in refused(
-        capsys, root, "export", hashnet, "-o", tmp_path / "net.pth"
-    )
+    for named in ([], ["--to", "network"]):
+        said = refused(capsys, root, "export", hashnet, "-o", tmp_path / "net.pth", *named)
+        assert "-o must end in " in said and ".pt2" in said and ".onnx" in said
     (tmp_path / "mine.pt2").write_text("mine")
     said = refused(capsys, root, "export", hashnet, "-o", tmp_path / "mine.pt2")
     assert "would overwrite" in said and (tmp_path / "mine.pt2").read_text() == "mine"

@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rdh.charts.html_page import on_white
 from rdh.errors import UserError, short_path
 from rdh.files import DRAFT, atomic
 from rdh.studies._tools.findings import Findings
-from rdh.studies._tools.report import check_finished, on_white
+from rdh.studies._tools.report import check_finished
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -66,6 +66,15 @@ def _apart(findings: Findings, values: dict[str, str]) -> str:
     return f" The two runs differ in {n} of {len(pairs)} pairs."
 
 
+def origin(store: RunStore, run_id: str) -> dict[str, str]:
+    """Versions, commit, machine and data of one run, in words.
+
+    Raises:
+        UserError: The run can't be read.
+    """
+    return _facts(recorded(store, run_id), store.config(run_id).dataset)
+
+
 def _facts(known: dict[str, Any], dataset: str) -> dict[str, str]:
     made = known["provenance"] if isinstance(known.get("provenance"), dict) else {}
     versions = [f"{words} {made[name]}" for name, words in VERSIONS.items() if made.get(name)]

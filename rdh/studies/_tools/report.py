@@ -1,33 +1,20 @@
 """Reports of a study. They read and never train; the same runs give the same bytes."""
 
-import html
 import json
-import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from rdh import __version__
 from rdh.analysis import duration
+from rdh.charts import html_page as page
 from rdh.errors import UserError
 from rdh.studies._tools.findings import Findings
 from rdh.studies._tools.markdown import markdown_table
 from rdh.studies._tools.provenance import provenance, recorded
 from rdh.studies._tools.sentences import answer
-from rdh.studies._tools.tables import Table, definitions, numbers, tables
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-CSS = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:1200px;margin:2rem auto;padding:0 1rem;color:#222}
-h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.2rem}
-table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums}
-th,td{padding:.2rem .55rem;text-align:right;border-bottom:1px solid #ddd;white-space:nowrap}
-th:first-child,td:first-child{text-align:left}.wide{overflow-x:auto}
-.small{color:#555;font-size:.85rem}.answer{font-size:1.1rem}
-"""
+from rdh.studies._tools.tables import definitions, numbers, tables
 
 
 def render(findings: Findings, kind: str) -> str:
@@ -56,11 +43,6 @@ def check_finished(findings: Findings) -> None:
         )
 
 
-def on_white(figure: "go.Figure") -> "go.Figure":
-    """The figure with a template of its own, since a report has no theme around it."""
-    return figure.update_layout(template="plotly_white", legend_orientation="h")
-
-
 def state_in_words(findings: Findings) -> list[str]:
     """How complete the study is: what is missing, under way or has failed, and why."""
     configs, n = findings.configs, len(findings.configs)
@@ -82,7 +64,9 @@ def state_in_words(findings: Findings) -> list[str]:
 
 def to_json(findings: Findings) -> str:
     """study.json: grids, configs, run ids, versions, machine and data, as far as recorded."""
-    return json.dumps(_plain(_facts(findings)), indent=1, sort_keys=True, allow_nan=False) + "\n"
+    return (
+        json.dumps(page.plain(_facts(findings)), indent=1, sort_keys=True, allow_nan=False) + "\n"
+    )
 
 
 def to_csv(findings: Findings) -> str:
@@ -111,28 +95,20 @@ def to_latex(findings: Findings) -> str:
 
 
 def to_html(findings: Findings) -> str:
-    """One file that needs no network: plotly.js is in it once."""
-    from plotly.offline import get_plotlyjs  # 4 MB of text
-
-    study, say = findings.study, html.escape
-    body = [f"<h1>{say(study.title)}</h1>", f"<p>{say(study.question)}</p>"]
-    body += [f'<p class="answer">{say(line)}</p>' for line in answer(findings)]
-    body += [f'<p class="small">{say(line)}</p>' for line in state_in_words(findings)]
-    for table in tables(findings):
-        body += [f"<h2>{say(table.title)}</h2>", f'<div class="wide">{_html_table(table)}</div>']
-        body += [f'<p class="small">{say(line)}</p>' for line in definitions(findings)]
+    """One file that needs no network."""
+    study = findings.study
+    body = [page.heading(study.title, 1), page.paragraph(study.question)]
+    body += [page.paragraph(line, "answer") for line in answer(findings)]
+    body += [page.paragraph(line, "small") for line in state_in_words(findings)]
+    for one in tables(findings):
+        body += [page.heading(one.title), page.table(one.cells, one.name, one.bold.to_numpy())]
+        body += [page.paragraph(line, "small") for line in definitions(findings)]
     for name, figure in study.figures(findings).items():
-        body.append(_html_figure(name, figure))
-    body += [f'<p class="small">{say(line)}</p>' for line in notes(findings)]
-    body.append("<h2>What the runs were made with</h2>")
-    body += [f'<p class="small">{say(line)}</p>' for line in provenance(findings)]
-    facts = to_json(findings).replace("<", "\\u003c")
-    body.append(f'<script type="application/json" id="study.json">{facts}</script>')
-    head = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{say(study.title)}'
-        f"</title><style>{CSS}</style><script>{get_plotlyjs()}</script></head><body>"
-    )
-    return head + "\n".join(body) + "</body></html>\n"
+        body.append(page.figure(f"{study.name}-{name}", figure))
+    body += [page.paragraph(line, "small") for line in notes(findings)]
+    body.append(page.heading("What the runs were made with"))
+    body += [page.paragraph(line, "small") for line in provenance(findings)]
+    return page.html_page(study.title, [*body, page.facts("study.json", _facts(findings))])
 
 
 def to_markdown(findings: Findings) -> str:
@@ -167,22 +143,6 @@ def notes(findings: Findings) -> list[str]:
     return [*found, f"All runs together took {duration(float(seconds))} of training."]
 
 
-def _html_figure(name: str, figure: "go.Figure") -> str:
-    return on_white(figure).to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        div_id=name,
-        config={"displaylogo": False, "responsive": True},
-    )
-
-
-def _html_table(table: Table) -> str:
-    style = table.cells.style.hide(axis="index").set_uuid(table.name)
-    marks = np.where(table.bold, "font-weight: bold", "")
-    style = style.format(lambda text: html.escape(str(text))).apply(lambda _: marks, axis=None)
-    return style.to_html()
-
-
 def _facts(findings: Findings) -> dict[str, Any]:
     runs = {}
     for config in findings.configs:
@@ -209,15 +169,6 @@ def _facts(findings: Findings) -> dict[str, Any]:
         "provenance": provenance(findings),
         "rdh": __version__,
     }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    value = value.item() if hasattr(value, "item") else value
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _tex(text: str) -> str:

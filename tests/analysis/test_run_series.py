@@ -1,10 +1,10 @@
-"""What the pages keep of a run grows by what is new; what they show is one moment of it."""
+"""What is kept of a run grows by what is new; what they show is one moment of it."""
 
 import numpy as np
 import pandas as pd
 
-from pages.common.readers import RunCache
 from rdh import analysis
+from rdh.analysis.run_series import RunCache
 from rdh.store.metrics_reader import MetricsReader
 from rdh.store.metrics_writer import MetricsWriter, Record
 

@@ -1,0 +1,30 @@
+"""The button by which a reader takes a run or a pair away, as one file that needs no network."""
+
+from collections.abc import Sequence
+
+from pages.common.readers import read_series
+from pages.common.shell import actions, error_card
+from rdh import exports
+from rdh.store.run_store import RunStore
+
+
+@error_card()
+def draw_report_button(runs: RunStore, run_ids: Sequence[str]) -> None:
+    """The button, in the row below the title; nothing as long as one of the runs has no records.
+
+    The file is made when the button is clicked, with what the runs have recorded by then.
+    """
+    if not all(read_series(runs, one).last_seq for one in run_ids):
+        return
+    actions().download_button(
+        "Download report",
+        lambda: exports.report(runs, run_ids).encode(),
+        f"{'-vs-'.join(run_ids)}.html",
+        "text/html",
+        key="report",
+        on_click="ignore",
+        icon=":material/download:",
+        help="One file that needs no network: findings in words, numbers with their definitions, "
+        "charts, settings and origin. For CSV, Parquet and TensorBoard: "
+        "`python -m rdh export RUN --to ...`.",
+    )

@@ -1,0 +1,25 @@
+"""What a person takes away of runs: a report that needs no network, tables, and event files.
+
+The same runs give the same bytes. A run that goes on gives what there is, and says so.
+
+    report(store, [run_id])               # HTML of one run, or of two that are compared
+    write_csv(store, run_id, path)        # scalars, and a second file of all bits
+    write_parquet(store, run_id, path)    # the same with types
+    write_events(store, run_id, folder)   # for TensorBoard
+"""
+
+from rdh.exports.events import write_events
+from rdh.exports.figures import dead_series
+from rdh.exports.moment import read_moment
+from rdh.exports.report import report
+from rdh.exports.tables import of_bits, write_csv, write_parquet
+
+__all__ = [
+    "dead_series",
+    "of_bits",
+    "read_moment",
+    "report",
+    "write_csv",
+    "write_events",
+    "write_parquet",
+]

@@ -1,0 +1,68 @@
+"""What the seeds that were run say about a pair of runs, in words."""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+import pandas as pd
+
+from rdh import analysis
+from rdh.config.run_config import RunConfig
+from rdh.errors import UserError
+from rdh.store.run_store import RunStore
+from rdh.studies._tools.findings import effect_of
+from rdh.studies._tools.statistics import Effect
+
+
+def verdict_of(rows: pd.DataFrame, effect: Effect) -> str:
+    """`analysis.setting_verdict` of the pairs of one setting."""
+    names = ("map_low", "map_high", "n_distinct_codes")
+    within = [
+        analysis.is_within_ties(
+            *({name: row[f"{name}_{arm}"] for name in names} for arm in ("baseline", "rdh"))
+        )
+        for row in rows.to_dict("records")
+    ]
+    ends = effect.interval.low, effect.interval.high
+    return analysis.setting_verdict(rows["map_gain"].tolist(), ends, within)
+
+
+def seeds_said(store: RunStore, run_ids: Iterable[str], pair: Sequence[str]) -> str:
+    """On how many seeds the difference of a pair stands, for the end of a sentence.
+
+    Args:
+        store: the run store.
+        run_ids: all runs, oldest first. Only those of the same method, length and rate are read.
+        pair: the run without RDH, then that with it.
+    """
+    without, with_rdh = (_config(store, one) for one in pair)
+    if without.pair_hash != with_rdh.pair_hash:
+        return ""
+    weights = analysis.quantization_weight(without), analysis.quantization_weight(with_rdh)
+    why = analysis.why_unfair(weights, (without.tau, with_rdh.tau))
+    if why:
+        values = f" ({weights[0]:g} and {weights[1]:g})" if why == "eta differs" else ""
+        return f"but {why}{values}, so this is no fair pair"
+    table = analysis.run_table(store, [one for one in run_ids if _is_alike(store, one, with_rdh)])
+    group, paired = analysis.group_of(table, *pair), analysis.pairs(table)
+    rows = paired.loc[(paired["group"] == group) & (paired["differs"] == "")]
+    if len(rows) < 2:
+        rest = "other seeds have not been run here" if len(rows) else "not compared by seeds yet"
+        return f"one seed ({with_rdh.seed}), {rest}"
+    effect = effect_of(*analysis.paired_arrays(rows))
+    return f"over all seeds run here, MAP is {verdict_of(rows, effect)}"
+
+
+def _is_alike(store: RunStore, run_id: str, config: RunConfig) -> bool:
+    """Whether a run may be of the same setting: a cheap look before its results are read."""
+    try:
+        other = _config(store, run_id)
+    except UserError:
+        return False
+    names = ("method", "n_bits", "dataset", "lr", "epochs")
+    return all(getattr(other, name) == getattr(config, name) for name in names)
+
+
+# Kept for good, because a run's config.json is never edited. An error is not kept.
+@lru_cache(maxsize=4096)
+def _config(store: RunStore, run_id: str) -> RunConfig:
+    return store.config(run_id)
