@@ -20,6 +20,7 @@ from pages.common.side_by_side import (
     draw_moment,
     read_pair,
 )
+from pages.common.sidebar import draw_link
 from pages.common.study_links import draw_study_links
 from pages.common.text import as_text
 from pages.common.words import count_of, legend, link, percent
@@ -220,6 +221,13 @@ with error_card():
 
         ticking = not have_ended(known, pair)
         st.fragment(draw, run_every=2.0 if ticking else None)()
+if other is None and len(known) > 1:
+    st.info(
+        "No run is compared with this one: no other is equal to it but for the plug-ins, or none "
+        "is chosen. Choose one at “Compared with”, or launch its partner.",
+        icon=":material/compare_arrows:",
+    )
+    draw_link("pages/launch.py", "Launch its partner", ":material/edit:", {"clone": run_id})
 with error_card():
     draw_settings(runs, known, pair)
 end_page()

@@ -12,8 +12,9 @@ from pages.common.readers import RunSeries, dead_series, read_series
 from pages.common.report_button import draw_report_button
 from pages.common.run_numbers import draw_numbers
 from pages.common.run_picker import is_pair, pick_two
-from pages.common.run_status import Status, draw_status, read_status
-from pages.common.shell import carried, end_page, error_card, known_runs, start_page, store
+from pages.common.run_status import Status, draw_status, read_status, resume_said
+from pages.common.shell import actions, carried, end_page, error_card, known_runs, start_page, store
+from pages.common.sidebar import draw_link
 from pages.common.words import help_of, legend, percent
 from rdh import execution
 from rdh.analysis import NOT_COUNTED, WORDS
@@ -30,6 +31,11 @@ from rdh.store.levels import TAU_LEVELS
 
 THEORY_H = np.tanh(np.linspace(-4.5, 4.5, 361))
 TICK_SECONDS = 1.0
+ANSWERS = (
+    ("pages/compare.py", "What did RDH change?", ":material/compare_arrows:"),
+    ("pages/bits.py", "Which bits died, and for which images?", ":material/grid_on:"),
+)
+ENDED = {"cancelled": "was cancelled", "lost": "was lost", "failed": "failed"}
 FLOWS: dict[str, dict[str, str | None]] = {  # scalars of the events -> their words in a title
     "dead": {"deaths": "deaths", "rescues": "rescues", "relapses": None, "releases": "releases"},
     "flagged": {
@@ -80,7 +86,9 @@ def draw_curve(pair: dict[str, RunSeries], run_id: str, what: str, *, is_wide: b
     figure = dead_bits_over_time(series, title=title, what=what, is_wide=is_wide)
     live_plotly(figure, key=f"live-{what}-{run_id}")
     if None in curves.values():
-        st.caption(f"The other run is not drawn: {NOT_COUNTED.partition(';')[0]}.")
+        other_run = next(run for one, run in pair.items() if one != run_id)
+        why = NOT_COUNTED.partition(";")[0] if other_run.step else "it has no record yet"
+        st.caption(f"The other run is not drawn: {why}.")
     legend(what)
 
 
@@ -134,13 +142,22 @@ def draw_amplifier(run: RunSeries, config: RunConfig, run_id: str) -> None:
         )
         live_plotly(figure, key=f"live-amplifier-{run_id}")
     with right:
+        if not reach.dead[at]:
+            st.markdown(
+                f"**On what does the amplifier act?** In the last {N_RECORDS} records at τ = "
+                f"{levels[at]:g} it {acts} on {reach.amplified[at]:,} visits of saturated entries. "
+                "None of them is dead, so there is nothing to rescue."
+            )
+            legend("precision", "recall", "reach")
+            return
         st.markdown(
             f"**On what does the amplifier act?** In the last {N_RECORDS} records at τ = "
             f"{levels[at]:g} it {acts} on {reach.amplified[at]:,} visits of saturated entries, and "
             f"{reach.amplified_dead[at]:,} of them are dead: **precision {precision}**. These are "
             f"{reach.amplified_dead[at]:,} of all {reach.dead[at]:,} dead ones: **recall "
             f"{recall}**. {reach.beyond[at]:,} of them lie beyond its reach, so **{reached}** of "
-            f"the dead {are} moved."
+            f"the dead {are} moved. Here an entry counts once for each visit of a mini-batch in "
+            f"these records; above, the dead that are flagged are entries, at the last record."
         )
         legend("precision", "recall", "reach")
 
@@ -233,7 +250,16 @@ def draw_flags(pair: dict[str, RunSeries], run_id: str) -> None:
 
 
 def draw_no_data(status: Status) -> None:
-    if status.word == "finished":
+    """Why there is no chart, and what to do."""
+    if status.word in ("cancelled", "lost", "failed"):
+        st.info(
+            f"This run {ENDED[status.word]} before its first record, so there is nothing to draw. "
+            f"{resume_said(runs, status.run_id)} Launch makes a changed copy of it.",
+            icon=":material/block:",
+        )
+        query = {"clone": status.run_id}
+        draw_link("pages/launch.py", "Change and launch again", ":material/edit:", query)
+    elif status.word == "finished":
         st.error(
             "metrics.db of this run is empty: its records are lost; launch the run again.",
             icon=":material/error:",
@@ -342,5 +368,9 @@ with error_card():
             "⚠ The two runs differ in more than the plug-ins, so their dead bits don't "
             "compare RDH with its baseline."
         )
+    elif other and not still_going(known):  # the run has ended: what is the answer?
+        with actions():
+            for page, label, icon in ANSWERS:
+                draw_link(page, label, icon, carried())
 st.fragment(draw, run_every=TICK_SECONDS if ticking else None)()
 end_page()

@@ -63,7 +63,7 @@ def live_plotly(
 def file_name(key: str) -> str:
     """The name of what is downloaded of a chart: its key, and the runs of the page's address."""
     runs = [st.query_params.get(name, "") for name in ("run", "vs")]
-    parts = [key, *(run for run in runs if run not in key)]
+    parts = [key, *(run for run in runs if run not in key and run != "none")]
     return re.sub(r"[^A-Za-z0-9]+", "-", "-".join(filter(None, parts))).strip("-")
 
 

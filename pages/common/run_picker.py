@@ -49,10 +49,11 @@ def pick_pair(
     key: str = "vs",
     label: str = "Compared with",
 ) -> str | None:
-    """Lets the reader choose the run to compare with.
+    """Lets the reader choose the run to compare with, or none.
 
     The runs of the same pair (equal but for the plug-ins) come first, those of a fair pair before
-    all others, newest first; the first is the default of ?vs=.
+    all others, newest first. The first of a pair is the default of ?vs=; an unrelated run is shown
+    only if the reader asks for it.
 
     Args:
         store: the run store.
@@ -62,7 +63,8 @@ def pick_pair(
         label: of the list.
 
     Returns:
-        The id of the other run; None, and a sentence on the page, if there is none.
+        The id of the other run; None if the reader wants none, or no run makes a pair with it. If
+        there is no other run at all, a sentence says so.
     """
     others = [other for other in _newest_first(states) if other != run_id]
     if not others:
@@ -73,11 +75,15 @@ def pick_pair(
     partners = {other: why for other in others if (why := partnership(store, run_id, other))}
 
     def name(other: str) -> str:
+        if other == NONE:
+            return "none"
         return partners.get(other, ("", ""))[1] + run_label(store, other)
 
     last = (len(RANKS), "")
     others.sort(key=lambda other: partners.get(other, last)[0])
-    return _pick(others, states, key, label, name)
+    options = [*others, NONE] if partners else [NONE, *others]
+    chosen = _pick(options, states, key, label, name)
+    return None if chosen == NONE else chosen
 
 
 def pick_two(store: RunStore, states: Mapping[str, RunState]) -> tuple[str, str | None]:
@@ -89,6 +95,7 @@ def pick_two(store: RunStore, states: Mapping[str, RunState]) -> tuple[str, str 
         return run_id, pick_pair(store, states, run_id)
 
 
+NONE = "none"  # in the address: the reader wants no other run
 RANKS = ("fair, without and with RDH", "fair, other arms", "not fair")
 
 
@@ -144,11 +151,16 @@ def _pick(
     wanted = st.query_params.get(key)
     if wanted not in options:
         if wanted is not None and wanted not in known:
+            instead = "This is the newest one." if key == "run" else f"Shown: {name(options[0])}."
             st.warning(
-                f"There is no run {as_text(wanted[:80])}; it may have been deleted. This "
-                f"is the newest one."
+                f"There is no run {as_text(wanted[:80])}; it may have been deleted. "
+                + as_text(instead)
             )
-        wanted = st.query_params[key] = options[0]
+        wanted = options[0]
+        if wanted == NONE:  # not the reader's choice: a partner that is launched later is shown
+            st.query_params.pop(key, None)
+        else:
+            st.query_params[key] = wanted
     st.session_state[key] = wanted
     st.selectbox(label, options, key=key, format_func=name, on_change=_write_url, args=(key,))
     return wanted
@@ -156,6 +168,8 @@ def _pick(
 
 def _write_url(key: str) -> None:
     st.query_params[key] = st.session_state[key]
+    if key == "run":  # the partner of the run before is none of this one
+        st.query_params.pop("vs", None)
 
 
 # Kept for good, because a run's config.json is never edited. An error is not kept.

@@ -103,6 +103,8 @@ def dead_bits_over_time(
         rangemode="tozero",
     )
     figure.update_yaxes(tickformat=".1%" if as_share else ",")
+    if not any(run.counts.any() for run in series):  # Plotly would draw 0 in units of a millionth
+        figure.update_yaxes(range=[0, 0.01 if as_share else 1], nticks=3)
     figure.update_layout(showlegend=False)
     if len(series) > 1:
         add_legend_below(figure)
