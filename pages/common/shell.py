@@ -45,8 +45,24 @@ border-color: currentColor; }
 .copy-link-field { font: inherit; font-size: 0.8rem; width: min(30rem, 90%); }
 /* A tick that takes a moment must not fade the page that is being read. */
 .stElementContainer[data-stale="true"] { opacity: 1 !important; transition: none !important; }
-/* Two charts in half of a narrow window each can't be read: one stands below the other. */
-@media (max-width: 1100px) {
+/* Streamlit's own "Stop" would read as "stop training"; what is lost is said below. */
+[data-testid="stStatusWidget"] { display: none; }
+.stApp[data-test-connection-state]:not([data-test-connection-state$="CONNECTED"])
+.stMainBlockContainer::before { content: "⚠ The server doesn't answer. What you see is old.";
+position: sticky; top: 3.5rem; z-index: 9; padding: 0.5rem 1rem;
+border-radius: 0.5rem; border: 2px solid #E69F00; background: var(--st-background-color); }
+/* Keyboard: first Tab, then Enter, and the sidebar is behind the reader. */
+.skip-link { position: absolute; left: -9999px; }
+.skip-link:focus { position: static; }
+#content { scroll-margin-top: 5rem; }
+/* A formula that is wider than the page scrolls by itself. */
+.stMainBlockContainer .katex-display { overflow: auto hidden; scrollbar-width: thin;
+padding-bottom: 0.4rem; }
+@media (max-width: 1000px) { .stMainBlockContainer .katex-display { font-size: 0.75em; } }
+/* Two charts in half of a narrow page each can't be read: one stands below the other. The page's
+own width counts, not the window's: the sidebar can be open or closed. */
+[class*="st-key-charts-"], [class*="st-key-stacked-"] { container-type: inline-size; }
+@container (max-width: 860px) {
 [class*="st-key-charts-"] .stHorizontalBlock { flex-wrap: wrap; }
 [class*="st-key-charts-"] .stColumn { min-width: 100%; }
 /* The same for one row of columns, without the rows inside its columns. */
@@ -111,7 +127,9 @@ def start_page(
     st.html(STYLE)
     st.logo(LOGO, size="large")
     with st.sidebar:
+        st.html('<a class="skip-link" href="#content">Skip to the content</a>')
         draw_links(carried())
+    st.html('<a id="content" tabindex="-1" aria-label="Content"></a>')
     st.title(f"{icon} {title}", anchor=False)
     st.session_state[ACTIONS] = st.container(horizontal=True, vertical_alignment="center")
     with actions():

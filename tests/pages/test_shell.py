@@ -70,7 +70,7 @@ def visit(script: str = PICK, **params: str) -> AppTest:
 
 
 def test_the_newest_run_is_chosen_and_named_in_the_url(store):
-    old, new = launch(store, {"seed": 1}, {"seed": 2})
+    _old, new = launch(store, {"seed": 1}, {"seed": 2})
     app = visit()
     assert app.text[0].value == f"{new} against None"
     assert app.query_params["run"] == new and "vs" not in app.query_params
@@ -109,7 +109,7 @@ def test_the_partner_of_a_pair_comes_before_newer_runs(store):
 
 def test_an_unrelated_run_and_no_run_are_shown_if_the_reader_asks(store):
     rdh = {"amplifier": True, "quantization": "error_aware"}
-    partner, mine, newest = launch(store, {"seed": 7}, {"seed": 7, **rdh}, {"seed": 8})
+    _partner, mine, newest = launch(store, {"seed": 7}, {"seed": 7, **rdh}, {"seed": 8})
     assert visit(run=mine, vs=newest).text[0].value == f"{mine} against {newest}"
     app = visit(run=mine, vs="none")
     assert app.text[0].value == f"{mine} against None" and app.query_params["vs"] == "none"
