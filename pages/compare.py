@@ -231,13 +231,15 @@ with error_card():
 
         ticking = not have_ended(known, pair)
         st.fragment(draw, run_every=2.0 if ticking else None)()
-if other is None and len(known) > 1:
-    st.info(
-        "No run is compared with this one: no other is equal to it but for the plug-ins, or none "
-        "is chosen. Choose one at “Compared with”, or launch its partner.",
-        icon=":material/compare_arrows:",
-    )
-    draw_link("pages/launch.py", "Launch its partner", ":material/edit:", {"clone": run_id})
+with error_card():
+    if other is None and len(known) > 1:
+        read_config(runs, run_id)  # a run that can't be read says so instead
+        st.info(
+            "No run is compared with this one: no other is equal to it but for the plug-ins, or "
+            "none is chosen. Choose one at “Compared with”, or launch its partner.",
+            icon=":material/compare_arrows:",
+        )
+        draw_link("pages/launch.py", "Launch its partner", ":material/edit:", {"clone": run_id})
 with error_card():
     draw_settings(runs, known, pair)
 end_page()
