@@ -9,7 +9,8 @@ from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries, bit_costs, has_final_codes, read_series
 from pages.common.run_picker import pick_run
 from pages.common.run_status import draw_status, read_status
-from pages.common.shell import end_page, error_card, known_runs, start_page, store
+from pages.common.shell import carried, end_page, error_card, known_runs, start_page, store
+from pages.common.sidebar import draw_link
 from pages.common.words import legend
 from rdh import catalog
 from rdh.analysis.dead_bits import NOT_COUNTED
@@ -315,7 +316,14 @@ with error_card():
     st.subheader("What is each bit worth?", anchor=False)
     if ticking or not has_final_codes(runs, run_id):
         st.info("This is counted on the codes of all images, which a run keeps when it finishes.")
-    elif st.toggle("Rank the gallery without each of the bits", key="worth", bind="query-params"):
-        with error_card(), st.container(key="worth-charts"):
-            draw_worth(runs, run_id, config, bit)
+    else:
+        draw_link(
+            "pages/retrieval.py",
+            f"See a search without bit {bit}",
+            ":material/image_search:",
+            {**carried(), "mask": str(bit)},
+        )
+        if st.toggle("Rank the gallery without each of the bits", key="worth", bind="query-params"):
+            with error_card(), st.container(key="worth-charts"):
+                draw_worth(runs, run_id, config, bit)
 end_page()

@@ -211,6 +211,12 @@ with error_card():
         warn_if_unfair(runs, pair)
         draw_study_links(runs, pair)
         draw_report_button(runs, pair)
+        draw_link(
+            "pages/retrieval.py",
+            "See it in a search",
+            ":material/image_search:",
+            {"run": pair[1], "vs": pair[0], "order": "helped"},
+        )
         seeds = seeds_said(runs, known, pair)
 
         def draw() -> None:

@@ -27,6 +27,11 @@ COUNTS = {
 }
 FLOWS = {"death": "deaths", "rescue": "rescues", "release": "releases", "relapse": "relapses"}
 FLAGS = {"flags_raised": "raised", "flags_answered": "answered", "flags_dropped": "dropped"}
+OF_SEARCH = {  # a scalar of the last evaluation, and what it says
+    "relevant": ("precision_at_100", "{:.1%} of the first 100 items are right, mean over queries."),
+    "hamming-distance": ("mean_tie_size", "{:,.0f} items tie with an item, itself included."),
+    "average-precision": ("map", "its mean over the queries, MAP, is {:.4f}."),
+}
 
 
 def of_counts(name: str, run: RunSeries) -> str | None:
@@ -81,6 +86,9 @@ def of_evaluation(name: str, run: RunSeries) -> str | None:
         if not {"map_low", "map_high"} <= set(last):
             return None
         return f"{last['map_low']:.4f} to {last['map_high']:.4f}."
+    if name in OF_SEARCH:
+        scalar, said = OF_SEARCH[name]
+        return said.format(last[scalar]) if scalar in last else None
     if "train_flagged_all_pairs" not in last:
         return None
     n, of = last["train_flagged_all_pairs"], last.get("flagged_entries", last["train_entries"])
@@ -96,6 +104,7 @@ EXAMPLES: dict[str, Callable[[str, RunSeries], str | None]] = {
     **dict.fromkeys((*FLOWS, "flags"), of_flows),
     **dict.fromkeys(("precision", "recall", "reach"), of_amplifier),
     **dict.fromkeys(("cost", "map", "tie-band", "constant", "flagged-by-all-pairs"), of_evaluation),
+    **dict.fromkeys(OF_SEARCH, of_evaluation),
 }
 
 

@@ -130,6 +130,10 @@ def draw_findings(runs: RunStore, view: View) -> None:
 def draw_tables(view: View) -> None:
     """The tables, each with what its numbers are below it."""
     for place, (title, table, said) in enumerate(view.tables):
+        chapter, sentences = view.chapters.get(place, ("", ()))
+        if chapter:
+            st.header(as_text(chapter), anchor=False)
+            st.markdown("\n".join(f"* {as_text(line)}" for line in sentences))
         st.subheader(as_text(title), anchor=False)
         st.html(table)
         lines = [*([] if place else [OPENS]), *said]

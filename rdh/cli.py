@@ -19,7 +19,6 @@ from rdh.commands import (
     codes,
     dashboard,
     data,
-    dead_bits,
     export,
     launch,
     runs,
@@ -99,7 +98,7 @@ def build_parser() -> Parser:
     parser.set_defaults(call=None)
     verbs = parser.add_subparsers(metavar="VERB", title="verbs")
     for module in (
-        launch, studies, runs, dead_bits, dashboard, supervisor, catalog, data, codes, export, bench
+        launch, studies, runs, dashboard, supervisor, catalog, data, codes, export, bench
     ):  # fmt: skip
         module.add(verbs, _common(argparse.SUPPRESS, argparse.SUPPRESS))
     return parser

@@ -102,10 +102,10 @@ def addresses(tmp_path: Path) -> Iterator[Callable[..., set[str]]]:
 def test_the_wheel_holds_the_package_the_app_its_pages_and_its_settings(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     package, pages = (
-        {path for path in (HOUSE / folder).rglob("*") if path.suffix in (".py", ".js")}
+        {path for path in (HOUSE / folder).rglob("*") if path.suffix in (".py", ".js", ".css")}
         for folder in ("rdh", "pages")
     )
-    package |= set((HOUSE / "rdh/recorded").rglob("*.*"))
+    package |= {*(HOUSE / "rdh" / "recorded").rglob("*.*")}
     app = {HOUSE / "app.py", HOUSE / ".streamlit" / "config.toml", *pages}
     assert {f"{path.relative_to(HOUSE)}" for path in package} <= names
     assert {f"rdh/_dashboard/{path.relative_to(HOUSE)}" for path in app} <= names

@@ -1,5 +1,6 @@
 """Images of a data set on a page, and the data sets, opened once for all pages and visitors."""
 
+import base64
 import io
 from collections.abc import Sequence
 
@@ -9,8 +10,10 @@ from PIL import Image
 
 from rdh import datasets, folders
 from rdh.config.run_config import RunConfig
+from rdh.errors import UserError
 
 THUMBNAIL = 72  # pixels
+Place = tuple[str, str, tuple[tuple[str, object], ...]]  # the arguments of `dataset`
 
 
 @st.cache_resource(max_entries=4, ttl=600, show_spinner="Opening the data set")
@@ -23,6 +26,59 @@ def dataset(name: str, root: str, options: tuple[tuple[str, object], ...]) -> da
         options: switches as (name, value) pairs.
     """
     return datasets.load(name, root, **dict(options))
+
+
+class Album:
+    """The pictures of a run's data set as `data:` addresses, for rows that a browser draws.
+
+    Args:
+        config: of the run.
+        data_root: the data folder that the run was submitted with; None for the usual one.
+        fingerprint: of the data that the run saw; None if it did not keep it.
+
+    Attributes:
+        missing: why there are no pictures, in one sentence; "" if there are.
+    """
+
+    def __init__(self, config: RunConfig, data_root: str | None, fingerprint: str | None) -> None:
+        self.missing = ""
+        try:
+            root = folders.data_root(data_root)
+            self._place: Place = config.dataset, str(root), tuple(config.dataset_options.items())
+            if not datasets.loads_without_torch(config.dataset, root, **config.dataset_options):
+                self.missing = "this copy of the data set needs torchvision to be read."
+            elif fingerprint not in (None, dataset(*self._place).fingerprint):
+                self.missing = "the data set has changed since the run saw it."
+        except UserError as error:
+            self.missing = str(error)
+
+    def picture(self, item_id: int) -> str | None:
+        """An item as a `data:` address of at most 144 pixels; None if there are no pictures."""
+        return None if self.missing else _address(self._place, item_id)
+
+
+@st.cache_data(max_entries=4000, ttl=600, show_spinner=False)
+def _address(place: Place, item_id: int) -> str:
+    try:
+        image = dataset(*place).image(item_id)
+    except datasets.BadImage:
+        image = np.full((8, 8, 1), 128, dtype=np.uint8)
+    return data_address(image)
+
+
+def data_address(image: np.ndarray) -> str:
+    """A picture, uint8 (height, width, 1 or 3), as a `data:` address of at most 144 pixels.
+
+    Pixels of a small image are repeated, so that the browser does not blur them.
+    """
+    factor = max(1, 2 * THUMBNAIL // max(image.shape[:2]))
+    image = image.repeat(factor, 0).repeat(factor, 1)
+    picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
+    kind = "PNG" if max(picture.size) <= 2 * THUMBNAIL else "JPEG"  # a small one stays as it is
+    picture.thumbnail((2 * THUMBNAIL, 2 * THUMBNAIL))
+    file = io.BytesIO()
+    picture.save(file, kind)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def draw_items(
@@ -73,7 +129,7 @@ def _draw_row(
 
 # A page that ticks shows the same items every two seconds.
 @st.cache_data(max_entries=2000, ttl=600, show_spinner=False)
-def _png(place: tuple[str, str, tuple[tuple[str, object], ...]], item_id: int) -> bytes:
+def _png(place: Place, item_id: int) -> bytes:
     file = io.BytesIO()
     Image.fromarray(thumbnail(dataset(*place), item_id, 2 * THUMBNAIL)).save(file, "PNG")
     return file.getvalue()

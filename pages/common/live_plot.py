@@ -23,7 +23,7 @@ from streamlit.components.v1 import declare_component
 from rdh.charts.html_page import TAKE_AWAY
 
 DEFAULT_HEIGHT = 360  # pixels
-SCRIPT = Path(__file__).with_suffix(".js")
+SCRIPT, STYLE = (Path(__file__).with_suffix(suffix) for suffix in (".js", ".css"))
 
 
 def live_plotly(
@@ -193,6 +193,9 @@ def _component() -> tuple[Callable, str, str]:
         ["", *filter(None, [st.get_option("server.baseUrlPath").strip("/")]), "component"]
     )
     mount = st.components.v2.component(
-        "live_plot", js=SCRIPT.read_text(encoding="utf-8"), isolate_styles=False
+        "live_plot",
+        js=SCRIPT.read_text(encoding="utf-8"),
+        css=STYLE.read_text(encoding="utf-8"),
+        isolate_styles=False,
     )
     return mount, f"{base}/{files.name}/plotly.min.js", f"{base}/{scripts.name}/{TAKE_AWAY.name}"

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from pages.common.shell import carried
+from pages.common.shell import NO_RUN, carried
 from pages.common.sidebar import draw_link
 from pages.common.text import as_text
 from rdh import analysis
@@ -75,15 +75,15 @@ def pick_pair(
     partners = {other: why for other in others if (why := partnership(store, run_id, other))}
 
     def name(other: str) -> str:
-        if other == NONE:
-            return "none"
+        if other == NO_RUN:
+            return "no other run"
         return partners.get(other, ("", ""))[1] + run_label(store, other)
 
     last = (len(RANKS), "")
     others.sort(key=lambda other: partners.get(other, last)[0])
-    options = [*others, NONE] if partners else [NONE, *others]
+    options = [*others, NO_RUN] if partners else [NO_RUN, *others]
     chosen = _pick(options, states, key, label, name)
-    return None if chosen == NONE else chosen
+    return None if chosen == NO_RUN else chosen
 
 
 def pick_two(store: RunStore, states: Mapping[str, RunState]) -> tuple[str, str | None]:
@@ -95,7 +95,6 @@ def pick_two(store: RunStore, states: Mapping[str, RunState]) -> tuple[str, str 
         return run_id, pick_pair(store, states, run_id)
 
 
-NONE = "none"  # in the address: the reader wants no other run
 RANKS = ("fair, without and with RDH", "fair, other arms", "not fair")
 
 
@@ -157,7 +156,7 @@ def _pick(
                 + as_text(instead)
             )
         wanted = options[0]
-        if wanted == NONE:  # not the reader's choice: a partner that is launched later is shown
+        if wanted == NO_RUN:  # not the reader's choice: a partner that is launched later is shown
             st.query_params.pop(key, None)
         else:
             st.query_params[key] = wanted

@@ -29,18 +29,15 @@ T = TypeVar("T")
 LOG = logging.getLogger(__name__)
 ACTIONS = "actions"
 CARRIED = ("run", "vs", "bit")  # URL parameters that stay when the reader goes to another page
+NO_RUN = "none"  # ?vs= of a reader who wants no second run
 
 STYLE = """<style>
 .stMainBlockContainer { max-width: 1400px; padding-left: 2.5rem; padding-right: 2.5rem; }
 .stApp { font-variant-numeric: tabular-nums; }
-/* What can be taken away of a chart: beside its title, with what appears on hover left of it. */
-.take-away-button, .copy-link { cursor: pointer; font: inherit; font-size: 0.8rem;
-line-height: 1.5rem; padding: 0 0.5rem; color: inherit; opacity: 0.75; background: transparent;
+.copy-link { font: inherit; font-size: 0.8rem; line-height: 1.5rem; padding: 0 0.5rem;
+color: inherit; opacity: 0.75; background: transparent; cursor: pointer;
 border: 1px solid var(--st-border-color); border-radius: 6px; }
-:is(.take-away-button, .copy-link):is(:hover, :focus-visible) { opacity: 1;
-border-color: currentColor; }
-.take-away-button { position: absolute; top: 0; right: 0; }
-[data-chart] .modebar { right: 60px !important; }
+.copy-link:is(:hover, :focus-visible) { opacity: 1; border-color: currentColor; }
 .copy-link-said { font-size: 0.8rem; margin-left: 0.5rem; overflow-wrap: anywhere; }
 .copy-link-field { font: inherit; font-size: 0.8rem; width: min(30rem, 90%); }
 /* A tick that takes a moment must not fade the page that is being read. */
@@ -166,7 +163,8 @@ def say_unknown_address() -> None:
 
 def carried() -> dict[str, str]:
     """The URL parameters to hand on to another page."""
-    return {name: st.query_params[name] for name in CARRIED if name in st.query_params}
+    said = st.query_params
+    return {name: said[name] for name in CARRIED if said.get(name, NO_RUN) != NO_RUN}
 
 
 def store() -> RunStore:

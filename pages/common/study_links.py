@@ -1,5 +1,6 @@
 """Links from a pair to the studies that hold it."""
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from rdh.config.presets import PRESETS
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
-from rdh.studies import Grid
+from rdh.studies import Grid, Study
 
 SECONDS_KEPT = 60.0  # a study's file may change
 
@@ -38,10 +39,20 @@ def holding(
     found = []
     for name in studies.names():
         study = studies.study(name)
-        query = next((query for grid in study.grids if (query := query_of(grid, *pair))), None)
+        grids = _grids(_runs, study, pair[0])
+        query = next((query for grid in grids if (query := query_of(grid, *pair))), None)
         if query is not None:
             found.append((study.title.partition(":")[0], {"study": name, **query}))
     return found
+
+
+def _grids(runs: RunStore, study: Study, config: RunConfig) -> tuple[Grid, ...]:
+    """A study's grids, with those that depend on results if the config may be of them."""
+    own = study.grids[0]
+    if study.is_staged and config.method in own.methods and config.n_bits in own.bits:
+        with suppress(UserError):  # the queue can't be read now
+            return studies.look(runs, study).grids
+    return study.grids
 
 
 def query_of(grid: Grid, first: RunConfig, second: RunConfig) -> dict[str, str] | None:

@@ -50,6 +50,7 @@ class View:
         key: another one for each state of the runs.
         answer, notes: sentences.
         tables: (title, HTML, what its numbers are).
+        chapters: title and sentences of a chapter -> those of its tables that stand first.
         missing: a row for each run without a result that nobody trains, ended ones first.
     """
 
@@ -58,6 +59,7 @@ class View:
     answer: list[str]
     notes: list[str]
     tables: list[tuple[str, str, list[str]]]
+    chapters: dict[int, tuple[str, Sequence[str]]]
     missing: pd.DataFrame
 
 
@@ -90,10 +92,17 @@ def _view(_store: RunStore, name: str, words: tuple[tuple[str, str], ...], versi
     findings = studies.look(_store, read(name, dict(words)))
     key = f"{name} {words} {version}"
     if findings.frame.empty:
-        return View(findings, key, [], list(findings.study.notes), [], _missing(findings))
-    tables = [_shown(findings, one) for one in studies.tables(findings)]
+        return View(findings, key, [], list(findings.study.notes), [], {}, _missing(findings))
+    tables: list[tuple[str, str, list[str]]] = []
+    chapters: dict[int, tuple[str, Sequence[str]]] = {}
+    for chapter in findings.chapters:
+        if chapter.title:
+            chapters[len(tables)] = chapter.title, chapter.said
+        for table in chapter.tables:
+            html = table_html(findings, table)
+            tables.append((table.title, html, chapter.definitions_of(table)))
     said = studies.answer(findings), studies.notes(findings)
-    return View(findings, key, *said, tables, _missing(findings))
+    return View(findings, key, *said, tables, chapters, _missing(findings))
 
 
 def _missing(findings: Findings) -> pd.DataFrame:
@@ -127,12 +136,6 @@ def _figures(_view: View, key: str) -> dict[str, go.Figure]:
     return _view.findings.study.figures(_view.findings)
 
 
-def _shown(findings: Findings, table: Table) -> tuple[str, str, list[str]]:
-    with_dead = any(str(name).startswith("dead") for name in table.cells)
-    said = studies.definitions(findings, with_dead=with_dead)
-    return table.title, table_html(findings, table), said
-
-
 def pair_address(pair: Pair) -> str:
     """The pair on Compare, relative to the app's own address."""
     return f"compare?{urlencode({'run': pair.after, 'vs': pair.before})}"
@@ -144,7 +147,7 @@ def table_html(findings: Findings, table: Table) -> str:
     head = "".join(f"<th>{escape(one)}</th>" for one in columns)
     rows = []
     texts, bold = table.cells.to_numpy(), table.bold.to_numpy()
-    for place, opens in enumerate(table.opens):
+    for place, opens in enumerate(table.opens or [{}] * len(texts)):
         cells = [
             _cell(
                 name,

@@ -141,6 +141,35 @@ WORDS = {
             "It says nothing about seeds: that takes several pairs.",
         ),
         Word(
+            "relevant",
+            "✓ Right, ≠ wrong",
+            "An item of the gallery is right for a query if the two share a label, and wrong "
+            "otherwise. Papers say relevant.",
+            r"S_{qi} = 1",
+            "gallery items",
+            "whenever a query is ranked",
+        ),
+        Word(
+            "hamming-distance",
+            "Hamming distance",
+            "The number of bits in which two codes differ. The gallery is ranked by it, the "
+            "smallest first. With K bits there are only K + 1 distances, so many items tie.",
+            r"d(q, i) = |\{k : b_{qk} \ne b_{ik}\}|",
+            "bits, 0 to K",
+            "whenever a query is ranked",
+        ),
+        Word(
+            "average-precision",
+            "AP, average precision",
+            "How well one query ranks the gallery: at each right item, the share of right items "
+            "down to its rank; the mean of these shares. MAP is the mean of AP over all queries. "
+            "Ties are broken as for MAP; the expected AP is its mean over all orders of ties.",
+            r"\frac{1}{R} \sum_{r\,:\,\mathrm{right}} "
+            r"\frac{\mathrm{right\ items\ to\ rank\ } r}{r}",
+            "0 to 1, higher is better",
+            "whenever a query is ranked",
+        ),
+        Word(
             "constant",
             "Constant bits, bit balance",
             "A bit is constant if it has the same value in every code of the gallery: it tells no "

@@ -1,4 +1,4 @@
-"""Work of the server for a tick of a live page, and for a rerun of Compare and of a study."""
+"""Work of the server for a tick of a live page, and reruns of Compare, a study and a search."""
 
 import statistics
 import tempfile
@@ -12,10 +12,12 @@ import numpy as np
 from rdh import analysis, execution, studies
 from rdh.bench._finished import Finisher
 from rdh.bench._machine import machine
+from rdh.retrieval.one_query import Gallery
 from rdh.store.metrics_reader import MetricsReader
 from rdh.store.metrics_writer import MetricsWriter, Record
 from rdh.store.run_store import RunStore
 
+N_GALLERY = 59_000  # of CIFAR-10, with codes of 64 bits
 N_SEEDS = 25  # of table1: 5 methods x 4 lengths x 2 arms x 25 seeds = 1000 finished runs
 
 
@@ -51,7 +53,24 @@ def measure(rounds: int) -> dict[str, Any]:
                 "draw_ms": round(statistics.median(draw) * 1000, 2),
                 "map_kb": round(size / 1024, 1),
             }
-    return result | reruns(rounds, N_SEEDS)
+    return result | one_query(rounds) | reruns(rounds, N_SEEDS)
+
+
+def one_query(rounds: int) -> dict[str, Any]:
+    """Milliseconds of one query after a bit was switched off: ranked again, and by every bit."""
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 256, (N_GALLERY, 8), dtype=np.uint8)
+    labels = np.eye(10, dtype=np.uint8)[rng.integers(0, 10, N_GALLERY)]
+    gallery = Gallery(codes, labels, 64)
+    found: dict[str, list[float]] = {"ranked": [], "without_each": []}
+    gallery.search(codes[0], labels[0])  # the shuffle and the tables are kept
+    for bit in range(rounds):
+        for name, work in (("ranked", gallery.search), ("without_each", gallery.without_each)):
+            began = time.perf_counter()
+            work(codes[0], labels[0], [bit % 64])
+            found[name].append(time.perf_counter() - began)
+    milliseconds = {f"{name}_ms": statistics.median(one) * 1000 for name, one in found.items()}
+    return {f"one query of {N_GALLERY} items": {k: round(v, 2) for k, v in milliseconds.items()}}
 
 
 def reruns(rounds: int, n_seeds: int) -> dict[str, Any]:

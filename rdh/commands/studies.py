@@ -138,11 +138,15 @@ def _print_findings(findings: Findings, lines: list[str]) -> None:
     print("\n".join(lines))
     if findings.frame.empty:
         return
-    for table in studies.tables(findings):
-        print(f"\n{table.title}")
-        print_table([{str(k): v for k, v in row.items()} for row in table.cells.to_dict("records")])
-    print()
-    print("\n".join(studies.definitions(findings)))
+    for chapter in findings.chapters:
+        if chapter.title:
+            print("", chapter.title.upper(), *chapter.said, sep="\n")
+        for table in chapter.tables:
+            print(f"\n{table.title}")
+            rows = table.cells.to_dict("records")
+            print_table([{str(k): v for k, v in row.items()} for row in rows])
+        print()
+        print("\n".join(chapter.definitions))
 
 
 def _report(store: RunStore, study: Study, arguments: argparse.Namespace) -> int:

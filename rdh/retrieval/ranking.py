@@ -73,6 +73,28 @@ def average_precisions(
     }
 
 
+def band_by_distance(
+    n_items: np.ndarray, n_relevant: np.ndarray, top_k: int | None = None
+) -> np.ndarray:
+    """Where the band between the best and the worst order of ties comes from.
+
+    Args:
+        n_items, n_relevant, top_k: as in `average_precisions`.
+
+    Returns:
+        Of each distance, the sum of precisions with its relevant items first minus that with them
+        last, float64 (n_query, n_bits + 1). Without a cut-off their total is high - low times the
+        number of relevant items.
+
+    >>> band_by_distance(np.array([[2, 1]]), np.array([[1, 1]]))
+    array([[0.5, 0. ]])
+    """
+    groups = tie_groups(n_items, n_relevant, top_k)
+    tables = Tables.up_to(int(n_items.sum(axis=1).max(initial=0)))
+    best, worst = (_extreme_sums(groups, tables, relevant_first=one) for one in (True, False))
+    return best - worst
+
+
 def tie_groups(n_items: np.ndarray, n_relevant: np.ndarray, top_k: int | None) -> TieGroups:
     """Histograms with what precedes each group, and how far the top_k reaches into it."""
     items_before = np.cumsum(n_items, axis=1) - n_items

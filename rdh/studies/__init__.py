@@ -20,6 +20,7 @@ import sys
 from pathlib import Path
 
 from rdh.errors import UserError
+from rdh.studies._tools.chapters import Chapter, answer, tables
 from rdh.studies._tools.files import read_study
 from rdh.studies._tools.findings import SWEEP, Findings, Found, Pair, effect_of, hashes, look
 from rdh.studies._tools.grid import MOST_RUNS, Grid, expand
@@ -29,10 +30,9 @@ from rdh.studies._tools.provenance import origin, recorded
 from rdh.studies._tools.queries import with_queries
 from rdh.studies._tools.report import KINDS, notes, render, state_in_words
 from rdh.studies._tools.running import check_data, plan_in_words, slots, submit_runs
-from rdh.studies._tools.sentences import answer
 from rdh.studies._tools.statistics import Effect, judged
 from rdh.studies._tools.study import OPTIONS, Study
-from rdh.studies._tools.tables import Table, definitions, tables
+from rdh.studies._tools.tables import Table
 
 __all__ = [
     "KINDS",
@@ -40,6 +40,7 @@ __all__ = [
     "OPTIONS",
     "PICTURES",
     "SWEEP",
+    "Chapter",
     "Effect",
     "Findings",
     "Found",
@@ -49,7 +50,6 @@ __all__ = [
     "Table",
     "answer",
     "check_data",
-    "definitions",
     "draw",
     "effect_of",
     "expand",

@@ -71,6 +71,7 @@ def test_bench_live_reads_finished_runs_cold_and_warm(monkeypatch, capsys):
     monkeypatch.setattr(live, "N_SEEDS", 1)
     assert main(["bench", "live", "--rounds", "1"]) == 0
     found = json.loads(capsys.readouterr().out)
+    assert found["one query of 59000 items"].keys() == {"ranked_ms", "without_each_ms"}
     assert found["40 finished runs"].keys() == {"compare_ms", "look_ms"}
     for row in found["40 finished runs"].values():
         assert row.keys() == {"first", "rerun"} and all(value > 0 for value in row.values())

@@ -111,7 +111,7 @@ def training(tmp_path, photographs) -> Iterator[tuple[Path, Path, subprocess.Pop
     """
     source = "cifar10" if photographs else "digits"
     fields = {
-        "method": "dch", "epochs": 5, "lr": 0.05, "tau": 0.99, "n_bits": 4, "batch_size": 16,
+        "method": "dch", "epochs": 5, "lr": 0.05, "tau": 0.99, "n_bits": N_BITS, "batch_size": 16,
         "dataset": "mosaic", "dataset_options": {"source": source, "n_items": 800},
     }  # fmt: skip
     store = RunStore(tmp_path / "runs")

@@ -179,6 +179,19 @@ def test_a_pair_is_found_in_every_study_that_asks_for_both_runs(finisher):
     assert found["table1"] == {"study": "table1", "preset": "offline"}
 
 
+def test_a_pair_that_a_study_chose_by_its_results_is_found_in_it(finisher):
+    tuned = studies.study("tuned")
+    chosen = {"lr": 0.1, "eta": 0.1}
+    for one in studies.expand(tuned.with_options(methods=("dpsh",)).grids):
+        fields = one.config.model_dump()
+        finisher.finish(one.config, 0.5 + 0.1 * all(fields[k] == v for k, v in chosen.items()))
+    base = preset_config("offline", method="dpsh", n_bits=32, **chosen)
+    pair = finish_pair(finisher, base)
+    assert held(finisher.store, *pair)["tuned"] == {"study": "tuned", "preset": "offline"}
+    other = preset_config("offline", method="dpsh", n_bits=32, lr=0.01, eta=0.1)
+    assert "tuned" not in held(finisher.store, *finish_pair(finisher, other))
+
+
 def test_a_pair_of_another_preset_data_set_or_seed_is_found_with_the_options_it_needs(finisher):
     pair = finish_pair(finisher, preset_config("quick", method="dpsh", n_bits=32, seed=7))
     assert held(finisher.store, *pair)["table1"] == {

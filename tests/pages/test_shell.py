@@ -104,7 +104,7 @@ def test_the_partner_of_a_pair_comes_before_newer_runs(store):
     first, second, none = app.selectbox(key="vs").options
     assert first.startswith("pair: ") and first.endswith(partner[-6:])
     assert second.endswith(newest[-6:]) and not second.startswith("pair: ")
-    assert none == "none"
+    assert none == "no other run"
 
 
 def test_an_unrelated_run_and_no_run_are_shown_if_the_reader_asks(store):

@@ -41,7 +41,7 @@ def test_a_new_page_is_one_file(app, monkeypatch):
     monkeypatch.setenv("RDH_RUNS", str(app / "runs"))
     links, _ = read_links(app)
     watch = [one.label for one in links if one.section == "Watch"]
-    assert watch == ["Live", "Mine", "Bits", "Definitions"]
+    assert watch == ["Live", "Mine", "Bits", "Retrieval", "Definitions"]
     page = AppTest.from_file(str(app / "app.py"), default_timeout=60).run()
     page.switch_page("pages/mine.py").run()
     assert page.text[0].value == "my own page" and not page.exception

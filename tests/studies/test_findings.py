@@ -1,10 +1,13 @@
 """Which runs serve a study, what is missing, and the sentence that its numbers make."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from rdh import execution, studies
 from rdh.studies import answer, expand, look
+from rdh.studies._tools.tables import definitions
 from tests.studies.conftest import finish, small
 
 SEED = {0: 0.0, 1: 0.01, 2: 0.03}  # what a seed does to both arms
@@ -97,6 +100,16 @@ def test_two_pairs_have_no_interval_and_the_sentence_says_so(store, filled):
     assert "interval [" not in said
 
 
+def test_one_comparison_under_two_names_counts_once_in_the_correction(store, filled):
+    once = small(swept={"tau": (0.99,)})
+    twice = replace(once, grids=(*once.grids, *small(swept={"eta": (1.0,)}).grids))
+    filled(twice, raised_by(0.1))
+    (by_tau, by_eta) = (look(store, one).results for one in (once, twice))
+    assert len(by_eta) == 2 * len(by_tau) == 4
+    p_values = [one.effect.p_holm for one in by_tau]
+    assert [one.effect.p_holm for one in by_eta] == p_values * 2
+
+
 def test_seeds_crossed_with_splits_are_judged_over_both(store, filled):
     study = small(methods=("dpsh",), splits=(0, 1))
     filled(study, lambda one: raised_by(0.1)(one) + 0.001 * one.split * one.seed)
@@ -109,14 +122,14 @@ def test_dead_shares_are_taken_at_one_level_if_tau_is_swept(store, filled):
     filled(small(), raised_by(0.1), dead=(8.0, 16.0))
     findings = look(store, small())
     assert [one.dead_before for one in findings.results] == pytest.approx([16 / 800] * 2)
-    assert any("at tau 0.99." in line for line in studies.definitions(findings))
+    assert any("at tau 0.99." in line for line in definitions(findings))
     swept = small(swept={"tau": (0.9, 0.95)})
     filled(swept, raised_by(0.1), dead=(8.0, 16.0))
     findings = look(store, swept)
     # half as many are dead at .99 as at .9: see `finish`
     shares = [one.dead_after for one in findings.results]
     assert shares == pytest.approx([8 / 800] * 4)
-    assert any("at tau 0.99 for all runs" in line for line in studies.definitions(findings))
+    assert any("at tau 0.99 for all runs" in line for line in definitions(findings))
 
 
 def test_the_usual_eta_of_the_data_set_is_what_others_are_compared_with():

@@ -8,8 +8,9 @@ import pytest
 from rdh.errors import UserError
 from rdh.files import write_arrays
 from rdh.retrieval import pack_codes
-from rdh.studies import definitions, expand, look, render, with_queries
+from rdh.studies import expand, look, render, with_queries
 from rdh.studies._tools.queries import average_precision, over_queries
+from rdh.studies._tools.tables import definitions
 from tests.naive_queries import mean_difference, shuffled_average_precision
 from tests.studies.conftest import finish, small
 

@@ -109,6 +109,7 @@ def test_every_study_draws_its_figures(name, store, filled):
         "theta_scale": "theta_scale-1",
         "tuned": "lr-1",
         "table1": "gain-against-dead",
+        "dead_bits": "dead-over-training",
     }.get(name, "forest-1")
     assert expected in figures
     for figure in figures.values():

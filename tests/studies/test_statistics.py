@@ -89,6 +89,14 @@ def test_a_cell_that_is_sure_alone_may_be_open_in_a_table():
     assert [one.verdict for one in judged([sure] + [noise] * 9)] == ["open"] * 10
 
 
+def test_a_comparison_that_a_table_shows_twice_is_corrected_as_one():
+    effect = paired_effect(column(0.5, 0.5, 0.5), column(0.51, 0.52, 0.53))
+    other = paired_effect(column(0.5, 0.5, 0.5), column(0.50, 0.52, 0.49))
+    twice = judged([effect, other, effect], ["a", "b", "a"])
+    assert twice[0] == twice[2] and twice[:2] == judged([effect, other])
+    assert judged([effect, other, effect])[0].p_holm == pytest.approx(3 * effect.interval.p)
+
+
 def test_a_sure_loss_is_a_loss():
     effect = paired_effect(column(0.52, 0.521, 0.52, 0.522), column(0.5, 0.5, 0.5, 0.5))
     assert judged([effect])[0].verdict == "loss"

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,9 @@ from rdh.studies._tools.statistics import (
     paired_effect,
 )
 from rdh.studies._tools.study import Study
+
+if TYPE_CHECKING:
+    from rdh.studies._tools.chapters import Chapter
 
 NO_INTERVAL = Interval()
 DEAD_LEVEL = 0.99  # tau of the dead shares if runs differ in tau: the paper's
@@ -124,6 +128,11 @@ class Findings:
         """All cells, in the order of the grids."""
         return list(dict.fromkeys(one.cell for one in self.asked))
 
+    @cached_property
+    def chapters(self) -> "list[Chapter]":
+        """What a report says, part by part."""
+        return self.study.chapters(self)
+
     def grouped(self) -> dict[str, list[Result]]:
         """The results by what is said of them in one sentence."""
         groups: dict[str, list[Result]] = {}
@@ -175,7 +184,8 @@ def _look(
     finished = [runs[key].run_id if _is_finished(runs.get(key)) else None for key in keys]
     frame = _frame(store, asked, finished)
     cells = list(dict.fromkeys(one.cell for one in asked))
-    results = _results(frame, study.contrasts(cells, grids), asked, study.measure)
+    contrasts = study.contrasts(cells, grids)
+    results = compared(frame, asked, [(one, study.measure, study.measure) for one in contrasts])
     return Findings(study, store, tuple(grids), asked, by_hash, runs, frame, tuple(results))
 
 
@@ -260,32 +270,48 @@ def _dead_at_level(store: RunStore, run_id: str, stamps: tuple[Stamp, ...]) -> f
     return float(newest[1][list(levels).index(DEAD_LEVEL)].sum())
 
 
-def _results(
-    frame: pd.DataFrame, contrasts: Sequence[Contrast], asked: Sequence[Asked], measure: str
+def compared(
+    frame: pd.DataFrame,
+    asked: Sequence[Asked],
+    sides: Sequence[tuple[Contrast, str | None, str]],
 ) -> list[Result]:
-    """Every contrast with its effect."""
+    """Contrasts with their effects, judged together.
+
+    Two contrasts of the same runs are one comparison in Holm's correction.
+
+    Args:
+        frame: that of the findings.
+        asked: the runs whose seeds and splits are compared.
+        sides: contrast, and what is compared: the column of its cell before (None: 0) and of its
+            cell after.
+    """
     seeds, splits = (sorted({getattr(one, name) for one in asked}) for name in ("seed", "split"))
-    values: dict[tuple[str, Cell], np.ndarray] = {}
-    for name in ("map", "dead_at_end"):
+    values: dict[tuple[str | None, Cell], np.ndarray] = {}
+    for name in {"dead_at_end", *(name for _, *both in sides for name in both if name in frame)}:
         rows = zip(*(frame[part] for part in ("cell", "seed", "split", name)), strict=True)
         for cell, seed, split, value in rows:
             at = values.setdefault((name, cell), np.full((len(seeds), len(splits)), np.nan))
             at[seeds.index(seed), splits.index(split)] = value
     nothing = np.full((len(seeds), len(splits)), np.nan)
+    run_ids: dict[Cell, list[str]] = {}
+    for cell, run_id in zip(frame["cell"], frame["run_id"], strict=True):
+        run_ids.setdefault(cell, []).append(run_id)
 
-    def of(name: str, cell: Cell) -> np.ndarray:
-        return values.get((name, cell), nothing)
+    def of(name: str | None, cell: Cell) -> np.ndarray:
+        return np.zeros_like(nothing) if name is None else values.get((name, cell), nothing)
 
-    effects = judged(
-        [effect_of(of(measure, one.before), of(measure, one.after)) for one in contrasts]
-    )
+    arms = [(of(first, one.before), of(second, one.after)) for one, first, second in sides]
+    same = [
+        str((first, run_ids.get(one.before), second, run_ids.get(one.after)))
+        for one, first, second in sides
+    ]
+    effects = judged([effect_of(*both) for both in arms], same)
     found = []
-    for one, effect in zip(contrasts, effects, strict=True):
+    for (one, *_), effect, both in zip(sides, effects, arms, strict=True):
         dead = [of("dead_at_end", cell) for cell in (one.before, one.after)]
-        both = np.isfinite(dead[0]) & np.isfinite(dead[1])
-        shares = [float(part[both].mean()) if both.any() else np.nan for part in dead]
-        arms = of(measure, one.before), of(measure, one.after)
-        found.append(Result(one, effect, *arms, shares[0], shares[1]))
+        known = np.isfinite(dead[0]) & np.isfinite(dead[1])
+        shares = [float(part[known].mean()) if known.any() else np.nan for part in dead]
+        found.append(Result(one, effect, *both, shares[0], shares[1]))
     return found
 
 

@@ -5,16 +5,17 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from rdh import __version__
 from rdh.analysis import duration
 from rdh.charts import html_page as page
 from rdh.errors import UserError
+from rdh.studies._tools.chapters import Chapter, answer, tables
 from rdh.studies._tools.findings import Findings
 from rdh.studies._tools.markdown import markdown_table
 from rdh.studies._tools.provenance import provenance, recorded
-from rdh.studies._tools.sentences import answer
-from rdh.studies._tools.tables import definitions, numbers, tables
+from rdh.studies._tools.tables import numbers
 
 
 def render(findings: Findings, kind: str) -> str:
@@ -71,7 +72,22 @@ def to_json(findings: Findings) -> str:
 
 def to_csv(findings: Findings) -> str:
     """Every comparison, a row each, with all digits."""
-    return numbers(findings).to_csv(index=False, lineterminator="\n")
+    return _all_numbers(findings).to_csv(index=False, lineterminator="\n")
+
+
+def _all_numbers(findings: Findings) -> pd.DataFrame:
+    """The comparisons of all chapters, one below the other."""
+    found = [
+        numbers(findings, measure, results)
+        for chapter in findings.chapters
+        for measure, results in chapter.results.items()
+    ]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+
+
+def _definitions(findings: Findings) -> list[str]:
+    """Those of all chapters, each once."""
+    return list(dict.fromkeys(line for one in findings.chapters for line in one.definitions))
 
 
 def to_latex(findings: Findings) -> str:
@@ -90,7 +106,7 @@ def to_latex(findings: Findings) -> str:
                 position_float="centering",
             )
         )
-    parts += [f"% {line}" for line in (*definitions(findings), *provenance(findings))]
+    parts += [f"% {line}" for line in (*_definitions(findings), *provenance(findings))]
     return "\n".join(parts) + "\n"
 
 
@@ -100,9 +116,8 @@ def to_html(findings: Findings) -> str:
     body = [page.heading(study.title, 1), page.paragraph(study.question)]
     body += [page.paragraph(line, "answer") for line in answer(findings)]
     body += [page.paragraph(line, "small") for line in state_in_words(findings)]
-    for one in tables(findings):
-        body += [page.heading(one.title), page.table(one.cells, one.name, one.bold.to_numpy())]
-        body += [page.paragraph(line, "small") for line in definitions(findings)]
+    for chapter in findings.chapters:
+        body += _html_chapter(chapter)
     for name, figure in study.figures(findings).items():
         body.append(page.figure(f"{study.name}-{name}", figure))
     body += [page.paragraph(line, "small") for line in notes(findings)]
@@ -116,10 +131,15 @@ def to_markdown(findings: Findings) -> str:
     lines = [f"# {findings.study.title}", "", findings.study.question, ""]
     for line in (*answer(findings), *state_in_words(findings)):
         lines += [line, ""]
-    for table in tables(findings):
-        lines += markdown_table(table)
-    lines += [f"* {line}" for line in (*definitions(findings), *notes(findings))]
-    lines += [f"* {line}" for line in provenance(findings)]
+    for chapter in findings.chapters:
+        lines += [f"## {chapter.title}", ""] if chapter.title else []
+        lines += [*(f"* {line}" for line in chapter.said), ""] if chapter.said else []
+        for table in chapter.tables:
+            lines += markdown_table(table)
+        lines += [f"* {line}" for line in chapter.definitions]
+        lines += [""] if chapter.title else []
+    lines += ["## The runs", ""] if len(findings.chapters) > 1 else []
+    lines += [f"* {line}" for line in (*notes(findings), *provenance(findings))]
     return "\n".join(lines) + "\n"
 
 
@@ -143,6 +163,17 @@ def notes(findings: Findings) -> list[str]:
     return [*found, f"All runs together took {duration(float(seconds))} of training."]
 
 
+def _html_chapter(chapter: Chapter) -> list[str]:
+    body = [page.heading(chapter.title)] if chapter.title else []
+    body += [page.paragraph(line) for line in chapter.said]
+    for table in chapter.tables:
+        body.append(page.heading(table.title, 3 if chapter.title else 2))
+        body.append(page.table(table.cells, table.name, table.bold.to_numpy()))
+        if not chapter.title or table is chapter.tables[-1]:
+            body += [page.paragraph(line, "small") for line in chapter.definitions]
+    return body
+
+
 def _facts(findings: Findings) -> dict[str, Any]:
     runs = {}
     for config in findings.configs:
@@ -164,8 +195,8 @@ def _facts(findings: Findings) -> dict[str, Any]:
         "answer": answer(findings),
         "grids": [{**vars(grid), "swept": dict(grid.swept)} for grid in findings.grids],
         "runs": runs,
-        "comparisons": numbers(findings).to_dict("records"),
-        "definitions": definitions(findings),
+        "comparisons": _all_numbers(findings).to_dict("records"),
+        "definitions": _definitions(findings),
         "provenance": provenance(findings),
         "rdh": __version__,
     }

@@ -40,7 +40,8 @@ def headline(what: str, results: Sequence[Result], measure: str = "map") -> str:
         for name in ("gain", "loss", "open", "unknown")
     }
     gains, losses, opens, n = count["gain"], count["loss"], count["open"], len(results)
-    rest = _rest(opens, count["unknown"])
+    equal = sum(one.effect.n_equal == one.effect.n >= LEAST_PAIRS for one in results)
+    rest = _rest(opens, count["unknown"] - equal, equal)
     if gains + losses + opens == 0:
         said = f"{what} can't be judged yet: {_why_unknown(measured)}"
     elif gains and losses:
@@ -54,7 +55,7 @@ def headline(what: str, results: Sequence[Result], measure: str = "map") -> str:
         none = f" and {other} it in none" if some < n else ""
         said = f"{what} {does} {measure}{where}{none}{rest}"
     else:
-        unknown = _rest(0, count["unknown"])
+        unknown = _rest(0, count["unknown"] - equal, equal)
         said = f"{what} has no effect on {measure} that these runs can show"
         said += f"{_open_in(opens, n)}{unknown}"
     return f"{said}."
@@ -87,11 +88,13 @@ def _open_in(opens: int, n: int) -> str:
     return f": after Holm's correction no interval of {_cells(opens)} excludes 0"
 
 
-def _rest(opens: int, unknown: int) -> str:
+def _rest(opens: int, unknown: int, equal: int) -> str:
     parts = [f"{opens} stay{'s' * (opens == 1)} open"] if opens else []
     if unknown:
         parts.append(f"{unknown} ha{'s' if unknown == 1 else 've'} no interval yet")
-    return f"; {' and '.join(parts)}" if parts else ""
+    if equal:
+        parts.append(f"{equal} {'is' if equal == 1 else 'are'} equal in all pairs")
+    return f"; {' and '.join(filter(None, [', '.join(parts[:-1]), parts[-1]]))}" if parts else ""
 
 
 def _why_unknown(measured: Sequence[Result]) -> str:

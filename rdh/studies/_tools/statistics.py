@@ -162,12 +162,20 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
     return corrected
 
 
-def judged(effects: Sequence[Effect]) -> list[Effect]:
-    """The effects of a table with their verdicts, after Holm's correction over all of them."""
-    corrected = holm([effect.interval.p for effect in effects])
+def judged(effects: Sequence[Effect], same: Sequence[str] = ()) -> list[Effect]:
+    """The effects of a table with their verdicts, after Holm's correction over all of them.
+
+    Args:
+        effects: of the table.
+        same: a key for each. Effects with equal keys are one comparison that the table shows more
+            than once, and the correction counts it once. (): all are different.
+    """
+    keys = list(same) or list(map(str, range(len(effects))))
+    p_values = {key: effect.interval.p for key, effect in zip(keys, effects, strict=True)}
+    corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))
     return [
         replace(effect, verdict=_verdict(effect.difference, p), p_holm=float(p))
-        for effect, p in zip(effects, corrected, strict=True)
+        for effect, p in zip(effects, map(corrected.__getitem__, keys), strict=True)
     ]
 
 

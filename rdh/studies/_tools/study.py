@@ -10,12 +10,20 @@ from rdh.studies._tools.grid import Cell, Contrast, Grid, by_arm
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+    from rdh.studies._tools.chapters import Chapter
     from rdh.studies._tools.findings import Findings
 
 
+PLACED = {"methods", "bits"}  # lists that a study's grids may share out
 OPTIONS = ("preset", "dataset", "methods", "bits", "seeds", "splits")
-MEASURES = {"map": "MAP", "dead_at_end": "the dead share at the end"}  # columns, and their words
-FORMS = {"map": ".4f", "dead_at_end": ".3%"}  # of a measure
+# Columns of runs that can be compared, and their words. The second line is of `dead_bits`.
+MEASURES = {"map": "MAP", "dead_at_end": "the dead share at the end"} | {
+    "dead": "the dead share",
+    "flagged": "the flagged share",
+    "cost": "the cost of the dead",
+    "map_train": "MAP inside the training set",
+}
+FORMS = dict.fromkeys(MEASURES, ".4f") | dict.fromkeys(("dead_at_end", "dead", "flagged"), ".3%")
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,13 @@ def usual_figures(findings: "Findings") -> "dict[str, go.Figure]":
     return fitting(findings)
 
 
+def usual_chapters(findings: "Findings") -> "list[Chapter]":
+    """One, of all comparisons."""
+    from rdh.studies._tools.chapters import of_comparisons  # it needs this file
+
+    return of_comparisons(findings)
+
+
 @dataclass(frozen=True)
 class Study:
     """A question about RDH, the runs that answer it, and how the answer is drawn.
@@ -57,6 +72,7 @@ class Study:
         contrasts: cells and grids -> what is compared with what.
         further: findings -> grids that depend on results, once all before them have finished.
         figures: findings -> figures by name.
+        chapters: findings -> what a report says, part by part.
         measure: what is compared, a key of `MEASURES`.
         published: figures of the paper.
         note: what a reader has to know, a sentence each.
@@ -69,6 +85,7 @@ class Study:
     contrasts: Callable[[Sequence[Cell], Sequence[Grid]], list[Contrast]] = by_arm
     further: "Callable[[Findings], tuple[Grid, ...]]" = no_more
     figures: "Callable[[Findings], dict[str, go.Figure]]" = usual_figures
+    chapters: "Callable[[Findings], list[Chapter]]" = usual_chapters
     measure: str = "map"
     published: Published | None = None
     notes: tuple[str, ...] = field(default=())
@@ -81,15 +98,26 @@ class Study:
     def with_options(self, *, settings: Mapping[str, Any] | None = None, **changes: Any) -> "Study":
         """The study with some parts of all its grids replaced.
 
+        A method or code length that some grids have and others not stays where it is, and a grid
+        without any left is no part of the study.
+
         Args:
             settings: added to what is fixed.
             changes: fields of `Grid` by name; None leaves them as they are.
         """
         given = {name: value for name, value in changes.items() if value is not None}
-        grids = tuple(
-            replace(grid, fixed={**grid.fixed, **(settings or {})}, **given) for grid in self.grids
-        )
-        return replace(self, grids=grids)
+        grids = []
+        for grid in self.grids:
+            placed = {name: self._placed(grid, name, given[name]) for name in PLACED & {*given}}
+            if all(values or not given[name] for name, values in placed.items()):
+                fixed = {**grid.fixed, **(settings or {})}
+                grids.append(replace(grid, **{**given, **placed, "fixed": fixed}))
+        return replace(self, grids=tuple(grids))
+
+    def _placed(self, grid: Grid, name: str, asked: Sequence[Any]) -> tuple[Any, ...]:
+        """Those asked for that a grid has, or that no grid has."""
+        own = {value for one in self.grids for value in getattr(one, name)}
+        return tuple(one for one in asked if one in getattr(grid, name) or one not in own)
 
     def with_words(
         self,

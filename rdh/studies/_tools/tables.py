@@ -1,6 +1,6 @@
 """The tables of a study: a block of MAP, and every paired difference."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,11 +33,6 @@ class Table:
     opens: tuple[Mapping[str, Contrast], ...] = ()
 
 
-def tables(findings: Findings) -> list[Table]:
-    """The block of means and the paired differences; those without a row are left out."""
-    return [table for table in (block(findings), differences(findings)) if len(table.cells)]
-
-
 def block(findings: Findings) -> Table:
     """Mean ± standard deviation: a row for each method, arm and setting, a column a length.
 
@@ -67,7 +62,7 @@ def block(findings: Findings) -> Table:
         )
     words = MEASURES[measure]
     title = f"{words[0].upper()}{words[1:]}, mean ± standard deviation over runs"
-    return _without_empty("map" if measure == "map" else "means", title, rows, bold, opens)
+    return without_empty("map" if measure == "map" else "means", title, rows, bold, opens)
 
 
 def _contrasts(findings: Findings) -> dict[Cell, Contrast]:
@@ -94,18 +89,18 @@ def differences(findings: Findings) -> Table:
                 "bits": str(after.n_bits),
                 "setting": after.setting,
                 "pairs": str(effect.n),
-                without: _number(effect.before, form),
-                with_it: _number(effect.after, form),
-                "difference": _number(effect.difference, f"+{form}"),
+                without: number(effect.before, form),
+                with_it: number(effect.after, form),
+                "difference": number(effect.difference, f"+{form}"),
                 "95 % interval": between(effect.interval, form),
                 "p (Holm)": _p(effect.p_holm),
                 "verdict": _verdict(one, is_map),
                 "95 % over queries": _over_queries(one),
                 "higher in": f"{effect.n_higher} of {effect.n}" if effect.n else "",
-                "relative": _number(effect.relative, "+.1%") if is_map else "",
+                "relative": number(effect.relative, "+.1%") if is_map else "",
                 **_apart(one, form),
-                f"dead {without}": _number(one.dead_before, ".2%") if is_map else "",
-                f"dead {with_it}": _number(one.dead_after, ".2%") if is_map else "",
+                f"dead {without}": number(one.dead_before, ".2%") if is_map else "",
+                f"dead {with_it}": number(one.dead_after, ".2%") if is_map else "",
                 **_published(findings, one, without, with_it),
             }
         )
@@ -114,11 +109,11 @@ def differences(findings: Findings) -> Table:
     title = f"Paired differences of {MEASURES[findings.study.measure]}"
     title += "" if is_map else ", in percentage points"
     opens = [dict.fromkeys(("comparison", "pairs"), one.contrast) for one in findings.results]
-    return _without_empty("differences", title, rows, bold, opens)
+    return without_empty("differences", title, rows, bold, opens)
 
 
-def numbers(findings: Findings) -> pd.DataFrame:
-    """Every comparison as numbers, for CSV."""
+def numbers(findings: Findings, measure: str, results: Sequence[Result]) -> pd.DataFrame:
+    """Comparisons of a measure as numbers, for CSV."""
     return pd.DataFrame(
         {
             "group": one.contrast.what,
@@ -130,7 +125,7 @@ def numbers(findings: Findings) -> pd.DataFrame:
             "after_bits": one.contrast.after.n_bits,
             "after_setting": one.contrast.after.setting,
             "pairs": one.effect.n,
-            "measure": findings.study.measure,
+            "measure": measure,
             "before": one.effect.before,
             "before_std": one.effect.before_std,
             "after": one.effect.after,
@@ -153,30 +148,16 @@ def numbers(findings: Findings) -> pd.DataFrame:
             "dead_after": one.dead_after,
             **_published_numbers(findings, one),
         }
-        for one in findings.results
+        for one in results
     )
 
 
-def definitions(findings: Findings, *, with_dead: bool = True) -> list[str]:
-    """What the numbers are, in sentences that stand under every table.
-
-    Args:
-        findings: of the study.
-        with_dead: False leaves out the dead share, for a table without one.
-    """
+def definitions(findings: Findings) -> list[str]:
+    """What the numbers are, in sentences that stand under every table."""
     frame = findings.frame
     is_map = findings.study.measure == "map"
     found = [f"{map_in_words(frame['top_k'])}."] if "top_k" in frame and is_map else []
-    entries = sorted({int(one) for one in frame.get("entries", pd.Series()).dropna()})
-    if (with_dead or not is_map) and entries:
-        words = ", ".join(count(one) for one in entries)
-        level = f"at tau {frame['tau'].iloc[0]:g}"
-        if frame["tau"].nunique() > 1:
-            level = f"at tau {DEAD_LEVEL:g} for all runs, whatever tau they were trained with"
-        found.append(
-            f"Dead: share of the training items x bits ({words} entries) at the end of training, "
-            f"each judged at its last visit, {level}."
-        )
+    found += filter(None, [about_dead(findings)])
     found.append(
         "A cell is one method, code length and setting. A pair has the same seed, the same split "
         "and the same eta, unless eta is what is compared. Intervals are Student's over pairs, or "
@@ -190,6 +171,22 @@ def definitions(findings: Findings, *, with_dead: bool = True) -> list[str]:
             "query; a query is drawn with all its seeds. It says nothing about other seeds."
         )
     return found
+
+
+def about_dead(findings: Findings) -> str:
+    """What the dead share of a table is; "" if no run has counted."""
+    frame = findings.frame
+    entries = sorted({int(one) for one in frame.get("entries", pd.Series()).dropna()})
+    if not entries:
+        return ""
+    words = ", ".join(count(one) for one in entries)
+    level = f"at tau {frame['tau'].iloc[0]:g}"
+    if frame["tau"].nunique() > 1:
+        level = f"at tau {DEAD_LEVEL:g} for all runs, whatever tau they were trained with"
+    return (
+        f"Dead: share of the training items x bits ({words} entries) at the end of training, "
+        f"each judged at its last visit, {level}."
+    )
 
 
 def _comparison(one: Result) -> str:
@@ -221,7 +218,7 @@ def _over_queries(one: Result) -> str:
 
 
 def _p(p: float) -> str:
-    return "≤ 0.001" if p <= 0.001 else _number(p, ".3f")
+    return "≤ 0.001" if p <= 0.001 else number(p, ".3f")
 
 
 def _apart(one: Result, form: str) -> dict[str, str]:
@@ -229,16 +226,16 @@ def _apart(one: Result, form: str) -> dict[str, str]:
     if min(one.before.shape) < 2:
         return {}
     return {
-        "std over seeds": _number(one.effect.seed_std, form),
-        "std over splits": _number(one.effect.split_std, form),
+        "std over seeds": number(one.effect.seed_std, form),
+        "std over splits": number(one.effect.split_std, form),
     }
 
 
 def _published(findings: Findings, one: Result, without: str, with_it: str) -> dict[str, str]:
     values = _published_numbers(findings, one)
     return {
-        f"paper {without}": _number(values.get("published_before", np.nan), ".4f"),
-        f"paper {with_it}": _number(values.get("published_after", np.nan), ".4f"),
+        f"paper {without}": number(values.get("published_before", np.nan), ".4f"),
+        f"paper {with_it}": number(values.get("published_after", np.nan), ".4f"),
     }
 
 
@@ -261,11 +258,12 @@ def _spread(findings: Findings, cell: Cell) -> str:
     return f"{mean:{form}}" + ("" if np.isnan(std) else f" ± {std:{form}}")
 
 
-def _number(value: float, form: str) -> str:
+def number(value: float, form: str) -> str:
+    """A number as text; "" if there is none."""
     return "" if np.isnan(value) else f"{value:{form}}"
 
 
-def _without_empty(
+def without_empty(
     name: str,
     title: str,
     rows: list[dict],

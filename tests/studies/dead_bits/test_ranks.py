@@ -1,4 +1,4 @@
-"""Student's interval and rank correlations, against slow and obvious ones."""
+"""Rank correlations and their bootstrap, against slow and obvious ones."""
 
 import math
 
@@ -6,21 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rdh.analysis.dead_bit_study import intervals
-from rdh.analysis.dead_bit_study.intervals import Interval, lead, rank_correlation, student
-
-
-def test_students_interval_of_three_values_by_hand():
-    found = student([1.0, 2.0, 3.0])
-    half = 4.302652729911275 / math.sqrt(3)  # t of 2 degrees of freedom, times s / sqrt(n)
-    assert found.value == 2 and found.n == 3
-    np.testing.assert_allclose((found.low, found.high), (2 - half, 2 + half))
-
-
-def test_one_value_has_no_interval_and_missing_ones_are_left_out():
-    alone = student([np.nan, 4.0])
-    assert alone.value == 4 and alone.n == 1 and alone.side == "unknown"
-    assert student([]).n == 0 and math.isnan(student([np.nan]).value)
+from rdh.studies._dead_bits import ranks
+from rdh.studies._dead_bits.ranks import Correlation, lead, rank_correlation
 
 
 @pytest.mark.parametrize(
@@ -28,7 +15,7 @@ def test_one_value_has_no_interval_and_missing_ones_are_left_out():
     [(0.1, 0.2, "above"), (-0.2, -0.1, "below"), (-0.1, 0.1, "around"), (np.nan, 1, "unknown")],
 )
 def test_an_interval_says_on_which_side_of_zero_it_lies(low, high, side):
-    assert Interval(0.0, low, high, 3).side == side
+    assert Correlation(0.0, low, high, 3).side == side
 
 
 @pytest.fixture
@@ -79,7 +66,7 @@ def naive_draws(groups, settings, n_draws) -> list[list[int]]:
 def test_the_bootstrap_draws_settings_and_then_their_runs_within_each_group(
     runs, size, monkeypatch
 ):
-    monkeypatch.setattr(intervals, "DRAWS", 50)
+    monkeypatch.setattr(ranks, "DRAWS", 50)
     x, y, groups = runs
     settings = np.arange(20) // size  # of three runs, but for those that a group cuts
     found = rank_correlation(x, y, groups, settings)

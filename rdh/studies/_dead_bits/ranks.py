@@ -1,19 +1,19 @@
-"""Intervals: Student's t over seeds, and the bootstrap of a rank correlation over settings."""
+"""Rank correlations and their bootstrap over settings, and then over seeds."""
 
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-LEVEL = 0.95
-DRAWS = 2000  # of the bootstrap
+from rdh.studies._tools.statistics import LEVEL
+
+DRAWS = 2000  # of the bootstrap: correlations are compared to two places
 BOTH_ENDS = [50 * (1 - LEVEL), 50 * (1 + LEVEL)]  # percentiles
 
 
-class Interval(NamedTuple):
-    """A mean or a correlation with its interval.
+class Correlation(NamedTuple):
+    """A correlation with its interval.
 
-    low and high are NaN if there is no interval: with fewer than two values, or if all ranks are
+    low and high are NaN if there is no interval: with fewer than three runs, or if all ranks are
     equal.
     """
 
@@ -34,27 +34,11 @@ class Interval(NamedTuple):
         return "above" if self.low > 0 else "below" if self.high < 0 else "around"
 
 
-def student(values: ArrayLike) -> Interval:
-    """The mean of values (n,) and Student's 95 % interval. NaN are left out."""
-    known = np.asarray(values, dtype=float)
-    known = known[np.isfinite(known)]
-    n = len(known)
-    if n == 0:
-        return Interval(np.nan, np.nan, np.nan, 0)
-    mean = float(known.mean())
-    if n == 1:
-        return Interval(mean, np.nan, np.nan, 1)
-    from scipy import stats  # takes a second to load, and every verb loads this file
-
-    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * known.std(ddof=1) / np.sqrt(n))
-    return Interval(mean, mean - half, mean + half, n)
-
-
 class RankCorrelation(NamedTuple):
     """Spearman's correlation over all runs and within groups, with all draws of the bootstrap."""
 
-    overall: Interval
-    within: Interval
+    overall: Correlation
+    within: Correlation
     overall_draws: np.ndarray  # (DRAWS,)
     within_draws: np.ndarray  # (DRAWS,)
 
@@ -99,17 +83,17 @@ def _draw(place: np.ndarray, settings: np.ndarray, generator: np.random.Generato
     return np.asarray(table[chosen, runs].reshape(DRAWS, -1))
 
 
-def lead(first: np.ndarray, second: np.ndarray, value: float, n: int) -> Interval:
+def lead(first: np.ndarray, second: np.ndarray, value: float, n: int) -> Correlation:
     """How much larger in size one correlation is than another one, from their draws."""
     return _interval(value, np.abs(first) - np.abs(second), n)
 
 
-def _interval(value: float, draws: np.ndarray, n: int) -> Interval:
+def _interval(value: float, draws: np.ndarray, n: int) -> Correlation:
     draws = draws[np.isfinite(draws)]
     if n < 3 or not np.isfinite(value) or len(draws) < DRAWS / 2:
-        return Interval(float(value), np.nan, np.nan, n)
+        return Correlation(float(value), np.nan, np.nan, n)
     low, high = np.percentile(draws, BOTH_ENDS)
-    return Interval(float(value), float(low), float(high), n)
+    return Correlation(float(value), float(low), float(high), n)
 
 
 def _overall(x: np.ndarray, y: np.ndarray, drawn: list[np.ndarray]) -> np.ndarray:

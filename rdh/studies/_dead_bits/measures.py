@@ -1,17 +1,17 @@
-"""What the finished runs of the study measured: one row a run."""
+"""What a finished run counted of its entries: one row a run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from rdh.analysis.dead_bits import scalar_frame
-from rdh.config.run_config import RunConfig
+from rdh.analysis import run_table, scalar_frame
 from rdh.errors import UserError
 from rdh.files import read_arrays
-from rdh.store.run_store import RunStore
+from rdh.store.run_store import RunStore, Stamp
 
 MOST_EPOCHS = 8  # columns of the table over time; of more epochs these and the last one are shown
 EPOCHS = (1, 3, 5, 10, 15, 20, 30, 60, 100, 150)
@@ -28,54 +28,58 @@ SHARES = {
     "wrong": ("train_wrong", "train_entries"),
     "undecided": ("train_undecided", "train_entries"),
     "dead": ("train_dead", "train_entries"),
-    "gallery_dead": ("gallery_dead", "gallery_entries"),
-    "query_dead": ("query_dead", "query_entries"),
 }
-SCORES = ("map", "map_tie", "map_train", "cost_train", "cost_flagged", "cost_random",
+# Scores of a run's last evaluation, as `run_table` has them
+SCORES = ("map", "map_train", "cost", "cost_train", "cost_flagged", "cost_random",
           "cost_gallery", "cost_query")  # fmt: skip
 OF_SOME = ("confirmed", "flagged_wrong", "flagged_undecided", "recall")  # not of all entries
 LEAST = 100  # entries that such a share needs: of fewer, one entry more moves it by over a point
 MEASURED = "train_dead"  # a run without it was recorded before the dead were counted
 
 
-def is_measured(result: Mapping[str, Any]) -> bool:
-    """Whether a result.json is of a finished run whose last evaluation counted the dead."""
-    return result.get("state") == "finished" and MEASURED in result.get("metrics", {})
-
-
-def measured(store: RunStore, runs: Mapping[str, RunConfig]) -> pd.DataFrame:
+def measured(store: RunStore, run_ids: Iterable[str]) -> pd.DataFrame:
     """One row for each run that finished and counted its dead bits.
 
     Args:
-        store: Where the runs lie.
-        runs: run_id -> config.
+        store: where the runs lie.
+        run_ids: in the order of the rows.
 
     Returns:
-        run_id; method, title, n_bits, seed, lr, eta, arm, aim, scale. Of the last evaluation: the
-        SHARES (0 to 1), SCORES and `cost` (of the gallery, or of the queries if the gallery's codes
-        are learned). Of the probes' records, each item at its last visit: NAME_peak for
-        PROBE_COUNTS. In evaluation mode: dead_after_EPOCH.
-        NaN: not measured, or a share OF_SOME entries that are fewer than LEAST.
+        The columns of `run_table`. Of the last evaluation: the SHARES (0 to 1) and SCORES. Of the
+        probes' records, each item at its last visit: NAME_peak for PROBE_COUNTS. In evaluation
+        mode: dead_after_EPOCH. NaN: not measured, or a share OF_SOME entries that are fewer than
+        LEAST.
     """
-    rows = [_row(store, run_id, config) for run_id, config in runs.items()]
-    return pd.DataFrame([row for row in rows if row is not None])
+    table = run_table(store, run_ids)
+    if table.empty:
+        return pd.DataFrame(columns=["run_id"])
+    rows = [_row(store, run_id, store.stamps(run_id)) for run_id in table["run_id"]]
+    counts = pd.DataFrame([row for row in rows if row is not None], columns=None)
+    if counts.empty:
+        return table.iloc[:0]
+    table = table.drop(columns=[name for name in counts if name in table and name != "run_id"])
+    return table.merge(counts, on="run_id").reindex(
+        columns=[*dict.fromkeys((*table, *counts, *SCORES))]
+    )
 
 
-def _row(store: RunStore, run_id: str, config: RunConfig) -> dict[str, Any] | None:
+@lru_cache(maxsize=20_000)
+def _row(store: RunStore, run_id: str, stamps: tuple[Stamp, ...]) -> Mapping[str, Any] | None:
+    """None: it did not count, or is damaged. Read once for each version of its result."""
     try:
-        result = store.result(run_id)
-        if not is_measured(result):
+        metrics = store.result(run_id).get("metrics", {})
+        if MEASURED not in metrics:
             return None
         reader = store.reader(run_id)
-        frame, meta = scalar_frame(reader.scalars()), reader.meta()
+        names = {MEASURED, "train_entries", "entries", *PROBE_COUNTS}
+        frame = scalar_frame(row for row in reader.scalars() if row[3] in names)
         files = {
             int(path.stem.removeprefix("probe-")): path
             for path in (store.run_dir(run_id) / "codes").glob("probe-*.npz")
         }
-        over_time = _peaks(frame) | _dead_over_time(frame, files, meta)
-    except (UserError, OSError, ValueError):  # damaged
+        over_time = _peaks(frame) | _dead_over_time(frame, files, reader.meta())
+    except (UserError, OSError, ValueError):
         return None
-    metrics = result["metrics"]
     if "flagged_entries" not in metrics:  # every entry was asked for flags
         asked = {"flagged_entries": "train_entries", "train_dead_asked": "train_dead"}
         metrics = metrics | {name: metrics.get(every) for name, every in asked.items()}
@@ -83,24 +87,7 @@ def _row(store: RunStore, run_id: str, config: RunConfig) -> dict[str, Any] | No
         name: _ratio(metrics.get(part), metrics.get(whole), LEAST if name in OF_SOME else 1)
         for name, (part, whole) in SHARES.items()
     }
-    scores = {name: _number(metrics.get(name)) for name in SCORES}
-    cost = scores["cost_gallery"]
-    return {
-        "run_id": run_id,
-        "method": config.method,
-        "title": config.method_card.title,
-        "n_bits": config.n_bits,
-        "seed": config.seed,
-        "lr": config.lr,
-        "eta": np.nan if config.eta is None else config.eta,
-        "arm": config.arm,
-        "aim": config.amplifier_aim,
-        "scale": config.amplifier_scale,
-        **shares,
-        **scores,
-        "cost": scores["cost_query"] if np.isnan(cost) else cost,
-        **over_time,
-    }
+    return {"run_id": run_id, **shares, **over_time}
 
 
 def _peaks(frame: pd.DataFrame) -> dict[str, float]:
@@ -120,13 +107,13 @@ def _dead_over_time(
     Evaluations count them, and so do the files of probe codes.
 
     Args:
-        frame: Of the scalars.
-        files: Step -> file of probe codes.
-        meta: For steps and entries.
+        frame: of the scalars.
+        files: step -> file of probe codes.
+        meta: for steps and entries.
     """
     found = {}
     for step, path in files.items():
-        codes = read_arrays(path)
+        codes = read_arrays(path, only=("dead_counts", "n_items"))
         if "dead_counts" in codes and int(codes["n_items"]) == meta["n_train"]:
             found[step] = codes["dead_counts"].sum() / (meta["n_train"] * meta["n_bits"])
     if MEASURED in frame:
