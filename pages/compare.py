@@ -224,7 +224,9 @@ with error_card():
             with error_card():
                 series = read_pair(runs, pair)
                 with st.container(key="charts-compare"):
+                    st.header("This pair in numbers", anchor="numbers")
                     draw_numbers(runs, series, seeds)
+                    st.header("The pair over time", anchor="time")
                     view = draw_view(
                         max(one.meta().get("total_steps", 0) for one in series.values())
                     )

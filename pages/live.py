@@ -266,14 +266,18 @@ def draw_charts(run: RunSeries, config: RunConfig) -> None:
             pair[other] = read_series(runs, other)
     view = draw_view(max(one.meta().get("total_steps", 0) for one in pair.values()))
     if len(run.running("saturated")[0]):
+        st.header("Which bits die, and when", anchor="dead")
         if run.counted() == "dead":
             draw_curve(view, pair, run_id, "dead", is_wide=True)
         if with_flags or run.counted() == "flagged":
             draw_flags(view, pair, run_id)
         draw_map(view, run, what, level or config.tau, ordered, f"live-map-{run_id}")
+        st.header("Where the entries stand", anchor="distribution")
         draw_distribution(view, run, config, run_id)
+        st.header("What pulls them, and what the amplifier does", anchor="amplifier")
         draw_amplifier(run, config, run_id)
         draw_gradient(run, config, run_id)
+    st.header("Loss and events", anchor="loss")
     draw_events(view, run, config, run_id)
 
 

@@ -48,10 +48,6 @@ border: 1px solid var(--st-border-color); border-radius: 6px; }
 .stMainBlockContainer::before { content: "⚠ The server doesn't answer. What you see is old.";
 position: sticky; top: 3.5rem; z-index: 9; padding: 0.5rem 1rem;
 border-radius: 0.5rem; border: 2px solid #E69F00; background: var(--st-background-color); }
-/* Keyboard: first Tab, then Enter, and the sidebar is behind the reader. */
-.skip-link { position: absolute; left: -9999px; }
-.skip-link:focus { position: static; }
-#content { scroll-margin-top: 5rem; }
 /* A formula that is wider than the page scrolls by itself. */
 .stMainBlockContainer .katex-display { overflow: auto hidden; scrollbar-width: thin;
 padding-bottom: 0.4rem; }
@@ -124,9 +120,7 @@ def start_page(
     st.html(STYLE)
     st.logo(LOGO, size="large")
     with st.sidebar:
-        st.html('<a class="skip-link" href="#content">Skip to the content</a>')
         draw_links(carried())
-    st.html('<a id="content" tabindex="-1" aria-label="Content"></a>')
     st.title(f"{icon} {title}", anchor=False)
     st.session_state[ACTIONS] = st.container(horizontal=True, vertical_alignment="center")
     with actions():
