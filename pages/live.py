@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from pages.common import follow
@@ -143,8 +144,21 @@ def draw_events(view: TimeView, run: RunSeries, config: RunConfig, run_id: str) 
             smoothing=view.smoothing,
         )
         view.draw(figure, key=f"live-loss-{run_id}", is_curve=True)
+        st.caption(pace(frame, config.batch_size))
     with right:
         draw_flow(view, run, run_id, "dead")
+
+
+def pace(frame: pd.DataFrame, batch_size: int) -> str:
+    """The learning rate at the last record, and how fast the last 20 records went."""
+    told = []
+    if "lr" in frame and len(rates := frame["lr"].dropna()):
+        told.append(f"Learning rate {rates.iloc[-1]:.3g} at the last record")
+    if "steps_per_second" in frame and len(speeds := frame["steps_per_second"].dropna()):
+        told.append(
+            f"{speeds.tail(20).median() * batch_size:,.0f} items a second in the last records"
+        )
+    return "; ".join(told) + "." if told else ""
 
 
 def draw_flow(view: TimeView, run: RunSeries, run_id: str, what: str) -> None:
