@@ -23,6 +23,7 @@ from pages.common.side_by_side import (
 from pages.common.sidebar import draw_link
 from pages.common.study_links import draw_study_links
 from pages.common.text import as_text
+from pages.common.time_view import TimeView, draw_view
 from pages.common.words import count_of, legend, link, percent
 from rdh import analysis
 from rdh.analysis import NO_DEAD_BITS
@@ -72,7 +73,7 @@ def warn_if_unfair(runs: RunStore, pair: list[str]) -> None:
     st.warning(as_text(text), icon=":material/warning:")
 
 
-def draw_curves(runs: RunStore, pair: dict[str, RunSeries]) -> None:
+def draw_curves(view: TimeView, runs: RunStore, pair: dict[str, RunSeries]) -> None:
     what = counted(pair)
     all_series = [dead_series(run, runs.config(one), what) for one, run in pair.items()]
     series = [one for one in all_series if one is not None]
@@ -83,7 +84,13 @@ def draw_curves(runs: RunStore, pair: dict[str, RunSeries]) -> None:
                 f"{one.label} {one.counts[-1]:,.0f} at step {one.steps[-1]:,}" for one in series
             )
             title = f"{what.capitalize()} entries: {ends}"
-            live_plotly(dead_bits_over_time(series, title=title, what=what), key="compare-dead")
+            figure = dead_bits_over_time(
+                [view.series(one) for one in series],
+                title=title,
+                what=what,
+                smoothing=view.smoothing,
+            )
+            view.draw(figure, key="compare-dead", is_curve=True)
             legend(what)
     with right:
         curves = [
@@ -97,11 +104,12 @@ def draw_curves(runs: RunStore, pair: dict[str, RunSeries]) -> None:
                 key="compare-pr",
             )
             legend("precision-recall", "hamming-radius")
-    maps = []
+    maps, last_ones = [], []
     for one, run in pair.items():
         frame = run.scalars()
         if "map" in frame:
-            values, config = frame["map"].dropna(), runs.config(one)
+            values, config = view.frame(frame["map"].dropna()), runs.config(one)
+            last_ones.append(f"{config.label} {frame['map'].dropna().iloc[-1]:.4f}")
             maps.append(
                 (
                     config.label,
@@ -112,10 +120,9 @@ def draw_curves(runs: RunStore, pair: dict[str, RunSeries]) -> None:
                 )
             )
     if any(len(entry[3]) > 1 for entry in maps):
-        ends = ", ".join(f"{entry[0]} {entry[4][-1]:.4f}" for entry in maps)
-        live_plotly(
-            map_over_time(maps, title=f"MAP at the last evaluation: {ends}"), key="compare-map-time"
-        )
+        title = f"MAP at the last evaluation: {', '.join(last_ones)}"
+        figure = map_over_time(maps, title=title, smoothing=view.smoothing)
+        view.draw(figure, key="compare-map-time", is_curve=True)
 
 
 def pr_curve(runs: RunStore, run_id: str, run: RunSeries) -> Curve | None:
@@ -222,16 +229,30 @@ with error_card():
             with error_card():
                 series = read_pair(runs, pair)
                 with st.container(key="charts-compare"):
+                    st.header("This pair in numbers", anchor="numbers")
                     draw_numbers(runs, series, seeds)
-                    if draw_maps(runs, series, key="compare"):
-                        draw_difference(runs, series)
+                    st.header("The pair over time", anchor="time")
+                    view = draw_view(
+                        max(one.meta().get("total_steps", 0) for one in series.values())
+                    )
+                    if draw_maps(runs, series, key="compare", view=view):
+                        draw_difference(runs, view, series)
                     draw_moment(runs, series)
-                    draw_curves(runs, series)
+                    draw_curves(view, runs, series)
                 if ticking and have_ended(known_runs(runs), pair):
                     st.rerun()
 
         ticking = not have_ended(known, pair)
         st.fragment(draw, run_every=2.0 if ticking else None)()
+with error_card():
+    if other is None and len(known) > 1:
+        read_config(runs, run_id)  # a run that can't be read says so instead
+        st.info(
+            "No run is compared with this one: no other is equal to it but for the plug-ins, or "
+            "none is chosen. Choose one at “Compared with”, or launch its partner.",
+            icon=":material/compare_arrows:",
+        )
+        draw_link("pages/launch.py", "Launch its partner", ":material/edit:", {"clone": run_id})
 with error_card():
     draw_settings(runs, known, pair)
 end_page()

@@ -8,6 +8,7 @@ from pages.common.images import dataset, draw_thumbnails
 from pages.common.live_plot import live_plotly
 from pages.common.number_field import number_field
 from pages.common.run_form import draw_switches
+from pages.common.run_numbers import Tile, draw_tiles
 from pages.common.shell import end_page, error_card, or_end, start_page
 from pages.common.text import as_text
 from rdh import catalog, datasets, folders
@@ -46,14 +47,14 @@ def draw_missing(error: UserError) -> None:
         st.code(command, language="bash", wrap_lines=True)
 
 
-def draw_tiles(card: DataCard) -> None:
+def draw_card(card: DataCard) -> None:
     floor = f"MAP@{card.top_k:,}" if card.top_k else "MAP over all"
     size = (
         "×".join(map(str, card.image_shape[:2])) + " pixels"
         if card.image_shape
         else "images of many sizes"
     )
-    tiles = [
+    tiles: list[Tile] = [
         (
             "Items",
             f"{card.n_items:,}",
@@ -67,8 +68,7 @@ def draw_tiles(card: DataCard) -> None:
         ("Similar pairs", f"{card.similar_share:.1%}", "of training pairs", SIMILAR_HELP),
         ("Random codes", f"{card.map_floor:.3f}", floor, FLOOR_HELP),
     ]
-    for column, (label, value, note, meaning) in zip(st.columns(len(tiles)), tiles, strict=True):
-        column.metric(label, value, note, delta_color="off", delta_arrow="off", help=meaning)
+    draw_tiles(tiles)
     for warning in card.warnings:
         st.caption(f"⚠ {as_text(warning)}")
 
@@ -153,7 +153,7 @@ with error_card():
         except UserError as error:
             draw_missing(error)
         else:
-            draw_tiles(card)
+            draw_card(card)
             draw_labels(card)
             draw_samples(dataset(name, str(root), pairs), card)
             draw_same_pictures(name, str(root), pairs, config.split_seed)

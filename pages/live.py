@@ -3,33 +3,37 @@
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from pages.common import follow
+from pages.common.amplifier_charts import draw_amplifier, draw_gradient
 from pages.common.launching import arrived, draw_notes
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries, dead_series, read_series
 from pages.common.report_button import draw_report_button
 from pages.common.run_numbers import draw_numbers
 from pages.common.run_picker import is_pair, pick_two
-from pages.common.run_status import Status, draw_status, read_status
-from pages.common.shell import carried, end_page, error_card, known_runs, start_page, store
+from pages.common.run_status import Status, draw_status, read_status, resume_said
+from pages.common.shell import actions, carried, end_page, error_card, known_runs, start_page, store
+from pages.common.sidebar import draw_link
+from pages.common.time_view import TimeView, draw_view
 from pages.common.words import help_of, legend, percent
 from rdh import execution
 from rdh.analysis import NOT_COUNTED, WORDS
-from rdh.analysis.amplifier import N_RECORDS
-from rdh.charts.amplifier import amplifier_over_tau
 from rdh.charts.dead_bits import dead_bits_over_time, event_flow
-from rdh.charts.gradients import gradient_of_one_pair, measured_gradient
 from rdh.charts.histograms import activation_histogram, histogram_over_time
 from rdh.charts.losses import loss_split
 from rdh.charts.saturation import by_onset, saturation_map
 from rdh.config.run_config import RunConfig
-from rdh.landscape import Pair, PairForm, gradient_terms
 from rdh.store.levels import TAU_LEVELS
 
-THEORY_H = np.tanh(np.linspace(-4.5, 4.5, 361))
 TICK_SECONDS = 1.0
+ANSWERS = (
+    ("pages/compare.py", "What did RDH change?", ":material/compare_arrows:"),
+    ("pages/bits.py", "Which bits died, and for which images?", ":material/grid_on:"),
+)
+ENDED = {"cancelled": "was cancelled", "lost": "was lost", "failed": "failed"}
 FLOWS: dict[str, dict[str, str | None]] = {  # scalars of the events -> their words in a title
     "dead": {"deaths": "deaths", "rescues": "rescues", "relapses": None, "releases": "releases"},
     "flagged": {
@@ -41,7 +45,9 @@ FLOWS: dict[str, dict[str, str | None]] = {  # scalars of the events -> their wo
 }
 
 
-def draw_map(run: RunSeries, what: str, level: float, ordered: bool, key: str) -> None:
+def draw_map(
+    view: TimeView, run: RunSeries, what: str, level: float, ordered: bool, key: str
+) -> None:
     what = run.counted() if what == "dead" else what
     steps, values = run.shares(what, level)
     if not len(steps):
@@ -55,18 +61,23 @@ def draw_map(run: RunSeries, what: str, level: float, ordered: bool, key: str) -
         f"{what.capitalize()}{at_level}: {percent(share)} of the entries; in "
         f"{(values[-1] > 0.1).sum()} of {values.shape[1]} bits more than a tenth of the items"
     )
-    figure = saturation_map(steps, values, title=takeaway, what=f"{what} share", order=order)
+    rows = view.rows(steps)
+    figure = saturation_map(
+        steps[rows], values[rows], title=takeaway, what=f"{what} share", order=order
+    )
 
     def open_bit(click: dict) -> None:
         bit = str(int(click["y"]))  # rows are named by their bit, in any order
         query = carried() | {"bit": bit}
         follow.ask(follow.Way("pages/bits.py", query, f"Bit {bit} on the page Bits"))
 
-    live_plotly(figure, key=key, on_click=open_bit)
+    view.draw(figure, key=key, on_click=open_bit)
     legend(what)
 
 
-def draw_curve(pair: dict[str, RunSeries], run_id: str, what: str, *, is_wide: bool) -> None:
+def draw_curve(
+    view: TimeView, pair: dict[str, RunSeries], run_id: str, what: str, *, is_wide: bool
+) -> None:
     """Dead (or flagged) entries over time: Figure 5 of the paper, with its denominator."""
     curves = {one: dead_series(run, runs.config(one), what) for one, run in pair.items()}
     series = [one for one in curves.values() if one is not None]
@@ -77,14 +88,22 @@ def draw_curve(pair: dict[str, RunSeries], run_id: str, what: str, *, is_wide: b
         f"{mine.label}: {mine.counts[-1]:,.0f} {what} entries now, {mine.counts.max():,.0f} at "
         "the peak"
     )
-    figure = dead_bits_over_time(series, title=title, what=what, is_wide=is_wide)
-    live_plotly(figure, key=f"live-{what}-{run_id}")
+    figure = dead_bits_over_time(
+        [view.series(one) for one in series],
+        title=title,
+        what=what,
+        is_wide=is_wide,
+        smoothing=view.smoothing,
+    )
+    view.draw(figure, key=f"live-{what}-{run_id}", is_curve=True)
     if None in curves.values():
-        st.caption(f"The other run is not drawn: {NOT_COUNTED.partition(';')[0]}.")
+        other_run = next(run for one, run in pair.items() if one != run_id)
+        why = NOT_COUNTED.partition(";")[0] if other_run.step else "it has no record yet"
+        st.caption(f"The other run is not drawn: {why}.")
     legend(what)
 
 
-def draw_distribution(run: RunSeries, config: RunConfig, run_id: str) -> None:
+def draw_distribution(view: TimeView, run: RunSeries, config: RunConfig, run_id: str) -> None:
     what = run.counted()
     steps, histograms = run.running("pooled_histogram")
     marked = run.running(f"{what}_histogram")[1]
@@ -103,93 +122,13 @@ def draw_distribution(run: RunSeries, config: RunConfig, run_id: str) -> None:
     with right:
         first, now = (percent(run.share("saturated", step)) for step in (int(steps[0]), None))
         title = f"All bits over time: {first} saturated at first, {now} now"
-        live_plotly(
-            histogram_over_time(edges, steps, histograms, config.tau, title=title),
-            key=f"live-drift-{run_id}",
-        )
+        rows = view.rows(steps)
+        figure = histogram_over_time(edges, steps[rows], histograms[rows], config.tau, title=title)
+        view.draw(figure, key=f"live-drift-{run_id}")
     legend(what, "saturated")
 
 
-def draw_amplifier(run: RunSeries, config: RunConfig, run_id: str) -> None:
-    """On what the amplifier acts, over tau, and the same in words at the level of the run."""
-    reach = run.amplifier()
-    if reach is None:
-        return
-    levels = run.meta()["tau_levels"]
-    at = int(np.abs(np.array(levels) - config.tau).argmin())
-    precision, recall, reached = (
-        percent(shares[at]) for shares in (reach.precision, reach.recall, reach.reached)
-    )
-    acts, are = ("acts", "are") if config.amplifier else ("would act", "would be")
-    left, right = st.columns(2, vertical_alignment="center")
-    with left:
-        title = (
-            f"At τ = {levels[at]:g} the amplifier {acts} on {recall} of the dead; {precision} of "
-            f"all that it {acts} on is dead"
-            if reach.dead[at]
-            else f"At τ = {levels[at]:g} no entry was dead in the last {N_RECORDS} records"
-        )
-        figure = amplifier_over_tau(
-            levels, reach.precision, reach.recall, reach.reached, config.tau, title=title
-        )
-        live_plotly(figure, key=f"live-amplifier-{run_id}")
-    with right:
-        st.markdown(
-            f"**On what does the amplifier act?** In the last {N_RECORDS} records at τ = "
-            f"{levels[at]:g} it {acts} on {reach.amplified[at]:,} visits of saturated entries, and "
-            f"{reach.amplified_dead[at]:,} of them are dead: **precision {precision}**. These are "
-            f"{reach.amplified_dead[at]:,} of all {reach.dead[at]:,} dead ones: **recall "
-            f"{recall}**. {reach.beyond[at]:,} of them lie beyond its reach, so **{reached}** of "
-            f"the dead {are} moved."
-        )
-        legend("precision", "recall", "reach")
-
-
-def draw_gradient(run: RunSeries, config: RunConfig, run_id: str) -> None:
-    steps, sums = run.series("gradient_sum")
-    counts = run.series("gradient_count")[1]
-    window = slice(-min(len(steps), 10), None)
-    edges = np.array(run.meta()["logit_edges"])
-    measured, theory = sums[window].sum(0), eq_2(config)
-    left, right = st.columns(2)  # below each other on a narrow screen
-    with left:
-        title = "How strongly a bit is pulled, by its position: measured, mean over entries"
-        figure = measured_gradient(edges, measured, counts[window].sum(0), config.tau, title=title)
-        live_plotly(figure, key=f"live-gradient-{run_id}")
-    with right:
-        title = "The same by Eq. (2): one pair of bits"
-        figure = gradient_of_one_pair(edges, THEORY_H, theory, config.tau, title=title)
-        live_plotly(figure, key=f"live-gradient-pair-{run_id}")
-    st.caption(
-        "Measured: mean over (training item, bit) of the last 10 records, mirrored so that the "
-        "similarity loss asks for +1. Eq. (2) is in this run's form for one pair, h_j = 0.9, "
-        f"S = 1, η = {config.eta if config.eta is not None else 1:g}. The scales differ: a "
-        "measured gradient is a mean over pairs, Eq. (2) is one pair."
-    )
-
-
-def eq_2(config: RunConfig) -> dict[str, np.ndarray]:
-    """dL/dF at THEORY_H for one pair in this method's form: {arm in words: values}."""
-    card = config.method_card.landscape
-    weight = (
-        {"quantization_weight": config.eta}
-        if card and config.eta is not None and card["quantization"] != "none"
-        else {}
-    )
-    form = PairForm.from_card(card | weight, config.n_bits) if card else PairForm()
-    pair = Pair(0.9, 1, config.eta if config.eta is not None else 1.0, config.tau)
-    amplifiers = {"without amplifier": False} | (
-        {"with amplifier": True} if config.amplifier else {}
-    )
-    return {
-        label: gradient_terms(
-            THEORY_H, pair, form, amplifier=on, quantization=config.quantization
-        ).gradient
-        for label, on in amplifiers.items()
-    }
-
-
-def draw_events(run: RunSeries, config: RunConfig, run_id: str) -> None:
+def draw_events(view: TimeView, run: RunSeries, config: RunConfig, run_id: str) -> None:
     frame = run.scalars()
     left, right = st.columns(2)
     with left:
@@ -198,42 +137,68 @@ def draw_events(run: RunSeries, config: RunConfig, run_id: str) -> None:
             if config.quantization == "error_aware"
             else "plain quantization"
         )
-        live_plotly(
-            loss_split(frame, title="The loss, term by term", quantization=term),
-            key=f"live-loss-{run_id}",
+        figure = loss_split(
+            view.frame(frame),
+            title="The loss, term by term",
+            quantization=term,
+            smoothing=view.smoothing,
         )
+        view.draw(figure, key=f"live-loss-{run_id}", is_curve=True)
+        st.caption(pace(frame, config.batch_size))
     with right:
-        draw_flow(run, run_id, "dead")
+        draw_flow(view, run, run_id, "dead")
 
 
-def draw_flow(run: RunSeries, run_id: str, what: str) -> None:
+def pace(frame: pd.DataFrame, batch_size: int) -> str:
+    """The learning rate at the last record, and how fast the last 20 records went."""
+    told = []
+    if "lr" in frame and len(rates := frame["lr"].dropna()):
+        told.append(f"Learning rate {rates.iloc[-1]:.3g} at the last record")
+    if "steps_per_second" in frame and len(speeds := frame["steps_per_second"].dropna()):
+        told.append(
+            f"{speeds.tail(20).median() * batch_size:,.0f} items a second in the last records"
+        )
+    return "; ".join(told) + "." if told else ""
+
+
+def draw_flow(view: TimeView, run: RunSeries, run_id: str, what: str) -> None:
     """Which entries became dead (or flagged), and which no longer are, record by record."""
     frame, columns = run.scalars(), list(FLOWS[what])
     if not set(columns) <= set(frame):
         return
     flow = frame[columns].dropna()
-    *values, releases = (flow[name].to_numpy() for name in columns)
+    shown = view.frame(flow)
+    *values, releases = (shown[name].to_numpy() for name in columns)
     told = [
         f"{flow[name].sum():,.0f} {word}" for name, word in FLOWS[what].items() if word is not None
     ]
     title = f"{', '.join(told)} so far"
-    figure = event_flow(flow.index.to_numpy(), *values, title=title, releases=releases, what=what)
-    live_plotly(figure, key=f"live-events-{what}-{run_id}")
+    figure = event_flow(shown.index.to_numpy(), *values, title=title, releases=releases, what=what)
+    view.draw(figure, key=f"live-events-{what}-{run_id}")
     legend(*(("death", "rescue", "release", "relapse") if what == "dead" else ("flags",)))
 
 
-def draw_flags(pair: dict[str, RunSeries], run_id: str) -> None:
+def draw_flags(view: TimeView, pair: dict[str, RunSeries], run_id: str) -> None:
     """Flagged entries over time and their events, with a line of explanation."""
     left, right = st.columns(2)
     with left:
-        draw_curve(pair, run_id, "flagged", is_wide=False)
+        draw_curve(view, pair, run_id, "flagged", is_wide=False)
     with right:
-        draw_flow(pair[run_id], run_id, "flagged")
+        draw_flow(view, pair[run_id], run_id, "flagged")
     st.caption(WORDS["flagged"].meaning)
 
 
 def draw_no_data(status: Status) -> None:
-    if status.word == "finished":
+    """Why there is no chart, and what to do."""
+    if status.word in ("cancelled", "lost", "failed"):
+        st.info(
+            f"This run {ENDED[status.word]} before its first record, so there is nothing to draw. "
+            f"{resume_said(runs, status.run_id)} Launch makes a changed copy of it.",
+            icon=":material/block:",
+        )
+        query = {"clone": status.run_id}
+        draw_link("pages/launch.py", "Change and launch again", ":material/edit:", query)
+    elif status.word == "finished":
         st.error(
             "metrics.db of this run is empty: its records are lost; launch the run again.",
             icon=":material/error:",
@@ -313,16 +278,21 @@ def draw_charts(run: RunSeries, config: RunConfig) -> None:
         with error_card():
             runs.config(other)  # before its records: a run that can't be read is left out whole
             pair[other] = read_series(runs, other)
+    view = draw_view(max(one.meta().get("total_steps", 0) for one in pair.values()))
     if len(run.running("saturated")[0]):
+        st.header("Which bits die, and when", anchor="dead")
         if run.counted() == "dead":
-            draw_curve(pair, run_id, "dead", is_wide=True)
+            draw_curve(view, pair, run_id, "dead", is_wide=True)
         if with_flags or run.counted() == "flagged":
-            draw_flags(pair, run_id)
-        draw_map(run, what, level or config.tau, ordered, f"live-map-{run_id}")
-        draw_distribution(run, config, run_id)
+            draw_flags(view, pair, run_id)
+        draw_map(view, run, what, level or config.tau, ordered, f"live-map-{run_id}")
+        st.header("Where the entries stand", anchor="distribution")
+        draw_distribution(view, run, config, run_id)
+        st.header("What pulls them, and what the amplifier does", anchor="amplifier")
         draw_amplifier(run, config, run_id)
         draw_gradient(run, config, run_id)
-    draw_events(run, config, run_id)
+    st.header("Loss and events", anchor="loss")
+    draw_events(view, run, config, run_id)
 
 
 def still_going(states: Mapping[str, execution.RunState]) -> bool:
@@ -342,5 +312,9 @@ with error_card():
             "⚠ The two runs differ in more than the plug-ins, so their dead bits don't "
             "compare RDH with its baseline."
         )
+    elif other and not still_going(known):  # the run has ended: what is the answer?
+        with actions():
+            for page, label, icon in ANSWERS:
+                draw_link(page, label, icon, carried())
 st.fragment(draw, run_every=TICK_SECONDS if ticking else None)()
 end_page()

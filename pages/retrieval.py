@@ -173,7 +173,7 @@ start_page(
 )
 runs = store()
 known = known_runs(runs)
-run_id, other = pick_two(runs, known, or_none=True)
+run_id, other = pick_two(runs, known)
 with error_card():
     runs.config(run_id)
     drop_foreign_mask(run_id)

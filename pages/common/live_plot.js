@@ -82,6 +82,12 @@ function report(chart, { curveNumber: curve, pointNumber: point, x, y, z = null,
   if (chart.data.clickable) chart.send("click", { id, curve, point, x, y, z, customdata });
 }
 
+function reportZoom(chart, to) {
+  const x = to["xaxis.autorange"] ? null : [to["xaxis.range[0]"], to["xaxis.range[1]"]];
+  const is_zoom = x === null || x.every((end) => end !== undefined);
+  if (chart.data.zoomable && is_zoom) chart.send("zoom", { id: Date.now() + Math.random(), x });
+}
+
 async function drawOnce(chart) {
   const { node, plot } = chart;
   const Plotly = await loadPlotly(chart.data.src);
@@ -95,6 +101,7 @@ async function drawOnce(chart) {
   await Plotly.react(plot, data, { uirevision: "kept", ...layout, width, height }, chart.config);
   if (!chart.drawn) {
     plot.on("plotly_click", ({ points }) => report(chart, points[0]));
+    plot.on("plotly_relayout", (to) => reportZoom(chart, to));
     // While the button is down Plotly would forget the mark below it, and an update at that moment would lose the click.
     plot.on("plotly_beforehover", () => !plot._dragging);
   }

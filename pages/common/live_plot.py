@@ -31,6 +31,7 @@ def live_plotly(
     *,
     key: str,
     on_click: Callable[[dict], None] | None = None,
+    on_zoom: Callable[[list[float] | None], None] | None = None,
     height: int | None = None,
 ) -> None:
     """Draws the figure, or updates the chart of this key in place.
@@ -44,6 +45,8 @@ def live_plotly(
         on_click: called with {curve, point, x, y, z, customdata} of the clicked mark before the
             page (or fragment) runs again. `point` is an index, or [row, column] in a heat map.
             Marks with hoverinfo "skip" can't be clicked.
+        on_zoom: called with the two ends of the x-axis after the reader zoomed or moved it, with
+            None after a double click.
         height: in pixels; if None the figure's own height, or 360.
     """
     mount, src, take_away = _component()
@@ -56,14 +59,20 @@ def live_plotly(
         "label": accessible_name(fig) or key,
         "filename": file_name(key),
         "clickable": on_click is not None,
+        "zoomable": on_zoom is not None,
     }
-    mount(key=key, data=data, on_click_change=lambda: _deliver(key, on_click))
+    mount(
+        key=key,
+        data=data,
+        on_click_change=lambda: _deliver(key, "click", on_click),
+        on_zoom_change=lambda: _deliver(key, "zoom", on_zoom and (lambda it: on_zoom(it["x"]))),
+    )
 
 
 def file_name(key: str) -> str:
     """The name of what is downloaded of a chart: its key, and the runs of the page's address."""
     runs = [st.query_params.get(name, "") for name in ("run", "vs")]
-    parts = [key, *(run for run in runs if run not in key)]
+    parts = [key, *(run for run in runs if run not in key and run != "none")]
     return re.sub(r"[^A-Za-z0-9]+", "-", "-".join(filter(None, parts))).strip("-")
 
 
@@ -157,17 +166,17 @@ def look() -> dict:
     return {"layout": layout, "data": {"heatmap": [{"colorbar": colorbar}]}}
 
 
-def _deliver(key: str, on_click: Callable[[dict], None] | None) -> None:
-    """Calls on_click once for each click.
+def _deliver(key: str, kind: str, call: Callable[[dict], None] | None) -> None:
+    """Calls back once for each click, or zoom.
 
     Streamlit calls back again if a tick interrupts the run that a click started.
     """
-    click = dict(st.session_state[key].get("click") or {})
-    seen = f"{key}-seen-click"
-    if on_click is None or click.get("id") in (None, st.session_state.get(seen)):
+    click = dict(st.session_state[key].get(kind) or {})
+    seen = f"{key}-seen-{kind}"
+    if call is None or click.get("id") in (None, st.session_state.get(seen)):
         return
     click_id = click.pop("id")
-    on_click(click)
+    call(click)
     st.session_state[seen] = click_id
 
 

@@ -48,12 +48,12 @@ def pick_pair(
     *,
     key: str = "vs",
     label: str = "Compared with",
-    or_none: bool = False,
 ) -> str | None:
-    """Lets the reader choose the run to compare with.
+    """Lets the reader choose the run to compare with, or none.
 
     The runs of the same pair (equal but for the plug-ins) come first, those of a fair pair before
-    all others, newest first; the first is the default of ?vs=.
+    all others, newest first. The first of a pair is the default of ?vs=; an unrelated run is shown
+    only if the reader asks for it.
 
     Args:
         store: the run store.
@@ -61,12 +61,10 @@ def pick_pair(
         run_id: the run that the page is about.
         key: the URL parameter that keeps the choice.
         label: of the list.
-        or_none: whether the reader may choose none. Without a run of the same pair it is the
-            default then.
 
     Returns:
-        The id of the other run; None, and a sentence on the page, if there is none or none was
-        chosen.
+        The id of the other run; None if the reader wants none, or no run makes a pair with it. If
+        there is no other run at all, a sentence says so.
     """
     others = [other for other in _newest_first(states) if other != run_id]
     if not others:
@@ -77,29 +75,24 @@ def pick_pair(
     partners = {other: why for other in others if (why := partnership(store, run_id, other))}
 
     def name(other: str) -> str:
+        if other == NO_RUN:
+            return "no other run"
         return partners.get(other, ("", ""))[1] + run_label(store, other)
 
     last = (len(RANKS), "")
     others.sort(key=lambda other: partners.get(other, last)[0])
-    if not or_none:
-        return _pick(others, states, key, label, name)
-    others.insert(len(others) if partners else 0, NO_RUN)
-    known = {**states, NO_RUN: states[run_id]}
-    chosen = _pick(
-        others, known, key, label, lambda one: "no other run" if one == NO_RUN else name(one)
-    )
+    options = [*others, NO_RUN] if partners else [NO_RUN, *others]
+    chosen = _pick(options, states, key, label, name)
     return None if chosen == NO_RUN else chosen
 
 
-def pick_two(
-    store: RunStore, states: Mapping[str, RunState], *, or_none: bool = False
-) -> tuple[str, str | None]:
+def pick_two(store: RunStore, states: Mapping[str, RunState]) -> tuple[str, str | None]:
     """`pick_run` and, beside it, `pick_pair`."""
     left, right = st.columns(2)
     with left:
         run_id = pick_run(store, states)
     with right:
-        return run_id, pick_pair(store, states, run_id, or_none=or_none)
+        return run_id, pick_pair(store, states, run_id)
 
 
 RANKS = ("fair, without and with RDH", "fair, other arms", "not fair")
@@ -157,11 +150,16 @@ def _pick(
     wanted = st.query_params.get(key)
     if wanted not in options:
         if wanted is not None and wanted not in known:
+            instead = "This is the newest one." if key == "run" else f"Shown: {name(options[0])}."
             st.warning(
-                f"There is no run {as_text(wanted[:80])}; it may have been deleted. This "
-                f"is the newest one."
+                f"There is no run {as_text(wanted[:80])}; it may have been deleted. "
+                + as_text(instead)
             )
-        wanted = st.query_params[key] = options[0]
+        wanted = options[0]
+        if wanted == NO_RUN:  # not the reader's choice: a partner that is launched later is shown
+            st.query_params.pop(key, None)
+        else:
+            st.query_params[key] = wanted
     st.session_state[key] = wanted
     st.selectbox(label, options, key=key, format_func=name, on_change=_write_url, args=(key,))
     return wanted
@@ -169,6 +167,8 @@ def _pick(
 
 def _write_url(key: str) -> None:
     st.query_params[key] = st.session_state[key]
+    if key == "run":  # the partner of the run before is none of this one
+        st.query_params.pop("vs", None)
 
 
 # Kept for good, because a run's config.json is never edited. An error is not kept.

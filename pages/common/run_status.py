@@ -14,7 +14,7 @@ from rdh import execution
 from rdh.analysis import duration
 from rdh.store.run_store import RunStore
 
-STALE_SECONDS = 8  # four heartbeats
+STALE_SECONDS = 6  # three heartbeats
 TAIL_BYTES = 4000
 
 
@@ -88,7 +88,7 @@ def draw_status(store: RunStore, status: Status, run: RunSeries | None = None) -
     if status.word in ("failed", "lost", "unreadable"):
         said = status.result.get("message") if status.word == "failed" else None
         reason = said or (status.state.reason if status.state else None) or "no reason was recorded"
-        way_out = " Resume goes on from its last checkpoint." if status.word == "lost" else ""
+        way_out = f" {resume_said(store, status.run_id)}" if status.word == "lost" else ""
         st.error(as_text(reason + way_out), icon=":material/error:")
         log = log_tail(store, status.run_id)
         if log:
@@ -112,12 +112,20 @@ def draw_actions(store: RunStore, status: Status) -> None:
         "Resume",
         icon=":material/play_arrow:",
         key=f"resume-{status.run_id}",
-        help="Goes on from the last checkpoint, if there is one.",
+        help=resume_said(store, status.run_id),
     ):
         with error_card():
             execution.resume(store, status.run_id)
             execution.ensure_supervisor(store)
             st.rerun()
+
+
+def resume_said(store: RunStore, run_id: str) -> str:
+    """What Resume would do: it promises no checkpoint that is not there."""
+    step = store.resume_step(run_id)
+    if not step:
+        return "Resume starts the run from step 0: it has kept no checkpoint."
+    return f"Resume goes on from step {step:,}, its last checkpoint."
 
 
 def log_tail(store: RunStore, run_id: str) -> str:
@@ -145,11 +153,12 @@ def progress_text(status: Status, run: RunSeries | None) -> str:
         waits = "waiting for a free slot" if status.n_training else "PyTorch is being loaded"
         return f"{waits}, then it starts"
     silent = time.time() - beat.get("at", time.time())
-    fresh = f"no sign of life for {duration(silent)}" if silent > STALE_SECONDS else "alive"
+    is_stale = silent > STALE_SECONDS
+    fresh = f":orange[⚠ no sign of life for {duration(silent)}]" if is_stale else "alive"
     done, total = _progress(status, run)
     if run is not None and run.step:
-        if silent <= STALE_SECONDS:
-            fresh = f"data {duration(max(0, time.time() - run.at))} old"
+        age = f"data {duration(max(0, time.time() - run.at))} old"
+        fresh = f"{age} · {fresh}" if is_stale else age
         text = f"step {done:,}" + (f" of {total:,}" if total else "")
     elif beat.get("total_steps"):
         text = f"step {done:,} of {total:,}"

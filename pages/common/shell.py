@@ -53,8 +53,20 @@ padding: 0.6rem 0.75rem; border: 1px solid rgba(128, 128, 128, 0.35); border-rad
 [class*="st-key-cards-"] [role="radiogroup"] label::after { content: ""; position: absolute;
 inset: 0; }
 .st-key-launch-form-typed { position: absolute; } /* it draws nothing: no gap for it */
-/* Two charts in half of a narrow window each can't be read: one stands below the other. */
-@media (max-width: 1100px) {
+/* Streamlit's own "Stop" would read as "stop training"; what is lost is said below. */
+[data-testid="stStatusWidget"] { display: none; }
+.stApp[data-test-connection-state]:not([data-test-connection-state$="CONNECTED"])
+.stMainBlockContainer::before { content: "⚠ The server doesn't answer. What you see is old.";
+position: sticky; top: 3.5rem; z-index: 9; padding: 0.5rem 1rem;
+border-radius: 0.5rem; border: 2px solid #E69F00; background: var(--st-background-color); }
+/* A formula that is wider than the page scrolls by itself. */
+.stMainBlockContainer .katex-display { overflow: auto hidden; scrollbar-width: thin;
+padding-bottom: 0.4rem; }
+@media (max-width: 1000px) { .stMainBlockContainer .katex-display { font-size: 0.75em; } }
+/* Two charts in half of a narrow page each can't be read: one stands below the other. The page's
+own width counts, not the window's: the sidebar can be open or closed. */
+[class*="st-key-charts-"], [class*="st-key-stacked-"] { container-type: inline-size; }
+@container (max-width: 860px) {
 [class*="st-key-charts-"] .stHorizontalBlock { flex-wrap: wrap; }
 [class*="st-key-charts-"] .stColumn { min-width: 100%; }
 /* The same for one row of columns, without the rows inside its columns. */

@@ -6,6 +6,7 @@ import streamlit as st
 from pages.common.live_plot import live_plotly
 from pages.common.moments import pick_step
 from pages.common.readers import PAPER_TAU, RunSeries, read_series
+from pages.common.time_view import WHOLE, TimeView
 from pages.common.words import link, percent
 from rdh.analysis import NOT_COUNTED
 from rdh.charts.histograms import activation_histogram
@@ -23,7 +24,9 @@ def counted(pair: dict[str, RunSeries]) -> str:
     return "dead" if all(run.counted() == "dead" for run in pair.values()) else "flagged"
 
 
-def draw_maps(runs: RunStore, pair: dict[str, RunSeries], *, key: str) -> bool:
+def draw_maps(
+    runs: RunStore, pair: dict[str, RunSeries], *, key: str, view: TimeView = WHOLE
+) -> bool:
     """Both maps up to the last step that both runs have.
 
     Returns:
@@ -42,10 +45,11 @@ def draw_maps(runs: RunStore, pair: dict[str, RunSeries], *, key: str) -> bool:
         with column:
             share = percent(run.share(what, int(steps[-1])))
             title = f"{runs.config(one).label}: {share} of the entries {what} at step {steps[-1]:,}"
-            live_plotly(
-                saturation_map(steps, values, title=title, what=f"{what} share", top=top),
-                key=f"{key}-map-{one}",
+            rows = view.rows(steps)
+            figure = saturation_map(
+                steps[rows], values[rows], title=title, what=f"{what} share", top=top
             )
+            view.draw(figure, key=f"{key}-map-{one}")
     st.caption(
         f"Each row is a bit, each column a moment; bright: {link(what, what)} for many training "
         "images. One colour range for both."
@@ -53,7 +57,7 @@ def draw_maps(runs: RunStore, pair: dict[str, RunSeries], *, key: str) -> bool:
     return True
 
 
-def draw_difference(runs: RunStore, pair: dict[str, RunSeries]) -> None:
+def draw_difference(runs: RunStore, view: TimeView, pair: dict[str, RunSeries]) -> None:
     """The first map minus the second one, if both have the same bits."""
     loaded, what = common_steps(pair), counted(pair)
     if loaded is None:
@@ -68,10 +72,9 @@ def draw_difference(runs: RunStore, pair: dict[str, RunSeries]) -> None:
             f"{what.capitalize()} in {first} minus {what} in {second}, at step {common[-1]:,}: "
             f"{shares[0] - shares[1]:+.2%} of the entries (+, orange: fewer in {second})"
         )
-        live_plotly(
-            difference_map(common, difference, title=title, what=f"{what} share"),
-            key=f"difference-{'-'.join(pair)}",
-        )
+        rows = view.rows(common)
+        figure = difference_map(common[rows], difference[rows], title=title, what=f"{what} share")
+        view.draw(figure, key=f"difference-{'-'.join(pair)}")
 
 
 def common_steps(pair: dict[str, RunSeries]) -> list[tuple[np.ndarray, np.ndarray]] | None:

@@ -1,9 +1,12 @@
 """Layout that several charts share: room for a legend, and round ticks for a colour bar."""
 
 import math
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+
+from rdh.charts._thinning import kept_points, smoothed
 
 EVENT_NAME = 130  # pixels of the names of events in a legend: two columns of them fit half a row
 
@@ -42,6 +45,34 @@ def add_legend_below(figure: go.Figure, rows: int = 1, entry_width: int | None =
         legend_entrywidth=entry_width,
     )
     figure.update_layout(height=figure.layout.height + room, margin_b=48 + room)
+
+
+def add_curve(
+    figure: go.Figure, x: np.ndarray, y: np.ndarray, smoothing: float = 0.0, **trace: Any
+) -> None:
+    """A line over time, thinned. If it is smoothed, the raw line stays faint behind it.
+
+    Args:
+        figure: to change.
+        x: steps, (n,).
+        y: values, (n,).
+        smoothing: as in `smoothed`; 0 for the raw line alone.
+        trace: for Plotly; `customdata` (n, ...) belongs to the raw line.
+    """
+    kept, name = kept_points(y), trace.pop("name")
+    facts = trace.pop("customdata", None)
+    raw = trace | ({} if facts is None else {"customdata": facts[kept]})
+    place = {"x": x[kept], "y": y[kept].astype(np.float32)}
+    if not smoothing:
+        figure.add_scatter(**place, name=name, **raw)
+        return
+    figure.add_scatter(**place, name=f"{name}, raw", **raw | {"opacity": 0.3, "showlegend": False})
+    mean = smoothed(y, smoothing)
+    kept = kept_points(mean)
+    line = {"mode": "lines", "line": trace["line"]}
+    hover = {"hovertemplate": "step %{x:,}: %{y:.5g}, smoothed"}
+    mean = mean[kept].astype(np.float32)
+    figure.add_scatter(x=x[kept], y=mean, name=name, **line, **hover)
 
 
 def round_ticks(top: float) -> np.ndarray:

@@ -5,6 +5,7 @@ change only the last group. If the groups double in size, points are dropped but
 """
 
 import numpy as np
+import pandas as pd
 
 MAX_COLUMNS = 600
 MAX_POINTS = 1200
@@ -37,6 +38,14 @@ def bucket_extreme(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
         np.minimum.reduceat(values, starts, axis=0),
     )
     return np.where(high >= -low, high, low)
+
+
+def smoothed(values: np.ndarray, weight: float) -> np.ndarray:
+    """The exponential mean of (n,) values without a bias at the start; NaN are passed over.
+
+    weight from 0 to below 1 is that of what was before.
+    """
+    return pd.Series(values).ewm(alpha=1 - weight).mean().to_numpy()
 
 
 def kept_points(values: np.ndarray, max_points: int = MAX_POINTS) -> np.ndarray:

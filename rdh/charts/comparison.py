@@ -9,8 +9,7 @@ import plotly.graph_objects as go
 
 from rdh import catalog
 from rdh.charts import palette
-from rdh.charts._layout import add_legend, add_legend_below
-from rdh.charts._thinning import kept_points
+from rdh.charts._layout import add_curve, add_legend, add_legend_below
 
 
 @dataclass(frozen=True)
@@ -122,15 +121,20 @@ def tie_bands(arms: Sequence[tuple[str, str, bool, dict[str, float]]], *, title:
 
 
 def map_over_time(
-    runs: Sequence[tuple[str, str, bool, np.ndarray, np.ndarray]], *, title: str
+    runs: Sequence[tuple[str, str, bool, np.ndarray, np.ndarray]],
+    *,
+    title: str,
+    smoothing: float = 0.0,
 ) -> go.Figure:
     """MAP of runs over their steps. runs: (label, method, has_rdh, steps, MAP)."""
     figure = palette.bare_figure(title, height=320)
     for label, method, has_rdh, steps, values in runs:
-        color, kept = palette.method_color(method), kept_points(values, 300)
-        figure.add_scatter(
-            x=steps[kept],
-            y=values[kept],
+        color = palette.method_color(method)
+        add_curve(
+            figure,
+            steps,
+            values,
+            smoothing,
             name=palette.escape(label),
             mode="lines+markers",
             line=palette.arm_line(color, has_rdh),

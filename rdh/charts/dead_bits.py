@@ -7,8 +7,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from rdh.charts import palette
-from rdh.charts._layout import EVENT_NAME, add_legend_below
-from rdh.charts._thinning import bucket_sum, buckets, kept_points
+from rdh.charts._layout import EVENT_NAME, add_curve, add_legend_below
+from rdh.charts._thinning import bucket_sum, buckets
 
 MAX_BARS = 300
 EVENTS = {  # names of first deaths, relapses, rescues and releases, and what they mean
@@ -56,6 +56,7 @@ def dead_bits_over_time(
     events: Sequence[tuple[int, str]] = (),
     what: str = "dead",
     is_wide: bool = False,
+    smoothing: float = 0.0,
 ) -> go.Figure:
     """Dead entries of every run, or shares if the runs have different numbers of entries.
 
@@ -65,20 +66,21 @@ def dead_bits_over_time(
         events: (step, word), drawn as thin ticks.
         what: "dead" or "flagged": what the counts are.
         is_wide: whether the chart has a row of its own.
+        smoothing: weight of what was before; the raw curve stays faint behind.
     """
     figure = palette.bare_figure(title, height=360, title_width=80 if is_wide else palette.NARROW)
     denominators = {run.denominator for run in series}
     as_share = len(denominators) > 1
     for run in series:
-        kept = kept_points(run.counts)
         counts, shares = (
-            values.astype(np.float32)
-            for values in (run.counts[kept], run.counts[kept] / run.denominator)
+            values.astype(np.float32) for values in (run.counts, run.counts / run.denominator)
         )
         is_alone = len(series) == 1
-        figure.add_scatter(
-            x=run.steps[kept],
-            y=shares if as_share else counts,
+        add_curve(
+            figure,
+            run.steps,
+            shares if as_share else counts,
+            smoothing,
             name=palette.escape(run.label),
             mode="lines",
             line=palette.arm_line(
@@ -103,6 +105,8 @@ def dead_bits_over_time(
         rangemode="tozero",
     )
     figure.update_yaxes(tickformat=".1%" if as_share else ",")
+    if not any(run.counts.any() for run in series):  # Plotly would draw 0 in units of a millionth
+        figure.update_yaxes(range=[0, 0.01 if as_share else 1], nticks=3)
     figure.update_layout(showlegend=False)
     if len(series) > 1:
         add_legend_below(figure)

@@ -24,7 +24,9 @@ H_TICKS = (
     0.5,
 )  # the first are the first to be named
 TICK_FONT = 11
-H_TITLE = "h = tanh F (even in F; the outer bars hold everything beyond)"
+H_TITLE = (
+    "h = tanh F, even in F<br>(the outer bars hold all beyond)"  # one line is cut at 400 pixels
+)
 OF_F = "F = atanh h"  # a column of numbers: places on these axes are of F, only their names of h
 NARROWEST = 340  # pixels of the axis in a chart of half a row
 

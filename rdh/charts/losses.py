@@ -4,8 +4,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from rdh.charts import palette
-from rdh.charts._layout import add_legend_below
-from rdh.charts._thinning import kept_points
+from rdh.charts._layout import add_curve, add_legend_below
 
 TERMS = {  # in the order of the legend
     "similarity_loss": ("similarity", palette.SIMILARITY_TERM),
@@ -15,22 +14,26 @@ TERMS = {  # in the order of the legend
 }
 
 
-def loss_split(frame: pd.DataFrame, *, title: str, quantization: str) -> go.Figure:
+def loss_split(
+    frame: pd.DataFrame, *, title: str, quantization: str, smoothing: float = 0.0
+) -> go.Figure:
     """The terms of the loss over time; terms that are always 0 are left out.
 
     Args:
         frame: `analysis.scalar_frame`.
         title: of the chart.
+        smoothing: weight of what was before; the raw curve stays faint behind.
         quantization: what that term is in this run. It is drawn with its weight.
     """
     figure = palette.bare_figure(title, height=300, title_width=palette.NARROW)
     for name, (label, color) in TERMS.items():
         if name not in frame or not (values := frame[name].dropna()).any():
             continue
-        kept = kept_points(values.to_numpy())
-        figure.add_scatter(
-            x=values.index.to_numpy()[kept],
-            y=values.to_numpy("float32")[kept],
+        add_curve(
+            figure,
+            values.index.to_numpy(),
+            values.to_numpy(),
+            smoothing,
             name=palette.escape(quantization if name == "quantization_loss" else label),
             mode="lines",
             # wide and pale, or it would lie hidden where one term is nearly all of it
@@ -43,5 +46,6 @@ def loss_split(frame: pd.DataFrame, *, title: str, quantization: str) -> go.Figu
         )
     figure.update_xaxes(title_text="optimiser step")
     figure.update_yaxes(title_text="mean loss since the last record", rangemode="tozero")
-    add_legend_below(figure, rows=2 if len(figure.data) > 3 else 1)
+    n_named = sum(trace.showlegend is not False for trace in figure.data)
+    add_legend_below(figure, rows=2 if n_named > 3 else 1)
     return figure

@@ -274,6 +274,11 @@ class RunStore:
         """
         return well_typed(self.read_json(run_id, "result.json") or {})
 
+    def resume_step(self, run_id: str) -> int:
+        """The step that a resumed run goes on from: of its newest checkpoint, 0 without one."""
+        kept = (self.run_dir(run_id) / "checkpoints").glob("[0-9]*.pt")
+        return max((int(path.stem) for path in kept if path.stem.isdigit()), default=0)
+
     def write_json(self, run_id: str, name: str, value: dict[str, Any]) -> None:
         """Writes one of the run's JSON files, whole or not at all."""
         self._check_writable()

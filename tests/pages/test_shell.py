@@ -70,23 +70,23 @@ def visit(script: str = PICK, **params: str) -> AppTest:
 
 
 def test_the_newest_run_is_chosen_and_named_in_the_url(store):
-    old, new = launch(store, {"seed": 1}, {"seed": 2})
+    _old, new = launch(store, {"seed": 1}, {"seed": 2})
     app = visit()
-    assert app.text[0].value == f"{new} against {old}"
-    assert app.query_params["run"] == new
+    assert app.text[0].value == f"{new} against None"
+    assert app.query_params["run"] == new and "vs" not in app.query_params
 
 
 def test_the_url_chooses_and_a_choice_writes_the_url(store):
     old, new = launch(store, {"seed": 1}, {"seed": 2})
     app = visit(run=old)
-    assert app.text[0].value == f"{old} against {new}"
+    assert app.text[0].value == f"{old} against None"
     assert (
         app.selectbox(key="run").options[0]
         == f"HashNet · 32 bits · digits · lr 0.01 · 150 epochs · seed 2 · {new[-6:]}"
     )
     app.selectbox(key="run").select_index(0).run()
     assert app.query_params["run"] == new
-    assert app.text[0].value == f"{new} against {old}"
+    assert app.text[0].value == f"{new} against None"
 
 
 def test_an_unknown_run_in_the_url_is_said_and_the_newest_is_shown(store):
@@ -101,9 +101,27 @@ def test_the_partner_of_a_pair_comes_before_newer_runs(store):
     partner, mine, newest = launch(store, {"seed": 7}, {"seed": 7, **rdh}, {"seed": 8})
     app = visit(run=mine)
     assert app.text[0].value == f"{mine} against {partner}"
-    first, second = app.selectbox(key="vs").options
+    first, second, none = app.selectbox(key="vs").options
     assert first.startswith("pair: ") and first.endswith(partner[-6:])
     assert second.endswith(newest[-6:]) and not second.startswith("pair: ")
+    assert none == "no other run"
+
+
+def test_an_unrelated_run_and_no_run_are_shown_if_the_reader_asks(store):
+    rdh = {"amplifier": True, "quantization": "error_aware"}
+    _partner, mine, newest = launch(store, {"seed": 7}, {"seed": 7, **rdh}, {"seed": 8})
+    assert visit(run=mine, vs=newest).text[0].value == f"{mine} against {newest}"
+    app = visit(run=mine, vs="none")
+    assert app.text[0].value == f"{mine} against None" and app.query_params["vs"] == "none"
+
+
+def test_another_run_is_not_set_beside_the_partner_of_the_run_before(store):
+    rdh = {"amplifier": True, "quantization": "error_aware"}
+    partner, mine, newest = launch(store, {"seed": 7}, {"seed": 7, **rdh}, {"seed": 8})
+    app = visit(run=mine)
+    assert app.text[0].value == f"{mine} against {partner}"
+    app.selectbox(key="run").select_index(0).run()
+    assert app.text[0].value == f"{newest} against None" and "vs" not in app.query_params
 
 
 def test_without_runs_the_page_says_what_to_do_and_ends(store):

@@ -342,3 +342,14 @@ def test_the_hash_in_the_folder_is_that_of_the_config_so_that_a_sweep_finds_its_
     run_id = store.create(config)
     assert store.submission(run_id)["config_hash"] == config.hash == store.config(run_id).hash
     assert store.config(run_id) == config
+
+
+def test_a_resumed_run_goes_on_from_its_newest_checkpoint_or_from_the_start(tmp_path):
+    store = RunStore(tmp_path / "runs")
+    run_id = store.create(make_config())
+    assert store.resume_step(run_id) == 0
+    folder = store.run_dir(run_id) / "checkpoints"
+    folder.mkdir(exist_ok=True)
+    for name in ("000000320.pt", "000001280.pt", ".draft-77"):
+        (folder / name).touch()
+    assert store.resume_step(run_id) == 1280

@@ -1,0 +1,103 @@
+"""On which entries the amplifier acts, and how strongly bits are pulled with and without it."""
+
+import numpy as np
+import streamlit as st
+
+from pages.common.live_plot import live_plotly
+from pages.common.readers import RunSeries
+from pages.common.words import legend, percent
+from rdh.analysis.amplifier import N_RECORDS
+from rdh.charts.amplifier import amplifier_over_tau
+from rdh.charts.gradients import gradient_of_one_pair, measured_gradient
+from rdh.config.run_config import RunConfig
+from rdh.landscape import Pair, PairForm, gradient_terms
+
+THEORY_H = np.tanh(np.linspace(-4.5, 4.5, 361))
+
+
+def draw_amplifier(run: RunSeries, config: RunConfig, run_id: str) -> None:
+    """On what the amplifier acts, over tau, and the same in words at the level of the run."""
+    reach = run.amplifier()
+    if reach is None:
+        return
+    levels = run.meta()["tau_levels"]
+    at = int(np.abs(np.array(levels) - config.tau).argmin())
+    precision, recall, reached = (
+        percent(shares[at]) for shares in (reach.precision, reach.recall, reach.reached)
+    )
+    acts, are = ("acts", "are") if config.amplifier else ("would act", "would be")
+    left, right = st.columns(2, vertical_alignment="center")
+    with left:
+        title = (
+            f"At τ = {levels[at]:g} the amplifier {acts} on {recall} of the dead; {precision} of "
+            f"all that it {acts} on is dead"
+            if reach.dead[at]
+            else f"At τ = {levels[at]:g} no entry was dead in the last {N_RECORDS} records"
+        )
+        figure = amplifier_over_tau(
+            levels, reach.precision, reach.recall, reach.reached, config.tau, title=title
+        )
+        live_plotly(figure, key=f"live-amplifier-{run_id}")
+    with right:
+        if not reach.dead[at]:
+            st.markdown(
+                f"**On what does the amplifier act?** In the last {N_RECORDS} records at τ = "
+                f"{levels[at]:g} it {acts} on {reach.amplified[at]:,} visits of saturated entries. "
+                "None of them is dead, so there is nothing to rescue."
+            )
+            legend("precision", "recall", "reach")
+            return
+        st.markdown(
+            f"**On what does the amplifier act?** In the last {N_RECORDS} records at τ = "
+            f"{levels[at]:g} it {acts} on {reach.amplified[at]:,} visits of saturated entries, and "
+            f"{reach.amplified_dead[at]:,} of them are dead: **precision {precision}**. These are "
+            f"{reach.amplified_dead[at]:,} of all {reach.dead[at]:,} dead ones: **recall "
+            f"{recall}**. {reach.beyond[at]:,} of them lie beyond its reach, so **{reached}** of "
+            f"the dead {are} moved. Here an entry counts once for each visit of a mini-batch in "
+            f"these records; above, the dead that are flagged are entries, at the last record."
+        )
+        legend("precision", "recall", "reach")
+
+
+def draw_gradient(run: RunSeries, config: RunConfig, run_id: str) -> None:
+    steps, sums = run.series("gradient_sum")
+    counts = run.series("gradient_count")[1]
+    window = slice(-min(len(steps), 10), None)
+    edges = np.array(run.meta()["logit_edges"])
+    measured, theory = sums[window].sum(0), eq_2(config)
+    left, right = st.columns(2)  # below each other on a narrow screen
+    with left:
+        title = "How strongly a bit is pulled, by its position: measured, mean over entries"
+        figure = measured_gradient(edges, measured, counts[window].sum(0), config.tau, title=title)
+        live_plotly(figure, key=f"live-gradient-{run_id}")
+    with right:
+        title = "The same by Eq. (2): one pair of bits"
+        figure = gradient_of_one_pair(edges, THEORY_H, theory, config.tau, title=title)
+        live_plotly(figure, key=f"live-gradient-pair-{run_id}")
+    st.caption(
+        "Measured: mean over (training item, bit) of the last 10 records, mirrored so that the "
+        "similarity loss asks for +1. Eq. (2) is in this run's form for one pair, h_j = 0.9, "
+        f"S = 1, η = {config.eta if config.eta is not None else 1:g}. The scales differ: a "
+        "measured gradient is a mean over pairs, Eq. (2) is one pair."
+    )
+
+
+def eq_2(config: RunConfig) -> dict[str, np.ndarray]:
+    """dL/dF at THEORY_H for one pair in this method's form: {arm in words: values}."""
+    card = config.method_card.landscape
+    weight = (
+        {"quantization_weight": config.eta}
+        if card and config.eta is not None and card["quantization"] != "none"
+        else {}
+    )
+    form = PairForm.from_card(card | weight, config.n_bits) if card else PairForm()
+    pair = Pair(0.9, 1, config.eta if config.eta is not None else 1.0, config.tau)
+    amplifiers = {"without amplifier": False} | (
+        {"with amplifier": True} if config.amplifier else {}
+    )
+    return {
+        label: gradient_terms(
+            THEORY_H, pair, form, amplifier=on, quantization=config.quantization
+        ).gradient
+        for label, on in amplifiers.items()
+    }
