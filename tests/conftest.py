@@ -47,5 +47,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     can_spread = config.pluginmanager.hasplugin("xdist") and "PYTEST_XDIST_WORKER" not in os.environ
     is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     if can_spread and is_whole and config.option.numprocesses is None:
-        config.option.numprocesses, config.option.dist = min(4, os.cpu_count() or 1), "loadfile"
+        # one more than cores: a test that waits for a process or a browser leaves its core idle
+        config.option.numprocesses = min(4, (os.cpu_count() or 1) + 1)
+        config.option.dist = "loadfile"
         config.option.loadscopereorder = False  # files of few and long tests would come last
