@@ -25,6 +25,7 @@ WITH_PROCESSES = (
     "execution/test_tick.py",
     "execution/test_warm.py",
     "retrieval/test_memory.py",
+    "test_one_file.py",
     "test_wheel.py",
     "test_worker.py",
 )
@@ -32,13 +33,18 @@ STARTERS = {"env", "toy", "first_process", "real_images"}  # the last: it unpack
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what starts processes, so that `pytest -m "not process"` is quick."""
+    """Marks what starts processes, so that `pytest -m "not process"` is quick, and puts it first.
+
+    Its files take long and leave the processor idle at times: begun last, they would end last.
+    """
     tests = Path(__file__).parent
     places = {tests / name for name in WITH_PROCESSES}
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
         if fixtures & STARTERS or places & {item.path, *item.path.parents}:
             item.add_marker(pytest.mark.process)
+    slow = {item.path for item in items if item.get_closest_marker("process")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.hookimpl(tryfirst=True)
