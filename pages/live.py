@@ -259,11 +259,13 @@ def draw() -> None:
         states = execution.states(runs)
         status = read_status(runs, run_id, states)
         run, config = read_series(runs, run_id), runs.config(run_id)
-        draw_status(runs, status, run)
+        with st.container():  # a line that comes or goes must not move what stands below it:
+            draw_status(runs, status, run)  # Streamlit builds a chart that moves anew
         if not len(run.scalars()):
             draw_no_data(status)
         else:
-            draw_numbers(run, config, status.is_final)
+            with st.container():
+                draw_numbers(run, config, status.is_final)
             with st.container(key="charts-live"):
                 draw_charts(run, config)
         follow.draw()
@@ -282,14 +284,16 @@ def draw_charts(run: RunSeries, config: RunConfig) -> None:
     if len(run.running("saturated")[0]):
         st.header("Which bits die, and when", anchor="dead")
         if run.counted() == "dead":
-            draw_curve(view, pair, run_id, "dead", is_wide=True)
+            with st.container():  # the line on the other run goes with its first record
+                draw_curve(view, pair, run_id, "dead", is_wide=True)
         if with_flags or run.counted() == "flagged":
             draw_flags(view, pair, run_id)
         draw_map(view, run, what, level or config.tau, ordered, f"live-map-{run_id}")
         st.header("Where the entries stand", anchor="distribution")
         draw_distribution(view, run, config, run_id)
         st.header("What pulls them, and what the amplifier does", anchor="amplifier")
-        draw_amplifier(run, config, run_id)
+        with st.container():  # it comes with the first records of the amplifier
+            draw_amplifier(run, config, run_id)
         draw_gradient(run, config, run_id)
     st.header("Loss and events", anchor="loss")
     draw_events(view, run, config, run_id)

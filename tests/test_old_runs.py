@@ -20,7 +20,7 @@ from rdh.files import read_arrays
 from rdh.store.run_store import RunStore
 
 REPO = Path(__file__).parents[1]
-PATIENCE = 240.0  # seconds; far above what anything here takes
+PATIENCE = 600.0  # seconds; far above what anything here takes
 BASELINE, RDH, ITQ = "hashnet-8-s0-cda631", "hashnet-rdh-8-s0-e44703", "itq-8-s0-60c3ed"
 CANCELLED, LOST, QUEUED = "hashnet-rdh-8-s2-33bead", "dpsh-8-s3-d0d8e0", "csq-8-s4-04c8d4"
 STATES = {

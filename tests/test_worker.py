@@ -30,7 +30,7 @@ from tests.full_disk import file_limit
 from tests.toy_archives import make_lists
 
 HOUSE = Path(__file__).parent.parent
-PATIENCE = 120.0  # seconds; far above what anything here takes
+PATIENCE = 600.0  # seconds; far above what anything here takes
 ENDLESS = {"epochs": 100_000, "checkpoint_every": 1}
 FIELDS = {
     "n_bits": 8,

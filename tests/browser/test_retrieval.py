@@ -76,8 +76,8 @@ def test_a_query_is_chosen_bits_are_switched_off_and_a_link_restores_all_of_it(
     page.wait_for_url("**mask=3*")
     expect(tile(page, "AP", 1)).to_contain_text(score(store, run, item, [3]))
     box = page.get_by_role("combobox", name=re.compile("switched off"))
-    box.click()
-    page.get_by_role("option", name="bit 7", exact=True).click()
+    box.fill("bit 7")  # the open list would close if the page scrolled
+    box.press("Enter")
     page.wait_for_url("**mask=3%2C7*")
     expect(tile(page, "AP", 1)).to_contain_text(score(store, run, item, [3, 7]))
     page.keyboard.press("Escape")

@@ -35,7 +35,7 @@ from tests.toy_images import (
 pytestmark = pytest.mark.usefixtures("toy_backbone")
 __all__ = ["toy_backbone"]  # a fixture is used by its name
 HOUSE = Path(__file__).parents[2]
-PATIENCE = 120.0  # seconds; far above what anything here takes
+PATIENCE = 600.0  # seconds; far above what anything here takes
 
 
 def extract(dataset: Pictures, root: Path, **options: Any) -> tuple[np.ndarray, list[int]]:

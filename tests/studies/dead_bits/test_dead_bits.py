@@ -186,7 +186,9 @@ def test_the_dead_over_time_are_those_after_each_epoch(full):
         full.write_json(run_id, "result.json", result | {"seconds": 3.0})  # as if just written
     found = chapter(look(full, asked()), "Dead bits over time")
     assert found.tables[0].cells.iloc[0].tolist() == ["DPSH", "1.000%", "2.000%"]
-    assert found.answers[0].startswith("Training from epoch 1 to 2 without RDH can't be judged yet")
+    assert found.answers[0].startswith(
+        "Training from epoch 1 to 2 without RDH can't be judged: 1 cell"
+    )
 
 
 # Predictors
