@@ -33,7 +33,7 @@ def draw_plan(store: RunStore, start: Mapping[str, Any], asked: Asked, name: str
         configs = build(start, asked)
         changes = said_of_changes(start, asked, name)
     except UserError as error:
-        st.markdown(f":material/edit: {as_text(str(error))}")
+        st.markdown(f":material/edit: No plan yet: {as_text(str(error))}")
         return True
     st.markdown(f"**{as_text(said_of_runs(configs))}**")
     st.caption(f"{as_text(_sentence(time_in_words(store, configs)))} {as_text(changes)}")

@@ -19,8 +19,8 @@ class Preset:
 PRESETS = {
     "demo": Preset(
         "Demo",
-        "8x8 digits, a small network trained from scratch: seconds on any machine. Its rate of .3 "
-        "shows the dead bits of DCH. DPSH collapses at it; the preset digits suits every method.",
+        "8x8 digits, a small network from scratch: seconds on any machine. Its rate of .3 shows "
+        "the dead bits of DCH, and DPSH collapses at it.",
         {
             "lr": 0.3,
             "batch_size": 64,
@@ -32,8 +32,8 @@ PRESETS = {
     ),
     "digits": Preset(
         "Digits, every method",
-        "The demo's digits at a rate (.03) and weight of quantization (.1) at which every method "
-        "learns: for comparing them. At the demo's .3, chosen for DCH, DPSH collapses.",
+        "The demo's digits at a rate (.03) and eta (.1) at which every method learns: for comparing "
+        "methods.",
         {
             "lr": 0.03,
             "eta": 0.1,

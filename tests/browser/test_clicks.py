@@ -64,6 +64,7 @@ def button(page, name: str):
 
 def to_launch(page) -> None:
     """The pointer rests on Launch."""
+    button(page, "Launch").scroll_into_view_if_needed()
     box = button(page, "Launch").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
@@ -89,7 +90,8 @@ def test_the_first_click_on_launch_counts_and_a_bad_number_is_said(slow, server,
     if key:
         line(slow, "Seeds").press(key)
     button(slow, "Launch").click(delay=press)
-    sentence = slow.get_by_text("epochs must be in [1, 100000], got -3")
+    said = slow.get_by_test_id("stAlertContentError")
+    sentence = said.get_by_text("epochs must be in [1, 100000], got -3")
     expect(sentence).to_be_visible()
     assert runs_of(server, seed) == [] and line(slow, "Epochs").input_value() == "-3"
     line(slow, "Epochs").fill("3")

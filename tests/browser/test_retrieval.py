@@ -76,7 +76,9 @@ def test_a_query_is_chosen_bits_are_switched_off_and_a_link_restores_all_of_it(
     page.wait_for_url("**mask=3*")
     expect(tile(page, "AP", 1)).to_contain_text(score(store, run, item, [3]))
     box = page.get_by_role("combobox", name=re.compile("switched off"))
-    box.fill("bit 7")  # the open list would close if the page scrolled
+    wait_for_app(page)  # a run of the page closes the list
+    box.fill("bit 7")
+    expect(page.get_by_role("option", name="bit 7", exact=True)).to_be_visible()
     box.press("Enter")
     page.wait_for_url("**mask=3%2C7*")
     expect(tile(page, "AP", 1)).to_contain_text(score(store, run, item, [3, 7]))

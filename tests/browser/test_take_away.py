@@ -157,7 +157,7 @@ def pair(tmp_path_factory) -> tuple[AppServer, str]:
     runs = [finish(store, has_rdh=has_rdh) for has_rdh in (False, True)]
     server = AppServer(store.root, "app.py", {})
     server.start()
-    yield server, f"run={runs[1]}&vs={runs[0]}"
+    yield server, f"run={runs[0]}&vs={runs[1]}"
     server.close()
 
 

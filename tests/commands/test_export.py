@@ -91,9 +91,9 @@ def test_the_same_command_writes_the_same_bytes(export, tmp_path):
         ((BASELINE, "--vs", RDH, "--to", "csv"), "--vs belongs to --to html, got --to csv"),
         ((QUEUED, "--to", "html"), f"The run {QUEUED} has no records"),
         ((QUEUED, "--to", "csv"), f"The run {QUEUED} has no records"),
-        ((BASELINE, "-o", "folder.csv"), "-o must be a file, got the folder folder.csv"),
-        ((BASELINE, "-o", "no/x.csv"), "-o must be a file in a folder that is there, got no/x.csv"),
-        ((BASELINE, "-o", "taken.csv"), "-o must be a file, got the folder"),
+        ((BASELINE, "-o", "folder.csv"), "folder.csv is a folder: name one in it"),
+        ((BASELINE, "-o", "no/x.csv"), "no/x.csv, there is no folder"),
+        ((BASELINE, "-o", "taken.csv"), "taken-bits.csv is a folder: name one in it"),
         ((BASELINE, "--to", "tensorboard", "-o", "file"), "-o must be a folder with --to tensor"),
         ((BASELINE, "--to", "tensorboard", "-o", "no/x"), "-o must be in a folder that is there"),
     ],
@@ -112,4 +112,4 @@ def test_a_folder_that_allows_no_writing_is_one_sentence(export, tmp_path, monke
     monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path / "locked")
     (tmp_path / "locked").mkdir()
     code, said = export(BASELINE, "-o", "locked/x.csv")
-    assert code == 2 and "-o must be in a folder that can be written to, got locked/x.csv" in said
+    assert code == 2 and "locked/x.csv, its folder allows no writing" in said

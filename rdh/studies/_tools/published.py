@@ -27,8 +27,8 @@ SOURCE = (
 # A note of every study that compares RDH with a baseline at one weight
 ONE_ETA = (
     "Both arms weigh quantization by one eta, which may suit one arm better: the paper's (1; 0.1 "
-    "on multi-label data) unless the preset names another. What is left at other weights show the "
-    "studies “Figure 6: sensitivity to tau and eta” and “What is left when both arms are tuned”."
+    "on multi-label data) unless the preset names another. The studies “Figure 6: sensitivity "
+    "to tau and eta” and “What is left when both arms are tuned” show what is left at others."
 )
 
 table_1 = Published(
