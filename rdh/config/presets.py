@@ -32,7 +32,7 @@ PRESETS = {
     ),
     "digits": Preset(
         "Digits, every method",
-        "The demo's digits at a rate (.03) and eta (.1) at which every method learns: for comparing "
+        "The demo's digits at a rate (.03) and eta (.1) at which every method learns: to compare "
         "methods.",
         {
             "lr": 0.03,
