@@ -125,6 +125,7 @@ def training(tmp_path, photographs) -> Iterator[tuple[Path, Path, subprocess.Pop
     worker_.wait()
 
 
+@pytest.mark.slow
 def test_images_of_all_dead_bits_of_a_multi_label_run_while_it_trains_and_at_its_end(
     page, app_server, training
 ):

@@ -26,7 +26,7 @@ from tests.test_worker import PATIENCE, start, wait_until
 
 __all__ = ["start"]  # the fixture
 
-N_MOMENTS, N_PLAIN = 20, 3
+N_MOMENTS, N_PLAIN = 20, 1
 FIELDS: dict[str, Any] = {
     "method": "dsdh",
     "amplifier": True,
