@@ -88,7 +88,8 @@ def test_every_word_says_what_it_is_and_a_count_says_in_what_and_when():
 @pytest.mark.parametrize("page", ["app.py", "pages/live.py", "pages/compare.py"])
 def test_links_and_help_lead_to_words_that_exist_and_keep_the_run(page, trained, monkeypatch):
     hashnet = next(one for one in trained.run_ids() if one.startswith("hashnet"))
-    app = open_page(page, trained, monkeypatch, run=hashnet)
+    other = next(one for one in trained.run_ids() if one != hashnet)
+    app = open_page(page, trained, monkeypatch, run=hashnet, vs=other)
     texts = [*(one.value for one in app.caption), *(tile.help or "" for tile in app.metric)]
     links = re.findall(r"\]\(definitions\?([^#)]*)#([\w-]+)\)", " ".join(texts))
     assert links and {anchor for _, anchor in links} <= set(WORDS)
