@@ -6,7 +6,6 @@ from typing import Any
 import streamlit as st
 
 from pages.common.launching import launch, wait_for_press
-from pages.common.pair_settings import seeds_said
 from pages.common.readers import RunSeries, read_series
 from pages.common.recorded import recorded_demo
 from pages.common.run_picker import partnership, read_config
@@ -21,7 +20,7 @@ from pages.common.shell import (
 from pages.common.side_by_side import draw_maps, read_pair
 from pages.common.text import as_text
 from pages.common.words import legend, link
-from rdh import analysis, execution
+from rdh import analysis, execution, studies
 from rdh.config.presets import demo_pair
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
@@ -111,7 +110,7 @@ def draw_own_pair(runs: RunStore, pair: tuple[str, str], known: dict) -> None:
         f"Your last pair: {first.label} on {first.dataset}, {first.n_bits} bits, seed {first.seed}",
         anchor=False,
     )
-    draw_pair(runs, pair, seeds_said(runs, known, pair), "start")
+    draw_pair(runs, pair, studies.seeds_said(runs, known, pair), "start")
     with st.container(horizontal=True):
         for page, (label, icon) in LINKS.items():
             st.page_link(

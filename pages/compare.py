@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.common.live_plot import live_plotly
-from pages.common.pair_settings import draw_settings, seeds_said
+from pages.common.pair_settings import draw_settings
 from pages.common.readers import RunSeries, dead_series
 from pages.common.report_button import draw_report_button
 from pages.common.run_numbers import cost_tile, dead_tiles, draw_tiles, explanations, map_tile
@@ -25,11 +25,12 @@ from pages.common.study_links import draw_study_links
 from pages.common.text import as_text
 from pages.common.time_view import TimeView, draw_view
 from pages.common.words import count_of, legend, link, percent
-from rdh import analysis
+from rdh import analysis, studies
 from rdh.analysis import NO_DEAD_BITS
-from rdh.charts.comparison import Curve, map_over_time, precision_recall, tie_bands
+from rdh.charts.comparison import map_over_time, precision_recall, tie_bands
 from rdh.charts.dead_bits import dead_bits_over_time
 from rdh.execution import RunState
+from rdh.exports import pr_curve
 from rdh.retrieval.evaluation import map_in_words
 from rdh.store.run_store import RunStore
 
@@ -94,7 +95,9 @@ def draw_curves(view: TimeView, runs: RunStore, pair: dict[str, RunSeries]) -> N
             legend(what)
     with right:
         curves = [
-            curve for one, run in pair.items() if (curve := pr_curve(runs, one, run)) is not None
+            curve
+            for one, run in pair.items()
+            if (curve := pr_curve(run, runs.config(one))) is not None
         ]
         if curves:
             live_plotly(
@@ -123,14 +126,6 @@ def draw_curves(view: TimeView, runs: RunStore, pair: dict[str, RunSeries]) -> N
         title = f"MAP at the last evaluation: {', '.join(last_ones)}"
         figure = map_over_time(maps, title=title, smoothing=view.smoothing)
         view.draw(figure, key="compare-map-time", is_curve=True)
-
-
-def pr_curve(runs: RunStore, run_id: str, run: RunSeries) -> Curve | None:
-    precision, recall = run.series("precision_by_radius")[1], run.series("recall_by_radius")[1]
-    if not len(precision):
-        return None
-    config = runs.config(run_id)
-    return Curve(config.label, config.method, config.has_rdh, recall[-1], precision[-1])
 
 
 def draw_numbers(runs: RunStore, pair: dict[str, RunSeries], seeds: str) -> None:
@@ -222,7 +217,7 @@ with error_card():
             ":material/image_search:",
             {"run": pair[1], "vs": pair[0], "order": "helped"},
         )
-        seeds = seeds_said(runs, known, pair)
+        seeds = studies.seeds_said(runs, known, pair)
 
         def draw() -> None:
             """Draws the page, again every two seconds while one of the runs goes on."""

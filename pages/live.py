@@ -259,8 +259,10 @@ def draw() -> None:
         states = execution.states(runs)
         status = read_status(runs, run_id, states)
         run, config = read_series(runs, run_id), runs.config(run_id)
-        with st.container():  # a line that comes or goes must not move what stands below it:
-            draw_status(runs, status, run)  # Streamlit builds a chart that moves anew
+        # Each part has a container of its own. A line that comes or goes in one does not move the
+        # charts below: Streamlit builds a chart that moves anew.
+        with st.container():
+            draw_status(runs, status, run)
         if not len(run.scalars()):
             draw_no_data(status)
         else:

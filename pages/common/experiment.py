@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from pages.common.number_field import parsed
 from pages.common.run_form import label
 from rdh import catalog
-from rdh.config.ranges import parse_numbers
+from rdh.config.ranges import is_repeated, parse_numbers
 from rdh.config.run_config import (
     RunConfig,
     arms_together,
@@ -124,10 +124,9 @@ def fits(method: str, amplifier: bool, quantization: str) -> bool:
 
 def said_of_seeds(text: str) -> list[str]:
     """A sentence if a seed is named twice."""
-    parts = [part for part in text.split(",") if part.strip()]
-    n_named = sum(len(parse_numbers("Seeds", part)) for part in parts)
-    is_repeated = n_named > len(parse_numbers("Seeds", text))
-    return [f"Seeds named some more than once ({text}); each runs once."] if is_repeated else []
+    if not is_repeated("Seeds", text):
+        return []
+    return [f"Seeds named some more than once ({text}); each runs once."]
 
 
 def said_of_runs(configs: Sequence[RunConfig]) -> str:

@@ -19,9 +19,8 @@ from rdh.charts.effects import JUDGED, forest
 from rdh.config.run_config import RunConfig
 from rdh.retrieval.evaluation import REMEDY
 from rdh.store.run_store import RunStore
-from rdh.studies import Effect, seeds_said, verdict_of
+from rdh.studies import Effect, verdict_of
 
-__all__ = ["draw_settings", "seeds_said"]
 KEY = "setting"  # of the choice, in the URL
 POINT = "A point is 0.01."
 VARYING = ("data", "lr", "epochs", "eta")  # columns that are left out if all rows agree

@@ -12,6 +12,7 @@ from pages.common.shell import error_card, status_chip
 from pages.common.text import as_text
 from rdh import execution
 from rdh.analysis import duration
+from rdh.store.log import tail
 from rdh.store.run_store import RunStore
 
 STALE_SECONDS = 6  # three heartbeats
@@ -130,13 +131,7 @@ def resume_said(store: RunStore, run_id: str) -> str:
 
 def log_tail(store: RunStore, run_id: str) -> str:
     """The end of log.txt, at most 4 kB."""
-    path = store.run_dir(run_id) / "log.txt"
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-            return file.read().decode("utf-8", errors="replace").strip()
-    except OSError:
-        return ""
+    return tail(store.run_dir(run_id) / "log.txt", TAIL_BYTES)
 
 
 def progress_text(status: Status, run: RunSeries | None) -> str:

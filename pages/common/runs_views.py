@@ -15,6 +15,7 @@ from rdh.analysis.overlay import Recorded, differing, overlay
 from rdh.charts.overlay import overlaid
 from rdh.errors import UserError
 from rdh.execution import RunState
+from rdh.store.log import tail
 from rdh.store.notes import read_notes
 from rdh.store.run_store import RunStore
 
@@ -146,10 +147,4 @@ def draw_log(store: RunStore, chosen: Sequence[str]) -> None:
 
 def log_lines(store: RunStore, run_id: str) -> list[str]:
     """The lines of log.txt; of a very long one the last 2 MB."""
-    path = store.run_dir(run_id) / "log.txt"
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - MOST_LOG_BYTES))
-            return file.read().decode("utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
+    return tail(store.run_dir(run_id) / "log.txt", MOST_LOG_BYTES).splitlines()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rdh.config.checks import LIST
-from rdh.config.ranges import parse_names, parse_numbers
+from rdh.config.ranges import is_repeated
 from rdh.errors import UserError
 from rdh.files import check_output
 from rdh.folders import as_folder, runs_root
@@ -100,11 +100,7 @@ def say_repeated(lists: Mapping[str, str | None]) -> None:
         lists: option -> names, numbers or ranges as they were typed, found good before.
     """
     for option, text in lists.items():
-        values: list[Any] = []
-        for part in parse_names(text or "", once=False):
-            is_range = part.replace("-", "").isdecimal()
-            values += parse_numbers(option, part) if is_range else [part]
-        if len(set(values)) < len(values):
+        if is_repeated(option, text or ""):
             print(
                 f"{option} names a value more than once ({text}); it counts once.", file=sys.stderr
             )

@@ -101,11 +101,11 @@ def to_html(store: RunStore, arguments: argparse.Namespace, _kind: str) -> tuple
     """The report of one run or two."""
     run_ids = run_ids_of(arguments)
     path = _place(arguments.output, f"{'-vs-'.join(run_ids)}.html")
-    text = exports.report(store, run_ids)
+    moments = exports.read_moments(store, run_ids)
+    text = exports.report_of(store, moments)
     with writing(path), atomic(path) as draft:
         draft.write_text(text, encoding="utf-8")
-    states = (exports.read_moment(store, run_id).state for run_id in run_ids)
-    return path, f"{' '.join(states)} The report in {path}."
+    return path, f"{' '.join(one.state for one in moments)} The report in {path}."
 
 
 def to_tables(store: RunStore, arguments: argparse.Namespace, kind: str) -> tuple[Path, str]:

@@ -57,6 +57,23 @@ def parse_numbers(name: str, text: str) -> list[int]:
     return list(numbers)
 
 
+def is_repeated(name: str, text: str) -> bool:
+    """Whether a list of names, numbers or ranges names a value more than once.
+
+    Args:
+        name: of the field or option, for a sentence.
+        text: as it was typed, found good before.
+
+    >>> is_repeated("Seeds", "0-4,3")
+    True
+    """
+    values: list[str | int] = []
+    for part in parse_names(text, name, once=False):
+        is_range = part.replace("-", "").isdecimal()
+        values += parse_numbers(name, part) if is_range else [part]
+    return len(set(values)) < len(values)
+
+
 def parse_decimals(name: str, text: str) -> list[float]:
     """ "0.01, .1" -> numbers, each once, in order.
 

@@ -9,16 +9,17 @@ The same runs give the same bytes. A run that goes on gives what there is, and s
 """
 
 from rdh.exports.events import write_events
-from rdh.exports.figures import dead_series
-from rdh.exports.moment import read_moment
-from rdh.exports.report import report
+from rdh.exports.figures import dead_series, pr_curve
+from rdh.exports.report import read_moments, report, report_of
 from rdh.exports.tables import of_bits, write_csv, write_parquet
 
 __all__ = [
     "dead_series",
     "of_bits",
-    "read_moment",
+    "pr_curve",
+    "read_moments",
     "report",
+    "report_of",
     "write_csv",
     "write_events",
     "write_parquet",

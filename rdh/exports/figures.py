@@ -59,6 +59,14 @@ def dead_series(run: RunSeries, config: RunConfig, what: str = "dead") -> Series
     )
 
 
+def pr_curve(run: RunSeries, config: RunConfig) -> Curve | None:
+    """Precision and recall by Hamming radius at the last evaluation; None before the first."""
+    precision, recall = (run.series(f"{name}_by_radius")[1] for name in ("precision", "recall"))
+    if not len(precision):
+        return None
+    return Curve(config.label, config.method, config.has_rdh, recall[-1], precision[-1])
+
+
 def dead_over_time(moments: Sequence[Moment], what: str) -> Figures:
     """Figure 5 of the paper, with its denominator."""
     series = [dead_series(one.series, one.config, what) for one in moments]
@@ -139,14 +147,10 @@ def curves(moments: Sequence[Moment]) -> Figures:
     """Precision and recall by Hamming radius, and MAP over the evaluations."""
     found, drawn, evaluated = {}, [], []
     for one in moments:
-        config = one.config
-        precision, recall = (
-            one.series.series(f"{name}_by_radius")[1] for name in ("precision", "recall")
-        )
-        if len(precision):
-            arm = config.label, config.method, config.has_rdh
-            drawn.append(Curve(*arm, recall[-1], precision[-1]))
-        frame = one.series.scalars()
+        config, frame = one.config, one.series.scalars()
+        curve = pr_curve(one.series, config)
+        if curve is not None:
+            drawn.append(curve)
         if "map" in frame:
             values = frame["map"].dropna()
             arm = config.label, config.method, config.has_rdh

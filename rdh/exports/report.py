@@ -31,10 +31,19 @@ def report(store: RunStore, run_ids: Sequence[str]) -> str:
     Raises:
         UserError: There is no such run, one can't be read or has no records, or both are the same.
     """
+    return report_of(store, read_moments(store, run_ids))
+
+
+def read_moments(store: RunStore, run_ids: Sequence[str]) -> list[Moment]:
+    """The runs of a report, in the order of `run_ids`. Arguments and errors as of `report`."""
     if len(run_ids) == MOST_RUNS and run_ids[0] == run_ids[1]:
         raise UserError(f"A run can't be compared with itself, got {run_ids[0]} twice.")
-    moments = [read_moment(store, run_id) for run_id in run_ids]
-    moments.sort(key=lambda one: one.config.has_rdh)  # the run without RDH first
+    return [read_moment(store, run_id) for run_id in run_ids]
+
+
+def report_of(store: RunStore, moments: Sequence[Moment]) -> str:
+    """`report` of runs that have been read."""
+    moments = sorted(moments, key=lambda one: one.config.has_rdh)  # the run without RDH first
     title, found = title_of(moments), findings_in_words(store, moments)
     body = [page.heading(title, 1)]
     body += [page.paragraph(line, "small") for line in (one.state for one in moments)]
