@@ -1,6 +1,7 @@
 """The images behind one bit: dead ones, right ones that are flagged, and those that changed."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import streamlit as st
@@ -58,13 +59,10 @@ class Shelf:
 
     def look(self, arrays: dict[str, np.ndarray], bit: int) -> Look:
         """One bit of the items whose codes a file holds."""
-        ids = arrays["ids"]
-        # Runs from before dead bits were counted kept neither the slope nor the right sides.
-        slope = float(arrays.get("slope", 1.0))
-        codes = np.tanh(slope * arrays["logits"][:, bit].astype(np.float64))
-        has_right = "right" in arrays
-        right = arrays["right"][:, bit] if has_right else called_sides(codes, self.labels[ids])
-        return Look(ids, codes, right, self.config.tau)
+        look = Look.read(arrays, self.config.tau, bit)
+        if "right" in arrays:
+            return look
+        return replace(look, right=called_sides(look.codes, self.labels[look.ids]))
 
 
 def draw_images(

@@ -61,9 +61,7 @@ class Demo:
 
     def look(self, step: int, bit: int) -> Look:
         """One bit of the training items after a step, without RDH."""
-        arrays = self.probes(step)
-        codes = np.tanh(float(arrays["slope"]) * arrays["logits"][:, bit].astype(np.float64))
-        return Look(arrays["ids"], codes, arrays["right"][:, bit], self.config.tau)
+        return Look.read(self.probes(step), self.config.tau, bit)
 
     def digits(self, ids: np.ndarray) -> np.ndarray:
         """The names of the items' classes, (n,)."""

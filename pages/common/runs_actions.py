@@ -30,8 +30,13 @@ def draw_actions(store: RunStore, states: Mapping[str, RunState]) -> None:
     archived = [run_id for run_id in chosen if read_notes(store, run_id).archived]
     with st.container(horizontal=True, vertical_alignment="center", key="runs-actions"):
         _draw_links(chosen)
-        _button("Cancel", "stop_circle", len(alive), lambda: _each(store, alive, _cancel))
-        _button("Resume", "play_arrow", len(resumable), lambda: _each(store, resumable, _resume))
+        _button("Cancel", "stop_circle", len(alive), lambda: _each(store, alive, execution.cancel))
+        _button(
+            "Resume",
+            "play_arrow",
+            len(resumable),
+            lambda: _each(store, resumable, execution.resume),
+        )
         _button("Tag…", "sell", n, lambda: _open("tag"))
         if archived and len(archived) == n:
             _button("Unarchive", "unarchive", n, lambda: _each(store, chosen, _unarchive))
@@ -94,7 +99,7 @@ def _each(store: RunStore, run_ids: Sequence[str], call: Callable[[RunStore, str
             call(store, run_id)
         except UserError as error:
             refused.append(str(error))
-    if call in (_cancel, _resume):
+    if call in (execution.cancel, execution.resume):
         try:
             execution.ensure_supervisor(store)
         except UserError as error:
@@ -102,14 +107,6 @@ def _each(store: RunStore, run_ids: Sequence[str], call: Callable[[RunStore, str
     more = len(refused) - MOST_REFUSALS
     rest = [f"{more} more runs were refused in the same way."] if more > 0 else []
     st.session_state[SAID] = refused[:MOST_REFUSALS] + rest
-
-
-def _cancel(store: RunStore, run_id: str) -> None:
-    execution.cancel(store, run_id)
-
-
-def _resume(store: RunStore, run_id: str) -> None:
-    execution.resume(store, run_id)
 
 
 def _archive(store: RunStore, run_id: str) -> None:

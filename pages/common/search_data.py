@@ -211,6 +211,5 @@ def _known_dead(_runs: RunStore, _found: Searched, run_id: str, stamp: int) -> K
     places = np.array([_found.place_in_gallery[int(arrays["ids"][row])] for row in rows], dtype=int)
     # Other bits: looked at before the last step, or the gallery's codes are learned.
     is_same = (arrays["bits"][rows] == _found.gallery.packed[places]).all(1)
-    codes = np.tanh(float(arrays["slope"]) * arrays["logits"][rows].astype(np.float64))
-    look = Look(arrays["ids"][rows], codes, arrays["right"][rows], _found.config.tau)
-    return KnownDead(places[is_same], look.dead[is_same])
+    look = Look.read(arrays, _found.config.tau).of(np.array(rows, dtype=int)[is_same])
+    return KnownDead(places[is_same], look.dead)

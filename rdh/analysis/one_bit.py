@@ -4,6 +4,7 @@ A *look* passes training items through the network once more, in eval mode. The 
 codes/probe-STEP.npz hold what it found.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,6 +28,23 @@ class Look:
     codes: np.ndarray
     right: np.ndarray
     tau: float
+
+    @classmethod
+    def read(
+        cls, arrays: Mapping[str, np.ndarray], tau: float, bit: int | slice = slice(None)
+    ) -> "Look":
+        """Of what a run's file of probe codes holds.
+
+        Args:
+            arrays: of the file. Runs from before dead bits were counted kept neither the slope nor
+                the right sides: these are 0 then.
+            tau: threshold of saturation.
+            bit: of the codes; a slice gives codes and right as (n, n_bits).
+        """
+        slope = float(arrays.get("slope", 1.0))
+        codes = np.tanh(slope * arrays["logits"][:, bit].astype(np.float64))
+        right = arrays["right"][:, bit] if "right" in arrays else np.zeros(codes.shape, np.int8)
+        return cls(arrays["ids"], codes, right, tau)
 
     @cached_property
     def sides(self) -> np.ndarray:
