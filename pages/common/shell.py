@@ -41,7 +41,7 @@ STYLE = """<style>
 color: inherit; opacity: 0.75; background: transparent; cursor: pointer;
 border: 1px solid var(--st-border-color); border-radius: 6px; }
 .copy-link:is(:hover, :focus-visible) { opacity: 1; border-color: currentColor; }
-.copy-link-said { font-size: 0.8rem; margin-left: 0.5rem; overflow-wrap: anywhere; }
+.copy-link-said { display: block; font-size: 0.8rem; overflow-wrap: anywhere; }
 .copy-link-field { font: inherit; font-size: 0.8rem; width: min(30rem, 90%); }
 /* A tick that takes a moment must not fade the page that is being read. */
 .stElementContainer[data-stale="true"] { opacity: 1 !important; transition: none !important; }
@@ -132,11 +132,11 @@ def start_page(
     st.logo(LOGO, size="large")
     with st.sidebar:
         draw_links(carried())
+        draw_copy_link()  # not below the title: it would be one more Tab before what the page does
     st.title(f"{icon} {title}", anchor=False)
     st.session_state[ACTIONS] = st.container(horizontal=True, vertical_alignment="center")
     with actions():
         st.caption(question, width="content")
-        draw_copy_link()
     arrive(title)
 
 

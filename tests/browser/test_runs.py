@@ -167,6 +167,7 @@ def test_launch_is_ten_presses_of_tab_away_from_the_start_of_the_page(opened):
     page.goto(f"{url}/launch?preset=quick")
     expect(page.get_by_text("2 runs: HashNet")).to_be_visible()
     wait_for_app(page)
+    expect(page.get_by_role("textbox", name="Seeds")).to_be_enabled()
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")  # the link that skips the sidebar
