@@ -38,8 +38,14 @@ def chosen() -> list[str]:
     return list(st.session_state.get(KEY, ()))
 
 
-def take(ids: Sequence[str], rows: Iterable[int]) -> None:
-    """What the table says: of the runs that it shows, those in these rows are selected."""
+def take(ids: Sequence[str], rows: Iterable[int], drawn: int) -> None:
+    """What the table says: of the runs that it shows, those in these rows are selected.
+
+    `drawn` is the version with which the table was drawn. A browser may say once more what the
+    table before showed, after "Select none": that selects nothing.
+    """
+    if drawn != version():
+        return
     ticked = [ids[row] for row in rows if row < len(ids)]
     kept = [run_id for run_id in chosen() if run_id in ticked or run_id not in ids]
     _write([*kept, *(run_id for run_id in ticked if run_id not in kept)])
