@@ -1,7 +1,9 @@
-"""What all tests share: threads that sleep, and the mark `process`."""
+"""What all tests share: threads that sleep, the mark `process`, and quick pages."""
 
+import functools
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,7 +31,14 @@ WITH_PROCESSES = (
     "test_wheel.py",
     "test_worker.py",
 )
-STARTERS = {"env", "toy", "first_process", "real_images"}  # the last: it unpacks 60 000 files
+# The last two unpack the archive of 60 000 real images.
+STARTERS = {"env", "toy", "first_process", "real_images", "mosaic"}
+
+
+def _named_by_parameters(item: pytest.Item) -> list[str]:
+    """Fixtures that a test gets by their name, as a parameter."""
+    given = getattr(item, "callspec", None)
+    return [one for one in given.params.values() if isinstance(one, str)] if given else []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -40,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Path(__file__).parent
     places = {tests / name for name in WITH_PROCESSES}
     for item in items:
-        fixtures = set(getattr(item, "fixturenames", ()))
+        fixtures = {*getattr(item, "fixturenames", ()), *_named_by_parameters(item)}
         if fixtures & STARTERS or places & {item.path, *item.path.parents}:
             item.add_marker(pytest.mark.process)
     slow = {item.path for item in items if item.get_closest_marker("process")}
@@ -54,6 +63,18 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     if can_spread and is_whole and config.option.numprocesses is None:
         # one more than cores: a test that waits for a process or a browser leaves its core idle
-        config.option.numprocesses = min(4, (os.cpu_count() or 1) + 1)
+        waits = "not process" not in config.option.markexpr
+        config.option.numprocesses = min(4, (os.cpu_count() or 1) + waits)
         config.option.dist = "loadfile"
         config.option.loadscopereorder = False  # files of few and long tests would come last
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _packages_are_searched_once() -> Iterator[None]:
+    """Each run of AppTest reads the metadata of all installed packages: half a second a page."""
+    from streamlit.components.v2 import manifest_scanner
+
+    search = functools.cache(manifest_scanner.scan_component_manifests)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", search)
+        yield

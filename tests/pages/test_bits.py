@@ -22,7 +22,6 @@ from rdh.config.presets import preset_config
 from rdh.files import read_arrays
 from rdh.store.metrics_reader import MetricsReader
 from rdh.store.run_store import RunStore
-from tests.naive_probes import called_side
 
 REPO = Path(__file__).parents[2]
 RUN = {"epochs": 2, "method": "hashnet", "n_bits": 12}
@@ -138,19 +137,18 @@ def dead_by_hand(folder: Path) -> list[dict[int, float]]:
     ids = codes["ids"].tolist()
     assert sorted(ids) == sorted(parts["train"]), "the file keeps the codes of all training items"
     h = np.tanh(float(codes["slope"]) * codes["logits"].astype(np.float64))
-    signs = np.where(h >= 0, 1, -1).tolist()
-    labels = parts["labels"][ids].astype(int).tolist()
-    dead: list[dict[int, float]] = []
-    for bit in range(h.shape[1]):
-        sides = {tuple(row): called_side(row, signs, labels, bit) for row in labels}
-        dead.append(
-            {
-                item: abs(h[place, bit])
-                for place, item in enumerate(ids)
-                if abs(h[place, bit]) >= tau
-                and signs[place][bit] * sides[tuple(labels[place])] == -1
-            }
-        )
+    signs = np.where(h >= 0, 1, -1)
+    labels = parts["labels"][ids].astype(int)
+    is_multi_label = (labels.sum(axis=1) > 1).any()
+    dead: list[dict[int, float]] = [{} for _ in range(h.shape[1])]
+    for place, item in enumerate(ids):
+        similar = (labels @ labels[place] > 0)[:, None]
+        voters = len(ids) if is_multi_label else similar.sum()
+        vote = (signs * np.where(similar, 1, -1 if is_multi_label else 0)).sum(axis=0)
+        called = np.where(abs(vote) > 0.5 * np.sqrt(voters), np.sign(vote), 0)
+        wrong = (signs[place] * called == -1) & (abs(h[place]) >= tau) & (voters > 1)
+        for bit in np.flatnonzero(wrong).tolist():
+            dead[bit][item] = abs(h[place, bit])
     return dead
 
 
