@@ -41,8 +41,7 @@ def draw_table(store: RunStore, cards: Sequence[Card]) -> None:
     # A widget of its own for each list of ids: Streamlit keeps the positions of selected rows, so
     # that a new run at the top would move the selection to others.
     digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:12]
-    drawn = selection.version()
-    key = f"runs-table-{digest}-{drawn}"
+    key = f"runs-table-{digest}-{selection.version()}"
     rows = [place for place, run_id in enumerate(ids) if run_id in selection.chosen()]
     st.dataframe(
         lines[used],
@@ -50,7 +49,9 @@ def draw_table(store: RunStore, cards: Sequence[Card]) -> None:
         key=key,
         height=min(560, 40 + 35 * len(lines)),
         placeholder="–",
-        on_select=lambda: selection.take(ids, st.session_state[key]["selection"]["rows"], drawn),
+        on_select=lambda: selection.take(
+            key, ids, rows, st.session_state[key]["selection"]["rows"]
+        ),
         selection_mode="multi-row",
         selection_default={"selection": {"rows": rows}},
         column_config=_columns(ids, f"{key}-open"),

@@ -7,6 +7,7 @@ import streamlit as st
 from pages.common.text import as_text
 
 KEY, VERSION, URL = "runs-selected", "runs-selected-version", "select"
+SAID = "runs-table-said"  # the key of the table that spoke last, and its rows
 MOST_IN_URL = 60  # ids; a longer address would not fit everywhere
 
 
@@ -38,17 +39,27 @@ def chosen() -> list[str]:
     return list(st.session_state.get(KEY, ()))
 
 
-def take(ids: Sequence[str], rows: Iterable[int], drawn: int) -> None:
-    """What the table says: of the runs that it shows, those in these rows are selected.
+def take(table: str, ids: Sequence[str], drawn: Sequence[int], rows: Sequence[int]) -> None:
+    """Takes over what changed in a table: ticks that came and ticks that went.
 
-    `drawn` is the version with which the table was drawn. A browser may say once more what the
-    table before showed, after "Select none": that selects nothing.
+    The rest of what it says doesn't count: a browser may say once more what the table before
+    showed, after "Select none".
+
+    Args:
+        table: its key.
+        ids: of the runs that it shows.
+        drawn: the rows that were ticked when it was drawn.
+        rows: those that are ticked now.
     """
-    if drawn != version():
-        return
-    ticked = [ids[row] for row in rows if row < len(ids)]
-    kept = [run_id for run_id in chosen() if run_id in ticked or run_id not in ids]
-    _write([*kept, *(run_id for run_id in ticked if run_id not in kept)])
+    last, said = st.session_state.get(SAID, ("", ()))
+    before = said if last == table else drawn
+    st.session_state[SAID] = table, tuple(rows)
+    gone, come = (
+        [ids[row] for row in one if row not in two and row < len(ids)]
+        for one, two in ((before, rows), (rows, before))
+    )
+    kept = [run_id for run_id in chosen() if run_id not in gone]
+    _write([*kept, *(run_id for run_id in come if run_id not in kept)])
 
 
 def clear() -> None:

@@ -73,13 +73,12 @@ class Gate:
         until, _ = self._waits.get(run_id, (0.0, 0.0))
         if until > self._clock():
             return False
-        is_there = (self.store.root / run_id).is_dir()
-        return not is_there or self.registry.facts(run_id).problem is None
+        return not self.store.is_run(run_id) or self.registry.facts(run_id).problem is None
 
     def _spec(self, run: RunState) -> Spec | None:
         """None if there is nothing to start after all."""
         run_dir = self.store.root / run.run_id
-        if not run_dir.is_dir():
+        if not self.store.is_run(run.run_id):
             self.registry.forget(run.run_id)
             return None
         verdict = from_result(read_json(run_dir / "result.json"), run.attempt)

@@ -133,7 +133,7 @@ class Supervisor:
     def _look_after(self, run: RunState) -> None:
         handle = run.handle or self._handles.get(key_of(run.run_id, run.attempt))
         report = self._poll(handle)
-        if not (self.store.root / run.run_id).is_dir():
+        if not self.store.is_run(run.run_id):
             self._end_folderless(run, handle, report)
             return
         evidence = self._observer.evidence(run, report)

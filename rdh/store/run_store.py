@@ -160,7 +160,7 @@ class RunStore:
             for entry in entries:
                 if RUN_ID.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
                     stamps = self.stamps(entry.name)
-                    if any(stamps) or self._is_run(entry.name):
+                    if any(stamps) or self.is_run(entry.name):
                         found[entry.name] = stamps
         return found
 
@@ -188,7 +188,8 @@ class RunStore:
             return (self.root / run_id).stat().st_mtime
         return 0.0
 
-    def _is_run(self, run_id: str) -> bool:
+    def is_run(self, run_id: str) -> bool:
+        """Whether the folder is there with any file of a run: what a removal left over is none."""
         return any((self.root / run_id / name).is_file() for name in MARKS)
 
     def run_dir(self, run_id: str) -> Path:
@@ -202,7 +203,7 @@ class RunStore:
                 f"run must be an id like hashnet-rdh-32-s0-1a2b3c, got {str(run_id)[:80]!r}."
             )
         path = self.root / run_id
-        if path.is_symlink() or not self._is_run(run_id):
+        if path.is_symlink() or not self.is_run(run_id):
             raise UserError(
                 f"There is no run {run_id} in {self.root}; `python -m rdh runs` lists them."
             )

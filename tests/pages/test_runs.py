@@ -171,20 +171,19 @@ def test_positions_of_rows_become_ids_and_what_is_not_listed_stays_selected():
         from pages.common import selection
 
         selection.arrive(["a", "b", "c", "d"])
-        drawn = selection.version()
-        selection.take(["c", "b"], [1], drawn)
+        selection.take("1", ["c", "b"], [0], [0, 1])
         st.text(",".join(selection.chosen()))
-        selection.take(["d", "c", "b"], [0, 9], drawn)
+        selection.take("2", ["d", "c", "b"], [1, 2], [0, 2, 9])
         st.text(",".join(selection.chosen()))
         st.text(st.query_params["select"])
         selection.clear()
-        selection.take(["d", "c", "b"], [0], drawn)  # the table that is gone says it once more
+        selection.take("2", ["d", "c", "b"], [1, 2], [0, 2, 9])  # the table that is gone, again
         st.text(f"{selection.chosen()} {'select' in st.query_params}")
 
     app = AppTest.from_function(script)
     app.query_params["select"] = "a,c"
     shown = [one.value for one in app.run().text]
-    assert shown == ["a,b", "a,d", "a,d", "[] False"]
+    assert shown == ["a,c,b", "a,b,d", "a,b,d", "[] False"]
 
 
 def test_selected_runs_are_archived_and_shown_again(store, monkeypatch):

@@ -168,7 +168,7 @@ class Registry:
         if run is None:
             self.store.run_dir(run_id)
         stamps = self.store.stamps(run_id)
-        if run is not None and not (self.store.root / run_id).is_dir():
+        if run is not None and not self.store.is_run(run_id):
             return run
         said = facts(self.store, run_id, stamps, plug_in_stamps())
         ended = verdict(self.store, run_id, said)
