@@ -62,9 +62,9 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     can_spread = config.pluginmanager.hasplugin("xdist") and "PYTEST_XDIST_WORKER" not in os.environ
     is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     if can_spread and is_whole and config.option.numprocesses is None:
-        # one more than cores: a test that waits for a process or a browser leaves its core idle
-        waits = "not process" not in config.option.markexpr
-        config.option.numprocesses = min(4, (os.cpu_count() or 1) + waits)
+        # more than cores: a test that waits for a process or a browser leaves its core idle
+        more = 0 if "not process" in config.option.markexpr else 2
+        config.option.numprocesses = min(4, (os.cpu_count() or 1) + more)
         config.option.dist = "loadfile"
         config.option.loadscopereorder = False  # files of few and long tests would come last
 
