@@ -7,7 +7,8 @@ import pandas as pd
 import streamlit as st
 
 from pages.common import follow
-from pages.common.amplifier_charts import draw_amplifier, draw_gradient
+from pages.common.amplifier_charts import draw_amplifier, draw_gradient, draw_norms
+from pages.common.device_load import load_said
 from pages.common.launching import arrived, draw_notes
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries, dead_series, read_series
@@ -17,6 +18,7 @@ from pages.common.run_picker import is_pair, pick_two
 from pages.common.run_status import Status, draw_status, read_status, resume_said
 from pages.common.shell import actions, carried, end_page, error_card, known_runs, start_page, store
 from pages.common.sidebar import draw_link
+from pages.common.text import as_text
 from pages.common.time_view import TimeView, draw_view
 from pages.common.words import help_of, legend, percent
 from rdh import execution
@@ -128,7 +130,9 @@ def draw_distribution(view: TimeView, run: RunSeries, config: RunConfig, run_id:
     legend(what, "saturated")
 
 
-def draw_events(view: TimeView, run: RunSeries, config: RunConfig, run_id: str) -> None:
+def draw_events(
+    view: TimeView, run: RunSeries, config: RunConfig, run_id: str, status: Status
+) -> None:
     frame = run.scalars()
     left, right = st.columns(2)
     with left:
@@ -145,6 +149,8 @@ def draw_events(view: TimeView, run: RunSeries, config: RunConfig, run_id: str) 
         )
         view.draw(figure, key=f"live-loss-{run_id}", is_curve=True)
         st.caption(pace(frame, config.batch_size))
+        if said := load_said(status):
+            st.caption(as_text(said))
     with right:
         draw_flow(view, run, run_id, "dead")
 
@@ -269,13 +275,13 @@ def draw() -> None:
             with st.container():
                 draw_numbers(run, config, status.is_final)
             with st.container(key="charts-live"):
-                draw_charts(run, config)
+                draw_charts(run, config, status)
         follow.draw()
         if ticking and not still_going(states):
             st.rerun()
 
 
-def draw_charts(run: RunSeries, config: RunConfig) -> None:
+def draw_charts(run: RunSeries, config: RunConfig, status: Status) -> None:
     """Everything below the tiles; a run without probes has its loss alone."""
     pair = {run_id: run}
     if other:
@@ -297,8 +303,9 @@ def draw_charts(run: RunSeries, config: RunConfig) -> None:
         with st.container():  # it comes with the first records of the amplifier
             draw_amplifier(run, config, run_id)
         draw_gradient(run, config, run_id)
+        draw_norms(view, run, config, run_id)
     st.header("Loss and events", anchor="loss")
-    draw_events(view, run, config, run_id)
+    draw_events(view, run, config, run_id, status)
 
 
 def still_going(states: Mapping[str, execution.RunState]) -> bool:

@@ -84,6 +84,11 @@ def _finished_run(
     return {name: getattr(config, name) for name in ("method", *SAME)}, result["seconds"]
 
 
+def about(seconds: float) -> str:
+    """An estimate in words: "about 42 s", or "under a second"."""
+    return f"about {duration(seconds)}" if round(seconds) else "under a second"
+
+
 def duration(seconds: float) -> str:
     """A time in words: "42 s", "3 min 20 s", "2 h 5 min"."""
     whole = round(seconds)

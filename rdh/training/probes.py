@@ -138,8 +138,10 @@ class Probes:
             ends_epoch: Whether the window is the last one of its epoch.
 
         Returns:
-            (scalars, arrays). Scalars: `entries`, those of all items visited so far, and
-            `window_entries`. Arrays by side are (2, n_bits): the -1 side, then the +1 side.
+            (scalars, arrays). Scalars: `entries`, those of all items visited so far;
+            `window_entries`; `gradient_norm` and `gradient_norm_amplified`, the norm of a batch's
+            dL/dz before and after the amplifier, as root mean square of the window's steps.
+            Arrays by side are (2, n_bits): the -1 side, then the +1 side.
             Running totals, each entry as it was at its last visit:
             saturated, flagged, dead (by side); wrong, undecided (saturated ones only),
             flagged_hard, dead_hard, flagged_dead (n_bits,);
@@ -154,6 +156,10 @@ class Probes:
             amplified_dead_levels (5,): those of them that are wrong; beyond_reach_levels (5,):
             those of these with alpha(level) (1 - h^2) < .1; dead_window_levels (5,): wrong and
             |h| >= level;
+            quadrants (2, 2, n_bits): entries that the whole gradient lets stay (or that have
+            none), and those that it asks to leave, each by side;
+            quadrant_pull: the mean of |dL/dz| over the window's items in the same quadrants;
+            leaving_pull_amplified (by side): that of those asked to leave, after the amplifier;
             means over the window, (n_bits,): mean_code, mean_logit, std_logit; leaving: share of
             the entries whose similarity gradient points away from their side; mean_gradient and
             mean_gradient_amplified: of |dL/dz|;
@@ -162,6 +168,7 @@ class Probes:
             entry to move towards +1.
         """
         columns = [torch.cat(column).cpu() for column in zip(*self._steps, strict=True)]
+        n_steps = len(self._steps)
         self._steps.clear()
         columns[0] *= self._slope
         logits, codes, similarity, total, indices = (column.numpy() for column in columns)
@@ -185,13 +192,14 @@ class Probes:
         kinds = count_by_bit(present, 2 * N_KINDS)
         arrays = self._window_counts(kinds, present, slope)
         arrays |= self._events.counts(count_by_bit(changes & np.uint16(N_EVENTS - 1), N_EVENTS))
-        arrays |= self._means(logits, codes, gradient, amplified)
+        arrays |= self._means(logits, codes)
+        arrays |= self._pulls(codes, gradient, amplified)
         arrays |= self._gradients_by_bin(bins, similarity, gradient, amplified)
         places = count_by_bit(places_now(bins, changes), N_PLACES)
         self.visits.gain(kinds[:, :N_KINDS] + kinds[:, N_KINDS:], places)
         arrays |= self.visits.totals()
-        n_entries = {"entries": self.visits.n_seen, "window_entries": codes.size}
-        return {name: float(n) for name, n in n_entries.items()}, arrays
+        scalars = {"entries": float(self.visits.n_seen), "window_entries": float(codes.size)}
+        return scalars | self._norms(gradient, amplified, n_steps), arrays
 
     def _right(self, indices: Tensor, positive: np.ndarray, ends_epoch: bool) -> np.ndarray:
         """The sides that the labels of these items call for, int8 (n, n_bits)."""
@@ -230,23 +238,54 @@ class Probes:
         arrays["beyond_reach_levels"] = np.array(beyond, np.int32)
         return arrays
 
-    def _means(
-        self, logits: np.ndarray, codes: np.ndarray, gradient: np.ndarray, amplified: np.ndarray
-    ) -> dict[str, np.ndarray]:
-        """Means over the items of the window; `amplified` is what the amplifier acts on."""
+    def _means(self, logits: np.ndarray, codes: np.ndarray) -> dict[str, np.ndarray]:
+        """Means over the items of the window."""
         ones = np.full(len(codes), 1 / len(codes), np.float32)  # its products: faster than mean(0)
-        size = np.abs(gradient)
-        mean_logit, mean_gradient = ones @ logits, ones @ size
+        mean_logit = ones @ logits
         variance = ones @ np.square(logits - mean_logit)
         means = {
             "mean_code": ones @ codes,
             "mean_logit": mean_logit,
             "std_logit": np.sqrt(variance),
-            "mean_gradient": mean_gradient,
-            "mean_gradient_amplified": mean_gradient
-            + (self._factor - 1) * (ones @ (size * amplified)),
         }
         return {name: values.astype(np.float32) for name, values in means.items()}
+
+    def _pulls(
+        self, codes: np.ndarray, gradient: np.ndarray, amplified: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Means of |dL/dz| over the window's items: all, and by what is asked and by side.
+
+        Sums with signs in place of masks cost a third: an entry is asked to leave where its
+        gradient has the sign of its side.
+        """
+        ones = np.full(len(gradient), 1 / len(gradient), np.float32)
+        size, sides = np.abs(gradient), np.copysign(np.float32(1), codes)
+        every, inwards = ones @ size, ones @ (gradient * sides)
+        more, along = ones @ (size * sides), ones @ gradient
+        size_of = np.stack([every - more, every + more]) / 2  # by side
+        asked = np.stack([inwards - along, inwards + along]) / 2  # leaving - staying, by side
+        acted, acted_along = ones @ (size * amplified), ones @ (gradient * amplified)
+        of_acted = np.stack([acted - acted_along, acted + acted_along]) / 2
+        leaving = (size_of + asked) / 2
+        pulls = {
+            "mean_gradient": every,
+            "mean_gradient_amplified": every + (self._factor - 1) * acted,
+            "quadrant_pull": np.stack([(size_of - asked) / 2, leaving]),
+            "leaving_pull_amplified": leaving + (self._factor - 1) * of_acted,
+        }
+        # a difference of equal sums may be a hair below 0
+        return {name: np.maximum(values, 0).astype(np.float32) for name, values in pulls.items()}
+
+    def _norms(self, gradient: np.ndarray, amplified: np.ndarray, n_steps: int) -> dict[str, float]:
+        """The norm of a batch's dL/dz before and after the amplifier."""
+        flat = gradient.ravel()
+        few = flat[np.flatnonzero(amplified)]
+        before, of_amplified = float(flat @ flat), float(few @ few)
+        after = before + (self._factor**2 - 1) * of_amplified
+        return {
+            "gradient_norm": math.sqrt(before / n_steps),
+            "gradient_norm_amplified": math.sqrt(max(after, 0) / n_steps),
+        }
 
     def _gradients_by_bin(
         self,
