@@ -68,18 +68,7 @@ def probe_matrix(
         hovertemplate="%{y}, bit %{x}<br>h = %{z} / 100<extra></extra>",
         name="h",
     )
-    place, column = np.nonzero(dead[:, order])
-    shown = slice(None, None, max(1, -(-len(place) // MOST_MARKS)))
-    figure.add_scatter(
-        x=[bits[one] for one in column[shown]],
-        y=[rows[one] for one in place[shown]],
-        mode="markers",
-        name="✖ dead",
-        showlegend=True,
-        marker={"symbol": "x", "size": 6, "color": palette.DEAD, "line": {"width": 0}},
-        hovertemplate="%{y}, bit %{x}: dead<extra></extra>",
-    )
-    add_legend(figure)
+    _mark_dead(figure, dead[:, order], bits, rows)
     if str(selected) in bits:
         where = bits.index(str(selected))
         line = {"width": 2, "color": palette.GRADIENT}
@@ -95,3 +84,19 @@ def probe_matrix(
         showticklabels=False,
     )
     return figure
+
+
+def _mark_dead(figure: go.Figure, dead: np.ndarray, bits: list[str], rows: list[str]) -> None:
+    """A cross on each dead entry; of very many, on every second one, every third one, ..."""
+    place, column = np.nonzero(dead)
+    every = max(1, -(-len(place) // MOST_MARKS))
+    figure.add_scatter(
+        x=[bits[one] for one in column[::every]],
+        y=[rows[one] for one in place[::every]],
+        mode="markers",
+        name="✖ dead" if every == 1 else f"✖ dead, one in {every}",
+        showlegend=True,
+        marker={"symbol": "x", "size": 6, "color": palette.DEAD, "line": {"width": 0}},
+        hovertemplate="%{y}, bit %{x}: dead<extra></extra>",
+    )
+    add_legend(figure)

@@ -57,24 +57,27 @@ def quadrants(
             ygap=3,
             hovertemplate="%{x}, %{y}: %{text}<br>pull %{z:.3g}<extra></extra>",
         )
-        ends = [number * width + 0.03 * (number > 0), (number + 1) * width - 0.03 * (number == 0)]
-        figure.update_layout(
-            {
-                f"xaxis{axis}": {"domain": ends, "anchor": f"y{axis}", "title": {"text": "side"}},
-                f"yaxis{axis}": {
-                    "domain": [0, 1],
-                    "anchor": f"x{axis}",
-                    "showticklabels": number == 0,
-                    "title": {"text": "gradient" if number == 0 else None},
-                },
-            }
-        )
-        figure.add_annotation(
-            text=name, x=sum(ends) / 2, y=1, xref="paper", yref="paper", yanchor="bottom",
-            showarrow=False,
-        )  # fmt: skip
+        _place(figure, name, axis, number, width)
     figure.update_layout(margin_t=figure.layout.margin.t + 16)
     return figure
+
+
+def _place(figure: go.Figure, name: str, axis: str, number: int, width: float) -> None:
+    """Puts a square into its share of the chart, with its name above."""
+    ends = [number * width + 0.03 * (number > 0), (number + 1) * width - 0.03 * (width < 1)]
+    figure.update_layout(
+        {
+            f"xaxis{axis}": {"domain": ends, "anchor": f"y{axis}", "title": {"text": "side"}},
+            f"yaxis{axis}": {
+                "domain": [0, 1],
+                "anchor": f"x{axis}",
+                "showticklabels": number == 0,
+                "title": {"text": "gradient" if number == 0 else None},
+            },
+        }
+    )
+    place = {"x": sum(ends) / 2, "y": 1, "xref": "paper", "yref": "paper", "yanchor": "bottom"}
+    figure.add_annotation(text=name, showarrow=False, **place)
 
 
 def by_signs(values: np.ndarray) -> np.ndarray:
