@@ -43,11 +43,11 @@ def draw_matrix(
     names = [f"item {item}, {classes(item)}" for item in look.ids[rows].tolist()]
     figure = probe_matrix(look.codes[rows], look.dead[rows], names, order, bit, title=title)
     live_plotly(figure, key=f"bits-matrix-{run_id}", on_click=on_click)
-    n = len(look.ids)
-    share = f"{len(rows):,} of the {n:,} kept items, as many of each kind as there are"
-    share = share if len(rows) < n else f"All {n:,} kept items"
+    sick = look.dead.any(1)
+    n_sick, n_others = (int(part[rows].sum()) for part in (sick, ~sick))
     st.caption(
-        f"{share}; rows by class, then by dead bits. Dark: h = −1, "
+        f"{n_sick:,} of the {sick.sum():,} kept items with a dead bit, and {n_others:,} of the "
+        f"{(~sick).sum():,} others; rows by class, then by dead bits. Dark: h = −1, "
         f"light: +1, ✖: {link('dead', 'dead')}."
         + ("" if knows_sides else " Right sides were not kept at this look, so none is marked.")
     )

@@ -27,16 +27,17 @@ def draw_quadrants(run: RunSeries, config: RunConfig, bit: int, run_id: str) -> 
         np.tensordot(n, run.series(name)[1][last, ..., bit].astype(np.float64), 1) / n.sum()
         for name in ("quadrant_pull", "leaving_pull_amplified")
     )
-    counts = counts.sum(0)
-    changes = config.amplifier and not np.allclose(amplified, pulls[1], rtol=1e-6, atol=0)
-    title = f"Bit {bit}: {counts[1].sum() / counts.sum():.1%} of its entries are asked to leave"
-    if pulls.any():
-        title += f"; {pulls[1].sum() / pulls.sum():.1%} of the pull is theirs"
-        if changes:
-            after = amplified.sum() / (pulls[0].sum() + amplified.sum())
-            title += f", {after:.1%} after the amplifier"
-    figure = quadrants(counts, pulls, amplified if changes else None, title=title)
-    live_plotly(figure, key=f"bits-quadrants-{run_id}")
+    counts, after = counts.sum(0), np.stack([pulls[0], amplified])
+    changes = config.amplifier and not np.allclose(after, pulls, rtol=1e-6, atol=0)
+    squares = {"before": pulls} | ({"after": after} if changes else {})
+    top = max(float(values.max()) for values in squares.values())
+    asked = f"{counts[1].sum() / counts.sum():.1%} of its entries are asked to leave"
+    for column, (when, values) in zip(st.columns(2), squares.items(), strict=False):
+        share = values[1].sum() / (values.sum() or 1)
+        title = f"Bit {bit}, {when} the amplifier: {asked}, with {share:.1%} of the pull"
+        with column:
+            figure = quadrants(counts, values, top, title=title)
+            live_plotly(figure, key=f"bits-quadrants-{when}-{run_id}")
     unchanged = (
         ""
         if changes

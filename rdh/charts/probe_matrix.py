@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 from rdh.charts import palette
 from rdh.charts._layout import add_legend
 
-MOST_ROWS = 120  # a row of fewer pixels can't be seen
+MOST_ROWS = 60  # of items with dead bits, and of others: a row of few pixels can't be seen
 MOST_MARKS = 2000  # crosses; more of them would be slow to draw
 GREYS = ["#1A1A1A", "#8C8C8C", "#FAFAFA"]  # -1 to +1: no hue, so that only the dead have one
 
@@ -14,8 +14,8 @@ GREYS = ["#1A1A1A", "#8C8C8C", "#FAFAFA"]  # -1 to +1: no hue, so that only the 
 def rows_of_matrix(classes: np.ndarray, dead: np.ndarray) -> np.ndarray:
     """Which items are shown, in order: by class, within a class those with most dead bits first.
 
-    Of more than 120 items every second one is taken, or every third, ..., so that each class and
-    each number of dead bits keeps its share.
+    Items with dead bits are few, so they and the others are thinned apart: of more than 60 every
+    second one is taken, or every third, ..., so that each class keeps its share.
 
     Args:
         classes: of each item, (n,).
@@ -25,7 +25,11 @@ def rows_of_matrix(classes: np.ndarray, dead: np.ndarray) -> np.ndarray:
         Places of the items, (at most 120,).
     """
     order = np.lexsort((np.arange(len(classes)), -dead.sum(1), classes))
-    return order[:: max(1, -(-len(order) // MOST_ROWS))]
+    is_sick = dead.any(1)[order]
+    kept = np.zeros(len(order), bool)
+    for part in map(np.flatnonzero, (is_sick, ~is_sick)):
+        kept[part[:: max(1, -(-len(part) // MOST_ROWS))]] = True
+    return order[kept]
 
 
 def probe_matrix(
@@ -80,8 +84,9 @@ def probe_matrix(
         type="category",
         categoryorder="array",
         categoryarray=rows,
-        autorange="reversed",
+        range=[len(rows) - 0.5, -0.5],
         showticklabels=False,
+        ticks="",
     )
     return figure
 

@@ -9,75 +9,38 @@ SIDES, SIGNS = ("h < 0", "h > 0"), ("g < 0", "g > 0")
 ASKED = ("stay", "leave")
 
 
-def quadrants(
-    counts: np.ndarray,
-    pulls: np.ndarray,
-    amplified: np.ndarray | None,
-    *,
-    title: str,
-) -> go.Figure:
-    """A square of four cells before the amplifier, and one after it.
+def quadrants(counts: np.ndarray, pulls: np.ndarray, top: float, *, title: str) -> go.Figure:
+    """A square of four cells, coloured by the pull of their entries.
 
     Descent moves h against its gradient g = dL/dh. So where both have one sign, the entry is asked
-    to leave its side. An h of 0 counts as +, a g of 0 as asked to stay. The colour is the pull of a
-    cell; both squares share its range.
+    to leave its side. An h of 0 counts as +, a g of 0 as asked to stay.
 
     Args:
         counts: entries that are asked to stay, and to leave, by the sides -1 and +1, (2, 2).
-        pulls: the sum of |dL/dF| of these entries, over all entries, (2, 2).
-        amplified: pulls of those that are asked to leave after the amplifier, (2,); None if it
-            changed nothing.
+        pulls: the mean of |dL/dF| over all entries, of these alone, (2, 2).
+        top: end of the colour scale, so that two squares can share one.
         title: of the chart.
     """
-    figure = palette.bare_figure(title, height=320)
-    squares = {"before the amplifier": pulls}
-    if amplified is not None:
-        squares["after the amplifier"] = np.stack([pulls[0], amplified])
-    top = max(float(values.max(initial=0)) for values in squares.values()) or 1.0
-    shares = counts / max(counts.sum(), 1)
-    width = 1 / len(squares)
-    for number, (name, values) in enumerate(squares.items()):
-        axis = "" if number == 0 else str(number + 1)
-        pull = values / (values.sum() or 1.0)
-        figure.add_heatmap(
-            x=SIDES,
-            y=SIGNS,
-            z=by_signs(values).astype(np.float32),
-            text=by_signs(words(shares, pull)),
-            texttemplate="%{text}",
-            zmin=0,
-            zmax=top,
-            colorscale=palette.colorscale(palette.SEQUENTIAL),
-            colorbar={"title": {"text": "pull: mean |dL/dF| over all entries"}},
-            showscale=False,
-            name=name,
-            xaxis=f"x{axis}",
-            yaxis=f"y{axis}",
-            xgap=3,
-            ygap=3,
-            hovertemplate="%{x}, %{y}: %{text}<br>pull %{z:.3g}<extra></extra>",
-        )
-        _place(figure, name, axis, number, width)
-    figure.update_layout(margin_t=figure.layout.margin.t + 16)
-    return figure
-
-
-def _place(figure: go.Figure, name: str, axis: str, number: int, width: float) -> None:
-    """Puts a square into its share of the chart, with its name above."""
-    ends = [number * width + 0.03 * (number > 0), (number + 1) * width - 0.03 * (width < 1)]
-    figure.update_layout(
-        {
-            f"xaxis{axis}": {"domain": ends, "anchor": f"y{axis}", "title": {"text": "side"}},
-            f"yaxis{axis}": {
-                "domain": [0, 1],
-                "anchor": f"x{axis}",
-                "showticklabels": number == 0,
-                "title": {"text": "gradient" if number == 0 else None},
-            },
-        }
+    figure = palette.bare_figure(title, height=320, title_width=palette.NARROW)
+    shares, pull = (part / (part.sum() or 1) for part in (counts, pulls))
+    figure.add_heatmap(
+        x=SIDES,
+        y=SIGNS,
+        z=by_signs(pulls).astype(np.float32),
+        text=by_signs(words(shares, pull)),
+        texttemplate="%{text}",
+        zmin=0,
+        zmax=top or 1,
+        colorscale=palette.colorscale(palette.SEQUENTIAL),
+        colorbar={"title": {"text": "pull: mean |dL/dF| over all entries"}},
+        showscale=False,
+        xgap=3,
+        ygap=3,
+        hovertemplate="%{x}, %{y}: %{text}<br>pull %{z:.3g}<extra></extra>",
     )
-    place = {"x": sum(ends) / 2, "y": 1, "xref": "paper", "yref": "paper", "yanchor": "bottom"}
-    figure.add_annotation(text=name, showarrow=False, **place)
+    figure.update_xaxes(title_text="side", type="category")
+    figure.update_yaxes(title_text="gradient", type="category")
+    return figure
 
 
 def by_signs(values: np.ndarray) -> np.ndarray:

@@ -117,8 +117,7 @@ def figures(n: int, n_bits: int) -> dict[str, go.Figure]:
         "gradient": measured_gradient(EDGES, RNG.normal(size=(2, 64)), counts(64), 0.99, **title),
         "gradient of a pair": gradient_of_one_pair(EDGES, h, theory, 0.99, **title),
         "norms": gradient_norms(steps, per_step, 2 * per_step, **title),
-        "quadrants": quadrants(counts(2, 2), RNG.random((2, 2)), RNG.random(2), **title),
-        "quadrants, no amplifier": quadrants(counts(2, 2), RNG.random((2, 2)), None, **title),
+        "quadrants": quadrants(counts(2, 2), RNG.random((2, 2)), 1, **title),
         "matrix": probe_matrix(
             RNG.uniform(-1, 1, (9, n_bits)),
             RNG.random((9, n_bits)) < 0.2,
