@@ -54,7 +54,11 @@ class Heart(threading.Thread):
             write_json(self.run_dir / "hb.json", beat | facts)
         except OSError as error:
             self.check()
-            say(f"the heartbeat can't be written ({error.strerror})")
+            self.tell(f"the heartbeat can't be written ({error.strerror})")
+
+    def tell(self, text: str) -> None:
+        """A line for the log of the run."""
+        say(text)
 
     def check(self) -> None:
         """Ends the process at once if a newer attempt has taken over, or if its folder is gone."""
