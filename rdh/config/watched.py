@@ -3,10 +3,12 @@
 `rdh.recorder` writes it. A field that nobody told is None, and pages show "–" for it.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from rdh.catalog import DatasetCard, MethodCard
@@ -17,11 +19,11 @@ from rdh.errors import UserError, encodable
 WATCHED = "watched"  # the kind of such a run, in config.json
 LONGEST_NAME = 80
 LONGEST_STEM = 50  # of the name in a run's id
+LONGEST_TEXT = 2000  # of a setting
 # Settings that a person may tell under the names that our own runs have.
 TEXTS = ("dataset", "backbone", "optimizer", "schedule", "precision", "device")
 NUMBERS = ("lr", "epochs", "batch_size", "seed", "momentum", "weight_decay", "image_size")
 PLUG_INS = ("amplifier", "quantization")
-QUANTIZATIONS = ("none", "plain", "error_aware")
 
 
 class WatchedConfig(RunConfig):
@@ -117,30 +119,28 @@ def make_watched(**fields: Any) -> WatchedConfig:
 def told(settings: Mapping[str, Any]) -> dict[str, Any]:
     """A loop's own settings as fields of a WatchedConfig.
 
-    Those with a name of ours become fields, all others lie in `settings`. A value that JSON does
-    not have is kept as its text.
+    Those with a name and a type of ours become fields, all others lie in `settings`. A value that
+    JSON does not have is kept as its text, so any dict of settings will do.
 
     Args:
         settings: Name -> value, as the person gave them.
 
     Raises:
-        UserError: A name is not a text, or a value under a name of ours is of another type.
+        UserError: It is no dict with texts as names.
     """
     if not isinstance(settings, Mapping) or not all(isinstance(name, str) for name in settings):
         raise UserError(f"settings must be a dict of name: value, got {str(settings)[:80]!r}.")
     fields: dict[str, Any] = {}
     others: dict[str, Any] = {}
-    for name, value in settings.items():
-        is_text, is_number = isinstance(value, str), _is_number(value)
-        if name in TEXTS + NUMBERS and not (is_text if name in TEXTS else is_number):
-            what = "a text" if name in TEXTS else "a number"
-            raise UserError(f"settings {name!r} must be {what}, got {value!r}; mend or rename it.")
-        if name in TEXTS + NUMBERS + PLUG_INS:
-            fields[name] = encodable(value) if is_text else value
-        else:
-            others[encodable(name)] = value if is_number or value is None else encodable(str(value))
+    for name, given in settings.items():
+        value = given.item() if isinstance(given, np.generic) else given
+        is_plain = value is None or _is_number(value)
+        kept = value if is_plain else encodable(str(value))[:LONGEST_TEXT]
+        is_text = name in TEXTS and isinstance(value, str)
+        is_ours = is_text or (name in NUMBERS and _is_number(value)) or name in PLUG_INS
+        (fields if is_ours else others)[encodable(name)] = kept
     return fields | ({"settings": others} if others else {})
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, bool | int) or (isinstance(value, float) and value - value == 0)
+    return isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))

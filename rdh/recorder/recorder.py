@@ -184,7 +184,8 @@ class Recorder:
     def _end(self, error: BaseException | None) -> None:
         session, self._session = self._session, None
         if session is not None:
-            session.end(error)
+            with session.complaints.instead("the end of the run is not written"):
+                session.end(error)
 
     def _leave_to_parent(self) -> None:
         """In a forked child: a database that it closes may damage the parent's, so it is kept."""
