@@ -1,9 +1,13 @@
 """What a recorder could not record: said once, counted, and never raised into a training loop."""
 
 import contextlib
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
+
+OURS = str(Path(__file__).parent)
 
 
 class RecorderWarning(UserWarning):
@@ -36,7 +40,7 @@ class Complaints:
         self._said[reason] = text
         self._log(text)
         with contextlib.suppress(Exception):  # of a filter that turns warnings into errors
-            warnings.warn(f"rdh.recorder: {text}", RecorderWarning, stacklevel=4)
+            warnings.warn(f"rdh.recorder: {text}", RecorderWarning, stacklevel=_level_of_loop())
 
     @contextlib.contextmanager
     def instead(self, what: str) -> Iterator[None]:
@@ -53,3 +57,11 @@ class Complaints:
             return None
         told = "; ".join(f"{reason} ({n:,} times)" for reason, n in self._counts.items())
         return f"The recorder left something out: {told}. The log has the sentences."
+
+
+def _level_of_loop() -> int:
+    """How many calls below `say` the training loop's own line is: a warning names it."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(OURS):
+        frame, level = frame.f_back, level + 1
+    return level

@@ -45,7 +45,7 @@ def test_a_trainer_of_pytorch_metric_learning_is_watched(tmp_path):
     assert steps.tolist() == [3, 6] and np.isfinite(losses).all() and losses.min() > 0
     assert reader.scalar("lr")[1].tolist() == [0.25, 0.25]
     assert reader.scalar("window_entries")[1].tolist() == [N * BITS, N * BITS]
-    assert RunStore(tmp_path).result(recorder.run_id)["message"] is None
+    assert RunStore(tmp_path).result(recorder.run_id).get("message") is None
 
 
 def test_only_a_module_can_be_watched(tmp_path):

@@ -1,5 +1,6 @@
 """How a watched run ends: by close, by the end of its process, by an exception, by a kill."""
 
+import json
 import os
 import signal
 import subprocess
@@ -13,22 +14,43 @@ from rdh.store.run_store import RunStore
 from tests.recorder.loops import Loop, recorder_in
 
 HOUSE = Path(__file__).resolve().parents[2]
+ENDS = ("", "raise ValueError('no more data')", "sys.exit(0)", "os.kill(os.getpid(), 9)")
+# Imports torch once: each child trains 6 steps and ends in its own way, the parent in the last way.
 LOOP = """
-import os, sys, time
+import json, os, sys, time
+import torch
 from tests.recorder.loops import Loop, recorder_in
-recorder, loop = recorder_in(sys.argv[1]), Loop()
+torch.set_num_threads(1)
+ends, loop = json.loads(sys.argv[2]), Loop()
+for place, end in enumerate(ends):
+    child = place + 1 < len(ends) and os.fork()
+    if not child:
+        break
+    os.waitpid(child, 0)
+recorder = recorder_in(sys.argv[1], run_id=f"ended-{place}")
 for _ in range(2):
     loop.epoch(recorder)
 print(recorder.run_id, flush=True)
+exec(end)
 """
 
 
-def start(runs: Path, end: str) -> subprocess.Popen:
-    """A process that trains 6 steps, then does what `end` says."""
-    command = [sys.executable, "-W", "ignore", "-c", LOOP + end, str(runs)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=HOUSE
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """A store with a run for each of ENDS, and the process of one more, which waits."""
+    runs = tmp_path_factory.mktemp("ended")
+    process = subprocess.Popen(
+        [sys.executable, "-c", LOOP, str(runs), json.dumps([*ENDS, "time.sleep(600)"])],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=HOUSE,
     )
+    for place in range(len(ENDS) + 1):
+        assert process.stdout.readline().strip() == f"ended-{place}"
+    yield RunStore(runs), process
+    process.kill()
+    process.wait()
 
 
 def test_a_with_block_that_an_exception_leaves_is_lost_with_its_last_step(tmp_path):
@@ -56,37 +78,35 @@ def test_a_recorder_that_nobody_holds_any_more_is_closed(tmp_path):
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    ("end", "state", "said"),
+    ("place", "state", "said"),
     [
-        ("", "finished", None),
-        ("raise ValueError('no more data')", "lost", "ended by ValueError (no more data)"),
-        ("sys.exit(0)", "finished", None),
-        ("os.kill(os.getpid(), 9)", "lost", "is gone; its last step was"),
+        (0, "finished", None),
+        (1, "lost", "ended by ValueError (no more data) after step 6"),
+        (2, "finished", None),
+        (3, "lost", "is gone; its last step was"),
     ],
 )
-def test_the_end_of_a_process_is_the_end_of_its_run(tmp_path, end, state, said):
-    with start(tmp_path, end) as process:
-        run_id = process.stdout.read().strip()
-    found = execution.states(RunStore(tmp_path))[run_id]
+def test_the_end_of_a_process_is_the_end_of_its_run(ended, place, state, said):
+    store, _ = ended
+    found = execution.states(store)[f"ended-{place}"]
     assert found.state == state
     assert said is None or said in found.reason
-    assert [step for step, *_ in RunStore(tmp_path).reader(run_id).records()] == [3, 6]
+    assert [step for step, *_ in store.reader(found.run_id).records()] == [3, 6]
 
 
 @pytest.mark.process
-def test_a_killed_loop_is_lost_at_once_and_without_a_supervisor(tmp_path):
-    store = RunStore(tmp_path)
-    with start(tmp_path, "time.sleep(600)") as process:
-        run_id = process.stdout.readline().strip()
-        assert execution.states(store)[run_id].state == "running"
-        assert execution.revive(store) is None
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        found = execution.states(store)[run_id]
-        assert found.state == "lost" and found.is_final
-        assert not execution.supervisor_status(store)["alive"]
-        execution.delete(store, run_id)
-    assert not (tmp_path / run_id).exists()
+def test_a_killed_loop_is_lost_at_once_and_without_a_supervisor(ended):
+    store, process = ended
+    run_id = f"ended-{len(ENDS)}"
+    assert execution.states(store)[run_id].state == "running"
+    assert execution.revive(store) is None
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    found = execution.states(store)[run_id]
+    assert found.state == "lost" and found.is_final
+    assert not execution.supervisor_status(store)["alive"]
+    execution.delete(store, run_id)
+    assert not (store.root / run_id).exists()
 
 
 @pytest.mark.process

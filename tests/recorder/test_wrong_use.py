@@ -81,7 +81,7 @@ def backward(recorder, codes, indices) -> None:
             ),
             "the loss became nan",
         ),
-        (lambda one: one.step("much"), "a step was not recorded"),
+        (lambda one: one.step("much"), "a loss was not recorded"),
         (
             lambda one: one.evaluate(np.ones((2, 3)), np.ones((2, 3)), [0, 1], [0, 1]),
             f"query_codes must be (n, {BITS})",
