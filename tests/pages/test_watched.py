@@ -54,13 +54,13 @@ def test_live_shows_its_counts_and_no_button_to_end_it(kinds, monkeypatch):
     app = open_app("pages/live.py", kinds["running"], monkeypatch)
     shown = words(app)
     assert "watched: its own loop trains it" in shown and "✖ Dead" in shown
-    assert "of a loop that does not say how many" in shown
+    assert app.metric[0].delta == "of a loop that does not say how many"
     assert not {"Cancel", "Resume"} & {button.label for button in app.button}
 
 
 def test_live_without_labels_shows_flags(kinds, monkeypatch):
-    shown = words(open_app("pages/live.py", kinds["bare"], monkeypatch))
-    assert "◆ Flagged" in shown and "✖ Dead" not in shown
+    tiles = [tile.label for tile in open_app("pages/live.py", kinds["bare"], monkeypatch).metric]
+    assert "◆ Flagged" in tiles and "✖ Dead" not in tiles
 
 
 def test_live_before_the_first_record_says_what_it_waits_for(kinds, monkeypatch):
@@ -92,5 +92,5 @@ def test_settings_that_nobody_told_are_unknown():
     config = make_watched(name="x", n_items=N, n_bits=8)
     assert (config.lr, config.seed, config.dataset, config.epochs) == (None,) * 4
     assert make_watched(**config.recorded()) == config
-    with pytest.raises(UserError, match="surprise is not a setting"):
+    with pytest.raises(UserError, match="'surprise' is not a setting"):
         make_watched(name="x", n_items=N, n_bits=8, surprise=1)
