@@ -88,8 +88,8 @@ def score(
             (codes.astype(np.float32), _right_sides(probes, one[:, :n_known]))
             for codes, one in zip((query[0], gallery[0]), labels, strict=False)
         ]
-        codes = Codes(*packed, n_bits, labels[0], labels[1], None)
-        counted, arrays = retrieval_costs(codes, sides[0], sides[1], probes.tau, top_k)
+        kept = Codes(*packed, n_bits, labels[0], labels[1], None)
+        counted, arrays = retrieval_costs(kept, sides[0], sides[1], probes.tau, top_k)
     arrays |= {
         "precision_by_radius": evaluation.precision_by_radius,
         "recall_by_radius": evaluation.recall_by_radius,

@@ -58,7 +58,8 @@ class Session:
         self.complaints = Complaints(self.folder.log)
         kind = config.n_items, config.n_bits, config.tau, hot, config.amplifier
         self._window = Window(*kind, self.complaints)
-        self.n_steps, self._losses, self._lr = 0, list[Any](), None
+        self.n_steps, self._losses = 0, list[Any]()
+        self._lr: float | None = None
         self._since = time.monotonic()
         self._metrics: dict[str, float] = {}
         self._notes: tuple[str, ...] = ()
