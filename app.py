@@ -164,10 +164,9 @@ def draw_pair(
 def draw_own_pair(runs: RunStore, pair: tuple[str, str], known: dict, title: str) -> None:
     """A pair of the reader, and the pages that say more about it."""
     first = runs.config(pair[0])
-    st.subheader(
-        f"{title}: {first.label} on {first.dataset}, {first.n_bits} bits, seed {first.seed}",
-        anchor=False,
-    )
+    on = f" on {first.dataset}" if first.dataset else ""
+    seed = "" if first.seed is None else f", seed {first.seed}"
+    st.subheader(f"{title}: {first.label}{on}, {first.n_bits} bits{seed}", anchor=False)
     draw_pair(runs, pair, studies.seeds_said(runs, known, pair), "start", known)
     with st.container(horizontal=True):
         for page, (label, icon) in LINKS.items():

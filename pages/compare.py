@@ -163,7 +163,7 @@ def draw_table(runs: RunStore, pair: dict[str, RunSeries]) -> None:
         config, last, counts = runs.config(one), run.last(), run.counts()
         cells = {
             "bits": f"{config.n_bits}",
-            "seed": f"{config.seed}",
+            "seed": "–" if config.seed is None else f"{config.seed}",
             "MAP": number(last, "map", ".4f"),
             "MAP, expected over ties": number(last, "map_tie", ".4f"),
             "MAP, worst and best ties": " to ".join(
@@ -227,9 +227,7 @@ with error_card():
                     st.header("This pair in numbers", anchor="numbers")
                     draw_numbers(runs, series, seeds)
                     st.header("The pair over time", anchor="time")
-                    view = draw_view(
-                        max(one.meta().get("total_steps", 0) for one in series.values())
-                    )
+                    view = draw_view(max(one.total_steps for one in series.values()))
                     if draw_maps(runs, series, key="compare", view=view):
                         draw_difference(runs, view, series)
                     draw_moment(runs, series)

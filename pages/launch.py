@@ -25,7 +25,7 @@ from pages.common.run_form import (
 from pages.common.shell import end_page, error_card, known_runs, show_error, start_page, store
 from pages.common.text import as_text
 from pages.common.typed import typed_in
-from rdh import catalog, datasets, folders
+from rdh import catalog, datasets, execution, folders
 from rdh.config.presets import PRESETS, preset_config
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
@@ -39,7 +39,9 @@ def starting_point(runs: RunStore) -> tuple[str, str, dict[str, Any]]:
     """The preset, or the run named by ?clone=: (key of the form's widgets, name, fields)."""
     clone, fields = st.query_params.get("clone"), None
     with error_card():
-        fields = with_own_weight(runs.config(clone)) if clone else None
+        if clone:
+            execution.check_ours(runs, clone, "cloned")
+            fields = with_own_weight(runs.config(clone))
     if clone and fields:
         st.info(f"The fields are those of run {as_text(clone)}.", icon=":material/content_copy:")
         if st.button("Start from a preset instead", icon=":material/undo:"):

@@ -14,7 +14,7 @@ from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries, dead_series, read_series
 from pages.common.report_button import draw_report_button
 from pages.common.run_numbers import draw_numbers
-from pages.common.run_picker import is_pair, pick_two
+from pages.common.run_picker import is_pair, is_watched, pick_two
 from pages.common.run_status import Status, draw_status, read_status, resume_said
 from pages.common.shell import actions, carried, end_page, error_card, known_runs, start_page, store
 from pages.common.sidebar import draw_link
@@ -35,6 +35,7 @@ ANSWERS = (
     ("pages/compare.py", "What did RDH change?", ":material/compare_arrows:"),
     ("pages/bits.py", "Which bits died, and for which images?", ":material/grid_on:"),
 )
+NO_RECORD = "The loop ended before its first record, so there is nothing to draw."
 ENDED = {"cancelled": "was cancelled", "lost": "was lost", "failed": "failed"}
 FLOWS: dict[str, dict[str, str | None]] = {  # scalars of the events -> their words in a title
     "dead": {"deaths": "deaths", "rescues": "rescues", "relapses": None, "releases": "releases"},
@@ -155,15 +156,15 @@ def draw_events(
         draw_flow(view, run, run_id, "dead")
 
 
-def pace(frame: pd.DataFrame, batch_size: int) -> str:
+def pace(frame: pd.DataFrame, batch_size: int | None) -> str:
     """The learning rate at the last record, and how fast the last 20 records went."""
     told = []
     if "lr" in frame and len(rates := frame["lr"].dropna()):
         told.append(f"Learning rate {rates.iloc[-1]:.3g} at the last record")
     if "steps_per_second" in frame and len(speeds := frame["steps_per_second"].dropna()):
-        told.append(
-            f"{speeds.tail(20).median() * batch_size:,.0f} items a second in the last records"
-        )
+        speed = speeds.tail(20).median()
+        pace = f"{speed * batch_size:,.0f} items" if batch_size else f"{speed:.3g} steps"
+        told.append(f"{pace} a second in the last records")
     return "; ".join(told) + "." if told else ""
 
 
@@ -196,6 +197,10 @@ def draw_flags(view: TimeView, pair: dict[str, RunSeries], run_id: str) -> None:
 
 def draw_no_data(status: Status) -> None:
     """Why there is no chart, and what to do."""
+    if is_watched(runs, status.run_id):
+        said = "The first record comes once the loop has called recorder.step() often enough."
+        st.info(NO_RECORD if status.is_final else said, icon=":material/hourglass_top:")
+        return
     if status.word in ("cancelled", "lost", "failed"):
         st.info(
             f"This run {ENDED[status.word]} before its first record, so there is nothing to draw. "
@@ -288,7 +293,7 @@ def draw_charts(run: RunSeries, config: RunConfig, status: Status) -> None:
         with error_card():
             runs.config(other)  # before its records: a run that can't be read is left out whole
             pair[other] = read_series(runs, other)
-    view = draw_view(max(one.meta().get("total_steps", 0) for one in pair.values()))
+    view = draw_view(max(one.total_steps for one in pair.values()))
     if len(run.running("saturated")[0]):
         st.header("Which bits die, and when", anchor="dead")
         if run.counted() == "dead":

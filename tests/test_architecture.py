@@ -18,7 +18,7 @@ ROWS = [
     "errors", "files", "locks", "folders", "rescue:T", "catalog",
     "landscape", "retrieval", "datasets", "methods:T",
     "config", "backbones:T", "store", "inputs:T",
-    "analysis", "charts", "execution", "training:T", "codes",
+    "analysis", "charts", "execution", "training:T", "recorder:T", "codes",
     "studies", "exports", "worker", "warm", "bench:T", "commands", "cli", "__main__",
 ]  # fmt: skip
 PLACE = {row.removesuffix(":T"): place for place, row in enumerate(ROWS)}
@@ -282,6 +282,7 @@ def test_the_environment_is_read_where_folders_devices_and_processes_are_found()
         "rdh.commands.dashboard",  # what Streamlit inherits
         "rdh.commands.bench",  # sets OMP_WAIT_POLICY before torch is imported
         "rdh.worker",  # likewise
+        "rdh.recorder.given",  # RANK and WORLD_SIZE, as torchrun sets them
         "rdh.studies._tools.pictures",  # RDH_CHROMIUM and BROWSER_PATH: the browser that draws
     }
 

@@ -92,7 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
         return _clone(store, run_id, arguments)
     if action in ("tag", "archive"):
         return _note(store, run_id, arguments)
-    _find_the_dead(store, run_id)
+    if not execution.is_watched(store, run_id):  # the queue knows of others by its supervisor
+        _find_the_dead(store, run_id)
     getattr(execution, action)(store, run_id)
     if action != "delete":
         execution.ensure_supervisor(store)
@@ -150,6 +151,7 @@ def _find_the_dead(store: RunStore, run_id: str) -> None:
 
 
 def _clone(store: RunStore, run_id: str, arguments: argparse.Namespace) -> int:
+    execution.check_ours(store, run_id, "cloned")
     config = changed(store.submission(run_id)["config"], parse_settings(arguments.settings))
     execution.check_data([config], arguments.data_root)
     (clone,) = execution.submit(store, [config], data_root=arguments.data_root)
@@ -221,12 +223,13 @@ def _row(store: RunStore, state: Any) -> dict[str, Any]:
         label = store.config(state.run_id).label
     metrics = result.get("metrics", {})
     entries, cost = numbers.get("entries"), analysis.cost_of_dead(metrics)
+    has_step = beat.get("total_steps") or beat.get("phase") == "training"
     is_cancelling = state.request == "cancel" and state.is_active
     return {
         "run": state.run_id,
         "method": label,
         "state": "cancelling" if is_cancelling else state.state,
-        "step": beat.get("step") if beat.get("total_steps") else None,
+        "step": beat.get("step") if has_step else None,
         "of": beat.get("total_steps"),
         "MAP": metrics.get("map"),
         "dead": numbers["dead"] / entries if entries and "dead" in numbers else None,

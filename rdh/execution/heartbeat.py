@@ -57,7 +57,11 @@ class Heart(threading.Thread):
             write_json(self.run_dir / "hb.json", beat | facts)
         except OSError as error:
             self.check()
-            say(f"the heartbeat can't be written ({error.strerror})")
+            self.tell(f"the heartbeat can't be written ({error.strerror})")
+
+    def tell(self, text: str) -> None:
+        """A line for the log of the run."""
+        say(text)
 
     def _cores(self) -> float | None:
         """How many cores the process kept busy, on average since a beat at least a second ago.

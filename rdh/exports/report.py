@@ -74,11 +74,11 @@ def title_of(moments: Sequence[Moment]) -> str:
         " and ".join(dict.fromkeys(words))
         for words in (
             (f"{config.n_bits} bits" for config in configs),
-            (config.dataset for config in configs),
-            (f"seed {config.seed}" for config in configs),
+            (config.dataset or "data of its own" for config in configs),
+            (f"seed {config.seed}" for config in configs if config.seed is not None),
         )
     ]
-    return f"{what}: {', '.join(shared)}"
+    return f"{what}: {', '.join(filter(None, shared))}"
 
 
 def settings(moments: Sequence[Moment]) -> tuple[pd.DataFrame, np.ndarray]:
