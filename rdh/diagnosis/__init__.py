@@ -4,7 +4,9 @@ To add a check, write one file in this folder. No other file changes. It holds:
 
     a docstring, whose first line says what the check looks for;
     TITLE, that in two or three words;
-    check(evidence) -> Finding | None.
+    check(evidence) -> Finding | None;
+    AFTER, if there is one: names of checks. If one of them fires, its illness explains what this
+    check would say, so that this one is not asked.
 
 A check is a pure function of what the run has stored. It returns None if all is well, and the
 evidence itself raises `CannotRun` if the run lacks what the check needs. Thresholds are constants
@@ -56,11 +58,13 @@ class Check(NamedTuple):
         title: in two or three words.
         about: what it looks for, in a line.
         call: evidence -> finding, None if all is well.
+        after: checks whose finding explains this one's.
     """
 
     title: str
     about: str
     call: Callable[[Evidence], Finding | None]
+    after: tuple[str, ...] = ()
 
 
 @cache
@@ -71,7 +75,7 @@ def checks() -> dict[str, Check]:
         if not name.startswith("_"):
             module = importlib.import_module(f"{__name__}.{name}")
             about = (module.__doc__ or "").partition("\n")[0]
-            found[name] = Check(module.TITLE, about, module.check)
+            found[name] = Check(module.TITLE, about, module.check, getattr(module, "AFTER", ()))
     return found
 
 
@@ -82,15 +86,26 @@ def diagnose(evidence: Evidence, names: Iterable[str] | None = None) -> Diagnosi
         evidence: of the run.
         names: of the checks; None: all.
     """
-    findings, ran, could_not = [], [], {}
-    for name in checks() if names is None else names:
+    findings: dict[str, Finding] = {}
+    ran, could_not = [], {}
+    for name in sorted(checks() if names is None else names, key=_depth):
+        check = checks()[name]
+        explained = [one for one in check.after if one in findings]
+        if explained:
+            could_not[name] = f"“{checks()[explained[0]].title}” explains what it would say"
+            continue
         try:
-            finding = checks()[name].call(evidence)
+            finding = check.call(evidence)
         except CannotRun as reason:
             could_not[name] = str(reason)
             continue
         ran.append(name)
         if finding is not None:
-            findings.append(replace(finding, check=name))
-    findings.sort(key=lambda one: SEVERITIES.index(one.severity))
-    return Diagnosis(tuple(findings), tuple(ran), could_not)
+            findings[name] = replace(finding, check=name)
+    serious = sorted(findings.values(), key=lambda one: SEVERITIES.index(one.severity))
+    return Diagnosis(tuple(serious), tuple(sorted(ran)), could_not)
+
+
+def _depth(name: str) -> int:
+    """How many checks must be asked before this one, one after the other."""
+    return 1 + max(map(_depth, checks()[name].after), default=-1)

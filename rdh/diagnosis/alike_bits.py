@@ -7,6 +7,7 @@ from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy
 from rdh.retrieval.codes import unpack_codes
 
 TITLE = "One-sided or redundant bits"
+AFTER = ("collapsed", "not_learning")
 ONE_SIDED = 0.95  # of the items on one side
 ALIKE = 0.95  # |r| of two bits
 MANY = 0.1  # of the bits

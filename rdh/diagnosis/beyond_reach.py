@@ -1,7 +1,7 @@
 """Dead entries so far in the flat end that the amplifier can't move them."""
 
 from rdh.diagnosis._tools.evidence import Evidence
-from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy
+from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, part_of
 from rdh.store.levels import TAU_LEVELS
 
 TITLE = "Beyond the amplifier"
@@ -35,7 +35,7 @@ def check(evidence: Evidence) -> Finding | None:
         places=(Place("pages/live.py", "What the amplifier reaches"),
                 Place("pages/live.py", "Where the entries stand")),
         remedies=(
-            Remedy({"lr": config.lr / 3}, "Shorter steps keep |F| smaller.", expect),
+            Remedy({"lr": part_of(config.lr, 3)}, "Shorter steps keep |F| smaller.", expect),
             Remedy({"weight_decay": max(10 * config.weight_decay, 1e-3)},
                    "Weight decay pulls the hash layer, and with it |F|, back.", expect),
         ),

@@ -2,7 +2,7 @@
 
 from rdh.analysis import quantization_weight
 from rdh.diagnosis._tools.evidence import Evidence
-from rdh.diagnosis._tools.finding import Finding, Place, Remedy
+from rdh.diagnosis._tools.finding import Finding, Place, Remedy, part_of
 from rdh.retrieval.codes import code_counts, effective_number
 
 TITLE = "Collapsed codes"
@@ -54,10 +54,12 @@ def remedies(evidence: Evidence) -> tuple[Remedy, ...]:
     if config.method_card.is_shallow:
         return ()
     seen = "The number of distinct codes and MAP rise within the first epochs."
-    found = [Remedy({"lr": config.lr / 3}, "Smaller steps let the codes spread first.", seen)]
+    found = [
+        Remedy({"lr": part_of(config.lr, 3)}, "Smaller steps let the codes spread first.", seen)
+    ]
     if quantization_weight(config) > SMALL_ETA:
         why = "Less quantization holds a code less firmly on the side that it happens to be on."
-        found.append(Remedy({"lr": config.lr / 3, "eta": SMALL_ETA}, why, seen))
+        found.append(Remedy({"lr": part_of(config.lr, 3), "eta": SMALL_ETA}, why, seen))
     switches = {switch.name for switch in config.method_card.switches}
     if "pairs" in switches and config.method_options.get("pairs", "stored") == "stored":
         why = "Codes of the same batch are never old, so that no code chases its own past."

@@ -1,10 +1,11 @@
 """A loss that grows again, or is no longer a number."""
 
 from rdh.diagnosis._tools.evidence import Evidence
-from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, Severity
+from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, Severity, part_of
 from rdh.diagnosis._tools.series import blocks
 
 TITLE = "Diverging"
+AFTER = ("collapsed",)
 GROWTH = 1.5  # of the loss over its lowest tenth
 LEAST_RECORDS = 20
 
@@ -41,8 +42,8 @@ def _finding(evidence: Evidence, severity: Severity, sentence: str) -> Finding:
         equation=r"\mathrm{lr} \cdot \lambda_{\max}(\nabla^2 L) > 2",
         places=(Place("pages/live.py", "The loss, term by term"),),
         remedies=(
-            Remedy({"lr": config.lr / 3}, "Shorter steps.", expect),
-            Remedy({"hash_lr_scale": config.hash_lr_scale / 3},
+            Remedy({"lr": part_of(config.lr, 3)}, "Shorter steps.", expect),
+            Remedy({"hash_lr_scale": part_of(config.hash_lr_scale, 3)},
                    "Shorter steps of the hash layer alone, whose logits grow.", expect),
         ),
     )  # fmt: skip

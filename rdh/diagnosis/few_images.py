@@ -6,14 +6,15 @@ from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place
 
 TITLE = "Few images carry the dead"
+AFTER = ("collapsed", "not_learning")
 HALF = 0.5  # of the dead entries
-FEW = 0.02  # of the items looked at
+FEW = 0.01  # of the items looked at
 LEAST = 40  # dead entries
 SHOWN = 5
 
 
 def check(evidence: Evidence) -> Finding | None:
-    """Fires if a fiftieth of the items hold half of the dead entries."""
+    """Fires if a hundredth of the items hold half of the dead entries."""
     by_item = dead_by_item(evidence)
     n_dead = int(by_item.sum())
     if n_dead < LEAST:

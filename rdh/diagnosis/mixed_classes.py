@@ -10,13 +10,14 @@ from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy
 from rdh.retrieval.codes import unpack_codes
 
 TITLE = "Classes not separated"
+AFTER = ("collapsed", "not_learning")
 NEAR = 1 / 16  # of the bits between the codes of two classes
-SCATTERED = 0.3  # of the bits in which the items of a class differ from its code
+SCATTERED = 0.4  # of the bits in which the items of a class differ from its code
 SHOWN = 3
 
 
 def check(evidence: Evidence) -> Finding | None:
-    """Fires if two classes have nearly one code, or a class scatters over a third of the bits."""
+    """Fires if two classes have nearly one code, or one scatters over two fifths of the bits."""
     near, scattered = pairs_and_scatter(evidence)
     if not near and not scattered:
         return None

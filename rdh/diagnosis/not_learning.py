@@ -1,16 +1,17 @@
 """A similarity loss that stays where it began: nothing is learned."""
 
 from rdh.diagnosis._tools.evidence import Evidence
-from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy
+from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, part_of
 from rdh.diagnosis._tools.series import blocks
 
 TITLE = "Not learning"
-LEAST_FALL = 0.05  # of the similarity loss since its first record
+AFTER = ("collapsed", "diverging", "quantization_wins")
+LEAST_FALL = 0.01  # of the similarity loss since its first record
 LEAST_RECORDS, LEAST_PROGRESS = 10, 0.2
 
 
 def check(evidence: Evidence) -> Finding | None:
-    """Fires if the similarity loss has fallen by less than a twentieth in a fifth of training."""
+    """Fires if the similarity loss has fallen by less than a hundredth in a fifth of training."""
     if evidence.config.method_card.is_shallow:
         raise CannotRun("the method is fitted, without steps")
     loss = evidence.column("similarity_loss", "similarity loss")
@@ -32,7 +33,7 @@ def check(evidence: Evidence) -> Finding | None:
         equation=r"\log(1 + e^{\Theta}) - S\,\Theta \;=\; \log 2 \quad (\Theta = 0)",
         places=(Place("pages/live.py", "The loss, term by term"),),
         remedies=(
-            Remedy({"lr": min(100.0, 3 * config.lr)}, "Longer steps.", expect),
-            Remedy({"lr": config.lr / 3}, "If it jumps about: shorter steps.", expect),
+            Remedy({"lr": min(100.0, part_of(config.lr, 0.1))}, "Longer steps.", expect),
+            Remedy({"lr": part_of(config.lr, 3)}, "If it jumps about: shorter steps.", expect),
         ),
     )

@@ -3,9 +3,10 @@
 import math
 
 from rdh.diagnosis._tools.evidence import Evidence
-from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy
+from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, part_of
 
 TITLE = "Saturated too early"
+AFTER = ("collapsed", "not_learning", "quantization_wins")
 EARLY = 0.1  # of the training
 MANY = 0.5  # of the entries
 ASKED_TO_LEAVE = 0.1  # of the saturated ones: the pairs still disagree
@@ -38,8 +39,8 @@ def check(evidence: Evidence) -> Finding | None:
         equation=r"\frac{\partial L}{\partial F} = \frac{\partial L}{\partial h}\,(1 - h^2)",
         places=(Place("pages/live.py", "Which bits saturate, and when", {"map": "saturated"}),),
         remedies=(
-            Remedy({"lr": config.lr / 3}, "Shorter first steps keep |h| small for longer.", expect),
-            Remedy({"hash_lr_scale": config.hash_lr_scale / 3},
+            Remedy({"lr": part_of(config.lr, 3)}, "Shorter first steps.", expect),
+            Remedy({"hash_lr_scale": part_of(config.hash_lr_scale, 3)},
                    "The hash layer alone moves more slowly, and the network below it does not.",
                    expect),
         ),

@@ -7,6 +7,7 @@ from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy
 
 TITLE = "Scale of Theta"
+AFTER = ("collapsed", "not_learning")
 CONTENT = 0.01  # |sigma(Theta) - S|: such a pair pulls with a hundredth of the force
 MOST_CONTENT = 0.9  # share of the pairs
 FAR = 0.1  # of the bits in which similar pairs differ on average

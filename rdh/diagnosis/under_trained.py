@@ -5,6 +5,7 @@ from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy
 from rdh.diagnosis._tools.series import after
 
 TITLE = "Under-trained"
+AFTER = ("collapsed", "not_learning")
 RISE = 0.01  # of MAP, over the last quarter of the training
 LAST = 0.75
 

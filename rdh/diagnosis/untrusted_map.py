@@ -6,6 +6,7 @@ from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place
 
 TITLE = "MAP not to be trusted"
+AFTER = ("collapsed", "not_learning")
 WIDE = 0.1  # of the tie band
 CHOSEN = 0.005  # best_map above the MAP at the end
 WITHOUT = 0.01  # of the queries

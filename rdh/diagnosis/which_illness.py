@@ -8,6 +8,7 @@ from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy
 
 TITLE = "Which illness it is"
+AFTER = ("collapsed", "not_learning")
 MANY_DEAD = 0.005  # of the entries
 COSTLY = 0.005  # MAP with the dead entries on their right side minus MAP
 MANY_SATURATED = 0.05  # of the entries
@@ -37,7 +38,10 @@ def _many(
 ) -> Finding:
     config = evidence.config
     price = f", which costs {map_points(cost[0])} MAP {cost[1]}" if cost else ""
-    expect = "The dead share falls to a fraction of this, and so does their cost."
+    expect = (
+        "The dead share falls to a fraction of this, and so does their cost; MAP may rise by more "
+        "or by less than that."
+    )
     rescue: dict[str, Any] = {
         name: value
         for name, value in (("amplifier", True), ("quantization", "error_aware"))
@@ -50,8 +54,6 @@ def _many(
     if rescue and config.method_card.refusal(True, "error_aware") is None:
         why = "Both plug-ins of RDH act on dead entries: one frees them, the other does not hold."
         remedies.append(Remedy(rescue, why, expect))
-    remedies.append(Remedy({"lr": config.lr / 3}, "Shorter steps drive fewer entries so far that "
-                           "they can't come back.", expect))  # fmt: skip
     return Finding(
         severity="costs MAP",
         sentence=f"{percent(dead)} of the entries are dead{price}; {percent(flagged)} are flagged.",

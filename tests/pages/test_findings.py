@@ -67,7 +67,7 @@ def test_the_most_serious_finding_comes_first_with_its_links(store, sick, monkey
     assert "checks ran" in " ".join(titles(app))
     asked = links(app)
     assert asked["Show me: Which bits saturate, and when"]["map"] == "saturated"
-    assert asked["Try it: lr 0.1"] == {"clone": sick, "set.lr": repr(0.3 / 3)}
+    assert asked["Try it: lr 0.1"] == {"clone": sick, "set.lr": "0.1"}
 
 
 def test_a_silenced_finding_is_gone_until_it_is_shown_again(store, sick, monkeypatch):
@@ -98,7 +98,7 @@ def test_a_try_differs_from_its_run_in_the_remedy_alone(store, sick, monkeypatch
     assert "differ from it in lr 0.1" in app.info[0].value
     next(one for one in app.button if one.label == "Launch").click().run()
     assert not app.exception
-    assert [one.hash for one in asked] == [tried_config(COLLAPSED, {"lr": 0.3 / 3}).hash]
+    assert [one.hash for one in asked] == [tried_config(COLLAPSED, {"lr": 0.1}).hash]
 
 
 @pytest.mark.parametrize(

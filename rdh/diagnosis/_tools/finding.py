@@ -51,6 +51,15 @@ class Remedy:
         )
 
 
+def part_of(value: float, divisor: float) -> float:
+    """A setting divided by a number, with two digits, as a person would type it.
+
+    >>> part_of(0.3, 3), part_of(0.01, 3)
+    (0.1, 0.0033)
+    """
+    return float(f"{value / divisor:.2g}")
+
+
 @dataclass(frozen=True)
 class Finding:
     """What one check says of one run.
