@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from pages.common.findings import one_line
 from pages.common.launching import launch, wait_for_press
 from pages.common.readers import RunSeries, read_series
 from pages.common.recorded import recorded_demo
@@ -201,6 +202,7 @@ def run_line(runs: RunStore, state: execution.RunState) -> dict[str, str]:
         "dead": analysis.percent(row.get("dead_at_end", missing)),
         "cost of the dead": analysis.map_points(row.get("cost", missing)),
         "MAP": f"{row['map']:.4f}" if "map" in row else "–",
+        "diagnosis": one_line(runs, state.run_id) or "–",
     }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
+from pages.common.findings import draw_findings
 from pages.common.live_plot import live_plotly
 from pages.common.pair_settings import draw_settings
 from pages.common.readers import RunSeries, dead_series
@@ -223,6 +224,7 @@ with error_card():
             """Draws the page, again every two seconds while one of the runs goes on."""
             with error_card():
                 series = read_pair(runs, pair)
+                draw_findings(runs, series)
                 with st.container(key="charts-compare"):
                     st.header("This pair in numbers", anchor="numbers")
                     draw_numbers(runs, series, seeds)

@@ -9,6 +9,7 @@ import streamlit as st
 from pages.common import follow
 from pages.common.amplifier_charts import draw_amplifier, draw_gradient, draw_norms
 from pages.common.device_load import load_said
+from pages.common.findings import draw_findings
 from pages.common.launching import arrived, draw_notes
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries, dead_series, read_series
@@ -279,6 +280,7 @@ def draw() -> None:
         else:
             with st.container():
                 draw_numbers(run, config, status.is_final)
+            draw_findings(runs, {run_id: run})
             with st.container(key="charts-live"):
                 draw_charts(run, config, status)
         follow.draw()

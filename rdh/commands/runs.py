@@ -9,6 +9,7 @@ from typing import Any
 from rdh import analysis, execution
 from rdh.analysis import NO_DEAD_BITS, NOT_COUNTED, WORDS
 from rdh.analysis.words import OF_EVALUATION
+from rdh.commands import diagnose
 from rdh.commands._common import (
     add_settings,
     add_verb,
@@ -265,6 +266,7 @@ def _show(store: RunStore, run_id: str, as_json: bool) -> int:
                 "state": vars(state) if state else None,
                 "result": result or None,
                 "dead_bits": _as_numbers(store, run_id, result.get("metrics", {})),
+                "findings": _findings(store, run_id),
             }
         )
         return 0
@@ -278,6 +280,7 @@ def _show(store: RunStore, run_id: str, as_json: bool) -> int:
     print(f"  folder {store.run_dir(run_id)}")
     _section("settings", submission["config"])
     _section("dead bits", _dead_bits(store, run_id, result.get("metrics", {})))
+    _section("findings", _findings(store, run_id))
     numbers = dict(result.get("metrics", {}))
     if "best_map" in numbers:
         numbers["best map"] = (
@@ -285,6 +288,13 @@ def _show(store: RunStore, run_id: str, as_json: bool) -> int:
         )
     _section("results", numbers)
     return 0
+
+
+def _findings(store: RunStore, run_id: str) -> dict[str, str]:
+    """What the checks found, a line each; nothing if the run can't be read by this version."""
+    with contextlib.suppress(UserError):
+        return diagnose.in_short(store, run_id)
+    return {}
 
 
 def _as_numbers(
