@@ -43,7 +43,7 @@ def draw_matrix(
     names = [f"item {item}, {classes(item)}" for item in look.ids[rows].tolist()]
     figure = probe_matrix(look.codes[rows], look.dead[rows], names, order, bit, title=title)
     live_plotly(figure, key=f"bits-matrix-{run_id}", on_click=on_click)
-    sick = look.dead.any(1)
+    sick = look.dead.sum(1) > 0
     n_sick, n_others = (int(part[rows].sum()) for part in (sick, ~sick))
     st.caption(
         f"{n_sick:,} of the {sick.sum():,} kept items with a dead bit, and {n_others:,} of the "

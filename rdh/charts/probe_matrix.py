@@ -25,7 +25,7 @@ def rows_of_matrix(classes: np.ndarray, dead: np.ndarray) -> np.ndarray:
         Places of the items, (at most 120,).
     """
     order = np.lexsort((np.arange(len(classes)), -dead.sum(1), classes))
-    is_sick = dead.any(1)[order]
+    is_sick = (dead.sum(1) > 0)[order]
     kept = np.zeros(len(order), bool)
     for part in map(np.flatnonzero, (is_sick, ~is_sick)):
         kept[part[:: max(1, -(-len(part) // MOST_ROWS))]] = True
