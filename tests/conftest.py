@@ -31,14 +31,7 @@ WITH_PROCESSES = (
     "test_wheel.py",
     "test_worker.py",
 )
-# The last two unpack the archive of 60 000 real images.
-STARTERS = {"env", "toy", "first_process", "real_images", "mosaic"}
-
-
-def _named_by_parameters(item: pytest.Item) -> list[str]:
-    """Fixtures that a test gets by their name, as a parameter."""
-    given = getattr(item, "callspec", None)
-    return [one for one in given.params.values() if isinstance(one, str)] if given else []
+STARTERS = {"env", "toy", "first_process", "real_images"}  # the last: it unpacks 60 000 files
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -49,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Path(__file__).parent
     places = {tests / name for name in WITH_PROCESSES}
     for item in items:
-        fixtures = {*getattr(item, "fixturenames", ()), *_named_by_parameters(item)}
+        fixtures = set(getattr(item, "fixturenames", ()))
         if fixtures & STARTERS or places & {item.path, *item.path.parents}:
             item.add_marker(pytest.mark.process)
     slow = {item.path for item in items if item.get_closest_marker("process")}
@@ -62,9 +55,9 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     can_spread = config.pluginmanager.hasplugin("xdist") and "PYTEST_XDIST_WORKER" not in os.environ
     is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     if can_spread and is_whole and config.option.numprocesses is None:
-        # more than cores: a test that waits for a process or a browser leaves its core idle
-        more = 0 if "not process" in config.option.markexpr else 2
-        config.option.numprocesses = min(4, (os.cpu_count() or 1) + more)
+        # one more than cores: a test that waits for a process or a browser leaves its core idle
+        waits = "not process" not in config.option.markexpr
+        config.option.numprocesses = min(4, (os.cpu_count() or 1) + waits)
         config.option.dist = "loadfile"
         config.option.loadscopereorder = False  # files of few and long tests would come last
 
