@@ -12,7 +12,7 @@ from pages.common.pair_settings import draw_settings
 from pages.common.readers import RunSeries, dead_series
 from pages.common.report_button import draw_report_button
 from pages.common.run_numbers import cost_tile, dead_tiles, draw_tiles, explanations, map_tile
-from pages.common.run_picker import pick_two, read_config
+from pages.common.run_picker import is_watched, pick_two, read_config
 from pages.common.shell import end_page, error_card, known_runs, start_page, store
 from pages.common.side_by_side import (
     counted,
@@ -247,7 +247,8 @@ with error_card():
             "none is chosen. Choose one at “Compared with”, or launch its partner.",
             icon=":material/compare_arrows:",
         )
-        draw_link("pages/launch.py", "Launch its partner", ":material/edit:", {"clone": run_id})
+        if not is_watched(runs, run_id):
+            draw_link("pages/launch.py", "Launch its partner", ":material/edit:", {"clone": run_id})
 with error_card():
     draw_settings(runs, known, pair)
 end_page()

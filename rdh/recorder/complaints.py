@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-OURS = str(Path(__file__).parent)
+NOT_THE_LOOP = (str(Path(__file__).parent), contextlib.__file__)
 
 
 class RecorderWarning(UserWarning):
@@ -62,6 +62,6 @@ class Complaints:
 def _level_of_loop() -> int:
     """How many calls below `say` the training loop's own line is: a warning names it."""
     frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(OURS):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(NOT_THE_LOOP):
         frame, level = frame.f_back, level + 1
     return level

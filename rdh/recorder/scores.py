@@ -33,18 +33,19 @@ def as_array(values: Any) -> np.ndarray:
 
 
 def multi_hot(labels: np.ndarray, n_classes: int) -> np.ndarray:
-    """Labels of either kind as uint8 (n, n_classes); class numbers lie below n_classes."""
+    """Labels of either kind as uint8 (n, n_classes); none has more classes."""
     if are_class_numbers(labels, "labels"):
         return (labels.reshape(-1, 1) == np.arange(n_classes)).astype(np.uint8)
-    return (labels > 0).astype(np.uint8)
+    return np.pad((labels > 0).astype(np.uint8), ((0, 0), (0, n_classes - labels.shape[1])))
 
 
 def count_classes(*sides: np.ndarray) -> int:
-    """How many classes labels of one kind have: columns, or the highest number and 1."""
-    numbers = [one for one in sides if are_class_numbers(one, "labels")]
-    if len(numbers) == len(sides):
-        return max(2, *(int(one.max(initial=0)) + 1 for one in sides))
-    return sides[0].shape[1]
+    """How many classes there are: columns of multi-hot labels, or the highest number and 1."""
+    of_each = [
+        int(one.max(initial=0)) + 1 if are_class_numbers(one, "labels") else one.shape[1]
+        for one in sides
+    ]
+    return max(2, *of_each)
 
 
 def score(
@@ -74,9 +75,6 @@ def score(
         warnings.simplefilter("ignore", CodesWarning)  # the notes say it
         evaluation = evaluate(query[0], gallery[0], query[1], gallery[1], top_k=top_k)
     given = [query[1], gallery[1]] + ([] if train_labels is None else [train_labels])
-    kinds = {are_class_numbers(one, "labels") for one in given}
-    if len(kinds) > 1:
-        raise UserError("labels of training items, queries and gallery must be of one kind.")
     n_classes = count_classes(*given)
     labels = [multi_hot(one, n_classes) for one in given]
     packed = pack_codes(query[0]), pack_codes(gallery[0])

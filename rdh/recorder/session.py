@@ -14,7 +14,7 @@ from rdh.recorder.complaints import Complaints
 from rdh.recorder.folder import WatchedFolder
 from rdh.recorder.given import as_indices, form, in_words
 from rdh.recorder.scores import as_array, count_classes, multi_hot, score
-from rdh.recorder.window import Visit, Window
+from rdh.recorder.window import Window
 from rdh.retrieval import Evaluation
 from rdh.store.levels import TAU_LEVELS
 from rdh.store.metrics_writer import Record
@@ -58,7 +58,7 @@ class Session:
         self.complaints = Complaints(self.folder.log)
         kind = config.n_items, config.n_bits, config.tau, hot, config.amplifier
         self._window = Window(*kind, self.complaints)
-        self.n_steps, self._losses = 0, list[Any]()
+        self.n_steps, self._epoch, self._losses = 0, 0, list[Any]()
         self._lr: float | None = None
         self._since = time.monotonic()
         self._metrics: dict[str, float] = {}
@@ -88,10 +88,10 @@ class Session:
                 f"this batch is not counted.",
             )
         else:
+            if self._window.ends_epoch(len(codes)):  # of a loader that drops its last batch
+                self.record(ends_epoch=True)
             self._make_room()
-            visit = Visit(codes.detach(), places)
-            self._window.visits.append(visit)
-            codes.register_hook(visit.receive)
+            codes.register_hook(self._window.add(codes.detach(), places).receive)
 
     def _make_room(self) -> None:
         """Memory stays bounded in a loop that never calls `step`."""
@@ -119,16 +119,20 @@ class Session:
                 "loss.backward(), and compute the loss from what watch returns.",
                 n_open,
             )
-        if len(self._losses) >= self.config.probe_every:
-            self.record()
+        is_last = self._window.ends_epoch()
+        if is_last or len(self._losses) >= self.config.probe_every:
+            self.record(ends_epoch=is_last)
 
-    def record(self) -> None:
+    def record(self, *, ends_epoch: bool = False) -> None:
         """Writes what came since the last record; nothing if no step did."""
+        if ends_epoch:
+            self._window.start_epoch()
+            self._epoch += 1
         losses, self._losses = self._losses, []
         if not losses:
             return
         seconds, self._since = time.monotonic() - self._since, time.monotonic()
-        counts, arrays = self._window.digest()
+        counts, arrays = self._window.digest(ends_epoch)
         if not self._window.n_rows:
             self.complaints.say(
                 "steps without codes to count",
@@ -155,10 +159,6 @@ class Session:
                 len(bad),
             )
         return {"loss": float(np.mean(values))} if values else {}
-
-    @property
-    def _epoch(self) -> int:
-        return self._window.n_rows // self.config.n_items
 
     def _log(self, record: Record) -> None:
         writer = self.folder.writer

@@ -72,10 +72,27 @@ class Window:
         self.has_labels, self._complaints = labels is not None, complaints
         self.visits: list[Visit] = []
         self.n_rows = 0  # that were digested
-        self._renewed = 0  # rows at the last renewal of the sides
+        self._passed = 0  # rows of this epoch
         self._by_item: bool | None = None  # None: before the first visit
         labels = torch.zeros(n_items, 1) if labels is None else labels
         self.probes = Probes(labels, n_bits, tau)
+
+    def add(self, codes: Tensor, indices: Tensor | None) -> Visit:
+        """A visit to come: its gradient is not known yet."""
+        self._passed += len(codes)
+        self.visits.append(Visit(codes, indices))
+        return self.visits[-1]
+
+    def ends_epoch(self, n: int = 1) -> bool:
+        """Whether all items have passed, so that a batch of n is of the next epoch.
+
+        An item should come once in a window, so a window ends with an epoch.
+        """
+        return self._passed > 0 and self._passed + n > self.n_items
+
+    def start_epoch(self) -> None:
+        """Counts the items of the next epoch from here on."""
+        self._passed = 0
 
     def drop_open(self) -> int:
         """Forgets visits whose gradient has not come, and says how many there were."""
@@ -83,13 +100,18 @@ class Window:
         n_open, self.visits = len(self.visits) - len(done), done
         return n_open
 
-    def digest(self) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    def digest(self, ends_epoch: bool) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """The counts since the last digest, as (scalars, arrays); empty if nothing can be counted.
 
-        Their names are those of `Probes.record`, with `totals`.
+        Their names are those of `Probes.record`, with `totals`. Visits whose gradient has not come
+        are kept.
+
+        Args:
+            ends_epoch: Whether these were the last visits of an epoch.
         """
-        visits, self.visits = self.visits, []
-        rows = self._rows([visit for visit in visits if visit.gradient is not None])
+        done = [visit for visit in self.visits if visit.gradient is not None]
+        self.visits = [visit for visit in self.visits if visit.gradient is None]
+        rows = self._rows(done)
         if rows is None or not len(rows[0]):
             return {}, {}
         codes, gradient, indices = rows
@@ -102,8 +124,6 @@ class Window:
             self._forget_items(len(codes))
             indices = torch.arange(len(codes))
         self.probes.add(logits, codes, gradient, gradient, indices)
-        ends_epoch = self.n_rows - self._renewed >= self.n_items
-        self._renewed = self.n_rows if ends_epoch else self._renewed
         scalars, arrays = self.probes.record(self.amplifier, ends_epoch)
         arrays = {
             name: values

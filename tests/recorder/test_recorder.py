@@ -241,6 +241,38 @@ def test_an_evaluation_is_that_of_retrieval_and_keeps_the_codes(tmp_path):
     assert last.scalar("gallery_dead")[1].tolist() == [dead] and "cost_gallery" in result["metrics"]
 
 
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_a_window_ends_with_its_epoch(tmp_path, drop_last):
+    """Else an item would come twice in it. Of 24 items in batches of 7, the last has 3 or falls."""
+    loop, recorder = Loop(), recorder_in(tmp_path, probe_every=3)
+    for _ in range(3):
+        for indices in torch.randperm(N).split(7):
+            if len(indices) == 7 or not drop_last:
+                loop.step(recorder, indices)
+    recorder.close()
+    records = RunStore(tmp_path).reader(recorder.run_id).records()
+    steps = [3, 6, 9] if drop_last else [3, 4, 7, 8, 11, 12]
+    assert [step for step, *_ in records] == steps
+    naive = NaiveProbes(hot(), BITS, TAU, logit_edges(TAU).tolist())
+    for place, (start, stop) in enumerate(zip([0, *steps], steps, strict=False)):
+        want = naive.record(loop.seen[start:stop], False)["flagged"]
+        np.testing.assert_array_equal(
+            values(RunStore(tmp_path), recorder.run_id, "flagged")[place], want
+        )
+
+
+def test_labels_of_one_side_may_be_numbers_and_those_of_the_others_multi_hot(tmp_path):
+    found = []
+    for labels in (LABELS, hot()):
+        loop, recorder = Loop(), recorder_in(tmp_path)  # class numbers
+        loop.epoch(recorder)
+        codes = torch.tanh(loop.network(loop.images)).detach()
+        assert recorder.evaluate(codes[:6], codes[6:], labels[:6], labels[6:]) is not None
+        recorder.close()
+        found.append(RunStore(tmp_path).result(recorder.run_id)["metrics"])
+    assert found[0] == found[1] and "cost_gallery" in found[0]
+
+
 def test_signs_are_evaluated_without_a_cost(tmp_path):
     recorder = recorder_in(tmp_path)
     loop = Loop()
