@@ -36,7 +36,7 @@ def check(evidence: Evidence) -> Finding | None:
                 Place("pages/live.py", "Where the entries stand")),
         remedies=(
             Remedy({"lr": part_of(config.lr, 3)}, "Shorter steps keep |F| smaller.", expect),
-            Remedy({"weight_decay": max(10 * config.weight_decay, 1e-3)},
+            Remedy({"weight_decay": min(1.0, max(10 * config.weight_decay, 1e-3))},
                    "Weight decay pulls the hash layer, and with it |F|, back.", expect),
         ),
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from rdh.analysis import quantization_weight
 from rdh.diagnosis._tools.evidence import Evidence
-from rdh.diagnosis._tools.finding import Finding, Place, Remedy, part_of
+from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, part_of
 from rdh.retrieval.codes import code_counts, effective_number
 
 TITLE = "Collapsed codes"
@@ -13,6 +13,8 @@ SMALL_ETA = 0.1
 
 def check(evidence: Evidence) -> Finding | None:
     """Fires below half as many effective codes as classes; of several labels: below two codes."""
+    if evidence.result.get("kind") == "diverged":
+        raise CannotRun("the run failed, and its weights are not finite")
     n_codes, where = number_of_codes(evidence)
     n_classes = evidence.split["labels"].shape[1]
     least = LEAST_SHARE * n_classes if is_single_label(evidence) else 2.0
