@@ -118,7 +118,7 @@ def gradients(held: int, asked: int) -> dict[str, np.ndarray]:
 def test_quantization_wins_where_the_whole_gradient_holds_a_tenth_of_those_asked(written):
     given = {"scalars": {"loss": [1.0]}, "method": "dpsh", "eta": 1.0}
     found = fires(written(arrays=gradients(20, 200), **given), "quantization_wins")
-    assert "ask 20.0% of the entries" in found.sentence and "holds 10% of these" in found.sentence
+    assert "pull 20.0% of the entries" in found.sentence and "holds 10% of these" in found.sentence
     assert [one.changes for one in found.remedies] == [
         {"eta": 0.1},
         {"amplifier": True, "quantization": "error_aware", "eta": 1.0},
@@ -185,7 +185,7 @@ def test_half_of_the_dead_beyond_reach_is_too_many(written):
     sick = counts(dead=[100], dead_hard=[25])
     found = fires(written(scalars=sick, arrays=reach(80, 40)), "beyond_reach")
     assert found.severity == "note", "without the amplifier it takes nothing away"
-    assert "of 80 dead entries" in found.sentence and "50% keep less" in found.sentence
+    assert "Of 80 dead entries" in found.sentence and "50% keep less" in found.sentence
     assert "25% of all dead ones" in found.sentence
     assert fires(written(scalars=sick, arrays=reach(80, 39)), "beyond_reach") is None
     assert fires(written(scalars=sick, arrays=reach(49, 49)), "beyond_reach") is None
