@@ -31,7 +31,7 @@ def draw_findings(runs: RunStore, series: Mapping[str, RunSeries]) -> None:
         runs: the runs root.
         series: id of each run -> its records, as the page shows them.
     """
-    with st.container(key="findings"), error_card():
+    with st.container(key="findings", gap="small"), error_card():
         for run_id in series:
             found = read_diagnosis(runs, run_id, series)
             head = f"{runs.config(run_id).label}: " if len(series) > 1 else ""

@@ -32,6 +32,7 @@ from rdh.diagnosis._tools.finding import (
     Remedy,
 )
 from rdh.diagnosis._tools.trying import Outcome, outcome, tried_config, tried_hashes
+from rdh.errors import UserError
 
 __all__ = [
     "SEVERITIES",
@@ -101,9 +102,18 @@ def diagnose(evidence: Evidence, names: Iterable[str] | None = None) -> Diagnosi
             continue
         ran.append(name)
         if finding is not None:
-            findings[name] = replace(finding, check=name)
+            remedies = tuple(one for one in finding.remedies if _is_possible(evidence, one))
+            findings[name] = replace(finding, check=name, remedies=remedies)
     serious = sorted(findings.values(), key=lambda one: SEVERITIES.index(one.severity))
     return Diagnosis(tuple(serious), tuple(sorted(ran)), could_not)
+
+
+def _is_possible(evidence: Evidence, remedy: Remedy) -> bool:
+    """Whether a remedy makes a valid config that is another one: a setting may be at its bound."""
+    try:
+        return tried_config(evidence.config, remedy.changes).hash != evidence.config.hash
+    except UserError:
+        return False
 
 
 def _depth(name: str) -> int:

@@ -24,7 +24,7 @@ def check(evidence: Evidence) -> Finding | None:
     expect = "Dead entries stand nearer to τ, and the share beyond reach falls below a half."
     return Finding(
         severity="costs MAP" if config.amplifier else "note",
-        sentence=f"Beyond the amplifier: of {acted:,} dead entries that it "
+        sentence=f"Of {acted:,} dead entries that it "
         f"{'acts' if config.amplifier else 'would act'} on in the last records, "
         f"{beyond / acted:.0%} keep less than a tenth of their gradient even so, and {hard:.0%} of "
         "all dead ones have 1 − h² = 0 in float32.",
@@ -36,7 +36,7 @@ def check(evidence: Evidence) -> Finding | None:
                 Place("pages/live.py", "Where the entries stand")),
         remedies=(
             Remedy({"lr": part_of(config.lr, 3)}, "Shorter steps keep |F| smaller.", expect),
-            Remedy({"weight_decay": max(10 * config.weight_decay, 1e-3)},
+            Remedy({"weight_decay": min(1.0, max(10 * config.weight_decay, 1e-3))},
                    "Weight decay pulls the hash layer, and with it |F|, back.", expect),
         ),
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from rdh.analysis import quantization_weight
 from rdh.diagnosis._tools.evidence import Evidence
-from rdh.diagnosis._tools.finding import Finding, Place, Remedy, part_of
+from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, part_of
 from rdh.retrieval.codes import code_counts, effective_number
 
 TITLE = "Collapsed codes"
@@ -13,6 +13,8 @@ SMALL_ETA = 0.1
 
 def check(evidence: Evidence) -> Finding | None:
     """Fires below half as many effective codes as classes; of several labels: below two codes."""
+    if evidence.result.get("kind") == "diverged":
+        raise CannotRun("the run failed, and its weights are not finite")
     n_codes, where = number_of_codes(evidence)
     n_classes = evidence.split["labels"].shape[1]
     least = LEAST_SHARE * n_classes if is_single_label(evidence) else 2.0
@@ -49,19 +51,20 @@ def is_single_label(evidence: Evidence) -> bool:
 
 
 def remedies(evidence: Evidence) -> tuple[Remedy, ...]:
-    """A lower rate, less quantization, and pairs whose codes are never old."""
+    """Pairs whose codes are never old, or a lower rate, and less quantization."""
     config = evidence.config
     if config.method_card.is_shallow:
         return ()
     seen = "The number of distinct codes and MAP rise within the first epochs."
-    found = [
-        Remedy({"lr": part_of(config.lr, 3)}, "Smaller steps let the codes spread first.", seen)
-    ]
-    if quantization_weight(config) > SMALL_ETA:
-        why = "Less quantization holds a code less firmly on the side that it happens to be on."
-        found.append(Remedy({"lr": part_of(config.lr, 3), "eta": SMALL_ETA}, why, seen))
+    found = []
     switches = {switch.name for switch in config.method_card.switches}
     if "pairs" in switches and config.method_options.get("pairs", "stored") == "stored":
         why = "Codes of the same batch are never old, so that no code chases its own past."
         found.append(Remedy({"method_options.pairs": "in_batch"}, why, seen))
+    else:
+        why = "Smaller steps let the codes spread first."
+        found.append(Remedy({"lr": part_of(config.lr, 3)}, why, seen))
+    if quantization_weight(config) > SMALL_ETA:
+        why = "Smaller steps, and less that holds a code on the side that it happens to be on."
+        found.append(Remedy({"lr": part_of(config.lr, 10), "eta": SMALL_ETA}, why, seen))
     return tuple(found)

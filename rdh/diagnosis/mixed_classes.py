@@ -41,7 +41,7 @@ def check(evidence: Evidence) -> Finding | None:
     text = "; ".join(parts)
     return Finding(
         severity="costs MAP",
-        sentence=f"Classes are not separated: {text}.",
+        sentence=f"{text[0].upper()}{text[1:]}.",
         mechanism="Items of two classes with one code are found for each other's queries at "
         "distance 0, before anything that is right. The code of a class is the side that most of "
         "its items take, bit by bit.",

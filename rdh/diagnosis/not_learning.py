@@ -25,7 +25,7 @@ def check(evidence: Evidence) -> Finding | None:
     expect = "The similarity loss leaves its first value within the first tenth of the training."
     return Finding(
         severity="fatal",
-        sentence=f"Nothing is learned: the similarity loss was {first:.3g} at the first record "
+        sentence=f"The similarity loss was {first:.3g} at the first record "
         f"and is {now:.3g} now, after {evidence.progress:.0%} of the training.",
         mechanism="A pair likelihood begins at log 2 = 0.69 a pair, where all Θ are near 0, and "
         "stays there if steps are too short to grow the codes, or so long that they undo each "

@@ -28,8 +28,8 @@ def check(evidence: Evidence) -> Finding | None:
     expect = "The held share falls to nearly 0, fewer entries are dead, and MAP rises."
     return Finding(
         severity="costs MAP",
-        sentence=f"Quantization wins: the pairs ask {asked:.1%} of the entries to change their "
-        f"side, and at η = {eta:g} the whole gradient holds {held:.0%} of these where they are.",
+        sentence=f"The pairs pull {asked:.1%} of the entries towards their other side, and at "
+        f"η = {eta:g} the whole gradient holds {held:.0%} of these where they are.",
         mechanism="The second term pulls every entry to the side that it happens to be on, right "
         "or wrong. Where it is larger than the first, the pairs can't bring the entry back.",
         equation=r"\frac{\partial L}{\partial h_i} = \sum_j [\sigma(\Theta_{ij}) - S_{ij}]\,"
@@ -48,7 +48,7 @@ def remedies(config: RunConfig, eta: float, expect: str) -> tuple[Remedy, ...]:
     if config.quantization == "plain":
         why = "The error-aware term pulls an entry only as far as its pairs call its side right."
         changes = {"amplifier": config.method_card.saturates, "quantization": "error_aware"}
-        found.append(Remedy(changes | {"eta": eta}, why, expect))
+        found.append(Remedy(changes | {"eta": eta}, why, "Fewer entries are dead, and MAP rises."))
     return tuple(found)
 
 

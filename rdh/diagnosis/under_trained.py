@@ -27,7 +27,7 @@ def check(evidence: Evidence) -> Finding | None:
     config = evidence.config
     return Finding(
         severity="costs MAP",
-        sentence=f"Under-trained: MAP still rose by {rise:.4f} over the last quarter of the "
+        sentence=f"MAP still rose by {rise:.4f} over the last quarter of the "
         f"training, from {before.iloc[-1]:.4f} at step {int(before.index[-1]):,} to "
         f"{scores.iloc[-1]:.4f} at the end.",
         mechanism="The schedule ended before the codes had settled. A comparison at this length is "

@@ -75,28 +75,21 @@ def test_a_similarity_loss_that_fell_by_less_than_a_hundredth_learned_nothing(wr
         fires(written(scalars={"similarity_loss": hangs}, total_steps=2000), "not_learning")
 
 
-def test_pairs_are_content_too_early_at_a_large_scale(written):
-    # 40 bits: items of a class differ in 10 of them, those of two classes in 30
-    rng = np.random.default_rng(0)
-    classes = np.repeat([0, 1], 20)
-    codes = np.where(classes[:, None] == 0, 1.0, -1.0) * np.ones((40, 40))
-    for row in codes:
-        row[rng.permutation(40)[:6]] *= -1
-    given = {"labels": one_hot([0, 1] * 20 + list(classes)), "logits": 5 * codes,
-             "scalars": {"loss": [1.0]}, "method": "dpsh", "n_bits": 40}  # fmt: skip
-    found = fires(written(**given), "theta_scale")
-    assert "scale of Θ is 0.5 at 40 bits" in found.sentence
-    # 9.19 / (0.5 * 40) = .46 of K in the inner product: agreement in 61 % of the bits
-    assert "agrees in 61% of its bits" in found.mechanism
-    assert found.remedies[0].changes == {"method_options.theta_scale": 0.25}
-    small = written(**given | {"method_options": {"theta_scale": 0.25}})
-    assert fires(small, "theta_scale") is None
-    close = written(
-        **given | {"logits": 5 * np.sign(codes.mean(1, keepdims=True)) * np.ones((40, 40))}
-    )
-    assert fires(close, "theta_scale") is None, "similar pairs have one code: nothing is wrong"
+def test_codes_that_rest_in_the_middle_at_a_large_scale_are_a_matter_of_the_scale(written):
+    half = np.full((10, 40), np.arctanh(0.64))
+    given = {"labels": one_hot([0, 1] * 10), "logits": half, "scalars": {"loss": [1.0]}}
+    found = fires(written(**given, method="dpsh", n_bits=40, eta=1.0), "theta_scale")
+    assert "at 0.5 Θ can reach 20" in found.sentence and "a mean |h| of 0.64" in found.sentence
+    # log(99) = 4.595, and (1 + 4.595 / 20) / 2 = .61
+    assert "agree in 61% of their bits" in found.mechanism
+    assert found.remedies[0].changes == {"method_options.theta_scale": 0.25, "eta": 0.1}
+    long = written(**given | {"logits": half + 0.05}, method="dpsh", n_bits=40)
+    assert fires(long, "theta_scale") is None
+    few = {"labels": one_hot([0, 1] * 10), "logits": half[:, :39], "scalars": {"loss": [1.0]}}
+    assert fires(written(**few, method="dpsh", n_bits=39), "theta_scale") is None
+    assert fires(written(**given, method="hashnet", n_bits=40), "theta_scale") is None
     with pytest.raises(CannotRun, match="no pair likelihood"):
-        fires(written(**given | {"method": "csq"}), "theta_scale")
+        fires(written(**given, method="csq", n_bits=40), "theta_scale")
 
 
 @pytest.mark.parametrize(
@@ -125,7 +118,7 @@ def gradients(held: int, asked: int) -> dict[str, np.ndarray]:
 def test_quantization_wins_where_the_whole_gradient_holds_a_tenth_of_those_asked(written):
     given = {"scalars": {"loss": [1.0]}, "method": "dpsh", "eta": 1.0}
     found = fires(written(arrays=gradients(20, 200), **given), "quantization_wins")
-    assert "ask 20.0% of the entries" in found.sentence and "holds 10% of these" in found.sentence
+    assert "pull 20.0% of the entries" in found.sentence and "holds 10% of these" in found.sentence
     assert [one.changes for one in found.remedies] == [
         {"eta": 0.1},
         {"amplifier": True, "quantization": "error_aware", "eta": 1.0},
@@ -192,7 +185,7 @@ def test_half_of_the_dead_beyond_reach_is_too_many(written):
     sick = counts(dead=[100], dead_hard=[25])
     found = fires(written(scalars=sick, arrays=reach(80, 40)), "beyond_reach")
     assert found.severity == "note", "without the amplifier it takes nothing away"
-    assert "of 80 dead entries" in found.sentence and "50% keep less" in found.sentence
+    assert "Of 80 dead entries" in found.sentence and "50% keep less" in found.sentence
     assert "25% of all dead ones" in found.sentence
     assert fires(written(scalars=sick, arrays=reach(80, 39)), "beyond_reach") is None
     assert fires(written(scalars=sick, arrays=reach(49, 49)), "beyond_reach") is None

@@ -67,7 +67,11 @@ def test_the_most_serious_finding_comes_first_with_its_links(store, sick, monkey
     assert "checks ran" in " ".join(titles(app))
     asked = links(app)
     assert asked["Show me: Which bits saturate, and when"]["map"] == "saturated"
-    assert asked["Try it: lr 0.1"] == {"clone": sick, "set.lr": "0.1"}
+    assert asked["Try it: lr 0.03, eta 0.1"] == {
+        "clone": sick,
+        "set.lr": "0.03",
+        "set.eta": "0.1",
+    }
 
 
 def test_a_silenced_finding_is_gone_until_it_is_shown_again(store, sick, monkeypatch):
@@ -93,12 +97,14 @@ def test_a_try_differs_from_its_run_in_the_remedy_alone(store, sick, monkeypatch
         execution, "submit", lambda _, configs, **__: asked.extend(configs) or [sick]
     )
     monkeypatch.setattr(execution, "ensure_supervisor", lambda _: None)
-    query = links(open_app("pages/live.py", store, monkeypatch, run=sick))["Try it: lr 0.1"]
+    query = links(open_app("pages/live.py", store, monkeypatch, run=sick))[
+        "Try it: lr 0.03, eta 0.1"
+    ]
     app = open_app("pages/launch.py", store, monkeypatch, **query)
-    assert "differ from it in lr 0.1" in app.info[0].value
+    assert "differ from it in lr 0.03, eta 0.1" in app.info[0].value
     next(one for one in app.button if one.label == "Launch").click().run()
     assert not app.exception
-    assert [one.hash for one in asked] == [tried_config(COLLAPSED, {"lr": 0.1}).hash]
+    assert [one.hash for one in asked] == [tried_config(COLLAPSED, {"lr": 0.03, "eta": 0.1}).hash]
 
 
 @pytest.mark.parametrize(
@@ -123,6 +129,7 @@ def test_a_finding_says_what_the_remedy_did_once_it_was_tried(store, sick, monke
     tried = trained(store, tried_config(store.config(sick), remedy.changes))
     execution.states(store)
     app = open_app("pages/live.py", store, monkeypatch, run=sick)
-    told = [one.value for one in app.markdown if "Tried with lr 0.1: MAP went from" in one.value]
+    said = [one.value.replace("\\", "") for one in app.markdown]
+    told = [one for one in said if "Tried with pairs in-batch: MAP went from" in one]
     before, after = (store.result(one)["metrics"]["map"] for one in (sick, tried))
     assert len(told) == 1 and f"from {before:.4f} to {after:.4f}" in told[0]
