@@ -1,5 +1,6 @@
 """Loops that numba turns into machine code, kept on disk if a folder for it is writable."""
 
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -13,10 +14,12 @@ def compiled_loop(signature: str) -> Callable[[Callable], Callable]:
     """A decorator: machine code for this signature, made or read from disk at import.
 
     The code runs without the interpreter lock. It starts no threads of its own, so it may be used
-    before and after a fork.
+    before and after a fork. It does not check indices.
     """
 
     def decorate(function: Callable) -> Callable:
+        # numba looks at the function's own file only: numbers from another one name the code too
+        function.__qualname__ += _numbers_in(function)
         try:
             return numba.njit(signature, nogil=True, cache=True)(function)
         except (RuntimeError, OSError):
@@ -24,6 +27,13 @@ def compiled_loop(signature: str) -> Callable[[Callable], Callable]:
             return numba.njit(signature, nogil=True)(function)
 
     return decorate
+
+
+def _numbers_in(function: Callable) -> str:
+    """A short name of the global numbers that the machine code of a function holds."""
+    values = [function.__globals__.get(name) for name in function.__code__.co_names]
+    numbers = [value for value in values if isinstance(value, int | float)]
+    return f"-{zlib.crc32(repr(numbers).encode()):08x}" if numbers else ""
 
 
 def _intrinsic(function: Callable) -> Any:

@@ -30,12 +30,14 @@ EVENTS = (
 N_EVENTS, IS, WAS = 256, 8, 10
 
 
-def thresholds(tau: float) -> np.ndarray:
-    """TAU_LEVELS, tau and 1 in increasing order: at most 7, float32 as the codes.
+def thresholds(tau: float) -> tuple[np.float32, ...]:
+    """TAU_LEVELS, tau and 1 in increasing order, float32 as the codes: 7, the last one infinite if
+    tau is one of the levels.
 
     At |h| = 1, tanh's slope 1 - h^2 is 0.
     """
-    return np.unique(np.array([*TAU_LEVELS, tau, 1.0], np.float32))
+    found = np.unique(np.array([*TAU_LEVELS, tau, 1.0], np.float32))
+    return (*found, np.float32(np.inf))[:7]
 
 
 def n_reached(level: float, tau: float) -> int:

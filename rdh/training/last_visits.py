@@ -1,11 +1,12 @@
 """What every entry was at its last visit, and the running totals of it over all training items."""
 
 import numpy as np
-import torch
 
+from rdh.retrieval.loops import compiled_loop
 from rdh.training.entry_kinds import (
     IS,
     JUDGED,
+    N_EVENTS,
     N_KINDS,
     N_PAST,
     PAST_BITS,
@@ -22,8 +23,8 @@ N_PLACES = 4 * N_BINS  # (flagged + 2 dead, bin of F)
 class LastVisits:
     """The entries of all items, and how many there are of each kind.
 
-    A visit costs a few passes over the visited entries, however many items there are: the totals
-    lose what they were (`visit`) and gain what they are (`gain`).
+    A visit costs one pass over the visited entries, however many items there are: the totals lose
+    what they were and gain what they are.
 
     Args:
         n_items: Training items N.
@@ -37,14 +38,20 @@ class LastVisits:
 
     def __init__(self, n_items: int, n_bits: int, tau: float) -> None:
         self._changes, self._rows = changes_of(tau), running_rows(tau)
-        self.load(np.zeros((n_items, n_bits), np.int16))
+        self._forget(n_items, n_bits)
 
     def load(self, state: np.ndarray) -> None:
         """Takes over a `state` and counts it."""
-        self.state = state.copy()
-        kinds = state & np.int16(N_KINDS - 1)
-        self._kinds = count_by_bit(kinds, N_KINDS)
-        self._places = count_by_bit(_past_places(state, self._changed(state, kinds)[1]), N_PLACES)
+        self._forget(*state.shape)
+        kinds, bins = (part.astype(np.uint8) for part in (state & (N_KINDS - 1), state // N_PAST))
+        self.visit(kinds, bins, np.arange(len(state)))
+        self.state[:] = state  # with what had happened before
+
+    def _forget(self, n_items: int, n_bits: int) -> None:
+        self.state = np.zeros((n_items, n_bits), np.int16)
+        self._kinds = np.zeros((n_bits, N_KINDS), np.int32)
+        self._places = np.zeros((n_bits, N_PLACES), np.int32)
+        self._kinds[:, 0] = self._places[:, 0] = n_items
 
     @property
     def signs(self) -> np.ndarray:
@@ -61,29 +68,20 @@ class LastVisits:
         """Puts what entries are in the place of what they were.
 
         Args:
-            kinds: uint8 (n, n_bits).
+            kinds: uint8 (n, n_bits), with or without LEAVING_TOTAL.
             bins: Of F, uint8 (n, n_bits).
-            indices: Of the items, (n,), each once.
+            indices: Of the items, int64 (n,), each once.
 
         Returns:
-            What changed, uint16 (n, n_bits): see `changes_of`.
+            How many entries have each combination of the EVENTS, int32 (n_bits, 256).
         """
-        past = self.state.take(indices, 0)
-        next_past, changes = self._changed(past, kinds)
-        self.state[indices] = next_past + bins * np.int16(N_PAST)
-        self._kinds -= count_by_bit(past & np.int16(N_KINDS - 1), N_KINDS)
-        self._places -= count_by_bit(_past_places(past, changes), N_PLACES)
-        return changes
-
-    def gain(self, kinds: np.ndarray, places: np.ndarray) -> None:
-        """Adds visited entries to the totals.
-
-        Args:
-            kinds: How many there are of each kind, (n_bits, 128).
-            places: How many there are in each `places_now`, (n_bits, 256).
-        """
-        self._kinds += kinds
-        self._places += places
+        past = self.state.take(indices, 0)  # in one go: rows far apart are slow to come
+        events = np.zeros((self.state.shape[1], N_EVENTS), np.int32)
+        _visit(
+            *(past, kinds, bins, indices, self._changes),
+            *(self.state, self._kinds, self._places, events),
+        )
+        return events
 
     def totals(self) -> dict[str, np.ndarray]:
         """The counts of `running_rows`; histograms of F for each bit, and of flagged and dead."""
@@ -96,29 +94,36 @@ class LastVisits:
             "dead_histogram": (pooled[2] + pooled[3]).astype(np.int32),
         }
 
-    def _changed(self, past: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The next past of entries, int16 without their bins, and their changes, uint16."""
-        places = past.view(np.uint16) * np.uint16(N_KINDS)  # times 128: the bins leave 16 bits
-        found = self._changes.take(places + kinds.astype(np.uint16))
-        return found.astype(np.int16) & np.int16(N_PAST - 1), (found >> PAST_BITS).astype(np.uint16)
+
+STATES, BYTES, COUNTS = "int16[:,::1]", "uint8[:,::1]", "int32[:,::1]"
 
 
-def places_now(bins: np.ndarray, changes: np.ndarray) -> np.ndarray:
-    """The place of visited entries in the histograms, uint16 (n, n_bits) below 256."""
-    return (changes >> IS & 3) * np.uint16(N_BINS) + bins
-
-
-def _past_places(past: np.ndarray, changes: np.ndarray) -> np.ndarray:
-    """The same for what they were."""
-    return (past.view(np.uint16) >> np.uint16(PAST_BITS)) + (changes >> WAS) * np.uint16(N_BINS)
-
-
-def count_by_bit(keys: np.ndarray, n_keys: int) -> np.ndarray:
-    """How many entries of each bit have each key: keys (n, n_bits) -> (n_bits, n_keys).
-
-    torch adds a row to others, and counts int32, faster than NumPy does.
-    """
-    n_bits = keys.shape[1]
-    places = torch.from_numpy(keys).int().mul_(n_bits).add_(torch.arange(n_bits, dtype=torch.int32))
-    counts = torch.bincount(places.view(-1), minlength=n_keys * n_bits)
-    return counts.numpy().reshape(n_keys, n_bits).T
+@compiled_loop(
+    f"void({STATES}, {BYTES}, {BYTES}, int64[::1], int32[::1], {STATES}, {COUNTS}, {COUNTS}, "
+    f"{COUNTS})"
+)
+def _visit(
+    past: np.ndarray,
+    present: np.ndarray,
+    bins: np.ndarray,
+    indices: np.ndarray,
+    changes: np.ndarray,
+    state: np.ndarray,
+    n_kinds: np.ndarray,
+    n_places: np.ndarray,
+    n_events: np.ndarray,
+) -> None:
+    """See `LastVisits.visit`. The last four are changed; `changes` is that of `changes_of`."""
+    for row in range(len(indices)):
+        item = indices[row]
+        for bit in range(state.shape[1]):
+            was, now = past[row, bit], bins[row, bit]
+            kind = present[row, bit] & (N_KINDS - 1)
+            found = changes[(was & (N_PAST - 1)) * N_KINDS + kind]
+            change = found >> PAST_BITS
+            state[item, bit] = (found & (N_PAST - 1)) + now * N_PAST
+            n_kinds[bit, was & (N_KINDS - 1)] -= 1
+            n_kinds[bit, kind] += 1
+            n_places[bit, (was >> PAST_BITS) + (change >> WAS) * N_BINS] -= 1
+            n_places[bit, now + (change >> IS & 3) * N_BINS] += 1
+            n_events[bit, change & (N_EVENTS - 1)] += 1

