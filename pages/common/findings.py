@@ -92,7 +92,7 @@ def _draw_finding(runs: RunStore, run_id: str, finding: Finding, head: str) -> N
             del query["vs"]
         for place in finding.places:
             label = f"Show me: {as_text(place.words)}"
-            draw_link(place.page, label, ":material/visibility:", query | place.query)
+            draw_link(place.page, label, ":material/visibility:", query | dict(place.query))
         for remedy in finding.remedies:
             _draw_remedy(runs, run_id, remedy)
         st.button(

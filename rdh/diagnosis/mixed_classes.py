@@ -32,7 +32,7 @@ def check(evidence: Evidence) -> Finding | None:
         parts.append(f"the items of {len(scattered)} class{'es' * (len(scattered) != 1)} scatter "
                      f"over the bits: {said}")  # fmt: skip
     config = evidence.config
-    remedies = ()
+    remedies: tuple[Remedy, ...] = ()
     if not config.method_card.is_shallow:
         expect = "Each class has its own code, and MAP rises most for these classes."
         remedies = (

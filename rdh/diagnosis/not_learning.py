@@ -14,6 +14,8 @@ def check(evidence: Evidence) -> Finding | None:
     """Fires if the similarity loss has fallen by less than a hundredth in a fifth of training."""
     if evidence.config.method_card.is_shallow:
         raise CannotRun("the method is fitted, without steps")
+    if evidence.config.method_card.stores_all_codes:
+        raise CannotRun("the first loss of the method is against codes that it does not have yet")
     loss = evidence.column("similarity_loss", "similarity loss")
     if len(loss) < LEAST_RECORDS or evidence.progress < LEAST_PROGRESS:
         raise CannotRun(f"it needs {LEAST_RECORDS} records and a fifth of the training")

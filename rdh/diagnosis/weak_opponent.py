@@ -1,5 +1,7 @@
 """A pair whose baseline was never tuned, or has another weight of quantization."""
 
+import math
+
 from rdh.analysis import quantization_weight, why_unfair
 from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place
@@ -28,10 +30,11 @@ def check(evidence: Evidence) -> Finding | None:
     n_settings = len(rivals[["lr", "weight"]].fillna(-1).drop_duplicates())
     if gain <= 0:
         return None
-    best = rivals.loc[rivals["map"].idxmax()]
+    best = rivals.sort_values("map", ascending=False).iloc[0]
+    eta = "" if math.isnan(best["weight"]) else f" and η {best['weight']:g}"
     if best["map"] > rdh.number("map", "MAP"):
         return _finding(
-            f"The baseline of this pair is weak: with lr {best['lr']:g} and η {best['weight']:g} "
+            f"The baseline of this pair is weak: with lr {best['lr']:g}{eta} "
             f"({best['run_id']}) it reaches {best['map']:.4f}, above the {mine['map']:.4f} it has "
             f"here and above RDH's {rdh.number('map', 'MAP'):.4f}."
         )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rdh.config.run_config import make_config
-from rdh.diagnosis import CannotRun, checks, diagnose, tried_config
+from rdh.diagnosis import CannotRun, Evidence, checks, diagnose, tried_config
 from rdh.store.levels import TAU_LEVELS
 
 ENTRIES = 400.0  # 100 items of 4 bits
@@ -284,3 +284,28 @@ def test_what_an_illness_explains_is_not_said_again(written):
     assert [one.check for one in found.findings] == ["collapsed"]
     assert found.could_not["untrusted_map"] == "“Collapsed codes” explains what it would say"
     assert "alike_bits" in found.could_not and "mixed_classes" in found.could_not
+
+
+def test_an_untuned_or_a_better_baseline_makes_a_weak_opponent(written):
+    rdh = {"amplifier": True, "quantization": "error_aware", "eta": 1.0}
+    shared = {"method": "dhn", "lr": 0.03}
+    baseline = written(scalars={"map": [0.5]}, eta=1.0, **shared)
+    with_rdh = written(scalars={"map": [0.6]}, **rdh, **shared)
+
+    def said() -> str | None:
+        pair = Evidence(with_rdh.store, with_rdh.run_id, partner=baseline)
+        found = fires(pair, "weak_opponent")
+        return found and found.sentence
+
+    assert "with 1 setting of lr and η, so the gain of +0.1000" in said()
+    for eta in (0.1, 0.01):
+        written(scalars={"map": [0.55]}, eta=eta, **shared)
+    assert said() is None
+    written(scalars={"map": [0.7]}, eta=0.1, method="dhn", lr=0.1)
+    assert "with lr 0.1 and η 0.1" in said() and "it reaches 0.7000" in said()
+    other = Evidence(baseline.store, baseline.run_id, partner=with_rdh)
+    with pytest.raises(CannotRun, match="it is said of the run with both plug-ins"):
+        fires(other, "weak_opponent")
+    unfair = written(scalars={"map": [0.9]}, **rdh | {"eta": 0.1}, **shared)
+    pair = Evidence(unfair.store, unfair.run_id, partner=baseline)
+    assert fires(pair, "weak_opponent").sentence == "This is no fair pair: eta differs."
