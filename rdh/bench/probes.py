@@ -60,10 +60,12 @@ def watched(rounds: int, steps: int = WATCHED_STEPS, network: Any = None) -> dic
         step = foreign_step(network, labels, device)
         arms = {"without": lambda: step(None), "recorder": lambda: step(recorder)}
         for done in range(-1, rounds):  # the first round warms up
-            for name in list(arms) if done % 2 else list(arms)[::-1]:
-                taken = timed(arms[name], steps, device)
-                if done >= 0:
-                    times[name].append(taken / steps * 1000)
+            taken = dict.fromkeys(arms, 0.0)
+            for place in range(steps if done >= 0 else 1):  # step by step: a step takes long
+                for name in list(arms) if place % 2 else list(arms)[::-1]:
+                    taken[name] += timed(arms[name], 1, device)
+            for name in arms if done >= 0 else ():
+                times[name].append(taken[name] / steps * 1000)
         recorder.close()
     ratios = sorted(b / a for a, b in zip(times["without"], times["recorder"], strict=True))
     return {
