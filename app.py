@@ -5,11 +5,13 @@ from typing import Any
 
 import streamlit as st
 
+from pages.common.findings import one_line
 from pages.common.launching import launch, wait_for_press
 from pages.common.readers import RunSeries, read_series
 from pages.common.recorded import recorded_demo
 from pages.common.run_picker import partnership, read_config
 from pages.common.shell import (
+    NO_RUN,
     error_card,
     known_runs,
     say_unknown_address,
@@ -42,6 +44,7 @@ The *Error-Aware Quantization Loss* pulls a bit to its side only as far as its p
 that the side is right.
 """
 
+INSTEAD = "Shown is the last pair, or the recorded one."
 LINKS = {
     "pages/live.py": ("Watch live", "monitoring"),
     "pages/compare.py": ("Compare", "compare_arrows"),
@@ -70,15 +73,66 @@ def latest_pair(runs: RunStore, states: dict) -> tuple[str, str] | None:
     return others[0] if others else None
 
 
+def asked_pair(runs: RunStore, states: dict) -> tuple[str, str] | None:
+    """The pair that ?run= and ?vs= name, the run without RDH first; None if they name none.
+
+    A run alone is shown with its best partner. A sentence says what can't be shown.
+    """
+    asked = [st.query_params.get(name, NO_RUN) for name in ("run", "vs")]
+    named = [one for one in asked if one != NO_RUN]
+    if unknown := [one for one in named if one not in states]:
+        there = "It may have been deleted."
+        st.warning(f"There is no run {as_text(unknown[0][:80])}. {there} {INSTEAD}")
+        return None
+    if not named:
+        return None
+    others = named[1:] or [one for one in states if one != named[0]]
+    partners = {one: how[0] for one in others if (how := partnership(runs, named[0], one))}
+    if not partners:
+        if named[1:]:
+            st.warning(f"The two runs of the address differ in more than the plug-ins. {INSTEAD}")
+        return None
+    other = min(partners, key=lambda one: (partners[one], -(states[one].submitted_at or 0)))
+    pair = (named[0], other)
+    return pair[::-1] if runs.config(named[0]).has_rdh else pair
+
+
 def start_demo(runs: RunStore) -> None:
     launch(runs, demo_pair(), shown=0)
 
 
-def pair_sentences(runs: RunStore, pair: dict[str, RunSeries], seeds: str) -> list[str]:
-    """What a pair shows: dead entries with their cost, and MAP with its ties and seeds."""
+def pair_sentences(
+    runs: RunStore, pair: dict[str, RunSeries], seeds: str, is_over: bool
+) -> list[str]:
+    """What a pair shows: dead entries with their cost, and MAP with its ties and seeds.
+
+    A pair of which not both runs have finished gets its numbers, and no verdict.
+    """
     first, second = (one_row(runs.config(one).label, run) for one, run in pair.items())
-    sentences = analysis.dead_verdict(first, second), analysis.map_verdict(first, second, seeds)
+    sentences = [
+        analysis.dead_verdict(first, second),
+        analysis.map_verdict(first, second, seeds)
+        if is_over
+        else analysis.map_so_far(first, second),
+    ]
     return [sentence for sentence in sentences if sentence]
+
+
+def progress_said(runs: RunStore, pair: dict[str, RunSeries], states: dict) -> str:
+    """How far the runs of a pair are; "" if both have finished."""
+    if all(states[one].state == "finished" for one in pair):
+        return ""
+    parts = []
+    for one, run in pair.items():
+        total = run.meta().get("total_steps", 0)
+        where = f"step {run.step:,}" + (f" of {total:,}" if total else "")
+        parts.append(f"{runs.config(one).label} {status_chip(states[one])}, {where}")
+    end = (
+        "These numbers still change: what RDH does is said once both have finished"
+        if any(not states[one].is_final for one in pair)
+        else "Not both have finished, so this is how far they came, and no verdict"
+    )
+    return f"**So far.** {as_text('; '.join(parts))}. {end}."
 
 
 def one_row(label: str, run: RunSeries) -> dict[str, Any]:
@@ -93,24 +147,28 @@ def one_row(label: str, run: RunSeries) -> dict[str, Any]:
     }
 
 
-def draw_pair(runs: RunStore, pair: tuple[str, str], seeds: str, key: str) -> None:
-    """What a pair shows, in sentences and as two maps."""
+def draw_pair(
+    runs: RunStore, pair: tuple[str, str], seeds: str, key: str, states: dict | None = None
+) -> None:
+    """What a pair shows, in sentences and as two maps. states: None for the recorded pair."""
     series = read_pair(runs, list(pair))
-    for sentence in pair_sentences(runs, series, seeds):
+    so_far = progress_said(runs, series, states) if states is not None else ""
+    if so_far:
+        st.info(so_far, icon=":material/hourglass_top:")
+    for sentence in pair_sentences(runs, series, seeds, is_over=not so_far):
         st.markdown(as_text(sentence))
     legend("dead", "cost", "map", "tie-band")
     with st.container(key=f"charts-{key}"):
         draw_maps(runs, series, key=key)
 
 
-def draw_own_pair(runs: RunStore, pair: tuple[str, str], known: dict) -> None:
-    """The reader's last pair, and the pages that say more about it."""
+def draw_own_pair(runs: RunStore, pair: tuple[str, str], known: dict, title: str) -> None:
+    """A pair of the reader, and the pages that say more about it."""
     first = runs.config(pair[0])
-    st.subheader(
-        f"Your last pair: {first.label} on {first.dataset}, {first.n_bits} bits, seed {first.seed}",
-        anchor=False,
-    )
-    draw_pair(runs, pair, studies.seeds_said(runs, known, pair), "start")
+    on = f" on {first.dataset}" if first.dataset else ""
+    seed = "" if first.seed is None else f", seed {first.seed}"
+    st.subheader(f"{title}: {first.label}{on}, {first.n_bits} bits{seed}", anchor=False)
+    draw_pair(runs, pair, studies.seeds_said(runs, known, pair), "start", known)
     with st.container(horizontal=True):
         for page, (label, icon) in LINKS.items():
             st.page_link(
@@ -144,6 +202,7 @@ def run_line(runs: RunStore, state: execution.RunState) -> dict[str, str]:
         "dead": analysis.percent(row.get("dead_at_end", missing)),
         "cost of the dead": analysis.map_points(row.get("cost", missing)),
         "MAP": f"{row['map']:.4f}" if "map" in row else "–",
+        "diagnosis": one_line(runs, state.run_id) or "–",
     }
 
 
@@ -185,11 +244,12 @@ with right, st.container(border=True):
     )
 with error_card():
     known = known_runs(runs)
-    pair = latest_pair(runs, known)
-    if pair is None:
-        draw_recorded_pair()
+    if (pair := asked_pair(runs, known)) is not None:
+        draw_own_pair(runs, pair, known, "Your pair")
+    elif (pair := latest_pair(runs, known)) is not None:
+        draw_own_pair(runs, pair, known, "Your last pair")
     else:
-        draw_own_pair(runs, pair, known)
+        draw_recorded_pair()
     if known:
         newest = sorted(known.values(), key=lambda state: state.submitted_at or 0, reverse=True)[:5]
         st.subheader("Last runs", anchor=False)

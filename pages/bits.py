@@ -5,6 +5,7 @@ import streamlit as st
 
 from pages.common.bit_counts import BitCounts, about_constant, read_cost, read_counts
 from pages.common.bit_images import draw_images
+from pages.common.bit_quadrant import draw_quadrants
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries, bit_costs, has_final_codes, read_series
 from pages.common.run_picker import pick_run
@@ -187,6 +188,7 @@ def draw_bit(run: RunSeries, config: RunConfig, counts: BitCounts, bit: int, run
     if counts.dead is not None:
         with right:
             draw_judges(counts, counts.dead, bit, run_id)
+    draw_quadrants(run, config, bit, run_id)
 
 
 def draw_events(run: RunSeries, counts: BitCounts, bit: int, run_id: str) -> None:
@@ -306,7 +308,14 @@ with error_card():
             if can_be_dead(config):
                 st.subheader("The images behind it", anchor="images")
                 with error_card():
-                    draw_images(runs, run_id, config, bit, is_final=status.is_final)
+                    draw_images(
+                        runs,
+                        run_id,
+                        config,
+                        bit,
+                        is_final=status.is_final,
+                        on_click=choose_clicked,
+                    )
             if counts is not None:
                 st.subheader(f"Bit {bit} over time", anchor=False)
                 with st.container(key="bit-charts"):

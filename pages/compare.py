@@ -6,12 +6,13 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
+from pages.common.findings import draw_findings
 from pages.common.live_plot import live_plotly
 from pages.common.pair_settings import draw_settings
 from pages.common.readers import RunSeries, dead_series
 from pages.common.report_button import draw_report_button
 from pages.common.run_numbers import cost_tile, dead_tiles, draw_tiles, explanations, map_tile
-from pages.common.run_picker import pick_two, read_config
+from pages.common.run_picker import is_watched, pick_two, read_config
 from pages.common.shell import end_page, error_card, known_runs, start_page, store
 from pages.common.side_by_side import (
     counted,
@@ -163,7 +164,7 @@ def draw_table(runs: RunStore, pair: dict[str, RunSeries]) -> None:
         config, last, counts = runs.config(one), run.last(), run.counts()
         cells = {
             "bits": f"{config.n_bits}",
-            "seed": f"{config.seed}",
+            "seed": "–" if config.seed is None else f"{config.seed}",
             "MAP": number(last, "map", ".4f"),
             "MAP, expected over ties": number(last, "map_tie", ".4f"),
             "MAP, worst and best ties": " to ".join(
@@ -223,13 +224,12 @@ with error_card():
             """Draws the page, again every two seconds while one of the runs goes on."""
             with error_card():
                 series = read_pair(runs, pair)
+                draw_findings(runs, series)
                 with st.container(key="charts-compare"):
                     st.header("This pair in numbers", anchor="numbers")
                     draw_numbers(runs, series, seeds)
                     st.header("The pair over time", anchor="time")
-                    view = draw_view(
-                        max(one.meta().get("total_steps", 0) for one in series.values())
-                    )
+                    view = draw_view(max(one.total_steps for one in series.values()))
                     if draw_maps(runs, series, key="compare", view=view):
                         draw_difference(runs, view, series)
                     draw_moment(runs, series)
@@ -247,7 +247,8 @@ with error_card():
             "none is chosen. Choose one at “Compared with”, or launch its partner.",
             icon=":material/compare_arrows:",
         )
-        draw_link("pages/launch.py", "Launch its partner", ":material/edit:", {"clone": run_id})
+        if not is_watched(runs, run_id):
+            draw_link("pages/launch.py", "Launch its partner", ":material/edit:", {"clone": run_id})
 with error_card():
     draw_settings(runs, known, pair)
 end_page()

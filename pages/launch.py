@@ -13,6 +13,7 @@ from pages.common.experiment import ARMS, Asked, build, said_of_seeds
 from pages.common.images import dataset
 from pages.common.launch_plan import draw_plan, preset_times
 from pages.common.launch_queue import draw_queue
+from pages.common.launch_start import SET, Start, read_changes, with_changes
 from pages.common.launching import launch, wait_for_press
 from pages.common.run_form import (
     draw_first,
@@ -25,7 +26,7 @@ from pages.common.run_form import (
 from pages.common.shell import end_page, error_card, known_runs, show_error, start_page, store
 from pages.common.text import as_text
 from pages.common.typed import typed_in
-from rdh import catalog, datasets, folders
+from rdh import catalog, datasets, execution, folders
 from rdh.config.presets import PRESETS, preset_config
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
@@ -35,21 +36,35 @@ FORM = "launch-form"  # key of the form's container
 AGAIN = "launch-again"  # how often the reader went back to the values of the start
 
 
-def starting_point(runs: RunStore) -> tuple[str, str, dict[str, Any]]:
-    """The preset, or the run named by ?clone=: (key of the form's widgets, name, fields)."""
-    clone, fields = st.query_params.get("clone"), None
+def starting_point(runs: RunStore) -> Start:
+    """The preset, or the run named by ?clone= with the changes of ?set.FIELD=VALUE."""
+    clone, fields, changes = st.query_params.get("clone"), None, {}
+    pair = next(iter(ARMS))
     with error_card():
-        fields = with_own_weight(runs.config(clone)) if clone else None
+        if clone:
+            execution.check_ours(runs, clone, "cloned")
+            fields = with_own_weight(runs.config(clone))
     if clone and fields:
-        st.info(f"The fields are those of run {as_text(clone)}.", icon=":material/content_copy:")
+        start = Start(clone, f"run {clone}", fields, fields, pair)
+        with error_card():
+            changes = read_changes(st.query_params)
+            start = with_changes(start, changes)
+        more = ""
+        if start.fields is not fields:
+            said = ", ".join(f"{name} {value}" for name, value in changes.items())
+            more = f" They differ from it in {as_text(said)}; it stays as it is, to compare with."
+        st.info(
+            f"The fields are those of run {as_text(clone)}.{more}", icon=":material/content_copy:"
+        )
         if st.button("Start from a preset instead", icon=":material/undo:"):
-            del st.query_params["clone"]
+            for name in ("clone", *(one for one in st.query_params if one.startswith(SET))):
+                del st.query_params[name]
             st.rerun()
-        return clone, f"run {clone}", fields
+        return start
     name = pick_preset(runs)
     # over it, since HashNet has no quantization term, and so no eta of its own
     fields = preset_config(name, method="hashnet").model_dump() | PRESETS[name].fields
-    return name, PRESETS[name].title, fields
+    return Start(name, PRESETS[name].title, fields, fields, pair)
 
 
 def pick_preset(runs: RunStore) -> str:
@@ -115,7 +130,7 @@ def draw_choices(key: str, start: dict[str, Any]) -> tuple[list[str], str]:
 
 
 def draw_form(
-    key: str, start: dict[str, Any], methods: list[str], data: str
+    key: str, start: dict[str, Any], methods: list[str], data: str, arms_first: str
 ) -> tuple[Asked | None, DeltaGenerator]:
     """Draws the form. No click on its button is ever lost.
 
@@ -129,6 +144,7 @@ def draw_form(
         start: the fields to start from.
         methods: the methods chosen.
         data: the data set chosen.
+        arms_first: what is compared, a key of ARMS, until the reader chooses.
 
     Returns:
         What was asked for (None: the button was not pressed), and the place for an error.
@@ -137,6 +153,7 @@ def draw_form(
         arms = st.radio(
             "What to compare",
             list(ARMS),
+            list(ARMS).index(arms_first),
             key=f"{key}-arms",
             horizontal=True,
             persist_state="session",
@@ -185,7 +202,12 @@ def draw_card(card: catalog.Card, options: dict[str, Any], key: str) -> dict[str
 
 
 def read_form(
-    content: Callable[[str], Any], key: str, start: Mapping[str, Any], methods: list[str], data: str
+    content: Callable[[str], Any],
+    key: str,
+    start: Mapping[str, Any],
+    methods: list[str],
+    data: str,
+    arms_first: str,
 ) -> Asked:
     """What the form says while it is being filled.
 
@@ -195,6 +217,7 @@ def read_form(
         start: the fields to start from.
         methods: the methods chosen.
         data: the data set chosen.
+        arms_first: what is compared, if it is not known.
     """
     names, place = list(ARMS), content(f"{key}-arms")
     arms = names[place] if isinstance(place, int) and 0 <= place < len(names) else place
@@ -210,7 +233,7 @@ def read_form(
         str(start[name] if (said := content(f"{key}-{typed}")) is None else said)
         for name, typed in (("n_bits", "n_bits"), ("seed", "seeds"))
     )
-    return Asked(fields, methods, switches, bits, seeds, arms if arms in ARMS else names[0])
+    return Asked(fields, methods, switches, bits, seeds, arms if arms in ARMS else arms_first)
 
 
 def keys_of_form(key: str, methods: list[str], data: str) -> list[str]:
@@ -237,23 +260,23 @@ start_page(
 )
 runs = store()
 with error_card():
-    prefix, name, start = starting_point(runs)
-    again = st.session_state.get(AGAIN, 0)
-    key = f"{prefix}.{again}" if again else prefix
+    begin = starting_point(runs)
+    start, again = begin.fields, st.session_state.get(AGAIN, 0)
+    key = f"{begin.key}.{again}" if again else begin.key
     with st.container(key="stacked-launch"):
         wide, narrow = st.columns([8, 5], gap="medium")
     with wide:
         methods, data = draw_choices(key, start)
-        asked, answer = draw_form(key, start, methods, data)
+        asked, answer = draw_form(key, start, methods, data, begin.arms)
 
     @st.fragment
     def draw_what_it_does() -> None:
         """The plan of what stands in the form, while it is typed."""
         typed = typed_in(FORM, keys_of_form(key, methods, data))
         said = read_form(lambda one: typed.get(one, st.session_state.get(one)), key, start,
-                         methods, data)  # fmt: skip
+                         methods, data, begin.arms)  # fmt: skip
         with error_card():
-            if draw_plan(runs, start, said, name) and st.button(
+            if draw_plan(runs, begin.before, said, begin.name) and st.button(
                 "Back to the values of the start", icon=":material/undo:", type="tertiary"
             ):
                 st.session_state[AGAIN] = again + 1

@@ -7,16 +7,19 @@ import pandas as pd
 import streamlit as st
 
 from pages.common import follow
-from pages.common.amplifier_charts import draw_amplifier, draw_gradient
+from pages.common.amplifier_charts import draw_amplifier, draw_gradient, draw_norms
+from pages.common.device_load import load_said
+from pages.common.findings import draw_findings
 from pages.common.launching import arrived, draw_notes
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries, dead_series, read_series
 from pages.common.report_button import draw_report_button
 from pages.common.run_numbers import draw_numbers
-from pages.common.run_picker import is_pair, pick_two
+from pages.common.run_picker import is_pair, is_watched, pick_two
 from pages.common.run_status import Status, draw_status, read_status, resume_said
 from pages.common.shell import actions, carried, end_page, error_card, known_runs, start_page, store
 from pages.common.sidebar import draw_link
+from pages.common.text import as_text
 from pages.common.time_view import TimeView, draw_view
 from pages.common.words import help_of, legend, percent
 from rdh import execution
@@ -33,6 +36,7 @@ ANSWERS = (
     ("pages/compare.py", "What did RDH change?", ":material/compare_arrows:"),
     ("pages/bits.py", "Which bits died, and for which images?", ":material/grid_on:"),
 )
+NO_RECORD = "The loop ended before its first record, so there is nothing to draw."
 ENDED = {"cancelled": "was cancelled", "lost": "was lost", "failed": "failed"}
 FLOWS: dict[str, dict[str, str | None]] = {  # scalars of the events -> their words in a title
     "dead": {"deaths": "deaths", "rescues": "rescues", "relapses": None, "releases": "releases"},
@@ -128,7 +132,9 @@ def draw_distribution(view: TimeView, run: RunSeries, config: RunConfig, run_id:
     legend(what, "saturated")
 
 
-def draw_events(view: TimeView, run: RunSeries, config: RunConfig, run_id: str) -> None:
+def draw_events(
+    view: TimeView, run: RunSeries, config: RunConfig, run_id: str, status: Status
+) -> None:
     frame = run.scalars()
     left, right = st.columns(2)
     with left:
@@ -145,19 +151,21 @@ def draw_events(view: TimeView, run: RunSeries, config: RunConfig, run_id: str) 
         )
         view.draw(figure, key=f"live-loss-{run_id}", is_curve=True)
         st.caption(pace(frame, config.batch_size))
+        if said := load_said(status):
+            st.caption(as_text(said))
     with right:
         draw_flow(view, run, run_id, "dead")
 
 
-def pace(frame: pd.DataFrame, batch_size: int) -> str:
+def pace(frame: pd.DataFrame, batch_size: int | None) -> str:
     """The learning rate at the last record, and how fast the last 20 records went."""
     told = []
     if "lr" in frame and len(rates := frame["lr"].dropna()):
         told.append(f"Learning rate {rates.iloc[-1]:.3g} at the last record")
     if "steps_per_second" in frame and len(speeds := frame["steps_per_second"].dropna()):
-        told.append(
-            f"{speeds.tail(20).median() * batch_size:,.0f} items a second in the last records"
-        )
+        speed = speeds.tail(20).median()
+        pace = f"{speed * batch_size:,.0f} items" if batch_size else f"{speed:.3g} steps"
+        told.append(f"{pace} a second in the last records")
     return "; ".join(told) + "." if told else ""
 
 
@@ -190,6 +198,10 @@ def draw_flags(view: TimeView, pair: dict[str, RunSeries], run_id: str) -> None:
 
 def draw_no_data(status: Status) -> None:
     """Why there is no chart, and what to do."""
+    if is_watched(runs, status.run_id):
+        said = "The first record comes once the loop has called recorder.step() often enough."
+        st.info(NO_RECORD if status.is_final else said, icon=":material/hourglass_top:")
+        return
     if status.word in ("cancelled", "lost", "failed"):
         st.info(
             f"This run {ENDED[status.word]} before its first record, so there is nothing to draw. "
@@ -268,21 +280,22 @@ def draw() -> None:
         else:
             with st.container():
                 draw_numbers(run, config, status.is_final)
+            draw_findings(runs, {run_id: run})
             with st.container(key="charts-live"):
-                draw_charts(run, config)
+                draw_charts(run, config, status)
         follow.draw()
         if ticking and not still_going(states):
             st.rerun()
 
 
-def draw_charts(run: RunSeries, config: RunConfig) -> None:
+def draw_charts(run: RunSeries, config: RunConfig, status: Status) -> None:
     """Everything below the tiles; a run without probes has its loss alone."""
     pair = {run_id: run}
     if other:
         with error_card():
             runs.config(other)  # before its records: a run that can't be read is left out whole
             pair[other] = read_series(runs, other)
-    view = draw_view(max(one.meta().get("total_steps", 0) for one in pair.values()))
+    view = draw_view(max(one.total_steps for one in pair.values()))
     if len(run.running("saturated")[0]):
         st.header("Which bits die, and when", anchor="dead")
         if run.counted() == "dead":
@@ -297,8 +310,9 @@ def draw_charts(run: RunSeries, config: RunConfig) -> None:
         with st.container():  # it comes with the first records of the amplifier
             draw_amplifier(run, config, run_id)
         draw_gradient(run, config, run_id)
+        draw_norms(view, run, config, run_id)
     st.header("Loss and events", anchor="loss")
-    draw_events(view, run, config, run_id)
+    draw_events(view, run, config, run_id, status)
 
 
 def still_going(states: Mapping[str, execution.RunState]) -> bool:

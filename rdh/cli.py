@@ -20,6 +20,7 @@ from rdh.commands import (
     codes,
     dashboard,
     data,
+    diagnose,
     export,
     launch,
     runs,
@@ -109,7 +110,7 @@ def build_parser() -> Parser:
     parser.set_defaults(call=None)
     verbs = parser.add_subparsers(metavar="VERB", title="verbs")
     for module in (
-        launch, studies, runs, dashboard, supervisor, catalog, data, codes, export, bench
+        launch, studies, runs, diagnose, dashboard, supervisor, catalog, data, codes, export, bench
     ):  # fmt: skip
         module.add(verbs, _common(argparse.SUPPRESS, argparse.SUPPRESS))
     return parser

@@ -186,7 +186,10 @@ def read_arrays(path: Path, only: Sequence[str] | None = None) -> dict[str, np.n
 
 
 # fields of hb.json and result.json
-NUMBERS = ("step", "total_steps", "done", "of", "seconds", "at", "seconds_since_step", "attempt")
+NUMBERS = (
+    *("step", "total_steps", "done", "of", "seconds", "at", "seconds_since_step", "attempt"),
+    *("rss_bytes", "cores_busy"),
+)
 TEXTS = ("phase", "state", "message", "kind", "traceback")
 
 

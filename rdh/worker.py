@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from rdh.config.run_config import RunConfig
-from rdh.errors import Stopped, encodable, printable
+from rdh.errors import Stopped, UserError, encodable, printable
 from rdh.execution.heartbeat import Heart, prefer_as_oom_victim
 from rdh.files import write_arrays, write_json
 from rdh.folders import data_root
@@ -134,6 +134,8 @@ def _cancelled(run_dir: Path) -> dict[str, Any]:
 def _train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> dict[str, Any]:
     store = RunStore(run_dir.parent)
     config, submission = store.config(run_dir.name), store.submission(run_dir.name)
+    if config.is_watched:
+        raise UserError(f"Run {run_dir.name} was watched, so there is nothing here to train.")
     if stop.is_set():
         raise Stopped
     run = _started(

@@ -84,7 +84,8 @@ class NaiveProbes:
                     logits_of[bit].append(entry[0])
                     self.add(out, item, bit, *entry, amplifier)
         n = len(logits_of[0])
-        for name in ("mean_code", "leaving", "mean_gradient", "mean_gradient_amplified"):
+        means = ("mean_code", "leaving", "mean_gradient", "mean_gradient_amplified")
+        for name in (*means, "quadrant_pull", "leaving_pull_amplified"):
             out[name] /= n
         for bit, logits in enumerate(logits_of):
             mean = sum(logits) / n
@@ -95,6 +96,20 @@ class NaiveProbes:
                 self.count(out, bit, entry)
         return out
 
+    def norms(self, steps: list[tuple[Any, ...]], amplifier: bool) -> dict[str, float]:
+        """The norm of dL/dz before and after the amplifier, as root mean square of the steps."""
+        squares = {"gradient_norm": 0.0, "gradient_norm_amplified": 0.0}
+        for _, codes, _, total, _ in steps:
+            flat = zip(codes.flatten().tolist(), total.flatten().tolist(), strict=True)
+            for code, gradient in flat:
+                before = after = gradient * (1 - code * code)
+                is_saturated = abs(code) >= float32(self.tau)
+                if amplifier and is_saturated and sgn(code) == sgn(gradient) != 0:
+                    after /= 1 - self.tau**2
+                squares["gradient_norm"] += before**2
+                squares["gradient_norm_amplified"] += after**2
+        return {name: math.sqrt(sum_ / len(steps)) for name, sum_ in squares.items()}
+
     def empty(self) -> dict[str, np.ndarray]:
         b = self.n_bits
         shapes: dict[str, tuple[int, ...]] = {
@@ -104,6 +119,8 @@ class NaiveProbes:
             **dict.fromkeys(("mean_code", "mean_logit", "std_logit", "leaving"), (b,)),
             **dict.fromkeys(("mean_gradient", "mean_gradient_amplified"), (b,)),
             **dict.fromkeys(("flagged_levels", "dead_levels"), (5, 2, b)),
+            **dict.fromkeys(("quadrants", "quadrant_pull"), (2, 2, b)),
+            "leaving_pull_amplified": (2, b),
             **dict.fromkeys(("amplified_levels", "amplified_dead_levels"), (5,)),
             **dict.fromkeys(("dead_window_levels", "beyond_reach_levels"), (5,)),
             **dict.fromkeys(("flagged_histogram", "dead_histogram", "gradient_count"), (64,)),
@@ -164,6 +181,11 @@ class NaiveProbes:
         after = before / (1 - self.tau**2) if is_amplified else before
         out["mean_gradient"][bit] += abs(before)
         out["mean_gradient_amplified"][bit] += abs(after)
+        quadrant = int(leaving_total), int(side > 0), bit
+        out["quadrants"][quadrant] += 1
+        out["quadrant_pull"][quadrant] += abs(before)
+        if leaving_total:
+            out["leaving_pull_amplified"][int(side > 0), bit] += abs(after)
         where = self.bin(logit)
         if wanted != 0:  # in Figure 3's orientation the similarity loss asks for +1
             mirrored = where if wanted < 0 else 63 - where

@@ -1015,6 +1015,7 @@ def test_a_bar_is_full_at_the_end():
 )
 def test_a_duration_is_in_words(seconds, words):
     assert analysis.duration(seconds) == words
+    assert analysis.about(seconds) == (f"about {words}" if seconds else "under a second")
 
 
 def test_settings_are_read_as_the_values_that_they_look_like():

@@ -5,10 +5,11 @@ import streamlit as st
 
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries
+from pages.common.time_view import TimeView
 from pages.common.words import legend, percent
 from rdh.analysis.amplifier import N_RECORDS
 from rdh.charts.amplifier import amplifier_over_tau
-from rdh.charts.gradients import gradient_of_one_pair, measured_gradient
+from rdh.charts.gradients import gradient_norms, gradient_of_one_pair, measured_gradient
 from rdh.config.run_config import RunConfig
 from rdh.landscape import Pair, PairForm, gradient_terms
 
@@ -79,6 +80,35 @@ def draw_gradient(run: RunSeries, config: RunConfig, run_id: str) -> None:
         "similarity loss asks for +1. Eq. (2) is in this run's form for one pair, h_j = 0.9, "
         f"S = 1, η = {config.eta if config.eta is not None else 1:g}. The scales differ: a "
         "measured gradient is a mean over pairs, Eq. (2) is one pair."
+    )
+
+
+def draw_norms(view: TimeView, run: RunSeries, config: RunConfig, run_id: str) -> None:
+    """The norm of the gradient over time, before and after the amplifier."""
+    frame, names = run.scalars(), ["gradient_norm", "gradient_norm_amplified"]
+    if not set(names) <= set(frame):
+        st.caption(
+            "The norm of the gradient was not recorded in this run: it is from before it was."
+        )
+        return
+    norms = frame[names].dropna()
+    if not len(norms):
+        return
+    before, after = norms.iloc[-1]
+    title = f"The norm of the gradient: {before:.3g} at the last record"
+    if config.amplifier:
+        title += f", {after:.3g} after the amplifier"
+    shown = view.frame(norms)
+    figure = gradient_norms(
+        shown.index.to_numpy(),
+        *(shown[name].to_numpy() for name in names),
+        title=title,
+        smoothing=view.smoothing,
+    )
+    view.draw(figure, key=f"live-norms-{run_id}", is_curve=True)
+    st.caption(
+        "Of dL/dF, what a mini-batch sends back from its codes into the network: root mean square "
+        "over the steps of a record. Drawn twice only where the amplifier changes it."
     )
 
 

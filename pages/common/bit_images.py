@@ -7,12 +7,14 @@ import numpy as np
 import streamlit as st
 
 from pages.common import images
+from pages.common.bit_lives import draw_lives, signed
+from pages.common.bit_matrix import draw_matrix
 from pages.common.live_plot import live_plotly
 from pages.common.moments import pick_step
 from pages.common.readers import probe_codes, probe_steps, split
 from pages.common.text import as_text
 from pages.common.words import link
-from rdh.analysis.one_bit import Look, called_sides, changes, class_balance
+from rdh.analysis.one_bit import NEAR, Look, called_sides, changes, class_balance
 from rdh.charts.bits import class_balance as class_balance_chart
 from rdh.config.run_config import RunConfig
 from rdh.store.run_store import RunStore
@@ -21,7 +23,8 @@ N_IMAGES = 20
 N_MORE_IMAGES = 10  # of each further group
 SIDES = {-1: "−", 1: "+"}
 GROUPS = {
-    "rescued": "dead before, on their right side now",
+    "rescued": "just rescued: dead before, on their right side now",
+    "loosened": "just rescued: dead before, now below τ on the same side",
     "died": "dead now, not before",
     "to_right": "moved to their right side, not dead before",
     "to_wrong": "moved to their wrong side, not dead",
@@ -66,9 +69,24 @@ class Shelf:
 
 
 def draw_images(
-    runs: RunStore, run_id: str, config: RunConfig, bit: int, *, is_final: bool
+    runs: RunStore,
+    run_id: str,
+    config: RunConfig,
+    bit: int,
+    *,
+    is_final: bool,
+    on_click: Callable[[dict], None],
 ) -> None:
-    """Everything that the kept codes say about one bit, at a step that the reader chooses."""
+    """Everything that the kept codes say about one bit, at a step that the reader chooses.
+
+    Args:
+        runs: the run store.
+        run_id: the run.
+        config: of the run.
+        bit: the bit.
+        is_final: whether the run has ended.
+        on_click: gets a clicked cell of the matrix, which is named by its bit.
+    """
     steps = probe_steps(runs, run_id)
     if not steps:
         st.info(
@@ -82,8 +100,26 @@ def draw_images(
     step = pick_step("Looked at after training step", steps, key="step")
     arrays = probe_codes(runs, run_id, step)
     look = shelf.look(arrays, bit)
-    if not _has_sides(shelf, look, bit):
-        return
+    if _has_sides(shelf, look, bit):
+        _draw_items(shelf, arrays, look, bit, step, run_id)
+        if steps.index(step):
+
+            def look_at(one: int) -> Look:
+                return look if one == step else shelf.look(probe_codes(runs, run_id, one), bit)
+
+            seen = steps[: steps.index(step) + 1]
+            _draw_changes(shelf, look, look_at, seen, run_id)
+            draw_lives(look_at, seen, bit, config.tau, shelf.classes)
+    st.subheader("All bits of the kept items", anchor="matrix")
+    whole = Look.read(arrays, config.tau)
+    labels = shelf.labels[whole.ids]
+    draw_matrix(whole, labels, shelf.classes, bit, step, run_id, on_click)
+
+
+def _draw_items(
+    shelf: Shelf, arrays: dict[str, np.ndarray], look: Look, bit: int, step: int, run_id: str
+) -> None:
+    """The images of one look, by kind."""
     if "dead_counts" in arrays:
         _draw_dead(shelf, arrays, bit, step)
         _draw_contrast(shelf, arrays, bit)
@@ -91,16 +127,7 @@ def draw_images(
         _draw_dead_of_old_run(shelf, look, bit, step)
     _draw_classes(shelf, look, bit, run_id)
     _draw_nearly_dead(shelf, look)
-    earlier = [one for one in steps if one < step]
-    if earlier:
-        _draw_changes(
-            shelf,
-            look,
-            lambda one: shelf.look(probe_codes(runs, run_id, one), bit),
-            earlier,
-            step,
-            run_id,
-        )
+    _draw_near_border(shelf, look)
 
 
 def _has_sides(shelf: Shelf, look: Look, bit: int) -> bool:
@@ -135,7 +162,7 @@ def _draw_dead(shelf: Shelf, arrays: dict[str, np.ndarray], bit: int, step: int)
     flagged = arrays["dead_flagged"][mine]
     codes = arrays["dead_codes"][mine]
     notes = [
-        f"h {_h(code)}" + ("" if is_flagged else f", {not_flagged}")
+        f"h {signed(code)}" + ("" if is_flagged else f", {not_flagged}")
         for code, is_flagged in zip(codes, flagged, strict=True)
     ]
     shelf.draw(arrays["dead_ids"][mine], notes)
@@ -165,7 +192,7 @@ def _draw_contrast(shelf: Shelf, arrays: dict[str, np.ndarray], bit: int) -> Non
         "asks them to leave, but they are on the side that their labels call for."
         f"{_deepest(len(mine), n_flagged)}"
     )
-    notes = [f"h {_h(code)}" for code in arrays["contrast_codes"][mine]]
+    notes = [f"h {signed(code)}" for code in arrays["contrast_codes"][mine]]
     shelf.draw(arrays["contrast_ids"][mine], notes)
 
 
@@ -181,7 +208,7 @@ def _draw_dead_of_old_run(shelf: Shelf, look: Look, bit: int, step: int) -> None
         "This run is from before dead bits were counted. Its kept codes, made in eval mode, tell "
         "which of these items are dead, but not which are flagged."
     )
-    shelf.draw(look.ids[chosen], [f"h {_h(code)}" for code in look.codes[chosen]])
+    shelf.draw(look.ids[chosen], [f"h {signed(code)}" for code in look.codes[chosen]])
 
 
 def _draw_classes(shelf: Shelf, look: Look, bit: int, run_id: str) -> None:
@@ -216,17 +243,28 @@ def _draw_nearly_dead(shelf: Shelf, look: Look) -> None:
         f"**Not dead yet: {len(near):,} of the {len(look.ids):,} kept items** are on their wrong "
         f"side, but |h| is below τ = {shelf.config.tau:g}.{_deepest(len(chosen), len(near))}"
     )
-    shelf.draw(look.ids[chosen], [f"h {_h(code)}" for code in look.codes[chosen]])
+    shelf.draw(look.ids[chosen], [f"h {signed(code)}" for code in look.codes[chosen]])
+
+
+def _draw_near_border(shelf: Shelf, look: Look) -> None:
+    near = look.near_border
+    chosen, n = near[:N_MORE_IMAGES], len(near)
+    rest = f" The nearest {len(chosen)} are shown." if len(chosen) < n else ""
+    st.markdown(
+        f"**Near the border between the sides: {n:,} of the {len(look.ids):,} kept items** have "
+        f"|h| below {NEAR:g}, so a small step turns this bit.{rest}"
+    )
+    shelf.draw(look.ids[chosen], [f"h {signed(code)}" for code in look.codes[chosen]])
 
 
 def _draw_changes(
     shelf: Shelf,
     look: Look,
     look_at: Callable[[int], Look],
-    earlier: list[int],
-    step: int,
+    steps: list[int],
     run_id: str,
 ) -> None:
+    *earlier, step = steps
     st.subheader("What changed between two steps", anchor=False)
     since = st.selectbox(
         "Since training step",
@@ -248,7 +286,8 @@ def _draw_changes(
         if len(chosen):
             chosen, n = chosen[:N_MORE_IMAGES], len(chosen)
             st.markdown(f"**{n:,} {words}.**{_deepest(len(chosen), n)}")
-            notes = [f"h {_h(before.codes[one])} → {_h(after.codes[one])}" for one in chosen]
+            codes = zip(before.codes[chosen], after.codes[chosen], strict=True)
+            notes = [f"h {signed(old)} → {signed(new)}" for old, new in codes]
             shelf.draw(after.ids[chosen], notes)
 
 
@@ -258,8 +297,3 @@ def _deepest(n_shown: int, n: int) -> str:
 
 def _everything(n_items: int, n_train: int) -> str:
     return "All training items" if n_items == n_train else f"{n_items:,} training items"
-
-
-def _h(code: float) -> str:
-    """A code with as many digits as tell it from ±1, four at most."""
-    return f"{code:+.4f}".replace("-", "−") if abs(code) > 0.9 else f"{code:+.2f}".replace("-", "−")

@@ -13,6 +13,7 @@ from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
 
 THUMBNAIL = 72  # pixels
+NOT_KNOWN = "the run was watched, and its loop alone knows where its images are."
 Place = tuple[str, str, tuple[tuple[str, object], ...]]  # the arguments of `dataset`
 
 
@@ -41,7 +42,9 @@ class Album:
     """
 
     def __init__(self, config: RunConfig, data_root: str | None, fingerprint: str | None) -> None:
-        self.missing = ""
+        self.missing = NOT_KNOWN if config.is_watched else ""
+        if self.missing:
+            return
         try:
             root = folders.data_root(data_root)
             self._place: Place = config.dataset, str(root), tuple(config.dataset_options.items())
@@ -92,6 +95,9 @@ def draw_items(
         item_ids: (n,).
         captions: n sentences, as Markdown.
     """
+    if config.is_watched:
+        st.caption(f"No images here: {NOT_KNOWN} Items: {', '.join(map(str, item_ids))}")
+        return
     root = folders.data_root(data_root)
     if not datasets.loads_without_torch(config.dataset, root, **config.dataset_options):
         st.caption(

@@ -8,7 +8,7 @@ import streamlit as st
 from pages.common.experiment import Asked, build, said_of_changes, said_of_runs
 from pages.common.text import as_text
 from rdh import execution, studies
-from rdh.analysis import duration
+from rdh.analysis import about
 from rdh.config.presets import PRESETS, preset_config
 from rdh.config.run_config import RunConfig, plug_in_fields
 from rdh.errors import UserError
@@ -48,7 +48,7 @@ def time_in_words(store: RunStore, configs: Sequence[RunConfig]) -> str:
     if seconds is None:
         return NOT_YET
     at_once = min(studies.slots(store), len(configs))
-    text = f"about {duration(seconds)}"
+    text = about(seconds)
     return text + (f", {at_once} at a time" if at_once < len(configs) else "")
 
 
@@ -66,7 +66,7 @@ def _preset_times(_store: RunStore, root: str) -> dict[str, str]:
             for rdh in (False, True)
         ]
         seconds = studies.seconds_to_train(_store, pair)
-        time = f"about {duration(seconds)} here" if seconds else "time not known here yet"
+        time = f"{about(seconds)} here" if seconds else "time not known here yet"
         times[name] = f"A pair is 2 runs, {time}"
     return times
 

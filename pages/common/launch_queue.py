@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-import psutil
 import streamlit as st
 
+from pages.common.device_load import device_load
 from pages.common.run_picker import run_label
 from pages.common.shell import error_card, known_runs, status_chip
 from pages.common.text import as_text
@@ -46,22 +46,11 @@ def device_lines(store: RunStore, states: Mapping[str, RunState]) -> list[str]:
     if not devices:
         n = execution.slots_here()
         return [f"Nothing trains: a launch starts at once, {n} run{'s' * (n != 1)} at a time."]
-    loads = _gpu_loads()
     lines = []
     for device in devices:
         label, n = str(device["label"]), int(device["slots"])
         busy = sum(one.is_active and one.device == label for one in states.values())
-        if label == "cpu":
-            load = f"processor {psutil.cpu_percent():.0f}% busy"
-        else:
-            named = (name for name in loads if label.startswith((f"{name} ", f"{name},")))
-            load = loads.get(next(named, ""), "")
         slots = f"{busy} of {n} slot{'s' * (n != 1)} in use"
         name = label.upper() if label == "cpu" else label
-        lines.append(f"{name}: {', '.join(filter(None, (slots, load)))}.")
+        lines.append(f"{name}: {', '.join(filter(None, (slots, device_load(label))))}.")
     return lines
-
-
-@st.cache_data(ttl=4, show_spinner=False)
-def _gpu_loads() -> dict[str, str]:
-    return execution.gpu_loads()

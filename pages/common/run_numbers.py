@@ -27,7 +27,9 @@ def draw_numbers(run: RunSeries, config: RunConfig, is_final: bool) -> None:
     """
     frame, meta = run.scalars(), run.meta()
     left = "" if is_final else f" · {remaining(frame, meta)}"
-    tiles: list[Tile] = [("Step", f"{run.step:,}", f"of {meta['total_steps']:,}{left}", None)]
+    total = meta.get("total_steps")  # None: of a loop that is not ours
+    note = f"of {total:,}{left}" if total else "of a loop that does not say how many"
+    tiles: list[Tile] = [("Step", f"{run.step:,}", note, None)]
     tiles += [*dead_tiles(run, config), map_tile(run)]
     draw_tiles(tiles)
     draw_explanation(run, config)
@@ -143,12 +145,12 @@ def draw_explanation(run: RunSeries, config: RunConfig) -> None:
 
 def remaining(frame: pd.DataFrame, meta: dict) -> str:
     """Time left at the pace of the last records; "done" at the last step."""
-    left = meta["total_steps"] - int(frame.index[-1])
+    left = meta.get("total_steps", 0) - int(frame.index[-1])
     speed = (
         frame["steps_per_second"].dropna().tail(20).median()
         if "steps_per_second" in frame
         else math.nan
     )
-    if not left:
+    if left <= 0:
         return "done"
     return "…" if not speed or math.isnan(speed) else f"{duration(left / speed)} left"

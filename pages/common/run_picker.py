@@ -178,6 +178,14 @@ def read_config(store: RunStore, run_id: str) -> RunConfig:
     return store.config(run_id)
 
 
+def is_watched(store: RunStore, run_id: str) -> bool:
+    """Whether a loop that is not ours trains the run; False if its config.json can't be read."""
+    try:
+        return read_config(store, run_id).is_watched
+    except UserError:
+        return False
+
+
 class Arm(NamedTuple):
     """What decides how well two runs make a pair."""
 
@@ -199,5 +207,8 @@ def _label(store: RunStore, run_id: str) -> str:
     config = read_config(store, run_id)
     # The end of the id keeps equal configs apart; the state stays out, or a choice would be lost
     # when it changes.
-    settings = f"{config.dataset} · lr {config.lr:g} · {config.epochs} epochs · seed {config.seed}"
-    return f"{config.label} · {config.n_bits} bits · {settings} · {run_id[-6:]}"
+    settings = "watched"
+    if not config.is_watched:
+        settings = f"{config.dataset} · lr {config.lr:g} · {config.epochs} epochs"
+    seed = "" if config.seed is None else f" · seed {config.seed}"
+    return f"{config.label} · {config.n_bits} bits · {settings}{seed} · {run_id[-6:]}"

@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from pages.common.readers import RunSeries
+from pages.common.run_picker import is_watched
 from pages.common.shell import error_card, status_chip
 from pages.common.text import as_text
 from rdh import execution
@@ -89,7 +90,8 @@ def draw_status(store: RunStore, status: Status, run: RunSeries | None = None) -
     if status.word in ("failed", "lost", "unreadable"):
         said = status.result.get("message") if status.word == "failed" else None
         reason = said or (status.state.reason if status.state else None) or "no reason was recorded"
-        way_out = f" {resume_said(store, status.run_id)}" if status.word == "lost" else ""
+        can_resume = status.word == "lost" and not is_watched(store, status.run_id)
+        way_out = f" {resume_said(store, status.run_id)}" if can_resume else ""
         st.error(as_text(reason + way_out), icon=":material/error:")
         log = log_tail(store, status.run_id)
         if log:
@@ -99,6 +101,9 @@ def draw_status(store: RunStore, status: Status, run: RunSeries | None = None) -
 
 def draw_actions(store: RunStore, status: Status) -> None:
     """Cancel or Resume. What is disabled follows from the store, not from this session."""
+    if is_watched(store, status.run_id):
+        st.caption("watched: its own loop trains it")
+        return
     asked = bool(status.state and status.state.request)
     if not status.is_final:
         label = "Cancelling…" if asked else "Cancel"

@@ -81,7 +81,7 @@ def _card(store: RunStore, state: RunState) -> Card:
         config = read_config(store, state.run_id)
     except UserError:
         return Card(state, notes, state.run_id)
-    return Card(state, notes, config.label, config.method_card.title, config.dataset)
+    return Card(state, notes, config.label, config.method_card.title, config.dataset or "")
 
 
 def draw_filters(cards: Iterable[Card]) -> Wanted:

@@ -104,7 +104,7 @@ def _so_far(store: RunStore, run_id: str) -> dict[str, Any]:
 @lru_cache(maxsize=4096)
 def _finished(store: RunStore, run_id: str, _stamps: tuple[Stamp, ...]) -> dict[str, Any]:
     """Numbers of a finished run, read once per version of its files."""
-    table = analysis.run_table(store, [run_id])
+    table = analysis.run_table(store, [run_id], with_watched=True)
     if table.empty:
         return {}
     row = table.iloc[0]

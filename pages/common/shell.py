@@ -62,6 +62,12 @@ border-radius: 0.5rem; border: 2px solid #E69F00; background: var(--st-backgroun
 /* A formula that is wider than the page scrolls by itself. */
 .stMainBlockContainer .katex-display { overflow: auto hidden; scrollbar-width: thin;
 padding-bottom: 0.4rem; }
+/* A table that can be scrolled sideways has a shadow where it goes on; others have no timeline. */
+@keyframes goes-on { from { box-shadow: inset -14px 0 10px -10px rgba(128, 128, 128, 0.75); }
+50% { box-shadow: inset -14px 0 10px -10px rgba(128, 128, 128, 0.75),
+inset 14px 0 10px -10px rgba(128, 128, 128, 0.75); }
+to { box-shadow: inset 14px 0 10px -10px rgba(128, 128, 128, 0.75); } }
+.stDataFrame .dvn-scroller { animation: goes-on linear; animation-timeline: scroll(self inline); }
 @media (max-width: 1000px) { .stMainBlockContainer .katex-display { font-size: 0.75em; } }
 /* Two charts in half of a narrow page each can't be read: one stands below the other. The page's
 own width counts, not the window's: the sidebar can be open or closed. */

@@ -6,7 +6,7 @@ from pages.common.shell import error_card, show_error
 from pages.common.study_view import NEVER, View
 from pages.common.text import as_text
 from rdh import studies
-from rdh.analysis import duration
+from rdh.analysis import about
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
 from rdh.studies import Findings
@@ -111,7 +111,7 @@ def _time_left(store: RunStore, view: View, done: float) -> str:
     if seconds is None:
         return "time left unknown until the first has finished"
     share = max(0.0, 1 - done / len(view.findings.under_way))
-    return f"about {duration(seconds * share)} left"
+    return f"{about(seconds * share)} left"
 
 
 @st.cache_data(max_entries=32, ttl=120, show_spinner=False)

@@ -13,7 +13,7 @@ from rdh.analysis.dead_bits import (
     last_numbers,
     scalar_frame,
 )
-from rdh.analysis.estimates import duration, expected_seconds
+from rdh.analysis.estimates import about, duration, expected_seconds
 from rdh.analysis.tables import (
     ARMS,
     comparable,
@@ -34,6 +34,7 @@ from rdh.analysis.verdict import (
     is_within_ties,
     map_headline,
     map_points,
+    map_so_far,
     map_verdict,
     percent,
     setting_verdict,
@@ -50,6 +51,7 @@ __all__ = [
     "DeadBits",
     "Reach",
     "Word",
+    "about",
     "amplifier_reach",
     "collapsed_runs",
     "collapses_in_words",
@@ -66,6 +68,7 @@ __all__ = [
     "last_numbers",
     "map_headline",
     "map_points",
+    "map_so_far",
     "map_verdict",
     "metrics_stamp",
     "paired_arrays",

@@ -73,7 +73,7 @@ def _finished(store: RunStore) -> list[tuple[dict[str, Any], float]]:
 def _finished_run(
     store: RunStore, run_id: str, _stamps: tuple[Stamp, ...]
 ) -> tuple[dict[str, Any], float] | None:
-    """Read once per version of its files; None if it did not finish or can't be read."""
+    """Read once per version of its files; None unless it is one of ours that finished."""
     try:
         result = store.result(run_id)
         if result.get("state") != "finished" or "seconds" not in result:
@@ -81,7 +81,14 @@ def _finished_run(
         config = store.config(run_id)
     except UserError:
         return None
+    if config.is_watched:  # what another loop takes says nothing of ours
+        return None
     return {name: getattr(config, name) for name in ("method", *SAME)}, result["seconds"]
+
+
+def about(seconds: float) -> str:
+    """An estimate in words: "about 42 s", or "under a second"."""
+    return f"about {duration(seconds)}" if round(seconds) else "under a second"
 
 
 def duration(seconds: float) -> str:

@@ -7,10 +7,13 @@ codes/probe-STEP.npz hold what it found.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
 from rdh.store.levels import CERTAIN
+
+NEAR = 0.1  # |h| below it: near the border between the two sides
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,12 @@ class Look:
         places = np.flatnonzero(self.wrong & ~self.saturated)
         return places[np.argsort(-np.abs(self.codes[places]), kind="stable")]
 
+    @cached_property
+    def near_border(self) -> np.ndarray:
+        """Places of the items with |h| < NEAR, the nearest to h = 0 first."""
+        places = np.flatnonzero(np.abs(self.codes) < NEAR)
+        return places[np.argsort(np.abs(self.codes[places]), kind="stable")]
+
     def of(self, places: np.ndarray) -> "Look":
         """The same look at some of the items."""
         return Look(self.ids[places], self.codes[places], self.right[places], self.tau)
@@ -109,23 +118,86 @@ def changes(before: Look, after: Look) -> tuple[Look, Look, dict[str, np.ndarray
         after: the later look.
 
     Returns:
-        Both looks at the items that both have, and the places of five disjoint groups among them:
+        Both looks at the items that both have, and the places of six disjoint groups among them:
         rescued: dead before, on the right side now;
+        loosened: dead before, on the same side below tau now;
         died: dead now, not before;
         to_right, to_wrong, to_undecided: all others that changed sides, by where they are now.
     """
-    _, first, second = np.intersect1d(before.ids, after.ids, return_indices=True)
-    before, after = before.of(first), after.of(second)
+    before, after = _in_common(before, after)
     flipped = before.sides != after.sides
     is_right = after.sides * after.right > 0
     groups = {
         "rescued": flipped & before.dead & is_right,
+        "loosened": ~flipped & before.dead & ~after.saturated,
         "died": after.dead & ~before.dead,
         "to_right": flipped & ~before.dead & is_right,
         "to_wrong": flipped & after.wrong & (before.dead | ~after.dead),
         "to_undecided": flipped & (after.right == 0),
     }
     return before, after, {name: np.flatnonzero(part) for name, part in groups.items()}
+
+
+def _in_common(before: Look, after: Look) -> tuple[Look, Look]:
+    """Both looks at the items that both have, in the order of their ids."""
+    _, first, second = np.intersect1d(before.ids, after.ids, return_indices=True)
+    return before.of(first), after.of(second)
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happened to a bit of one item between two looks that follow each other.
+
+    Attributes:
+        step: of the later look.
+        since: of the earlier look.
+        item: position in the data set.
+        kind: "died", "rescued" or "released", as the events of the probes.
+        before: h at the earlier look.
+        after: h at the later look.
+    """
+
+    step: int
+    since: int
+    item: int
+    kind: str
+    before: float
+    after: float
+
+
+def events_between(looks: Mapping[int, Look]) -> list[Event]:
+    """Deaths, rescues and releases of a bit's items, as far as looks can tell.
+
+    What happened and was undone between two looks is not seen.
+
+    Args:
+        looks: by training step.
+
+    Returns:
+        The newest first; of one step, the deepest first.
+    """
+    events: list[Event] = []
+    for (since, one), (step, other) in pairwise(sorted(looks.items())):
+        before, after = _in_common(one, other)
+        stayed = after.saturated & (before.sides == after.sides)
+        kinds = {
+            "died": after.dead & ~(before.dead & stayed),
+            "rescued": before.dead & ~stayed,
+            "released": before.dead & stayed & ~after.dead,
+        }
+        for kind, is_so in kinds.items():
+            events += [
+                Event(
+                    step,
+                    since,
+                    int(after.ids[place]),
+                    kind,
+                    float(before.codes[place]),
+                    float(after.codes[place]),
+                )
+                for place in np.flatnonzero(is_so)
+            ]
+    return sorted(events, key=lambda one: (-one.step, -abs(one.after), one.item))
 
 
 def class_balance(look: Look, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

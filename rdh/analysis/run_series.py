@@ -101,6 +101,18 @@ class RunSeries:
         """`MetricsReader.meta`."""
         return self._cache.meta()
 
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole training.
+
+        If a loop that is not ours does not say: a round number above those so far, so that the
+        axis of a page does not change with every record.
+        """
+        if total := self.meta().get("total_steps"):
+            return total
+        digits = 10 ** (len(str(self.step)) - 1)
+        return next(n * digits for n in (1, 2, 5, 10) if n * digits >= self.step)
+
     def scalars(self) -> pd.DataFrame:
         """`scalar_frame` of all records up to `last_seq`."""
         return self._frame
@@ -215,7 +227,7 @@ class RunCache:
     def meta(self) -> dict[str, Any]:
         """`MetricsReader.meta`, kept once it is complete."""
         with self._lock:
-            if "total_steps" not in self._meta:
+            if not {"total_steps", "n_query"} <= set(self._meta):
                 self._meta = self.reader.meta()
             return self._meta
 

@@ -38,12 +38,15 @@ MEASURED = [
 ]
 
 
-def run_table(store: RunStore, run_ids: Iterable[str]) -> pd.DataFrame:
+def run_table(
+    store: RunStore, run_ids: Iterable[str], *, with_watched: bool = False
+) -> pd.DataFrame:
     """One row for each run that finished; unreadable runs are left out.
 
     Args:
         store: the run store.
         run_ids: in the order of the rows. Give the oldest first for `pairs` and `summary_table`.
+        with_watched: whether watched runs count too: nobody knows all of their settings.
 
     Returns:
         What was run; every number of the last evaluation (map, map_tie, ...); shares of dead and
@@ -54,8 +57,9 @@ def run_table(store: RunStore, run_ids: Iterable[str]) -> pd.DataFrame:
         those that differ in seed and split. `settings` holds everything else that was set.
     """
     cards = catalog.state()  # rows hold a method's title, and its default weight
-    rows = (_result_row(store, run_id, cards) for run_id in run_ids)
-    return pd.DataFrame([row for row in rows if row is not None])
+    rows = [row for run_id in run_ids if (row := _result_row(store, run_id, cards)) is not None]
+    ours = [row for row in rows if with_watched or "n_items" not in row["settings"]]
+    return pd.DataFrame(ours)
 
 
 def _result_row(store: RunStore, run_id: str, cards: int) -> dict[str, Any] | None:

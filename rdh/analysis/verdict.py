@@ -130,6 +130,24 @@ def map_verdict(baseline: Mapping[str, Any], rdh: Mapping[str, Any], seeds: str 
     return " ".join(filter(None, [f"{text}{end}", share_of_dead(baseline, rdh)]))
 
 
+def map_so_far(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> str:
+    """MAP of the two runs of a pair of which not both have finished: numbers without a verdict.
+
+    Args:
+        baseline: scalars by name, and "label".
+        rdh: the same of the run with RDH.
+    """
+    said = [
+        f"{row['label']} {row['map']:.4f}"
+        for row in (baseline, rdh)
+        if not math.isnan(row.get("map", math.nan))
+    ]
+    if not said:
+        return "MAP comes with the first evaluation."
+    rest = "; the other run has none yet" if len(said) < 2 else ""
+    return f"MAP at the last evaluation: {', '.join(said)}{rest}."
+
+
 def _gain(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> float:
     return float(rdh.get("map", math.nan)) - float(baseline.get("map", math.nan))
 

@@ -1,4 +1,4 @@
-"""The gradient measured in training, beside Eq. (2)."""
+"""The gradient measured in training: beside Eq. (2), and its norm over time."""
 
 import math
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from rdh.charts import palette
-from rdh.charts._layout import add_legend_below
+from rdh.charts._layout import add_curve, add_legend_below
 from rdh.charts.histograms import OF_F, h_axis
 
 LINES = {
@@ -70,6 +70,38 @@ def gradient_of_one_pair(
         line["meta"] = {"customdata": ["h"]}
         figure.add_scatter(**line, mode="lines")
     return _framed(figure, edges, tau)
+
+
+def gradient_norms(
+    steps: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+    *,
+    title: str,
+    smoothing: float = 0.0,
+) -> go.Figure:
+    """The norm of a batch's dL/dF over time, before and after the amplifier.
+
+    One curve alone if the amplifier changed nothing.
+
+    Args:
+        steps: of the records, (n,).
+        before: norms, (n,).
+        after: norms, (n,).
+        title: of the chart.
+        smoothing: weight of what was before; the raw curves stay faint behind.
+    """
+    figure = palette.bare_figure(title, height=300)
+    curves = {"without amplifier": before, "with amplifier": after}
+    if np.allclose(before, after, rtol=1e-6, atol=0):
+        del curves["with amplifier"]
+    for label, values in curves.items():
+        hover = {"hovertemplate": "step %{x:,}: %{y:.4g}", "mode": "lines"}
+        add_curve(figure, steps, values, smoothing, name=label, line=LINES[label], **hover)
+    figure.update_xaxes(title_text="optimiser step")
+    figure.update_yaxes(title_text="norm of dL/dF of a batch", rangemode="tozero")
+    add_legend_below(figure)
+    return figure
 
 
 def _framed(figure: go.Figure, edges: np.ndarray, tau: float) -> go.Figure:

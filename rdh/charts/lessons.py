@@ -48,6 +48,7 @@ def code_rows(
         zmax=1,
         colorscale=[[0, BIT_COLORS[-1]], [1, BIT_COLORS[1]]],
         showscale=False,
+        colorbar={"title": {"text": "side"}},
         hovertemplate="bit %{x}: %{z:+d}<extra></extra>",
     )
     rows, bits = np.nonzero(codes != codes[0])
@@ -102,7 +103,13 @@ def tanh_figure(z: float, *, shows_answer: bool) -> go.Figure:
         )
         marker = palette.arm_marker(palette.GRADIENT, with_rdh=dash == "solid", size=13)
         figure.add_scatter(
-            x=[z], y=[at], mode="markers", marker=marker, showlegend=False, hoverinfo="skip"
+            x=[z],
+            y=[at],
+            mode="markers",
+            marker=marker,
+            name="the bit",
+            showlegend=False,
+            hoverinfo="skip",
         )
     figure.update_layout(shapes=_saturated(palette.translucent(palette.NEUTRAL, 0.18), 6.0))
     figure.update_xaxes(title_text="F, before tanh (grey: |h| ≥ .99, saturated)", range=[-6, 6])
@@ -148,6 +155,7 @@ def who_is_dead(
             name=name,
             showlegend=dead is not None,
             customdata=np.tanh(logits[mine]),
+            meta={"customdata": ["h"]},
             hovertemplate="h = %{customdata:.5f}<extra></extra>",
         )
     sides = {1: "called to + →", -1: "← called to −", 0: "called nowhere"}
@@ -234,7 +242,8 @@ def seeds_figure(
     x = [value for pair in zip(without, with_rdh, strict=True) for value in (*pair, None)]
     y = [name for name in names for _ in range(3)]
     line = {"color": palette.translucent(color, 0.5), "width": 3}
-    figure.add_scatter(x=x, y=y, mode="lines", line=line, showlegend=False, hoverinfo="skip")
+    joined = {"showlegend": False, "hoverinfo": "skip", "meta": {"table": False}}
+    figure.add_scatter(x=x, y=y, mode="lines", line=line, **joined)
     for name, values, arm in (("without RDH", without, False), ("with RDH", with_rdh, True)):
         figure.add_scatter(
             x=list(values),
@@ -301,6 +310,7 @@ def _add_pictures(figure: go.Figure, pictures: np.ndarray) -> None:
         zmax=255,
         colorscale="Greys_r",
         showscale=False,
+        meta={"table": False},
         hoverinfo="skip",
     )
 

@@ -6,11 +6,11 @@ import plotly.graph_objects as go
 from rdh.charts import palette
 from rdh.charts._layout import add_curve, add_legend_below
 
-TERMS = {  # in the order of the legend
-    "similarity_loss": ("similarity", palette.SIMILARITY_TERM),
-    "quantization_loss": ("quantization", palette.QUANTIZATION_TERM),
-    "code_regression_loss": ("code regression", "#56B4E9"),
-    "loss": ("total", palette.NEUTRAL),
+TERMS = {  # in the order of the legend: word, colour, dash (the colours are alike in grey)
+    "similarity_loss": ("similarity", palette.SIMILARITY_TERM, "solid"),
+    "quantization_loss": ("quantization", palette.QUANTIZATION_TERM, "dashdot"),
+    "code_regression_loss": ("code regression", "#56B4E9", "dot"),
+    "loss": ("total", palette.NEUTRAL, "solid"),
 }
 
 
@@ -26,7 +26,7 @@ def loss_split(
         quantization: what that term is in this run. It is drawn with its weight.
     """
     figure = palette.bare_figure(title, height=300, title_width=palette.NARROW)
-    for name, (label, color) in TERMS.items():
+    for name, (label, color, dash) in TERMS.items():
         if name not in frame or not (values := frame[name].dropna()).any():
             continue
         add_curve(
@@ -39,7 +39,7 @@ def loss_split(
             # wide and pale, or it would lie hidden where one term is nearly all of it
             line={"color": palette.translucent(color, 0.35), "width": 7}
             if name == "loss"
-            else {"color": color, "width": 2},
+            else {"color": color, "width": 2, "dash": dash},
             zorder=-1 if name == "loss" else 0,
             hovertemplate="step %{x:,}: %{y:.4g}"
             + (" (weighted)" if name == "quantization_loss" else ""),

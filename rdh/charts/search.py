@@ -75,8 +75,9 @@ def barcode(
         xgap=2,
         ygap=2,
         hoverongaps=False,
-        text=_said(table, names, width),
-        hovertemplate="%{text}<extra></extra>",
+        customdata=_said(table, names, width),
+        meta={"customdata": ["bit", "of", "state"]},
+        hovertemplate="bit %{customdata[0]}: %{customdata[1]} %{customdata[2]}<extra></extra>",
     )
     _add_glyphs(figure, table, _in_lines(marks) == 1)
     ticks = []
@@ -118,15 +119,15 @@ def _steps(colors: Sequence[str]) -> list[list]:
     return [[edge / n, color] for place, color in enumerate(colors) for edge in (place, place + 1)]
 
 
-def _said(table: np.ndarray, names: tuple[str, str], width: int) -> list[list[str]]:
-    """What the pointer shows at each cell."""
+def _said(table: np.ndarray, names: tuple[str, str], width: int) -> list[list[list]]:
+    """What the pointer shows at each cell: the bit, whose it is, and its state in words."""
     words = ["−", "+", "agree", "differ", "dead: saturated on its wrong side", "is switched off"]
     owners = ["", *(palette.escape(name, 40) for name in names), "the two"]
     return [
         [
-            f"bit {row // ROWS * width + place}: {owners[row % ROWS]} {words[int(state)]}"
+            [row // ROWS * width + place, owners[row % ROWS], words[int(state)]]
             if not np.isnan(state)
-            else ""
+            else ["", "", ""]
             for place, state in enumerate(line)
         ]
         for row, line in enumerate(table)
@@ -145,6 +146,7 @@ def _add_glyphs(figure: go.Figure, table: np.ndarray, circled: np.ndarray) -> No
         x=places,
         y=rows,
         mode="text",
+        meta={"table": False},
         text=texts,
         textfont={"size": 13, "color": [INKS[state] for state in states]},
         hoverinfo="skip",
@@ -302,7 +304,7 @@ def classes_found(
         texttemplate="%{text}" if len(shown) <= MOST_WRITTEN else None,
         textfont_size=10,
         hovertemplate="asked for %{y}: %{z:.1%} of what is found is %{x}<extra></extra>",
-        colorbar={"tickformat": ".0%"},
+        colorbar={"tickformat": ".0%", "title": {"text": "share"}},
     )
     figure.update_yaxes(autorange="reversed", title_text="class of the query", type="category")
     figure.update_xaxes(title_text="class that is found", type="category", tickangle=-45)

@@ -9,6 +9,7 @@ from typing import Any
 from rdh import analysis, execution
 from rdh.analysis import NO_DEAD_BITS, NOT_COUNTED, WORDS
 from rdh.analysis.words import OF_EVALUATION
+from rdh.commands import diagnose
 from rdh.commands._common import (
     add_settings,
     add_verb,
@@ -92,7 +93,8 @@ def run(arguments: argparse.Namespace) -> int:
         return _clone(store, run_id, arguments)
     if action in ("tag", "archive"):
         return _note(store, run_id, arguments)
-    _find_the_dead(store, run_id)
+    if not execution.is_watched(store, run_id):  # the queue knows of others by its supervisor
+        _find_the_dead(store, run_id)
     getattr(execution, action)(store, run_id)
     if action != "delete":
         execution.ensure_supervisor(store)
@@ -150,6 +152,7 @@ def _find_the_dead(store: RunStore, run_id: str) -> None:
 
 
 def _clone(store: RunStore, run_id: str, arguments: argparse.Namespace) -> int:
+    execution.check_ours(store, run_id, "cloned")
     config = changed(store.submission(run_id)["config"], parse_settings(arguments.settings))
     execution.check_data([config], arguments.data_root)
     (clone,) = execution.submit(store, [config], data_root=arguments.data_root)
@@ -221,12 +224,13 @@ def _row(store: RunStore, state: Any) -> dict[str, Any]:
         label = store.config(state.run_id).label
     metrics = result.get("metrics", {})
     entries, cost = numbers.get("entries"), analysis.cost_of_dead(metrics)
+    has_step = beat.get("total_steps") or beat.get("phase") == "training"
     is_cancelling = state.request == "cancel" and state.is_active
     return {
         "run": state.run_id,
         "method": label,
         "state": "cancelling" if is_cancelling else state.state,
-        "step": beat.get("step") if beat.get("total_steps") else None,
+        "step": beat.get("step") if has_step else None,
         "of": beat.get("total_steps"),
         "MAP": metrics.get("map"),
         "dead": numbers["dead"] / entries if entries and "dead" in numbers else None,
@@ -262,6 +266,7 @@ def _show(store: RunStore, run_id: str, as_json: bool) -> int:
                 "state": vars(state) if state else None,
                 "result": result or None,
                 "dead_bits": _as_numbers(store, run_id, result.get("metrics", {})),
+                "findings": _findings(store, run_id),
             }
         )
         return 0
@@ -275,6 +280,7 @@ def _show(store: RunStore, run_id: str, as_json: bool) -> int:
     print(f"  folder {store.run_dir(run_id)}")
     _section("settings", submission["config"])
     _section("dead bits", _dead_bits(store, run_id, result.get("metrics", {})))
+    _section("findings", _findings(store, run_id))
     numbers = dict(result.get("metrics", {}))
     if "best_map" in numbers:
         numbers["best map"] = (
@@ -282,6 +288,13 @@ def _show(store: RunStore, run_id: str, as_json: bool) -> int:
         )
     _section("results", numbers)
     return 0
+
+
+def _findings(store: RunStore, run_id: str) -> dict[str, str]:
+    """What the checks found, a line each; nothing if the run can't be read by this version."""
+    with contextlib.suppress(UserError):
+        return diagnose.in_short(store, run_id)
+    return {}
 
 
 def _as_numbers(

@@ -230,6 +230,17 @@ class RunConfig(BaseModel):
         return self._dataset_card
 
     @property
+    def is_watched(self) -> bool:
+        """Whether a loop that is not ours trains it (`rdh.config.watched`)."""
+        return False
+
+    @property
+    def stem(self) -> str:
+        """How the run's id begins: method[-arm]-bits-sSEED."""
+        parts = [self.method, self.arm, str(self.n_bits), f"s{self.seed}"]
+        return "-".join(filter(None, parts))
+
+    @property
     def hash(self) -> str:
         """16 hex digits over all fields. Equal configs have equal hashes."""
         return digest(self.recorded())

@@ -25,15 +25,18 @@ from rdh.execution.queue.equal import equal_runs
 from rdh.execution.queue.possible import check_data
 from rdh.execution.queue.requests import cancel, delete, resume, resume_all, states, submit
 from rdh.execution.queue.rows import RunState
+from rdh.execution.queue.watched import check_ours, is_watched
 
 __all__ = [
     "RunState",
     "cancel",
     "check_data",
+    "check_ours",
     "delete",
     "ensure_supervisor",
     "equal_runs",
     "gpu_loads",
+    "is_watched",
     "registry_news",
     "resume",
     "resume_all",

@@ -17,7 +17,7 @@ HEARTBEAT_SECONDS = 2.0
 
 
 class Heart(threading.Thread):
-    """Replaces hb.json every 2 s: proof of life, progress and memory.
+    """Replaces hb.json every 2 s: proof of life, progress, memory and load.
 
     Ends the process if a newer attempt has taken over, or if its folder is gone.
     """
@@ -27,6 +27,8 @@ class Heart(threading.Thread):
         self.run_dir, self.attempt = run_dir, attempt
         self.facts: dict[str, Any] = {"phase": "loading", "step": 0, "total_steps": None}
         self._seq, self._last_step, self._step_at = 0, -1, time.monotonic()
+        self._load = (time.monotonic(), time.process_time())
+        self._cores_busy: float | None = None
         self._halt = threading.Event()
 
     def run(self) -> None:
@@ -48,13 +50,29 @@ class Heart(threading.Thread):
             "seq": self._seq,
             "seconds_since_step": round(time.monotonic() - self._step_at, 1),
             "rss_bytes": psutil.Process().memory_info().rss,
+            "cores_busy": self._cores(),
             "at": time.time(),
         }
         try:
             write_json(self.run_dir / "hb.json", beat | facts)
         except OSError as error:
             self.check()
-            say(f"the heartbeat can't be written ({error.strerror})")
+            self.tell(f"the heartbeat can't be written ({error.strerror})")
+
+    def tell(self, text: str) -> None:
+        """A line for the log of the run."""
+        say(text)
+
+    def _cores(self) -> float | None:
+        """How many cores the process kept busy, on average since a beat at least a second ago.
+
+        None before the second beat: a shorter time tells nothing.
+        """
+        at, used = time.monotonic(), time.process_time()
+        if at - self._load[0] >= 1:
+            self._cores_busy = round((used - self._load[1]) / (at - self._load[0]), 2)
+            self._load = at, used
+        return self._cores_busy
 
     def check(self) -> None:
         """Ends the process at once if a newer attempt has taken over, or if its folder is gone."""

@@ -19,6 +19,7 @@ from rdh.execution.engine import processes
 from rdh.execution.engine.devices import check_settings, find_devices
 from rdh.execution.queue.registry import Registry
 from rdh.execution.queue.requests import plain_errors, states
+from rdh.execution.queue.watched import is_watched
 from rdh.locks import is_locked, take_lock
 from rdh.store.log import last_line
 from rdh.store.run_store import RunStore
@@ -71,7 +72,7 @@ def ensure_supervisor(store: RunStore, *options: str) -> None:
 
 
 def revive(store: RunStore, *options: str) -> str | None:
-    """Starts a supervisor if none lives although some run waits or runs.
+    """Starts a supervisor if none lives although some run waits or runs. Watched ones need none.
 
     Args:
         store: The runs.
@@ -82,8 +83,8 @@ def revive(store: RunStore, *options: str) -> str | None:
     """
     try:
         if not is_locked(store.root / LOCK):
-            waiting = [run for run in states(store).values() if not run.is_final]
-            if waiting:
+            waiting = [one for one, run in states(store).items() if not run.is_final]
+            if not all(is_watched(store, run_id) for run_id in waiting):
                 ensure_supervisor(store, *options)
     except UserError as error:
         return f"Runs wait, and the background process that goes on with them is not there. {error}"

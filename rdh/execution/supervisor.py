@@ -9,7 +9,7 @@ import functools
 import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from rdh.execution.engine.base import Engine, EngineUnreachable, Phase, Report, key_of
 from rdh.execution.evidence import Limits, Observer
@@ -84,11 +84,15 @@ class Supervisor:
         left: list[str] = ["unknown"]
 
         def ask() -> None:
-            runs = self.registry.active() or self.registry.look().values()
-            left[:] = [run.run_id for run in runs if not run.is_final]
+            runs = self._ours(self.registry.active()) or self.registry.look().values()
+            left[:] = [run.run_id for run in self._ours(runs) if not run.is_final]
 
         self.guarded("idle", ask)
         return not left and not self._orphans
+
+    def _ours(self, runs: Iterable[RunState]) -> list[RunState]:
+        """Without those that are watched: they need no supervisor."""
+        return [run for run in runs if not self.registry.facts(run.run_id).is_watched]
 
     def end_everything(self) -> None:
         """Kills every worker: the whole root is gone, so there is nothing to save."""
@@ -135,6 +139,9 @@ class Supervisor:
         report = self._poll(handle)
         if not self.store.is_run(run.run_id):
             self._end_folderless(run, handle, report)
+            return
+        if self.registry.facts(run.run_id).is_watched:  # its process is nobody's to judge or end
+            self.registry.settle(run.run_id)
             return
         evidence = self._observer.evidence(run, report)
         decision = decide(evidence)

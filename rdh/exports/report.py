@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rdh import __version__, studies
+from rdh import __version__, diagnosis, studies
 from rdh.charts import html_page as page
 from rdh.errors import UserError
 from rdh.exports.figures import figures
@@ -48,6 +48,8 @@ def report_of(store: RunStore, moments: Sequence[Moment]) -> str:
     body = [page.heading(title, 1)]
     body += [page.paragraph(line, "small") for line in (one.state for one in moments)]
     body += [page.paragraph(line, "answer") for line in (*warnings_in_words(moments), *found)]
+    body += [page.heading("Diagnosis")]
+    body += [page.paragraph(line) for one in moments for line in diagnosed(store, one)]
     body += [page.heading("Numbers"), page.table(numbers(moments), "numbers")]
     body += [page.paragraph(line, "small") for line in definitions(moments)]
     body += [page.heading("Charts"), page.paragraph(MAP_WORDS, "small")]
@@ -74,11 +76,24 @@ def title_of(moments: Sequence[Moment]) -> str:
         " and ".join(dict.fromkeys(words))
         for words in (
             (f"{config.n_bits} bits" for config in configs),
-            (config.dataset for config in configs),
-            (f"seed {config.seed}" for config in configs),
+            (config.dataset or "data of its own" for config in configs),
+            (f"seed {config.seed}" for config in configs if config.seed is not None),
         )
     ]
-    return f"{what}: {', '.join(shared)}"
+    return f"{what}: {', '.join(filter(None, shared))}"
+
+
+def diagnosed(store: RunStore, moment: Moment) -> list[str]:
+    """What the checks find in a run, most serious first, then how many ran."""
+    found = diagnosis.diagnose(diagnosis.Evidence(store, moment.run_id, moment.series))
+    titles = {name: check.title for name, check in diagnosis.checks().items()}
+    label = moment.config.label
+    lines = [
+        f"{label}: {titles[one.check]} ({one.severity}). {one.sentence} {one.mechanism}"
+        for one in found.findings
+    ]
+    quiet = [titles[name] for name in found.ran]
+    return [*lines, f"{label}: {len(quiet)} checks ran: {', '.join(quiet)}."]
 
 
 def settings(moments: Sequence[Moment]) -> tuple[pd.DataFrame, np.ndarray]:

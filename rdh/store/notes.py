@@ -1,11 +1,13 @@
-"""What people note about a run: its tags, and whether it is archived.
+"""What people note about a run: its tags, whether it is archived, and what it need not say.
 
-    notes.json of the run's folder: {"tags": ["baseline", "for the paper"], "archived": true}
+    notes.json of the run's folder: {"tags": ["baseline", "for the paper"], "archived": true,
+                                     "silenced": ["theta_scale"]}
 
 The file is no part of what the run does or of its index, so the notes survive a new registry.
 """
 
 import os
+import re
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from rdh.store.run_store import RunStore, Stamp
 NOTES = "notes.json"
 LONGEST_TAG = 40
 MOST_TAGS = 20
+CHECK = re.compile("[a-z_]{1,40}")  # the name of a check of the diagnosis
 _changing = threading.Lock()  # two visitors of one server
 
 
@@ -28,10 +31,12 @@ class Notes:
     Attributes:
         tags: in the order in which they were given.
         archived: hidden from lists unless asked for.
+        silenced: names of the checks whose findings on this run are not shown.
     """
 
     tags: tuple[str, ...] = ()
     archived: bool = False
+    silenced: tuple[str, ...] = ()
 
 
 def read_notes(store: RunStore, run_id: str) -> Notes:
@@ -53,7 +58,15 @@ def _read(store: RunStore, run_id: str, _stamp: Stamp) -> Notes:
             kept[checked_tag(tag)] = None
         except UserError:  # written by hand, and nothing that could be shown
             continue
-    return Notes(tuple(kept)[:MOST_TAGS], said.get("archived") is True)
+    silenced = said.get("silenced")
+    checks = [one for one in (silenced if isinstance(silenced, list) else ()) if is_check(one)]
+    is_archived = said.get("archived") is True
+    return Notes(tuple(kept)[:MOST_TAGS], is_archived, tuple(dict.fromkeys(checks)))
+
+
+def is_check(name: object) -> bool:
+    """Whether this could be the name of a check."""
+    return isinstance(name, str) and CHECK.fullmatch(name) is not None
 
 
 def checked_tag(tag: object) -> str:
@@ -78,6 +91,8 @@ def change_notes(
     add: Iterable[str] = (),
     remove: Iterable[str] = (),
     archived: bool | None = None,
+    silence: str | None = None,
+    unsilence: bool = False,
 ) -> Notes:
     """Changes the notes of a run.
 
@@ -87,6 +102,8 @@ def change_notes(
         add: Tags that it gets; one that it has already stays in its place.
         remove: Tags that it loses, if it has them.
         archived: Whether it is archived; None leaves that as it is.
+        silence: A check whose finding on this run is not shown any more.
+        unsilence: Show the findings of all checks again.
 
     Returns:
         The new notes.
@@ -104,10 +121,14 @@ def change_notes(
             raise UserError(
                 f"A run has at most {MOST_TAGS} tags, got {len(tags)} for {run_id}; remove some."
             )
-        notes = Notes(tags, old.archived if archived is None else archived)
+        silenced = () if unsilence else old.silenced
+        if silence is not None and is_check(silence):
+            silenced = tuple(dict.fromkeys([*silenced, silence]))
+        notes = Notes(tags, old.archived if archived is None else archived, silenced)
         if notes != old:
             try:
                 said = {"tags": list(notes.tags), "archived": notes.archived}
+                said |= {"silenced": list(notes.silenced)} if notes.silenced else {}
                 store.write_json(run_id, NOTES, said)
             except OSError as error:
                 raise UserError(

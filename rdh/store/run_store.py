@@ -21,6 +21,7 @@ from typing import Any
 
 from rdh.catalog import UnusableFile
 from rdh.config.run_config import RunConfig, digest, make_config
+from rdh.config.watched import WATCHED, make_watched
 from rdh.errors import UserError, encodable
 from rdh.files import is_number, read_json, well_typed, write_json
 from rdh.folders import as_folder
@@ -81,6 +82,7 @@ class RunStore:
         sweep: str | None = None,
         data_root: Path | None = None,
         cache_root: Path | None = None,
+        run_id: str | None = None,
         prepare: Callable[[Path], object] = lambda folder: None,
     ) -> str:
         """Makes a run's folder, whole or not at all.
@@ -91,21 +93,18 @@ class RunStore:
             data_root: The data folder. It is kept in config.json, since the worker may be started
                 by a process with other settings. None means the worker's own setting.
             cache_root: The cache folder, kept in the same way.
+            run_id: The name of the folder. None: `RunConfig.stem` and 6 random characters.
             prepare: Called with the new folder before anybody else can see it.
 
         Returns:
-            The run_id: method[-arm]-bits-sSEED-6 random characters.
+            The run_id.
 
         Raises:
-            UserError: The folder can't be written, or the config is too long.
+            UserError: The folder can't be written, or the config is too long, or the run_id is
+                taken or can't be one.
         """
         self._check_writable()
-        stem = "-".join(
-            filter(None, [config.method, config.arm, str(config.n_bits), f"s{config.seed}"])
-        )
-        run_id = f"{stem}-{secrets.token_hex(3)}"
-        while (self.root / run_id).exists():
-            run_id = f"{stem}-{secrets.token_hex(3)}"
+        run_id = self._new_id(config.stem) if run_id is None else self._free_id(run_id)
         fields = config.recorded()  # its digest is config.hash, which sweeps look for
         n_bytes = len(json.dumps(fields))
         if n_bytes > MOST_CONFIG_BYTES:
@@ -119,9 +118,28 @@ class RunStore:
             "sweep": sweep if sweep is None else encodable(sweep),
             "config_hash": digest(fields),
         }
+        submission |= {"kind": WATCHED} if config.is_watched else {}
         submission |= {"data_root": str(data_root)} if data_root else {}
         submission |= {"cache_root": str(cache_root)} if cache_root else {}
         self._make_folder(run_id, submission | {"config": fields}, prepare)
+        return run_id
+
+    def _new_id(self, stem: str) -> str:
+        while (self.root / (run_id := f"{stem}-{secrets.token_hex(3)}")).exists():
+            pass
+        return run_id
+
+    def _free_id(self, run_id: str) -> str:
+        if not isinstance(run_id, str) or not RUN_ID.fullmatch(run_id):
+            raise UserError(
+                f"run_id must be 6 to 80 of the characters a-z, 0-9, '.', '_' and '-', the first a "
+                f"letter or a digit, got {str(run_id)[:80]!r}."
+            )
+        if (self.root / run_id).exists():
+            raise UserError(
+                f"There is a run {run_id} in {self.root} already, and a folder holds one run; "
+                f"choose another run_id, or leave it out."
+            )
         return run_id
 
     def _make_folder(
@@ -245,9 +263,10 @@ class RunStore:
             UserError: As `submission`, and if this version does not take the config: a field or a
                 method that is not there any more, or a plug-in file that can't be used.
         """
-        fields = self.submission(run_id)["config"]
+        submission = self.submission(run_id)
+        make = make_watched if submission.get("kind") == WATCHED else make_config
         try:
-            return make_config(**fields)
+            return make(**submission["config"])
         except UnusableFile:  # it says all, and nothing is wrong with config.json
             raise
         except (UserError, TypeError) as error:

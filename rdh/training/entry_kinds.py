@@ -130,6 +130,9 @@ def window_rows(tau: float) -> Rows:
     e, leaving_total = Entries.of(kinds, tau), (kinds & LEAVING_TOTAL) > 0
     rows = {
         "leaving": e.leaving,
+        "quadrants": np.stack(
+            [by_side(asked, e.positive) for asked in (~leaving_total, leaving_total)]
+        ),
         "amplified": by_side(e.saturated & leaving_total, e.positive),
         "amplified_levels": e.levels & leaving_total,
         "amplified_dead_levels": e.levels & leaving_total & e.wrong,

@@ -83,20 +83,30 @@ def sums_by_bit(
         acts: Where the amplifier acts.
 
     Returns:
-        (5, n_bits): h; F less the bit's first one, and the square of that; |dL/dz|, and its part
-        where the amplifier acts.
+        (11, n_bits): h; F less the bit's first one, and the square of that; |dL/dz| where dL/dh
+        lets an entry stay, -1 side and +1 side, and where it asks it to leave, by side; its part
+        where the amplifier acts, by side; the square of dL/dz, and its part where that acts.
     """
-    sums = np.zeros((5, codes.shape[1]))
+    sums, none = np.zeros((11, codes.shape[1])), np.float32(0)
     for row in range(len(codes)):
         for bit in range(codes.shape[1]):
             code = codes[row, bit]
             logit = np.float64(logits[row, bit]) - logits[0, bit]
             size = abs(total[row, bit] * (np.float32(1) - code * code))
+            acted = size if acts[row, bit] else none
+            leaving = size if code * total[row, bit] > 0 else none
+            staying = none if code * total[row, bit] > 0 else size
             sums[0, bit] += code
             sums[1, bit] += logit
             sums[2, bit] += logit * logit
-            sums[3, bit] += size
-            sums[4, bit] += size if acts[row, bit] else np.float32(0)
+            sums[3, bit] += none if code >= 0 else staying
+            sums[4, bit] += staying if code >= 0 else none
+            sums[5, bit] += none if code >= 0 else leaving
+            sums[6, bit] += leaving if code >= 0 else none
+            sums[7, bit] += none if code >= 0 else acted
+            sums[8, bit] += acted if code >= 0 else none
+            sums[9, bit] += size * size
+            sums[10, bit] += acted * acted
     return sums
 
 

@@ -125,8 +125,10 @@ class Probes:
             ends_epoch: Whether the window is the last one of its epoch.
 
         Returns:
-            (scalars, arrays). Scalars: `entries`, those of all items visited so far, and
-            `window_entries`. Arrays by side are (2, n_bits): the -1 side, then the +1 side.
+            (scalars, arrays). Scalars: `entries`, those of all items visited so far;
+            `window_entries`; `gradient_norm` and `gradient_norm_amplified`, the norm of a batch's
+            dL/dz before and after the amplifier, as root mean square of the window's steps.
+            Arrays by side are (2, n_bits): the -1 side, then the +1 side.
             Running totals, each entry as it was at its last visit:
             saturated, flagged, dead (by side); wrong, undecided (saturated ones only),
             flagged_hard, dead_hard, flagged_dead (n_bits,);
@@ -141,6 +143,10 @@ class Probes:
             amplified_dead_levels (5,): those of them that are wrong; beyond_reach_levels (5,):
             those of these with alpha(level) (1 - h^2) < .1; dead_window_levels (5,): wrong and
             |h| >= level;
+            quadrants (2, 2, n_bits): entries that the whole gradient lets stay (or that have
+            none), and those that it asks to leave, each by side;
+            quadrant_pull: the mean of |dL/dz| over the window's items in the same quadrants;
+            leaving_pull_amplified (by side): that of those asked to leave, after the amplifier;
             means over the window, (n_bits,): mean_code, mean_logit, std_logit; leaving: share of
             the entries whose similarity gradient points away from their side; mean_gradient and
             mean_gradient_amplified: of |dL/dz|;
@@ -149,6 +155,7 @@ class Probes:
             entry to move towards +1.
         """
         *columns, indices = (torch.cat(column).cpu() for column in zip(*self._steps, strict=True))
+        n_steps = len(self._steps)
         self._steps.clear()
         columns[0] *= self._slope
         logits, codes, similarity, total = (column.numpy() for column in columns)
@@ -164,12 +171,13 @@ class Probes:
         arrays = self._window_counts(n_kinds, len(right))
         arrays["beyond_reach_levels"] = beyond
         arrays |= self._events.counts(self.visits.visit(kinds, bins, indices.numpy()))
-        arrays |= self._means(sums_by_bit(logits, codes, total, acts) / len(right), logits[0])
+        sums = sums_by_bit(logits, codes, total, acts)
+        arrays |= self._means(sums / len(right), logits[0])
         spared, amplified, arrays["gradient_count"] = by_bin
         arrays["gradient_sum"] = np.stack([spared + amplified, spared + self._factor * amplified])
         arrays |= self.visits.totals()
-        n_entries = {"entries": self.visits.n_seen, "window_entries": right.size}
-        return {name: float(n) for name, n in n_entries.items()}, arrays
+        scalars = {"entries": float(self.visits.n_seen), "window_entries": float(right.size)}
+        return scalars | self._norms(sums[9:].sum(1) / n_steps), arrays
 
     def _right(self, indices: Tensor, signs: Tensor, ends_epoch: bool) -> np.ndarray:
         """The sides that the labels of these items call for, int8 (n, n_bits)."""
@@ -187,12 +195,25 @@ class Probes:
 
     def _means(self, means: np.ndarray, first_logits: np.ndarray) -> dict[str, np.ndarray]:
         """From the means over the window of `sums_by_bit`."""
-        code, logit, square, before, amplified = means
+        code, logit, square = means[:3]
+        pull, acted = means[3:7].reshape(2, 2, -1), means[7:9]
+        before = pull.sum((0, 1))
         arrays = {
             "mean_code": code,
             "mean_logit": first_logits + logit,
             "std_logit": np.sqrt(np.maximum(square - logit * logit, 0)),
             "mean_gradient": before,
-            "mean_gradient_amplified": before + (self._factor - 1) * amplified,
+            "mean_gradient_amplified": before + (self._factor - 1) * acted.sum(0),
+            "quadrant_pull": pull,
+            "leaving_pull_amplified": pull[1] + (self._factor - 1) * acted,
         }
         return {name: values.astype(np.float32) for name, values in arrays.items()}
+
+    def _norms(self, squares: np.ndarray) -> dict[str, float]:
+        """Norms of dL/dz from the squares of a step's: of all entries, of those that are amplified.
+
+        They are not finite if the gradient is not.
+        """
+        after = squares[0] + (self._factor**2 - 1) * squares[1]
+        norms = {"gradient_norm": squares[0], "gradient_norm_amplified": after}
+        return {name: float(np.sqrt(square)) for name, square in norms.items()}

@@ -49,13 +49,13 @@ def record(run: TrainingState) -> Record:
 
 
 def totals(arrays: dict[str, np.ndarray]) -> dict[str, float]:
-    """Sums of the counts over bits and sides, for charts that need no array."""
+    """Sums of the counts that there are over bits and sides, for charts that need no array."""
     names = (
         *("saturated", "flagged", "flagged_hard", "wrong", "undecided"),
         *("dead", "dead_hard", "flagged_dead", "amplified"),
         *EVENTS,
     )
-    return {name: float(arrays[name].sum()) for name in names}
+    return {name: float(arrays[name].sum()) for name in names if name in arrays}
 
 
 def check_losses(run: TrainingState, losses: np.ndarray) -> None:

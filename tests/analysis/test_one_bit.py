@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from rdh.analysis.one_bit import Look, called_sides, changes, class_balance, costliest_first
+from rdh.analysis.one_bit import (
+    Event,
+    Look,
+    called_sides,
+    changes,
+    class_balance,
+    costliest_first,
+    events_between,
+)
 from tests.naive_probes import called_side
 
 TAU = 0.9
@@ -30,6 +38,10 @@ def state_of(one: Look, item: int) -> tuple[int, bool, int]:
     place = list(one.ids).index(item)
     side, right = (1 if one.codes[place] >= 0 else -1), int(one.right[place])
     return side, abs(one.codes[place]) >= TAU and side * right == -1, right
+
+
+def code_of(one: Look, item: int) -> float:
+    return float(one.codes[list(one.ids).index(item)])
 
 
 @pytest.mark.parametrize("most_labels", [1, 3])
@@ -65,12 +77,45 @@ def test_changes_between_two_looks_are_those_of_a_slow_loop():
         )
         if is_dead and not was_dead:
             expected["died"].append(item)
+        elif was_dead and old_side == side and abs(code_of(after, item)) < TAU:
+            expected["loosened"].append(item)
         elif old_side != side and right == side:
             expected["rescued" if was_dead else "to_right"].append(item)
         elif old_side != side:
             expected["to_wrong" if right else "to_undecided"].append(item)
     assert {name: second.ids[places].tolist() for name, places in groups.items()} == expected
     assert all(expected.values())
+
+
+def test_events_between_looks_are_those_of_a_slow_loop_the_newest_first():
+    looks = {0: look(1), 70: look(2, np.arange(260)[::-1][:180]), 160: look(3)}
+    expected: list[Event] = []
+    for since, step in ((0, 70), (70, 160)):
+        before, after = looks[since], looks[step]
+        for item in sorted(set(before.ids) & set(after.ids)):
+            (old_side, was_dead, _), (side, is_dead, _) = (
+                state_of(before, item),
+                state_of(after, item),
+            )
+            stayed = side == old_side and abs(code_of(after, item)) >= TAU
+            kinds = ["rescued"] if was_dead and not stayed else []
+            kinds += ["released"] if was_dead and stayed and not is_dead else []
+            kinds += ["died"] if is_dead and not (was_dead and stayed) else []
+            codes = code_of(before, item), code_of(after, item)
+            expected += [Event(step, since, int(item), kind, *codes) for kind in kinds]
+    events = events_between(looks)
+    assert sorted(map(repr, events)) == sorted(map(repr, expected))
+    assert {one.kind for one in events} == {"died", "rescued", "released"}
+    steps = [one.step for one in events]
+    assert steps == sorted(steps, reverse=True)
+    newest = [abs(one.after) for one in events if one.step == 160]
+    assert newest == sorted(newest, reverse=True)
+
+
+def test_items_near_the_border_come_with_the_nearest_first():
+    codes = np.array([0.2, -0.05, 0.0, 0.09, -0.1, 0.99])
+    one = Look(np.arange(6), codes, np.ones(6, int), TAU)
+    assert one.near_border.tolist() == [2, 1, 3]
 
 
 @pytest.mark.parametrize("most_labels", [1, 3])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rdh.bench import _scale, _synthetic, execution, live, retrieval, step
+from rdh.bench import _scale, _synthetic, execution, live, probes, retrieval, step
 from rdh.cli import main
 from rdh.config.run_config import make_config, with_plug_ins
 from rdh.retrieval import evaluate
@@ -128,3 +128,10 @@ def test_steps_of_both_arms_are_compared():
         found["rdh_ms"] / found["baseline_ms"], rel=0.01, abs=0.002
     )
     assert torch.is_grad_enabled()
+
+
+def test_a_foreign_step_is_compared_with_a_watched_one():
+    pixels = 3 * probes.WATCHED_SIDE**2
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(pixels, 64))
+    found = probes.watched(1, steps=2, network=network)
+    assert found["without_ms"] > 0 and found["recorder_ms"] > 0 and found["rounds"] == 1

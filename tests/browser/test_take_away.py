@@ -16,8 +16,15 @@ from rdh.charts.descent import descent_figure, gain_figure
 from rdh.charts.effects import by_value, forest, gain_against_dead
 from rdh.charts.html_page import TAKE_AWAY
 from rdh.charts.landscape import BitOverlay, landscape_figure
+from rdh.charts.lessons import (
+    code_rows,
+    quantization_figure,
+    seeds_figure,
+    tanh_figure,
+    who_is_dead,
+)
 from rdh.charts.multiples import dead_over_training, precision_recall_panels
-from rdh.charts.search import bit_effects
+from rdh.charts.search import barcode, bit_effects, classes_found, distances_of
 from rdh.landscape import Pair, descent_path, landscape
 from rdh.store.run_store import RunStore
 from tests.browser.charts import wait_for_draws
@@ -25,6 +32,8 @@ from tests.browser.conftest import AppServer, open_page, wait_for_app
 from tests.charts import test_charts, test_effects
 from tests.exports.conftest import finish
 
+CODES = np.array([[1, 0, 1, 0], [1, 1, 0, 0]]) > 0
+PICTURES, F = np.zeros((3, 8, 8), np.uint8), np.array([5.0, -5.0, 0.1])
 LONG = 120_000  # milliseconds; a shared machine may be slow
 PR = '[data-chart="compare-pr"]'
 
@@ -49,6 +58,16 @@ def figures() -> dict[str, go.Figure]:
         "gain": gain_figure(0.99, -0.5),
         "descent": descent_figure(path, path, 1, 4),
         "effects of bits": bit_effects(np.array([0.1, -0.2, 0.3]), np.zeros(3), **title),
+        "barcode": barcode(CODES, [3], names=("query", "item 7"), dead=CODES[1], **title),
+        "distances": distances_of(np.array([2, 0, 5]), np.array([1, 0, 2]), **title),
+        "found": classes_found(np.eye(3), np.arange(3), np.array(["cat", "dog", "elk"]), **title),
+        "lesson codes": code_rows(
+            PICTURES, np.array([[1, -1], [1, 1], [-1, 1]]), ["a", "b", "c"], **title
+        ),
+        "lesson tanh": tanh_figure(2.0, shows_answer=True),
+        "lesson dead": who_is_dead(PICTURES, F, np.array([-1, -1, 1]), F > 4, **title),
+        "lesson pull": quantization_figure(0.5, Pair(), shows_answer=True),
+        "lesson seeds": seeds_figure([0, 1], [0.1, None], [0.2, None], 0, "#0072B2", **title),
     }
 
 
@@ -88,6 +107,7 @@ def drawn(trace: go.Figure) -> list[list]:
             (x[column], y[row], meta.get("times", 1) * z[row, column] ** meta.get("power", 1))
             for row in range(z.shape[0])
             for column in range(z.shape[1])
+            if not np.isnan(z[row, column])
         ]
     else:
         marks = list(zip(values(trace.x), values(trace.y), strict=True))
@@ -108,7 +128,8 @@ def same(cells: list, wanted: list) -> bool:
 @pytest.mark.parametrize("name", list(figures()))
 def test_the_table_of_a_chart_has_the_numbers_of_its_traces(taken, name):
     figure, table = figures()[name], taken[name]
-    traces = [marks for trace in figure.data if (marks := drawn(trace))]
+    shown = [trace for trace in figure.data if (trace.meta or {}).get("table") is not False]
+    traces = [marks for trace in shown if (marks := drawn(trace))]
     assert len(table["rows"]) == sum(len(marks[0]) for marks in traces)
     start = 0
     named = [axis for axis in figure.select_yaxes() if axis.ticktext]
@@ -119,8 +140,18 @@ def test_the_table_of_a_chart_has_the_numbers_of_its_traces(taken, name):
         for place, wanted in enumerate(marks):
             is_other = name in ("pairs", "labels") and place == 0  # places beside each other
             is_other |= bool(named) and place == 1 and name in ("forest", "ties")  # have names
+            is_other |= name == "barcode" or (name.startswith("lesson") and place == 1)  # by names
             is_other |= name == "landscape" and place == 1 and not any(wanted)  # the rug
             assert is_other or any(same(cells, wanted) for cells in columns)
+
+
+def test_the_table_of_a_barcode_says_bit_item_and_state_in_words(taken):
+    assert taken["barcode"]["columns"] == ["bit", "of", "state"]
+    rows = {(bit, of): state for bit, of, state in taken["barcode"]["rows"]}
+    assert len(rows) == len(taken["barcode"]["rows"]) == 3 * CODES.shape[1]
+    assert rows[0, "query"] == "+" and rows[1, "query"] == "−" and rows[2, "item 7"] == "−"
+    assert rows[1, "item 7"] == "dead: saturated on its wrong side"
+    assert rows[1, "the two"] == "differ" and rows[3, "query"] == "is switched off"
 
 
 def test_columns_are_called_as_their_axes(taken):

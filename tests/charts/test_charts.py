@@ -27,9 +27,11 @@ from rdh.charts.bits import bit_events, bit_strip, class_balance, two_judges
 from rdh.charts.comparison import Curve, map_over_time, paired_maps, precision_recall, tie_bands
 from rdh.charts.data_sets import MOST_NAMED, items_per_label, labels_per_item, labels_takeaway
 from rdh.charts.dead_bits import Series, dead_bits_over_time, event_flow
-from rdh.charts.gradients import gradient_of_one_pair, measured_gradient
+from rdh.charts.gradients import gradient_norms, gradient_of_one_pair, measured_gradient
 from rdh.charts.histograms import activation_histogram, h_axis, histogram_over_time
 from rdh.charts.losses import loss_split
+from rdh.charts.probe_matrix import probe_matrix
+from rdh.charts.quadrants import quadrants
 from rdh.charts.saturation import by_onset, difference_map, saturation_map
 from rdh.store.levels import TAU_LEVELS
 
@@ -101,6 +103,7 @@ def figures(n: int, n_bits: int) -> dict[str, go.Figure]:
     """Every figure of these modules for n records of n_bits bits."""
     h = np.tanh(np.linspace(-4.5, 4.5, 361))
     shares, steps, title = RNG.random((n, n_bits)), steps_of(n), {"title": "A sentence"}
+    per_step = RNG.random(n)
     per_bit = [RNG.random(n_bits) for _ in range(4)]
     theory = {"without amplifier": h, "with amplifier": 2 * h}
     return {
@@ -113,6 +116,16 @@ def figures(n: int, n_bits: int) -> dict[str, go.Figure]:
         "drift": histogram_over_time(EDGES, steps, counts(n, 64), 0.99, **title),
         "gradient": measured_gradient(EDGES, RNG.normal(size=(2, 64)), counts(64), 0.99, **title),
         "gradient of a pair": gradient_of_one_pair(EDGES, h, theory, 0.99, **title),
+        "norms": gradient_norms(steps, per_step, 2 * per_step, **title),
+        "quadrants": quadrants(counts(2, 2), RNG.random((2, 2)), 1, **title),
+        "matrix": probe_matrix(
+            RNG.uniform(-1, 1, (9, n_bits)),
+            RNG.random((9, n_bits)) < 0.2,
+            [f"item {item}, cat" for item in range(9)],
+            np.arange(n_bits),
+            0,
+            **title,
+        ),
         "loss": loss_split(loss_frame(n), quantization="EAQL", **title),
         "strip": bit_strip(*per_bit[:3], np.arange(n_bits), 0, cost=per_bit[3], **title),
         "strip of flags": bit_strip(None, *per_bit[:2], np.arange(n_bits), 0, **title),

@@ -61,7 +61,7 @@ def test_a_pressed_cell_names_its_bit_and_the_name_of_a_line_none():
 
 def test_names_in_a_barcode_are_no_html():
     figure = barcode(np.ones((2, 2)) > 0, [], names=("<b>q</b>", "item"), title="two")
-    assert "<b>" not in str(figure.layout.yaxis.ticktext) + str(figure.data[0].text)
+    assert "<b>" not in str(figure.layout.yaxis.ticktext) + str(figure.data[0].customdata)
 
 
 def test_effects_stand_in_order_the_most_harmful_first_and_bits_that_are_off_are_left_out():

@@ -1,5 +1,7 @@
 """hb.json, and what the heart makes of a control.json that somebody edited."""
 
+import time
+
 import pytest
 
 from rdh.execution.heartbeat import Heart
@@ -21,3 +23,18 @@ def test_a_control_file_of_wrong_types_does_not_stop_the_heart(tmp_path, text):
     heart.beat()
     beat = read_json(tmp_path / "hb.json")
     assert beat is not None and (beat["attempt"], beat["seq"]) == (1, 2)
+
+
+def test_a_beat_says_how_many_cores_were_busy_since_one_at_least_a_second_before(
+    tmp_path, monkeypatch
+):
+    clocks = {"monotonic": [0.0, 0.5, 2.0, 2.1], "process_time": [1.0, 1.2, 4.0, 4.1]}
+    said = []
+    heart = None
+    for wall, used in zip(*clocks.values(), strict=True):
+        monkeypatch.setattr(time, "monotonic", lambda wall=wall: wall)
+        monkeypatch.setattr(time, "process_time", lambda used=used: used)
+        heart = heart or Heart(tmp_path, attempt=1)
+        heart.beat()
+        said.append(read_json(tmp_path / "hb.json")["cores_busy"])
+    assert said == [None, None, 1.5, 1.5], "three seconds of work in two"

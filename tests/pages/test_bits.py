@@ -17,7 +17,7 @@ import plotly.graph_objects as go
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.common import bit_images, live_plot
+from pages.common import bit_images, bit_matrix, bit_quadrant, live_plot
 from rdh import worker
 from rdh.config.presets import preset_config
 from rdh.files import read_arrays
@@ -241,8 +241,109 @@ def test_what_changed_between_two_steps_is_shown_by_kind(digits, monkeypatch):
     app = open_bits(digits, monkeypatch, bit=str(bit))
     assert f"{up} from − to +, {down} from + to −" in words(app)
     right = after["ids"][flipped & (new[:, bit] == after["right"][:, bit])]
-    shown = shown_below(app, "moved to their right side") + shown_below(app, "dead before")
+    shown = shown_below(app, "moved to their right side") + shown_below(app, "on their right side")
     assert shown and set(shown) <= set(right)
+
+
+def looks_by_hand(folder: Path, bit: int) -> list[dict[int, tuple[float, bool]]]:
+    """Of each look, oldest first: item -> (h, whether dead)."""
+    tau = json.loads((folder / "config.json").read_text())["config"]["tau"]
+    paths = (folder / "codes").glob("probe-*.npz")
+    looks = []
+    for path in sorted(paths, key=lambda path: int(path.stem[6:])):
+        codes, look = read_arrays(path), {}
+        for place, item in enumerate(codes["ids"].tolist()):
+            h = np.tanh(float(codes["slope"]) * float(codes["logits"][place, bit]))
+            side = 1 if h >= 0 else -1
+            is_dead = abs(h) >= np.float32(tau) and codes["right"][place, bit] == -side
+            look[item] = (float(h), bool(is_dead))
+        looks.append(look)
+    return looks
+
+
+def test_items_near_the_border_and_just_rescued_ones_are_those_of_a_slow_loop(store, monkeypatch):
+    folder = only_run(store)
+    n_bits = codes_of(folder)["logits"].shape[1]
+    tau = json.loads((folder / "config.json").read_text())["config"]["tau"]
+    seen = 0
+    for bit in range(n_bits):
+        *_, old, new = looks_by_hand(folder, bit)
+        rescued = {
+            item
+            for item, (h, _) in new.items()
+            if old[item][1] and (h * old[item][0] < 0 or abs(h) < np.float32(tau))
+        }
+        near = {item: abs(h) for item, (h, _) in new.items() if abs(h) < 0.1}
+        if not rescued or not near:
+            continue
+        app, seen = open_bits(store, monkeypatch, bit=str(bit)), seen + 1
+        shown = shown_below(app, "Near the border")
+        assert f"{len(near):,} of the {len(new):,} kept items** have |h| below 0.1" in words(app)
+        assert len(shown) == min(10, len(near)) and set(shown) <= set(near)
+        others = [h for item, h in near.items() if item not in shown]
+        assert max(near[item] for item in shown) <= min(others, default=1)
+        shown = shown_below(app, "just rescued")
+        assert shown and set(shown) <= rescued
+        if seen == 2:
+            break
+    assert seen
+
+
+def test_each_event_is_a_sentence_with_step_item_and_h(digits, monkeypatch):
+    folder = only_run(digits)
+    steps = sorted(int(path.stem[6:]) for path in (folder / "codes").glob("probe-*.npz"))
+    for bit in range(12):
+        *_, old, new = looks_by_hand(folder, bit)
+        died = {
+            item: abs(h)
+            for item, (h, is_dead) in new.items()
+            if is_dead and not (old[item][1] and h * old[item][0] > 0)
+        }
+        if died:
+            break
+    item = max(died, key=lambda one: (died[one], -one))
+    shown = words(open_bits(digits, monkeypatch, bit=str(bit)))
+    size = f"{died[item]:.4f}".removeprefix("0")
+    assert re.search(
+        rf"\*\*Step {steps[-1]:,}:\*\* item {item} \(.+\), bit {bit} died at \|h\| = {size} on its "
+        rf"wrong side; h was [+−].* at step {steps[-2]:,}\.",
+        shown,
+    )
+
+
+def test_the_matrix_marks_the_dead_entries_of_its_rows(store, monkeypatch):
+    drawn: dict[str, go.Figure] = {}
+    monkeypatch.setattr(
+        bit_matrix, "live_plotly", lambda figure, *, key, **_: drawn.update({name_of(key): figure})
+    )
+    folder = only_run(store)
+    open_bits(store, monkeypatch, bit="3")
+    matrix, marks = drawn["bits-matrix"].data
+    bits = matrix.x
+    expected = set()
+    for bit in bits:
+        look = looks_by_hand(folder, int(bit))[-1]
+        for row, name in enumerate(matrix.y):
+            h, is_dead = look[int(re.match(r"item (\d+),", name)[1])]
+            assert matrix.z[row, bits.index(bit)] == np.round(100 * h)
+            expected |= {(bit, name)} if is_dead else set()
+    assert set(zip(marks.x, marks.y, strict=True)) == expected and expected
+
+
+def test_the_quadrants_share_out_all_visits_of_the_last_records(digits, monkeypatch):
+    drawn: dict[str, go.Figure] = {}
+    monkeypatch.setattr(
+        bit_quadrant, "live_plotly", lambda figure, *, key: drawn.update({name_of(key): figure})
+    )
+    folder = only_run(digits)
+    app = open_bits(digits, monkeypatch, bit="3")
+    counts = MetricsReader(folder / "metrics.db").arrays("quadrants")[2][-10:, :, :, 3].sum(0)
+    (before,) = drawn["bits-quadrants-before"].data  # the run has no amplifier
+    assert "This run has no amplifier." in words(app)
+    cells = dict(zip(("−−", "+−", "−+", "++"), np.ravel(before.text), strict=True))  # h, then g
+    for (row, side), signs in {(1, 0): "−−", (0, 1): "+−", (0, 0): "−+", (1, 1): "++"}.items():
+        assert f"<br>{counts[row, side] / counts.sum():.1%} of entries<br>" in cells[signs]
+        assert cells[signs].startswith(f"asked to {('stay', 'leave')[row]}")
 
 
 def test_the_classes_are_counted_as_the_lists_of_the_dead_are(store, monkeypatch):
@@ -337,3 +438,4 @@ def test_a_run_from_before_dead_bits_were_counted_shows_its_flags_and_its_kept_c
     assert "This run is from before dead bits were counted." in shown
     assert "flagged entries" in titles["bits-strip"] and "bits-judges" not in titles
     assert "raised" in titles["bits-events"]
+    assert "The quadrants sgn g × sgn h were not counted in this run" in shown

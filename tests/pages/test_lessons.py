@@ -148,6 +148,71 @@ def test_start_shows_the_readers_own_pair_in_its_place(with_demo):
     assert not any("recorded" in one.value for one in [*app.subheader, *app.markdown])
 
 
+def pair_of(store: RunStore) -> list[str]:
+    """The newest pair: without RDH, with RDH."""
+    return sorted(store.run_ids()[-2:], key=lambda run_id: store.config(run_id).has_rdh)
+
+
+def open_start(**query: str) -> AppTest:
+    app = AppTest.from_file(str(REPO / "app.py"), default_timeout=60)
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception and not app.error
+    return app
+
+
+def drawn(app: AppTest) -> list[str]:
+    """The runs of the two maps."""
+    keys = [one.key for one in app.get("bidi_component")]
+    return [key.partition("-map-")[2] for key in keys if "-map-" in key]
+
+
+def test_start_shows_the_pair_of_its_address_in_any_order(with_demo):
+    older = pair_of(with_demo)
+    copies = copied_pair(with_demo)
+    assert drawn(open_start()) == copies
+    for run_id, other in (older, older[::-1]):
+        app = open_start(run=run_id, vs=other)
+        assert drawn(app) == older and app.subheader[0].value.startswith("Your pair: DCH")
+    assert set(drawn(open_start(run=copies[0]))) >= {copies[0]}, "a run alone gets a partner"
+    app = open_start(run="dch-16-s0-000000", vs=older[0])
+    (warning,) = app.warning
+    assert "There is no run dch-16-s0-000000" in warning.value.replace("\\", "")
+    assert drawn(app) == copies
+
+
+def copied_pair(store: RunStore) -> list[str]:
+    """The same pair once more, of seeds of its own, so that it is another pair."""
+    copies = []
+    for run_id in pair_of(store):
+        config = store.config(run_id).model_copy(update={"seed": 7})
+        copy = store.run_dir(store.create(config))
+        for path in store.run_dir(run_id).rglob("*"):
+            if path.is_file() and path.name != "config.json":
+                shutil.copyfile(path, copy / path.relative_to(store.run_dir(run_id)))
+        copies.append(copy.name)
+    return copies
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_start_gives_no_verdict_on_a_pair_that_has_not_finished(with_demo, ended):
+    run_dir = with_demo.run_dir(pair_of(with_demo)[1])
+    result = run_dir / "result.json"
+    said_before = words(open_start())
+    assert "MAP goes from" in said_before and "So far." not in said_before
+    result.unlink()
+    if ended:
+        cut = {"state": "cancelled", "attempt": 1, "step": 8, "message": "Cancelled on request."}
+        with_demo.write_json(run_dir.name, "result.json", cut)
+    said = words(open_start()).replace("\\", "")
+    assert "**So far.** DCH ✓ finished, step " in said
+    assert "MAP at the last evaluation: DCH 0." in said
+    assert not re.search("MAP goes from|tie band|of the finished runs", said)
+    end = "no verdict" if ended else "These numbers still change"
+    assert end in said
+
+
 def test_the_numbers_of_the_last_lesson_are_those_of_the_results():
     from pages.common.lessons.limits import ON_CIFAR, SOURCE
 

@@ -30,6 +30,17 @@ def test_notes_are_empty_at_first_and_kept_in_the_order_given(store, run_id):
     assert read_notes(store, run_id) == Notes(("a word of two lines", "c"))
 
 
+def test_a_silenced_check_stays_so_until_all_are_heard_again(store, run_id):
+    change_notes(store, run_id, silence="theta_scale")
+    change_notes(store, run_id, add=["kept"], silence="collapsed")
+    assert read_notes(store, run_id) == Notes(("kept",), silenced=("theta_scale", "collapsed"))
+    change_notes(store, run_id, silence="no such <b>")
+    assert read_notes(store, run_id).silenced == ("theta_scale", "collapsed")
+    change_notes(store, run_id, unsilence=True)
+    assert read_notes(store, run_id) == Notes(("kept",))
+    assert "silenced" not in json.loads((store.root / run_id / "notes.json").read_text())
+
+
 def test_notes_survive_a_new_registry(store, run_id):
     change_notes(store, run_id, add=["<b>kept</b>"], archived=True)
     (store.root / "registry.db").unlink()

@@ -105,6 +105,8 @@ def test_records_equal_the_slow_loops(tau, amplifier, kind):
                 seen[step[-1]] = True
             scalars, arrays = probes.record(amplifier, ends_epoch)
             n_seen = sum(len(step[0]) for step in window) * 3.0
+            norms = naive.norms(window, amplifier)
+            assert {name: scalars.pop(name) for name in norms} == pytest.approx(norms, rel=1e-4)
             assert scalars == {"entries": int(seen.sum()) * 3.0, "window_entries": n_seen}
             assert_same(arrays, naive.record(window, amplifier, ends_epoch))
             assert probes.is_empty
@@ -293,8 +295,14 @@ def test_gradients_after_an_amplifier_with_aim_and_scale_are_those_it_sends_back
     where = torch.rand(codes.shape, generator=generator) < 0.5
     probes = Probes(torch.ones(300, 1), 4, 0.9, scale=2.0)
     probes.add(*step, where)
-    arrays = probes.record(True)[1]
+    scalars, arrays = probes.record(True)
     sent = amplify(total, codes, 0.9, 2.0, where) * (1 - codes * codes)
+    norm = sent.double().square().sum().sqrt().item()
+    assert scalars["gradient_norm_amplified"] == pytest.approx(norm, rel=1e-4)
+    pulls = [
+        (sent.abs() * (codes * total > 0) * (codes * side > 0)).mean(0).numpy() for side in (-1, 1)
+    ]
+    np.testing.assert_allclose(arrays["leaving_pull_amplified"], pulls, rtol=1e-4)
     np.testing.assert_allclose(
         arrays["mean_gradient_amplified"], sent.abs().mean(0).numpy(), rtol=1e-4
     )

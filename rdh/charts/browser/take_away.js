@@ -89,12 +89,16 @@ function columnsOf(trace, layout) {
     const { times = 1, power = 1 } = trace.meta ?? {}; // of a map that is sent as bytes
     const name = plain(titleOf(trace.colorbar ?? {})) || "z";
     const words = values(trace.text).flat().map(plain); // what a cell says, where its number is that of a colour
-    return [
+    const facts = values(trace.customdata).flat(); // of each cell; where they are named, they say all
+    const told = (trace.meta?.customdata ?? []).map((one, place) => [one, facts.map((cell) => cell?.[place])]);
+    const flat = cells.flat();
+    const columns = told.length ? told : [
       [names.x, cells.flatMap(() => named(axes.x, at.x))],
       [names.y, named(axes.y, at.y).flatMap((one) => Array(n).fill(one))],
-      [name, cells.flat().map((one) => (one === null ? one : shortest(Math.fround(times * one ** power))))],
+      [name, flat.map((one) => (isEmpty(one) ? null : shortest(Math.fround(times * one ** power))))],
       ...(words.length ? [["label", words]] : []),
     ];
+    return columns.map(([title, list]) => [title, list.filter((_, i) => !isEmpty(flat[i]))]);
   }
   const n = Math.max(values(trace.x).length, values(trace.y).length);
   const places = { x: isList(trace.x) ? values(trace.x) : spaced(trace, "x", n) };
@@ -127,7 +131,8 @@ function columnsOf(trace, layout) {
 
 // { columns: names, rows: lists } of a figure { data, layout }: a row for each mark that is drawn.
 export function table({ data, layout }) {
-  const shown = data.filter((trace) => trace.visible !== false);
+  // Pictures, and signs of what another trace says, are no numbers: their meta has "table": false.
+  const shown = data.filter((trace) => trace.visible !== false && trace.meta?.table !== false);
   const parts = shown.map((trace) => ({
     panel: panelOf(layout, trace.xaxis ?? "x", trace.yaxis ?? "y"),
     series: plain(trace.name ?? trace.legendgroup),

@@ -271,7 +271,7 @@ class Registry:
         if run is None:
             run = RunState(
                 run_id=run_id,
-                state="queued",
+                state="running" if said.is_watched else "queued",
                 attempt=said.attempt,
                 submitted_at=said.submitted_at,
             )

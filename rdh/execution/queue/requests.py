@@ -21,6 +21,7 @@ from rdh.execution.queue.registry import Registry, RegistryDamaged
 from rdh.execution.queue.rows import RunState, insert, move, select, update
 from rdh.execution.queue.run_folder import row_from_folder
 from rdh.execution.queue.states import RESUMABLE, is_result, result_record
+from rdh.execution.queue.watched import check_ours, is_watched
 from rdh.folders import named_cache_root, named_data_root
 from rdh.locks import is_locked
 from rdh.store.run_store import RunStore
@@ -149,6 +150,7 @@ def _cancel(store: RunStore, run_id: str) -> None:
     registry = Registry(store)
     with registry.write() as db:
         run = registry.find(db, run_id)
+        check_ours(store, run_id, "cancelled")
         if run.is_final:
             raise UserError(
                 f"Run {run_id} is {run.state}, so there is nothing to cancel; {_way_out(run)}."
@@ -182,6 +184,7 @@ def _resume(store: RunStore, run_id: str) -> None:
         run = registry.find(db, run_id)
         if run.state == "unreadable":
             raise UserError(f"Run {run_id} can't be resumed: {run.reason}")
+        check_ours(store, run_id, "resumed")
         if run.state not in RESUMABLE:
             way_out = _way_out(run) if run.is_final else "it goes on by itself"
             raise UserError(f"Run {run_id} is {run.state}, so it can't be resumed; {way_out}.")
@@ -218,6 +221,8 @@ def resume_all(store: RunStore, *, sweep: str | None = None) -> tuple[list[str],
     resumed, refused = [], {}
     for run in runs:
         if run.state in RESUMABLE:
+            if is_watched(store, run.run_id):
+                continue  # nobody can mean these
             try:
                 resume(store, run.run_id)
                 resumed.append(run.run_id)
@@ -247,7 +252,8 @@ def _delete(store: RunStore, run_id: str, *, is_last: bool) -> bool:
     with registry.write() as db:
         run = registry.find(db, run_id)
         if run.is_active:
-            raise UserError(f"Run {run_id} is {run.state}; cancel it first, then delete it.")
+            first = "end the process that trains it" if is_watched(store, run_id) else "cancel it"
+            raise UserError(f"Run {run_id} is {run.state}; {first} first, then delete it.")
         if is_locked(store.root / run_id / "alive.lock"):
             if is_last:
                 raise UserError(

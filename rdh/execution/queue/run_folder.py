@@ -2,16 +2,19 @@
 
 import contextlib
 import os
+import socket
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import rdh
+from rdh.config.watched import WATCHED
 from rdh.errors import UserError
 from rdh.execution.engine.base import attempt_of
 from rdh.execution.queue.states import Decision, attempt_in, from_result, is_result
-from rdh.files import read_json, read_regular
+from rdh.files import read_json, read_regular, well_typed
 from rdh.locks import is_locked
 from rdh.store.log import LOG_HEADER, tail
 from rdh.store.run_store import RunStore, Stamp
@@ -19,6 +22,7 @@ from rdh.store.run_store import RunStore, Stamp
 LONGEST_LINE = 300
 NO_RESULT = Decision("lost", "Its result.json can't be read, so nobody knows how it ended.")
 PLUG_INS = ("methods", "datasets", "backbones")
+SECONDS_ELSEWHERE = 600.0  # without a heartbeat, for a watched run of another machine
 
 Stamps = tuple[Stamp, ...]
 
@@ -49,6 +53,11 @@ class Facts:
     @property
     def problem(self) -> str | None:
         return self.damage or self.refusal
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether a loop that is not ours trains the run: the queue only looks on."""
+        return self.submission is not None and self.submission.get("kind") == WATCHED
 
 
 def facts(store: RunStore, run_id: str, stamps: Stamps, plug_ins: int) -> Facts:
@@ -103,10 +112,30 @@ def verdict(store: RunStore, run_id: str, said: Facts) -> Decision | None:
     """How the run's latest attempt ended; None if the folder does not say.
 
     A damaged result.json counts as `lost`, unless a process still lives that may write a new one.
+    So does a watched run without a result whose process is gone.
     """
+    if said.is_watched and said.verdict is None:
+        return watched_end(store.root / run_id)
     if said.is_result_damaged and not is_locked(store.root / run_id / "alive.lock"):
         return NO_RESULT
     return said.verdict
+
+
+def watched_end(run_dir: Path) -> Decision | None:
+    """How a watched run without a result ended: lost if its process is gone, None if it lives.
+
+    Its process holds alive.lock as long as it lives. The lock of another machine may not be seen
+    here, so such a run counts by its heartbeat.
+    """
+    if is_locked(run_dir / "alive.lock"):
+        return None
+    beat = well_typed(read_json(run_dir / "hb.json") or {})
+    if beat.get("host") not in (None, socket.gethostname()):
+        age = time.time() - (_changed_at(run_dir / "hb.json") or 0.0)
+        if age < SECONDS_ELSEWHERE:
+            return None
+    step = f"{beat['step']:,.0f}" if "step" in beat else "an unknown one"
+    return Decision("lost", f"The process that trained it is gone; its last step was {step}.")
 
 
 def row_from_folder(store: RunStore, run_id: str) -> dict[str, Any]:
@@ -145,12 +174,17 @@ def row_from_folder(store: RunStore, run_id: str) -> dict[str, Any]:
     ended = from_result(result, attempt)
     if ended is None and (run_dir / "result.json").exists() and not is_result(result):
         ended = None if is_locked(run_dir / "alive.lock") else NO_RESULT
+    is_watched = submission.get("kind") == WATCHED
+    if ended is None and is_watched:
+        ended = watched_end(run_dir)
     if ended is not None:
         row |= {
             "state": ended.state,
             "reason": ended.reason,
             "ended_at": _changed_at(run_dir / "result.json"),
         }
+    elif is_watched:  # it never waits, so nothing starts it
+        row |= {"state": "running", "started_at": row["submitted_at"]}
     elif has_handle or attempt_in(beat) == attempt:
         asked = attempt_in(control) == attempt and (control or {}).get("request") == "cancel"
         row |= {"state": "running", "request": "cancel" if asked else None}

@@ -48,7 +48,8 @@ def seeds_said(store: RunStore, run_ids: Iterable[str], pair: Sequence[str]) -> 
     rows = paired.loc[(paired["group"] == group) & (paired["differs"] == "")]
     if len(rows) < 2:
         rest = "other seeds have not been run here" if len(rows) else "not compared by seeds yet"
-        return f"one seed ({with_rdh.seed}), {rest}"
+        one = "one run each" if with_rdh.seed is None else f"one seed ({with_rdh.seed})"
+        return f"{one}, {rest}"
     effect = effect_of(*analysis.paired_arrays(rows))
     return f"over all seeds run here, MAP is {verdict_of(rows, effect)}"
 

@@ -86,7 +86,8 @@ def origin(store: RunStore, run_id: str) -> dict[str, str]:
     Raises:
         UserError: The run can't be read.
     """
-    return _facts(recorded(store, run_id), store.config(run_id).dataset)
+    dataset = store.config(run_id).dataset or "data of its own"
+    return _facts(recorded(store, run_id), dataset)
 
 
 def _facts(known: dict[str, Any], dataset: str) -> dict[str, str]:

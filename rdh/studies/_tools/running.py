@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rdh import execution
-from rdh.analysis.estimates import duration, expected_seconds
+from rdh.analysis.estimates import about, expected_seconds
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError, count
 from rdh.execution.queue.states import RESUMABLE
@@ -76,7 +76,7 @@ def plan_in_words(findings: Findings, n_to_do: int) -> str:
     seconds = seconds_to_train(findings.store, [one.model_dump() for one in findings.missing])
     if seconds is None:
         return f"{text}; no run like them has finished here, so there is no estimate yet."
-    return f"{text}, about {duration(seconds)}."
+    return f"{text}, {about(seconds)}."
 
 
 def seconds_to_train(store: RunStore, runs: Sequence[Mapping[str, Any]]) -> float | None:

@@ -1,0 +1,179 @@
+"""What is wrong with a run, most serious first: why, where to look, and what to try."""
+
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+
+from pages.common.readers import RunSeries, read_series
+from pages.common.shell import carried, error_card
+from pages.common.sidebar import draw_link
+from pages.common.text import as_text
+from rdh import diagnosis, execution
+from rdh.diagnosis import Diagnosis, Evidence, Finding, Remedy
+from rdh.errors import UserError
+from rdh.store.notes import change_notes, read_notes
+from rdh.store.run_store import RunStore
+
+ICONS = {
+    "fatal": ":material/dangerous:",
+    "costs MAP": ":material/trending_down:",
+    "note": ":material/info:",
+}
+
+
+def draw_findings(runs: RunStore, series: Mapping[str, RunSeries]) -> None:
+    """The findings of one run, or of the two of a pair.
+
+    Everything lies in a container of its own: a finding that comes or goes does not make the
+    charts below anew.
+
+    Args:
+        runs: the runs root.
+        series: id of each run -> its records, as the page shows them.
+    """
+    with st.container(key="findings", gap="small"), error_card():
+        for run_id in series:
+            found = read_diagnosis(runs, run_id, series)
+            head = f"{runs.config(run_id).label}: " if len(series) > 1 else ""
+            _draw_run(runs, run_id, found, head)
+
+
+def read_diagnosis(
+    runs: RunStore, run_id: str, series: Mapping[str, RunSeries] | None = None
+) -> Diagnosis:
+    """What the checks say of a run; computed once for each new record.
+
+    Args:
+        runs: the runs root.
+        run_id: the run.
+        series: its records, and those of its partner; None: its newest.
+
+    Raises:
+        UserError: the run can't be read.
+    """
+    series = series or {run_id: read_series(runs, run_id)}
+    versions = tuple(one.version for one in series.values())
+    has_ended = tuple(bool(runs.result(one).get("state")) for one in series)
+    return _diagnosis(runs, series, str(runs.root), run_id, tuple(series), versions, has_ended)
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _diagnosis(
+    _runs: RunStore,
+    _series: Mapping[str, RunSeries],
+    root: str,
+    run_id: str,
+    run_ids: tuple[str, ...],
+    versions: tuple[tuple[int, int], ...],
+    has_ended: tuple[bool, ...],
+) -> Diagnosis:
+    others = [one for one in run_ids if one != run_id]
+    partner = Evidence(_runs, others[0], _series[others[0]]) if others else None
+    return diagnosis.diagnose(Evidence(_runs, run_id, _series[run_id], partner))
+
+
+def _draw_run(runs: RunStore, run_id: str, found: Diagnosis, head: str) -> None:
+    silenced = read_notes(runs, run_id).silenced
+    shown = [one for one in found.findings if one.check not in silenced]
+    for finding in shown:
+        _draw_finding(runs, run_id, finding, head)
+    _draw_rest(runs, run_id, found, head, len(found.findings) - len(shown), bool(shown))
+
+
+def _draw_finding(runs: RunStore, run_id: str, finding: Finding, head: str) -> None:
+    title = diagnosis.checks()[finding.check].title
+    name = f"**{as_text(head + title)}** ({finding.severity}): {as_text(finding.sentence)}"
+    with st.expander(name, icon=ICONS[finding.severity], key=f"finding-{run_id}-{finding.check}"):
+        st.markdown(as_text(finding.mechanism))
+        if finding.equation:
+            st.latex(finding.equation)
+        query = carried() | {"run": run_id}
+        if query.get("vs") == run_id:
+            del query["vs"]
+        for place in finding.places:
+            label = f"Show me: {as_text(place.words)}"
+            draw_link(place.page, label, ":material/visibility:", query | place.query)
+        for remedy in finding.remedies:
+            _draw_remedy(runs, run_id, remedy)
+        st.button(
+            "Silence this for this run",
+            key=f"silence-{run_id}-{finding.check}",
+            icon=":material/notifications_off:",
+            type="tertiary",
+            on_click=_silence,
+            args=(runs, run_id, finding.check),
+        )
+
+
+def _draw_remedy(runs: RunStore, run_id: str, remedy: Remedy) -> None:
+    """What to change, why and what should be seen; what it did if it was tried."""
+    st.markdown(f"{as_text(remedy.why)} To be seen if it is right: {as_text(remedy.expect)}")
+    query = {"clone": run_id}
+    query |= {f"set.{name}": _typed(value) for name, value in remedy.changes.items()}
+    draw_link("pages/launch.py", f"Try it: {as_text(remedy.words)}", ":material/science:", query)
+    with error_card():
+        told = diagnosis.outcome(runs, run_id, remedy, _equal_runs(runs, run_id, remedy))
+        if told is not None:
+            st.markdown(f":material/check: {as_text(told.sentence)}")
+            draw_link("pages/live.py", told.run_id, ":material/monitoring:", {"run": told.run_id})
+
+
+def _equal_runs(runs: RunStore, run_id: str, remedy: Remedy) -> Sequence[str]:
+    """The runs that tried a remedy, oldest first."""
+    hashes = diagnosis.tried_hashes(runs.config(run_id), remedy.changes)
+    found = execution.equal_runs(runs, hashes)
+    return [one for name in hashes for one in found.get(name, [])]
+
+
+def _typed(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _silence(runs: RunStore, run_id: str, check: str) -> None:
+    with error_card():
+        change_notes(runs, run_id, silence=check)
+
+
+def _unsilence(runs: RunStore, run_id: str) -> None:
+    with error_card():
+        change_notes(runs, run_id, unsilence=True)
+
+
+def _draw_rest(
+    runs: RunStore, run_id: str, found: Diagnosis, head: str, n_silenced: int, has_shown: bool
+) -> None:
+    """Which checks found nothing, which could not run, and how many are silenced."""
+    titles = {name: check.title for name, check in diagnosis.checks().items()}
+    fired = {one.check for one in found.findings}
+    quiet = [titles[name] for name in found.ran if name not in fired]
+    n = len(found.ran)
+    said = f"{head}{n} check{'s' * (n != 1)} ran" if has_shown else f"{head}nothing found"
+    with st.expander(as_text(said), icon=":material/checklist:", key=f"checks-{run_id}"):
+        if quiet:
+            st.markdown(f"Nothing found by: {as_text(', '.join(quiet))}.")
+        for name, why in found.could_not.items():
+            st.markdown(f"Could not run: {as_text(titles[name])}: {as_text(why)}.")
+        if n_silenced:
+            st.button(
+                f"Show {n_silenced} silenced",
+                key=f"unsilence-{run_id}",
+                icon=":material/notifications:",
+                type="tertiary",
+                on_click=_unsilence,
+                args=(runs, run_id),
+            )
+
+
+def one_line(runs: RunStore, run_id: str) -> str:
+    """The most serious finding of a run in a line; "" if the run can't be read."""
+    try:
+        found = read_diagnosis(runs, run_id)
+        silenced = read_notes(runs, run_id).silenced
+    except UserError:
+        return ""
+    shown = [one for one in found.findings if one.check not in silenced]
+    if not shown:
+        return "nothing found"
+    more = f" (and {len(shown) - 1} more)" if len(shown) > 1 else ""
+    titles = diagnosis.checks()
+    return f"{titles[shown[0].check].title}, {shown[0].severity}{more}"

@@ -1,0 +1,163 @@
+"""diagnose [RUN] [--with RUN] [--all] [--markdown]: what is wrong with a run, and what to try."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rdh import execution
+from rdh.commands._common import add_verb, open_store, print_json
+from rdh.diagnosis import (
+    SEVERITIES,
+    Diagnosis,
+    Evidence,
+    Finding,
+    checks,
+    diagnose,
+    outcome,
+    tried_hashes,
+)
+from rdh.errors import UserError, printable
+from rdh.store.notes import read_notes
+from rdh.store.run_store import RunStore
+
+ABOUT = """What is wrong with a run by its own records, why, and which change of settings is worth
+a try. With --all: the table of all checks and all runs."""
+MARKS = dict(zip(SEVERITIES, ("✖", "▲", "·"), strict=True))
+LEGEND = "✖ fatal, ▲ costs MAP, · note, – could not run, empty: nothing found"
+
+
+def add(verbs: Any, common: argparse.ArgumentParser) -> None:
+    """diagnose."""
+    examples = ["hashnet-32-s0-1a2b3c", "--all --markdown"]
+    parser = add_verb(verbs, common, "diagnose", ABOUT, examples)
+    parser.set_defaults(call=run)
+    parser.add_argument("run", metavar="RUN", nargs="?", help="the run's id")
+    parser.add_argument("--with", dest="partner", metavar="RUN", help="the other run of its pair")
+    parser.add_argument("--all", action="store_true", help="the table of all checks and all runs")
+    parser.add_argument("--markdown", action="store_true", help="the table as Markdown")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints the findings of one run, or the table of all."""
+    store = open_store(arguments)
+    if arguments.all == (arguments.run is not None):
+        raise UserError("diagnose takes either a RUN or --all; `python -m rdh runs` lists them.")
+    if arguments.markdown and not arguments.all:
+        raise UserError("--markdown goes with --all.")
+    if arguments.all:
+        return _print_all(store, arguments)
+    found = _of_run(store, arguments.run, arguments.partner)
+    if arguments.json:
+        print_json(
+            {
+                "run_id": arguments.run,
+                "findings": [one.as_dict() for one in found.findings],
+                "ran": found.ran,
+                "could_not_run": found.could_not,
+            }
+        )
+        return 0
+    print("\n".join(printable(line) for line in _in_full(store, arguments.run, found)))
+    return 0
+
+
+def _of_run(store: RunStore, run_id: str, partner: str | None = None) -> Diagnosis:
+    other = None if partner is None else Evidence(store, partner)
+    return diagnose(Evidence(store, run_id, partner=other))
+
+
+def in_short(store: RunStore, run_id: str) -> dict[str, str]:
+    """The findings of a run, a line each: title of the check -> severity and sentence.
+
+    Silenced ones are left out. A check that a run's records can't feed says nothing here.
+    """
+    silenced = read_notes(store, run_id).silenced
+    return {
+        checks()[one.check].title: f"{one.severity}: {one.sentence}"
+        for one in _of_run(store, run_id).findings
+        if one.check not in silenced
+    }
+
+
+def _in_full(store: RunStore, run_id: str, found: Diagnosis) -> Iterator[str]:
+    """A run's findings with their reasons and remedies, and what the other checks said."""
+    silenced = read_notes(store, run_id).silenced
+    for finding in found.findings:
+        title = checks()[finding.check].title
+        quiet = " (silenced)" if finding.check in silenced else ""
+        yield f"{MARKS[finding.severity]} {title}: {finding.severity}{quiet}"
+        yield f"  {finding.sentence}"
+        yield f"  Why: {finding.mechanism}"
+        yield from _remedies(store, run_id, finding)
+        yield ""
+    if not found.findings:
+        yield "Nothing found."
+    names = [checks()[name].title for name in found.ran]
+    yield f"{len(names)} checks ran: {', '.join(names)}."
+    for name, why in found.could_not.items():
+        yield f"Could not run: {checks()[name].title}: {why}."
+
+
+def _remedies(store: RunStore, run_id: str, finding: Finding) -> Iterator[str]:
+    for remedy in finding.remedies:
+        words = " ".join(f"--set {name}={value}" for name, value in remedy.changes.items())
+        yield f"  Try: python -m rdh runs clone {run_id} {words}"
+        yield f"       {remedy.why} {remedy.expect}"
+        hashes = tried_hashes(store.config(run_id), remedy.changes)
+        found = execution.equal_runs(store, hashes)
+        tried = [one for name in hashes for one in found.get(name, [])]
+        told = outcome(store, run_id, remedy, tried)
+        if told is not None:
+            yield f"       {told.sentence} ({told.run_id})"
+
+
+def _print_all(store: RunStore, arguments: argparse.Namespace) -> int:
+    rows, failed = [], {}
+    for run_id in store.run_ids():
+        try:
+            rows.append((run_id, _of_run(store, run_id)))
+        except UserError as error:  # a run of another version, or a damaged one
+            failed[run_id] = str(error)
+    if arguments.json:
+        print_json(
+            {
+                "runs": {
+                    run_id: {one.check: one.severity for one in found.findings}
+                    | dict.fromkeys(found.could_not, "could not run")
+                    for run_id, found in rows
+                },
+                "unreadable": failed,
+            }
+        )
+        return 0
+    print("\n".join(_table(rows) if arguments.markdown else _lines(rows)))
+    for run_id, why in failed.items():
+        print(printable(f"{run_id} is left out: {why}"))
+    return 0
+
+
+def _lines(rows: Sequence[tuple[str, Diagnosis]]) -> Iterator[str]:
+    for run_id, found in rows:
+        said = [f"{MARKS[one.severity]} {checks()[one.check].title}" for one in found.findings]
+        yield f"{run_id}: {', '.join(said) or 'nothing found'}"
+    yield LEGEND
+
+
+def _table(rows: Sequence[tuple[str, Diagnosis]]) -> Iterator[str]:
+    """A row a run, a column a check, and how often each fires."""
+    names = list(checks())
+    yield "| run | " + " | ".join(checks()[name].title for name in names) + " |"
+    yield "|---" * (len(names) + 1) + "|"
+    total = dict.fromkeys(names, 0)
+    able = dict.fromkeys(names, 0)
+    for run_id, found in rows:
+        marks = {one.check: MARKS[one.severity] for one in found.findings}
+        marks |= dict.fromkeys(found.could_not, "–")
+        for name in names:
+            total[name] += name in marks and name not in found.could_not
+            able[name] += name in found.ran
+        yield f"| {run_id} | " + " | ".join(marks.get(name, "") for name in names) + " |"
+    counts = (f"{total[name]} of {able[name]}" for name in names)
+    yield "| fires | " + " | ".join(counts) + " |"
+    yield ""
+    yield LEGEND

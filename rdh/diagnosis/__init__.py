@@ -1,0 +1,121 @@
+"""What is wrong with a run, by its own records: one file a check, and the folder is the registry.
+
+To add a check, write one file in this folder. No other file changes. It holds:
+
+    a docstring, whose first line says what the check looks for;
+    TITLE, that in two or three words;
+    check(evidence) -> Finding | None;
+    AFTER, if there is one: names of checks. If one of them fires, its illness explains what this
+    check would say, so that this one is not asked.
+
+A check is a pure function of what the run has stored. It returns None if all is well, and the
+evidence itself raises `CannotRun` if the run lacks what the check needs. Thresholds are constants
+of the file; docs/diagnosis.md says on which runs each fires.
+
+    diagnose(Evidence(store, run_id)).findings
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import cache
+from typing import NamedTuple
+
+from rdh.diagnosis._tools.evidence import Evidence
+from rdh.diagnosis._tools.finding import (
+    SEVERITIES,
+    CannotRun,
+    Diagnosis,
+    Finding,
+    Place,
+    Remedy,
+)
+from rdh.diagnosis._tools.trying import Outcome, outcome, tried_config, tried_hashes
+from rdh.errors import UserError
+
+__all__ = [
+    "SEVERITIES",
+    "CannotRun",
+    "Check",
+    "Diagnosis",
+    "Evidence",
+    "Finding",
+    "Outcome",
+    "Place",
+    "Remedy",
+    "checks",
+    "diagnose",
+    "outcome",
+    "tried_config",
+    "tried_hashes",
+]
+
+
+class Check(NamedTuple):
+    """One file of this folder.
+
+    Attributes:
+        title: in two or three words.
+        about: what it looks for, in a line.
+        call: evidence -> finding, None if all is well.
+        after: checks whose finding explains this one's.
+    """
+
+    title: str
+    about: str
+    call: Callable[[Evidence], Finding | None]
+    after: tuple[str, ...] = ()
+
+
+@cache
+def checks() -> dict[str, Check]:
+    """All checks by name, in alphabetical order."""
+    found = {}
+    for name in sorted(one.name for one in pkgutil.iter_modules(__path__)):
+        if not name.startswith("_"):
+            module = importlib.import_module(f"{__name__}.{name}")
+            about = (module.__doc__ or "").partition("\n")[0]
+            found[name] = Check(module.TITLE, about, module.check, getattr(module, "AFTER", ()))
+    return found
+
+
+def diagnose(evidence: Evidence, names: Iterable[str] | None = None) -> Diagnosis:
+    """Runs the checks on a run.
+
+    Args:
+        evidence: of the run.
+        names: of the checks; None: all.
+    """
+    findings: dict[str, Finding] = {}
+    ran, could_not = [], {}
+    for name in sorted(checks() if names is None else names, key=_depth):
+        check = checks()[name]
+        explained = [one for one in check.after if one in findings]
+        if explained:
+            could_not[name] = f"“{checks()[explained[0]].title}” explains what it would say"
+            continue
+        try:
+            finding = check.call(evidence)
+        except CannotRun as reason:
+            could_not[name] = str(reason)
+            continue
+        ran.append(name)
+        if finding is not None:
+            remedies = tuple(one for one in finding.remedies if _is_possible(evidence, one))
+            findings[name] = replace(finding, check=name, remedies=remedies)
+    serious = sorted(findings.values(), key=lambda one: SEVERITIES.index(one.severity))
+    return Diagnosis(tuple(serious), tuple(sorted(ran)), could_not)
+
+
+def _is_possible(evidence: Evidence, remedy: Remedy) -> bool:
+    """Whether a remedy makes a valid config that is another one: a setting may be at its bound."""
+    try:
+        return tried_config(evidence.config, remedy.changes).hash != evidence.config.hash
+    except UserError:
+        return False
+
+
+def _depth(name: str) -> int:
+    """How many checks must be asked before this one, one after the other."""
+    return 1 + max(map(_depth, checks()[name].after), default=-1)

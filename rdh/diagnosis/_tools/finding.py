@@ -1,0 +1,108 @@
+"""A finding: what is wrong, by which numbers, why, where to look, and what to try."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Severity = Literal["fatal", "costs MAP", "note"]
+SEVERITIES: tuple[Severity, ...] = ("fatal", "costs MAP", "note")  # most serious first
+
+
+class CannotRun(Exception):
+    """A run lacks what a check needs. Its text ends "could not run: ..."."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the evidence is seen.
+
+    Attributes:
+        page: "pages/live.py".
+        words: what is seen there.
+        query: URL parameters of the page, without those that name the runs.
+    """
+
+    page: str
+    words: str
+    query: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """A change of settings that is worth a try.
+
+    Attributes:
+        changes: field of RunConfig -> new value; a switch of the method is named
+            "method_options.NAME".
+        why: the reason, in a sentence.
+        expect: what should be seen if it is right, in a sentence.
+    """
+
+    changes: Mapping[str, Any]
+    why: str
+    expect: str
+
+    @property
+    def words(self) -> str:
+        """The changes: "lr 0.01, eta 0.1"."""
+        return ", ".join(
+            f"{name.removeprefix('method_options.')} {_value(value)}"
+            for name, value in self.changes.items()
+        )
+
+
+def part_of(value: float, divisor: float) -> float:
+    """A setting divided by a number, with two digits, as a person would type it.
+
+    >>> part_of(0.3, 3), part_of(0.01, 3)
+    (0.1, 0.0033)
+    """
+    return float(f"{value / divisor:.2g}")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check says of one run.
+
+    Attributes:
+        severity: "fatal": this run is no evidence on anything; "costs MAP"; "note".
+        sentence: the finding with its numbers.
+        mechanism: why it happens, in two sentences.
+        equation: the mechanism in LaTeX; "" if there is none.
+        places: where it is seen.
+        remedies: what to try; none if no change of settings is known to help.
+        check: the name of the check; `diagnose` fills it in.
+    """
+
+    severity: Severity
+    sentence: str
+    mechanism: str
+    equation: str = ""
+    places: tuple[Place, ...] = ()
+    remedies: tuple[Remedy, ...] = ()
+    check: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain values, for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What all checks say of a run.
+
+    Attributes:
+        findings: most serious first, then in the order of the checks' names.
+        ran: names of the checks that ran, with a finding or without.
+        could_not: name of a check -> why it could not run.
+    """
+
+    findings: tuple[Finding, ...]
+    ran: tuple[str, ...]
+    could_not: Mapping[str, str]
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("_", "-")

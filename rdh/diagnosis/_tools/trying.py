@@ -1,0 +1,86 @@
+"""A remedy as a run: its config, and what became of it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from rdh.analysis import dead_bits, map_points, percent, quantization_weight
+from rdh.config.run_config import RunConfig, changed
+from rdh.diagnosis._tools.finding import Remedy
+from rdh.store.run_store import RunStore
+
+OPTIONS = "method_options."
+
+
+def tried_config(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
+    """The config of a run that differs from another in these settings.
+
+    Args:
+        config: of the run.
+        changes: field -> value; "method_options.NAME" for a switch of the method.
+
+    Raises:
+        UserError: one sentence for the first setting that is not valid.
+    """
+    fields: dict[str, Any] = {k: v for k, v in changes.items() if not k.startswith(OPTIONS)}
+    own = {k.removeprefix(OPTIONS): v for k, v in changes.items() if k.startswith(OPTIONS)}
+    if own:
+        fields["method_options"] = config.method_options | own
+    return changed(config.model_dump(), fields)
+
+
+def tried_hashes(config: RunConfig, changes: Mapping[str, Any]) -> list[str]:
+    """Hashes of the configs that try these changes.
+
+    A run from before November 2026 may leave the weight of its plain quantization to the method;
+    the launch form writes it out, and the command line does not.
+    """
+    weight = quantization_weight(config)
+    ways = [config]
+    if config.eta is None and not math.isnan(weight):
+        ways.append(config.model_copy(update={"eta": weight}))
+    return list(dict.fromkeys(tried_config(one, changes).hash for one in ways))
+
+
+class Outcome(NamedTuple):
+    """What a remedy did.
+
+    Attributes:
+        run_id: the run that tried it.
+        sentence: MAP and dead share before and after.
+    """
+
+    run_id: str
+    sentence: str
+
+
+def outcome(store: RunStore, run_id: str, remedy: Remedy, tried: Sequence[str]) -> Outcome | None:
+    """What became of a remedy that was tried.
+
+    Args:
+        store: where the runs lie.
+        run_id: the run with the finding.
+        remedy: what was tried.
+        tried: the runs of `tried_hashes`, oldest first.
+
+    Returns:
+        Of the newest that has finished; None if none has, or the run itself has not.
+
+    Raises:
+        UserError: a run is not there, or its records are damaged.
+    """
+    finished = [one for one in tried if store.result(one).get("state") == "finished"]
+    if not finished or store.result(run_id).get("state") != "finished":
+        return None
+    both = run_id, finished[-1]
+    before, after = (store.result(one).get("metrics", {}).get("map") for one in both)
+    parts = []
+    if before is not None and after is not None:
+        gain = map_points(after - before)
+        parts.append(f"MAP went from {before:.4f} to {after:.4f} ({gain})")
+    counts = [dead_bits(store.reader(one)) for one in both]
+    if all(one is not None and one.is_counted for one in counts):
+        shares = [percent(one.share("dead")) for one in counts if one is not None]
+        parts.append(f"the dead from {shares[0]} to {shares[1]}")
+    said = ", ".join(parts) or "it has no numbers to compare"
+    return Outcome(both[1], f"Tried with {remedy.words}: {said}. One pair, one seed.")

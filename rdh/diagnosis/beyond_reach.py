@@ -1,0 +1,42 @@
+"""Dead entries so far in the flat end that the amplifier can't move them."""
+
+from rdh.diagnosis._tools.evidence import Evidence
+from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, part_of
+from rdh.store.levels import TAU_LEVELS
+
+TITLE = "Beyond the amplifier"
+BEYOND = 0.5  # of the dead entries that it acts on
+LEAST = 50  # of them: of fewer, one entry more moves the share too far
+LEAST_DEAD = 0.001  # of the entries
+
+
+def check(evidence: Evidence) -> Finding | None:
+    """Fires if alpha (1 - h^2) is below a tenth for half of the dead that it would act on."""
+    counts, config = evidence.counts, evidence.config
+    reach = evidence.series.amplifier()
+    if reach is None or config.tau not in TAU_LEVELS:
+        raise CannotRun("the amplifier's reach was not counted at the run's tau")
+    place = TAU_LEVELS.index(config.tau)
+    acted, beyond = int(reach.amplified_dead[place]), int(reach.beyond[place])
+    if acted < LEAST or counts.share("dead") < LEAST_DEAD or beyond < BEYOND * acted:
+        return None
+    hard = counts.dead_hard / max(counts.dead, 1)
+    expect = "Dead entries stand nearer to τ, and the share beyond reach falls below a half."
+    return Finding(
+        severity="costs MAP" if config.amplifier else "note",
+        sentence=f"Of {acted:,} dead entries that it "
+        f"{'acts' if config.amplifier else 'would act'} on in the last records, "
+        f"{beyond / acted:.0%} keep less than a tenth of their gradient even so, and {hard:.0%} of "
+        "all dead ones have 1 − h² = 0 in float32.",
+        mechanism="The amplifier undoes the damping of tanh at |h| = τ only; further out 1 − h² "
+        "falls like 4 exp(−2|F|), and α with it. A smaller τ will not help: it makes α smaller "
+        "still.",
+        equation=r"\alpha\,(1 - h^2) = \frac{1 - h^2}{1 - \tau^2} < 0.1",
+        places=(Place("pages/live.py", "What the amplifier reaches"),
+                Place("pages/live.py", "Where the entries stand")),
+        remedies=(
+            Remedy({"lr": part_of(config.lr, 3)}, "Shorter steps keep |F| smaller.", expect),
+            Remedy({"weight_decay": min(1.0, max(10 * config.weight_decay, 1e-3))},
+                   "Weight decay pulls the hash layer, and with it |F|, back.", expect),
+        ),
+    )  # fmt: skip

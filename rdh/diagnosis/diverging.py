@@ -1,0 +1,49 @@
+"""A loss that grows again, or is no longer a number."""
+
+from rdh.diagnosis._tools.evidence import Evidence
+from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, Severity, part_of
+from rdh.diagnosis._tools.series import blocks
+
+TITLE = "Diverging"
+AFTER = ("collapsed",)
+GROWTH = 1.5  # of the loss over its lowest tenth
+LEAST_RECORDS = 20
+
+
+def check(evidence: Evidence) -> Finding | None:
+    """Fires if the run failed by a loss or weight that is not finite, or if its loss grew."""
+    if evidence.result.get("kind") == "diverged":
+        return _finding(evidence, "fatal", str(evidence.result.get("message")))
+    loss = evidence.column("loss", "loss")
+    if len(loss) < LEAST_RECORDS:
+        raise CannotRun(f"it needs {LEAST_RECORDS} records of the loss")
+    parts = blocks(loss)
+    lowest = int(parts.argmin())
+    if lowest == len(parts) - 1 or parts[lowest] <= 0 or parts[-1] < GROWTH * parts[lowest]:
+        return None
+    steps = loss.index.to_numpy()
+    where = int(steps[min(len(steps) - 1, lowest * len(steps) // len(parts))])
+    sentence = (
+        f"The loss grows: {parts[-1]:.3g} in the last tenth of the records, "
+        f"{parts[-1] / parts[lowest]:.1f} times its lowest tenth (around step {where:,})."
+    )
+    return _finding(evidence, "costs MAP", sentence)
+
+
+def _finding(evidence: Evidence, severity: Severity, sentence: str) -> Finding:
+    config = evidence.config
+    expect = "The loss falls to its end, without jumps."
+    return Finding(
+        severity=severity,
+        sentence=sentence,
+        mechanism="A step is longer than the valley is wide, so that it ends higher on the other "
+        "side, where the gradient is larger still. Where L curves by more than this, no rate that "
+        "is larger can settle.",
+        equation=r"\mathrm{lr} \cdot \lambda_{\max}(\nabla^2 L) > 2",
+        places=(Place("pages/live.py", "The loss, term by term"),),
+        remedies=(
+            Remedy({"lr": part_of(config.lr, 3)}, "Shorter steps.", expect),
+            Remedy({"hash_lr_scale": part_of(config.hash_lr_scale, 3)},
+                   "Shorter steps of the hash layer alone, whose logits grow.", expect),
+        ),
+    )  # fmt: skip

@@ -1,0 +1,73 @@
+"""A scale of Theta at which pairs are content before the codes are binary."""
+
+import math
+
+import numpy as np
+
+from rdh.analysis import quantization_weight
+from rdh.config.run_config import RunConfig
+from rdh.diagnosis._tools.evidence import Evidence
+from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy
+
+TITLE = "Scale of Theta"
+AFTER = ("collapsed", "not_learning", "quantization_wins")
+CONTENT = 0.01  # |sigma(Theta) - S|: such a pair pulls with a hundredth of the force
+REACH = 20.0  # the largest Theta
+SHORT = 0.65  # mean |h|
+GOAL = 10.0  # HashNet's: Theta = 10 / K h_i . h_j
+SMALL_ETA = 0.1
+LEAST_PROGRESS = 1 / 3
+
+
+def check(evidence: Evidence) -> Finding | None:
+    """Fires if Theta can reach 20, and the mean |h| stays below 0.65."""
+    config = evidence.config
+    scale = scale_of(config)
+    if not evidence.has_ended and evidence.progress < LEAST_PROGRESS:
+        raise CannotRun("a third of the training is not done yet")
+    reach, size = scale * config.n_bits, float(np.abs(evidence.look["codes"]).mean())
+    if reach < REACH or size >= SHORT:
+        return None
+    needed = (1 + math.log(1 / CONTENT - 1) / reach) / 2
+    return Finding(
+        severity="costs MAP",
+        sentence=f"The scale of Θ is too large for {config.n_bits} bits: at {scale:.3g} Θ can "
+        f"reach {reach:.3g}, and the codes rest in the middle, with a mean |h| of {size:.2f}.",
+        mechanism=f"A pair no longer pulls once σ(Θ) meets S: here binary codes that agree in "
+        f"{needed:.0%} of their bits are enough for a similar pair, and so are longer agreements "
+        "of codes that are not binary at all. The longer the code, the sooner the loss is content.",
+        equation=r"\frac{\partial L}{\partial h_i} = s\,[\sigma(\Theta) - S]\, h_j, \qquad "
+        r"\Theta = s\, h_i \cdot h_j \le s K",
+        places=(
+            Place("pages/live.py", "Where the entries stand"),
+            Place("pages/landscape.py", "How a pair pulls"),
+        ),
+        remedies=remedies(config),
+    )
+
+
+def scale_of(config: RunConfig) -> float:
+    """s of Theta = s h_i . h_j, from the switches of the method."""
+    defaults = {switch.name: switch.default for switch in config.method_card.switches}
+    chosen = defaults | config.method_options
+    if "theta_scale" in chosen:
+        return float(chosen["theta_scale"])
+    if "alpha_times_bits" in chosen:
+        return float(chosen["alpha_times_bits"]) / config.n_bits
+    raise CannotRun("the method has no pair likelihood")
+
+
+def remedies(config: RunConfig) -> tuple[Remedy, ...]:
+    """HashNet's scale, with a weight of quantization that the smaller pull of pairs can bear."""
+    if "alpha_times_bits" in {switch.name for switch in config.method_card.switches}:
+        changes: dict[str, float] = {"method_options.alpha_times_bits": GOAL}
+    else:
+        changes = {"method_options.theta_scale": float(f"{GOAL / config.n_bits:.2g}")}
+    weight = quantization_weight(config)
+    if weight > SMALL_ETA:
+        changes["eta"] = SMALL_ETA
+    why = (
+        "Θ reaches 10 at any length, as HashNet has it. Pairs pull in proportion to the scale, so "
+        "the weight of quantization goes down with it."
+    )
+    return (Remedy(changes, why, "The mean |h| grows, and MAP rises."),)

@@ -1,0 +1,212 @@
+"""The recorder: three lines in a foreign training loop.
+
+It is a guest there. After its construction it raises nothing, changes no number, and waits for the
+device only once a record. What it can't record, it says once (`RecorderWarning`) and counts.
+"""
+
+import atexit
+import contextlib
+import os
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import torch
+
+from rdh.config.watched import make_watched, told
+from rdh.errors import UserError, printable
+from rdh.recorder.given import check_steps, checked_labels, last_error, rank_of_process
+from rdh.recorder.session import Session
+from rdh.retrieval import Evaluation
+
+Codes = TypeVar("Codes")
+_living: "weakref.WeakSet[Recorder]" = weakref.WeakSet()
+_abandoned: list[Session] = []  # what a forked child must neither use nor close
+
+
+class Recorder:
+    """Records a training loop as a run of kind `watched`.
+
+    The run is finished with `close`, at the end of a `with` block, and at the end of the process.
+    It is lost, with its last step, if an exception or a signal ends the process or the block.
+
+    Of several processes that train together (DDP), rank 0 records what it sees; the recorders of
+    the others do nothing, and have no `run_id`. A forked child leaves the run to its parent.
+
+    Args:
+        name: What the run is called on the pages.
+        n_items: Training items N.
+        n_bits: Code length.
+        labels: Of all training items: class numbers (N,) or multi-hot (N, n_classes), a tensor or
+            an array. None: dead entries are not counted, since labels say which side is right.
+        tau: Threshold of saturation, in [0, 1). The paper uses 0.99.
+        probe_every: Steps between two records.
+        method: The method in any words; None: the name.
+        eta: Weight of the quantization term, if there is one.
+        amplifier: Whether a GradientAmplifier with this tau is in the loop. The recorder sees the
+            gradients behind it, and takes its factor out again.
+        settings: The loop's own settings, name -> value. Some names are known to the pages: lr,
+            epochs, batch_size, seed, dataset, backbone, optimizer, quantization ("none", "plain" or
+            "error_aware").
+        total_steps: Steps that the training will take; None: unknown.
+        runs: The runs folder; None: RDH_RUNS, else ./runs.
+        run_id: The name of the run's folder, which must be free; None: the name, the code length
+            and 6 random characters.
+
+    Raises:
+        UserError: An argument breaks its rule, or the folder can't be made.
+
+    Attributes:
+        run_id: The run; None for a rank that does not record.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        n_items: int,
+        n_bits: int,
+        labels: Any = None,
+        tau: float = 0.99,
+        probe_every: int = 20,
+        method: str | None = None,
+        eta: float | None = None,
+        amplifier: bool = False,
+        settings: Mapping[str, Any] | None = None,
+        total_steps: int | None = None,
+        runs: Path | str | None = None,
+        run_id: str | None = None,
+    ) -> None:
+        self._session: Session | None = None
+        self.run_id: str | None = None
+        if not isinstance(name, str) or not printable(name).strip():
+            raise UserError(f"name must be a text that is not empty, got {name!r}.")
+        fields = {"method": method or printable(name), "amplifier": amplifier, "eta": eta}
+        fields |= {"name": printable(name), "n_items": n_items, "n_bits": n_bits, "tau": tau}
+        config = make_watched(**fields | told(settings or {}), probe_every=probe_every)
+        if config.probe_every < 1:
+            raise UserError(f"probe_every must be at least 1, got {probe_every!r}.")
+        check_steps(total_steps)
+        given = checked_labels(labels, n_items)
+        rank, n_ranks = rank_of_process()
+        if rank:
+            return
+        self._session = Session(config, given, runs, run_id, total_steps)
+        self.run_id = self._session.folder.run_id
+        self._error_before = last_error()
+        if n_ranks > 1:
+            told_of = f"rank 0 of {n_ranks} is recorded: the counts are of what it sees"
+            self._session.folder.log(told_of)
+        _living.add(self)
+
+    def watch(self, codes: Codes, indices: Any = None) -> Codes:
+        """Looks at codes on their way from the activation to the loss.
+
+        Args:
+            codes: h = tanh(F), (n, n_bits), with a gradient. Under `torch.no_grad` nothing happens.
+            indices: Positions of the items in the training set, (n,). None: counts and histograms
+                of what passes, no events; then at every call.
+
+        Returns:
+            The codes themselves.
+        """
+        if torch.compiler.is_compiling():  # a hook has no place in a graph: watch stands around it
+            return codes
+        if self._session is not None and torch.is_grad_enabled():
+            with self._session.complaints.instead("codes were not looked at"):
+                self._session.watch(codes, indices)
+        return codes
+
+    def step(self, loss: Any = None, lr: float | None = None) -> None:
+        """After `backward` and the optimizer's step: ends a step; a record every `probe_every`.
+
+        With gradient accumulation: once for all `backward` calls of a step.
+
+        Args:
+            loss: A number or a tensor of one, not waited for before the record.
+            lr: The learning rate.
+        """
+        if self._session is not None:
+            with self._session.complaints.instead("a step was not recorded"):
+                self._session.step(loss, lr)
+
+    def evaluate(
+        self,
+        query_codes: Any,
+        gallery_codes: Any,
+        query_labels: Any,
+        gallery_labels: Any,
+        *,
+        top_k: int | None = None,
+    ) -> Evaluation | None:
+        """Ranks the gallery for every query: MAP, precision and recall, and what dead bits cost.
+
+        The codes of the last call are kept, for the pages Bits and Retrieval.
+
+        Args:
+            query_codes, gallery_codes: (n, n_bits), h in [-1, 1] or signs. Costs need h, and the
+                labels of the training items.
+            query_labels, gallery_labels: Class numbers (n,) or multi-hot (n, n_classes).
+            top_k: Ranks that count; None: all.
+
+        Returns:
+            The scores; None if they could not be computed, which is said once.
+        """
+        if self._session is None:
+            return None
+        with self._session.complaints.instead("the evaluation is missing"):
+            codes, labels = (query_codes, gallery_codes), (query_labels, gallery_labels)
+            return self._session.evaluate(codes, labels, top_k)
+        return None
+
+    def close(self) -> None:
+        """Writes the last record, and ends the run as finished. Calling it again does nothing."""
+        self._end(None)
+
+    def __enter__(self) -> "Recorder":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        is_plain = isinstance(error, SystemExit) and not error.code
+        self._end(None if is_plain else error)
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):
+            self.close()
+
+    def _end(self, error: BaseException | None) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            with session.complaints.instead("the end of the run is not written"):
+                session.end(error)
+
+    def _leave_to_parent(self) -> None:
+        """In a forked child: a database that it closes may damage the parent's, so it is kept."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.folder.let_go()
+            _abandoned.append(session)
+
+
+def _at_exit() -> None:
+    """At the end of the process: an exception that nobody caught has ended the training."""
+    for recorder in list(_living):
+        error = last_error()
+        recorder._end(error if error is not recorder._error_before else None)
+
+
+def _in_child() -> None:
+    for recorder in list(_living):
+        recorder._leave_to_parent()
+    _living.clear()
+
+
+atexit.register(_at_exit)
+os.register_at_fork(after_in_child=_in_child)

@@ -1,0 +1,286 @@
+"""Each check on records written by hand: what it counts, and the border from which it fires."""
+
+import numpy as np
+import pytest
+
+from rdh.config.run_config import make_config
+from rdh.diagnosis import CannotRun, checks, diagnose, tried_config
+from rdh.store.levels import TAU_LEVELS
+
+ENTRIES = 400.0  # 100 items of 4 bits
+
+
+def counts(n: int = 12, **given: list[float]) -> dict[str, list[float]]:
+    """Scalars of the probes, all healthy but for what is given."""
+    zeros = [0.0] * n
+    names = ("dead", "dead_hard", "wrong", "undecided", "flagged", "flagged_dead", "saturated",
+             "deaths", "rescues", "relapses", "releases")  # fmt: skip
+    base = dict.fromkeys(names, zeros) | {"entries": [ENTRIES] * n, "loss": [1.0] * n}
+    return base | given
+
+
+def fires(evidence, name):
+    return checks()[name].call(evidence)
+
+
+def one_hot(classes):
+    return np.eye(max(classes) + 1, dtype=np.uint8)[np.array(classes)]
+
+
+def test_codes_have_collapsed_below_half_as_many_as_classes(written):
+    labels = one_hot([0, 1, 2, 3] * 10)
+    few = written(scalars=counts(n_effective_codes=[1.9]), labels=labels)
+    found = fires(few, "collapsed")
+    assert found.severity == "fatal" and "have 1.9 codes" in found.sentence
+    assert "for 4 classes" in found.sentence
+    assert (
+        fires(written(scalars=counts(n_effective_codes=[2.0]), labels=labels), "collapsed") is None
+    )
+
+
+def test_a_run_that_goes_on_has_not_collapsed_in_its_first_tenth(written):
+    logits = np.ones((4, 4))
+    given = {"labels": one_hot([0, 1, 2, 1] * 2), "logits": logits, "state": None}
+    early = written(scalars=counts(2), total_steps=201, **given)
+    assert fires(early, "collapsed") is None
+    later = written(scalars=counts(2), total_steps=200, **given)
+    assert "looked at during training have 1.0 codes" in fires(later, "collapsed").sentence
+
+
+def test_a_loss_that_grows_over_its_lowest_tenth_diverges(written):
+    grows = [2.0] * 10 + [1.0] * 10 + [1.4] * 10 + [1.5] * 10
+    found = fires(written(scalars={"loss": grows}), "diverging")
+    assert found.severity == "costs MAP" and "1.5 in the last tenth" in found.sentence
+    assert "1.5 times its lowest tenth (around step" in found.sentence
+    rests = [2.0] * 10 + [1.0] * 10 + [1.4] * 20
+    assert fires(written(scalars={"loss": rests}), "diverging") is None
+    with pytest.raises(CannotRun, match="20 records"):
+        fires(written(scalars={"loss": [1.0] * 19}), "diverging")
+
+
+def test_a_run_that_failed_by_its_numbers_says_so(written):
+    told = {"kind": "diverged", "message": "The loss became nan at step 7."}
+    found = fires(written(scalars={"loss": [1.0]}, state="failed", result=told), "diverging")
+    assert found.severity == "fatal" and found.sentence == "The loss became nan at step 7."
+
+
+def test_a_similarity_loss_that_fell_by_less_than_a_hundredth_learned_nothing(written):
+    hangs = [0.693] + [0.69] * 19
+    found = fires(written(scalars={"similarity_loss": hangs}), "not_learning")
+    assert found.severity == "fatal"
+    assert "was 0.693 at the first record and is 0.69 now" in found.sentence
+    learns = [0.693] + [0.68] * 19
+    assert fires(written(scalars={"similarity_loss": learns}), "not_learning") is None
+    with pytest.raises(CannotRun, match="a fifth of the training"):
+        fires(written(scalars={"similarity_loss": hangs}, total_steps=2000), "not_learning")
+
+
+def test_codes_that_rest_in_the_middle_at_a_large_scale_are_a_matter_of_the_scale(written):
+    half = np.full((10, 40), np.arctanh(0.64))
+    given = {"labels": one_hot([0, 1] * 10), "logits": half, "scalars": {"loss": [1.0]}}
+    found = fires(written(**given, method="dpsh", n_bits=40, eta=1.0), "theta_scale")
+    assert "at 0.5 Θ can reach 20" in found.sentence and "a mean |h| of 0.64" in found.sentence
+    # log(99) = 4.595, and (1 + 4.595 / 20) / 2 = .61
+    assert "agree in 61% of their bits" in found.mechanism
+    assert found.remedies[0].changes == {"method_options.theta_scale": 0.25, "eta": 0.1}
+    long = written(**given | {"logits": half + 0.05}, method="dpsh", n_bits=40)
+    assert fires(long, "theta_scale") is None
+    few = {"labels": one_hot([0, 1] * 10), "logits": half[:, :39], "scalars": {"loss": [1.0]}}
+    assert fires(written(**few, method="dpsh", n_bits=39), "theta_scale") is None
+    assert fires(written(**given, method="hashnet", n_bits=40), "theta_scale") is None
+    with pytest.raises(CannotRun, match="no pair likelihood"):
+        fires(written(**given, method="csq", n_bits=40), "theta_scale")
+
+
+@pytest.mark.parametrize(
+    ("saturated", "flagged", "is_found"), [(200, 20, True), (199, 20, False), (200, 19, False)]
+)
+def test_half_saturated_and_a_tenth_of_them_asked_to_leave_is_too_early(
+    saturated, flagged, is_found, written
+):
+    given = counts(20, saturated=[0, saturated] + [0] * 18, flagged=[0, flagged] + [0] * 18)
+    found = fires(written(scalars=given), "saturated_early")
+    assert (found is not None) is is_found
+    if found:
+        assert "50% of the entries are saturated at step 20" in found.sentence
+        assert "10% of these" in found.sentence
+
+
+def gradients(held: int, asked: int) -> dict[str, np.ndarray]:
+    """64 bins: `held` of the entries asked stand where the whole gradient points down."""
+    sums, count = np.zeros((2, 64)), np.zeros(64)
+    count[10], sums[0, 10] = held, 1.0
+    count[20], sums[0, 20] = asked - held, -1.0
+    count[40], sums[0, 40] = 1000 - asked, -1.0
+    return {"gradient_sum": sums, "gradient_count": count}
+
+
+def test_quantization_wins_where_the_whole_gradient_holds_a_tenth_of_those_asked(written):
+    given = {"scalars": {"loss": [1.0]}, "method": "dpsh", "eta": 1.0}
+    found = fires(written(arrays=gradients(20, 200), **given), "quantization_wins")
+    assert "pull 20.0% of the entries" in found.sentence and "holds 10% of these" in found.sentence
+    assert [one.changes for one in found.remedies] == [
+        {"eta": 0.1},
+        {"amplifier": True, "quantization": "error_aware", "eta": 1.0},
+    ]
+    assert fires(written(arrays=gradients(19, 200), **given), "quantization_wins") is None
+    assert fires(written(arrays=gradients(9, 9), **given), "quantization_wins") is None
+    with pytest.raises(CannotRun, match="no quantization term"):
+        fires(written(scalars={"loss": [1.0]}), "quantization_wins")
+
+
+def test_under_error_aware_quantization_only_its_weight_can_be_lowered(written):
+    given = {"scalars": {"loss": [1.0]}, "quantization": "error_aware", "eta": 10.0}
+    found = fires(written(arrays=gradients(20, 200), **given), "quantization_wins")
+    assert [one.changes for one in found.remedies] == [{"eta": 1.0}]
+
+
+def test_many_dead_that_cost_call_for_rescue_and_few_do_not(written):
+    sick = counts(dead=[4], flagged=[40], flagged_dead=[4], saturated=[100], cost_gallery=[0.02])
+    found = fires(written(scalars=sick), "which_illness")
+    assert found.severity == "costs MAP"
+    assert "1.00% of the entries are dead, which costs +0.0200 MAP" in found.sentence
+    assert found.remedies[0].changes == {"amplifier": True, "quantization": "error_aware"}
+    free = sick | {"cost_gallery": [0.001]}
+    assert fires(written(scalars=free), "which_illness") is None
+    right = counts(dead=[1], flagged=[40], flagged_dead=[1], saturated=[100])
+    found = fires(written(scalars=right), "which_illness")
+    assert found.severity == "note" and "98% of the flagged are not dead" in found.sentence
+    assert found.remedies == ()
+
+
+def test_the_rescue_of_an_old_run_keeps_the_weight_that_it_had(written):
+    sick = counts(dead=[4], flagged=[40], flagged_dead=[4], saturated=[100], cost_gallery=[0.02])
+    found = fires(written(scalars=sick, method="dpsh"), "which_illness")
+    assert found.remedies[0].changes["eta"] == 0.1
+
+
+def test_the_dead_grow_if_the_slope_of_the_last_third_is_surely_above_zero(written):
+    grows = counts(30, dead=[float(n) for n in range(30)])
+    found = fires(written(scalars=grows), "dead_growing")
+    # the records at 210 ... 300: 9 more dead, exactly
+    assert "by 9 entries" in found.sentence and "(95 % interval 9 to 9)" in found.sentence
+    wobbles = counts(30, dead=[20 + 9.0 * (n % 2) for n in range(30)])
+    assert fires(written(scalars=wobbles), "dead_growing") is None
+    slowly = counts(30, dead=[200 + n / 2 for n in range(30)])
+    assert fires(written(scalars=slowly), "dead_growing") is None
+
+
+def reach(acted: int, beyond: int) -> dict[str, np.ndarray]:
+    place = TAU_LEVELS.index(0.99)
+    found = {}
+    names = (
+        "amplified_levels",
+        "amplified_dead_levels",
+        "dead_window_levels",
+        "beyond_reach_levels",
+    )
+    for name, n in zip(names, (2 * acted, acted, acted, beyond), strict=True):
+        found[name] = np.zeros(5, np.int32)
+        found[name][place] = n
+    return found
+
+
+def test_half_of_the_dead_beyond_reach_is_too_many(written):
+    sick = counts(dead=[100], dead_hard=[25])
+    found = fires(written(scalars=sick, arrays=reach(80, 40)), "beyond_reach")
+    assert found.severity == "note", "without the amplifier it takes nothing away"
+    assert "Of 80 dead entries" in found.sentence and "50% keep less" in found.sentence
+    assert "25% of all dead ones" in found.sentence
+    assert fires(written(scalars=sick, arrays=reach(80, 39)), "beyond_reach") is None
+    assert fires(written(scalars=sick, arrays=reach(49, 49)), "beyond_reach") is None
+
+
+def test_one_sided_and_repeated_bits_are_named(written):
+    rng = np.random.default_rng(0)
+    gallery = np.where(rng.random((40, 8)) < 0.5, -1, 1)
+    gallery[:, 2] = 1
+    gallery[:, 5] = -gallery[:, 1]
+    given = {"scalars": {"loss": [1.0]}, "labels": one_hot([0, 1] * 40), "n_bits": 8}
+    found = fires(written(gallery=gallery, **given), "alike_bits")
+    assert "bit 2 has 95% of the items on one side" in found.sentence
+    assert "bit 5 repeats another (5 as 1)" in found.sentence
+    assert found.remedies[0].changes == {"n_bits": 6}
+    gallery[:3, 5] *= -1  # r = -.85
+    gallery[:3, 2] = -1  # 92.5 %
+    assert fires(written(gallery=gallery, **given), "alike_bits") is None
+
+
+def test_few_images_are_those_that_hold_half_of_the_dead(written):
+    logits, right = np.full((100, 40), 5.0), np.ones((100, 40))
+    logits[7], logits[8, :30] = -5.0, -5.0  # 40 and 30 dead bits
+    given = {"scalars": {"loss": [1.0]}, "labels": one_hot([0, 1] * 100), "n_bits": 40}
+    found = fires(written(logits=logits, right=right, **given), "few_images")
+    assert "1 of 100 training items looked at hold half of their 70 dead" in found.sentence
+    assert "item 107 (class 1, 40 of 40 bits)" in found.sentence
+    spread = np.full((100, 40), 5.0)
+    spread[:70, 0] = -5.0
+    assert fires(written(logits=spread, right=right, **given), "few_images") is None
+
+
+def test_classes_with_one_code_are_named(written):
+    classes = [0, 1, 2, 3] * 10
+    own = np.array([[1] * 32, [1] * 30 + [-1] * 2, [-1] * 32, [1, -1] * 16])
+    gallery = own[np.array(classes)]
+    given = {"scalars": {"loss": [1.0]}, "labels": one_hot(classes * 2), "n_bits": 32}
+    found = fires(written(gallery=gallery, **given), "mixed_classes")
+    assert (
+        "1 pair of classes share a code: class 0 and class 1 (2 of 32 bits apart)" in found.sentence
+    )
+    gallery = np.where(gallery == own[1], gallery, gallery)
+    apart = own.copy()
+    apart[1, :16] = -1
+    assert fires(written(gallery=apart[np.array(classes)], **given), "mixed_classes") is None
+    several = written(gallery=gallery, **given | {"labels": np.ones((80, 2), np.uint8)})
+    with pytest.raises(CannotRun, match="several labels"):
+        fires(several, "mixed_classes")
+
+
+def test_a_map_that_rises_to_its_end_is_under_trained(written):
+    rising = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.80, 0.805, 0.815]
+    # the last at or before three quarters is the seventh
+    found = fires(written(scalars={"map": rising}), "under_trained")
+    assert "rose by 0.1150 over the last quarter" in found.sentence
+    flat = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.7, 0.7, 0.7099]
+    assert fires(written(scalars={"map": flat}), "under_trained") is None
+    with pytest.raises(CannotRun, match="eval_every"):
+        fires(written(scalars={"loss": [1.0] * 9, "map": [0.5]}), "under_trained")
+
+
+def test_each_reason_not_to_trust_a_map_is_named(written):
+    labels = one_hot([0, 1] * 10)
+    sound = {"map": [0.5], "map_low": [0.46], "map_high": [0.55], "best_map": [0.5]}
+    given = {"labels": labels}
+    assert fires(written(scalars=sound, **given), "untrusted_map") is None
+    wide = fires(written(scalars=sound | {"map_high": [0.56]}, **given), "untrusted_map")
+    assert "anything from 0.460 to 0.560" in wide.sentence
+    best = fires(written(scalars=sound | {"best_map": [0.505]}, **given), "untrusted_map")
+    assert "the best of all evaluations is 0.5050, chosen on the test queries" in best.sentence
+    few = sound | {"n_queries_without_relevant": [1.0]}
+    assert "1 of 10 queries have no relevant" in fires(written(scalars=few, **given),
+                                                       "untrusted_map").sentence  # fmt: skip
+
+
+def test_a_run_without_parts_lists_what_could_not_run_and_why(written):
+    found = diagnose(written(scalars={"loss": [1.0]}))
+    assert not found.findings
+    assert set(found.ran) | set(found.could_not) == set(checks())
+    assert found.could_not["which_illness"] == "the run has no records of the probes"
+    assert found.could_not["weak_opponent"] == "it looks at a pair, and no other run was given"
+    old = {name: one for name, one in counts().items() if "dead" not in name}
+    assert "not counted" in diagnose(written(scalars=old)).could_not["dead_growing"]
+
+
+def test_a_remedy_for_a_switch_leaves_the_other_switches_as_they_are():
+    config = make_config(method="dpsh", method_options={"pairs": "in_batch"})
+    tried = tried_config(config, {"method_options.theta_scale": 0.2, "lr": 0.01})
+    assert tried.method_options == {"pairs": "in_batch", "theta_scale": 0.2} and tried.lr == 0.01
+
+
+def test_what_an_illness_explains_is_not_said_again(written):
+    labels = one_hot([0, 1, 2] * 10)
+    given = counts(20, n_effective_codes=[1.0], map=[0.3], map_low=[0.1], map_high=[0.9])
+    found = diagnose(written(scalars=given, labels=labels, gallery=np.ones((15, 4))))
+    assert [one.check for one in found.findings] == ["collapsed"]
+    assert found.could_not["untrusted_map"] == "“Collapsed codes” explains what it would say"
+    assert "alike_bits" in found.could_not and "mixed_classes" in found.could_not

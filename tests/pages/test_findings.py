@@ -1,0 +1,135 @@
+"""Findings on the pages: what is shown, silenced, tried, and what became of a try."""
+
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from rdh import execution, worker
+from rdh.config.presets import preset_config
+from rdh.config.run_config import RunConfig
+from rdh.diagnosis import Evidence, diagnose, tried_config
+from rdh.store.notes import read_notes
+from rdh.store.run_store import RunStore
+
+REPO = Path(__file__).parents[2]
+COLLAPSED = preset_config("quick", method="dpsh", n_bits=16, lr=0.3, eta=1.0)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> RunStore:
+    return RunStore(tmp_path_factory.mktemp("findings") / "runs")
+
+
+@pytest.fixture(scope="module")
+def sick(store) -> str:
+    """A run whose codes have collapsed."""
+    return trained(store, COLLAPSED)
+
+
+def trained(store: RunStore, config: RunConfig) -> str:
+    run_id = store.create(config)
+    assert worker.main([str(store.run_dir(run_id))]) == 0
+    return run_id
+
+
+def open_app(page: str, store: RunStore, monkeypatch, **query: str) -> AppTest:
+    monkeypatch.setenv("RDH_RUNS", str(store.root))
+    app = AppTest.from_file(str(REPO / "app.py"), default_timeout=60)
+    for name, value in query.items():
+        app.query_params[name] = value
+    app = app.run() if page == "app.py" else app.switch_page(page).run()
+    assert not app.exception
+    return app
+
+
+def titles(app: AppTest) -> list[str]:
+    return [one.label.replace("\\", "") for one in app.expander]
+
+
+def links(app: AppTest) -> dict[str, dict[str, str]]:
+    found = {}
+    for one in app.get("page_link"):
+        found[one.proto.label.replace("\\", "")] = dict(parse_qsl(one.proto.query_string))
+    return found
+
+
+def remedy_of(store: RunStore, run_id: str):
+    found = diagnose(Evidence(store, run_id)).findings[0]
+    assert found.check == "collapsed"
+    return found.remedies[0]
+
+
+def test_the_most_serious_finding_comes_first_with_its_links(store, sick, monkeypatch):
+    app = open_app("pages/live.py", store, monkeypatch, run=sick)
+    assert titles(app)[0].startswith("**Collapsed codes** (fatal): Training collapsed")
+    assert "checks ran" in " ".join(titles(app))
+    asked = links(app)
+    assert asked["Show me: Which bits saturate, and when"]["map"] == "saturated"
+    assert asked["Try it: lr 0.03, eta 0.1"] == {
+        "clone": sick,
+        "set.lr": "0.03",
+        "set.eta": "0.1",
+    }
+
+
+def test_a_silenced_finding_is_gone_until_it_is_shown_again(store, sick, monkeypatch):
+    app = open_app("pages/live.py", store, monkeypatch, run=sick)
+    app.button(key=f"silence-{sick}-collapsed").click().run()
+    assert read_notes(store, sick).silenced == ("collapsed",)
+    assert not any("Collapsed codes" in title for title in titles(app))
+    app.button(key=f"unsilence-{sick}").click().run()
+    assert read_notes(store, sick).silenced == ()
+    assert titles(app)[0].startswith("**Collapsed codes**")
+
+
+def test_start_says_the_worst_finding_of_the_last_runs_in_a_line(store, sick, monkeypatch):
+    app = open_app("app.py", store, monkeypatch)
+    rows = app.dataframe[-1].value
+    (said,) = rows.loc[rows["run"] == sick, "diagnosis"]
+    assert said.startswith("Collapsed codes, fatal")
+
+
+def test_a_try_differs_from_its_run_in_the_remedy_alone(store, sick, monkeypatch):
+    asked: list[RunConfig] = []
+    monkeypatch.setattr(
+        execution, "submit", lambda _, configs, **__: asked.extend(configs) or [sick]
+    )
+    monkeypatch.setattr(execution, "ensure_supervisor", lambda _: None)
+    query = links(open_app("pages/live.py", store, monkeypatch, run=sick))[
+        "Try it: lr 0.03, eta 0.1"
+    ]
+    app = open_app("pages/launch.py", store, monkeypatch, **query)
+    assert "differ from it in lr 0.03, eta 0.1" in app.info[0].value
+    next(one for one in app.button if one.label == "Launch").click().run()
+    assert not app.exception
+    assert [one.hash for one in asked] == [tried_config(COLLAPSED, {"lr": 0.03, "eta": 0.1}).hash]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("set.lr", "many", "lr must be a number"),
+        ("set.lr", "-1", "lr must be"),
+        ("set.weights", "/etc/passwd", "A link may change"),
+        ("set.method_options.nothing", "1", "method_options of dpsh must be among"),
+    ],
+)
+def test_a_link_with_a_bad_setting_says_so_and_changes_nothing(
+    name, value, sentence, store, sick, monkeypatch
+):
+    app = open_app("pages/launch.py", store, monkeypatch, **{"clone": sick, name: value})
+    assert sentence in app.error[0].value.replace("\\", "")
+    assert app.text_input(key=f"{sick}-lr").value == "0.3"
+
+
+def test_a_finding_says_what_the_remedy_did_once_it_was_tried(store, sick, monkeypatch):
+    remedy = remedy_of(store, sick)
+    tried = trained(store, tried_config(store.config(sick), remedy.changes))
+    execution.states(store)
+    app = open_app("pages/live.py", store, monkeypatch, run=sick)
+    said = [one.value.replace("\\", "") for one in app.markdown]
+    told = [one for one in said if "Tried with pairs in-batch: MAP went from" in one]
+    before, after = (store.result(one)["metrics"]["map"] for one in (sick, tried))
+    assert len(told) == 1 and f"from {before:.4f} to {after:.4f}" in told[0]

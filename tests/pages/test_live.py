@@ -1,0 +1,88 @@
+"""The Live page says how strong the gradient is, and what a run takes of its machine."""
+
+import re
+import shutil
+import tarfile
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.common import device_load, live_plot
+from pages.common.device_load import load_said
+from pages.common.run_status import Status
+from rdh.config.presets import demo_pair
+from rdh.execution import RunState
+from rdh.store.recorded import read_recording
+from rdh.store.run_store import RunStore
+
+REPO = Path(__file__).parents[2]
+
+
+def said_on_live(store: RunStore, run_id: str, monkeypatch) -> tuple[list[str], str]:
+    """(titles of charts over time, captions)."""
+    titles: list[str] = []
+    draw = live_plot.live_plotly
+    monkeypatch.setenv("RDH_RUNS", str(store.root))
+    monkeypatch.setattr(
+        "pages.common.time_view.live_plotly",
+        lambda figure, **more: (titles.append(figure.layout.title.text), draw(figure, **more)),
+    )
+    app = AppTest.from_file(str(REPO / "app.py"), default_timeout=60)
+    app.query_params["run"] = run_id
+    app.switch_page("pages/live.py").run()
+    assert not app.exception and not app.error
+    return [one.replace("<br>", " ") for one in titles], " ".join(one.value for one in app.caption)
+
+
+def test_the_norm_of_the_gradient_stands_before_and_after_the_amplifier(tmp_path, monkeypatch):
+    recording, store = read_recording(), RunStore(tmp_path / "runs")
+    for config, source in zip(demo_pair(), recording.pair, strict=True):
+        run_id = store.create(config)
+        shutil.copytree(recording.runs.run_dir(source), store.run_dir(run_id) / "of")
+        for name in ("metrics.db", "result.json", "split.npz"):
+            (store.run_dir(run_id) / "of" / name).rename(store.run_dir(run_id) / name)
+        last = {name: value for _, _, _, name, value in store.reader(run_id).scalars()}
+        titles, _ = said_on_live(store, run_id, monkeypatch)
+        title = f"The norm of the gradient: {last['gradient_norm']:.3g} at the last record"
+        if config.amplifier:
+            title += f", {last['gradient_norm_amplified']:.3g} after the amplifier"
+        assert title in titles
+        assert last["gradient_norm_amplified"] >= last["gradient_norm"] > 0
+
+
+def test_an_old_run_says_that_it_recorded_no_norm(tmp_path, monkeypatch):
+    with tarfile.open(REPO / "tests" / "data" / "old_runs.tar.xz") as archive:
+        archive.extractall(tmp_path / "runs", filter="data")
+    store = RunStore(tmp_path / "runs")
+    titles, captions = said_on_live(store, "hashnet-8-s0-cda631", monkeypatch)
+    assert "The norm of the gradient was not recorded in this run" in captions
+    assert not [one for one in titles if "norm" in one]
+
+
+@pytest.mark.parametrize(
+    ("device", "beat", "said"),
+    [
+        (
+            "GPU 1 (H200)",
+            {"cores_busy": 1.52, "rss_bytes": 3 * 2**29},
+            "Load now: its process: 1.5 cores busy, 1.5 GiB of memory; GPU 1 (H200): 54% busy.",
+        ),
+        ("GPU 3 (H200)", {"rss_bytes": 2**30}, "Load now: its process: 1.0 GiB of memory."),
+        ("GPU 3 (H200)", {"seq": 1}, "Load now: its process does not say yet."),
+        (None, {}, ""),
+    ],
+)
+def test_the_load_is_that_of_the_last_heartbeat_and_of_the_device(device, beat, said, monkeypatch):
+    loads = {"GPU 1": "54% busy", "GPU 10": "9% busy"}
+    monkeypatch.setattr(device_load, "_gpu_loads", lambda: loads)
+    running = RunState("a", "running", 1, 0.0, device=device)
+    assert load_said(Status("a", running, beat, {})) == said
+
+
+def test_the_processor_says_how_busy_it_is_and_an_ended_run_has_no_load():
+    beat = {"cores_busy": 2.0}
+    running = RunState("a", "running", 1, 0.0, device="cpu")
+    said = load_said(Status("a", running, beat, {}))
+    assert re.fullmatch(r"Load now: its process: 2\.0 cores busy; CPU: processor \d+% busy\.", said)
+    assert load_said(Status("a", RunState("a", "finished", 1, 0.0), beat, {})) == ""
