@@ -90,15 +90,17 @@ def sums_by_bit(
     sums, none = np.zeros((11, codes.shape[1])), np.float32(0)
     for row in range(len(codes)):
         for bit in range(codes.shape[1]):
-            code = codes[row, bit]
             logit = np.float64(logits[row, bit]) - logits[0, bit]
+            sums[0, bit] += codes[row, bit]
+            sums[1, bit] += logit
+            sums[2, bit] += logit * logit
+        # a loop of its own: with more sums, LLVM would take one entry at a time
+        for bit in range(codes.shape[1]):
+            code = codes[row, bit]
             size = abs(total[row, bit] * (np.float32(1) - code * code))
             acted = size if acts[row, bit] else none
             leaving = size if code * total[row, bit] > 0 else none
             staying = none if code * total[row, bit] > 0 else size
-            sums[0, bit] += code
-            sums[1, bit] += logit
-            sums[2, bit] += logit * logit
             sums[3, bit] += none if code >= 0 else staying
             sums[4, bit] += staying if code >= 0 else none
             sums[5, bit] += none if code >= 0 else leaving

@@ -30,7 +30,7 @@ from rdh.store.levels import TAU_LEVELS
 from rdh.training.entry_kinds import event_rows, n_reached, thresholds, window_rows
 from rdh.training.entry_loops import counts, judge, sums_by_bit
 from rdh.training.last_visits import N_BINS, LastVisits
-from rdh.training.sides import Sides, signs_of
+from rdh.training.sides import Sides
 
 
 def logit_edges(tau: float) -> np.ndarray:
@@ -158,8 +158,9 @@ class Probes:
         n_steps = len(self._steps)
         self._steps.clear()
         columns[0] *= self._slope
-        right = self._right(indices, signs_of(columns[1]), ends_epoch)
         logits, codes, similarity, total = (column.numpy() for column in columns)
+        signs = (codes >= 0).view(np.int8) * 2 - 1  # faster than signs_of
+        right = self._right(indices, torch.from_numpy(signs), ends_epoch)
         kinds, bins, acts = judge(logits, codes, similarity, total, right, *self._rule)
         if not amplifier:
             acts[:] = False
