@@ -108,6 +108,9 @@ def _draw_finding(runs: RunStore, run_id: str, finding: Finding, head: str) -> N
 def _draw_remedy(runs: RunStore, run_id: str, remedy: Remedy) -> None:
     """What to change, why and what should be seen; what it did if it was tried."""
     st.markdown(f"{as_text(remedy.why)} To be seen if it is right: {as_text(remedy.expect)}")
+    if runs.config(run_id).is_watched:
+        st.markdown(f"To try in your loop: **{as_text(remedy.words)}**")
+        return
     query = {"clone": run_id}
     query |= {f"set.{name}": _typed(value) for name, value in remedy.changes.items()}
     draw_link("pages/launch.py", f"Try it: {as_text(remedy.words)}", ":material/science:", query)

@@ -100,6 +100,10 @@ def _in_full(store: RunStore, run_id: str, found: Diagnosis) -> Iterator[str]:
 
 def _remedies(store: RunStore, run_id: str, finding: Finding) -> Iterator[str]:
     for remedy in finding.remedies:
+        if store.config(run_id).is_watched:
+            yield f"  Try in your loop: {remedy.words}"
+            yield f"       {remedy.why} {remedy.expect}"
+            continue
         words = " ".join(f"--set {name}={value}" for name, value in remedy.changes.items())
         yield f"  Try: python -m rdh runs clone {run_id} {words}"
         yield f"       {remedy.why} {remedy.expect}"

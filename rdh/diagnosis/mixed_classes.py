@@ -6,7 +6,7 @@ import numpy as np
 
 from rdh.analysis.mixed_up import class_sides
 from rdh.diagnosis._tools.evidence import Evidence
-from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy
+from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, twice
 from rdh.retrieval.codes import unpack_codes
 
 TITLE = "Classes not separated"
@@ -36,7 +36,7 @@ def check(evidence: Evidence) -> Finding | None:
     if not config.method_card.is_shallow:
         expect = "Each class has its own code, and MAP rises most for these classes."
         remedies = (
-            Remedy({"epochs": 2 * config.epochs}, "More time to part them.", expect),
+            Remedy({"epochs": twice(config.epochs)}, "More time to part them.", expect),
         )  # fmt: skip
     text = "; ".join(parts)
     return Finding(

@@ -35,7 +35,7 @@ def check(evidence: Evidence) -> Finding | None:
         equation=r"\log(1 + e^{\Theta}) - S\,\Theta \;=\; \log 2 \quad (\Theta = 0)",
         places=(Place("pages/live.py", "The loss, term by term"),),
         remedies=(
-            Remedy({"lr": min(100.0, part_of(config.lr, 0.1))}, "Longer steps.", expect),
+            Remedy({"lr": part_of(config.lr, 0.1)}, "Longer steps.", expect),
             Remedy({"lr": part_of(config.lr, 3)}, "If it jumps about: shorter steps.", expect),
         ),
     )

@@ -1,7 +1,7 @@
 """A score that still rises, or a loss that still falls, when training ends."""
 
 from rdh.diagnosis._tools.evidence import Evidence
-from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy
+from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, twice
 from rdh.diagnosis._tools.series import after
 
 TITLE = "Under-trained"
@@ -34,7 +34,7 @@ def check(evidence: Evidence) -> Finding | None:
         "a comparison of speeds, not of methods.",
         places=(Place("pages/compare.py", "The pair over time"),),
         remedies=(
-            Remedy({"epochs": 2 * config.epochs}, "Twice as long.",
+            Remedy({"epochs": twice(config.epochs)}, "Twice as long.",
                    "MAP rises by less than 0.01 over the last quarter, and ends higher."),
         ),
     )  # fmt: skip

@@ -51,13 +51,20 @@ class Remedy:
         )
 
 
-def part_of(value: float, divisor: float) -> float:
+def part_of(value: float | None, divisor: float) -> float | str:
     """A setting divided by a number, with two digits, as a person would type it.
 
-    >>> part_of(0.3, 3), part_of(0.01, 3)
-    (0.1, 0.0033)
+    Of a setting that a watched run did not tell, the change is said in its place.
+
+    >>> part_of(0.3, 3), part_of(0.01, 3), part_of(None, 3)
+    (0.1, 0.0033, '× 0.33')
     """
-    return float(f"{value / divisor:.2g}")
+    return f"× {1 / divisor:.2g}" if value is None else float(f"{value / divisor:.2g}")
+
+
+def twice(value: int | None) -> int | str:
+    """Twice a whole number; of one that a watched run did not tell, the change in its place."""
+    return "× 2" if value is None else 2 * value
 
 
 @dataclass(frozen=True)
