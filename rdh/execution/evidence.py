@@ -40,6 +40,7 @@ class Watch:
     seq_since: float
     seq: object = None
     stop_since: float | None = None
+    bare_since: float | None = None  # its folder has no config.json
 
 
 class Observer:

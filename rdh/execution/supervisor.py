@@ -26,7 +26,7 @@ from rdh.execution.queue.states import (
     from_result,
 )
 from rdh.store.log import shorten
-from rdh.store.run_store import RunStore
+from rdh.store.run_store import SUBMISSION, RunStore
 
 WORKER = (sys.executable, "-m", "rdh.worker")
 
@@ -137,7 +137,7 @@ class Supervisor:
     def _look_after(self, run: RunState) -> None:
         handle = run.handle or self._handles.get(key_of(run.run_id, run.attempt))
         report = self._poll(handle)
-        if not self.store.is_run(run.run_id):
+        if self._is_removed(run):
             self._end_folderless(run, handle, report)
             return
         if self.registry.facts(run.run_id).is_watched:  # its process is nobody's to judge or end
@@ -199,6 +199,21 @@ class Supervisor:
         elif self._clock() - watch.stop_since >= self.limits.grace:
             self.log.warning("%s: did not end when asked, killed", run.run_id)
             self.engine.stop(handle, force=True)
+
+    def _is_removed(self, run: RunState) -> bool:
+        """Whether the folder of a live run was removed.
+
+        If its process writes meanwhile, a removal leaves new files, but no config.json. That one
+        may be missing for a while: an editor puts it back.
+        """
+        if not self.store.is_run(run.run_id):
+            return True
+        watch = self._observer.watch(run)
+        if (self.store.root / run.run_id / SUBMISSION).exists():
+            watch.bare_since = None
+            return False
+        watch.bare_since = watch.bare_since or self._clock()
+        return self._clock() - watch.bare_since >= self.limits.orphan
 
     def _end_folderless(self, run: RunState, handle: str | None, report: Report | None) -> None:
         """Ends a live run whose folder was removed: there is nothing left to save or to show."""

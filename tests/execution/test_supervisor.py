@@ -149,8 +149,13 @@ def test_a_removed_run_folder_does_not_end_the_supervisor(store):
     run_id, other = start_toy(store, do="forever"), start_toy(store, do="forever")
     pid = ready(store)
     wait_until(store, run_id, "running")
-    worker = pid_of(store, run_id)
-    shutil.rmtree(store.run_dir(run_id), ignore_errors=True)
+    worker, folder = pid_of(store, run_id), store.run_dir(run_id)
+
+    def is_removed() -> bool:
+        shutil.rmtree(folder, ignore_errors=True)  # fails if the worker writes meanwhile
+        return not folder.exists()
+
+    wait_for(is_removed, "folder gone")
     wait_for(lambda: run_id not in states(store), "row gone")
     wait_for(lambda: not is_alive(worker), "end of the worker")
     wait_until(store, other, "running")
