@@ -137,7 +137,11 @@ def test_a_method_chosen_just_before_the_click_is_launched(slow, server):
     assert runs_of(server, seed) == [5] * 4
 
 
-@pytest.mark.parametrize(("key", "press"), [*PRESSES, ("Enter", None)])
+@pytest.mark.parametrize(
+    ("key", "press"),
+    # the press without a key: in the plain run on the launch form alone
+    [pytest.param(*PRESSES[0], marks=pytest.mark.slow), PRESSES[1], ("Enter", None)],
+)
 def test_a_run_whose_name_is_typed_is_deleted_at_the_first_click(slow, server, key, press):
     store = RunStore(server.runs_root)
     (run_id,) = execution.submit(store, [preset_config("quick", seed=next(SEEDS))])

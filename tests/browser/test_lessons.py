@@ -61,7 +61,9 @@ def test_a_class_walks_through_all_lessons_and_one_address_brings_a_step_back(br
         assert not page.problems
 
 
-@pytest.mark.parametrize("address", ["nonsense", "report?run=x"])
+@pytest.mark.parametrize(
+    "address", ["report?run=x", pytest.param("nonsense", marks=pytest.mark.slow)]
+)
 def test_an_address_without_a_page_says_so_on_start(address, page, app_server):
     server = app_server()
     page.goto(f"{server.url}/{address}")

@@ -103,6 +103,7 @@ def test_a_pair_is_launched_watched_looked_into_survives_the_server_and_is_cance
     execution.stop_supervisor(store)
 
 
+@pytest.mark.slow  # the plain run launches a pair, and tests/pages has the words of an ended run
 def test_a_switch_is_launched_and_the_finished_run_says_what_each_bit_is_worth(page, app_server):
     server = app_server()
     page.goto(f"{server.url}/launch?preset=quick")

@@ -156,7 +156,7 @@ worker.main([sys.argv[1], "--attempt", "1"])
 """
 
 
-@pytest.mark.parametrize("aim", ["all_pairs", "labels"])
+@pytest.mark.parametrize("aim", ["all_pairs", pytest.param("labels", marks=pytest.mark.slow)])
 def test_a_run_with_an_aim_killed_within_an_epoch_and_resumed_is_the_same_run(tmp_path, aim):
     fields = FIELDS | {
         "method": "hashnet",
