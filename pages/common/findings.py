@@ -1,6 +1,6 @@
 """What is wrong with a run, most serious first: why, where to look, and what to try."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import streamlit as st
 
@@ -115,17 +115,10 @@ def _draw_remedy(runs: RunStore, run_id: str, remedy: Remedy) -> None:
     query |= {f"set.{name}": _typed(value) for name, value in remedy.changes.items()}
     draw_link("pages/launch.py", f"Try it: {as_text(remedy.words)}", ":material/science:", query)
     with error_card():
-        told = diagnosis.outcome(runs, run_id, remedy, _equal_runs(runs, run_id, remedy))
+        told = diagnosis.outcome(runs, run_id, remedy, execution.equal_runs)
         if told is not None:
             st.markdown(f":material/check: {as_text(told.sentence)}")
             draw_link("pages/live.py", told.run_id, ":material/monitoring:", {"run": told.run_id})
-
-
-def _equal_runs(runs: RunStore, run_id: str, remedy: Remedy) -> Sequence[str]:
-    """The runs that tried a remedy, oldest first."""
-    hashes = diagnosis.tried_hashes(runs.config(run_id), remedy.changes)
-    found = execution.equal_runs(runs, hashes)
-    return [one for name in hashes for one in found.get(name, [])]
 
 
 def _typed(value: object) -> str:

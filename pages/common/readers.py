@@ -11,7 +11,7 @@ import streamlit as st
 from rdh.analysis.run_series import PAPER_TAU, RunCache, RunSeries
 from rdh.exports import dead_series
 from rdh.files import read_arrays
-from rdh.store.kept_codes import kept_codes
+from rdh.store.kept_codes import kept_codes, probe_steps
 from rdh.store.metrics_reader import MetricsReader
 from rdh.store.run_store import RunStore
 
@@ -54,12 +54,6 @@ def split(store: RunStore, run_id: str) -> dict[str, np.ndarray]:
 def probe_codes(store: RunStore, run_id: str, step: int) -> dict[str, np.ndarray]:
     """codes/probe-STEP.npz: ids (n,), bits (n, bytes), logits float16 (n, n_bits)."""
     return _arrays(str(store.run_dir(run_id) / "codes" / f"probe-{int(step)}.npz"))
-
-
-def probe_steps(store: RunStore, run_id: str) -> list[int]:
-    """Steps at which codes of the probe items were kept, in order."""
-    paths = (store.run_dir(run_id) / "codes").glob("probe-*.npz")
-    return sorted(int(path.stem.removeprefix("probe-")) for path in paths)
 
 
 def has_final_codes(store: RunStore, run_id: str) -> bool:

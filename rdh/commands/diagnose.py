@@ -14,7 +14,6 @@ from rdh.diagnosis import (
     checks,
     diagnose,
     outcome,
-    tried_hashes,
 )
 from rdh.errors import UserError, printable
 from rdh.store.notes import read_notes
@@ -107,10 +106,7 @@ def _remedies(store: RunStore, run_id: str, finding: Finding) -> Iterator[str]:
         words = " ".join(f"--set {name}={value}" for name, value in remedy.changes.items())
         yield f"  Try: python -m rdh runs clone {run_id} {words}"
         yield f"       {remedy.why} {remedy.expect}"
-        hashes = tried_hashes(store.config(run_id), remedy.changes)
-        found = execution.equal_runs(store, hashes)
-        tried = [one for name in hashes for one in found.get(name, [])]
-        told = outcome(store, run_id, remedy, tried)
+        told = outcome(store, run_id, remedy, execution.equal_runs)
         if told is not None:
             yield f"       {told.sentence} ({told.run_id})"
 

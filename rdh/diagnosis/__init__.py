@@ -31,7 +31,7 @@ from rdh.diagnosis._tools.finding import (
     Place,
     Remedy,
 )
-from rdh.diagnosis._tools.trying import Outcome, outcome, tried_config, tried_hashes
+from rdh.diagnosis._tools.trying import Outcome, outcome, tried_config
 from rdh.errors import UserError
 
 __all__ = [
@@ -48,7 +48,6 @@ __all__ = [
     "diagnose",
     "outcome",
     "tried_config",
-    "tried_hashes",
 ]
 
 

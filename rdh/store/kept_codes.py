@@ -1,4 +1,4 @@
-"""The codes that a finished run kept, with the labels of their items."""
+"""The codes that a run kept: of queries and gallery with their labels, and of training items."""
 
 from typing import NamedTuple
 
@@ -36,3 +36,10 @@ def kept_codes(store: RunStore, run_id: str) -> KeptCodes:
     return KeptCodes(
         *(codes[side] for side in sides), *(labels[codes[f"{side}_ids"]] for side in sides)
     )
+
+
+def probe_steps(store: RunStore, run_id: str) -> list[int]:
+    """Steps at which codes of training items were kept, codes/probe-STEP.npz, in order."""
+    paths = (store.run_dir(run_id) / "codes").glob("probe-*.npz")
+    steps = [path.stem.removeprefix("probe-") for path in paths]
+    return sorted(int(step) for step in steps if step.isdecimal())

@@ -42,7 +42,7 @@ class Notes:
 def read_notes(store: RunStore, run_id: str) -> Notes:
     """The notes of a run, read once per version of the file; none if it is missing or damaged."""
     try:
-        status = os.stat(f"{store.root}/{run_id}/{NOTES}")  # noqa: PTH116 (one for each of 1000 runs)
+        status = os.stat(f"{store.root}/{run_id}/{NOTES}")  # noqa: PTH116 (of 1000 runs)
     except OSError:
         return Notes()
     return _read(store, run_id, (status.st_ino, status.st_size, status.st_mtime_ns))

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from rdh.analysis import DeadBits, run_table
+from rdh.analysis.one_bit import Look
 from rdh.analysis.run_series import RunCache, RunSeries
 from rdh.config.run_config import RunConfig
 from rdh.diagnosis._tools.finding import CannotRun
 from rdh.errors import UserError
 from rdh.files import read_arrays
-from rdh.store.kept_codes import KeptCodes, kept_codes
+from rdh.store.kept_codes import KeptCodes, kept_codes, probe_steps
 from rdh.store.run_store import RunStore
 
 
@@ -147,9 +148,7 @@ class Evidence:
         At most 1000 training items, in evaluation mode.
         """
         folder = Path(self.store.root) / self.run_id / "codes"
-        steps = [
-            int(path.stem[6:]) for path in folder.glob("probe-*.npz") if path.stem[6:].isdigit()
-        ]
+        steps = probe_steps(self.store, self.run_id)
         steps = [step for step in steps if step <= self.series.step]
         if not steps:
             raise CannotRun("the run has kept no codes of training items")
@@ -159,8 +158,7 @@ class Evidence:
             raise CannotRun("its codes of training items can't be read") from None
         if "slope" not in arrays or "right" not in arrays:
             raise CannotRun("its codes of training items lack the slope or the right sides")
-        logits = arrays["logits"].astype(np.float64)
-        h = np.tanh(float(arrays["slope"]) * logits)
+        h = Look.read(arrays, self.config.tau).codes
         return dict(arrays) | {"codes": h, "labels": self.split["labels"][arrays["ids"]]}
 
     def rivals(self) -> pd.DataFrame:

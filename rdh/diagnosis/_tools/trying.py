@@ -1,7 +1,7 @@
 """A remedy as a run: its config, and what became of it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rdh.analysis import dead_bits, map_points, percent, quantization_weight
@@ -10,6 +10,8 @@ from rdh.diagnosis._tools.finding import Remedy
 from rdh.store.run_store import RunStore
 
 OPTIONS = "method_options."
+# A store and hashes of configs -> the runs of each, oldest first.
+EqualRuns = Callable[[RunStore, Sequence[str]], Mapping[str, Sequence[str]]]
 
 
 def tried_config(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
@@ -54,14 +56,14 @@ class Outcome(NamedTuple):
     sentence: str
 
 
-def outcome(store: RunStore, run_id: str, remedy: Remedy, tried: Sequence[str]) -> Outcome | None:
+def outcome(store: RunStore, run_id: str, remedy: Remedy, find: EqualRuns) -> Outcome | None:
     """What became of a remedy that was tried.
 
     Args:
         store: where the runs lie.
         run_id: the run with the finding.
         remedy: what was tried.
-        tried: the runs of `tried_hashes`, oldest first.
+        find: `rdh.execution.equal_runs`, which stands in a row above.
 
     Returns:
         Of the newest that has finished; None if none has, or the run itself has not.
@@ -69,6 +71,9 @@ def outcome(store: RunStore, run_id: str, remedy: Remedy, tried: Sequence[str]) 
     Raises:
         UserError: a run is not there, or its records are damaged.
     """
+    hashes = tried_hashes(store.config(run_id), remedy.changes)
+    found = find(store, hashes)
+    tried = [one for name in hashes for one in found.get(name, [])]
     finished = [one for one in tried if store.result(one).get("state") == "finished"]
     if not finished or store.result(run_id).get("state") != "finished":
         return None

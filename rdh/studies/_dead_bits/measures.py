@@ -11,6 +11,7 @@ import pandas as pd
 from rdh.analysis import run_table, scalar_frame
 from rdh.errors import UserError
 from rdh.files import read_arrays
+from rdh.store.kept_codes import probe_steps
 from rdh.store.run_store import RunStore, Stamp
 
 MOST_EPOCHS = 8  # columns of the table over time; of more epochs these and the last one are shown
@@ -73,10 +74,8 @@ def _row(store: RunStore, run_id: str, stamps: tuple[Stamp, ...]) -> Mapping[str
         reader = store.reader(run_id)
         names = {MEASURED, "train_entries", "entries", *PROBE_COUNTS}
         frame = scalar_frame(row for row in reader.scalars() if row[3] in names)
-        files = {
-            int(path.stem.removeprefix("probe-")): path
-            for path in (store.run_dir(run_id) / "codes").glob("probe-*.npz")
-        }
+        folder = store.run_dir(run_id) / "codes"
+        files = {step: folder / f"probe-{step}.npz" for step in probe_steps(store, run_id)}
         over_time = _peaks(frame) | _dead_over_time(frame, files, reader.meta())
     except (UserError, OSError, ValueError):
         return None
