@@ -40,7 +40,8 @@ def ordered_pair(runs: RunStore, run_id: str, other: str) -> list[str]:
     """The run without RDH first. The two lists above take the same order, and so does the URL."""
     pair = sorted([run_id, other], key=lambda one: runs.config(one).has_rdh)
     if pair != [run_id, other]:
-        st.query_params["run"], st.query_params["vs"] = pair
+        # Both at once, or the address names one run twice for a moment.
+        st.query_params.update(run=pair[0], vs=pair[1])
         st.rerun()
     return pair
 

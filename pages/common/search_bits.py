@@ -76,7 +76,7 @@ def draw_bits(
     if other is not None:
 
         def swap() -> None:
-            st.query_params["run"], st.query_params["vs"] = other.run_id, found.run_id
+            st.query_params.update(run=other.run_id, vs=found.run_id)
 
         st.button(
             f"Look into the bits of {other.config.label} instead",

@@ -16,7 +16,7 @@ def test_a_page_that_is_reached_from_a_tick_is_drawn_whole_and_goes_on_ticking(p
         expect(page.get_by_text("line 4 of the second page, bit 7")).to_be_visible()
         expect(page.get_by_text(re.compile(r"tick \d\d+"))).to_be_visible()
         expect(page.get_by_text("line 0 of the second page, bit 7")).to_be_visible()
-        assert page.url == f"{server.url}/second?bit=7"
+        expect(page).to_have_url(f"{server.url}/second?bit=7")
     page.go_back()
     expect(page.get_by_text("first page")).to_be_visible()
     expect(page.get_by_role("link", name="the second page")).to_have_count(0)

@@ -124,4 +124,4 @@ def upload(page, store: RunStore, run: str, folder: Path) -> None:
     page.keyboard.press("Escape")
     distances = np.bitwise_count(arrays["query"][0] ^ arrays["gallery"]).sum(1)
     expect(found.first).to_contain_text(f"d = {distances.min()}")
-    assert "q=upload" in page.url
+    expect(page).to_have_url(re.compile("q=upload"))

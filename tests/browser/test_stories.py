@@ -146,7 +146,7 @@ def test_a_switch_is_launched_and_the_finished_run_says_what_each_bit_is_worth(p
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.wait_for_url(re.compile("bit="), timeout=LONG)
     expect(page.get_by_role("img", name=f"Bit {run_in_url(page, 'bit')} over time")).to_be_visible()
-    assert "worth=true" in page.url
+    expect(page).to_have_url(re.compile("worth=true"))
     execution.stop_supervisor(store)
 
 

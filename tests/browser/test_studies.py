@@ -14,7 +14,7 @@ from tests.browser.charts import WATCH_REMOVALS, wait_for_draws
 from tests.browser.conftest import open_page, wait_for_app
 
 LONG = 120_000  # milliseconds; a shared machine may be slow
-ADDRESS = "studies?study=table2&preset=quick&bits=16&seeds=0-2"
+ADDRESS = "/studies?study=table2&preset=quick&bits=16&seeds=0-2"
 FOREST = '[data-chart="study-table2-forest-1"]'
 DONE = "12 of 12 runs have finished"
 
@@ -46,7 +46,7 @@ def test_a_study_is_started_watched_read_shared_and_downloaded(browser, page, ap
     server = app_server()
     page.goto(f"{server.url}/studies")
     make_another_grid(page)
-    assert page.url.endswith(ADDRESS)
+    expect(page).to_have_url(f"{server.url}{ADDRESS}")
     page.get_by_role("button", name="Run what is missing: 12 runs").dblclick()
     expect(page.get_by_text(re.compile(r"\d+ training, \d+ waiting"))).to_be_visible(timeout=LONG)
     page.locator(".study-table").first.wait_for(timeout=LONG)
@@ -66,7 +66,8 @@ def test_a_study_is_started_watched_read_shared_and_downloaded(browser, page, ap
     expect(page.get_by_text("Verdict.")).to_be_visible(timeout=LONG)
     page.go_back()
     wait_for_draws(page, FOREST, 1)  # it stands below the tables
-    assert page.url.endswith(ADDRESS) and table_texts(page) == seen
+    expect(page).to_have_url(f"{server.url}{ADDRESS}")
+    assert table_texts(page) == seen
     seeds = page.locator("td.seeds").first.get_by_role("link")
     assert seeds.all_inner_texts() == ["0", "1", "2"]
     assert re.match(
@@ -75,7 +76,7 @@ def test_a_study_is_started_watched_read_shared_and_downloaded(browser, page, ap
     assert not page.foreign and not page.problems
 
     with open_page(browser) as other:
-        other.goto(f"{server.url}/{ADDRESS}")
+        other.goto(f"{server.url}{ADDRESS}")
         wait_for_draws(other, FOREST, 1)
         assert table_texts(other) == seen
         other.locator("summary").filter(has_text="Another grid").click()
