@@ -7,6 +7,7 @@ A supervisor process does the work. Each of these functions returns at once:
     states(store)[run_ids[0]].state   # queued, starting, running, then finished | failed | ...
     cancel(store, run_id)
     resume(store, run_id)
+    pause(store, run_id)
     delete(store, run_id)
 
 If something is not possible, they raise a UserError with one sentence about it.
@@ -21,10 +22,21 @@ from rdh.execution.lifecycle import (
     stop_supervisor,
     supervisor_status,
 )
+from rdh.execution.place import notices
+from rdh.execution.queue.acts import (
+    cancel,
+    delete,
+    pause,
+    resume,
+    resume_all,
+    set_priority,
+    start_over,
+)
 from rdh.execution.queue.equal import equal_runs
 from rdh.execution.queue.possible import check_data
-from rdh.execution.queue.requests import cancel, delete, resume, resume_all, states, submit
+from rdh.execution.queue.requests import states, submit
 from rdh.execution.queue.rows import RunState
+from rdh.execution.queue.run_folder import stalled_for
 from rdh.execution.queue.watched import check_ours, is_watched
 
 __all__ = [
@@ -37,11 +49,16 @@ __all__ = [
     "equal_runs",
     "gpu_loads",
     "is_watched",
+    "notices",
+    "pause",
     "registry_news",
     "resume",
     "resume_all",
     "revive",
+    "set_priority",
     "slots_here",
+    "stalled_for",
+    "start_over",
     "states",
     "stop_supervisor",
     "submit",

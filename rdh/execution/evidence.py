@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rdh.execution.engine.base import Phase, Report, key_of
 from rdh.execution.queue.rows import RunState
 from rdh.execution.queue.run_folder import last_log_line
-from rdh.execution.queue.states import Decision, Evidence, attempt_in, result_record
+from rdh.execution.queue.states import REQUESTS, Decision, Evidence, attempt_in, result_record
 from rdh.files import read_json, well_typed
 from rdh.locks import is_locked
 from rdh.store.run_store import RunStore
@@ -30,6 +30,8 @@ class Limits:
     # after a start that failed for a passing reason; doubled each time, up to a minute
     retry: float = 2.0
     scan: float = 5.0  # between two looks at all folders and all processes
+    resumes: int = 3  # in a row by itself, without a new checkpoint; 0: never
+    free: int = 0  # bytes of the disk without which no run starts
 
 
 @dataclass
@@ -40,6 +42,7 @@ class Watch:
     seq_since: float
     seq: object = None
     stop_since: float | None = None
+    asked: str | None = None  # what control.json asks of it since then
     bare_since: float | None = None  # its folder has no config.json
 
 
@@ -96,13 +99,9 @@ class Observer:
 
     def missing_result(self, run: RunState, decision: Decision, exit_code: int | None) -> dict:
         """The result.json of a worker that ended without one."""
-        kind = (
-            "cancel"
-            if decision.state == "cancelled"
-            else "signal"
-            if exit_code is not None and exit_code < 0
-            else "exit"
-        )
+        asked = {state: request for request, state in REQUESTS.items()}
+        cause = "signal" if exit_code is not None and exit_code < 0 else "exit"
+        kind = asked.get(decision.state, cause)
         beat = well_typed(read_json(self.store.root / run.run_id / "hb.json") or {})
         step = beat.get("step", 0) if attempt_in(beat) == run.attempt else 0
         seconds = max(0.0, time.time() - run.started_at) if run.started_at else 0.0

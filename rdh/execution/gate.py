@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from rdh.execution.engine.base import Engine, Spec
+from rdh.execution.place import Room
 from rdh.execution.queue.registry import Registry
 from rdh.execution.queue.rows import RunState
 from rdh.execution.queue.states import attempt_in, from_result, result_record
@@ -38,6 +39,7 @@ class Gate:
         retry: Seconds before the first new try.
         clock: Monotonic seconds.
         log: Where trouble and events go.
+        room: Of the disk: nothing starts if too little is left.
     """
 
     def __init__(
@@ -48,12 +50,14 @@ class Gate:
         retry: float,
         clock: Callable[[], float],
         log: logging.Logger,
+        room: Room,
     ) -> None:
         self.registry = registry
         self.store = registry.store
         self.engine = engine
         self.argv = tuple(argv)
         self.retry = retry
+        self.room = room
         self._clock = clock
         self._log = log
         # run_id -> (not before, how long it waited)
@@ -61,13 +65,17 @@ class Gate:
 
     def open(self, handles: dict[str, str]) -> None:
         """Starts what fits, and notes key -> handle of each start in `handles`."""
-        while self.engine.capacity() >= 1:
+        while self.engine.capacity() >= 1 and self.room.allows_starts:
             run = self.registry.claim(self._is_ready)
             if run is None:
                 break
             spec = self._spec(run)
             if spec is not None:
                 self._start(run, spec, handles)
+
+    def hold_back(self, run_id: str, seconds: float) -> None:
+        """Starts the run after some seconds at the earliest."""
+        self._waits[run_id] = (self._clock() + seconds, self.retry / 2)
 
     def _is_ready(self, run_id: str) -> bool:
         until, _ = self._waits.get(run_id, (0.0, 0.0))

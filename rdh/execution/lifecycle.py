@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from rdh.errors import UserError
+from rdh.execution.again import wants_resumes
 from rdh.execution.engine import processes
 from rdh.execution.engine.devices import check_settings, find_devices
+from rdh.execution.place import least_free
 from rdh.execution.queue.registry import Registry
-from rdh.execution.queue.requests import plain_errors, states
+from rdh.execution.queue.requests import states
+from rdh.execution.queue.trouble import plain_errors
 from rdh.execution.queue.watched import is_watched
 from rdh.locks import is_locked, take_lock
 from rdh.store.log import last_line
@@ -42,6 +45,8 @@ def ensure_supervisor(store: RunStore, *options: str) -> None:
         UserError: It can't be started.
     """
     check_settings(os.environ)
+    least_free(os.environ)
+    wants_resumes(os.environ)
     with plain_errors(store, "The supervisor was not started"):
         lock = claim_lock(store)
         if lock is None:
@@ -72,7 +77,7 @@ def ensure_supervisor(store: RunStore, *options: str) -> None:
 
 
 def revive(store: RunStore, *options: str) -> str | None:
-    """Starts a supervisor if none lives although some run waits or runs. Watched ones need none.
+    """Starts a supervisor if none lives although some run needs one. Watched ones need none.
 
     Args:
         store: The runs.
@@ -84,6 +89,8 @@ def revive(store: RunStore, *options: str) -> str | None:
     try:
         if not is_locked(store.root / LOCK):
             waiting = [one for one, run in states(store).items() if not run.is_final]
+            # What has ended without a supervisor may go on by itself.
+            waiting += [run.run_id for run in Registry(store).active()]
             if not all(is_watched(store, run_id) for run_id in waiting):
                 ensure_supervisor(store, *options)
     except UserError as error:

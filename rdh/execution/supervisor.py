@@ -11,11 +11,14 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 
+from rdh.execution.again import go_on, goes_on
 from rdh.execution.engine.base import Engine, EngineUnreachable, Phase, Report, key_of
 from rdh.execution.evidence import Limits, Observer
 from rdh.execution.gate import Gate
+from rdh.execution.place import Room
 from rdh.execution.queue.registry import Registry
 from rdh.execution.queue.rows import RunState
+from rdh.execution.queue.run_folder import DISK
 from rdh.execution.queue.states import (
     ACTIVE,
     FINAL,
@@ -60,10 +63,14 @@ class Supervisor:
         self.registry = Registry(store)
         self._clock = clock
         self._observer = Observer(store, self.limits, clock)
-        self._gate = Gate(self.registry, engine, argv, self.limits.retry, clock, self.log)
+        self.room = Room(store.root, self.limits.free)
+        self._gate = Gate(
+            self.registry, engine, argv, self.limits.retry, clock, self.log, self.room
+        )
         self._handles: dict[str, str] = {}
         self._orphans: dict[str, float] = {}
         self._complaints: dict[str, str] = {}
+        self._disk: str | None = None
         self._root_changed: int | None = None
         self._next_scan = 0.0
 
@@ -78,6 +85,7 @@ class Supervisor:
         for run in runs:
             self.guarded(run.run_id, functools.partial(self._look_after, run))
         self.guarded("queue", lambda: self._gate.open(self._handles))
+        self.guarded("disk", self._tell_of_the_disk)
 
     def is_idle(self) -> bool:
         """Whether nothing waits and nothing runs. False if the registry can't be asked."""
@@ -151,8 +159,11 @@ class Supervisor:
         elif (decision.reason, device, handle) != (run.reason, run.device, run.handle):
             self.registry.note(run, reason=decision.reason, device=device, handle=handle)
         is_alive = evidence.phase is Phase.RUNNING
-        if handle and is_alive and decision.state in ACTIVE and run.request == "cancel":
-            self._stop(run, handle)
+        asked = run.request or (None if self.room.allows_training else DISK)
+        if handle and is_alive and decision.state in ACTIVE:
+            asked = asked or self._observer.watch(run).asked  # what was asked once is seen through
+            if asked is not None:
+                self._stop(run, handle, asked)
 
     def _poll(self, handle: str | None) -> Report | None:
         """The engine's report. None if the engine can't be reached."""
@@ -165,7 +176,12 @@ class Supervisor:
         self, run: RunState, decision: Decision, evidence: Evidence, **columns: object
     ) -> None:
         """Writes the folder first, then the registry, since the registry is built from folders."""
-        if decision.state in RESULT_STATES and from_result(evidence.result, run.attempt) is None:
+        times = goes_on(self.registry, run, decision, self.limits.resumes)
+        if times is not None:
+            self._go_on(run, decision, times)
+            return
+        said = from_result(evidence.result, run.attempt)
+        if decision.state in RESULT_STATES and (said is None or said.state != decision.state):
             record = self._observer.missing_result(run, decision, evidence.exit_code)
             self.guarded(
                 f"{run.run_id} result",
@@ -185,15 +201,34 @@ class Supervisor:
                 "%s: %s. %s", key_of(run.run_id, run.attempt), decision.state, decision.reason or ""
             )
 
-    def _stop(self, run: RunState, handle: str) -> None:
+    def _go_on(self, run: RunState, decision: Decision, times: int) -> None:
+        key, most = key_of(run.run_id, run.attempt), self.limits.resumes
+        if go_on(self.registry, run, decision, times, most, ended_at=time.time()):
+            self._observer.forget(run)
+            self._handles.pop(key, None)
+            if times > 1:
+                self._gate.hold_back(run.run_id, self.limits.retry * 2**times)
+            self.log.info("%s: %s, goes on by itself. %s", key, *decision)
+
+    def _tell_of_the_disk(self) -> None:
+        """Logs when room runs out, and when it is back."""
+        said = self.room.sentence()
+        if (said is None) != (self._disk is None):
+            self.log.warning("%s", said or "The disk has room again.")
+        self._disk = said
+
+    def _stop(self, run: RunState, handle: str, asked: str) -> None:
         """Asks once, by control.json and SIGTERM. After the grace period it kills the attempt."""
         watch = self._observer.watch(run)
-        if watch.stop_since is None:
-            wish = {"attempt": run.attempt, "request": "cancel"}
+        if watch.asked != asked:
+            watch.asked = asked
+            before = self.store.read_json(run.run_id, "control.json") or {}
+            wish = before | {"attempt": run.attempt, "request": asked}
             self.guarded(  # a folder that can't be written must not keep its process alive
                 f"{run.run_id} control",
                 lambda: self.store.write_json(run.run_id, "control.json", wish),
             )
+        if watch.stop_since is None:
             self.engine.stop(handle)
             watch.stop_since = self._clock()
         elif self._clock() - watch.stop_since >= self.limits.grace:

@@ -21,11 +21,13 @@ from typing import Any
 
 import rdh
 from rdh.errors import UserError
+from rdh.execution.again import wants_resumes
 from rdh.execution.engine.devices import find_devices, wants_warm
 from rdh.execution.engine.local import LocalEngine
 from rdh.execution.engine.processes import start_time
 from rdh.execution.evidence import Limits
 from rdh.execution.lifecycle import LOCK, LOG, claim_lock, read_lock, write_lock
+from rdh.execution.place import least_free
 from rdh.execution.supervisor import WORKER, Supervisor
 from rdh.store.run_store import RunStore
 
@@ -43,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         store = RunStore(options.root)
         devices, is_warm = find_devices(os.environ), wants_warm(os.environ)
+        limits = _limits(options.grace)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
@@ -57,9 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # other workers know nothing of the warm parent
     warms = WORKER if is_warm and options.worker == WORKER else None
     engine = LocalEngine(store.root, devices, warms=warms)
-    supervisor = Supervisor(
-        store, engine, argv=options.worker, limits=Limits(grace=options.grace), log=_open_log(store)
-    )
+    log = _open_log(store)
+    supervisor = Supervisor(store, engine, argv=options.worker, limits=limits, log=log)
     stopping: list[int] = []
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda number, _: stopping.append(number))
@@ -93,6 +95,12 @@ def _parser() -> argparse.ArgumentParser:
         help="another worker command, a JSON list, to which RUN_DIR --attempt N is added",
     )
     return parser
+
+
+def _limits(grace: float) -> Limits:
+    """Raises UserError for a setting that can't be."""
+    resumes = Limits.resumes if wants_resumes(os.environ) else 0
+    return Limits(grace=grace, resumes=resumes, free=least_free(os.environ))
 
 
 def _serve(

@@ -1,7 +1,7 @@
-"""What people note about a run: its tags, whether it is archived, and what it need not say.
+"""What people note about a run: tags, its place in lists and in the queue, what it need not say.
 
     notes.json of the run's folder: {"tags": ["baseline", "for the paper"], "archived": true,
-                                     "silenced": ["theta_scale"]}
+                                     "silenced": ["theta_scale"], "priority": 5}
 
 The file is no part of what the run does or of its index, so the notes survive a new registry.
 """
@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeGuard
 
 from rdh.errors import UserError, printable
 from rdh.files import read_json
@@ -20,6 +21,7 @@ from rdh.store.run_store import RunStore, Stamp
 NOTES = "notes.json"
 LONGEST_TAG = 40
 MOST_TAGS = 20
+MOST_PRIORITY = 1000
 CHECK = re.compile("[a-z_]{1,40}")  # the name of a check of the diagnosis
 _changing = threading.Lock()  # two visitors of one server
 
@@ -32,11 +34,13 @@ class Notes:
         tags: in the order in which they were given.
         archived: hidden from lists unless asked for.
         silenced: names of the checks whose findings on this run are not shown.
+        priority: of the queue, where greater ones start first.
     """
 
     tags: tuple[str, ...] = ()
     archived: bool = False
     silenced: tuple[str, ...] = ()
+    priority: int = 0
 
 
 def read_notes(store: RunStore, run_id: str) -> Notes:
@@ -60,8 +64,14 @@ def _read(store: RunStore, run_id: str, _stamp: Stamp) -> Notes:
             continue
     silenced = said.get("silenced")
     checks = [one for one in (silenced if isinstance(silenced, list) else ()) if is_check(one)]
-    is_archived = said.get("archived") is True
-    return Notes(tuple(kept)[:MOST_TAGS], is_archived, tuple(dict.fromkeys(checks)))
+    is_archived, number = said.get("archived") is True, said.get("priority")
+    priority = number if is_priority(number) else 0
+    return Notes(tuple(kept)[:MOST_TAGS], is_archived, tuple(dict.fromkeys(checks)), priority)
+
+
+def is_priority(number: object) -> TypeGuard[int]:
+    """Whether this could be the priority of a run."""
+    return type(number) is int and -MOST_PRIORITY <= number <= MOST_PRIORITY
 
 
 def is_check(name: object) -> bool:
@@ -93,6 +103,7 @@ def change_notes(
     archived: bool | None = None,
     silence: str | None = None,
     unsilence: bool = False,
+    priority: int | None = None,
 ) -> Notes:
     """Changes the notes of a run.
 
@@ -104,6 +115,8 @@ def change_notes(
         archived: Whether it is archived; None leaves that as it is.
         silence: A check whose finding on this run is not shown any more.
         unsilence: Show the findings of all checks again.
+        priority: Its place in the queue, which `execution.set_priority` keeps in both; None leaves
+            that as it is.
 
     Returns:
         The new notes.
@@ -124,11 +137,17 @@ def change_notes(
         silenced = () if unsilence else old.silenced
         if silence is not None and is_check(silence):
             silenced = tuple(dict.fromkeys([*silenced, silence]))
-        notes = Notes(tags, old.archived if archived is None else archived, silenced)
+        notes = Notes(
+            tags,
+            old.archived if archived is None else archived,
+            silenced,
+            old.priority if priority is None else priority,
+        )
         if notes != old:
             try:
                 said = {"tags": list(notes.tags), "archived": notes.archived}
                 said |= {"silenced": list(notes.silenced)} if notes.silenced else {}
+                said |= {"priority": notes.priority} if notes.priority else {}
                 store.write_json(run_id, NOTES, said)
             except OSError as error:
                 raise UserError(

@@ -296,7 +296,7 @@ def test_a_live_run_is_not_deleted(store, state):
 
 
 def test_a_run_whose_process_is_still_ending_is_not_deleted(store, monkeypatch):
-    monkeypatch.setattr("rdh.execution.queue.requests.SECONDS_TO_END", 0.1)
+    monkeypatch.setattr("rdh.execution.queue.acts.SECONDS_TO_END", 0.1)
     run_id = submit_one(store, "finished")
     lock = take_lock(store.run_dir(run_id) / "alive.lock")
     with pytest.raises(UserError, match="its process is still ending"):

@@ -39,6 +39,14 @@ def result(state: str, attempt: int = 1) -> dict:
         (gone(-15, request="cancel"), "cancelled", "before it could save"),
         (gone(None, request="cancel"), "cancelled", "Cancelled"),
         (gone(-9, request="cancel"), "cancelled", "Cancelled"),
+        # the same for a pause; a cancel that comes while it ends is not lost
+        (gone(0, result=result("paused"), request="pause"), "paused", "it paused"),
+        (gone(-9, request="pause"), "paused", "before it could save"),
+        (gone(0, result=result("paused"), request="cancel"), "cancelled", "while it paused"),
+        # gone, ended by the system, such as a shutdown
+        (gone(-15), "lost", "The system ended its process (SIGTERM)"),
+        (gone(143), "lost", "SIGTERM"),
+        (gone(-1), "lost", "SIGHUP"),
         # gone, signal 9
         (gone(-9), "lost", "killed (signal 9)"),
         (gone(137), "lost", "killed (signal 9)"),
@@ -58,6 +66,7 @@ def result(state: str, attempt: int = 1) -> dict:
         # starting with no process
         (unknown("starting", waited=0), "queued", "interrupted"),
         (unknown("starting", waited=0, request="cancel"), "cancelled", "Cancelled"),
+        (unknown("starting", waited=0, request="pause"), "paused", "not there yet"),
         (unknown("starting", waited=59, silent_for=59, is_locked=True), "starting", None),
         (unknown("starting", waited=60, silent_for=60, is_locked=True), "queued", "interrupted"),
         # unknown to the engine: the heartbeat is asked
@@ -67,6 +76,7 @@ def result(state: str, attempt: int = 1) -> dict:
         (unknown("running", silent_for=1, ran_here=True), "lost", "is gone and left no result"),
         (unknown("running", silent_for=1, ran_here=True, is_locked=True), "running", None),
         (unknown("running", silent_for=60, request="cancel"), "cancelled", "Cancelled"),
+        (unknown("running", silent_for=60, request="pause"), "paused", "no process"),
         # alive, or nobody can tell
         (alive("starting"), "starting", None),
         (alive("starting", has_beaten=True), "running", None),

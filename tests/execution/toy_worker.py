@@ -11,6 +11,8 @@ object, or a list with one object for each attempt, the last of which is for all
              "exit"               ends with `code` and no result, after `says` on stderr
              "children"           forever, with two children that would outlive it, one in a session
              of its own
+
+With `saves`, each step leaves a checkpoint whose name has its number, as the real one does.
 """
 
 import json
@@ -42,13 +44,11 @@ def main() -> None:
         children = [subprocess.Popen(sleep), subprocess.Popen(sleep, start_new_session=True)]
         write(run_dir / "children.json", [child.pid for child in children])
     print("toy worker begins", flush=True)
-    step = work(run_dir, attempt, do, plan.get("steps", 5), stops)
+    step = work(run_dir, attempt, do, plan, stops)
     control = read(run_dir / "control.json") or {}
-    state = (
-        "cancelled"
-        if stops and control == {"attempt": attempt, "request": "cancel"}
-        else "finished"
-    )
+    asked = control.get("request") if control.get("attempt") == attempt else None
+    stopped = {"cancel": "cancelled", "pause": "paused", "disk": "paused"}.get(asked, "lost")
+    state = stopped if stops else "finished"
     write(
         run_dir / "result.json",
         {"attempt": attempt, "state": state, "kind": None, "message": None, "step": step},
@@ -57,17 +57,20 @@ def main() -> None:
         time.sleep(1)
 
 
-def work(run_dir: Path, attempt: int, do: str, n_steps: int, stops: list[int]) -> int:
+def work(run_dir: Path, attempt: int, do: str, plan: dict, stops: list[int]) -> int:
     """Steps from the last checkpoint on, each with a heartbeat and a checkpoint.
 
     Returns the steps done.
     """
+    n_steps = plan.get("steps", 5)
     step = (read(run_dir / "checkpoints" / "last.json") or {"step": 0})["step"]
     write(run_dir / "begun.json", {"attempt": attempt, "step": step, "env": dict(os.environ)})
     while not stops and (do in ("forever", "deaf", "mute", "children") or step < n_steps):
         step += 1
         try:
             write(run_dir / "checkpoints" / "last.json", {"step": step})
+            if plan.get("saves"):
+                (run_dir / "checkpoints" / f"{step:09d}.pt").touch()
             if do != "mute":
                 write(
                     run_dir / "hb.json",

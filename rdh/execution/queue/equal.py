@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from rdh.execution.queue.registry import Registry, RegistryDamaged
-from rdh.execution.queue.requests import plain_errors
+from rdh.execution.queue.trouble import plain_errors
 from rdh.store.run_store import RunStore
 
 AT_ONCE = 500  # places of one statement; SQLite has a limit

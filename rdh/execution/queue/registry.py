@@ -29,11 +29,13 @@ from rdh.execution.queue.run_folder import (
     row_from_folder,
     verdict,
 )
+from rdh.execution.queue.states import Decision
 from rdh.store.run_store import RunStore
 
 BUSY_SECONDS = 10.0
 SECONDS_OF_NEWS = 3600.0  # how long pages say that a damaged registry was set aside
 SECONDS_OF_A_STAMP = 0.1  # two changes within one tick of the file system's clock look like one
+SECONDS_TO_JUDGE = 3.0  # a supervisor looks several times a second
 MOST_SET_ASIDE = 5  # older ones are removed
 # Troubles of the disk or of the moment. Every other error of SQLite means damage.
 PASSING = (
@@ -103,7 +105,7 @@ class Registry:
             return [tuple(line) for line in lines]
 
     def claim(self, is_ready: Callable[[str], bool] = lambda run_id: True) -> RunState | None:
-        """Takes the oldest waiting run that is ready and marks it as `starting`.
+        """Takes the first waiting run that is ready, by priority and age: it is `starting` then.
 
         Args:
             is_ready: Whether a run_id may be started now. It is asked outside the transaction.
@@ -112,7 +114,7 @@ class Registry:
             The run, or None if no waiting run is ready.
         """
         with self.read() as db:
-            waiting = select(db, "WHERE state = 'queued'")
+            waiting = select(db, "WHERE state = 'queued'", order=rows.IN_TURN)
         for run in waiting:
             if is_ready(run.run_id):
                 now = time.time()
@@ -244,7 +246,7 @@ class Registry:
         if ended is None:
             # Without a result a run has not finished. But it may have failed in a folder that
             # can't be written. Old registries also hold lost runs whose folders do not say so.
-            is_kept = run.state in ("failed", "cancelled") and not os.access(
+            is_kept = run.state in ("failed", "cancelled", "paused") and not os.access(
                 self.store.root / run.run_id, os.W_OK
             )
             return run.state not in ("queued", "lost") and not is_kept
@@ -275,7 +277,8 @@ class Registry:
                 attempt=said.attempt,
                 submitted_at=said.submitted_at,
             )
-        if ended and said.attempt == run.attempt and run.state != ended.state:
+        is_news = ended and said.attempt == run.attempt and run.state != ended.state
+        if ended and is_news and not _may_go_on(run, ended, said):
             run = with_changes(run, state=ended.state, reason=ended.reason, request=None)
         if run.is_active or said.problem is None:
             return run
@@ -367,6 +370,13 @@ class Registry:
             for old in sorted(self.path.parent.glob("registry.db.broken-*"))[:-MOST_SET_ASIDE]:
                 old.unlink(missing_ok=True)
         return True
+
+
+def _may_go_on(run: RunState, ended: Decision, said: Facts) -> bool:
+    """Whether an attempt has ended so recently that the supervisor may still queue the next one."""
+    if not run.is_active or ended.state not in ("lost", "paused") or said.ended_at is None:
+        return False
+    return said.verdict is not None and 0 <= time.time() - said.ended_at < SECONDS_TO_JUDGE
 
 
 def _row(db: sqlite3.Connection, run_id: str) -> RunState | None:

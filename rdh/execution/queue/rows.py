@@ -10,18 +10,20 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from rdh.errors import encodable
-from rdh.execution.queue.states import ACTIVE, FINAL, STATES
+from rdh.execution.queue.states import ACTIVE, FINAL, REQUESTS, STATES
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # of 1: without pause and priority
 TABLES = (
     "DROP TABLE IF EXISTS tokens",
     "DROP TABLE IF EXISTS transitions",
     "DROP TABLE IF EXISTS runs",
     f"""CREATE TABLE runs (
         run_id TEXT PRIMARY KEY, state TEXT NOT NULL CHECK (state IN {STATES}),
-        attempt INTEGER NOT NULL CHECK (attempt >= 1), request TEXT CHECK (request = 'cancel'),
-        reason TEXT, submitted_at REAL NOT NULL, started_at REAL, ended_at REAL, device TEXT,
-        sweep TEXT, handle TEXT, config_hash TEXT NOT NULL, UNIQUE (sweep, config_hash))""",
+        attempt INTEGER NOT NULL CHECK (attempt >= 1),
+        request TEXT CHECK (request IN {tuple(REQUESTS)}), reason TEXT,
+        submitted_at REAL NOT NULL, started_at REAL, ended_at REAL, device TEXT, sweep TEXT,
+        handle TEXT, config_hash TEXT NOT NULL,
+        priority INTEGER NOT NULL DEFAULT 0, UNIQUE (sweep, config_hash))""",
     """CREATE TABLE transitions (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
         run_id TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, attempt INTEGER NOT NULL,
@@ -43,7 +45,10 @@ class WrongContent(sqlite3.DatabaseError):
 
 @dataclass(frozen=True)
 class RunState:
-    """What the queue knows of a run. Times are Unix seconds. handle is the engine's own."""
+    """What the queue knows of a run. Times are Unix seconds. handle is the engine's own.
+
+    Of the waiting runs, the one with the greatest priority starts first; among equals, the oldest.
+    """
 
     run_id: str
     state: str
@@ -56,6 +61,7 @@ class RunState:
     device: str | None = None
     sweep: str | None = None
     handle: str | None = field(default=None, repr=False)
+    priority: int = 0
 
     @property
     def is_active(self) -> bool:
@@ -68,11 +74,17 @@ class RunState:
 
 COLUMNS = tuple(column.name for column in fields(RunState))
 TEXTS = {"run_id", "state"}
-NUMBERS = {"attempt", "submitted_at"}
+NUMBERS = {"attempt", "submitted_at", "priority"}
+IN_TURN = "ORDER BY priority DESC, submitted_at, rowid"  # how waiting runs start
 MAYBE_NUMBERS = {"started_at", "ended_at"}
 
 
-def select(db: sqlite3.Connection, where: str = "", *values: object) -> list[RunState]:
+def select(
+    db: sqlite3.Connection,
+    where: str = "",
+    *values: object,
+    order: str = "ORDER BY submitted_at, rowid",
+) -> list[RunState]:
     """Rows that match, oldest submission first.
 
     Raises:
@@ -80,7 +92,7 @@ def select(db: sqlite3.Connection, where: str = "", *values: object) -> list[Run
     """
     try:
         rows = db.execute(
-            f"SELECT {', '.join(COLUMNS)} FROM runs {where} ORDER BY submitted_at, rowid",
+            f"SELECT {', '.join(COLUMNS)} FROM runs {where} {order}",
             tuple(map(_value, values)),
         ).fetchall()
     except UnicodeDecodeError as error:
@@ -134,11 +146,12 @@ def replace(db: sqlite3.Connection, run: RunState, row: Mapping[str, Any]) -> No
 
 
 def update(db: sqlite3.Connection, run: RunState, **columns: object) -> bool:
-    """Changes columns if the run still has the state and attempt that the caller saw."""
+    """Changes columns if the run still has state, attempt and request that the caller saw."""
     assignments = ", ".join(f"{name} = ?" for name in columns)
-    values = (*columns.values(), run.run_id, run.attempt, run.state)
+    values = (*columns.values(), run.run_id, run.attempt, run.state, run.request)
     changed = db.execute(
-        f"UPDATE runs SET {assignments} WHERE run_id = ? AND attempt = ? AND state = ?",
+        f"UPDATE runs SET {assignments} WHERE run_id = ? AND attempt = ? AND state = ? "
+        f"AND request IS ?",
         tuple(map(_value, values)),
     )
     return changed.rowcount == 1
@@ -150,7 +163,7 @@ def move(
     """Moves a run into another state, with its line of history.
 
     Returns:
-        False if the run no longer has the state and attempt that the caller saw.
+        False if the run no longer has the state, attempt and request that the caller saw.
     """
     is_ours = update(db, run, state=state, reason=reason, **columns)
     if is_ours:

@@ -13,15 +13,19 @@ import rdh
 from rdh.config.watched import WATCHED
 from rdh.errors import UserError
 from rdh.execution.engine.base import attempt_of
-from rdh.execution.queue.states import Decision, attempt_in, from_result, is_result
+from rdh.execution.queue.rows import RunState
+from rdh.execution.queue.states import REQUESTS, Decision, attempt_in, from_result, is_result
 from rdh.files import read_json, read_regular, well_typed
 from rdh.locks import is_locked
 from rdh.store.log import LOG_HEADER, tail
+from rdh.store.notes import read_notes
 from rdh.store.run_store import RunStore, Stamp
 
 LONGEST_LINE = 300
 NO_RESULT = Decision("lost", "Its result.json can't be read, so nobody knows how it ended.")
 PLUG_INS = ("methods", "datasets", "backbones")
+DISK = "disk"  # the supervisor's own request: pause, since the disk is nearly full
+SECONDS_STALLED = 60.0  # without a step
 SECONDS_ELSEWHERE = 600.0  # without a heartbeat, for a watched run of another machine
 
 Stamps = tuple[Stamp, ...]
@@ -40,6 +44,7 @@ class Facts:
         verdict: How that attempt ended, by result.json.
         is_result_damaged: There is a result.json that says nothing.
         submitted_at: Unix seconds; the time of a file if config.json does not say.
+        ended_at: When result.json was written, in Unix seconds.
     """
 
     submission: dict[str, Any] | None
@@ -49,6 +54,7 @@ class Facts:
     verdict: Decision | None
     is_result_damaged: bool
     submitted_at: float
+    ended_at: float | None
 
     @property
     def problem(self) -> str | None:
@@ -92,6 +98,7 @@ def _facts(store: RunStore, run_id: str, stamps: Stamps, plug_ins: int) -> Facts
         verdict=from_result(result, attempt),
         is_result_damaged=stamps[1] is not None and not is_result(result),
         submitted_at=submission["submitted_at"] if submission else changed,
+        ended_at=stamps[1][2] / 1e9 if stamps[1] else None,
     )
 
 
@@ -167,6 +174,7 @@ def row_from_folder(store: RunStore, run_id: str) -> dict[str, Any]:
         "sweep": submission["sweep"],
         "handle": None,
         "config_hash": submission["config_hash"],
+        "priority": read_notes(store, run_id).priority,
     }
     has_handle = attempt_of(handle, run_id) == attempt
     if has_handle:
@@ -186,9 +194,46 @@ def row_from_folder(store: RunStore, run_id: str) -> dict[str, Any]:
     elif is_watched:  # it never waits, so nothing starts it
         row |= {"state": "running", "started_at": row["submitted_at"]}
     elif has_handle or attempt_in(beat) == attempt:
-        asked = attempt_in(control) == attempt and (control or {}).get("request") == "cancel"
-        row |= {"state": "running", "request": "cancel" if asked else None}
+        row |= {"state": "running", "request": request_in(control, attempt)}
     return row
+
+
+def stalled_for(state: RunState, beat: dict[str, Any]) -> float | None:
+    """Seconds since a run last did a step, if they are many. Nobody ends a run for that.
+
+    Args:
+        state: Its row.
+        beat: Its hb.json, `well_typed`.
+
+    Returns:
+        None for a run that goes on, or that does not train yet.
+    """
+    seconds = beat.get("seconds_since_step", 0.0)
+    is_training = state.is_active and beat.get("phase") == "training"
+    is_stalled = is_training and beat.get("attempt") == state.attempt and seconds >= SECONDS_STALLED
+    return seconds if is_stalled else None
+
+
+def control_record(
+    attempt: int, request: str | None = None, *, automatic: int = 0, from_step: int = 0
+) -> dict[str, Any]:
+    """The content of control.json.
+
+    Args:
+        attempt: The latest one; processes of older ones give up.
+        request: What is asked of it: of REQUESTS, or DISK.
+        automatic: How many times in a row, up to this attempt, the queue resumed the run by itself.
+        from_step: The step that this attempt goes on from.
+    """
+    record = {"attempt": attempt, "request": request}
+    return record | ({"automatic": automatic, "from_step": from_step} if automatic else {})
+
+
+def request_in(control: dict[str, Any] | None, attempt: int) -> str | None:
+    """What a person asks of this attempt, by control.json; None if nothing."""
+    asked = (control or {}).get("request")
+    is_ours = attempt_in(control) == attempt and isinstance(asked, str) and asked in REQUESTS
+    return asked if is_ours else None
 
 
 def read_handle(run_dir: Path) -> str:

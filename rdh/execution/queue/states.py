@@ -2,11 +2,12 @@
 
 `decide` is a pure function. The tests hold its whole table.
 
-    queued -> starting -> running -> finished | failed | cancelled | lost
-    lost | failed | cancelled -> queued, with attempt + 1
+    queued -> starting -> running -> finished | failed | cancelled | lost | paused
+    lost | failed | cancelled | paused -> queued, with attempt + 1
 
 `unreadable` is the state of a folder whose config.json can't be used. The registry never holds it.
-A cancel is not a state but a request beside it. So a button answers at once and no request is lost.
+Cancel and pause are not states but a request beside one. So a button answers at once and no request
+is lost.
 """
 
 import signal
@@ -17,10 +18,14 @@ from rdh.errors import printable
 from rdh.execution.engine.base import Phase
 
 ACTIVE = ("starting", "running")
-RESULT_STATES = ("finished", "failed", "cancelled", "lost")  # what a result.json may say
+# what a result.json may say
+RESULT_STATES = ("finished", "failed", "cancelled", "lost", "paused")
 STATES = ("queued", *ACTIVE, *RESULT_STATES)  # of a row of the registry
 FINAL = (*RESULT_STATES, "unreadable")
-RESUMABLE = ("lost", "failed", "cancelled")
+RESUMABLE = ("lost", "failed", "cancelled", "paused")
+REQUESTS = {"cancel": "cancelled", "pause": "paused"}  # what is asked -> the state it leads to
+# The system's way to end a process: nobody asked for the end of the run.
+BY_THE_SYSTEM = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 MOST_ATTEMPTS = 10**6  # a greater number in a file is damage
 
 
@@ -33,7 +38,7 @@ class Evidence:
 
     state: str  # "starting" or "running", as the registry has it
     attempt: int
-    request: str | None = None  # "cancel"
+    request: str | None = None  # of REQUESTS
     phase: Phase | None = Phase.RUNNING  # None: the engine can't be reached
     exit_code: int | None = None
     out_of_memory: bool = False
@@ -63,6 +68,8 @@ def decide(evidence: Evidence) -> Decision:
     """The next state. It is the present state if the evidence does not call for another."""
     verdict = from_result(evidence.result, evidence.attempt)
     if verdict is not None:
+        if verdict.state == "paused" and evidence.request == "cancel":
+            return Decision("cancelled", "Cancelled while it paused; its last steps are saved.")
         return verdict
     if evidence.phase is Phase.EXITED:
         return _after_exit(evidence)
@@ -111,12 +118,17 @@ def result_record(
     }
 
 
+def _asked(evidence: Evidence, how: str) -> Decision | None:
+    """The end that was asked for; None if nobody asked."""
+    state = REQUESTS.get(evidence.request or "")
+    return Decision(state, f"{state.capitalize()}; {how}.") if state else None
+
+
 def _after_exit(evidence: Evidence) -> Decision:
     code = evidence.exit_code
-    if evidence.request == "cancel":
-        return Decision(
-            "cancelled", "Cancelled; the process ended before it could save its last steps."
-        )
+    asked = _asked(evidence, "the process ended before it could save its last steps")
+    if asked is not None:
+        return asked
     if code is None:
         hint = (
             f" The last line of its log: {evidence.last_log_line}" if evidence.last_log_line else ""
@@ -128,6 +140,8 @@ def _after_exit(evidence: Evidence) -> Decision:
         if evidence.out_of_memory:
             return Decision("lost", "Out of memory: the kernel killed the process (signal 9).")
         return Decision("lost", "The process was killed (signal 9).")
+    if exit_name(code) in {one.name for one in BY_THE_SYSTEM}:
+        return Decision("lost", f"The system ended its process ({exit_name(code)}).")
     cause = f"The process ended without a result ({exit_name(code)})"
     return Decision(
         "failed",
@@ -144,14 +158,14 @@ def _without_process(evidence: Evidence) -> Decision:
         # A start takes alive.lock before anything else: if it is free, nothing has begun.
         if evidence.is_locked and evidence.waited < evidence.claim_limit:
             return Decision(evidence.state)
-        if evidence.request == "cancel":
-            return Decision("cancelled", "Cancelled before its process was there.")
+        if (asked := _asked(evidence, "its process was not there yet")) is not None:
+            return asked
         return Decision("queued", "Its start was interrupted, so it waits again.")
     is_gone = evidence.ran_here and not evidence.is_locked
     if not evidence.is_silent and not is_gone:
         return Decision(evidence.state)
-    if evidence.request == "cancel":
-        return Decision("cancelled", "Cancelled; no process of it was left.")
+    if (asked := _asked(evidence, "no process of it was left")) is not None:
+        return asked
     if is_gone:
         return Decision("lost", "Its process is gone and left no result.")
     return Decision("lost", f"No process and no heartbeat for {evidence.silent_for:.0f} s.")
