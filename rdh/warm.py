@@ -218,4 +218,4 @@ def _say(end: socket.socket, answer: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    worker.leave(main(sys.argv[1:]))

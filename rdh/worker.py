@@ -1,7 +1,9 @@
 """`python -m rdh.worker RUN_DIR --attempt N`: trains one run into its folder.
 
 It is the only writer of that folder while it lives. After SIGTERM it saves a checkpoint and ends as
-cancelled. result.json is written last, so everything else in the folder is complete if it is there.
+control.json asks: cancelled or paused. If that asks nothing, the system has ended the run: it is
+lost, and can go on. result.json is written last, so everything else in the folder is complete if it
+is there.
 """
 
 import argparse
@@ -15,12 +17,13 @@ import time
 import traceback
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from rdh.config.run_config import RunConfig
 from rdh.errors import Stopped, UserError, encodable, printable
 from rdh.execution.heartbeat import Heart, prefer_as_oom_victim
-from rdh.files import write_arrays, write_json
+from rdh.execution.queue.run_folder import DISK
+from rdh.files import read_json, write_arrays, write_json
 from rdh.folders import data_root
 from rdh.locks import take_lock
 from rdh.store.log import say
@@ -39,6 +42,15 @@ KINDS = (
 )
 
 
+# what control.json asks -> the state it leads to, and how that came
+STOPS: dict[str | None, tuple[str, str]] = {
+    "cancel": ("cancelled", "Cancelled on request"),
+    "pause": ("paused", "Paused on request"),
+    DISK: ("paused", "Paused because the disk is nearly full"),
+    None: ("lost", "Interrupted: the system ended its process"),
+}
+
+
 def main(argv: list[str] | None = None) -> int:
     """Trains the run of a folder. Returns the exit code: 0 finished or stopped, 1 failed."""
     parser = argparse.ArgumentParser(
@@ -48,9 +60,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--attempt", type=int, default=1)
     arguments = parser.parse_args(argv)
     run_dir, attempt = arguments.run_dir.resolve(), arguments.attempt
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    stop = Stop()
+    signal.signal(signal.SIGTERM, stop.by)
+    signal.signal(signal.SIGINT, stop.by)
     prefer_as_oom_victim()
     let_pages_go_first()
     let_idle_threads_sleep()
@@ -95,13 +107,24 @@ def let_idle_threads_sleep() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
-def train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> dict[str, Any]:
+class Stop(threading.Event):
+    """Set by a signal, which it remembers."""
+
+    signum: int | None = None
+
+    def by(self, signum: int, _frame: object) -> None:
+        """The handler of signals."""
+        self.signum = signum
+        self.set()
+
+
+def train(run_dir: Path, attempt: int, stop: Stop, heart: Heart) -> dict[str, Any]:
     """Runs the whole attempt and records how it ended. Only this function catches everything."""
     try:
         return {"state": "finished", **_train(run_dir, attempt, stop, heart)}
     except BaseException as error:
         if isinstance(error, Stopped):
-            return {"state": "cancelled", **_cancelled(run_dir)}
+            return _stopped(run_dir, attempt, stop)
         names = [cls.__name__ for cls in type(error).__mro__]
         kind = next((kind for name, kind in KINDS if name in names), "crash")
         kind = "oom" if "can't allocate memory" in str(error) else kind
@@ -118,20 +141,26 @@ def train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> d
         }
 
 
-def _cancelled(run_dir: Path) -> dict[str, Any]:
-    steps = [int(path.stem) for path in (run_dir / "checkpoints").glob("[0-9]*.pt")]
-    if not steps:
-        return {
-            "message": "Cancelled on request before its first checkpoint; resume starts it over.",
-            "step": 0,
-        }
+def _stopped(run_dir: Path, attempt: int, stop: Stop) -> dict[str, Any]:
+    """How an attempt ended that saved its state after a signal."""
+    control = read_json(run_dir / "control.json") or {}
+    asked = control.get("request") if control.get("attempt") == attempt else None
+    asked = asked if isinstance(asked, str) and asked in STOPS else None
+    if asked is None and stop.signum == signal.SIGINT:
+        asked = "cancel"  # Ctrl-C, of a run that was started by hand
+    state, how = STOPS[asked]
+    step = RunStore(run_dir.parent).resume_step(run_dir.name)
+    goes_on = f"resume goes on from step {step}" if step else "resume starts it over"
+    before = "" if step else " before its first checkpoint"
     return {
-        "message": f"Cancelled on request; resume goes on from step {max(steps)}.",
-        "step": max(steps),
+        "state": state,
+        "kind": asked or "interrupted",
+        "message": f"{how}{before}; {goes_on}.",
+        "step": step,
     }
 
 
-def _train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> dict[str, Any]:
+def _train(run_dir: Path, attempt: int, stop: Stop, heart: Heart) -> dict[str, Any]:
     store = RunStore(run_dir.parent)
     config, submission = store.config(run_dir.name), store.submission(run_dir.name)
     if config.is_watched:
@@ -161,7 +190,7 @@ def _train(run_dir: Path, attempt: int, stop: threading.Event, heart: Heart) -> 
         checkpoints.save(run_dir, state | {"last_seq": writer.last_seq})
 
     def should_stop() -> bool:
-        heart.facts |= {"step": run.step}
+        heart.goes_on(run.step)
         return stop.is_set()
 
     try:
@@ -190,9 +219,7 @@ def _with_dropped(summary: dict[str, Any], writer: MetricsWriter) -> dict[str, A
     return summary
 
 
-def _started(
-    run_dir: Path, config: RunConfig, root: str | None, stop: threading.Event, heart: Heart
-) -> Any:
+def _started(run_dir: Path, config: RunConfig, root: str | None, stop: Stop, heart: Heart) -> Any:
     """The run at its first step, its data loaded and its split saved."""
     from rdh.inputs.load import load_inputs  # torch takes seconds: the heart beats first
     from rdh.training.network import choose_threads
@@ -279,5 +306,13 @@ def _sentence(error: BaseException, kind: str) -> str:
     )
 
 
+def leave(code: int) -> NoReturn:
+    """Ends the process at once: taking torch down takes seconds, which hold lock and device."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # a full disk, or closed
+            stream.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

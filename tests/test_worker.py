@@ -381,19 +381,33 @@ def test_every_failure_has_a_kind_and_one_sentence(store, work, monkeypatch, err
     assert_one_sentence(result)
 
 
-def test_a_cancel_before_the_first_step_says_that_nothing_was_saved(store, work, monkeypatch):
+@pytest.mark.parametrize(
+    ("signum", "control", "state", "words"),
+    [
+        (signal.SIGTERM, {"attempt": 1, "request": "cancel"}, "cancelled", "Cancelled on request"),
+        (signal.SIGTERM, {"attempt": 1, "request": "pause"}, "paused", "Paused on request"),
+        (signal.SIGTERM, {"attempt": 1, "request": "disk"}, "paused", "the disk is nearly full"),
+        # nobody asked this attempt: a shutdown, a stop of the container
+        (signal.SIGTERM, None, "lost", "Interrupted: the system ended its process"),
+        (signal.SIGTERM, {"attempt": 1, "request": ["cancel"]}, "lost", "Interrupted"),
+        (signal.SIGINT, None, "cancelled", "Cancelled on request"),  # Ctrl-C
+    ],
+)
+def test_a_signal_ends_a_run_as_it_was_asked_and_says_that_nothing_was_saved(
+    store, work, monkeypatch, signum, control, state, words
+):
     def extract(*_: Any, progress: Callable[[int, int], None], **__: Any) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signum)
         progress(250, 60_000)
 
     run_id, run_dir = make_run(store)
+    if control:
+        write_json(run_dir / "control.json", control)
     monkeypatch.setattr("rdh.inputs.load.load_inputs", extract)
     assert work(run_dir) == 0
     result = store.read_json(run_id, "result.json")
-    assert (result["state"], result["step"]) == (
-        "cancelled",
-        0,
-    ) and "before its first checkpoint" in result["message"]
+    assert (result["state"], result["step"]) == (state, 0)
+    assert words in result["message"] and "before its first checkpoint" in result["message"]
     assert store.read_json(run_id, "hb.json")["phase"] == "preparing images"
 
 

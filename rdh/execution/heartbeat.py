@@ -59,6 +59,10 @@ class Heart(threading.Thread):
             self.check()
             self.tell(f"the heartbeat can't be written ({error.strerror})")
 
+    def goes_on(self, step: int) -> None:
+        """Notes that the run works: it has done a step, or a batch of an evaluation."""
+        self.facts["step"], self._step_at = step, time.monotonic()
+
     def tell(self, text: str) -> None:
         """A line for the log of the run."""
         say(text)

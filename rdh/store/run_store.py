@@ -151,7 +151,6 @@ class RunStore:
             write_json(draft / SUBMISSION, submission)
             (draft / "checkpoints").mkdir()
             (draft / "codes").mkdir()
-            draft.chmod(0o755)
             prepare(draft)
             draft.rename(self.root / run_id)
         except BaseException as error:
