@@ -177,7 +177,7 @@ def _train(run_dir: Path, attempt: int, stop: Stop, heart: Heart) -> dict[str, A
     from rdh.training import checkpoints
     from rdh.training.provenance import provenance
 
-    checkpoint = checkpoints.load(run_dir)
+    checkpoint = checkpoints.load_sound(run_dir)
     writer = _open_metrics(run_dir, attempt, run, checkpoint or {}, heart)
 
     def log(record: Record) -> None:

@@ -1,4 +1,4 @@
-"""runs [list | show | cancel | resume | clone | tag | archive | delete] [RUN]: what there is."""
+"""runs [ACTION] [RUN]: what there is, what is known of one, and what can be done with it."""
 
 import argparse
 import contextlib
@@ -9,7 +9,7 @@ from typing import Any
 from rdh import analysis, execution
 from rdh.analysis import NO_DEAD_BITS, NOT_COUNTED, WORDS
 from rdh.analysis.words import OF_EVALUATION
-from rdh.commands import diagnose
+from rdh.commands import _queue, diagnose
 from rdh.commands._common import (
     add_settings,
     add_verb,
@@ -24,23 +24,19 @@ from rdh.retrieval.evaluation import definition
 from rdh.store.notes import Notes, change_notes, read_notes
 from rdh.store.run_store import RunStore
 
-ABOUT = """What is running, waiting, done: list, show, cancel, resume, clone, tag, archive or delete
-runs. Without an action: the list, oldest first."""
+ABOUT = """What is running, waiting, done: list, show, pause, resume, cancel, clone, tag or delete runs,
+and more. Without an action: the list, oldest first."""
 ACTIONS = {
     "list": "All runs, oldest first; archived ones only with --archived.",
     "show": "Settings, state and numbers of one run.",
-    "cancel": "End a run. A running one saves a checkpoint first.",
-    "resume": "Queue a cancelled, failed or lost run again. It goes on from its last "
-    "checkpoint, if it has one.",
     "clone": "Launch a new run with the settings of another one.",
     "tag": "Give a run tags, or take them away. Lists show them; the dashboard finds runs by them.",
     "archive": "Hide a run from lists. Nothing of it is removed; --undo shows it again.",
-    "delete": "Remove a run that has ended, with its folder.",
 }
-DONE = {"cancel": "cancel requested", "resume": "queued again", "delete": "deleted"}
 CELLS = {"MAP": ".4f", "dead": ".2%", "cost": "+.4f"}
 LONGEST_REASON = 60
-SECONDS_TO_FIND = 5.0
+STALLED = "stalled: no step for {}"
+UNUSUAL = {"tags", "priority", "stalled"}  # columns that most lists do without
 
 
 def add(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -52,12 +48,7 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
     for name, text in ACTIONS.items():
         one = add_verb(actions, common, name, text)
         one.set_defaults(action=name)
-        if name == "resume":
-            one.add_argument("run", metavar="RUN", nargs="?", help="the run's id")
-            one.add_argument("--sweep", metavar="NAME", help="all runs of a sweep that can go on")
-            text = "all runs that failed, were lost or were cancelled"
-            one.add_argument("--failed", action="store_true", help=text)
-        elif name != "list":
+        if name != "list":
             one.add_argument("run", metavar="RUN", help="the run's id")
         if name == "list":
             one.add_argument("--archived", action="store_true", help="with the archived runs")
@@ -70,6 +61,7 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
             one.add_argument("--undo", action="store_true", help="show it in lists again")
         if name == "clone":
             add_settings(one, "what the clone changes, as often as needed")
+    _queue.add(actions, common)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -77,78 +69,16 @@ def run(arguments: argparse.Namespace) -> int:
     store, action, as_json = open_store(arguments), arguments.action, arguments.json
     if action == "list":
         return _list(store, as_json, with_archived=getattr(arguments, "archived", False))
+    if action in _queue.ACTIONS:
+        return _queue.run(store, arguments)
     run_id = arguments.run
-    if action == "resume" and (arguments.sweep is not None or arguments.failed):
-        return _resume_all(store, arguments)
-    if run_id is None:
-        raise UserError(
-            "runs resume takes a RUN, --sweep NAME or --failed; `python -m rdh runs` lists what "
-            "there is."
-        )
     store.run_dir(run_id)
     if action == "show":
-        _revive(store)
+        _queue.revive(store)
         return _show(store, run_id, as_json)
     if action == "clone":
         return _clone(store, run_id, arguments)
-    if action in ("tag", "archive"):
-        return _note(store, run_id, arguments)
-    if not execution.is_watched(store, run_id):  # the queue knows of others by its supervisor
-        _find_the_dead(store, run_id)
-    getattr(execution, action)(store, run_id)
-    if action != "delete":
-        execution.ensure_supervisor(store)
-    if as_json:
-        print_json({"run_id": run_id, "done": DONE[action]})
-    else:
-        print(f"{run_id}: {DONE[action]}")
-    return 0
-
-
-def _revive(store: RunStore) -> None:
-    """Starts a supervisor if runs wait or run without one. Trouble with that is printed."""
-    trouble = execution.revive(store)
-    if trouble:
-        print(printable(trouble), file=sys.stderr)
-
-
-def _resume_all(store: RunStore, arguments: argparse.Namespace) -> int:
-    """Resumes every run that failed, was lost or was cancelled, of one sweep or of all."""
-    if arguments.run is not None:
-        raise UserError(
-            f"runs resume takes either a RUN or --sweep and --failed, got both; leave out "
-            f"{arguments.run} or the options."
-        )
-    _revive(store)
-    resumed, refused = execution.resume_all(store, sweep=arguments.sweep)
-    if resumed:
-        execution.ensure_supervisor(store)
-    if arguments.json:
-        print_json({"run_ids": resumed, "refused": refused})
-    else:
-        for run_id in resumed:
-            print(f"{run_id}: {DONE['resume']}")
-    for reason in refused.values():
-        print(printable(reason), file=sys.stderr)
-    if not resumed and not refused:
-        print(
-            "No run failed, was lost or was cancelled, so there is nothing to resume.",
-            file=sys.stderr,
-        )
-    return 2 if refused and not resumed else 0
-
-
-def _find_the_dead(store: RunStore, run_id: str) -> None:
-    """Waits a moment for a new supervisor, which finds out which processes have died."""
-    deadline = time.monotonic() + SECONDS_TO_FIND
-    if not execution.supervisor_status(store)["alive"]:
-        while (
-            (state := execution.states(store).get(run_id))
-            and state.is_active
-            and time.monotonic() < deadline
-        ):
-            execution.ensure_supervisor(store)
-            time.sleep(0.1)
+    return _note(store, run_id, arguments)
 
 
 def _clone(store: RunStore, run_id: str, arguments: argparse.Namespace) -> int:
@@ -185,17 +115,17 @@ def _list(store: RunStore, as_json: bool, *, with_archived: bool) -> int:
     states = execution.states(store)
     notes = {run_id: read_notes(store, run_id) for run_id in states}
     hidden = [run_id for run_id in states if notes[run_id].archived and not with_archived]
-    _revive(store)
-    news = execution.registry_news(store)
-    if news:
-        print(news, file=sys.stderr)
+    _queue.revive(store)
+    for news in (execution.registry_news(store), *execution.notices(store)):
+        if news:
+            print(news, file=sys.stderr)
     shown = [state for run_id, state in states.items() if run_id not in hidden]
     rows = [_row(store, state) | _noted(notes[state.run_id], as_json) for state in shown]
     if as_json:
         print_json({"runs": rows})
     elif rows:
-        if not any(row["tags"] for row in rows):
-            rows = [{name: row[name] for name in row if name != "tags"} for row in rows]
+        used = {name for name in ("tags", "priority") if any(row[name] for row in rows)}
+        rows = [{name: row[name] for name in row if name not in UNUSUAL - used} for row in rows]
         print_table([{key: _cell(key, value) for key, value in row.items()} for row in rows])
     elif not states:
         print(
@@ -225,18 +155,20 @@ def _row(store: RunStore, state: Any) -> dict[str, Any]:
     metrics = result.get("metrics", {})
     entries, cost = numbers.get("entries"), analysis.cost_of_dead(metrics)
     has_step = beat.get("total_steps") or beat.get("phase") == "training"
-    is_cancelling = state.request == "cancel" and state.is_active
+    stalled = execution.stalled_for(state, beat)
     return {
         "run": state.run_id,
         "method": label,
-        "state": "cancelling" if is_cancelling else state.state,
+        "state": execution.doing(state),
         "step": beat.get("step") if has_step else None,
         "of": beat.get("total_steps"),
         "MAP": metrics.get("map"),
         "dead": numbers["dead"] / entries if entries and "dead" in numbers else None,
         "cost": cost[0] if cost else None,
         "submitted": state.submitted_at,
-        "reason": state.reason,
+        "priority": state.priority,
+        "stalled": stalled,
+        "reason": state.reason or (STALLED.format(analysis.duration(stalled)) if stalled else None),
     }
 
 

@@ -35,7 +35,7 @@ from rdh.execution.queue.acts import (
 from rdh.execution.queue.equal import equal_runs
 from rdh.execution.queue.possible import check_data
 from rdh.execution.queue.requests import states, submit
-from rdh.execution.queue.rows import RunState
+from rdh.execution.queue.rows import RunState, doing
 from rdh.execution.queue.run_folder import stalled_for
 from rdh.execution.queue.watched import check_ours, is_watched
 
@@ -45,6 +45,7 @@ __all__ = [
     "check_data",
     "check_ours",
     "delete",
+    "doing",
     "ensure_supervisor",
     "equal_runs",
     "gpu_loads",

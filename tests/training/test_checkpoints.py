@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not at all, only the newest kept, read without pickle."""
+"""Checkpoints: whole or not at all, the two newest kept with digests, read without pickle."""
 
 import errno
 import os
@@ -22,6 +22,10 @@ def names(run_dir: Path) -> list[str]:
     return sorted(path.name for path in (run_dir / "checkpoints").iterdir())
 
 
+def pair(*steps: int) -> list[str]:
+    return [f"{step:09d}.{kind}" for step in steps for kind in ("pt", "sha256")]
+
+
 def state(step: int, n: int = 10) -> dict[str, object]:
     return {
         "step": step,
@@ -42,11 +46,11 @@ def test_without_a_checkpoint_there_is_none(run_dir):
     assert checkpoints.load(run_dir) is None and checkpoints.latest(run_dir) is None
 
 
-def test_only_the_newest_is_kept_and_drafts_of_killed_attempts_go(run_dir):
+def test_only_the_two_newest_are_kept_and_drafts_of_killed_attempts_go(run_dir):
     (run_dir / "checkpoints" / ".draft-123").write_bytes(b"half")
     for step in (9, 10, 100_000):
         checkpoints.save(run_dir, state(step))
-    assert names(run_dir) == ["000100000.pt"] and checkpoints.load(run_dir)["step"] == 100_000
+    assert names(run_dir) == pair(10, 100_000) and checkpoints.load(run_dir)["step"] == 100_000
 
 
 def test_a_late_attempt_does_not_remove_a_newer_checkpoint(run_dir):
@@ -58,9 +62,8 @@ def test_a_late_attempt_does_not_remove_a_newer_checkpoint(run_dir):
 def test_the_same_step_may_be_saved_again(run_dir):
     checkpoints.save(run_dir, state(5))
     checkpoints.save(run_dir, state(5, n=3))
-    assert len(checkpoints.load(run_dir)["network"]["weight"]) == 3 and names(run_dir) == [
-        "000000005.pt"
-    ]
+    assert len(checkpoints.load(run_dir)["network"]["weight"]) == 3
+    assert names(run_dir) == pair(5)
 
 
 @pytest.mark.parametrize("limit", [0, 100, 50_000])
@@ -69,7 +72,7 @@ def test_a_full_disk_raises_the_systems_own_error_and_keeps_the_last_checkpoint(
     with file_limit(limit), pytest.raises(OSError) as caught:
         checkpoints.save(run_dir, state(6, n=100_000))
     assert caught.value.errno == errno.EFBIG and os.strerror(errno.EFBIG) in str(caught.value)
-    assert names(run_dir) == ["000000005.pt"] and checkpoints.load(run_dir)["step"] == 5
+    assert names(run_dir) == pair(5) and checkpoints.load(run_dir)["step"] == 5
 
 
 def test_a_deleted_folder_raises_and_is_not_made_again(tmp_path):
@@ -84,7 +87,8 @@ def test_a_damaged_checkpoint_is_one_sentence(run_dir, keep):
     path = checkpoints.latest(run_dir)
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(
-        UserError, match=r"checkpoint 000000005\.pt of run run-1 is damaged \(.+\); delete it"
+        UserError,
+        match=r"checkpoint 000000005\.pt of run run-1 is damaged \(.+\); start the run over",
     ):
         checkpoints.load(run_dir)
 
@@ -105,4 +109,38 @@ def test_other_files_are_no_checkpoints(run_dir):
     (run_dir / "checkpoints" / "notes.pt").write_text("mine")
     assert checkpoints.load(run_dir)["step"] == 5
     checkpoints.save(run_dir, state(6))
-    assert names(run_dir) == ["000000006.pt", "notes.pt"]
+    assert names(run_dir) == [*pair(5, 6), "notes.pt"]
+
+
+def damage(run_dir: Path, step: int) -> None:
+    """Changes one byte of the weights: torch itself would not notice."""
+    path = run_dir / "checkpoints" / f"{step:09d}.pt"
+    content = bytearray(path.read_bytes())
+    content[content.find(torch.arange(10.0).numpy().tobytes()) + 5] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(run_dir, capsys):
+    for step in (5, 6):
+        checkpoints.save(run_dir, state(step))
+    damage(run_dir, 6)
+    assert checkpoints.load_sound(run_dir)["step"] == 5
+    assert "000000006.pt of run run-1 is damaged (its digest differs)" in capsys.readouterr().out
+    assert checkpoints.latest(run_dir).name == "000000005.pt"
+    checkpoints.save(run_dir, state(6))
+    assert checkpoints.load_sound(run_dir)["step"] == 6
+
+
+def test_where_all_are_damaged_they_stay_and_the_way_out_is_said(run_dir):
+    for step in (5, 6):
+        checkpoints.save(run_dir, state(step))
+        damage(run_dir, step)
+    with pytest.raises(UserError, match=r"000000006\.pt .+ start the run over, by its button"):
+        checkpoints.load_sound(run_dir)
+    assert names(run_dir) == pair(5, 6)
+
+
+def test_a_checkpoint_without_a_digest_is_of_an_older_version_and_is_taken(run_dir):
+    checkpoints.save(run_dir, state(5))
+    (run_dir / "checkpoints" / "000000005.sha256").unlink()
+    assert checkpoints.load_sound(run_dir)["step"] == 5

@@ -39,6 +39,9 @@ TABLES = (
 NAMES = {"runs", "transitions", "tokens", "transitions_of_run", "tokens_of_run"}
 
 
+ASKED = {"cancel": "cancelling", "pause": "pausing"}
+
+
 class WrongContent(sqlite3.DatabaseError):
     """The registry is damaged: it holds a value that it never writes."""
 
@@ -70,6 +73,11 @@ class RunState:
     @property
     def is_final(self) -> bool:
         return self.state in FINAL
+
+
+def doing(run: RunState) -> str:
+    """The state of a run in one word, or what it is about to be: "cancelling", "pausing"."""
+    return ASKED.get(run.request or "", run.state) if run.is_active else run.state
 
 
 COLUMNS = tuple(column.name for column in fields(RunState))
