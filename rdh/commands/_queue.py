@@ -37,14 +37,11 @@ SECONDS_TO_FIND = 5.0
 def add(actions: Any, common: argparse.ArgumentParser) -> None:
     """The actions."""
     for name, text in ACTIONS.items():
-        more = "\n".join(f"  {kind:12} {what}" for kind, what in KINDS.items())
-        one = add_verb(
-            actions, common, name, text, ["--what spare,probes"] * (name == "prune"), more
-        )
-        one.set_defaults(action=name)
         if name == "prune":
-            _add_prune(one)
+            _add_prune(actions, common, text)
             continue
+        one = add_verb(actions, common, name, text)
+        one.set_defaults(action=name)
         is_one = name != "resume"
         one.add_argument("run", metavar="RUN", nargs=None if is_one else "?", help="the run's id")
         if name == "resume":
@@ -55,7 +52,10 @@ def add(actions: Any, common: argparse.ArgumentParser) -> None:
             one.add_argument("number", metavar="N", help="from -1000 to 1000")
 
 
-def _add_prune(parser: argparse.ArgumentParser) -> None:
+def _add_prune(actions: Any, common: argparse.ArgumentParser, text: str) -> None:
+    more = "\n".join(f"{kind:12} {what}" for kind, what in KINDS.items())
+    parser = add_verb(actions, common, "prune", text, ["--what spare,probes"], more)
+    parser.set_defaults(action="prune")
     parser.add_argument(
         "--what", default="spare", metavar="A,B", help=f"of {', '.join(KINDS)}; default: spare"
     )
