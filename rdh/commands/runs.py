@@ -24,8 +24,8 @@ from rdh.retrieval.evaluation import definition
 from rdh.store.notes import Notes, change_notes, read_notes
 from rdh.store.run_store import RunStore
 
-ABOUT = """What is running, waiting, done: list, show, pause, resume, cancel, clone or delete runs, and
-more. Without an action: the list, oldest first."""
+ABOUT = """What is running, waiting, done: list, show, pause, resume, cancel, clone or delete runs,
+and more. Without an action: the list, oldest first."""
 ACTIONS = {
     "list": "All runs, oldest first; archived ones only with --archived.",
     "show": "Settings, state and numbers of one run.",
