@@ -7,7 +7,15 @@ import streamlit as st
 
 from pages.common.readers import RunSeries, read_series
 from pages.common.run_picker import run_label
-from pages.common.shell import carried, end_page, error_card, known_runs, start_page, store
+from pages.common.shell import (
+    carried,
+    end_page,
+    error_card,
+    known_runs,
+    start_page,
+    status_chip,
+    store,
+)
 from pages.common.sidebar import draw_link
 from pages.common.text import as_text
 from pages.common.words import count_of, facts_of, link, percent
@@ -15,7 +23,7 @@ from rdh.analysis import WORDS, Word, cost_of_dead, has_collapsed, map_points
 from rdh.analysis.terms import TERMS
 from rdh.analysis.words import COUNTS as OF_ENTRIES
 from rdh.errors import UserError
-from rdh.execution import RunState
+from rdh.execution import MEANINGS, RunState
 from rdh.store.run_store import RunStore
 
 MOST_READ = 30  # runs that are looked through for a number
@@ -181,6 +189,13 @@ def draw_word(runs: RunStore, word: Word, candidates: list[tuple[str, RunSeries]
         draw_example(runs, word, candidates)
 
 
+def draw_states() -> None:
+    """What each state of a run means, with its glyph."""
+    st.subheader("States of a run", anchor="states")
+    lines = [f"- **{status_chip(word)}**: {as_text(said)}" for word, said in MEANINGS.items()]
+    st.markdown("\n".join(lines))
+
+
 start_page(
     "Definitions",
     ":material/menu_book:",
@@ -200,6 +215,7 @@ for title, names in (
     ("Training, scores and studies", TERMS),
 ):
     st.markdown(f"**{title}:** " + " · ".join(link(name) for name in names))
+st.markdown("**Runs:** [States of a run](#states)")
 with error_card():
     candidates = list(newest_first(runs, known))
     if not candidates:
@@ -211,4 +227,5 @@ with error_card():
         draw_link("app.py", "Start", ":material/home:", carried())
     for word in WORDS.values():
         draw_word(runs, word, candidates)
+draw_states()
 end_page()

@@ -37,7 +37,12 @@ ANSWERS = (
     ("pages/bits.py", "Which bits died, and for which images?", ":material/grid_on:"),
 )
 NO_RECORD = "The loop ended before its first record, so there is nothing to draw."
-ENDED = {"cancelled": "was cancelled", "lost": "was lost", "failed": "failed"}
+ENDED = {
+    "cancelled": "was cancelled",
+    "paused": "was paused",
+    "lost": "was lost",
+    "failed": "failed",
+}
 FLOWS: dict[str, dict[str, str | None]] = {  # scalars of the events -> their words in a title
     "dead": {"deaths": "deaths", "rescues": "rescues", "relapses": None, "releases": "releases"},
     "flagged": {
@@ -202,7 +207,7 @@ def draw_no_data(status: Status) -> None:
         said = "The first record comes once the loop has called recorder.step() often enough."
         st.info(NO_RECORD if status.is_final else said, icon=":material/hourglass_top:")
         return
-    if status.word in ("cancelled", "lost", "failed"):
+    if status.word in ENDED:
         st.info(
             f"This run {ENDED[status.word]} before its first record, so there is nothing to draw. "
             f"{resume_said(runs, status.run_id)} Launch makes a changed copy of it.",

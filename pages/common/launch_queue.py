@@ -20,13 +20,14 @@ def draw_queue(store: RunStore) -> None:
     """The devices with their load, and the runs that train and wait, in the order of starts."""
     states = known_runs(store)
     training = [one for one in states.values() if one.is_active]
-    waiting = [one for one in states.values() if one.state == "queued"]
+    waiting = execution.in_turn(states.values())
     st.markdown(f"**Now:** {len(training)} training, {len(waiting)} waiting.")
     for line in device_lines(store, states):
         st.caption(as_text(line))
     lines = [
         f"{status_chip(one)} {run_label(store, one.run_id)}"
         + (f", place {place} in the queue" if place > 0 else "")
+        + (f", priority {one.priority}" if place > 0 and one.priority else "")
         for place, one in enumerate([*training, *waiting], start=1 - len(training))
     ]
     if lines:

@@ -1,7 +1,7 @@
 """What a run is doing right now: state, progress, why it failed, and the buttons allowed."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ class Status:
         beat: hb.json of this attempt.
         result: result.json.
         n_training: runs of the store that train or are being started.
+        place: of a waiting run in the queue, from 1; 0 for others.
     """
 
     run_id: str
@@ -37,6 +38,7 @@ class Status:
     beat: dict[str, Any]
     result: dict[str, Any]
     n_training: int = 0
+    place: int = 0
 
     @property
     def word(self) -> str:
@@ -66,7 +68,9 @@ def read_status(
     if state and beat.get("attempt") != state.attempt:
         beat = {}  # of an earlier attempt
     n_training = sum(one.is_active for one in known.values())
-    return Status(run_id, state, beat, result, n_training)
+    turn = [run.run_id for run in execution.in_turn(known.values())]
+    place = turn.index(run_id) + 1 if run_id in turn else 0
+    return Status(run_id, state, beat, result, n_training, place)
 
 
 def draw_status(store: RunStore, status: Status, run: RunSeries | None = None) -> None:
@@ -77,7 +81,7 @@ def draw_status(store: RunStore, status: Status, run: RunSeries | None = None) -
         status: of the run.
         run: its records up to the one that the page shows; they give the step.
     """
-    left, right = st.columns([5, 2], vertical_alignment="center")
+    left, right = st.columns([5, 3], vertical_alignment="center")
     with left:
         st.markdown(
             f"**{status_chip(status.state or status.word)}** &nbsp; {progress_text(status, run)}"
@@ -87,6 +91,8 @@ def draw_status(store: RunStore, status: Status, run: RunSeries | None = None) -
         draw_actions(store, status)
     if status.word == "finished" and status.result.get("message"):
         st.warning(as_text(status.result["message"]), icon=":material/warning:")
+    if status.word == "paused" and status.state and status.state.reason:
+        st.info(as_text(status.state.reason), icon=":material/pause_circle:")
     if status.word in ("failed", "lost", "unreadable"):
         said = status.result.get("message") if status.word == "failed" else None
         reason = said or (status.state.reason if status.state else None) or "no reason was recorded"
@@ -100,30 +106,38 @@ def draw_status(store: RunStore, status: Status, run: RunSeries | None = None) -
 
 
 def draw_actions(store: RunStore, status: Status) -> None:
-    """Cancel or Resume. What is disabled follows from the store, not from this session."""
+    """Pause and Cancel, or Resume. What is disabled follows from the store, not this session."""
     if is_watched(store, status.run_id):
         st.caption("watched: its own loop trains it")
         return
-    asked = bool(status.state and status.state.request)
+    run_id, asked = status.run_id, status.state.request if status.state else None
     if not status.is_final:
-        label = "Cancelling…" if asked else "Cancel"
-        if st.button(
-            label, icon=":material/stop_circle:", key=f"cancel-{status.run_id}", disabled=asked
-        ):
-            with error_card():
-                execution.cancel(store, status.run_id)
-                execution.ensure_supervisor(store)
-                st.rerun()
-    elif status.word in ("cancelled", "lost", "failed") and st.button(
-        "Resume",
-        icon=":material/play_arrow:",
-        key=f"resume-{status.run_id}",
-        help=resume_said(store, status.run_id),
-    ):
-        with error_card():
-            execution.resume(store, status.run_id)
-            execution.ensure_supervisor(store)
-            st.rerun()
+        label = "Pausing…" if asked == "pause" else "Pause"
+        help_text = "Saves its state and frees its device; Resume goes on from there."
+        if _button(label, "pause_circle", f"pause-{run_id}", help_text, off=bool(asked)):
+            _do(execution.pause, store, run_id)
+        label = "Cancelling…" if asked == "cancel" else "Cancel"
+        if _button(label, "stop_circle", f"cancel-{run_id}", None, off=asked == "cancel"):
+            _do(execution.cancel, store, run_id)
+    elif status.word in execution.RESUMABLE:
+        if _button("Resume", "play_arrow", f"resume-{run_id}", resume_said(store, run_id)):
+            _do(execution.resume, store, run_id)
+        if store.resume_step(run_id):
+            with st.popover("Start over", icon=":material/restart_alt:"):
+                st.write("Its checkpoints are removed, and it trains again from step 0.")
+                if _button("Remove them and start over", "delete", f"restart-{run_id}", None):
+                    _do(execution.start_over, store, run_id)
+
+
+def _button(label: str, icon: str, key: str, help_text: str | None, *, off: bool = False) -> bool:
+    return st.button(label, icon=f":material/{icon}:", key=key, help=help_text, disabled=off)
+
+
+def _do(call: Callable[[RunStore, str], None], store: RunStore, run_id: str) -> None:
+    with error_card():
+        call(store, run_id)
+        execution.ensure_supervisor(store)
+        st.rerun()
 
 
 def resume_said(store: RunStore, run_id: str) -> str:
@@ -151,10 +165,14 @@ def progress_text(status: Status, run: RunSeries | None) -> str:
             return "the worker is starting"
         # slots are free if nothing trains: then the background process still loads what it needs
         waits = "waiting for a free slot" if status.n_training else "PyTorch is being loaded"
-        return f"{waits}, then it starts"
+        place = f"; place {status.place} in the queue by priority" if status.place > 1 else ""
+        return f"{waits}, then it starts{place}{_why_again(status)}"
     silent = time.time() - beat.get("at", time.time())
     is_stale = silent > STALE_SECONDS
     fresh = f":orange[⚠ no sign of life for {duration(silent)}]" if is_stale else "alive"
+    stalled = execution.stalled_for(status.state, beat) if status.state else None
+    if stalled and not is_stale:
+        fresh, is_stale = f":orange[⚠ stalled: no step for {duration(stalled)}]", True
     done, total = _progress(status, run)
     if run is not None and run.step:
         age = f"data {duration(max(0, time.time() - run.at))} old"
@@ -169,6 +187,12 @@ def progress_text(status: Status, run: RunSeries | None) -> str:
     else:
         text = as_text(str(beat.get("phase", "starting")))
     return f"{text} · {fresh}"
+
+
+def _why_again(status: Status) -> str:
+    """Why a waiting run waits again, if it has begun before."""
+    reason = status.state.reason if status.state and status.state.attempt > 1 else None
+    return f" · {as_text(reason)}" if reason else ""
 
 
 def _progress(status: Status, run: RunSeries | None) -> tuple[int, int]:

@@ -13,11 +13,10 @@ from pages.common.shell import error_card, known_runs, show_error
 from rdh import execution
 from rdh.errors import UserError
 from rdh.execution import RunState
-from rdh.store.notes import change_notes, checked_tag, read_notes
+from rdh.store.notes import MOST_PRIORITY, change_notes, checked_tag, read_notes
 from rdh.store.run_store import RunStore
 
 DIALOG, SAID = "runs-dialog", "runs-said"
-RESUMABLE = ("cancelled", "lost", "failed")
 MOST_REFUSALS = 5
 
 
@@ -26,10 +25,11 @@ def draw_actions(store: RunStore, states: Mapping[str, RunState]) -> None:
     chosen = [run_id for run_id in selection.chosen() if run_id in states]
     n = len(chosen)
     alive = [run_id for run_id in chosen if not states[run_id].is_final]
-    resumable = [run_id for run_id in chosen if states[run_id].state in RESUMABLE]
+    resumable = [run_id for run_id in chosen if states[run_id].state in execution.RESUMABLE]
     archived = [run_id for run_id in chosen if read_notes(store, run_id).archived]
     with st.container(horizontal=True, vertical_alignment="center", key="runs-actions"):
         _draw_links(chosen)
+        _button("Pause", "pause_circle", len(alive), lambda: _each(store, alive, execution.pause))
         _button("Cancel", "stop_circle", len(alive), lambda: _each(store, alive, execution.cancel))
         _button(
             "Resume",
@@ -37,6 +37,7 @@ def draw_actions(store: RunStore, states: Mapping[str, RunState]) -> None:
             len(resumable),
             lambda: _each(store, resumable, execution.resume),
         )
+        _button("Priority…", "low_priority", n, lambda: _open("priority"))
         _button("Tag…", "sell", n, lambda: _open("tag"))
         if archived and len(archived) == n:
             _button("Unarchive", "unarchive", n, lambda: _each(store, chosen, _unarchive))
@@ -99,7 +100,7 @@ def _each(store: RunStore, run_ids: Sequence[str], call: Callable[[RunStore, str
             call(store, run_id)
         except UserError as error:
             refused.append(str(error))
-    if call in (execution.cancel, execution.resume):
+    if call in (execution.cancel, execution.pause, execution.resume):
         try:
             execution.ensure_supervisor(store)
         except UserError as error:
@@ -139,6 +140,8 @@ def draw_dialog(store: RunStore) -> None:
         _confirm_delete(store, chosen)
     elif st.session_state.get(DIALOG) == "tag":
         _edit_tags(store, chosen)
+    elif st.session_state.get(DIALOG) == "priority":
+        _set_priority(store, chosen)
 
 
 @st.dialog("Delete these runs?", on_dismiss=_close)
@@ -193,5 +196,25 @@ def _edit_tags(store: RunStore, chosen: Sequence[str]) -> None:
             change_notes(store, run_id, add=new, remove=gone)
 
         _each(store, chosen, change)
+        _close()
+        st.rerun()
+
+
+@st.dialog("Priority", on_dismiss=_close)
+def _set_priority(store: RunStore, chosen: Sequence[str]) -> None:
+    """The place of the selected runs in the queue."""
+    states = known_runs(store)
+    now = [states[one].priority for one in chosen if one in states]
+    st.write("Of the runs that wait, greater numbers start first, then older runs. 0 is usual.")
+    with st.form("priority", border=False):
+        number = st.number_input(
+            f"Priority of {len(chosen)} run{'s' * (len(chosen) != 1)}",
+            min_value=-MOST_PRIORITY,
+            max_value=MOST_PRIORITY,
+            value=now[0] if now else 0,
+        )
+        pressed = st.form_submit_button("Save", type="primary")
+    if pressed:
+        _each(store, chosen, lambda store, one: execution.set_priority(store, one, int(number)))
         _close()
         st.rerun()

@@ -18,7 +18,7 @@ from pages.common.runs_filter import Card
 from pages.common.shell import status_chip
 from pages.common.text import as_text
 from pages.common.words import help_of
-from rdh import analysis
+from rdh import analysis, execution
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore, Stamp
 
@@ -80,6 +80,8 @@ def line(store: RunStore, card: Card) -> dict[str, Any]:
         beat = store.heartbeat(state.run_id)
         total = beat.get("total_steps")
         if state.state in ("starting", "running") and total:
+            stalled = execution.stalled_for(state, beat)
+            told |= {"state": f"⚠ stalled {analysis.duration(stalled)}"} if stalled else {}
             told["progress"] = min(1.0, beat.get("step", 0) / total)
         return told | _so_far(store, state.run_id)
     except UserError:  # its reason stands below the table

@@ -104,8 +104,9 @@ LOGO = (
 
 # Glyphs other than those of a bit (free, saturated, dead, rescued), so that a run never looks like
 # one.
-GLYPHS = {"queued": "◌", "starting": "◔", "running": "►", "cancelling": "◑", "paused": "‖"}
-GLYPHS |= {"finished": "✓", "cancelled": "⊘", "failed": "!", "lost": "?", "unreadable": "∅"}
+GLYPHS = {"queued": "◌", "starting": "◔", "running": "►", "cancelling": "◑", "pausing": "◒"}
+GLYPHS |= {"finished": "✓", "paused": "‖", "cancelled": "⊘", "failed": "!", "lost": "?"}
+GLYPHS |= {"unreadable": "∅"}
 
 
 def start_page(
@@ -184,7 +185,8 @@ def store() -> RunStore:
     if not or_end(lambda: _open_store(root)).root.is_dir():
         _open_store.clear()  # the folder was deleted or moved while the server runs
     runs = or_end(lambda: _open_store(root))
-    for sentence in (execution.revive(runs), execution.registry_news(runs)):
+    notices = or_end(lambda: execution.notices(runs))
+    for sentence in (execution.revive(runs), execution.registry_news(runs), *notices):
         if sentence:
             st.warning(as_text(sentence), icon=":material/warning:")
     return runs
@@ -206,9 +208,7 @@ def known_runs(store: RunStore) -> "dict[str, RunState]":
 
 def status_chip(state: RunState | str) -> str:
     """The state of a run as glyph and word: "► running", "◑ cancelling" if it was asked to stop."""
-    word = state if isinstance(state, str) else state.state
-    if word in ("starting", "running") and getattr(state, "request", None) == "cancel":
-        word = "cancelling"
+    word = state if isinstance(state, str) else execution.doing(state)
     return f"{GLYPHS.get(word, '·')} {word}"
 
 

@@ -102,8 +102,8 @@ class Watch:
 
     def _doing(self, run_id: str, beat: dict[str, Any]) -> str:
         """The phase of a run in words, with rate and time left if the phase counts something."""
-        if self._states[run_id].request == "cancel":
-            return "cancelling"
+        if self._states[run_id].request:
+            return execution.doing(self._states[run_id])
         phase = (
             beat.get("phase", "starting")
             if beat.get("attempt") == self._states[run_id].attempt

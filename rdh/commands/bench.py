@@ -13,10 +13,8 @@ from rdh.folders import as_folder, data_root
 
 def add(verbs: Any, common: argparse.ArgumentParser) -> None:
     """bench."""
-    about = (
-        "Measure overheads as ratios within one run, arms interleaved; prints JSON. faults kills \
-and damages what runs, and tells whether every state is true afterwards."
-    )
+    about = """Measure overheads as ratios within one run, arms interleaved; prints JSON.
+`bench faults` kills and damages what runs, and tells whether every state is true afterwards."""
     examples = ["step --rounds 5", "retrieval --size small", "gpu -o measured", "faults --seed 1"]
     parser = add_verb(verbs, common, "bench", about, examples)
     kinds = ("step", "probes", "input", "live", "retrieval", "execution", "gpu", "faults")

@@ -35,11 +35,14 @@ from rdh.execution.queue.acts import (
 from rdh.execution.queue.equal import equal_runs
 from rdh.execution.queue.possible import check_data
 from rdh.execution.queue.requests import states, submit
-from rdh.execution.queue.rows import RunState, doing
+from rdh.execution.queue.rows import RunState, doing, in_turn
 from rdh.execution.queue.run_folder import stalled_for
+from rdh.execution.queue.states import MEANINGS, RESUMABLE
 from rdh.execution.queue.watched import check_ours, is_watched
 
 __all__ = [
+    "MEANINGS",
+    "RESUMABLE",
     "RunState",
     "cancel",
     "check_data",
@@ -49,6 +52,7 @@ __all__ = [
     "ensure_supervisor",
     "equal_runs",
     "gpu_loads",
+    "in_turn",
     "is_watched",
     "notices",
     "pause",

@@ -50,7 +50,7 @@ def test_every_word_has_its_anchor_and_an_example_of_the_newest_run_that_has_one
     trained, monkeypatch
 ):
     app = open_page("pages/definitions.py", trained, monkeypatch)
-    assert [head.anchor for head in app.subheader] == list(WORDS)
+    assert [head.anchor for head in app.subheader] == [*WORDS, "states"]
     shown = dict(zip(exemplified(), examples(app), strict=True))
     assert "LSH" in shown["map"], "the newest run has a MAP"
     assert "HashNet" in shown["dead"], "LSH can't saturate"

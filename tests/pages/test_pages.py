@@ -124,6 +124,23 @@ def test_a_run_waits_for_a_slot_only_if_another_one_trains(tmp_path):
     assert progress_text(alone, None) == "PyTorch is being loaded, then it starts"
     behind = read_status(store, second, {first: trains, second: waits})
     assert progress_text(behind, None) == "waiting for a free slot, then it starts"
+    third = store.create(make_config(seed=2))
+    first_of_all = execution.RunState(third, "queued", 1, 9.0, priority=1)
+    known = {first: trains, second: waits, third: first_of_all}
+    assert progress_text(read_status(store, second, known), None).endswith(
+        "; place 2 in the queue by priority"
+    )
+    assert "place" not in progress_text(read_status(store, third, known), None)
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(59.0, "alive"), (3 * 60.0, "⚠ stalled: no step")])
+def test_a_run_without_a_step_for_a_minute_is_called_stalled(tmp_path, seconds, words):
+    store = RunStore(tmp_path)
+    run_id = store.create(make_config())
+    beat = {"phase": "training", "step": 5, "total_steps": 9, "attempt": 1, "at": time.time()}
+    store.write_json(run_id, "hb.json", beat | {"seconds_since_step": seconds})
+    state = execution.RunState(run_id, "running", 1, 0.0)
+    assert words in progress_text(read_status(store, run_id, {run_id: state}), None)
 
 
 def test_live_shows_the_numbers_with_their_denominators(stores, monkeypatch):

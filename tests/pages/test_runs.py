@@ -207,6 +207,18 @@ def test_what_waits_is_cancelled_and_what_ended_broken_is_resumed(store, monkeyp
     assert not app.exception and not app.error
 
 
+def test_what_waits_is_paused_and_put_first(store, monkeypatch):
+    waiting = store.run_ids()[3]
+    app = open_runs(store, monkeypatch, select=waiting)
+    app.button(key="runs-priority").click().run()
+    app.number_input[0].set_value(7)
+    next(one for one in app.button if one.label == "Save").click().run()
+    assert execution.states(store)[waiting].priority == 7
+    app.button(key="runs-pause").click().run()
+    assert execution.states(store)[waiting].state == "paused"
+    assert not app.exception and not app.error
+
+
 def test_curves_are_one_line_a_setting_and_settings_show_only_what_differs(store, monkeypatch):
     ids = store.run_ids()
     record(store, ids[3], [15, 10, 10])  # another seed of the baseline

@@ -4,16 +4,17 @@ Scripts run by AppTest, no browser.
 """
 
 import time
-from types import SimpleNamespace
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.common.address import says
-from pages.common.shell import status_chip
+from pages.common.shell import GLYPHS, status_chip
 from pages.common.text import as_text
 from rdh import execution
 from rdh.config.run_config import make_config
+from rdh.execution import RunState
+from rdh.execution.queue.states import FINAL, STATES
 from rdh.store.run_store import RunStore
 
 PICK = """
@@ -227,9 +228,19 @@ def test_an_address_says_a_value_in_any_spelling(text, value, same):
 
 def test_a_chip_says_state_and_request():
     assert status_chip("finished") == "✓ finished"
-    assert status_chip(SimpleNamespace(state="running", request=None)) == "► running"
-    assert status_chip(SimpleNamespace(state="running", request="cancel")) == "◑ cancelling"
-    assert status_chip(SimpleNamespace(state="cancelled", request="cancel")) == "⊘ cancelled"
+    for state, request, chip in (
+        ("running", None, "► running"),
+        ("running", "cancel", "◑ cancelling"),
+        ("running", "pause", "◒ pausing"),
+        ("cancelled", "cancel", "⊘ cancelled"),
+        ("paused", "pause", "‖ paused"),
+    ):
+        assert status_chip(RunState("r", state, 1, 0.0, request)) == chip
+
+
+def test_every_state_has_a_glyph_of_its_own_and_a_meaning():
+    assert set(GLYPHS) == set(execution.MEANINGS) >= {*STATES, *FINAL}
+    assert len(set(GLYPHS.values())) == len(GLYPHS)
 
 
 def test_text_shows_as_it_is():

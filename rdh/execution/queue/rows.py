@@ -5,7 +5,7 @@ Each function works within a transaction of its caller.
 
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -73,6 +73,12 @@ class RunState:
     @property
     def is_final(self) -> bool:
         return self.state in FINAL
+
+
+def in_turn(runs: Iterable[RunState]) -> list[RunState]:
+    """The waiting ones of these runs, in the order in which they start."""
+    waiting = [run for run in runs if run.state == "queued"]
+    return sorted(waiting, key=lambda run: (-run.priority, run.submitted_at))
 
 
 def doing(run: RunState) -> str:

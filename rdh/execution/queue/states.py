@@ -23,6 +23,21 @@ RESULT_STATES = ("finished", "failed", "cancelled", "lost", "paused")
 STATES = ("queued", *ACTIVE, *RESULT_STATES)  # of a row of the registry
 FINAL = (*RESULT_STATES, "unreadable")
 RESUMABLE = ("lost", "failed", "cancelled", "paused")
+# for people
+MEANINGS = {
+    "queued": "It waits for a slot. Greater priorities start first, then older runs.",
+    "starting": "Its process has been started and has not said anything yet.",
+    "running": "Its process trains. Without a step for a minute it is called stalled; it goes on.",
+    "pausing": "It was asked to pause: it saves its state and frees its device.",
+    "cancelling": "It was asked to end: it saves its state first.",
+    "paused": "It waits for Resume, and holds no slot and no device.",
+    "finished": "It has trained to its end and kept its codes.",
+    "cancelled": "Somebody ended it. Resume goes on from its last checkpoint.",
+    "failed": "It ended with an error, which its reason names. It never goes on by itself.",
+    "lost": "Its process was killed, or the machine was shut down. With a checkpoint it goes on by "
+    "itself, three times in a row at most; then it waits for Resume.",
+    "unreadable": "Its config.json is damaged or does not fit this version.",
+}
 REQUESTS = {"cancel": "cancelled", "pause": "paused"}  # what is asked -> the state it leads to
 # The system's way to end a process: nobody asked for the end of the run.
 BY_THE_SYSTEM = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
