@@ -112,7 +112,8 @@ def draw_actions(store: RunStore, status: Status) -> None:
         return
     run_id, asked = status.run_id, status.state.request if status.state else None
     if not status.is_final:
-        label = "Pausing…" if asked == "pause" else "Pause"
+        # the toggle Pause of the page Live stops the page, not the run
+        label = "Pausing…" if asked == "pause" else "Pause run"
         help_text = "Saves its state and frees its device; Resume goes on from there."
         if _button(label, "pause_circle", f"pause-{run_id}", help_text, off=bool(asked)):
             _do(execution.pause, store, run_id)

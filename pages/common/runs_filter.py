@@ -13,8 +13,7 @@ from rdh.store.run_store import RunStore
 
 GROUPS: dict[str, tuple[str, ...] | None] = {
     "all": None,
-    "going on": ("queued", "starting", "running"),
-    "paused": ("paused",),
+    "going on": ("queued", "starting", "running", "paused"),
     "finished": ("finished",),
     "broken": ("failed", "lost", "cancelled", "unreadable"),
 }

@@ -221,6 +221,8 @@ def limit_files(world: World, rng: random.Random) -> None:
 def fill_disk(world: World, rng: random.Random) -> str | None:
     """Fills the disk of the runs, to the brim or nearly, and looks whether what is listed is true.
 
+    Now and then the supervisor is killed meanwhile: the next one starts on a full disk.
+
     Returns:
         A sentence if it is not, while the disk is full.
     """
@@ -231,6 +233,8 @@ def fill_disk(world: World, rng: random.Random) -> str | None:
     try:
         with ballast.open("wb") as file, contextlib.suppress(OSError):
             os.posix_fallocate(file.fileno(), 0, max(1, (free_bytes(world.root) or 0) - left))
+        if rng.random() < 0.5:
+            kill_supervisor(world, rng)
         time.sleep(rng.uniform(0.5, 3.0))
         _, wrong = settle(world)
     finally:
