@@ -8,7 +8,7 @@ from torch import Tensor
 
 from rdh.recorder.complaints import Complaints
 from rdh.rescue import alpha, flagged
-from rdh.training.entry_kinds import EVENTS
+from rdh.training.entry_kinds import AGAIN, EVENTS, HELD
 from rdh.training.probes import Probes
 from rdh.training.record import totals
 from rdh.training.sides import Sides
@@ -125,6 +125,8 @@ class Window:
             indices = torch.arange(len(codes))
         self.probes.add(logits, codes, gradient, gradient, indices)
         scalars, arrays = self.probes.record(self.amplifier, ends_epoch)
+        for name in HELD:  # only the gradient of the whole loss comes back here
+            del arrays[name]
         arrays = {
             name: values
             for name, values in arrays.items()
@@ -132,7 +134,7 @@ class Window:
         }
         if self._by_item:
             return scalars | totals(arrays), arrays
-        for name in EVENTS:
+        for name in (*EVENTS, *AGAIN):
             arrays.pop(name, None)
         scalars |= totals(arrays)
         scalars["saturated_window"] = scalars.pop("saturated")
