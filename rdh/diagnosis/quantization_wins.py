@@ -19,6 +19,8 @@ N_RECORDS = 10  # the last ones
 def check(evidence: Evidence) -> Finding | None:
     """Fires if the whole gradient holds a tenth of the entries that pairs ask to change sides."""
     config = evidence.config
+    if config.is_watched:
+        raise CannotRun("a recorder sees the gradient of the whole loss alone")
     eta = quantization_weight(config)
     if math.isnan(eta) or eta == 0:
         raise CannotRun("the run has no quantization term")

@@ -57,6 +57,7 @@ class Window:
         labels: Multi-hot (N, n_classes); None: dead entries are not counted.
         amplifier: Whether the gradients that come back are amplified by Eq. 3 with this tau.
         complaints: Gets what can't be counted.
+        n_ranks: Processes that share the items of an epoch; this one sees its part.
     """
 
     def __init__(
@@ -67,7 +68,9 @@ class Window:
         labels: Tensor | None,
         amplifier: bool,
         complaints: Complaints,
+        n_ranks: int = 1,
     ) -> None:
+        self._an_epoch = -(-n_items // n_ranks)
         self.n_items, self.n_bits, self.tau, self.amplifier = n_items, n_bits, tau, amplifier
         self.has_labels, self._complaints = labels is not None, complaints
         self.visits: list[Visit] = []
@@ -84,11 +87,11 @@ class Window:
         return self.visits[-1]
 
     def ends_epoch(self, n: int = 1) -> bool:
-        """Whether all items have passed, so that a batch of n is of the next epoch.
+        """Whether all items of this rank have passed, so that a batch of n is of the next epoch.
 
         An item should come once in a window, so a window ends with an epoch.
         """
-        return self._passed > 0 and self._passed + n > self.n_items
+        return self._passed > 0 and self._passed + n > self._an_epoch
 
     def start_epoch(self) -> None:
         """Counts the items of the next epoch from here on."""
