@@ -8,6 +8,7 @@ from rdh.analysis import quantization_weight
 from rdh.config.run_config import RunConfig
 from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, part_of
+from rdh.diagnosis.not_learning import is_still
 
 TITLE = "Quantization wins"
 AFTER = ("collapsed",)
@@ -25,7 +26,7 @@ def check(evidence: Evidence) -> Finding | None:
     if math.isnan(eta) or eta == 0:
         raise CannotRun("the run has no quantization term")
     held, asked = held_share(evidence)
-    if held < HELD or asked < LEAST_ASKED:
+    if held < HELD or asked < LEAST_ASKED or is_still(evidence):
         return None
     expect = "The held share falls to nearly 0, fewer entries are dead, and MAP rises."
     return Finding(
