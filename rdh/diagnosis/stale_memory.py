@@ -6,11 +6,11 @@ from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, part
 
 TITLE = "Stale memory"
 FIRST, LAST = 0.1, 0.5  # of the training: later the rate is small, and any memory is fresh
-MANY = 0.45  # of the entries that are visited again
+MANY = 0.5  # of the entries that are visited again
 
 
 def check(evidence: Evidence) -> Finding | None:
-    """Fires if, up to half of the training, nearly half of the stored signs are not of now."""
+    """Fires if, up to half of the training, half of the stored signs are not those of now."""
     config = evidence.config
     if not uses_memory(config):
         raise CannotRun("the method compares with no stored codes")
