@@ -117,6 +117,7 @@ class NaiveProbes:
             **dict.fromkeys(("wrong", "undecided", "flagged_hard", "dead_hard"), (b,)),
             **dict.fromkeys(("flagged_dead", *EVENTS["flagged"], *EVENTS["dead"]), (b,)),
             **dict.fromkeys(("mean_code", "mean_logit", "std_logit", "leaving"), (b,)),
+            **dict.fromkeys(("asked_back", "held", "visited_again", "changed_sides"), (b,)),
             **dict.fromkeys(("mean_gradient", "mean_gradient_amplified"), (b,)),
             **dict.fromkeys(("flagged_levels", "dead_levels"), (5, 2, b)),
             **dict.fromkeys(("quadrants", "quadrant_pull"), (2, 2, b)),
@@ -176,6 +177,11 @@ class NaiveProbes:
             )
         out["mean_code"][bit] += code
         out["leaving"][bit] += leaving
+        out["asked_back"][bit] += is_wrong and leaving
+        out["held"][bit] += is_wrong and leaving and not leaving_total
+        last = self.last[item, bit]
+        out["visited_again"][bit] += last is not None
+        out["changed_sides"][bit] += last is not None and last["side"] != side
         before = total * (1 - code * code)
         is_amplified = amplifier and is_saturated and leaving_total
         after = before / (1 - self.tau**2) if is_amplified else before

@@ -20,9 +20,12 @@ from rdh.store.notes import read_notes
 from rdh.store.run_store import RunStore
 
 ABOUT = """What is wrong with a run by its own records, why, and which change of settings is worth
-a try. With --all: the table of all checks and all runs."""
+a try. With --all: the table of all checks and all runs. If runs have tags "ill: CHECK" or "ill:
+nothing", the Markdown table counts how often a check is right; "open: CHECK" leaves one out."""
 MARKS = dict(zip(SEVERITIES, ("✖", "▲", "·"), strict=True))
 LEGEND = "✖ fatal, ▲ costs MAP, · note, – could not run, empty: nothing found"
+# Tags of runs of which it is known what is wrong with them, and then how often a check is right
+ILL, OPEN = "ill: ", "open: "
 
 
 def add(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -130,7 +133,7 @@ def _print_all(store: RunStore, arguments: argparse.Namespace) -> int:
             }
         )
         return 0
-    print("\n".join(_table(rows) if arguments.markdown else _lines(rows)))
+    print("\n".join(_table(store, rows) if arguments.markdown else _lines(rows)))
     for run_id, why in failed.items():
         print(printable(f"{run_id} is left out: {why}"))
     return 0
@@ -143,21 +146,48 @@ def _lines(rows: Sequence[tuple[str, Diagnosis]]) -> Iterator[str]:
     yield LEGEND
 
 
-def _table(rows: Sequence[tuple[str, Diagnosis]]) -> Iterator[str]:
-    """A row a run, a column a check, and how often each fires."""
+def _table(store: RunStore, rows: Sequence[tuple[str, Diagnosis]]) -> Iterator[str]:
+    """A row a run, a column a check, how often each fires, and how often it is wrong."""
     names = list(checks())
     yield "| run | " + " | ".join(checks()[name].title for name in names) + " |"
     yield "|---" * (len(names) + 1) + "|"
-    total = dict.fromkeys(names, 0)
-    able = dict.fromkeys(names, 0)
     for run_id, found in rows:
         marks = {one.check: MARKS[one.severity] for one in found.findings}
         marks |= dict.fromkeys(found.could_not, "–")
-        for name in names:
-            total[name] += name in marks and name not in found.could_not
-            able[name] += name in found.ran
-        yield f"| {run_id} | " + " | ".join(marks.get(name, "") for name in names) + " |"
-    counts = (f"{total[name]} of {able[name]}" for name in names)
-    yield "| fires | " + " | ".join(counts) + " |"
+        known = ", ".join(tag for tag in read_notes(store, run_id).tags if tag.startswith(ILL))
+        label = f"{run_id} ({known})" if known else run_id
+        yield f"| {label} | " + " | ".join(marks.get(name, "") for name in names) + " |"
+    for label, counted in _counts(store, rows).items():
+        counts = (f"{n} of {of}" for n, of in counted.values())
+        yield f"| {label} | " + " | ".join(counts) + " |"
     yield ""
     yield LEGEND
+
+
+def _counts(
+    store: RunStore, rows: Sequence[tuple[str, Diagnosis]]
+) -> dict[str, dict[str, tuple[int, int]]]:
+    """What is counted -> check -> (n, of how many).
+
+    A run with tags "ill: CHECK" or "ill: nothing" is one of which it is known what is wrong with
+    it, all checks but those that it names by "open: CHECK" considered.
+    """
+    labels = ("fires", "finds its illness", "fires without it")
+    counts = {label: dict.fromkeys(checks(), (0, 0)) for label in labels}
+
+    def add(label: str, name: str, is_so: bool) -> None:
+        n, of = counts[label][name]
+        counts[label][name] = n + is_so, of + 1
+
+    for run_id, found in rows:
+        tags = read_notes(store, run_id).tags
+        is_known = any(tag.startswith(ILL) for tag in tags)
+        fired = {one.check for one in found.findings}
+        for name in found.ran:
+            add("fires", name, name in fired)
+            if ILL + name in tags:
+                add("finds its illness", name, name in fired)
+            elif is_known and OPEN + name not in tags:
+                add("fires without it", name, name in fired)
+    is_told = any(of for _, of in counts["fires without it"].values())
+    return counts if is_told else {"fires": counts["fires"]}

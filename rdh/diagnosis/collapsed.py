@@ -6,18 +6,22 @@ from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, part
 from rdh.retrieval.codes import code_counts, effective_number
 
 TITLE = "Collapsed codes"
-LEAST_SHARE = 0.5  # of the classes, as equally frequent codes
+LEAST_SHARE = 0.5  # of the classes, or of the codes there can be, as equally frequent codes
 EARLY = 0.1  # of the training: before, codes are those of a network that knows nothing yet
 SMALL_ETA = 0.1
 
 
 def check(evidence: Evidence) -> Finding | None:
-    """Fires below half as many effective codes as classes; of several labels: below two codes."""
+    """Fires below half as many effective codes as classes; of several labels: below two codes.
+
+    Codes of few bits are asked for half of the codes that there can be.
+    """
     if evidence.result.get("kind") == "diverged":
         raise CannotRun("the run failed, and its weights are not finite")
     n_codes, where = number_of_codes(evidence)
     n_classes = evidence.split["labels"].shape[1]
-    least = LEAST_SHARE * n_classes if is_single_label(evidence) else 2.0
+    n_possible = min(n_classes, 2 ** min(evidence.config.n_bits, 10))
+    least = LEAST_SHARE * n_possible if is_single_label(evidence) else 2.0
     if n_codes >= least or (not evidence.has_ended and evidence.progress < EARLY):
         return None
     return Finding(
@@ -26,7 +30,8 @@ def check(evidence: Evidence) -> Finding | None:
         f"equally frequent ones, for {n_classes} classes.",
         mechanism="Items with one code are tied at every query, so MAP is near the share of "
         "relevant items, whatever the network knows. If the codes u_j that a batch is compared "
-        "with are all alike, the sum points the same way for every item, and all go there.",
+        "with are all alike, the sum points the same way for every item, and all go there."
+        + by_quantization(evidence),
         equation=r"\frac{\partial L}{\partial h_i} \propto "
         r"\sum_j [\sigma(\Theta_{ij}) - S_{ij}]\, u_j",
         places=(
@@ -50,21 +55,35 @@ def is_single_label(evidence: Evidence) -> bool:
     return bool((evidence.split["labels"].sum(1) <= 1).all())
 
 
+def by_quantization(evidence: Evidence) -> str:
+    """What a large eta adds to the mechanism; "" for a small one."""
+    eta = quantization_weight(evidence.config)
+    if not eta > SMALL_ETA:
+        return ""
+    return (
+        f" At η = {eta:g} the quantization term pulls every code into the corner where it happens "
+        "to be, before the pairs have parted the classes."
+    )
+
+
 def remedies(evidence: Evidence) -> tuple[Remedy, ...]:
-    """Pairs whose codes are never old, or a lower rate, and less quantization."""
+    """Pairs whose codes are never old, less quantization, or a lower rate."""
     config = evidence.config
     if config.method_card.is_shallow:
         return ()
     seen = "The number of distinct codes and MAP rise within the first epochs."
-    found = []
     switches = {switch.name for switch in config.method_card.switches}
+    is_large = quantization_weight(config) > SMALL_ETA
     if "pairs" in switches and config.method_options.get("pairs", "stored") == "stored":
         why = "Codes of the same batch are never old, so that no code chases its own past."
-        found.append(Remedy({"method_options.pairs": "in_batch"}, why, seen))
-    else:
-        why = "Smaller steps let the codes spread first."
-        found.append(Remedy({"lr": part_of(config.lr, 3)}, why, seen))
-    if quantization_weight(config) > SMALL_ETA:
-        why = "Smaller steps, and less that holds a code on the side that it happens to be on."
-        found.append(Remedy({"lr": part_of(config.lr, 10), "eta": SMALL_ETA}, why, seen))
-    return tuple(found)
+        found = [Remedy({"method_options.pairs": "in_batch"}, why, seen)]
+        if is_large:
+            why = "Smaller steps, and less that holds a code on the side that it happens to be on."
+            changes = {"lr": part_of(config.lr, 10), "eta": SMALL_ETA}
+            found.append(Remedy(changes, why, seen))
+        return tuple(found)
+    if is_large:
+        why = "Less that holds a code on the side that it happens to be on."
+        return (Remedy({"eta": SMALL_ETA}, why, seen),)
+    return (Remedy({"lr": part_of(config.lr, 3)}, "Smaller steps let the codes spread first.",
+                   seen),)  # fmt: skip

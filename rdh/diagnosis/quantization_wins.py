@@ -8,28 +8,35 @@ from rdh.analysis import quantization_weight
 from rdh.config.run_config import RunConfig
 from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, part_of
+from rdh.diagnosis.not_learning import is_still
 
 TITLE = "Quantization wins"
 AFTER = ("collapsed",)
 HELD = 0.1  # share of the entries that are asked to change their side
-LEAST_ASKED = 0.01  # of all entries
+LEAST_ASKED = 0.5  # of all entries
+STUCK = 0.9  # of its first value: the similarity loss has not fallen below
 N_RECORDS = 10  # the last ones
 
 
 def check(evidence: Evidence) -> Finding | None:
-    """Fires if the whole gradient holds a tenth of the entries that pairs ask to change sides."""
+    """Fires if the pairs got nowhere, and a tenth of what they ask to change sides is held."""
     config = evidence.config
+    if config.is_watched:
+        raise CannotRun("a recorder sees the gradient of the whole loss alone")
     eta = quantization_weight(config)
     if math.isnan(eta) or eta == 0:
         raise CannotRun("the run has no quantization term")
     held, asked = held_share(evidence)
-    if held < HELD or asked < LEAST_ASKED:
+    loss = evidence.column("similarity_loss", "similarity loss")
+    left = float(loss.iloc[-1] / loss.iloc[0]) if loss.iloc[0] > 0 else 1.0
+    if held < HELD or asked < LEAST_ASKED or left < STUCK or is_still(evidence):
         return None
     expect = "The held share falls to nearly 0, fewer entries are dead, and MAP rises."
     return Finding(
         severity="costs MAP",
         sentence=f"The pairs pull {asked:.1%} of the entries towards their other side, and at "
-        f"η = {eta:g} the whole gradient holds {held:.0%} of these where they are.",
+        f"η = {eta:g} the whole gradient holds {held:.0%} of these where they are; the similarity "
+        f"loss is at {left:.0%} of its first value.",
         mechanism="The second term pulls every entry to the side that it happens to be on, right "
         "or wrong. Where it is larger than the first, the pairs can't bring the entry back.",
         equation=r"\frac{\partial L}{\partial h_i} = \sum_j [\sigma(\Theta_{ij}) - S_{ij}]\,"

@@ -10,10 +10,11 @@ AFTER = ("collapsed", "not_learning", "quantization_wins")
 EARLY = 0.1  # of the training
 MANY = 0.5  # of the entries
 ASKED_TO_LEAVE = 0.1  # of the saturated ones: the pairs still disagree
+DEAD = 0.005  # of the entries, now: what was decided early and wrongly has stayed
 
 
 def check(evidence: Evidence) -> Finding | None:
-    """Fires if half of the entries are saturated by then, and a tenth of these asked to leave."""
+    """Fires if half are saturated by then, a tenth of these asked to leave, and many dead now."""
     counts = evidence.counts
     frame = evidence.frame
     if evidence.progress < EARLY:
@@ -24,7 +25,7 @@ def check(evidence: Evidence) -> Finding | None:
     entries = frame["entries"].reindex(early.index).to_numpy() if "entries" in frame else math.nan
     share = (early["saturated"] / entries).to_numpy()
     flagged = (early["flagged"] / early["saturated"].clip(lower=1)).to_numpy()
-    if share[-1] < MANY or flagged[-1] < ASKED_TO_LEAVE:
+    if share[-1] < MANY or flagged[-1] < ASKED_TO_LEAVE or counts.share("dead") < DEAD:
         return None
     config, step = evidence.config, int(early.index[-1])
     expect = "Fewer entries are saturated after a tenth of the training, and fewer are dead later."
@@ -32,7 +33,7 @@ def check(evidence: Evidence) -> Finding | None:
         severity="costs MAP",
         sentence=f"{share[-1]:.0%} of the entries are saturated at step {step:,}, within the "
         f"first tenth of the training, and the pairs ask {flagged[-1]:.0%} of these to leave; "
-        f"{counts.share('dead'):.2%} of all entries are dead at the end.",
+        f"{counts.share('dead'):.2%} of all entries are dead now.",
         mechanism="Where |h| is near 1, tanh passes hardly any gradient, so what the first steps "
         "decide is kept. With a high rate the first steps decide before the network knows the "
         "classes.",

@@ -1,23 +1,23 @@
 """A score that still rises, or a loss that still falls, when training ends."""
 
+import numpy as np
+
 from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, twice
-from rdh.diagnosis._tools.series import after
 
 TITLE = "Under-trained"
 AFTER = ("collapsed", "not_learning")
-RISE = 0.01  # of MAP, over the last quarter of the training
+RISE = 0.01  # of MAP, over the last quarter of the way
 LAST = 0.75
 
 
 def check(evidence: Evidence) -> Finding | None:
-    """Fires if MAP rises by a hundredth over the last quarter, or fell little before its end."""
+    """Fires if MAP rises by a hundredth over the last quarter of the way, to its best."""
     if not evidence.has_ended:
         raise CannotRun("the run has not ended")
     scores = evidence.column("map", "MAP")
-    total = evidence.total_steps
-    before = scores.loc[scores.index <= LAST * total]
-    late = after(scores, total, LAST)
+    border = step_at(evidence, LAST)
+    before, late = scores.loc[scores.index <= border], scores.loc[scores.index > border]
     if not len(before) or not len(late):
         raise CannotRun("it needs evaluations in the course of the training (eval_every)")
     rise = float(late.iloc[-1] - before.iloc[-1])
@@ -28,7 +28,7 @@ def check(evidence: Evidence) -> Finding | None:
     return Finding(
         severity="costs MAP",
         sentence=f"MAP still rose by {rise:.4f} over the last quarter of the "
-        f"training, from {before.iloc[-1]:.4f} at step {int(before.index[-1]):,} to "
+        f"way, from {before.iloc[-1]:.4f} at step {int(before.index[-1]):,} to "
         f"{scores.iloc[-1]:.4f} at the end.",
         mechanism="The schedule ended before the codes had settled. A comparison at this length is "
         "a comparison of speeds, not of methods.",
@@ -38,3 +38,18 @@ def check(evidence: Evidence) -> Finding | None:
                    "MAP rises by less than 0.01 over the last quarter, and ends higher."),
         ),
     )  # fmt: skip
+
+
+def step_at(evidence: Evidence, share: float) -> float:
+    """The step by which this share of the way is gone, if a step goes as far as its rate.
+
+    Over the last quarter of a cosine schedule's steps, the rate is so small that no score can rise.
+    Without a record of the rate, all steps are equally long.
+    """
+    total = evidence.total_steps
+    if "lr" not in evidence.frame:
+        return share * total
+    rate = evidence.frame["lr"].dropna()
+    steps = rate.index.to_numpy(dtype=float)
+    way = np.cumsum(rate.to_numpy() * np.diff(steps, prepend=0.0))
+    return float(np.interp(share * way[-1], way, steps))

@@ -93,12 +93,9 @@ class Recorder:
         rank, n_ranks = rank_of_process()
         if rank:
             return
-        self._session = Session(config, given, runs, run_id, total_steps)
+        self._session = Session(config, given, runs, run_id, total_steps, n_ranks)
         self.run_id = self._session.folder.run_id
         self._error_before = last_error()
-        if n_ranks > 1:
-            told_of = f"rank 0 of {n_ranks} is recorded: the counts are of what it sees"
-            self._session.folder.log(told_of)
         _living.add(self)
 
     def watch(self, codes: Codes, indices: Any = None) -> Codes:

@@ -33,6 +33,7 @@ class Session:
         runs: The runs folder; None: RDH_RUNS, else ./runs.
         run_id: The name of the run's folder; None: one that is free.
         total_steps: Steps that the training will take; None: unknown.
+        n_ranks: Processes that train together.
 
     Raises:
         UserError: The folder can't be made.
@@ -49,6 +50,7 @@ class Session:
         runs: Path | str | None,
         run_id: str | None,
         total_steps: int | None,
+        n_ranks: int,
     ) -> None:
         self.config, self._labels, self._total = config, labels, total_steps
         hot = None
@@ -57,13 +59,16 @@ class Session:
         self.folder = WatchedFolder(RunStore(runs_root(runs)), config, run_id, total_steps)
         self.complaints = Complaints(self.folder.log)
         kind = config.n_items, config.n_bits, config.tau, hot, config.amplifier
-        self._window = Window(*kind, self.complaints)
+        self._window = Window(*kind, self.complaints, n_ranks)
         self.n_steps, self._epoch, self._losses = 0, 0, list[Any]()
         self._lr: float | None = None
         self._since = time.monotonic()
         self._metrics: dict[str, float] = {}
         self._notes: tuple[str, ...] = ()
         self._has_facts = False
+        if n_ranks > 1:
+            told_of = f"rank 0 of {n_ranks} is recorded: the counts are of what it sees"
+            self.folder.log(told_of)
 
     def watch(self, codes: Any, indices: Any) -> None:
         """`Recorder.watch`."""

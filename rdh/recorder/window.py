@@ -8,7 +8,7 @@ from torch import Tensor
 
 from rdh.recorder.complaints import Complaints
 from rdh.rescue import alpha, flagged
-from rdh.training.entry_kinds import EVENTS
+from rdh.training.entry_kinds import AGAIN, EVENTS, HELD
 from rdh.training.probes import Probes
 from rdh.training.record import totals
 from rdh.training.sides import Sides
@@ -57,6 +57,7 @@ class Window:
         labels: Multi-hot (N, n_classes); None: dead entries are not counted.
         amplifier: Whether the gradients that come back are amplified by Eq. 3 with this tau.
         complaints: Gets what can't be counted.
+        n_ranks: Processes that share the items of an epoch; this one sees its part.
     """
 
     def __init__(
@@ -67,7 +68,9 @@ class Window:
         labels: Tensor | None,
         amplifier: bool,
         complaints: Complaints,
+        n_ranks: int = 1,
     ) -> None:
+        self._an_epoch = -(-n_items // n_ranks)
         self.n_items, self.n_bits, self.tau, self.amplifier = n_items, n_bits, tau, amplifier
         self.has_labels, self._complaints = labels is not None, complaints
         self.visits: list[Visit] = []
@@ -84,11 +87,11 @@ class Window:
         return self.visits[-1]
 
     def ends_epoch(self, n: int = 1) -> bool:
-        """Whether all items have passed, so that a batch of n is of the next epoch.
+        """Whether all items of this rank have passed, so that a batch of n is of the next epoch.
 
         An item should come once in a window, so a window ends with an epoch.
         """
-        return self._passed > 0 and self._passed + n > self.n_items
+        return self._passed > 0 and self._passed + n > self._an_epoch
 
     def start_epoch(self) -> None:
         """Counts the items of the next epoch from here on."""
@@ -125,6 +128,8 @@ class Window:
             indices = torch.arange(len(codes))
         self.probes.add(logits, codes, gradient, gradient, indices)
         scalars, arrays = self.probes.record(self.amplifier, ends_epoch)
+        for name in HELD:  # only the gradient of the whole loss comes back here
+            del arrays[name]
         arrays = {
             name: values
             for name, values in arrays.items()
@@ -132,7 +137,7 @@ class Window:
         }
         if self._by_item:
             return scalars | totals(arrays), arrays
-        for name in EVENTS:
+        for name in (*EVENTS, *AGAIN):
             arrays.pop(name, None)
         scalars |= totals(arrays)
         scalars["saturated_window"] = scalars.pop("saturated")

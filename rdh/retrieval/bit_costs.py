@@ -60,7 +60,10 @@ def bit_costs(
         query_codes, gallery_codes, query_labels, gallery_labels, n_bits, query_positions
     )
     without = scores_without_bits(codes, threads=threads)
-    of_first = np.array([_score_of_first(codes, n, threads) for n in range(1, codes.n_bits + 1)])
+    bits = np.arange(codes.n_bits)
+    of_first = np.array(
+        [scores_of_some(codes, bits <= bit, threads=threads).mean() for bit in bits]
+    )
     return BitCosts(float(of_first[-1]), without.mean(axis=0), of_first)
 
 
@@ -82,15 +85,16 @@ def scores_without_bits(codes: Codes, *, threads: int | None = None) -> np.ndarr
     return scores
 
 
-def _score_of_first(codes: Codes, n: int, threads: int | None) -> float:
-    """Clears the later bits on both sides, so that they add nothing to a distance.
+def scores_of_some(codes: Codes, is_kept: np.ndarray, *, threads: int | None = None) -> np.ndarray:
+    """Tie-aware average precision of each query by some of the bits, float64 (n_query,).
 
-    One kernel serves all lengths.
+    is_kept is bool (n_bits,). Clears the other bits on both sides, so that they add nothing to a
+    distance: one kernel serves all choices.
     """
-    kept = np.packbits(np.arange(codes.query.shape[1] * 8) < n, bitorder="little")
-    shorter = codes._replace(query=codes.query & kept, gallery=codes.gallery & kept)
-    counts = fastest_kernel(codes.n_bits).distance_histograms(shorter, threads=threads)
-    return float(average_precisions(*counts)["M-ret"].tie.mean())
+    kept = np.packbits(is_kept, bitorder="little")
+    some = codes._replace(query=codes.query & kept, gallery=codes.gallery & kept)
+    counts = fastest_kernel(codes.n_bits).distance_histograms(some, threads=threads)
+    return average_precisions(*counts)["M-ret"].tie
 
 
 WORDS, INTEGERS, REALS = "uint64[:,::1]", "int64[::1]", "float64[::1]"

@@ -28,6 +28,8 @@ EVENTS = (
     *("deaths", "rescues", "releases", "relapses"),
 )
 N_EVENTS, IS, WAS = 256, 8, 10
+HELD = ("asked_back", "held")  # of a window: by the pairs, and what the rest of the loss keeps
+AGAIN = ("visited_again", "changed_sides")  # of a window: as stored codes of the last visit err
 
 
 def thresholds(tau: float) -> tuple[np.float32, ...]:
@@ -130,6 +132,8 @@ def window_rows(tau: float) -> Rows:
     e, leaving_total = Entries.of(kinds, tau), (kinds & LEAVING_TOTAL) > 0
     rows = {
         "leaving": e.leaving,
+        "asked_back": e.wrong & e.leaving,
+        "held": e.wrong & e.leaving & ~leaving_total,
         "quadrants": np.stack(
             [by_side(asked, e.positive) for asked in (~leaving_total, leaving_total)]
         ),

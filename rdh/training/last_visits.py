@@ -64,7 +64,9 @@ class LastVisits:
         """Entries that were visited at least once."""
         return self.state.size - int(self._kinds[:, 0].sum())
 
-    def visit(self, kinds: np.ndarray, bins: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    def visit(
+        self, kinds: np.ndarray, bins: np.ndarray, indices: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Puts what entries are in the place of what they were.
 
         Args:
@@ -73,15 +75,17 @@ class LastVisits:
             indices: Of the items, int64 (n,), each once.
 
         Returns:
-            How many entries have each combination of the EVENTS, int32 (n_bits, 256).
+            (how many entries have each combination of the EVENTS, int32 (n_bits, 256); how many had
+            been visited before, and of these, how many were on the other side then, (2, n_bits)).
         """
         past = self.state.take(indices, 0)  # in one go: rows far apart are slow to come
-        events = np.zeros((self.state.shape[1], N_EVENTS), np.int32)
+        n_bits = self.state.shape[1]
+        events, again = np.zeros((n_bits, N_EVENTS), np.int32), np.zeros((2, n_bits), np.int32)
         _visit(
             *(past, kinds, bins, indices, self._changes),
-            *(self.state, self._kinds, self._places, events),
+            *(self.state, self._kinds, self._places, events, again),
         )
-        return events
+        return events, again
 
     def totals(self) -> dict[str, np.ndarray]:
         """The counts of `running_rows`; histograms of F for each bit, and of flagged and dead."""
@@ -100,7 +104,7 @@ STATES, BYTES, COUNTS = "int16[:,::1]", "uint8[:,::1]", "int32[:,::1]"
 
 @compiled_loop(
     f"void({STATES}, {BYTES}, {BYTES}, int64[::1], int32[::1], {STATES}, {COUNTS}, {COUNTS}, "
-    f"{COUNTS})"
+    f"{COUNTS}, {COUNTS})"
 )
 def _visit(
     past: np.ndarray,
@@ -112,8 +116,9 @@ def _visit(
     n_kinds: np.ndarray,
     n_places: np.ndarray,
     n_events: np.ndarray,
+    n_again: np.ndarray,
 ) -> None:
-    """See `LastVisits.visit`. The last four are changed; `changes` is that of `changes_of`."""
+    """See `LastVisits.visit`. The last five are changed; `changes` is that of `changes_of`."""
     for row in range(len(indices)):
         item = indices[row]
         for bit in range(state.shape[1]):
@@ -127,3 +132,6 @@ def _visit(
             n_places[bit, (was >> PAST_BITS) + (change >> WAS) * N_BINS] -= 1
             n_places[bit, now + (change >> IS & 3) * N_BINS] += 1
             n_events[bit, change & (N_EVENTS - 1)] += 1
+            is_again = (was & 3 * JUDGED) > 0
+            n_again[0, bit] += is_again
+            n_again[1, bit] += is_again & (((was ^ kind) & POSITIVE) > 0)

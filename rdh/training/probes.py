@@ -27,7 +27,7 @@ from torch import Tensor
 
 from rdh.rescue import alpha
 from rdh.store.levels import TAU_LEVELS
-from rdh.training.entry_kinds import event_rows, n_reached, thresholds, window_rows
+from rdh.training.entry_kinds import AGAIN, event_rows, n_reached, thresholds, window_rows
 from rdh.training.entry_loops import counts, judge, sums_by_bit
 from rdh.training.last_visits import N_BINS, LastVisits
 from rdh.training.sides import Sides
@@ -137,6 +137,10 @@ class Probes:
             histogram (n_bits, 64) of F, flagged_histogram and dead_histogram (64,) over all bits.
             Since the last record:
             the EVENTS of `entry_kinds`, (n_bits,);
+            AGAIN (n_bits,): visited entries that had been visited before, and those of them that
+            were on the other side then, as stored codes that are as old still say;
+            asked_back (n_bits,): wrong entries that the similarity gradient asks to leave their
+            side; held (n_bits,): those of them that the whole gradient lets stay;
             amplified (by side): saturated entries that the whole gradient asks to leave, as in
             line 8 of Algorithm 1, even where an aim spares them; amplified_levels (5,): the same
             at every level;
@@ -170,7 +174,8 @@ class Probes:
         n_kinds, beyond, by_bin = counts(kinds, bins, codes, similarity, total, acts, self._alphas)
         arrays = self._window_counts(n_kinds, len(right))
         arrays["beyond_reach_levels"] = beyond
-        arrays |= self._events.counts(self.visits.visit(kinds, bins, indices.numpy()))
+        events, again = self.visits.visit(kinds, bins, indices.numpy())
+        arrays |= self._events.counts(events) | dict(zip(AGAIN, again, strict=True))
         sums = sums_by_bit(logits, codes, total, acts)
         arrays |= self._means(sums / len(right), logits[0])
         spared, amplified, arrays["gradient_count"] = by_bin

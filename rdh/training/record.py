@@ -7,7 +7,7 @@ import torch
 
 from rdh.methods import LOSSES
 from rdh.store.metrics_writer import Record
-from rdh.training.entry_kinds import EVENTS
+from rdh.training.entry_kinds import AGAIN, EVENTS, HELD
 from rdh.training.state import TrainingState
 
 
@@ -53,7 +53,7 @@ def totals(arrays: dict[str, np.ndarray]) -> dict[str, float]:
     names = (
         *("saturated", "flagged", "flagged_hard", "wrong", "undecided"),
         *("dead", "dead_hard", "flagged_dead", "amplified"),
-        *EVENTS,
+        *(*HELD, *AGAIN, *EVENTS),
     )
     return {name: float(arrays[name].sum()) for name in names if name in arrays}
 

@@ -1,33 +1,58 @@
-"""Each check on real runs of digits: ill in its way, ill in another way, and healthy."""
+"""Each check on real runs: ill in its way, ill in another way, and healthy. Digits, and kept ones.
+
+Runs on CIFAR-10 that show what digits don't are kept in part (`tests.diagnosis.stored`).
+"""
+
+import math
 
 import pytest
 
 from rdh import worker
 from rdh.config.presets import preset_config
 from rdh.diagnosis import Evidence, checks, diagnose, tried_config
+from rdh.diagnosis._tools.series import blocks
 from rdh.store.run_store import RunStore
+from tests.diagnosis.stored import restore
 
 BASE = {"n_bits": 16, "eval_every": 2, "lr": 0.03, "probe_every": 4}
 RDH = {"amplifier": True, "quantization": "error_aware"}
 RUNS = {
-    "healthy": {"method": "dhn", "n_bits": 32, "epochs": 16, "eta": 0.1, "eval_every": 4},
-    "one corner": {"method": "dpsh", "lr": 0.3, "eta": 1.0, "epochs": 4},
-    "tiny steps": {"method": "hashnet", "lr": 1e-6, "epochs": 4},
-    "held": {"method": "hashnet", "eta": 10.0, "epochs": 8} | RDH,
-    "dead": {"method": "dch", "lr": 0.3, "epochs": 16},
+    "healthy": {"method": "csq", "lr": 1.0, "eta": 0.1, "epochs": 6, "schedule": "constant"},
+    "small eta": {"method": "dpsh", "eta": 0.1, "epochs": 6},
+    "one corner": {"method": "dpsh", "eta": 1.0, "epochs": 6},
+    "tiny steps": {"method": "dhn", "lr": 1e-6, "eta": 0.1, "epochs": 3},
+    "dead": {"method": "dch", "lr": 0.3, "epochs": 8},
+    "rescued": {"method": "dch", "lr": 0.3, "epochs": 8} | RDH,
     "exploding": {"method": "hashnet", "lr": 100.0, "weight_decay": 1.0, "epochs": 2},
     "too short": {"method": "hashnet", "lr": 0.1, "epochs": 4, "eval_every": 1},
+    "few codes": {"method": "hashnet", "n_bits": 3, "epochs": 8},
+    "12 bits": {"method": "dsdh", "n_bits": 12, "lr": 0.3, "epochs": 6},
+    "48 bits": {"method": "dsdh", "n_bits": 48, "lr": 0.3, "epochs": 6},
+}
+KEPT = {  # on features of CIFAR-10, 30 epochs
+    "content pairs": "content_pairs",  # DHN, 40 bits, theta_scale 1
+    "few items": "few_items",  # DCH, 48 bits, eta 1
+    "growing": "growing",  # DHN, 48 bits, theta_scale .1, eta 1
+    "noisy bits": "noisy_bits",  # DHN, 32 bits, lr .1, eta .01
 }
 # check -> the run that is ill in its way, and one that is ill in another way
 PAIRS = {
     "alike_bits": ("dead", "too short"),
-    "beyond_reach": ("dead", "held"),
+    "beyond_reach": ("dead", "growing"),
     "collapsed": ("one corner", "dead"),
+    "dead_growing": ("growing", "few items"),
     "diverging": ("exploding", "dead"),
-    "not_learning": ("tiny steps", "held"),
-    "quantization_wins": ("held", "dead"),
-    "saturated_early": ("dead", "held"),
-    "under_trained": ("too short", "dead"),
+    "few_images": ("few items", "growing"),
+    "harmful_bits": ("noisy bits", "growing"),
+    "mixed_classes": ("few codes", "growing"),
+    "not_learning": ("tiny steps", "48 bits"),
+    "quantization_wins": ("growing", "content pairs"),
+    "saturated_early": ("dead", "few items"),
+    "stale_memory": ("48 bits", "12 bits"),
+    "theta_scale": ("content pairs", "noisy bits"),
+    "under_trained": ("too short", "few codes"),
+    "untrusted_map": ("few codes", "content pairs"),
+    "weak_opponent": ("rescued", "one corner"),
     "which_illness": ("dead", "tiny steps"),
 }
 
@@ -41,11 +66,17 @@ def evidence(tmp_path_factory) -> dict[str, Evidence]:
         code = worker.main([str(store.run_dir(run_id))])
         assert code == (1 if name == "exploding" else 0)
         found[name] = Evidence(store, run_id)
-    return found
+    found["rescued"] = Evidence(store, found["rescued"].run_id, partner=found["dead"])
+    return found | {name: restore(store, kept) for name, kept in KEPT.items()}
 
 
-def fired(one: Evidence) -> set[str]:
-    return {finding.check for finding in diagnose(one).findings}
+def fired(one: Evidence) -> dict[str, str]:
+    """The checks that fire, and what they say."""
+    return {finding.check: finding.sentence for finding in diagnose(one).findings}
+
+
+def test_every_check_has_an_ill_run():
+    assert set(PAIRS) == set(checks())
 
 
 @pytest.mark.parametrize("check", PAIRS)
@@ -59,7 +90,50 @@ def test_a_check_fires_on_its_illness_and_not_on_another_or_on_health(check, evi
 def test_a_healthy_run_has_no_finding_and_nearly_all_checks_ran(evidence):
     found = diagnose(evidence["healthy"])
     assert found.findings == ()
-    assert set(found.could_not) <= {"weak_opponent", "beyond_reach"}
+    assert set(found.could_not) <= {"weak_opponent", "stale_memory", "theta_scale", "beyond_reach"}
+
+
+# What users of public hashing code ask, each with a run that shows it.
+
+
+def test_map_stays_at_chance(evidence):
+    one = evidence["one corner"]
+    assert one.last["map"] == pytest.approx(0.1, abs=0.02)
+    assert fired(one)["collapsed"].startswith("Training collapsed: the items of the gallery have 1")
+
+
+def test_the_loss_hangs_at_069(evidence):
+    loss = evidence["tiny steps"].column("similarity_loss", "")
+    assert blocks(loss)[[0, -1]] == pytest.approx(math.log(2), abs=0.05)
+    (finding,) = [one for one in diagnose(evidence["tiny steps"]).findings if one.remedies]
+    assert finding.check == "not_learning" and "log 2 = 0.69" in finding.mechanism
+    assert finding.remedies[0].changes == {"lr": 1e-5}
+
+
+def test_map_gets_worse_with_more_bits(evidence):
+    short, long = evidence["12 bits"], evidence["48 bits"]
+    assert long.last["map"] < short.last["map"] - 0.1
+    assert "stored codes" in fired(long)["stale_memory"]
+    assert "stale_memory" not in fired(short)
+
+
+def test_the_loss_rises_and_oscillates_after_the_quantization_weight_was_raised(evidence):
+    calm, raised = (evidence[name].column("loss", "") for name in ("small eta", "one corner"))
+
+    def swing(loss) -> float:
+        return float(loss.diff().abs().max())
+
+    assert raised.max() > 1.2 * raised.iloc[0] and swing(raised) > 3 * swing(calm)
+    (finding,) = [one for one in diagnose(evidence["one corner"]).findings if one.remedies]
+    assert finding.check == "collapsed" and "At η = 1 the quantization term" in finding.mechanism
+    assert any(one.changes.get("eta") == 0.1 for one in finding.remedies)
+    assert "collapsed" not in fired(evidence["small eta"])
+
+
+def test_recall_is_fine_and_precision_is_bad(evidence):
+    last = evidence["few codes"].last
+    assert last["recall_at_radius_2"] > 0.95 and last["precision_at_radius_2"] < 0.2
+    assert "classes share a code" in fired(evidence["few codes"])["mixed_classes"]
 
 
 def test_every_remedy_is_a_valid_config_that_differs_from_the_run(evidence):

@@ -1,5 +1,7 @@
 """Small training loops of nobody's, to be watched, and what they would record by slow counting."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -56,3 +58,29 @@ def hot() -> Tensor:
 def recorder_in(runs: Any, **changes: Any) -> Recorder:
     fields: dict[str, Any] = {"labels": LABELS, "tau": TAU, "probe_every": 3, "runs": runs}
     return Recorder("toy loop", n_items=N, n_bits=BITS, **fields | changes)
+
+
+def train_in_ranks(runs: str, run_id: str) -> None:
+    """Two processes of gloo, each with a half of the items; the second is forked from this one.
+
+    Each leaves its weights in a file of the runs folder, `run_id`.0 and `run_id`.1.
+    """
+    rank = 0 if os.fork() else 1
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{runs}/group", rank=rank, world_size=2
+    )
+    loop = Loop()
+    loop.network = nn.parallel.DistributedDataParallel(loop.network)
+    recorder = recorder_in(runs, run_id=run_id)
+    half = torch.arange(rank, N, 2)
+    for _ in range(3):
+        for indices in half[torch.randperm(len(half))].split(BATCH // 2):
+            loop.step(recorder, indices)
+    recorder.close()
+    weights = loop.network.state_dict().values()
+    said = [one.flatten().tolist() for one in weights]
+    Path(runs, f"{run_id}.{rank}").write_text(repr(said), encoding="utf-8")
+    torch.distributed.destroy_process_group()
+    if rank:
+        os._exit(0)
+    os.wait()

@@ -11,16 +11,21 @@ import pytest
 
 from rdh import execution
 from rdh.store.run_store import RunStore
-from tests.recorder.loops import Loop, recorder_in
+from tests.recorder.loops import BITS, Loop, N, recorder_in
 
 HOUSE = Path(__file__).resolve().parents[2]
 ENDS = ("", "raise ValueError('no more data')", "sys.exit(0)", "os.kill(os.getpid(), 9)")
+RANKS = "ended-ranks"
 # Imports torch once: each child trains 6 steps and ends in its own way, the parent in the last way.
 LOOP = """
 import json, os, sys, time
 import torch
-from tests.recorder.loops import Loop, recorder_in
+from tests.recorder.loops import Loop, recorder_in, train_in_ranks
 torch.set_num_threads(1)
+if not os.fork():
+    train_in_ranks(sys.argv[1], "ended-ranks")
+    os._exit(0)
+os.wait()
 ends, loop = json.loads(sys.argv[2]), Loop()
 for place, end in enumerate(ends):
     child = place + 1 < len(ends) and os.fork()
@@ -92,6 +97,21 @@ def test_the_end_of_a_process_is_the_end_of_its_run(ended, place, state, said):
     assert found.state == state
     assert said is None or said in found.reason
     assert [step for step, *_ in store.reader(found.run_id).records()] == [3, 6]
+
+
+@pytest.mark.process
+def test_two_processes_that_train_together_make_one_run_of_what_the_first_sees(ended):
+    store, _ = ended
+    result = store.result(RANKS)
+    assert result["state"] == "finished" and result["step"] == 9, result
+    assert "message" not in result, "nothing was left out"
+    records = list(store.reader(RANKS).records())
+    assert [(step, epoch) for step, epoch, *_ in records] == [(3, 1), (6, 2), (9, 3)]
+    assert store.reader(RANKS).scalar("entries")[1].tolist() == [N // 2 * BITS] * 3
+    log = (store.run_dir(RANKS) / "log.txt").read_text()
+    assert "rank 0 of 2 is recorded" in log
+    weights = [(store.root / f"{RANKS}.{rank}").read_text() for rank in (0, 1)]
+    assert weights[0] == weights[1], "the recorder changes no gradient that DDP averages"
 
 
 @pytest.mark.process
