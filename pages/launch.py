@@ -304,4 +304,5 @@ with error_card():
     for card in catalog.methods().values():
         with st.expander(card.headline):
             st.text(card.text.partition("\n")[2].strip())
+    st.caption(" ".join(catalog.left_out()))
 end_page()

@@ -173,3 +173,92 @@ def asymmetric_loss(
         for h, y in zip(codes, labels, strict=True)
         for v, w in zip(gallery_codes, gallery_labels, strict=True)
     )
+
+
+# GreedyHash, OrthoHash, MDSH
+
+
+def log_softmax(scores: list[float]) -> list[float]:
+    most = max(scores)
+    total = math.log(sum(math.exp(score - most) for score in scores))
+    return [score - most - total for score in scores]
+
+
+def classification(scores: Rows, labels: Rows) -> float:
+    """Cross-entropy; each of several labels has its share. An item without labels adds 0."""
+    total = 0.0
+    for row, label_row in zip(scores, labels, strict=True):
+        shares = [y / (sum(label_row) or 1.0) for y in label_row]
+        total -= dot(shares, log_softmax(row))
+    return total / len(scores)
+
+
+def sign_classification(codes: Rows, labels: Rows, classifier: Rows) -> float:
+    """GreedyHash. classifier (n_classes, n_bits)."""
+    signs = [[1.0 if z >= 0 else -1.0 for z in row] for row in codes]
+    return classification([[dot(row, a) for a in classifier] for row in signs], labels)
+
+
+def cosine(a: list[float], b: list[float]) -> float:
+    return dot(a, b) / math.sqrt(dot(a, a) * dot(b, b))
+
+
+def margin_classification(
+    codes: Rows, labels: Rows, targets: Rows, scale: float, margin: float
+) -> float:
+    """OrthoHash."""
+    scores = [
+        [scale * (cosine(h, c) - margin * y) for c, y in zip(targets, label_row, strict=True)]
+        for h, label_row in zip(codes, labels, strict=True)
+    ]
+    return classification(scores, labels)
+
+
+def centre_classification(codes: Rows, labels: Rows, centres: Rows) -> float:
+    """MDSH: binary cross-entropy of each class. An item without labels adds 0."""
+    total = 0.0
+    for h, label_row in zip(codes, labels, strict=True):
+        for log_p, y in zip(
+            log_softmax([math.sqrt(len(h)) * cosine(h, c) for c in centres]), label_row, strict=True
+        ):
+            own = y * log_p + (1 - y) * math.log(1 - math.exp(log_p))
+            total -= own if any(label_row) else 0.0
+    return total / (len(codes) * len(labels[0]))
+
+
+# HSWD
+
+
+def half_and_half(column: list[float]) -> list[float]:
+    """-1 for the lower half of a bit's values, +1 for the upper one."""
+    order = sorted(range(len(column)), key=lambda item: column[item])
+    targets = [0.0] * len(column)
+    for rank, item in enumerate(order):
+        targets[item] = -1.0 if rank < len(column) // 2 else 1.0
+    return targets
+
+
+# CNNH
+
+
+def similarity_errors(codes: Rows, labels: Rows) -> float:
+    """||P - Z Z^T / K||^2 over all pairs of items."""
+    return sum(
+        ((1.0 if share_a_label(y, w) else -1.0) - dot(z, v) / len(z)) ** 2
+        for z, y in zip(codes, labels, strict=True)
+        for v, w in zip(codes, labels, strict=True)
+    )
+
+
+# DMUH-R
+
+
+def uncertain_pair_loss(codes: Rows, labels: Rows, uncertainty: Rows, attention: float) -> float:
+    """Pair likelihoods weighted by the items' uncertainty."""
+    weights = [1 + attention * mean(row) for row in uncertainty]
+    total = sum(
+        w * pair_likelihood(dot(h, u) / 2, share_a_label(y, v))
+        for w, h, y in zip(weights, codes, labels, strict=True)
+        for u, v in zip(codes, labels, strict=True)
+    )
+    return total / (len(codes) * sum(weights))

@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from rdh import analysis, cli, execution
+from rdh import analysis, catalog, cli, execution
 from rdh.commands import _common
 from rdh.commands._follow import Watch
 from rdh.commands._progress import Pace, bar
@@ -435,9 +435,9 @@ def test_the_options_of_all_verbs_stand_before_the_verb_or_after_it(store, capsy
 
 def test_methods_lists_cards_and_shows_one(capsys):
     assert cli.main(["methods"]) == 0
-    assert re.search(
-        r"^dpsh +DPSH: Deep Pairwise-Supervised Hashing", capsys.readouterr().out, re.MULTILINE
-    )
+    text = capsys.readouterr().out
+    assert re.search(r"^dpsh +DPSH: Deep Pairwise-Supervised Hashing", text, re.MULTILINE)
+    assert all(line in text.splitlines() for line in catalog.left_out())
     assert cli.main(["methods", "dpsh"]) == 0
     assert "--set method_options.pairs=stored (one of stored, in_batch)" in capsys.readouterr().out
     assert cli.main(["methods", "dpsh", "--json"]) == 0

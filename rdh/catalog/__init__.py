@@ -26,6 +26,7 @@ from rdh.catalog.cards import (
     Switch,
 )
 from rdh.catalog.complaints import shown
+from rdh.catalog.left_out import left_out
 from rdh.catalog.source import Unusable, read
 from rdh.errors import UserError
 
@@ -43,6 +44,7 @@ __all__ = [
     "dataset",
     "datasets",
     "import_plug_in",
+    "left_out",
     "method",
     "methods",
     "torchvision_networks",

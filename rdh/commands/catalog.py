@@ -33,6 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         for card in cards:
             print(f"{card.name:10} {card.headline}")
+        print("", *catalog.left_out(), sep="\n")
     return 0
 
 

@@ -27,6 +27,10 @@ and Literal. Attributes of the class, all but title and color optional:
     plain_weight: the name of the switch that weighs its plain quantization term. A run's eta sets
         this switch. Left out if there is no such term.
     landscape: its objective for one pair, see `rdh.landscape.PairForm`.
+    most_at_once: items that one call of `similarity_loss` can take when all training items are
+        asked for their gradients; a loss over triplets takes few.
+
+What the loss learns besides the network, such as a classifier of codes, is what `learned` returns.
 """
 
 from rdh import catalog

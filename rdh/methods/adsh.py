@@ -60,7 +60,7 @@ class ADSH(Method):
         self.keeps_code_regression = regression_under_rdh == "keep"
         self.stored_codes = labels.new_zeros(len(labels), n_bits)  # U, in the sample's rows
         self.binary_codes = random_signs(len(labels), n_bits, seed, labels)  # V
-        self.sample = random_sample(len(labels), n_samples, seed, 0).to(labels.device)
+        self.sample = self.draw_sample(0)
         self.ratio = labels.new_zeros(())  # r
         self.gram = labels.new_zeros(n_bits, n_bits)  # V^T V
         self.pulls = labels.new_zeros(len(labels), n_bits)  # S~ V, in the sample's rows
@@ -68,14 +68,33 @@ class ADSH(Method):
         self.summarize()
         self.has_codes = torch.tensor(False)  # on the CPU: asked at every step
 
+    def compared(self) -> Tensor:
+        """Positions of the gallery items that the sample is compared with."""
+        return torch.arange(len(self.labels), device=self.labels.device)
+
+    @property
+    def n_compared(self) -> int:
+        """How many they are."""
+        return len(self.labels)
+
+    def updated(self) -> Tensor:
+        """Positions of the gallery items that get new codes."""
+        return self.compared()
+
+    def draw_sample(self, round_number: int) -> Tensor:
+        """Positions of the items that the network sees until the next round."""
+        drawn = random_sample(len(self.labels), self.n_samples, self.seed, round_number)
+        return drawn.to(self.labels.device)
+
     def summarize(self) -> None:
         """Computes what the loss needs of V and S~ = S - r (1 - S) for the present sample.
 
         r is 0 if there are no dissimilar pairs.
         """
-        codes, n_items = self.binary_codes, len(self.labels)
+        rows = self.compared()
+        codes, n_items = self.binary_codes[rows], len(rows)
         values = torch.cat([codes, codes.new_ones(n_items, 1)], dim=1)
-        sums = similar_sums(self.labels[self.sample], self.labels, values)  # (m, n_bits + 1)
+        sums = similar_sums(self.labels[self.sample], self.labels[rows], values)  # (m, n_bits + 1)
         sums, n_similar = sums[:, :-1], sums[:, -1]  # S V, row sums of S
         total = n_similar.double().sum()
         n_dissimilar = len(self.sample) * n_items - total
@@ -86,19 +105,21 @@ class ADSH(Method):
 
     def gallery_codes(self) -> Tensor:
         """V after one more update from the network's present codes. The state does not change."""
-        stored = self.stored_codes[self.sample]  # (m, n_bits)
-        sums = similar_sums(self.labels, self.labels[self.sample], stored)
+        stored, rows = self.stored_codes[self.sample], self.updated()  # (m, n_bits)
+        sums = similar_sums(self.labels[rows], self.labels[self.sample], stored)
         pull = self.n_bits * (sums - self.ratio * (stored.sum(0) - sums))  # K S~^T U
-        pull[self.sample] += self.gamma * stored
-        return discrete_codes(self.binary_codes, stored.T @ stored, pull, sweeps=1)
+        own = torch.zeros_like(self.binary_codes)
+        own[self.sample] = self.gamma * stored
+        pull += own[rows]
+        codes = self.binary_codes.clone()
+        codes[rows] = discrete_codes(codes[rows], stored.T @ stored, pull, sweeps=1)
+        return codes
 
     def on_epoch_start(self, epoch: int) -> None:
         if epoch and epoch % self.passes == 0:
             self.binary_codes.copy_(self.gallery_codes())
             self.has_codes.fill_(True)
-            self.sample.copy_(
-                random_sample(len(self.labels), self.n_samples, self.seed, epoch // self.passes)
-            )
+            self.sample.copy_(self.draw_sample(epoch // self.passes))
             self.summarize()
 
     @property
@@ -114,13 +135,13 @@ class ADSH(Method):
         state = (self.gram, self.pulls[indices], self.squares[indices])
         gram, pulls, squares = (tensor.to(codes.dtype) for tensor in state)
         products = ((codes @ gram - 2 * self.n_bits * pulls) * codes).sum(1)
-        return (products + self.n_bits**2 * squares).mean() / (len(self.labels) * self.n_bits)
+        return (products + self.n_bits**2 * squares).mean() / (self.n_compared * self.n_bits)
 
     def code_regression_loss(self, codes: Tensor, indices: Tensor) -> Tensor | None:
         if not self.has_codes:
             return None
         errors = codes - self.binary_codes[indices].to(codes.dtype)
-        return self.gamma / len(self.labels) * errors.square().mean()
+        return self.gamma / self.n_compared * errors.square().mean()
 
     def state_dict(self) -> dict[str, Tensor]:
         names = (

@@ -25,16 +25,10 @@ from pydantic import Field
 from torch import Tensor
 
 from rdh.methods._tools.base import Method
-from rdh.methods._tools.centres import hadamard_codes, spread_codes
+from rdh.methods._tools.centres import class_centres
 from rdh.methods._tools.dcc import signs, signs_or
 
 SMALLEST_PROBABILITY = 1e-6
-
-
-def class_centres(n_classes: int, n_bits: int, generator: torch.Generator) -> Tensor:
-    """-1 / +1 (n_classes, n_bits), by the generator alone."""
-    centres = hadamard_codes(n_classes, n_bits, generator)
-    return spread_codes(n_classes, n_bits, generator, balanced=True) if centres is None else centres
 
 
 class CSQ(Method):

@@ -53,6 +53,9 @@ class DSDH(Method):
         ] = 0.5,
         classifier_penalty: Annotated[float, Field(ge=1e-6, description="nu / mu")] = 0.1,
         code_weight: Annotated[float, Field(ge=0, description="eta / mu in the B-step")] = 0.001,
+        rounds: Annotated[
+            int, Field(ge=1, le=100, description="how often W and B are solved in turn each time")
+        ] = 1,
         regression_weight: Annotated[
             float, Field(ge=0, description="weight of mean (h - b)^2")
         ] = 0.35,
@@ -66,6 +69,7 @@ class DSDH(Method):
         self.theta_scale = theta_scale
         self.classifier_penalty = classifier_penalty
         self.code_weight = code_weight
+        self.rounds = rounds
         self.regression_weight = regression_weight
         self.keeps_code_regression = regression_under_rdh == "keep"
         self.stored_codes = labels.new_zeros(len(labels), n_bits)  # U
@@ -73,10 +77,16 @@ class DSDH(Method):
         self.has_codes = torch.tensor(False)  # on the CPU: asked at every step
 
     def solve_codes(self, start: Tensor, stored_codes: Tensor, labels: Tensor) -> Tensor:
-        """W-step on the start codes, then the B-step from them; returns B (n, n_bits)."""
-        classifier = ridge(start, labels, self.classifier_penalty)  # W (n_bits, n_classes)
-        pull = labels @ classifier.T + self.code_weight * stored_codes
-        return discrete_codes(start, classifier @ classifier.T, pull)
+        """W-step on the start codes, then the B-step from them, in turn; B (n, n_bits)."""
+        codes = start
+        for _ in range(self.rounds):
+            before = codes
+            classifier = ridge(codes, labels, self.classifier_penalty)  # W (n_bits, n_classes)
+            pull = labels @ classifier.T + self.code_weight * stored_codes
+            codes = discrete_codes(codes, classifier @ classifier.T, pull)
+            if torch.equal(codes, before):
+                break
+        return codes
 
     def on_epoch_start(self, epoch: int) -> None:
         if epoch and self.schedule == "epoch":

@@ -91,35 +91,40 @@ class SDH(Shallow):
         """
         gram = DIAGONAL * torch.eye(kernel.shape[1], dtype=labels.dtype, device=labels.device)
         gram += sum(phi.double().T @ phi.double() for phi in kernel.split(BLOCK_ROWS))
-        binary_codes, objectives = random_signs(len(labels), self.n_bits, self.seed, labels), []
+        binary_codes, objectives = self.first_codes(labels), []
         while True:
-            classifier = ridge(
-                binary_codes, labels, self.classifier_penalty
-            )  # W (n_bits, n_classes)
+            weights = self.regression(binary_codes, labels)
             projection, function = kernel_regression(
                 kernel, gram, binary_codes
             )  # P (m, n_bits), F (N, n_bits)
-            objectives.append(
-                self.objective(binary_codes, classifier, projection, function, labels)
+            total = self.label_objective(binary_codes, weights, labels)
+            total += self.function_weight * (
+                (binary_codes - function).square().sum() + DIAGONAL * projection.square().sum()
             )
+            objectives.append(float(total))
             if len(objectives) > self.rounds:
                 return projection, objectives
-            pull = labels @ classifier.T + self.function_weight * function
-            binary_codes = discrete_codes(binary_codes, classifier @ classifier.T, pull)
+            binary_codes = self.next_codes(binary_codes, weights, function, labels)
 
-    def objective(
-        self,
-        codes: Tensor,
-        classifier: Tensor,
-        projection: Tensor,
-        function: Tensor,
-        labels: Tensor,
-    ) -> float:
-        """The card's objective, plus nu * 1e-6 ||P||^2, which the least squares adds."""
-        classification = (labels - codes @ classifier).square().sum()
-        classification += self.classifier_penalty * classifier.square().sum()
-        quantization = (codes - function).square().sum() + DIAGONAL * projection.square().sum()
-        return float(classification + self.function_weight * quantization)
+    def first_codes(self, labels: Tensor) -> Tensor:
+        """B before the first round, -1 / +1 (N, n_bits)."""
+        return random_signs(len(labels), self.n_bits, self.seed, labels)
+
+    def regression(self, codes: Tensor, labels: Tensor) -> Tensor:
+        """W (n_bits, n_classes), the best one for these codes."""
+        return ridge(codes, labels, self.classifier_penalty)
+
+    def label_objective(self, codes: Tensor, weights: Tensor, labels: Tensor) -> Tensor:
+        """The terms of the card's objective that hold W."""
+        errors = (labels - codes @ weights).square().sum()
+        return errors + self.classifier_penalty * weights.square().sum()
+
+    def next_codes(
+        self, codes: Tensor, weights: Tensor, function: Tensor, labels: Tensor
+    ) -> Tensor:
+        """Better codes B (N, n_bits) for this W and F (N, n_bits)."""
+        pull = labels @ weights.T + self.function_weight * function
+        return discrete_codes(codes, weights @ weights.T, pull)
 
     def encode(self, features: Tensor) -> Tensor:
         return self.kernel(features) @ self.projection

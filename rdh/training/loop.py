@@ -195,7 +195,10 @@ def train_step(run: TrainingState, indices: Tensor) -> None:
     similarity_loss = method.similarity_loss(leaf, labels, indices)
     regression = code_regression_loss(config, method, leaf, indices)
     quantization = method.quantization_loss(leaf) if config.quantization == "plain" else None
-    (similarity_gradient,) = torch.autograd.grad(similarity_loss, leaf)  # what the pairs want
+    learned = list(run.network.learned.parameters())
+    similarity_gradient, *of_learned = torch.autograd.grad(similarity_loss, [leaf, *learned])
+    for parameter, own in zip(learned, of_learned, strict=True):
+        parameter.grad = own
     gradient = similarity_gradient  # dL/dh of the total
     others = [loss for loss in (regression, quantization) if loss is not None]
     if others:

@@ -47,6 +47,7 @@ class Network(nn.Module):
         # the order in which images lie in memory
         self.backbone = body.to(memory_format=torch.channels_last)
         self.head = method.head(n_features)
+        self.learned = method.learned()  # after the head: its start is the same for all methods
         self._is_autocast = precision == "bfloat16"
         if is_compiled:
             # One kernel for each shape. Kernels for any shape would depend on which batches came
@@ -62,7 +63,10 @@ class Network(nn.Module):
             batch_of_one(self.backbone, len(inputs)),
         ):
             features = self.backbone(inputs)
-        with torch.autocast(kind, enabled=False):  # bfloat16 has 4 values around tau
+        with (
+            torch.autocast(kind, enabled=False),  # bfloat16 has 4 values around tau
+            batch_of_one(self.head, len(inputs)),
+        ):
             return self.head(features.float())
 
 

@@ -22,18 +22,18 @@ OLD_BUFFERS = {torch.optim.SGD: "momentum_buffer", torch.optim.RMSprop: "square_
 def make_optimizer(network: nn.Module, config: RunConfig) -> Optimizer:
     """The config's optimiser; the hash layer's rate is hash_lr_scale times the backbone's.
 
-    The first group is the hash layer. A backbone without parameters has no group. Each group keeps
-    its rate at the start as `initial_lr`.
+    The first group is the hash layer and what the method learns beside it. A backbone without
+    parameters has no group. Each group keeps its rate at the start as `initial_lr`.
 
     Args:
-        network: With the parts `head` and `backbone`.
+        network: With the parts `head`, `learned` and `backbone`.
         config: The run's.
     """
-    rates = {"head": config.lr * config.hash_lr_scale, "backbone": config.lr}
+    rates = {("head", "learned"): config.lr * config.hash_lr_scale, ("backbone",): config.lr}
     groups = [
         {"params": parameters, "lr": rate, "initial_lr": rate}
-        for part, rate in rates.items()
-        if (parameters := list(getattr(network, part).parameters()))
+        for parts, rate in rates.items()
+        if (parameters := [one for part in parts for one in getattr(network, part).parameters()])
     ]
     options: dict[str, Any] = {"weight_decay": config.weight_decay}
     if config.optimizer == "sgd":

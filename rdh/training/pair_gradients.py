@@ -51,12 +51,12 @@ def all_pairs_gradient(
     """The gradient that each item gets from all pairs with the training items.
 
     A method that compares a batch with stored codes does so in blocks of rows. One that compares
-    within a batch gets all items as one batch; beyond 6000 items, random groups of at most 6000.
+    within a batch gets all items as one batch; beyond what the method takes at once, random groups.
 
     Args and returns: as of `batch_gradients`. The scale may differ between blocks.
     """
     items = _all(codes) if items is None else items
-    most = MOST_IN_BATCH
+    most = min(MOST_IN_BATCH, method.most_at_once)
     if method.stored_codes is not None:
         most = min(most, max(1, MOST_PAIRS // len(codes)))
     order = torch.arange(len(items))

@@ -115,6 +115,17 @@ def test_without_and_with_rdh_differ_in_dash_and_mark_and_both_are_seen(method):
         assert seen >= APART, f"{method} on {theme}"
 
 
+def test_any_two_methods_and_dead_bits_have_colours_that_are_told_apart():
+    colors = {name: lab(linear(card.color, "light")) for name, card in catalog.methods().items()}
+    colors["dead"] = lab(linear(palette.DEAD, "light"))
+    near = [
+        (one, other)
+        for one, other in itertools.combinations(colors, 2)
+        if np.linalg.norm(colors[one] - colors[other]) < APART
+    ]
+    assert near == []
+
+
 MEANINGS = {
     "dead": palette.DEAD,
     "saturated": palette.STATE_COLORS["saturated"],

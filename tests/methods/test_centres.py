@@ -1,15 +1,21 @@
-"""Methods with a target code a class: Hadamard and spread codes, CSQ and DPN."""
+"""Methods with a target code a class: Hadamard and spread codes, CSQ, DPN and MDSH."""
 
 import itertools
 
 import pytest
 import torch
 
-from rdh.methods._tools.centres import hadamard, hadamard_codes, min_distance, spread_codes
-from rdh.methods.csq import class_centres
+from rdh.methods._tools.centres import (
+    class_centres,
+    hadamard,
+    hadamard_codes,
+    min_distance,
+    separation,
+    spread_codes,
+)
 from tests import naive_methods
 from tests.methods.test_methods import build, random_batch
-from tests.test_rescue import one_hot
+from tests.test_rescue import codes, one_hot
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -138,3 +144,59 @@ def test_csq_with_sigmoid_outputs_is_the_cross_entropy_of_the_logits():
     torch.testing.assert_close(
         method.similarity_loss(codes, labels, torch.arange(5)), expected, atol=1e-5, rtol=1e-4
     )
+
+
+# MDSH
+
+
+@pytest.mark.parametrize(
+    ("n_bits", "n_classes", "expected"),
+    [(16, 10, 6), (24, 10, 10), (32, 10, 13), (48, 10, 21), (48, 80, 17), (16, 100, 4)],
+)
+def test_centres_are_as_far_apart_as_mdsh_asks(n_bits, n_classes, expected):
+    assert separation(n_classes, n_bits) == expected
+    assert min_distance(class_centres(n_classes, n_bits, seeded())) >= expected
+
+
+@pytest.mark.parametrize(("n_bits", "n_codes"), [(5, 3), (8, 10), (9, 2)])
+def test_separation_is_the_smallest_distance_whose_balls_fill_the_space(n_bits, n_codes):
+    sizes = [sum(word) for word in itertools.product([0, 1], repeat=n_bits)]
+    fills = [d for d in range(1, n_bits + 1) if sum(x < d for x in sizes) * n_codes >= 2**n_bits]
+    assert separation(n_codes, n_bits) == fills[0]
+
+
+def test_mdsh_equals_the_golden_numbers_and_flags_the_entry_that_its_centre_calls_wrong():
+    labels, centres = (
+        one_hot([0, 0, 1, 1])[:, :2],
+        torch.tensor([[1.0, 1, -1], [1, -1, 1], [-1, 1, 1]]),
+    )
+    method = build("mdsh", labels)
+    method.centres = centres[:2]
+    leaf = codes().requires_grad_()
+    loss = method.similarity_loss(leaf, labels, torch.arange(4))
+    loss.backward()
+    assert loss.item() == pytest.approx(2.13295475, abs=5e-9)
+    row = [-0.18639310, -0.24888765, 0.30508657]
+    assert leaf.grad[0].tolist() == pytest.approx(row, abs=5e-9)
+    flagged = (leaf.abs() >= 0.99) & (leaf.sign() == leaf.grad.sign())
+    assert flagged.nonzero().tolist() == [[2, 1]]
+    labels = torch.tensor([[1, 1, 0], [1, 0, 0], [0, 1, 1], [0, 0, 1]]).double()
+    method = build("mdsh", labels)
+    method.centres = centres
+    loss = method.similarity_loss(codes(), labels, torch.arange(4))
+    assert loss.item() == pytest.approx(1.18233692, abs=5e-9)
+
+
+def test_mdsh_equals_the_slow_loop_and_a_certain_wrong_class_has_a_finite_gradient():
+    h, labels = random_batch(2)
+    labels[0] = 0
+    method = build("mdsh", labels, 6)
+    expected = naive_methods.centre_classification(
+        h.tolist(), labels.tolist(), method.centres.tolist()
+    )
+    loss = method.similarity_loss(h, labels, torch.arange(9))
+    assert loss.item() == pytest.approx(expected, rel=1e-6)
+    method = build("mdsh", torch.eye(2), 1024)
+    leaf = method.centres[:1].clone().requires_grad_()  # at the centre of the wrong class
+    method.similarity_loss(leaf, torch.eye(2)[1:], torch.arange(1)).backward()
+    assert torch.isfinite(leaf.grad).all() and leaf.grad.any()

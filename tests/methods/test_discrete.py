@@ -5,7 +5,6 @@ import itertools
 import pytest
 import torch
 
-from rdh import catalog
 from rdh.methods._tools import sampling as _sampling
 from rdh.methods._tools.dcc import (
     code_objective,
@@ -155,6 +154,17 @@ def test_dsdh_updates_never_raise_their_objective(seed):
     assert all(later <= earlier + 1e-9 for earlier, later in itertools.pairwise(values))
 
 
+def test_dsdh_rounds_are_as_many_updates_in_turn_until_nothing_changes():
+    h, labels = random_batch(3, n=15)
+    once, thrice, often = (build("dsdh", labels, 6, rounds=rounds) for rounds in (1, 3, 100))
+    codes = signs(h)
+    for _ in range(3):
+        codes = once.solve_codes(codes, h, labels)
+    assert torch.equal(thrice.solve_codes(signs(h), h, labels), codes)
+    settled = often.solve_codes(signs(h), h, labels)
+    assert torch.equal(once.solve_codes(settled, h, labels), settled)
+
+
 def test_dsdh_by_batch_pulls_to_codes_solved_on_that_batch():
     h, labels = random_batch(1)
     method = build("dsdh", labels, 6, schedule="batch")
@@ -240,11 +250,6 @@ def test_dagh_draws_new_anchors_every_epoch():
         live(method, h, range(epoch, epoch + 1))
         seen.append(sorted(method.epoch_indices(epoch, torch.Generator()).tolist()))
     assert method.epoch_length == 5 and seen[0] != seen[1] != seen[2]
-
-
-def test_dagh_calls_itself_a_reconstruction():
-    card = catalog.methods()["dagh"]
-    assert card.title == "DAGH-R" and "reconstruction" in card.headline
 
 
 # ADSH

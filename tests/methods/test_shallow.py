@@ -1,4 +1,4 @@
-"""Shallow methods: LSH, ITQ and SDH on random features and on the digits."""
+"""Shallow methods: LSH, ITQ, SDH and FSDH on random features and on the digits."""
 
 import itertools
 import math
@@ -62,8 +62,8 @@ def fitted_on_digits(digits, name: str, n_bits: int):
     )
 
 
-def test_the_folder_holds_three_shallow_methods():
-    assert NAMES == ["itq", "lsh", "sdh"]
+def test_the_folder_holds_four_shallow_methods():
+    assert NAMES == ["fsdh", "itq", "lsh", "sdh"]
 
 
 @pytest.mark.parametrize("n_bits", [12, 32, 128])
@@ -201,9 +201,10 @@ def test_itq_says_how_many_bits_there_can_be():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_sdh_objective_never_grows(seed):
+@pytest.mark.parametrize("name", ["sdh", "fsdh"])
+def test_objectives_of_sdh_and_fsdh_never_grow(name, seed):
     features, labels = random_items(seed, dtype=torch.float64)
-    method = fitted("sdh", features, labels, 12, seed, n_anchors=30, function_weight=0.1, rounds=6)
+    method = fitted(name, features, labels, 12, seed, n_anchors=30, function_weight=0.1, rounds=6)
     _, objectives = method.alternate(method.kernel(features), labels)
     assert len(objectives) == 7 and objectives[-1] < objectives[0]
     assert all(later <= earlier * (1 + 1e-9) for earlier, later in itertools.pairwise(objectives))
@@ -230,3 +231,44 @@ def test_supervision_beats_rotation_beats_chance_on_digits(digits):
         for name in ("lsh", "itq", "sdh")
     ]
     assert scores == sorted(scores) and scores[0] > 0.3 and scores[2] > 0.9
+
+
+# FSDH
+
+
+def test_fsdh_equals_the_golden_numbers_and_its_codes_are_the_best_ones():
+    exact = {"dtype": torch.float64}
+    labels = torch.tensor([[1, 1, 0], [1, 0, 0], [0, 1, 1], [0, 0, 1]], **exact)
+    start = torch.tensor([[1, -1], [1, 1], [-1, 1], [1, 1]], **exact)
+    function = torch.tensor([[0.3, -0.8], [-0.2, -0.9], [-0.9, 0.1], [-0.6, 0.5]], **exact)
+    method = method_class("fsdh")(2, labels, 0, function_weight=0.5)
+    weights = method.regression(start, labels)
+    expected = [[0.76190476, 0.09523810], [-0.28571429, -0.28571429], [0.09523810, 0.76190476]]
+    np.testing.assert_allclose(weights.numpy(), expected, atol=5e-9)
+
+    def total(codes: torch.Tensor) -> float:
+        pull = 0.5 * (codes - function).square().sum()
+        return float(method.label_objective(codes, weights, labels) + pull)
+
+    better = method.next_codes(start, weights, function, labels)
+    assert better.tolist() == [[1, -1], [1, -1], [-1, 1], [-1, 1]]
+    assert (total(start), total(better)) == pytest.approx((9.55738095, 7.31928571), abs=5e-9)
+    every = itertools.product([-1.0, 1.0], repeat=8)
+    best = min(total(torch.tensor(one).double().view(4, 2)) for one in every)
+    assert total(better) == pytest.approx(best)
+
+
+def test_fsdh_gives_single_labels_one_code_a_class_and_is_done_after_two_rounds():
+    labels = torch.eye(3)[torch.arange(93) % 3].double()  # 31 of each: no mean of a class is 0
+    features = labels @ torch.randn(3, 20, generator=torch.Generator().manual_seed(1)).double()
+    features += 0.1 * torch.randn(93, 20, generator=torch.Generator().manual_seed(2)).double()
+    method = fitted("fsdh", features, labels, 16, n_anchors=20, rounds=4)
+    _, objectives = method.alternate(method.kernel(features), labels)
+    assert objectives[2:] == pytest.approx([objectives[2]] * 3, rel=1e-12)
+    codes = method.first_codes(labels)
+    for _ in range(2):
+        weights = method.regression(codes, labels)
+        codes = method.next_codes(codes, weights, torch.zeros_like(codes), labels)
+    assert all(len(codes[labels[:, c] > 0].unique(dim=0)) == 1 for c in range(3))
+    spread = fitted("fsdh", features, labels, 16, n_anchors=20, class_codes="spread")
+    assert len(signs(spread.encode(features)).unique(dim=0)) == 3

@@ -30,8 +30,9 @@ DEEP = [name for name, card in catalog.methods().items() if not card.is_shallow]
 SMALL = {"query_per_class": 2, "train_per_class": 6}  # 60 training items
 OPTIONS = {
     "adsh": {"n_samples": 60},
+    "dihn": {"n_samples": 60, "passes": 1, "old_epochs": 1},
     "dagh": {"n_anchors": 40},
-}  # else these two would visit 1777 and 60 items an epoch
+}  # else these would visit 1777 and 60 items an epoch, and DIHN-R's second part would not begin
 ARMS = {False: {"quantization": "plain"}, True: {"quantization": "error_aware", "amplifier": True}}
 
 
@@ -330,7 +331,8 @@ def test_steps_equal_a_plain_loop_with_the_amplifier_module_and_one_backward(dig
 def start_saturated(settings: RunConfig, inputs: Inputs) -> TrainingState:
     """With codes that the amplifier acts on from the first step."""
     run = loop.start(settings, inputs)
-    run.network.head.weight.data.mul_(20)
+    head = run.network.head
+    (head[-1] if isinstance(head, torch.nn.Sequential) else head).weight.data.mul_(20)
     return run
 
 

@@ -13,7 +13,8 @@ from rdh.training.pair_gradients import all_pairs_gradient, batch_gradients, see
 from tests.naive_judge import one_batch_gradient, pair_gradient
 
 DEEP = [name for name, card in catalog.methods().items() if not card.is_shallow]
-SINGLE = {"dpsh", "dsdh", "adsh", "csq", "dpn"}  # compare with stored codes, V, centres
+# compare with stored codes, V, or what the item's labels call for
+SINGLE = {"dpsh", "dsdh", "adsh", "dihn", "csq", "dpn", "mdsh", "cnnh", "greedyhash", "orthohash"}
 N, K = 40, 6
 
 
@@ -45,6 +46,9 @@ def test_nothing_of_the_method_changes(name):
     for key, value in vars(method).items():
         if isinstance(value, torch.Tensor):
             assert torch.equal(value, before[key]), key
+        elif isinstance(value, torch.nn.Module):
+            state = before[key].state_dict()
+            assert all(torch.equal(one, state[part]) for part, one in value.state_dict().items())
         elif key != "_batch" and not isinstance(value, torch.Generator):
             assert value == before[key], key
 

@@ -50,6 +50,7 @@ class Method:
     stores_all_codes = False
     plain_weight: str | None = None
     landscape: ClassVar[dict[str, Any] | None] = None
+    most_at_once = 6000  # items of one call of similarity_loss, beyond a batch of training
     keeps_code_regression = (
         True  # False: EAQL replaces code_regression_loss too, and without quantization it is off
     )
@@ -69,6 +70,14 @@ class Method:
     def head(self, n_features: int) -> nn.Module:
         """The hash layer: (n, n_features) -> logits (n, n_bits)."""
         return nn.Linear(n_features, self.n_bits)
+
+    def learned(self) -> nn.Module:
+        """What the similarity loss learns besides the network, such as a classifier of codes.
+
+        It is part of the network's state and trained at the hash layer's rate. The similarity loss
+        alone may use its parameters, and must use all of them. The amplifier never acts on them.
+        """
+        return nn.Identity()
 
     def slope(self, epoch: int) -> float:
         """beta of h = tanh(beta z), 1 without continuation.

@@ -6,6 +6,8 @@ Sources: Sylvester 1867 (powers of two), Paley 1933 (order q + 1 for a prime q =
 24, 48, ...), and their products.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -91,8 +93,32 @@ def spread_codes(
     return codes
 
 
+def class_centres(n_classes: int, n_bits: int, generator: torch.Generator) -> Tensor:
+    """Centres of CSQ: rows of a Hadamard matrix if there are enough, else balanced spread codes.
+
+    Returns:
+        -1 / +1 (n_classes, n_bits), by the generator alone.
+    """
+    centres = hadamard_codes(n_classes, n_bits, generator)
+    return spread_codes(n_classes, n_bits, generator, balanced=True) if centres is None else centres
+
+
 def min_distance(codes: Tensor) -> float:
     """Smallest Hamming distance between two of the codes (n >= 2, n_bits), which hold -1 / +1."""
     products = codes @ codes.T
     products.fill_diagonal_(-codes.shape[1])
     return float((codes.shape[1] - products.max()) / 2)
+
+
+def separation(n_codes: int, n_bits: int) -> int:
+    """The distance d that MDSH asks of centres, after Gilbert and Varshamov.
+
+    It is the smallest d for which balls of radius d - 1 around n_codes codes fill the space of
+    n_bits bits.
+    """
+    volume = 0
+    for distance in range(1, n_bits + 1):
+        volume += math.comb(n_bits, distance - 1)
+        if volume * n_codes >= 2**n_bits:
+            return distance
+    return n_bits
