@@ -22,6 +22,7 @@ from rdh.store.run_store import RunStore
 from rdh.studies import Effect, verdict_of
 
 KEY = "setting"  # of the choice, in the URL
+WATCHED = "Watched runs are in none: nobody knows all of their settings."
 POINT = "A point is 0.01."
 VARYING = ("data", "lr", "epochs", "eta")  # columns that are left out if all rows agree
 IN_LABEL = ("dataset ", "epochs ", "eta ")  # what `setting_label` says by itself
@@ -40,7 +41,12 @@ def draw_settings(runs: RunStore, run_ids: Iterable[str], pair: Sequence[str]) -
         table = analysis.run_table(runs, run_ids)
         paired = analysis.pairs(table)
     if paired.empty:
-        st.info("No pair has finished yet: launch the same run with and without RDH.")
+        is_watched = pair and read_config(runs, pair[-1]).is_watched
+        st.info(
+            f"No pair that was launched here has finished yet. {WATCHED}"
+            if is_watched
+            else "No pair has finished yet: launch the same run with and without RDH."
+        )
         return
     fair = paired.loc[paired["differs"] == ""].sort_values(
         ["method", "dataset", "n_bits", "lr", "epochs", "eta", "setting", "seed", "split_seed"]
@@ -108,7 +114,9 @@ def pick_setting(
         on_change=_write_url,
         help="Pairs that differ in seed and split only. Nothing is averaged over settings.",
     )
-    if own is None and alike:
+    if alike and alike.is_watched:
+        st.caption(f"This is another setting. {WATCHED}")
+    elif own is None and alike:
         st.caption("The two runs above are no finished pair, so this is another setting.")
     elif own is not None and own not in settings:
         st.caption("The two runs above are no fair pair, so this is another setting.")

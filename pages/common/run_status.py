@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from pages.common.readers import RunSeries
-from pages.common.run_picker import is_watched
+from pages.common.run_picker import is_watched, ours
 from pages.common.shell import error_card, status_chip
 from pages.common.text import as_text
 from rdh import execution
@@ -29,7 +29,7 @@ class Status:
         state: from the queue; None for a folder that the queue does not know yet.
         beat: hb.json of this attempt.
         result: result.json.
-        n_training: runs of the store that train or are being started.
+        n_training: runs of the queue that train or are being started; a watched one holds no slot.
     """
 
     run_id: str
@@ -65,7 +65,7 @@ def read_status(
     beat, result = store.heartbeat(run_id), store.result(run_id)
     if state and beat.get("attempt") != state.attempt:
         beat = {}  # of an earlier attempt
-    n_training = sum(one.is_active for one in known.values())
+    n_training = len(ours(store, (one for one in known if known[one].is_active)))
     return Status(run_id, state, beat, result, n_training)
 
 
