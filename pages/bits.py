@@ -254,6 +254,7 @@ def draw_worth(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> None
             f"call for, as measured at step {cost.step:,}: an upper bound, not a method."
         )
     )
+    legend("worth", "cost")
 
 
 def can_be_dead(config: RunConfig) -> bool:

@@ -133,6 +133,7 @@ def draw_classes(arms: list[Searched], n: int) -> None:
         f"class, expected over ties, over {counted} queries and with all bits on."
         + (f" The {len(shown)} classes with the fewest right items are shown." * bool(left_out))
     )
+    legend("mixed-up")
 
 
 def in_order(found: Searched, second: Searched | None) -> list[Searched]:

@@ -29,7 +29,7 @@ def draw_numbers(run: RunSeries, config: RunConfig, is_final: bool) -> None:
     left = "" if is_final else f" · {remaining(frame, meta)}"
     total = meta.get("total_steps")  # None: of a loop that is not ours
     note = f"of {total:,}{left}" if total else "of a loop that does not say how many"
-    tiles: list[Tile] = [("Step", f"{run.step:,}", note, None)]
+    tiles: list[Tile] = [("Step", f"{run.step:,}", note, help_of("step"))]
     tiles += [*dead_tiles(run, config), map_tile(run)]
     draw_tiles(tiles)
     draw_explanation(run, config)

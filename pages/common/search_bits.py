@@ -232,7 +232,7 @@ def _draw_effects(
         else "Each bit is switched off alone, besides those that are off already; AP is the one "
         "expected over ties. Press a bar to switch its bit off."
     )
-    legend("average-precision", *(("dead",) if dead is not None else ()))
+    legend("average-precision", "worth", *(("dead",) if dead is not None else ()))
     if dead is not None and not np.isnan(changes).all():
         worst = int(np.nanargmax(changes))
         draw_link(
