@@ -11,14 +11,14 @@ from pages.common.run_form import draw_switches
 from pages.common.run_numbers import Tile, draw_tiles
 from pages.common.shell import end_page, error_card, or_end, start_page
 from pages.common.text import as_text
-from pages.common.words import help_of
+from pages.common.words import help_of, legend
 from rdh import catalog, datasets, folders
 from rdh.charts.data_sets import items_per_label, labels_per_item, labels_takeaway
 from rdh.config.run_config import make_config
 from rdh.datasets import DataCard
 from rdh.errors import UserError
 
-IMAGE = 96  # pixels
+IMAGE, WIDTH = 96, 112  # pixels, of a picture and of a tile: seven fit beside the sidebar at 1280
 
 
 @st.cache_data(max_entries=16, ttl=600, show_spinner="Counting labels")
@@ -47,18 +47,17 @@ def draw_card(card: DataCard) -> None:
         if card.image_shape
         else "images of many sizes"
     )
-    split = help_of("split")
     tiles: list[Tile] = [
         (
             "Items",
             f"{card.n_items:,}",
             f"{card.n_features:,} features" if card.n_features else size,
-            split,
+            None,
         ),
-        ("Queries", f"{card.n_query:,}", "searched with", split),
-        ("Gallery", f"{card.n_gallery:,}", "searched in", split),
-        ("Training", f"{card.n_train:,}", f"{card.n_classes:,} labels", split),
-        ("Labels of an item", f"{card.labels_per_item:.2f}", "on average", help_of("label")),
+        ("Queries", f"{card.n_query:,}", "searched with", None),
+        ("Gallery", f"{card.n_gallery:,}", "searched in", None),
+        ("Training", f"{card.n_train:,}", f"{card.n_classes:,} labels", None),
+        ("Labels of an item", f"{card.labels_per_item:.2f}", "on average", None),
         (
             "Similar pairs",
             f"{card.similar_share:.1%}",
@@ -67,7 +66,8 @@ def draw_card(card: DataCard) -> None:
         ),
         ("Random codes", f"{card.map_floor:.3f}", floor, help_of("random-codes")),
     ]
-    draw_tiles(tiles)
+    draw_tiles(tiles, width=WIDTH)
+    legend("split", "label", "similar-pairs", "random-codes")
     for warning in card.warnings:
         st.caption(f"⚠ {as_text(warning)}")
 

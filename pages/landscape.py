@@ -10,7 +10,7 @@ from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries, read_series
 from pages.common.run_picker import pick_run
 from pages.common.shell import end_page, error_card, known_runs, or_end, start_page, store
-from pages.common.words import help_of
+from pages.common.words import legend
 from rdh import catalog
 from rdh.charts.descent import descent_figure, gain_figure
 from rdh.charts.landscape import BitOverlay, landscape_figure
@@ -227,7 +227,6 @@ def draw_readouts(pair: Pair, form: PairForm, h_i: float) -> None:
             note,
             delta_color="blue" if push > 0 else "orange" if push else "gray",
             delta_arrow="off",
-            help=help_of("gradient"),
             width=TILE_WIDTH,
         )
     critical, weight = critical_eta(pair, form), form.plain_weight(pair.eta)
@@ -237,9 +236,10 @@ def draw_readouts(pair: Pair, form: PairForm, h_i: float) -> None:
     )
     shown = (f"{critical:.3f}", note) if np.isfinite(critical) else ("none", "no plain term")
     look: dict[str, Any] = {"delta_color": "gray", "delta_arrow": "off", "width": TILE_WIDTH}
-    tiles.metric("Critical η", *shown, **look, help=help_of("critical-eta"))
+    tiles.metric("Critical η", *shown, **look)
     gain = float(effective_gain(np.arctanh(h_i), pair.tau))
-    tiles.metric("α", f"{pair.alpha:.2f}", f"gain {gain:.3g} at h_i", **look, help=help_of("tau"))
+    tiles.metric("α", f"{pair.alpha:.2f}", f"gain {gain:.3g} at h_i", **look)
+    legend("gradient", "critical-eta", "tau")
 
 
 def pick_aim(pair: Pair) -> Pair:
