@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from pages.common.readers import RunSeries
+from pages.common.run_numbers import remaining
 from pages.common.run_picker import is_watched, ours
 from pages.common.shell import error_card, status_chip
 from pages.common.text import as_text
@@ -159,7 +160,8 @@ def progress_text(status: Status, run: RunSeries | None) -> str:
     if run is not None and run.step:
         age = f"data {duration(max(0, time.time() - run.at))} old"
         fresh = f"{age} · {fresh}" if is_stale else age
-        text = f"step {done:,}" + (f" of {total:,}" if total else "")
+        parts = [f"step {done:,}" + (f" of {total:,}" if total else "")]
+        text = " · ".join(filter(None, [*parts, remaining(run.scalars(), run.meta())]))
     elif beat.get("total_steps"):
         text = f"step {done:,} of {total:,}"
     elif total:

@@ -61,7 +61,7 @@ def test_live_shows_its_counts_and_no_button_to_end_it(kinds, monkeypatch):
     app = open_app("pages/live.py", kinds["running"], monkeypatch)
     shown = words(app)
     assert "watched: its own loop trains it" in shown and "✖ Dead" in shown
-    assert app.metric[0].delta == "of a loop that does not say how many"
+    assert app.metric[0].delta == "of an unknown number"
     assert not {"Cancel", "Resume"} & {button.label for button in app.button}
 
 
