@@ -254,3 +254,5 @@ with error_card():
         newest = sorted(known.values(), key=lambda state: state.submitted_at or 0, reverse=True)[:5]
         st.subheader("Last runs", anchor=False)
         st.dataframe([run_line(runs, state) for state in newest], hide_index=True)
+        label = "All runs: why they ended, their curves, their logs"
+        st.page_link("pages/runs.py", label=label, icon=":material/list_alt:")

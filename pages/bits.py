@@ -254,6 +254,7 @@ def draw_worth(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> None
             f"call for, as measured at step {cost.step:,}: an upper bound, not a method."
         )
     )
+    legend("worth", "cost")
 
 
 def can_be_dead(config: RunConfig) -> bool:
@@ -326,7 +327,8 @@ with error_card():
     st.fragment(draw, run_every=2.0 if ticking else None)()
     st.subheader("What is each bit worth?", anchor=False)
     if ticking or not has_final_codes(runs, run_id):
-        st.info("This is counted on the codes of all images, which a run keeps when it finishes.")
+        when = "its loop calls recorder.evaluate()" if config.is_watched else "it finishes"
+        st.info(f"This is counted on the codes of all images, which a run keeps when {when}.")
     else:
         draw_link(
             "pages/retrieval.py",

@@ -245,7 +245,12 @@ with error_card():
         read_config(runs, run_id)  # a run that can't be read says so instead
         st.info(
             "No run is compared with this one: no other is equal to it but for the plug-ins, or "
-            "none is chosen. Choose one at “Compared with”, or launch its partner.",
+            "none is chosen. Choose one at “Compared with”, or "
+            + (
+                "watch its partner: train its loop once more with the plug-ins switched."
+                if is_watched(runs, run_id)
+                else "launch its partner."
+            ),
             icon=":material/compare_arrows:",
         )
         if not is_watched(runs, run_id):

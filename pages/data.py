@@ -11,21 +11,14 @@ from pages.common.run_form import draw_switches
 from pages.common.run_numbers import Tile, draw_tiles
 from pages.common.shell import end_page, error_card, or_end, start_page
 from pages.common.text import as_text
+from pages.common.words import help_of, legend
 from rdh import catalog, datasets, folders
 from rdh.charts.data_sets import items_per_label, labels_per_item, labels_takeaway
 from rdh.config.run_config import make_config
 from rdh.datasets import DataCard
 from rdh.errors import UserError
 
-SIMILAR_HELP = (
-    "Pairs of different training items that have a label in common. A pairwise loss pulls them "
-    "together. If they are few, a loss without balance pushes everything apart."
-)
-FLOOR_HELP = (
-    "Share of the gallery that is relevant to a query, on average. Random codes have about this "
-    "MAP over the whole gallery. What a method adds counts from here."
-)
-IMAGE = 96  # pixels
+IMAGE, WIDTH = 96, 112  # pixels, of a picture and of a tile: seven fit beside the sidebar at 1280
 
 
 @st.cache_data(max_entries=16, ttl=600, show_spinner="Counting labels")
@@ -65,10 +58,16 @@ def draw_card(card: DataCard) -> None:
         ("Gallery", f"{card.n_gallery:,}", "searched in", None),
         ("Training", f"{card.n_train:,}", f"{card.n_classes:,} labels", None),
         ("Labels of an item", f"{card.labels_per_item:.2f}", "on average", None),
-        ("Similar pairs", f"{card.similar_share:.1%}", "of training pairs", SIMILAR_HELP),
-        ("Random codes", f"{card.map_floor:.3f}", floor, FLOOR_HELP),
+        (
+            "Similar pairs",
+            f"{card.similar_share:.1%}",
+            "of training pairs",
+            help_of("similar-pairs"),
+        ),
+        ("Random codes", f"{card.map_floor:.3f}", floor, help_of("random-codes")),
     ]
-    draw_tiles(tiles)
+    draw_tiles(tiles, width=WIDTH)
+    legend("split", "label", "similar-pairs", "random-codes")
     for warning in card.warnings:
         st.caption(f"⚠ {as_text(warning)}")
 

@@ -20,7 +20,8 @@ from pages.common.sidebar import draw_link
 from pages.common.text import as_text
 from pages.common.words import count_of, facts_of, link, percent
 from rdh.analysis import WORDS, Word, cost_of_dead, has_collapsed, map_points
-from rdh.analysis.terms import TERMS
+from rdh.analysis.amplifier import N_RECORDS
+from rdh.analysis.terms import GROUPS
 from rdh.analysis.words import COUNTS as OF_ENTRIES
 from rdh.errors import UserError
 from rdh.execution import MEANINGS, RunState
@@ -150,6 +151,31 @@ def of_loss(name: str, run: RunSeries) -> str | None:
     return f"The total is {last['loss']:.4g}, of it similarity {last['similarity_loss']:.4g}."
 
 
+def of_norm(name: str, run: RunSeries) -> str | None:
+    """The norm of the gradient, before and after the amplifier."""
+    last = run.last()
+    if not {"gradient_norm", "gradient_norm_amplified"} <= set(last):
+        return None
+    before, after = last["gradient_norm"], last["gradient_norm_amplified"]
+    return f"{before:.3g} before the amplifier, {after:.3g} after it."
+
+
+def of_quadrants(name: str, run: RunSeries) -> str | None:
+    """Of the entries of all bits, how many the whole gradient asks to leave."""
+    steps, counts = run.series("quadrants")
+    if not len(steps):
+        return None
+    stay, leave = counts[-N_RECORDS:].sum((0, 2, 3), dtype=np.float64)
+    share = percent(leave / (stay + leave))
+    return f"{count_of(leave, stay + leave)} visits ask an entry to leave its side ({share})."
+
+
+def of_tau(name: str, run: RunSeries) -> str | None:
+    """The run's own threshold and factor."""
+    tau = run.meta().get("tau")
+    return None if tau is None else f"τ = {tau:g}, so α = {1 / (1 - tau**2):.4g}."
+
+
 EXAMPLES: dict[str, Callable[[str, RunSeries], str | None]] = {
     **dict.fromkeys(COUNTS, of_counts),
     **dict.fromkeys((*FLOWS, "flags"), of_flows),
@@ -159,6 +185,9 @@ EXAMPLES: dict[str, Callable[[str, RunSeries], str | None]] = {
     **dict.fromkeys(("collapse", "distinct-codes"), of_codes),
     **dict.fromkeys(("hamming-radius", "precision-recall"), of_radius),
     "loss": of_loss,
+    "gradient-norm": of_norm,
+    "quadrants": of_quadrants,
+    "tau": of_tau,
 }
 
 
@@ -210,11 +239,9 @@ st.markdown(
     "entries. $h = \\tanh F$ is the bit before its sign is taken, and $\\tau$ is the threshold "
     "from which on it counts as saturated."
 )
-for title, names in (
-    ("Entries and their costs", OF_ENTRIES),
-    ("Training, scores and studies", TERMS),
-):
-    st.markdown(f"**{title}:** " + " · ".join(link(name) for name in names))
+groups = {"Entries and their costs": tuple(OF_ENTRIES.values()), **GROUPS}
+for title, group in groups.items():
+    st.markdown(f"**{title}:** " + " · ".join(link(word.name) for word in group))
 st.markdown("**Runs:** [States of a run](#states)")
 with error_card():
     candidates = list(newest_first(runs, known))

@@ -10,6 +10,7 @@ from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries, read_series
 from pages.common.run_picker import pick_run
 from pages.common.shell import end_page, error_card, known_runs, or_end, start_page, store
+from pages.common.words import legend
 from rdh import catalog
 from rdh.charts.descent import descent_figure, gain_figure
 from rdh.charts.landscape import BitOverlay, landscape_figure
@@ -238,6 +239,7 @@ def draw_readouts(pair: Pair, form: PairForm, h_i: float) -> None:
     tiles.metric("Critical η", *shown, **look)
     gain = float(effective_gain(np.arctanh(h_i), pair.tau))
     tiles.metric("α", f"{pair.alpha:.2f}", f"gain {gain:.3g} at h_i", **look)
+    legend("gradient", "critical-eta", "tau")
 
 
 def pick_aim(pair: Pair) -> Pair:

@@ -158,6 +158,7 @@ def draw_events(
         st.caption(pace(frame, config.batch_size))
         if said := load_said(status):
             st.caption(as_text(said))
+        legend("loss", "pace")
     with right:
         draw_flow(view, run, run_id, "dead")
 

@@ -6,7 +6,7 @@ import streamlit as st
 from pages.common.images import Album
 from pages.common.live_plot import live_plotly
 from pages.common.readers import has_final_codes, read_series
-from pages.common.run_picker import is_pair, pick_two, read_config
+from pages.common.run_picker import is_pair, is_watched, pick_two, read_config
 from pages.common.run_status import draw_status, read_status
 from pages.common.search_bits import draw_bits, drop_foreign_mask, pick_mask
 from pages.common.search_data import MOST_CLASSES, Searched, album, mixed_up, read_search
@@ -27,6 +27,12 @@ from rdh.store.run_store import RunStore
 def why_no_codes(runs: RunStore, run_id: str) -> str:
     """Why a run has nothing to search, in one sentence."""
     status = read_status(runs, run_id)
+    if is_watched(runs, run_id):
+        return "Codes of a watched run are kept when its loop calls recorder.evaluate(): " + (
+            "it ended without, so there is nothing to search."
+            if status.is_final
+            else "this page opens by itself once it has ended."
+        )
     if not status.is_final:
         return "Codes of all images are kept when a run finishes: this page opens by itself then."
     if status.word == "finished":
@@ -63,9 +69,11 @@ def second_run(runs: RunStore, run_id: str, other: str | None) -> str | None:
     mine, theirs = read_config(runs, run_id), read_config(runs, other)
     asked = [(one.dataset, one.dataset_options, one.split_seed) for one in (mine, theirs)]
     if asked[0] != asked[1]:
+        which = f"{theirs.dataset}, split seed {theirs.split_seed}"
+        which = "its loop alone knows which" if theirs.is_watched else which
         st.info(
-            f"{as_text(theirs.label)} searches other images ({as_text(theirs.dataset)}, split seed "
-            f"{theirs.split_seed}), so the two can't answer the same query."
+            f"{as_text(theirs.label)} searches other images ({as_text(which)}), so the two can't "
+            "answer the same query."
         )
         return None
     if not has_final_codes(runs, other):
@@ -125,6 +133,7 @@ def draw_classes(arms: list[Searched], n: int) -> None:
         f"class, expected over ties, over {counted} queries and with all bits on."
         + (f" The {len(shown)} classes with the fewest right items are shown." * bool(left_out))
     )
+    legend("mixed-up")
 
 
 def in_order(found: Searched, second: Searched | None) -> list[Searched]:

@@ -81,6 +81,7 @@ def draw_gradient(run: RunSeries, config: RunConfig, run_id: str) -> None:
         f"S = 1, η = {config.eta if config.eta is not None else 1:g}. The scales differ: a "
         "measured gradient is a mean over pairs, Eq. (2) is one pair."
     )
+    legend("gradient", "eta")
 
 
 def draw_norms(view: TimeView, run: RunSeries, config: RunConfig, run_id: str) -> None:
@@ -110,6 +111,7 @@ def draw_norms(view: TimeView, run: RunSeries, config: RunConfig, run_id: str) -
         "Of dL/dF, what a mini-batch sends back from its codes into the network: root mean square "
         "over the steps of a record. Drawn twice only where the amplifier changes it."
     )
+    legend("gradient-norm")
 
 
 def eq_2(config: RunConfig) -> dict[str, np.ndarray]:

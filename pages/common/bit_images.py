@@ -89,12 +89,7 @@ def draw_images(
     """
     steps = probe_steps(runs, run_id)
     if not steps:
-        st.info(
-            "Which items have this bit dead is not known: the run ended before it kept any codes."
-            if is_final
-            else "Codes of training items are kept at epochs 0, 1, 2, 4, 8 … and at each "
-            "evaluation; none is there yet."
-        )
+        st.info(_why_no_codes(config, is_final))
         return
     shelf = Shelf(runs, run_id, config)
     step = pick_step("Looked at after training step", steps, key="step")
@@ -114,6 +109,23 @@ def draw_images(
     whole = Look.read(arrays, config.tau)
     labels = shelf.labels[whole.ids]
     draw_matrix(whole, labels, shelf.classes, bit, step, run_id, on_click)
+
+
+def _why_no_codes(config: RunConfig, is_final: bool) -> str:
+    """Why a run has kept no codes of training items, in one sentence."""
+    if config.is_watched:
+        return (
+            "Which items have this bit dead is not known: a watched run counts the codes of its "
+            "training items, but keeps none of them."
+        )
+    if is_final:
+        return (
+            "Which items have this bit dead is not known: the run ended before it kept any codes."
+        )
+    return (
+        "Codes of training items are kept at epochs 0, 1, 2, 4, 8 … and at each evaluation; none "
+        "is there yet."
+    )
 
 
 def _draw_items(

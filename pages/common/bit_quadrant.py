@@ -5,6 +5,7 @@ import streamlit as st
 
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries
+from pages.common.words import legend
 from rdh.analysis.amplifier import N_RECORDS
 from rdh.charts.quadrants import quadrants
 from rdh.config.run_config import RunConfig
@@ -50,3 +51,4 @@ def draw_quadrants(run: RunSeries, config: RunConfig, bit: int, run_id: str) -> 
         "descent moves h against it, so equal signs ask an entry to leave its side. h = 0 counts "
         f"as +, g = 0 as asked to stay. Pull: |dL/dF|, brighter is more.{unchanged}"
     )
+    legend("quadrants", "gradient")

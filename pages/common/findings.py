@@ -1,6 +1,9 @@
-"""What is wrong with a run, most serious first: why, where to look, and what to try."""
+"""What is wrong with a run, most serious first: why, where to look, and what to try.
 
-from collections.abc import Mapping
+Notes lie folded below what is fatal or costs MAP, so that what the page is about stays in sight.
+"""
+
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
@@ -14,10 +17,11 @@ from rdh.errors import UserError
 from rdh.store.notes import change_notes, read_notes
 from rdh.store.run_store import RunStore
 
+NOTE = "note"  # a severity
 ICONS = {
     "fatal": ":material/dangerous:",
     "costs MAP": ":material/trending_down:",
-    "note": ":material/info:",
+    NOTE: ":material/info:",
 }
 
 
@@ -75,9 +79,18 @@ def _diagnosis(
 def _draw_run(runs: RunStore, run_id: str, found: Diagnosis, head: str) -> None:
     silenced = read_notes(runs, run_id).silenced
     shown = [one for one in found.findings if one.check not in silenced]
+    notes = [one for one in shown if one.severity == NOTE]
     for finding in shown:
-        _draw_finding(runs, run_id, finding, head)
-    _draw_rest(runs, run_id, found, head, len(found.findings) - len(shown), bool(shown))
+        if finding not in notes:
+            _draw_finding(runs, run_id, finding, head)
+    with st.expander(
+        as_text(_said_of_rest(found, head, notes, bool(shown))),
+        icon=ICONS[NOTE] if notes else ":material/checklist:",
+        key=f"checks-{run_id}",
+    ):
+        for note in notes:
+            _draw_finding(runs, run_id, note, "")
+        _draw_rest(runs, run_id, found, len(found.findings) - len(shown))
 
 
 def _draw_finding(runs: RunStore, run_id: str, finding: Finding, head: str) -> None:
@@ -135,29 +148,34 @@ def _unsilence(runs: RunStore, run_id: str) -> None:
         change_notes(runs, run_id, unsilence=True)
 
 
-def _draw_rest(
-    runs: RunStore, run_id: str, found: Diagnosis, head: str, n_silenced: int, has_shown: bool
-) -> None:
+def _said_of_rest(found: Diagnosis, head: str, notes: Sequence[Finding], has_shown: bool) -> str:
+    """The notes by name, since they lie folded below the findings, and how many checks ran."""
+    n = len(found.ran)
+    ran = f"{n} check{'s' * (n != 1)} ran"
+    if not notes:
+        return head + (ran if has_shown else "nothing found")
+    titles = ", ".join(diagnosis.checks()[one.check].title for one in notes)
+    return f"{head}{len(notes)} note{'s' * (len(notes) != 1)} ({titles}); {ran}"
+
+
+def _draw_rest(runs: RunStore, run_id: str, found: Diagnosis, n_silenced: int) -> None:
     """Which checks found nothing, which could not run, and how many are silenced."""
     titles = {name: check.title for name, check in diagnosis.checks().items()}
     fired = {one.check for one in found.findings}
     quiet = [titles[name] for name in found.ran if name not in fired]
-    n = len(found.ran)
-    said = f"{head}{n} check{'s' * (n != 1)} ran" if has_shown else f"{head}nothing found"
-    with st.expander(as_text(said), icon=":material/checklist:", key=f"checks-{run_id}"):
-        if quiet:
-            st.markdown(f"Nothing found by: {as_text(', '.join(quiet))}.")
-        for name, why in found.could_not.items():
-            st.markdown(f"Could not run: {as_text(titles[name])}: {as_text(why)}.")
-        if n_silenced:
-            st.button(
-                f"Show {n_silenced} silenced",
-                key=f"unsilence-{run_id}",
-                icon=":material/notifications:",
-                type="tertiary",
-                on_click=_unsilence,
-                args=(runs, run_id),
-            )
+    if quiet:
+        st.markdown(f"Nothing found by: {as_text(', '.join(quiet))}.")
+    for name, why in found.could_not.items():
+        st.markdown(f"Could not run: {as_text(titles[name])}: {as_text(why)}.")
+    if n_silenced:
+        st.button(
+            f"Show {n_silenced} silenced",
+            key=f"unsilence-{run_id}",
+            icon=":material/notifications:",
+            type="tertiary",
+            on_click=_unsilence,
+            args=(runs, run_id),
+        )
 
 
 def one_line(runs: RunStore, run_id: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from pages.common.device_load import device_load
-from pages.common.run_picker import run_label
+from pages.common.run_picker import ours, run_label
 from pages.common.shell import error_card, known_runs, status_chip
 from pages.common.text import as_text
 from rdh import execution
@@ -19,9 +19,12 @@ MOST_SHOWN = 8  # lines of the queue
 def draw_queue(store: RunStore) -> None:
     """The devices with their load, and the runs that train and wait, in the order of starts."""
     states = known_runs(store)
-    training = [one for one in states.values() if one.is_active]
+    active = [run_id for run_id in states if states[run_id].is_active]
+    training = [states[run_id] for run_id in ours(store, active)]
     waiting = execution.in_turn(states.values())
     st.markdown(f"**Now:** {len(training)} training, {len(waiting)} waiting.")
+    if n_watched := len(active) - len(training):
+        st.caption(f"Watched, and without a slot here: {n_watched} more, in loops of their own.")
     for line in device_lines(store, states):
         st.caption(as_text(line))
     lines = [

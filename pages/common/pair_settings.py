@@ -4,6 +4,7 @@ A setting is everything but seed and split. Means and intervals are over the fai
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 import pandas as pd
@@ -22,9 +23,10 @@ from rdh.store.run_store import RunStore
 from rdh.studies import Effect, verdict_of
 
 KEY = "setting"  # of the choice, in the URL
+WATCHED = "Watched runs are in none: nobody knows all of their settings."
 POINT = "A point is 0.01."
 VARYING = ("data", "lr", "epochs", "eta")  # columns that are left out if all rows agree
-IN_LABEL = ("dataset ", "epochs ", "eta ")  # what `setting_label` says by itself
+IN_LABEL = re.compile("(dataset|epochs|eta) (?!options )")  # what `setting_label` says by itself
 
 
 def draw_settings(runs: RunStore, run_ids: Iterable[str], pair: Sequence[str]) -> None:
@@ -40,7 +42,12 @@ def draw_settings(runs: RunStore, run_ids: Iterable[str], pair: Sequence[str]) -
         table = analysis.run_table(runs, run_ids)
         paired = analysis.pairs(table)
     if paired.empty:
-        st.info("No pair has finished yet: launch the same run with and without RDH.")
+        is_watched = pair and read_config(runs, pair[-1]).is_watched
+        st.info(
+            f"No pair that was launched here has finished yet. {WATCHED}"
+            if is_watched
+            else "No pair has finished yet: launch the same run with and without RDH."
+        )
         return
     fair = paired.loc[paired["differs"] == ""].sort_values(
         ["method", "dataset", "n_bits", "lr", "epochs", "eta", "setting", "seed", "split_seed"]
@@ -108,7 +115,9 @@ def pick_setting(
         on_change=_write_url,
         help="Pairs that differ in seed and split only. Nothing is averaged over settings.",
     )
-    if own is None and alike:
+    if alike and alike.is_watched:
+        st.caption(f"This is another setting. {WATCHED}")
+    elif own is None and alike:
         st.caption("The two runs above are no finished pair, so this is another setting.")
     elif own is not None and own not in settings:
         st.caption("The two runs above are no fair pair, so this is another setting.")
@@ -132,7 +141,7 @@ def _write_url() -> None:
 def setting_label(rows: pd.DataFrame) -> str:
     """A setting in words: "DPSH · 32 bits · cifar10 · lr 0.03 · 30 epochs · eta 1 · 5 pairs"."""
     first, n = rows.iloc[0], len(rows)
-    more = [part for part in first["setting"].split(", ") if part and not part.startswith(IN_LABEL)]
+    more = [part for part in first["setting"].split(", ") if part and not IN_LABEL.match(part)]
     parts = [
         *(method_title(first["method"]), f"{first['n_bits']} bits", first["dataset"]),
         *(f"lr {first['lr']:g}", f"{first['epochs']} epochs", f"eta {first['eta']:g}"),
@@ -215,7 +224,7 @@ def draw_table(settings: dict[str, pd.DataFrame], effects: dict[str, Effect]) ->
 def row_of(rows: pd.DataFrame, effect: Effect) -> dict[str, str]:
     """A setting as a row of the table: means over its pairs, without → with RDH."""
     first = rows.iloc[0]
-    more = [part for part in first["setting"].split(", ") if part and not part.startswith(IN_LABEL)]
+    more = [part for part in first["setting"].split(", ") if part and not IN_LABEL.match(part)]
     ends = effect.interval.low, effect.interval.high
     has_ends, kept = not math.isnan(ends[0]), analysis.comparable(rows)
     n_collapsed = len(rows) - len(kept)

@@ -14,6 +14,7 @@ from rdh.retrieval.evaluation import ONE_CODE, REMEDY, has_collapsed
 
 SIDES = {"gallery": "in the gallery", "query": "in the queries"}  # where a cost is measured
 TILE_WIDTH = 134  # pixels: six of them fit beside the sidebar at 1280
+LONGEST_NOTE = 21  # characters below such a tile; more would be cut
 Tile = tuple[str, str, str, str | None]
 
 
@@ -23,13 +24,11 @@ def draw_numbers(run: RunSeries, config: RunConfig, is_final: bool) -> None:
     Args:
         run: up to the record that the page shows.
         config: of the run.
-        is_final: the run has ended, so no time left is shown.
+        is_final: the run has ended.
     """
-    frame, meta = run.scalars(), run.meta()
-    left = "" if is_final else f" · {remaining(frame, meta)}"
-    total = meta.get("total_steps")  # None: of a loop that is not ours
-    note = f"of {total:,}{left}" if total else "of a loop that does not say how many"
-    tiles: list[Tile] = [("Step", f"{run.step:,}", note, None)]
+    total = run.meta().get("total_steps")  # None: of a loop that is not ours
+    note = f"of {total:,}" if total else "of an unknown number"
+    tiles: list[Tile] = [("Step", f"{run.step:,}", note, help_of("step"))]
     tiles += [*dead_tiles(run, config), map_tile(run)]
     draw_tiles(tiles)
     draw_explanation(run, config)
@@ -112,7 +111,8 @@ def map_tile(run: RunSeries, *, is_short: bool = False) -> Tile:
     is_known = "n_query" in meta and "n_gallery" in meta  # a run that has just begun says neither
     note = f"{meta['n_query']:,} queries" if is_known else "not yet"
     if is_known and not is_short:
-        note += f" in {meta['n_gallery']:,}"
+        in_full = f"{note} in {meta['n_gallery']:,}"
+        note = in_full if len(in_full) <= LONGEST_NOTE else note
     return "MAP", "–" if math.isnan(value) else f"{value:.4f}", note, help_of("map")
 
 
@@ -144,13 +144,12 @@ def draw_explanation(run: RunSeries, config: RunConfig) -> None:
 
 
 def remaining(frame: pd.DataFrame, meta: dict) -> str:
-    """Time left at the pace of the last records; "done" at the last step."""
+    """Time left at the pace of the last records: "5 min left"; "" if it is not known."""
     left = meta.get("total_steps", 0) - int(frame.index[-1])
     speed = (
         frame["steps_per_second"].dropna().tail(20).median()
         if "steps_per_second" in frame
         else math.nan
     )
-    if left <= 0:
-        return "done"
-    return "…" if not speed or math.isnan(speed) else f"{duration(left / speed)} left"
+    known = left > 0 and speed and not math.isnan(speed)
+    return f"{duration(left / speed)} left" if known else ""

@@ -1,6 +1,6 @@
 """Choosing runs: the one a page is about, and the one it is compared with. Both stay in the URL."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -68,9 +68,8 @@ def pick_pair(
     """
     others = [other for other in _newest_first(states) if other != run_id]
     if not others:
-        st.info(
-            "There is no other run to compare with. Launch the same run with the plug-ins switched."
-        )
+        again = "Train its loop once more" if is_watched(store, run_id) else "Launch the same run"
+        st.info(f"There is no other run to compare with. {again} with the plug-ins switched.")
         return None
     partners = {other: why for other in others if (why := partnership(store, run_id, other))}
 
@@ -184,6 +183,11 @@ def is_watched(store: RunStore, run_id: str) -> bool:
         return read_config(store, run_id).is_watched
     except UserError:
         return False
+
+
+def ours(store: RunStore, run_ids: Iterable[str]) -> list[str]:
+    """The runs that the queue trains: those that it can cancel, resume and clone."""
+    return [run_id for run_id in run_ids if not is_watched(store, run_id)]
 
 
 class Arm(NamedTuple):

@@ -8,7 +8,8 @@ from typing import Any
 import streamlit as st
 
 from pages.common.readers import RunSeries
-from pages.common.run_picker import is_watched
+from pages.common.run_numbers import remaining
+from pages.common.run_picker import is_watched, ours
 from pages.common.shell import error_card, status_chip
 from pages.common.text import as_text
 from rdh import execution
@@ -29,7 +30,7 @@ class Status:
         state: from the queue; None for a folder that the queue does not know yet.
         beat: hb.json of this attempt.
         result: result.json.
-        n_training: runs of the store that train or are being started.
+        n_training: runs of the queue that train or are being started; a watched one holds no slot.
         place: of a waiting run in the queue, from 1; 0 for others.
     """
 
@@ -67,7 +68,7 @@ def read_status(
     beat, result = store.heartbeat(run_id), store.result(run_id)
     if state and beat.get("attempt") != state.attempt:
         beat = {}  # of an earlier attempt
-    n_training = sum(one.is_active for one in known.values())
+    n_training = len(ours(store, (one for one in known if known[one].is_active)))
     turn = [run.run_id for run in execution.in_turn(known.values())]
     place = turn.index(run_id) + 1 if run_id in turn else 0
     return Status(run_id, state, beat, result, n_training, place)
@@ -178,7 +179,8 @@ def progress_text(status: Status, run: RunSeries | None) -> str:
     if run is not None and run.step:
         age = f"data {duration(max(0, time.time() - run.at))} old"
         fresh = f"{age} · {fresh}" if is_stale else age
-        text = f"step {done:,}" + (f" of {total:,}" if total else "")
+        parts = [f"step {done:,}" + (f" of {total:,}" if total else "")]
+        text = " · ".join(filter(None, [*parts, remaining(run.scalars(), run.meta())]))
     elif beat.get("total_steps"):
         text = f"step {done:,} of {total:,}"
     elif total:

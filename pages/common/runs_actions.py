@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import streamlit as st
 
 from pages.common import selection
-from pages.common.run_picker import run_label
+from pages.common.run_picker import ours, run_label
 from pages.common.shell import error_card, known_runs, show_error
 from rdh import execution
 from rdh.errors import UserError
@@ -24,11 +24,12 @@ def draw_actions(store: RunStore, states: Mapping[str, RunState]) -> None:
     """The buttons. They are always there, so that none moves under the pointer."""
     chosen = [run_id for run_id in selection.chosen() if run_id in states]
     n = len(chosen)
-    alive = [run_id for run_id in chosen if not states[run_id].is_final]
-    resumable = [run_id for run_id in chosen if states[run_id].state in execution.RESUMABLE]
+    of_queue = ours(store, chosen)
+    alive = [run_id for run_id in of_queue if not states[run_id].is_final]
+    resumable = [run_id for run_id in of_queue if states[run_id].state in execution.RESUMABLE]
     archived = [run_id for run_id in chosen if read_notes(store, run_id).archived]
     with st.container(horizontal=True, vertical_alignment="center", key="runs-actions"):
-        _draw_links(chosen)
+        _draw_links(chosen, of_queue)
         _button("Pause", "pause_circle", len(alive), lambda: _each(store, alive, execution.pause))
         _button("Cancel", "stop_circle", len(alive), lambda: _each(store, alive, execution.cancel))
         _button(
@@ -37,7 +38,7 @@ def draw_actions(store: RunStore, states: Mapping[str, RunState]) -> None:
             len(resumable),
             lambda: _each(store, resumable, execution.resume),
         )
-        _button("Priority…", "low_priority", n, lambda: _open("priority"))
+        _button("Priority…", "low_priority", len(of_queue), lambda: _open("priority"))
         _button("Tag…", "sell", n, lambda: _open("tag"))
         if archived and len(archived) == n:
             _button("Unarchive", "unarchive", n, lambda: _each(store, chosen, _unarchive))
@@ -49,14 +50,17 @@ def draw_actions(store: RunStore, states: Mapping[str, RunState]) -> None:
         st.caption(
             f"{said} Two can be compared; any number is drawn together below.", width="content"
         )
+        if n > len(of_queue):
+            said = "Watched runs are trained by their own loops: Cancel, Resume and Clone are not"
+            st.caption(f"{said} for them.", width="content")
         if n:
             st.button("Select none", key="runs-clear", type="tertiary", on_click=selection.clear)
     for sentence in st.session_state.pop(SAID, ()):
         show_error(sentence)
 
 
-def _draw_links(chosen: Sequence[str]) -> None:
-    """Links open in the same tab."""
+def _draw_links(chosen: Sequence[str], of_queue: Sequence[str]) -> None:
+    """Links open in the same tab. A watched run, which is not `of_queue`, has no clone."""
     first = {"run": chosen[0]} if chosen else {}
     both = first | ({"vs": chosen[1]} if len(chosen) == 2 else {})
     st.page_link(
@@ -78,7 +82,7 @@ def _draw_links(chosen: Sequence[str]) -> None:
         label="Clone",
         icon=":material/content_copy:",
         query_params={"clone": chosen[0]} if chosen else {},
-        disabled=len(chosen) != 1,
+        disabled=len(chosen) != 1 or not of_queue,
     )
 
 
@@ -150,9 +154,14 @@ def _confirm_delete(store: RunStore, chosen: Sequence[str]) -> None:
     ended = [run_id for run_id in chosen if run_id in states and states[run_id].is_final]
     alive = len(chosen) - len(ended)
     if alive:
+        going_on = [run_id for run_id in chosen if run_id not in ended]
+        of_queue = ours(store, going_on)
+        ways = ["Cancel"] * bool(of_queue)
+        ways += ["a watched one where it trains"] * (len(of_queue) < alive)
+        how = ", ".join(ways)
         show_error(
             f"{alive} of the selected runs {'have' if alive > 1 else 'has'} not ended and "
-            f"{'stay' if alive > 1 else 'stays'}; cancel first, then delete."
+            f"{'stay' if alive > 1 else 'stays'}; end first ({how}), then delete."
         )
     if not ended:
         return

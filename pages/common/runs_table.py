@@ -118,7 +118,7 @@ def _finished(store: RunStore, run_id: str, _stamps: tuple[Stamp, ...]) -> dict[
 
 def _numbers(dead: float, cost: float, name: str, score: float) -> dict[str, Any]:
     """The cells of the numbers; None for what is not there. `name` is the column of MAP."""
-    cells = {"dead": 100 * dead, "cost of the dead": cost, name: score}
+    cells = {"dead": 100 * dead, "cost of the dead": round(cost, 4) + 0.0, name: score}  # no -0
     return {name: None if math.isnan(value) else value for name, value in cells.items()}
 
 

@@ -232,9 +232,10 @@ def _draw_effects(
         else "Each bit is switched off alone, besides those that are off already; AP is the one "
         "expected over ties. Press a bar to switch its bit off."
     )
-    legend("average-precision", *(("dead",) if dead is not None else ()))
-    if dead is not None and not np.isnan(changes).all():
-        worst = int(np.nanargmax(changes))
+    legend("average-precision", "worth", *(("dead",) if dead is not None else ()))
+    of_dead = np.full_like(changes, np.nan) if dead is None else np.where(dead, changes, np.nan)
+    if not np.isnan(of_dead).all():
+        worst = int(np.nanargmax(of_dead))
         draw_link(
             "pages/bits.py",
             f"See the images that bit {worst} is dead for",

@@ -109,7 +109,8 @@ def _controls(found: Searched, gains: np.ndarray | None) -> tuple[np.ndarray, np
             width=190,
         )
         _draw_number(found)
-        draw_upload()
+        if not found.config.is_watched:  # its network is with its own loop
+            draw_upload()
     key = {
         "worst": found.scores,
         "best": -found.scores,
@@ -147,9 +148,11 @@ def _chosen(found: Searched, order: np.ndarray) -> int | None:
     """The item of the address, or the first one; None for the reader's own image."""
     asked = st.query_params.get("q", "")
     refused = st.session_state.pop("query-refused", None)
-    if asked == UPLOAD and current() is not None:
+    if asked == UPLOAD and found.config.is_watched:
+        st.info("A watched run's network is with its own loop, so it can't encode an image here.")
+    elif asked == UPLOAD and current() is not None:
         return None
-    if asked == UPLOAD:
+    elif asked == UPLOAD:
         st.info("A link does not carry an image of one's own: upload it again, or choose a query.")
     elif asked.isdecimal() and int(asked) in found.place_of_query:
         if refused is not None:

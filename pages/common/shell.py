@@ -37,6 +37,8 @@ NO_RUN = "none"  # ?vs= of a reader who wants no second run
 STYLE = """<style>
 .stMainBlockContainer { max-width: 1400px; padding-left: 2.5rem; padding-right: 2.5rem; }
 .stApp { font-variant-numeric: tabular-nums; }
+/* At Streamlit's 0.6 the small print, and its links even more, are too faint to read. */
+[data-testid="stCaptionContainer"] { opacity: 0.8; }
 .copy-link { font: inherit; font-size: 0.8rem; line-height: 1.5rem; padding: 0 0.5rem;
 color: inherit; opacity: 0.75; background: transparent; cursor: pointer;
 border: 1px solid var(--st-border-color); border-radius: 6px; }

@@ -283,6 +283,12 @@ def _settings(merged: pd.DataFrame) -> list[str]:
             name for name in names if len({repr(one.get(name)) for one in cells.values()}) > 1
         ]
         for cell, one in cells.items():
-            words = (f"{name.replace('_', ' ')} {one.get(name)}" for name in varying)
-            said[cell] = ", ".join(words)
+            said[cell] = ", ".join(_in_words(name, one.get(name)) for name in varying)
     return [said[cell] for _, _, cell, _ in rows]
+
+
+def _in_words(name: str, value: Any) -> str:
+    """A setting with its value: "batch size 64", "dataset options grid 3 top k 5000"."""
+    if isinstance(value, dict):
+        value = " ".join(f"{one.replace('_', ' ')} {value[one]}" for one in value) or "none"
+    return f"{name.replace('_', ' ')} {value}"

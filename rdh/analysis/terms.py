@@ -1,8 +1,9 @@
-"""The words of the dashboard that name no count of entries: of training, scores and studies."""
+"""The words that name no count of entries: of bits, training, scores, data and studies."""
 
 from dataclasses import dataclass
 
 EVALUATION = "at an evaluation, with the network as it is then, in evaluation mode"
+LAST_RECORDS = "the last 10 records"
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,93 @@ class Word:
     more: str = ""
 
 
+OF_BITS = (
+    Word(
+        "bit",
+        "F, h and the bit",
+        "F is what the last layer of the network says of a bit of an item: any number. h = tanh F "
+        "lies between −1 and +1, and training works with it. The bit is the sign of h.",
+        r"h = \tanh F, \quad b = \mathrm{sgn}\, h",
+    ),
+    Word(
+        "tau",
+        "τ (tau) and α (alpha)",
+        "τ is the threshold from which on |h| counts as saturated. α is the factor of the "
+        "amplifier: it undoes the damping of tanh at |h| = τ. The gain is what both make of a "
+        "gradient together: 1 at |h| = τ, and less the nearer |h| is to 1.",
+        r"\alpha = \frac{1}{1 - \tau^2}, \quad \mathrm{gain} = \alpha\,(1 - h^2)",
+        "τ from 0 to 1, 0.99 in the paper; α is a factor, 50.25 there",
+    ),
+    Word(
+        "gradient",
+        "Gradient of an entry, pull",
+        "How strongly the loss pulls an entry, and which way: descent moves F against ∂L/∂F, which "
+        "is ∂L/∂h damped by the slope of tanh. The pull is its size without the sign. Charts that "
+        "are mirrored turn every entry so that its similarity loss asks for +1.",
+        r"\frac{\partial L}{\partial F} = \frac{\partial L}{\partial h}\,(1 - h^2)",
+        "loss for each unit of F, mean over entries",
+        LAST_RECORDS,
+    ),
+    Word(
+        "quadrants",
+        "Quadrants sgn g × sgn h",
+        "The entries of a bit, parted by their side (sgn h) and by the sign of g, the gradient of "
+        "the whole loss. Equal signs ask an entry to leave its side, unequal ones to stay. Each "
+        "quadrant has its share of the entries and of the pull, before and after the amplifier.",
+        r"g = \partial L / \partial h, \quad \mathrm{sgn}\, g = \mathrm{sgn}\, h:\ "
+        r"\mathrm{leave}",
+        "visits of training items, and shares of the sum of |∂L/∂F|",
+        LAST_RECORDS,
+        "h = 0 counts as +, and g = 0 as asked to stay. The amplifier changes the pull of "
+        "saturated entries that are asked to leave, and no count.",
+    ),
+    Word(
+        "gradient-norm",
+        "Norm of the gradient, before and after the amplifier",
+        "How much a mini-batch sends back from its codes into the network: all its ∂L/∂F in one "
+        "number. Before: as the loss gives it. After: with the gradients multiplied on which the "
+        "amplifier acts. If both are equal, it acted on nothing.",
+        r"\lVert \partial L / \partial F \rVert = "
+        r"\sqrt{\textstyle\sum_{i,k} (\partial L / \partial F_{ik})^2}",
+        "loss for each unit of F",
+        "root mean square over the steps since the last record",
+    ),
+    Word(
+        "worth",
+        "Worth of a bit: useful, harmful",
+        "MAP of the whole codes minus MAP without this bit. Above 0 the bit is useful, below 0 the "
+        "codes rank better without it. On the page Retrieval the same is told of one query's AP.",
+        r"\mathrm{MAP} - \mathrm{MAP}(\mathrm{without\ bit\ } k)",
+        "MAP, expected over ties",
+        "on the codes that a finished run keeps",
+        "Each bit is left out alone, so two bits that say the same can each look worthless. A "
+        "shorter code keeps the first bits, and bits have no order.",
+    ),
+    Word(
+        "critical-eta",
+        "Critical η",
+        "The weight above which plain quantization pushes a bit near 0 to the wrong side in "
+        "Eq. (2), however much the other bit of the pair says otherwise. Below it, quantization "
+        "only slows the bit.",
+        r"(1 - \sigma(0))\, |h_j| / 2 \quad \mathrm{for\ Eq.\ 1}",
+        "as η; 0.225 for h_j = 0.9",
+    ),
+)
 OF_TRAINING = (
+    Word(
+        "step",
+        "Step, epoch",
+        "One step is one change of the weights, by one mini-batch. An epoch is one pass over all "
+        "training items.",
+    ),
+    Word(
+        "pace",
+        "Learning rate, items a second",
+        "The learning rate (lr) says how far a step goes; a schedule may lower it. Items a second "
+        "is how many training items went through the network.",
+        unit="lr: a factor of the gradient; pace: training items a second",
+        moment="lr at the last record; pace: median of the last 20 records",
+    ),
     Word(
         "visit",
         "Visit",
@@ -121,6 +208,45 @@ OF_SCORES = (
         moment=EVALUATION,
     ),
 )
+OF_DATA = (
+    Word(
+        "split",
+        "Queries, gallery, training items",
+        "Queries are what is searched with, the gallery is what is searched in, and the training "
+        "items are what the network learns from, mostly a part of the gallery. The split seed says "
+        "which items are which.",
+        unit="items",
+    ),
+    Word(
+        "label",
+        "Label, class",
+        "What an item shows, as a person said it. A class is all items with one label. In "
+        "multi-label data an item has several, and two items are similar if they share any.",
+    ),
+    Word(
+        "similar-pairs",
+        "Similar pairs",
+        "Pairs of different training items that have a label in common. A pairwise loss pulls them "
+        "together. If they are few, a loss without balance pushes everything apart.",
+        r"S_{ij} = 1",
+        "share of all pairs of training items",
+    ),
+    Word(
+        "random-codes",
+        "Random codes",
+        "Share of the gallery that is relevant to a query, on average. Random codes have about "
+        "this MAP over the whole gallery. What a method adds counts from here.",
+        unit="MAP",
+    ),
+    Word(
+        "mixed-up",
+        "Classes that are mixed up",
+        "Of the first items that the queries of a class find, the share of each class. On the "
+        "diagonal they are right.",
+        unit="share of the items found, expected over ties",
+        moment="on the codes that a finished run keeps",
+    ),
+)
 OF_STUDIES = (
     Word(
         "arm",
@@ -131,7 +257,8 @@ OF_STUDIES = (
     Word(
         "pair",
         "Pair",
-        "Two runs that differ in the plug-ins alone: same seed, same split, same η and τ.",
+        "Two runs that differ in the plug-ins alone: same seed, same split, same η and τ. A "
+        "change, or difference in MAP, is MAP with RDH minus MAP without.",
     ),
     Word(
         "cell",
@@ -163,4 +290,11 @@ OF_STUDIES = (
         "Open: it may be 0. No interval: it can't be tested, for the reason that is named.",
     ),
 )
-TERMS = {word.name: word for word in (*OF_TRAINING, *OF_SCORES, *OF_STUDIES)}
+GROUPS: dict[str, tuple[Word, ...]] = {
+    "Bits and gradients": OF_BITS,
+    "Training": OF_TRAINING,
+    "Scores": OF_SCORES,
+    "Data": OF_DATA,
+    "Pairs and studies": OF_STUDIES,
+}
+TERMS = {word.name: word for words in GROUPS.values() for word in words}

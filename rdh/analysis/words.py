@@ -109,8 +109,8 @@ COUNTS = {
             "tie-band",
             "Tie band of MAP",
             "Items at the same distance have no order. The band reaches from the MAP of the worst "
-            "order to that of the best. If the bands of two runs overlap, an order of the ties can "
-            "turn their difference around.",
+            "order to that of the best; the expected MAP is the mean over all orders. If the bands "
+            "of two runs overlap, an order of the ties can turn their difference around.",
             r"[\mathrm{MAP}_{\mathrm{low}},\ \mathrm{MAP}_{\mathrm{high}}]",
             "MAP",
             "at the last evaluation",

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from rdh.charts import palette
-from rdh.charts._layout import EVENT_NAME, add_legend, add_legend_below
+from rdh.charts._layout import EVENT_NAME, add_legend_below
 from rdh.charts._thinning import bucket_sum, buckets, kept_points
 
 SATURATED = palette.STATE_COLORS["saturated"]
@@ -62,7 +62,7 @@ def bit_strip(
             meta={"customdata": ["cost in MAP" if says_cost else None]},
             hovertemplate="%{y:.2%}" + ", they cost %{customdata:+.4f} MAP" * says_cost,
         )
-    add_legend(figure)
+    add_legend_below(figure)
     figure.update_layout(barmode="overlay", bargap=0.15, hovermode="x unified")
     figure.update_layout(hoversubplots="axis")
     _mark_bit(figure, names, selected)
@@ -253,7 +253,7 @@ def class_balance(
                 hovertemplate=f"%{{y}}: %{{customdata}} {name} on the {word} side<extra></extra>",
             )
     figure.update_layout(barmode="relative", bargap=0.25)
-    add_legend(figure)
+    add_legend_below(figure, rows=2)
     left_out = len(names) - len(shown)
     rest = f"; {left_out:,} classes with fewer are left out" if left_out else ""
     figure.update_xaxes(title_text=f"items (− side to the left, + side to the right){rest}")

@@ -9,7 +9,7 @@ from rdh.landscape import Descent, effective_gain
 
 # |F| from which tanh rounds to exactly 1, by correct rounding; then no factor helps
 ROUNDS_TO_ONE = {"bfloat16": 3.4652, "float16": 4.5054, "float32": 9.0109}
-GAIN_TICKS = {0.0: "0", 0.99: ".99", 0.9999: ".9999", 0.999999: ".999999"}
+GAIN_TICKS = {0.0: "h = 0", 0.99: ".99", 0.9999: ".9999", 0.999999: ".999999"}
 POWERS = {1: "1", 1e-2: "10⁻²", 1e-4: "10⁻⁴", 1e-6: "10⁻⁶", 1e-8: "10⁻⁸"}
 
 
@@ -36,7 +36,7 @@ def gain_figure(tau: float, h_i: float, *, height: int = 440) -> go.Figure:
     ticks = {float(np.arctanh(h)): text for h, text in GAIN_TICKS.items()}
     figure.update_xaxes(
         title="|F<sub>i</sub>|, before tanh", range=[0, 10], tickangle=0, tickvals=[*ticks, 10],
-        ticktext=[*(f"{z:.3g}<br>h = {text}" for z, text in ticks.items()), "10"],
+        ticktext=[*(f"{z:.3g}<br>{text}" for z, text in ticks.items()), "10"],
     )  # fmt: skip
     figure.update_yaxes(
         title="share of ∂L/∂h that passes", type="log", range=[-8.4, 1.1],

@@ -99,14 +99,15 @@ def gradient_norms(
         hover = {"hovertemplate": "step %{x:,}: %{y:.4g}", "mode": "lines"}
         add_curve(figure, steps, values, smoothing, name=label, line=LINES[label], **hover)
     figure.update_xaxes(title_text="optimiser step")
-    figure.update_yaxes(title_text="norm of dL/dF of a batch", rangemode="tozero")
+    title = "norm of dL/dF of a batch"
+    figure.update_yaxes(title_text=title, rangemode="tozero", exponentformat="power")
     add_legend_below(figure)
     return figure
 
 
 def _framed(figure: go.Figure, edges: np.ndarray, tau: float) -> go.Figure:
     figure.update_xaxes(**h_axis(edges), title_text="h, mirrored so that +1 is the side asked for")
-    figure.update_yaxes(title_text="dL/dF")
+    figure.update_yaxes(title_text="dL/dF", exponentformat="power")
     for side in (-math.atanh(tau), math.atanh(tau)):
         figure.add_vline(x=side, line={"width": 1, "dash": "dash", "color": palette.NEUTRAL})
     figure.add_hline(y=0, line={"width": 1, "color": palette.NEUTRAL})

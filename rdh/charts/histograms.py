@@ -28,7 +28,7 @@ H_TITLE = (
     "h = tanh F, even in F<br>(the outer bars hold all beyond)"  # one line is cut at 400 pixels
 )
 OF_F = "F = atanh h"  # a column of numbers: places on these axes are of F, only their names of h
-NARROWEST = 340  # pixels of the axis in a chart of half a row
+NARROWEST, LOWEST = 220, 204  # pixels of a lying and of an upright axis in a window of 400
 
 
 def activation_histogram(
@@ -152,9 +152,8 @@ def h_axis(edges: np.ndarray, *, is_upright: bool = False) -> dict[str, Any]:
     Names of ticks that would touch are left out.
     """
     ticks = [h for h in H_TICKS if edges[0] < math.atanh(h) < edges[-1]]
-    units = float(edges[-1] - edges[0]) / (
-        NARROWEST * (0.6 if is_upright else 1)
-    )  # of F, per pixel
+    pixels = LOWEST if is_upright else NARROWEST
+    units = float(edges[-1] - edges[0]) / pixels  # of F, per pixel
     named: list[float] = []
     for h in ticks:
         if all(

@@ -118,6 +118,9 @@ def tanh_figure(z: float, *, shows_answer: bool) -> go.Figure:
     return figure
 
 
+SIDES = {1: "called to + →", -1: "← called to −", 0: "called nowhere"}  # by an image's labels
+
+
 def who_is_dead(
     pictures: np.ndarray,
     logits: np.ndarray,
@@ -144,6 +147,11 @@ def who_is_dead(
     if dead is not None:
         states = {"✖ dead": dead, "■ saturated": saturated & ~dead, "● free": ~saturated & ~dead}
     looks = {"✖": ("x", palette.DEAD), "■": ("square", palette.STATE_COLORS["saturated"])}
+    letters = "ABCDEFGH"[:n]
+    facts = [
+        [letter, float(h), SIDES[int(side)]]
+        for letter, h, side in zip(letters, np.tanh(logits), right, strict=True)
+    ]
     for name, mine in states.items():
         symbol, color = looks.get(name[0], ("circle", palette.NEUTRAL))
         figure.add_scatter(
@@ -154,15 +162,14 @@ def who_is_dead(
             marker={"symbol": symbol, "size": 15, "color": color},
             name=name,
             showlegend=dead is not None,
-            customdata=np.tanh(logits[mine]),
-            meta={"customdata": ["h"]},
-            hovertemplate="h = %{customdata:.5f}<extra></extra>",
+            customdata=[facts[place] for place in np.flatnonzero(mine)],
+            meta={"customdata": ["image", "h", "its labels"]},
+            hovertemplate="h = %{customdata[1]:.5f}<extra></extra>",
         )
-    sides = {1: "called to + →", -1: "← called to −", 0: "called nowhere"}
     figure.update_layout(
         shapes=_saturated(palette.translucent(palette.NEUTRAL, 0.18), 1.1 * F_LIMIT, "x2"),
         annotations=[
-            {"text": sides[int(side)], "y": y, **CALL}
+            {"text": SIDES[int(side)], "y": y, **CALL}
             for side, y in zip(right, middles, strict=True)
         ],
         margin_r=110,
@@ -175,7 +182,8 @@ def who_is_dead(
             "title_text": "F of this bit, before tanh (grey: saturated)",
             "anchor": "y",
         },
-        yaxis=_rows_axis([f"<b>{letter}</b>" for letter in "ABCDEFGH"[:n]]),
+        yaxis=_rows_axis([f"<b>{letter}</b>" for letter in letters]),
+        meta={"columns": {"y": None}},  # rows of pictures are no numbers: the letter says which
     )
     if dead is not None:
         add_legend_below(figure)

@@ -46,6 +46,11 @@ class Encoder:
 
     def __init__(self, store: RunStore, run_id: str, device: str = "auto") -> None:
         self.config, run_dir = store.config(run_id), store.run_dir(run_id)
+        if self.config.is_watched:
+            raise UserError(
+                f"The run {run_id} was watched: its own loop has its network, so nothing can be "
+                f"encoded with it here; choose a run that was launched here."
+            )
         self.device = choose_device(device)
         state = checkpoints.load(run_dir)
         if state is None or "network" not in state:

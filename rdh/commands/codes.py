@@ -213,10 +213,10 @@ def _maker(store: RunStore, run_id: str) -> dict[str, Any]:
     """
     config, path = store.config(run_id), store.run_dir(run_id) / "codes" / "final.npz"
     if not path.exists():
-        raise UserError(
-            f"The run {run_id} has no gallery codes: it has not finished; resume it, or "
-            f"choose another."
-        )
+        why = "it has not finished; resume it, or choose another"
+        if config.is_watched:
+            why = "its loop has not called recorder.evaluate(); choose another"
+        raise UserError(f"The run {run_id} has no gallery codes: {why}.")
     return {
         "run_id": run_id,
         "config": config.model_dump(),

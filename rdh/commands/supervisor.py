@@ -36,7 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
     stopped = ""
     if arguments.action == "stop" and execution.supervisor_status(store)["alive"]:
         execution.stop_supervisor(store)
-        n_runs = sum(state.is_active for state in execution.states(store).values())
+        active = [one for one, state in execution.states(store).items() if state.is_active]
+        n_runs = sum(not execution.is_watched(store, one) for one in active)
         stopped = _stopped(store, n_runs)
     elif arguments.action == "start":
         execution.ensure_supervisor(store)

@@ -3,6 +3,7 @@
 One server and one browser page for all of them, on the pair that ships with the package.
 """
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,8 +11,12 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import TimeoutError
+from playwright.sync_api import TimeoutError, expect
 
+from rdh import worker
+from rdh.config.presets import preset_config
+from rdh.store.run_store import RunStore
+from tests.browser.charts import wait_for_draws
 from tests.browser.conftest import REPO, AppServer, open_page, wait_for_app
 
 PAGES = ["", *sorted(path.stem for path in (REPO / "pages").glob("*.py"))]
@@ -47,6 +52,9 @@ CUT = """() => {
 def server(tmp_path_factory) -> Iterator[AppServer]:
     root = tmp_path_factory.mktemp("all") / "runs"
     shutil.copytree(REPO / "rdh" / "recorded", root)
+    store = RunStore(root)
+    died = store.create(preset_config("quick", dataset_options={"train_per_class": 10_000}))
+    assert worker.main([str(store.run_dir(died))]) == 1
     server = AppServer(root, "app.py", {})
     server.start()
     yield server
@@ -66,6 +74,21 @@ def page(browser) -> Iterator:
         yield page
 
 
+SHADOW = "(table) => getComputedStyle(table).boxShadow"
+
+
+def check_shadow(page) -> None:
+    """A table that is wider than the page has a shadow inside the edge where it goes on."""
+    table = page.locator(".stDataFrame .dvn-scroller").first
+    table.scroll_into_view_if_needed()
+    wide, window = table.evaluate("(table) => [table.scrollWidth, table.clientWidth]")
+    assert wide > window
+    assert " -14px 0px" in table.evaluate(SHADOW)
+    table.evaluate("(table) => table.scrollTo(table.scrollWidth, 0)")
+    shadow = f"({SHADOW})(document.querySelector('.stDataFrame .dvn-scroller'))"
+    page.wait_for_function(f"!{shadow}.includes(' -14px 0px') && {shadow}.includes(' 14px 0px')")
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_has_headings_and_cuts_nothing_at_any_width(page, server, query, name):
     page.problems.clear()
@@ -83,6 +106,8 @@ def test_a_page_has_headings_and_cuts_nothing_at_any_width(page, server, query, 
     assert cut == {} and page.problems == []
     assert page.locator("h1").count() == 1
     assert page.locator("h2, h3").count() or name in WITHOUT_SECTIONS
+    if name == "compare":
+        check_shadow(page)
 
 
 def test_a_zoom_moves_all_charts_over_time_and_stays_in_the_address(page, server, query):
@@ -107,3 +132,32 @@ def test_a_zoom_moves_all_charts_over_time_and_stays_in_the_address(page, server
             arg=[name, ",".join(map(str, steps))],
         )
     assert 0 < steps[0] < steps[1]
+
+
+@pytest.mark.slow
+def test_from_start_it_is_found_out_why_map_fell(page, server, query):
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(f"{server.url}/?{query}")
+    page.get_by_role("link", name="Compare", exact=True).click()
+    page.get_by_text("DCH: Which illness it is").click()  # what it costs is said in its line
+    page.get_by_role("link", name="Show me: The images whose bits are dead").click()
+    page.wait_for_url("**/bits?**")
+    expect(
+        page.get_by_text("saturated on the side that their labels don't call for")
+    ).to_be_visible()
+    expect(page.get_by_alt_text(re.compile("item [0-9]+")).first).to_be_visible()
+    wait_for_draws(page, '[data-chart^="bits-strip-"]', 1)
+
+
+def test_from_start_it_is_found_out_why_a_run_died(page, server):
+    page.goto(server.url)
+    page.get_by_role("link", name="why they ended").click()
+    page.wait_for_url("**/runs**")
+    expect(page.get_by_text("Class '0' has 178 images, but the split needs 10010")).to_be_visible()
+    page.goto(f"{server.url}/live")  # the newest run
+    expect(
+        page.get_by_text("add images, or lower query_per_class or train_per_class")
+    ).to_be_visible()
+    page.get_by_role("link", name="Change and launch again").click()
+    page.wait_for_url("**/launch?clone=**")
+    expect(page.get_by_text("The fields are those of run")).to_be_visible()

@@ -154,6 +154,17 @@ def test_the_table_of_a_barcode_says_bit_item_and_state_in_words(taken):
     assert rows[1, "the two"] == "differ" and rows[3, "query"] == "is switched off"
 
 
+def test_the_table_of_who_is_dead_says_of_each_image_its_state_and_side(taken):
+    table = taken["lesson dead"]
+    f_of_bit = "F of this bit, before tanh (grey: saturated)"
+    assert table["columns"] == ["series", f_of_bit, "image", "h", "its labels"]
+    assert [(row[0], row[2], row[4]) for row in table["rows"]] == [
+        ("✖ dead", "A", "← called to −"),
+        ("■ saturated", "B", "← called to −"),
+        ("● free", "C", "called to + →"),
+    ]
+
+
 def test_columns_are_called_as_their_axes(taken):
     assert taken["map"]["columns"] == ["optimiser step", "bit", "dead share"]
     assert taken["drift"]["columns"] == ["optimiser step", "F = atanh h", "share of entries"]

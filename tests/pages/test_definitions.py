@@ -37,8 +37,9 @@ def open_page(page: str, store: RunStore, monkeypatch, **query: str) -> AppTest:
 
 def exemplified() -> list[str]:
     """The words of which a run has a number: all counts, and some of the scores."""
+    bits = ["tau", "quadrants", "gradient-norm"]
     scores = ["loss", "collapse", "hamming-radius", "precision-recall", "distinct-codes"]
-    return [*COUNTS, *scores]
+    return [*COUNTS, *bits, *scores]
 
 
 def examples(app: AppTest) -> list[str]:
@@ -73,7 +74,8 @@ def test_without_a_run_the_words_are_defined_all_the_same(tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     "word", ["EAQL", "Holm", "Student's", "cell", "arm", "collapse", "onset", "bit balance",
              "distinct codes", "eta", "Theta", "Hamming", "radius", "open", "no interval", "record",
-             "visit", "precision-recall", "total", "pair", "constant"]
+             "visit", "precision-recall", "total", "pair", "constant", "quadrants", "worth",
+             "norm of the gradient", "critical", "alpha", "epoch", "gallery", "random codes"]
 )  # fmt: skip
 def test_a_word_of_the_pages_is_found_among_the_definitions(word):
     assert any(word.lower() in f"{one.title} {one.meaning}".lower() for one in WORDS.values())

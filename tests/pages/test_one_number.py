@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import plotly.graph_objects as go
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.common import bit_images, live_plot, side_by_side
+from pages.common import live_plot
 from rdh import analysis, execution, worker
 from rdh.config.presets import preset_config
 from rdh.config.run_config import with_plug_ins
 from rdh.store.run_store import RunStore
+from tests.pages.labels import DEFINED, without_definition
 
 REPO = Path(__file__).parents[2]
 PAGES = ["app.py", *sorted(str(path.relative_to(REPO)) for path in (REPO / "pages").glob("*.py"))]
@@ -94,29 +96,30 @@ def truth(store: RunStore, run_id: str, until: int | None = None) -> dict[str, s
 
 
 @pytest.fixture
-def titles(monkeypatch) -> list[str]:
-    """What the charts of a page say."""
-    said: list[str] = []
+def figures(monkeypatch) -> list[go.Figure]:
+    """The charts of a page."""
+    drawn: list[go.Figure] = []
 
-    def note(figure, **_) -> None:
-        said.append(re.sub(r"<br>", " ", figure.layout.title.text or ""))
+    def note(figure: go.Figure) -> str:
+        drawn.append(figure)
+        return "{}"
 
-    for module in (live_plot, side_by_side, bit_images):
-        monkeypatch.setattr(module, "live_plotly", note)
-    return said
+    monkeypatch.setattr(live_plot, "figure_json", note)
+    return drawn
 
 
 def open_page(page: str, store: RunStore, run_id: str, other: str, monkeypatch) -> AppTest:
     monkeypatch.setenv("RDH_RUNS", str(store.root))
     app = AppTest.from_file(str(REPO / "app.py"), default_timeout=60)
     app.query_params["run"], app.query_params["vs"] = run_id, other
-    app.query_params["flags"] = "true"
+    app.query_params["flags"] = app.query_params["worth"] = "true"
     app = app.run() if page == "app.py" else app.switch_page(page).run()
     assert not app.exception and not app.error, page
     return app
 
 
-def sentences(app: AppTest, titles: list[str]) -> list[str]:
+def sentences(app: AppTest, figures: list[go.Figure]) -> list[str]:
+    titles = [re.sub(r"<br>", " ", figure.layout.title.text or "") for figure in figures]
     parts = [*app.info, *app.warning, *app.caption, *app.markdown, *app.subheader]
     return [*titles, *(re.sub(r"\\(.)", r"\1", str(part.value)) for part in parts)]
 
@@ -212,7 +215,7 @@ def as_shown(row: dict) -> list[str]:
 @pytest.mark.parametrize("kind", ["finished", "running"])
 @pytest.mark.parametrize("with_rdh", [False, True])
 def test_no_page_shows_another_number_under_the_same_name(
-    kind, with_rdh, request, monkeypatch, titles
+    kind, with_rdh, request, monkeypatch, figures
 ):
     store = request.getfixturevalue(kind)
     baseline, rdh = pair_of(store)
@@ -221,7 +224,7 @@ def test_no_page_shows_another_number_under_the_same_name(
     assert all(of[one]["dead count"] != "0" for one in of), "nothing is dead: nothing is tested"
     found: dict[str, set[str]] = {}
     for page in PAGES:
-        titles.clear()
+        figures.clear()
         app = open_page(page, store, run_id, other, monkeypatch)
         has_both = page in ("pages/compare.py", "pages/retrieval.py")
         order = [baseline, rdh] if has_both else [run_id]
@@ -230,14 +233,20 @@ def test_no_page_shows_another_number_under_the_same_name(
             *read_tiles(app, [of[one] for one in order] if "data" not in page else [{}] * 9),
             *read_tables(app, by_name),
         ]
-        for text in sentences(app, titles):
+        said = sentences(app, figures)
+        for text in said:
             numbers += read_sentence(text, store, run_id, [baseline, rdh])
         for name, shown, recorded in numbers:
             assert shown == recorded, (page, name)
             found.setdefault(name, set()).add(page)
-        assert "None" not in " ".join(sentences(app, titles)).replace("`None`", ""), page
+        assert "None" not in " ".join(said).replace("`None`", ""), page
+        assert not without_definition(app, figures), (page, "define it, or say that it needs none")
     of_finished = {"pages/retrieval.py"}  # it shows numbers of no other run
     found = {name: pages - of_finished for name, pages in found.items()}
     named = {"pages/live.py", "pages/compare.py", "pages/definitions.py", "pages/runs.py", "app.py"}
     assert found["dead share"] == found["map"] | {"app.py"} == found["cost"] | {"app.py"} == named
     assert found["flagged share"] >= {"pages/live.py", "pages/definitions.py"}
+
+
+def test_the_words_that_define_the_labels_of_the_pages_are_there():
+    assert set(DEFINED.values()) <= set(analysis.WORDS)

@@ -263,3 +263,13 @@ def test_no_study_holds_runs_of_two_seeds_or_of_settings_of_ones_own(finisher):
     assert held(finisher.store, first, other) == {}
     odd = finish_pair(finisher, preset_config("offline", method="dpsh", n_bits=32, batch_size=64))
     assert held(finisher.store, *odd) == {}
+
+
+def test_switches_of_a_data_set_are_told_in_words_of_their_own(finisher, monkeypatch):
+    pairs(finisher, [0.1, 0.1])
+    switches = {"top_k": 50, "grid": 3}
+    run_ids = pairs(finisher, [0.1, 0.1], dataset="mosaic", dataset_options=switches)
+    app = open_app(COMPARE, finisher.store, monkeypatch, run=run_ids[0], vs=run_ids[1])
+    assert not app.exception and not app.error
+    (told,) = [one.value["what else"] for one in app.dataframe if "what else" in one.value]
+    assert set(told) == {"dataset options none", "dataset options grid 3 top k 50"}

@@ -1,10 +1,17 @@
 """Watched runs on the pages: every page opens them, and says what their loop alone knows."""
 
+import shutil
+
 import pytest
 import torch
 
+from pages.common.readers import has_final_codes
+from pages.common.run_status import progress_text, read_status
+from rdh import execution
+from rdh.codes.encoder import Encoder
 from rdh.config.watched import make_watched
 from rdh.errors import UserError
+from rdh.store.recorded import FOLDER as RECORDED
 from rdh.store.run_store import RunStore
 from tests.pages.test_pages import PAGES, open_app, words
 from tests.recorder.loops import LABELS, Loop, N, recorder_in
@@ -54,7 +61,7 @@ def test_live_shows_its_counts_and_no_button_to_end_it(kinds, monkeypatch):
     app = open_app("pages/live.py", kinds["running"], monkeypatch)
     shown = words(app)
     assert "watched: its own loop trains it" in shown and "✖ Dead" in shown
-    assert app.metric[0].delta == "of a loop that does not say how many"
+    assert app.metric[0].delta == "of an unknown number"
     assert not {"Cancel", "Resume"} & {button.label for button in app.button}
 
 
@@ -94,3 +101,79 @@ def test_settings_that_nobody_told_are_unknown():
     assert make_watched(**config.recorded()) == config
     with pytest.raises(UserError, match="'surprise' is not a setting"):
         make_watched(name="x", n_items=N, n_bits=8, surprise=1)
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    """The recorded pair, a watched run that goes on, and two that have ended: one with codes."""
+    root = tmp_path_factory.mktemp("mixed") / "runs"
+    shutil.copytree(RECORDED, root)
+    going_on = watch(root, evaluates=False)
+    watch(root).close()
+    watch(root, evaluates=False).close()
+    yield RunStore(root)
+    going_on.close()
+
+
+def named(store, start):
+    return [run_id for run_id in store.run_ids() if run_id.startswith(start)]
+
+
+def test_items_of_a_bit_are_not_kept_and_the_page_does_not_wait_for_them(kinds, monkeypatch):
+    for kind in ("running", "pair"):
+        shown = words(open_app("pages/bits.py", kinds[kind], monkeypatch))
+        assert "a watched run counts the codes of its training items, but keeps none" in shown
+        assert "before it kept any codes" not in shown and "none is there yet" not in shown
+
+
+def test_a_lonely_one_is_not_to_be_launched_again(kinds, monkeypatch):
+    for page in ("pages/live.py", "pages/compare.py"):
+        shown = words(open_app(page, kinds["lost"], monkeypatch))
+        assert "Train its loop once more" in shown and "Launch the same run" not in shown
+
+
+def test_it_holds_no_slot(mixed, monkeypatch):
+    (config,) = [mixed.config(run_id) for run_id in named(mixed, "dch-16")]
+    (run_id,) = execution.submit(mixed, [config])
+    status = read_status(mixed, run_id)
+    assert status.n_training == 0 and "PyTorch is being loaded" in progress_text(status, None)
+    shown = words(open_app("pages/launch.py", mixed, monkeypatch))
+    assert "0 training, 1 waiting" in shown and "Watched, and without a slot here: 1 more" in shown
+    execution.cancel(mixed, run_id)
+    execution.delete(mixed, run_id)
+
+
+def test_buttons_of_selected_runs_leave_it_out_and_say_so(mixed, monkeypatch):
+    chosen = ",".join(mixed.run_ids())
+    app = open_app("pages/runs.py", mixed, monkeypatch, select=chosen)
+    buttons = {button.label: button.disabled for button in app.button}
+    assert buttons["Cancel"] and buttons["Resume"] and not buttons["Archive"]
+    assert "Cancel, Resume and Clone are not for them" in words(app)
+    app = open_app("pages/runs.py", mixed, monkeypatch, select=named(mixed, "dch-16")[0])
+    assert "are not for them" not in words(app)
+
+
+def test_retrieval_says_what_its_loop_must_do_and_offers_no_upload(mixed, monkeypatch):
+    ended = [one for one in named(mixed, "toy") if mixed.result(one).get("state")]
+    without, searched = sorted(ended, key=lambda one: has_final_codes(mixed, one))
+    app = open_app("pages/retrieval.py", mixed, monkeypatch, run=without)
+    assert "when its loop calls recorder.evaluate(): it ended without" in words(app)
+    app = open_app("pages/retrieval.py", mixed, monkeypatch, q="upload", run=searched)
+    assert "can't encode an image here" in words(app) and not app.error
+    ours = named(mixed, "dch-16")[0]
+    app = open_app("pages/retrieval.py", mixed, monkeypatch, run=ours, vs=searched)
+    assert "searches other images (its loop alone knows which)" in words(app) and not app.error
+
+
+def test_compare_counts_it_in_no_setting(mixed, kinds, monkeypatch):
+    first, second = kinds["pair"].run_ids()
+    app = open_app("pages/compare.py", kinds["pair"], monkeypatch, run=first, vs=second)
+    assert "No pair that was launched here has finished yet. Watched runs are in none" in words(app)
+    toy = named(mixed, "toy")
+    app = open_app("pages/compare.py", mixed, monkeypatch, run=toy[0], vs=toy[1])
+    assert "This is another setting. Watched runs are in none" in words(app)
+
+
+def test_nothing_is_encoded_with_it(mixed):
+    with pytest.raises(UserError, match="its own loop has its network"):
+        Encoder(mixed, named(mixed, "toy")[0])
