@@ -26,6 +26,7 @@ FLAGS = [
     "--disable-gpu",
     "--disable-background-networking",
     "--disable-component-update",
+    "--process-per-site",  # pages of one context share a process, and with it compiled scripts
 ]
 READY_WITHIN = 60  # seconds; a shared machine may be slow
 MOST_SHOWN = 6000  # characters
@@ -78,13 +79,21 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator:
 
 
 @contextmanager
-def open_page(browser) -> Iterator:
-    """A page of 1280 x 950 pixels, in light colours, that shares nothing with other pages.
+def open_page(browser, *, alone: bool = False) -> Iterator:
+    """A page of 1280 x 950 pixels, in light colours, without animations.
+
+    It shares neither cookies nor storage with other pages, but its process with pages that are
+    gone: to compile the app's scripts anew for each page took half of a test's time.
 
     page.problems collects its console and page errors, page.foreign the requests that left this
     machine.
+
+    Args:
+        browser: the session's.
+        alone: whether it gets a process of its own, which can be slowed down or cut off.
     """
-    context = browser.new_context(viewport={"width": 1280, "height": 950}, color_scheme="light")
+    shared = None if alone else _shared_context(browser)
+    context = shared or _new_context(browser)
     page = context.new_page()
     page.set_default_timeout(READY_WITHIN * 1000)
     page.problems, page.foreign = [], []
@@ -97,8 +106,49 @@ def open_page(browser) -> Iterator:
         "request",
         lambda request: None if _is_ours(request.url) else page.foreign.append(request.url),
     )
-    yield page
-    context.close()
+    try:
+        yield page
+    finally:
+        if shared is None:
+            context.close()
+        else:
+            _leave(context, page.url)
+
+
+def _new_context(browser):
+    # Spinners that turn are painted by the processor: a third of the time of a page.
+    return browser.new_context(
+        viewport={"width": 1280, "height": 950}, color_scheme="light", reduced_motion="reduce"
+    )
+
+
+def _shared_context(browser):
+    """The session's context, or None if a page of it is open.
+
+    A page without contents stays in it, which keeps the process.
+    """
+    if not hasattr(browser, "shared"):
+        browser.shared = _new_context(browser)
+        first = browser.shared.new_page()
+        first.route("**/*", lambda route: route.fulfill(body=""))
+        first.goto("http://127.0.0.1/")
+    return browser.shared if len(browser.shared.pages) == 1 else None
+
+
+def _leave(context, url: str) -> None:
+    """Closes all pages but the first and forgets what they kept."""
+    first, *others = context.pages
+    for page in others:
+        page.close()
+    context.clear_cookies()
+    context.clear_permissions()
+    parts = urlsplit(url)
+    session = context.new_cdp_session(first)
+    session.send(
+        "Storage.clearDataForOrigin",
+        {"origin": f"{parts.scheme}://{parts.netloc}", "storageTypes": "all"},
+    )
+    session.detach()
 
 
 @pytest.fixture

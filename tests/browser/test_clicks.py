@@ -38,7 +38,7 @@ def server(tmp_path_factory) -> Iterator[AppServer]:
 @pytest.fixture(scope="module")
 def opened(browser) -> Iterator:
     """One page for all tests: its files are read once."""
-    with open_page(browser) as page:
+    with open_page(browser, alone=True) as page:
         yield page, page.context.new_cdp_session(page)
 
 

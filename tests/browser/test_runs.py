@@ -111,10 +111,11 @@ def test_a_hostile_tag_is_text_and_finds_its_run_which_is_archived(runs, store):
 
 
 def test_the_button_of_a_row_opens_its_run_in_the_same_tab(runs, store):
+    n_pages = len(runs.context.pages)
     table = runs.locator("[data-testid=stDataFrame]").first
     table.click(position={"x": 52, "y": HEADER + ROW // 2})
     runs.wait_for_url(re.compile("/live.*run=hashnet-"))
-    assert len(runs.context.pages) == 1
+    assert len(runs.context.pages) == n_pages
 
 
 def test_several_runs_are_deleted_by_one_dialog_that_names_them(runs, store):

@@ -93,7 +93,7 @@ def check_reports(browser, reports: dict[str, str], run_ids: set[str]) -> None:
     facts = json.loads(reports["JSON"])
     assert {run["run_id"] for run in facts["runs"].values()} == run_ids
     assert reports["LaTeX"].count(r"\begin{table}") == 2
-    with open_page(browser) as page:
+    with open_page(browser, alone=True) as page:
         page.context.set_offline(True)
         page.set_content(reports["HTML"])
         expect(page.locator("h1")).to_have_text("Table 2: what each part does alone")

@@ -272,7 +272,7 @@ def test_the_report_of_a_pair_opens_without_a_network(compare, browser, tmp_path
     name, data = download(compare, compare.get_by_role("button", name="Download report"))
     assert re.fullmatch(r"hashnet-4-s0-\w{6}-vs-hashnet-rdh-4-s0-\w{6}\.html", name)
     (tmp_path / name).write_bytes(data)
-    with open_page(browser) as page:
+    with open_page(browser, alone=True) as page:
         page.context.set_offline(True)
         page.goto((tmp_path / name).as_uri())
         charts = page.locator(".chart")
