@@ -211,7 +211,8 @@ def _edit_tags(store: RunStore, chosen: Sequence[str]) -> None:
 
 @st.dialog("Priority", on_dismiss=_close)
 def _set_priority(store: RunStore, chosen: Sequence[str]) -> None:
-    """The place of the selected runs in the queue."""
+    """The place of the selected runs in the queue; watched ones have none."""
+    chosen = ours(store, chosen)
     states = known_runs(store)
     now = [states[one].priority for one in chosen if one in states]
     st.write("Of the runs that wait, greater numbers start first, then older runs. 0 is usual.")
