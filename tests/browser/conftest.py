@@ -245,6 +245,22 @@ def app_server(tmp_path: Path) -> Iterator[Callable[..., AppServer]]:
         server.close()
 
 
+@pytest.fixture(scope="module")
+def lasting_server() -> Iterator[Callable[[Path], AppServer]]:
+    """`server = lasting_server(runs_root)`: one app for all tests of a file that only look."""
+    servers: dict[Path, AppServer] = {}
+
+    def start(runs_root: Path) -> AppServer:
+        if runs_root not in servers:
+            servers[runs_root] = AppServer(runs_root, "app.py", {})
+            servers[runs_root].start()
+        return servers[runs_root]
+
+    yield start
+    for server in servers.values():
+        server.close()
+
+
 def _skip(reason: str) -> None:
     if os.environ.get("RDH_REQUIRE_BROWSER") == "1":
         pytest.fail(reason)

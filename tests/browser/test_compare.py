@@ -42,9 +42,9 @@ def pair_of(store: RunStore) -> str:
 
 
 def test_the_setting_travels_in_the_address_and_a_study_is_one_click_away(
-    page, app_server, store, browser
+    page, lasting_server, store, browser
 ):
-    server = app_server(store.root)
+    server = lasting_server(store.root)
     page.goto(f"{server.url}/{pair_of(store)}")
     own = page.get_by_text("DPSH, 32 bits: with RDH, MAP is higher in 3 of 3 pairs")
     expect(own).to_be_visible(timeout=LONG)
@@ -67,8 +67,8 @@ def test_the_setting_travels_in_the_address_and_a_study_is_one_click_away(
     expect(page.get_by_text("Traceback")).to_have_count(0)
 
 
-def test_the_table_of_settings_fits_a_window_of_1280(page, app_server, store):
-    server = app_server(store.root)
+def test_the_table_of_settings_fits_a_window_of_1280(page, lasting_server, store):
+    server = lasting_server(store.root)
     page.set_viewport_size({"width": 1280, "height": 900})
     page.goto(f"{server.url}/{pair_of(store)}")
     expect(page.get_by_text("All settings", exact=True)).to_be_visible(timeout=LONG)
@@ -78,8 +78,8 @@ def test_the_table_of_settings_fits_a_window_of_1280(page, app_server, store):
     assert hidden <= 0
 
 
-def test_nothing_is_wider_than_a_telephone(page, app_server, store):
-    server = app_server(store.root)
+def test_nothing_is_wider_than_a_telephone(page, lasting_server, store):
+    server = lasting_server(store.root)
     page.set_viewport_size({"width": 400, "height": 900})
     page.goto(f"{server.url}/{pair_of(store)}")
     expect(page.get_by_text("All settings", exact=True)).to_be_visible(timeout=LONG)

@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import expect
 
 SCRIPT = "tests/browser/follow_app/app.py"
-N_TIMES = 4
+N_TIMES = 2
 
 
 def test_a_page_that_is_reached_from_a_tick_is_drawn_whole_and_goes_on_ticking(page, app_server):

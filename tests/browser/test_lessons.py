@@ -18,6 +18,12 @@ FITS = """() => {
 }"""
 
 
+@pytest.fixture(scope="module")
+def server(lasting_server, tmp_path_factory):
+    """An app without any run."""
+    return lasting_server(tmp_path_factory.mktemp("lessons") / "runs")
+
+
 def step_is(page, number: int) -> None:
     heading = f"{number}. {lessons()[number - 1].title}"
     expect(page.get_by_role("heading", name=heading)).to_be_visible()
@@ -25,8 +31,7 @@ def step_is(page, number: int) -> None:
     wait_for_app(page)
 
 
-def test_a_class_walks_through_all_lessons_and_one_address_brings_a_step_back(browser, app_server):
-    server = app_server()
+def test_a_class_walks_through_all_lessons_and_one_address_brings_a_step_back(browser, server):
     with open_page(browser) as page:
         page.set_viewport_size(PROJECTOR)
         page.goto(server.url)
@@ -64,8 +69,7 @@ def test_a_class_walks_through_all_lessons_and_one_address_brings_a_step_back(br
 @pytest.mark.parametrize(
     "address", ["report?run=x", pytest.param("nonsense", marks=pytest.mark.slow)]
 )
-def test_an_address_without_a_page_says_so_on_start(address, page, app_server):
-    server = app_server()
+def test_an_address_without_a_page_says_so_on_start(address, page, server):
     page.goto(f"{server.url}/{address}")
     name = re.match(r"\w+", address)[0]
     expect(page.get_by_text(f"There is no page {name} here, so this is Start.")).to_be_visible()

@@ -177,8 +177,10 @@ def number(page, label: str) -> str:
     )
 
 
-def test_landscape_controls_show_the_golden_numbers_and_the_url_restores_them(browser, app_server):
-    server = app_server()
+def test_landscape_controls_show_the_golden_numbers_and_the_url_restores_them(
+    browser, lasting_server, runs_with_a_broken_one
+):
+    server = lasting_server(runs_with_a_broken_one[0])
     with open_page(browser) as page:
         page.goto(f"{server.url}/landscape")
         wait_for_draws(page, '[data-chart="landscape"]', 1)
@@ -241,9 +243,11 @@ def runs_with_a_broken_one(tmp_path_factory) -> tuple[Path, str, str]:
     return root, good, bad
 
 
-def test_a_damaged_run_shows_a_card_and_all_others_work(page, app_server, runs_with_a_broken_one):
+def test_a_damaged_run_shows_a_card_and_all_others_work(
+    page, lasting_server, runs_with_a_broken_one
+):
     root, good, bad = runs_with_a_broken_one
-    server = app_server(root)
+    server = lasting_server(root)
     for path in ("live", "bits", "compare"):
         page.goto(f"{server.url}/{path}?run={bad}&vs={good}")
         expect(page.get_by_role("alert").filter(has_text="metrics.db").first).to_be_visible(
@@ -265,10 +269,10 @@ def test_a_file_where_the_runs_folder_should_be_is_one_sentence(page, app_server
 
 
 def test_pages_keep_their_charts_drawn_once_when_nothing_changes(
-    page, app_server, runs_with_a_broken_one
+    page, lasting_server, runs_with_a_broken_one
 ):
     root, good, _ = runs_with_a_broken_one
-    server = app_server(root)
+    server = lasting_server(root)
     # few bits die within two epochs: sorted or not, their map would be the same
     page.goto(f"{server.url}/live?run={good}&map=flagged")
     the_map = chart("live-map", good)

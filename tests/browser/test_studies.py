@@ -11,12 +11,12 @@ from playwright.sync_api import expect
 from rdh import execution
 from rdh.store.run_store import RunStore
 from tests.browser.charts import WATCH_REMOVALS, wait_for_draws
-from tests.browser.conftest import open_page, wait_for_app
+from tests.browser.conftest import open_page
 
 LONG = 120_000  # milliseconds; a shared machine may be slow
-ADDRESS = "/studies?study=table2&preset=quick&bits=16&seeds=0-2"
+ADDRESS = "/studies?study=table2&preset=quick&bits=16&seeds=0-1"
 FOREST = '[data-chart="study-table2-forest-1"]'
-DONE = "12 of 12 runs have finished"
+DONE = "8 of 8 runs have finished"
 
 
 def table_texts(page) -> list[list[str]]:
@@ -37,9 +37,9 @@ def make_another_grid(page) -> None:
     page.get_by_role("combobox", name="Preset").click()
     page.get_by_role("option", name="quick").click()
     page.get_by_role("textbox", name="Code lengths").fill("16")
-    page.get_by_role("textbox", name="Seeds").fill("0-2")
+    page.get_by_role("textbox", name="Seeds").fill("0-1")
     page.get_by_role("button", name="Show this grid").click()
-    page.wait_for_url(re.compile("seeds=0-2"))
+    page.wait_for_url(re.compile("seeds=0-1"))
 
 
 def test_a_study_is_started_watched_read_shared_and_downloaded(browser, page, app_server):
@@ -47,14 +47,14 @@ def test_a_study_is_started_watched_read_shared_and_downloaded(browser, page, ap
     page.goto(f"{server.url}/studies")
     make_another_grid(page)
     expect(page).to_have_url(f"{server.url}{ADDRESS}")
-    page.get_by_role("button", name="Run what is missing: 12 runs").dblclick()
+    page.get_by_role("button", name="Run what is missing: 8 runs").dblclick()
     expect(page.get_by_text(re.compile(r"\d+ training, \d+ waiting"))).to_be_visible(timeout=LONG)
     page.locator(".study-table").first.wait_for(timeout=LONG)
     page.evaluate(WATCH_REMOVALS)
     expect(page.get_by_text(DONE)).to_be_visible(timeout=LONG)
     assert page.evaluate("window.removed") == 0
     store = RunStore(server.runs_root)
-    assert len(store.run_ids()) == 12
+    assert len(store.run_ids()) == 8
     expect(page.get_by_text(re.compile(r"\d+ training, "))).to_have_count(0)
     expect(page.get_by_role("button", name="Run what is missing")).to_have_count(0)
     wait_for_draws(page, FOREST, 1)
@@ -69,9 +69,9 @@ def test_a_study_is_started_watched_read_shared_and_downloaded(browser, page, ap
     expect(page).to_have_url(f"{server.url}{ADDRESS}")
     assert table_texts(page) == seen
     seeds = page.locator("td.seeds").first.get_by_role("link")
-    assert seeds.all_inner_texts() == ["0", "1", "2"]
+    assert seeds.all_inner_texts() == ["0", "1"]
     assert re.match(
-        r"compare\?run=hashnet-16-s2-\w+&vs=hashnet-ga-", seeds.last.get_attribute("href")
+        r"compare\?run=hashnet-16-s1-\w+&vs=hashnet-ga-", seeds.last.get_attribute("href")
     )
     assert not page.foreign and not page.problems
 
@@ -80,7 +80,7 @@ def test_a_study_is_started_watched_read_shared_and_downloaded(browser, page, ap
         wait_for_draws(other, FOREST, 1)
         assert table_texts(other) == seen
         other.locator("summary").filter(has_text="Another grid").click()
-        assert other.get_by_role("textbox", name="Seeds").input_value() == "0-2"
+        assert other.get_by_role("textbox", name="Seeds").input_value() == "0-1"
         reports = {name: downloaded(other, name) for name in ("HTML", "CSV", "LaTeX", "JSON")}
     check_reports(browser, reports, set(store.run_ids()))
     execution.stop_supervisor(store)
@@ -89,7 +89,7 @@ def test_a_study_is_started_watched_read_shared_and_downloaded(browser, page, ap
 def check_reports(browser, reports: dict[str, str], run_ids: set[str]) -> None:
     rows = list(csv.DictReader(io.StringIO(reports["CSV"])))
     assert [row["after_arm"] for row in rows] == ["ga", "eaq", "rdh"]
-    assert {row["pairs"] for row in rows} == {"3"}
+    assert {row["pairs"] for row in rows} == {"2"}
     facts = json.loads(reports["JSON"])
     assert {run["run_id"] for run in facts["runs"].values()} == run_ids
     assert reports["LaTeX"].count(r"\begin{table}") == 2
@@ -99,22 +99,3 @@ def check_reports(browser, reports: dict[str, str], run_ids: set[str]) -> None:
         expect(page.locator("h1")).to_have_text("Table 2: what each part does alone")
         assert page.locator("table").count() == 2 and not page.foreign
         assert page.locator(".js-plotly-plot .main-svg").count() > 0
-
-
-def test_an_address_that_asks_for_nonsense_is_one_sentence_and_nothing_is_queued(page, app_server):
-    server = app_server()
-    for query, said in {
-        "study=tabel1": "study must be one of",
-        "study=table2&bits=many": "bits takes whole numbers like 24,48",
-        "study=table2&seeds=0,2": "seeds of a study must have no hole",
-        "study=table2&seeds=0-999": "A study has at most 1000 runs, got 16000",
-        "study=table2&methods=itq": "itq can't be run in the arm",
-        "study=table2&methods=": "methods of a study must name at least one value",
-        "study=table2&preset=fast": "preset must be one of",
-    }.items():
-        page.goto(f"{server.url}/studies?{query}")
-        wait_for_app(page)
-        expect(page.get_by_role("alert").filter(has_text=said)).to_be_visible(timeout=LONG)
-        expect(page.get_by_role("alert")).to_have_count(1)
-        expect(page.get_by_text("Traceback")).to_have_count(0)
-    assert RunStore(server.runs_root).run_ids() == []

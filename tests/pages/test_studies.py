@@ -101,12 +101,21 @@ def test_a_missing_data_set_is_one_card_and_nothing_is_queued(store, monkeypatch
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{"bits": "x"}, {"seeds": "0,2"}, {"methods": "itq"}, {"preset": "fast"}, {"dataset": "<b>"}],
+    ("changes", "said"),
+    [
+        ({"bits": "x"}, "bits takes whole numbers like 24,48"),
+        ({"seeds": "0,2"}, "seeds of a study must have no hole"),
+        ({"seeds": "0-999"}, "A study has at most 1000 runs, got 4000"),
+        ({"methods": "itq"}, "itq can't be run in the arm"),
+        ({"methods": ""}, "methods of a study must name at least one value"),
+        ({"preset": "fast"}, "preset must be one of"),
+        ({"dataset": "<b>"}, "dataset must be one of"),
+    ],
 )
-def test_a_bad_option_is_one_card_and_the_form_stays(changes, store, monkeypatch):
+def test_a_bad_option_is_one_card_and_the_form_stays(changes, said, store, monkeypatch):
     app = open_study(store, monkeypatch, **changes)
-    assert not app.exception and len(app.error) == 1
+    assert not app.exception and len(app.error) == 1 and said in app.error[0].value
+    assert store.run_ids() == []
     assert [one.label for one in app.text_input] == ["Code lengths (bits)", "Seeds"]
 
 
