@@ -152,6 +152,8 @@ def test_too_little_room_is_said_with_the_way_out(store, monkeypatch):
         least_free({"RDH_FREE_MB": "few"})
     monkeypatch.setenv("RDH_FREE_MB", "0")
     assert notices(store) == []
+    monkeypatch.setenv("RDH_FREE_MB", "few")
+    assert notices(store)[0].startswith("RDH_FREE_MB must be")
 
 
 def test_a_network_file_system_is_said(store, monkeypatch):
