@@ -13,6 +13,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,6 +77,8 @@ class World:
         self.expected: dict[str, dict[str, np.ndarray]] = {}
         self.web: subprocess.Popen[bytes] | None = None
         self.finished = 0
+        self.resumed = 0  # attempts after the first, of the runs that finished
+        self.met: Counter[str] = Counter()  # how often a fault found what it looked for
         self._configs = itertools.cycle(
             [preset_config("quick", **FIELDS, **kind) for kind in KINDS]
         )
@@ -297,6 +300,7 @@ def _judge(world: World, run: execution.RunState, told: Told) -> list[str]:
     if run.state != "finished" or told.tainted & {"codes/final.npz", "result.json"}:
         return []
     world.finished += 1
+    world.resumed += run.attempt - 1
     found, expected = codes(world.store, run.run_id), world.expected[told.config.hash]
     same = found.keys() == expected.keys() and all(
         np.array_equal(found[name], expected[name]) for name in expected
