@@ -187,8 +187,8 @@ def store() -> RunStore:
     if not or_end(lambda: _open_store(root)).root.is_dir():
         _open_store.clear()  # the folder was deleted or moved while the server runs
     runs = or_end(lambda: _open_store(root))
-    notices = or_end(lambda: execution.notices(runs))
-    for sentence in (execution.revive(runs), execution.registry_news(runs), *notices):
+    news = (execution.revive(runs), execution.registry_news(runs), *execution.notices(runs))
+    for sentence in dict.fromkeys(news):
         if sentence:
             st.warning(as_text(sentence), icon=":material/warning:")
     return runs

@@ -51,6 +51,7 @@ def one_worker(world: World, rng: random.Random) -> list[int]:
     if not found:
         return []
     run_id = rng.choice(sorted(found))
+    world.met["signal to a worker"] += 1
     if run_id in world.told:
         world.told[run_id].hurt = True
     return found[run_id]
@@ -60,6 +61,7 @@ def all_workers(world: World) -> list[int]:
     """The processes of all runs, which count as hurt."""
     for told in world.told.values():
         told.hurt = True
+    world.met["signal to all workers"] += bool(world.workers())
     return [pid for pids in world.workers().values() for pid in pids]
 
 
@@ -75,6 +77,7 @@ def kill_worker(world: World, rng: random.Random) -> str | None:
     run_id = rng.choice(sorted(found))
     path = world.root / run_id / "metrics.db"
     before = _newest(path)
+    world.met["kill -9 of a worker, with records"] += bool(before and before[1])
     world.told[run_id].hurt = True
     send(found[run_id], signal.SIGKILL)
     after = _newest(path)
@@ -178,6 +181,7 @@ def damage_file(world: World, rng: random.Random) -> None:
     if path.is_file():
         world.told[run_id].tainted.add(name)
         world.told[run_id].hurt = True
+        world.met[f"damaged {name}"] += 1
         damage(path, rng, may_delete=name != "config.json")
 
 
@@ -246,6 +250,7 @@ def ask(world: World, rng: random.Random) -> None:
     """What people do: cancel, pause, resume, another priority; also of runs that just ended."""
     run_id, what = rng.choice(sorted(world.told)), rng.choice(("cancel", "pause", "priority"))
     with contextlib.suppress(UserError):
+        world.met[what] += 1
         if what == "priority":
             execution.set_priority(world.store, run_id, rng.randint(-5, 5))
         else:

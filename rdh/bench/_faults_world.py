@@ -13,7 +13,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,6 +77,8 @@ class World:
         self.expected: dict[str, dict[str, np.ndarray]] = {}
         self.web: subprocess.Popen[bytes] | None = None
         self.finished = 0
+        self.resumed = 0  # attempts after the first, of the runs that finished
+        self.met: Counter[str] = Counter()  # how often a fault found what it looked for
         self._configs = itertools.cycle(
             [preset_config("quick", **FIELDS, **kind) for kind in KINDS]
         )
@@ -86,13 +89,13 @@ class World:
         run_ids = execution.submit(self.store, configs)
         self.look()
         for run_id, config in zip(run_ids, configs, strict=True):
-            self._wait(lambda one=run_id: execution.states(self.store)[one].is_final)
+            self._wait_for_end(run_id)
             self.expected[config.hash] = codes(self.store, run_id)
             execution.delete(self.store, run_id)
 
-    def _wait(self, condition: Callable[[], object]) -> None:
+    def _wait_for_end(self, run_id: str) -> None:
         deadline = time.monotonic() + PATIENCE
-        while not condition():
+        while not execution.states(self.store)[run_id].is_final:
             if time.monotonic() > deadline:
                 raise UserError(f"The campaign waited {PATIENCE:.0f} s for a run, then gave up.")
             time.sleep(SECONDS_BETWEEN_LOOKS)
@@ -173,7 +176,7 @@ def audit(world: World) -> list[str]:
         (one.run_id, one.attempt): one.pid
         for one in processes.marked_processes(world.root.resolve())
     }
-    wrong = []
+    wrong: list[str] = []
     for run_id, told in world.told.items():
         if run_id in states:
             wrong += _of_state(world, states[run_id], told, alive)
@@ -272,7 +275,7 @@ def tidy(world: World) -> list[str]:
     Returns:
         What is wrong: other codes than those of an undisturbed run, or a run that no verb moves.
     """
-    wrong = []
+    wrong: list[str] = []
     states = execution.states(world.store)
     for run_id, told in list(world.told.items()):
         run = states.get(run_id)
@@ -297,6 +300,7 @@ def _judge(world: World, run: execution.RunState, told: Told) -> list[str]:
     if run.state != "finished" or told.tainted & {"codes/final.npz", "result.json"}:
         return []
     world.finished += 1
+    world.resumed += run.attempt - 1
     found, expected = codes(world.store, run.run_id), world.expected[told.config.hash]
     same = found.keys() == expected.keys() and all(
         np.array_equal(found[name], expected[name]) for name in expected

@@ -70,7 +70,9 @@ def measure(seed: int, moments: int, registries: int = N_REGISTRIES) -> dict[str
         "moments": moments,
         "disk": f"tmpfs of {DISK_MB} MB" if is_small else "not filled: no tmpfs can be mounted",
         "faults": dict(sorted(done.items())),
+        "what they met": dict(sorted(world.met.items())),
         "runs that finished with the right codes": world.finished,
+        "resumes of those": world.resumed,
         "seconds to the truth": _spread(seconds),
         "registries": {name: value for name, value in damaged.items() if name != "wrong"},
         "wrong": wrong + damaged["wrong"],
@@ -136,7 +138,7 @@ def table(result: dict[str, Any]) -> str:
     lines += [
         f"{result['moments']:5}  moments in all, seed {result['seed']}; {result['disk']}",
         f"{result['runs that finished with the right codes']:5}  runs finished with the codes of "
-        f"an undisturbed run",
+        f"an undisturbed run, after {result['resumes of those']} resumes",
         f"{registries['damaged']:5}  damaged registries: {registries['right at once']} right at "
         f"once, {registries['took a request']} took a request",
         f"{len(result['wrong']):5}  things wrong; seconds to the truth: median "

@@ -42,7 +42,7 @@ def train_here(
     """Trains a run in this process. Ctrl-C saves a checkpoint and cancels it.
 
     Returns:
-        The run_id, and "finished", "failed" or "cancelled".
+        The run_id, and "finished", "failed", "cancelled", or "lost" if the system ended it.
     """
     from rdh import worker
 

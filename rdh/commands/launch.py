@@ -162,9 +162,10 @@ def run_train(arguments: argparse.Namespace) -> int:
     report(store, [run_id], arguments.json)
     if state == "finished" and store.result(run_id).get("message"):
         print(store.result(run_id)["message"], file=sys.stderr)
-    if state == "cancelled":
+    if state in ("cancelled", "lost"):
         print(
-            f"Cancelled; `python -m rdh runs resume {run_id}` takes it up again.", file=sys.stderr
+            f"{state.capitalize()}; `python -m rdh runs resume {run_id}` takes it up again.",
+            file=sys.stderr,
         )
     return {"finished": 0, "cancelled": 130}.get(state, 1)
 

@@ -80,12 +80,11 @@ class Room:
 
 
 def notices(store: RunStore) -> list[str]:
-    """Sentences about the disk of the runs that a person should know; usually none.
-
-    Raises:
-        UserError: RDH_FREE_MB is not a whole number.
-    """
-    said = [Room(store.root, least_free(os.environ)).sentence()]
+    """Sentences about the disk of the runs that a person should know; usually none."""
+    try:
+        said = [Room(store.root, least_free(os.environ)).sentence()]
+    except UserError as error:  # a launch refuses it; a list can still be shown
+        said = [str(error)]
     if _is_on_network(store.root):
         said.append(
             f"{store.root} lies on a network file system, whose locks can't be relied on between "

@@ -116,12 +116,12 @@ def load_sound(run_dir: Path) -> dict[str, Any] | None:
         except UserError as error:
             damaged[path] = error
             continue
-        for other, error in damaged.items():
-            say(f"{error} It is set aside; the one before is used.")
+        for other, damage in damaged.items():
+            say(f"{damage} It is set aside; the one before is used.")
             other.replace(other.with_name(f"{other.name}.damaged"))
         return state
-    for error in damaged.values():
-        raise error
+    for damage in damaged.values():
+        raise damage
     return None
 
 

@@ -152,6 +152,8 @@ def test_too_little_room_is_said_with_the_way_out(store, monkeypatch):
         least_free({"RDH_FREE_MB": "few"})
     monkeypatch.setenv("RDH_FREE_MB", "0")
     assert notices(store) == []
+    monkeypatch.setenv("RDH_FREE_MB", "few")
+    assert notices(store)[0].startswith("RDH_FREE_MB must be")
 
 
 def test_a_network_file_system_is_said(store, monkeypatch):
@@ -176,3 +178,15 @@ def test_clocks_that_are_set_and_long_sleeps_end_no_run(store, engine, monkeypat
         for _ in range(3):
             supervisor.tick()
         assert (states(store)[run_id].state, pid_of(store, run_id)) == ("running", pid)
+
+
+@pytest.mark.parametrize("state", ["lost", "paused"])
+def test_an_end_that_the_supervisor_may_undo_is_not_shown_for_a_moment(store, state):
+    (run_id,) = submit(store, make_configs())
+    with Registry(store).write() as db:
+        db.execute("UPDATE runs SET state = 'running'")
+    store.write_json(run_id, "result.json", {"attempt": 1, "state": state, "message": "why"})
+    assert states(store)[run_id].state == "running"
+    long_ago = time.time() - 10
+    os.utime(store.run_dir(run_id) / "result.json", (long_ago, long_ago))
+    assert states(store)[run_id].state == state

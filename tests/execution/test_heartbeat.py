@@ -38,3 +38,16 @@ def test_a_beat_says_how_many_cores_were_busy_since_one_at_least_a_second_before
         heart.beat()
         said.append(read_json(tmp_path / "hb.json")["cores_busy"])
     assert said == [None, None, 1.5, 1.5], "three seconds of work in two"
+
+
+def test_a_beat_says_since_when_no_step_or_batch_was_done(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    heart = Heart(tmp_path, attempt=1)
+    for seconds, works, silent in ((5.0, True, 0.0), (30.0, False, 30.0), (10.0, True, 0.0)):
+        now[0] += seconds
+        if works:
+            heart.goes_on(7)
+        heart.beat()
+        beat = read_json(tmp_path / "hb.json")
+        assert beat is not None and (beat["step"], beat["seconds_since_step"]) == (7, silent)

@@ -376,7 +376,7 @@ def test_all_broken_runs_of_a_sweep_are_resumed_at_once(store):
         put(store, run_id, state)
     assert resume_all(store, sweep="grid") == (run_ids[1:4], {})
     after = states(store)
-    assert [after[run_id].state for run_id in run_ids] == ["finished", *["queued"] * 4]
+    assert [after[run_id].state for run_id in run_ids] == ["finished", *["queued"] * 3, "paused"]
     assert [after[run_id].attempt for run_id in run_ids] == [1, 2, 2, 2, 1]
     assert resume_all(store) == ([other], {})
     with pytest.raises(UserError, match=r"There is no sweep 'gird' in .*lists the runs"):

@@ -67,7 +67,9 @@ def _ask(store: RunStore, run_id: str, request: str) -> None:
             return
         reason = f"{state.capitalize()} before it started."
         move(db, run, state, reason, ended_at=time.time())
-        store.write_json(run_id, "result.json", result_record(run.attempt, state, request, reason))
+        step = store.resume_step(run_id)  # of an attempt before
+        record = result_record(run.attempt, state, request, reason, step=step)
+        store.write_json(run_id, "result.json", record)
 
 
 def resume(store: RunStore, run_id: str) -> None:
