@@ -119,6 +119,10 @@ def tanh_figure(z: float, *, shows_answer: bool) -> go.Figure:
 
 
 LETTERS = "ABCDEFGH"
+OF_IMAGES = {
+    "meta": {"customdata": ["image", "h", "its labels"]},
+    "hovertemplate": "h = %{customdata[1]:.5f}<extra></extra>",
+}
 SIDES = {1: "called to + →", -1: "← called to −", 0: "called nowhere"}  # by an image's labels
 
 
@@ -161,8 +165,7 @@ def who_is_dead(
             name=name,
             showlegend=dead is not None,
             customdata=[facts[place] for place in np.flatnonzero(mine)],
-            meta={"customdata": ["image", "h", "its labels"]},
-            hovertemplate="h = %{customdata[1]:.5f}<extra></extra>",
+            **OF_IMAGES,
         )
     figure.update_layout(
         shapes=_saturated(palette.translucent(palette.NEUTRAL, 0.18), 1.1 * F_LIMIT, "x2"),
