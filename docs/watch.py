@@ -1,4 +1,4 @@
-"""A training loop of one's own, watched: `python docs/watch.py`, then `python -m rdh dashboard`.
+"""A training loop of one's own, watched: `python -m docs.watch`, then `python -m rdh dashboard`.
 
 The loop knows nothing of this project but the lines that are marked. It hashes the digits of
 scikit-learn into 32 bits, with the pair loss of most hashing papers. Ten seconds on a CPU.

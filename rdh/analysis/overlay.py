@@ -8,6 +8,7 @@ import numpy as np
 
 from rdh.config.run_config import RunConfig, digest
 
+LONGEST_LABEL = 52  # characters: more would be cut in a legend
 OPTIONS = ("method_options", "dataset_options")
 OF_LABEL = ("method", "amplifier", "quantization", "amplifier_aim", "amplifier_scale")
 
@@ -27,7 +28,8 @@ class Overlaid:
     """The runs of one setting: everything but the seed is equal.
 
     Attributes:
-        label: method and plug-ins, and what else differs from the other settings.
+        label: method and plug-ins, and what else differs from the other settings; if that is too
+            long for a legend, the end of its first run's id.
         method: its name in the catalog.
         has_rdh: whether both plug-ins are on.
         steps: (n,) at which `mean` and the band are given.
@@ -95,7 +97,15 @@ def overlay(recorded: Sequence[Recorded]) -> list[Overlaid]:
     for one in recorded:
         groups.setdefault(_setting(one.config), []).append(one)
     labels = _labels([runs[0].config for runs in groups.values()])
-    return [_curve(label, runs) for label, runs in zip(labels, groups.values(), strict=True)]
+    return [
+        _curve(label if len(label) <= LONGEST_LABEL else _short(runs[0]), runs)
+        for label, runs in zip(labels, groups.values(), strict=True)
+    ]
+
+
+def _short(run: Recorded) -> str:
+    """A run by the end of its id, as lists of runs name it: too much differs to be told."""
+    return f"{run.config.label}, {run.run_id[-6:]}"
 
 
 def _setting(config: RunConfig) -> str:

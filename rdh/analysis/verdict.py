@@ -22,8 +22,8 @@ def percent(share: float) -> str:
 
 
 def map_points(value: float) -> str:
-    """A MAP or a difference of two: "+0.0083"; "–" for NaN."""
-    return "–" if math.isnan(value) else f"{value:+.4f}".replace("-", "−")
+    """A MAP or a difference of two: "+0.0083", "+0.0000" for a tiny loss too; "–" for NaN."""
+    return "–" if math.isnan(value) else f"{round(value, 4) + 0.0:+.4f}".replace("-", "−")
 
 
 def who_collapsed(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> str:

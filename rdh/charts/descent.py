@@ -39,7 +39,7 @@ def gain_figure(tau: float, h_i: float, *, height: int = 440) -> go.Figure:
         ticktext=[*(f"{z:.3g}<br>{text}" for z, text in ticks.items()), "10"],
     )  # fmt: skip
     figure.update_yaxes(
-        title="share of ∂L/∂h that passes", type="log", range=[-8.4, 1.1],
+        title="share of ∂L/∂h that passes", type="log", range=[-8.4, 1.6],
         tickvals=list(POWERS), ticktext=list(POWERS.values()),
     )  # fmt: skip
     legend = {"orientation": "h", "y": -0.33, "yanchor": "top"}

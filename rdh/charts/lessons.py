@@ -118,6 +118,11 @@ def tanh_figure(z: float, *, shows_answer: bool) -> go.Figure:
     return figure
 
 
+LETTERS = "ABCDEFGH"
+OF_IMAGES = {
+    "meta": {"customdata": ["image", "h", "its labels"]},
+    "hovertemplate": "h = %{customdata[1]:.5f}<extra></extra>",
+}
 SIDES = {1: "called to + →", -1: "← called to −", 0: "called nowhere"}  # by an image's labels
 
 
@@ -147,11 +152,8 @@ def who_is_dead(
     if dead is not None:
         states = {"✖ dead": dead, "■ saturated": saturated & ~dead, "● free": ~saturated & ~dead}
     looks = {"✖": ("x", palette.DEAD), "■": ("square", palette.STATE_COLORS["saturated"])}
-    letters = "ABCDEFGH"[:n]
-    facts = [
-        [letter, float(h), SIDES[int(side)]]
-        for letter, h, side in zip(letters, np.tanh(logits), right, strict=True)
-    ]
+    calls = [SIDES[int(side)] for side in right]
+    facts = list(zip(LETTERS, np.tanh(logits).tolist(), calls, strict=False))
     for name, mine in states.items():
         symbol, color = looks.get(name[0], ("circle", palette.NEUTRAL))
         figure.add_scatter(
@@ -163,14 +165,12 @@ def who_is_dead(
             name=name,
             showlegend=dead is not None,
             customdata=[facts[place] for place in np.flatnonzero(mine)],
-            meta={"customdata": ["image", "h", "its labels"]},
-            hovertemplate="h = %{customdata[1]:.5f}<extra></extra>",
+            **OF_IMAGES,
         )
     figure.update_layout(
         shapes=_saturated(palette.translucent(palette.NEUTRAL, 0.18), 1.1 * F_LIMIT, "x2"),
         annotations=[
-            {"text": SIDES[int(side)], "y": y, **CALL}
-            for side, y in zip(right, middles, strict=True)
+            {"text": call, "y": y, **CALL} for call, y in zip(calls, middles, strict=True)
         ],
         margin_r=110,
         xaxis={"domain": [0, 0.12], "visible": False},
@@ -182,7 +182,7 @@ def who_is_dead(
             "title_text": "F of this bit, before tanh (grey: saturated)",
             "anchor": "y",
         },
-        yaxis=_rows_axis([f"<b>{letter}</b>" for letter in letters]),
+        yaxis=_rows_axis([f"<b>{letter}</b>" for letter in LETTERS[:n]]),
         meta={"columns": {"y": None}},  # rows of pictures are no numbers: the letter says which
     )
     if dead is not None:

@@ -57,6 +57,15 @@ def test_arms_differ_by_their_label_alone():
     assert overlay([]) == []
 
 
+def test_where_too_much_differs_for_a_legend_a_line_has_the_end_of_its_id():
+    others = {"epochs": 7, "batch_size": 32, "lr": 0.25, "momentum": 0.5, "tau": 0.5}
+    runs = [
+        recorded("hashnet-32-s0-1a2b3c", make_config(), [1], [0.5]),
+        recorded("hashnet-32-s0-4d5e6f", make_config(**others), [1], [0.5]),
+    ]
+    assert [line.label for line in overlay(runs)] == ["HashNet, 1a2b3c", "HashNet, 4d5e6f"]
+
+
 @pytest.mark.parametrize("is_share", [False, True])
 def test_a_chart_has_a_line_for_each_setting_a_band_for_several_seeds_and_tells_lines_apart(
     is_share,
