@@ -67,6 +67,11 @@ def starting_point(runs: RunStore) -> Start:
     return Start(name, PRESETS[name].title, fields, fields, pair)
 
 
+def tried_on(begin: Start) -> str | None:
+    """The run whose remedy the form tries, to compare with; None if it tries none."""
+    return st.query_params.get("clone") if begin.fields is not begin.before else None
+
+
 def pick_preset(runs: RunStore) -> str:
     """The presets as cards, with what a pair of each costs. The choice stays in the URL.
 
@@ -296,7 +301,7 @@ with error_card():
         try:
             configs = build(start, asked)
             check_data(configs[0])
-            launch(runs, configs, notes=said_of_seeds(asked.seeds))
+            launch(runs, configs, notes=said_of_seeds(asked.seeds), beside=tried_on(begin))
         except UserError as error:
             with answer:
                 show_error(error)

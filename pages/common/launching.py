@@ -25,6 +25,7 @@ def launch(
     *,
     shown: int | None = None,
     notes: Sequence[str] = (),
+    beside: str | None = None,
 ) -> NoReturn:
     """Submits the runs and goes to the live page.
 
@@ -38,6 +39,7 @@ def launch(
         shown: which of them the live page shows; None: the first with RDH. The other run of its
             pair stands beside it.
         notes: sentences for the live page.
+        beside: an older run that stands beside it if its pair is not among these.
 
     Raises:
         UserError: nothing was launched.
@@ -49,7 +51,10 @@ def launch(
     execution.ensure_supervisor(runs)
     place, other = first_pair(configs, shown)
     query = {"run": run_ids[min(place, len(run_ids) - 1)]}
-    query |= {"vs": run_ids[other]} if other is not None and other < len(run_ids) else {}
+    if other is not None and other < len(run_ids):
+        query["vs"] = run_ids[other]
+    elif beside is not None:
+        query["vs"] = beside
     told = notes, run_ids if len(run_ids) > 2 else []
     st.session_state.setdefault(NOTES, {}).setdefault(query["run"], told)
     st.session_state[ON_ITS_WAY] = time.monotonic(), query

@@ -31,7 +31,7 @@ from rdh.diagnosis._tools.finding import (
     Place,
     Remedy,
 )
-from rdh.diagnosis._tools.trying import Outcome, outcome, tried_config
+from rdh.diagnosis._tools.trying import Outcome, map_of, outcome, tried_config, tried_run
 from rdh.errors import UserError
 
 __all__ = [
@@ -46,8 +46,10 @@ __all__ = [
     "Remedy",
     "checks",
     "diagnose",
+    "map_of",
     "outcome",
     "tried_config",
+    "tried_run",
 ]
 
 

@@ -76,12 +76,14 @@ def remedies(evidence: Evidence) -> tuple[Remedy, ...]:
     is_large = quantization_weight(config) > SMALL_ETA
     if "pairs" in switches and config.method_options.get("pairs", "stored") == "stored":
         why = "Codes of the same batch are never old, so that no code chases its own past."
-        found = [Remedy({"method_options.pairs": "in_batch"}, why, seen)]
-        if is_large:
-            why = "Smaller steps, and less that holds a code on the side that it happens to be on."
-            changes = {"lr": part_of(config.lr, 10), "eta": SMALL_ETA}
-            found.append(Remedy(changes, why, seen))
-        return tuple(found)
+        changes: dict[str, str | float] = {"method_options.pairs": "in_batch"}
+        if not is_large:
+            return (Remedy(changes, why, seen),)
+        less = "Smaller steps, and less that holds a code on the side that it happens to be on."
+        return (
+            Remedy(changes | {"eta": SMALL_ETA}, f"{why} And less quantization.", seen),
+            Remedy({"lr": part_of(config.lr, 10), "eta": SMALL_ETA}, less, seen),
+        )
     if is_large:
         why = "Less that holds a code on the side that it happens to be on."
         return (Remedy({"eta": SMALL_ETA}, why, seen),)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from rdh.diagnosis._tools.evidence import Evidence
-from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy
+from rdh.diagnosis._tools.finding import CannotRun, Finding, Place
 from rdh.retrieval.bit_costs import scores_of_some, scores_without_bits
 from rdh.retrieval.codes import checked_inputs
 from rdh.retrieval.kernel import Codes
@@ -29,7 +29,6 @@ def check(evidence: Evidence) -> Finding | None:
     n_bits, gain = codes.n_bits, float(gains.mean())
     listed = ", ".join(map(str, bits[:LISTED]))
     more = f" and {len(bits) - LISTED} more" if len(bits) > LISTED else ""
-    expect = "MAP rises, with shorter codes."
     return Finding(
         severity="costs MAP",
         sentence=f"Without {len(bits)} of {n_bits} bits ({listed}{more}) the codes rank better: "
@@ -37,14 +36,11 @@ def check(evidence: Evidence) -> Finding | None:
         f"queries that did not choose them ({len(gains)} queries, {len(codes.gallery):,} gallery "
         "items).",
         mechanism="Every bit counts as much as any other in a Hamming distance. A bit that splits "
-        "the items by something that their labels do not ask for adds noise to all distances.",
+        "the items by something that their labels do not ask for adds noise to all distances. "
+        "Leave these bits out when you search; a training with fewer bits chooses others.",
         equation=r"d_{-k}(q, i) = d(q, i) - [\,b_{qk} \ne b_{ik}\,]",
         places=(Place("pages/bits.py", "What each bit is worth",
                       {"bit": str(int(bits[0])), "worth": "true"}),),
-        remedies=(
-            Remedy({"n_bits": n_bits - len(bits)}, "Fewer bits, all of them asked for by labels.",
-                   expect),
-        ),
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from rdh.analysis.mixed_up import class_sides
 from rdh.diagnosis._tools.evidence import Evidence
-from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, twice
+from rdh.diagnosis._tools.finding import CannotRun, Finding, Place
 from rdh.retrieval.codes import unpack_codes
 
 TITLE = "Classes not separated"
@@ -31,13 +31,6 @@ def check(evidence: Evidence) -> Finding | None:
         said = ", ".join(f"{names[a]} ({share:.0%})" for a, share in scattered[:SHOWN])
         parts.append(f"the items of {len(scattered)} class{'es' * (len(scattered) != 1)} scatter "
                      f"over the bits: {said}")  # fmt: skip
-    config = evidence.config
-    remedies: tuple[Remedy, ...] = ()
-    if not config.method_card.is_shallow:
-        expect = "Each class has its own code, and MAP rises most for these classes."
-        remedies = (
-            Remedy({"epochs": twice(config.epochs)}, "More time to part them.", expect),
-        )  # fmt: skip
     text = "; ".join(parts)
     return Finding(
         severity="costs MAP",
@@ -47,7 +40,6 @@ def check(evidence: Evidence) -> Finding | None:
         "its items take, bit by bit.",
         equation=r"d(c_a, c_b) = \textstyle\sum_k [\,c_{ak} \ne c_{bk}\,] \approx 0",
         places=(Place("pages/retrieval.py", "Which classes are mixed up"),),
-        remedies=remedies,
     )
 
 

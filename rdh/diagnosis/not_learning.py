@@ -64,9 +64,9 @@ def share_that_changes(evidence: Evidence) -> float:
 
 
 def is_still(evidence: Evidence) -> bool:
-    """Whether neither an entry nor the loss has moved."""
+    """Whether neither an entry nor the loss has moved; an old run does not tell."""
+    if not share_that_changes(evidence) < STILL:
+        return False
     loss = evidence.column("loss", "loss")
     first = float(loss.iloc[0])
-    return (
-        share_that_changes(evidence) < STILL and abs(float(loss.iloc[-1]) - first) < MOVED * first
-    )
+    return abs(float(loss.iloc[-1]) - first) < MOVED * abs(first)

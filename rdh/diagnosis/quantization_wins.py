@@ -11,7 +11,7 @@ from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, part
 from rdh.diagnosis.not_learning import is_still
 
 TITLE = "Quantization wins"
-AFTER = ("collapsed",)
+AFTER = ("collapsed", "under_trained")  # a score that rises is not held
 HELD = 0.1  # share of the entries that are asked to change their side
 LEAST_ASKED = 0.5  # of all entries
 STUCK = 0.9  # of its first value: the similarity loss has not fallen below

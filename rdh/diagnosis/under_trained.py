@@ -6,7 +6,7 @@ from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, twice
 
 TITLE = "Under-trained"
-AFTER = ("collapsed", "not_learning")
+AFTER = ("collapsed",)
 RISE = 0.01  # of MAP, over the last quarter of the way
 LAST = 0.75
 

@@ -77,15 +77,22 @@ def test_a_similarity_loss_that_fell_by_less_than_a_hundredth_learned_nothing(wr
 
 def test_codes_that_rest_in_the_middle_at_a_large_scale_are_a_matter_of_the_scale(written):
     half = np.full((10, 40), np.arctanh(0.64))
-    given = {"labels": one_hot([0, 1] * 10), "logits": half, "scalars": {"loss": [1.0]}}
+    gap = {"map": [0.5], "map_train": [0.59]}
+    given = {"labels": one_hot([0, 1] * 10), "logits": half, "scalars": gap}
     found = fires(written(**given, method="dpsh", n_bits=40, eta=1.0), "theta_scale")
     assert "at 0.5 Θ can reach 20" in found.sentence and "a mean |h| of 0.64" in found.sentence
+    # sigma(-0.5 * 40 * 0.64^2) = 0.0003
+    assert "pull with 0% of their force" in found.sentence and "0.09 above" in found.sentence
     # log(99) = 4.595, and (1 + 4.595 / 20) / 2 = .61
     assert "agree in 61% of their bits" in found.mechanism
     assert found.remedies[0].changes == {"method_options.theta_scale": 0.25, "eta": 0.1}
     long = written(**given | {"logits": half + 0.05}, method="dpsh", n_bits=40)
     assert fires(long, "theta_scale") is None
-    few = {"labels": one_hot([0, 1] * 10), "logits": half[:, :39], "scalars": {"loss": [1.0]}}
+    even = written(**given | {"scalars": gap | {"map": [0.52]}}, method="dpsh", n_bits=40)
+    assert fires(even, "theta_scale") is None, "queries are as good as training items"
+    weak = written(**given | {"logits": half / 4}, method="dpsh", n_bits=40)
+    assert fires(weak, "theta_scale") is None, "similar pairs still pull"
+    few = {"labels": one_hot([0, 1] * 10), "logits": half[:, :39], "scalars": gap}
     assert fires(written(**few, method="dpsh", n_bits=39), "theta_scale") is None
     assert fires(written(**given, method="hashnet", n_bits=40), "theta_scale") is None
     with pytest.raises(CannotRun, match="no pair likelihood"):
@@ -99,6 +106,9 @@ def test_half_saturated_and_a_tenth_of_them_asked_to_leave_is_too_early(
     saturated, flagged, is_found, written
 ):
     given = counts(20, saturated=[0, saturated] + [0] * 18, flagged=[0, flagged] + [0] * 18)
+    calm = written(scalars=given | {"dead": [1.0] * 20})
+    assert fires(calm, "saturated_early") is None, "nothing of it is dead now"
+    given |= {"dead": [2.0] * 20}
     found = fires(written(scalars=given), "saturated_early")
     assert (found is not None) is is_found
     if found:
@@ -115,24 +125,67 @@ def gradients(held: int, asked: int) -> dict[str, np.ndarray]:
     return {"gradient_sum": sums, "gradient_count": count}
 
 
-def test_quantization_wins_where_the_whole_gradient_holds_a_tenth_of_those_asked(written):
-    given = {"scalars": {"loss": [1.0]}, "method": "dpsh", "eta": 1.0}
-    found = fires(written(arrays=gradients(20, 200), **given), "quantization_wins")
-    assert "pull 20.0% of the entries" in found.sentence and "holds 10% of these" in found.sentence
+def test_quantization_wins_where_pairs_get_nowhere_and_a_tenth_of_those_asked_is_held(written):
+    stuck = {"loss": [1.0, 2.0], "similarity_loss": [1.0, 0.9]}
+    given = {"scalars": stuck, "method": "dpsh", "eta": 1.0}
+    found = fires(written(arrays=gradients(50, 500), **given), "quantization_wins")
+    assert "pull 50.0% of the entries" in found.sentence and "holds 10% of these" in found.sentence
+    assert "at 90% of its first value" in found.sentence
     assert [one.changes for one in found.remedies] == [
         {"eta": 0.1},
         {"amplifier": True, "quantization": "error_aware", "eta": 1.0},
     ]
-    assert fires(written(arrays=gradients(19, 200), **given), "quantization_wins") is None
-    assert fires(written(arrays=gradients(9, 9), **given), "quantization_wins") is None
+    assert fires(written(arrays=gradients(49, 500), **given), "quantization_wins") is None
+    assert fires(written(arrays=gradients(99, 499), **given), "quantization_wins") is None
+    learns = given | {"scalars": stuck | {"similarity_loss": [1.0, 0.89]}}
+    assert fires(written(arrays=gradients(50, 500), **learns), "quantization_wins") is None
     with pytest.raises(CannotRun, match="no quantization term"):
         fires(written(scalars={"loss": [1.0]}), "quantization_wins")
 
 
 def test_under_error_aware_quantization_only_its_weight_can_be_lowered(written):
-    given = {"scalars": {"loss": [1.0]}, "quantization": "error_aware", "eta": 10.0}
-    found = fires(written(arrays=gradients(20, 200), **given), "quantization_wins")
+    given = {"quantization": "error_aware", "eta": 10.0}
+    given |= {"scalars": {"loss": [1.0, 2.0], "similarity_loss": [1.0, 1.0]}}
+    found = fires(written(arrays=gradients(50, 500), **given), "quantization_wins")
     assert [one.changes for one in found.remedies] == [{"eta": 1.0}]
+
+
+def test_nothing_is_held_where_nothing_moves(written):
+    still = {"loss": [1.0] * 10, "similarity_loss": [1.0] * 10}
+    still |= {"visited_again": [0.0] + [400.0] * 9, "changed_sides": [0.0] * 10}
+    one = written(scalars=still, arrays=gradients(50, 500), method="dhn", eta=1.0)
+    assert fires(one, "quantization_wins") is None
+    assert "0.00% of the entries change their side" in fires(one, "not_learning").sentence
+
+
+def test_a_memory_is_stale_if_half_of_its_signs_are_of_the_past(written):
+    n = 20  # records at steps 10 to 200: those from 20 to 100 count
+    again = [0.0] * 2 + [400.0] * 18
+    changed = [0.0] * 2 + [200.0 * 9 / 8] * 8 + [0.0] * 10
+    given = {"scalars": counts(n, visited_again=again, changed_sides=changed), "method": "dpsh"}
+    found = fires(written(**given), "stale_memory")
+    assert "50% to" not in found.sentence and "56% of the entries" in found.sentence
+    assert found.remedies[0].changes == {"method_options.pairs": "in_batch"}
+    fresh = counts(n, visited_again=again, changed_sides=[0.0] * 2 + [199.0] * 8 + [0.0] * 10)
+    assert fires(written(scalars=fresh, method="dpsh"), "stale_memory") is None
+    with pytest.raises(CannotRun, match="compares with no stored codes"):
+        fires(written(**given, method_options={"pairs": "in_batch"}), "stale_memory")
+    old = counts(n)
+    with pytest.raises(CannotRun, match="kept no record of entries that changed sides"):
+        fires(written(scalars=old, method="dpsh"), "stale_memory")
+
+
+def test_bits_that_other_queries_rank_better_without_are_named(written):
+    rng = np.random.default_rng(0)
+    classes = [0, 1] * 100
+    gallery = np.where(np.array(classes)[:, None] > 0, 1, -1) * np.ones((200, 8), int)
+    gallery[:, 5:] = rng.choice([-1, 1], (200, 3))
+    gallery[:, :2] *= rng.choice([-1, 1], (200, 2), p=[0.2, 0.8])
+    given = {"scalars": {"loss": [1.0]}, "labels": one_hot(classes * 2), "n_bits": 8}
+    found = fires(written(gallery=gallery, **given), "harmful_bits")
+    assert {5, 6, 7} <= {int(bit) for bit in found.sentence.split("(")[1].split(")")[0].split(", ")}
+    gallery[:, 5:] = gallery[:, 2:5]
+    assert fires(written(gallery=gallery, **given), "harmful_bits") is None
 
 
 def test_many_dead_that_cost_call_for_rescue_and_few_do_not(written):

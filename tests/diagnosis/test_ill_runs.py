@@ -144,7 +144,7 @@ def test_every_remedy_is_a_valid_config_that_differs_from_the_run(evidence):
             for remedy in finding.remedies:
                 assert tried_config(one.config, remedy.changes).hash != one.config.hash
                 n_remedies += 1
-    assert n_remedies >= len(PAIRS)
+    assert n_remedies >= 12
 
 
 def test_findings_come_most_serious_first_and_name_their_checks(evidence):

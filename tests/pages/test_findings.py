@@ -130,6 +130,6 @@ def test_a_finding_says_what_the_remedy_did_once_it_was_tried(store, sick, monke
     execution.states(store)
     app = open_app("pages/live.py", store, monkeypatch, run=sick)
     said = [one.value.replace("\\", "") for one in app.markdown]
-    told = [one for one in said if "Tried with pairs in-batch: MAP went from" in one]
+    told = [one for one in said if "Tried with pairs in-batch, eta 0.1: MAP went from" in one]
     before, after = (store.result(one)["metrics"]["map"] for one in (sick, tried))
     assert len(told) == 1 and f"from {before:.4f} to {after:.4f}" in told[0]

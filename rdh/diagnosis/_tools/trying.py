@@ -71,14 +71,11 @@ def outcome(store: RunStore, run_id: str, remedy: Remedy, find: EqualRuns) -> Ou
     Raises:
         UserError: a run is not there, or its records are damaged.
     """
-    hashes = tried_hashes(store.config(run_id), remedy.changes)
-    found = find(store, hashes)
-    tried = [one for name in hashes for one in found.get(name, [])]
-    finished = [one for one in tried if store.result(one).get("state") == "finished"]
-    if not finished or store.result(run_id).get("state") != "finished":
+    newest = tried_run(store, run_id, remedy, find)
+    if newest is None or store.result(run_id).get("state") != "finished":
         return None
-    both = run_id, finished[-1]
-    before, after = (store.result(one).get("metrics", {}).get("map") for one in both)
+    both = run_id, newest
+    before, after = (map_of(store, one) for one in both)
     parts = []
     if before is not None and after is not None:
         gain = map_points(after - before)
@@ -89,3 +86,17 @@ def outcome(store: RunStore, run_id: str, remedy: Remedy, find: EqualRuns) -> Ou
         parts.append(f"the dead from {shares[0]} to {shares[1]}")
     said = ", ".join(parts) or "it has no numbers to compare"
     return Outcome(both[1], f"Tried with {remedy.words}: {said}. One pair, one seed.")
+
+
+def tried_run(store: RunStore, run_id: str, remedy: Remedy, find: EqualRuns) -> str | None:
+    """The newest run that tried a remedy and has finished; as in `outcome`."""
+    hashes = tried_hashes(store.config(run_id), remedy.changes)
+    found = find(store, hashes)
+    tried = [one for name in hashes for one in found.get(name, [])]
+    finished = [one for one in tried if store.result(one).get("state") == "finished"]
+    return finished[-1] if finished else None
+
+
+def map_of(store: RunStore, run_id: str) -> float | None:
+    """MAP at the end of a run; None if it has none."""
+    return store.result(run_id).get("metrics", {}).get("map")
