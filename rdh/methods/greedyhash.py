@@ -27,6 +27,23 @@ from rdh.methods._tools.base import Method
 from rdh.methods._tools.dcc import signs
 
 
+class Classifier(nn.Module):
+    """A, without a bias: codes (n, n_bits) -> scores (n, n_classes).
+
+    It starts as torch's Linear does, but by the seed alone: the hash layer of every method has the
+    same start.
+    """
+
+    def __init__(self, n_bits: int, like: Tensor, seed: int) -> None:
+        super().__init__()
+        shape, generator = (like.shape[1], n_bits), torch.Generator().manual_seed(seed)
+        uniform = 2 * torch.rand(shape, generator=generator) - 1
+        self.weight = nn.Parameter(uniform.to(like) / n_bits**0.5)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        return codes @ self.weight.to(codes.dtype).T
+
+
 class GreedyHash(Method):
     """A classifier of the signs themselves."""
 
@@ -47,11 +64,7 @@ class GreedyHash(Method):
     ) -> None:
         super().__init__(n_bits, labels, seed)
         self.quantization_weight = quantization_weight
-        generator = torch.Generator().manual_seed(seed)
-        weight = torch.rand(labels.shape[1], n_bits, generator=generator)
-        # as torch's Linear starts, but without its random state: every method's head starts alike
-        self.classifier = nn.Module()
-        self.classifier.weight = nn.Parameter((2 * weight - 1).to(labels) / n_bits**0.5)
+        self.classifier = Classifier(n_bits, labels, seed)
 
     def learned(self) -> nn.Module:
         return self.classifier
@@ -63,7 +76,7 @@ class GreedyHash(Method):
         binary = codes + (signs(codes) - codes).detach()
         labels = labels.to(codes.dtype)
         targets = labels / labels.sum(1, keepdim=True).clamp(min=1)
-        log_p = F.log_softmax(binary @ self.classifier.weight.to(codes.dtype).T, 1)
+        log_p = F.log_softmax(self.classifier(binary), 1)
         return -(targets * log_p).sum(1).mean()
 
     def quantization_loss(self, codes: Tensor) -> Tensor:

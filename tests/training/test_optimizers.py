@@ -37,7 +37,7 @@ def two_layers() -> SimpleNamespace:
         for place, weight in enumerate(weights):
             values = torch.linspace(-0.9, 0.7 + 0.1 * place, weight.numel())
             weight.copy_(values.reshape(weight.shape))
-    return SimpleNamespace(**layers, weights=weights)
+    return SimpleNamespace(**layers, learned=nn.Identity(), weights=weights)
 
 
 def optimizer_of(network: SimpleNamespace, name: str = "sgd", **fields: float) -> Optimizer:
@@ -115,7 +115,7 @@ def test_the_hash_layer_has_a_rate_of_its_own_which_the_schedule_scales(name):
 
 
 def test_a_frozen_backbone_has_no_group():
-    network = SimpleNamespace(head=nn.Linear(3, 2), backbone=nn.Flatten())
+    network = SimpleNamespace(head=nn.Linear(3, 2), learned=nn.Identity(), backbone=nn.Flatten())
     assert len(make_optimizer(network, make_config()).param_groups) == 1
 
 
