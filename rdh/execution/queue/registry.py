@@ -295,7 +295,7 @@ class Registry:
         """
         try:
             db = self._connect()
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # a damaged name in a message
             if not self._set_aside(error):
                 raise
             db = self._connect()
@@ -349,7 +349,7 @@ class Registry:
         except OSError:
             return None
 
-    def _set_aside(self, error: sqlite3.DatabaseError, inode: int | None = None) -> bool:
+    def _set_aside(self, error: Exception, inode: int | None = None) -> bool:
         """Puts a damaged registry away, so that whoever asks next makes a new one.
 
         Args:
@@ -384,5 +384,5 @@ def _row(db: sqlite3.Connection, run_id: str) -> RunState | None:
     return found[0] if found else None
 
 
-def _is_passing(error: sqlite3.Error) -> bool:
+def _is_passing(error: Exception) -> bool:
     return getattr(error, "sqlite_errorname", "").startswith(PASSING)
