@@ -234,7 +234,7 @@ REFUSED = [
     ("sweep --rdh maybe", r"--rdh must be one of both, on, off, got 'maybe'"),
     (
         "runs frob",
-        r"ACTION must be one of list, show, cancel, .*, tag, archive, delete, got 'frob'",
+        r"ACTION must be one of list, show, .*, pause, resume, .*, prune, got 'frob'",
     ),
     ("runs show", r"The following arguments are required: RUN; `python -m rdh runs show --help`"),
     (

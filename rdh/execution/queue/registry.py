@@ -324,9 +324,10 @@ class Registry:
         return db
 
     def _rebuild(self, db: sqlite3.Connection) -> None:
-        """Fresh tables, filled from the run folders, in one transaction."""
+        """Tables of today, in one transaction: those of version 1, or made from the folders."""
         db.execute("BEGIN IMMEDIATE")
-        if rows.version(db) != rows.SCHEMA_VERSION:  # two processes may have found it missing
+        # two processes may have found it missing
+        if rows.version(db) != rows.SCHEMA_VERSION and not rows.upgrade(db):
             rows.make_tables(db)
             said = self.folders()
             for run_id in sorted(said, key=lambda run_id: said[run_id].submitted_at):
