@@ -88,9 +88,12 @@ def revive(store: RunStore, *options: str) -> str | None:
     """
     try:
         if not is_locked(store.root / LOCK):
-            waiting = [one for one, run in states(store).items() if not run.is_final]
-            # What has ended without a supervisor may go on by itself.
-            waiting += [run.run_id for run in Registry(store).active()]
+            known = states(store)
+            waiting = [one for one, run in known.items() if not run.is_final]
+            for run in Registry(store).active():
+                # What a shutdown has ended, without a supervisor that saw it, may go on.
+                if run.run_id in known and known[run.run_id].state in ("lost", "paused"):
+                    waiting.append(run.run_id)
             if not all(is_watched(store, run_id) for run_id in waiting):
                 ensure_supervisor(store, *options)
     except UserError as error:

@@ -136,7 +136,7 @@ class MetricsReader:
             address = f"{self.path.absolute().as_uri()}?mode=ro"
             with contextlib.closing(sqlite3.connect(address, uri=True, timeout=10)) as connection:
                 return connection.execute(sql, parameters).fetchall()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # a damaged name in SQLite's message
             if "no such table" in str(error):
                 return []  # the worker is making the file right now
             raise self._damaged(error) from None

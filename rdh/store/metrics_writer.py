@@ -78,7 +78,7 @@ class MetricsWriter:
             with self._transaction():
                 self._begin(attempt, resume_from, last_seq)
             self._opened = self._inode()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # a damaged name in SQLite's message
             if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_FULL", "SQLITE_IOERR_W")):
                 raise OSError(
                     errno.ENOSPC, f"metrics.db: {error}"

@@ -129,11 +129,23 @@ def test_a_priority_out_of_range_is_said(store, number):
     assert states(store)[run_id].priority == 0
 
 
-def test_a_registry_of_the_version_before_is_made_anew_with_its_runs(store):
-    run_ids = submit(store, make_configs(2))
+def test_a_registry_of_the_version_before_is_upgraded_with_all_that_it_holds(store):
+    run_ids = submit(store, make_configs(2), token="a form's token")
+    cancel(store, run_ids[1])
+    history = Registry(store).transitions(run_ids[1])
     with Registry(store).write() as db:
         db.execute("ALTER TABLE runs DROP COLUMN priority")
         db.execute("PRAGMA user_version = 1")
-    assert list(states(store)) == run_ids
+    assert list(states(store)) == run_ids == submit(store, make_configs(2), token="a form's token")
+    assert Registry(store).transitions(run_ids[1]) == history
     pause(store, run_ids[0])
     assert states(store)[run_ids[0]].state == "paused"
+
+
+def test_a_registry_of_the_version_before_that_can_not_be_kept_is_made_anew(store):
+    run_ids = submit(store, make_configs(2))
+    with Registry(store).write() as db:
+        db.execute("ALTER TABLE runs DROP COLUMN priority")
+        db.execute("DROP TABLE tokens")
+        db.execute("PRAGMA user_version = 1")
+    assert list(states(store)) == run_ids

@@ -138,6 +138,16 @@ def test_a_damaged_registry_is_set_aside_and_rebuilt(store):
     assert len(list(store.root.glob("registry.db.broken-*"))) == 1
 
 
+@pytest.mark.parametrize("name", [b"CREATE TABLE tokens", b"transitions_of_run"])
+def test_a_registry_whose_damaged_names_sqlite_can_not_even_say_is_rebuilt(store, name):
+    run_id = submit_one(store)
+    path = Registry(store).path
+    content = path.read_bytes()
+    path.write_bytes(content.replace(name, name[:8] + b"\xa6" + name[9:], 1))
+    assert list(states(store)) == [run_id]
+    assert len(list(store.root.glob("registry.db.broken-*"))) == 1
+
+
 def test_a_registry_damaged_in_the_middle_is_rebuilt_and_that_is_said(store):
     run_ids = submit(store, make_configs(40))
     path = Registry(store).path

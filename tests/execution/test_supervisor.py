@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -210,6 +211,21 @@ def test_whatever_waits_revives_a_dead_supervisor_and_nothing_else_does(store):
     stop_supervisor(store)
     assert revive(store, *WITH_TOYS) is None
     assert not supervisor_status(store)["alive"]
+
+
+def test_what_a_shutdown_has_ended_goes_on_when_somebody_looks_again(store):
+    run_id = start_toy(store, do="forever", saves=True)
+    supervisor = ready(store)
+    wait_until(store, run_id, "running")
+    wait_for(lambda: store.resume_step(run_id), "a checkpoint")
+    kill(store, supervisor)
+    os.kill(pid_of(store, run_id), signal.SIGTERM)
+    wait_for(lambda: store.result(run_id), "its result")
+    long_ago = time.time() - 60
+    os.utime(store.run_dir(run_id) / "result.json", (long_ago, long_ago))
+    assert states(store)[run_id].state == "lost"
+    assert revive(store, *WITH_TOYS) is None
+    wait_for(lambda: states(store)[run_id].attempt == 2, "its second attempt")
 
 
 def test_a_supervisor_that_can_not_be_revived_is_said_in_a_sentence(store, monkeypatch):

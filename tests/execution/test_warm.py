@@ -20,7 +20,7 @@ import pytest
 from rdh import warm
 from rdh.config.run_config import RunConfig, make_config
 from rdh.errors import UserError
-from rdh.execution import cancel, resume, states, submit, supervisor_status
+from rdh.execution import cancel, states, submit, supervisor_status
 from rdh.execution.engine import processes
 from rdh.execution.engine.devices import check_settings
 from rdh.execution.engine.processes import environment
@@ -233,9 +233,9 @@ def test_a_switch_turns_the_parent_off(store, monkeypatch):
 def test_a_lost_run_is_resumed_in_a_fork(store):
     start_supervisor(store)
     run_id, pid = train_forever(store)
+    wait_for(lambda: store.resume_step(run_id), "a checkpoint")
     os.kill(pid, signal.SIGKILL)
-    wait_until(store, run_id, "lost")
-    resume(store, run_id)
+    wait_for(lambda: states(store)[run_id].attempt == 2, "the queue resumes it by itself")
     wait_until(store, run_id, "running")
     goes_on(store, run_id)
     assert "from step" in log_of(store, run_id)

@@ -219,6 +219,19 @@ def test_what_waits_is_paused_and_put_first(store, monkeypatch):
     assert not app.exception and not app.error
 
 
+def test_live_pauses_a_run_and_starts_a_failed_one_over(store, monkeypatch):
+    failed, waiting = store.run_ids()[2:4]
+    saved = store.run_dir(failed) / "checkpoints" / "000000008.pt"
+    saved.touch()
+    for run_id, button in ((failed, f"restart-{failed}"), (waiting, f"pause-{waiting}")):
+        app = open_runs(store, monkeypatch, run=run_id).switch_page("pages/live.py").run()
+        app.button(key=button).click().run()
+        assert not app.exception and not app.error
+    states = execution.states(store)
+    assert (states[failed].state, states[waiting].state) == ("queued", "paused")
+    assert not saved.exists()
+
+
 def test_curves_are_one_line_a_setting_and_settings_show_only_what_differs(store, monkeypatch):
     ids = store.run_ids()
     record(store, ids[3], [15, 10, 10])  # another seed of the baseline

@@ -280,7 +280,9 @@ def test_a_damaged_file_is_one_sentence_and_is_left_as_it_is(path):
     damage = bytearray(whole)
     for place in range(4096, len(damage) - 4096, 4096):  # every page but the first and the last
         damage[place : place + 2048] = b"\xff" * 2048
-    for content in (b"this is no database, but it is long enough to look at" * 40, bytes(damage)):
+    unsaid = whole.replace(b"CREATE TABLE scalars", b"CREATE T\xa6BLE scalars", 1)
+    no_database = b"this is no database, but it is long enough to look at" * 40
+    for content in (no_database, bytes(damage), unsaid):
         path.write_bytes(content)
         with pytest.raises(
             UserError, match=r"metrics.db of run run-0 can't be read \(.+\); the run's other files"
@@ -288,9 +290,10 @@ def test_a_damaged_file_is_one_sentence_and_is_left_as_it_is(path):
             reader = MetricsReader(path)
             reader.scalars(), reader.arrays("dead"), reader.meta()
         assert path.read_bytes() == content
-    path.write_bytes(b"no database" * 400)
-    with pytest.raises(UserError, match="can't be written"):
-        MetricsWriter(path, attempt=2)
+    for content in (b"no database" * 400, unsaid):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match="can't be written"):
+            MetricsWriter(path, attempt=2)
 
 
 def test_a_damaged_array_is_one_sentence(path):

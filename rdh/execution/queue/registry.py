@@ -295,7 +295,7 @@ class Registry:
         """
         try:
             db = self._connect()
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # a damaged name in a message
             if not self._set_aside(error):
                 raise
             db = self._connect()
@@ -324,9 +324,10 @@ class Registry:
         return db
 
     def _rebuild(self, db: sqlite3.Connection) -> None:
-        """Fresh tables, filled from the run folders, in one transaction."""
+        """Tables of today, in one transaction: those of version 1, or made from the folders."""
         db.execute("BEGIN IMMEDIATE")
-        if rows.version(db) != rows.SCHEMA_VERSION:  # two processes may have found it missing
+        # two processes may have found it missing
+        if rows.version(db) != rows.SCHEMA_VERSION and not rows.upgrade(db):
             rows.make_tables(db)
             said = self.folders()
             for run_id in sorted(said, key=lambda run_id: said[run_id].submitted_at):
@@ -349,7 +350,7 @@ class Registry:
         except OSError:
             return None
 
-    def _set_aside(self, error: sqlite3.DatabaseError, inode: int | None = None) -> bool:
+    def _set_aside(self, error: Exception, inode: int | None = None) -> bool:
         """Puts a damaged registry away, so that whoever asks next makes a new one.
 
         Args:
@@ -384,5 +385,5 @@ def _row(db: sqlite3.Connection, run_id: str) -> RunState | None:
     return found[0] if found else None
 
 
-def _is_passing(error: sqlite3.Error) -> bool:
+def _is_passing(error: Exception) -> bool:
     return getattr(error, "sqlite_errorname", "").startswith(PASSING)

@@ -197,6 +197,29 @@ def make_tables(db: sqlite3.Connection) -> None:
     db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
+def upgrade(db: sqlite3.Connection) -> bool:
+    """Makes the tables of version 1 those of today, with all that they hold.
+
+    Returns:
+        False if they hold what can't be kept; the tables are empty then.
+    """
+    if version(db) != 1:
+        return False
+    try:
+        held = {}
+        for table in ("runs", "transitions", "tokens"):
+            found = db.execute(f"SELECT * FROM {table}")
+            held[table] = [name for name, *_ in found.description], found.fetchall()
+        make_tables(db)
+        for table, (names, lines) in held.items():
+            places = ", ".join("?" * len(names))
+            db.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({places})", lines)
+    except (sqlite3.Error, UnicodeDecodeError):
+        make_tables(db)
+        return False
+    return True
+
+
 def complaints(db: sqlite3.Connection) -> Iterator[str]:
     """What is wrong with the file, its tables and its indexes. Nothing for a sound file."""
     found = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
