@@ -36,7 +36,12 @@ def check(evidence: Evidence) -> Finding | None:
                 Place("pages/live.py", "Where the entries stand")),
         remedies=(
             Remedy({"lr": part_of(config.lr, 3)}, "Shorter steps keep |F| smaller.", expect),
-            Remedy({"weight_decay": min(1.0, max(10 * config.weight_decay, 1e-3))},
+            Remedy({"weight_decay": more_decay(config.weight_decay)},
                    "Weight decay pulls the hash layer, and with it |F|, back.", expect),
         ),
     )  # fmt: skip
+
+
+def more_decay(weight_decay: float | None) -> float | str:
+    """Ten times as much, and 0.001 at least; in words if a watched run did not tell how much."""
+    return part_of(None, 0.1) if weight_decay is None else min(1.0, max(10 * weight_decay, 1e-3))

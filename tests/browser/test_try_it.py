@@ -63,7 +63,7 @@ def test_a_run_that_saturates_too_early_is_diagnosed_and_its_remedy_tried(page, 
     assert run_in_url(page, "vs") == sick, "the run that it is tried on stands beside it"
     assert store.config(tried).lr == 0.1
 
-    page.get_by_role("link", name="Compare", exact=True).first.click()
+    page.get_by_role("link", name="With and without RDH").first.click()
     page.wait_for_url(re.compile("/compare"), timeout=LONG)
     expect(finding).to_be_visible(timeout=LONG)
     finding.locator("summary").click()

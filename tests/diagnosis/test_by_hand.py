@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rdh.config.run_config import make_config
+from rdh.config.watched import make_watched
 from rdh.diagnosis import CannotRun, Evidence, checks, diagnose, tried_config
 from rdh.store.levels import TAU_LEVELS
 
@@ -242,6 +243,13 @@ def test_half_of_the_dead_beyond_reach_is_too_many(written):
     assert "25% of all dead ones" in found.sentence
     assert fires(written(scalars=sick, arrays=reach(80, 39)), "beyond_reach") is None
     assert fires(written(scalars=sick, arrays=reach(49, 49)), "beyond_reach") is None
+
+
+def test_a_watched_run_that_told_no_settings_is_told_the_change_in_words(written):
+    one = written(scalars=counts(dead=[100], dead_hard=[25]), arrays=reach(80, 40))
+    one.config = make_watched(name="theirs", method="theirs", n_items=100, n_bits=4)
+    found = fires(one, "beyond_reach")
+    assert [remedy.words for remedy in found.remedies] == ["lr × 0.33", "weight_decay × 10"]
 
 
 def test_one_sided_and_repeated_bits_are_named(written):
