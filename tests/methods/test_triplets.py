@@ -21,7 +21,7 @@ TRIPLETS = {
     "dtsh": lambda h, y: naive_triplets.triplet_likelihood(h, y, 0.1 * len(h[0]), 0.5),
     "dnnh": lambda h, y: naive_triplets.triplet_hinge(h, y, 1),
     "dsrh": lambda h, y: naive_triplets.ranking_loss(h, y, 5 / 64 * len(h[0]), 1),
-    "dsh": lambda h, y: naive_triplets.contrastive_loss(h, y, len(h[0])) / len(h[0]),
+    "dsh": lambda h, y: 10 / len(h[0]) * naive_triplets.contrastive_loss(h, y, len(h[0])),
 }
 
 
@@ -87,12 +87,12 @@ def test_dsrh_equals_the_golden_numbers(margin, balance, expected):
     )
 
 
-def test_dsh_equals_the_golden_numbers_which_are_not_divided_by_the_bits():
+def test_dsh_equals_the_golden_numbers_which_are_not_scaled():
     for classes, expected in (((0, 0, 1, 1), 0.88333733), ((0, 0, 1, 2), 1.18000333)):
         value, _ = value_and_gradient("dsh", codes(), one_hot(classes), margin_per_bit=2.0)
-        assert 3 * value == pytest.approx(expected, **EXACT)
+        assert 3 / 10 * value == pytest.approx(expected, **EXACT)
     pull = build("dsh", one_hot([0, 0, 1, 1])).quantization_loss(codes())
-    assert 3 * pull.item() == pytest.approx(0.00929250, **EXACT)
+    assert 3 / 10 * pull.item() == pytest.approx(0.00929250, **EXACT)
 
 
 @pytest.mark.parametrize("penalty", [hinge, soft_hinge])
