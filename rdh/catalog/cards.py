@@ -185,8 +185,8 @@ class MethodCard(Card):
         """Field, rule and reason if the method can't be run with these plug-ins; None: it can."""
         if amplifier and not self.saturates:
             return (
-                f"amplifier must be off for {self.name}: it has no saturating activation, "
-                f"so no bit can die in one"
+                f"amplifier must be off for {self.name}: nothing saturates there, so no bit can die"
+                + ("" if self.is_shallow else "; error-aware quantization alone is possible")
             )
         if quantization == "error_aware" and self.is_shallow:
             return (

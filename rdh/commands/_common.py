@@ -72,9 +72,10 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
         Fields of RunConfig by name, not yet checked; options as a dict in their field.
 
     Raises:
-        UserError: if there is no equals sign or no name, or if a field is set in two ways.
+        UserError: if there is no equals sign or no name, or if a field is set twice.
     """
     fields: dict[str, Any] = {}
+    seen = set[str]()
     for pair in pairs:
         key, sign, text = pair.partition("=")
         name, dot, option = (part.strip() for part in key.partition("."))
@@ -82,6 +83,9 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
             raise UserError(
                 f"--set takes KEY=VALUE like lr=0.1, got {pair[:80]!r}; {LIST} lists the keys."
             )
+        if key.strip() in seen:
+            raise UserError(f"--set gives {key.strip()} twice; choose one.")
+        seen.add(key.strip())
         if not option:
             fields[name] = _value(text.strip())
         elif isinstance(fields.setdefault(name, {}), dict):

@@ -75,14 +75,18 @@ def _few(
     cost: tuple[float, str] | None,
 ) -> Finding:
     price = f" and cost {map_points(cost[0])} MAP {cost[1]}" if cost else ""
+    if evidence.config.has_rdh:
+        so = "This run has the plug-ins, so it shows what they left. What they freed on the way "
+        so += "shows beside the same run without them."
+    else:
+        so = "So RDH would gain little by rescue here: it would loosen entries that are right."
     return Finding(
         severity="note",
         sentence=f"Dead entries are not this run's trouble: {percent(dead)} of the entries are "
         f"dead{price}. {percent(flagged)} are flagged, and {right:.0%} of the flagged are not "
         "dead.",
         mechanism="The test of Eq. 3 asks for |h| ≥ τ and a gradient that wants the entry to "
-        "leave; a pair loss wants that of right entries too. So whatever RDH changes here, "
-        "it is not by rescue: it loosens entries that are right.",
+        f"leave; a pair loss wants that of right entries too. {so}",
         equation=r"|h| \ge \tau \;\wedge\; \mathrm{sgn}\, h = \mathrm{sgn}\, "
         r"\frac{\partial L_{\mathrm{sim}}}{\partial h}",
         places=PLACES,

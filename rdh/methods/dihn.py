@@ -23,6 +23,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from rdh.errors import UserError
 from rdh.methods._tools.sampling import random_sample
 from rdh.methods.adsh import ADSH
 
@@ -51,6 +52,11 @@ class DIHN(ADSH):
         ] = 0,
         old_epochs: Annotated[int, Field(ge=0, description="epochs before new classes come")] = 15,
     ) -> None:
+        if n_old_classes >= labels.shape[1]:
+            raise UserError(
+                f"n_old_classes must be below the number of classes, {labels.shape[1]}, so that "
+                f"some are new, got {n_old_classes}; 0 means 70 %."
+            )
         n_old_classes = n_old_classes or max(1, round(0.7 * labels.shape[1]))
         self.is_new = labels[:, n_old_classes:].any(1)
         if self.is_new.all():

@@ -5,12 +5,16 @@ import sys
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from torch import Tensor
 
 from rdh.errors import UserError
-from rdh.recorder.scores import as_array
+from rdh.recorder.scores import as_array, count_classes
 from rdh.retrieval.labels import are_class_numbers
+
+# What the probes hold: h and its gradient, visits and votes; labels as numbers and as floats
+BYTES_OF_ENTRY, BYTES_OF_LABEL = 4, 5
 
 
 def check_steps(total_steps: object) -> None:
@@ -27,13 +31,29 @@ def checked_labels(labels: Any, n_items: int) -> np.ndarray | None:
     """The labels of all training items as an array; UserError if they do not fit."""
     if labels is None:
         return None
-    given = as_array(labels)
+    try:
+        given = as_array(labels)
+    except (TypeError, ValueError) as error:  # rows of several lengths
+        raise UserError(f"labels must be one array or tensor, got {in_words(error)}.") from None
     are_class_numbers(given, "labels")
     if len(given) != n_items:
         raise UserError(
             f"labels must be those of all n_items = {n_items} training items, got {len(given)}."
         )
     return given
+
+
+def check_memory(n_items: int, n_bits: int, labels: np.ndarray | None) -> None:
+    """UserError if what a recorder keeps of each entry and label does not fit into memory."""
+    n_classes = 1 if labels is None else count_classes(labels)
+    n_bytes = n_items * (BYTES_OF_ENTRY * n_bits + BYTES_OF_LABEL * n_classes)
+    free = psutil.virtual_memory().available
+    if n_bytes > free:
+        raise UserError(
+            f"n_items = {n_items}, n_bits = {n_bits} and {n_classes} classes need about "
+            f"{n_bytes / 1e9:,.0f} GB of memory, and {free / 1e9:,.0f} GB are free; class numbers "
+            "must count from 0, without holes."
+        )
 
 
 def as_indices(indices: Any, n: int) -> Any:

@@ -17,7 +17,13 @@ import torch
 
 from rdh.config.watched import make_watched, told
 from rdh.errors import UserError, printable
-from rdh.recorder.given import check_steps, checked_labels, last_error, rank_of_process
+from rdh.recorder.given import (
+    check_memory,
+    check_steps,
+    checked_labels,
+    last_error,
+    rank_of_process,
+)
 from rdh.recorder.session import Session
 from rdh.retrieval import Evaluation
 
@@ -85,11 +91,14 @@ class Recorder:
             raise UserError(f"name must be a text that is not empty, got {name!r}.")
         fields = {"method": method or printable(name), "amplifier": amplifier, "eta": eta}
         fields |= {"name": printable(name), "n_items": n_items, "n_bits": n_bits, "tau": tau}
+        if not isinstance(probe_every, int) or isinstance(probe_every, bool) or probe_every < 1:
+            raise UserError(
+                f"probe_every must be a whole number of at least 1, got {probe_every!r}."
+            )
         config = make_watched(**fields | told(settings or {}), probe_every=probe_every)
-        if config.probe_every < 1:
-            raise UserError(f"probe_every must be at least 1, got {probe_every!r}.")
         check_steps(total_steps)
         given = checked_labels(labels, n_items)
+        check_memory(n_items, n_bits, given)
         rank, n_ranks = rank_of_process()
         if rank:
             return

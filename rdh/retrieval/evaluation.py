@@ -24,11 +24,7 @@ SCALARS = {  # name -> definition, for people
     "n_effective_codes": "exp(entropy) of their frequencies",
 }
 ONE_CODE = "all gallery items have the same code"
-# measured on digits: DPSH alone collapsed of nine methods, with eta 1 at every rate
-REMEDY = (
-    "Lower lr; if that does not help, eta too. DPSH on digits learns at lr 0.03 with eta 0.1, or "
-    "with its switch pairs at in_batch."
-)
+REMEDY = "Lower lr; if that does not help, lower eta or try other switches of the method."
 
 
 def has_collapsed(numbers: Mapping[str, Any]) -> bool:

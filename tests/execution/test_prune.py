@@ -72,5 +72,5 @@ def test_young_runs_are_kept_and_bad_input_is_said(store):
         prunable(store, ["x"], 0)
     assert keep_days({}) == 0 and keep_days({"RDH_KEEP_DAYS": "1.5"}) == 1.5
     for value in ("-1", "nan", "inf", "week"):
-        with pytest.raises(UserError, match=f"must be a number of days, got '{value}'"):
+        with pytest.raises(UserError, match=f"must be a number of days, at least 0, got '{value}'"):
             keep_days({"RDH_KEEP_DAYS": value})

@@ -103,7 +103,8 @@ def _resume(store: RunStore, run_id: str, *, keeps: bool) -> None:
             raise UserError(f"Run {run_id} can't be {done}: {run.reason}")
         check_ours(store, run_id, done)
         if run.state not in RESUMABLE:
-            way_out = _way_out(run) if run.is_final else "it goes on by itself"
+            goes_on = "it goes on by itself" if keeps else "pause or cancel it first"
+            way_out = _way_out(run) if run.is_final else goes_on
             raise UserError(f"Run {run_id} is {run.state}, so it can't be {done}; {way_out}.")
         if not keeps:
             if is_locked(store.root / run_id / "alive.lock"):
@@ -204,8 +205,10 @@ def set_priority(store: RunStore, run_id: str, priority: int) -> None:
 def _set_priority(store: RunStore, run_id: str, priority: int) -> None:
     registry = Registry(store)
     with registry.write() as db:
-        registry.find(db, run_id)
+        run = registry.find(db, run_id)
         check_ours(store, run_id, "moved in the queue")
+        if run.state == "finished":
+            raise UserError(f"Run {run_id} is finished, so it has no place in the queue.")
         change_notes(store, run_id, priority=priority)
         db.execute("UPDATE runs SET priority = ? WHERE run_id = ?", (priority, run_id))
 
