@@ -281,6 +281,9 @@ def test_the_environment_is_read_where_folders_devices_and_processes_are_found()
         "rdh.execution.queue.possible",  # CUDA_VISIBLE_DEVICES
         "rdh.execution.engine.processes",  # what children inherit
         "rdh.commands.dashboard",  # what Streamlit inherits
+        "rdh.bench.faults",  # RDH_SLOTS and RDH_FREE_MB of the campaign
+        "rdh.bench._faults_world",  # what its processes inherit
+        "rdh.commands._queue",  # RDH_KEEP_DAYS, for prune
         "rdh.commands.bench",  # sets OMP_WAIT_POLICY before torch is imported
         "rdh.worker",  # likewise
         "rdh.recorder.given",  # RANK and WORLD_SIZE, as torchrun sets them

@@ -100,14 +100,17 @@ def _newest(path: Path) -> tuple[str, int] | None:
 
 
 def kill_supervisor(world: World, rng: random.Random) -> None:
+    """kill -9: its workers go on, and the next one takes over."""
     send(world.others(SUPERVISOR), signal.SIGKILL)
 
 
 def kill_warm(world: World, rng: random.Random) -> None:
+    """kill -9: the supervisor starts another parent, or runs start cold."""
     send(world.others(WARM), signal.SIGKILL)
 
 
 def kill_web(world: World, rng: random.Random) -> None:
+    """kill -9 of a web server; starts one if there is none."""
     if world.web is None:
         world.start_web()
         return
@@ -117,10 +120,12 @@ def kill_web(world: World, rng: random.Random) -> None:
 
 
 def kill_worker_and_supervisor(world: World, rng: random.Random) -> None:
+    """kill -9: nobody has seen how the worker ended."""
     send(one_worker(world, rng) + world.others(SUPERVISOR), signal.SIGKILL)
 
 
 def kill_everything(world: World, rng: random.Random) -> None:
+    """kill -9 of all that runs, as when the power goes."""
     pids = [*all_workers(world), *world.others(SUPERVISOR), *world.others(WARM)]
     send(pids, signal.SIGKILL)
     if world.web is not None:
@@ -128,6 +133,7 @@ def kill_everything(world: World, rng: random.Random) -> None:
 
 
 def terminate_worker(world: World, rng: random.Random) -> None:
+    """SIGTERM that nobody asked for: the run is lost, never cancelled."""
     send(one_worker(world, rng), signal.SIGTERM)
 
 
@@ -165,6 +171,7 @@ def hold_registry(world: World, rng: random.Random) -> None:
 
 
 def remove_folder(world: World, rng: random.Random) -> None:
+    """Removes a run's folder, though its worker may write meanwhile."""
     run_id = rng.choice(sorted(world.told))
     world.told[run_id].tainted.add("config.json")
     deadline = time.monotonic() + SECONDS_TO_DIE
