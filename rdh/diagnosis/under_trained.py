@@ -7,12 +7,12 @@ from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, twic
 
 TITLE = "Under-trained"
 AFTER = ("collapsed",)
-RISE = 0.01  # of MAP, over the last quarter of the way
+RISE = 0.02  # of MAP, over the last quarter of the way
 LAST = 0.75
 
 
 def check(evidence: Evidence) -> Finding | None:
-    """Fires if MAP rises by a hundredth over the last quarter of the way, to its best."""
+    """Fires if MAP rises by a fiftieth over the last quarter of the way, to its best."""
     if not evidence.has_ended:
         raise CannotRun("the run has not ended")
     scores = evidence.column("map", "MAP")
@@ -35,7 +35,7 @@ def check(evidence: Evidence) -> Finding | None:
         places=(Place("pages/compare.py", "The pair over time"),),
         remedies=(
             Remedy({"epochs": twice(config.epochs)}, "Twice as long.",
-                   "MAP rises by less than 0.01 over the last quarter, and ends higher."),
+                   "MAP rises by less than 0.02 over the last quarter, and ends higher."),
         ),
     )  # fmt: skip
 
