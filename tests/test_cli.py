@@ -182,6 +182,10 @@ REFUSED = [
         "train --set method_options=1 --set method_options.x=1",
         r"once as a whole and once as method_options.x",
     ),
+    ("train --set lr=0.1 --set lr=0.2", r"--set gives lr twice; choose one"),
+    ("train --set method_options.x=1 --set method_options.x=2", r"gives method_options.x twice"),
+    ("diagnose a-run --with a-run", r"--with goes with a RUN and names another one"),
+    ("diagnose --all --with a-run", r"--with goes with a RUN and names another one"),
     ("train --method itq --rdh", r"amplifier must be off for itq"),
     (
         "train --here --set weights=no/such.pth",

@@ -56,7 +56,8 @@ def keep_days(env: Mapping[str, str]) -> float:
         if 0 <= float(value) < float("inf"):
             return float(value)
     raise UserError(
-        f"RDH_KEEP_DAYS or --older must be a number of days, at least 0, got {value!r}; correct or omit it."
+        f"RDH_KEEP_DAYS or --older must be a number of days, at least 0, got {value!r}; correct or "
+        "omit it."
     )
 
 

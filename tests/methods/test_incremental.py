@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from rdh import catalog
+from rdh.errors import UserError
 from tests.methods.test_methods import build, live, random_batch
 from tests.test_rescue import codes, one_hot
 
@@ -76,7 +77,9 @@ def test_if_every_item_is_new_or_none_is_it_is_adsh_with_a_balance():
     all_new[:, 3] = 1
     assert not build("dihn", all_new, 6).is_new.any()
     switches = {"n_samples": 9, "passes": 2}
-    method = live(build("dihn", labels, 6, n_old_classes=9, balance_weight=0.0, **switches), h)
+    labels[:, 0] += labels[:, 3]  # no item of the last class, the new one
+    labels[:, 3] = 0
+    method = live(build("dihn", labels, 6, n_old_classes=3, balance_weight=0.0, **switches), h)
     adsh = live(build("adsh", labels, 6, **switches), h)
     for one in (method, adsh):
         one.loss = one.similarity_loss(h, labels, torch.arange(9)).item()
@@ -85,6 +88,11 @@ def test_if_every_item_is_new_or_none_is_it_is_adsh_with_a_balance():
     assert torch.equal(method.binary_codes, adsh.binary_codes)
     method.is_frozen.fill_(True)
     assert torch.equal(method.gallery_codes(), method.binary_codes), "there is nothing new to learn"
+
+
+def test_as_many_old_classes_as_there_are_is_refused():
+    with pytest.raises(UserError, match="n_old_classes must be below the number of classes, 4"):
+        build("dihn", random_batch(1, single=True)[1], 6, n_old_classes=4)
 
 
 def test_reconstructions_say_so_in_their_headlines_and_titles():
