@@ -135,7 +135,7 @@ def run_demo(arguments: argparse.Namespace) -> int:
     run_ids = execution.submit(store, pair, data_root=arguments.data_root)
     print(
         f"{pair[0].label} on {pair[0].dataset}, {pair[0].n_bits} bits, without and with RDH; "
-        f"runs in {store.root}",
+        f"runs in {store.root}. One seed, at a rate that is high on purpose, so that bits die.",
         file=sys.stderr,
     )
     return _follow_and_report(store, run_ids, arguments.json)
