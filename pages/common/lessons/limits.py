@@ -28,7 +28,8 @@ def ask(demo: Demo) -> Question:
         else ""
     )
     return Question(
-        f"The pair that comes with this app was trained with {n} seeds. At how many of them is MAP higher with RDH?",
+        f"The pair that ships with the app was trained with {n} seeds. At how many of them "
+        "is MAP higher with RDH?",
         tuple(f"{one} of {n}" for one in options),
         options.index(n_higher),
         f"**{n_higher} of {n}.** {said}{ON_CIFAR}",
