@@ -30,6 +30,7 @@ def threads() -> Iterator[None]:
     torch.set_num_threads(n_threads)
 
 
+@pytest.mark.slow  # a minute and a half; the other tests here call its parts
 @pytest.mark.process
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU has its own numbers")
 def test_small_measures_every_part_on_a_cpu(tmp_path):

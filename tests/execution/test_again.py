@@ -81,6 +81,7 @@ def _attempt(begun):
     return (read(begun) or {}).get("attempt")
 
 
+@pytest.mark.slow  # six real starts
 def test_new_checkpoints_between_two_deaths_end_the_row(store, supervisor):
     run_id = start(supervisor, FOREVER)
     for _ in range(5):

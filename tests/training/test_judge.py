@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from rdh import catalog
 from rdh.retrieval import evaluate, pack_codes
 from rdh.training import evaluate as evaluate_module
 from rdh.training import judge as judge_module
@@ -27,7 +28,7 @@ from tests.training.test_loop import (  # noqa: F401 (digits, one_thread: fixtur
 )
 
 WILD = {"tau": 0.7, "lr": 2.0, "n_bits": 6, "epochs": 2}  # saturates within a few steps
-TANH = [name for name in DEEP if name != "dpn"]
+TANH = [name for name in DEEP if catalog.method(name).saturates]
 
 
 def trained(digits: Any, **fields: Any) -> tuple[TrainingState, Log, loop.Outcome]:  # noqa: F811
@@ -110,7 +111,7 @@ def test_an_evaluation_logs_all_counts_in_one_record(digits, method):  # noqa: F
     )
     assert scalars["train_dead"] <= min(scalars["train_wrong"], scalars["train_saturated"])
     assert scalars["train_flagged_confirmed"] <= scalars["train_flagged_all_pairs"]
-    sides = {"query", "gallery"} if method != "adsh" else {"query"}
+    sides = {"query"} | ({"gallery"} - {catalog.method(method).trains_on})
     assert {name.split("_")[0] for name in scalars if name.endswith("_entries")} - {
         "flagged",
         "probe",
@@ -118,7 +119,7 @@ def test_an_evaluation_logs_all_counts_in_one_record(digits, method):  # noqa: F
     assert {f"cost_{side}" for side in sides} <= scalars.keys()
     assert ("cost_by_bit_gallery" in arrays) == ("gallery" in sides)
     assert arrays["cost_by_bit_train"].shape == (n_bits,)
-    asked_some = method in ("adsh", "dagh")
+    asked_some = method in ("adsh", "dihn", "dagh")
     assert ("flagged_entries" in scalars) == ("train_dead_asked" in scalars) == asked_some
 
 
