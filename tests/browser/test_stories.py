@@ -217,8 +217,8 @@ def test_two_browsers_that_press_launch_at_once_get_a_pair_each(browser, app_ser
     with open_page(browser) as first, open_page(browser) as second:
         for page in (first, second):
             page.goto(f"{server.url}/launch?preset=quick")
-            wait_for_app(page)
             expect(page.get_by_text("Quick check").first).to_be_visible(timeout=LONG)
+            wait_for_app(page)  # before that text it may not have begun
         for page in (first, second):
             page.locator("[data-testid=stFormSubmitButton] button").click(no_wait_after=True)
         for page in (first, second):

@@ -488,6 +488,7 @@ def close(monkeypatch):
 
 
 def test_closed_folders_are_one_sentence(root, hashnet, photos, tmp_path, capsys, close):
+    pytest.importorskip("faiss")
     folder, output = tmp_path / "closed", tmp_path / "x.npz"
     folder.mkdir()
     (folder / "a.png").write_bytes((photos / "a.png").read_bytes())

@@ -86,7 +86,7 @@ def test_a_supervisor_neither_starts_nor_ends_it(store, watched, supervisor):
     (other,) = execution.submit(store, [make_config()])
     turn(supervisor, lambda: execution.states(store)[other].is_final, "the toy worker ends")
     assert execution.states(store)[watched.run_id].state == "running"
-    assert supervisor.is_idle()
+    turn(supervisor, supervisor.is_idle, "nothing is left to do")
     lose(watched)
     supervisor.tick()
     assert Registry(store).active() == []
