@@ -24,9 +24,12 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # of a checkout that is not installed
+from rdh.store.recorded import FOLDER, read_recording
+
 DOCS = Path(__file__).resolve().parent
 REPO = DOCS.parent
-PLAIN, RDH = "dch-16-s0-3a2c49", "dch-rdh-16-s0-36aa43"  # in rdh/recorded
+PLAIN, RDH = read_recording().pair
 PAIR = f"run={PLAIN}&vs={RDH}"
 WIDTH = 1280  # pixels of the window
 PART = 960  # of a part, without the sidebar
@@ -148,7 +151,7 @@ def main() -> None:
     chromium = os.environ.get("RDH_CHROMIUM") or shutil.which("chromium")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         runs = Path(folder) / "runs"
-        shutil.copytree(REPO / "rdh" / "recorded", runs)
+        shutil.copytree(FOLDER, runs)
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         with dashboard(runs) as url:
             for picture in wanted:
