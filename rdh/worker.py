@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 from rdh.config.run_config import RunConfig
 from rdh.errors import Stopped, UserError, encodable, printable
 from rdh.execution.heartbeat import Heart, prefer_as_oom_victim
-from rdh.execution.queue.run_folder import DISK
+from rdh.execution.queue.run_folder import DISK, request_in
 from rdh.files import read_json, write_arrays, write_json
 from rdh.folders import data_root
 from rdh.locks import take_lock
@@ -143,9 +143,7 @@ def train(run_dir: Path, attempt: int, stop: Stop, heart: Heart) -> dict[str, An
 
 def _stopped(run_dir: Path, attempt: int, stop: Stop) -> dict[str, Any]:
     """How an attempt ended that saved its state after a signal."""
-    control = read_json(run_dir / "control.json") or {}
-    asked = control.get("request") if control.get("attempt") == attempt else None
-    asked = asked if isinstance(asked, str) and asked in STOPS else None
+    asked = request_in(read_json(run_dir / "control.json"), attempt, known=STOPS)
     if asked is None and stop.signum == signal.SIGINT:
         asked = "cancel"  # Ctrl-C, of a run that was started by hand
     state, how = STOPS[asked]

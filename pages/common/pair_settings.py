@@ -138,10 +138,15 @@ def _write_url() -> None:
     st.query_params[KEY] = st.session_state[KEY]
 
 
+def _more_settings(said: str) -> list[str]:
+    """The parts of a setting in words that `setting_label` does not say by itself."""
+    return [part for part in said.split(", ") if part and not IN_LABEL.match(part)]
+
+
 def setting_label(rows: pd.DataFrame) -> str:
     """A setting in words: "DPSH · 32 bits · cifar10 · lr 0.03 · 30 epochs · eta 1 · 5 pairs"."""
     first, n = rows.iloc[0], len(rows)
-    more = [part for part in first["setting"].split(", ") if part and not IN_LABEL.match(part)]
+    more = _more_settings(first["setting"])
     parts = [
         *(method_title(first["method"]), f"{first['n_bits']} bits", first["dataset"]),
         *(f"lr {first['lr']:g}", f"{first['epochs']} epochs", f"eta {first['eta']:g}"),
@@ -224,7 +229,7 @@ def draw_table(settings: dict[str, pd.DataFrame], effects: dict[str, Effect]) ->
 def row_of(rows: pd.DataFrame, effect: Effect) -> dict[str, str]:
     """A setting as a row of the table: means over its pairs, without → with RDH."""
     first = rows.iloc[0]
-    more = [part for part in first["setting"].split(", ") if part and not IN_LABEL.match(part)]
+    more = _more_settings(first["setting"])
     ends = effect.interval.low, effect.interval.high
     has_ends, kept = not math.isnan(ends[0]), analysis.comparable(rows)
     n_collapsed = len(rows) - len(kept)

@@ -11,7 +11,6 @@ what they meet depends on the machine.
 import contextlib
 import os
 import random
-import signal
 import statistics
 import subprocess
 import sys
@@ -44,7 +43,6 @@ def measure(seed: int, moments: int, registries: int = N_REGISTRIES) -> dict[str
     Returns:
         Counts, what went wrong (nothing, if all is well), and how long the truth took, in seconds.
     """
-    signal.signal(signal.SIGTERM, _interrupt)  # or what was started and mounted stays
     rng, began = random.Random(seed), time.monotonic()
     with tempfile.TemporaryDirectory() as folder, _disk(Path(folder)) as is_small:
         world = _world(Path(folder))
@@ -80,10 +78,6 @@ def measure(seed: int, moments: int, registries: int = N_REGISTRIES) -> dict[str
         "wrong": wrong + damaged["wrong"],
         "minutes": round((time.monotonic() - began) / 60, 1),
     }
-
-
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
 
 
 def _world(folder: Path) -> World:

@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import os
+import signal
 from types import ModuleType
 from typing import Any
 
@@ -58,7 +59,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _faults(module: ModuleType, arguments: argparse.Namespace) -> int:
     """The campaign of faults. Returns 1 if anything was wrong."""
     moments = 200 if arguments.moments is None else arguments.moments
-    result = module.measure(arguments.seed or 0, moments)
+    # SIGTERM ends it as Ctrl-C does, or what it has started and mounted stays.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        result = module.measure(arguments.seed or 0, moments)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     print(module.table(result))
     print_json(result)
     return 1 if result["wrong"] else 0

@@ -50,9 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError("diagnose takes either a RUN or --all; `python -m rdh runs` lists them.")
     if arguments.markdown and not arguments.all:
         raise UserError("--markdown goes with --all.")
-    if (arguments.partner and arguments.partner in (arguments.run, None)) or (
-        arguments.all and arguments.partner
-    ):
+    if arguments.partner and (arguments.all or arguments.partner == arguments.run):
         raise UserError("--with goes with a RUN and names another one, the other run of its pair.")
     if arguments.all:
         return _print_all(store, arguments)

@@ -76,8 +76,10 @@ def _few(
 ) -> Finding:
     price = f" and cost {map_points(cost[0])} MAP {cost[1]}" if cost else ""
     if evidence.config.has_rdh:
-        so = "This run has the plug-ins, so it shows what they left. What they freed on the way "
-        so += "shows beside the same run without them."
+        so = (
+            "This run has the plug-ins, so it shows what they left. What they freed on the way "
+            "shows beside the same run without them."
+        )
     else:
         so = "So RDH would gain little by rescue here: it would loosen entries that are right."
     return Finding(

@@ -6,7 +6,7 @@ A failed run never does: it would fail again. RDH_AUTO_RESUME=0 leaves lost runs
 from collections.abc import Mapping
 from dataclasses import replace
 
-from rdh.errors import UserError
+from rdh.execution.engine.devices import is_on
 from rdh.execution.queue.acts import queue_again
 from rdh.execution.queue.registry import Registry
 from rdh.execution.queue.rows import RunState, move
@@ -23,10 +23,7 @@ def wants_resumes(env: Mapping[str, str]) -> bool:
     Raises:
         UserError: RDH_AUTO_RESUME is neither 0 nor 1.
     """
-    value = env.get("RDH_AUTO_RESUME") or "1"
-    if value not in ("0", "1"):
-        raise UserError(f"RDH_AUTO_RESUME must be 0 or 1, got {value!r}; correct it or unset it.")
-    return value == "1"
+    return is_on(env, "RDH_AUTO_RESUME")
 
 
 def resumes_so_far(registry: Registry, run: RunState) -> int:

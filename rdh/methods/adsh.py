@@ -83,8 +83,9 @@ class ADSH(Method):
 
     def draw_sample(self, round_number: int) -> Tensor:
         """Positions of the items that the network sees until the next round."""
-        drawn = random_sample(len(self.labels), self.n_samples, self.seed, round_number)
-        return drawn.to(self.labels.device)
+        rows = self.compared()
+        drawn = random_sample(len(rows), self.n_samples, self.seed, round_number)
+        return rows[drawn.to(rows.device)]
 
     def summarize(self) -> None:
         """Computes what the loss needs of V and S~ = S - r (1 - S) for the present sample.
@@ -117,10 +118,14 @@ class ADSH(Method):
 
     def on_epoch_start(self, epoch: int) -> None:
         if epoch and epoch % self.passes == 0:
-            self.binary_codes.copy_(self.gallery_codes())
-            self.has_codes.fill_(True)
+            self.renew_codes(epoch)
             self.sample.copy_(self.draw_sample(epoch // self.passes))
             self.summarize()
+
+    def renew_codes(self, epoch: int) -> None:
+        """Updates V from what the last sample has learned, before the next one is drawn."""
+        self.binary_codes.copy_(self.gallery_codes())
+        self.has_codes.fill_(True)
 
     @property
     def epoch_length(self) -> int:

@@ -24,7 +24,6 @@ from pydantic import Field
 from torch import Tensor
 
 from rdh.errors import UserError
-from rdh.methods._tools.sampling import random_sample
 from rdh.methods.adsh import ADSH
 
 
@@ -79,20 +78,11 @@ class DIHN(ADSH):
     def updated(self) -> Tensor:
         return (self.is_new if self.is_frozen else ~self.is_new).nonzero()[:, 0]
 
-    def draw_sample(self, round_number: int) -> Tensor:
-        rows = self.compared()
-        drawn = random_sample(len(rows), self.n_samples, self.seed, round_number)
-        return rows[drawn.to(rows.device)]
-
-    def on_epoch_start(self, epoch: int) -> None:
-        if epoch and epoch % self.passes == 0:
-            self.binary_codes.copy_(self.gallery_codes())
-            self.has_codes.fill_(True)
-            self.is_learned[self.updated()] = True
-            if epoch >= self.old_epochs:
-                self.is_frozen.fill_(True)
-            self.sample.copy_(self.draw_sample(epoch // self.passes))
-            self.summarize()
+    def renew_codes(self, epoch: int) -> None:
+        super().renew_codes(epoch)
+        self.is_learned[self.updated()] = True
+        if epoch >= self.old_epochs:
+            self.is_frozen.fill_(True)
 
     def code_regression_loss(self, codes: Tensor, indices: Tensor) -> Tensor | None:
         errors = codes - self.binary_codes[indices].to(codes.dtype)

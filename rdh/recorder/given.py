@@ -17,14 +17,10 @@ from rdh.retrieval.labels import are_class_numbers
 BYTES_OF_ENTRY, BYTES_OF_LABEL = 4, 5
 
 
-def check_steps(total_steps: object) -> None:
-    """UserError unless it is a whole number of at least 1, or None."""
-    if total_steps is not None and (
-        not isinstance(total_steps, int) or isinstance(total_steps, bool) or total_steps < 1
-    ):
-        raise UserError(
-            f"total_steps must be a whole number of at least 1, or left out, got {total_steps!r}."
-        )
+def check_count(name: str, value: object, rest: str = "") -> None:
+    """UserError unless it is a whole number of at least 1; `rest` says what else may be given."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise UserError(f"{name} must be a whole number of at least 1{rest}, got {value!r}.")
 
 
 def checked_labels(labels: Any, n_items: int) -> np.ndarray | None:

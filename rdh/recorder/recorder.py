@@ -18,8 +18,8 @@ import torch
 from rdh.config.watched import make_watched, told
 from rdh.errors import UserError, printable
 from rdh.recorder.given import (
+    check_count,
     check_memory,
-    check_steps,
     checked_labels,
     last_error,
     rank_of_process,
@@ -91,12 +91,10 @@ class Recorder:
             raise UserError(f"name must be a text that is not empty, got {name!r}.")
         fields = {"method": method or printable(name), "amplifier": amplifier, "eta": eta}
         fields |= {"name": printable(name), "n_items": n_items, "n_bits": n_bits, "tau": tau}
-        if not isinstance(probe_every, int) or isinstance(probe_every, bool) or probe_every < 1:
-            raise UserError(
-                f"probe_every must be a whole number of at least 1, got {probe_every!r}."
-            )
+        check_count("probe_every", probe_every)
         config = make_watched(**fields | told(settings or {}), probe_every=probe_every)
-        check_steps(total_steps)
+        if total_steps is not None:
+            check_count("total_steps", total_steps, ", or left out")
         given = checked_labels(labels, n_items)
         check_memory(n_items, n_bits, given)
         rank, n_ranks = rank_of_process()

@@ -12,7 +12,6 @@ from torch import Tensor
 from rdh.methods import Method
 
 MOST_PAIRS = 36_000_000  # compared at a time: 144 MB for each matrix of them
-MOST_IN_BATCH = 6000  # its square
 
 
 def batch_gradients(
@@ -56,7 +55,7 @@ def all_pairs_gradient(
     Args and returns: as of `batch_gradients`. The scale may differ between blocks.
     """
     items = _all(codes) if items is None else items
-    most = min(MOST_IN_BATCH, method.most_at_once)
+    most = method.most_at_once
     if method.stored_codes is not None:
         most = min(most, max(1, MOST_PAIRS // len(codes)))
     order = torch.arange(len(items))

@@ -1,6 +1,7 @@
 """Methods with a target code a class: Hadamard and spread codes, CSQ, DPN and MDSH."""
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -10,7 +11,6 @@ from rdh.methods._tools.centres import (
     hadamard,
     hadamard_codes,
     min_distance,
-    separation,
     spread_codes,
 )
 from tests import naive_methods
@@ -147,6 +147,20 @@ def test_csq_with_sigmoid_outputs_is_the_cross_entropy_of_the_logits():
 
 
 # MDSH
+
+
+def separation(n_codes: int, n_bits: int) -> int:
+    """The distance d that MDSH asks of centres, after Gilbert and Varshamov.
+
+    It is the smallest d for which balls of radius d - 1 around n_codes codes fill the space of
+    n_bits bits.
+    """
+    volume = 0
+    for distance in range(1, n_bits + 1):
+        volume += math.comb(n_bits, distance - 1)
+        if volume * n_codes >= 2**n_bits:
+            return distance
+    return n_bits
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_blocks_and_some_of_the_items_change_nothing_if_items_are_seen_alone(nam
         some = all_pairs_gradient(method, codes, labels, seeded(), items) * len(items)
         torch.testing.assert_close(some, whole[items] * N, rtol=1e-4, atol=1e-6)
         monkeypatch.setattr(pair_gradients, "MOST_PAIRS", 8 * N)
-        monkeypatch.setattr(pair_gradients, "MOST_IN_BATCH", 8)
+        monkeypatch.setattr(type(method), "most_at_once", 8)
         blocks = all_pairs_gradient(method, codes, labels, seeded()) * 8
         torch.testing.assert_close(blocks, whole * N, rtol=1e-4, atol=1e-6)
 
@@ -102,7 +102,7 @@ def test_random_batches_are_those_of_the_generator():
 
 def test_too_many_items_for_one_batch_are_compared_in_random_groups(monkeypatch):
     method, codes, labels = made("hashnet")
-    monkeypatch.setattr(pair_gradients, "MOST_IN_BATCH", 15)
+    monkeypatch.setattr(type(method), "most_at_once", 15)
     found = all_pairs_gradient(method, codes, labels, seeded())
     for group in torch.randperm(N, generator=seeded()).split(15):
         torch.testing.assert_close(found[group], one_batch_gradient(method, codes, labels, group))

@@ -80,9 +80,18 @@ def wants_warm(env: Mapping[str, str]) -> bool:
     Raises:
         UserError: RDH_WARM is neither 0 nor 1.
     """
-    value = env.get("RDH_WARM") or "1"
+    return is_on(env, "RDH_WARM")
+
+
+def is_on(env: Mapping[str, str], name: str) -> bool:
+    """Whether a switch of the environment is on: unless it is 0.
+
+    Raises:
+        UserError: It is neither 0 nor 1.
+    """
+    value = env.get(name) or "1"
     if value not in ("0", "1"):
-        raise UserError(f"RDH_WARM must be 0 or 1, got {value!r}; correct it or unset it.")
+        raise UserError(f"{name} must be 0 or 1, got {value!r}; correct it or unset it.")
     return value == "1"
 
 

@@ -190,7 +190,7 @@ def set_priority(store: RunStore, run_id: str, priority: int) -> None:
     train already.
 
     Raises:
-        UserError: There is no such run, or the number is out of range.
+        UserError: There is no such run, it is finished, or the number is out of range.
     """
     if not is_priority(priority):
         raise UserError(

@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import time
+from collections.abc import Container
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -229,10 +230,15 @@ def control_record(
     return record | ({"automatic": automatic, "from_step": from_step} if automatic else {})
 
 
-def request_in(control: dict[str, Any] | None, attempt: int) -> str | None:
-    """What a person asks of this attempt, by control.json; None if nothing."""
+def request_in(
+    control: dict[str, Any] | None, attempt: int, *, known: Container[object] = REQUESTS
+) -> str | None:
+    """What is asked of this attempt, by control.json; None if nothing that is known.
+
+    Without `known`: what a person asks.
+    """
     asked = (control or {}).get("request")
-    is_ours = attempt_in(control) == attempt and isinstance(asked, str) and asked in REQUESTS
+    is_ours = attempt_in(control) == attempt and isinstance(asked, str) and asked in known
     return asked if is_ours else None
 
 

@@ -50,7 +50,7 @@ class Method:
     stores_all_codes = False
     plain_weight: str | None = None
     landscape: ClassVar[dict[str, Any] | None] = None
-    most_at_once = 6000  # items of one call of similarity_loss, beyond a batch of training
+    most_at_once = 6000  # items of one call of similarity_loss, beyond a batch: their square
     keeps_code_regression = (
         True  # False: EAQL replaces code_regression_loss too, and without quantization it is off
     )

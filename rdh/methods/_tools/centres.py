@@ -6,8 +6,6 @@ Sources: Sylvester 1867 (powers of two), Paley 1933 (order q + 1 for a prime q =
 24, 48, ...), and their products.
 """
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -108,17 +106,3 @@ def min_distance(codes: Tensor) -> float:
     products = codes @ codes.T
     products.fill_diagonal_(-codes.shape[1])
     return float((codes.shape[1] - products.max()) / 2)
-
-
-def separation(n_codes: int, n_bits: int) -> int:
-    """The distance d that MDSH asks of centres, after Gilbert and Varshamov.
-
-    It is the smallest d for which balls of radius d - 1 around n_codes codes fill the space of
-    n_bits bits.
-    """
-    volume = 0
-    for distance in range(1, n_bits + 1):
-        volume += math.comb(n_bits, distance - 1)
-        if volume * n_codes >= 2**n_bits:
-            return distance
-    return n_bits
