@@ -19,4 +19,6 @@ function create(parent) {
   button.onblur = () => field.hidden && (said.textContent = "");
 }
 
-export default ({ parentElement }) => parentElement.querySelector("button") || create(parentElement);
+export default ({ parentElement }) => {
+  if (!parentElement.querySelector("button")) create(parentElement);
+};

@@ -23,7 +23,9 @@ const press = (id, tries) => {{
   pressed.add(id);
   link.click();
 }};
-export default ({{ data }}) => press(data.id, 300);
+export default ({{ data }}) => {{
+  press(data.id, 300); // and returns nothing: Streamlit calls what comes back when it cleans up
+}};
 """
 
 

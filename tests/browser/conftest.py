@@ -30,17 +30,19 @@ FLAGS = [
 ]
 READY_WITHIN = 60  # seconds; a shared machine may be slow
 MOST_SHOWN = 6000  # characters
+# A page that has just connected is not running either, but shows nothing yet.
 READY = (
     "[data-testid=stApp][data-test-connection-state=CONNECTED][data-test-script-state=notRunning]"
+    " [data-testid=stMain] [data-testid=stElementContainer]"
 )
 
 
 def wait_for_app(page) -> None:
-    """Returns when the page is connected and its script has run.
+    """Returns when the page is connected, its script has run and something is drawn.
 
     With `run_every` assert on contents, with retry.
     """
-    page.locator(READY).wait_for(state="attached", timeout=READY_WITHIN * 1000)
+    page.locator(READY).first.wait_for(state="attached", timeout=READY_WITHIN * 1000)
 
 
 @pytest.fixture(scope="session")

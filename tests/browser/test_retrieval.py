@@ -79,6 +79,7 @@ def test_a_query_is_chosen_bits_are_switched_off_and_a_link_restores_all_of_it(
     press_bit(page, barcode, 7)
     page.wait_for_url("**mask=3%2C7*")
     expect(tile(page, "AP", 1)).to_contain_text(score(store, run, item, [3, 7]))
+    wait_for_app(page)  # the strips come after the tiles
     found = strip(page, "What HashNet + RDH finds")
     neighbour = found.get_by_role("button").nth(4)
     chosen = neighbour.get_attribute("data-item")
