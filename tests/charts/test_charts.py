@@ -191,7 +191,8 @@ def test_every_figure_builds_with_a_title_and_without_a_theme(n, n_bits):
 @pytest.mark.parametrize("name", figures(3, 4))
 def test_every_axis_says_what_it_shows(name):
     figure = figures(3, 4)[name]
-    axes = [*figure.select_xaxes(), *figure.select_yaxes()]
+    drawn = figure.checked()
+    axes = [*drawn.select_xaxes(), *drawn.select_yaxes()]
     without = [axis.plotly_name for axis in axes if not axis.title.text]
     allowed = {
         "pairs": ["xaxis"],
