@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import pytest
 from playwright.sync_api import expect
 
 from pages.common.live_plot import figure_json
 from rdh.charts.descent import descent_figure, gain_figure
 from rdh.charts.effects import by_value, forest, gain_against_dead
+from rdh.charts.figure import Figure, Part
 from rdh.charts.html_page import TAKE_AWAY
 from rdh.charts.landscape import BitOverlay, landscape_figure
 from rdh.charts.lessons import (
@@ -38,7 +38,7 @@ LONG = 120_000  # milliseconds; a shared machine may be slow
 PR = '[data-chart="compare-pr"]'
 
 
-def figures() -> dict[str, go.Figure]:
+def figures() -> dict[str, Figure]:
     """Every kind of chart."""
     lines = {name: test_effects.lines(name, has_band=True) for name in ("dpsh", "dhn")}
     rows = pd.DataFrame({"label": ["a", "a"], "method": "dpsh", "arm": "rdh", "std": [0.1, np.nan]})
@@ -98,7 +98,7 @@ def values(given: object) -> list:
     ]
 
 
-def drawn(trace: go.Figure) -> list[list]:
+def drawn(trace: Part) -> list[list]:
     """The coordinates of a trace's marks, a list for each axis; gaps of lines are left out."""
     if trace.type == "heatmap":
         meta, z = trace.meta or {}, np.asarray(trace.z, dtype=float)
@@ -132,7 +132,7 @@ def test_the_table_of_a_chart_has_the_numbers_of_its_traces(taken, name):
     traces = [marks for trace in shown if (marks := drawn(trace))]
     assert len(table["rows"]) == sum(len(marks[0]) for marks in traces)
     start = 0
-    named = [axis for axis in figure.select_yaxes() if axis.ticktext]
+    named = [axis for axis in figure.checked().select_yaxes() if axis.ticktext]
     for marks in traces:
         rows = table["rows"][start : start + len(marks[0])]
         start += len(rows)
