@@ -101,11 +101,14 @@ class Visit:
 
         self._socket = Counted()
         self._socket.connect((HOST, server.port))
-        self._ws = connect(
-            f"ws://{HOST}:{server.port}/_stcore/stream",
-            sock=self._socket,
-            max_size=None,
-            subprotocols=["streamlit"],  # type: ignore[list-item]
+        self._open = contextlib.ExitStack()
+        self._ws = self._open.enter_context(
+            connect(
+                f"ws://{HOST}:{server.port}/_stcore/stream",
+                sock=self._socket,
+                max_size=None,
+                subprotocols=["streamlit"],  # type: ignore[list-item]
+            )
         )
         self._asked = {"page_name": page, "query_string": query}
         self._kept: set[str] = set()  # what the browser has kept of earlier messages
@@ -158,4 +161,4 @@ class Visit:
 
     def close(self) -> None:
         """Leaves."""
-        self._ws.close()
+        self._open.close()
