@@ -18,7 +18,20 @@ FITS = """([chart, least, most]) => {
     const drawn = document.querySelector(chart + " .main-svg").clientWidth;
     return drawn === document.querySelector(chart).clientWidth && drawn >= least && drawn <= most;
 }"""
+ZOOMED = """([chart, before]) => {
+    const { xaxis, yaxis } = document.querySelector(chart + " .js-plotly-plot")._fullLayout;
+    const now = [...xaxis.range, ...yaxis.range];
+    return !xaxis.autorange && now.some((end, place) => end !== before[place]);
+}"""
 LAYOUT = "(chart) => document.querySelector(chart + ' .js-plotly-plot')._fullLayout"
+
+
+EVERY = 50  # milliseconds; by itself Playwright looks at each frame, which makes the page draw them
+
+
+def wait_for(page, condition: str, arg: object = None, **options: float) -> None:
+    """Returns when a condition in JavaScript holds."""
+    page.wait_for_function(condition, arg=arg, polling=EVERY, **options)
 
 
 def draws(page, chart: str) -> int:
@@ -26,7 +39,7 @@ def draws(page, chart: str) -> int:
 
 
 def wait_for_draws(page, chart: str, n: int) -> None:
-    page.wait_for_function(WAIT_FOR_DRAWS, arg=[chart, n])
+    wait_for(page, WAIT_FOR_DRAWS, [chart, n])
 
 
 def wait_for_more(page, chart: str, n: int) -> None:
@@ -36,6 +49,15 @@ def wait_for_more(page, chart: str, n: int) -> None:
 def axis_ranges(page, chart: str) -> list[float]:
     return page.evaluate(
         f"(c) => (({LAYOUT})(c)).xaxis.range.concat((({LAYOUT})(c)).yaxis.range)", chart
+    )
+
+
+def wait_for_ranges(page, chart: str, ranges: list[float]) -> None:
+    wait_for(
+        page,
+        f"([c, wanted]) => (({LAYOUT})(c)).xaxis.range.concat((({LAYOUT})(c)).yaxis.range)"
+        ".every((end, place) => end === wanted[place])",
+        [chart, ranges],
     )
 
 
@@ -50,11 +72,13 @@ def pixel(page, chart: str, x: float, y: float) -> tuple[float, float]:
 
 def zoom(page, chart: str) -> list[float]:
     """Drag a box over the middle of the chart; returns the ranges that the axes have then."""
+    before = axis_ranges(page, chart)
     box = page.locator(f"{chart} .nsewdrag").bounding_box()
     page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.3 * box["height"])
     page.mouse.down()
     page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.7 * box["height"], steps=4)
     page.mouse.up()
+    wait_for(page, ZOOMED, [chart, before])
     return axis_ranges(page, chart)
 
 

@@ -17,10 +17,10 @@ from rdh.config.presets import preset_config
 from rdh.files import read_arrays
 from rdh.store.metrics_reader import MetricsReader
 from rdh.store.run_store import RunStore
-from tests.browser.charts import wait_for_draws
+from tests.browser.charts import wait_for, wait_for_draws
 from tests.browser.conftest import wait_for_app
 
-N_BITS = 8
+N_BITS = 4
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ DEAD_ITEMS = """([line, expected]) => {
 def wait_for_dead(page, bit: int, items: list[int]) -> None:
     """Returns when the images below the line about this bit's dead are those of the items."""
     expect(page.get_by_text(f"training items have bit {bit} dead")).to_be_visible()
-    page.wait_for_function(DEAD_ITEMS, arg=[f"training items have bit {bit} dead", items])
+    wait_for(page, DEAD_ITEMS, [f"training items have bit {bit} dead", items])
 
 
 def see_all_dead(page, run: Path, codes: dict[str, np.ndarray]) -> int:
