@@ -23,6 +23,8 @@ ZOOMED = """([chart, before]) => {
     const now = [...xaxis.range, ...yaxis.range];
     return !xaxis.autorange && now.some((end, place) => end !== before[place]);
 }"""
+HAS_MARK_BELOW = """([chart, x]) => document.querySelector(chart + " .js-plotly-plot")
+    ._hoverdata?.some((one) => x === null || one.x == x)"""
 LAYOUT = "(chart) => document.querySelector(chart + ' .js-plotly-plot')._fullLayout"
 
 
@@ -68,6 +70,22 @@ def pixel(page, chart: str, x: float, y: float) -> tuple[float, float]:
     at += "return [xaxis._offset + xaxis.d2p(x), yaxis._offset + yaxis.d2p(y)]; })"
     left, top = page.evaluate(at, [chart, x, y])
     return box["x"] + left, box["y"] + top
+
+
+def click_at(page, chart: str, x: float, y: float, mark: object = None) -> None:
+    """Clicks in the plot, x and y pixels from its corner, once the chart has noticed the pointer.
+
+    Args:
+        page: that shows the chart.
+        chart: its selector.
+        x: from the left.
+        y: from the top.
+        mark: the x of what lies there; None for anything.
+    """
+    page.locator(f"{chart} .nsewdrag").first.hover(position={"x": x, "y": y})
+    wait_for(page, HAS_MARK_BELOW, [chart, mark])
+    page.mouse.down()
+    page.mouse.up()
 
 
 def zoom(page, chart: str) -> list[float]:

@@ -29,7 +29,7 @@ FLAGS = [
     "--process-per-site",  # pages of one context share a process, and with it compiled scripts
     "--js-flags=--no-opt --no-maglev",  # to optimise scripts of pages that live for seconds costs
 ]
-READY_WITHIN = 60  # seconds; a shared machine may be slow
+READY_WITHIN = 120  # seconds; a shared machine may be slow
 MOST_SHOWN = 6000  # characters
 # A page that has just connected is not running either, but shows nothing yet.
 READY = (

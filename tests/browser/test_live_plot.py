@@ -137,12 +137,9 @@ def test_the_theme_changes_in_place(live):
     expect(label).not_to_have_css("fill", light)
     wait_for_more(live, MAP, 2)
 
-    paper = live.locator(f"{MAP} .main-svg").first.evaluate(
-        "(svg) => getComputedStyle(svg).backgroundColor"
-    )
-    assert paper == live.evaluate(
-        "getComputedStyle(document.querySelector('.stApp')).backgroundColor"
-    )
+    paper = "getComputedStyle(document.querySelector(one)).backgroundColor"
+    same = f"(all) => new Set(all.map((one) => {paper})).size === 1"
+    wait_for(live, same, [f"{MAP} .main-svg", ".stApp"])
     assert axis_ranges(live, MAP) == zoomed
     assert live.evaluate("window.removed") == 0
     reset(live, MAP)
@@ -312,7 +309,7 @@ def test_a_library_that_does_not_load_is_said_and_tried_again(live):
     live.reload()
     sentence = live.locator(MAP).get_by_text("could not be drawn")
     expect(sentence).to_be_visible()
-    assert live.locator(MAP).bounding_box()["height"] == 420
+    expect(live.locator(MAP)).to_have_css("height", "420px")
     live.unroute("**/plotly.min.js*")
     wait_for_draws(live, MAP, 1)
     expect(sentence).to_be_hidden()

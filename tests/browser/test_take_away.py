@@ -258,7 +258,7 @@ def test_the_copied_link_shows_the_same_step_elsewhere(compare, browser):
     wait_for_app(compare)
     compare.get_by_role("button", name="Copy link").click()
     expect(compare.get_by_role("status").get_by_text("Copied: http://127.0.0.1:")).to_be_visible()
-    link = compare.evaluate("navigator.clipboard.readText()")
+    link = compare.evaluate("navigator.clipboard.readText()")  # it was copied before it was said
     assert link == compare.url and "run=" in link and "vs=" in link
     with open_page(browser) as other:
         other.goto(link)
