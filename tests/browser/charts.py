@@ -40,12 +40,12 @@ def draws(page, chart: str) -> int:
     return int(page.locator(chart).get_attribute("data-draws"))
 
 
-def wait_for_draws(page, chart: str, n: int) -> None:
-    wait_for(page, WAIT_FOR_DRAWS, [chart, n])
+def wait_for_draws(page, chart: str, n: int, **options: float) -> None:
+    wait_for(page, WAIT_FOR_DRAWS, [chart, n], **options)
 
 
-def wait_for_more(page, chart: str, n: int) -> None:
-    wait_for_draws(page, chart, draws(page, chart) + n)
+def wait_for_more(page, chart: str, n: int, **options: float) -> None:
+    wait_for_draws(page, chart, draws(page, chart) + n, **options)
 
 
 def axis_ranges(page, chart: str) -> list[float]:
@@ -91,8 +91,10 @@ def click_at(page, chart: str, x: float, y: float, mark: object = None) -> None:
 def zoom(page, chart: str) -> list[float]:
     """Drag a box over the middle of the chart; returns the ranges that the axes have then."""
     before = axis_ranges(page, chart)
-    box = page.locator(f"{chart} .nsewdrag").bounding_box()
-    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.3 * box["height"])
+    plot = page.locator(f"{chart} .nsewdrag").first
+    box = plot.bounding_box()
+    plot.hover(position={"x": 0.3 * box["width"], "y": 0.3 * box["height"]})
+    box = plot.bounding_box()  # now that it is in view and lies still
     page.mouse.down()
     page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.7 * box["height"], steps=4)
     page.mouse.up()
