@@ -193,7 +193,7 @@ def test_landscape_controls_show_the_golden_numbers_and_the_url_restores_them(
             "−0.0105", timeout=LONG
         )
         assert number(page, "∂L/∂F, + RDH") == "−0.5486"
-        slider = page.get_by_role("slider", name=re.compile("^h_i")).first
+        slider = page.get_by_role("slider", name=re.compile("^hᵢ")).first
         slider.focus()
         for _ in range(3):
             slider.press("ArrowRight")
@@ -201,7 +201,7 @@ def test_landscape_controls_show_the_golden_numbers_and_the_url_restores_them(
             "-", "−"
         )  # after all presses, whichever runs are still to come
         expect(page.locator("p", has_text="with the numbers of this bit")).to_contain_text(
-            f"h_i = {at}:", timeout=LONG
+            f"hᵢ = {at}:", timeout=LONG
         )
         wait_for_app(page)
         address, shown = page.url, number(page, "∂L/∂F, + RDH")
