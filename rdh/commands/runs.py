@@ -263,13 +263,13 @@ def _dead_bits(store: RunStore, run_id: str, metrics: dict[str, float]) -> dict[
     if not counts.is_counted:
         return {"dead": NOT_COUNTED} | said
     said = {"dead at the end": text("dead"), "dead at the peak": text("dead_peak")} | said
-    costs = ", ".join(
-        f"{analysis.map_points(metrics[name])} MAP of those {place}"
+    costs = "; ".join(
+        f"{analysis.map_points(metrics[name])} MAP, of those {place}"
         for name, place in COSTS.items()
         if name in metrics
     )
     said[COST] = (
-        f"{costs}, at the last evaluation"
+        f"{costs}; at the last evaluation"
         if costs
         else "not measured; an evaluation of a run with probes measures it"
     )

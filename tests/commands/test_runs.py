@@ -60,7 +60,7 @@ def test_the_cost_of_the_dead_is_said_once_and_is_no_negative_zero(tmp_path, cal
     writer.close()
     store.write_json(run_id, "result.json", {"attempt": 1, "state": "finished", "metrics": numbers})
     said = call("runs", "show", run_id)[1]
-    assert "+0.0000 MAP of those in the gallery, +0.0000 MAP of those in the queries" in said
+    assert "+0.0000 MAP, of those in the gallery; +0.0000 MAP, of those in the queries" in said
     assert "cost_gallery" not in said and "cost_query" not in said
     (row,) = [line for line in call("runs")[1].splitlines() if run_id in line]
     assert "+0.0000" in row
