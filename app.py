@@ -202,7 +202,7 @@ def run_line(runs: RunStore, state: execution.RunState) -> dict[str, str]:
         "dead": analysis.percent(row.get("dead_at_end", missing)),
         "cost of the dead": analysis.map_points(row.get("cost", missing)),
         "MAP": f"{row['map']:.4f}" if "map" in row else "–",
-        "diagnosis": one_line(runs, state.run_id) or "–",
+        "diagnosis": one_line(runs, state) or "–",
     }
 
 

@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -21,10 +22,16 @@ from pages.common.run_status import progress_text, read_status
 from rdh import catalog, execution, worker
 from rdh.config.presets import preset_config
 from rdh.config.run_config import RunConfig, make_config, with_plug_ins
+from rdh.recorder import Recorder
 from rdh.store.metrics_reader import MetricsReader
+from rdh.store.notes import change_notes
 from rdh.store.run_store import RunStore
 
 REPO = Path(__file__).parents[2]
+MARKUP = "<script>1</script>"
+ADDRESS = "run vs clone bit map q mask to class preset study dataset show find method tag form axis"
+NUMBERS = "step steps tau eta h_i smooth lesson top split bits S amp"
+HOSTILE_ADDRESS = dict.fromkeys(ADDRESS.split(), MARKUP) | dict.fromkeys(NUMBERS.split(), "-1e999")
 PAGES = ["app.py", *sorted(str(path.relative_to(REPO)) for path in (REPO / "pages").glob("*.py"))]
 
 
@@ -45,6 +52,7 @@ def stores(tmp_path_factory) -> dict[str, RunStore]:
     for config in pair:
         run_id = made["finished"].create(config)
         assert worker.main([str(made["finished"].run_dir(run_id))]) == 0
+    watch_hostile(made["failed"])
     run_id = made["failed"].create(
         make_config(
             dataset="digits",
@@ -55,6 +63,13 @@ def stores(tmp_path_factory) -> dict[str, RunStore]:
     )
     assert worker.main([str(made["failed"].run_dir(run_id))]) == 1
     return made
+
+
+def watch_hostile(store: RunStore) -> None:
+    """A finished run of a loop of others, whose name and tag are markup."""
+    with Recorder(MARKUP, n_items=4, n_bits=2, labels=[0, 0, 1, 1], runs=store.root) as recorder:
+        recorder.evaluate(np.eye(2) * 2 - 1, np.eye(2) * 2 - 1, [0, 1], [0, 1])
+    change_notes(store, recorder.run_id, add=[MARKUP])
 
 
 def open_app(page: str, store: RunStore, monkeypatch, **query: str) -> AppTest:
@@ -74,9 +89,18 @@ def words(app: AppTest) -> str:
 
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("kind", ["empty", "waiting", "finished", "failed"])
-def test_no_page_shows_a_traceback_on_any_store(page, kind, stores, monkeypatch):
-    app = open_app(page, stores[kind], monkeypatch)
+def test_no_page_shows_a_traceback_on_any_store_whatever_its_address_says(
+    page, kind, stores, monkeypatch
+):
+    """The store of a failed run also holds one with a hostile name and tag, which is opened."""
+    named = {"run": run_id for run_id in stores[kind].run_ids() if run_id.startswith("script")}
+    assert bool(named) == (kind == "failed")
+    app = open_app(page, stores[kind], monkeypatch, **HOSTILE_ADDRESS | named)
     assert not app.exception
+    for one in [*app.markdown, *app.caption]:
+        assert not one.allow_html or MARKUP not in one.value
+    for one in [*app.error, *app.warning, *app.info]:
+        assert MARKUP not in one.value.replace(f"`{MARKUP}`", ""), "as code, or escaped"
 
 
 @pytest.mark.parametrize(
@@ -105,6 +129,8 @@ def test_an_empty_store_says_what_to_do_next(page, stores, monkeypatch):
 def test_a_failed_run_says_why_in_one_sentence(stores, monkeypatch):
     app = open_app("pages/live.py", stores["failed"], monkeypatch)
     assert "the split needs" in app.error[0].value and "Traceback" not in app.error[0].value
+    said = open_app("app.py", stores["failed"], monkeypatch).dataframe[0].value["diagnosis"][0]
+    assert said.startswith("Class '0' has 178 images, but the split needs") and said.endswith(" …")
 
 
 def test_a_waiting_run_says_that_it_waits(stores, monkeypatch):
