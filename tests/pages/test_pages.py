@@ -93,9 +93,10 @@ def test_no_page_shows_a_traceback_on_any_store_whatever_its_address_says(
     page, kind, stores, monkeypatch
 ):
     """The store of a failed run also holds one with a hostile name and tag, which is opened."""
-    named = {"run": run_id for run_id in stores[kind].run_ids() if run_id.startswith("script")}
-    assert bool(named) == (kind == "failed")
-    app = open_app(page, stores[kind], monkeypatch, **HOSTILE_ADDRESS | named)
+    named = [run_id for run_id in stores[kind].run_ids() if run_id.startswith("script")]
+    assert len(named) == (kind == "failed")
+    address = HOSTILE_ADDRESS | ({"run": named[0]} if named else {})
+    app = open_app(page, stores[kind], monkeypatch, **address)
     assert not app.exception
     for one in [*app.markdown, *app.caption]:
         assert not one.allow_html or MARKUP not in one.value
@@ -159,11 +160,18 @@ def test_a_run_waits_for_a_slot_only_if_another_one_trains(tmp_path):
     assert "place" not in progress_text(read_status(store, third, known), None)
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(59.0, "alive"), (3 * 60.0, "⚠ stalled: no step")])
-def test_a_run_without_a_step_for_a_minute_is_called_stalled(tmp_path, seconds, words):
+@pytest.mark.parametrize(
+    ("seconds", "age", "words"),
+    [
+        (59.0, 0, "alive"),
+        (3 * 60.0, 0, ":orange[⚠ stalled: no step"),
+        (0.0, 120, ":orange[⚠ no sign of life for 2 min"),
+    ],
+)
+def test_a_run_without_a_step_or_a_heartbeat_is_said_in_amber(tmp_path, seconds, age, words):
     store = RunStore(tmp_path)
     run_id = store.create(make_config())
-    beat = {"phase": "training", "step": 5, "total_steps": 9, "attempt": 1, "at": time.time()}
+    beat = {"phase": "training", "step": 5, "total_steps": 9, "attempt": 1, "at": time.time() - age}
     store.write_json(run_id, "hb.json", beat | {"seconds_since_step": seconds})
     state = execution.RunState(run_id, "running", 1, 0.0)
     assert words in progress_text(read_status(store, run_id, {run_id: state}), None)
