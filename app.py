@@ -108,12 +108,13 @@ def pair_sentences(
 
     A pair of which not both runs have finished gets its numbers, and no verdict.
     """
+    goes_on = not all(runs.result(one).get("state") for one in pair)
     first, second = (one_row(runs.config(one).label, run) for one, run in pair.items())
     sentences = [
         analysis.dead_verdict(first, second),
         analysis.map_verdict(first, second, seeds)
         if is_over
-        else analysis.map_so_far(first, second),
+        else analysis.map_so_far(first, second, goes_on=goes_on),
     ]
     return [sentence for sentence in sentences if sentence]
 

@@ -160,6 +160,22 @@ def test_a_run_waits_for_a_slot_only_if_another_one_trains(tmp_path):
     assert "place" not in progress_text(read_status(store, third, known), None)
 
 
+def test_of_a_pair_that_ended_before_its_first_record_nothing_is_promised(tmp_path, monkeypatch):
+    store = RunStore(tmp_path / "runs")
+    base = preset_config("quick")
+    pair = execution.submit(store, [with_plug_ins(base, rdh=rdh) for rdh in (False, True)])
+    for run_id in pair:
+        execution.cancel(store, run_id)
+    for page in ("pages/compare.py", "app.py"):
+        said = words(open_app(page, store, monkeypatch, run=pair[0], vs=pair[1]))
+        assert "HashNet and HashNet + RDH ended without counts of dead bits" in said.replace(
+            "\\", ""
+        )
+        assert "resume them on Runs, or launch the pair again" in said
+        assert "they come with" not in said and "appears when" not in said, page
+        assert "comes with" not in said, page
+
+
 @pytest.mark.parametrize(
     ("seconds", "age", "words"),
     [
