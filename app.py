@@ -242,7 +242,7 @@ with right, st.container(border=True):
         "pages/landscape.py",
         label="Why can't a dead bit leave?",
         icon=":material/landscape:",
-        query_params={"h_i": "-0.999", "axis": "F"},  # the page's preset "A dead bit"
+        query_params={"h_i": "-0.999", "axis": "F", "rate": "0.5"},  # the preset "A dead bit"
     )
 with error_card():
     known = known_runs(runs)

@@ -71,7 +71,7 @@ DEFAULTS: dict[str, Any] = {
 }
 OF_DESCENT = ("rate", "step", "aim", "scale")  # drawn below, in a fragment
 AIM_WORDS = {"flagged": "Every flagged bit", "wrong": "Only if wrong", "right": "Only if right"}
-A_DEAD_BIT = {"h_i": -0.999, "axis": "F"}  # Start's question leads here
+A_DEAD_BIT = {"h_i": -0.999, "axis": "F", "rate": 0.5}  # Start's question leads here
 PRESETS: dict[str, dict[str, Any]] = {
     "Figure 3 as stated (η = 1)": {},
     "η below 0.225": {"eta": 0.1},

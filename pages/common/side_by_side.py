@@ -27,6 +27,11 @@ def counted(pair: dict[str, RunSeries]) -> str:
     return "dead" if all(run.counted() == "dead" for run in pair.values()) else "flagged"
 
 
+def has_counts(run: RunSeries) -> bool:
+    """Whether a run has counted its entries."""
+    return run.counts() is not None
+
+
 def ended_without(
     runs: RunStore, pair: dict[str, RunSeries], has: Callable[[RunSeries], bool], what: str
 ) -> str:
@@ -61,9 +66,7 @@ def draw_maps(
     """
     loaded, what = common_steps(pair), counted(pair)
     if loaded is None:
-        gone = ended_without(
-            runs, pair, lambda run: run.counts() is not None, "counts of dead bits"
-        )
+        gone = ended_without(runs, pair, has_counts, "counts of dead bits")
         st.info(gone or "Both runs need records of the probes; they come with the first steps.")
         return False
     if what == "flagged":
