@@ -129,7 +129,7 @@ def _form(said: str, *, comes_back: bool = False) -> Response:
     """
     text = PAGE.read_text(encoding="utf-8")
     again = '<meta http-equiv="refresh" content="0">' if comes_back else ""
-    wrong = f'<p role="alert">{html.escape(said)}</p>' if said else ""
+    wrong = f'<p class="wrong" role="alert">{html.escape(said)}</p>' if said else ""
     text = text.replace("<!-- again -->", again).replace("<!-- wrong -->", wrong)
     return HTMLResponse(text.replace("<!-- file -->", login.FILE), 401, HEADERS)
 
