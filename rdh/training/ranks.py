@@ -130,9 +130,14 @@ class Ranks:
             with _or_lost():
                 dist.broadcast(tensor, 0)
 
-    def wait(self) -> None:
-        """Until all ranks are here."""
-        self.any(False)
+    @contextmanager
+    def main_first(self) -> Iterator[None]:
+        """Around what the main rank has to have done before the others do it too."""
+        if not self.is_main:
+            self.any(False)  # waits for all
+        yield
+        if self.is_main:
+            self.any(False)
 
     @contextmanager
     def step(self, n_items: int, number: int, device: torch.device) -> Iterator[None]:

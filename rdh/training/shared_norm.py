@@ -1,9 +1,9 @@
 """Batch norm over the whole batch, though each rank sees only its part of it.
 
 torch has one for NVIDIA cards alone (`nn.SyncBatchNorm`). This one is the same on the CPU, so that
-its tests hold for what trains. Ioffe and Szegedy, 2015: y = w (x - mean) / sqrt(var + eps) + b, with
-mean and variance over all items and places of a channel. Every item has a part in both, so the
-gradient by x needs two sums over all ranks:
+its tests hold for what trains. Ioffe and Szegedy, 2015: y = w (x - mean) / sqrt(var + eps) + b,
+with mean and variance over all items and places of a channel. Every item has a part in both, so
+the gradient by x needs two sums over all ranks:
 
     dx = w / sqrt(var + eps) (dy - sum(dy) / n - x^ sum(dy x^) / n), where x^ is x normalised
 """
