@@ -148,7 +148,7 @@ class Gate:
             self._try_again(run, text)
             return
         self._log.error("%s could not be started", run.run_id, exc_info=error)
-        reason = f"Its process could not be started: {text}."
+        reason = f"Its process could not be started: {text.removesuffix('.')}."
         try:
             self.store.write_json(
                 run.run_id, "result.json", result_record(run.attempt, "failed", "start", reason)

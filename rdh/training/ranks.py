@@ -13,11 +13,9 @@ Batch norms see the whole batch too (`shared_norm`). Not the same as on one devi
 numbers of dropout and augmentation.
 """
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -27,7 +25,6 @@ from rdh.errors import PeerLost, UserError
 
 # Nothing is ended by a clock: if a rank dies, torchrun ends the others.
 PATIENCE = timedelta(days=7)
-LOOPBACK = Path("/sys/class/net/lo")
 
 
 class Ranks:
@@ -204,9 +201,6 @@ def join(rank: int, n: int, meeting: str | None) -> Ranks:
         n: How many there are.
         meeting: A file that they find each other by. None: as torchrun's environment says.
     """
-    if LOOPBACK.exists():  # one run's ranks share one machine: nobody beyond it is listened to
-        for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
-            os.environ.setdefault(name, LOOPBACK.name)
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     with _or_lost():
         if meeting is None:

@@ -6,6 +6,7 @@ some of what it finds in another one.
 
 import sys
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,13 @@ def settings(method: str = PROBED, **fields: Any) -> RunConfig:
 
 
 def inputs_of(config: RunConfig) -> Inputs:
+    return _inputs(config.method_card.trains_on, config.augment)
+
+
+@cache
+def _inputs(trains_on: str, augment: bool) -> Inputs:
+    method = next(name for name in METHODS if catalog.method(name).trains_on == trains_on)
+    config = settings(method, augment=augment)
     return load_inputs(config, data_root=Path("nowhere"), log=lambda text: None)
 
 

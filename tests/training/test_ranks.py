@@ -1,6 +1,5 @@
 """One run on several devices: two processes on the CPU give what one gives with the whole batch."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -130,7 +129,3 @@ def test_a_rank_that_lost_another_one_says_so(monkeypatch):
     monkeypatch.setattr(dist, "all_reduce", broken)
     with pytest.raises(PeerLost, match="closed by peer"):
         Ranks(0, 2).any(False)
-
-
-def test_the_ranks_listen_on_loopback_only(two):
-    assert os.environ.get("GLOO_SOCKET_IFNAME") == "lo"

@@ -22,6 +22,14 @@ from rdh.execution.engine.processes import die_with_parent
 
 FOLDER = "ranks"  # in the run folder, while its ranks live
 PEER_LOST = 6  # exit code of a rank that can't reach another one
+LOOPBACK = "lo" if Path("/sys/class/net/lo").exists() else ""
+SETTINGS = {
+    # A rank that lost another one has nothing to save: a stop reaches them all in another way.
+    "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "10",
+    # The ranks of a run share one machine: nobody beyond it is listened to. Empty: any network.
+    "GLOO_SOCKET_IFNAME": LOOPBACK,
+    "NCCL_SOCKET_IFNAME": LOOPBACK,
+}
 LEADER, MEETING = "RDH_LEADER", "RDH_MEETING"  # of a rank's environment: a pid, a file
 
 
@@ -110,12 +118,7 @@ def run_ranks(command: Sequence[str], n: int, folder: Path) -> End | None:
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # the run's result says it
-    # A rank that lost another one has nothing to save: a stop reaches them all in another way.
-    os.environ |= {
-        LEADER: str(os.getpid()),
-        MEETING: str(folder),
-        "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "10",
-    }
+    os.environ |= {LEADER: str(os.getpid()), MEETING: str(folder), **SETTINGS}
     launch = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -137,6 +140,6 @@ def run_ranks(command: Sequence[str], n: int, folder: Path) -> End | None:
         # those that lost another one have ended because of it
         return min((End(*end) for end in ends.items()), key=lambda end: end.code == PEER_LOST)
     finally:
-        for name in (LEADER, MEETING):
+        for name in (LEADER, MEETING, *SETTINGS):
             os.environ.pop(name, None)
     return None
