@@ -204,13 +204,7 @@ def _train(run_dir: Path, attempt: int, stop: Stop, heart: Heart) -> dict[str, A
         raise UserError(f"Run {run_dir.name} was watched, so there is nothing here to train.")
     if stop.is_set():
         raise Stopped
-    run = _started(
-        run_dir,
-        config,
-        submission.get("data_root"),
-        stop,
-        heart,
-    )
+    run = _started(run_dir, config, submission.get("data_root"), stop, heart)
     from rdh.training import checkpoints
     from rdh.training.provenance import provenance
 
