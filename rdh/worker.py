@@ -269,6 +269,7 @@ def _started(run_dir: Path, config: RunConfig, root: str | None, stop: Stop, hea
 
     rank = torchrun.this_rank()
     if rank is not None:
+        torchrun.check_number(rank, config.devices)
         ranks.choose_gpu(config.device, rank.number, rank.n)
     inputs = load_inputs(config, data_root=data_root(root), progress=extracting, log=say)
     if rank is None or rank.number == 0:

@@ -158,6 +158,7 @@ def train_one_epoch(
         run.ranks.agree(run.method.state_dict())
         if run.aim:
             run.aim.start_epoch(run.epoch)
+            run.ranks.agree(run.aim.state_dict())
     for _ in train_epoch(run):
         if run.probes and run.pending == len(run.losses):
             log(record(run))

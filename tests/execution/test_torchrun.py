@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from rdh.config.run_config import make_config
+from rdh.errors import UserError
 from rdh.execution.ending import lost
 from rdh.execution.engine import torchrun
 from rdh.execution.engine.processes import ATTEMPT_MARK, ROOT_MARK, RUN_MARK, marked_processes
@@ -82,7 +83,10 @@ def test_somebody_elses_torchrun_makes_a_rank_without_a_leader_of_ours(monkeypat
     for name, value in {"TORCHELASTIC_RUN_ID": "x", "RANK": "1", "WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv(torchrun.MEETING, raising=False)
-    assert torchrun.this_rank() == Rank(1, 2, None)
+    rank = torchrun.this_rank()
+    assert rank == Rank(1, 2, None)
+    with pytest.raises(UserError, match="devices is 3, but torchrun has started 2 processes; star"):
+        torchrun.check_number(rank, 3)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rdh.errors import UserError
 from rdh.execution.engine.processes import die_with_parent
 
 FOLDER = "ranks"  # in the run folder, while its ranks live
@@ -82,6 +83,15 @@ def this_rank() -> Rank | None:
             os._exit(1)
         folder = Path(os.environ[MEETING])
     return Rank(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), folder)
+
+
+def check_number(rank: Rank, n_devices: int) -> None:
+    """UserError if torchrun has started another number of processes than the run's `devices`."""
+    if rank.n != n_devices:
+        raise UserError(
+            f"devices is {n_devices}, but torchrun has started {rank.n} processes; start "
+            f"{n_devices}, or leave torchrun out: the run starts them itself."
+        )
 
 
 def ask_to_stop(run_dir: Path, signum: int) -> None:
