@@ -19,6 +19,7 @@ from streamlit.delta_generator import DeltaGenerator
 from pages.common.address import announce, arrive
 from pages.common.copy_link import draw_copy_link
 from pages.common.failed_page import use_cards
+from pages.common.guard import is_guarded
 from pages.common.sidebar import draw_links, read_links
 from pages.common.text import as_text
 from rdh import execution
@@ -138,6 +139,9 @@ def start_page(
     st.set_page_config(
         page_title=f"{title} · RDH", page_icon=LOGO, layout="wide", menu_items={"About": about}
     )
+    if not is_guarded():
+        show_error("Pages are opened through the app: start it by `streamlit run app.py`.")
+        st.stop()
     st.html(STYLE)
     st.logo(LOGO, size="large")
     with st.sidebar:

@@ -79,6 +79,7 @@ def forest(
         # two lines, because a narrow screen cuts one
         title_text=f"{x_title}, 95 % interval<br>● sure after Holm   ○ not   | one pair",
         tickformat=".3~%" if as_share else None,
+        exponentformat="none",  # a difference of 0.0002 is not "200µ"
     )
     figure.update_layout(showlegend=False, margin_r=16)
     return figure
@@ -124,7 +125,7 @@ def gain_against_dead(cells: pd.DataFrame, *, title: str) -> Figure:
         tickvals=ticks,
         ticktext=[f"≤ {ticks[0] * 100:g}%", *(f"{tick * 100:g}%" for tick in ticks[1:])],
     )
-    figure.update_yaxes(title_text="difference in MAP")
+    figure.update_yaxes(title_text="difference in MAP", exponentformat="none")
     add_legend_below(figure)
     return figure
 

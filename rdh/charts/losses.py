@@ -45,7 +45,9 @@ def loss_split(
             + (" (weighted)" if name == "quantization_loss" else ""),
         )
     figure.update_xaxes(title_text="optimiser step")
-    figure.update_yaxes(title_text="mean loss since the last record", rangemode="tozero")
+    figure.update_yaxes(
+        title_text="mean loss since the last record", rangemode="tozero", exponentformat="power"
+    )
     n_named = sum(trace.showlegend is not False for trace in figure.data)
     add_legend_below(figure, rows=2 if n_named > 3 else 1)
     return figure
