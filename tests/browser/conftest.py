@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 import psutil
@@ -220,12 +221,13 @@ class AppServer:
         psutil.wait_procs(mine, timeout=10)
 
     def _answers(self) -> bool:
-        with (
-            suppress(OSError),
-            urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1) as answer,
-        ):
-            return answer.status == 200
-        return False
+        try:
+            with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1) as answer:
+                return answer.status == 200
+        except HTTPError as refusal:
+            return refusal.code == 401  # it asks for the token
+        except OSError:
+            return False
 
 
 @pytest.fixture

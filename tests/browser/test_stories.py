@@ -169,7 +169,7 @@ def test_landscape_controls_show_the_golden_numbers_and_the_url_restores_them(br
             "−0.0105", timeout=LONG
         )
         expect(number(page, "∂L/∂F, + RDH")).to_have_text("−0.5486")
-        slider = page.get_by_role("slider", name=re.compile("^h_i")).first
+        slider = page.get_by_role("slider", name=re.compile("^hᵢ")).first
         slider.focus()
         for _ in range(3):
             before = slider.get_attribute("aria-valuetext")
@@ -177,7 +177,7 @@ def test_landscape_controls_show_the_golden_numbers_and_the_url_restores_them(br
             expect(slider).not_to_have_attribute("aria-valuetext", before)
         at = slider.get_attribute("aria-valuetext").replace("-", "−")
         expect(page.locator("p", has_text="with the numbers of this bit")).to_contain_text(
-            f"h_i = {at}:", timeout=LONG
+            f"hᵢ = {at}:", timeout=LONG
         )
         wait_for_app(page)
         expect(page).to_have_url(re.compile("(?=.*amp=true)(?=.*eaq=true)(?=.*h_i=)"))

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import pytest
 from playwright.sync_api import expect
 
 from pages.common.live_plot import figure_json
 from rdh.charts.descent import descent_figure, gain_figure
 from rdh.charts.effects import by_value, forest, gain_against_dead
+from rdh.charts.figure import Figure, Part
 from rdh.charts.html_page import TAKE_AWAY
 from rdh.charts.landscape import BitOverlay, landscape_figure
 from rdh.charts.lessons import (
@@ -44,8 +44,8 @@ ALL_DRAWN = """() => {
 
 
 @cache
-def figures() -> dict[str, go.Figure]:
-    """Every kind of chart. To make them takes half a second."""
+def figures() -> dict[str, Figure]:
+    """Every kind of chart."""
     lines = {name: test_effects.lines(name, has_band=True) for name in ("dpsh", "dhn")}
     rows = pd.DataFrame({"label": ["a", "a"], "method": "dpsh", "arm": "rdh", "std": [0.1, np.nan]})
     rows = rows.assign(value=[8.0, 16.0], map=[0.1, 0.2])
@@ -104,7 +104,7 @@ def values(given: object) -> list:
     ]
 
 
-def drawn(trace: go.Figure) -> list[list]:
+def drawn(trace: Part) -> list[list]:
     """The coordinates of a trace's marks, a list for each axis; gaps of lines are left out."""
     if trace.type == "heatmap":
         meta, z = trace.meta or {}, np.asarray(trace.z, dtype=float)
@@ -138,7 +138,7 @@ def test_the_table_of_a_chart_has_the_numbers_of_its_traces(taken, name):
     traces = [marks for trace in shown if (marks := drawn(trace))]
     assert len(table["rows"]) == sum(len(marks[0]) for marks in traces)
     start = 0
-    named = [axis for axis in figure.select_yaxes() if axis.ticktext]
+    named = [axis for axis in figure.checked().select_yaxes() if axis.ticktext]
     for marks in traces:
         rows = table["rows"][start : start + len(marks[0])]
         start += len(rows)

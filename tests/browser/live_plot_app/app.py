@@ -7,10 +7,10 @@ import json
 import time
 
 import numpy as np
-import plotly.graph_objects as go
 import streamlit as st
 
 from pages.common.live_plot import live_plotly
+from rdh.charts.figure import Figure
 from rdh.charts.palette import bare_figure
 
 N_BITS, N_STEPS = 32, 500
@@ -21,7 +21,7 @@ live = st.sidebar.toggle("Live", value=True, key="live")
 has_map = st.sidebar.toggle("Map", value=True, key="has_map")
 
 
-def saturation_map(moment: float) -> go.Figure:
+def saturation_map(moment: float) -> Figure:
     """Bits that saturate one after the other, a little earlier or later at each tick."""
     onset = np.linspace(50, 450, N_BITS)[:, None] + 30 * np.sin(moment / 3)
     share = 250 / (1 + np.exp((onset - np.arange(N_STEPS)) / 20))
@@ -33,10 +33,10 @@ def saturation_map(moment: float) -> go.Figure:
     return fig
 
 
-def loss_lines(moment: float) -> go.Figure:
+def loss_lines(moment: float) -> Figure:
     """Three falling lines of 600 points, and marks above them to click on."""
     steps = np.arange(600)
-    fig = go.Figure()
+    fig = Figure()
     for rate, name in zip((1, 2, 4), ("similarity", "quantization", "total"), strict=True):
         loss = np.exp(-rate * steps / 300) + 0.02 * np.sin(steps / 9 + moment)
         fig.add_scatter(x=steps, y=loss.astype(np.float32), name=name, mode="lines")
