@@ -8,6 +8,7 @@ from textwrap import shorten
 
 import streamlit as st
 
+from pages.common.guard import check_may_change
 from pages.common.readers import RunSeries, read_series
 from pages.common.shell import carried, error_card
 from pages.common.sidebar import draw_link
@@ -143,11 +144,13 @@ def _typed(value: object) -> str:
 
 def _silence(runs: RunStore, run_id: str, check: str) -> None:
     with error_card():
+        check_may_change()
         change_notes(runs, run_id, silence=check)
 
 
 def _unsilence(runs: RunStore, run_id: str) -> None:
     with error_card():
+        check_may_change()
         change_notes(runs, run_id, unsilence=True)
 
 

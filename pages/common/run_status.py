@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from pages.common.guard import check_may_change
 from pages.common.readers import RunSeries
 from pages.common.run_numbers import remaining
 from pages.common.run_picker import is_watched, ours
@@ -137,6 +138,7 @@ def _button(label: str, icon: str, key: str, help_text: str | None, *, off: bool
 
 def _do(call: Callable[[RunStore, str], None], store: RunStore, run_id: str) -> None:
     with error_card():
+        check_may_change()
         call(store, run_id)
         execution.ensure_supervisor(store)
         st.rerun()

@@ -66,7 +66,7 @@ class RunStore:
     def _make_root(self) -> None:
         what = f"The runs folder {self.root}"
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            self.root.mkdir(0o700, parents=True, exist_ok=True)  # nobody else's to read
         except (FileExistsError, NotADirectoryError):
             raise UserError(
                 f"{what} is a file; name another folder by --runs or RDH_RUNS."

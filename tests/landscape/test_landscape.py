@@ -336,9 +336,7 @@ def test_figure_says_the_finding_without_a_hover():
     )
     assert "comes to rest at h = −0.738" in labels_of(figure) and "+0.3747" in labels_of(figure)
     assert all(f"<b>{area}</b>" in labels_of(figure) for area in (1, 2, 3, 4))
-    assert (
-        not figure.layout.template.layout.to_plotly_json() and figure.layout.paper_bgcolor is None
-    )
+    assert figure.layout.template is None and figure.layout.paper_bgcolor is None
     assert {"similarity term", "quantization term", "sum: without RDH"} <= {
         trace.name for trace in figure.data
     }

@@ -49,6 +49,7 @@ class Method:
     trains_on = "train"
     stores_all_codes = False
     plain_weight: str | None = None
+    one_device: str | None = None
     landscape: ClassVar[dict[str, Any] | None] = None
     most_at_once = 6000  # items of one call of similarity_loss, beyond a batch: their square
     keeps_code_regression = (
