@@ -21,6 +21,7 @@ from rdh.folders import runs_root
 from rdh.store.run_store import RunStore
 
 MOST_BYTES = 10_000  # of a form
+OF_A_PROXY = ("x-forwarded-for", "x-real-ip", "forwarded", "via")
 SECONDS_KEPT = 90 * 24 * 3600  # of the cookie
 WRONG = (
     "This is not the token. It is the one line of the file; paste the whole line, and nothing else."
@@ -68,8 +69,7 @@ class Guard:
     def _may_pass(self, sender: HTTPConnection) -> bool:
         if self._asked == login.NOBODY:
             return True
-        is_own = login.is_own(sender.scope.get("client"), sender.scope.get("server"))
-        if self._asked == login.STRANGERS and is_own:
+        if self._asked == login.STRANGERS and _is_own(sender):
             return True
         return login.has_cookie(login.read_token(self._root), sender.cookies)
 
@@ -90,6 +90,15 @@ class Guard:
         # The cookie is not sent along with a link on somebody else's page; this is our own page.
         is_from_elsewhere = request.headers.get("sec-fetch-site") == "cross-site"
         return _form("", comes_back=is_from_elsewhere and request.method == "GET")
+
+
+def _is_own(sender: HTTPConnection) -> bool:
+    """Whether a process of this user sends the request, and for nobody else."""
+    # The server believes these headers and takes the sender's address and port from them: with the
+    # port of an open page, a stranger would be taken for the reader of that page.
+    if any(name in sender.headers for name in OF_A_PROXY):
+        return False
+    return login.is_own(sender.scope.get("client"), sender.scope.get("server"))
 
 
 async def _typed(request: Request) -> str:

@@ -132,6 +132,9 @@ def test_strangers_are_asked_and_this_users_own_processes_are_not(tmp_path):
         with socket.create_connection(asked.server) as mine:
             asked.client = mine.getsockname()
             assert asked("/")[2] == SECRET.decode()
+            # uvicorn takes the client from this header, and anybody can write it
+            said = "{}:{}".format(*asked.client)
+            assert asked("/", x_forwarded_for=said)[0] == 401
         asked.client = ("192.0.2.7", 4000)
         assert asked("/")[0] == 401
         assert asked.log_in()[0] == 303, "with the token a stranger is none"
