@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
+from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
 from rdh.errors import UserError
 from rdh.execution import login
@@ -54,9 +55,13 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):  # start and end of the server
             await self._app(scope, receive, send)
             return
+        sender = HTTPConnection(scope)
         try:
-            may_pass = self._may_pass(HTTPConnection(scope))
-            answer = None if may_pass else await self._answer(scope, receive)
+            if not is_host_allowed(sender.headers.get("host")):
+                # also a page elsewhere whose name was made to lead to this machine
+                answer: Response | None = PlainTextResponse(_said_of_hosts(), 403, HEADERS)
+            else:
+                answer = None if self._may_pass(sender) else await self._answer(scope, receive)
         except UserError as error:
             answer = PlainTextResponse(f"{error}\n", 503, HEADERS)
         if answer is None:
@@ -90,6 +95,14 @@ class Guard:
         # The cookie is not sent along with a link on somebody else's page; this is our own page.
         is_from_elsewhere = request.headers.get("sec-fetch-site") == "cross-site"
         return _form("", comes_back=is_from_elsewhere and request.method == "GET")
+
+
+def _said_of_hosts() -> str:
+    hosts = ", ".join(st.get_option("server.allowedHosts"))
+    return (
+        f"This dashboard answers only if its address names one of these hosts: {hosts}. Start it "
+        f"with others by STREAMLIT_SERVER_ALLOWED_HOSTS.\n"
+    )
 
 
 def _is_own(sender: HTTPConnection) -> bool:
