@@ -53,7 +53,8 @@ def device_lines(store: RunStore, states: Mapping[str, RunState]) -> list[str]:
     lines = []
     for device in devices:
         label, n = str(device["label"]), int(device["slots"])
-        busy = sum(one.is_active and one.device == label for one in states.values())
+        active = [one.device or "" for one in states.values() if one.is_active]
+        busy = sum(execution.slots_taken(device, label) for device in active)
         slots = f"{busy} of {n} slot{'s' * (n != 1)} in use"
         name = label.upper() if label == "cpu" else label
         lines.append(f"{name}: {', '.join(filter(None, (slots, device_load(label))))}.")

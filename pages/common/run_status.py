@@ -127,7 +127,7 @@ def draw_actions(store: RunStore, status: Status) -> None:
             _do(execution.resume, store, run_id)
         if store.resume_step(run_id):
             with st.popover("Start over", icon=":material/restart_alt:"):
-                st.write("Its checkpoints are removed, and it trains again from step 0.")
+                st.write("All that it recorded is removed, and it trains again from step 0.")
                 if _button("Remove them and start over", "delete", f"restart-{run_id}", None):
                     _do(execution.start_over, store, run_id)
 

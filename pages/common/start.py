@@ -107,12 +107,13 @@ def pair_sentences(
 
     A pair of which not both runs have finished gets its numbers, and no verdict.
     """
+    goes_on = not all(runs.result(one).get("state") for one in pair)
     first, second = (one_row(runs.config(one).label, run) for one, run in pair.items())
     sentences = [
         analysis.dead_verdict(first, second),
         analysis.map_verdict(first, second, seeds)
         if is_over
-        else analysis.map_so_far(first, second),
+        else analysis.map_so_far(first, second, goes_on=goes_on),
     ]
     return [sentence for sentence in sentences if sentence]
 
@@ -201,7 +202,7 @@ def run_line(runs: RunStore, state: execution.RunState) -> dict[str, str]:
         "dead": analysis.percent(row.get("dead_at_end", missing)),
         "cost of the dead": analysis.map_points(row.get("cost", missing)),
         "MAP": f"{row['map']:.4f}" if "map" in row else "–",
-        "diagnosis": one_line(runs, state.run_id) or "–",
+        "diagnosis": one_line(runs, state) or "–",
     }
 
 
@@ -238,6 +239,7 @@ def draw_start() -> None:
             "pages/landscape.py",
             label="Why can't a dead bit leave?",
             icon=":material/landscape:",
+            query_params={"h_i": "-0.999", "axis": "F", "rate": "0.5"},  # the preset "A dead bit"
         )
     with error_card():
         known = known_runs(runs)
