@@ -44,30 +44,36 @@ class Outcome:
         best_map: The best MAP of all evaluations on the queries.
         step: Steps taken.
         counted: Counts and costs of dead entries at that evaluation; empty without probes.
+        left_out: What of the method the training has not come to, a sentence.
     """
 
     evaluation: Evaluation
     best_map: float
     step: int
     counted: dict[str, float] = field(default_factory=dict)
+    left_out: str | None = None
 
     def summary(self) -> dict[str, Any]:
-        """The content of result.json, with a message if all codes are the same."""
+        """The content of result.json, with a message if something needs saying."""
         metrics = {**self.evaluation.scalars(), **self.counted, "best_map": self.best_map}
         return {
             "step": self.step,
             "metrics": metrics,
-            "message": COLLAPSED if has_collapsed(metrics) else _for_people(self.evaluation.notes),
+            "message": COLLAPSED if has_collapsed(metrics) else self._said(),
         }
 
+    def _said(self) -> str | None:
+        notes = _for_people(self.evaluation.notes)
+        return " ".join(filter(None, [notes, self.left_out])) or None
 
-def _for_people(notes: Sequence[str]) -> str | None:
+
+def _for_people(notes: Sequence[str]) -> str:
     """The notes of an evaluation without the names of its arguments."""
     sides = {"query_codes": "The codes of the queries", "gallery_codes": "The codes of the gallery"}
     text = " ".join(notes)
     for name, words in sides.items():
         text = text.replace(name, words)
-    return text or None
+    return text
 
 
 def fit(
@@ -123,7 +129,7 @@ def fit(
         save_checkpoint(snapshot(run))
         raise
     save_codes("final", codes | {"network": np.array(network_digest(run.network, run.method))})
-    return Outcome(evaluation, run.best_map, run.step, counted)
+    return Outcome(evaluation, run.best_map, run.step, counted, run.method.left_out())
 
 
 def start(config: RunConfig, inputs: Inputs, ranks: Ranks = ALONE) -> TrainingState:

@@ -149,6 +149,10 @@ class Method:
         """
         return None
 
+    def left_out(self) -> str | None:
+        """A sentence on what a training that ends now has not come to; None: it is whole."""
+        return None
+
     def state_dict(self) -> dict[str, Tensor]:
         """Tensors that a resumed run needs."""
         return {}
