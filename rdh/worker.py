@@ -26,6 +26,7 @@ from rdh.execution.queue.run_folder import DISK, request_in
 from rdh.files import read_json, write_arrays, write_json
 from rdh.folders import data_root
 from rdh.locks import take_lock
+from rdh.store.lines import LinesWriter, writes_lines
 from rdh.store.log import say
 from rdh.store.metrics_writer import MetricsWriter, Record
 from rdh.store.run_store import RunStore
@@ -41,6 +42,7 @@ KINDS = (
     ("OSError", "disk"),
 )
 
+Writer = MetricsWriter | LinesWriter
 
 # what control.json asks -> the state it leads to, and how that came
 STOPS: dict[str | None, tuple[str, str]] = {
@@ -69,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
     # The engine holds this lock for its workers; one that was started by hand takes it itself.
     lock = take_lock(run_dir / "alive.lock") if run_dir.is_dir() else None
     began = time.time()
-    heart = Heart(run_dir, attempt)
+    heart = Heart(run_dir, attempt, on_request=stop.set)
     heart.beat()
     heart.start()
     result = train(run_dir, attempt, stop, heart)
@@ -206,7 +208,7 @@ def _train(run_dir: Path, attempt: int, stop: Stop, heart: Heart) -> dict[str, A
     return _with_dropped(outcome.summary() | {"provenance": provenance(run.inputs.device)}, writer)
 
 
-def _with_dropped(summary: dict[str, Any], writer: MetricsWriter) -> dict[str, Any]:
+def _with_dropped(summary: dict[str, Any], writer: Writer) -> dict[str, Any]:
     """The message of a finished run, with the number of records that its charts lack."""
     summary = summary | {"dropped_records": writer.n_dropped}
     if writer.n_dropped:
@@ -237,14 +239,17 @@ def _started(run_dir: Path, config: RunConfig, root: str | None, stop: Stop, hea
 
 def _open_metrics(
     run_dir: Path, attempt: int, run: Any, checkpoint: dict[str, Any], heart: Heart
-) -> MetricsWriter:
-    """Opens metrics.db for this attempt. What was logged after the checkpoint is deleted."""
+) -> Writer:
+    """Opens the metrics for this attempt. What was logged after the checkpoint is deleted."""
     from rdh.training.state import facts_of
 
     resume_from, last_seq = checkpoint.get("step"), checkpoint.get("last_seq")
-    writer = MetricsWriter(
-        run_dir / "metrics.db", attempt=attempt, resume_from=resume_from, last_seq=last_seq
-    )
+    begun: dict[str, Any] = {"resume_from": resume_from, "last_seq": last_seq}
+    writer: Writer
+    if writes_lines(os.environ):
+        writer = LinesWriter(run_dir, attempt=attempt, **begun)
+    else:
+        writer = MetricsWriter(run_dir / "metrics.db", attempt=attempt, **begun)
     facts = facts_of(run)
     writer.put_meta(**facts)
     heart.facts = {

@@ -7,12 +7,12 @@ It keeps nothing in memory that another supervisor could not find out again.
 
 import functools
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from rdh.execution.again import go_on, goes_on
-from rdh.execution.engine.base import Engine, EngineUnreachable, Phase, Report, key_of
+from rdh.execution.engine.base import WORKER, Engine, EngineUnreachable, Phase, Report, key_of
 from rdh.execution.evidence import Limits, Observer
 from rdh.execution.gate import Gate
 from rdh.execution.place import Room
@@ -28,10 +28,9 @@ from rdh.execution.queue.states import (
     decide,
     from_result,
 )
+from rdh.store.lines import PATTERN, has_lines, take_in
 from rdh.store.log import shorten
 from rdh.store.run_store import SUBMISSION, RunStore
-
-WORKER = (sys.executable, "-m", "rdh.worker")
 
 
 class Supervisor:
@@ -87,6 +86,15 @@ class Supervisor:
         self.guarded("queue", lambda: self._gate.open(self._handles))
         self.guarded("disk", self._tell_of_the_disk)
 
+    def take_in_rest(self) -> None:
+        """Takes in the records of runs that ended on a cluster while no supervisor was there."""
+        for run in self.registry.look().values():
+            run_dir = self.store.root / run.run_id
+            if run.is_final and has_lines(run_dir):
+                self.guarded(
+                    f"{run.run_id} metrics", functools.partial(_take_in_all, run_dir, run.attempt)
+                )
+
     def is_idle(self) -> bool:
         """Whether nothing waits and nothing runs. False if the registry can't be asked."""
         left: list[str] = ["unknown"]
@@ -104,8 +112,12 @@ class Supervisor:
 
     def end_everything(self) -> None:
         """Kills every worker: the whole root is gone, so there is nothing to save."""
-        for handle in self.engine.adopt().values():
-            self.engine.stop(handle, force=True)
+
+        def end() -> None:
+            for handle in self.engine.adopt().values():
+                self.engine.stop(handle, force=True)
+
+        self.guarded("end", end)  # what a cluster can't be told sees itself that its folder is gone
 
     def guarded(self, what: str, action: Callable[[], object]) -> None:
         """Runs an action. An exception is logged, but not again if the next tick repeats it."""
@@ -116,7 +128,10 @@ class Supervisor:
             complaint = f"{type(error).__name__}: {error}"
             if self._complaints.get(what) != complaint:
                 self._complaints[what] = complaint
-                self.log.exception("%s", what)
+                if isinstance(error, EngineUnreachable):
+                    self.log.warning("%s: %s", what, error)
+                else:
+                    self.log.exception("%s", what)
 
     def _scan(self) -> None:
         """Syncs rows with folders, adopts workers of an earlier supervisor, and ends orphans."""
@@ -144,7 +159,7 @@ class Supervisor:
 
     def _look_after(self, run: RunState) -> None:
         handle = run.handle or self._handles.get(key_of(run.run_id, run.attempt))
-        report = self._poll(handle)
+        report, run_dir = self._poll(handle), self.store.root / run.run_id
         if self._is_removed(run):
             self._end_folderless(run, handle, report)
             return
@@ -153,14 +168,19 @@ class Supervisor:
             return
         evidence = self._observer.evidence(run, report)
         decision = decide(evidence)
+        is_over = decision.state not in ACTIVE  # what is told now is the last of it
+        self.guarded(
+            f"{run.run_id} metrics", lambda: take_in(run_dir, run.attempt, is_over=is_over)
+        )
         device = report.device if report and report.device else run.device
         if decision.state != run.state:
             self._apply(run, decision, evidence, handle=handle, device=device)
         elif (decision.reason, device, handle) != (run.reason, run.device, run.handle):
             self.registry.note(run, reason=decision.reason, device=device, handle=handle)
-        is_alive = evidence.phase is Phase.RUNNING
+        # A worker that its engine has forgotten still reads what control.json asks.
+        is_alive = evidence.phase in (Phase.RUNNING, Phase.PENDING) or evidence.is_forgotten
         asked = run.request or (None if self.room.allows_training else DISK)
-        if handle and is_alive and decision.state in ACTIVE:
+        if handle and is_alive and not is_over:
             asked = asked or self._observer.watch(run).asked  # what was asked once is seen through
             if asked is not None:
                 self._stop(run, handle, asked)
@@ -260,3 +280,10 @@ class Supervisor:
         )
         self._observer.forget(run)
         self.registry.forget(run.run_id)
+
+
+def _take_in_all(run_dir: Path, latest: int) -> None:
+    """Takes in the lines of the latest attempt; those of older ones were replaced by it."""
+    take_in(run_dir, latest, is_over=True)
+    for path in run_dir.glob(PATTERN):
+        path.unlink()
