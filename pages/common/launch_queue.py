@@ -59,8 +59,13 @@ def device_lines(store: RunStore, states: Mapping[str, RunState]) -> list[str]:
     lines = [says] * bool(says)
     for device in devices:
         label, n = str(device["label"]), int(device["slots"])
-        busy = sum(one.is_active and one.device == label for one in states.values())
+        busy = sum(one.is_active and _is_on(one, label) for one in states.values())
         slots = f"{busy} of {n} slot{'s' * (n != 1)} in use"
         name = label.upper() if label == "cpu" else label
         lines.append(f"{name}: {', '.join(filter(None, (slots, device_load(label))))}.")
     return lines
+
+
+def _is_on(run: RunState, label: str) -> bool:
+    """Whether a run is on a device, or on a node of the cluster that the label means."""
+    return run.device == label or (run.device or "").startswith(f"{label}, ")

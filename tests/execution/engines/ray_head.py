@@ -42,7 +42,7 @@ class RayHead:
         self.token_file = folder / "token"
         self.token_file.touch(mode=0o600)
         self.token_file.write_text("t" * 32)
-        self.port, *self._ports = _free_ports(4)
+        self.port, *self._ports = free_ports(4)
         self.address = f"http://127.0.0.1:{self.port}"
 
     @property
@@ -130,7 +130,7 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
-def _free_ports(n: int) -> list[int]:
+def free_ports(n: int) -> list[int]:
     sockets = [socket.socket() for _ in range(n)]
     for one in sockets:
         one.bind(("127.0.0.1", 0))

@@ -19,9 +19,11 @@ from rdh.execution.engine.kinds.ray import Client, RayEngine
 from rdh.store.run_store import RunStore
 from tests.execution.conftest import TOY, make_configs, make_engine, plan, wait_for
 from tests.execution.engines.ray_head import RayHead, program
+from tests.execution.engines.slurm_node import SlurmNode, can_run
 
 CLUSTERS = [
     pytest.param("ray", marks=[pytest.mark.ray, pytest.mark.slow]),
+    pytest.param("slurm", marks=[pytest.mark.slurm, pytest.mark.slow]),
 ]
 
 
@@ -54,15 +56,15 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def clusters(tmp_path_factory) -> Iterator[Callable[[str], RayHead]]:
+def clusters(tmp_path_factory) -> Iterator[Callable[[str], RayHead | SlurmNode]]:
     """Starts what a test asks for, once; ends all at the end."""
-    up: dict[str, RayHead] = {}
+    up: dict[str, RayHead | SlurmNode] = {}
 
-    def cluster(name: str) -> RayHead:
+    def cluster(name: str) -> RayHead | SlurmNode:
         if name not in up:
-            if program() is None:
-                pytest.skip("ray is not installed")
-            up[name] = RayHead(tmp_path_factory.mktemp(name))
+            if not (program() if name == "ray" else can_run()):
+                pytest.skip(f"{name} is not installed, or may not be started by this user")
+            up[name] = RayHead(tmp_path_factory.mktemp(name)) if name == "ray" else SlurmNode()
             up[name].start()
         return up[name]
 
@@ -72,11 +74,13 @@ def clusters(tmp_path_factory) -> Iterator[Callable[[str], RayHead]]:
 
 
 @pytest.fixture(params=["local", *CLUSTERS])
-def bench(request, store, clusters) -> Iterator[Bench]:
+def bench(request, store, clusters, monkeypatch) -> Iterator[Bench]:
     if request.param == "local":
         yield Bench(store, lambda: make_engine(store), make_engine(store))
         return
-    env = clusters(request.param).settings
+    env = os.environ | clusters(request.param).settings
+    for name, value in env.items():  # SLURM's programs read SLURM_CONF
+        monkeypatch.setenv(name, value)
     kind = kinds.chosen(env)
 
     def again() -> Engine:
