@@ -153,13 +153,13 @@ class SlurmEngine:
     def _submit(self, spec: Spec) -> str:
         """The job's number."""
         env = processes.child_environment() | remote.environment(spec, self.root, self.cpus)
-        log = spec.run_dir / "log.txt"
+        log = str(spec.run_dir / "log.txt").replace("%", "%%")  # % begins a pattern there
         answer = self._ask(
             *("sbatch", f"--cpus-per-task={self.cpus}", *self.options),
             *("--parsable", "--no-requeue", f"--job-name={spec.key}", f"--comment={self.root}"),
             *(
                 "--open-mode=append",
-                f"--output={_literal(log)}",
+                f"--output={log}",
                 f"--wrap={remote.shell_line(spec)}",
             ),
             env=env,
@@ -295,12 +295,6 @@ def _size(text: str) -> str:
     counts = [[int(part) for part in one.split("/")] for one in nodes.values()]
     used, total = sum(one[0] for one in counts), sum(one[-1] for one in counts)
     return f"{len(nodes)} node{'s' * (len(nodes) != 1)}, {used} of {total} CPUs in use"
-
-
-def _literal(path: Path) -> str:
-    """A path for --output, where % begins a pattern and a backslash turns that off."""
-    text = str(path)
-    return text.replace("%", "%%") if "%" in text else text
 
 
 def _parse(handle: str) -> tuple[str, str | None]:
