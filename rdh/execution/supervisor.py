@@ -9,7 +9,6 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
 from rdh.execution.again import go_on, goes_on
 from rdh.execution.engine.base import WORKER, Engine, EngineUnreachable, Phase, Report, key_of
@@ -28,7 +27,7 @@ from rdh.execution.queue.states import (
     decide,
     from_result,
 )
-from rdh.store.lines import PATTERN, has_lines, take_in
+from rdh.store.lines import has_lines, take_in
 from rdh.store.log import shorten
 from rdh.store.run_store import SUBMISSION, RunStore
 
@@ -89,11 +88,18 @@ class Supervisor:
     def take_in_rest(self) -> None:
         """Takes in the records of runs that ended on a cluster while no supervisor was there."""
         for run in self.registry.look().values():
-            run_dir = self.store.root / run.run_id
-            if run.is_final and has_lines(run_dir):
-                self.guarded(
-                    f"{run.run_id} metrics", functools.partial(_take_in_all, run_dir, run.attempt)
-                )
+            if run.is_final and has_lines(self.store.root / run.run_id):
+                self._take_in(run, is_over=True)
+
+    def _take_in(self, run: RunState, *, is_over: bool) -> None:
+        """Takes new records of a worker elsewhere into metrics.db; all of them at its end."""
+
+        def take() -> None:
+            if n_bad := take_in(self.store.root / run.run_id, run.attempt, is_over=is_over):
+                key = key_of(run.run_id, run.attempt)
+                self.log.warning("%s: %d lines of its metrics say nothing", key, n_bad)
+
+        self.guarded(f"{run.run_id} metrics", take)
 
     def is_idle(self) -> bool:
         """Whether nothing waits and nothing runs. False if the registry can't be asked."""
@@ -159,7 +165,7 @@ class Supervisor:
 
     def _look_after(self, run: RunState) -> None:
         handle = run.handle or self._handles.get(key_of(run.run_id, run.attempt))
-        report, run_dir = self._poll(handle), self.store.root / run.run_id
+        report = self._poll(handle)
         if self._is_removed(run):
             self._end_folderless(run, handle, report)
             return
@@ -168,10 +174,8 @@ class Supervisor:
             return
         evidence = self._observer.evidence(run, report)
         decision = decide(evidence)
-        is_over = decision.state not in ACTIVE  # what is told now is the last of it
-        self.guarded(
-            f"{run.run_id} metrics", lambda: take_in(run_dir, run.attempt, is_over=is_over)
-        )
+        is_over = decision.state not in ACTIVE
+        self._take_in(run, is_over=is_over)
         device = report.device if report and report.device else run.device
         if decision.state != run.state:
             self._apply(run, decision, evidence, handle=handle, device=device)
@@ -280,10 +284,3 @@ class Supervisor:
         )
         self._observer.forget(run)
         self.registry.forget(run.run_id)
-
-
-def _take_in_all(run_dir: Path, latest: int) -> None:
-    """Takes in the lines of the latest attempt; those of older ones were replaced by it."""
-    take_in(run_dir, latest, is_over=True)
-    for path in run_dir.glob(PATTERN):
-        path.unlink()

@@ -130,16 +130,15 @@ def take_in(run_dir: Path, attempt: int, *, is_over: bool = False) -> int:
         sqlite3.Error: metrics.db can't be written; nothing was taken in.
     """
     path, n_bad = path_of(run_dir, attempt), 0
-    if not path.exists():
-        return 0
     database = run_dir / "metrics.db"
-    while (offset := _offset(database, attempt, path)) < path.stat().st_size:
+    while path.exists() and (offset := _offset(database, attempt, path)) < path.stat().st_size:
         taken, bad = _take_some(path, database, attempt, offset, is_over=is_over)
         n_bad += bad
         if not taken or not is_over:
             break
-    if is_over:
-        path.unlink()
+    if is_over:  # those of attempts before were replaced by this one's
+        for old in run_dir.glob(PATTERN):
+            old.unlink()
     return n_bad
 
 
@@ -179,15 +178,17 @@ def _take_line(writer: MetricsWriter, line: bytes) -> bool:
         return True
     try:
         said = json.loads(line)
-        if "meta" in said:
+        if "begin" in said:
+            begin = [said["begin"][name] for name in ("attempt", "resume_from", "last_seq")]
+            begin.append(said["seq"])
+        elif "meta" in said:
             values = dict(said["meta"])
-        elif "begin" not in said:
+        else:
             record, seq, at = _record(said), int(said["seq"]), float(said["at"])
     except (ValueError, KeyError, TypeError, AttributeError, zlib.error):
         return False
     if "begin" in said:
-        begin = said["begin"]
-        writer.begin(begin["attempt"], begin["resume_from"], begin["last_seq"], said["seq"])
+        writer.begin(*begin)
     elif "meta" in said:
         writer.put(values)
     else:
