@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -191,8 +192,6 @@ def test_a_start_that_can_not_be_now_may_be_later_and_others_never(engine, head)
     del head.answers["/api/jobs/t-a1"]
     lock = take_lock(engine.root / "t" / "alive.lock")
     assert number() == errno.EAGAIN  # an earlier process still ends
-    import os
-
     os.close(lock)
     good = head.answers["/nodes?view=summary"]
     head.answers["/nodes?view=summary"] = 500, "No available agent"
@@ -259,7 +258,7 @@ def test_after_no_answer_nobody_is_asked_for_a_while(head, token_file):
     ],
 )
 def test_an_address_that_can_not_be_is_one_sentence(address, token_file):
-    with pytest.raises(UserError, match="RDH_RAY_ADDRESS must look like http://127.0.0.1:8265"):
+    with pytest.raises(UserError, match="RDH_RAY_ADDRESS must look like http"):
         ray.check({"RDH_RAY_ADDRESS": address, "RDH_RAY_TOKEN_FILE": str(token_file)})
 
 
