@@ -9,7 +9,6 @@ what it has started.
 """
 
 import errno
-import os
 import re
 import shlex
 import shutil
@@ -254,7 +253,7 @@ class SlurmEngine:
                 timeout=SECONDS_TO_ANSWER,
                 check=False,
                 stdin=subprocess.DEVNULL,
-                env=os.environ if env is None else env,
+                env=env,
             )
             words = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()
         except subprocess.TimeoutExpired:
