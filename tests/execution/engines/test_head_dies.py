@@ -12,10 +12,10 @@ from rdh.execution import states, submit
 from rdh.execution.engine import kinds
 from rdh.execution.evidence import Limits
 from rdh.execution.supervisor_process import Supervisor
-from tests.execution.conftest import QUICK, TOY, make_configs, plan, turn, wait_for
+from tests.execution.conftest import QUICK, TOY, is_alive, make_configs, plan, turn, wait_for
 from tests.execution.engines.ray_head import RayHead, program
 
-PATIENT: Limits = replace(QUICK, silence=8.0, resumes=0)
+PATIENT: Limits = replace(QUICK, silence=8.0, resumes=1)
 
 
 @pytest.mark.ray
@@ -25,7 +25,7 @@ def test_a_killed_head_makes_no_state_untrue_and_the_registry_follows_when_it_is
 ):
     if program() is None:
         pytest.skip("ray is not installed")
-    head = RayHead(tmp_path / "head", gpus=3)
+    head = RayHead(tmp_path / "head", gpus=2)
     head.start()
     try:
         _story(store, head)
@@ -49,29 +49,29 @@ def _story(store, head) -> None:
         return run.state == state and words in (run.reason or "")
 
     supervisor = supervise()
-    goes_on, ends, dies = submit(store, make_configs(3))
-    for run_id in (goes_on, ends, dies):
-        plan(store, run_id, {"do": "forever"})
-    all_three = (goes_on, ends, dies)
-    turn(supervisor, lambda: all(told(one, "running", "") for one in all_three), "three run")
-    head.kill()
-    turn(
-        supervisor,
-        lambda: all(told(one, "running", "engine can't be reached") for one in all_three),
-        "the registry says that nobody can be asked",
-    )
-    assert "can't be reached" in supervisor.engine.about().says
+    goes_on, ends = submit(store, make_configs(2))
+    plan(store, goes_on, {"do": "forever", "saves": True}, {"do": "finish", "steps": 1})
+    plan(store, ends, {"do": "forever"})
+    both = (goes_on, ends)
+    turn(supervisor, lambda: all(told(one, "running", "") for one in both), "both run")
+    wait_for(lambda: store.resume_step(goes_on), "a checkpoint")
+    first = pid(goes_on)
     store.write_json(ends, "control.json", {"attempt": 1, "request": "pause"})
     os.kill(pid(ends), signal.SIGTERM)
-    os.kill(pid(dies), signal.SIGKILL)
-    turn(supervisor, lambda: told(ends, "paused", ""), "its folder says how it ended")
-    assert told(dies, "running", "can't be reached")  # nobody can know it yet
+    wait_for(lambda: store.read_json(ends, "result.json"), "one ends, and nobody looks")
+    head.kill()  # and with the head's raylet Ray kills the runs of that node
+    turn(supervisor, lambda: told(goes_on, "running", "engine can't be reached"), "it is said")
+    assert "none starts until it answers again" in supervisor.engine.about().says
+    assert told(ends, "paused", "")  # its folder says so
+    wait_for(lambda: not is_alive(first), "the end of the other one's process")
+    supervisor.tick()
+    assert told(goes_on, "running", "engine can't be reached")  # nobody can know better yet
     head.start()
     supervisor = supervise()  # and a new supervisor knows no more than the disk does
-    turn(supervisor, lambda: told(dies, "lost", "No process and no heartbeat"), "one is lost")
-    assert store.read_json(dies, "result.json")["state"] == "lost"
-    assert told(goes_on, "running", "")
-    assert supervisor.engine.capacity() == 2  # Ray has forgotten it; its place is still taken
-    os.kill(pid(goes_on), signal.SIGTERM)
-    turn(supervisor, lambda: told(goes_on, "lost", ""), "the last one has ended")
-    wait_for(lambda: supervisor.engine.capacity() == 3, "all places are free again", 30)
+    turn(supervisor, lambda: told(goes_on, "finished", ""), "it was lost and went on by itself")
+    assert [state for _, state, _ in supervisor.registry.transitions(goes_on)] == [
+        *("queued", "starting", "running", "running", "lost", "queued"),
+        *("starting", "running", "finished"),
+    ]
+    assert store.read_json(goes_on, "begun.json")["step"] > 0  # from its checkpoint
+    wait_for(lambda: supervisor.engine.capacity() == 2, "all places are free again", 30)

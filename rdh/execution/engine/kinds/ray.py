@@ -187,6 +187,7 @@ class RayEngine:
     def about(self) -> About:
         """The nodes, or why they can't be asked."""
         try:
+            self._jobs()  # asked most often: it is the first to notice that nobody answers
             nodes = self._nodes()
         except (EngineUnreachable, OSError) as error:
             return About(
