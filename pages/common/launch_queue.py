@@ -56,7 +56,7 @@ def device_lines(store: RunStore, states: Mapping[str, RunState]) -> list[str]:
             return [f"Nothing trains: a launch asks the cluster for room (engine {engine})."]
         n = execution.slots_here()
         return [f"Nothing trains: a launch starts at once, {n} run{'s' * (n != 1)} at a time."]
-    lines = [says] * bool(says)
+    lines = [str(says)] * bool(says)
     for device in devices:
         label, n = str(device["label"]), int(device["slots"])
         busy = sum(one.is_active and _is_on(one, label) for one in states.values())

@@ -53,7 +53,8 @@ class LinesWriter:
         resume_from: int | None = None,
         last_seq: int | None = None,
     ) -> None:
-        self.n_dropped, self.last_error = 0, None
+        self.n_dropped = 0
+        self.last_error: str | None = None
         self.last_seq: int | None = attempt * SEQ_OF_ATTEMPT + (resume_from is not None)
         self._is_cut = False
         self._file = os.open(

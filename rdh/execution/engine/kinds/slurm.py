@@ -26,8 +26,10 @@ NAME = "slurm"
 SLOTS = 16
 LABEL = "SLURM"
 PROGRAMS = ("sbatch", "squeue", "scontrol", "scancel", "sinfo")
-OURS = ("--job-name", "-J", "--output", "-o", "--error", "-e", "--wrap", "--comment")
-OURS += ("--requeue", "--no-requeue", "--parsable", "--open-mode", "--array", "-a")
+OURS = {
+    *("--job-name", "-J", "--output", "-o", "--error", "-e", "--wrap", "--comment"),
+    *("--requeue", "--no-requeue", "--parsable", "--open-mode", "--array", "-a"),
+}  # options of sbatch that are not for others to set
 WAITS = ("PENDING", "CONFIGURING", "REQUEUED", "RESV_DEL_HOLD", "SPECIAL_EXIT", "REQUEUE_HOLD")
 RUNS = ("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "STAGE_OUT", "SIGNALING", "RESIZING")
 BY_ITSELF = ("COMPLETED", "FAILED")
