@@ -89,6 +89,14 @@ class SlurmNode:
     def start_controller(self) -> None:
         self._run("slurmctld")
 
+    def wait_for_save(self) -> None:
+        """Waits until the controller has written down what jobs it has now."""
+        saved = self.folder / "state" / "job_state"
+        since, deadline = time.time(), time.monotonic() + SECONDS_TO_START
+        while not saved.exists() or saved.stat().st_mtime < since:
+            assert time.monotonic() < deadline, "the controller saves nothing"
+            time.sleep(0.1)
+
     def kill(self) -> None:
         """kill -9 to the controller. The jobs live on."""
         self._signal("slurmctld.pid")

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from rdh.execution.engine import kinds
-from rdh.execution.engine.base import Engine, Phase, Spec
+from rdh.execution.engine.base import Engine, EngineUnreachable, Phase, Spec
 from rdh.execution.engine.kinds.ray import Client, RayEngine
 from rdh.store.run_store import RunStore
-from tests.execution.conftest import TOY, make_configs, make_engine, plan, wait_for
+from tests.execution.conftest import TOY, is_alive, make_configs, make_engine, plan, wait_for
 from tests.execution.engines.ray_head import RayHead, program
 from tests.execution.engines.slurm_node import SlurmNode, can_run
 
@@ -89,6 +89,8 @@ def bench(request, store, clusters, monkeypatch) -> Iterator[Bench]:
         return engine
 
     engine = again()
+    if isinstance(engine, RayEngine):
+        engine.seconds_to_stop = 2
     wait_for(lambda: engine.capacity() == 2, "a free cluster")
     yield Bench(store, again, engine)
     for handle in engine.adopt().values():
@@ -134,6 +136,16 @@ def test_a_polite_stop_lets_the_worker_save_its_state(bench):
     bench.engine.stop(handle)
     bench.wait(handle)
     assert bench.store.read_json(spec.run_id, "result.json")["state"] == "cancelled"
+
+
+def test_a_worker_that_does_not_obey_is_ended_by_force(bench):
+    spec, handle = bench.begun({"do": "deaf"})
+    bench.engine.stop(handle)
+    assert bench.engine.poll(handle).phase is Phase.RUNNING
+    bench.engine.stop(handle, force=True)
+    bench.wait(handle)
+    wait_for(lambda: not is_alive(json.loads((spec.run_dir / "hb.json").read_text())["pid"]), "end")
+    assert bench.store.read_json(spec.run_id, "result.json") is None
 
 
 def test_an_attempt_can_not_begin_twice_but_the_next_one_can(bench):
@@ -211,4 +223,38 @@ def test_ray_gives_each_run_a_gpu_of_its_own_and_refuses_another_token(store, cl
     says = RayEngine(store.root, Client(head.address, wrong)).about().says
     assert "refuses the token" in says and "Runs that have begun go on" in says
     for spec in specs:
+        _kill(spec.run_dir)
+
+
+@pytest.mark.slurm
+@pytest.mark.slow
+def test_slurm_keeps_its_jobs_when_its_controller_dies_and_what_waits_there_can_be_taken_back(
+    store, clusters, monkeypatch
+):
+    node = clusters("slurm")
+    env = os.environ | node.settings | {"RDH_SLOTS": "3"}
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    engine = kinds.chosen(env).make(store.root, env, TOY)
+    bench = Bench(store, lambda: engine, engine)
+    (first, running), (second, _) = (bench.begun({"do": "forever"}) for _ in range(2))
+    waiting = engine.start(bench.spec({"do": "forever"}))  # it has two CPUs
+    assert (engine.poll(waiting).phase, engine.capacity()) == (Phase.PENDING, 0)
+    node.wait_for_save()  # SLURM forgets what began in the seconds before
+    node.kill()
+    with pytest.raises(EngineUnreachable):
+        wait_for(lambda: engine.poll(running).phase is None, "no answer")
+    assert "none starts until it answers again" in engine.about().says
+    node.start_controller()
+
+    def answers() -> bool:
+        with contextlib.suppress(EngineUnreachable):
+            return engine.poll(running).phase is Phase.RUNNING
+        return False
+
+    wait_for(answers, "the controller is back and knows the job")
+    engine.stop(waiting)
+    wait_for(lambda: engine.poll(waiting).phase is Phase.EXITED, "it has left the queue")
+    assert engine.poll(waiting).detail == "SLURM ended it: cancelled."
+    for spec in (first, second):
         _kill(spec.run_dir)
