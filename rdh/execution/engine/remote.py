@@ -17,7 +17,7 @@ from rdh.execution.engine.base import Spec
 from rdh.files import atomic
 from rdh.locks import is_locked
 from rdh.store.lines import AS_LINES
-from rdh.store.log import LOG_HEADER
+from rdh.store.log import LOG_HEADER, last_line
 
 
 def whole_number(env: Mapping[str, str], name: str, default: int) -> int:
@@ -64,7 +64,10 @@ def begin(spec: Spec, where: str) -> None:
     """
     if is_locked(spec.run_dir / "alive.lock"):
         raise BlockingIOError(errno.EAGAIN, f"an earlier process of {spec.run_id} is still ending")
-    with (spec.run_dir / "log.txt").open("ab") as log:
+    path = spec.run_dir / "log.txt"
+    if (last_line(path) or "").startswith(f"{LOG_HEADER}{spec.attempt},"):
+        return  # a start that is tried again
+    with path.open("ab") as log:
         gap = "\n" if log.tell() else ""  # the attempt before may have been killed in a line
         header = f"{gap}{LOG_HEADER}{spec.attempt}, {where}, {time.strftime('%F %T')}\n"
         log.write(header.encode())

@@ -44,10 +44,22 @@ class Bench:
         run_dir = self.store.root / run_id
         return Spec(run_id, attempt, run_dir, (*TOY, str(run_dir), "--attempt", str(attempt)))
 
+    def start(self, spec: Spec) -> str:
+        """Starts as the gate does: again, if a busy cluster does not answer in time."""
+        handles: list[str] = []
+
+        def started() -> bool:
+            with contextlib.suppress(BlockingIOError):
+                handles.append(self.engine.start(spec))
+            return bool(handles)
+
+        wait_for(started, f"{spec.key} has been sent")
+        return handles[0]
+
     def begun(self, *behaviour: dict) -> tuple[Spec, str]:
         """An attempt whose worker has beaten, and its handle."""
         spec = self.spec(*behaviour)
-        handle = self.engine.start(spec)
+        handle = self.start(spec)
         wait_for(lambda: (spec.run_dir / "hb.json").exists(), "heartbeat")
         return spec, handle
 
@@ -93,8 +105,9 @@ def bench(request, store, clusters, monkeypatch) -> Iterator[Bench]:
         engine.seconds_to_stop = 2
     wait_for(lambda: engine.capacity() == 2, "a free cluster")
     yield Bench(store, again, engine)
-    for handle in engine.adopt().values():
-        engine.stop(handle, force=True)
+    with contextlib.suppress(EngineUnreachable):
+        for handle in engine.adopt().values():
+            engine.stop(handle, force=True)
     for run_dir in store.root.iterdir():  # Ray kills with a delay only
         _kill(run_dir)
 
@@ -106,7 +119,7 @@ def _kill(run_dir: Path) -> None:
 
 def test_a_run_ends_with_its_exit_code_and_gives_its_slot_back(bench):
     spec = bench.spec({"do": "finish", "steps": 50})
-    handle = bench.engine.start(spec)
+    handle = bench.start(spec)
     assert handle.startswith(f"{spec.key}:")
     assert bench.engine.poll(handle).phase in (Phase.PENDING, Phase.RUNNING)
     assert bench.engine.capacity() == 1
@@ -120,7 +133,7 @@ def test_a_run_ends_with_its_exit_code_and_gives_its_slot_back(bench):
 
 
 def test_exit_3_and_signal_9_are_told_apart(bench):
-    failing = bench.engine.start(bench.spec({"do": "exit", "code": 3}))
+    failing = bench.start(bench.spec({"do": "exit", "code": 3}))
     spec, killed = bench.begun({"do": "forever"})
     _kill(spec.run_dir)
     bench.wait(failing)
@@ -156,7 +169,7 @@ def test_an_attempt_can_not_begin_twice_but_the_next_one_can(bench):
     assert bench.engine.capacity() == 1
     _kill(spec.run_dir)
     bench.wait(handle)
-    second = bench.engine.start(bench.attempt(spec.run_id, 2))
+    second = bench.start(bench.attempt(spec.run_id, 2))
     bench.wait(second)
     assert bench.engine.poll(second).exit_code == 0
     headers = [
@@ -187,7 +200,7 @@ def test_what_an_engine_has_never_heard_of_is_unknown_and_harmless(bench):
 def test_a_worker_finds_its_marks_and_its_folders(bench):
     spec = bench.spec({"do": "finish"})
     spec = Spec(spec.run_id, 1, spec.run_dir, spec.argv, {"RDH_DATA": "/of/the run"})
-    bench.wait(bench.engine.start(spec))
+    bench.wait(bench.start(spec))
     env = json.loads((spec.run_dir / "begun.json").read_text())["env"]
     assert {name: env.get(name) for name in ("RDH_RUN_ID", "RDH_ATTEMPT", "RDH_RUNS")} == {
         "RDH_RUN_ID": spec.run_id,
