@@ -29,6 +29,7 @@ from rdh.charts.histograms import activation_histogram, histogram_over_time
 from rdh.config.run_config import RunConfig
 from rdh.store.run_store import RunStore
 
+LEAST_COST = 0.00005  # of MAP: less is shown as 0.0000
 # Two charts in half of a narrow window each can't be read: one stands below the other.
 STACKED = """<style>@media (max-width: 1100px) {
 :is(.st-key-bit-charts, .st-key-worth-charts) .stHorizontalBlock { flex-wrap: wrap; }
@@ -84,15 +85,16 @@ def strip_title(counts: BitCounts) -> str:
     if counts.dead is None:
         return f"Bit {first} has the most flagged entries: {share[first]:.1%} of the items"
     cost = counts.cost
-    if cost is not None and cost.by_bit[first] > 0:
+    if cost is not None and cost.by_bit[first] >= LEAST_COST:
         return (
             f"Bit {first} costs most: MAP +{cost.by_bit[first]:.4f} if its dead entries "
             f"{cost.place} are freed"
         )
     if not counts.main.any():
-        return "No bit has a dead entry"
-    most = f"Bit {first} has dead entries for {share[first]:.2%} of the training items"
-    return f"{most}; no bit's cost MAP" if cost else f"{most}, the most of all bits"
+        return "No bit has a dead entry among the training items"
+    most = int(counts.main.argmax())
+    said = f"dead for {share[most]:.2%} of the training items"
+    return f"Bit {most} has the most dead entries: {said}" + ("; no bit's cost MAP" if cost else "")
 
 
 def draw_strip(counts: BitCounts, bit: int, run_id: str) -> None:

@@ -19,6 +19,7 @@ from pages.common.side_by_side import (
     draw_difference,
     draw_maps,
     draw_moment,
+    ended_without,
     read_pair,
 )
 from pages.common.sidebar import draw_link
@@ -144,7 +145,8 @@ def draw_numbers(runs: RunStore, pair: dict[str, RunSeries], seeds: str) -> None
                     st.caption(said)
     scores = [one.last() for one in pair.values()]
     if not all({"map", "map_tie", "map_low", "map_high"} <= set(score) for score in scores):
-        st.info("The verdict on MAP appears when both runs have been evaluated once.")
+        gone = ended_without(runs, pair, lambda run: "map" in run.last(), "an evaluation")
+        st.info(gone or "The verdict on MAP appears when both runs have been evaluated once.")
         return
     arms = [
         (config.label, config.method, config.has_rdh, score)

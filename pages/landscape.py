@@ -71,10 +71,12 @@ DEFAULTS: dict[str, Any] = {
 }
 OF_DESCENT = ("rate", "step", "aim", "scale")  # drawn below, in a fragment
 AIM_WORDS = {"flagged": "Every flagged bit", "wrong": "Only if wrong", "right": "Only if right"}
+A_DEAD_BIT = {"h_i": -0.999, "axis": "F", "rate": 0.5}  # Start's question leads here
 PRESETS: dict[str, dict[str, Any]] = {
     "Figure 3 as stated (η = 1)": {},
     "η below 0.225": {"eta": 0.1},
     "Orange line (large η)": {"eta": 2.0},
+    "A dead bit": A_DEAD_BIT,
     "Deep saturation": {"h_i": -0.9999, "amp": True, "axis": "F", "rate": 0.5},
     "With RDH": {"h_i": -0.99, "amp": True, "eaq": True, "axis": "F", "rate": 0.5},
 }
@@ -122,8 +124,8 @@ def pick_setting() -> tuple[Pair, PairForm, float, str]:
     Returns:
         The pair, the form of the objective, h_i, and the axis ("h" or "F").
     """
-    h_i = st.select_slider("h_i, the bit to move", H_CHOICES, DEFAULTS["h_i"], key="h_i", **URL)
-    h_j = st.slider("h_j, the other bit", -1.0, 1.0, DEFAULTS["h_j"], 0.01, key="h_j", **URL)
+    h_i = st.select_slider("hᵢ, the bit to move", H_CHOICES, DEFAULTS["h_i"], key="h_i", **URL)
+    h_j = st.slider("hⱼ, the other bit", -1.0, 1.0, DEFAULTS["h_j"], 0.01, key="h_j", **URL)
     left, right = st.columns(2)
     help_text = "1: the two items share a label and the bits should agree. 0: they share none."
     similarity = left.segmented_control(
@@ -238,7 +240,7 @@ def draw_readouts(pair: Pair, form: PairForm, h_i: float) -> None:
     look: dict[str, Any] = {"delta_color": "gray", "delta_arrow": "off", "width": TILE_WIDTH}
     tiles.metric("Critical η", *shown, **look)
     gain = float(effective_gain(np.arctanh(h_i), pair.tau))
-    tiles.metric("α", f"{pair.alpha:.2f}", f"gain {gain:.3g} at h_i", **look)
+    tiles.metric("α", f"{pair.alpha:.2f}", f"gain {gain:.3g} at hᵢ", **look)
     legend("gradient", "critical-eta", "tau")
 
 
@@ -295,7 +297,7 @@ def draw_descent(pair: Pair, form: PairForm, h_i: float) -> None:
 start_page(
     "Gradient landscape",
     ":material/landscape:",
-    "Why can't a saturated bit leave?",
+    "How Eq. (2) pushes one bit, and why a saturated one can't leave.",
     section="Understand",
     place=210,
 )
@@ -316,7 +318,7 @@ with chart:
     draw_readouts(pair, form, h_i)
 with st.container(border=True):
     st.markdown(
-        f"**Eq. (2) with the numbers of this bit**, h_i = {number(h_i, 5)}: "
+        f"**Eq. (2) with the numbers of this bit**, hᵢ = {number(h_i, 5)}: "
         f"{{similarity term + quantization term}} · tanh′"
     )
     st.latex(equation_latex(h_i, pair, form, **(plug_ins if scene.has_plug_ins else {})))

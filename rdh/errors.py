@@ -24,6 +24,10 @@ class Stopped(Exception):
     """Raised if a run ends early because somebody asked for it."""
 
 
+class PeerLost(Exception):
+    """Raised in a process of a run on several devices if another one of them has ended."""
+
+
 @contextmanager
 def reading(
     path: Path | str, way_out: str = "check its permissions, or name another"

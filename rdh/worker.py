@@ -4,26 +4,30 @@ It is the only writer of that folder while it lives. After SIGTERM it saves a ch
 control.json asks: cancelled or paused. If that asks nothing, the system has ended the run: it is
 lost, and can go on. result.json is written last, so everything else in the folder is complete if it
 is there.
+
+A run on several devices has a process for each, started by the first one, which leads and writes
+nothing but how they ended (`engine.torchrun`). Only the main rank of them writes into the folder.
 """
 
 import argparse
 import contextlib
-import json
 import os
 import signal
 import sys
 import threading
 import time
-import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
 from rdh.config.run_config import RunConfig
-from rdh.errors import Stopped, UserError, encodable, printable
-from rdh.execution.heartbeat import Heart, prefer_as_oom_victim
-from rdh.execution.queue.run_folder import DISK, request_in
-from rdh.files import read_json, write_arrays, write_json
+from rdh.errors import PeerLost, Stopped, UserError
+from rdh.execution.ending import PEER, deserted, failed, finish, lost, result_of, stopped
+from rdh.execution.engine import torchrun
+from rdh.execution.engine.processes import out_of_memory_kills
+from rdh.execution.heartbeat import ENDS_OF_A_RIVAL, Heart, prefer_as_oom_victim
+from rdh.files import write_arrays
 from rdh.folders import data_root
 from rdh.locks import take_lock
 from rdh.store.lines import LinesWriter, writes_lines
@@ -33,24 +37,7 @@ from rdh.store.run_store import RunStore
 from rdh.store.split_file import keep_split
 
 NICENESS = 5  # of 19: a third of the processor's time next to one process of usual priority
-# of a failure, by the name of its class or of a base class: torch's are not imported here
-KINDS = (
-    ("UserError", "input"),
-    ("TrainingFailure", "diverged"),
-    ("OutOfMemoryError", "oom"),
-    ("MemoryError", "oom"),
-    ("OSError", "disk"),
-)
-
 Writer = MetricsWriter | LinesWriter
-
-# what control.json asks -> the state it leads to, and how that came
-STOPS: dict[str | None, tuple[str, str]] = {
-    "cancel": ("cancelled", "Cancelled on request"),
-    "pause": ("paused", "Paused on request"),
-    DISK: ("paused", "Paused because the disk is nearly full"),
-    None: ("lost", "Interrupted: the system ended its process"),
-}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -61,8 +48,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("--attempt", type=int, default=1)
     arguments = parser.parse_args(argv)
-    run_dir, attempt = arguments.run_dir.resolve(), arguments.attempt
-    stop = Stop()
+    run_dir, attempt, rank = arguments.run_dir.resolve(), arguments.attempt, torchrun.this_rank()
+    stop = Stop(run_dir, rank)
     signal.signal(signal.SIGTERM, stop.by)
     signal.signal(signal.SIGINT, stop.by)
     prefer_as_oom_victim()
@@ -70,21 +57,54 @@ def main(argv: list[str] | None = None) -> int:
     let_idle_threads_sleep()
     # The engine holds this lock for its workers; one that was started by hand takes it itself.
     lock = take_lock(run_dir / "alive.lock") if run_dir.is_dir() else None
-    began = time.time()
-    heart = Heart(run_dir, attempt, on_request=stop.set)
-    heart.beat()
-    heart.start()
-    result = train(run_dir, attempt, stop, heart)
-    heart.stop()
-    result |= {
-        "attempt": attempt,
-        "seconds": round(time.time() - began, 3),
-        "ended_at": time.time(),
-    }
-    code = finish(run_dir, result)
+    began, heart = time.time(), Heart(run_dir, attempt, stop.set)
+    if rank is not None and rank.number > 0:
+        with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+            result = train(run_dir, attempt, stop, heart)
+    elif rank is None and n_devices(run_dir) > 1:
+        heart.beat()  # the next one is the main rank's
+        result = train(run_dir, attempt, stop, heart, _lead)
+    else:
+        heart.beat()
+        heart.start()
+        result = train(run_dir, attempt, stop, heart)
+        heart.stop()
+    if _is_for_others(rank, run_dir, attempt, result):
+        is_failed = result["state"] == "failed"
+        code = torchrun.PEER_LOST if result.get("kind") == PEER else int(is_failed)
+    else:
+        now = time.time()
+        seconds = round(now - began, 3)
+        code = finish(run_dir, result | {"attempt": attempt, "seconds": seconds, "ended_at": now})
     if lock is not None:
         os.close(lock)
     return code
+
+
+def _is_for_others(
+    rank: torchrun.Rank | None, run_dir: Path, attempt: int, result: dict[str, Any]
+) -> bool:
+    """Whether another process of the run has said how it ended, or will.
+
+    That is the main rank's task. Another rank says it if it has failed, since the main one ends
+    with it. The leader says it if one was killed.
+    """
+    if "attempt" in result:  # it was read
+        return True
+    if rank is None:
+        return False
+    if result.get("kind") == PEER:
+        return rank.number > 0 or rank.folder is not None
+    is_known = result["state"] != "failed" or result_of(run_dir, attempt) is not None
+    return rank.number > 0 and is_known
+
+
+def n_devices(run_dir: Path) -> int:
+    """On how many devices a run trains; 1 if its config can't be read."""
+    try:
+        return RunStore(run_dir.parent).config(run_dir.name).devices or 1
+    except UserError:
+        return 1
 
 
 def let_pages_go_first() -> None:
@@ -110,54 +130,73 @@ def let_idle_threads_sleep() -> None:
 
 
 class Stop(threading.Event):
-    """Set by a signal, which it remembers."""
+    """Set by a signal, which it remembers. A leader tells its ranks, which look for it here."""
 
     signum: int | None = None
+
+    def __init__(self, run_dir: Path, rank: torchrun.Rank | None) -> None:
+        super().__init__()
+        self._run_dir, self._rank = run_dir, rank
 
     def by(self, signum: int, _frame: object) -> None:
         """The handler of signals."""
         self.signum = signum
         self.set()
+        if self._rank is None:
+            torchrun.ask_to_stop(self._run_dir, signum)
+
+    def is_set(self) -> bool:
+        """Whether the run was asked to stop."""
+        if self._rank is not None and not super().is_set():
+            signum = self._rank.stop_signal()
+            if signum is not None:
+                self.by(signum, None)
+        return super().is_set()
+
+    @property
+    def is_by_torchrun(self) -> bool:
+        """Whether nobody asked the run to stop: torchrun ends this rank because of another one."""
+        is_led = self._rank is not None and self._rank.folder is not None
+        return is_led and self._rank.stop_signal() is None
 
 
-def train(run_dir: Path, attempt: int, stop: Stop, heart: Heart) -> dict[str, Any]:
+KEEPS_NOTHING: dict[str, Callable[..., None]] = {
+    name: lambda *_: None for name in ("log", "save_checkpoint", "save_codes")
+}  # of a rank that is not the main one
+Work = Callable[[Path, int, Stop, Heart], dict[str, Any]]
+
+
+def train(
+    run_dir: Path, attempt: int, stop: Stop, heart: Heart, work: Work | None = None
+) -> dict[str, Any]:
     """Runs the whole attempt and records how it ended. Only this function catches everything."""
     try:
-        return {"state": "finished", **_train(run_dir, attempt, stop, heart)}
+        return {"state": "finished", **(work or _train)(run_dir, attempt, stop, heart)}
     except BaseException as error:
+        if isinstance(error, PeerLost) or (isinstance(error, Stopped) and stop.is_by_torchrun):
+            return result_of(run_dir, attempt) or deserted(run_dir, heart.facts["step"])
         if isinstance(error, Stopped):
-            return _stopped(run_dir, attempt, stop)
-        names = [cls.__name__ for cls in type(error).__mro__]
-        kind = next((kind for name, kind in KINDS if name in names), "crash")
-        kind = "oom" if "can't allocate memory" in str(error) else kind
-        message = str(error) if kind in ("input", "diverged") else _sentence(error, kind)
-        text = traceback.format_exc()
-        if kind != "input":  # `finish` puts a person's mistake into a sentence
-            say(text)
-        return {
-            "state": "failed",
-            "kind": kind,
-            "message": message,
-            "traceback": text,
-            "step": heart.facts["step"],
-        }
+            return stopped(run_dir, attempt, stop.signum)
+        return failed(error, heart.facts["step"])
 
 
-def _stopped(run_dir: Path, attempt: int, stop: Stop) -> dict[str, Any]:
-    """How an attempt ended that saved its state after a signal."""
-    asked = request_in(read_json(run_dir / "control.json"), attempt, known=STOPS)
-    if asked is None and stop.signum == signal.SIGINT:
-        asked = "cancel"  # Ctrl-C, of a run that was started by hand
-    state, how = STOPS[asked]
-    step = RunStore(run_dir.parent).resume_step(run_dir.name)
-    goes_on = f"resume goes on from step {step}" if step else "resume starts it over"
-    before = "" if step else " before its first checkpoint"
-    return {
-        "state": state,
-        "kind": asked or "interrupted",
-        "message": f"{how}{before}; {goes_on}.",
-        "step": step,
-    }
+def _lead(run_dir: Path, attempt: int, stop: Stop, heart: Heart) -> dict[str, Any]:
+    """The whole attempt on several devices: starts a process for each and says how they ended."""
+    kills, n, end = out_of_memory_kills(), n_devices(run_dir), None
+    command = ["-m", "rdh.worker", str(run_dir), "--attempt", str(attempt)]
+    with torchrun.meeting_place(run_dir) as folder:
+        if not stop.is_set():
+            say(f"{n} processes train this run, one on each device")
+            end = torchrun.run_ranks(command, n, folder)
+    result = result_of(run_dir, attempt)
+    if result is not None:
+        return result
+    if stop.is_set():
+        raise Stopped
+    end = end or torchrun.End(0, 0)
+    if end.code in ENDS_OF_A_RIVAL:
+        leave(end.code)
+    return lost(run_dir, attempt, n, end, out_of_memory=out_of_memory_kills() > kills)
 
 
 def _train(run_dir: Path, attempt: int, stop: Stop, heart: Heart) -> dict[str, Any]:
@@ -167,17 +206,15 @@ def _train(run_dir: Path, attempt: int, stop: Stop, heart: Heart) -> dict[str, A
         raise UserError(f"Run {run_dir.name} was watched, so there is nothing here to train.")
     if stop.is_set():
         raise Stopped
-    run = _started(
-        run_dir,
-        config,
-        submission.get("data_root"),
-        stop,
-        heart,
-    )
+    run = _started(run_dir, config, submission.get("data_root"), stop, heart)
     from rdh.training import checkpoints
     from rdh.training.provenance import provenance
 
-    checkpoint = checkpoints.load_sound(run_dir)
+    with run.ranks.main_first():
+        checkpoint = checkpoints.load_sound(run_dir)
+    if not run.ranks.is_main:
+        _kind(config).fit(run, should_stop=stop.is_set, checkpoint=checkpoint, **KEEPS_NOTHING)
+        return {}
     writer = _open_metrics(run_dir, attempt, run, checkpoint or {}, heart)
 
     def log(record: Record) -> None:
@@ -222,6 +259,7 @@ def _with_dropped(summary: dict[str, Any], writer: Writer) -> dict[str, Any]:
 def _started(run_dir: Path, config: RunConfig, root: str | None, stop: Stop, heart: Heart) -> Any:
     """The run at its first step, its data loaded and its split saved."""
     from rdh.inputs.load import load_inputs  # torch takes seconds: the heart beats first
+    from rdh.training import ranks
     from rdh.training.network import choose_threads
 
     phase = "preparing images" if config.finetune else "extracting features"
@@ -231,10 +269,19 @@ def _started(run_dir: Path, config: RunConfig, root: str | None, stop: Stop, hea
         if stop.is_set():
             raise Stopped
 
+    rank = torchrun.this_rank()
+    if rank is not None:
+        torchrun.check_number(rank, config.devices)
+        ranks.choose_gpu(config.device, rank.number, rank.n)
     inputs = load_inputs(config, data_root=data_root(root), progress=extracting, log=say)
-    keep_split(run_dir, inputs.split_arrays())
+    if rank is None or rank.number == 0:
+        keep_split(run_dir, inputs.split_arrays())
     choose_threads(finetune=config.finetune, backbone=config.backbone)
-    return _kind(config).start(config, inputs)
+    if rank is None:
+        return _kind(config).start(config, inputs)
+    if stop.is_set():  # the others may be gone: nobody would come
+        raise Stopped
+    return _kind(config).start(config, inputs, ranks.join(rank.number, rank.n, rank.meeting))
 
 
 def _open_metrics(
@@ -267,46 +314,6 @@ def _kind(config: RunConfig) -> ModuleType:
     from rdh.training import loop, shallow
 
     return shallow if config.method_card.is_shallow else loop
-
-
-def finish(run_dir: Path, result: dict[str, Any]) -> int:
-    """Writes result.json. Returns 0, 1 if the run failed, or 5 if it could not even say so."""
-    result = {name: _said(name, value) for name, value in result.items()}
-    say(f"{result['state']}: {result.get('message') or json.dumps(result.get('metrics', {}))}")
-    try:
-        try:
-            write_json(run_dir / "result.json", result)
-        except OSError:  # a full disk: the last heartbeat's place is enough for a short result
-            (run_dir / "hb.json").unlink(missing_ok=True)
-            write_json(run_dir / "result.json", result | {"traceback": None})
-    except OSError as error:
-        say(f"result.json can't be written ({error.strerror})")
-        return 5
-    return 1 if result["state"] == "failed" else 0
-
-
-def _said(name: str, value: Any) -> Any:
-    """A text that pages, terminals and SQLite take, since names of files may hold anything."""
-    if not isinstance(value, str):
-        return value
-    return encodable(value) if name == "traceback" else printable(value)
-
-
-def _sentence(error: BaseException, kind: str) -> str:
-    if kind == "oom":
-        return (
-            "The run needs more memory than there is; lower batch_size or image_size, or "
-            "choose a smaller backbone."
-        )
-    if isinstance(error, OSError):
-        return (
-            f"A file of the run can't be written or read ({error.strerror or error}); free "
-            f"space or check the folder, then resume."
-        )
-    return (
-        f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'} "
-        "(the log has the traceback)."
-    )
 
 
 def leave(code: int) -> NoReturn:

@@ -11,6 +11,7 @@ import pytest
 # Before any test imports torch: idle threads sleep instead of spinning. On a busy machine, spinning
 # threads make tests ten times as slow.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.pop("RDH_LOGIN", None)  # servers under test let this user's processes in
 
 # A shell that starts the tests in the background lets them ignore Ctrl-C, and all that they start
 # would inherit it. Tests press Ctrl-C.

@@ -223,10 +223,12 @@ def test_importing_any_row_without_torch_leaves_torch_out():
 
 
 def test_nothing_under_rdh_knows_the_pages():
+    """Only the benchmark of the pages speaks with their server."""
     foreign = ("streamlit", "pages", "app", "tests")
     wrong = [
         f"{name}: {one}"
         for name, tree in sources("rdh").items()
+        if name != "rdh.bench._web"
         for one in imports(tree)
         if one.split(".")[0] in foreign
     ]
@@ -278,8 +280,10 @@ def test_the_environment_is_read_where_folders_devices_and_processes_are_found()
         "rdh.execution.lifecycle",  # RDH_SLOTS, before the supervisor is started
         "rdh.execution.supervisor_process",  # RDH_SLOTS and CUDA_VISIBLE_DEVICES
         "rdh.execution.place",  # RDH_FREE_MB
+        "rdh.execution.login",  # RDH_LOGIN
         "rdh.execution.queue.possible",  # CUDA_VISIBLE_DEVICES
         "rdh.execution.engine.processes",  # what children inherit
+        "rdh.execution.engine.torchrun",  # what torchrun says, and what ranks inherit
         "rdh.commands.dashboard",  # what Streamlit inherits
         "rdh.bench.faults",  # RDH_SLOTS and RDH_FREE_MB of the campaign
         "rdh.bench._faults_world",  # what its processes inherit

@@ -31,6 +31,7 @@ METHOD_FACTS = (
     "trains_on",
     "stores_all_codes",
     "plain_weight",
+    "one_device",
     "landscape",
 )
 

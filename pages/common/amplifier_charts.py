@@ -77,7 +77,7 @@ def draw_gradient(run: RunSeries, config: RunConfig, run_id: str) -> None:
         live_plotly(figure, key=f"live-gradient-pair-{run_id}")
     st.caption(
         "Measured: mean over (training item, bit) of the last 10 records, mirrored so that the "
-        "similarity loss asks for +1. Eq. (2) is in this run's form for one pair, h_j = 0.9, "
+        "similarity loss asks for +1. Eq. (2) is in this run's form for one pair, hⱼ = 0.9, "
         f"S = 1, η = {config.eta if config.eta is not None else 1:g}. The scales differ: a "
         "measured gradient is a mean over pairs, Eq. (2) is one pair."
     )

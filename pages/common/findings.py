@@ -4,9 +4,11 @@ Notes lie folded below what is fatal or costs MAP, so that what the page is abou
 """
 
 from collections.abc import Mapping, Sequence
+from textwrap import shorten
 
 import streamlit as st
 
+from pages.common.guard import check_may_change
 from pages.common.readers import RunSeries, read_series
 from pages.common.shell import carried, error_card
 from pages.common.sidebar import draw_link
@@ -18,6 +20,8 @@ from rdh.store.notes import change_notes, read_notes
 from rdh.store.run_store import RunStore
 
 NOTE = "note"  # a severity
+DIED = ("failed", "lost", "unreadable")
+LONGEST = 90  # characters of a line
 ICONS = {
     "fatal": ":material/dangerous:",
     "costs MAP": ":material/trending_down:",
@@ -140,11 +144,13 @@ def _typed(value: object) -> str:
 
 def _silence(runs: RunStore, run_id: str, check: str) -> None:
     with error_card():
+        check_may_change()
         change_notes(runs, run_id, silence=check)
 
 
 def _unsilence(runs: RunStore, run_id: str) -> None:
     with error_card():
+        check_may_change()
         change_notes(runs, run_id, unsilence=True)
 
 
@@ -153,7 +159,7 @@ def _said_of_rest(found: Diagnosis, head: str, notes: Sequence[Finding], has_sho
     n = len(found.ran)
     ran = f"{n} check{'s' * (n != 1)} ran"
     if not notes:
-        return head + (ran if has_shown else "nothing found")
+        return head + (ran if has_shown else "nothing found" if n else "no check could run")
     titles = ", ".join(diagnosis.checks()[one.check].title for one in notes)
     return f"{head}{len(notes)} note{'s' * (len(notes) != 1)} ({titles}); {ran}"
 
@@ -178,8 +184,11 @@ def _draw_rest(runs: RunStore, run_id: str, found: Diagnosis, n_silenced: int) -
         )
 
 
-def one_line(runs: RunStore, run_id: str) -> str:
-    """The most serious finding of a run in a line; "" if the run can't be read."""
+def one_line(runs: RunStore, state: execution.RunState) -> str:
+    """Why a run has died, else its most serious finding, in a line; "" if it can't be read."""
+    if state.state in DIED and state.reason:
+        return shorten(state.reason, LONGEST, placeholder=" …")
+    run_id = state.run_id
     try:
         found = read_diagnosis(runs, run_id)
         silenced = read_notes(runs, run_id).silenced
@@ -187,7 +196,7 @@ def one_line(runs: RunStore, run_id: str) -> str:
         return ""
     shown = [one for one in found.findings if one.check not in silenced]
     if not shown:
-        return "nothing found"
+        return "nothing found" if found.ran else ""
     more = f" (and {len(shown) - 1} more)" if len(shown) > 1 else ""
     titles = diagnosis.checks()
     return f"{titles[shown[0].check].title}, {shown[0].severity}{more}"

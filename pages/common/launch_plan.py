@@ -47,9 +47,8 @@ def time_in_words(store: RunStore, configs: Sequence[RunConfig]) -> str:
     seconds = studies.seconds_to_train(store, fields)
     if seconds is None:
         return NOT_YET
-    at_once = min(studies.slots(store), len(configs))
-    text = about(seconds)
-    return text + (f", {at_once} at a time" if at_once < len(configs) else "")
+    n = studies.at_once(store, fields)
+    return about(seconds) + (f", {n} at a time" if n < len(configs) else "")
 
 
 def preset_times(store: RunStore) -> dict[str, str]:

@@ -59,13 +59,9 @@ def device_lines(store: RunStore, states: Mapping[str, RunState]) -> list[str]:
     lines = [str(says)] * bool(says)
     for device in devices:
         label, n = str(device["label"]), int(device["slots"])
-        busy = sum(one.is_active and _is_on(one, label) for one in states.values())
+        active = [one.device or "" for one in states.values() if one.is_active]
+        busy = sum(execution.slots_taken(device, label) for device in active)
         slots = f"{busy} of {n} slot{'s' * (n != 1)} in use"
         name = label.upper() if label == "cpu" else label
         lines.append(f"{name}: {', '.join(filter(None, (slots, device_load(label))))}.")
     return lines
-
-
-def _is_on(run: RunState, label: str) -> bool:
-    """Whether a run is on a device, or on a node of the cluster that the label means."""
-    return run.device == label or (run.device or "").startswith(f"{label}, ")

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import streamlit as st
 
+from pages.common.guard import check_may_change
 from pages.common.sidebar import draw_link
 from pages.common.text import as_text
 from rdh import execution
@@ -44,6 +45,7 @@ def launch(
     Raises:
         UserError: nothing was launched.
     """
+    check_may_change()
     asked = hashlib.sha256("".join(config.hash for config in configs).encode()).hexdigest()[:16]
     token = st.session_state.setdefault(TOKEN, secrets.token_hex(8))
     notes = [*_said_of_count(configs), *notes, *_said_of_equal_runs(runs, configs)]

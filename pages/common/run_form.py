@@ -31,7 +31,7 @@ GROUPS = {
     "Gradient amplifier": ("amplifier_aim", "amplifier_scale"),
     "Error-aware quantization": ("eaq_normalization", "eaq_pairs"),
     "Records and evaluation": ("probe_every", "eval_every", "checkpoint_every"),
-    "Data and device": ("split_seed", "queries", "bad_images", "device"),
+    "Data and devices": ("split_seed", "queries", "bad_images", "device", "devices"),
 }
 LABELS = {
     "n_bits": "Code length (bits)",

@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from pages.common.guard import check_may_change
 from pages.common.readers import RunSeries
 from pages.common.run_numbers import remaining
 from pages.common.run_picker import is_watched, ours
@@ -126,7 +127,7 @@ def draw_actions(store: RunStore, status: Status) -> None:
             _do(execution.resume, store, run_id)
         if store.resume_step(run_id):
             with st.popover("Start over", icon=":material/restart_alt:"):
-                st.write("Its checkpoints are removed, and it trains again from step 0.")
+                st.write("All that it recorded is removed, and it trains again from step 0.")
                 if _button("Remove them and start over", "delete", f"restart-{run_id}", None):
                     _do(execution.start_over, store, run_id)
 
@@ -137,6 +138,7 @@ def _button(label: str, icon: str, key: str, help_text: str | None, *, off: bool
 
 def _do(call: Callable[[RunStore, str], None], store: RunStore, run_id: str) -> None:
     with error_card():
+        check_may_change()
         call(store, run_id)
         execution.ensure_supervisor(store)
         st.rerun()

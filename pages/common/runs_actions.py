@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import streamlit as st
 
 from pages.common import selection
+from pages.common.guard import check_may_change
 from pages.common.run_picker import ours, run_label
 from pages.common.shell import error_card, known_runs, show_error
 from rdh import execution
@@ -101,6 +102,7 @@ def _each(store: RunStore, run_ids: Sequence[str], call: Callable[[RunStore, str
     refused = []
     for run_id in run_ids:
         try:
+            check_may_change()
             call(store, run_id)
         except UserError as error:
             refused.append(str(error))

@@ -12,6 +12,7 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from pages.common.guard import check_may_change
 from pages.common.images import data_address
 from pages.common.text import as_text
 from rdh import datasets
@@ -136,6 +137,7 @@ def code_of(upload: Upload, run_id: str) -> np.ndarray | None:
 
 
 def _encoded(runs: RunStore, upload: Upload, run_id: str) -> np.ndarray:
+    check_may_change()  # it starts a process
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"image{Path(upload.name).suffix.lower()[:6] or '.png'}"
         path.write_bytes(upload.content)

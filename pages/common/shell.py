@@ -5,6 +5,7 @@ A page begins: `start_page(title, icon, question)`, `runs = store()`, then a pic
 and travels along when a link of the sidebar is clicked.
 """
 
+import gc
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from streamlit.delta_generator import DeltaGenerator
 from pages.common.address import announce, arrive
 from pages.common.copy_link import draw_copy_link
 from pages.common.failed_page import use_cards
+from pages.common.guard import is_guarded
 from pages.common.sidebar import draw_links, read_links
 from pages.common.text import as_text
 from rdh import execution
@@ -30,7 +32,7 @@ use_cards()  # here, since every page imports this file first
 
 T = TypeVar("T")
 LOG = logging.getLogger(__name__)
-ACTIONS = "actions"
+ACTIONS, PAGE = "actions", "page-title"
 CARRIED = ("run", "vs", "bit")  # URL parameters that stay when the reader goes to another page
 NO_RUN = "none"  # ?vs= of a reader who wants no second run
 
@@ -137,12 +139,16 @@ def start_page(
     st.set_page_config(
         page_title=f"{title} · RDH", page_icon=LOGO, layout="wide", menu_items={"About": about}
     )
+    if not is_guarded():
+        show_error("Pages are opened through the app: start it by `streamlit run app.py`.")
+        st.stop()
     st.html(STYLE)
     st.logo(LOGO, size="large")
     with st.sidebar:
         draw_links(carried())
         draw_copy_link()  # not below the title: it would be one more Tab before what the page does
     st.title(f"{icon} {title}", anchor=False)
+    st.session_state[PAGE] = title
     st.session_state[ACTIONS] = st.container(horizontal=True, vertical_alignment="center")
     with actions():
         st.caption(question, width="content")
@@ -157,6 +163,7 @@ def actions() -> DeltaGenerator:
 def end_page() -> None:
     """The last call of every page: says which values of its address no widget took."""
     announce()
+    _settle(st.session_state[PAGE])
 
 
 def say_unknown_address() -> None:
@@ -237,6 +244,16 @@ def error_card() -> Iterator[None]:
             f"This part can't be shown ({type(error).__name__}); the server's log says "
             f"more. All other parts go on."
         )
+
+
+@st.cache_resource(show_spinner=False)
+def _settle(page: str) -> None:
+    """Takes what a page has loaded out of the garbage collector's sight, once for each page.
+
+    Streamlit collects after every run and every tick: to look at all modules again took 100 ms.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @st.cache_resource(show_spinner=False)

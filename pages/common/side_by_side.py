@@ -1,11 +1,14 @@
 """The two runs of a pair at the same steps, in one colour range and on one scale."""
 
+from collections.abc import Callable
+
 import numpy as np
 import streamlit as st
 
 from pages.common.live_plot import live_plotly
 from pages.common.moments import pick_step
 from pages.common.readers import PAPER_TAU, RunSeries, read_series
+from pages.common.text import as_text
 from pages.common.time_view import WHOLE, TimeView
 from pages.common.words import link, percent
 from rdh.analysis import NOT_COUNTED
@@ -24,6 +27,35 @@ def counted(pair: dict[str, RunSeries]) -> str:
     return "dead" if all(run.counted() == "dead" for run in pair.values()) else "flagged"
 
 
+def has_counts(run: RunSeries) -> bool:
+    """Whether a run has counted its entries."""
+    return run.counts() is not None
+
+
+def ended_without(
+    runs: RunStore, pair: dict[str, RunSeries], has: Callable[[RunSeries], bool], what: str
+) -> str:
+    """A sentence on the runs that have ended and lack something; "" if it can still come.
+
+    Args:
+        runs: the runs root.
+        pair: both runs.
+        has: whether a run has it.
+        what: it in words.
+    """
+    states = {one: runs.result(one).get("state") for one, run in pair.items() if not has(run)}
+    ended = [one for one, state in states.items() if state]
+    if not ended:
+        return ""
+    names = " and ".join(as_text(runs.config(one).label) for one in ended)
+    said = f"{names} ended without {what}, so there is nothing to set side by side"
+    if all(states[one] == "finished" for one in ended):
+        return f"{said}."
+    return (
+        f"{said}: resume {'it' if len(ended) == 1 else 'them'} on Runs, or launch the pair again."
+    )
+
+
 def draw_maps(
     runs: RunStore, pair: dict[str, RunSeries], *, key: str, view: TimeView = WHOLE
 ) -> bool:
@@ -34,7 +66,8 @@ def draw_maps(
     """
     loaded, what = common_steps(pair), counted(pair)
     if loaded is None:
-        st.info("Both runs need records of the probes; they come with the first steps.")
+        gone = ended_without(runs, pair, has_counts, "counts of dead bits")
+        st.info(gone or "Both runs need records of the probes; they come with the first steps.")
         return False
     if what == "flagged":
         st.info(f"In one of these runs, or in both, {NOT_COUNTED}.", icon=":material/history:")

@@ -7,11 +7,11 @@ from html import escape
 from urllib.parse import urlencode
 
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from pages.common.study_options import Words, read
 from rdh import studies
+from rdh.charts.figure import Figure
 from rdh.store.run_store import RunStore
 from rdh.studies import Findings, Pair, Table
 
@@ -126,13 +126,13 @@ def _missing(findings: Findings) -> pd.DataFrame:
     )
 
 
-def figures_of(view: View) -> dict[str, go.Figure]:
+def figures_of(view: View) -> dict[str, Figure]:
     """The figures of a study by name. Those of many curves take a while when first asked for."""
     return {} if view.findings.frame.empty else _figures(view, view.key)
 
 
 @st.cache_resource(max_entries=16, show_spinner="Drawing the figures")
-def _figures(_view: View, key: str) -> dict[str, go.Figure]:
+def _figures(_view: View, key: str) -> dict[str, Figure]:
     return _view.findings.study.figures(_view.findings)
 
 

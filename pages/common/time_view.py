@@ -12,11 +12,11 @@ from typing import TypeVar
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from pages.common.live_plot import live_plotly
 from rdh.charts.dead_bits import Series
+from rdh.charts.figure import Figure
 
 STEPS = "steps"
 T = TypeVar("T", pd.DataFrame, pd.Series)
@@ -70,7 +70,7 @@ class TimeView:
 
     def draw(
         self,
-        figure: go.Figure,
+        figure: Figure,
         *,
         key: str,
         is_curve: bool = False,

@@ -10,8 +10,8 @@ from rdh.errors import UserError
 from rdh.store.run_store import RunStore, Stamp
 
 SAME = (  # what a run's time depends on
-    "dataset", "backbone", "finetune", "image_size", "batch_size", "n_bits", "precision",
-    "compile", "probe_every", "eval_every", "epochs",
+    "dataset", "backbone", "finetune", "image_size", "batch_size", "devices", "n_bits",
+    "precision", "compile", "probe_every", "eval_every", "epochs",
 )  # fmt: skip
 # From the closest likeness to the loosest. Without "epochs" the time grows with the passes.
 ALIKE = (

@@ -98,7 +98,7 @@ OF_BITS = (
         "Eq. (2), however much the other bit of the pair says otherwise. Below it, quantization "
         "only slows the bit.",
         r"(1 - \sigma(0))\, |h_j| / 2 \quad \mathrm{for\ Eq.\ 1}",
-        "as η; 0.225 for h_j = 0.9",
+        "as η; 0.225 for hⱼ = 0.9",
     ),
 )
 OF_TRAINING = (

@@ -130,12 +130,13 @@ def map_verdict(baseline: Mapping[str, Any], rdh: Mapping[str, Any], seeds: str 
     return " ".join(filter(None, [f"{text}{end}", share_of_dead(baseline, rdh)]))
 
 
-def map_so_far(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> str:
+def map_so_far(baseline: Mapping[str, Any], rdh: Mapping[str, Any], *, goes_on: bool = True) -> str:
     """MAP of the two runs of a pair of which not both have finished: numbers without a verdict.
 
     Args:
         baseline: scalars by name, and "label".
         rdh: the same of the run with RDH.
+        goes_on: whether a number can still come.
     """
     said = [
         f"{row['label']} {row['map']:.4f}"
@@ -143,8 +144,8 @@ def map_so_far(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> str:
         if not math.isnan(row.get("map", math.nan))
     ]
     if not said:
-        return "MAP comes with the first evaluation."
-    rest = "; the other run has none yet" if len(said) < 2 else ""
+        return "MAP comes with the first evaluation." if goes_on else "No MAP was measured."
+    rest = f"; the other run has none{' yet' if goes_on else ''}" if len(said) < 2 else ""
     return f"MAP at the last evaluation: {', '.join(said)}{rest}."
 
 

@@ -1,4 +1,4 @@
-"""Work of the server for a tick of a live page, and reruns of Compare, a study and a search."""
+"""The server's work for pages and ticks, and for reruns of Compare, a study and a search."""
 
 import statistics
 import tempfile
@@ -12,6 +12,7 @@ import numpy as np
 from rdh import analysis, execution, studies
 from rdh.bench._finished import Finisher
 from rdh.bench._machine import machine
+from rdh.bench._pages import pages
 from rdh.retrieval.one_query import Gallery
 from rdh.store.metrics_reader import MetricsReader
 from rdh.store.metrics_writer import MetricsWriter, Record
@@ -53,7 +54,7 @@ def measure(rounds: int) -> dict[str, Any]:
                 "draw_ms": round(statistics.median(draw) * 1000, 2),
                 "map_kb": round(size / 1024, 1),
             }
-    return result | one_query(rounds) | reruns(rounds, N_SEEDS)
+    return result | pages(rounds) | one_query(rounds) | reruns(rounds, N_SEEDS)
 
 
 def one_query(rounds: int) -> dict[str, Any]:

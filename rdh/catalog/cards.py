@@ -157,6 +157,7 @@ class MethodCard(Card):
     trains_on: Literal["train", "gallery"] = "train"
     stores_all_codes: bool = False
     plain_weight: str | None = None
+    one_device: str | None = None
     landscape: dict[str, Any] | None = None
     color: str = Field(default=GREY, pattern="^#[0-9A-Fa-f]{6}$")
 
@@ -194,6 +195,12 @@ class MethodCard(Card):
                 f"add a term to"
             )
         return None
+
+    def needs_one_device(self) -> str | None:
+        """Why a run can't be shared among several devices; None: it can."""
+        if self.is_shallow:
+            return "it is fitted once, so there are no steps to share"
+        return self.one_device
 
     def arms(self) -> tuple[bool, ...]:
         """The arms of a pair that the method can be run in: False the baseline, True with RDH."""

@@ -4,21 +4,21 @@ import math
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from rdh.charts._thinning import kept_points, smoothed
+from rdh.charts.figure import Figure
 
 EVENT_NAME = 130  # pixels of the names of events in a legend: two columns of them fit half a row
 
 
-def add_legend(figure: go.Figure) -> None:
+def add_legend(figure: Figure) -> None:
     """Shows the legend between title and plot, with entries in the order of the traces."""
     figure.update_layout(
         showlegend=True, legend_traceorder="normal", margin_t=figure.layout.margin.t + 16
     )
 
 
-def add_legend_below(figure: go.Figure, rows: int = 1, entry_width: int | None = None) -> None:
+def add_legend_below(figure: Figure, rows: int = 1, entry_width: int | None = None) -> None:
     """Shows the legend below the title of the x-axis; the figure grows by its height.
 
     If one row is too narrow for the entries, Plotly sets them in columns: keep names short.
@@ -48,7 +48,7 @@ def add_legend_below(figure: go.Figure, rows: int = 1, entry_width: int | None =
 
 
 def add_curve(
-    figure: go.Figure, x: np.ndarray, y: np.ndarray, smoothing: float = 0.0, **trace: Any
+    figure: Figure, x: np.ndarray, y: np.ndarray, smoothing: float = 0.0, **trace: Any
 ) -> None:
     """A line over time, thinned. If it is smoothed, the raw line stays faint behind it.
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 
 from rdh.charts import palette
 from rdh.charts._layout import add_legend_below
+from rdh.charts.figure import Figure
 
 
 def amplifier_over_tau(
@@ -17,7 +17,7 @@ def amplifier_over_tau(
     tau: float,
     *,
     title: str,
-) -> go.Figure:
+) -> Figure:
     """Shares by level of tau: what it acts on and is dead, dead it acts on, dead it moves.
 
     Args:

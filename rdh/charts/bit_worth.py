@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
 from rdh.charts import palette
 from rdh.charts._layout import add_legend_below
+from rdh.charts.figure import Figure
 
 ENOUGH = 0.95  # of the whole codes' MAP: what the title of the first bits looks for
 
@@ -19,7 +19,7 @@ def worth_bars(
     *,
     title: str,
     freed: np.ndarray | None = None,
-) -> go.Figure:
+) -> Figure:
     """Bars of the tie-aware MAP that is lost without each bit, the most valuable bit first.
 
     Args:
@@ -74,7 +74,7 @@ def worth_bars(
     return figure
 
 
-def _add_costs(figure: go.Figure, names: list[str], freed: np.ndarray) -> None:
+def _add_costs(figure: Figure, names: list[str], freed: np.ndarray) -> None:
     figure.add_scatter(
         x=names,
         y=freed.astype(np.float32),
@@ -86,7 +86,7 @@ def _add_costs(figure: go.Figure, names: list[str], freed: np.ndarray) -> None:
     )
 
 
-def cost_of_bits(costs: Sequence[tuple[str, str, bool, np.ndarray]], *, title: str) -> go.Figure:
+def cost_of_bits(costs: Sequence[tuple[str, str, bool, np.ndarray]], *, title: str) -> Figure:
     """Bars of what the dead entries of each bit cost in MAP; of two runs one beside the other.
 
     Args:
@@ -117,7 +117,7 @@ def cost_of_bits(costs: Sequence[tuple[str, str, bool, np.ndarray]], *, title: s
 
 def worth_by_death(
     worth: np.ndarray, dead_share: np.ndarray, selected: int, *, title: str
-) -> go.Figure:
+) -> Figure:
     """Every bit as a point: its worth (y) against the share of items for which it is dead (x).
 
     Both have shape (n_bits,).
@@ -154,7 +154,7 @@ def worth_by_death(
     return figure
 
 
-def map_of_first(of_first: np.ndarray, method: str, has_rdh: bool, *, title: str) -> go.Figure:
+def map_of_first(of_first: np.ndarray, method: str, has_rdh: bool, *, title: str) -> Figure:
     """Tie-aware MAP of the codes cut to their first 1, 2, ... bits: of_first (n_bits,).
 
     A mark shows `bits_enough`.

@@ -5,11 +5,11 @@ Its labels may call it *dead*: the bit is on the side that they don't call for.
 """
 
 import numpy as np
-import plotly.graph_objects as go
 
 from rdh.charts import palette
 from rdh.charts._layout import EVENT_NAME, add_legend_below
 from rdh.charts._thinning import bucket_sum, buckets, kept_points
+from rdh.charts.figure import Figure
 
 SATURATED = palette.STATE_COLORS["saturated"]
 QUIET = palette.translucent(SATURATED, 0.35)
@@ -27,7 +27,7 @@ def bit_strip(
     title: str,
     cost: np.ndarray | None = None,
     sorted_by: str = "dead entries",
-) -> go.Figure:
+) -> Figure:
     """A column for each bit: its dead entries above, flagged and saturated ones below in quiet.
 
     The two rows have scales of their own, because few saturated entries are dead. A click anywhere
@@ -91,7 +91,7 @@ def bit_strip(
     return figure
 
 
-def _mark_bit(figure: go.Figure, names: list[str], selected: int) -> None:
+def _mark_bit(figure: Figure, names: list[str], selected: int) -> None:
     if str(selected) in names:
         where = names.index(str(selected))
         mark = {"line": {"width": 2, "color": palette.NEUTRAL}, "fillcolor": "rgba(0,0,0,0)"}
@@ -109,7 +109,7 @@ def bit_events(
     *,
     title: str,
     flagged: bool = False,
-) -> go.Figure:
+) -> Figure:
     """A bit's dead entries over time, by side, and below what made their number change.
 
     The number changes by deaths - rescues - releases. Events are summed in at most 100 bars.
@@ -172,7 +172,7 @@ def bit_events(
 
 def two_judges(
     saturated: np.ndarray, flagged: np.ndarray, dead: np.ndarray, *, title: str
-) -> go.Figure:
+) -> Figure:
     """Saturated entries of a bit on each side, judged by their gradients and by their labels.
 
     All counts are by side, (2,): -1, then +1.
@@ -217,7 +217,7 @@ def two_judges(
 
 def class_balance(
     counts: np.ndarray, calls: np.ndarray, names: np.ndarray, *, title: str
-) -> go.Figure:
+) -> Figure:
     """A bar for each class: its items on the - side (left) and on the + side (right).
 
     Each name says the side that most labels of its items call for. Of many classes, those with

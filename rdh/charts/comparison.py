@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
 from rdh import catalog
 from rdh.charts import palette
 from rdh.charts._layout import add_curve, add_legend, add_legend_below
+from rdh.charts.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Curve:
     precision: np.ndarray
 
 
-def precision_recall(curves: Sequence[Curve], *, title: str) -> go.Figure:
+def precision_recall(curves: Sequence[Curve], *, title: str) -> Figure:
     """Precision-recall curves with a marker for each radius, so that few points look like few."""
     figure = palette.bare_figure(title, height=380, title_width=palette.NARROW)
     for curve in curves:
@@ -46,7 +46,7 @@ def precision_recall(curves: Sequence[Curve], *, title: str) -> go.Figure:
     return figure
 
 
-def paired_maps(pairs: pd.DataFrame, *, title: str) -> go.Figure:
+def paired_maps(pairs: pd.DataFrame, *, title: str) -> Figure:
     """A line from baseline to +RDH for each pair of `analysis.pairs`.
 
     Each method and code length has a column.
@@ -81,7 +81,7 @@ def paired_maps(pairs: pd.DataFrame, *, title: str) -> go.Figure:
     return figure
 
 
-def tie_bands(arms: Sequence[tuple[str, str, bool, dict[str, float]]], *, title: str) -> go.Figure:
+def tie_bands(arms: Sequence[tuple[str, str, bool, dict[str, float]]], *, title: str) -> Figure:
     """MAP of runs with the band that the order of ties allows.
 
     Args:
@@ -125,7 +125,7 @@ def map_over_time(
     *,
     title: str,
     smoothing: float = 0.0,
-) -> go.Figure:
+) -> Figure:
     """MAP of runs over their steps. runs: (label, method, has_rdh, steps, MAP)."""
     figure = palette.bare_figure(title, height=320)
     for label, method, has_rdh, steps, values in runs:

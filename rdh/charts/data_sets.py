@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 
 from rdh.charts import palette
+from rdh.charts.figure import Figure
 
 MOST_NAMED = 120  # labels whose names have room below the bars
 
 
-def items_per_label(counts: Mapping[str, int], *, title: str) -> go.Figure:
+def items_per_label(counts: Mapping[str, int], *, title: str) -> Figure:
     """A bar for each label, the most frequent first.
 
     `counts` maps a label to its number of items. An item with several labels counts for each.
@@ -43,7 +43,7 @@ def items_per_label(counts: Mapping[str, int], *, title: str) -> go.Figure:
     return figure
 
 
-def labels_per_item(counts: Sequence[int], *, title: str) -> go.Figure:
+def labels_per_item(counts: Sequence[int], *, title: str) -> Figure:
     """How many labels items have. counts[n] is the number of items with n labels."""
     figure = palette.bare_figure(title, height=320)
     figure.add_bar(

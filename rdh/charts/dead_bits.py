@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import plotly.graph_objects as go
 
 from rdh.charts import palette
 from rdh.charts._layout import EVENT_NAME, add_curve, add_legend_below
 from rdh.charts._thinning import bucket_sum, buckets
+from rdh.charts.figure import Figure
 
 MAX_BARS = 300
 EVENTS = {  # names of first deaths, relapses, rescues and releases, and what they mean
@@ -57,7 +57,7 @@ def dead_bits_over_time(
     what: str = "dead",
     is_wide: bool = False,
     smoothing: float = 0.0,
-) -> go.Figure:
+) -> Figure:
     """Dead entries of every run, or shares if the runs have different numbers of entries.
 
     Args:
@@ -113,7 +113,7 @@ def dead_bits_over_time(
     return figure
 
 
-def _mark(figure: go.Figure, events: Sequence[tuple[int, str]]) -> None:
+def _mark(figure: Figure, events: Sequence[tuple[int, str]]) -> None:
     for step, word in events:
         line = {"width": 1, "dash": "dot", "color": palette.NEUTRAL}
         label = {"textangle": -90, "xanchor": "right", "yanchor": "top", "font": {"size": 11}}
@@ -129,7 +129,7 @@ def event_flow(
     title: str,
     releases: np.ndarray,
     what: str = "dead",
-) -> go.Figure:
+) -> Figure:
     """Deaths of each record above the axis, rescues and releases below it. All arrays (n,).
 
     A dead entry is released if it stays where it is but its class no longer calls for the other

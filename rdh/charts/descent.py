@@ -1,9 +1,9 @@
 """Charts of gradient descent on one bit, and of the gradient that passes tanh."""
 
 import numpy as np
-import plotly.graph_objects as go
 
 from rdh.charts import palette
+from rdh.charts.figure import Figure
 from rdh.charts.landscape_text import descent_takeaway, gain_takeaway, number
 from rdh.landscape import Descent, effective_gain
 
@@ -13,7 +13,7 @@ GAIN_TICKS = {0.0: "h = 0", 0.99: ".99", 0.9999: ".9999", 0.999999: ".999999"}
 POWERS = {1: "1", 1e-2: "10⁻²", 1e-4: "10⁻⁴", 1e-6: "10⁻⁶", 1e-8: "10⁻⁸"}
 
 
-def gain_figure(tau: float, h_i: float, *, height: int = 440) -> go.Figure:
+def gain_figure(tau: float, h_i: float, *, height: int = 440) -> Figure:
     """The derivative of tanh, with and without the amplifier, against |F| on a log axis.
 
     Marks show where it becomes 0 in float32 and in float64.
@@ -79,7 +79,7 @@ def descent_figure(
     *,
     name: str = "with RDH",
     height: int = 380,
-) -> go.Figure:
+) -> Figure:
     """h_i over the steps of gradient descent up to `step`, without and with RDH under its name."""
     figure = palette.bare_figure(
         descent_takeaway(baseline, rescued, target, step, name), height, title_width=54

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
 from rdh.charts import palette
 from rdh.charts._layout import add_legend_below
+from rdh.charts.figure import Figure
 
 JUDGED = {"gain": "gain", "loss": "loss", "open": "open", "unknown": "no interval"}
 LEAST_SHARE = 1e-5  # of an axis of dead shares: one entry of 100 000
@@ -27,7 +27,7 @@ def forest(
     title: str,
     x_title: str = "difference in MAP",
     as_share: bool = False,
-) -> go.Figure:
+) -> Figure:
     """A line for each cell: the mean paired difference, its interval, and the single pairs.
 
     Filled: the interval excludes 0 after the correction over the table.
@@ -79,12 +79,13 @@ def forest(
         # two lines, because a narrow screen cuts one
         title_text=f"{x_title}, 95 % interval<br>● sure after Holm   ○ not   | one pair",
         tickformat=".3~%" if as_share else None,
+        exponentformat="none",  # a difference of 0.0002 is not "200µ"
     )
     figure.update_layout(showlegend=False, margin_r=16)
     return figure
 
 
-def gain_against_dead(cells: pd.DataFrame, *, title: str) -> go.Figure:
+def gain_against_dead(cells: pd.DataFrame, *, title: str) -> Figure:
     """Does the gain follow the deaths? A point for each cell, deaths on a logarithmic axis.
 
     Shares below LEAST_SHARE, 0 too, stand at its left end.
@@ -124,7 +125,7 @@ def gain_against_dead(cells: pd.DataFrame, *, title: str) -> go.Figure:
         tickvals=ticks,
         ticktext=[f"≤ {ticks[0] * 100:g}%", *(f"{tick * 100:g}%" for tick in ticks[1:])],
     )
-    figure.update_yaxes(title_text="difference in MAP")
+    figure.update_yaxes(title_text="difference in MAP", exponentformat="none")
     add_legend_below(figure)
     return figure
 
@@ -136,7 +137,7 @@ def by_value(
     x_title: str,
     is_length: bool = False,
     below: Callable[[float], str] | None = None,
-) -> go.Figure:
+) -> Figure:
     """MAP of all arms over the values of a setting, or over code lengths, with ± one std.
 
     Args:

@@ -4,10 +4,10 @@ import math
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from rdh.charts import palette
 from rdh.charts._layout import add_curve, add_legend_below
+from rdh.charts.figure import Figure
 from rdh.charts.histograms import OF_F, h_axis
 
 LINES = {
@@ -24,7 +24,7 @@ def measured_gradient(
     *,
     title: str,
     least: int = 5,
-) -> go.Figure:
+) -> Figure:
     """The measured mean gradient by bin of F.
 
     It has the orientation of Figure 3: mirrored so that the similarity loss asks every entry to
@@ -52,7 +52,7 @@ def measured_gradient(
 
 def gradient_of_one_pair(
     edges: np.ndarray, h: np.ndarray, gradients: dict[str, np.ndarray], tau: float, *, title: str
-) -> go.Figure:
+) -> Figure:
     """Eq. (2) of one pair, on the axis of `measured_gradient`.
 
     Args:
@@ -79,7 +79,7 @@ def gradient_norms(
     *,
     title: str,
     smoothing: float = 0.0,
-) -> go.Figure:
+) -> Figure:
     """The norm of a batch's dL/dF over time, before and after the amplifier.
 
     One curve alone if the amplifier changed nothing.
@@ -105,7 +105,7 @@ def gradient_norms(
     return figure
 
 
-def _framed(figure: go.Figure, edges: np.ndarray, tau: float) -> go.Figure:
+def _framed(figure: Figure, edges: np.ndarray, tau: float) -> Figure:
     figure.update_xaxes(**h_axis(edges), title_text="h, mirrored so that +1 is the side asked for")
     figure.update_yaxes(title_text="dL/dF", exponentformat="power")
     for side in (-math.atanh(tau), math.atanh(tau)):

@@ -4,11 +4,11 @@ import math
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from rdh.charts import palette
 from rdh.charts._layout import add_legend_below
 from rdh.charts._thinning import bucket_sum, buckets
+from rdh.charts.figure import Figure
 
 H_TICKS = (
     0.0,
@@ -39,7 +39,7 @@ def activation_histogram(
     *,
     title: str,
     what: str = "dead",
-) -> go.Figure:
+) -> Figure:
     """Figure 1 at one record: bars over F, the dead part in vermillion.
 
     Shapes: edges (65,), counts (64,), dead (64,) or None. If `what` is "flagged", `dead` holds
@@ -94,7 +94,7 @@ def activation_histogram(
 
 def histogram_over_time(
     edges: np.ndarray, steps: np.ndarray, histograms: np.ndarray, tau: float, *, title: str
-) -> go.Figure:
+) -> Figure:
     """Heat map of F and step; histograms (n, 64).
 
     The colour is the share of the record's entries, as a square root so that thin tails show. More

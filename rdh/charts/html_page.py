@@ -13,13 +13,16 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
+from rdh.charts.figure import Figure
 from rdh.charts.palette import NEUTRAL
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 # What a chart hands out, for pages and for these files. Its folder holds nothing else, since
 # servers give it away.
@@ -93,7 +96,7 @@ def table(cells: pd.DataFrame, name: str, bold: np.ndarray | None = None) -> str
     return f'<div class="wide">{style.to_html()}</div>'
 
 
-def figure(name: str, chart: go.Figure, *, filename: str | None = None) -> str:
+def figure(name: str, chart: Figure, *, filename: str | None = None) -> str:
     """A figure with its button.
 
     Args:
@@ -125,9 +128,9 @@ def facts(name: str, value: dict[str, Any]) -> str:
     return f'<script type="application/json" id="{html.escape(name)}">{text}\n</script>'
 
 
-def on_white(chart: go.Figure) -> go.Figure:
+def on_white(chart: Figure) -> "go.Figure":
     """The figure with a template of its own, since a file has no theme around it."""
-    return chart.update_layout(template="plotly_white", legend_orientation="h")
+    return chart.checked().update_layout(template="plotly_white", legend_orientation="h")
 
 
 def plain(value: Any) -> Any:

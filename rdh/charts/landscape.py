@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-import plotly.graph_objects as go
 
 from rdh.charts import palette
+from rdh.charts.figure import Figure
 from rdh.charts.landscape_text import arm_name, gradient_number, landscape_takeaway, number
 from rdh.landscape import Landscape, gradient_terms, pushes
 
@@ -38,21 +38,19 @@ def landscape_figure(
     axis: str = "h",
     overlay: BitOverlay | None = None,
     height: int = 480,
-) -> go.Figure:
+) -> Figure:
     """dL/dF against h_i (axis "h") or F_i (axis "F"), term by term.
 
     The areas, the zero crossings and the bit h_i are labelled.
     """
     figure = palette.bare_figure(landscape_takeaway(scene, h_i), height, title_width=84)
     values = _values_at(scene, h_i)
-    figure.add_traces(
-        [*_wrong_way(scene, axis), *_curves(scene, axis), *_markers(scene, h_i, values, axis)]
-    )
+    traces = [*_wrong_way(scene, axis), *_curves(scene, axis), *_markers(scene, h_i, values, axis)]
+    for trace in traces:
+        figure.add_scatter(**trace)
     borders, area_labels = _areas(scene, axis)
     this_bit = _rule(float(_place(h_i, axis)), palette.GRADIENT, "dot")
     limit = 1.03 if axis == "h" else F_LIMIT
-    # shapes and annotations go in as one list each: one by one, Plotly checks all earlier ones
-    # again
     figure.update_layout(
         shapes=[*borders, this_bit],
         annotations=[
@@ -146,7 +144,7 @@ def _areas(scene: Landscape, axis: str) -> tuple[list[dict], list[dict]]:
     return shapes, labels
 
 
-def _wrong_way(scene: Landscape, axis: str) -> list[go.Scatter]:
+def _wrong_way(scene: Landscape, axis: str) -> list[dict]:
     """The area between curve and zero in which descent moves the bit away from its target."""
     terms = scene.baseline
     look = {
@@ -159,12 +157,10 @@ def _wrong_way(scene: Landscape, axis: str) -> list[go.Scatter]:
     }
     look["fillcolor"] = palette.translucent(palette.WRONG_WAY, 0.3)
     inside = [(terms.h >= low) & (terms.h <= high) for low, high in scene.wrong_way]
-    return [
-        go.Scatter(x=_place(terms.h[part], axis), y=terms.gradient[part], **look) for part in inside
-    ]
+    return [dict(x=_place(terms.h[part], axis), y=terms.gradient[part], **look) for part in inside]
 
 
-def _curves(scene: Landscape, axis: str) -> list[go.Scatter]:
+def _curves(scene: Landscape, axis: str) -> list[dict]:
     terms = scene.baseline
     similarity = {"color": palette.SIMILARITY_TERM, "dash": "dot", "width": 1.8}
     quantization = {"color": palette.QUANTIZATION_TERM, "dash": "dashdot", "width": 1.8}
@@ -180,7 +176,7 @@ def _curves(scene: Landscape, axis: str) -> list[go.Scatter]:
         )
     x, hover = _place(terms.h, axis), "%{y:.4f}<extra>%{fullData.name}</extra>"
     return [
-        go.Scatter(x=x, y=y, mode="lines", line=line, name=name, hovertemplate=hover)
+        {"x": x, "y": y, "mode": "lines", "line": line, "name": name, "hovertemplate": hover}
         for name, y, line in curves
     ]
 
@@ -200,9 +196,7 @@ def _values_at(scene: Landscape, h_i: float) -> dict[bool, float]:
     return values
 
 
-def _markers(
-    scene: Landscape, h_i: float, values: dict[bool, float], axis: str
-) -> list[go.Scatter]:
+def _markers(scene: Landscape, h_i: float, values: dict[bool, float], axis: str) -> list[dict]:
     rest = {"symbol": "diamond-open", "size": 11, "line": {"width": 2}, "color": palette.NEUTRAL}
     points = [("comes to rest", h, 0.0, rest) for h in scene.crossings]
     points += [
@@ -211,7 +205,7 @@ def _markers(
     ]
     look = {"mode": "markers", "showlegend": False, "hoverinfo": "skip"}
     return [
-        go.Scatter(x=[float(_place(h, axis))], y=[y], name=name, marker=marker, **look)
+        dict(x=[float(_place(h, axis))], y=[y], name=name, marker=marker, **look)
         for name, h, y, marker in points
     ]
 
@@ -283,7 +277,7 @@ def _arrows(scene: Landscape, axis: str) -> list[dict]:
     return notes
 
 
-def _add_overlay(figure: go.Figure, overlay: BitOverlay, axis: str) -> None:
+def _add_overlay(figure: Figure, overlay: BitOverlay, axis: str) -> None:
     """A rug below the axis, and the bits themselves if their gradients are known.
 
     At most MAX_OVERLAY bits are drawn, evenly picked.

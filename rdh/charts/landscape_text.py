@@ -15,14 +15,14 @@ from rdh.landscape import (
 AREAS = """
 | area | what happens to the gradient | border |
 |---|---|---|
-| 1 | h_i is far from its target, but tanh′ suppresses the push | local minimum left of 0 |
+| 1 | hᵢ is far from its target, but tanh′ suppresses the push | local minimum left of 0 |
 | 2 | quantization works against the pair, and wins if η is above critical | from there to 3 |
-| 3 | the cliff: quantization changes its direction at 0 | \\|h_i\\| ≤ 0.02 |
+| 3 | the cliff: quantization changes its direction at 0 | \\|hᵢ\\| ≤ 0.02 |
 | 4 | the target's side: the push calms down | beyond 3 |
 
 **Our reading.** The paper draws the borders and gives no numbers; the two above are ours. Its text
 says that in area 2 the gradient "seems to be decreased", and keeps the wrong direction for a large
-η, the orange line. By its own Eq. (2), with h_j = 0.9, the wrong direction begins at η = 0.225.
+η, the orange line. By its own Eq. (2), with hⱼ = 0.9, the wrong direction begins at η = 0.225.
 That is below η = 1, which it states for the figure. The presets show both.
 
 **What one pair leaves out.** A batch averages many pairs. Here the code's other bits add nothing to
@@ -66,7 +66,7 @@ def _dead_sentence(scene: Landscape, h_i: float) -> str:
     if abs(h_i) < scene.pair.tau or terms.total * h_i <= 0:
         return ""
     first = (
-        f"A dead bit: at h_i = {number(h_i, 5)} tanh lets {_percent(float(terms.slope))} of its "
+        f"A dead bit: at hᵢ = {number(h_i, 5)} tanh lets {_percent(float(terms.slope))} of its "
         f"gradient through"
     )
     return first + (
@@ -85,12 +85,12 @@ def _direction_sentence(scene: Landscape) -> str:
     weight = form.plain_weight(pair.eta)
     if pair.target == 0:
         return (
-            "With h_j = 0 the similarity term is silent: quantization alone moves the bit, "
+            "With hⱼ = 0 the similarity term is silent: quantization alone moves the bit, "
             "to its own side."
         )
     if scene.wrong_way:
         low, high = scene.wrong_way[0]
-        where = f"for h_i from {number(low)} to {number(high)}"
+        where = f"for hᵢ from {number(low)} to {number(high)}"
         first = f"At η = {number(weight)} descent pushes the bit the wrong way {where}"
         if not scene.has_plug_ins:
             return first + "."

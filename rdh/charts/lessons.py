@@ -6,10 +6,10 @@ A chart with an answer in it has `shows_answer`: before that, the reader guesses
 from collections.abc import Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 
 from rdh.charts import palette
 from rdh.charts._layout import add_legend_below
+from rdh.charts.figure import Figure
 from rdh.charts.landscape_text import number
 from rdh.landscape import Pair, gradient_terms
 
@@ -25,7 +25,7 @@ ROW = 9  # pixels of a row of 8 x 8 pictures, with a gap
 
 def code_rows(
     pictures: np.ndarray, codes: np.ndarray, names: Sequence[str], *, title: str
-) -> go.Figure:
+) -> Figure:
     """A row for each image: its picture and its bits. Bits that differ from the first row's: ✕.
 
     Args:
@@ -80,7 +80,7 @@ def code_rows(
     return figure
 
 
-def tanh_figure(z: float, *, shows_answer: bool) -> go.Figure:
+def tanh_figure(z: float, *, shows_answer: bool) -> Figure:
     """h = tanh F with the bit at F = z; with `shows_answer` also the slope 1 - h^2.
 
     Args:
@@ -133,7 +133,7 @@ def who_is_dead(
     dead: np.ndarray | None,
     *,
     title: str,
-) -> go.Figure:
+) -> Figure:
     """One bit of a few images: where F is, and the side that the labels call for.
 
     Args:
@@ -190,7 +190,7 @@ def who_is_dead(
     return figure
 
 
-def quantization_figure(h_i: float, pair: Pair, *, shows_answer: bool) -> go.Figure:
+def quantization_figure(h_i: float, pair: Pair, *, shows_answer: bool) -> Figure:
     """How each term pulls a bit, against h_i: above 0 to the right, below 0 to the left.
 
     Args:
@@ -235,7 +235,7 @@ def seeds_figure(
     color: str,
     *,
     title: str,
-) -> go.Figure:
+) -> Figure:
     """MAP of each seed without RDH (open) and with RDH (filled), joined by a line.
 
     Args:
@@ -274,7 +274,7 @@ def seeds_figure(
     return figure
 
 
-def add_dead(figure: go.Figure, counts: np.ndarray, edges: np.ndarray) -> None:
+def add_dead(figure: Figure, counts: np.ndarray, edges: np.ndarray) -> None:
     """Bars of dead entries over |F|, on a scale of their own below the curves of `gain_figure`.
 
     Args:
@@ -306,7 +306,7 @@ def _middles(n: int) -> np.ndarray:
     return np.arange(n) * ROW + 3.5
 
 
-def _add_pictures(figure: go.Figure, pictures: np.ndarray) -> None:
+def _add_pictures(figure: Figure, pictures: np.ndarray) -> None:
     """A column of pictures on the axes x and y, one above the other."""
     n = len(pictures)
     stacked = np.full((n * ROW - 1, 8), np.nan)
@@ -316,7 +316,7 @@ def _add_pictures(figure: go.Figure, pictures: np.ndarray) -> None:
         z=[[None if np.isnan(one) else int(one) for one in line] for line in stacked],
         zmin=0,
         zmax=255,
-        colorscale="Greys_r",
+        colorscale=[[0, "#000000"], [1, "#FFFFFF"]],
         showscale=False,
         meta={"table": False},
         hoverinfo="skip",

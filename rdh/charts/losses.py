@@ -1,10 +1,10 @@
 """Charts of the loss, split into its terms."""
 
 import pandas as pd
-import plotly.graph_objects as go
 
 from rdh.charts import palette
 from rdh.charts._layout import add_curve, add_legend_below
+from rdh.charts.figure import Figure
 
 TERMS = {  # in the order of the legend: word, colour, dash (the colours are alike in grey)
     "similarity_loss": ("similarity", palette.SIMILARITY_TERM, "solid"),
@@ -16,7 +16,7 @@ TERMS = {  # in the order of the legend: word, colour, dash (the colours are ali
 
 def loss_split(
     frame: pd.DataFrame, *, title: str, quantization: str, smoothing: float = 0.0
-) -> go.Figure:
+) -> Figure:
     """The terms of the loss over time; terms that are always 0 are left out.
 
     Args:
@@ -45,7 +45,9 @@ def loss_split(
             + (" (weighted)" if name == "quantization_loss" else ""),
         )
     figure.update_xaxes(title_text="optimiser step")
-    figure.update_yaxes(title_text="mean loss since the last record", rangemode="tozero")
+    figure.update_yaxes(
+        title_text="mean loss since the last record", rangemode="tozero", exponentformat="power"
+    )
     n_named = sum(trace.showlegend is not False for trace in figure.data)
     add_legend_below(figure, rows=2 if n_named > 3 else 1)
     return figure

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from rdh.charts import palette
 from rdh.charts._layout import add_legend_below
+from rdh.charts.figure import Figure
 
 PER_ROW = 3
 
@@ -31,7 +30,7 @@ class Line:
 
 def precision_recall_panels(
     panels: Mapping[str, Sequence[Line]], *, title: str, has_markers: bool
-) -> go.Figure:
+) -> Figure:
     """Precision against recall, a panel a method. Markers: a point for each radius."""
     figure = _panels(panels, title, "lines+markers" if has_markers else "lines")
     figure.update_xaxes(range=[0, 1.01])
@@ -40,35 +39,19 @@ def precision_recall_panels(
     return _with_titles(figure, len(panels), "recall", "precision")
 
 
-def dead_over_training(panels: Mapping[str, Sequence[Line]], *, title: str) -> go.Figure:
+def dead_over_training(panels: Mapping[str, Sequence[Line]], *, title: str) -> Figure:
     """The share of dead entries over the epochs, a panel a method, with the range over seeds."""
     figure = _panels(panels, title, "lines")
     figure.update_yaxes(tickformat=".2~p", rangemode="tozero")
     return _with_titles(figure, len(panels), "epoch", "dead entries")
 
 
-def _panels(panels: Mapping[str, Sequence[Line]], title: str, mode: str) -> go.Figure:
-    n_rows, n_columns = -(-len(panels) // PER_ROW), min(PER_ROW, len(panels))
-    titles = [palette.escape(name) for name in panels]
-    grid = make_subplots(
-        n_rows,
-        n_columns,
-        subplot_titles=titles,
-        vertical_spacing=0.22 / n_rows,
-        horizontal_spacing=0.07,
-    )
-    bare = palette.bare_figure(title, height=110 + 250 * n_rows)
-    grid.layout.template = None
-    grid.update_layout(
-        title=bare.layout.title,
-        height=bare.layout.height,
-        margin_t=bare.layout.margin.t + 24,
-    )
+def _panels(panels: Mapping[str, Sequence[Line]], title: str, mode: str) -> Figure:
+    grid = _grid([palette.escape(name) for name in panels], title)
     arms: dict[str, bool] = {}
     for place, lines in enumerate(panels.values()):
-        row, column = place // PER_ROW + 1, place % PER_ROW + 1
         for line in lines:
-            _add(grid, line, mode, row, column)
+            _add(grid, line, mode, _axes(place))
             arms.setdefault(line.label, line.has_rdh)
     for label, has_rdh in arms.items():
         grid.add_scatter(
@@ -84,7 +67,36 @@ def _panels(panels: Mapping[str, Sequence[Line]], title: str, mode: str) -> go.F
     return grid
 
 
-def _add(figure: go.Figure, line: Line, mode: str, row: int, column: int) -> None:
+def _axes(place: int) -> dict[str, str]:
+    """The axes of a panel, as its traces name them."""
+    number = str(place + 1) if place else ""
+    return {"xaxis": f"x{number}", "yaxis": f"y{number}"}
+
+
+def _grid(names: Sequence[str], title: str) -> Figure:
+    """Empty panels in rows of three, each below its name."""
+    n_rows, n_columns = -(-len(names) // PER_ROW), min(PER_ROW, len(names))
+    gap, room = 0.22 / n_rows, 0.07
+    height, width = (1 - gap * (n_rows - 1)) / n_rows, (1 - room * (n_columns - 1)) / n_columns
+    figure = palette.bare_figure(title, height=110 + 250 * n_rows)
+    figure.update_layout(margin_t=figure.layout.margin.t + 24)
+    for place, name in enumerate(names):
+        row, column = divmod(place, PER_ROW)
+        left, top = column * (width + room), 1 - row * (height + gap)
+        x, y = _axes(place).values()
+        figure.layout.merge(
+            {
+                f"xaxis{x[1:]}": {"anchor": y, "domain": [left, min(1, left + width)]},
+                f"yaxis{y[1:]}": {"anchor": x, "domain": [max(0, top - height), top]},
+            }
+        )
+        at = {"x": left + width / 2, "y": top, "xref": "paper", "yref": "paper"}
+        at |= {"xanchor": "center", "yanchor": "bottom", "showarrow": False}
+        figure.add_annotation(text=name, font_size=16, **at)
+    return figure
+
+
+def _add(figure: Figure, line: Line, mode: str, axes: Mapping[str, str]) -> None:
     color = palette.method_color(line.method)
     if line.low is not None and line.high is not None:
         figure.add_scatter(
@@ -97,8 +109,7 @@ def _add(figure: go.Figure, line: Line, mode: str, row: int, column: int) -> Non
             hoverinfo="skip",
             legendgroup=line.label,
             showlegend=False,
-            row=row,
-            col=column,
+            **axes,
         )
     figure.add_scatter(
         x=line.x,
@@ -110,19 +121,18 @@ def _add(figure: go.Figure, line: Line, mode: str, row: int, column: int) -> Non
         line=palette.arm_line(color, line.has_rdh, 2),
         marker=palette.arm_marker(color, line.has_rdh, 4),
         hovertemplate="%{x:.4g}: %{y:.4g}<extra></extra>",
-        row=row,
-        col=column,
+        **axes,
     )
 
 
-def _with_titles(figure: go.Figure, n_panels: int, x_title: str, y_title: str) -> go.Figure:
+def _with_titles(figure: Figure, n_panels: int, x_title: str, y_title: str) -> Figure:
     """The titles of the axes, at the panels that have no other below or left of them."""
     for place in range(n_panels):
-        where = {"row": place // PER_ROW + 1, "col": place % PER_ROW + 1}
+        number = _axes(place)["xaxis"][1:]
         if place + PER_ROW >= n_panels:
-            figure.update_xaxes(title_text=x_title, **where)
+            figure.update_layout(**{f"xaxis{number}_title": x_title})
         if place % PER_ROW == 0:
-            figure.update_yaxes(title_text=y_title, **where)
+            figure.update_layout(**{f"yaxis{number}_title": y_title})
     n_names = len({trace.name for trace in figure.data if trace.showlegend})
     add_legend_below(figure, rows=(n_names + 2) // 3, entry_width=190)
     figure.update_layout(showlegend=True)

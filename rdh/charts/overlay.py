@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from rdh.charts import palette
 from rdh.charts._layout import add_legend_below
 from rdh.charts._thinning import kept_points
+from rdh.charts.figure import Figure
 
 # Settings of one method share its colour: the second and later ones have other dashes and marks.
 DASHES = {True: ("solid", "12px,3px", "12px,3px,2px,3px"), False: ("6px,4px", "2px,3px", "2px,6px")}
@@ -17,7 +17,7 @@ MARKS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "pe
 MOST_MARKS = 12  # of a line: more would hide it
 
 
-def overlaid(lines: Sequence[Any], *, title: str, y_title: str, is_share: bool) -> go.Figure:
+def overlaid(lines: Sequence[Any], *, title: str, y_title: str, is_share: bool) -> Figure:
     """The curves of `analysis.overlay.overlay` with their bands.
 
     Args:
@@ -44,7 +44,7 @@ def overlaid(lines: Sequence[Any], *, title: str, y_title: str, is_share: bool) 
     return figure
 
 
-def _add(figure: go.Figure, line: Any, place: int, form: str) -> None:
+def _add(figure: Figure, line: Any, place: int, form: str) -> None:
     color, name = palette.method_color(line.method), palette.escape(line.label)
     kept = kept_points(line.mean)
     steps, mean = line.steps[kept], line.mean[kept]

@@ -9,9 +9,8 @@ nothing else. Figures set neither template nor background: these come from the t
 import html
 import textwrap
 
-import plotly.graph_objects as go
-
 from rdh import catalog
+from rdh.charts.figure import Figure
 
 DEAD = "#D55E00"
 NEUTRAL = (
@@ -102,14 +101,13 @@ def wrapped(sentence: str, width: int = 80) -> str:
     return "<br>".join(textwrap.wrap(sentence, width))
 
 
-def bare_figure(takeaway: str, height: int, title_width: int = 80) -> go.Figure:
+def bare_figure(takeaway: str, height: int, title_width: int = 80) -> Figure:
     """An empty figure with the takeaway as its title. The theme decides the rest.
 
     `title_width` is the number of characters of a title line: `NARROW` if two charts share a row.
     """
     text = wrapped(takeaway, title_width)
-    figure = go.Figure()
-    figure.layout.template = None
+    figure = Figure()
     # A title of two lines is ours to place: Plotly 7 draws it .7 em too high, and its automargin
     # then moves the curves against the axes.
     n_lines = text.count("<br>") + 1

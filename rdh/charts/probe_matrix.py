@@ -1,10 +1,10 @@
 """All bits of the items whose codes are kept: a row for each item, a column for each bit."""
 
 import numpy as np
-import plotly.graph_objects as go
 
 from rdh.charts import palette
 from rdh.charts._layout import add_legend
+from rdh.charts.figure import Figure
 
 MOST_ROWS = 60  # of items with dead bits, and of others: a row of few pixels can't be seen
 MOST_MARKS = 2000  # crosses; more of them would be slow to draw
@@ -40,7 +40,7 @@ def probe_matrix(
     selected: int,
     *,
     title: str,
-) -> go.Figure:
+) -> Figure:
     """Heat map of h, dark for -1 and light for +1, with a cross on each dead entry.
 
     The `x` of a click is the name of the bit.
@@ -91,7 +91,7 @@ def probe_matrix(
     return figure
 
 
-def _mark_dead(figure: go.Figure, dead: np.ndarray, bits: list[str], rows: list[str]) -> None:
+def _mark_dead(figure: Figure, dead: np.ndarray, bits: list[str], rows: list[str]) -> None:
     """A cross on each dead entry; of very many, on every second one, every third one, ..."""
     place, column = np.nonzero(dead)
     every = max(1, -(-len(place) // MOST_MARKS))

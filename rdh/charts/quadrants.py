@@ -1,15 +1,15 @@
 """Where entries stand and where their gradient sends them: the quadrants sgn(g) x sgn(h)."""
 
 import numpy as np
-import plotly.graph_objects as go
 
 from rdh.charts import palette
+from rdh.charts.figure import Figure
 
 SIDES, SIGNS = ("h < 0", "h > 0"), ("g < 0", "g > 0")
 ASKED = ("stay", "leave")
 
 
-def quadrants(counts: np.ndarray, pulls: np.ndarray, top: float, *, title: str) -> go.Figure:
+def quadrants(counts: np.ndarray, pulls: np.ndarray, top: float, *, title: str) -> Figure:
     """A square of four cells, coloured by the pull of their entries.
 
     Descent moves h against its gradient g = dL/dh. So where both have one sign, the entry is asked

@@ -1,11 +1,11 @@
 """Maps of bits over time: which bits die, when, and whether they come back."""
 
 import numpy as np
-import plotly.graph_objects as go
 
 from rdh.charts import palette
 from rdh.charts._layout import percent, round_ticks
 from rdh.charts._thinning import bucket_extreme, bucket_max, buckets
+from rdh.charts.figure import Figure
 
 UNITS = (
     10_000,
@@ -24,7 +24,7 @@ def saturation_map(
     order: np.ndarray | None = None,
     top: float | None = None,
     narrow: bool | None = None,
-) -> go.Figure:
+) -> Figure:
     """Heat map of bit and step: a share in [0, 1].
 
     More than 600 columns are thinned by the maximum of each bucket, so that short deaths survive.
@@ -68,7 +68,7 @@ def saturation_map(
 
 def difference_map(
     steps: np.ndarray, difference: np.ndarray, *, title: str, what: str = "dead share"
-) -> go.Figure:
+) -> Figure:
     """Heat map of bit and step: a share without RDH minus that with RDH, -1 to 1.
 
     Orange: less with RDH; blue: more. More than 600 columns are thinned by the value
@@ -114,7 +114,7 @@ def by_onset(shares: np.ndarray) -> np.ndarray:
 
 def _map(
     steps: np.ndarray, values: np.ndarray, order: np.ndarray, title: str, title_width: int = WIDE
-) -> go.Figure:
+) -> Figure:
     """Heat map of values (n_bits, n). Rows have names, so that hover and click name the bit."""
     height = max(260, min(560, 110 + 7 * len(order)))
     figure = palette.bare_figure(title, height=height, title_width=title_width)

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 
 from rdh.charts import palette
 from rdh.charts._layout import add_legend_below
+from rdh.charts.figure import Figure
 
 NARROW_LINE, WIDE_LINE = 16, 32  # bits in a line of a barcode: cells wide enough for a telephone
 MOST_NARROW = 64  # bits: longer codes have wide lines
@@ -38,7 +38,7 @@ def barcode(
     title: str,
     dead: np.ndarray | None = None,
     astray: np.ndarray | None = None,
-) -> go.Figure:
+) -> Figure:
     """The bits of a query above those of a neighbour, and below whether they differ.
 
     A line has 16 bits, or 32 of long codes. Bits that are switched off are struck out.
@@ -134,7 +134,7 @@ def _said(table: np.ndarray, names: tuple[str, str], width: int) -> list[list[li
     ]
 
 
-def _add_glyphs(figure: go.Figure, table: np.ndarray, circled: np.ndarray) -> None:
+def _add_glyphs(figure: Figure, table: np.ndarray, circled: np.ndarray) -> None:
     """The state of each cell as a sign, so that it needs no colour."""
     rows, places = np.nonzero(~np.isnan(table))
     states = table[rows, places].astype(int)
@@ -172,7 +172,7 @@ def bit_effects(
     dead_share: np.ndarray | None,
     *,
     title: str,
-) -> go.Figure:
+) -> Figure:
     """A bar for each bit: how this query's average precision changes if the bit is switched off.
 
     Args:
@@ -231,7 +231,7 @@ def distances_of(
     *,
     title: str,
     band: np.ndarray | None = None,
-) -> go.Figure:
+) -> Figure:
     """How many gallery items lie at each Hamming distance from a query, right and wrong ones.
 
     Args:
@@ -279,7 +279,7 @@ def distances_of(
 
 def classes_found(
     shares: np.ndarray, shown: np.ndarray, names: np.ndarray, *, title: str
-) -> go.Figure:
+) -> Figure:
     """What the queries of each class find: rows ask, columns are found.
 
     Args:

@@ -18,7 +18,7 @@ ACTIONS = {
     "pause": "Save a run's state and free its device. It waits until it is resumed.",
     "resume": "Queue a paused, cancelled, failed or lost run again. It goes on from its last "
     "checkpoint, if it has one.",
-    "restart": "Queue a run again from step 0. Its checkpoints are removed.",
+    "restart": "Queue a run again from step 0. What it recorded is removed.",
     "priority": "Set a run's place in the queue. Greater numbers start first; 0 is the usual one.",
     "delete": "Remove a run that has ended, with its folder.",
     "prune": "Show what can be deleted of old runs to make room; --yes deletes it.",

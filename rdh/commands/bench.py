@@ -1,4 +1,4 @@
-"""bench step | probes | input | live | retrieval | execution | gpu | faults, as JSON."""
+"""bench step | probes | input | live | retrieval | execution | queue | gpu | faults, as JSON."""
 
 import argparse
 import importlib
@@ -18,7 +18,7 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
 `bench faults` kills and damages what runs, and tells whether every state is true afterwards."""
     examples = ["step --rounds 5", "retrieval --size small", "gpu -o measured", "faults --seed 1"]
     parser = add_verb(verbs, common, "bench", about, examples)
-    kinds = ("step", "probes", "input", "live", "retrieval", "execution", "gpu", "faults")
+    kinds = ("step", "probes", "input", "live", "retrieval", "execution", "queue", "gpu", "faults")
     parser.add_argument("what", choices=kinds)
     parser.add_argument(
         "--rounds", type=int, default=15, metavar="N", help="repetitions; medians are reported"

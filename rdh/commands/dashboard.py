@@ -9,10 +9,14 @@ from typing import Any
 
 from rdh.commands._common import add_verb, open_store
 from rdh.errors import UserError
+from rdh.execution import login
 from rdh.folders import named_data_root
 
 ABOUT = """The dashboard, in a browser on this machine.
-It shows the runs of the runs folder, starts new ones, and ends with Ctrl-C; runs go on."""
+It shows the runs of the runs folder, starts new ones, and ends with Ctrl-C; runs go on.
+Your own processes on this machine may use it. Other users' must bring a token first, once per
+browser: the one line of the file login-token in the runs folder, which only you can read.
+RDH_LOGIN=1 asks every browser for it, RDH_LOGIN=0 none."""
 PACKAGE = Path(__file__).resolve().parents[1]
 IN_A_WHEEL, IN_A_CHECKOUT = PACKAGE / "_dashboard" / "app.py", PACKAGE.parent / "app.py"
 HOST = "127.0.0.1"  # as in .streamlit/config.toml
@@ -40,8 +44,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.port is not None:
         check_port(arguments.port)
         command += ["--server.port", str(arguments.port)]
+    runs = open_store(arguments, makes=True).root
+    if login.who_is_asked() != login.NOBODY:
+        login.read_token(runs)  # the server would say less clearly what is wrong with it
     roots = {
-        "RDH_RUNS": open_store(arguments, makes=True).root,
+        "RDH_RUNS": runs,
         "RDH_DATA": named_data_root(arguments.data_root),
     }
     named = {name: str(root) for name, root in roots.items() if root}

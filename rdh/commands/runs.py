@@ -8,6 +8,7 @@ from typing import Any
 
 from rdh import analysis, execution
 from rdh.analysis import NO_DEAD_BITS, NOT_COUNTED, WORDS
+from rdh.analysis.dead_bits import COSTS
 from rdh.analysis.words import OF_EVALUATION
 from rdh.commands import _queue, diagnose
 from rdh.commands._common import (
@@ -33,7 +34,8 @@ ACTIONS = {
     "tag": "Give a run tags, or take them away. Lists show them; the dashboard finds runs by them.",
     "archive": "Hide a run from lists. Nothing of it is removed; --undo shows it again.",
 }
-CELLS = {"MAP": ".4f", "dead": ".2%", "cost": "+.4f"}
+COST = "cost of the dead"
+CELLS = {"MAP": "{:.4f}".format, "dead": analysis.percent, "cost": analysis.map_points}
 LONGEST_REASON = 60
 STALLED = "stalled: no step for {}"
 UNUSUAL = {"tags", "priority", "stalled"}  # columns that most lists do without
@@ -178,7 +180,7 @@ def _cell(key: str, value: Any) -> str:
     if key == "submitted":
         return time.strftime("%Y-%m-%d %H:%M", time.localtime(value))
     if key in CELLS:
-        return f"{value:{CELLS[key]}}"
+        return CELLS[key](value)
     text = printable(str(value))
     return (
         text if key != "reason" or len(text) <= LONGEST_REASON else text[: LONGEST_REASON - 1] + "…"
@@ -211,9 +213,12 @@ def _show(store: RunStore, run_id: str, as_json: bool) -> int:
         )
     print(f"  folder {store.run_dir(run_id)}")
     _section("settings", submission["config"])
-    _section("dead bits", _dead_bits(store, run_id, result.get("metrics", {})))
-    _section("findings", _findings(store, run_id))
     numbers = dict(result.get("metrics", {}))
+    dead_bits = _dead_bits(store, run_id, numbers)
+    if COST in dead_bits:
+        numbers = {name: value for name, value in numbers.items() if name not in COSTS}
+    _section("dead bits", dead_bits)
+    _section("findings", _findings(store, run_id))
     if "best_map" in numbers:
         numbers["best map"] = (
             f"{numbers.pop('best_map'):.6g} of all evaluations, chosen on the queries themselves"
@@ -257,11 +262,15 @@ def _dead_bits(store: RunStore, run_id: str, metrics: dict[str, float]) -> dict[
     said = {"flagged at the end": text("flagged"), "flagged at the peak": text("flagged_peak")}
     if not counts.is_counted:
         return {"dead": NOT_COUNTED} | said
-    cost = analysis.cost_of_dead(metrics)
     said = {"dead at the end": text("dead"), "dead at the peak": text("dead_peak")} | said
-    said["cost of the dead"] = (
-        f"{cost[0]:+.4f} MAP, of those {cost[1]}, at the last evaluation"
-        if cost
+    costs = "; ".join(
+        f"{analysis.map_points(metrics[name])} MAP, of those {place}"
+        for name, place in COSTS.items()
+        if name in metrics
+    )
+    said[COST] = (
+        f"{costs}; at the last evaluation"
+        if costs
         else "not measured; an evaluation of a run with probes measures it"
     )
     return said | {word: WORDS[word].meaning for word in ("dead", "flagged", "cost")}

@@ -58,6 +58,7 @@ def check_together(config: "RunConfig", method: MethodCard) -> None:
             f"eaq_pairs must be in_batch for {method.name}: it stores no codes of all "
             f"training items"
         )
+    check_devices(config, method)
     if config.finetune:
         return
     if config.augment:
@@ -72,6 +73,26 @@ def check_together(config: "RunConfig", method: MethodCard) -> None:
     if config.compile:
         raise ValueError(
             "compile must be off when finetune is off: no backbone runs while the hash layer trains"
+        )
+
+
+def check_devices(config: "RunConfig", method: MethodCard) -> None:
+    """ValueError if the run can't be shared among that many devices."""
+    if config.devices == 1:
+        return
+    if reason := method.needs_one_device():
+        raise ValueError(
+            f"devices must be 1 for {method.name}, got {config.devices}: {reason}; set devices=1"
+        )
+    if config.device.startswith("cuda:"):
+        raise ValueError(
+            f"device must be auto, cuda or cpu for several devices, got {config.device}, which is "
+            f"one; set device=auto, or devices=1"
+        )
+    if config.batch_size < 2 * config.devices:
+        raise ValueError(
+            f"batch_size must be at least {2 * config.devices} for {config.devices} devices, which "
+            f"share it, got {config.batch_size}; raise it, or lower devices"
         )
 
 

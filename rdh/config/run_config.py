@@ -61,7 +61,7 @@ AIMS = {
 }
 # Fields that came later, at the value that all runs before them have. Files and hashes leave them
 # out at this value, so that the hashes of old runs stay the same.
-LATER: dict[str, Any] = AIM_OFF | {"queries": "test"}
+LATER: dict[str, Any] = AIM_OFF | {"queries": "test", "devices": 1}
 # method_options that were renamed in November 2026: switch -> {old word: new word}. Old words are
 # still taken, and hashes use them, so that the hashes of old runs stay the same.
 RENAMED = {"pairs": {"batch": "in_batch"}}
@@ -173,6 +173,13 @@ class RunConfig(BaseModel):
         0, ge=0, lt=2**32, description="initial weights, order of items, augmentation"
     )
     device: str = Field("auto", description="auto: the GPU if there is one")
+    devices: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="GPUs of this run, or processes on the CPU: they share each batch of "
+        "batch_size items, and the result stays the same",
+    )
     probe_every: int = Field(
         20, ge=0, le=100_000, description="steps between two records of the probes; 0: no probes"
     )

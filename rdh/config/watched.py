@@ -57,6 +57,7 @@ class WatchedConfig(RunConfig):
     split_seed: Any = None
     seed: Any = None
     device: Any = None
+    devices: Any = None
     bad_images: Any = None
     eaq_normalization: Any = None
     eaq_pairs: Any = None

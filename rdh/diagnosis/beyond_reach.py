@@ -1,5 +1,6 @@
 """Dead entries so far in the flat end that the amplifier can't move them."""
 
+from rdh.analysis.amplifier import N_RECORDS
 from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, part_of
 from rdh.store.levels import TAU_LEVELS
@@ -24,10 +25,11 @@ def check(evidence: Evidence) -> Finding | None:
     expect = "Dead entries stand nearer to τ, and the share beyond reach falls below a half."
     return Finding(
         severity="costs MAP" if config.amplifier else "note",
-        sentence=f"Of {acted:,} dead entries that it "
-        f"{'acts' if config.amplifier else 'would act'} on in the last records, "
-        f"{beyond / acted:.0%} keep less than a tenth of their gradient even so, and {hard:.0%} of "
-        "all dead ones have 1 − h² = 0 in float32.",
+        sentence=f"{beyond / acted:.0%} of the dead entries that it "
+        f"{'acts' if config.amplifier else 'would act'} on keep less than a tenth of their "
+        f"gradient even so, over {acted:,} visits of mini-batches in the last {N_RECORDS} records. "
+        f"{hard:.0%} of the {counts.dead:,.0f} that are dead {evidence.when} have 1 − h² = 0 in "
+        "float32.",
         mechanism="The amplifier undoes the damping of tanh at |h| = τ only; further out 1 − h² "
         "falls like 4 exp(−2|F|), and α with it. A smaller τ will not help: it makes α smaller "
         "still.",

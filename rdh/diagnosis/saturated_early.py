@@ -33,7 +33,7 @@ def check(evidence: Evidence) -> Finding | None:
         severity="costs MAP",
         sentence=f"{share[-1]:.0%} of the entries are saturated at step {step:,}, within the "
         f"first tenth of the training, and the pairs ask {flagged[-1]:.0%} of these to leave; "
-        f"{counts.share('dead'):.2%} of all entries are dead now.",
+        f"{counts.share('dead'):.2%} of all entries are dead {evidence.when}.",
         mechanism="Where |h| is near 1, tanh passes hardly any gradient, so what the first steps "
         "decide is kept. With a high rate the first steps decide before the network knows the "
         "classes.",

@@ -56,7 +56,8 @@ def _many(
         remedies.append(Remedy(rescue, why, expect))
     return Finding(
         severity="costs MAP",
-        sentence=f"{percent(dead)} of the entries are dead{price}; {percent(flagged)} are flagged.",
+        sentence=f"{percent(dead)} of the entries are dead {evidence.when}{price}; "
+        f"{percent(flagged)} are flagged.",
         mechanism="A dead entry is on the wrong side where tanh is flat: the gradient that should "
         "bring it back is multiplied by 1 − h², at most 0.02 at |h| = 0.99. The amplifier "
         "multiplies it by α, which undoes that.",
@@ -85,8 +86,8 @@ def _few(
     return Finding(
         severity="note",
         sentence=f"Dead entries are not this run's trouble: {percent(dead)} of the entries are "
-        f"dead{price}. {percent(flagged)} are flagged, and {right:.0%} of the flagged are not "
-        "dead.",
+        f"dead {evidence.when}{price}. {percent(flagged)} are flagged, and {right:.0%} of the "
+        "flagged are not dead.",
         mechanism="The test of Eq. 3 asks for |h| ≥ τ and a gradient that wants the entry to "
         f"leave; a pair loss wants that of right entries too. {so}",
         equation=r"|h| \ge \tau \;\wedge\; \mathrm{sgn}\, h = \mathrm{sgn}\, "

@@ -13,7 +13,7 @@ A supervisor process does the work. Each of these functions returns at once:
 If something is not possible, they raise a UserError with one sentence about it.
 """
 
-from rdh.execution.engine.devices import gpu_loads
+from rdh.execution.engine.devices import gpu_loads, slots_taken
 from rdh.execution.lifecycle import (
     engine_asked,
     ensure_supervisor,
@@ -64,6 +64,7 @@ __all__ = [
     "revive",
     "set_priority",
     "slots_here",
+    "slots_taken",
     "stalled_for",
     "start_over",
     "states",

@@ -23,6 +23,20 @@ from rdh.locks import take_lock
 
 LOCK = "command.lock"
 PROGRAM = (sys.executable, "-m", "rdh")
+# Becomes the program; the kernel kills it when its caller is killed, who can't stop it any more.
+LEASH = """
+import ctypes, os, signal, sys
+try:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+except (OSError, AttributeError):  # not Linux
+    pass
+if os.getppid() != int(sys.argv[1]):
+    sys.exit("its caller was killed")
+try:
+    os.execvp(sys.argv[2], sys.argv[2:])
+except OSError as error:
+    sys.exit(f"The command could not be started: {error.strerror}.")
+"""
 KEPT_ERROR_LINES = 20
 Line = tuple[str, str] | None  # (stream, text); None: a stream has ended
 
@@ -105,7 +119,7 @@ def _started(command: list[str], lock: int) -> Iterator[subprocess.Popen]:
     """The child, in a session of its own. Nothing of it is left at the end."""
     try:
         process = subprocess.Popen(
-            command,
+            [sys.executable, "-I", "-S", "-c", LEASH, str(os.getpid()), *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

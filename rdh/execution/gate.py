@@ -62,16 +62,21 @@ class Gate:
         self._log = log
         # run_id -> (not before, how long it waited)
         self._waits: dict[str, tuple[float, float]] = {}
+        self._free = 0  # slots, or none if the next run waits for more than there are
 
     def open(self, handles: dict[str, str]) -> None:
         """Starts what fits, and notes key -> handle of each start in `handles`."""
-        while self.engine.capacity() >= 1 and self.room.allows_starts:
+        while self._has_slots() and self.room.allows_starts:
             run = self.registry.claim(self._is_ready)
             if run is None:
                 break
             spec = self._spec(run)
             if spec is not None:
                 self._start(run, spec, handles)
+
+    def _has_slots(self) -> bool:
+        self._free = self.engine.capacity()
+        return self._free >= 1
 
     def hold_back(self, run_id: str, seconds: float) -> None:
         """Starts the run after some seconds at the earliest."""
@@ -81,7 +86,21 @@ class Gate:
         until, _ = self._waits.get(run_id, (0.0, 0.0))
         if until > self._clock():
             return False
-        return not self.store.is_run(run_id) or self.registry.facts(run_id).problem is None
+        if not self.store.is_run(run_id):
+            return True
+        return self.registry.facts(run_id).problem is None and self._fits(run_id)
+
+    def _fits(self, run_id: str) -> bool:
+        """Whether enough slots are free. If not, no later run gets one before it."""
+        n = self._devices_of(run_id)
+        if self._free < n <= self.engine.most_devices():  # the engine refuses what never fits
+            self._free = 0
+        return self._free > 0
+
+    def _devices_of(self, run_id: str) -> int:
+        submission = self.registry.facts(run_id).submission or {}
+        n = submission.get("config", {}).get("devices", 1)
+        return n if isinstance(n, int) else 1
 
     def _spec(self, run: RunState) -> Spec | None:
         """None if there is nothing to start after all."""
@@ -98,7 +117,8 @@ class Gate:
             self.registry.move(run, "running", "Trained by a process outside the queue.")
             return None
         argv = (*self.argv, str(run_dir), "--attempt", str(run.attempt))
-        return Spec(run.run_id, run.attempt, run_dir, argv, self._folders_of(run.run_id))
+        folders, n = self._folders_of(run.run_id), self._devices_of(run.run_id)
+        return Spec(run.run_id, run.attempt, run_dir, argv, folders, n)
 
     def _folders_of(self, run_id: str) -> dict[str, str]:
         submission = self.registry.facts(run_id).submission or {}
@@ -132,7 +152,7 @@ class Gate:
             self._try_again(run, text)
             return
         self._log.error("%s could not be started", run.run_id, exc_info=error)
-        reason = f"Its process could not be started: {text}."
+        reason = f"Its process could not be started: {text.removesuffix('.')}."
         try:
             self.store.write_json(
                 run.run_id, "result.json", result_record(run.attempt, "failed", "start", reason)

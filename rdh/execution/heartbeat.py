@@ -15,6 +15,8 @@ from rdh.files import is_number, read_json, write_json
 from rdh.store.log import say
 
 HEARTBEAT_SECONDS = 2.0
+# exit codes of a process that has nothing to write any more: a newer attempt, a folder that is gone
+ENDS_OF_A_RIVAL = (3, 4)
 
 
 class Heart(threading.Thread):
@@ -97,10 +99,10 @@ class Heart(threading.Thread):
             self._on_request()
         if is_number(latest) and latest > self.attempt:
             say("a newer attempt has taken over this run")
-            os._exit(3)
+            os._exit(ENDS_OF_A_RIVAL[0])
         if not self.run_dir.exists():
             say("the run folder is gone")
-            os._exit(4)
+            os._exit(ENDS_OF_A_RIVAL[1])
 
     def stop(self) -> None:
         """Ends the thread, and writes the last hb.json."""

@@ -8,7 +8,7 @@ It keeps nothing in memory that another supervisor could not find out again.
 import functools
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from rdh.execution.again import go_on, goes_on
 from rdh.execution.engine.base import WORKER, Engine, EngineUnreachable, Phase, Report, key_of
@@ -103,18 +103,20 @@ class Supervisor:
 
     def is_idle(self) -> bool:
         """Whether nothing waits and nothing runs. False if the registry can't be asked."""
-        left: list[str] = ["unknown"]
+        has_work = [True]
 
         def ask() -> None:
-            runs = self._ours(self.registry.active()) or self.registry.look().values()
-            left[:] = [run.run_id for run in self._ours(runs) if not run.is_final]
+            # The first one found will do: hundreds may wait, and this is asked again and again.
+            has_work[0] = any(map(self._is_work, self.registry.active())) or any(
+                map(self._is_work, self.registry.look().values())
+            )
 
         self.guarded("idle", ask)
-        return not left and not self._orphans
+        return not has_work[0] and not self._orphans
 
-    def _ours(self, runs: Iterable[RunState]) -> list[RunState]:
-        """Without those that are watched: they need no supervisor."""
-        return [run for run in runs if not self.registry.facts(run.run_id).is_watched]
+    def _is_work(self, run: RunState) -> bool:
+        """Whether a run needs a supervisor: those that are watched do not."""
+        return not run.is_final and not self.registry.facts(run.run_id).is_watched
 
     def end_everything(self) -> None:
         """Kills every worker: the whole root is gone, so there is nothing to save."""

@@ -3,20 +3,20 @@
 from collections.abc import Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 
 from rdh.analysis import map_points, percent
 from rdh.analysis.run_series import RunSeries
 from rdh.charts.bit_worth import cost_of_bits
 from rdh.charts.comparison import Curve, map_over_time, precision_recall, tie_bands
 from rdh.charts.dead_bits import Series, dead_bits_over_time
+from rdh.charts.figure import Figure
 from rdh.charts.histograms import activation_histogram
 from rdh.charts.losses import loss_split
 from rdh.charts.saturation import difference_map, saturation_map
 from rdh.config.run_config import RunConfig
 from rdh.exports.moment import Moment
 
-Figures = dict[str, go.Figure]
+Figures = dict[str, Figure]
 TERMS = {"error_aware": "error-aware quantization", "plain": "plain quantization"}
 COSTS = {  # the first that all runs have is drawn
     "cost_by_bit_gallery": "in the gallery",

@@ -26,6 +26,9 @@ and Literal. Attributes of the class, all but title and color optional:
         before an item's first visit (eaq_pairs = stored).
     plain_weight: the name of the switch that weighs its plain quantization term. A run's eta sets
         this switch. Left out if there is no such term.
+    one_device: why a run can't be shared among several devices, as "it ..."; left out if it can. It
+        can if the losses and `on_epoch_start` depend only on their arguments and on `state_dict`.
+        The network alone runs in parts: the losses get the whole batch on every device.
     landscape: its objective for one pair, see `rdh.landscape.PairForm`.
     most_at_once: items that one call of `similarity_loss` can take when all training items are
         asked for their gradients; a loss over triplets takes few.

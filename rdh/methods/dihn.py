@@ -84,6 +84,15 @@ class DIHN(ADSH):
         if epoch >= self.old_epochs:
             self.is_frozen.fill_(True)
 
+    def left_out(self) -> str | None:
+        if self.is_frozen or not self.is_new.any():
+            return None
+        return (
+            f"The new classes never came, so half of the method was not trained: they come with "
+            f"the first sample from epoch {self.old_epochs} on, every {self.passes} epochs; train "
+            f"for more epochs, or lower old_epochs."
+        )
+
     def code_regression_loss(self, codes: Tensor, indices: Tensor) -> Tensor | None:
         errors = codes - self.binary_codes[indices].to(codes.dtype)
         pull = errors.square() * self.is_learned[indices].unsqueeze(1)

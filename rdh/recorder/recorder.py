@@ -17,6 +17,7 @@ import torch
 
 from rdh.config.watched import make_watched, told
 from rdh.errors import UserError, printable
+from rdh.recorder.complaints import Complaints
 from rdh.recorder.given import (
     check_count,
     check_memory,
@@ -86,6 +87,7 @@ class Recorder:
         run_id: str | None = None,
     ) -> None:
         self._session: Session | None = None
+        self._late: Complaints | None = None  # of what comes after the end
         self.run_id: str | None = None
         if not isinstance(name, str) or not printable(name).strip():
             raise UserError(f"name must be a text that is not empty, got {name!r}.")
@@ -118,9 +120,9 @@ class Recorder:
         """
         if torch.compiler.is_compiling():  # a hook has no place in a graph: watch stands around it
             return codes
-        if self._session is not None and torch.is_grad_enabled():
-            with self._session.complaints.instead("codes were not looked at"):
-                self._session.watch(codes, indices)
+        if torch.is_grad_enabled() and (session := self._open()) is not None:
+            with session.complaints.instead("codes were not looked at"):
+                session.watch(codes, indices)
         return codes
 
     def step(self, loss: Any = None, lr: float | None = None) -> None:
@@ -132,9 +134,9 @@ class Recorder:
             loss: A number or a tensor of one, not waited for before the record.
             lr: The learning rate.
         """
-        if self._session is not None:
-            with self._session.complaints.instead("a step was not recorded"):
-                self._session.step(loss, lr)
+        if (session := self._open()) is not None:
+            with session.complaints.instead("a step was not recorded"):
+                session.step(loss, lr)
 
     def evaluate(
         self,
@@ -158,15 +160,18 @@ class Recorder:
         Returns:
             The scores; None if they could not be computed, which is said once.
         """
-        if self._session is None:
+        if (session := self._open()) is None:
             return None
-        with self._session.complaints.instead("the evaluation is missing"):
+        with session.complaints.instead("the evaluation is missing"):
             codes, labels = (query_codes, gallery_codes), (query_labels, gallery_labels)
-            return self._session.evaluate(codes, labels, top_k)
+            return session.evaluate(codes, labels, top_k)
         return None
 
     def close(self) -> None:
-        """Writes the last record, and ends the run as finished. Calling it again does nothing."""
+        """Writes the last record, and ends the run as finished. Calling it again does nothing.
+
+        What comes after it is not recorded, which is said once.
+        """
         self._end(None)
 
     def __enter__(self) -> "Recorder":
@@ -185,9 +190,20 @@ class Recorder:
         with contextlib.suppress(Exception):
             self.close()
 
+    def _open(self) -> Session | None:
+        """What is recorded to; None after the end, and for a rank that does not record."""
+        if self._late is not None:
+            self._late.say(
+                "after the end",
+                f"run {self.run_id} is closed, so nothing is recorded any more: call close() after "
+                "the last step and evaluation.",
+            )
+        return self._session
+
     def _end(self, error: BaseException | None) -> None:
         session, self._session = self._session, None
         if session is not None:
+            self._late = Complaints(log=lambda _: None)  # the run has its last word
             with session.complaints.instead("the end of the run is not written"):
                 session.end(error)
 

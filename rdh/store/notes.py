@@ -8,14 +8,16 @@ The file is no part of what the run does or of its index, so the notes survive a
 
 import os
 import re
-import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeGuard
 
 from rdh.errors import UserError, printable
 from rdh.files import read_json
+from rdh.locks import holding_lock
 from rdh.store.run_store import RunStore, Stamp
 
 NOTES = "notes.json"
@@ -23,7 +25,8 @@ LONGEST_TAG = 40
 MOST_TAGS = 20
 MOST_PRIORITY = 1000
 CHECK = re.compile("[a-z_]{1,40}")  # the name of a check of the diagnosis
-_changing = threading.Lock()  # two visitors of one server
+LOCK = "notes.lock"  # of the runs folder: browsers and command lines may change the same notes
+SECONDS_TO_WAIT = 10.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,10 @@ def read_notes(store: RunStore, run_id: str) -> Notes:
 
 @lru_cache(maxsize=20_000)
 def _read(store: RunStore, run_id: str, _stamp: Stamp) -> Notes:
+    return _read_now(store, run_id)
+
+
+def _read_now(store: RunStore, run_id: str) -> Notes:
     said = read_json(store.root / run_id / NOTES) or {}
     tags = said.get("tags")
     kept: dict[str, None] = {}
@@ -127,8 +134,8 @@ def change_notes(
     """
     store.run_dir(run_id)
     new, gone = [checked_tag(tag) for tag in add], {checked_tag(tag) for tag in remove}
-    with _changing:
-        old = read_notes(store, run_id)
+    with _changing(store, run_id):
+        old = _read_now(store, run_id)  # two versions of one moment may have the same stamp
         tags = tuple(tag for tag in dict.fromkeys([*old.tags, *new]) if tag not in gone)
         if len(tags) > MOST_TAGS:
             raise UserError(
@@ -144,13 +151,27 @@ def change_notes(
             old.priority if priority is None else priority,
         )
         if notes != old:
-            try:
-                said = {"tags": list(notes.tags), "archived": notes.archived}
-                said |= {"silenced": list(notes.silenced)} if notes.silenced else {}
-                said |= {"priority": notes.priority} if notes.priority else {}
-                store.write_json(run_id, NOTES, said)
-            except OSError as error:
-                raise UserError(
-                    f"The notes of run {run_id} can't be written: {error.strerror}."
-                ) from None
+            said = {"tags": list(notes.tags), "archived": notes.archived}
+            said |= {"silenced": list(notes.silenced)} if notes.silenced else {}
+            said |= {"priority": notes.priority} if notes.priority else {}
+            store.write_json(run_id, NOTES, said)
     return notes
+
+
+@contextmanager
+def _changing(store: RunStore, run_id: str) -> Iterator[None]:
+    """One change at a time, by whatever process. UserError for trouble with a file."""
+    deadline = time.monotonic() + SECONDS_TO_WAIT
+
+    def wait() -> None:
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"The notes of run {run_id} were not changed: another process holds "
+                f"{store.root / LOCK}; end it, or try again."
+            )
+
+    try:
+        with holding_lock(store.root / LOCK, wait, period=0.005):
+            yield
+    except OSError as error:
+        raise UserError(f"The notes of run {run_id} can't be written: {error.strerror}.") from None

@@ -31,6 +31,7 @@ RUN_ID = re.compile(r"[a-z0-9][a-z0-9._-]{5,79}")
 SUBMISSION = "config.json"
 STAMPED = (SUBMISSION, "result.json", "control.json")
 MARKS = (*STAMPED, "hb.json", "metrics.db", "log.txt")  # a folder with any of these is a run
+RECORDED = ("checkpoints/*", "codes/*", "metrics.db", "metrics.db-*", "hb.json", "result.json")
 MOST_CONFIG_BYTES = 100_000
 LATEST = 1e11  # Unix seconds: a later time is damage
 
@@ -65,7 +66,7 @@ class RunStore:
     def _make_root(self) -> None:
         what = f"The runs folder {self.root}"
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            self.root.mkdir(0o700, parents=True, exist_ok=True)  # nobody else's to read
         except (FileExistsError, NotADirectoryError):
             raise UserError(
                 f"{what} is a file; name another folder by --runs or RDH_RUNS."
@@ -302,6 +303,14 @@ class RunStore:
         """Writes one of the run's JSON files, whole or not at all."""
         self._check_writable()
         write_json(self.run_dir(run_id) / name, value)
+
+    def forget(self, run_id: str) -> None:
+        """Removes what the run has recorded so far; what is asked for, notes and log stay."""
+        self._check_writable()
+        run_dir = self.run_dir(run_id)
+        for name in RECORDED:
+            for path in run_dir.glob(name):
+                path.unlink(missing_ok=True)
 
     def delete(self, run_id: str) -> None:
         """Removes the folder. It is renamed first, so that no reader sees half of it."""

@@ -31,6 +31,7 @@ from rdh.studies._tools.provenance import origin, recorded
 from rdh.studies._tools.queries import with_queries
 from rdh.studies._tools.report import KINDS, notes, render, state_in_words
 from rdh.studies._tools.running import (
+    at_once,
     check_data,
     plan_in_words,
     seconds_to_train,
@@ -56,6 +57,7 @@ __all__ = [
     "Study",
     "Table",
     "answer",
+    "at_once",
     "check_data",
     "draw",
     "effect_of",

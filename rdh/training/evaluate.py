@@ -28,7 +28,7 @@ N_PROBE_ITEMS = 1000
 def encode(
     run: TrainingState, item_ids: np.ndarray, should_stop: Callable[[], bool] = lambda: False
 ) -> np.ndarray:
-    """Logits of items of the data set, by the network in eval mode.
+    """Logits of items of the data set, by the network in eval mode. Each rank encodes its part.
 
     Args:
         run: The run; its network is left in the mode it was in.
@@ -39,18 +39,22 @@ def encode(
         float32 (n, n_bits).
 
     Raises:
-        Stopped: should_stop said yes.
+        Stopped: should_stop said yes, on any rank.
     """
-    was_training = run.network.training
+    was_training, ranks = run.network.training, run.ranks
     run.network.eval()
-    logits = []
+    logits, is_stopped = [torch.empty(0, run.config.n_bits)], False
     with torch.inference_mode():
-        for batch in run.inputs.batches(item_ids):
-            logits.append(run.network(batch).cpu().numpy())
-            if should_stop():
-                raise Stopped
+        for batch in run.inputs.batches(item_ids[ranks.rows(len(item_ids))]):
+            logits.append(run.network(batch).cpu())
+            is_stopped = should_stop()
+            if is_stopped:
+                break
+        if ranks.any(is_stopped):
+            raise Stopped
+        (whole,) = ranks.whole(len(item_ids), torch.cat(logits))
     run.network.train(was_training)
-    return np.concatenate(logits)
+    return whole.numpy()
 
 
 class Encoder:

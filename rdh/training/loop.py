@@ -27,7 +27,9 @@ from rdh.training.evaluate import evaluate_run, network_digest, save_probe_codes
 from rdh.training.network import make_network
 from rdh.training.optimizers import make_optimizer, rate_factor, set_rates
 from rdh.training.probes import Probes
+from rdh.training.ranks import ALONE, Ranks
 from rdh.training.record import record
+from rdh.training.shared_norm import share_norms
 from rdh.training.state import TrainingState, restore, snapshot
 
 COLLAPSED = f"{ONE_CODE[0].upper()}{ONE_CODE[1:]}, so MAP is that of chance. {REMEDY}"
@@ -42,30 +44,36 @@ class Outcome:
         best_map: The best MAP of all evaluations on the queries.
         step: Steps taken.
         counted: Counts and costs of dead entries at that evaluation; empty without probes.
+        left_out: What of the method the training has not come to, a sentence.
     """
 
     evaluation: Evaluation
     best_map: float
     step: int
     counted: dict[str, float] = field(default_factory=dict)
+    left_out: str | None = None
 
     def summary(self) -> dict[str, Any]:
-        """The content of result.json, with a message if all codes are the same."""
+        """The content of result.json, with a message if something needs saying."""
         metrics = {**self.evaluation.scalars(), **self.counted, "best_map": self.best_map}
         return {
             "step": self.step,
             "metrics": metrics,
-            "message": COLLAPSED if has_collapsed(metrics) else _for_people(self.evaluation.notes),
+            "message": COLLAPSED if has_collapsed(metrics) else self._said(),
         }
 
+    def _said(self) -> str | None:
+        notes = _for_people(self.evaluation.notes)
+        return " ".join(filter(None, [notes, self.left_out])) or None
 
-def _for_people(notes: Sequence[str]) -> str | None:
+
+def _for_people(notes: Sequence[str]) -> str:
     """The notes of an evaluation without the names of its arguments."""
     sides = {"query_codes": "The codes of the queries", "gallery_codes": "The codes of the gallery"}
     text = " ".join(notes)
     for name, words in sides.items():
         text = text.replace(name, words)
-    return text or None
+    return text
 
 
 def fit(
@@ -84,7 +92,7 @@ def fit(
         log: Gets a record every probe_every steps, after every epoch and after every evaluation.
         save_checkpoint: Must write its argument down at once: it holds the living tensors.
         save_codes: Gets a name and the arrays of a file of codes.
-        should_stop: Asked after every step and every encoded batch.
+        should_stop: Asked after every step and every encoded batch. If one rank says yes, all stop.
         checkpoint: What `checkpoints.load` returned.
 
     Raises:
@@ -93,13 +101,17 @@ def fit(
             the step that broke the network.
     """
     config = run.config
+
+    def all_should_stop() -> bool:
+        return run.ranks.any(should_stop())
+
     if checkpoint:
         restore(run, checkpoint)
     else:
         save_probe_codes(run, save_codes)
     try:
         while run.epoch < config.epochs:
-            train_one_epoch(run, log, should_stop)
+            train_one_epoch(run, log, all_should_stop)
             is_last = run.epoch == config.epochs
             if not is_last and config.eval_every and run.epoch % config.eval_every == 0:
                 evaluate_run(run, log, should_stop, save_codes)
@@ -107,7 +119,7 @@ def fit(
                 save_probe_codes(run, save_codes)
             if is_last or run.epoch % config.checkpoint_every == 0:
                 save_checkpoint(snapshot(run))
-            if should_stop():
+            if all_should_stop():
                 raise Stopped
         # after the checkpoint: it may take longer than an epoch
         evaluation, codes, counted = evaluate_run(run, log, should_stop, save_codes)
@@ -117,16 +129,18 @@ def fit(
         save_checkpoint(snapshot(run))
         raise
     save_codes("final", codes | {"network": np.array(network_digest(run.network, run.method))})
-    return Outcome(evaluation, run.best_map, run.step, counted)
+    return Outcome(evaluation, run.best_map, run.step, counted, run.method.left_out())
 
 
-def start(config: RunConfig, inputs: Inputs) -> TrainingState:
-    """A run at step 0. The same seed gives the same start with and without RDH."""
+def start(config: RunConfig, inputs: Inputs, ranks: Ranks = ALONE) -> TrainingState:
+    """A run at step 0. The same seed gives the same start with and without RDH, on every rank."""
     labels = inputs.train_labels
     method, network = make_network(config, labels, lambda: (inputs.make_body(), inputs.n_features))
+    if ranks.n > 1:
+        share_norms(network, ranks)
     optimizer = make_optimizer(network, config)
     run = TrainingState(config, inputs, method, network, optimizer, None, torch.empty(0))
-    run.aim = make_aim(config, method)
+    run.aim, run.ranks = make_aim(config, method), ranks
     is_probed = bool(config.probe_every and method.activation)
     window = min(config.probe_every, run.steps_per_epoch) if is_probed else run.steps_per_epoch
     run.losses = torch.zeros(window, len(LOSSES), device=inputs.device)
@@ -147,8 +161,10 @@ def train_one_epoch(
     """
     if run.position == 0:  # a resumed epoch has had its start: the states hold the outcome
         run.method.on_epoch_start(run.epoch)
+        run.ranks.agree(run.method.state_dict())
         if run.aim:
             run.aim.start_epoch(run.epoch)
+            run.ranks.agree(run.aim.state_dict())
     for _ in train_epoch(run):
         if run.probes and run.pending == len(run.losses):
             log(record(run))
@@ -171,26 +187,32 @@ def train_epoch(run: TrainingState) -> Iterator[None]:
     set_rates(run.optimizer, rate_factor(run.config, run.epoch))
     run.since = time.monotonic()
     batches = order.split(run.config.batch_size)[run.position :]
+    parts = [run.ranks.own(indices) for indices in batches]
     if isinstance(run.inputs, ImageInputs):  # may come from a disk
-        run.inputs.plan(batches)
-    for indices in batches:
-        train_step(run, indices)
+        run.inputs.plan(parts)
+    for indices, own in zip(batches, parts, strict=True):
+        train_step(run, indices, own)
         run.position += 1
         run.step += 1
         run.pending += 1
         yield
 
 
-def train_step(run: TrainingState, indices: Tensor) -> None:
+def train_step(run: TrainingState, indices: Tensor, own: Tensor | None = None) -> None:
     """One optimiser step (Algorithm 1) on the training items at these positions, (n,).
 
-    The losses act on a leaf, so the network is traversed backwards only once.
+    The losses act on a leaf, so the network is traversed backwards only once. `own` are the
+    positions of this rank's part, which alone passes through its network; the leaf holds the codes
+    of all (`ranks`). On one device they are the same.
     """
-    config, method = run.config, run.method
+    config, method, ranks = run.config, run.method, run.ranks
     labels = run.inputs.train_labels[indices]
-    logits = run.network(run.inputs.batch(indices))  # (n, n_bits)
-    codes = method.relax(logits, run.epoch)  # (n, n_bits), float32
-    leaf = codes.detach().requires_grad_()
+    own = ranks.own(indices) if own is None else own
+    with ranks.step(len(indices), config.seed * 1_000_003 + run.step, run.inputs.device):
+        outputs = run.network(run.inputs.batch(own))  # (n_own, n_bits)
+    codes = method.relax(outputs, run.epoch)  # (n_own, n_bits), float32
+    logits, leaf = ranks.whole(len(indices), outputs, codes)  # (n, n_bits)
+    leaf.requires_grad_()
     method.remember(leaf.detach(), indices)
     similarity_loss = method.similarity_loss(leaf, labels, indices)
     regression = code_regression_loss(config, method, leaf, indices)
@@ -208,11 +230,12 @@ def train_step(run: TrainingState, indices: Tensor) -> None:
         gradient = torch.add(gradient, pull, alpha=config.eta)
     where = run.aim.visit(leaf.detach(), indices) if run.aim else None
     if run.probes:
-        kept = (logits.detach(), leaf.detach(), similarity_gradient, gradient, indices)
+        kept = (logits, leaf.detach(), similarity_gradient, gradient, indices)
         run.probes.add(*kept, where, method.slope(run.epoch))
     if config.amplifier:
         gradient = amplify(gradient, leaf.detach(), config.tau, config.amplifier_scale, where)
-    codes.backward(gradient)
+    codes.backward(ranks.part(gradient))
+    ranks.sum_gradients(run.network)
     run.optimizer.step()
     run.optimizer.zero_grad()
     for column, loss in enumerate((similarity_loss, regression, quantization)):

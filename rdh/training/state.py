@@ -18,6 +18,7 @@ from rdh.training.aim import Aim
 from rdh.training.network import Network
 from rdh.training.optimizers import load_state
 from rdh.training.probes import Probes, logit_edges
+from rdh.training.ranks import ALONE, Ranks
 
 # of checkpoints until November 2026, which do not say what this version counts
 COUNTED_ANEW = (
@@ -40,6 +41,7 @@ class TrainingState:
     probes: Probes | None
     losses: Tensor  # (window, 3): one row a step since the last record, on the device
     aim: Aim | None = None  # of the amplifier; None: every flagged entry
+    ranks: Ranks = ALONE
     step: int = 0
     epoch: int = 0
     position: int = 0
@@ -127,5 +129,6 @@ def facts_of(run: TrainingState) -> dict[str, Any]:
         "top_k": inputs.top_k,
         "dtype": "float32",
         "device": str(inputs.device),
+        "devices": run.ranks.n,
         "torch": torch.__version__,
     }

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rdh.bench import _scale, _synthetic, execution, live, probes, retrieval, step
+from rdh.bench import _scale, _synthetic, execution, live, probes, queue, retrieval, step
 from rdh.cli import main
 from rdh.config.run_config import make_config, with_plug_ins
 from rdh.retrieval import evaluate
@@ -65,6 +65,17 @@ def test_bench_execution_compares_forked_with_cold_runs(monkeypatch, tmp_path, c
         *("supervisor, warm", "supervisor, cold", "warm parent", "worker, warm", "worker, cold")
     }
     assert found["idle memory"]["over a cold worker"]["worker, cold"] == 1
+
+
+def test_bench_queue_says_what_waiting_runs_cost_pages_and_the_supervisor(monkeypatch, capsys):
+    monkeypatch.setattr(queue, "SIZES", (1, 3))
+    assert main(["bench", "queue", "--rounds", "1"]) == 0
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert list(found["1 waiting"]) == list(found["3 waiting"]) and said.err == ""
+    for n_runs in (1, 3):
+        assert len(found[f"{n_runs} waiting"]) == 5
+        assert all(value >= 0 for value in found[f"{n_runs} waiting"].values())
 
 
 def test_bench_live_reads_finished_runs_cold_and_warm(monkeypatch, capsys):

@@ -18,24 +18,48 @@ FITS = """([chart, least, most]) => {
     const drawn = document.querySelector(chart + " .main-svg").clientWidth;
     return drawn === document.querySelector(chart).clientWidth && drawn >= least && drawn <= most;
 }"""
+ZOOMED = """([chart, before]) => {
+    const { xaxis, yaxis } = document.querySelector(chart + " .js-plotly-plot")._fullLayout;
+    const now = [...xaxis.range, ...yaxis.range];
+    return !xaxis.autorange && now.some((end, place) => end !== before[place]);
+}"""
+HAS_MARK_BELOW = """([chart, x]) => document.querySelector(chart + " .js-plotly-plot")
+    ._hoverdata?.some((one) => x === null || one.x == x)"""
 LAYOUT = "(chart) => document.querySelector(chart + ' .js-plotly-plot')._fullLayout"
+
+
+EVERY = 50  # milliseconds; by itself Playwright looks at each frame, which makes the page draw them
+
+
+def wait_for(page, condition: str, arg: object = None, **options: float) -> None:
+    """Returns when a condition in JavaScript holds."""
+    page.wait_for_function(condition, arg=arg, polling=EVERY, **options)
 
 
 def draws(page, chart: str) -> int:
     return int(page.locator(chart).get_attribute("data-draws"))
 
 
-def wait_for_draws(page, chart: str, n: int) -> None:
-    page.wait_for_function(WAIT_FOR_DRAWS, arg=[chart, n])
+def wait_for_draws(page, chart: str, n: int, **options: float) -> None:
+    wait_for(page, WAIT_FOR_DRAWS, [chart, n], **options)
 
 
-def wait_for_more(page, chart: str, n: int) -> None:
-    wait_for_draws(page, chart, draws(page, chart) + n)
+def wait_for_more(page, chart: str, n: int, **options: float) -> None:
+    wait_for_draws(page, chart, draws(page, chart) + n, **options)
 
 
 def axis_ranges(page, chart: str) -> list[float]:
     return page.evaluate(
         f"(c) => (({LAYOUT})(c)).xaxis.range.concat((({LAYOUT})(c)).yaxis.range)", chart
+    )
+
+
+def wait_for_ranges(page, chart: str, ranges: list[float]) -> None:
+    wait_for(
+        page,
+        f"([c, wanted]) => (({LAYOUT})(c)).xaxis.range.concat((({LAYOUT})(c)).yaxis.range)"
+        ".every((end, place) => end === wanted[place])",
+        [chart, ranges],
     )
 
 
@@ -48,13 +72,33 @@ def pixel(page, chart: str, x: float, y: float) -> tuple[float, float]:
     return box["x"] + left, box["y"] + top
 
 
+def click_at(page, chart: str, x: float, y: float, mark: object = None) -> None:
+    """Clicks in the plot, x and y pixels from its corner, once the chart has noticed the pointer.
+
+    Args:
+        page: that shows the chart.
+        chart: its selector.
+        x: from the left.
+        y: from the top.
+        mark: the x of what lies there; None for anything.
+    """
+    page.locator(f"{chart} .nsewdrag").first.hover(position={"x": x, "y": y})
+    wait_for(page, HAS_MARK_BELOW, [chart, mark])
+    page.mouse.down()
+    page.mouse.up()
+
+
 def zoom(page, chart: str) -> list[float]:
     """Drag a box over the middle of the chart; returns the ranges that the axes have then."""
-    box = page.locator(f"{chart} .nsewdrag").bounding_box()
-    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.3 * box["height"])
+    before = axis_ranges(page, chart)
+    plot = page.locator(f"{chart} .nsewdrag").first
+    box = plot.bounding_box()
+    plot.hover(position={"x": 0.3 * box["width"], "y": 0.3 * box["height"]})
+    box = plot.bounding_box()  # now that it is in view and lies still
     page.mouse.down()
     page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.7 * box["height"], steps=4)
     page.mouse.up()
+    wait_for(page, ZOOMED, [chart, before])
     return axis_ranges(page, chart)
 
 

@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 import psutil
@@ -27,8 +28,9 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--process-per-site",  # pages of one context share a process, and with it compiled scripts
+    "--js-flags=--no-opt --no-maglev",  # to optimise scripts of pages that live for seconds costs
 ]
-READY_WITHIN = 60  # seconds; a shared machine may be slow
+READY_WITHIN = 120  # seconds; a shared machine may be slow
 MOST_SHOWN = 6000  # characters
 # A page that has just connected is not running either, but shows nothing yet.
 READY = (
@@ -84,8 +86,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator:
 def open_page(browser, *, alone: bool = False) -> Iterator:
     """A page of 1280 x 950 pixels, in light colours, without animations.
 
-    It shares neither cookies nor storage with other pages, but its process with pages that are
-    gone: to compile the app's scripts anew for each page took half of a test's time.
+    It shares neither cookies nor storage with pages that are gone, but its process: to compile the
+    app's scripts anew for each page took half of a test's time. Pages that are open at once are
+    tabs of one browser.
 
     page.problems collects its console and page errors, page.foreign the requests that left this
     machine.
@@ -94,8 +97,7 @@ def open_page(browser, *, alone: bool = False) -> Iterator:
         browser: the session's.
         alone: whether it gets a process of its own, which can be slowed down or cut off.
     """
-    shared = None if alone else _shared_context(browser)
-    context = shared or _new_context(browser)
+    context = _new_context(browser) if alone else _shared_context(browser)
     page = context.new_page()
     page.set_default_timeout(READY_WITHIN * 1000)
     page.problems, page.foreign = [], []
@@ -111,10 +113,10 @@ def open_page(browser, *, alone: bool = False) -> Iterator:
     try:
         yield page
     finally:
-        if shared is None:
+        if alone:
             context.close()
         else:
-            _leave(context, page.url)
+            _leave(context, page)
 
 
 def _new_context(browser):
@@ -125,26 +127,24 @@ def _new_context(browser):
 
 
 def _shared_context(browser):
-    """The session's context, or None if a page of it is open.
-
-    A page without contents stays in it, which keeps the process.
-    """
+    """The session's context. A page without contents stays in it, which keeps the process."""
     if not hasattr(browser, "shared"):
         browser.shared = _new_context(browser)
         first = browser.shared.new_page()
         first.route("**/*", lambda route: route.fulfill(body=""))
         first.goto("http://127.0.0.1/")
-    return browser.shared if len(browser.shared.pages) == 1 else None
+    return browser.shared
 
 
-def _leave(context, url: str) -> None:
-    """Closes all pages but the first and forgets what they kept."""
+def _leave(context, page) -> None:
+    """Closes the page. The last one also forgets what was kept."""
+    parts = urlsplit(page.url)
+    page.close()
     first, *others = context.pages
-    for page in others:
-        page.close()
+    if others:
+        return
     context.clear_cookies()
     context.clear_permissions()
-    parts = urlsplit(url)
     session = context.new_cdp_session(first)
     session.send(
         "Storage.clearDataForOrigin",
@@ -221,12 +221,13 @@ class AppServer:
         psutil.wait_procs(mine, timeout=10)
 
     def _answers(self) -> bool:
-        with (
-            suppress(OSError),
-            urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1) as answer,
-        ):
-            return answer.status == 200
-        return False
+        try:
+            with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1) as answer:
+                return answer.status == 200
+        except HTTPError as refusal:
+            return refusal.code == 401  # it asks for the token
+        except OSError:
+            return False
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from playwright.sync_api import TimeoutError, expect
 from rdh import worker
 from rdh.config.presets import preset_config
 from rdh.store.run_store import RunStore
-from tests.browser.charts import wait_for_draws
+from tests.browser.charts import wait_for, wait_for_draws
 from tests.browser.conftest import REPO, AppServer, open_page, wait_for_app
 
 PAGES = ["", *sorted(path.stem for path in (REPO / "pages").glob("*.py"))]
@@ -81,12 +81,11 @@ def check_shadow(page) -> None:
     """A table that is wider than the page has a shadow inside the edge where it goes on."""
     table = page.locator(".stDataFrame .dvn-scroller").first
     table.scroll_into_view_if_needed()
-    wide, window = table.evaluate("(table) => [table.scrollWidth, table.clientWidth]")
-    assert wide > window
-    assert " -14px 0px" in table.evaluate(SHADOW)
+    it = "document.querySelector('.stDataFrame .dvn-scroller')"
+    shadow = f"({SHADOW})({it})"
+    wait_for(page, f"{it}.scrollWidth > {it}.clientWidth && {shadow}.includes(' -14px 0px')")
     table.evaluate("(table) => table.scrollTo(table.scrollWidth, 0)")
-    shadow = f"({SHADOW})(document.querySelector('.stDataFrame .dvn-scroller'))"
-    page.wait_for_function(f"!{shadow}.includes(' -14px 0px') && {shadow}.includes(' 14px 0px')")
+    wait_for(page, f"!{shadow}.includes(' -14px 0px') && {shadow}.includes(' 14px 0px')")
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -98,14 +97,15 @@ def test_a_page_has_headings_and_cuts_nothing_at_any_width(page, server, query, 
     cut = {}
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_function(DRAWN, arg=width)
+        wait_for(page, DRAWN, width)
         with suppress(TimeoutError):  # the layout follows the window a moment later
-            page.wait_for_function(f"({CUT})().length === 0", timeout=SETTLED)
+            wait_for(page, f"({CUT})().length === 0", timeout=SETTLED)
         if said := page.evaluate(CUT):
             cut[width] = said
     assert cut == {} and page.problems == []
-    assert page.locator("h1").count() == 1
-    assert page.locator("h2, h3").count() or name in WITHOUT_SECTIONS
+    expect(page.locator("h1")).to_have_count(1)
+    if name not in WITHOUT_SECTIONS:
+        expect(page.locator("h2, h3").first).to_be_attached()
     if name == "compare":
         check_shadow(page)
 
@@ -114,7 +114,7 @@ def test_a_zoom_moves_all_charts_over_time_and_stays_in_the_address(page, server
     page.set_viewport_size({"width": 1280, "height": 900})
     page.goto(f"{server.url}/live?{query}")
     wait_for_app(page)
-    page.wait_for_function(DRAWN, arg=1280)
+    wait_for(page, DRAWN, 1280)
     chart = page.locator('[data-chart^="live-dead-"]')
     chart.scroll_into_view_if_needed()
     box = chart.locator(".nsewdrag").first.bounding_box()
@@ -126,10 +126,11 @@ def test_a_zoom_moves_all_charts_over_time_and_stays_in_the_address(page, server
     page.wait_for_url("**steps=*")
     steps = [int(step) for step in parse_qs(urlsplit(page.url).query)["steps"]]
     for name in ("dead", "map", "drift", "loss", "events-dead"):
-        page.wait_for_function(
+        wait_for(
+            page,
             """([name, steps]) => document.querySelector(`[data-chart^="live-${name}-"]`)
                 .querySelector(".js-plotly-plot").layout.xaxis.range?.join() === steps""",
-            arg=[name, ",".join(map(str, steps))],
+            [name, ",".join(map(str, steps))],
         )
     assert 0 < steps[0] < steps[1]
 

@@ -17,10 +17,10 @@ from rdh.config.presets import preset_config
 from rdh.files import read_arrays
 from rdh.store.metrics_reader import MetricsReader
 from rdh.store.run_store import RunStore
-from tests.browser.charts import wait_for_draws
+from tests.browser.charts import click_at, wait_for, wait_for_draws
 from tests.browser.conftest import wait_for_app
 
-N_BITS = 8
+N_BITS = 4
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ DEAD_ITEMS = """([line, expected]) => {
 def wait_for_dead(page, bit: int, items: list[int]) -> None:
     """Returns when the images below the line about this bit's dead are those of the items."""
     expect(page.get_by_text(f"training items have bit {bit} dead")).to_be_visible()
-    page.wait_for_function(DEAD_ITEMS, arg=[f"training items have bit {bit} dead", items])
+    wait_for(page, DEAD_ITEMS, [f"training items have bit {bit} dead", items])
 
 
 def see_all_dead(page, run: Path, codes: dict[str, np.ndarray]) -> int:
@@ -64,7 +64,7 @@ def see_all_dead(page, run: Path, codes: dict[str, np.ndarray]) -> int:
         wait_for_app(page)
         seen.add(bit)
         button = page.get_by_role("button", name="Next dead bit")
-        if button.is_disabled():
+        if button.is_disabled():  # the images stand below it, so it is this bit's
             break
         button.click()
         expect(field).not_to_have_value(str(bit))
@@ -163,10 +163,9 @@ def test_the_page_opens_at_the_costliest_bit_and_each_bit_shows_the_images_of_it
 
     place = next(place for place in range(N_BITS) if place_bit(page, strip, place) != bit)
     other = place_bit(page, strip, place)
-    plot = page.locator(f"{strip} .nsewdrag").first
-    width = plot.bounding_box()["width"]
+    width = page.locator(f"{strip} .nsewdrag").first.bounding_box()["width"]
     # anywhere in the column, however low its bar is
-    plot.click(position={"x": (place + 0.5) / N_BITS * width, "y": 12})
+    click_at(page, strip, (place + 0.5) / N_BITS * width, 12, mark=other)
     expect(field).to_have_value(str(other))
     page.wait_for_url(f"**bit={other}*")
     assert not page.foreign and not page.problems

@@ -6,6 +6,7 @@ The queue is real, and the test holds the supervisor's lock: runs are submitted 
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 
 import pytest
@@ -39,19 +40,27 @@ def server(tmp_path_factory) -> Iterator[AppServer]:
 def opened(browser) -> Iterator:
     """One page for all tests: its files are read once."""
     with open_page(browser, alone=True) as page:
-        yield page, page.context.new_cdp_session(page)
+        page.session = page.context.new_cdp_session(page)
+        yield page
+
+
+@contextmanager
+def slowed(page) -> Iterator[None]:
+    """From where a reader acts to where it is decided: Chromium burns what a slow machine needs."""
+    page.session.send("Emulation.setCPUThrottlingRate", {"rate": SLOWER})
+    try:
+        yield
+    finally:
+        page.session.send("Emulation.setCPUThrottlingRate", {"rate": 1})
 
 
 @pytest.fixture
-def slow(opened, server):
-    """The launch form, afresh, in a page that becomes slow once it is there."""
-    page, session = opened
-    session.send("Emulation.setCPUThrottlingRate", {"rate": 1})
-    page.goto(f"{server.url}/launch?preset=quick")
-    expect(line(page, "Epochs")).to_be_visible()
-    wait_for_app(page)
-    session.send("Emulation.setCPUThrottlingRate", {"rate": SLOWER})
-    return page
+def form(opened, server):
+    """The launch form, afresh."""
+    opened.goto(f"{server.url}/launch?preset=quick")
+    expect(line(opened, "Epochs")).to_be_visible()
+    wait_for_app(opened)
+    return opened
 
 
 def line(page, name: str):
@@ -82,60 +91,72 @@ def runs_of(server: AppServer, seed: int) -> list[int]:
     return [config.epochs for config in configs if config.seed == seed]
 
 
-@pytest.mark.parametrize(("key", "press"), PRESSES)
-def test_the_first_click_on_launch_counts_and_a_bad_number_is_said(slow, server, key, press):
+def leave_and_launch(page, name: str, key: str | None, press: int) -> None:
+    """From a line that was just filled in."""
+    if key:
+        line(page, name).press(key)
+    button(page, "Launch").click(delay=press)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [PRESSES, pytest.param(*PRESSES[::-1], marks=pytest.mark.slow)]
+)
+def test_the_first_click_on_launch_counts_and_a_bad_number_is_said(form, server, first, second):
     seed = next(SEEDS)
-    line(slow, "Epochs").fill("-3")
-    line(slow, "Seeds").fill(str(seed))
-    if key:
-        line(slow, "Seeds").press(key)
-    button(slow, "Launch").click(delay=press)
-    said = slow.get_by_test_id("stAlertContentError")
-    sentence = said.get_by_text("epochs must be in [1, 100000], got -3")
-    expect(sentence).to_be_visible()
-    assert runs_of(server, seed) == [] and line(slow, "Epochs").input_value() == "-3"
-    line(slow, "Epochs").fill("3")
-    if key:
-        line(slow, "Epochs").press(key)
-    button(slow, "Launch").click(delay=press)
-    slow.wait_for_url(re.compile("/live"))
+    with slowed(form):
+        line(form, "Epochs").fill("-3")
+        line(form, "Seeds").fill(str(seed))
+        leave_and_launch(form, "Seeds", *first)
+        said = form.get_by_test_id("stAlertContentError")
+        sentence = said.get_by_text("epochs must be in [1, 100000], got -3")
+        expect(sentence).to_be_visible()
+        assert runs_of(server, seed) == []
+        expect(line(form, "Epochs")).to_have_value("-3")
+        line(form, "Epochs").fill("3")
+        leave_and_launch(form, "Epochs", *second)
+        form.wait_for_url(re.compile("/live"))
     assert runs_of(server, seed) == [3, 3]
 
 
-def test_enter_launches_once_and_a_click_after_it_is_no_second_launch(slow, server):
+def test_enter_launches_once_and_a_click_after_it_is_no_second_launch(form, server):
     seed = next(SEEDS)
-    line(slow, "Seeds").fill(str(seed))
-    to_launch(slow)
-    line(slow, "Seeds").press("Enter")
-    click(slow)
-    slow.wait_for_url(re.compile("/live"))
-    wait_for_app(slow)
+    with slowed(form):
+        line(form, "Seeds").fill(str(seed))
+        to_launch(form)
+        line(form, "Seeds").press("Enter")
+        click(form)
+        form.wait_for_url(re.compile("/live"))
+    expect(form.get_by_text("then it starts")).to_be_visible()
+    wait_for_app(form)
     assert runs_of(server, seed) == [5, 5]
 
 
 @pytest.mark.parametrize("wait", [0, pytest.param(250, marks=pytest.mark.slow)])
-def test_three_clicks_are_one_launch_and_end_on_its_page(slow, server, wait):
+def test_three_clicks_are_one_launch_and_end_on_its_page(form, server, wait):
     seed = next(SEEDS)
-    line(slow, "Seeds").fill(str(seed))
-    to_launch(slow)
-    for _ in range(3):
-        click(slow)
-        slow.wait_for_timeout(wait)
-    slow.wait_for_url(re.compile("/live"))
-    expect(slow.get_by_text("then it starts")).to_be_visible()
+    with slowed(form):
+        line(form, "Seeds").fill(str(seed))
+        to_launch(form)
+        for _ in range(3):
+            click(form)
+            form.wait_for_timeout(wait)
+        form.wait_for_url(re.compile("/live"))
+    expect(form.get_by_text("then it starts")).to_be_visible()
+    wait_for_app(form)
     assert runs_of(server, seed) == [5, 5]
 
 
-def test_a_method_chosen_just_before_the_click_is_launched(slow, server):
+def test_a_method_chosen_just_before_the_click_is_launched(form, server):
     seed = next(SEEDS)
-    line(slow, "Seeds").fill(str(seed))
-    methods = slow.get_by_role("combobox", name="Methods")
+    line(form, "Seeds").fill(str(seed))
+    methods = form.get_by_role("combobox", name="Methods")
     methods.click()
     methods.fill("DPSH")  # a long list keeps the others out of the document
-    slow.get_by_role("option", name="DPSH", exact=True).click()
-    slow.keyboard.press("Tab")
-    button(slow, "Launch").click()
-    slow.wait_for_url(re.compile("/live"))
+    with slowed(form):
+        form.get_by_role("option", name="DPSH", exact=True).click()
+        form.keyboard.press("Tab")
+        button(form, "Launch").click()
+        form.wait_for_url(re.compile("/live"))
     assert runs_of(server, seed) == [5] * 4
 
 
@@ -144,19 +165,20 @@ def test_a_method_chosen_just_before_the_click_is_launched(slow, server):
     # both presses: in the plain run on the launch form alone
     [*(pytest.param(*one, marks=pytest.mark.slow) for one in PRESSES), ("Enter", None)],
 )
-def test_a_run_whose_name_is_typed_is_deleted_at_the_first_click(slow, server, key, press):
+def test_a_run_whose_name_is_typed_is_deleted_at_the_first_click(opened, server, key, press):
     store = RunStore(server.runs_root)
     (run_id,) = execution.submit(store, [preset_config("quick", seed=next(SEEDS))])
     execution.cancel(store, run_id)
-    slow.goto(f"{server.url}/runs?run={run_id}")
-    slow.get_by_role("button", name="Delete…").click()
-    line(slow, "Run").fill("another")
-    button(slow, "Delete").click()
-    expect(slow.get_by_text(f"The name must be {run_id}")).to_be_visible()
-    line(slow, "Run").fill(run_id)
-    if key:
-        line(slow, "Run").press(key)
-    if press is not None:
-        button(slow, "Delete").click(delay=press)
-    expect(slow.get_by_role("dialog")).to_have_count(0)
+    opened.goto(f"{server.url}/runs?run={run_id}")
+    opened.get_by_role("button", name="Delete…").click()
+    line(opened, "Run").fill("another")
+    with slowed(opened):
+        button(opened, "Delete").click()
+        expect(opened.get_by_text(f"The name must be {run_id}")).to_be_visible()
+        line(opened, "Run").fill(run_id)
+        if key:
+            line(opened, "Run").press(key)
+        if press is not None:
+            button(opened, "Delete").click(delay=press)
+        expect(opened.get_by_role("dialog")).to_have_count(0)
     assert run_id not in store.run_ids()

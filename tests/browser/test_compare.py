@@ -8,12 +8,16 @@ from playwright.sync_api import expect
 from rdh import studies
 from rdh.bench._finished import Finisher
 from rdh.store.run_store import RunStore
-from tests.browser.charts import wait_for_draws
+from tests.browser.charts import wait_for, wait_for_draws
 from tests.browser.conftest import open_page, wait_for_app
 
 LONG = 120_000  # milliseconds; a shared machine may be slow
 SECOND = "DSDH, 24 bits: with RDH, MAP is"
-SCROLLER = ".dvn-scroller"  # of the last table
+SCROLLER = ".dvn-scroller"
+TABLE_FITS = """() => {
+    const last = [...document.querySelectorAll(".dvn-scroller")].at(-1);
+    return last && last.clientWidth > 0 && last.scrollWidth <= last.clientWidth;
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +45,10 @@ def pair_of(store: RunStore) -> str:
     return f"compare?run={names['']}&vs={names['rdh']}"
 
 
-def test_the_setting_travels_in_the_address_and_a_study_is_one_click_away(
+SIDEWAYS = "document.documentElement.scrollWidth - window.innerWidth"
+
+
+def test_the_setting_travels_in_the_address_nothing_is_too_wide_and_a_study_is_one_click_away(
     page, lasting_server, store, browser
 ):
     server = lasting_server(store.root)
@@ -59,6 +66,7 @@ def test_the_setting_travels_in_the_address_and_a_study_is_one_click_away(
     expect(page.get_by_text(SECOND)).to_be_visible(timeout=LONG)
     expect(page.get_by_text("The two runs above are of another setting")).to_be_visible()
     expect(page).to_have_url(re.compile("setting="))
+    check_widths(page)
     with open_page(browser) as other:
         other.goto(page.url)
         expect(other.get_by_text(SECOND)).to_be_visible(timeout=LONG)
@@ -67,21 +75,13 @@ def test_the_setting_travels_in_the_address_and_a_study_is_one_click_away(
     expect(page.get_by_text("Traceback")).to_have_count(0)
 
 
-def test_the_table_of_settings_fits_a_window_of_1280(page, lasting_server, store):
-    server = lasting_server(store.root)
-    page.set_viewport_size({"width": 1280, "height": 900})
-    page.goto(f"{server.url}/{pair_of(store)}")
+def check_widths(page) -> None:
+    """The table of settings fits a window of 1280; nothing is wider than a telephone."""
+    whole = page.viewport_size
     expect(page.get_by_text("All settings", exact=True)).to_be_visible(timeout=LONG)
-    table = page.locator(SCROLLER).last
-    expect(table).to_be_visible(timeout=LONG)
-    hidden = table.evaluate("(one) => one.scrollWidth - one.clientWidth")
-    assert hidden <= 0
-
-
-def test_nothing_is_wider_than_a_telephone(page, lasting_server, store):
-    server = lasting_server(store.root)
-    page.set_viewport_size({"width": 400, "height": 900})
-    page.goto(f"{server.url}/{pair_of(store)}")
-    expect(page.get_by_text("All settings", exact=True)).to_be_visible(timeout=LONG)
-    wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-    assert wide <= 0
+    assert whole["width"] == 1280
+    expect(page.locator(SCROLLER).last).to_be_visible(timeout=LONG)
+    wait_for(page, TABLE_FITS)
+    page.set_viewport_size(whole | {"width": 400})
+    wait_for(page, f"window.innerWidth === 400 && {SIDEWAYS} <= 0")
+    page.set_viewport_size(whole)

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from pages.common.lesson import lessons
 from pages.common.recorded import recorded_demo
-from tests.browser.charts import wait_for_draws
+from tests.browser.charts import wait_for, wait_for_draws
 from tests.browser.conftest import open_page, wait_for_app
 
 N = len(lessons())
@@ -38,14 +38,14 @@ def test_a_class_walks_through_all_lessons_and_one_address_brings_a_step_back(br
         page.get_by_role("link", name="Ten minutes, seven lessons").click()
         for number in range(1, N + 1):
             step_is(page, number)
-            page.wait_for_function(FITS)
+            wait_for(page, FITS)
             question = lessons()[number - 1].ask(recorded_demo())
             answer = page.get_by_role("radio", name=question.options[question.right], exact=True)
             answer.focus()
             page.keyboard.press("Space")
             expect(page.get_by_text(re.compile("Right: "))).to_be_visible()
             step_is(page, number)
-            page.wait_for_function(FITS)
+            wait_for(page, FITS)
             page.keyboard.press("PageDown")
         step_is(page, N)
         expect(page.get_by_role("button", name="Next")).to_be_disabled()

@@ -5,6 +5,9 @@ What `st.plotly_chart` loses, such as zoom and selection, must stay.
 
 import json
 import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -17,8 +20,10 @@ from tests.browser.charts import (
     click,
     draws,
     reset,
+    wait_for,
     wait_for_draws,
     wait_for_more,
+    wait_for_ranges,
     zoom,
 )
 from tests.browser.conftest import AppServer, open_page, wait_for_app
@@ -58,59 +63,69 @@ def live(tab):
     return tab
 
 
-def is_shown(page, chart: str, node) -> bool:
-    """Whether the chart on the page is this very node, and drawn."""
-    return page.evaluate(
+def wait_until_shown(page, chart: str, node) -> None:
+    """Returns when the chart on the page is this very node, and drawn."""
+    wait_for(
+        page,
         "([chart, node]) => document.querySelector(chart + ':has(.main-svg)') === node",
         [chart, node],
     )
+
+
+@contextmanager
+def patience(page) -> Iterator[None]:
+    """A chart waits for its return for a minute, not 5 s: a busy machine may need longer."""
+    page.evaluate("""() => {
+        window.quick = window.setTimeout;
+        window.setTimeout = (call, wait, ...rest) =>
+            window.quick(call, wait === 5000 ? 60000 : wait, ...rest);
+    }""")
+    yield
+    page.evaluate("() => { window.setTimeout = window.quick; }")
 
 
 def clicks(page) -> list[dict]:
     return json.loads(page.get_by_test_id("stCode").inner_text())
 
 
-def test_twenty_ticks_remove_no_node_and_keep_zoom_and_hidden_trace(live):
+def test_ten_ticks_remove_no_node_and_keep_zoom_and_hidden_trace(live):
     whole = axis_ranges(live, MAP)
     whole_lines = axis_ranges(live, LINES)
     zoomed = zoom(live, MAP)
     live.locator(f"{LINES} .legendtoggle").first.click()
-    wait_for_more(live, MAP, 20)
+    wait_for_more(live, MAP, 10)
     wait_for_more(live, LINES, 1)
 
     assert live.evaluate("window.removed") == 0
     assert axis_ranges(live, MAP) == zoomed
-    assert zoomed[1] - zoomed[0] < 400
-    assert live.locator(f"{LINES} .scatterlayer .trace").count() == 3  # one of four is hidden
+    assert zoomed[1] - zoomed[0] < 200
+    expect(live.locator(f"{LINES} .scatterlayer .trace")).to_have_count(3)  # of four
     assert axis_ranges(live, LINES)[:2] == whole_lines[:2]  # the other chart was not zoomed
     assert live.problems == []
     assert live.foreign == []
     reset(live, MAP)
     wait_for_more(live, MAP, 2)
-    assert axis_ranges(live, MAP) == whole
+    wait_for_ranges(live, MAP, whole)
 
 
 def test_click_on_a_map_cell_and_on_a_point_reaches_python_once(live):
-    click(live, MAP, 500, 32)
+    click(live, MAP, 250, 16)
     expect(live.get_by_text("1 clicks")).to_be_visible()
     click(live, LINES, 400, 0.9)
     expect(live.get_by_text("2 clicks")).to_be_visible()
-    for n in range(
-        3, 6
-    ):  # the run that a click starts is often interrupted by a tick, and called back again
-        click(live, MAP, 100 * n, 32)
+    for n in range(3, 6):  # a tick often interrupts the run that a click starts
+        click(live, MAP, 50 * n, 16)
         expect(live.get_by_text(f"{n} clicks")).to_be_visible()
     wait_for_more(live, MAP, 3)
 
     cell, point, *rest = clicks(live)
     assert cell["curve"] == 0
-    assert (
-        cell["point"] == [cell["y"], cell["x"]] == [32, pytest.approx(500, abs=2)]
-    )  # a cell is 0.7 pixels wide
+    # a cell is little wider than a pixel
+    assert cell["point"] == [cell["y"], cell["x"]] == [16, pytest.approx(250, abs=2)]
     assert 0 <= cell["z"] <= 255
     assert (point["curve"], point["point"], point["x"], point["customdata"]) == (3, 1, 400, 4000)
     assert point["y"] == 0.9
-    assert [each["x"] for each in rest] == pytest.approx([300, 400, 500], abs=2)
+    assert [each["x"] for each in rest] == pytest.approx([150, 200, 250], abs=2)
     assert live.problems == []
 
 
@@ -122,25 +137,22 @@ def test_the_theme_changes_in_place(live):
     expect(label).not_to_have_css("fill", light)
     wait_for_more(live, MAP, 2)
 
-    paper = live.locator(f"{MAP} .main-svg").first.evaluate(
-        "(svg) => getComputedStyle(svg).backgroundColor"
-    )
-    assert paper == live.evaluate(
-        "getComputedStyle(document.querySelector('.stApp')).backgroundColor"
-    )
+    paper = "getComputedStyle(document.querySelector(one)).backgroundColor"
+    same = f"(all) => new Set(all.map((one) => {paper})).size === 1"
+    wait_for(live, same, [f"{MAP} .main-svg", ".stApp"])
     assert axis_ranges(live, MAP) == zoomed
     assert live.evaluate("window.removed") == 0
     reset(live, MAP)
 
 
 def test_the_chart_follows_its_width_when_the_sidebar_closes_and_opens(live):
-    live.wait_for_function(FITS, arg=[MAP, 0, math.inf])
+    wait_for(live, FITS, [MAP, 0, math.inf])
     narrow = live.locator(MAP).bounding_box()["width"]
     live.get_by_test_id("stSidebar").hover()
     live.get_by_test_id("stSidebarCollapseButton").get_by_role("button").click()
-    live.wait_for_function(FITS, arg=[MAP, narrow + 50, math.inf])
+    wait_for(live, FITS, [MAP, narrow + 50, math.inf])
     live.get_by_test_id("stExpandSidebarButton").click()
-    live.wait_for_function(FITS, arg=[MAP, 0, narrow])
+    wait_for(live, FITS, [MAP, 0, narrow])
     assert live.evaluate("window.removed") == 0
     assert live.problems == []
 
@@ -153,11 +165,11 @@ def test_a_title_that_is_too_wide_for_its_chart_is_broken_into_lines(live):
         return title.getBoundingClientRect().width <= room && n === wanted;
     }"""
     whole = live.viewport_size
-    live.wait_for_function(lines, arg=[MAP, 1])
+    wait_for(live, lines, [MAP, 1])
     live.set_viewport_size(whole | {"width": 400})
-    live.wait_for_function(lines, arg=[MAP, 2])
+    wait_for(live, lines, [MAP, 2])
     live.set_viewport_size(whole)
-    live.wait_for_function(lines, arg=[MAP, 1])
+    wait_for(live, lines, [MAP, 1])
     assert live.problems == []
 
 
@@ -184,7 +196,7 @@ def test_an_equal_figure_is_not_drawn_again_and_is_named_by_its_title(live):
     live.reload()  # no chart of an earlier visit
     expect(live.get_by_role("img", name="Two bars")).to_be_visible()
     wait_for_draws(live, BARS, 1)
-    run = live.get_by_text("run ", exact=False).last.inner_text()
+    run = live.get_by_text(re.compile(r"^run \d+$")).inner_text()
     live.get_by_role("button", name="Run again").click()
     expect(live.get_by_text(run, exact=True)).to_have_count(0)
     wait_for_app(live)
@@ -197,7 +209,7 @@ def test_looking_at_the_data_stops_no_tick_and_moves_no_chart(live):
     live.evaluate(WATCH_REMOVALS)
     live.locator(f"{MAP} .take-away-button").click()
     dialog = live.get_by_role("dialog", name="Bits saturate one after the other")
-    expect(dialog.get_by_text("The first 200 of 64,000 rows")).to_be_visible()
+    expect(dialog.get_by_text("The first 200 of 16,000 rows")).to_be_visible()
     first = dialog.get_by_role("row").nth(1).inner_text()
     wait_for_more(live, MAP, 4)
     assert dialog.get_by_role("row").nth(1).inner_text() == first
@@ -214,7 +226,7 @@ def test_slow_ticks_keep_chart_and_zoom(live):
     zoomed = zoom(live, MAP)
     live.get_by_text("Slow ticks").click()  # the next tick now waits for the end of this full run
     wait_for_more(live, MAP, 3)
-    assert is_shown(live, MAP, chart)
+    wait_until_shown(live, MAP, chart)
     assert axis_ranges(live, MAP) == zoomed
     reset(live, MAP)
     live.get_by_text("Slow ticks").click()
@@ -225,16 +237,17 @@ def test_a_chart_that_leaves_the_page_for_a_moment_returns_as_it_was(live):
     # of the run is lost.
     chart = live.locator(MAP).element_handle()
     zoomed = zoom(live, MAP)
-    live.get_by_text("Map", exact=True).click()
-    expect(live.locator(MAP)).to_have_count(0)
-    live.get_by_text("Map", exact=True).click()
-    expect(live.locator(MAP)).to_have_count(1)
+    with patience(live):
+        live.get_by_text("Map", exact=True).click()
+        expect(live.locator(MAP)).to_have_count(0)
+        live.get_by_text("Map", exact=True).click()
+        expect(live.locator(MAP)).to_have_count(1)
     wait_for_more(live, MAP, 2)
-    assert is_shown(live, MAP, chart)
+    wait_until_shown(live, MAP, chart)
     assert axis_ranges(live, MAP) == zoomed
     reset(live, MAP)
     n_clicks = len(clicks(live))
-    click(live, MAP, 500, 32)
+    click(live, MAP, 250, 16)
     expect(live.get_by_text(f"{n_clicks + 1} clicks")).to_be_visible()
     assert live.problems == []
 
@@ -244,24 +257,24 @@ def test_a_chart_that_does_not_return_is_given_up(live):
     wait_for_draws(live, BARS, 1)
     plot = live.locator(f"{BARS} .js-plotly-plot").element_handle()
     live.get_by_role("link", name="Live page").click()
-    live.wait_for_function(
-        "(plot) => !plot.isConnected && plot.data === undefined", arg=plot
+    wait_for(
+        live, "(plot) => !plot.isConnected && plot.data === undefined", plot
     )  # as Plotly.purge leaves it
 
 
 def test_a_tick_is_small(live, capsys):
     live.received.clear()
     times = {MAP: [], LINES: []}
-    for _ in range(12):
+    for _ in range(5):
         wait_for_more(live, LINES, 1)
         for chart, taken in times.items():
             taken.append(float(live.locator(chart).get_attribute("data-ms")))
-    n_ticks = sum(size > 64_000 for size in live.received)  # one message of each tick holds the map
+    n_ticks = sum(size > 16_000 for size in live.received)  # one message of each tick holds the map
     kilobytes = sum(live.received) / 1024 / n_ticks
     medians = {chart: f"{np.median(taken):.0f} ms" for chart, taken in times.items()}
     with capsys.disabled():
         print(f"\nlive chart: {kilobytes:.0f} KB a tick, median draw {medians}")
-    assert kilobytes < 150
+    assert kilobytes < 60
 
 
 @pytest.mark.slow
@@ -291,12 +304,12 @@ def test_after_a_restart_of_the_server_the_charts_go_on(live, server):
     expect(live.locator("[data-chart]")).to_have_count(2)
 
 
-def test_a_library_that_does_not_load_is_said_and_tried_again(page, server):
-    page.route("**/plotly.min.js*", lambda route: route.abort())
-    page.goto(server.url)
-    sentence = page.locator(MAP).get_by_text("could not be drawn")
+def test_a_library_that_does_not_load_is_said_and_tried_again(live):
+    live.route("**/plotly.min.js*", lambda route: route.abort())
+    live.reload()
+    sentence = live.locator(MAP).get_by_text("could not be drawn")
     expect(sentence).to_be_visible()
-    assert page.locator(MAP).bounding_box()["height"] == 420
-    page.unroute("**/plotly.min.js*")
-    wait_for_draws(page, MAP, 1)
+    expect(live.locator(MAP)).to_have_css("height", "420px")
+    live.unroute("**/plotly.min.js*")
+    wait_for_draws(live, MAP, 1)
     expect(sentence).to_be_hidden()

@@ -15,7 +15,7 @@ from rdh.files import read_arrays
 from rdh.retrieval import evaluate, unpack_codes
 from rdh.store.kept_codes import kept_codes
 from rdh.store.run_store import RunStore
-from tests.browser.charts import pixel, wait_for_draws
+from tests.browser.charts import click_at, wait_for_draws
 from tests.browser.conftest import open_page, wait_for_app
 
 N_BITS = 12
@@ -51,8 +51,9 @@ def tile(page, label: str, place: int):
 
 def press_bit(page, chart: str, bit: int) -> None:
     """Presses the query's cell of a bit of a barcode with one line."""
-    page.locator(chart).scroll_into_view_if_needed()
-    page.mouse.click(*pixel(page, chart, bit, 1))
+    inside = "([c, x]) => { const { xaxis, yaxis } = document.querySelector(c + ' .js-plotly-plot')"
+    inside += "._fullLayout; return [xaxis.d2p(x), yaxis.d2p(1)]; }"
+    click_at(page, chart, *page.evaluate(inside, [chart, bit]), mark=bit)
 
 
 def test_a_query_is_chosen_bits_are_switched_off_and_a_link_restores_all_of_it(
@@ -94,7 +95,9 @@ def test_a_query_is_chosen_bits_are_switched_off_and_a_link_restores_all_of_it(
         expect(other.get_by_text(f"Query: item {item}")).to_be_visible()
         expect(tile(other, "AP", 1)).to_contain_text(score(store, run, item, [3, 7]))
         again = strip(other, "What HashNet + RDH finds").get_by_role("button")
-        assert [one.get_attribute("data-item") for one in again.all()] == items
+        expect(again).to_have_count(len(items))
+        for button, one in zip(again.all(), items, strict=True):
+            expect(button).to_have_attribute("data-item", one)
         expect(other.get_by_role("img", name=f"The query and item {chosen} differ")).to_be_visible()
         assert not other.foreign and not other.problems
     wait_for_app(page)

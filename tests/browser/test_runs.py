@@ -1,11 +1,13 @@
 """Runs and Launch in a browser: rows are ticked and acted on, and the plan follows what is typed.
 
-One server and one page for all tests. The test holds the supervisor's lock, so that no run starts.
+One server for all tests, and one page for most. The test holds the lock of the supervisor, so that
+no run starts.
 """
 
 import os
 import re
 from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import expect
@@ -179,3 +181,19 @@ def test_launch_is_ten_presses_of_tab_away_from_the_start_of_the_page(opened):
         page.keyboard.press("Tab")
         presses += 1
         assert presses <= 10
+
+
+def test_two_browsers_that_press_launch_at_once_get_a_pair_each(opened, browser, store):
+    page, url = opened
+    before = set(store.run_ids())
+    with open_page(browser) as other:
+        for one in (page, other):
+            one.goto(f"{url}/launch?preset=quick")
+            expect(one.get_by_text("2 runs: HashNet")).to_be_visible()
+            wait_for_app(one)
+        for one in (page, other):
+            one.locator("[data-testid=stFormSubmitButton] button").click(no_wait_after=True)
+        for one in (page, other):
+            one.wait_for_url(re.compile("/live.*run="))
+        shown = {parse_qs(urlsplit(one.url).query)["run"][0] for one in (page, other)}
+        assert len(shown) == 2 and len(set(store.run_ids()) - before) == 4

@@ -3,17 +3,18 @@
 import io
 import json
 import re
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import pytest
 from playwright.sync_api import expect
 
 from pages.common.live_plot import figure_json
 from rdh.charts.descent import descent_figure, gain_figure
 from rdh.charts.effects import by_value, forest, gain_against_dead
+from rdh.charts.figure import Figure, Part
 from rdh.charts.html_page import TAKE_AWAY
 from rdh.charts.landscape import BitOverlay, landscape_figure
 from rdh.charts.lessons import (
@@ -27,7 +28,7 @@ from rdh.charts.multiples import dead_over_training, precision_recall_panels
 from rdh.charts.search import barcode, bit_effects, classes_found, distances_of
 from rdh.landscape import Pair, descent_path, landscape
 from rdh.store.run_store import RunStore
-from tests.browser.charts import wait_for_draws
+from tests.browser.charts import wait_for, wait_for_draws
 from tests.browser.conftest import AppServer, open_page, wait_for_app
 from tests.charts import test_charts, test_effects
 from tests.exports.conftest import finish
@@ -36,9 +37,14 @@ CODES = np.array([[1, 0, 1, 0], [1, 1, 0, 0]]) > 0
 PICTURES, F = np.zeros((3, 8, 8), np.uint8), np.array([5.0, -5.0, 0.1])
 LONG = 120_000  # milliseconds; a shared machine may be slow
 PR = '[data-chart="compare-pr"]'
+ALL_DRAWN = """() => {
+    const charts = [...document.querySelectorAll(".chart")];
+    return charts.length > 0 && charts.every((one) => one.querySelector(".main-svg"));
+}"""
 
 
-def figures() -> dict[str, go.Figure]:
+@cache
+def figures() -> dict[str, Figure]:
     """Every kind of chart."""
     lines = {name: test_effects.lines(name, has_band=True) for name in ("dpsh", "dhn")}
     rows = pd.DataFrame({"label": ["a", "a"], "method": "dpsh", "arm": "rdh", "std": [0.1, np.nan]})
@@ -78,7 +84,7 @@ def taken(browser) -> dict[str, dict]:
         script = TAKE_AWAY.read_text(encoding="utf-8") + "\nwindow.taken = { table, csv };"
         page.set_content("<p>Charts</p>")
         page.add_script_tag(content=script, type="module")
-        page.wait_for_function("window.taken")
+        wait_for(page, "window.taken")
         call = (
             "(text) => { const one = taken.table(JSON.parse(text)); return [one, taken.csv(one)]; }"
         )
@@ -98,7 +104,7 @@ def values(given: object) -> list:
     ]
 
 
-def drawn(trace: go.Figure) -> list[list]:
+def drawn(trace: Part) -> list[list]:
     """The coordinates of a trace's marks, a list for each axis; gaps of lines are left out."""
     if trace.type == "heatmap":
         meta, z = trace.meta or {}, np.asarray(trace.z, dtype=float)
@@ -132,7 +138,7 @@ def test_the_table_of_a_chart_has_the_numbers_of_its_traces(taken, name):
     traces = [marks for trace in shown if (marks := drawn(trace))]
     assert len(table["rows"]) == sum(len(marks[0]) for marks in traces)
     start = 0
-    named = [axis for axis in figure.select_yaxes() if axis.ticktext]
+    named = [axis for axis in figure.checked().select_yaxes() if axis.ticktext]
     for marks in traces:
         rows = table["rows"][start : start + len(marks[0])]
         start += len(rows)
@@ -252,7 +258,7 @@ def test_the_copied_link_shows_the_same_step_elsewhere(compare, browser):
     wait_for_app(compare)
     compare.get_by_role("button", name="Copy link").click()
     expect(compare.get_by_role("status").get_by_text("Copied: http://127.0.0.1:")).to_be_visible()
-    link = compare.evaluate("navigator.clipboard.readText()")
+    link = compare.evaluate("navigator.clipboard.readText()")  # it was copied before it was said
     assert link == compare.url and "run=" in link and "vs=" in link
     with open_page(browser) as other:
         other.goto(link)
@@ -264,8 +270,7 @@ def test_without_a_clipboard_the_link_is_shown_to_be_copied(compare):
     compare.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(Error()); }")
     compare.get_by_role("button", name="Copy link").click()
     field = compare.get_by_role("textbox", name="Address of this page")
-    expect(field).to_be_visible()
-    assert field.input_value() == compare.url
+    expect(field).to_have_value(compare.url)
 
 
 def test_the_report_of_a_pair_opens_without_a_network(compare, browser, tmp_path):
@@ -275,8 +280,7 @@ def test_the_report_of_a_pair_opens_without_a_network(compare, browser, tmp_path
     with open_page(browser, alone=True) as page:
         page.context.set_offline(True)
         page.goto((tmp_path / name).as_uri())
-        charts = page.locator(".chart")
-        expect(page.locator(".chart .main-svg:first-child")).to_have_count(charts.count())
+        wait_for(page, ALL_DRAWN)
         button = page.locator('[data-label^="Precision and recall"]').get_by_role("button")
         button.first.click()
         assert download(page, page.get_by_role("button", name="Download CSV"))[1]

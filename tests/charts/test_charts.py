@@ -7,7 +7,6 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import pytest
 
 from pages.common.live_plot import accessible_name, figure_json
@@ -27,6 +26,7 @@ from rdh.charts.bits import bit_events, bit_strip, class_balance, two_judges
 from rdh.charts.comparison import Curve, map_over_time, paired_maps, precision_recall, tie_bands
 from rdh.charts.data_sets import MOST_NAMED, items_per_label, labels_per_item, labels_takeaway
 from rdh.charts.dead_bits import Series, dead_bits_over_time, event_flow
+from rdh.charts.figure import Figure
 from rdh.charts.gradients import gradient_norms, gradient_of_one_pair, measured_gradient
 from rdh.charts.histograms import activation_histogram, h_axis, histogram_over_time
 from rdh.charts.losses import loss_split
@@ -99,7 +99,7 @@ def curve(n_bits: int) -> Curve:
 
 
 @cache
-def figures(n: int, n_bits: int) -> dict[str, go.Figure]:
+def figures(n: int, n_bits: int) -> dict[str, Figure]:
     """Every figure of these modules for n records of n_bits bits."""
     h = np.tanh(np.linspace(-4.5, 4.5, 361))
     shares, steps, title = RNG.random((n, n_bits)), steps_of(n), {"title": "A sentence"}
@@ -168,7 +168,7 @@ def figures(n: int, n_bits: int) -> dict[str, go.Figure]:
     }
 
 
-def spec(figure: go.Figure) -> dict:
+def spec(figure: Figure) -> dict:
     return json.loads(figure_json(figure))
 
 
@@ -191,7 +191,8 @@ def test_every_figure_builds_with_a_title_and_without_a_theme(n, n_bits):
 @pytest.mark.parametrize("name", figures(3, 4))
 def test_every_axis_says_what_it_shows(name):
     figure = figures(3, 4)[name]
-    axes = [*figure.select_xaxes(), *figure.select_yaxes()]
+    drawn = figure.checked()
+    axes = [*drawn.select_xaxes(), *drawn.select_yaxes()]
     without = [axis.plotly_name for axis in axes if not axis.title.text]
     allowed = {
         "pairs": ["xaxis"],

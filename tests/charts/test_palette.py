@@ -4,11 +4,11 @@ import itertools
 import re
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 
 from rdh import catalog
 from rdh.charts import palette
+from rdh.charts.figure import Figure, Part
 from rdh.charts.lessons import quantization_figure, tanh_figure
 from rdh.charts.probe_matrix import GREYS
 from rdh.landscape import Pair
@@ -60,9 +60,9 @@ def test_lightness_is_that_of_known_colours():
         assert lab(linear(color, "light"))[0] == pytest.approx(lightness, abs=0.05)
 
 
-def lines_of(figure: go.Figure) -> dict[tuple, list[go.Scatter]]:
+def lines_of(figure: Figure) -> dict[tuple, list[Part]]:
     """The named curves of each panel of a chart."""
-    found: dict[tuple, list[go.Scatter]] = {}
+    found: dict[tuple, list[Part]] = {}
     for trace in figure.data:
         is_line = trace.type == "scatter" and "lines" in (trace.mode or "")
         if is_line and trace.showlegend is not False and trace.line.width != 0:
@@ -70,14 +70,14 @@ def lines_of(figure: go.Figure) -> dict[tuple, list[go.Scatter]]:
     return found
 
 
-def look_of(trace: go.Scatter) -> tuple:
+def look_of(trace: Part) -> tuple:
     """All of a curve's look but its colour."""
     marker = trace.marker.symbol if "markers" in trace.mode else None
     is_wide = (trace.line.width or 2) >= 5
     return trace.line.dash or "solid", marker, is_wide
 
 
-def same_in_grey(figure: go.Figure, theme: str) -> list[tuple[str, str]]:
+def same_in_grey(figure: Figure, theme: str) -> list[tuple[str, str]]:
     """Pairs of curves of one panel that differ neither in their look nor in lightness."""
     return [
         (one.name, other.name)
@@ -90,7 +90,7 @@ def same_in_grey(figure: go.Figure, theme: str) -> list[tuple[str, str]]:
     ]
 
 
-def with_lines() -> dict[str, go.Figure]:
+def with_lines() -> dict[str, Figure]:
     lessons = {
         "tanh": tanh_figure(2.0, shows_answer=True),
         "quantization": quantization_figure(0.5, Pair(), shows_answer=True),

@@ -6,6 +6,7 @@ import pytest
 
 from rdh import cli, execution
 from rdh.config.run_config import make_config
+from rdh.store.metrics_writer import MetricsWriter, Record
 from rdh.store.run_store import RunStore
 
 
@@ -47,3 +48,19 @@ def test_a_bad_tag_is_one_sentence(tmp_path, call):
     code, out, said = call("runs", "tag", run_id, "x" * 41)
     assert (code, out) == (2, "") and said.startswith("A tag must be 1 to 40 printable characters")
     assert said.count("\n") == 1
+
+
+def test_the_cost_of_the_dead_is_said_once_and_is_no_negative_zero(tmp_path, call):
+    store = RunStore(tmp_path / "runs")
+    run_id = store.create(make_config())
+    numbers = {"cost_gallery": -2e-6, "cost_query": 0.0, "map": 0.5}
+    writer = MetricsWriter(store.run_dir(run_id) / "metrics.db", attempt=1)
+    writer.put_meta(n_train=10, n_bits=32)
+    writer.log(Record(8, 0, {"dead": 0.0, "flagged": 3.0, "entries": 320.0} | numbers))
+    writer.close()
+    store.write_json(run_id, "result.json", {"attempt": 1, "state": "finished", "metrics": numbers})
+    said = call("runs", "show", run_id)[1]
+    assert "+0.0000 MAP, of those in the gallery; +0.0000 MAP, of those in the queries" in said
+    assert "cost_gallery" not in said and "cost_query" not in said
+    (row,) = [line for line in call("runs")[1].splitlines() if run_id in line]
+    assert "+0.0000" in row

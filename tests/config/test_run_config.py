@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from rdh import catalog
 from rdh.catalog import DatasetCard, MethodCard, Switch
+from rdh.config.checks import check_devices
 from rdh.config.run_config import (
     RunConfig,
     arm_fields,
@@ -90,6 +91,14 @@ REFUSED = [
         r"weights must be a path below a home folder that there is",
     ),
     ({"device": "tpu"}, r"device must be auto, cpu, cuda or cuda:N, got 'tpu'"),
+    ({"devices": 0}, r"devices must be in \[1, 64\], got 0 "),
+    ({"devices": "2"}, r"devices must be a whole number, got '2'"),
+    ({"devices": 2, "device": "cuda:1"}, r"device must be auto, cuda or cpu for several devices"),
+    ({"devices": 4, "batch_size": 7}, r"batch_size must be at least 8 for 4 devices, .* got 7"),
+    (
+        {"devices": 2, "method": "itq"},
+        r"devices must be 1 for itq, got 2: it is fitted once, so there are no steps to share",
+    ),
     ({"device": "cuda:x"}, r"device must be auto, cpu, cuda or cuda:N, got 'cuda:x'"),
     # keys that are not there
     ({"nbits": 32}, r"'nbits' is not a setting of a run; did you mean n_bits\?"),
@@ -317,6 +326,14 @@ def test_equal_configs_have_equal_hashes():
     )
 
 
+def test_a_method_can_say_why_it_needs_one_device():
+    card = catalog.method("hashnet").model_copy(update={"one_device": "it asks the network itself"})
+    check_devices(make_config(), card)
+    sentence = "devices must be 1 for hashnet, got 2: it asks the network itself; set devices=1"
+    with pytest.raises(ValueError, match=sentence):
+        check_devices(make_config(devices=2), card)
+
+
 def test_every_field_counts_in_the_hash():
     other = {
         "method": "dpsh",
@@ -344,6 +361,7 @@ def test_every_field_counts_in_the_hash():
         "hash_lr_scale": 10.0,
         "seed": 1,
         "device": "cpu",
+        "devices": 2,
         "probe_every": 5,
         "eval_every": 1,
         "checkpoint_every": 1,
@@ -611,6 +629,7 @@ def test_a_field_that_came_later_changes_no_hash_and_no_file_at_its_usual_value(
     other = make_config(queries="validation")
     assert other.recorded()["queries"] == "validation" and other.hash != config.hash
     assert other.pair_hash != config.pair_hash  # other queries are no fair pair
+    assert "devices" not in config.recorded() and make_config(devices=2).recorded()["devices"] == 2
 
 
 # One eta for all arms

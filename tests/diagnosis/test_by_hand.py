@@ -193,7 +193,7 @@ def test_many_dead_that_cost_call_for_rescue_and_few_do_not(written):
     sick = counts(dead=[4], flagged=[40], flagged_dead=[4], saturated=[100], cost_gallery=[0.02])
     found = fires(written(scalars=sick), "which_illness")
     assert found.severity == "costs MAP"
-    assert "1.00% of the entries are dead, which costs +0.0200 MAP" in found.sentence
+    assert "1.00% of the entries are dead at the end, which costs +0.0200 MAP" in found.sentence
     assert found.remedies[0].changes == {"amplifier": True, "quantization": "error_aware"}
     free = sick | {"cost_gallery": [0.001]}
     assert fires(written(scalars=free), "which_illness") is None
@@ -239,8 +239,9 @@ def test_half_of_the_dead_beyond_reach_is_too_many(written):
     sick = counts(dead=[100], dead_hard=[25])
     found = fires(written(scalars=sick, arrays=reach(80, 40)), "beyond_reach")
     assert found.severity == "note", "without the amplifier it takes nothing away"
-    assert "Of 80 dead entries" in found.sentence and "50% keep less" in found.sentence
-    assert "25% of all dead ones" in found.sentence
+    assert found.sentence.startswith("50% of the dead entries that it would act on keep less")
+    assert "over 80 visits of mini-batches" in found.sentence, "an entry counts at each visit"
+    assert "25% of the 100 that are dead at the end have" in found.sentence
     assert fires(written(scalars=sick, arrays=reach(80, 39)), "beyond_reach") is None
     assert fires(written(scalars=sick, arrays=reach(49, 49)), "beyond_reach") is None
 

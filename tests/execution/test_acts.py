@@ -18,6 +18,7 @@ from rdh.execution import (
 )
 from rdh.execution.queue.registry import Registry
 from rdh.locks import is_locked
+from rdh.store.metrics_writer import MetricsWriter, Record
 from tests.execution.conftest import make_configs, plan, turn
 from tests.execution.test_requests import submit_one
 
@@ -81,12 +82,25 @@ def test_a_paused_run_survives_a_new_registry_and_can_be_deleted(store):
     assert states(store) == {}
 
 
-def test_a_run_that_starts_over_loses_its_checkpoints(store):
+def test_a_run_that_starts_over_loses_what_it_recorded(store):
     run_id = submit_one(store, "failed")
-    saved = store.run_dir(run_id) / "checkpoints" / "000000064.pt"
-    saved.touch()
+    run_dir = store.run_dir(run_id)
+    metrics = MetricsWriter(run_dir / "metrics.db", attempt=1)
+    metrics.log(Record(64, 0, {"dead": 7.0}))
+    metrics.close()
+    for name in ("checkpoints/000000064.pt", "codes/final.npz", "log.txt"):
+        (run_dir / name).touch()
     start_over(store, run_id)
-    assert not saved.exists() and states(store)[run_id].state == "queued"
+    assert states(store)[run_id].state == "queued" and store.resume_step(run_id) == 0
+    assert store.reader(run_id).version() == (0, 0) and store.result(run_id) == {}
+    assert sorted(path.name for path in run_dir.rglob("*") if path.is_file()) == [
+        "config.json",
+        "control.json",
+        "log.txt",
+    ]
+    cancel(store, run_id)
+    assert store.result(run_id)["step"] == 0 and not store.reader(run_id).scalars()
+    resume(store, run_id)
     with pytest.raises(UserError, match="is queued, so it can't be started over"):
         start_over(store, run_id)
 

@@ -1,12 +1,14 @@
 """Short jobs of a page: answer, progress, refusal, time limit, one at a time."""
 
+import os
+import signal
 import sys
 
 import pytest
 
 from rdh.errors import UserError
 from rdh.execution.command import run_command
-from rdh.locks import holding_lock
+from rdh.locks import holding_lock, is_locked
 from rdh.store.run_store import RunStore
 from tests.execution.conftest import is_alive, wait_for
 
@@ -70,6 +72,22 @@ def test_a_callback_that_raises_ends_the_command(store):
     with pytest.raises(RuntimeError, match="the page was left"):
         run(store, SLEEP, on_progress=stop)
     assert not is_alive(pids[0])
+
+
+def test_a_command_ends_with_a_caller_that_is_killed(store):
+    """It would go on beyond its time limit, and keep all others waiting."""
+    hears, says = os.pipe()
+    if not (caller := os.fork()):
+        run(store, SLEEP, on_progress=lambda line: os.write(says, f"{line}\n".encode()))
+        os._exit(0)
+    with os.fdopen(hears) as pipe:
+        command = int(pipe.readline())
+    assert is_alive(command) and is_locked(store.root / "command.lock")
+    os.kill(caller, signal.SIGKILL)
+    os.waitpid(caller, 0)
+    os.close(says)
+    wait_for(lambda: not is_alive(command), "the end of the command")
+    wait_for(lambda: not is_locked(store.root / "command.lock"), "room for the next")
 
 
 def test_a_second_command_of_a_runs_folder_is_refused_until_the_first_has_ended(store):

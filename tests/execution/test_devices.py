@@ -8,7 +8,10 @@ from rdh.execution.engine.devices import (
     count_cores,
     find_devices,
     gpu_loads,
+    in_words,
+    most_for_one_run,
     parse_cards,
+    slots_taken,
 )
 
 TWO_CARDS = """\
@@ -79,6 +82,24 @@ def test_a_card_that_is_cut_up_gives_its_slices():
 def test_a_bad_number_of_slots_is_refused_by_name(value: str):
     with pytest.raises(UserError, match=f"RDH_SLOTS must be a whole number .* got '{value}'"):
         check_settings({"RDH_SLOTS": value})
+
+
+def test_a_run_can_have_each_gpu_once_and_the_cpu_as_often_as_it_has_slots():
+    assert most_for_one_run(find({"RDH_SLOTS": "3"})) == 2
+    assert most_for_one_run(find({"RDH_SLOTS": "3"}, "")) == 3
+
+
+def test_the_devices_of_a_run_in_words_say_how_many_slots_of_each_it_takes():
+    cards = [device.label for device in find({})]
+    for labels, words in [
+        (["cpu"], "cpu"),
+        (["cpu", "cpu"], "cpu × 2"),
+        (cards, "GPU 0 (NVIDIA H200), GPU 1 (NVIDIA RTX A6000)"),
+    ]:
+        assert in_words(labels) == words
+        for label in ("cpu", *cards):
+            assert slots_taken(words, label) == labels.count(label)
+    assert slots_taken("", "cpu") == 0
 
 
 def test_there_is_at_least_one_core():

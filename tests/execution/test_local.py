@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from rdh.errors import UserError
 from rdh.execution.engine.base import Phase, Spec, attempt_of
+from rdh.execution.engine.devices import Device
 from rdh.execution.engine.local import LocalEngine
 from rdh.locks import is_locked
 from rdh.store.run_store import RunStore
@@ -51,6 +53,40 @@ def test_a_worker_finds_its_marks_its_device_and_its_threads(store, engine):
         "PCI_BUS_ID",
         "1",
     )
+
+
+def test_a_run_on_two_devices_sees_both_and_takes_a_slot_of_each(store, engine):
+    spec = replace(make_spec(store, {"do": "forever"}), devices=2)
+    handle = engine.start(spec)
+    wait_for(lambda: has_begun(spec), "heartbeat")
+    env = json.loads((spec.run_dir / "begun.json").read_text())["env"]
+    assert env["CUDA_VISIBLE_DEVICES"] == "fake-0,fake-1"
+    assert engine.poll(handle).device == "fake GPU 0, fake GPU 1"
+    assert engine.capacity() == 0
+    assert make_engine(store).adopt() == {spec.key: handle}
+    engine.stop(handle, force=True)
+    wait_for_exit(engine, handle)
+    assert engine.capacity() == 2
+
+
+def test_a_run_on_two_devices_waits_until_both_are_free(store, engine):
+    engine.start(make_spec(store, {"do": "forever"}))
+    with pytest.raises(BlockingIOError, match="2 devices are not free at once"):
+        engine.start(replace(make_spec(store), devices=2))
+    assert engine.capacity() == 1
+
+
+def test_a_run_on_more_devices_than_there_are_is_refused(store, engine):
+    with pytest.raises(UserError, match="devices must be at most 2 here, got 3; set devices to 2"):
+        engine.start(replace(make_spec(store), devices=3))
+
+
+def test_on_the_cpu_each_device_of_a_run_is_a_slot(store):
+    engine = LocalEngine(store.root, [Device("cpu", "cpu", 3, 1)])
+    handle = engine.start(replace(make_spec(store, {"do": "forever"}), devices=2))
+    assert (engine.poll(handle).device, engine.capacity()) == ("cpu × 2", 1)
+    with pytest.raises(BlockingIOError):
+        engine.start(replace(make_spec(store), devices=2))
 
 
 def test_force_also_reaches_children_in_sessions_of_their_own(store, engine):

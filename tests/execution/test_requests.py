@@ -14,6 +14,7 @@ import pytest
 from rdh.config.run_config import RunConfig, make_config
 from rdh.errors import UserError
 from rdh.execution import cancel, delete, resume, resume_all, states, submit
+from rdh.execution.queue.possible import check_possible
 from rdh.execution.queue.registry import Registry
 from rdh.execution.queue.states import RESULT_STATES
 from rdh.locks import take_lock
@@ -84,6 +85,7 @@ def test_submitted_runs_wait_in_order(store):
             {"device": "cuda:1"},
             r"device must be cuda for a run of the queue, which gives each run one GPU, got cuda:1",
         ),
+        ({"devices": 3}, r"devices must be at most 2 here, got 3; set devices to 2 at most\."),
     ],
 )
 def test_what_this_machine_lacks_is_said_before_a_run_exists(store, fields, sentence):
@@ -102,6 +104,11 @@ def test_cuda_is_refused_where_no_gpu_can_be_seen_and_taken_where_one_is(store, 
     ):
         submit(store, [on_gpu])
     assert len(folders(store)) == 1
+
+
+def test_a_run_in_this_process_has_one_device():
+    with pytest.raises(UserError, match=r"devices must be 1 for a run in this process, got 2: .*"):
+        check_possible(make_config(devices=2), is_queued=False)
 
 
 def test_what_a_sweep_has_already_is_not_looked_at_again(store, tmp_path):

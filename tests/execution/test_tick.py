@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from rdh.config.run_config import make_config
 from rdh.execution import cancel, resume, states, submit
 from rdh.execution.engine import local
 from rdh.execution.engine.base import EngineUnreachable, Phase, Report, Spec
@@ -89,6 +90,33 @@ def test_no_more_processes_live_than_there_are_slots(store, supervisor):
 
     turn(supervisor, all_finished, "four finished runs")
     assert most == 2
+
+
+def test_a_run_on_two_devices_keeps_its_turn_until_both_are_free(store, supervisor):
+    first = submit_toy(store, {"do": "forever"})
+    turn_until(supervisor, first, "running")
+    (both,) = submit(store, [make_config(devices=2)])
+    plan(store, both, {"do": "forever"})
+    later = submit_toy(store, {"do": "finish"})
+    for _ in range(3):
+        supervisor.tick()
+    assert [state(store, run_id) for run_id in (both, later)] == ["queued", "queued"]
+    cancel(store, first)
+    turn_until(supervisor, both, "running")
+    assert state(store, later) == "queued"
+    cancel(store, both)
+    turn_until(supervisor, later, "finished")
+
+
+def test_a_run_on_more_devices_than_there_are_fails_and_holds_nobody_up(store, supervisor):
+    run_id = store.create(make_config(devices=5))  # another machine's queue took it
+    later = submit_toy(store, {"do": "finish"})
+    turn_until(supervisor, run_id, "failed")
+    assert states(store)[run_id].reason == (
+        "Its process could not be started: devices must be at most 2 here, got 5; set devices to 2 "
+        "at most."
+    )
+    turn_until(supervisor, later, "finished")
 
 
 def test_a_worker_that_fails_before_its_result_shows_the_last_line_of_its_log(store, supervisor):

@@ -5,6 +5,7 @@ Autograd runs on Equation 1 and on the methods themselves.
 
 import itertools
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -331,13 +332,11 @@ def test_figure_says_the_finding_without_a_hover():
     figure = landscape_figure(landscape(Pair(), amplifier=False, quantization="plain"), -0.5)
     assert (
         figure.layout.title.text
-        == "At η = 1 descent pushes the bit the wrong way for h_i from −0.738 to 0."
+        == "At η = 1 descent pushes the bit the wrong way for hᵢ from −0.738 to 0."
     )
     assert "comes to rest at h = −0.738" in labels_of(figure) and "+0.3747" in labels_of(figure)
     assert all(f"<b>{area}</b>" in labels_of(figure) for area in (1, 2, 3, 4))
-    assert (
-        not figure.layout.template.layout.to_plotly_json() and figure.layout.paper_bgcolor is None
-    )
+    assert figure.layout.template is None and figure.layout.paper_bgcolor is None
     assert {"similarity term", "quantization term", "sum: without RDH"} <= {
         trace.name for trace in figure.data
     }
@@ -374,7 +373,7 @@ def test_extreme_settings_can_be_drawn(form: PairForm, axis: str):
 def test_deep_saturation_is_named_in_the_title():
     figure = landscape_figure(landscape(Pair(), quantization="plain"), -0.9999)
     first = (
-        "A dead bit: at h_i = −0.9999 tanh lets 0.02\u00a0% of its gradient through, with "
+        "A dead bit: at hᵢ = −0.9999 tanh lets 0.02\u00a0% of its gradient through, with "
         "the amplifier 1\u00a0%."
     )
     assert figure.layout.title.text.replace("<br>", " ").startswith(first)
@@ -514,6 +513,13 @@ def test_untouched_page_shows_the_wrong_way():
     assert shown["∂L/∂F, without RDH"] == ("+0.3747", "✗ wrong way")
     assert shown["∂L/∂F, + RDH"] == ("−0.3753", "✓ right way")
     assert shown["Critical η"] == ("0.225", "1 is above")
+
+
+def test_the_question_of_start_opens_the_page_at_a_dead_bit():
+    said = (Path(PAGE).parents[1] / "app.py").read_text(encoding="utf-8")
+    ((h_i, axis, rate),) = re.findall(r'"h_i": "(.+)", "axis": "(.+)", "rate": "(.+)"\}', said)
+    test = page(h_i=h_i, axis=axis, rate=rate)
+    assert test.button(key="preset-A dead bit").proto.type == "primary"
 
 
 def test_page_takes_its_state_from_the_url():

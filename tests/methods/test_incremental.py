@@ -62,7 +62,9 @@ def test_old_codes_never_change_once_new_classes_have_come():
     live(method, h, range(4))
     assert not method.is_frozen and old[method.sample].all()
     assert not method.is_learned[method.is_new].any(), "nothing pulls new items yet"
+    assert "The new classes never came" in method.left_out(), "a training that ends here"
     live(method, h, range(4, 5))
+    assert method.left_out() is None
     before = method.binary_codes.clone()
     assert method.is_frozen and method.is_new[method.sample].any()
     live(method, h, range(5, 9))
@@ -76,6 +78,7 @@ def test_if_every_item_is_new_or_none_is_it_is_adsh_with_a_balance():
     all_new = torch.zeros(9, 4, dtype=torch.float64)
     all_new[:, 3] = 1
     assert not build("dihn", all_new, 6).is_new.any()
+    assert build("dihn", all_new, 6).left_out() is None
     switches = {"n_samples": 9, "passes": 2}
     labels[:, 0] += labels[:, 3]  # no item of the last class, the new one
     labels[:, 3] = 0

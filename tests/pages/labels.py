@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 
-import plotly.graph_objects as go
 from streamlit.testing.v1 import AppTest
+
+from rdh.charts.figure import Figure
 
 # A label -> the word on the page Definitions that says what it counts. The first that fits counts.
 DEFINED = {
@@ -58,7 +59,7 @@ PLAIN = (
 )
 
 
-def without_definition(app: AppTest, figures: list[go.Figure]) -> set[str]:
+def without_definition(app: AppTest, figures: list[Figure]) -> set[str]:
     """The labels of a page that no word defines."""
     labels = {tile.label for tile in app.metric}
     labels |= {str(column) for table in app.dataframe for column in table.value.columns}
@@ -75,7 +76,7 @@ def word_of(label: str) -> str | None:
     return next(found, None)
 
 
-def _labels(figure: go.Figure) -> Iterator[str]:
+def _labels(figure: Figure) -> Iterator[str]:
     spec = figure.to_plotly_json()
     for name, part in spec["layout"].items():
         if re.fullmatch(r"[xy]axis\d*", name):

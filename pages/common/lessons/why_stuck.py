@@ -20,39 +20,42 @@ def dead_code(demo: Demo) -> float:
     return -round(min(median, 0.99999), 5)
 
 
-def ask(_demo: Demo) -> Question:
-    pair = Pair()
-    gradient = float(gradient_terms(FIGURE_3, pair).gradient)
+def ask(demo: Demo) -> Question:
+    pair, free = Pair(), Pair(eta=0.0)
+    here, there = (gradient_terms(h, free) for h in (dead_code(demo), FIGURE_3))
     rest, critical = zero_crossings(pair)[0], critical_eta(pair)
     return Question(
-        "The paper weighs quantization by η = 1. Where does descent move a bit at h = −0.5, "
-        "whose pair calls it to +?",
-        ("To +, where its pair wants it", "Nowhere", "To −, the wrong way"),
+        f"A dead bit of this run lies at h = {number(dead_code(demo), 5)}, and its pair calls it "
+        "to +. Does it come back if quantization lets go of it, with η = 0?",
+        ("Yes, its pair pulls it over", "Yes, at half the speed of other bits", "No, it stays"),
         2,
-        f"**To −**: ∂L/∂F is {gradient_number(gradient)}, and descent moves against it, until the "
-        f"bit rests at h = {number(rest)}. The wrong way begins at η = {number(critical)}. And a "
-        "dead bit near −1 gets next to no gradient at all: choose it.",
+        f"**It stays.** ∂L/∂F is {gradient_number(float(here.gradient))} even then, "
+        f"{float(there.gradient / here.gradient):,.0f} times less than at h = −0.5: tanh lets "
+        "next to nothing through. Short of that end, quantization holds a bit: choose h = −0.5. "
+        f"At the paper's η = 1 descent moves it the wrong way, until it rests at h = "
+        f"{number(rest)}; that begins at η = {number(critical)}.",
     )
 
 
 def draw(demo: Demo, answered: bool) -> None:
     left, right = st.columns(2)
-    eta, h_i = 0.1, FIGURE_3
     with left:
         eta = st.slider(
-            "η, weight of quantization", 0.0, 2.0, 1.0 if answered else eta, 0.025, "%.3f",
+            "η, weight of quantization", 0.0, 2.0, 1.0 if answered else 0.1, 0.025, "%.3f",
             key=f"lesson-eta-{answered}", disabled=not answered,
         )  # fmt: skip
     with right:
         h_i = st.segmented_control(
-            "The bit", [FIGURE_3, dead_code(demo)], default=FIGURE_3, required=True,
+            "The bit", [dead_code(demo), FIGURE_3], default=dead_code(demo), required=True,
             format_func=lambda h: f"h = {number(h, 5)}" + ("" if h == FIGURE_3 else ", dead here"),
             key="lesson-h", disabled=not answered,
         )  # fmt: skip
     pair = Pair(eta=eta)
     scene = landscape(pair, amplifier=False, quantization="plain")
-    figure = landscape_figure(scene, h_i, height=310)
+    figure = landscape_figure(scene, h_i, axis="F", height=310)
     figure.update_layout(legend_y=-0.26)
+    if not answered:
+        figure.update_layout(title_text="Which way is the bit pulled, and how strongly?")
     live_plotly(figure, key="lesson-landscape")
     if answered:
         terms = gradient_terms(h_i, pair)

@@ -54,6 +54,11 @@ class Evidence:
         return bool(self.result.get("state"))
 
     @property
+    def when(self) -> str:
+        """The moment of the newest record, as the pages call it."""
+        return "at the end" if self.has_ended else "now"
+
+    @property
     def partner(self) -> "Evidence":
         """The other run of the pair."""
         if self._partner is None:

@@ -39,6 +39,7 @@ class Spec:
         run_dir: Its folder.
         argv: The command of its process.
         env: Environment variables that are added to the engine's own.
+        devices: How many devices it gets, each with a process of its own.
     """
 
     run_id: str
@@ -46,6 +47,7 @@ class Spec:
     run_dir: Path
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
+    devices: int = 1
 
     @property
     def key(self) -> str:
@@ -111,6 +113,9 @@ class Engine(Protocol):
         Raises:
             EngineUnreachable: The engine can't be asked.
         """
+
+    def most_devices(self) -> int:
+        """How many devices one run can have at most, when nothing else runs."""
 
     def start(self, spec: Spec) -> str:
         """Starts an attempt and returns its handle.

@@ -12,7 +12,8 @@ import math
 import os
 import re
 import subprocess
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,31 @@ def find_devices(
     slots = _whole_number(env, "RDH_SLOTS", least=1) or (1 if cards or n_cores < 2 else 2)
     threads = max(1, n_cores // (slots * max(1, len(cards))))
     return [Device(uuid, label, slots, threads) for uuid, label in cards or [(CPU, CPU)]]
+
+
+def most_for_one_run(devices: Sequence[Device]) -> int:
+    """How many devices one run can have: a GPU each, or on the CPU a slot each."""
+    return devices[0].slots if [one.uuid for one in devices] == [CPU] else len(devices)
+
+
+def too_few(asked: int, there: int) -> str:
+    """The sentence about a run that is to have more devices than there are."""
+    way_out = f"set devices to {there} at most" if there > 1 else "set devices=1"
+    more = "" if there > 1 else ", or give the CPU more slots by RDH_SLOTS"
+    return f"devices must be at most {there} here, got {asked}; {way_out}{more}."
+
+
+def in_words(labels: Sequence[str]) -> str:
+    """The devices of a run for people: "cpu × 2", or "GPU 0 (NVIDIA H200), GPU 1 (...)"."""
+    counts = Counter(labels)
+    return ", ".join(label if n == 1 else f"{label} × {n}" for label, n in counts.items())
+
+
+def slots_taken(words: str, label: str) -> int:
+    """How many slots of a device a run takes that has these devices, `in_words`."""
+    if words.startswith(f"{label} × "):
+        return int(words.rpartition(" ")[2])
+    return int(f", {label}, " in f", {words}, ")
 
 
 def check_settings(env: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""The engine for this machine: one process group a run, placed on a slot of a device.
+"""The engine for this machine: one process group a run, placed on a slot of each of its devices.
 
 `start` takes the run's `alive.lock` before it forks and hands the descriptor down. So two attempts
 can never both begin, and none begins while a child of a dead worker may still hold the GPU.
@@ -14,9 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rdh.errors import UserError
 from rdh.execution.engine import processes
 from rdh.execution.engine.base import About, Phase, Place, Report, Spec, key_of
-from rdh.execution.engine.devices import CPU, Device
+from rdh.execution.engine.devices import CPU, Device, in_words, most_for_one_run, too_few
 from rdh.execution.engine.warm import Forked, WarmParent
 from rdh.files import atomic
 from rdh.locks import take_lock
@@ -29,6 +30,7 @@ OF_A_SUBMISSION = ("RDH_DATA", "RDH_CACHE")
 class _Worker:
     """A process that this engine watches.
 
+    device: Its device; of a run on several, all of them with commas between.
     process: None if an earlier supervisor started it.
     """
 
@@ -84,14 +86,19 @@ class LocalEngine:
                 return 0
         return sum(self._free().values())
 
+    def most_devices(self) -> int:
+        """A GPU each, or on the CPU a slot each."""
+        return most_for_one_run(list(self.devices.values()))
+
     def start(self, spec: Spec) -> str:
         """Starts the process of an attempt and returns its handle.
 
         Raises:
-            BlockingIOError: An attempt of the run still lives, or no slot is free.
+            BlockingIOError: An attempt of the run still lives, or too few slots are free.
+            UserError: There are fewer devices than the run is to have.
             OSError: As Popen.
         """
-        device = self._place()
+        device = self._place(spec.devices)
         lock = take_lock(spec.run_dir / "alive.lock")
         if lock is None:
             raise BlockingIOError(
@@ -119,7 +126,7 @@ class LocalEngine:
             now = time.strftime("%F %T")
             log.write(f"{gap}{LOG_HEADER}{spec.attempt}, {self._label(device)}, {now}\n".encode())
             log.flush()
-            if self.warm is not None and device == CPU:
+            if self.warm is not None and device.split(",")[0] == CPU:
                 forked = self.warm.fork(spec.argv, env, log.fileno(), lock)
                 if forked is not None:
                     return forked
@@ -204,17 +211,22 @@ class LocalEngine:
                 processes.send(marked.pid, marked.started, signal.SIGKILL)
 
     def _free(self) -> dict[str, int]:
-        taken = [worker.device for worker in self._live.values()]
+        taken = [one for worker in self._live.values() for one in worker.device.split(",")]
         return {
             uuid: max(0, device.slots - taken.count(uuid)) for uuid, device in self.devices.items()
         }
 
-    def _place(self) -> str:
-        """The emptiest device, so that two runs share one only if all are taken."""
+    def _place(self, n: int) -> str:
+        """The emptiest devices, so that two runs share one only if all are taken."""
+        if n > self.most_devices():
+            raise UserError(too_few(n, self.most_devices()))
         free = {uuid: slots for uuid, slots in self._free().items() if slots > 0}
-        if not free:
-            raise BlockingIOError(errno.EAGAIN, "no free slot on any device")
-        return max(free, key=lambda uuid: free[uuid])
+        if n > (free.get(CPU, 0) if CPU in self.devices else len(free)):
+            what = "no free slot on any device" if n == 1 else f"{n} devices are not free at once"
+            raise BlockingIOError(errno.EAGAIN, what)
+        if CPU in self.devices:
+            return ",".join([CPU] * n)
+        return ",".join(sorted(free, key=lambda uuid: -free[uuid])[:n])
 
     def _environment(self, spec: Spec, device: str) -> dict[str, str]:
         marks = {
@@ -226,20 +238,21 @@ class LocalEngine:
         return {**self._settings(device), **spec.env, **marks}
 
     def _settings(self, device: str) -> dict[str, str]:
-        """The environment of all workers on a device."""
+        """The environment of all workers on a device, or on several."""
         # A run's folders are those of its submission, not of whoever started the supervisor.
         env = {name: value for name, value in self._env.items() if name not in OF_A_SUBMISSION}
         settings = {
-            "OMP_NUM_THREADS": str(self.devices[device].threads),
+            "OMP_NUM_THREADS": str(self.devices[device.split(",")[0]].threads),
             "PYTHONUNBUFFERED": "1",
             "PYTHONIOENCODING": "utf-8:backslashreplace",  # a file name must not end a run
         }
-        if device != CPU:
+        if CPU not in device.split(","):
             settings |= {"CUDA_VISIBLE_DEVICES": device, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
         return env | settings
 
     def _label(self, uuid: str) -> str:
-        return self.devices[uuid].label if uuid in self.devices else uuid
+        names = [uuid] if uuid in self.devices else uuid.split(",")
+        return in_words([self.devices[one].label if one in self.devices else one for one in names])
 
     def _handle(self, key: str) -> str:
         worker = self._live[key]

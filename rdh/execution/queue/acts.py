@@ -85,7 +85,7 @@ def resume(store: RunStore, run_id: str) -> None:
 
 
 def start_over(store: RunStore, run_id: str) -> None:
-    """Queues another attempt of a run, from step 0. Its checkpoints are removed.
+    """Queues another attempt of a run, from step 0. What the attempts before recorded is removed.
 
     Raises:
         UserError: As `resume`, or its last process is still ending.
@@ -112,8 +112,7 @@ def _resume(store: RunStore, run_id: str, *, keeps: bool) -> None:
                     f"Run {run_id} can't be started over yet, because its last process is still "
                     f"ending; try again in a moment."
                 )
-            for path in (store.run_dir(run_id) / "checkpoints").iterdir():
-                path.unlink()
+            store.forget(run_id)  # numbers of a run that has not started are of no use
         queue_again(store, db, run)
 
 

@@ -13,7 +13,7 @@ from rdh import catalog, folders
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
 from rdh.execution.engine import kinds
-from rdh.execution.engine.devices import find_devices
+from rdh.execution.engine.devices import find_devices, most_for_one_run, too_few
 from rdh.files import check_regular
 
 GPU_NODES = (
@@ -34,7 +34,7 @@ def check_possible(config: RunConfig, *, is_queued: bool = True) -> None:
 
     Raises:
         UserError: The installed torchvision does not have the network, the weights file can't be
-            read, or the GPU is not there.
+            read, or the GPU is not there, or fewer devices than it is to have.
     """
     name, known = config.backbone.removeprefix(catalog.TORCHVISION), catalog.torchvision_networks()
     if name != config.backbone and known and name not in known:
@@ -52,6 +52,15 @@ def check_possible(config: RunConfig, *, is_queued: bool = True) -> None:
             ) from None
     if config.device.startswith("cuda"):
         _check_gpu(config.device, is_queued)
+    if config.devices > 1 and not is_queued:
+        raise UserError(
+            f"devices must be 1 for a run in this process, got {config.devices}: each device has a "
+            f"process of its own; leave out --here."
+        )
+    if config.devices > 1 and kinds.name_in(os.environ) == kinds.LOCAL:
+        most = most_for_one_run(find_devices(os.environ))
+        if config.devices > most:
+            raise UserError(too_few(config.devices, most))
 
 
 def check_data(

@@ -49,6 +49,7 @@ class Method:
     trains_on = "train"
     stores_all_codes = False
     plain_weight: str | None = None
+    one_device: str | None = None
     landscape: ClassVar[dict[str, Any] | None] = None
     most_at_once = 6000  # items of one call of similarity_loss, beyond a batch: their square
     keeps_code_regression = (
@@ -146,6 +147,10 @@ class Method:
 
         None: the network encodes the gallery.
         """
+        return None
+
+    def left_out(self) -> str | None:
+        """A sentence on what a training that ends now has not come to; None: it is whole."""
         return None
 
     def state_dict(self) -> dict[str, Tensor]:

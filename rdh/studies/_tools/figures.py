@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
 from rdh import catalog
 from rdh.charts.effects import by_value, forest, gain_against_dead
+from rdh.charts.figure import Figure
 from rdh.charts.multiples import dead_over_training, precision_recall_panels
 from rdh.studies._tools.curves import at_half_recall, at_the_end, panels, told_apart
 from rdh.studies._tools.findings import Findings
@@ -15,7 +15,7 @@ from rdh.studies._tools.grid import Cell
 from rdh.studies._tools.sentences import headline
 from rdh.studies._tools.study import MEASURES
 
-Figures = dict[str, go.Figure]
+Figures = dict[str, Figure]
 MOST_ROWS = 80  # of a forest plot
 LEAST_RANKED = 5  # cells; fewer have no rank correlation
 

@@ -90,7 +90,13 @@ def seconds_to_train(store: RunStore, runs: Sequence[Mapping[str, Any]]) -> floa
         Seconds; None if no run like them has finished here.
     """
     seconds = expected_seconds(store, runs)
-    return None if seconds is None else seconds / min(slots(store), len(runs))
+    return None if seconds is None else seconds / at_once(store, runs)
+
+
+def at_once(store: RunStore, runs: Sequence[Mapping[str, Any]]) -> int:
+    """How many of these new runs train at a time. A run on several devices takes several slots."""
+    n_devices = max((run.get("devices") or 1 for run in runs), default=1)
+    return max(1, min(slots(store) // n_devices, len(runs)))
 
 
 def slots(store: RunStore) -> int:

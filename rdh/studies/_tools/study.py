@@ -8,8 +8,7 @@ from rdh.config.ranges import parse_names, parse_numbers
 from rdh.studies._tools.grid import Cell, Contrast, Grid, by_arm
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
+    from rdh.charts.figure import Figure
     from rdh.studies._tools.chapters import Chapter
     from rdh.studies._tools.findings import Findings
 
@@ -46,7 +45,7 @@ def no_more(findings: "Findings") -> tuple[Grid, ...]:
     return ()
 
 
-def usual_figures(findings: "Findings") -> "dict[str, go.Figure]":
+def usual_figures(findings: "Findings") -> "dict[str, Figure]":
     """The figures that fit what the study varies."""
     from rdh.studies._tools.figures import fitting  # charts bring plotly: not needed for a list
 
@@ -85,7 +84,7 @@ class Study:
     grids: tuple[Grid, ...]
     contrasts: Callable[[Sequence[Cell], Sequence[Grid]], list[Contrast]] = by_arm
     further: "Callable[[Findings], tuple[Grid, ...]]" = no_more
-    figures: "Callable[[Findings], dict[str, go.Figure]]" = usual_figures
+    figures: "Callable[[Findings], dict[str, Figure]]" = usual_figures
     chapters: "Callable[[Findings], list[Chapter]]" = usual_chapters
     measure: str = "map"
     published: Published | None = None

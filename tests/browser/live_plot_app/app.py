@@ -1,4 +1,4 @@
-"""A small live page for test_live_plot.py: a map of 64 bits x 1000 steps and three lines.
+"""A small live page for test_live_plot.py: a map of 32 bits x 500 steps and three lines.
 
 Both can be clicked.
 """
@@ -7,13 +7,13 @@ import json
 import time
 
 import numpy as np
-import plotly.graph_objects as go
 import streamlit as st
 
 from pages.common.live_plot import live_plotly
+from rdh.charts.figure import Figure
 from rdh.charts.palette import bare_figure
 
-N_BITS, N_STEPS = 64, 1000
+N_BITS, N_STEPS = 32, 500
 st.set_page_config(page_title="Live charts", layout="wide")
 st.sidebar.page_link("pages/still.py", label="Still page")
 slow = st.sidebar.toggle("Slow ticks", key="slow")
@@ -21,10 +21,10 @@ live = st.sidebar.toggle("Live", value=True, key="live")
 has_map = st.sidebar.toggle("Map", value=True, key="has_map")
 
 
-def saturation_map(moment: float) -> go.Figure:
+def saturation_map(moment: float) -> Figure:
     """Bits that saturate one after the other, a little earlier or later at each tick."""
-    onset = np.linspace(100, 900, N_BITS)[:, None] + 60 * np.sin(moment / 3)
-    share = 250 / (1 + np.exp((onset - np.arange(N_STEPS)) / 40))
+    onset = np.linspace(50, 450, N_BITS)[:, None] + 30 * np.sin(moment / 3)
+    share = 250 / (1 + np.exp((onset - np.arange(N_STEPS)) / 20))
     fig = bare_figure("Bits saturate one after the other, from the first to the last", 420)
     fig.add_heatmap(
         z=share.astype(np.uint8), zmin=0, zmax=255, colorbar_title_text="share saturated"
@@ -33,12 +33,12 @@ def saturation_map(moment: float) -> go.Figure:
     return fig
 
 
-def loss_lines(moment: float) -> go.Figure:
-    """Three falling lines of 1200 points, and marks above them to click on."""
-    steps = np.arange(1200)
-    fig = go.Figure()
+def loss_lines(moment: float) -> Figure:
+    """Three falling lines of 600 points, and marks above them to click on."""
+    steps = np.arange(600)
+    fig = Figure()
     for rate, name in zip((1, 2, 4), ("similarity", "quantization", "total"), strict=True):
-        loss = np.exp(-rate * steps / 600) + 0.02 * np.sin(steps / 9 + moment)
+        loss = np.exp(-rate * steps / 300) + 0.02 * np.sin(steps / 9 + moment)
         fig.add_scatter(x=steps, y=loss.astype(np.float32), name=name, mode="lines")
     marks = steps[200::200]
     fig.add_scatter(

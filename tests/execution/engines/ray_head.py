@@ -16,8 +16,8 @@ from pathlib import Path
 import psutil
 
 from rdh.execution.engine.base import EngineUnreachable
-from rdh.execution.engine.kinds.ray import Client
 from rdh.execution.engine.processes import environment
+from rdh.execution.engine.ray_client import Client
 
 SECONDS_TO_START = 180.0
 MARK = "RDH_TEST_RAY_HEAD"

@@ -15,7 +15,8 @@ import pytest
 
 from rdh.execution.engine import kinds
 from rdh.execution.engine.base import Engine, EngineUnreachable, Phase, Spec
-from rdh.execution.engine.kinds.ray import Client, RayEngine
+from rdh.execution.engine.kinds.ray import RayEngine
+from rdh.execution.engine.ray_client import Client
 from rdh.store.run_store import RunStore
 from tests.execution.conftest import TOY, is_alive, make_configs, make_engine, plan, wait_for
 from tests.execution.engines.ray_head import RayHead, program

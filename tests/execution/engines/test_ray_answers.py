@@ -5,15 +5,18 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from rdh.errors import UserError
+from rdh.execution.engine import ray_client
 from rdh.execution.engine.base import EngineUnreachable, Phase, Spec
 from rdh.execution.engine.kinds import ray
-from rdh.execution.engine.kinds.ray import Client, RayEngine
+from rdh.execution.engine.kinds.ray import RayEngine
+from rdh.execution.engine.ray_client import Client
 from rdh.locks import take_lock
 
 TOKEN = "s3cret"
@@ -99,7 +102,7 @@ def token_file(tmp_path) -> Path:
 def engine(head, token_file, tmp_path, monkeypatch) -> RayEngine:
     monkeypatch.setattr(ray, "JOBS_AGE", 0.0)
     monkeypatch.setattr(ray, "NODES_AGE", 0.0)
-    monkeypatch.setattr(ray, "SECONDS_OF_SILENCE", 0.0)
+    monkeypatch.setattr(ray_client, "SECONDS_OF_SILENCE", 0.0)
     (tmp_path / "runs" / "t").mkdir(parents=True)
     return RayEngine(tmp_path / "runs", Client(head.address, token_file))
 
@@ -179,6 +182,18 @@ def test_a_start_sends_the_job_once_and_knows_what_was_sent_before(engine, head)
     head.answers["/api/jobs/t-a1"] = 200, job(engine, "t-a1", "RUNNING")
     assert engine.start(spec(engine)) == "t-a1:ray"
     assert len([asked for asked in head.asked if asked[0] == "POST"]) == 1
+
+
+def test_a_run_on_several_devices_takes_them_of_one_node_whole(engine, head):
+    head.set_nodes(NODE, {**NODE, "raylet": {**NODE["raylet"], "nodeId": "c"}})
+    assert (engine.most_devices(), engine.capacity()) == (2, 4)
+    engine.start(replace(spec(engine), devices=2))
+    sent = next(body for method, _, body in head.asked if method == "POST")
+    assert (sent["entrypoint_num_gpus"], sent["entrypoint_num_cpus"]) == (2, 0)
+    head.set_jobs({**job(engine, "t-a1", "RUNNING"), "metadata": sent["metadata"]})
+    assert engine.capacity() == 2
+    with pytest.raises(UserError, match="devices must be at most 2 here, got 3"):
+        engine.start(replace(spec(engine), devices=3))
 
 
 def test_a_start_that_can_not_be_now_may_be_later_and_others_never(engine, head):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,11 @@ def test_a_start_that_can_not_be_now_may_be_later_and_others_never(engine, progr
     assert number() == errno.EINVAL
     answer(programs, "squeue", f"9|t-a1|RUNNING|vm|{engine.root}")
     assert engine.start(spec(engine)) == "t-a1:slurm:9"  # it was submitted, the answer was lost
+
+
+def test_a_run_on_several_devices_is_refused_in_a_sentence(engine):
+    with pytest.raises(UserError, match="devices must be 1 on SLURM, got 2; set devices=1"):
+        engine.start(replace(spec(engine), devices=2))
 
 
 def test_a_controller_that_does_not_answer_changes_nothing_and_is_said(engine, programs):

@@ -9,26 +9,22 @@ after a lost answer starts nothing twice.
 """
 
 import errno
-import http.client
-import json
 import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from rdh.errors import UserError
 from rdh.execution.engine import remote
 from rdh.execution.engine.base import About, EngineUnreachable, Phase, Place, Report, Spec
-from rdh.files import check_regular
+from rdh.execution.engine.devices import too_few
+from rdh.execution.engine.ray_client import Client
 
-ADDRESS, TOKEN_FILE = "http://127.0.0.1:8265", "~/.ray/auth_token"
 NAME = "ray"
 PHASES = {"PENDING": Phase.PENDING, "RUNNING": Phase.RUNNING}
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
-SECONDS_TO_ANSWER = 10.0
-SECONDS_OF_SILENCE = 3.0  # after no answer, before the next question
 SECONDS_TO_STOP = 30  # until Ray kills a job that was asked to end
 SECONDS_KEPT = 3600.0  # an ended job stays in Ray's list, which is read again and again
 JOBS_AGE, NODES_AGE, UNMANAGED_AGE = 0.5, 5.0, 5.0  # seconds that an answer counts
@@ -49,113 +45,6 @@ def make(root: Path, env: Mapping[str, str], worker: Sequence[str]) -> "RayEngin
     """The engine; nothing is asked yet."""
     slots, cpus = (remote.whole_number(env, name, 1) for name in ("RDH_SLOTS", "RDH_CPUS"))
     return RayEngine(root, Client.of(env), slots=slots, cpus=cpus)
-
-
-class Client:
-    """The REST interface of Ray Jobs. It always sends the token.
-
-    Args:
-        address: "http://HOST:PORT" of the dashboard.
-        token_file: A file with the token, for its owner only.
-    """
-
-    def __init__(self, address: str, token_file: Path) -> None:
-        self.address, self.token_file = address, token_file
-        self._silent_until, self._silence = 0.0, ""
-
-    @classmethod
-    def of(cls, env: Mapping[str, str]) -> "Client":
-        """As the environment says.
-
-        Raises:
-            UserError: RDH_RAY_ADDRESS is no address.
-        """
-        address = env.get("RDH_RAY_ADDRESS") or ADDRESS
-        try:
-            parts = urlsplit(address)
-            has_port = parts.port is not None
-        except ValueError:
-            parts, has_port = urlsplit(""), False
-        is_bare = not (parts.path.strip("/") or parts.query or parts.username)
-        if parts.scheme not in ("http", "https") or not (parts.hostname and has_port and is_bare):
-            raise UserError(
-                f"RDH_RAY_ADDRESS must look like {ADDRESS}, the dashboard of the cluster's head, "
-                f"got {address!r}; correct it."
-            )
-        return cls(address.rstrip("/"), Path(env.get("RDH_RAY_TOKEN_FILE") or TOKEN_FILE))
-
-    def token(self) -> str:
-        """The token of the cluster, read again each time: it may be renewed.
-
-        Raises:
-            UserError: The file is not there, open to others, or holds no token.
-        """
-        path = self.token_file.expanduser()
-        way_out = "write the token of the cluster there, for your eyes only, or set another file"
-        try:
-            check_regular(path)
-            mode, text = path.stat().st_mode, path.read_text(encoding="utf-8").strip()
-        except (OSError, ValueError) as error:
-            cause = getattr(error, "strerror", None) or "it is not text"
-            raise UserError(
-                f"RDH_RAY_TOKEN_FILE: {path} can't be read ({cause}); {way_out}."
-            ) from None
-        if mode & 0o077:
-            raise UserError(
-                f"RDH_RAY_TOKEN_FILE: {path} must be for its owner only, got mode "
-                f"{mode & 0o777:o}; run chmod 600 on it."
-            )
-        if not text or not text.isascii() or not text.isprintable():
-            raise UserError(f"RDH_RAY_TOKEN_FILE: {path} holds no token; {way_out}.")
-        return text
-
-    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """What the cluster answers, as JSON. None for what it does not know (404).
-
-        Raises:
-            EngineUnreachable: No answer, or one that refuses the token.
-            OSError: It refuses the request, in its words.
-        """
-        if time.monotonic() < self._silent_until:
-            raise EngineUnreachable(self._silence)
-        status, text = self._send(method, path, body)
-        if status in (401, 403):
-            raise self._silent(f"it refuses the token of {self.token_file}")
-        if status == 404:
-            return None
-        if status >= 400:
-            lines = [line for line in text.splitlines() if line.strip(" .")] or ["no reason given"]
-            # what a server can't do now (5xx) it may be able to do later
-            number = errno.EAGAIN if status >= 500 else errno.EINVAL
-            raise OSError(number, f"Ray refuses it (status {status}): {lines[-1].strip()}")
-        try:
-            return json.loads(text or "null")
-        except ValueError:
-            raise self._silent("its answer is not Ray's") from None
-
-    def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> tuple[int, str]:
-        # Not urllib.request: it would send the token along to wherever an answer redirects it.
-        parts = urlsplit(self.address)
-        secure = parts.scheme == "https"
-        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        connection = kind(parts.hostname or "", parts.port, timeout=SECONDS_TO_ANSWER)
-        try:
-            headers = {"Authorization": f"Bearer {self.token()}"}
-            headers["Content-Type"] = "application/json"
-            connection.request(method, path, json.dumps(body) if body else None, headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode("utf-8", errors="replace")
-        except (OSError, http.client.HTTPException, UserError) as error:
-            cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise self._silent(cause) from None
-        finally:
-            connection.close()
-
-    def _silent(self, cause: str) -> EngineUnreachable:
-        """An error, repeated for a while without a question: each may take ten seconds."""
-        self._silent_until = time.monotonic() + SECONDS_OF_SILENCE
-        self._silence = f"Ray at {self.address} can't be reached ({cause})"
-        return EngineUnreachable(self._silence)
 
 
 class RayEngine:
@@ -211,7 +100,7 @@ class RayEngine:
         kind, share = self._unit()
         total = sum(self._slots_of(node, kind == "GPU") for node in self._nodes().values())
         live = [job for job in self._jobs().values() if job.get("status") in PHASES]
-        ours = sum("root" in (job.get("metadata") or {}) for job in live)
+        ours = sum(_slots_taken(job.get("metadata") or {}) for job in live)
         now = time.monotonic()
         self._unmanaged = {
             key: at for key, at in self._unmanaged.items() if now - at < UNMANAGED_AGE
@@ -220,10 +109,24 @@ class RayEngine:
         others = max(0, math.ceil(taken / share - 1e-6) - ours)
         return max(0, total - ours - others - len(self._unmanaged))
 
+    def most_devices(self) -> int:
+        """What one node has: the processes of a run meet there."""
+        kind, _ = self._unit()
+        counts = [self._slots_of(node, kind == "GPU") for node in self._nodes().values()]
+        return max(counts, default=0) // (self.slots if kind == "GPU" else 1)
+
     def start(self, spec: Spec) -> str:
-        """Sends the job of an attempt, unless Ray has it already."""
+        """Sends the job of an attempt, unless Ray has it already.
+
+        Raises:
+            BlockingIOError: An earlier attempt of the run still lives, or Ray can't be asked.
+            UserError: No node has as many devices as the run is to have.
+            OSError: Ray refuses the job.
+        """
         handle = f"{spec.key}:{NAME}"
         try:
+            if spec.devices > max(1, most := self.most_devices()):
+                raise UserError(too_few(spec.devices, most))
             known = self.client.ask("GET", f"/api/jobs/{quote(spec.key)}")
             if known is None:
                 remote.begin(spec, f"Ray at {self.client.address}")
@@ -238,14 +141,17 @@ class RayEngine:
 
     def _job(self, spec: Spec) -> dict[str, Any]:
         kind, share = self._unit()
+        # processes of one run do not share a GPU
+        amount = share if spec.devices == 1 else spec.devices * (1 if kind == "GPU" else self.cpus)
+        taken = spec.devices * (self.slots if kind == "GPU" and spec.devices > 1 else 1)
         env = remote.environment(spec, self.root, self.cpus)
         env["RAY_JOB_STOP_WAIT_TIME_S"] = str(self.seconds_to_stop)
         return {
             "entrypoint": remote.shell_line(spec),
             "submission_id": spec.key,
-            "entrypoint_num_gpus": share if kind == "GPU" else 0,
-            "entrypoint_num_cpus": share if kind == "CPU" else 0,
-            "metadata": {"run": spec.run_id, "root": str(self.root)},
+            "entrypoint_num_gpus": amount if kind == "GPU" else 0,
+            "entrypoint_num_cpus": amount if kind == "CPU" else 0,
+            "metadata": {"run": spec.run_id, "root": str(self.root), "slots": str(taken)},
             "runtime_env": {"env_vars": env},
         }
 
@@ -337,3 +243,8 @@ class RayEngine:
 
     def _label(self, node_id: str | None) -> str | None:
         return self._nodes().get(node_id or "", {}).get("label")
+
+
+def _slots_taken(metadata: Mapping[str, str]) -> int:
+    """How many slots a job of ours takes; 0 for one of others."""
+    return int(metadata.get("slots", 1)) if "root" in metadata else 0

@@ -136,8 +136,20 @@ class SlurmEngine:
         live = [job for job in self._jobs().values() if job.state in WAITS + RUNS]
         return max(0, self.slots - len(live))
 
+    def most_devices(self) -> int:
+        """One: what a run gets is said by RDH_SLURM_OPTIONS, the same for all."""
+        return 1
+
     def start(self, spec: Spec) -> str:
-        """Submits the job of an attempt, unless SLURM has it already."""
+        """Submits the job of an attempt, unless SLURM has it already.
+
+        Raises:
+            BlockingIOError: An earlier attempt of the run still lives, or SLURM can't be asked.
+            UserError: The run is to have several devices.
+            OSError: SLURM refuses the job.
+        """
+        if spec.devices > 1:
+            raise UserError(f"devices must be 1 on SLURM, got {spec.devices}; set devices=1.")
         try:
             self._listed = (-JOBS_AGE, {})
             job = self._jobs().get(spec.key)

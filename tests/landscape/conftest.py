@@ -1,0 +1,5 @@
+"""Charts of the landscape are checked as all others are."""
+
+from tests.charts.conftest import figures_that_plotly_takes
+
+__all__ = ["figures_that_plotly_takes"]
