@@ -156,8 +156,9 @@ class Stop(threading.Event):
     @property
     def is_by_torchrun(self) -> bool:
         """Whether nobody asked the run to stop: torchrun ends this rank because of another one."""
-        is_led = self._rank is not None and self._rank.folder is not None
-        return is_led and self._rank.stop_signal() is None
+        if self._rank is None or self._rank.folder is None:
+            return False
+        return self._rank.stop_signal() is None
 
 
 KEEPS_NOTHING: dict[str, Callable[..., None]] = {
@@ -272,7 +273,8 @@ def _started(run_dir: Path, config: RunConfig, root: str | None, stop: Stop, hea
     rank = torchrun.this_rank()
     if rank is not None:
         torchrun.check_number(rank, config.devices)
-        ranks.choose_gpu(config.device, rank.number, rank.n)
+        device = ranks.device_of(config.device, rank.number, rank.n)
+        config = config.model_copy(update={"device": device})
     inputs = load_inputs(config, data_root=data_root(root), progress=extracting, log=say)
     if rank is None or rank.number == 0:
         keep_split(run_dir, inputs.split_arrays())

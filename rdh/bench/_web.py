@@ -1,7 +1,6 @@
 """A web server of the pages, and a browser's side of its protocol: run a page, or tick."""
 
 import contextlib
-import os
 import socket
 import subprocess
 import sys
@@ -37,10 +36,10 @@ class Server:
             (folder / "empty.py").write_text(EMPTY, encoding="utf-8")
             command, place = ["streamlit", "run", "empty.py", "--server.headless", "true"], folder
         port = ["--server.port" if runs is None else "--port", str(self.port)]
+        named = ["--runs", str(runs)] if runs else []
         self._process = subprocess.Popen(
-            [sys.executable, "-m", *command, *port],
+            [sys.executable, "-m", *command, *port, *named],
             cwd=place,
-            env=os.environ | ({"RDH_RUNS": str(runs)} if runs else {}),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -101,11 +100,14 @@ class Visit:
 
         self._socket = Counted()
         self._socket.connect((HOST, server.port))
-        self._ws = connect(
-            f"ws://{HOST}:{server.port}/_stcore/stream",
-            sock=self._socket,
-            max_size=None,
-            subprotocols=["streamlit"],  # type: ignore[list-item]
+        self._open = contextlib.ExitStack()
+        self._ws = self._open.enter_context(
+            connect(
+                f"ws://{HOST}:{server.port}/_stcore/stream",
+                sock=self._socket,
+                max_size=None,
+                subprotocols=["streamlit"],  # type: ignore[list-item]
+            )
         )
         self._asked = {"page_name": page, "query_string": query}
         self._kept: set[str] = set()  # what the browser has kept of earlier messages
@@ -158,4 +160,4 @@ class Visit:
 
     def close(self) -> None:
         """Leaves."""
-        self._ws.close()
+        self._open.close()

@@ -183,4 +183,4 @@ def _array(values: np.ndarray) -> Any:
         kind = "f4" if kind == "f2" else "f8"
     sent = np.ascontiguousarray(values, dtype=f"<{kind}" if kind[1] != "1" else kind)
     shape = {"shape": ", ".join(map(str, sent.shape))} if sent.ndim > 1 else {}
-    return {"dtype": kind, "bdata": base64.b64encode(sent).decode("ascii")} | shape
+    return {"dtype": kind, "bdata": base64.b64encode(sent.tobytes()).decode("ascii")} | shape

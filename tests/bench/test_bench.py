@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rdh.bench import _scale, _synthetic, execution, live, probes, queue, retrieval, step
+from rdh.bench import _pages, _scale, _synthetic, execution, live, probes, queue, retrieval, step
 from rdh.cli import main
 from rdh.config.run_config import make_config, with_plug_ins
 from rdh.retrieval import evaluate
@@ -78,14 +78,22 @@ def test_bench_queue_says_what_waiting_runs_cost_pages_and_the_supervisor(monkey
         assert all(value >= 0 for value in found[f"{n_runs} waiting"].values())
 
 
-def test_bench_live_reads_finished_runs_cold_and_warm(monkeypatch, capsys):
+@pytest.mark.process
+def test_bench_live_reads_finished_runs_and_ticks_a_real_page(monkeypatch, capsys):
     monkeypatch.setattr(live, "N_SEEDS", 1)
+    few = {"N_FINISHED": 2, "FINISHED_STEPS": 200, "SHORT_STEPS": 400, "LONG_STEPS": 2000}
+    for name, value in (few | {"N_TICKS": 2, "PAGES": ("live",)}).items():
+        monkeypatch.setattr(_pages, name, value)
     assert main(["bench", "live", "--rounds", "1"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["one query of 59000 items"].keys() == {"ranked_ms", "without_each_ms"}
     assert found["40 finished runs"].keys() == {"compare_ms", "look_ms"}
     for row in found["40 finished runs"].values():
         assert row.keys() == {"first", "rerun"} and all(value > 0 for value in row.values())
+    short, long = (found[f"a tick at step {steps}"] for steps in (400, 2000))
+    assert 0 < short["kb"] < long["kb"] < 150, "20 records, and 100"
+    assert found["page live"]["wall_ms"] > 0 and found["empty page"]["wall_ms"] > 0
+    assert found["2 ticks"]["torch_loaded"] is False
 
 
 def test_size_is_refused_where_it_means_nothing(capsys):

@@ -11,12 +11,12 @@ from rdh import cli, execution
 from rdh.store.run_store import RunStore
 from tests.browser.charts import (
     WATCH_REMOVALS,
-    axis_ranges,
     click_at,
     draws,
     wait_for,
     wait_for_draws,
     wait_for_more,
+    wait_for_ranges,
     zoom,
 )
 from tests.browser.conftest import open_page, wait_for_app
@@ -82,7 +82,7 @@ def test_a_pair_is_launched_watched_looked_into_survives_the_server_and_is_cance
     # it goes on; the zoomed steps are past
     wait_for_more(page, chart("live-figure1", run_id), 2, timeout=LONG)
     assert page.evaluate("window.removed") == 0
-    assert axis_ranges(page, the_map) == pytest.approx(zoomed, abs=1)  # whole steps
+    wait_for_ranges(page, the_map, zoomed, within=1)  # whole steps
 
     click_at(page, the_map, 60, 60)
     page.wait_for_url(re.compile("/bits[?].*bit="), timeout=LONG)
