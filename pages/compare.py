@@ -131,7 +131,9 @@ def draw_curves(view: TimeView, runs: RunStore, pair: dict[str, RunSeries]) -> N
         view.draw(figure, key="compare-map-time", is_curve=True)
 
 
-def draw_numbers(runs: RunStore, pair: dict[str, RunSeries], seeds: str) -> None:
+def draw_numbers(
+    runs: RunStore, pair: dict[str, RunSeries], seeds: str, states: Mapping[str, RunState]
+) -> None:
     """Dead, cost and MAP of both arms side by side, the tie band, and the verdict in words."""
     configs = [runs.config(one) for one in pair]
     for column, run, config in zip(st.columns(2), pair.values(), configs, strict=True):
@@ -153,7 +155,13 @@ def draw_numbers(runs: RunStore, pair: dict[str, RunSeries], seeds: str) -> None
         for config, score in zip(configs, scores, strict=True)
     ]
     live_plotly(tie_bands(arms, title=analysis.map_headline(*scores)), key="compare-ties")
-    st.markdown(f"**Verdict.** {as_text(analysis.map_verdict(scores[0], scores[1], seeds))}")
+    if all(one in states and states[one].state == "finished" for one in pair):
+        st.markdown(f"**Verdict.** {as_text(analysis.map_verdict(scores[0], scores[1], seeds))}")
+    else:
+        rows = [score | {"label": one.label} for score, one in zip(scores, configs, strict=True)]
+        st.markdown(
+            f"**So far.** {as_text(analysis.map_so_far(*rows))} A verdict needs both runs finished."
+        )
     legend("dead", "cost", "map", "tie-band")
     draw_table(runs, pair)
 
@@ -230,7 +238,7 @@ with error_card():
                 draw_findings(runs, series)
                 with st.container(key="charts-compare"):
                     st.header("This pair in numbers", anchor="numbers")
-                    draw_numbers(runs, series, seeds)
+                    draw_numbers(runs, series, seeds, known)
                     st.header("The pair over time", anchor="time")
                     view = draw_view(max(one.total_steps for one in series.values()))
                     if draw_maps(runs, series, key="compare", view=view):
@@ -258,5 +266,5 @@ with error_card():
         if not is_watched(runs, run_id):
             draw_link("pages/launch.py", "Launch its partner", ":material/edit:", {"clone": run_id})
 with error_card():
-    draw_settings(runs, known, pair)
+    draw_settings(runs, known, pair or [run_id])
 end_page()

@@ -30,12 +30,14 @@ from rdh.execution.heartbeat import ENDS_OF_A_RIVAL, Heart, prefer_as_oom_victim
 from rdh.files import write_arrays
 from rdh.folders import data_root
 from rdh.locks import take_lock
+from rdh.store.lines import LinesWriter, writes_lines
 from rdh.store.log import say
 from rdh.store.metrics_writer import MetricsWriter, Record
 from rdh.store.run_store import RunStore
 from rdh.store.split_file import keep_split
 
 NICENESS = 5  # of 19: a third of the processor's time next to one process of usual priority
+Writer = MetricsWriter | LinesWriter
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -55,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     let_idle_threads_sleep()
     # The engine holds this lock for its workers; one that was started by hand takes it itself.
     lock = take_lock(run_dir / "alive.lock") if run_dir.is_dir() else None
-    began, heart = time.time(), Heart(run_dir, attempt)
+    began, heart = time.time(), Heart(run_dir, attempt, stop.set)
     if rank is not None and rank.number > 0:
         with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
             result = train(run_dir, attempt, stop, heart)
@@ -154,8 +156,9 @@ class Stop(threading.Event):
     @property
     def is_by_torchrun(self) -> bool:
         """Whether nobody asked the run to stop: torchrun ends this rank because of another one."""
-        is_led = self._rank is not None and self._rank.folder is not None
-        return is_led and self._rank.stop_signal() is None
+        if self._rank is None or self._rank.folder is None or self.signum is None:
+            return False  # without a signal it was asked by control.json
+        return self._rank.stop_signal() is None
 
 
 KEEPS_NOTHING: dict[str, Callable[..., None]] = {
@@ -243,7 +246,7 @@ def _train(run_dir: Path, attempt: int, stop: Stop, heart: Heart) -> dict[str, A
     return _with_dropped(outcome.summary() | {"provenance": provenance(run.inputs.device)}, writer)
 
 
-def _with_dropped(summary: dict[str, Any], writer: MetricsWriter) -> dict[str, Any]:
+def _with_dropped(summary: dict[str, Any], writer: Writer) -> dict[str, Any]:
     """The message of a finished run, with the number of records that its charts lack."""
     summary = summary | {"dropped_records": writer.n_dropped}
     if writer.n_dropped:
@@ -270,7 +273,8 @@ def _started(run_dir: Path, config: RunConfig, root: str | None, stop: Stop, hea
     rank = torchrun.this_rank()
     if rank is not None:
         torchrun.check_number(rank, config.devices)
-        ranks.choose_gpu(config.device, rank.number, rank.n)
+        device = ranks.device_of(config.device, rank.number, rank.n)
+        config = config.model_copy(update={"device": device})
     inputs = load_inputs(config, data_root=data_root(root), progress=extracting, log=say)
     if rank is None or rank.number == 0:
         keep_split(run_dir, inputs.split_arrays())
@@ -284,14 +288,17 @@ def _started(run_dir: Path, config: RunConfig, root: str | None, stop: Stop, hea
 
 def _open_metrics(
     run_dir: Path, attempt: int, run: Any, checkpoint: dict[str, Any], heart: Heart
-) -> MetricsWriter:
-    """Opens metrics.db for this attempt. What was logged after the checkpoint is deleted."""
+) -> Writer:
+    """Opens the metrics for this attempt. What was logged after the checkpoint is deleted."""
     from rdh.training.state import facts_of
 
     resume_from, last_seq = checkpoint.get("step"), checkpoint.get("last_seq")
-    writer = MetricsWriter(
-        run_dir / "metrics.db", attempt=attempt, resume_from=resume_from, last_seq=last_seq
-    )
+    begun: dict[str, Any] = {"resume_from": resume_from, "last_seq": last_seq}
+    writer: Writer
+    if writes_lines(os.environ):
+        writer = LinesWriter(run_dir, attempt=attempt, **begun)
+    else:
+        writer = MetricsWriter(run_dir / "metrics.db", attempt=attempt, **begun)
     facts = facts_of(run)
     writer.put_meta(**facts)
     heart.facts = {

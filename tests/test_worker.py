@@ -23,6 +23,7 @@ import torch
 from rdh import worker
 from rdh.config.run_config import make_config
 from rdh.datasets import BadImage
+from rdh.execution import ending
 from rdh.files import read_json, write_json
 from rdh.store.run_store import RunStore
 from rdh.training import checkpoints
@@ -415,14 +416,14 @@ def test_a_result_takes_the_place_of_the_last_heartbeat_where_the_disk_is_full(
     tmp_path, monkeypatch
 ):
     (tmp_path / "hb.json").write_text("{}")
-    write = worker.write_json
+    write = ending.write_json
 
     def write_where_there_is_room(path: Path, value: dict[str, Any]) -> None:
         if (tmp_path / "hb.json").exists():
             raise OSError(28, "No space left on device")
         write(path, value)
 
-    monkeypatch.setattr(worker, "write_json", write_where_there_is_room)
+    monkeypatch.setattr(ending, "write_json", write_where_there_is_room)
     assert worker.finish(tmp_path, {"state": "failed", "message": "why", "traceback": "long"}) == 1
     assert read_json(tmp_path / "result.json") == {
         "state": "failed",

@@ -21,7 +21,7 @@ from rdh.store.run_store import RunStore
 
 NOTE = "note"  # a severity
 DIED = ("failed", "lost", "unreadable")
-LONGEST = 90  # characters of a line
+LONGEST = 60  # characters of a line
 ICONS = {
     "fatal": ":material/dangerous:",
     "costs MAP": ":material/trending_down:",

@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
+from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
 from rdh.errors import UserError
 from rdh.execution import login
@@ -21,6 +22,7 @@ from rdh.folders import runs_root
 from rdh.store.run_store import RunStore
 
 MOST_BYTES = 10_000  # of a form
+OF_A_PROXY = ("x-forwarded-for", "x-real-ip", "forwarded", "via")
 SECONDS_KEPT = 90 * 24 * 3600  # of the cookie
 WRONG = (
     "This is not the token. It is the one line of the file; paste the whole line, and nothing else."
@@ -53,9 +55,13 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):  # start and end of the server
             await self._app(scope, receive, send)
             return
+        sender = HTTPConnection(scope)
         try:
-            may_pass = self._may_pass(HTTPConnection(scope))
-            answer = None if may_pass else await self._answer(scope, receive)
+            if not is_host_allowed(sender.headers.get("host")):
+                # also a page elsewhere whose name was made to lead to this machine
+                answer: Response | None = PlainTextResponse(_said_of_hosts(), 403, HEADERS)
+            else:
+                answer = None if self._may_pass(sender) else await self._answer(scope, receive)
         except UserError as error:
             answer = PlainTextResponse(f"{error}\n", 503, HEADERS)
         if answer is None:
@@ -68,8 +74,7 @@ class Guard:
     def _may_pass(self, sender: HTTPConnection) -> bool:
         if self._asked == login.NOBODY:
             return True
-        is_own = login.is_own(sender.scope.get("client"), sender.scope.get("server"))
-        if self._asked == login.STRANGERS and is_own:
+        if self._asked == login.STRANGERS and _is_own(sender):
             return True
         return login.has_cookie(login.read_token(self._root), sender.cookies)
 
@@ -90,6 +95,23 @@ class Guard:
         # The cookie is not sent along with a link on somebody else's page; this is our own page.
         is_from_elsewhere = request.headers.get("sec-fetch-site") == "cross-site"
         return _form("", comes_back=is_from_elsewhere and request.method == "GET")
+
+
+def _said_of_hosts() -> str:
+    hosts = ", ".join(st.get_option("server.allowedHosts"))
+    return (
+        f"This dashboard answers only if its address names one of these hosts: {hosts}. Start it "
+        f"with others by STREAMLIT_SERVER_ALLOWED_HOSTS.\n"
+    )
+
+
+def _is_own(sender: HTTPConnection) -> bool:
+    """Whether a process of this user sends the request, and for nobody else."""
+    # The server believes these headers and takes the sender's address and port from them: with the
+    # port of an open page, a stranger would be taken for the reader of that page.
+    if any(name in sender.headers for name in OF_A_PROXY):
+        return False
+    return login.is_own(sender.scope.get("client"), sender.scope.get("server"))
 
 
 async def _typed(request: Request) -> str:

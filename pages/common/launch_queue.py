@@ -45,12 +45,18 @@ def draw_queue(store: RunStore) -> None:
 
 
 def device_lines(store: RunStore, states: Mapping[str, RunState]) -> list[str]:
-    """A sentence for each device: its slots, and its load if that can be asked."""
-    devices = execution.supervisor_status(store).get("devices") or []
-    if not devices:
+    """A sentence for each device: its slots, and its load if that can be asked.
+
+    The first one is about the cluster, if the runs go to one.
+    """
+    status = execution.supervisor_status(store)
+    devices, says = status.get("devices") or [], (status.get("engine") or {}).get("says")
+    if says is None and not devices:
+        if (engine := execution.engine_asked()) != "local":
+            return [f"Nothing trains: a launch asks the cluster for room (engine {engine})."]
         n = execution.slots_here()
         return [f"Nothing trains: a launch starts at once, {n} run{'s' * (n != 1)} at a time."]
-    lines = []
+    lines = [str(says)] * bool(says)
     for device in devices:
         label, n = str(device["label"]), int(device["slots"])
         active = [one.device or "" for one in states.values() if one.is_active]

@@ -84,8 +84,10 @@ def _sentence(store: RunStore, status: dict[str, Any]) -> str:
         f"A supervisor runs for {store.root}: pid {status['pid']} on {status['host']}, "
         f"since {since}{looked}."
     ]
+    engine = status["engine"] or {}
+    lines += [f"engine: {engine['name']}. {engine['says']}"] if engine.get("says") else []
     lines += [f"devices: {devices}"] if devices else []
-    lines += [_of_warm_parent(status["warm"])]
+    lines += [] if engine.get("says") else [_of_warm_parent(status["warm"])]
     lines += [f"last line of its log: {status['last_log_line']}"] if status["last_log_line"] else []
     return "\n".join(lines)
 

@@ -15,6 +15,7 @@ If something is not possible, they raise a UserError with one sentence about it.
 
 from rdh.execution.engine.devices import gpu_loads, slots_taken
 from rdh.execution.lifecycle import (
+    engine_asked,
     ensure_supervisor,
     registry_news,
     revive,
@@ -49,6 +50,7 @@ __all__ = [
     "check_ours",
     "delete",
     "doing",
+    "engine_asked",
     "ensure_supervisor",
     "equal_runs",
     "gpu_loads",

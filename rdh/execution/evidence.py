@@ -86,6 +86,7 @@ class Observer:
             phase=report.phase if report else None,
             exit_code=report.exit_code if report else None,
             out_of_memory=bool(report and report.out_of_memory),
+            detail=report.detail if report else None,
             result=read_json(run_dir / "result.json"),
             has_beaten=has_beaten,
             silent_for=now - watch.seq_since,

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
-from rdh.execution.engine.base import Engine, Spec
+from rdh.execution.engine.base import Engine, EngineUnreachable, Spec
 from rdh.execution.place import Room
 from rdh.execution.queue.registry import Registry
 from rdh.execution.queue.rows import RunState
@@ -137,7 +137,11 @@ class Gate:
             return
         self._waits.pop(run.run_id, None)
         self._log.info("%s: started", spec.key)
-        self.registry.note(run, handle=handle, device=self.engine.poll(handle).device)
+        try:
+            device = self.engine.poll(handle).device
+        except EngineUnreachable:  # the handle counts: the attempt may have begun
+            device = None
+        self.registry.note(run, handle=handle, device=device)
 
     def _not_started(self, run: RunState, error: Exception) -> None:
         text = getattr(error, "strerror", None) or str(error)

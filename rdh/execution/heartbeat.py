@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,19 @@ class Heart(threading.Thread):
     Ends the process if a newer attempt has taken over, or if its folder is gone.
     """
 
-    def __init__(self, run_dir: Path, attempt: int) -> None:
+    def __init__(
+        self, run_dir: Path, attempt: int, on_request: Callable[[], object] = lambda: None
+    ) -> None:
+        """A heart that has not beaten yet.
+
+        Args:
+            run_dir: The folder of the run.
+            attempt: Its attempt.
+            on_request: Called when control.json asks this attempt to end. A signal usually comes
+                first; it does not reach a worker that a cluster has forgotten.
+        """
         super().__init__(daemon=True)
-        self.run_dir, self.attempt = run_dir, attempt
+        self.run_dir, self.attempt, self._on_request = run_dir, attempt, on_request
         self.facts: dict[str, Any] = {"phase": "loading", "step": 0, "total_steps": None}
         self._seq, self._last_step, self._step_at = 0, -1, time.monotonic()
         self._load = (time.monotonic(), time.process_time())
@@ -82,7 +93,10 @@ class Heart(threading.Thread):
 
     def check(self) -> None:
         """Ends the process at once if a newer attempt has taken over, or if its folder is gone."""
-        latest = (read_json(self.run_dir / "control.json") or {}).get("attempt")
+        control = read_json(self.run_dir / "control.json") or {}
+        latest = control.get("attempt")
+        if latest == self.attempt and control.get("request"):
+            self._on_request()
         if is_number(latest) and latest > self.attempt:
             say("a newer attempt has taken over this run")
             os._exit(ENDS_OF_A_RIVAL[0])

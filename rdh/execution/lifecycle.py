@@ -16,14 +16,15 @@ from typing import Any
 
 from rdh.errors import UserError
 from rdh.execution.again import wants_resumes
-from rdh.execution.engine import processes
-from rdh.execution.engine.devices import check_settings, find_devices
+from rdh.execution.engine import kinds, processes
+from rdh.execution.engine.devices import find_devices
 from rdh.execution.place import least_free
 from rdh.execution.queue.registry import Registry
 from rdh.execution.queue.requests import states
 from rdh.execution.queue.trouble import plain_errors
 from rdh.execution.queue.watched import is_watched
 from rdh.locks import is_locked, take_lock
+from rdh.store.lines import has_lines
 from rdh.store.log import last_line
 from rdh.store.run_store import RunStore
 
@@ -44,12 +45,13 @@ def ensure_supervisor(store: RunStore, *options: str) -> None:
     Raises:
         UserError: It can't be started.
     """
-    check_settings(os.environ)
+    kinds.chosen(os.environ)
     least_free(os.environ)
     wants_resumes(os.environ)
     with plain_errors(store, "The supervisor was not started"):
         lock = claim_lock(store)
         if lock is None:
+            _check_engine(store)
             return
         try:
             command = [
@@ -76,6 +78,17 @@ def ensure_supervisor(store: RunStore, *options: str) -> None:
             os.close(lock)
 
 
+def _check_engine(store: RunStore) -> None:
+    """Raises UserError if the living supervisor uses another engine than is asked for here."""
+    said, asked = read_lock(store.root / LOCK).get("engine"), kinds.name_in(os.environ)
+    used = said.get("name") if isinstance(said, dict) else None
+    if os.environ.get("RDH_ENGINE") and used not in (None, asked):
+        raise UserError(
+            f"The supervisor of {store.root} gives its runs to engine {used}, and RDH_ENGINE asks "
+            f"for {asked}; stop it first (`python -m rdh supervisor stop`), or unset RDH_ENGINE."
+        )
+
+
 def revive(store: RunStore, *options: str) -> str | None:
     """Starts a supervisor if none lives although some run needs one. Watched ones need none.
 
@@ -91,8 +104,12 @@ def revive(store: RunStore, *options: str) -> str | None:
             known = states(store)
             waiting = [one for one, run in known.items() if not run.is_final]
             for run in Registry(store).active():
-                # What a shutdown has ended, without a supervisor that saw it, may go on.
-                if run.run_id in known and known[run.run_id].state in ("lost", "paused"):
+                # What a shutdown has ended, without a supervisor that saw it, may go on. And the
+                # last records of a cluster's run may wait to be taken in.
+                if run.run_id in known and (
+                    known[run.run_id].state in ("lost", "paused")
+                    or has_lines(store.root / run.run_id)
+                ):
                     waiting.append(run.run_id)
             if not all(is_watched(store, run_id) for run_id in waiting):
                 ensure_supervisor(store, *options)
@@ -110,15 +127,15 @@ def supervisor_status(store: RunStore) -> dict[str, Any]:
     """What is known of the supervisor.
 
     Returns:
-        alive (bool), pid, host, version, started_at (Unix seconds), seconds_since_tick, devices
-        (a list of {label, slots}), warm (`WarmParent.status`, None if every run starts
-        cold) and last_log_line. All but the first and the last are None while
-        none lives, or while it has not introduced itself.
+        alive (bool), pid, host, version, started_at (Unix seconds), seconds_since_tick, engine
+        ({name, says}: a sentence about a cluster), devices (a list of {label, slots}), warm
+        (`WarmParent.status`, None if every run starts cold) and last_log_line. All but the first
+        and the last are None while none lives, or while it has not introduced itself.
     """
     path = store.root / LOCK
     is_alive = is_locked(path)
     facts = read_lock(path) if is_alive else {}
-    names = ("pid", "host", "version", "started_at", "devices", "warm")
+    names = ("pid", "host", "version", "started_at", "engine", "devices", "warm")
     status = {
         "alive": is_alive,
         **{name: facts.get(name) for name in names},
@@ -131,12 +148,25 @@ def supervisor_status(store: RunStore) -> dict[str, Any]:
     return status
 
 
+def engine_asked() -> str:
+    """The engine that a supervisor which is started here gives its runs to.
+
+    Raises:
+        UserError: RDH_ENGINE names none.
+    """
+    return kinds.name_in(os.environ)
+
+
 def slots_here() -> int:
     """How many runs a supervisor that is started here lets train at once.
 
+    Only the supervisor asks a cluster: until it has, one.
+
     Raises:
-        UserError: RDH_SLOTS is not a whole number of at least 1.
+        UserError: RDH_ENGINE names no engine, or RDH_SLOTS is not a whole number of at least 1.
     """
+    if engine_asked() != kinds.LOCAL:
+        return 1
     return sum(device.slots for device in find_devices(os.environ))
 
 

@@ -17,19 +17,16 @@ import ipaddress
 import os
 import secrets
 import stat
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from rdh.errors import UserError
+from rdh.execution.connections import Address, opener
 
 FILE = "login-token"
 NOBODY, STRANGERS, EVERYBODY = "nobody", "strangers", "everybody"  # who is asked for the token
-OPENED = ("/proc/net/tcp", "/proc/net/tcp6")  # all connections, with the users that opened them
-LOOKS = 3  # the kernel's table can miss a line while others come and go
 OVERFLOW_USER = 65534  # how the kernel names every user that this container does not know
 MOST_TYPED = 1000  # characters
-Address = tuple[str, int]  # host and port
 
 
 def who_is_asked(env: Mapping[str, str] | None = None) -> str:
@@ -160,29 +157,8 @@ def is_own(client: Address | None, server: Address | None) -> bool:
         server: The address that it came to.
 
     Returns:
-        False too if nobody can tell, for example on a system that is not Linux.
+        False too if nobody can tell.
     """
     if client is None or server is None or os.geteuid() == OVERFLOW_USER:
         return False
-    try:
-        if not ipaddress.ip_address(client[0]).is_loopback:
-            return False
-        line = f": {_as_listed(client)} {_as_listed(server)} "
-    except ValueError:
-        return False
-    for path in OPENED * LOOKS:
-        with contextlib.suppress(OSError):
-            _, found, rest = (
-                Path(path).read_text(encoding="ascii", errors="replace").partition(line)
-            )
-            if found:
-                return rest.split(maxsplit=5)[4] == str(os.geteuid())
-    return False
-
-
-def _as_listed(address: Address) -> str:
-    """An address as the kernel lists it: 127.0.0.1 and port 80 are 0100007F:0050."""
-    packed = ipaddress.ip_address(address[0]).packed
-    words = (packed[at : at + 4] for at in range(0, len(packed), 4))
-    host = "".join(f"{int.from_bytes(word, sys.byteorder):08X}" for word in words)
-    return f"{host}:{address[1]:04X}"
+    return is_loopback(client[0]) and opener(client, server) == os.geteuid()

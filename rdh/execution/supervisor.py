@@ -7,12 +7,11 @@ It keeps nothing in memory that another supervisor could not find out again.
 
 import functools
 import logging
-import sys
 import time
 from collections.abc import Callable, Sequence
 
 from rdh.execution.again import go_on, goes_on
-from rdh.execution.engine.base import Engine, EngineUnreachable, Phase, Report, key_of
+from rdh.execution.engine.base import WORKER, Engine, EngineUnreachable, Phase, Report, key_of
 from rdh.execution.evidence import Limits, Observer
 from rdh.execution.gate import Gate
 from rdh.execution.place import Room
@@ -28,10 +27,9 @@ from rdh.execution.queue.states import (
     decide,
     from_result,
 )
+from rdh.store.lines import has_lines, take_in
 from rdh.store.log import shorten
 from rdh.store.run_store import SUBMISSION, RunStore
-
-WORKER = (sys.executable, "-m", "rdh.worker")
 
 
 class Supervisor:
@@ -87,6 +85,22 @@ class Supervisor:
         self.guarded("queue", lambda: self._gate.open(self._handles))
         self.guarded("disk", self._tell_of_the_disk)
 
+    def take_in_rest(self) -> None:
+        """Takes in the records of runs that ended on a cluster while no supervisor was there."""
+        for run in self.registry.look().values():
+            if run.is_final and has_lines(self.store.root / run.run_id):
+                self._take_in(run, is_over=True)
+
+    def _take_in(self, run: RunState, *, is_over: bool) -> None:
+        """Takes new records of a worker elsewhere into metrics.db; all of them at its end."""
+
+        def take() -> None:
+            if n_bad := take_in(self.store.root / run.run_id, run.attempt, is_over=is_over):
+                key = key_of(run.run_id, run.attempt)
+                self.log.warning("%s: %d lines of its metrics say nothing", key, n_bad)
+
+        self.guarded(f"{run.run_id} metrics", take)
+
     def is_idle(self) -> bool:
         """Whether nothing waits and nothing runs. False if the registry can't be asked."""
         has_work = [True]
@@ -106,8 +120,12 @@ class Supervisor:
 
     def end_everything(self) -> None:
         """Kills every worker: the whole root is gone, so there is nothing to save."""
-        for handle in self.engine.adopt().values():
-            self.engine.stop(handle, force=True)
+
+        def end() -> None:
+            for handle in self.engine.adopt().values():
+                self.engine.stop(handle, force=True)
+
+        self.guarded("end", end)  # what a cluster can't be told sees itself that its folder is gone
 
     def guarded(self, what: str, action: Callable[[], object]) -> None:
         """Runs an action. An exception is logged, but not again if the next tick repeats it."""
@@ -118,7 +136,10 @@ class Supervisor:
             complaint = f"{type(error).__name__}: {error}"
             if self._complaints.get(what) != complaint:
                 self._complaints[what] = complaint
-                self.log.exception("%s", what)
+                if isinstance(error, EngineUnreachable):
+                    self.log.warning("%s: %s", what, error)
+                else:
+                    self.log.exception("%s", what)
 
     def _scan(self) -> None:
         """Syncs rows with folders, adopts workers of an earlier supervisor, and ends orphans."""
@@ -155,14 +176,17 @@ class Supervisor:
             return
         evidence = self._observer.evidence(run, report)
         decision = decide(evidence)
+        is_over = decision.state not in ACTIVE
+        self._take_in(run, is_over=is_over)
         device = report.device if report and report.device else run.device
         if decision.state != run.state:
             self._apply(run, decision, evidence, handle=handle, device=device)
         elif (decision.reason, device, handle) != (run.reason, run.device, run.handle):
             self.registry.note(run, reason=decision.reason, device=device, handle=handle)
-        is_alive = evidence.phase is Phase.RUNNING
+        # A worker that its engine has forgotten still reads what control.json asks.
+        is_alive = evidence.phase in (Phase.RUNNING, Phase.PENDING) or evidence.is_forgotten
         asked = run.request or (None if self.room.allows_training else DISK)
-        if handle and is_alive and decision.state in ACTIVE:
+        if handle and is_alive and not is_over:
             asked = asked or self._observer.watch(run).asked  # what was asked once is seen through
             if asked is not None:
                 self._stop(run, handle, asked)

@@ -22,13 +22,13 @@ from typing import Any
 import rdh
 from rdh.errors import UserError
 from rdh.execution.again import wants_resumes
-from rdh.execution.engine.devices import find_devices, wants_warm
-from rdh.execution.engine.local import LocalEngine
+from rdh.execution.engine import kinds
+from rdh.execution.engine.base import WORKER, Engine
 from rdh.execution.engine.processes import start_time
 from rdh.execution.evidence import Limits
 from rdh.execution.lifecycle import LOCK, LOG, claim_lock, read_lock, write_lock
 from rdh.execution.place import least_free
-from rdh.execution.supervisor import WORKER, Supervisor
+from rdh.execution.supervisor import Supervisor
 from rdh.store.run_store import RunStore
 
 SECONDS_BETWEEN_SIGNS = 2.0  # how often the lock file is touched, to show that the loop turns
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         store = RunStore(options.root)
-        devices, is_warm = find_devices(os.environ), wants_warm(os.environ)
+        engine = kinds.chosen(os.environ).make(store.root, os.environ, options.worker)
         limits = _limits(options.grace)
     except UserError as error:
         print(error, file=sys.stderr)
@@ -57,9 +57,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
-    # other workers know nothing of the warm parent
-    warms = WORKER if is_warm and options.worker == WORKER else None
-    engine = LocalEngine(store.root, devices, warms=warms)
     log = _open_log(store)
     supervisor = Supervisor(store, engine, argv=options.worker, limits=limits, log=log)
     stopping: list[int] = []
@@ -67,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signum, lambda number, _: stopping.append(number))
     supervisor.log.info("supervisor %s: up, pid %d", rdh.__version__, os.getpid())
     supervisor.guarded("check", supervisor.registry.check)
+    supervisor.guarded("lines", supervisor.take_in_rest)
     about = functools.partial(_introduction, engine, time.time())
     while lock is not None:
         has_idled = _serve(supervisor, lock, stopping, options, about)
@@ -137,17 +135,17 @@ def _serve(
     return False
 
 
-def _introduction(engine: LocalEngine, started_at: float) -> dict[str, Any]:
+def _introduction(engine: Engine, started_at: float) -> dict[str, Any]:
+    about = engine.about()
     return {
         "pid": os.getpid(),
         "start_time": start_time(os.getpid()),
         "host": socket.gethostname(),
         "version": rdh.__version__,
         "started_at": started_at,
-        "devices": [
-            {"label": device.label, "slots": device.slots} for device in engine.devices.values()
-        ],
-        "warm": engine.warm.status() if engine.warm else None,
+        "engine": {"name": kinds.name_in(os.environ), "says": about.says},
+        "devices": list(about.places),
+        "warm": about.warm,
     }
 
 

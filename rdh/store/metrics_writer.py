@@ -47,6 +47,7 @@ class MetricsWriter:
             last_seq: those of later steps) are deleted in the transaction that records the resume,
             so that no chart shows a step twice. That transaction also renames what version 1 of the
             file called otherwise.
+        begins: Whether the attempt begins now. False: `begin` is called later.
 
     Raises:
         UserError: The file can't be opened or is damaged.
@@ -60,6 +61,7 @@ class MetricsWriter:
         attempt: int,
         resume_from: int | None = None,
         last_seq: int | None = None,
+        begins: bool = True,
     ) -> None:
         self.n_dropped = 0
         self.last_seq: int | None = 0
@@ -75,8 +77,9 @@ class MetricsWriter:
             )
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute("PRAGMA journal_size_limit = 4000000")
-            with self._transaction():
-                self._begin(attempt, resume_from, last_seq)
+            if begins:
+                with self.transaction():
+                    self.begin(attempt, resume_from, last_seq)
             self._opened = self._inode()
         except (sqlite3.Error, UnicodeDecodeError) as error:  # a damaged name in SQLite's message
             if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_FULL", "SQLITE_IOERR_W")):
@@ -90,16 +93,16 @@ class MetricsWriter:
 
     def log(self, record: Record) -> None:
         """Writes the record completely or not at all. NaN and infinite scalars become NULL."""
-        with self._counting_errors(), self._transaction():
-            self._insert(record)
+        with self._counting_errors(), self.transaction():
+            self.insert(record)
         if self._inode() != self._opened:  # SQLite writes on, into a file that has no name any more
             self.n_dropped += 1
             self.last_error = "metrics.db was removed or replaced while the run wrote it"
 
     def put_meta(self, **values: Any) -> None:
         """Facts of the run that do not change with the step (JSON values)."""
-        with self._counting_errors(), self._transaction():
-            self._put_meta(values)
+        with self._counting_errors(), self.transaction():
+            self.put(values)
 
     def sync(self) -> None:
         """Makes what was logged so far survive a power cut. Call it before saving a checkpoint."""
@@ -132,7 +135,8 @@ class MetricsWriter:
             self.last_error = str(error)
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
+        """All that is written in the block, or nothing."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -142,7 +146,21 @@ class MetricsWriter:
                 self._connection.execute("ROLLBACK")
             raise
 
-    def _begin(self, attempt: int, resume_from: int | None, last_seq: int | None) -> None:
+    def begin(
+        self,
+        attempt: int,
+        resume_from: int | None,
+        last_seq: int | None,
+        seq: int | None = None,
+    ) -> None:
+        """The first part of an attempt, in a transaction: what it replaces is deleted.
+
+        Args:
+            attempt: As of the class.
+            resume_from: As of the class.
+            last_seq: As of the class.
+            seq: The number of the record of the resume; None for the next one.
+        """
         execute = self._connection.execute
         is_new = not execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
         if is_new:
@@ -157,11 +175,11 @@ class MetricsWriter:
             )
         execute(f"DELETE FROM records WHERE {column} > ?", (last,))
         self._rename()
-        self._put_meta({"schema_version": SCHEMA_VERSION, "attempt": attempt})
+        self.put({"schema_version": SCHEMA_VERSION, "attempt": attempt})
         if resume_from is not None:
             text = f"attempt {attempt} goes on from step {resume_from}"
             text += "; the records before it are missing" if is_new else ""
-            self._insert(Record(resume_from, -1, events=[("resume", text)]))
+            self.insert(Record(resume_from, -1, events=[("resume", text)]), seq)
 
     def _rename(self) -> None:
         """Gives records of version 1 the present names, since some names changed their meaning."""
@@ -173,16 +191,23 @@ class MetricsWriter:
                     [(now, before) for before, now in RENAMED.items()],
                 )
 
-    def _insert(self, record: Record) -> None:
+    def insert(self, record: Record, seq: int | None = None, at: float | None = None) -> None:
+        """Writes a record in a transaction.
+
+        Args:
+            record: What was logged.
+            seq: Its number; None for the next one.
+            at: When it was logged, in Unix seconds; None for now.
+        """
         execute, many = self._connection.execute, self._connection.executemany
-        row = (record.step, record.epoch, time.time())
-        seq = execute("INSERT INTO records (step, epoch, at) VALUES (?, ?, ?)", row).lastrowid
+        row = (seq, record.step, record.epoch, time.time() if at is None else at)
+        seq = execute("INSERT INTO records VALUES (?, ?, ?, ?)", row).lastrowid
         finite = (
             (seq, name, float(value) if np.isfinite(value) else None)
             for name, value in record.scalars.items()
         )
         many("INSERT INTO scalars VALUES (?, ?, ?)", finite)
-        packed = ((seq, name, *_pack(array)) for name, array in record.arrays.items())
+        packed = ((seq, name, *pack(array)) for name, array in record.arrays.items())
         many("INSERT INTO arrays (seq, name, dtype, shape, data) VALUES (?, ?, ?, ?, ?)", packed)
         many(
             "INSERT INTO events VALUES (?, ?, ?)",
@@ -190,7 +215,8 @@ class MetricsWriter:
         )
         self.last_seq = seq
 
-    def _put_meta(self, values: dict[str, Any]) -> None:
+    def put(self, values: dict[str, Any]) -> None:
+        """Writes facts of the run in a transaction."""
         rows = ((key, json.dumps(value)) for key, value in values.items())
         self._connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
 
@@ -200,7 +226,8 @@ def _text(value: object) -> object:
     return encodable(value) if isinstance(value, str) else value
 
 
-def _pack(array: np.ndarray) -> tuple[str, str, bytes]:
+def pack(array: np.ndarray) -> tuple[str, str, bytes]:
+    """Type, shape and compressed bytes of an array, as the file holds them."""
     array = np.ascontiguousarray(array)
     kind, shape = _described(array.dtype, array.shape)
     return kind, shape, zlib.compress(array.astype(kind, copy=False).tobytes(), 1)

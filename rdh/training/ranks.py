@@ -19,9 +19,10 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 from rdh.errors import PeerLost, UserError
+from rdh.training.network import Network
 
 # Nothing is ended by a clock: if a rank dies, torchrun ends the others.
 PATIENCE = timedelta(days=7)
@@ -85,7 +86,7 @@ class Ranks:
         part = whole[self.rows(len(whole))]
         return part if len(part) else torch.zeros_like(whole[:1])
 
-    def sum_gradients(self, network: nn.Module) -> None:
+    def sum_gradients(self, network: Network) -> None:
         """Sums the gradients of all weights.
 
         What `network.learned` learns has the gradient of the whole batch on every rank already.
@@ -171,26 +172,27 @@ def _or_lost() -> Iterator[None]:
         raise PeerLost(str(error)) from error
 
 
-def choose_gpu(name: str, rank: int, n: int) -> None:
-    """Makes the GPU of this rank the one that auto and cuda mean. Nothing without a GPU.
+def device_of(name: str, rank: int, n: int) -> str:
+    """The device of a rank: among the GPUs that can be seen, the one with its number.
 
     Args:
-        name: The run's `device`.
-        rank: This one's number, which is that of its GPU among those that can be seen.
+        name: The run's `device`: auto, cuda or cpu.
+        rank: This one's number.
         n: How many ranks there are.
 
     Raises:
         UserError: There are fewer GPUs than ranks.
     """
-    if name == "cpu" or not torch.cuda.is_available():
-        return
-    there = torch.cuda.device_count()
+    there = 0 if name == "cpu" else torch.cuda.device_count()
+    if not there:
+        return name
     if there < n:
         raise UserError(
             f"devices is {n}, but this run sees {there} GPU{'s' if there > 1 else ''}; set devices "
             f"to {there}, or device to cpu."
         )
     torch.cuda.set_device(rank)
+    return f"cuda:{rank}"
 
 
 def join(rank: int, n: int, meeting: str | None) -> Ranks:

@@ -36,6 +36,12 @@ class SharedNorm(nn.Module):
         ranks: Of the run. They know which step is on.
     """
 
+    weight: Tensor | None
+    bias: Tensor | None
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor
+
     def __init__(self, norm: _BatchNorm, ranks: Ranks) -> None:
         super().__init__()
         self.ranks, self.eps, self.momentum = ranks, norm.eps, norm.momentum
@@ -46,14 +52,14 @@ class SharedNorm(nn.Module):
 
     @torch.compiler.disable  # a compiler does not see what other ranks send
     def forward(self, inputs: Tensor) -> Tensor:
-        averages = self.running_mean, self.running_var
+        mean, variance = self.running_mean, self.running_var
         is_averaged = not self.training or self.ranks.n_items == 1  # one item has no variance
-        if is_averaged and averages[0] is not None:
-            return F.batch_norm(inputs, *averages, self.weight, self.bias, eps=self.eps)
+        if is_averaged and mean is not None:
+            return F.batch_norm(inputs, mean, variance, self.weight, self.bias, eps=self.eps)
         values = inputs.transpose(0, 1).flatten(1).float()  # (n_channels, n_values)
         moments = self._moments(values.detach())
         normal = _Normalised.apply(values, *moments, self.ranks)
-        if self.weight is not None:
+        if self.weight is not None and self.bias is not None:
             normal = normal * self.weight.unsqueeze(1) + self.bias.unsqueeze(1)
         shape = (inputs.shape[1], inputs.shape[0], *inputs.shape[2:])
         return normal.view(shape).transpose(0, 1).to(inputs.dtype)
@@ -69,7 +75,7 @@ class SharedNorm(nn.Module):
         squares = (values - mean.unsqueeze(1)).square().sum(1) * counted
         self.ranks.sum(squares)
         variance = squares / n
-        if self.running_mean is not None:
+        if self.running_mean is not None and self.running_var is not None:
             self.num_batches_tracked += 1
             share = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
             self.running_mean.lerp_(mean, share)

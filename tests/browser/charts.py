@@ -54,12 +54,12 @@ def axis_ranges(page, chart: str) -> list[float]:
     )
 
 
-def wait_for_ranges(page, chart: str, ranges: list[float]) -> None:
+def wait_for_ranges(page, chart: str, ranges: list[float], within: float = 0) -> None:
     wait_for(
         page,
-        f"([c, wanted]) => (({LAYOUT})(c)).xaxis.range.concat((({LAYOUT})(c)).yaxis.range)"
-        ".every((end, place) => end === wanted[place])",
-        [chart, ranges],
+        f"([c, wanted, within]) => (({LAYOUT})(c)).xaxis.range.concat((({LAYOUT})(c)).yaxis.range)"
+        ".every((end, place) => Math.abs(end - wanted[place]) <= within)",
+        [chart, ranges, within],
     )
 
 

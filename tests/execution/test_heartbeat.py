@@ -1,5 +1,6 @@
 """hb.json, and what the heart makes of a control.json that somebody edited."""
 
+import json
 import time
 
 import pytest
@@ -51,3 +52,15 @@ def test_a_beat_says_since_when_no_step_or_batch_was_done(tmp_path, monkeypatch)
         heart.beat()
         beat = read_json(tmp_path / "hb.json")
         assert beat is not None and (beat["step"], beat["seconds_since_step"]) == (7, silent)
+
+
+def test_a_request_reaches_a_worker_that_no_signal_reaches_if_it_means_this_attempt(tmp_path):
+    asked = []
+    heart = Heart(tmp_path, attempt=2, on_request=lambda: asked.append("stop"))
+    for control in ({"attempt": 1, "request": "cancel"}, {"attempt": 2, "request": None}):
+        (tmp_path / "control.json").write_text(json.dumps(control))
+        heart.beat()
+    assert asked == []
+    (tmp_path / "control.json").write_text('{"attempt": 2, "request": "cancel"}')
+    heart.beat()
+    assert asked == ["stop"]

@@ -1,4 +1,4 @@
-"""The contract of an engine, kept by the local one, with real processes."""
+"""What only the local engine does, with real processes; its contract is in engines/."""
 
 import json
 import os
@@ -35,18 +35,6 @@ def leader(handle: str) -> int:
 
 def wait_for_exit(engine: LocalEngine, handle: str) -> None:
     wait_for(lambda: engine.poll(handle).phase is Phase.EXITED, "exit")
-
-
-def test_a_process_that_ends_gives_its_exit_code_and_its_slot_back(store, engine):
-    spec = make_spec(store)
-    handle = engine.start(spec)
-    assert engine.poll(handle).phase is Phase.RUNNING
-    assert engine.capacity() == 1
-    wait_for_exit(engine, handle)
-    assert (engine.poll(handle).exit_code, engine.poll(handle).device) == (0, "fake GPU 0")
-    assert engine.capacity() == 2
-    assert json.loads((spec.run_dir / "result.json").read_text())["state"] == "finished"
-    assert "toy worker begins" in (spec.run_dir / "log.txt").read_text()
 
 
 def test_a_worker_finds_its_marks_its_device_and_its_threads(store, engine):
@@ -101,26 +89,6 @@ def test_on_the_cpu_each_device_of_a_run_is_a_slot(store):
         engine.start(replace(make_spec(store), devices=2))
 
 
-def test_exit_3_and_signal_9_are_told_apart(store, engine):
-    failing = engine.start(make_spec(store, {"do": "exit", "code": 3}))
-    killed = engine.start(make_spec(store, {"do": "forever"}))
-    os.kill(leader(killed), signal.SIGKILL)
-    wait_for_exit(engine, failing)
-    wait_for_exit(engine, killed)
-    assert engine.poll(failing).exit_code == 3
-    assert engine.poll(killed).exit_code == -9
-
-
-def test_a_polite_stop_lets_the_worker_save_its_state(store, engine):
-    spec = make_spec(store, {"do": "forever"})
-    handle = engine.start(spec)
-    wait_for(lambda: has_begun(spec), "heartbeat")
-    store.write_json(spec.run_id, "control.json", {"attempt": 1, "request": "cancel"})
-    engine.stop(handle)
-    wait_for_exit(engine, handle)
-    assert store.read_json(spec.run_id, "result.json")["state"] == "cancelled"
-
-
 def test_force_also_reaches_children_in_sessions_of_their_own(store, engine):
     spec = make_spec(store, {"do": "children"})
     handle = engine.start(spec)
@@ -155,20 +123,6 @@ def test_a_new_engine_ends_children_whose_leader_is_dead(store, engine):
     assert (later.capacity(), later.adopt()) == (2, {})
 
 
-def test_a_new_engine_adopts_what_lives_with_its_slot(store, engine):
-    spec = make_spec(store, {"do": "forever"})
-    handle = engine.start(spec)
-    wait_for(lambda: has_begun(spec), "heartbeat")
-    later = make_engine(store)
-    assert later.adopt() == {spec.key: handle}
-    assert later.capacity() == 1
-    assert later.poll(handle).phase is Phase.RUNNING
-    os.kill(leader(handle), signal.SIGKILL)
-    wait_for_exit(later, handle)
-    assert later.poll(handle).exit_code is None
-    assert later.adopt() == {}
-
-
 def test_a_new_engine_without_adoption_still_knows_a_live_handle_from_a_dead_one(store, engine):
     spec = make_spec(store, {"do": "forever"})
     handle = engine.start(spec)
@@ -178,12 +132,6 @@ def test_a_new_engine_without_adoption_still_knows_a_live_handle_from_a_dead_one
     key, pid, started, device = handle.split(":")
     assert make_engine(store).poll(f"other-run-a1:{pid}:{started}:{device}").phase is Phase.EXITED
     assert make_engine(store).poll(f"{key}:{pid}:{int(started) - 1}:{device}").phase is Phase.EXITED
-
-
-def test_an_unknown_handle_is_unknown_and_harmless(store, engine):
-    for handle in ("", "nonsense", "run-a1:x:y:z"):
-        assert engine.poll(handle).phase is Phase.UNKNOWN
-        engine.stop(handle, force=True)
 
 
 def test_an_attempt_can_not_start_twice_but_the_next_one_can(store, engine):

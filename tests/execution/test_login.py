@@ -4,12 +4,14 @@ import os
 import socket
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from rdh.errors import UserError
 from rdh.execution import login
+from rdh.execution.connections import ask_kernel, look_up
 
 NOBODY_ELSE = 65534  # the user "nobody"
 
@@ -124,25 +126,44 @@ def test_a_cookie_does_not_hold_the_token_and_ends_with_it(tmp_path):
         assert not login.has_cookie(token, {name: value})
 
 
-def test_a_connection_of_this_user_is_known_from_one_of_another_user(listener):
-    """On IPv4 and IPv6. What counts is who made the connection's socket."""
-    server = listener.getsockname()[:2]
-    with socket.socket(listener.family) as mine:
-        mine.connect(server)
-        assert login.is_own(mine.getsockname()[:2], server)
-    if os.geteuid():
+@contextmanager
+def connected(listener: socket.socket, user: int) -> Iterator[socket.socket]:
+    """A connection whose socket a user made."""
+    if user and os.geteuid():
         pytest.skip("only root can become another user")
-    os.seteuid(NOBODY_ELSE)
+    os.seteuid(user or os.geteuid())
     try:
-        theirs = socket.socket(listener.family)
+        made = socket.socket(listener.family)
     finally:
-        os.seteuid(0)
-    with theirs:
-        theirs.connect(server)
-        assert not login.is_own(theirs.getsockname()[:2], server)
+        os.seteuid(os.getuid())
+    with made:
+        made.connect(listener.getsockname()[:2])
+        yield made
 
 
-@pytest.mark.parametrize("client", [None, ("192.0.2.7", 80), ("127.0.0.1", 1), ("unknown", 0)])
+@pytest.mark.parametrize("ask", [ask_kernel, look_up])
+def test_the_user_who_opened_a_connection_is_known_as_long_as_it_is_open(listener, ask):
+    """On IPv4 and IPv6, by the kernel's answer and by its tables."""
+    for user in (0, NOBODY_ELSE):
+        with connected(listener, user) as made:
+            client, server = made.getsockname()[:2], listener.getsockname()[:2]
+            hosts = [socket.inet_pton(listener.family, server[0])] * 2
+            assert ask(hosts, (client[1], server[1])) == (user or os.geteuid())
+        assert ask(hosts, (client[1], server[1])) is None, "closed: root is shown as its owner"
+
+
+def test_a_connection_of_this_user_is_ones_own_and_another_users_is_not(listener):
+    server = listener.getsockname()[:2]
+    with connected(listener, 0) as made:
+        assert login.is_own(made.getsockname()[:2], server)
+    with connected(listener, NOBODY_ELSE) as made:
+        assert not login.is_own(made.getsockname()[:2], server)
+
+
+@pytest.mark.parametrize(
+    "client",
+    [None, ("192.0.2.7", 80), ("127.0.0.1", 1), ("::1", 1), ("unknown", 0), ("127.0.0.1", 2**20)],
+)
 def test_a_connection_that_nobody_can_tell_is_not_ones_own(client):
     assert not login.is_own(client, ("127.0.0.1", 2))
     assert not login.is_own(("127.0.0.1", 1), None)

@@ -63,6 +63,8 @@ def result(state: str, attempt: int = 1) -> dict:
         # gone, exit unknown
         (gone(None), "lost", "vanished unobserved"),
         (gone(None, last_log_line="Killed"), "lost", "Killed"),
+        (gone(None, detail="Ray says: its node died."), "lost", "Ray says: its node died."),
+        (gone(-15, detail="SLURM ended it: timeout."), "lost", "(SIGTERM). SLURM ended it"),
         # starting with no process
         (unknown("starting", waited=0), "queued", "interrupted"),
         (unknown("starting", waited=0, request="cancel"), "cancelled", "Cancelled"),
@@ -77,6 +79,8 @@ def result(state: str, attempt: int = 1) -> dict:
         (unknown("running", silent_for=1, ran_here=True, is_locked=True), "running", None),
         (unknown("running", silent_for=60, request="cancel"), "cancelled", "Cancelled"),
         (unknown("running", silent_for=60, request="pause"), "paused", "no process"),
+        # a cluster has it and no place for it
+        (alive("starting", phase=Phase.PENDING, silent_for=999), "starting", "waits for a place"),
         # alive, or nobody can tell
         (alive("starting"), "starting", None),
         (alive("starting", has_beaten=True), "running", None),

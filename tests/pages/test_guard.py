@@ -34,7 +34,7 @@ class Asked:
         self.guard, self.client, self.server = Guard(open_to_all, root, who), None, None
 
     def __call__(self, path: str, body: bytes | None = None, *, kind: str = "http", **headers):
-        headers = {"accept": "text/html"} | headers
+        headers = {"accept": "text/html", "host": "127.0.0.1:8501"} | headers
         if body is not None:
             headers["content-type"] = "application/x-www-form-urlencoded"
         path, _, query = path.partition("?")
@@ -132,9 +132,22 @@ def test_strangers_are_asked_and_this_users_own_processes_are_not(tmp_path):
         with socket.create_connection(asked.server) as mine:
             asked.client = mine.getsockname()
             assert asked("/")[2] == SECRET.decode()
+            # uvicorn takes the client from this header, and anybody can write it
+            said = "{}:{}".format(*asked.client)
+            assert asked("/", x_forwarded_for=said)[0] == 401
         asked.client = ("192.0.2.7", 4000)
         assert asked("/")[0] == 401
         assert asked.log_in()[0] == 303, "with the token a stranger is none"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "192.0.2.7:8501", "localhost.evil.example", ""])
+def test_another_host_name_is_refused_even_if_nobody_is_asked(tmp_path, host):
+    """The name of a page elsewhere can be made to lead to this machine."""
+    asked = Asked(tmp_path, login.NOBODY)
+    status, _, text = asked("/live", host=host)
+    assert status == 403 and "STREAMLIT_SERVER_ALLOWED_HOSTS" in text
+    assert asked("/_stcore/stream", kind="websocket", host=host)[0]["type"] == "websocket.close"
+    assert asked("/live", host="localhost:8501")[0] == 200
 
 
 def test_pages_outside_the_guard_are_known(monkeypatch):

@@ -239,6 +239,8 @@ def test_no_page_shows_another_number_under_the_same_name(
         for name, shown, recorded in numbers:
             assert shown == recorded, (page, name)
             found.setdefault(name, set()).add(page)
+        if page == "pages/compare.py":
+            assert ("Verdict" in " ".join(said)) == (kind == "finished"), "no verdict too early"
         assert "None" not in " ".join(said).replace("`None`", ""), page
         assert not without_definition(app, figures), (page, "define it, or say that it needs none")
     of_finished = {"pages/retrieval.py"}  # it shows numbers of no other run

@@ -169,7 +169,7 @@ def test_a_resume_that_fails_half_way_changes_nothing(path, monkeypatch):
     def fail(self, values):
         raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr(MetricsWriter, "_put_meta", fail)
+    monkeypatch.setattr(MetricsWriter, "put", fail)
     with pytest.raises(
         UserError, match=r"metrics.db of run run-0 can't be written \(disk I/O error\)"
     ):
@@ -486,7 +486,7 @@ def test_a_resume_of_an_old_file_that_fails_half_way_renames_nothing(path, monke
     def fail(self, values):
         raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr(MetricsWriter, "_put_meta", fail)
+    monkeypatch.setattr(MetricsWriter, "put", fail)
     with pytest.raises(UserError, match="can't be written"):
         MetricsWriter(path, attempt=2, resume_from=2)
     assert_translated(MetricsReader(path))

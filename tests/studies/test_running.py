@@ -59,6 +59,13 @@ def test_the_estimate_is_that_of_finished_runs_of_the_kind(store, filled):
     assert said.endswith(f"about {text}.") or n_slots > 4
 
 
+def test_a_run_on_several_devices_takes_the_slots_of_several_runs(store, monkeypatch):
+    monkeypatch.setattr("rdh.studies._tools.running.slots", lambda store: 4)
+    assert studies.at_once(store, [{}] * 9) == 4
+    assert studies.at_once(store, [{"devices": 2}] * 9) == 2
+    assert studies.at_once(store, [{"devices": 8}, {}]) == 1
+
+
 def test_many_runs_that_wait_do_not_hide_the_time_of_those_that_finished(store, filled):
     filled(small(), lambda one: 0.5)
     waiting = small(methods=("dhn",), seeds=tuple(range(110)))

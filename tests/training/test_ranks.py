@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from rdh.errors import PeerLost
+from rdh.errors import PeerLost, UserError
 from rdh.training import ranks
 from rdh.training.ranks import ALONE, Ranks
 from tests.training import one_rank
@@ -59,6 +59,16 @@ def test_a_rank_without_an_item_gets_one_that_does_not_count():
     assert last.own(items).tolist() == [7] and last.rows(1) == slice(0, 0)
     assert last.part(torch.ones(1, 4)).tolist() == [[0.0] * 4]
     assert Ranks(1, 2).part(torch.ones(1, 4)).tolist() == [[1.0] * 4]
+
+
+def test_each_rank_has_the_gpu_of_its_number_and_too_few_are_refused(monkeypatch):
+    chosen: list[int] = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    assert (ranks.device_of("auto", 1, 2), ranks.device_of("cuda", 0, 2)) == ("cuda:1", "cuda:0")
+    assert chosen == [1, 0] and ranks.device_of("cpu", 1, 2) == "cpu"
+    with pytest.raises(UserError, match="devices is 3, but this run sees 2 GPUs; set devices to 2"):
+        ranks.device_of("auto", 0, 3)
 
 
 def cosine(a: Tensor, b: Tensor) -> float:

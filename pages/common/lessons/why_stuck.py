@@ -25,15 +25,14 @@ def ask(demo: Demo) -> Question:
     here, there = (gradient_terms(h, free) for h in (dead_code(demo), FIGURE_3))
     rest, critical = zero_crossings(pair)[0], critical_eta(pair)
     return Question(
-        f"A dead bit of this run lies at h = {number(dead_code(demo), 5)}, and its pair calls it "
+        f"A dead bit lies at h = {number(dead_code(demo), 5)}, and its pair calls it "
         "to +. Does it come back if quantization lets go of it, with η = 0?",
         ("Yes, its pair pulls it over", "Yes, at half the speed of other bits", "No, it stays"),
         2,
-        f"**It stays.** ∂L/∂F is {gradient_number(float(here.gradient))} even then, "
-        f"{float(there.gradient / here.gradient):,.0f} times less than at h = −0.5: tanh lets "
-        "next to nothing through. Short of that end, quantization holds a bit: choose h = −0.5. "
-        f"At the paper's η = 1 descent moves it the wrong way, until it rests at h = "
-        f"{number(rest)}; that begins at η = {number(critical)}.",
+        f"**It stays.** Even then ∂L/∂F is {float(there.gradient / here.gradient):,.0f} times less "
+        "than at h = −0.5: tanh lets next to nothing through. Short of that end it is quantization "
+        f"that holds a bit: choose h = −0.5. At the paper's η = 1 it rests at h = {number(rest)}, "
+        f"the wrong side; that begins at η = {number(critical)}.",
     )
 
 
@@ -52,10 +51,12 @@ def draw(demo: Demo, answered: bool) -> None:
         )  # fmt: skip
     pair = Pair(eta=eta)
     scene = landscape(pair, amplifier=False, quantization="plain")
-    figure = landscape_figure(scene, h_i, axis="F", height=310)
-    figure.update_layout(legend_y=-0.26)
-    if not answered:
-        figure.update_layout(title_text="Which way is the bit pulled, and how strongly?")
+    figure = landscape_figure(scene, h_i, axis="F", height=320)
+    title = "Which way is the bit pulled, and how strongly?"
+    if answered:
+        gradient = gradient_number(float(gradient_terms(h_i, pair).gradient))
+        title = f"At h = {number(h_i, 5)} and η = {number(eta)}: ∂L/∂F = {gradient}"
+    figure.update_layout(legend_y=-0.26, title_text=title)
     live_plotly(figure, key="lesson-landscape")
     if answered:
         terms = gradient_terms(h_i, pair)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rdh.errors import UserError
 from rdh.execution.engine import processes
-from rdh.execution.engine.base import Phase, Report, Spec, key_of
+from rdh.execution.engine.base import About, Phase, Place, Report, Spec, key_of
 from rdh.execution.engine.devices import CPU, Device, in_words, most_for_one_run, too_few
 from rdh.execution.engine.warm import Forked, WarmParent
 from rdh.files import atomic
@@ -68,6 +68,11 @@ class LocalEngine:
         self.warm: WarmParent | None = None
         if warms and CPU in self.devices:
             self.warm = WarmParent(warms, self._settings(CPU))
+
+    def about(self) -> About:
+        """The devices of this machine, and the warm parent."""
+        places = [Place(label=one.label, slots=one.slots) for one in self.devices.values()]
+        return About(None, places, self.warm.status() if self.warm else None)
 
     def capacity(self) -> int:
         """Free slots. None while a warm parent is seconds away."""

@@ -30,6 +30,7 @@ PACKAGE_PARENT = Path(__file__).resolve().parents[3]  # `python -m rdh` works in
 PASSED_ON = {
     *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "HOSTNAME"),
     *("VIRTUAL_ENV", "LD_LIBRARY_PATH", "LD_PRELOAD", "XDG_CACHE_HOME", "SYSTEMROOT", "NO_COLOR"),
+    "SLURM_CONF",
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
 }
 PASSED_ON_PREFIXES = (

@@ -12,6 +12,7 @@ from pathlib import Path
 from rdh import catalog, folders
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
+from rdh.execution.engine import kinds
 from rdh.execution.engine.devices import find_devices, most_for_one_run, too_few
 from rdh.files import check_regular
 
@@ -56,7 +57,7 @@ def check_possible(config: RunConfig, *, is_queued: bool = True) -> None:
             f"devices must be 1 for a run in this process, got {config.devices}: each device has a "
             f"process of its own; leave out --here."
         )
-    if config.devices > 1:
+    if config.devices > 1 and kinds.name_in(os.environ) == kinds.LOCAL:
         most = most_for_one_run(find_devices(os.environ))
         if config.devices > most:
             raise UserError(too_few(config.devices, most))
@@ -93,6 +94,8 @@ def check_data(
 
 
 def _check_gpu(device: str, is_queued: bool) -> None:
+    if is_queued and kinds.name_in(os.environ) != kinds.LOCAL:
+        return  # the node has it, not this machine; a run without it says so
     if is_queued and int(device.partition(":")[2] or 0) > 0:
         raise UserError(
             f"device must be cuda for a run of the queue, which gives each run one GPU, "

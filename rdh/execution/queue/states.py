@@ -57,6 +57,7 @@ class Evidence:
     phase: Phase | None = Phase.RUNNING  # None: the engine can't be reached
     exit_code: int | None = None
     out_of_memory: bool = False
+    detail: str | None = None  # the engine's own words about the end
     result: dict[str, Any] | None = None  # result.json, of this or an earlier attempt
     has_beaten: bool = False  # a heartbeat of this attempt was seen
     silent_for: float = 0.0  # since the heartbeat's seq last moved
@@ -70,6 +71,11 @@ class Evidence:
     @property
     def is_silent(self) -> bool:
         return self.silent_for >= self.silence_limit
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether its process lives though its engine knows nothing of it."""
+        return self.phase is Phase.UNKNOWN and self.has_beaten and not self.is_silent
 
 
 class Decision(NamedTuple):
@@ -148,15 +154,15 @@ def _after_exit(evidence: Evidence) -> Decision:
         hint = (
             f" The last line of its log: {evidence.last_log_line}" if evidence.last_log_line else ""
         )
-        return Decision(
-            "lost", f"The process vanished unobserved, so nobody knows its exit code.{hint}"
-        )
+        how = evidence.detail or "The process vanished unobserved, so nobody knows its exit code."
+        return Decision("lost", f"{printable(how)}{hint}")
     if code in (-signal.SIGKILL, 128 + signal.SIGKILL):
         if evidence.out_of_memory:
             return Decision("lost", "Out of memory: the kernel killed the process (signal 9).")
         return Decision("lost", "The process was killed (signal 9).")
     if exit_name(code) in {one.name for one in BY_THE_SYSTEM}:
-        return Decision("lost", f"The system ended its process ({exit_name(code)}).")
+        how = f" {evidence.detail}" if evidence.detail else ""
+        return Decision("lost", f"The system ended its process ({exit_name(code)}).{how}")
     cause = f"The process ended without a result ({exit_name(code)})"
     return Decision(
         "failed",
@@ -189,6 +195,8 @@ def _without_process(evidence: Evidence) -> Decision:
 def _while_alive(evidence: Evidence) -> Decision:
     if evidence.phase is None:
         return Decision(evidence.state, "Unresponsive: its engine can't be reached.")
+    if evidence.phase is Phase.PENDING:
+        return Decision(evidence.state, "It waits for a place on the cluster.")
     if evidence.is_silent:
         return Decision(
             evidence.state,
