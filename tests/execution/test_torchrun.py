@@ -25,9 +25,12 @@ from rdh.store.run_store import RunStore
 from tests.execution.conftest import is_alive, wait_for
 from tests.execution.test_kill import assert_identical, contents
 
-NOTES = "import os, time; from pathlib import Path; here = Path(os.environ['RDH_MEETING']).parent; "
+NOTES = """
+import contextlib, os, time
+from pathlib import Path
+here = Path(os.environ["RDH_MEETING"]).parent
+"""
 NOTE_PID = "(here / os.environ['RANK']).write_text(f'{os.getpid()} {os.environ[\"WORLD_SIZE\"]}'); "
-SLEEP = "time.sleep(600)"
 PATIENCE = 600.0
 
 
@@ -54,12 +57,26 @@ def test_ranks_that_end_well_leave_nothing_behind(ranks, tmp_path):
 
 
 def test_a_rank_that_is_killed_ends_the_others_and_is_the_one_that_is_named(ranks, tmp_path):
-    # the first one loses the second, as the real ones notice
-    killed = (
-        f"os.kill(os.getpid(), 9) if os.environ['RANK'] == '1' else os._exit({torchrun.PEER_LOST})"
-    )
+    # the first one loses the second, as the real ones notice: when it is dead
+    killed = f"""
+if os.environ["RANK"] == "1":
+    os.kill(os.getpid(), 9)
+pid = 0
+while not pid or " Z " not in Path(f"/proc/{{pid}}/stat").read_text():
+    with contextlib.suppress(OSError, IndexError):
+        pid = int((here / "1").read_text().split()[0])
+os._exit({torchrun.PEER_LOST})
+"""
     assert ranks(killed) == End(1, -9)
-    assert ranks("os._exit(3) if os.environ['RANK'] == '1' else " + SLEEP) == End(1, 3)
+    (tmp_path / "0").unlink()
+    failed = """
+while os.environ["RANK"] == "0":
+    time.sleep(60)
+while not (here / "0").exists() or not (here / "0").read_text():
+    pass
+os._exit(3)
+"""
+    assert ranks(failed) == End(1, 3)
     pids = [int((tmp_path / rank).read_text().split()[0]) for rank in "01"]
     assert not any(is_alive(pid) for pid in pids)
 

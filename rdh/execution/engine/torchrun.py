@@ -13,6 +13,7 @@ import contextlib
 import logging
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -147,8 +148,9 @@ def run_ranks(command: Sequence[str], n: int, folder: Path) -> End | None:
         elastic_launch(launch, sys.executable)(*command)
     except ChildFailedError as error:
         ends = {rank: failure.exitcode for rank, failure in error.failures.items()}
-        # those that lost another one have ended because of it
-        return min((End(*end) for end in ends.items()), key=lambda end: end.code == PEER_LOST)
+        # those that lost another one, or that torchrun has ended, have ended because of it
+        because = (PEER_LOST, -signal.SIGTERM)
+        return min((End(*end) for end in ends.items()), key=lambda end: end.code in because)
     finally:
         for name in (LEADER, MEETING, *SETTINGS):
             os.environ.pop(name, None)
