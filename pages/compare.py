@@ -266,5 +266,5 @@ with error_card():
         if not is_watched(runs, run_id):
             draw_link("pages/launch.py", "Launch its partner", ":material/edit:", {"clone": run_id})
 with error_card():
-    draw_settings(runs, known, pair)
+    draw_settings(runs, known, pair or [run_id])
 end_page()

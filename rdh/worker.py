@@ -156,8 +156,8 @@ class Stop(threading.Event):
     @property
     def is_by_torchrun(self) -> bool:
         """Whether nobody asked the run to stop: torchrun ends this rank because of another one."""
-        if self._rank is None or self._rank.folder is None:
-            return False
+        if self._rank is None or self._rank.folder is None or self.signum is None:
+            return False  # without a signal it was asked by control.json
         return self._rank.stop_signal() is None
 
 

@@ -6,6 +6,7 @@ A setting is everything but seed and split. Means and intervals are over the fai
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 import pandas as pd
 import streamlit as st
@@ -18,6 +19,7 @@ from rdh import analysis, catalog, studies
 from rdh.charts.comparison import paired_maps
 from rdh.charts.effects import JUDGED, forest
 from rdh.config.run_config import RunConfig
+from rdh.errors import UserError
 from rdh.retrieval.evaluation import REMEDY
 from rdh.store.run_store import RunStore
 from rdh.studies import Effect, verdict_of
@@ -35,17 +37,20 @@ def draw_settings(runs: RunStore, run_ids: Iterable[str], pair: Sequence[str]) -
     Args:
         runs: the run store.
         run_ids: oldest first.
-        pair: the runs that the page shows, the one without RDH first; its setting is the default.
+        pair: the runs that the page shows, the one without RDH first, or one run alone; a setting
+            like theirs is the default.
     """
     st.subheader("All pairs that have finished", anchor=False)
     with st.spinner("Reading every finished run, once", show_time=True):
         table = analysis.run_table(runs, run_ids)
         paired = analysis.pairs(table)
+    alike = None
+    with suppress(UserError):  # a run that can't be read is a card above
+        alike = read_config(runs, pair[-1])
     if paired.empty:
-        is_watched = pair and read_config(runs, pair[-1]).is_watched
         st.info(
             f"No pair that was launched here has finished yet. {WATCHED}"
-            if is_watched
+            if alike and alike.is_watched
             else "No pair has finished yet: launch the same run with and without RDH."
         )
         return
@@ -59,8 +64,9 @@ def draw_settings(runs: RunStore, run_ids: Iterable[str], pair: Sequence[str]) -
     own = analysis.group_of(table, *pair) if len(pair) == 2 else None
     draw_collapsed(fair["collapsed"])
     effects = judge(settings)
-    alike = read_config(runs, pair[-1]) if pair else None
-    chosen = pick_setting(settings, own, alike)
+    chosen = pick_setting(settings, own, alike, is_pair=len(pair) == 2)
+    if len(pair) == 1 and not (alike and alike.is_watched):
+        st.caption("No pair is chosen above, so this may be another setting.")
     draw_setting(settings[chosen], effects[chosen], len(settings))
     draw_table(settings, effects)
 
@@ -95,7 +101,7 @@ def judge(settings: dict[str, pd.DataFrame]) -> dict[str, Effect]:
 
 
 def pick_setting(
-    settings: dict[str, pd.DataFrame], own: str | None, alike: RunConfig | None
+    settings: dict[str, pd.DataFrame], own: str | None, alike: RunConfig | None, *, is_pair: bool
 ) -> str:
     """Lets the reader choose a setting.
 
@@ -103,6 +109,7 @@ def pick_setting(
         settings: `group` -> its pairs.
         own: that of the pair that the page shows, the default; None: it has not finished.
         alike: of a run that the page shows: if own is no setting, one like it is the default.
+        is_pair: whether it shows two runs.
     """
     default = own if own in settings else _nearest(settings, alike)
     wanted = st.query_params.get(KEY)
@@ -117,7 +124,7 @@ def pick_setting(
     )
     if alike and alike.is_watched:
         st.caption(f"This is another setting. {WATCHED}")
-    elif own is None and alike:
+    elif own is None and is_pair:
         st.caption("The two runs above are no finished pair, so this is another setting.")
     elif own is not None and own not in settings:
         st.caption("The two runs above are no fair pair, so this is another setting.")

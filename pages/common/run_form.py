@@ -41,6 +41,7 @@ LABELS = {
     "hash_lr_scale": "Hash layer's rate, ×",
     "finetune": "Finetune the backbone",
     "compile": "Compile the backbone",
+    "devices": "Number of devices",
     "amplifier_aim": "Aim of the amplifier",
     "amplifier_scale": "Multiple of α",
     "eaq_normalization": "Mean of Eq. (4)",

@@ -206,6 +206,15 @@ def run_line(runs: RunStore, state: execution.RunState) -> dict[str, str]:
     }
 
 
+def draw_last_runs(runs: RunStore, known: dict[str, execution.RunState]) -> None:
+    """The five newest runs as a table."""
+    newest = sorted(known.values(), key=lambda state: state.submitted_at or 0, reverse=True)[:5]
+    st.subheader("Last runs", anchor=False)
+    st.dataframe([run_line(runs, state) for state in newest], hide_index=True)
+    label = "All runs: why they ended, their curves, their logs"
+    st.page_link("pages/runs.py", label=label, icon=":material/list_alt:")
+
+
 def draw_start() -> None:
     """All of the page below its title."""
     say_unknown_address()
@@ -241,6 +250,7 @@ def draw_start() -> None:
             icon=":material/landscape:",
             query_params={"h_i": "-0.999", "axis": "F", "rate": "0.5"},  # the preset "A dead bit"
         )
+    known: dict[str, execution.RunState] = {}
     with error_card():
         known = known_runs(runs)
         if (pair := asked_pair(runs, known)) is not None:
@@ -249,11 +259,6 @@ def draw_start() -> None:
             draw_own_pair(runs, pair, known, "Your last pair")
         else:
             draw_recorded_pair()
+    with error_card():  # they are there even if the pair can't be read
         if known:
-            newest = sorted(
-                known.values(), key=lambda state: state.submitted_at or 0, reverse=True
-            )[:5]
-            st.subheader("Last runs", anchor=False)
-            st.dataframe([run_line(runs, state) for state in newest], hide_index=True)
-            label = "All runs: why they ended, their curves, their logs"
-            st.page_link("pages/runs.py", label=label, icon=":material/list_alt:")
+            draw_last_runs(runs, known)

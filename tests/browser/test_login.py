@@ -34,26 +34,24 @@ def status_of(server: AppServer, path: str, **headers: str) -> int:
 
 def test_a_browser_is_asked_once_and_another_user_gets_nothing(server, browser):
     token = (server.runs_root / login.FILE).read_text().strip()
-    with open_page(browser, alone=True) as page:
+    with open_page(browser) as page:
         page.goto(f"{server.url}/data?data=digits")
         page.get_by_label("Token").fill("not this")
         page.get_by_role("button").click()
         expect(page.get_by_role("alert")).to_contain_text("This is not the token.")
-        pictures: list[str] = []
-        page.on("response", lambda one: "/media/" in one.url and pictures.append(one.url))
         page.get_by_label("Token").fill(token)
         page.keyboard.press("Enter")
         wait_for_app(page)
-        assert page.url == f"{server.url}/data?data=digits", "the address is kept"
-        page.reload()
-        wait_for_app(page)
+        expect(page).to_have_url(f"{server.url}/data?data=digits")  # it is kept
+        with page.expect_response(lambda one: "/media/" in one.url) as picture:
+            page.reload()
+            wait_for_app(page)
         expect(page.get_by_label("Token")).to_have_count(0)
         (cookie,) = [one for one in page.context.cookies() if one["name"].startswith("rdh-")]
         assert cookie["httpOnly"] and cookie["sameSite"] == "Strict"
         assert token not in str(page.context.cookies()) + page.evaluate("document.cookie")
-        page.wait_for_function("document.querySelector('img[src*=\"/media/\"]')")
-        check_that_another_user_gets_nothing(server, pictures[0])
-    with open_page(browser, alone=True) as other:
+        check_that_another_user_gets_nothing(server, picture.value.url)
+    with open_page(browser) as other:
         other.goto(server.url)
         expect(other.get_by_label("Token")).to_be_visible()
     assert token not in server.log.read_text()

@@ -168,6 +168,8 @@ def test_the_setting_in_the_address_is_shown_and_an_unknown_one_is_said(finisher
     app = open_app(COMPARE, finisher.store, monkeypatch, setting="nonsense", **query)
     assert app.selectbox(key="setting").value == own
     assert "The address asks for what this page can't show" in shown(app)
+    alone = open_app(COMPARE, finisher.store, monkeypatch, run=run_ids[0], vs="none")
+    assert "No pair is chosen above, so this may be another setting" in shown(alone)
 
 
 def test_seeds_and_splits_of_a_setting_are_crossed(finisher, monkeypatch):
