@@ -190,8 +190,10 @@ def test_a_run_on_several_devices_takes_them_of_one_node_whole(engine, head):
     engine.start(replace(spec(engine), devices=2))
     sent = next(body for method, _, body in head.asked if method == "POST")
     assert (sent["entrypoint_num_gpus"], sent["entrypoint_num_cpus"]) == (2, 0)
-    head.set_jobs({**job(engine, "t-a1", "RUNNING"), "metadata": sent["metadata"]})
+    running = job(engine, "t-a1", "RUNNING", driver_node_id="b24f")
+    head.set_jobs({**running, "metadata": sent["metadata"]})
     assert engine.capacity() == 2
+    assert engine.poll("t-a1:ray").device == "vm (192.0.2.2) × 2"
     with pytest.raises(UserError, match="devices must be at most 2 here, got 3"):
         engine.start(replace(spec(engine), devices=3))
 

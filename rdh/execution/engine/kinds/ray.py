@@ -19,7 +19,7 @@ from urllib.parse import quote
 from rdh.errors import UserError
 from rdh.execution.engine import remote
 from rdh.execution.engine.base import About, EngineUnreachable, Phase, Place, Report, Spec
-from rdh.execution.engine.devices import too_few
+from rdh.execution.engine.devices import in_words, too_few
 from rdh.execution.engine.ray_client import Client
 
 NAME = "ray"
@@ -164,7 +164,8 @@ class RayEngine:
         if job is None:
             self._unmanaged[key] = time.monotonic()
             return Report(Phase.UNKNOWN)
-        status, device = job.get("status"), self._label(job.get("driver_node_id"))
+        status, label = job.get("status"), self._label(job.get("driver_node_id"))
+        device = in_words([label] * _slots_taken(job.get("metadata") or {})) if label else None
         if status in PHASES:
             return Report(PHASES[status], device=device)
         if status not in ENDED:
