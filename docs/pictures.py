@@ -39,6 +39,7 @@ READY = (
 )
 DRAWN = """() => !document.querySelector("[data-testid=stSkeleton], [data-testid=stSpinner]")
     && [...document.querySelectorAll("[data-chart]")].every((one) => !one.clientWidth
+        || one.getBoundingClientRect().top > innerHeight // only what is in view is drawn
         || one.querySelector(".main-svg")?.clientWidth === one.clientWidth)
     && [...document.images].every((one) => one.complete)"""
 

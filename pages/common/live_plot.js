@@ -1,6 +1,7 @@
 // One Plotly chart that keeps its node through all updates; live_plot.py sends the data and says why.
 const charts = new WeakMap(); // Streamlit's element -> the chart in it
 const waiting = new Map(); // key -> a chart whose element has just left the page
+const NEAR = "300px 0px"; // beyond the window: a chart that comes into view has been drawn
 let library;
 let failures = 0;
 
@@ -76,6 +77,16 @@ function create() {
   return chart;
 }
 
+// Only what is in view is drawn, or updated: a long page would take seconds for charts that nobody looks at.
+function mount(chart, parent) {
+  parent.append(chart.node);
+  chart.sight?.disconnect();
+  const seen = (entries) => (chart.isNear = entries.at(-1).isIntersecting) && chart.wanted && draw(chart);
+  const root = parent.closest("[data-testid=stMain]"); // what scrolls; a dialog lies outside of it
+  chart.sight = new IntersectionObserver(seen, { root, rootMargin: NEAR });
+  chart.sight.observe(chart.node);
+}
+
 function report(chart, { curveNumber: curve, pointNumber: point, x, y, z = null, customdata = null }) {
   if (ArrayBuffer.isView(customdata)) customdata = Array.from(customdata);
   const id = Date.now() + Math.random();
@@ -112,7 +123,7 @@ async function drawOnce(chart) {
 
 async function draw(chart) {
   chart.wanted = true;
-  if (chart.busy) return; // the draw in progress goes on with the newest data
+  if (chart.busy || !chart.isNear) return; // the draw in progress goes on with the newest data
   chart.busy = true;
   while (chart.wanted) {
     chart.wanted = false;
@@ -132,7 +143,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const chart = charts.get(parentElement) ?? waiting.get(key) ?? create();
   waiting.delete(key);
   charts.set(parentElement, chart);
-  if (chart.node.parentElement !== parentElement) parentElement.append(chart.node);
+  if (chart.node.parentElement !== parentElement) mount(chart, parentElement);
   Object.assign(chart, { data, send: setTriggerValue });
   const call = (chart.calls += 1);
   chart.node.style.height = `${height}px`; // reserved before plotly.js has arrived
@@ -149,6 +160,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     if (!ends) return setTimeout(leave, 5000, true);
     waiting.delete(key);
     chart.observer.disconnect();
+    chart.sight.disconnect();
     if (chart.drawn) globalThis.Plotly.purge(chart.plot);
   };
   return () => setTimeout(leave);

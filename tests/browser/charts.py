@@ -41,6 +41,8 @@ def draws(page, chart: str) -> int:
 
 
 def wait_for_draws(page, chart: str, n: int, **options: float) -> None:
+    """Returns when the chart has been drawn n times. It is scrolled to: others are not drawn."""
+    page.locator(chart).first.scroll_into_view_if_needed(**options)
     wait_for(page, WAIT_FOR_DRAWS, [chart, n], **options)
 
 
