@@ -47,7 +47,7 @@ FIELDS = {
 
 # A worker that gets SIGTERM while it writes the record of step 40: on a machine of any speed.
 CANCELLED_AT_ONCE = """
-import os, signal, sys
+import os, pathlib, signal, sys
 from rdh import worker
 from rdh.store.metrics_writer import MetricsWriter
 
@@ -55,6 +55,8 @@ class Writer(MetricsWriter):
     def log(self, record):
         super().log(record)
         if record.step == 40:
+            control = pathlib.Path(sys.argv[1], "control.json")
+            control.write_text('{"attempt": 1, "request": "cancel"}')
             os.kill(os.getpid(), signal.SIGTERM)
 
 worker.MetricsWriter = Writer
@@ -142,7 +144,6 @@ def assert_one_sentence(result: dict[str, Any]) -> None:
 
 def test_life_of_a_run_from_start_over_cancel_and_resume_to_its_end(store, start):
     run_id, run_dir = make_run(store, epochs=50, checkpoint_every=1000, probe_every=4)
-    write_json(run_dir / "control.json", {"attempt": 1, "request": "cancel"})
     assert start(run_dir, code=CANCELLED_AT_ONCE).wait(PATIENCE) == 0
     result = store.read_json(run_id, "result.json")
     stopped_at = result["step"]
@@ -398,12 +399,12 @@ def test_a_signal_ends_a_run_as_it_was_asked_and_says_that_nothing_was_saved(
     store, work, monkeypatch, signum, control, state, words
 ):
     def extract(*_: Any, progress: Callable[[int, int], None], **__: Any) -> None:
+        if control:
+            write_json(run_dir / "control.json", control)
         os.kill(os.getpid(), signum)
         progress(250, 60_000)
 
     run_id, run_dir = make_run(store)
-    if control:
-        write_json(run_dir / "control.json", control)
     monkeypatch.setattr("rdh.inputs.load.load_inputs", extract)
     assert work(run_dir) == 0
     result = store.read_json(run_id, "result.json")

@@ -129,6 +129,5 @@ def facts_of(run: TrainingState) -> dict[str, Any]:
         "top_k": inputs.top_k,
         "dtype": "float32",
         "device": str(inputs.device),
-        "devices": run.ranks.n,
         "torch": torch.__version__,
     }

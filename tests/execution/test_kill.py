@@ -146,10 +146,10 @@ from rdh.training import loop
 
 train_step = loop.train_step
 
-def step_or_die(run, indices):
+def step_or_die(run, *parts):
     if run.step == int(sys.argv[2]):
         os.kill(os.getpid(), signal.SIGKILL)
-    train_step(run, indices)
+    train_step(run, *parts)
 
 loop.train_step = step_or_die
 worker.main([sys.argv[1], "--attempt", "1"])

@@ -516,7 +516,7 @@ def test_untouched_page_shows_the_wrong_way():
 
 
 def test_the_question_of_start_opens_the_page_at_a_dead_bit():
-    said = (Path(PAGE).parents[1] / "app.py").read_text(encoding="utf-8")
+    said = (Path(PAGE).parent / "common" / "start.py").read_text(encoding="utf-8")
     ((h_i, axis, rate),) = re.findall(r'"h_i": "(.+)", "axis": "(.+)", "rate": "(.+)"\}', said)
     test = page(h_i=h_i, axis=axis, rate=rate)
     assert test.button(key="preset-A dead bit").proto.type == "primary"
