@@ -13,7 +13,11 @@ WATCH_REMOVALS = """() => {
     }));
     window.watcher.observe(document.body, { childList: true, subtree: true });
 }"""
-WAIT_FOR_DRAWS = "([chart, n]) => Number(document.querySelector(chart)?.dataset.draws) >= n"
+WAIT_FOR_DRAWS = """([chart, n]) => {
+    const node = document.querySelector(chart);
+    node?.scrollIntoView({ block: "nearest" }); // a chart out of view is not drawn
+    return Number(node?.dataset.draws) >= n;
+}"""
 FITS = """([chart, least, most]) => {
     const drawn = document.querySelector(chart + " .main-svg").clientWidth;
     return drawn === document.querySelector(chart).clientWidth && drawn >= least && drawn <= most;
@@ -41,8 +45,7 @@ def draws(page, chart: str) -> int:
 
 
 def wait_for_draws(page, chart: str, n: int, **options: float) -> None:
-    """Returns when the chart has been drawn n times. It is scrolled to: others are not drawn."""
-    page.locator(chart).first.scroll_into_view_if_needed(**options)
+    """Returns when the chart has been drawn n times. It is scrolled to."""
     wait_for(page, WAIT_FOR_DRAWS, [chart, n], **options)
 
 

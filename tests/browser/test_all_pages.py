@@ -131,11 +131,14 @@ def test_a_zoom_moves_all_charts_over_time_and_stays_in_the_address(page, server
     page.wait_for_url("**steps=*")
     steps = [int(step) for step in parse_qs(urlsplit(page.url).query)["steps"]]
     for name in ("dead", "map", "drift", "loss", "events-dead"):
-        page.locator(f'[data-chart^="live-{name}-"]').scroll_into_view_if_needed()
         wait_for(
             page,
-            """([name, steps]) => document.querySelector(`[data-chart^="live-${name}-"]`)
-                .querySelector(".js-plotly-plot").layout.xaxis.range?.join() === steps""",
+            """([name, steps]) => {
+                const chart = document.querySelector(`[data-chart^="live-${name}-"]`);
+                chart.scrollIntoView({ block: "nearest" });
+                const plot = chart.querySelector(".js-plotly-plot");
+                return plot?.layout.xaxis.range?.join() === steps;
+            }""",
             [name, ",".join(map(str, steps))],
         )
     assert 0 < steps[0] < steps[1]
