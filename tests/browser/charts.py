@@ -32,12 +32,24 @@ HAS_MARK_BELOW = """([chart, x]) => document.querySelector(chart + " .js-plotly-
 LAYOUT = "(chart) => document.querySelector(chart + ' .js-plotly-plot')._fullLayout"
 
 
+HOLDS = """(arg) => {{
+    try {{
+        const it = ({condition});
+        return typeof it === "function" ? it(arg) : it;
+    }} catch (error) {{
+        if (error instanceof TypeError) return false; // a property of null
+        throw error;
+    }}
+}}"""
 EVERY = 50  # milliseconds; by itself Playwright looks at each frame, which makes the page draw them
 
 
 def wait_for(page, condition: str, arg: object = None, **options: float) -> None:
-    """Returns when a condition in JavaScript holds."""
-    page.wait_for_function(condition, arg=arg, polling=EVERY, **options)
+    """Returns when a condition in JavaScript holds: a function of arg, or an expression.
+
+    It does not hold while an element that it reads is gone: a chart may leave for a moment.
+    """
+    page.wait_for_function(HOLDS.format(condition=condition), arg=arg, polling=EVERY, **options)
 
 
 def draws(page, chart: str) -> int:
