@@ -1,6 +1,7 @@
 """What all tests share: threads that sleep, the mark `process`, and quick pages."""
 
 import functools
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -48,6 +49,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.process)
     slow = {item.path for item in items if item.get_closest_marker("process")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_collection_finish() -> None:
+    """The garbage collector skips what is there for good: modules and thousands of test items.
+
+    A search through these takes half a second, and Streamlit asks for one after each run of a page.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -3,6 +3,7 @@
 Real supervisors, parents and workers. One test changes files of a copy of the package.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -38,14 +39,32 @@ SHORT = {"epochs": 1, "probe_every": 0, "n_bits": 8, "device": "cpu"}
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunStore]:
-    """Runs on a machine without a GPU. Whatever carries the test's mark is killed at the end."""
-    monkeypatch.setenv(MARK, str(tmp_path))
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    for name in ("RDH_SLOTS", "RDH_RUNS", "RDH_WARM"):
-        monkeypatch.delenv(name, raising=False)
-    yield RunStore(tmp_path / "runs")
-    kill_marked(str(tmp_path))
+def store(tmp_path: Path) -> Iterator[RunStore]:
+    with no_gpu(tmp_path):
+        yield RunStore(tmp_path / "runs")
+
+
+@pytest.fixture(scope="module")
+def supervised(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunStore]:
+    """With a supervisor, one thread a run, for all tests that leave it alive."""
+    folder = tmp_path_factory.mktemp("supervised")
+    with no_gpu(folder) as patch:
+        patch.setenv("RDH_SLOTS", str(os.cpu_count()))
+        store = RunStore(folder / "runs")
+        start_supervisor(store)
+        yield store
+
+
+@contextlib.contextmanager
+def no_gpu(folder: Path) -> Iterator[pytest.MonkeyPatch]:
+    """Runs on a machine without a GPU. Whatever carries the folder's mark is killed at the end."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(MARK, str(folder))
+        patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        for name in ("RDH_SLOTS", "RDH_RUNS", "RDH_WARM"):
+            patch.delenv(name, raising=False)
+        yield patch
+        kill_marked(str(folder))
 
 
 def start_supervisor(store: RunStore, house: Path = HOUSE) -> subprocess.Popen[bytes]:
@@ -60,6 +79,10 @@ def start_supervisor(store: RunStore, house: Path = HOUSE) -> subprocess.Popen[b
 
 def warmth(store: RunStore) -> dict[str, Any]:
     return supervisor_status(store)["warm"] or {}
+
+
+def n_forks(store: RunStore) -> int:
+    return warmth(store).get("forks", 0)
 
 
 def wait_until_warm(store: RunStore, *, not_pid: int | None = None) -> int:
@@ -125,9 +148,8 @@ def train_cold(root: Path, config: RunConfig) -> Path:
     return run_dir
 
 
-def test_a_forked_run_has_the_bits_of_one_that_was_started_cold(store, tmp_path, monkeypatch):
-    monkeypatch.setenv("RDH_SLOTS", str(os.cpu_count()))  # one thread a run
-    start_supervisor(store)
+def test_a_forked_run_has_the_bits_of_one_that_was_started_cold(supervised, tmp_path):
+    store, forks = supervised, n_forks(supervised)
     configs = [make_config(**FIELDS | {"epochs": 4}), make_config(method="itq", n_bits=16)]
     forked = submit(store, configs)
     for run_id, config in zip(forked, configs, strict=True):
@@ -136,11 +158,11 @@ def test_a_forked_run_has_the_bits_of_one_that_was_started_cold(store, tmp_path,
         warm_result, cold_result = (read_json(one / "result.json") for one in (run_dir, cold))
         assert warm_result["metrics"] == cold_result["metrics"]
         assert_identical(contents(run_dir), contents(cold))
-    wait_for(lambda: warmth(store)["forks"] == 2, "both forks in the status")
+    wait_for(lambda: n_forks(store) == forks + 2, "both forks in the status")
 
 
-def test_a_forked_worker_looks_like_one_that_was_started_cold(store, tmp_path):
-    process = start_supervisor(store)
+def test_a_forked_worker_looks_like_one_that_was_started_cold(supervised):
+    store, forks = supervised, n_forks(supervised)
     run_id, pid = train_forever(store)
     env, run_dir, proc = environment(pid), store.run_dir(run_id), Path(f"/proc/{pid}")
     marks = {"RDH_RUN_ID": run_id, "RDH_ATTEMPT": "1", "RDH_RUNS": str(store.root)}
@@ -150,7 +172,7 @@ def test_a_forked_worker_looks_like_one_that_was_started_cold(store, tmp_path):
     assert words[1:] == ["-m", "rdh.worker", str(run_dir), "--attempt", "1"]
     assert os.getsid(pid) == os.getpgid(pid) == pid
     stat = (proc / "stat").read_text().rpartition(")")[2].split()
-    assert int(stat[1]) == process.pid  # who is told of its end
+    assert int(stat[1]) == supervisor_status(store)["pid"]  # who is told of its end
     assert [(proc / "fd" / name).readlink() for name in "012"] == [
         Path(os.devnull),
         *[run_dir / "log.txt"] * 2,
@@ -162,6 +184,7 @@ def test_a_forked_worker_looks_like_one_that_was_started_cold(store, tmp_path):
     cancel(store, run_id)
     wait_until(store, run_id, "cancelled")
     wait_for(lambda: not proc.exists(), "a worker that left no zombie")
+    wait_for(lambda: n_forks(store) == forks + 1, "its fork in the status")
 
 
 @pytest.mark.slow  # the plain run has the killed supervisor, which takes the parent with it
@@ -230,8 +253,8 @@ def test_a_switch_turns_the_parent_off(store, monkeypatch):
         check_settings({"RDH_WARM": "no"})
 
 
-def test_a_lost_run_is_resumed_in_a_fork(store):
-    start_supervisor(store)
+def test_a_lost_run_is_resumed_in_a_fork(supervised):
+    store, forks = supervised, n_forks(supervised)
     run_id, pid = train_forever(store)
     wait_for(lambda: store.resume_step(run_id), "a checkpoint")
     os.kill(pid, signal.SIGKILL)
@@ -239,7 +262,8 @@ def test_a_lost_run_is_resumed_in_a_fork(store):
     wait_until(store, run_id, "running")
     goes_on(store, run_id)
     assert "from step" in log_of(store, run_id)
-    wait_for(lambda: warmth(store)["forks"] == 2, "both forks in the status")
+    wait_for(lambda: n_forks(store) == forks + 2, "both forks in the status")
+    cancel(store, run_id)
 
 
 def test_a_fork_that_nobody_waits_for_leaves_no_trace(store, tmp_path):
