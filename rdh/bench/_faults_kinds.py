@@ -25,8 +25,9 @@ FILES = (
 OF_THE_ROOT = ("registry.db", "supervisor.lock", "supervisor.log")
 BALLAST = ".ballast"
 SECONDS_TO_DIE = 5.0
+MOST_STEPS_OF_RANKS = 400  # of 512
 SECONDS_FOR_RANKS = 90.0  # until a run on two devices has both
-MOST_SECONDS_OF_RANKS = 8.0  # from then to the fault: they meet, train and save meanwhile
+MOST_SECONDS_OF_RANKS = 3.0  # from then to a fault before they train
 
 
 def _wait_for_death(pids: list[int]) -> None:
@@ -277,17 +278,21 @@ def ask_and_kill(world: World, rng: random.Random) -> None:
 def _ranks(world: World, rng: random.Random) -> tuple[str, dict[str, int]]:
     """A run on two devices at some moment of its life, and its processes by name.
 
-    Both may be empty: if it waits for a place for long, or has ended meanwhile.
+    One in three is at its start, the others are at some step. Both may be empty: if it waits for a
+    place for long, or has ended meanwhile.
     """
     deadline = time.monotonic() + SECONDS_FOR_RANKS
-    while not (found := {k: v for k, v in world.ranks().items() if len(v) == 3}):
-        if time.monotonic() > deadline:
-            return "", {}
+    step = rng.choice((0, 1, 1)) * rng.randrange(1, MOST_STEPS_OF_RANKS)
+    wait = rng.uniform(0, MOST_SECONDS_OF_RANKS)
+    while time.monotonic() < deadline:
+        for run_id, found in world.ranks().items():
+            beat = world.store.read_json(run_id, "hb.json") or {}
+            if len(found) == 3 and beat.get("step", 0) >= step:
+                time.sleep(0 if step else wait)
+                return run_id, world.ranks().get(run_id, {})
         world.look()
         time.sleep(SECONDS_BETWEEN_LOOKS)
-    time.sleep(rng.uniform(0, MOST_SECONDS_OF_RANKS))
-    run_id = min(found)
-    return run_id, world.ranks().get(run_id, {})
+    return "", {}
 
 
 def _hurt_ranks(

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,8 +71,10 @@ class Told:
 class World:
     """A runs folder, its runs, and the processes around it."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(
+        self, root: Path, kinds: Sequence[dict[str, object]] = KINDS, n_slots: int = N_SLOTS
+    ) -> None:
+        self.root, self.n_slots = root, n_slots
         self.store = RunStore(root)
         self.registry = Registry(self.store)
         self.told: dict[str, Told] = {}
@@ -81,7 +83,7 @@ class World:
         self.finished = 0
         self.resumed = 0  # attempts after the first, of the runs that finished
         self.met: Counter[str] = Counter()  # how often a fault found what it looked for
-        self.configs = [preset_config("quick", **FIELDS | kind) for kind in KINDS]
+        self.configs = [preset_config("quick", **FIELDS | kind) for kind in kinds]
 
     def learn(self) -> None:
         """Trains each config undisturbed, to know the codes that every run must end with."""
@@ -236,10 +238,10 @@ def _of_slots(world: World, states: dict[str, execution.RunState]) -> Iterator[s
         for one in in_turn(states.values())
         if one.run_id in world.told and not world.told[one.run_id].tainted
     ]
-    if n_taken > N_SLOTS:
-        yield f"{n_taken} slots are taken, of {N_SLOTS}"
-    if ready and n_taken + devices(ready[:1]) <= N_SLOTS and can_start:
-        yield f"{len(ready)} runs wait while {N_SLOTS - n_taken} slots are free"
+    if n_taken > world.n_slots:
+        yield f"{n_taken} slots are taken, of {world.n_slots}"
+    if ready and n_taken + devices(ready[:1]) <= world.n_slots and can_start:
+        yield f"{len(ready)} runs wait while {world.n_slots - n_taken} slots are free"
     for module in ("rdh.execution.supervisor_process", "rdh.warm"):
         n = len(world.others(module))
         if n > 1:
