@@ -7,13 +7,13 @@ import shutil
 import signal
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
 
 from rdh import execution
-from rdh.bench._faults_world import World, settle
+from rdh.bench._faults_world import SECONDS_BETWEEN_LOOKS, World, settle
 from rdh.errors import UserError
 from rdh.execution.place import free_bytes
 
@@ -25,6 +25,9 @@ FILES = (
 OF_THE_ROOT = ("registry.db", "supervisor.lock", "supervisor.log")
 BALLAST = ".ballast"
 SECONDS_TO_DIE = 5.0
+MOST_STEPS_OF_RANKS = 400  # of 512
+SECONDS_FOR_RANKS = 90.0  # until a run on two devices has both
+MOST_SECONDS_OF_RANKS = 3.0  # from then to a fault before they train
 
 
 def _wait_for_death(pids: list[int]) -> None:
@@ -272,6 +275,75 @@ def ask_and_kill(world: World, rng: random.Random) -> None:
     kill_worker_and_supervisor(world, rng)
 
 
+def _ranks(world: World, rng: random.Random) -> tuple[str, dict[str, int]]:
+    """A run on two devices at some moment of its life, and its processes by name.
+
+    One in three is at its start, the others are at some step. Both may be empty: if it waits for a
+    place for long, or has ended meanwhile.
+    """
+    deadline = time.monotonic() + SECONDS_FOR_RANKS
+    step = rng.choice((0, 1, 1)) * rng.randrange(1, MOST_STEPS_OF_RANKS)
+    wait = rng.uniform(0, MOST_SECONDS_OF_RANKS)
+    while time.monotonic() < deadline:
+        for run_id, found in world.ranks().items():
+            beat = world.store.read_json(run_id, "hb.json") or {}
+            if len(found) == 3 and beat.get("step", 0) >= step:
+                time.sleep(0 if step else wait)
+                return run_id, world.ranks().get(run_id, {})
+        world.look()
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    return "", {}
+
+
+def _hurt_ranks(
+    world: World, rng: random.Random, names: Sequence[str], signum: signal.Signals
+) -> list[int]:
+    """Pids of the named processes of a run on two devices, which counts as hurt."""
+    run_id, found = _ranks(world, rng)
+    pids = [found[name] for name in names if name in found]
+    if pids:
+        world.told[run_id].hurt = True
+        trains = bool((world.store.read_json(run_id, "hb.json") or {}).get("step"))
+        named = " and ".join(name if name == "leader" else f"rank {name}" for name in names)
+        world.met[f"{signum.name} to {named}{' in training' if trains else ''}"] += 1
+    return pids
+
+
+def kill_rank(world: World, rng: random.Random) -> None:
+    """kill -9 of one rank or of both: the leader says it, and all of the run ends."""
+    names = rng.choice((("0",), ("1",), ("0", "1")))
+    send(_hurt_ranks(world, rng, names, signal.SIGKILL), signal.SIGKILL)
+
+
+def kill_leader(world: World, rng: random.Random) -> None:
+    """kill -9 of the leader: its ranks end with it, and hold no slot."""
+    send(_hurt_ranks(world, rng, ("leader",), signal.SIGKILL), signal.SIGKILL)
+
+
+def kill_rank_and_supervisor(world: World, rng: random.Random) -> None:
+    """kill -9 of any part of the run and of the supervisor."""
+    names = rng.choice((("0",), ("1",), ("leader",), ("leader", "1")))
+    pids = _hurt_ranks(world, rng, names, signal.SIGKILL)
+    send(pids + world.others(SUPERVISOR), signal.SIGKILL)
+
+
+def terminate_rank(world: World, rng: random.Random) -> None:
+    """SIGTERM to one part of the run, which nobody asked for."""
+    names = rng.choice((("0",), ("1",), ("leader",)))
+    send(_hurt_ranks(world, rng, names, signal.SIGTERM), signal.SIGTERM)
+
+
+def freeze_rank(world: World, rng: random.Random) -> None:
+    """SIGSTOP and SIGCONT of one part of the run: the others wait, and nobody is ended."""
+    _, found = _ranks(world, rng)
+    if found:
+        name = rng.choice(sorted(found))
+        world.met[f"SIGSTOP of {name if name == 'leader' else f'rank {name}'}"] += 1
+        send([found[name]], signal.SIGSTOP)
+        time.sleep(rng.uniform(0.5, 4.0))
+        send([found[name]], signal.SIGCONT)
+
+
 Fault = Callable[[World, random.Random], str | None]
 FAULTS: dict[str, Fault] = {
     "kill -9 worker": kill_worker,
@@ -280,10 +352,15 @@ FAULTS: dict[str, Fault] = {
     "kill -9 web server": kill_web,
     "kill -9 worker and supervisor": kill_worker_and_supervisor,
     "kill -9 everything": kill_everything,
+    "kill -9 rank": kill_rank,
+    "kill -9 leader of ranks": kill_leader,
+    "kill -9 rank and supervisor": kill_rank_and_supervisor,
     "SIGTERM worker": terminate_worker,
+    "SIGTERM rank": terminate_rank,
     "SIGTERM everything": terminate_everything,
     "SIGTERM supervisor": stop_supervisor,
     "SIGSTOP, SIGCONT": freeze,
+    "SIGSTOP, SIGCONT of a rank": freeze_rank,
     "registry held": hold_registry,
     "run folder removed": remove_folder,
     "file of a run damaged": damage_file,

@@ -5,7 +5,6 @@ the campaign itself has done to the run.
 """
 
 import contextlib
-import itertools
 import os
 import shutil
 import signal
@@ -14,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,19 +27,22 @@ from rdh.errors import UserError
 from rdh.execution.engine import processes
 from rdh.execution.place import Room, least_free
 from rdh.execution.queue.registry import Registry
+from rdh.execution.queue.rows import in_turn
 from rdh.execution.queue.states import RESULT_STATES
 from rdh.files import read_arrays
 from rdh.locks import is_locked
 from rdh.store.run_store import RunStore
 
 MARK = "RDH_FAULTS"  # in the environment of everything that the campaign starts
-N_SLOTS, N_RUNS = 2, 3
+N_SLOTS = 3
 GRACE = ("--grace", "5")
 FIELDS = {"device": "cpu", "epochs": 16, "probe_every": 8, "eval_every": 100, "checkpoint_every": 1}
 KINDS: list[dict[str, object]] = [
     {"method": "hashnet", "amplifier": True, "quantization": "error_aware"},
     {"method": "dpsh"},
     {"method": "dch", "amplifier": True, "quantization": "error_aware"},
+    {"method": "hashnet", "amplifier": True, "quantization": "error_aware", "devices": 2}
+    | {"epochs": 32},
 ]
 SECONDS_TO_SETTLE = 180.0
 SECONDS_BETWEEN_LOOKS = 0.1
@@ -69,8 +71,10 @@ class Told:
 class World:
     """A runs folder, its runs, and the processes around it."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(
+        self, root: Path, kinds: Sequence[dict[str, object]] = KINDS, n_slots: int = N_SLOTS
+    ) -> None:
+        self.root, self.n_slots = root, n_slots
         self.store = RunStore(root)
         self.registry = Registry(self.store)
         self.told: dict[str, Told] = {}
@@ -79,16 +83,13 @@ class World:
         self.finished = 0
         self.resumed = 0  # attempts after the first, of the runs that finished
         self.met: Counter[str] = Counter()  # how often a fault found what it looked for
-        self._configs = itertools.cycle(
-            [preset_config("quick", **FIELDS, **kind) for kind in KINDS]
-        )
+        self.configs = [preset_config("quick", **FIELDS | kind) for kind in kinds]
 
     def learn(self) -> None:
         """Trains each config undisturbed, to know the codes that every run must end with."""
-        configs = [next(self._configs) for _ in KINDS]
-        run_ids = execution.submit(self.store, configs)
+        run_ids = execution.submit(self.store, self.configs)
         self.look()
-        for run_id, config in zip(run_ids, configs, strict=True):
+        for run_id, config in zip(run_ids, self.configs, strict=True):
             self._wait_for_end(run_id)
             self.expected[config.hash] = codes(self.store, run_id)
             execution.delete(self.store, run_id)
@@ -101,11 +102,12 @@ class World:
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
     def top_up(self) -> None:
-        """Submits until there are enough runs."""
-        while len(self.told) < N_RUNS:
-            config = next(self._configs)
-            (run_id,) = execution.submit(self.store, [config])
-            self.told[run_id] = Told(config)
+        """Submits what is missing: one run of each config."""
+        there = {told.config.hash for told in self.told.values()}
+        for config in self.configs:
+            if config.hash not in there:
+                (run_id,) = execution.submit(self.store, [config])
+                self.told[run_id] = Told(config)
         self.look()
 
     def look(self) -> None:
@@ -122,6 +124,16 @@ class World:
         found: dict[str, list[int]] = {}
         for one in processes.marked_processes(self.root.resolve()):
             found.setdefault(one.run_id, []).append(one.pid)
+        return found
+
+    def ranks(self) -> dict[str, dict[str, int]]:
+        """run_id -> pid of its "leader" and of its ranks "0", "1"; of runs on two devices."""
+        found: dict[str, dict[str, int]] = {}
+        for run_id, pids in self.workers().items():
+            if run_id in self.told and self.told[run_id].config.devices > 1:
+                # a rank's environment says which it is; what torchrun forks meanwhile is the same
+                names = {processes.environment(pid).get("RANK", "leader"): pid for pid in pids}
+                found[run_id] = names
         return found
 
     def others(self, module: str) -> list[int]:
@@ -215,14 +227,21 @@ def _of_state(
 
 
 def _of_slots(world: World, states: dict[str, execution.RunState]) -> Iterator[str]:
-    n_active = sum(run.is_active for run in states.values())
-    waiting = [one for one, run in states.items() if run.state == "queued"]
+    def devices(runs: Iterable[execution.RunState]) -> int:
+        known = [world.told[run.run_id].config.devices for run in runs if run.run_id in world.told]
+        return sum(known)
+
+    n_taken = devices(run for run in states.values() if run.is_active)
     can_start = Room(world.root, least_free(os.environ)).allows_starts
-    ready = [one for one in waiting if not (one in world.told and world.told[one].tainted)]
-    if n_active > N_SLOTS:
-        yield f"{n_active} runs in {N_SLOTS} slots"
-    if n_active < min(N_SLOTS, len(ready) + n_active) and can_start:
-        yield f"{len(ready)} runs wait while {N_SLOTS - n_active} slots are free"
+    ready = [
+        one
+        for one in in_turn(states.values())
+        if one.run_id in world.told and not world.told[one.run_id].tainted
+    ]
+    if n_taken > world.n_slots:
+        yield f"{n_taken} slots are taken, of {world.n_slots}"
+    if ready and n_taken + devices(ready[:1]) <= world.n_slots and can_start:
+        yield f"{len(ready)} runs wait while {world.n_slots - n_taken} slots are free"
     for module in ("rdh.execution.supervisor_process", "rdh.warm"):
         n = len(world.others(module))
         if n > 1:

@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from rdh.execution import login
 from rdh.execution.engine import processes
 
 HOST = "127.0.0.1"
@@ -44,6 +45,9 @@ class Server:
             stderr=subprocess.DEVNULL,
         )
         self._seen = psutil.Process(self._process.pid)
+        # what a browser brings that has logged in: RDH_LOGIN=1 asks this process too
+        token = login.read_token(runs) if runs else None
+        self.headers = {"Cookie": "=".join(login.cookie_of(token))} if token else {}
         deadline = time.monotonic() + WITHIN
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -52,8 +56,9 @@ class Server:
             time.sleep(0.05)
 
     def _answers(self) -> bool:
+        address = f"http://{HOST}:{self.port}/_stcore/health"
         with contextlib.suppress(OSError):
-            return bool(urllib.request.urlopen(f"http://{HOST}:{self.port}/_stcore/health"))
+            return bool(urllib.request.urlopen(urllib.request.Request(address, None, self.headers)))
         return False
 
     def seconds(self) -> float:
@@ -106,6 +111,7 @@ class Visit:
                 f"ws://{HOST}:{server.port}/_stcore/stream",
                 sock=self._socket,
                 max_size=None,
+                additional_headers=server.headers,
                 subprotocols=["streamlit"],  # type: ignore[list-item]
             )
         )

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rdh.bench import _faults_registry
+from rdh.bench import _faults_ray, _faults_registry
 from rdh.bench._faults_kinds import FAULTS, WITH_A_DISK
 from rdh.bench._faults_world import MARK, N_SLOTS, World, settle, tidy
 from rdh.bench._machine import machine
@@ -30,6 +30,7 @@ from rdh.errors import UserError
 DISK_MB, FREE_MB = 160, 20
 MOST_SECONDS = 1.5  # from the end of a moment to the next
 N_REGISTRIES = 400
+RAY_IN = 20  # one more moment on a Ray cluster for so many here: its head takes most of a minute
 
 
 def measure(seed: int, moments: int, registries: int = N_REGISTRIES) -> dict[str, Any]:
@@ -62,6 +63,8 @@ def measure(seed: int, moments: int, registries: int = N_REGISTRIES) -> dict[str
                 done[name] += 1
         finally:
             world.close()
+        ray = _faults_ray.measure(rng, moments // RAY_IN, Path(folder), world.expected)
+    done.update(ray["faults"])
     damaged = _faults_registry.measure(rng, registries)
     return {
         "what": "faults",
@@ -74,8 +77,9 @@ def measure(seed: int, moments: int, registries: int = N_REGISTRIES) -> dict[str
         "runs that finished with the right codes": world.finished,
         "resumes of those": world.resumed,
         "seconds to the truth": _spread(seconds),
+        "ray": {name: value for name, value in ray.items() if name not in ("wrong", "faults")},
         "registries": {name: value for name, value in damaged.items() if name != "wrong"},
-        "wrong": wrong + damaged["wrong"],
+        "wrong": wrong + ray["wrong"] + damaged["wrong"],
         "minutes": round((time.monotonic() - began) / 60, 1),
     }
 
@@ -139,6 +143,7 @@ def table(result: dict[str, Any]) -> str:
         f"{result['moments']:5}  moments in all, seed {result['seed']}; {result['disk']}",
         f"{result['runs that finished with the right codes']:5}  runs finished with the codes of "
         f"an undisturbed run, after {result['resumes of those']} resumes",
+        f"       Ray: {result['ray']['says']}",
         f"{registries['damaged']:5}  damaged registries: {registries['right at once']} right at "
         f"once, {registries['took a request']} took a request",
         f"{len(result['wrong']):5}  things wrong; seconds to the truth: median "

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ browser: the one line of the file login-token in the runs folder, which only you
 RDH_LOGIN=1 asks every browser for it, RDH_LOGIN=0 none."""
 PACKAGE = Path(__file__).resolve().parents[1]
 IN_A_WHEEL, IN_A_CHECKOUT = PACKAGE / "_dashboard" / "app.py", PACKAGE.parent / "app.py"
+SERVER = Path(__file__).with_name("_serve.py")
 HOST = "127.0.0.1"  # as in .streamlit/config.toml
 
 
@@ -40,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"file; install rdh again (`pip install .` in its folder)."
         )
     # -P: a module of the reader's own in the current folder must not hide one of the server's.
-    command = [sys.executable, "-P", "-m", "streamlit", "run", str(app)]
+    command = [sys.executable, "-P", str(SERVER), "run", str(app)]
     if arguments.port is not None:
         check_port(arguments.port)
         command += ["--server.port", str(arguments.port)]
@@ -52,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         "RDH_DATA": named_data_root(arguments.data_root),
     }
     named = {name: str(root) for name, root in roots.items() if root}
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # until the server's process is ready
     os.execve(sys.executable, command, os.environ | named)
 
 

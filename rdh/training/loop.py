@@ -28,7 +28,7 @@ from rdh.training.network import make_network
 from rdh.training.optimizers import make_optimizer, rate_factor, set_rates
 from rdh.training.probes import Probes
 from rdh.training.ranks import ALONE, Ranks
-from rdh.training.record import record
+from rdh.training.record import check, record
 from rdh.training.shared_norm import share_norms
 from rdh.training.state import TrainingState, restore, snapshot
 
@@ -124,9 +124,10 @@ def fit(
         # after the checkpoint: it may take longer than an epoch
         evaluation, codes, counted = evaluate_run(run, log, should_stop, save_codes)
     except Stopped:
-        if run.pending:
-            log(record(run))
+        check(run)
         save_checkpoint(snapshot(run))
+        if run.pending:  # a resumed run replaces this record by that of the whole window
+            log(record(run))
         raise
     save_codes("final", codes | {"network": np.array(network_digest(run.network, run.method))})
     return Outcome(evaluation, run.best_map, run.step, counted, run.method.left_out())
@@ -185,7 +186,7 @@ def train_epoch(run: TrainingState) -> Iterator[None]:
     order = run.method.epoch_indices(run.epoch, generator)
     run.network.train()
     set_rates(run.optimizer, rate_factor(run.config, run.epoch))
-    run.since = time.monotonic()
+    run.since, run.spent = time.monotonic() - run.spent, 0.0
     batches = order.split(run.config.batch_size)[run.position :]
     parts = [run.ranks.own(indices) for indices in batches]
     if isinstance(run.inputs, ImageInputs):  # may come from a disk

@@ -11,8 +11,7 @@ All counts are entries (training item, bit).
 * *Hard*: 1 - h^2 == 0 in float32.
 
 Every entry is judged when its item is visited, and keeps that until the next visit. The sides are
-those after the window's own signs were taken in, so a stop, which ends a window early, may change
-whether an entry counted as dead for a moment. Those of a multi-label set are renewed in the
+those after the window's own signs were taken in. Those of a multi-label set are renewed in the
 first record and in the last one of each epoch, since a renewal takes all pairs of label sets.
 
 `Probes.add` only keeps a step's tensors on the device. `Probes.record` digests a window of steps at
@@ -20,6 +19,7 @@ once: every entry gets a *kind* (`entry_kinds`), and `LastVisits` keeps the runn
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -83,6 +83,15 @@ class Probes:
             raise ValueError(f"the probes' state must be {expected}, got {entries.shape}")
         self.visits.load(entries)
         self.sides.load_signs(torch.from_numpy(self.visits.signs), state["sides"])
+
+    def window(self) -> dict[str, list[Any]]:
+        """What was kept since the last record; `load_window` takes it back."""
+        return {"steps": self._steps, "where": self._where}
+
+    def load_window(self, window: dict[str, list[Any]], device: torch.device) -> None:
+        """Goes on with the window of a checkpoint, on the device of the run."""
+        self._steps = [tuple(one.to(device) for one in step) for step in window["steps"]]
+        self._where = [one.to(device) for one in window["where"]]
 
     def add(
         self,

@@ -26,9 +26,7 @@ def record(run: TrainingState) -> Record:
     Raises:
         TrainingFailure: a loss since the last record, or a weight now, is not finite.
     """
-    losses = run.losses[: run.pending].double().cpu().numpy()  # a sum may leave float32
-    check_losses(run, losses)
-    check_weights(run)
+    losses = check(run)
     scalars: dict[str, float] = {}
     arrays: dict[str, np.ndarray] = {}
     if run.pending:
@@ -46,6 +44,21 @@ def record(run: TrainingState) -> Record:
     run.losses.zero_()
     run.pending, run.since = 0, time.monotonic()
     return Record(run.step, run.step // run.steps_per_epoch, scalars, arrays)
+
+
+def check(run: TrainingState) -> np.ndarray:
+    """Checks the steps since the last record.
+
+    Returns:
+        Their losses, one row a step, one column for each of LOSSES.
+
+    Raises:
+        TrainingFailure: as `record`.
+    """
+    losses = run.losses[: run.pending].double().cpu().numpy()  # a sum may leave float32
+    check_losses(run, losses)
+    check_weights(run)
+    return losses
 
 
 def totals(arrays: dict[str, np.ndarray]) -> dict[str, float]:

@@ -46,6 +46,7 @@ class TrainingState:
     epoch: int = 0
     position: int = 0
     pending: int = 0  # steps since the last record
+    spent: float = 0.0  # seconds that they took in an attempt before this one
     best_map: float = 0.0
     since: float = field(default_factory=time.monotonic)
 
@@ -74,6 +75,7 @@ def snapshot(run: TrainingState) -> dict[str, Any]:
         "method": run.method.state_dict(),
         "probes": run.probes.state_dict() if run.probes else None,
         "aim": run.aim.state_dict() if run.aim else None,
+        "pending": _pending(run) if run.pending else None,
         "rng": torch.get_rng_state(),
         "cuda_rng": torch.cuda.get_rng_state(run.inputs.device) if run.inputs.is_cuda else None,
     }
@@ -103,6 +105,8 @@ def restore(run: TrainingState, checkpoint: dict[str, Any]) -> None:
             checkpoint["position"],
         )
         run.best_map = checkpoint["best_map"]
+        if checkpoint.get("pending"):  # those until November 2026 have none
+            _take_back(run, checkpoint["pending"])
         torch.set_rng_state(checkpoint["rng"])
         if run.inputs.is_cuda and checkpoint["cuda_rng"] is not None:
             torch.cuda.set_rng_state(checkpoint["cuda_rng"], run.inputs.device)
@@ -111,6 +115,23 @@ def restore(run: TrainingState, checkpoint: dict[str, Any]) -> None:
             f"The checkpoint does not fit this run's config ({str(error).splitlines()[0]}); "
             "launch a new run."
         ) from None
+
+
+def _pending(run: TrainingState) -> dict[str, Any]:
+    """The steps since the last record, so that a resumed run writes one record of the window."""
+    return {
+        "losses": run.losses[: run.pending],
+        "seconds": time.monotonic() - run.since,
+        "probes": run.probes.window() if run.probes else None,
+    }
+
+
+def _take_back(run: TrainingState, pending: dict[str, Any]) -> None:
+    losses = pending["losses"]
+    run.losses[: len(losses)] = losses
+    run.pending, run.spent = len(losses), pending["seconds"]
+    if run.probes:
+        run.probes.load_window(pending["probes"], run.inputs.device)
 
 
 def facts_of(run: TrainingState) -> dict[str, Any]:

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from rdh.bench._ray_head import RayHead, program
 from rdh.execution.engine import kinds
 from rdh.execution.engine.base import Engine, EngineUnreachable, Phase, Spec
 from rdh.execution.engine.kinds.ray import RayEngine
 from rdh.execution.engine.ray_client import Client
 from rdh.store.run_store import RunStore
 from tests.execution.conftest import TOY, is_alive, make_configs, make_engine, plan, wait_for
-from tests.execution.engines.ray_head import RayHead, program
 from tests.execution.engines.slurm_node import SlurmNode, can_run
 
 CLUSTERS = [

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
+from rdh.bench._ray_head import RayHead, program
 from rdh.execution import states, submit
 from rdh.execution.engine import kinds
 from rdh.execution.evidence import Limits
 from rdh.execution.supervisor_process import Supervisor
 from tests.execution.conftest import QUICK, TOY, is_alive, make_configs, plan, turn, wait_for
-from tests.execution.engines.ray_head import RayHead, program
 
 PATIENT: Limits = replace(QUICK, silence=8.0, resumes=1)
 

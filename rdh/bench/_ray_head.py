@@ -1,4 +1,4 @@
-"""A real Ray head on loopback, with a token and free ports, for tests and trials.
+"""A real Ray head on loopback, with a token and free ports, for the campaign and for tests.
 
 head = RayHead(folder); head.start(); ...; head.stop()
 """
@@ -20,7 +20,7 @@ from rdh.execution.engine.processes import environment
 from rdh.execution.engine.ray_client import Client
 
 SECONDS_TO_START = 180.0
-MARK = "RDH_TEST_RAY_HEAD"
+MARK = "RDH_RAY_HEAD"
 
 
 def program() -> str | None:
@@ -131,6 +131,7 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
 
 
 def free_ports(n: int) -> list[int]:
+    """Ports of this machine on which nobody listens."""
     sockets = [socket.socket() for _ in range(n)]
     for one in sockets:
         one.bind(("127.0.0.1", 0))
