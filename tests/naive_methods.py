@@ -105,6 +105,39 @@ def polarization_loss(codes: Rows, labels: Rows, targets: Rows, margin: float) -
     return total / (len(codes) * len(codes[0]))
 
 
+# DAPH-R
+
+
+def dependence(codes: Rows) -> float:
+    """Mean over pairs of bits of (U^T U / n - I)^2."""
+    columns = [list(column) for column in zip(*codes, strict=True)]
+    return mean(
+        [
+            (dot(a, b) / len(codes) - float(k == m)) ** 2
+            for k, a in enumerate(columns)
+            for m, b in enumerate(columns)
+        ]
+    )
+
+
+def imbalance(codes: Rows) -> float:
+    """Mean over bits of the squared mean over items."""
+    return mean([mean(list(column)) ** 2 for column in zip(*codes, strict=True)])
+
+
+def agreed_codes(u: Rows, z: Rows, c: Rows, share: float) -> tuple[Rows, Rows]:
+    """(B = sgn(U + share C), C = sgn(Z + share B)), with sgn(0) = +1."""
+
+    def outvoted(own: Rows, other: Rows) -> Rows:
+        return [
+            [1.0 if x + share * y >= 0 else -1.0 for x, y in zip(row, row_of_other, strict=True)]
+            for row, row_of_other in zip(own, other, strict=True)
+        ]
+
+    b = outvoted(u, c)
+    return b, outvoted(z, b)
+
+
 # DSDH, SDH and the coordinate descent that they share with ADSH
 
 
@@ -204,11 +237,17 @@ def cosine(a: list[float], b: list[float]) -> float:
 
 
 def margin_classification(
-    codes: Rows, labels: Rows, targets: Rows, scale: float, margin: float
+    codes: Rows, labels: Rows, targets: Rows, scale: float, margin: float, arc: bool = False
 ) -> float:
-    """OrthoHash."""
+    """OrthoHash; OrthoArc with the margin on the angle."""
+
+    def score(h: list[float], c: list[float], y: float) -> float:
+        if arc:
+            return math.cos(math.acos(cosine(h, c)) + margin * y)
+        return cosine(h, c) - margin * y
+
     scores = [
-        [scale * (cosine(h, c) - margin * y) for c, y in zip(targets, label_row, strict=True)]
+        [scale * score(h, c, y) for c, y in zip(targets, label_row, strict=True)]
         for h, label_row in zip(codes, labels, strict=True)
     ]
     return classification(scores, labels)

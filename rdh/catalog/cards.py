@@ -156,6 +156,7 @@ class MethodCard(Card):
     activation: str | None = "tanh"
     trains_on: Literal["train", "gallery"] = "train"
     stores_all_codes: bool = False
+    n_streams: int = Field(default=1, ge=1, le=2)
     plain_weight: str | None = None
     one_device: str | None = None
     landscape: dict[str, Any] | None = None

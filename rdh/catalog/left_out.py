@@ -5,7 +5,6 @@ LEFT_OUT = {
     "a text that we could not read",
     "IAH": "it codes regions of an image one by one; the data sets have no regions and a hash "
     "layer sees one vector for each image",
-    "DAPH": "it trains two networks, one for queries and one for the gallery; a run has one",
 }
 
 

@@ -36,15 +36,19 @@ class Encoder:
         store: Where the run is.
         run_id: A run with a checkpoint.
         device: auto, cpu, cuda or cuda:N.
+        side: "query" or "gallery", whose codes are made. Most methods have one code for both.
 
     Attributes:
+        side: The columns of a batch's logits (n, width) that are the codes, (n, n_bits).
         maker: run_id, config and a digest of the network, for `CodeFile`.
 
     Raises:
         UserError: For a run without a usable checkpoint, or a device that is not there.
     """
 
-    def __init__(self, store: RunStore, run_id: str, device: str = "auto") -> None:
+    def __init__(
+        self, store: RunStore, run_id: str, device: str = "auto", side: str = "gallery"
+    ) -> None:
         self.config, run_dir = store.config(run_id), store.run_dir(run_id)
         if self.config.is_watched:
             raise UserError(
@@ -74,6 +78,7 @@ class Encoder:
                 f"({str(error).splitlines()[0]}); launch it again."
             ) from None
         self.network = network.eval()
+        self.side = method.query_side if side == "query" else method.gallery_side
         self.maker = {
             "run_id": run_id,
             "config": self.config.model_dump(),
@@ -139,7 +144,7 @@ class Encoder:
         """
         with torch.inference_mode():
             inputs = torch.as_tensor(features, device=self.device).float()
-            return pack_codes(self.network(inputs).cpu().numpy())
+            return pack_codes(self.side(self.network(inputs)).cpu().numpy())
 
     def _prepared(self, image: np.ndarray) -> Tensor:
         """The image as the network takes it, (1, channels, image_size, image_size)."""

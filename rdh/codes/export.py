@@ -35,6 +35,7 @@ class Hash(nn.Module):
         self.network = encoder.network
         backbone = encoder.backbone
         self.frozen = backbone.module if backbone and encoder.is_frozen else nn.Identity()
+        self.side = encoder.side
         self._encoder = [encoder]  # in a list: its parts are registered above
         self.weights: Tensor
         self.register_buffer("weights", 2 ** torch.arange(8, dtype=torch.int32))
@@ -55,7 +56,7 @@ class Hash(nn.Module):
             encoder.device.type, torch.bfloat16, enabled=encoder.config.precision == "bfloat16"
         ):
             features = self.network.backbone(inputs)
-        logits = self.network.head(features.float())
+        logits = self.side(self.network.head(features.float()))
         bits = nn.functional.pad((logits >= 0).int(), (0, -logits.shape[1] % 8))
         packed = (bits.reshape(-1, bits.shape[1] // 8, 8) * self.weights).sum(2)
         return packed.to(torch.uint8), logits

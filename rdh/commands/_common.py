@@ -52,6 +52,16 @@ def add_settings(parser: argparse.ArgumentParser, text: str) -> None:
     )
 
 
+def add_side(parser: argparse.ArgumentParser) -> None:
+    """Adds --side, for the few methods whose queries and gallery items have different codes."""
+    parser.add_argument(
+        "--side",
+        choices=("query", "gallery"),
+        default="gallery",
+        help="whose codes, for a method with two (DAPH-R); default: gallery",
+    )
+
+
 def open_store(arguments: argparse.Namespace, *, makes: bool = False) -> RunStore:
     """The run store of --runs, else of RDH_RUNS, else of ./runs.
 

@@ -12,7 +12,7 @@ import numpy as np
 from rdh import catalog, datasets
 from rdh.codes.faiss_index import Index, check_index_output, write_index
 from rdh.codes.files import CodeFile, check_maker, is_code_file, nearest, read_codes, write_codes
-from rdh.commands._common import add_verb, open_store, print_json, print_table
+from rdh.commands._common import add_side, add_verb, open_store, print_json, print_table
 from rdh.commands._progress import Pace, ProgressLine
 from rdh.config.run_config import RunConfig
 from rdh.datasets import BadImage, Dataset
@@ -66,6 +66,7 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
         )
     for verb in (encode, index):
         verb.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    add_side(encode)
     for verb in (encode, query):
         verb.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
 
@@ -80,7 +81,7 @@ def run_encode(arguments: argparse.Namespace) -> int:
             f"{arguments.output}."
         )
     check_output(arguments.output, is_ours=is_code_file)
-    encoder = Encoder(open_store(arguments), arguments.run, arguments.device)
+    encoder = Encoder(open_store(arguments), arguments.run, arguments.device, arguments.side)
     dataset = _images(arguments, encoder.config)
     progress, pace, codes, ids = ProgressLine(), Pace(), [], []
     for start in range(0, len(dataset), BATCH):
@@ -137,7 +138,7 @@ def run_query(arguments: argparse.Namespace) -> int:
     from rdh.codes.encoder import Encoder
 
     store = open_store(arguments)
-    encoder = Encoder(store, arguments.run, arguments.device)
+    encoder = Encoder(store, arguments.run, arguments.device, side="query")
     index = Index(arguments.index) if arguments.index else None
     codes = index.codes if index else _codes(arguments, store)
     if arguments.index or arguments.codes:

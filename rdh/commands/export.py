@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rdh import exports
-from rdh.commands._common import add_verb, checked_out, open_store, print_json
+from rdh.commands._common import add_side, add_verb, checked_out, open_store, print_json
 from rdh.errors import UserError, short_path, writing
 from rdh.files import atomic, check_output
 from rdh.folders import as_folder
@@ -43,6 +43,7 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
     verb.add_argument("--vs", metavar="OTHER", help="html: the run to compare it with")
     verb.add_argument("--to", choices=tuple(ENDINGS), help="its form; default: by FILE's ending")
     verb.add_argument("-o", "--output", metavar="FILE", help="default: named after the run")
+    add_side(verb)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -50,6 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
     kind = kind_of(arguments.to, arguments.output)
     if arguments.vs is not None and kind != "html":
         raise UserError(f"--vs belongs to --to html, got --to {kind}; leave out one of them.")
+    if arguments.side != "gallery" and kind != "network":
+        raise UserError(f"--side belongs to --to network, got --to {kind}; leave out one of them.")
     if kind == "network":
         return run_network(arguments)
     store = open_store(arguments)
@@ -142,7 +145,7 @@ def run_network(arguments: argparse.Namespace) -> int:
     check_packages(path)
     check_output(path, is_ours=is_network)
     # a file made on a CPU is read everywhere
-    encoder = Encoder(open_store(arguments), arguments.run, "cpu")
+    encoder = Encoder(open_store(arguments), arguments.run, "cpu", arguments.side)
     what = write_network(path, encoder)
     text = f"The network of {arguments.run} in {path}; {what}"
     print_json({"output": str(path), "text": text}) if arguments.json else print(text)

@@ -22,8 +22,10 @@ and Literal. Attributes of the class, all but title and color optional:
     activation: "tanh" (the default), or None if nothing saturates. Then the amplifier is refused,
         and dead-bit counts mean nothing.
     trains_on: "train" (the default), or "gallery": it gets the labels of the whole gallery.
-    stores_all_codes: True if EAQL can compare a batch with `stored_codes` (N, n_bits), which are 0
+    stores_all_codes: True if EAQL can compare a batch with `stored_codes` (N, width), which are 0
         before an item's first visit (eaq_pairs = stored).
+    n_streams: 2 if queries and the gallery are encoded by different columns of the hash layer.
+        Probes, dead bits and pages then show the gallery's.
     plain_weight: the name of the switch that weighs its plain quantization term. A run's eta sets
         this switch. Left out if there is no such term.
     one_device: why a run can't be shared among several devices, as "it ..."; left out if it can. It

@@ -8,8 +8,10 @@ Decisions of ours: the first stage knows labels alone, and equal labels ask for 
 runs over the different sets of labels, each counted as often as it occurs: 10 codes for CIFAR-10
 instead of 5000. It takes one coordinate after the other by a Newton step that stays in [-1, 1]. A
 sweep may fail to descend, because the step ignores higher terms: then the codes before it are kept
-and it is over, else after `sweeps` sweeps. It starts from random numbers. The CNNH+ variant, which
-predicts labels too, is left out. An item without labels has no target and adds nothing.
+and it is over, else after `sweeps` sweeps. It starts from random numbers. CNNH+ predicts the labels
+beside the bits, from the same features. Here a class weight above 0 does it from the code h by a
+linear classifier, since a hash layer has no other output. An item without labels has no target and
+adds nothing.
 With RDH: eta * EAQL is added, because there is no quantization term. The amplifier acts on the
 total gradient. Targets never change, so dead means saturated on the wrong side of the target, and
 tanh alone damps it: the loss itself pulls a wrong bit the harder, the farther it is. At the start
@@ -21,9 +23,10 @@ from typing import Annotated
 import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from rdh.methods._tools.base import Method
+from rdh.methods._tools.classes import Classifier, class_cross_entropy
 
 
 def objective(codes: np.ndarray, target: np.ndarray, counts: np.ndarray) -> float:
@@ -88,10 +91,18 @@ class CNNH(Method):
         seed: int,
         *,
         sweeps: Annotated[int, Field(ge=1, le=1000, description="most sweeps of stage 1")] = 10,
+        class_weight: Annotated[
+            float, Field(ge=0, description="weight of the cross-entropy of labels (CNNH+); 0: CNNH")
+        ] = 0.0,
     ) -> None:
         super().__init__(n_bits, labels, seed)
         self.sweeps = sweeps
+        self.class_weight = class_weight
+        self.classifier = Classifier(n_bits, labels, seed) if class_weight else nn.Identity()
         self.targets = labels.new_zeros(len(labels), n_bits)  # T; 0 for an item without labels
+
+    def learned(self) -> nn.Module:
+        return self.classifier
 
     def on_epoch_start(self, epoch: int) -> None:
         if epoch:
@@ -108,7 +119,10 @@ class CNNH(Method):
 
     def similarity_loss(self, codes: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         targets = self.targets[indices].to(codes.dtype)
-        return ((codes - targets).square() * targets.abs()).mean()
+        loss = ((codes - targets).square() * targets.abs()).mean()
+        if self.class_weight:
+            loss = loss + self.class_weight * class_cross_entropy(self.classifier(codes), labels)
+        return loss
 
     def state_dict(self) -> dict[str, Tensor]:
         return {"targets": self.targets}

@@ -18,30 +18,12 @@ term; its pull (|z| - 1)^2 has no bound here. The cubic term's gradient grows wi
 
 from typing import Annotated
 
-import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
 from rdh.methods._tools.base import Method
+from rdh.methods._tools.classes import Classifier, class_cross_entropy
 from rdh.methods._tools.dcc import signs
-
-
-class Classifier(nn.Module):
-    """A, without a bias: codes (n, n_bits) -> scores (n, n_classes).
-
-    It starts as torch's Linear does, but by the seed alone: the hash layer of every method has the
-    same start.
-    """
-
-    def __init__(self, n_bits: int, like: Tensor, seed: int) -> None:
-        super().__init__()
-        shape, generator = (like.shape[1], n_bits), torch.Generator().manual_seed(seed)
-        uniform = 2 * torch.rand(shape, generator=generator) - 1
-        self.weight = nn.Parameter(uniform.to(like) / n_bits**0.5)
-
-    def forward(self, codes: Tensor) -> Tensor:
-        return codes @ self.weight.to(codes.dtype).T
 
 
 class GreedyHash(Method):
@@ -74,10 +56,7 @@ class GreedyHash(Method):
 
     def similarity_loss(self, codes: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         binary = codes + (signs(codes) - codes).detach()
-        labels = labels.to(codes.dtype)
-        targets = labels / labels.sum(1, keepdim=True).clamp(min=1)
-        log_p = F.log_softmax(self.classifier(binary), 1)
-        return -(targets * log_p).sum(1).mean()
+        return class_cross_entropy(self.classifier(binary), labels)
 
     def quantization_loss(self, codes: Tensor) -> Tensor:
         return self.quantization_weight * (codes.abs() - 1).abs().pow(3).mean()

@@ -34,11 +34,11 @@ class Aim(Protocol):
         """Takes over the codes h of a step, and says which entries may be amplified.
 
         Args:
-            codes: (n, n_bits), detached.
+            codes: (n, width), detached.
             indices: Positions of the items among all N, (n,).
 
         Returns:
-            Boolean (n, n_bits).
+            Boolean (n, width).
         """
         ...
 
@@ -59,7 +59,7 @@ class ByLabels:
 
     Args:
         labels: Multi-hot (N, n_classes) of all N items.
-        n_bits: Code length.
+        n_bits: Columns of the codes.
         wanted: -1 for entries on the wrong side, +1 for those on the right one. An undecided entry
             is neither.
     """
@@ -92,7 +92,7 @@ class ByAllPairs:
 
     def __init__(self, method: Method, seed: int) -> None:
         self.method, self.seed = method, seed
-        self.codes = method.labels.new_zeros(len(method.labels), method.n_bits)  # of last visits
+        self.codes = method.labels.new_zeros(len(method.labels), method.width)  # of last visits
         self.asked = torch.zeros_like(self.codes, dtype=torch.int8)  # sgn of the gradient
 
     def start_epoch(self, epoch: int) -> None:
@@ -127,4 +127,4 @@ def make_aim(config: RunConfig, method: Method) -> Aim | None:
         return None
     if config.amplifier_aim == "all_pairs":
         return ByAllPairs(method, config.seed)
-    return ByLabels(method.labels, config.n_bits, -1 if config.amplifier_aim == "labels" else 1)
+    return ByLabels(method.labels, method.width, -1 if config.amplifier_aim == "labels" else 1)

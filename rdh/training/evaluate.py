@@ -36,14 +36,14 @@ def encode(
         should_stop: Asked after every batch.
 
     Returns:
-        float32 (n, n_bits).
+        float32 (n, width) of the method.
 
     Raises:
         Stopped: should_stop said yes, on any rank.
     """
     was_training, ranks = run.network.training, run.ranks
     run.network.eval()
-    logits, is_stopped = [torch.empty(0, run.config.n_bits)], False
+    logits, is_stopped = [torch.empty(0, run.method.width)], False
     with torch.inference_mode():
         for batch in run.inputs.batches(item_ids[ranks.rows(len(item_ids))]):
             logits.append(run.network(batch).cpu())
@@ -68,10 +68,10 @@ class Encoder:
     def __init__(self, run: TrainingState, should_stop: Callable[[], bool] = lambda: False) -> None:
         self._run, self._should_stop = run, should_stop
         self._rows = np.full(len(run.inputs.labels), -1)  # of each item of the data set
-        self._known = np.empty((0, run.config.n_bits), np.float32)
+        self._known = np.empty((0, run.method.width), np.float32)
 
     def logits(self, item_ids: np.ndarray) -> np.ndarray:
-        """float32 (n, n_bits) of items of the data set. Stopped if should_stop says yes."""
+        """float32 (n, width) of items of the data set. Stopped if should_stop says yes."""
         new = item_ids[self._rows[item_ids] < 0]
         if len(new):
             self._rows[new] = len(self._known) + np.arange(len(new))
@@ -101,11 +101,11 @@ def evaluate_run(
     """
     split, labels = run.inputs.split, run.inputs.labels
     encoder = Encoder(run, should_stop)
-    query_logits = encoder.logits(split.query)
+    query_logits = run.method.query_side(encoder.logits(split.query))
     query = pack_codes(query_logits)
     learned, gallery_logits = run.method.gallery_codes(), None
     if learned is None:
-        gallery_logits = encoder.logits(split.gallery)
+        gallery_logits = run.method.gallery_side(encoder.logits(split.gallery))
         gallery = pack_codes(gallery_logits)
     else:
         gallery = pack_codes(learned.cpu().numpy())
@@ -220,7 +220,7 @@ def _save_probe_codes(
     found: Judgement | None,
 ) -> None:
     ids, train = run.inputs.probe_ids(N_PROBE_ITEMS), run.inputs.split.train
-    logits = encoder.logits(ids)
+    logits = run.method.gallery_side(encoder.logits(ids))
     arrays = {"ids": ids, "bits": pack_codes(logits), "logits": half(run, logits)}
     if run.method.activation:
         arrays["slope"] = np.array(slope(run))

@@ -8,6 +8,8 @@ An entry is one (training item, bit).
 * *Wrong*: on the other side than its labels call for; *undecided* where they call for none (`Sides`
   of the signs of this very pass).
 * *Dead*: saturated and wrong.
+
+Of a method with two streams, the gallery's codes are judged.
 """
 
 from dataclasses import dataclass
@@ -75,16 +77,17 @@ def judge(
     Args:
         run: With probes, between two epochs.
         items: Positions in the training set, int64 (n,), in order.
-        logits: Of these items, float32 (n, n_bits).
+        logits: Of these items, float32 (n, width).
         all_pairs: Whether to ask all pairs too.
     """
     device, labels = run.inputs.device, run.inputs.train_labels
-    codes = relaxed(run, logits)
+    both, judged = relaxed(run, logits), run.method.gallery_side
+    logits, codes = judged(logits), judged(both)
     rows = torch.from_numpy(items).to(device)
-    every = labels.new_zeros(len(labels), codes.shape[1])  # 0: not looked at
-    every[rows] = torch.from_numpy(codes).to(device)
-    signs = torch.zeros_like(every, dtype=torch.int8)
-    signs[rows] = torch.where(every[rows] >= 0, 1, -1).to(torch.int8)
+    every = labels.new_zeros(len(labels), both.shape[1])  # 0: not looked at
+    every[rows] = torch.from_numpy(both).to(device)
+    signs = torch.zeros(len(labels), codes.shape[1], dtype=torch.int8, device=device)
+    signs[rows] = torch.where(judged(every)[rows] >= 0, 1, -1).to(torch.int8)
     sides = Sides(labels, codes.shape[1])
     sides.load_signs(signs)
     generator = torch.Generator().manual_seed(run.config.seed * 1_000_003 + RANDOM + run.epoch)
@@ -93,7 +96,8 @@ def judge(
 
     def flags(gradient: torch.Tensor) -> np.ndarray:
         found = np.zeros(codes.shape, bool)
-        found[asked] = saturated[asked] & (codes[asked] * gradient.cpu().numpy() > 0)
+        asks = judged(gradient).cpu().numpy()
+        found[asked] = saturated[asked] & (codes[asked] * asks > 0)
         return found
 
     chosen, size = rows[torch.from_numpy(asked).to(device)], run.config.batch_size
@@ -106,7 +110,7 @@ def judge(
 
 
 def relaxed(run: TrainingState, logits: np.ndarray) -> np.ndarray:
-    """h of logits (n, n_bits), float32, with the slope of the last epoch that was trained."""
+    """h of logits, float32, of their shape, with the slope of the last epoch that was trained."""
     with torch.inference_mode():
         return run.method.relax(torch.from_numpy(logits), _epoch(run)).numpy()
 

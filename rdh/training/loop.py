@@ -210,9 +210,9 @@ def train_step(run: TrainingState, indices: Tensor, own: Tensor | None = None) -
     labels = run.inputs.train_labels[indices]
     own = ranks.own(indices) if own is None else own
     with ranks.step(len(indices), config.seed * 1_000_003 + run.step, run.inputs.device):
-        outputs = run.network(run.inputs.batch(own))  # (n_own, n_bits)
-    codes = method.relax(outputs, run.epoch)  # (n_own, n_bits), float32
-    logits, leaf = ranks.whole(len(indices), outputs, codes)  # (n, n_bits)
+        outputs = run.network(run.inputs.batch(own))  # (n_own, width)
+    codes = method.relax(outputs, run.epoch)  # (n_own, width), float32
+    logits, leaf = ranks.whole(len(indices), outputs, codes)  # (n, width)
     leaf.requires_grad_()
     method.remember(leaf.detach(), indices)
     similarity_loss = method.similarity_loss(leaf, labels, indices)
@@ -231,8 +231,10 @@ def train_step(run: TrainingState, indices: Tensor, own: Tensor | None = None) -
         gradient = torch.add(gradient, pull, alpha=config.eta)
     where = run.aim.visit(leaf.detach(), indices) if run.aim else None
     if run.probes:
-        kept = (logits, leaf.detach(), similarity_gradient, gradient, indices)
-        run.probes.add(*kept, where, method.slope(run.epoch))
+        seen = method.gallery_side
+        kept = (seen(logits), seen(leaf.detach()), seen(similarity_gradient), seen(gradient))
+        aimed = None if where is None else seen(where)
+        run.probes.add(*kept, indices, aimed, method.slope(run.epoch))
     if config.amplifier:
         gradient = amplify(gradient, leaf.detach(), config.tau, config.amplifier_scale, where)
     codes.backward(ranks.part(gradient))
@@ -263,16 +265,18 @@ def error_aware(
     Args:
         config: For eta, the normalization and the pairs to compare with.
         method: For the similarity of the batch, or the stored codes.
-        codes: Continuous codes h, (n, n_bits).
+        codes: Continuous codes h, (n, width).
         labels: Of the batch, (n, n_classes).
 
     Returns:
-        (eta * EAQL, the gradient of EAQL by the codes (n, n_bits), not weighed by eta).
+        (eta * EAQL, the gradient of EAQL by the codes (n, width), not weighed by eta).
     """
-    stored = method.stored_codes if config.eaq_pairs == "stored" else None  # (N, n_bits)
+    stored = method.stored_codes if config.eaq_pairs == "stored" else None  # (N, width)
     similar = (
         method.batch_similarity(labels) if stored is None else share_a_label(labels, method.labels)
     )
+    others = method.partners(codes) if stored is None else stored
     error = codes - codes.sign()
-    pull = 2 * error_aware_weights(codes, similar, config.eaq_normalization, stored) * error
+    weights = error_aware_weights(codes, similar, config.eaq_normalization, others)
+    pull = 2 * method.n_streams * weights * error  # the weights are of a mean; streams add up
     return (config.eta or 0.0) / 2 * (pull * error).sum(), pull

@@ -24,7 +24,7 @@ def choose_threads(*, finetune: bool, backbone: str) -> None:
 
 
 class Network(nn.Module):
-    """Inputs -> logits float32 (n, n_bits).
+    """Inputs -> logits float32 (n, width).
 
     Args:
         method: Makes the hash layer.

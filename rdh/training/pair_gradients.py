@@ -26,14 +26,14 @@ def batch_gradients(
 
     Args:
         method: Stays as it is. A method with stored codes is asked with the present ones.
-        codes: h of all N training items, (N, n_bits); 0 for an item that was not looked at.
+        codes: h of all N training items, (N, width); 0 for an item that was not looked at.
         labels: Of all of them, (N, n_classes).
         batch_size: Items of a batch; the last one may be smaller.
         generator: Of the batches, on the CPU.
         items: Positions of the items that are asked for, (n,); None means all.
 
     Returns:
-        dL_sim/dh, (n, n_bits) on the device of the codes.
+        dL_sim/dh, (n, width) on the device of the codes.
     """
     items = _all(codes) if items is None else items
     order = torch.randperm(len(items), generator=generator).to(items.device)

@@ -81,6 +81,18 @@ def test_losses_equal_the_slow_loops_and_an_item_without_labels_adds_nothing(nam
     assert not gradient[2].any() and gradient[3].any()
 
 
+def test_the_margin_on_the_angle_equals_the_slow_loop_and_is_off_by_default():
+    h, labels = random_batch(4)
+    plain, arc = (build("orthohash", labels, 6, **how) for how in ({}, {"margin_on": "angle"}))
+    rows, y, targets = h.tolist(), labels.tolist(), arc.targets.tolist()
+    assert plain.margin_on == "cosine"
+    expected = naive_methods.margin_classification(rows, y, targets, 8, 0.2, arc=True)
+    assert loss_and_gradient(arc, labels, h)[0] == pytest.approx(expected, rel=1e-6)
+    reached = arc.targets[labels.argmax(1)].double()  # the angle is 0, where acos has no slope
+    loss, gradient = loss_and_gradient(arc, labels, reached)
+    assert loss > 0 and torch.isfinite(gradient).all()
+
+
 def test_the_start_of_the_hash_layer_is_that_of_other_methods(digits):
     both = [config(method=name) for name in ("greedyhash", "dhn")]
     runs = [loop.start(one, digits(one)) for one in both]

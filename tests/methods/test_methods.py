@@ -38,6 +38,11 @@ def random_batch(seed: int, n: int = N_ITEMS, n_bits: int = 6, single: bool = Fa
     return h, (torch.rand(n, 4, generator=generator) < 0.4).double()
 
 
+def batch_of(name: str, seed: int, n: int = N_ITEMS, n_bits: int = 6, single: bool = False):
+    """A random batch as wide as the method's codes."""
+    return random_batch(seed, n, method_class(name).n_streams * n_bits, single)
+
+
 def live(method: Method, h: torch.Tensor, epochs: range = range(4)) -> Method:
     """The epochs of a run as `training` calls them, with the network's codes fixed to h."""
     for epoch in epochs:
@@ -67,7 +72,7 @@ def total_loss(
 @pytest.mark.parametrize("n_bits", [12, 128])
 @pytest.mark.parametrize("name", NAMES)
 def test_gradient_reaches_the_codes_and_is_finite(name, n_bits, single):
-    h, labels = random_batch(2, n_bits=n_bits, single=single)
+    h, labels = batch_of(name, 2, n_bits=n_bits, single=single)
     leaf = (h * 0.999).float().requires_grad_()
     method = live(build(name, labels.float(), n_bits), leaf.detach())
     loss = total_loss(method, leaf, labels.float(), torch.arange(N_ITEMS))
@@ -79,7 +84,7 @@ def test_gradient_reaches_the_codes_and_is_finite(name, n_bits, single):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_loss_does_not_depend_on_the_order_of_the_batch(name):
-    h, labels = random_batch(3)
+    h, labels = batch_of(name, 3)
     order = torch.randperm(N_ITEMS, generator=torch.Generator().manual_seed(0))
     method = live(build(name, labels, 6), h)
     before = total_loss(method, h, labels, torch.arange(N_ITEMS))
@@ -89,7 +94,7 @@ def test_loss_does_not_depend_on_the_order_of_the_batch(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_seed_gives_the_same_numbers(name):
-    h, labels = random_batch(6)
+    h, labels = batch_of(name, 6)
     first, second = (live(build(name, labels, 6, seed=7), h) for _ in range(2))
     indices = torch.arange(N_ITEMS)
     assert torch.equal(
@@ -103,7 +108,7 @@ def test_the_same_seed_gives_the_same_numbers(name):
 @pytest.mark.parametrize("alike", [True, False])
 @pytest.mark.parametrize("name", NAMES)
 def test_batches_without_similar_or_dissimilar_pairs_stay_finite(name, alike, n):
-    h, _ = random_batch(4, n=n)
+    h, _ = batch_of(name, 4, n=n)
     labels = (
         torch.ones(n, 3, dtype=torch.float64) if alike else torch.zeros(n, 3, dtype=torch.float64)
     )
@@ -116,7 +121,7 @@ def test_batches_without_similar_or_dissimilar_pairs_stay_finite(name, alike, n)
 
 @pytest.mark.parametrize("name", NAMES)
 def test_saturated_codes_and_long_codes_do_not_overflow(name):
-    h = torch.ones(8, 1024)
+    h = torch.ones(8, method_class(name).n_streams * 1024)
     h[:4] *= -1
     leaf = h.requires_grad_()
     labels = torch.eye(2)[[0, 1] * 4]
@@ -128,7 +133,7 @@ def test_saturated_codes_and_long_codes_do_not_overflow(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_losses_are_float32_under_autocast(name):
-    h, labels = random_batch(5, n_bits=24)
+    h, labels = batch_of(name, 5, n_bits=24)
     indices = torch.arange(N_ITEMS)
     expected = total_loss(live(build(name, labels, 24), h), h, labels, indices)  # in float64
     method = live(build(name, labels.float(), 24), h.float())
@@ -143,7 +148,7 @@ def test_losses_are_float32_under_autocast(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_run_goes_on_from_its_saved_state_as_if_it_had_not_stopped(name, tmp_path):
-    h, labels = random_batch(5)
+    h, labels = batch_of(name, 5)
     whole = live(build(name, labels, 6), h)
     torch.save(whole.state_dict(), tmp_path / "state.pt")
     resumed = build(name, labels, 6)
@@ -158,7 +163,7 @@ def test_a_run_goes_on_from_its_saved_state_as_if_it_had_not_stopped(name, tmp_p
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_epoch_visits_each_of_its_items_once_in_an_order_set_by_the_generator(name):
-    h, labels = random_batch(0)
+    h, labels = batch_of(name, 0)
     method = live(build(name, labels, 6), h)
     first, second = (method.epoch_indices(4, torch.Generator().manual_seed(1)) for _ in range(2))
     assert torch.equal(first, second) and len(first.unique()) == len(first) == method.epoch_length
@@ -167,14 +172,15 @@ def test_an_epoch_visits_each_of_its_items_once_in_an_order_set_by_the_generator
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_state_grows_with_the_items_and_not_with_their_pairs(name):
-    _, labels = random_batch(0, n=400)
+    _, labels = batch_of(name, 0, n=400)
     state = build(name, labels, 6).state_dict()
-    assert all(tensor.numel() <= 400 * 6 for tensor in state.values())
+    most = 400 * 6 * method_class(name).n_streams
+    assert all(tensor.numel() <= most for tensor in state.values())
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_only_codes_with_an_activation_stay_within_one(name):
-    _, labels = random_batch(0)
+    _, labels = batch_of(name, 0)
     method = build(name, labels, 6)
     relaxed = method.relax(torch.linspace(-3, 3, 7), 0)
     assert (relaxed.abs().max() < 1) == (method.activation is not None) and not relaxed[3]
@@ -190,7 +196,7 @@ def test_the_card_follows_the_template_of_rdh_methods(name):
 
 @pytest.mark.parametrize("name", sorted(catalog.methods()))
 def test_the_weight_of_the_plain_term_weighs_it(name):
-    card, (h, labels) = catalog.method(name), random_batch(5)
+    card, (h, labels) = catalog.method(name), batch_of(name, 5)
     if card.plain_weight is None:
         method = build(name, labels, 6)
         assert method.quantization_loss(h) is None
@@ -358,7 +364,7 @@ def test_dch_dissimilar_items_with_one_code_have_a_finite_loss_and_gradient():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 @pytest.mark.parametrize("name", NAMES)
 def test_the_gpu_gives_the_same_loss_gradient_and_state(name):
-    h, labels = random_batch(7, n_bits=24)
+    h, labels = batch_of(name, 7, n_bits=24)
     indices, results = torch.arange(N_ITEMS), []
     for device in ("cpu", "cuda"):
         leaf = h.to(device).requires_grad_()

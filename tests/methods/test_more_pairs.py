@@ -7,10 +7,14 @@ import pytest
 import torch
 
 from rdh.methods.cnnh import best_codes, sweep
+from rdh.training import loop
 from tests import naive_methods
 from tests.methods.test_methods import build, random_batch
-from tests.naive_rescue import sgn
+from tests.naive_rescue import dot, sgn
 from tests.test_rescue import codes, one_hot
+from tests.training.test_loop import Log, config, digits, one_thread
+
+__all__ = ["digits", "one_thread"]  # the fixtures
 
 EXACT = {"abs": 5e-9}
 
@@ -118,6 +122,26 @@ def test_cnnh_objective_falls_and_targets_of_equal_labels_are_equal():
     before = targets.clone()
     method.on_epoch_start(1)
     assert torch.equal(method.targets, before)
+
+
+def test_cnnh_plus_adds_the_cross_entropy_of_the_labels_and_learns_its_classifier(digits):
+    h, labels = random_batch(5)
+    labels[2] = 0
+    plain, plus = (build("cnnh", labels, 6, class_weight=weight) for weight in (0.0, 0.5))
+    assert not plain.learned().state_dict(), "CNNH itself learns nothing besides the network"
+    for method in (plain, plus):
+        method.on_epoch_start(0)
+    first, second = (method.similarity_loss(h, labels, torch.arange(9)) for method in (plain, plus))
+    scores = [
+        [dot(row, weights) for weights in plus.classifier.weight.tolist()] for row in h.tolist()
+    ]
+    expected = 0.5 * naive_methods.classification(scores, labels.tolist())
+    assert second.item() - first.item() == pytest.approx(expected, rel=1e-6)
+    settings = config(method="cnnh", method_options={"class_weight": 1.0}, epochs=1)
+    run = loop.start(settings, digits(settings))
+    before = run.network.learned.weight.detach().clone()
+    Log().fit(run)
+    assert not torch.equal(run.network.learned.weight, before)
 
 
 # DMUH-R

@@ -304,7 +304,9 @@ def plain_loop(run: TrainingState, n_steps: int) -> None:
         regression = method.code_regression_loss(codes, indices)
         loss = loss if regression is None else loss + regression
         if settings.quantization == "error_aware":
-            loss = loss + settings.eta * error_aware_quantization(codes, similarity(labels))
+            others = method.partners(codes.detach())
+            term = error_aware_quantization(codes, similarity(labels), stored_codes=others)
+            loss = loss + settings.eta * method.n_streams * term
         elif method.quantization_loss(codes) is not None:
             loss = loss + method.quantization_loss(codes)
         run.optimizer.zero_grad()

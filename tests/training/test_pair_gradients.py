@@ -14,18 +14,22 @@ from tests.naive_judge import one_batch_gradient, pair_gradient
 
 DEEP = [name for name, card in catalog.methods().items() if not card.is_shallow]
 # compare with stored codes, V, or what the item's labels call for
-SINGLE = {"dpsh", "dsdh", "adsh", "dihn", "csq", "dpn", "mdsh", "cnnh", "greedyhash", "orthohash"}
+SINGLE = {
+    *("dpsh", "dsdh", "adsh", "dihn", "daph"),
+    *("csq", "dpn", "mdsh", "cnnh", "greedyhash", "orthohash"),
+}
 N, K = 40, 6
 
 
 def made(name: str, **switches):
     rng = np.random.default_rng(0)
     labels = torch.eye(4)[torch.from_numpy(rng.integers(0, 4, N))]
-    codes = torch.tanh(torch.from_numpy(rng.normal(size=(N, K)).astype(np.float32)) * 2)
     method = method_class(name)(K, labels, 0, **switches)
+    normal = rng.normal(size=(N, method.width)).astype(np.float32)
+    codes = torch.tanh(torch.from_numpy(normal) * 2)
     method.on_epoch_start(0)
     if method.stored_codes is not None:
-        method.stored_codes.copy_(torch.rand(N, K) - 0.5)  # what they were long ago
+        method.stored_codes.copy_(torch.rand(N, method.width) - 0.5)  # what they were long ago
     return method, codes, labels
 
 

@@ -32,9 +32,12 @@ def in_float32(loss: Callable[..., Tensor | None]) -> Callable[..., Tensor | Non
 class Method:
     """A pairwise method without memory. Subclasses override what differs.
 
-    In every call, codes are (n, n_bits) float32, in (-1, 1) if there is an activation; labels are
+    In every call, codes are (n, width) float32, in (-1, 1) if there is an activation; labels are
     (n, n_classes); indices (n,) are positions among all N items. The losses of every subclass run
     in float32 or wider, also under autocast.
+
+    A method with two streams gives an item one code as a query and another one as a gallery item.
+    They lie side by side, the query's first, and the width is 2 n_bits; else it is n_bits.
 
     Args:
         n_bits: code length K.
@@ -48,6 +51,7 @@ class Method:
     activation: str | None = "tanh"
     trains_on = "train"
     stores_all_codes = False
+    n_streams = 1
     plain_weight: str | None = None
     one_device: str | None = None
     landscape: ClassVar[dict[str, Any] | None] = None
@@ -68,9 +72,22 @@ class Method:
         self.stored_codes: Tensor | None = None
         self._batch: tuple[Tensor, Tensor] | None = None  # labels and similarity of the last batch
 
+    @property
+    def width(self) -> int:
+        """Columns of the codes."""
+        return self.n_streams * self.n_bits
+
+    def query_side(self, codes: Any) -> Any:
+        """The columns (n, n_bits) of an array or tensor (n, width) that encode queries."""
+        return codes[:, : self.n_bits]
+
+    def gallery_side(self, codes: Any) -> Any:
+        """The columns (n, n_bits) that encode the gallery. The probes count these."""
+        return codes[:, -self.n_bits :]
+
     def head(self, n_features: int) -> nn.Module:
-        """The hash layer: (n, n_features) -> logits (n, n_bits)."""
-        return nn.Linear(n_features, self.n_bits)
+        """The hash layer: (n, n_features) -> logits (n, width)."""
+        return nn.Linear(n_features, self.width)
 
     def learned(self) -> nn.Module:
         """What the similarity loss learns besides the network, such as a classifier of codes.
@@ -114,8 +131,12 @@ class Method:
         """The method's own plain quantization term, already weighted; None without one."""
         return None
 
+    def partners(self, codes: Tensor) -> Tensor | None:
+        """What EAQL compares the codes of a batch with, in each column; None: with themselves."""
+        return None
+
     def remember(self, codes: Tensor, indices: Tensor) -> None:
-        """Writes the batch's detached codes into `stored_codes` (N, n_bits), if the method has it.
+        """Writes the batch's detached codes into `stored_codes` (N, width), if the method has it.
 
         It is called before the losses.
         """
