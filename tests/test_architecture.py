@@ -223,12 +223,12 @@ def test_importing_any_row_without_torch_leaves_torch_out():
 
 
 def test_nothing_under_rdh_knows_the_pages():
-    """Only the benchmark of the pages speaks with their server."""
+    """Only the benchmark of the pages and the verb `dashboard` speak with their server."""
     foreign = ("streamlit", "pages", "app", "tests")
     wrong = [
         f"{name}: {one}"
         for name, tree in sources("rdh").items()
-        if name != "rdh.bench._web"
+        if name not in ("rdh.bench._web", "rdh.commands._serve")
         for one in imports(tree)
         if one.split(".")[0] in foreign
     ]
@@ -287,6 +287,8 @@ def test_the_environment_is_read_where_folders_devices_and_processes_are_found()
         "rdh.commands.dashboard",  # what Streamlit inherits
         "rdh.bench.faults",  # RDH_SLOTS and RDH_FREE_MB of the campaign
         "rdh.bench._faults_world",  # what its processes inherit
+        "rdh.bench._faults_ray",  # RDH_ENGINE and the rest of its part of the campaign
+        "rdh.bench._ray_head",  # RDH_TEST_RAY, and what the head inherits
         "rdh.commands._queue",  # RDH_KEEP_DAYS, for prune
         "rdh.commands.bench",  # sets OMP_WAIT_POLICY before torch is imported
         "rdh.worker",  # likewise

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from email.parser import Parser
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -78,10 +80,10 @@ def addresses(tmp_path: Path) -> Iterator[Callable[..., set[str]]]:
     """`addresses(command, env)` serves a dashboard in tmp_path: the hosts on which it listens."""
     servers = []
 
-    def serve(command: list[str | Path], env: dict[str, str]) -> set[str]:
+    def serve(command: list[str | Path], env: dict[str, str], **ends: Any) -> set[str]:
         port = free_port()
         command = [*command, "dashboard", "--port", str(port)]
-        servers.append(server := psutil.Popen(command, cwd=tmp_path, env=env))
+        servers.append(server := psutil.Popen(command, cwd=tmp_path, env=env, **ends))
         deadline = time.monotonic() + WITHIN
         while time.monotonic() < deadline and server.poll() is None:
             with (
@@ -93,9 +95,11 @@ def addresses(tmp_path: Path) -> Iterator[Callable[..., set[str]]]:
             time.sleep(0.05)
         pytest.fail(f"no dashboard within {WITHIN} s; it ended with {server.poll()}")
 
+    serve.servers = servers
     yield serve
     for server in servers:
-        server.kill()
+        with suppress(psutil.NoSuchProcess):  # a test has ended it
+            server.kill()
         server.wait()
 
 
@@ -157,7 +161,28 @@ def test_the_dashboard_serves_an_installation_from_any_folder(installed, tmp_pat
     assert (tmp_path / "runs").is_dir(), "the runs folder is where the reader stands"
 
 
-def test_the_dashboard_serves_a_checkout_from_any_folder(tmp_path, addresses):
-    env = environment(PYTHONPATH=str(HOUSE))
-    assert addresses([sys.executable, "-m", "rdh", "--runs", "here"], env) == {"127.0.0.1"}
+def test_the_dashboard_serves_a_checkout_from_any_folder_and_ctrl_c_ends_it_quietly(
+    tmp_path, addresses
+):
+    command, env = (
+        [sys.executable, "-m", "rdh", "--runs", "here"],
+        environment(PYTHONPATH=str(HOUSE)),
+    )
+    with (tmp_path / "said").open("w") as said:
+        assert addresses(command, env, stderr=said) == {"127.0.0.1"}
     assert (tmp_path / "here").is_dir()
+    (server,) = addresses.servers
+    server.send_signal(signal.SIGINT)
+    assert (server.wait(WITHIN), (tmp_path / "said").read_text()) == (130, "")
+
+
+def test_ctrl_c_while_the_dashboard_becomes_its_server_ends_it_quietly(tmp_path):
+    code = (
+        "import os, signal, sys\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])\n"  # as the verb does
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+        "os.execv(sys.executable, [sys.executable, '-P', sys.argv[1], 'run', 'none.py'])\n"
+    )
+    command = [sys.executable, "-c", code, str(HOUSE / "rdh" / "commands" / "_serve.py")]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=WITHIN)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")

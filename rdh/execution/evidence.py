@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rdh.execution.engine.base import Phase, Report, key_of
+from rdh.execution.engine.base import GRACE, Phase, Report, key_of
 from rdh.execution.queue.rows import RunState
 from rdh.execution.queue.run_folder import last_log_line
 from rdh.execution.queue.states import REQUESTS, Decision, Evidence, attempt_in, result_record
@@ -23,7 +23,7 @@ class Limits:
     """How long the supervisor waits for what, in seconds."""
 
     # from the polite stop to the kill: a worker has to end its step and save a checkpoint
-    grace: float = 20.0
+    grace: float = GRACE
     claim: float = 60.0  # for a start that nobody finished
     silence: float = 60.0  # for a heartbeat that does not change
     orphan: float = 30.0  # for a process that belongs to no live run

@@ -37,6 +37,7 @@ class Gate:
         engine: What starts processes.
         argv: The command of a worker, to which RUN_DIR --attempt N is added.
         retry: Seconds before the first new try.
+        grace: Seconds that a run has to end in when it is asked to.
         clock: Monotonic seconds.
         log: Where trouble and events go.
         room: Of the disk: nothing starts if too little is left.
@@ -48,6 +49,7 @@ class Gate:
         engine: Engine,
         argv: Sequence[str],
         retry: float,
+        grace: float,
         clock: Callable[[], float],
         log: logging.Logger,
         room: Room,
@@ -56,7 +58,7 @@ class Gate:
         self.store = registry.store
         self.engine = engine
         self.argv = tuple(argv)
-        self.retry = retry
+        self.retry, self.grace = retry, grace
         self.room = room
         self._clock = clock
         self._log = log
@@ -118,7 +120,7 @@ class Gate:
             return None
         argv = (*self.argv, str(run_dir), "--attempt", str(run.attempt))
         folders, n = self._folders_of(run.run_id), self._devices_of(run.run_id)
-        return Spec(run.run_id, run.attempt, run_dir, argv, folders, n)
+        return Spec(run.run_id, run.attempt, run_dir, argv, folders, n, self.grace)
 
     def _folders_of(self, run_id: str) -> dict[str, str]:
         submission = self.registry.facts(run_id).submission or {}

@@ -62,8 +62,9 @@ class Supervisor:
         self._clock = clock
         self._observer = Observer(store, self.limits, clock)
         self.room = Room(store.root, self.limits.free)
+        limits = self.limits
         self._gate = Gate(
-            self.registry, engine, argv, self.limits.retry, clock, self.log, self.room
+            self.registry, engine, argv, limits.retry, limits.grace, clock, self.log, self.room
         )
         self._handles: dict[str, str] = {}
         self._orphans: dict[str, float] = {}

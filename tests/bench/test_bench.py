@@ -82,6 +82,7 @@ def test_bench_queue_says_what_waiting_runs_cost_pages_and_the_supervisor(monkey
 def test_bench_live_reads_finished_runs_and_ticks_a_real_page(monkeypatch, capsys):
     monkeypatch.setattr(live, "N_SEEDS", 1)
     few = {"N_FINISHED": 2, "FINISHED_STEPS": 200, "SHORT_STEPS": 400, "LONG_STEPS": 2000}
+    monkeypatch.setenv("RDH_LOGIN", "1")  # the benchmark brings the cookie, as a browser does
     for name, value in (few | {"N_TICKS": 2, "PAGES": ("live",)}).items():
         monkeypatch.setattr(_pages, name, value)
     assert main(["bench", "live", "--rounds", "1"]) == 0

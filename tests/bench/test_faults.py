@@ -1,5 +1,6 @@
 """The campaign of faults: its audit catches what is false, and a short one finds nothing."""
 
+import contextlib
 import os
 import random
 import sqlite3
@@ -11,8 +12,9 @@ import pytest
 from rdh import execution
 from rdh.bench import _faults_registry, faults
 from rdh.bench._faults_kinds import FAULTS, damage
-from rdh.bench._faults_world import MARK, Told, World, audit
+from rdh.bench._faults_world import MARK, Told, World, audit, settle, tidy
 from rdh.config.run_config import make_config
+from tests.execution.conftest import wait_for
 
 
 @pytest.fixture
@@ -97,6 +99,50 @@ def test_the_same_seed_damages_a_file_in_the_same_way(tmp_path):
         damage(tmp_path / name, random.Random(3), may_delete=False)
         contents.append((tmp_path / name).read_bytes())
     assert contents[0] == contents[1] != bytes(range(256))
+
+
+BRIEF = (  # one of each class: alone, together, polite, frozen, damaged, asked
+    "kill -9 worker",
+    "kill -9 everything",
+    "SIGTERM worker",
+    "SIGSTOP, SIGCONT",
+    "file of the root damaged",
+    "cancel, pause, priority",
+)
+
+
+def newest_step(world: World) -> int:
+    """Of the only run's records; 0 before the first."""
+    (run_id,) = world.told
+    with (
+        contextlib.suppress(sqlite3.Error),
+        sqlite3.connect(world.root / run_id / "metrics.db") as db,
+    ):
+        return db.execute("SELECT COALESCE(MAX(step), 0) FROM records").fetchone()[0]
+    return 0
+
+
+@pytest.mark.process
+def test_one_moment_of_each_class_leaves_every_state_true_and_the_same_codes(tmp_path, monkeypatch):
+    root, rng = tmp_path / "runs", random.Random(5)
+    for name, value in {"RDH_SLOTS": "1", "RDH_FREE_MB": "0", MARK: str(root)}.items():
+        monkeypatch.setenv(name, value)
+    world = World(root, [{"method": "dch", "amplifier": True, "epochs": 10}], n_slots=1)
+    try:
+        world.learn()
+        world.top_up()
+        for name in rng.sample(BRIEF, len(BRIEF)):
+            step = rng.randrange(16, 64)  # of 160; there is a checkpoint
+            wait_for(lambda step=step: newest_step(world) >= step, f"step {step} before {name}")
+            assert FAULTS[name](world, rng) is None
+            assert (settle(world)[1], tidy(world)) == ([], []), name
+            world.top_up()
+        (run_id,) = world.told
+        wait_for(lambda: execution.states(world.store)[run_id].state == "finished", "the end")
+        assert tidy(world) == []
+        assert world.finished >= 1 and world.resumed >= 1
+    finally:
+        world.close()
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
 WORKER = (sys.executable, "-m", "rdh.worker")  # to which RUN_DIR --attempt N is added
+GRACE = 20.0  # seconds from a polite stop to the kill, unless another is asked for
 
 
 class Phase(StrEnum):
@@ -40,6 +41,7 @@ class Spec:
         argv: The command of its process.
         env: Environment variables that are added to the engine's own.
         devices: How many devices it gets, each with a process of its own.
+        grace: Seconds from a polite stop to the kill, for an engine that kills by its own clock.
     """
 
     run_id: str
@@ -48,6 +50,7 @@ class Spec:
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
     devices: int = 1
+    grace: float = GRACE
 
     @property
     def key(self) -> str:

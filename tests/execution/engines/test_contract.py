@@ -43,7 +43,8 @@ class Bench:
 
     def attempt(self, run_id: str, attempt: int) -> Spec:
         run_dir = self.store.root / run_id
-        return Spec(run_id, attempt, run_dir, (*TOY, str(run_dir), "--attempt", str(attempt)))
+        argv = (*TOY, str(run_dir), "--attempt", str(attempt))
+        return Spec(run_id, attempt, run_dir, argv, grace=2)
 
     def start(self, spec: Spec) -> str:
         """Starts as the gate does: again, if a busy cluster does not answer in time."""
@@ -102,8 +103,6 @@ def bench(request, store, clusters, monkeypatch) -> Iterator[Bench]:
         return engine
 
     engine = again()
-    if isinstance(engine, RayEngine):
-        engine.seconds_to_stop = 2
     wait_for(lambda: engine.capacity() == 2, "a free cluster")
     yield Bench(store, again, engine)
     with contextlib.suppress(EngineUnreachable):

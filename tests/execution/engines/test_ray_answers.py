@@ -171,13 +171,14 @@ def test_runs_share_a_gpu_or_take_cpus_where_there_is_none(head, token_file, tmp
 
 def test_a_start_sends_the_job_once_and_knows_what_was_sent_before(engine, head):
     head.answers["/api/jobs/"] = 200, []
-    assert engine.start(spec(engine)) == "t-a1:ray"
+    assert engine.start(replace(spec(engine), grace=4.5)) == "t-a1:ray"
     (sent,) = [body for method, _, body in head.asked if method == "POST"]
     log = engine.root / "t" / "log.txt"
     assert sent["entrypoint"].endswith(f"&& exec python -m toy 'a b' >>{log} 2>&1 </dev/null")
     assert (sent["submission_id"], sent["entrypoint_num_gpus"]) == ("t-a1", 1)
     env = sent["runtime_env"]["env_vars"]
     assert (env["RDH_RUN_ID"], env["RDH_ATTEMPT"], env["RDH_DATA"]) == ("t", "1", "/d")
+    assert env["RAY_JOB_STOP_WAIT_TIME_S"] == "5"  # Ray kills by its own clock
     assert TOKEN not in json.dumps(sent)
     head.answers["/api/jobs/t-a1"] = 200, job(engine, "t-a1", "RUNNING")
     assert engine.start(spec(engine)) == "t-a1:ray"

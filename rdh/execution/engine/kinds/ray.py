@@ -25,7 +25,6 @@ from rdh.execution.engine.ray_client import Client
 NAME = "ray"
 PHASES = {"PENDING": Phase.PENDING, "RUNNING": Phase.RUNNING}
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
-SECONDS_TO_STOP = 30  # until Ray kills a job that was asked to end
 SECONDS_KEPT = 3600.0  # an ended job stays in Ray's list, which is read again and again
 JOBS_AGE, NODES_AGE, UNMANAGED_AGE = 0.5, 5.0, 5.0  # seconds that an answer counts
 
@@ -50,15 +49,7 @@ def make(root: Path, env: Mapping[str, str], worker: Sequence[str]) -> "RayEngin
 class RayEngine:
     """Implements `Engine`. Handle: KEY:ray."""
 
-    def __init__(
-        self,
-        root: Path,
-        client: Client,
-        *,
-        slots: int = 1,
-        cpus: int = 1,
-        seconds_to_stop: int = SECONDS_TO_STOP,
-    ) -> None:
+    def __init__(self, root: Path, client: Client, *, slots: int = 1, cpus: int = 1) -> None:
         """An engine that has asked nothing yet.
 
         Args:
@@ -66,10 +57,9 @@ class RayEngine:
             client: Of the cluster.
             slots: Runs that share a GPU.
             cpus: Threads of a run, and what it takes of a cluster without GPUs.
-            seconds_to_stop: Until Ray kills a job that was asked to end.
         """
         self.root, self.client = Path(root).resolve(), client
-        self.slots, self.cpus, self.seconds_to_stop = slots, cpus, seconds_to_stop
+        self.slots, self.cpus = slots, cpus
         self._answers: dict[str, tuple[float, Any]] = {}
         self._unmanaged: dict[str, float] = {}
 
@@ -145,7 +135,7 @@ class RayEngine:
         amount = share if spec.devices == 1 else spec.devices * (1 if kind == "GPU" else self.cpus)
         taken = spec.devices * (self.slots if kind == "GPU" and spec.devices > 1 else 1)
         env = remote.environment(spec, self.root, self.cpus)
-        env["RAY_JOB_STOP_WAIT_TIME_S"] = str(self.seconds_to_stop)
+        env["RAY_JOB_STOP_WAIT_TIME_S"] = str(math.ceil(spec.grace))
         return {
             "entrypoint": remote.shell_line(spec),
             "submission_id": spec.key,
@@ -176,7 +166,7 @@ class RayEngine:
         return Report(Phase.EXITED, code, device=device, detail=detail)
 
     def stop(self, handle: str, force: bool = False) -> None:
-        """Asks Ray to end a job: SIGTERM, and SIGKILL after `seconds_to_stop`, by Ray's own clock.
+        """Asks Ray to end a job: SIGTERM, and SIGKILL after its grace, by Ray's own clock.
 
         Ray has no other way to kill, so `force` asks again.
         """
