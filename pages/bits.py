@@ -265,6 +265,16 @@ def can_be_dead(config: RunConfig) -> bool:
     return card is None or card.saturates
 
 
+def name_side(config: RunConfig) -> None:
+    """Says whose bits these are, if queries and gallery items have codes of their own."""
+    card = catalog.methods().get(config.method.lower())
+    if card is not None and card.n_streams > 1:
+        st.caption(
+            f"{card.title} gives each image two codes, one as a query and one as a gallery item. "
+            "This page shows those of the gallery."
+        )
+
+
 def why_no_counts(config: RunConfig, is_final: bool) -> str:
     """Why a run has no records of the probes, in one sentence."""
     if not can_be_dead(config):
@@ -303,6 +313,7 @@ with error_card():
             status, run = read_status(runs, run_id), read_series(runs, run_id)
             draw_status(runs, status, run)
             st.html(STACKED)
+            name_side(config)
             counts = read_counts(run)
             if counts is None:
                 st.info(why_no_counts(config, status.is_final))

@@ -136,6 +136,37 @@ def test_features_of_ones_own_are_encoded_by_their_rows(root, tmp_path, monkeypa
     )
 
 
+def test_a_method_with_two_sides_encodes_each(root, photos, tmp_path, capsys):
+    run_id = trained(root, "--method", "daph", "--bits", "12")
+    final = read_arrays(RunStore(root).run_dir(run_id) / "codes" / "final.npz")
+    made = {}
+    for side in ("query", "gallery"):
+        path = tmp_path / f"{side}.npz"
+        assert run_cli(root, "encode", run_id, "digits", "-o", path, "--side", side) == 0
+        made[side] = read_codes(path).codes
+        np.testing.assert_array_equal(made[side][final[f"{side}_ids"]], final[side])
+    assert (made["query"] != made["gallery"]).any()
+    image = photos / "a.png"
+    assert run_cli(root, "encode", run_id, image, "-o", tmp_path / "a.npz", "--side", "query") == 0
+    (code,) = read_codes(tmp_path / "a.npz").codes
+    capsys.readouterr()
+    assert run_cli(root, "query", run_id, image, "--top", "3", "--json") == 0
+    found = [one["distance"] for one in json.loads(capsys.readouterr().out)["nearest"]]
+    gallery = CodeFile(final["gallery"], np.arange(len(final["gallery"])).astype(str), 12, {})
+    assert found == nearest(code, gallery, 3)[0].tolist(), "the query's own side is searched with"
+
+
+def test_sides_are_exported_one_at_a_time(root, tmp_path, capsys):
+    run_id, path = trained(root, "--method", "daph", "--bits", "12"), tmp_path / "net.pt2"
+    images = [np.uint8(image)[..., None] * 15 for image in load_digits().images[:40]]
+    for side in ("gallery", "query"):
+        assert run_cli(root, "export", run_id, "-o", path, "--side", side) == 0
+        encoder = Encoder(RunStore(root), run_id, side=side)
+        assert_same_codes(path, encoder.encode(images), images)
+    said = refused(capsys, root, "export", run_id, "--to", "csv", "--side", "query")
+    assert "--side belongs to --to network, got --to csv" in said
+
+
 def test_an_image_does_not_change_the_codes_of_its_batch(root, hashnet):
     encoder, images = (
         Encoder(RunStore(root), hashnet),
