@@ -16,7 +16,7 @@ from rdh.store.run_store import RunStore
 N_FINISHED, FINISHED_STEPS = 200, 6000
 SHORT_STEPS, LONG_STEPS = 4000, 100_000  # of the run that trains
 N_TICKS = 1000
-BROWSER_ROUNDS = 5
+SHOWN, BROWSER_ROUNDS = ("", "live", "compare"), 5  # in a browser
 PAGES = ("", "live", "runs", "bits", "compare", "studies", "retrieval", "launch")
 
 
@@ -40,8 +40,7 @@ def pages(rounds: int) -> dict[str, Any]:
         for page in PAGES:
             query = f"run={live.run_id if page == 'live' else finished[0]}"
             found[f"page {page or 'start'}"] = _page(server, page, query, rounds)
-        pair = f"run={finished[0]}"
-        shown = {"start": "", "live": f"live?{pair}", "compare": f"compare?{pair}"}
+        shown = {page or "start": f"{page}?run={finished[0]}" for page in SHOWN}
         found |= _browser.drawn(empty, server, shown, BROWSER_ROUNDS)
         return found | {f"{N_TICKS} ticks": _many_ticks(server, live)}
 
