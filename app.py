@@ -1,8 +1,10 @@
 """`streamlit run app.py`: the page Start, and the server of all pages, behind the guard."""
 
 import streamlit as st
+from starlette.middleware import Middleware
 
 from pages.common.guard import guarded
+from pages.common.kept_files import KeptFiles
 
 if __name__ == "__main__":  # Streamlit draws the page
     from pages.common.shell import start_page
@@ -18,4 +20,4 @@ if __name__ == "__main__":  # Streamlit draws the page
     )
     draw_start()
 else:  # `streamlit run` imports this file to serve it: not one module of a page is needed yet
-    app = st.App(__file__, middleware=guarded())
+    app = st.App(__file__, middleware=[*guarded(), Middleware(KeptFiles)])

@@ -2,25 +2,30 @@
 
 `st.plotly_chart` builds a new chart whenever the data change: it blinks, and the reader's zoom and
 selection are gone. Here a small script (live_plot.js) keeps one node per chart and hands new data
-to `Plotly.react`. plotly.js itself comes from the installed plotly package through Streamlit's own
-file server, once per browser page and without the network.
+to `Plotly.react`. What we need of plotly.js comes through Streamlit's own file server, without the
+network. A browser keeps it (kept_files.py).
 
 Call `live_plotly(fig, key=...)`. In a live page keep keys, order and containers equal from tick to
 tick.
 """
 
+import hashlib
 import json
 import re
+import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-import plotly
 import streamlit as st
 from streamlit.components.v1 import declare_component
 
 from rdh.charts.figure import Figure
 from rdh.charts.html_page import TAKE_AWAY
+from rdh.charts.plotly_js import plotly_js
+from rdh.errors import UserError
+from rdh.files import atomic
+from rdh.folders import cache_folder
 
 DEFAULT_HEIGHT = 360  # pixels
 SCRIPT, STYLE = (Path(__file__).with_suffix(suffix) for suffix in (".js", ".css"))
@@ -183,9 +188,10 @@ def _component() -> tuple[Callable, str, str]:
     """(the function that mounts a chart, and two addresses below the app's own origin: of
     plotly.js, and of the script for what a reader takes away).
     """
-    # Components whose only use is their file server: the alternative would be 5 MB of script inside
+    # Components whose only use is their file server: the alternative would be 1 MB of script inside
     # every message.
-    files = declare_component("plotlyjs", path=Path(plotly.__file__).parent / "package_data")
+    library = _library()
+    files = declare_component("plotlyjs", path=library.parent)
     scripts = declare_component("take_away", path=TAKE_AWAY.parent)
     base = "/".join(
         ["", *filter(None, [st.get_option("server.baseUrlPath").strip("/")]), "component"]
@@ -196,4 +202,19 @@ def _component() -> tuple[Callable, str, str]:
         css=STYLE.read_text(encoding="utf-8"),
         isolate_styles=False,
     )
-    return mount, f"{base}/{files.name}/plotly.min.js", f"{base}/{scripts.name}/{TAKE_AWAY.name}"
+    return mount, f"{base}/{files.name}/{library.name}", f"{base}/{scripts.name}/{TAKE_AWAY.name}"
+
+
+def _library() -> Path:
+    """The file of plotly.js, named by its contents. It lies in the cache, or else for a while."""
+    text = plotly_js().encode()
+    name = f"plotly-{hashlib.sha256(text).hexdigest()[:16]}.js"
+    try:
+        folder = cache_folder("scripts")
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic(folder / name) as draft:
+            draft.write_bytes(text)
+    except (OSError, UserError):  # pages are drawn where nothing can be cached, too
+        folder = Path(tempfile.mkdtemp(prefix="rdh-scripts-"))
+        (folder / name).write_bytes(text)
+    return folder / name

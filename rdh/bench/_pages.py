@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from rdh.bench import _browser
 from rdh.bench._live_run import EVERY, LiveRun, finished_runs
 from rdh.bench._web import Server, Visit
 from rdh.store.run_store import RunStore
@@ -15,6 +16,7 @@ from rdh.store.run_store import RunStore
 N_FINISHED, FINISHED_STEPS = 200, 6000
 SHORT_STEPS, LONG_STEPS = 4000, 100_000  # of the run that trains
 N_TICKS = 1000
+SHOWN, BROWSER_ROUNDS = ("", "live", "compare"), 5  # in a browser
 PAGES = ("", "live", "runs", "bits", "compare", "studies", "retrieval", "launch")
 
 
@@ -38,6 +40,8 @@ def pages(rounds: int) -> dict[str, Any]:
         for page in PAGES:
             query = f"run={live.run_id if page == 'live' else finished[0]}"
             found[f"page {page or 'start'}"] = _page(server, page, query, rounds)
+        shown = {page or "start": f"{page}?run={finished[0]}" for page in SHOWN}
+        found |= _browser.drawn(empty, server, shown, BROWSER_ROUNDS)
         return found | {f"{N_TICKS} ticks": _many_ticks(server, live)}
 
 

@@ -32,6 +32,7 @@ class Server:
         with socket.socket() as free:
             free.bind((HOST, 0))
             self.port = free.getsockname()[1]
+        self.is_empty = runs is None
         command, place = ["rdh", "dashboard"], Path(processes.PACKAGE_PARENT)
         if runs is None:
             (folder / "empty.py").write_text(EMPTY, encoding="utf-8")

@@ -20,6 +20,7 @@ import pandas as pd
 
 from rdh.charts.figure import Figure
 from rdh.charts.palette import NEUTRAL
+from rdh.charts.plotly_js import plotly_js
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -57,12 +58,10 @@ def html_page(title: str, body: Sequence[str]) -> str:
         title: plain text.
         body: HTML, as the other functions here make it.
     """
-    from plotly.offline import get_plotlyjs  # 4 MB of text
-
     head = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width"><title>{html.escape(title)}'
-        f"</title><style>{CSS}</style><script>{get_plotlyjs()}</script></head><body>"
+        f"</title><style>{CSS}</style><script>{plotly_js()}</script></head><body>"
     )
     script = TAKE_AWAY.read_text(encoding="utf-8") + BUTTONS
     end = f'<script type="module">{script}</script></body></html>\n'

@@ -82,8 +82,9 @@ def test_bench_queue_says_what_waiting_runs_cost_pages_and_the_supervisor(monkey
 def test_bench_live_reads_finished_runs_and_ticks_a_real_page(monkeypatch, capsys):
     monkeypatch.setattr(live, "N_SEEDS", 1)
     few = {"N_FINISHED": 2, "FINISHED_STEPS": 200, "SHORT_STEPS": 400, "LONG_STEPS": 2000}
+    few |= {"N_TICKS": 2, "PAGES": ("live",), "SHOWN": ("live",), "BROWSER_ROUNDS": 1}
     monkeypatch.setenv("RDH_LOGIN", "1")  # the benchmark brings the cookie, as a browser does
-    for name, value in (few | {"N_TICKS": 2, "PAGES": ("live",)}).items():
+    for name, value in few.items():
         monkeypatch.setattr(_pages, name, value)
     assert main(["bench", "live", "--rounds", "1"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -95,6 +96,10 @@ def test_bench_live_reads_finished_runs_and_ticks_a_real_page(monkeypatch, capsy
     assert 0 < short["kb"] < long["kb"] < 150, "20 records, and 100"
     assert found["page live"]["wall_ms"] > 0 and found["empty page"]["wall_ms"] > 0
     assert found["2 ticks"]["torch_loaded"] is False
+    if "in a browser" not in found:  # Chromium is here
+        kinds = ("charts in view", "all charts")
+        in_view, every = (found[f"live in a browser, {kind}"] for kind in kinds)
+        assert 1 <= in_view["warm_charts"] < every["warm_charts"]
 
 
 def test_size_is_refused_where_it_means_nothing(capsys):

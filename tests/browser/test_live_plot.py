@@ -177,7 +177,7 @@ def test_a_page_left_and_entered_again_draws_anew_from_one_library(live):
     libraries = []
     live.on(
         "request",
-        lambda request: libraries.append(request.url) if "plotly.min.js" in request.url else None,
+        lambda request: libraries.append(request.url) if "/plotly-" in request.url else None,
     )
     live.get_by_role("link", name="Still page").click()
     wait_for_draws(live, BARS, 1)
@@ -305,11 +305,11 @@ def test_after_a_restart_of_the_server_the_charts_go_on(live, server):
 
 
 def test_a_library_that_does_not_load_is_said_and_tried_again(live):
-    live.route("**/plotly.min.js*", lambda route: route.abort())
+    live.route("**/plotly-*.js*", lambda route: route.abort())
     live.reload()
     sentence = live.locator(MAP).get_by_text("could not be drawn")
     expect(sentence).to_be_visible()
     expect(live.locator(MAP)).to_have_css("height", "420px")
-    live.unroute("**/plotly.min.js*")
+    live.unroute("**/plotly-*.js*")
     wait_for_draws(live, MAP, 1)
     expect(sentence).to_be_hidden()

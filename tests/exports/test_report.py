@@ -24,7 +24,7 @@ def words_of(text: str) -> str:
 
 @pytest.fixture(scope="module")
 def text(store, pair) -> str:
-    """The report of the pair, without plotly.js: 5 MB are slow to search."""
+    """The report of the pair, without plotly.js: a MB is slow to search."""
     return without_library(report(store, pair))
 
 

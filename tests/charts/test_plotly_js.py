@@ -1,0 +1,34 @@
+"""Which parts of plotly.js are kept. How they draw: tests/browser."""
+
+import re
+
+import pytest
+
+from rdh.charts import plotly_js
+from rdh.charts.plotly_js import NAMES, WHOLE, _with_traces
+
+TEXT = WHOLE.read_text(encoding="utf-8")
+
+
+def test_our_kinds_of_charts_are_a_third_of_the_file_at_most_and_keep_its_licence():
+    ours = plotly_js.plotly_js()
+    assert len(ours) < len(TEXT) / 3
+    assert ours.count("plotly.js v") == TEXT.count("plotly.js v")
+    assert set(re.findall(r'moduleType:"trace",name:"(\w+)"', ours)) >= {
+        "scatter",
+        "bar",
+        "heatmap",
+    }
+
+
+def test_no_module_calls_one_that_was_left_out():
+    ours = plotly_js.plotly_js()
+    names = {one for pair in NAMES.findall(TEXT) for one in pair if one}
+    kept = {one for pair in NAMES.findall(ours) for one in pair if one}
+    assert names & set(re.findall(r"[\w$]+", ours)) == kept
+
+
+@pytest.mark.parametrize("part", ["=W(", ".register([", 'name:"heatmap"'])
+def test_a_file_that_is_built_in_another_way_is_not_cut(part):
+    with pytest.raises(LookupError):
+        _with_traces(TEXT.replace(part, "?"))
