@@ -188,8 +188,8 @@ class Probes:
     def _joined(self) -> tuple[Tensor, ...]:
         """The columns of the window's steps on the host, (n, n_bits), and the indices (n,).
 
-        They hold until the next record. On the CPU they are written where those of the last window were: the pages of fresh memory
-        cost more than the copy.
+        They hold until the next record. On the CPU they are written where those of the last window
+        were: the pages of fresh memory cost more than the copy.
         """
         columns = tuple(zip(*self._steps, strict=True))
         if self._steps[0][0].device.type != "cpu":
