@@ -2,7 +2,7 @@
 
 A *record* is one logging step: `records` has a line for it, and `scalars`, `arrays` and `events`
 hold what was logged then, by its `seq`. `step` counts optimizer steps completed. Arrays are
-little-endian and compressed by zlib. `meta` holds facts that do not change with the step, as JSON.
+little-endian, in the form of zlib. `meta` holds facts that do not change with the step, as JSON.
 
 Version 1, until November 2026, called entries dead that are called flagged now, and counted most
 things over the window of a record. `RENAMED` says what its names are called now.

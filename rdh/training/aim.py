@@ -19,7 +19,7 @@ from torch import Tensor
 from rdh.config.run_config import RunConfig
 from rdh.methods import Method
 from rdh.training.pair_gradients import all_pairs_gradient
-from rdh.training.sides import Sides, signs_of
+from rdh.training.sides import Sides
 
 APART = 250_000  # from the seeds of an epoch's order and of the methods' samples
 
@@ -72,7 +72,7 @@ class ByLabels:
         self.sides.renew()
 
     def visit(self, codes: Tensor, indices: Tensor) -> Tensor:
-        self.sides.visit(indices, signs_of(codes))
+        self.sides.visit(indices, codes)
         return codes * self.sides.of(indices) * self.wanted > 0
 
     def state_dict(self) -> dict[str, Tensor]:

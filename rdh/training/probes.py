@@ -69,6 +69,7 @@ class Probes:
         self._rule = thresholds(tau), n_reached(tau, tau), np.float32(1 / width)
         self._alphas = tuple(alpha(level) for level in TAU_LEVELS)
         self._steps: list[tuple[Tensor, ...]] = []
+        self._room: tuple[Tensor, ...] = ()
         self._where: list[Tensor] = []  # of an amplifier that is aimed
         self._slope = 1.0
 
@@ -167,13 +168,13 @@ class Probes:
             These two are oriented as Figure 3: mirrored so that the similarity loss asks every
             entry to move towards +1.
         """
-        *columns, indices = (torch.cat(column).cpu() for column in zip(*self._steps, strict=True))
+        *columns, indices = self._joined()
         n_steps = len(self._steps)
         self._steps.clear()
-        columns[0] *= self._slope
+        if self._slope != 1:
+            columns[0] *= self._slope
         logits, codes, similarity, total = (column.numpy() for column in columns)
-        signs = (codes >= 0).view(np.int8) * 2 - 1  # faster than signs_of
-        right = self._right(indices, torch.from_numpy(signs), ends_epoch)
+        right = self._right(indices, columns[1], ends_epoch)
         kinds, bins, acts = judge(logits, codes, similarity, total, right, *self._rule)
         if not amplifier:
             acts[:] = False
@@ -193,9 +194,26 @@ class Probes:
         scalars = {"entries": float(self.visits.n_seen), "window_entries": float(right.size)}
         return scalars | self._norms(sums[9:].sum(1) / n_steps), arrays
 
-    def _right(self, indices: Tensor, signs: Tensor, ends_epoch: bool) -> np.ndarray:
+    def _joined(self) -> tuple[Tensor, ...]:
+        """The columns of the window's steps on the host, (n, n_bits), and the indices (n,).
+
+        They hold until the next record. On the CPU they are written where those of the last window
+        were: the pages of fresh memory cost more than the copy.
+        """
+        columns = tuple(zip(*self._steps, strict=True))
+        if self._steps[0][0].device.type != "cpu":
+            return tuple(torch.cat(column).cpu() for column in columns)
+        n = sum(len(indices) for indices in columns[-1])
+        if not self._room or len(self._room[0]) < n:
+            self._room = tuple(part.new_empty(n, *part.shape[1:]) for part in self._steps[0])
+        places = tuple(room[:n] for room in self._room)
+        for column, place in zip(columns, places, strict=True):
+            torch.cat(column, out=place)
+        return places
+
+    def _right(self, indices: Tensor, codes: Tensor, ends_epoch: bool) -> np.ndarray:
         """The sides that the labels of these items call for, int8 (n, n_bits)."""
-        self.sides.visit(indices, signs)
+        self.sides.visit(indices, codes)
         if self.sides.is_multi_label and (ends_epoch or not self.visits.n_seen):
             self.sides.renew()
         return self.sides.of(indices).numpy()

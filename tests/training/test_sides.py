@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rdh.training.sides import Sides, signs_of
+from rdh.training.sides import Sides
 from tests.naive_probes import called_side
 from tests.training.test_probes import KINDS, labels_of
 
@@ -19,7 +19,7 @@ def visited(
         indices = torch.randperm(N, generator=generator)[:25]
         codes = torch.randn(25, K, generator=generator) + torch.linspace(-2, 2, K)
         codes[0, 0] = 0.0  # counts as +1
-        sides.visit(indices, signs_of(codes))
+        sides.visit(indices, codes)
         signs[indices] = torch.where(codes >= 0, 1, -1).to(torch.int8)
     return signs, signs[:, 0] != 0
 
