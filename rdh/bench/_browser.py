@@ -101,6 +101,9 @@ def drawn(empty: Server, server: Server, addresses: dict[str, str], rounds: int)
 
 
 def _visit(context: "BrowserContext", server: Server, url: str, height: int) -> dict[str, float]:
+    if server.cookie:
+        name, value = server.cookie
+        context.add_cookies([{"name": name, "value": value, "url": url}])
     page = context.new_page()
     page.set_viewport_size({"width": WIDTH, "height": height})
     page.add_init_script(WATCH.replace("EMPTY", "true" if server.is_empty else "false"))

@@ -26,6 +26,9 @@ class Server:
     Args:
         runs: the runs folder; None: the empty page.
         folder: where the empty page is written.
+
+    Attributes:
+        cookie: name and value, that it wants of each browser; None if it wants none.
     """
 
     def __init__(self, runs: Path | None, folder: Path) -> None:
@@ -48,7 +51,8 @@ class Server:
         self._seen = psutil.Process(self._process.pid)
         # what a browser brings that has logged in: RDH_LOGIN=1 asks this process too
         token = login.read_token(runs) if runs else None
-        self.headers = {"Cookie": "=".join(login.cookie_of(token))} if token else {}
+        self.cookie = login.cookie_of(token) if token else None
+        self.headers = {"Cookie": "=".join(self.cookie)} if self.cookie else {}
         deadline = time.monotonic() + WITHIN
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
