@@ -39,7 +39,7 @@ def become(world: World, state: str, **result: object) -> str:
 
 
 def test_a_run_that_waits_while_slots_are_free_is_noticed(world):
-    assert audit(world) == ["1 runs wait while 2 slots are free"]
+    assert audit(world) == ["1 runs wait while 3 slots are free"]
 
 
 def test_a_run_without_its_process_is_noticed(world):
