@@ -87,9 +87,10 @@ def drawn(empty: Server, server: Server, addresses: dict[str, str], rounds: int)
                 for name in visits[0]
             }
 
-        base = page(empty, "", SCREEN)
-        result: dict[str, Any] = {"empty page in a browser": base}
+        result: dict[str, Any] = {}
         for name, address in addresses.items():
+            base = page(empty, "", SCREEN)  # each time: how busy the machine is changes
+            result[f"empty page in a browser, before {name}"] = base
             for what, height in (("charts in view", SCREEN), ("all charts", ALL)):
                 one = page(server, address, height)
                 for kind in ("cold_s", "warm_s", "cold_cpu_s", "warm_cpu_s"):
