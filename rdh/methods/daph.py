@@ -38,7 +38,7 @@ class DAPH(Method):
     """Pair likelihood of query codes and gallery codes, each by a hash layer of its own."""
 
     title = "DAPH-R"
-    color = "#BB7755"
+    color = "#EE77FF"
     plain_weight = "quantization_weight"
     stores_all_codes = True
     n_streams = 2

@@ -1,6 +1,7 @@
 """What a browser may keep of the app's scripts, and what it is told to fetch early."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from starlette.responses import HTMLResponse, Response
@@ -31,7 +32,9 @@ def headers_of():
             sent.append(message)
 
         scope = {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b""}
-        asyncio.run(app(scope, None, send))
+        # in a thread: a browser test of this process may have left a loop in the main one
+        with ThreadPoolExecutor() as threads:
+            threads.submit(asyncio.run, app(scope, None, send)).result()
         return {name.decode(): value.decode() for name, value in sent[0]["headers"]}
 
     return get
