@@ -79,11 +79,11 @@ class Method:
 
     def query_side(self, codes: Any) -> Any:
         """The columns (n, n_bits) of an array or tensor (n, width) that encode queries."""
-        return codes[:, : self.n_bits]
+        return codes[:, : self.n_bits] if self.n_streams > 1 else codes
 
     def gallery_side(self, codes: Any) -> Any:
         """The columns (n, n_bits) that encode the gallery. The probes count these."""
-        return codes[:, -self.n_bits :]
+        return codes[:, -self.n_bits :] if self.n_streams > 1 else codes
 
     def head(self, n_features: int) -> nn.Module:
         """The hash layer: (n, n_features) -> logits (n, width)."""
