@@ -6,7 +6,6 @@ head = RayHead(folder); head.start(); ...; head.stop()
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from rdh.bench._machine import free_ports
 from rdh.execution.engine.base import EngineUnreachable
 from rdh.execution.engine.processes import environment
 from rdh.execution.engine.ray_client import Client
@@ -128,14 +128,3 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
         return process.children(recursive=True)
     except psutil.Error:
         return []
-
-
-def free_ports(n: int) -> list[int]:
-    """Ports of this machine on which nobody listens."""
-    sockets = [socket.socket() for _ in range(n)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports

@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from rdh.bench._machine import free_ports
 from rdh.execution import login
 from rdh.execution.engine import processes
 
@@ -32,9 +33,7 @@ class Server:
     """
 
     def __init__(self, runs: Path | None, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind((HOST, 0))
-            self.port = free.getsockname()[1]
+        (self.port,) = free_ports(1)
         self.is_empty = runs is None
         command, place = ["rdh", "dashboard"], Path(processes.PACKAGE_PARENT)
         if runs is None:

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import plotly
 
-TRACES = "bar|heatmap"  # of rdh/charts/figure.py; scatter belongs to the core
+TRACES = ("bar", "heatmap")  # of rdh/charts/figure.py; scatter belongs to the core
 WHOLE = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 MODULE = re.compile(r"(?=\bvar [\w$]+=W\()")
 NAMES = re.compile(r"([\w$]+)=(?:W|Ea)\(|\bFp\(([\w$]+),")  # what other modules call a module by
 REGISTERED = re.compile(r"(?<=\.register\(\[)[\w$(),]+(?=\]\))")
 PASSED_ON = re.compile(r'^var [\w$]+=W\(\([\w$,]*\)=>\{"use strict";[\w$]+\.exports=([\w$]+)\(\)\}')
-WANTED = re.compile(rf'moduleType:"trace",name:"(?:{TRACES})"')
+WANTED = re.compile(rf'moduleType:"trace",name:"(?:{"|".join(TRACES)})"')
 
 
 @cache
@@ -48,8 +48,8 @@ def _with_traces(whole: str) -> str:
         return bool(WANTED.search(module))
 
     calls = [call for call in registered.split(",") if is_wanted(call.removesuffix("()"))]
-    if len(calls) != TRACES.count("|") + 1:
-        raise LookupError(TRACES)
+    if len(calls) != len(TRACES):
+        raise LookupError(calls)
     modules[-1] = modules[-1].replace(registered, ",".join(calls))
     reached, left = set(), {len(modules) - 1}
     while left:

@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from rdh.bench._ray_head import free_ports
+from rdh.bench._machine import free_ports
 
 DAEMONS = ("munged", "slurmctld", "slurmd")
 SECONDS_TO_START = 60.0
