@@ -4,8 +4,10 @@ import functools
 import gc
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,14 +21,22 @@ os.environ.pop("RDH_LOGIN", None)  # servers under test let this user's processe
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+HERE = str(Path(__file__).parent)
+
 # Tests that start workers, supervisors, servers or browsers: all tests of these files and folders,
 # and all tests that use one of these fixtures. A single test elsewhere carries the mark itself.
 WITH_PROCESSES = (
     "browser",
+    "execution/engines/test_contract.py",
+    "execution/test_acts.py",
+    "execution/test_again.py",
+    "execution/test_at_once.py",
+    "execution/test_elsewhere.py",
     "execution/test_kill.py",
     "execution/test_local.py",
     "execution/test_supervisor.py",
     "execution/test_tick.py",
+    "execution/test_torchrun.py",
     "execution/test_warm.py",
     "retrieval/test_memory.py",
     "test_one_file.py",
@@ -41,14 +51,38 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     Its files take long and leave the processor idle at times: begun last, they would end last.
     """
-    tests = Path(__file__).parent
-    places = {tests / name for name in WITH_PROCESSES}
+    places = {Path(HERE, name) for name in WITH_PROCESSES}
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
         if fixtures & STARTERS or places & {item.path, *item.path.parents}:
             item.add_marker(pytest.mark.process)
     slow = {item.path for item in items if item.get_closest_marker("process")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """A test that starts a process of the project fails if it lacks the mark `process`."""
+    global _must_start_none
+    _must_start_none = item.get_closest_marker("process") is None
+    try:
+        return (yield)
+    finally:
+        _must_start_none = False
+
+
+_must_start_none = False
+
+
+def _refuse_processes(event: str, args: tuple[Any, ...]) -> None:
+    if _must_start_none and event == "subprocess.Popen":
+        program, words = args[:2]
+        ours = any("rdh" in str(word) or HERE in str(word) for word in words)
+        if program == sys.executable and ours:
+            pytest.fail(f"a test that starts {words} needs the mark `process` (tests/conftest.py)")
+
+
+sys.addaudithook(_refuse_processes)
 
 
 def pytest_collection_finish() -> None:
@@ -58,6 +92,13 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leaves long tests out of any run that does not name them, `-m "not process"` included."""
+    marks = config.option.markexpr
+    if not any(long in marks for long in ("slow", "ray", "slurm")):
+        config.option.markexpr = f"({marks}) and not slow" if marks else "not slow"
 
 
 @pytest.hookimpl(tryfirst=True)

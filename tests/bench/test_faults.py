@@ -146,6 +146,7 @@ def test_one_moment_of_each_class_leaves_every_state_true_and_the_same_codes(tmp
 
 
 @pytest.mark.slow
+@pytest.mark.process
 def test_a_short_campaign_finds_every_state_true(monkeypatch):
     for name in ("RDH_SLOTS", "RDH_FREE_MB", MARK):
         monkeypatch.setenv(name, "")  # the campaign sets them

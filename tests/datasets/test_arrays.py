@@ -296,6 +296,7 @@ def test_map_of_a_mosaic_counts_all_ranks_or_as_many_as_its_switch_says():
     assert datasets.load("mosaic", "unused", n_items=100, top_k=50).top_k == 50
 
 
+@pytest.mark.process
 def test_a_mosaic_is_the_same_in_every_process():
     code = "from rdh import datasets; print(datasets.load('mosaic', 'x', n_items=100).fingerprint)"
     answers = {

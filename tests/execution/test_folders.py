@@ -128,6 +128,7 @@ def test_a_run_of_another_version_is_listed_and_can_be_deleted(store, fields):
     assert states(store) == {}
 
 
+@pytest.mark.process
 def test_while_a_plug_in_is_broken_its_runs_wait_and_others_run(store, supervisor, monkeypatch):
     broken, other = submit(store, make_configs(2))
     old = submit_one(store)

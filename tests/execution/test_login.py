@@ -56,6 +56,7 @@ def test_the_token_is_made_once_and_only_its_owner_can_read_it(tmp_path):
     assert login.read_token(tmp_path) != token, "without its file there is a new one"
 
 
+@pytest.mark.process
 def test_another_user_can_read_neither_the_token_nor_a_run(tmp_path, monkeypatch):
     from rdh.config.presets import demo_pair
     from rdh.store.run_store import RunStore

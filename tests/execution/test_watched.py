@@ -82,6 +82,7 @@ def test_resuming_all_leaves_it_out(store, watched):
     assert execution.resume_all(store) == ([], {})
 
 
+@pytest.mark.process
 def test_a_supervisor_neither_starts_nor_ends_it(store, watched, supervisor):
     (other,) = execution.submit(store, [make_config()])
     turn(supervisor, lambda: execution.states(store)[other].is_final, "the toy worker ends")

@@ -62,6 +62,7 @@ def test_a_name_of_full_length_can_be_written(tmp_path):
     assert path.read_text() == "whole"
 
 
+@pytest.mark.process
 def test_a_lock_is_waited_for_and_free_when_its_holder_is_killed(tmp_path):
     path = tmp_path / "lock"
     code = "import sys, time; from rdh.locks import *; take_lock(Path(sys.argv[1])); "
