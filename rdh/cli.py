@@ -28,7 +28,7 @@ from rdh.commands import (
     supervisor,
 )
 from rdh.commands.terminal import shown, with_options
-from rdh.errors import UserError, printable
+from rdh.errors import UserError, printable, shortened
 
 ABOUT = """Deep hashing with and without RDH: which bits die, and what brings them back.
 
@@ -41,7 +41,8 @@ class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one sentence, which also names the help to read."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{plain_message(message)}; `{self.prog} --help` lists what there is.\n")
+        words = shortened(plain_message(message))
+        self.exit(2, f"{words}; `{self.prog} --help` lists what there is.\n")
 
 
 def plain_message(message: str) -> str:
@@ -66,6 +67,9 @@ def main(argv: list[str] | None = None) -> int:
     """
     with shown():
         parser = build_parser()
+        for word in sys.argv[1:] if argv is None else argv:
+            if re.fullmatch(r"--[\w-]+=--", word):  # argparse would take the value for nothing
+                parser.error(f"{word[:-3]} takes a value, got '--'")
         arguments = parser.parse_args(argv)
         if arguments.call is None:
             parser.print_help(sys.stderr)

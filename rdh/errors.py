@@ -3,6 +3,7 @@
 A page shows a `UserError` as a card. The command line prints it and exits with 2.
 """
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,8 +17,17 @@ LONGEST_PATH = 160  # characters of a path in a sentence: longer ones lose their
 Progress = Callable[[int, int], None]
 
 
+LONG_VALUES = re.compile(r"""(?<!\w)'[^']{200,}'(?!\w)|(?<!\w)"[^"]{200,}"(?!\w)|\S{400,}""")
+
+
 class UserError(ValueError):
-    """One clear sentence: the field, the rule, the value that came, and the way out."""
+    """One clear sentence: the field, the rule, the value that came, and the way out.
+
+    A value that came with hundreds of characters loses its middle.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(shortened(sentence))
 
 
 class Stopped(Exception):
@@ -83,6 +93,11 @@ def short_path(path: Path | str) -> str:
     text = str(path)
     half = LONGEST_PATH // 2
     return text if len(text) <= LONGEST_PATH else f"{text[:half]}...{text[-half:]}"
+
+
+def shortened(sentence: str) -> str:
+    """The sentence, with the middle taken out of quoted values and words that fill a screen."""
+    return LONG_VALUES.sub(lambda found: short_path(found[0]), sentence)
 
 
 def count(number: float) -> str:

@@ -4,10 +4,11 @@ This is the only module that reads RDH_DATA, RDH_CACHE and RDH_RUNS. A verb or a
 root once and passes it on. A worker learns its roots from the run's submission.
 """
 
+import contextlib
 import os
 from pathlib import Path
 
-from rdh.errors import UserError
+from rdh.errors import UserError, os_reason
 
 DATA_OPTION, RUNS_OPTION = "--data-root or RDH_DATA", "--runs or RDH_RUNS"
 HOME = Path(".cache", "rdh")  # below the user's home, unless somebody names another folder
@@ -85,9 +86,12 @@ def as_folder(path: Path | str, what: str, option: str) -> Path:
     if not isinstance(path, str | Path) or not str(path):
         raise UserError(f"The {what} must be a path, got {path!r}; name one by {option}.")
     try:
-        return Path(path).expanduser().resolve()
+        folder = Path(path).expanduser().resolve()
+        with contextlib.suppress(PermissionError):  # who reads or writes there says it better
+            folder.exists()
+        return folder
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: ~nobody, or a circle
-        reason = str(error).rstrip(".")
+        reason = os_reason(error) if isinstance(error, OSError) else str(error).rstrip(".")
         raise UserError(
             f"The {what} {str(path)[:200]!r} is not a path ({reason}); name another by {option}."
         ) from None

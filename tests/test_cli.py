@@ -1,5 +1,6 @@
 """The command line as a person meets it: real processes, and one table of all refusals."""
 
+import argparse
 import contextlib
 import json
 import math
@@ -211,7 +212,7 @@ REFUSED = [
     ("methods ", r"method must be one of adsh, .*, got ''"),
     ("sweep --methods hashnet,frob", r"method must be one of .*, got 'frob'"),
     ("sweep --seeds 0-5000", r"A sweep has at most 1000 runs, got 10002"),
-    ("sweep --arms baseline,best", r"arms must be of baseline, noq, .*, got 'best'"),
+    ("sweep --arms baseline,best", r"arms must be among baseline, noq, .*, got 'best'"),
     ("sweep --arms ,", r"--arms must name at least one of baseline, noq"),
     ("sweep --arms rdh --rdh on", r"--arms and --rdh both name the arms; give one of them"),
     ("sweep --arms rdh --set quantization=none", r"--arms and --set quantization both give"),
@@ -222,6 +223,7 @@ REFUSED = [
     ),
     ("sweep --tau 0.9 --set tau=0.99", r"--tau and --set tau both give tau, got"),
     ("sweep --tau 1.5", r"tau must be in \[0, 1\), got 1.5"),
+    ("sweep --eta=--", r"--eta takes a value, got '--'; `python -m rdh --help`"),
     ("sweep --eta x", r"--eta takes numbers like 0.01,0.1, got 'x'"),
     ("sweep --rdh off --eta 1", r"eta must be left out for HashNet"),
     ("study frob", r"ACTION must be one of list, show, run, report, got 'frob'"),
@@ -398,6 +400,43 @@ VERBS = (
     "runs clone",
     "data prepare",
 )
+
+
+def options(parser: argparse.ArgumentParser, words: tuple[str, ...]) -> Iterator[list[str]]:
+    """The words of a verb before each of its options that take a value, that option last."""
+    needed = [
+        str(action.metavar or next(iter(action.choices or ())))
+        for action in parser._actions
+        if not action.option_strings and action.nargs is None
+    ]
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, verb in action.choices.items():
+                yield from options(verb, (*words, name))
+        elif action.option_strings and action.nargs != 0:
+            yield [*words, *needed, action.option_strings[-1]]
+
+
+ANYTHING = {"--name", "--runs", "--data-root"}  # texts, and what tests of their own try
+
+
+def test_every_option_refuses_a_value_that_is_empty_or_endless(store, capsys, monkeypatch):
+    monkeypatch.setenv("RDH_RUNS", str(store.root))
+    tried = set()
+    for words in options(cli.build_parser(), ()):
+        *verb, option = words
+        if not verb or option in ANYTHING:
+            continue
+        for value in ("", "x" * 5000):
+            line = [*verb, f"{option}={value}"] if option.startswith("--") else [*words, value]
+            try:
+                code = cli.main(line)
+            except SystemExit as exit_:
+                code = exit_.code
+            said = capsys.readouterr().err
+            assert code == 2 and 0 < len(said) < 1500, (line, code, said)
+            tried.add((*verb, option))
+    assert len(tried) > 50
 
 
 @pytest.mark.parametrize("verb", VERBS)

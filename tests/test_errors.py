@@ -23,6 +23,15 @@ def test_what_cannot_be_read_is_named_with_the_reason_and_the_way_out(tmp_path):
     assert "(is a directory): do this." in said(reading(tmp_path, "do this"), tmp_path.read_text)
 
 
+def test_a_value_that_fills_a_screen_loses_its_middle_and_prose_stays_whole():
+    for value in ("x" * 5000, "a b " * 900, 'say "' + "y" * 900):
+        sentence = str(UserError(f"lr must be a number, got {value!r}; it can't be more."))
+        assert sentence.startswith("lr must be a number, got '") and len(sentence) < 300
+        assert "..." in sentence and sentence.endswith("'; it can't be more.")
+    prose = "It can't be, " + "since so it is, " * 40 + "and isn't."
+    assert str(UserError(prose)) == prose
+
+
 def test_the_file_that_an_error_names_is_the_one_in_the_sentence(tmp_path):
     inside = tmp_path / "a" / "b.txt"
     assert said(reading(tmp_path), inside.read_text).startswith(f"{inside} can't be read")

@@ -51,6 +51,7 @@ def check_index_output(path: Path, source: Path | None) -> None:
 
     Neither may take the place of `source` or of another program's file.
     """
+    check_output(path)
     for place in (path, names_file(path)):
         with writing(place):
             is_source = source and place.exists() and source.exists() and place.samefile(source)

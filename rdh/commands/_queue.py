@@ -9,8 +9,9 @@ from typing import Any
 
 from rdh import execution
 from rdh.commands._common import add_verb, print_json
+from rdh.config.ranges import parse_names
 from rdh.errors import UserError, count, printable
-from rdh.execution.prune import KINDS, keep_days, prunable, prune
+from rdh.execution.prune import KINDS, days_of, keep_days, prunable, prune
 from rdh.store.run_store import RunStore
 
 ACTIONS = {
@@ -152,8 +153,8 @@ def _find_the_dead(store: RunStore, run_id: str) -> None:
 
 
 def _prune(store: RunStore, arguments: argparse.Namespace) -> int:
-    days = keep_days({"RDH_KEEP_DAYS": arguments.older} if arguments.older else os.environ)
-    kinds = list(dict.fromkeys(part.strip() for part in arguments.what.split(",") if part.strip()))
+    days = keep_days(os.environ) if arguments.older is None else days_of(arguments.older)
+    kinds = parse_names(arguments.what, "--what")
     found = prunable(store, kinds, days)
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for one in found:

@@ -51,6 +51,7 @@ ARM_LABELS = {  # after the title of the method
     "eaq": " + EAQL",
     "rdh": " + RDH",
 }
+DEVICE, DEVICE_RULE = r"auto|cpu|cuda(:[0-9]{1,3})?", "must be auto, cpu, cuda or cuda:N"
 # Every flagged entry gets alpha, as in the paper.
 AIM_OFF: dict[str, Any] = {"amplifier_aim": "gradient", "amplifier_scale": 1.0}
 AIMS = {
@@ -207,8 +208,8 @@ class RunConfig(BaseModel):
     @field_validator("device")
     @classmethod
     def _known_device(cls, value: str) -> str:
-        if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", value):
-            raise ValueError("must be auto, cpu, cuda or cuda:N")
+        if not re.fullmatch(DEVICE, value):
+            raise ValueError(DEVICE_RULE)
         return value
 
     @model_validator(mode="after")
@@ -393,7 +394,7 @@ def arm_fields(method: str, arm: str) -> dict[str, Any]:
     """
     card = catalog.method(method)
     if arm not in ARMS:
-        raise UserError(f"arms must be of {', '.join(ARMS)}, got {arm!r}.")
+        raise UserError(f"arms must be among {', '.join(ARMS)}, got {arm!r}.")
     fields = ARMS[arm]
     refusal = card.refusal(fields["amplifier"], fields["quantization"])
     if refusal is None and fields["quantization"] == "none" and not card.has_plain_term:

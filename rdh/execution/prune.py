@@ -51,7 +51,15 @@ def keep_days(env: Mapping[str, str]) -> float:
     Raises:
         UserError: RDH_KEEP_DAYS is not a number of at least 0.
     """
-    value = env.get("RDH_KEEP_DAYS") or "0"
+    return days_of(env.get("RDH_KEEP_DAYS") or "0")
+
+
+def days_of(value: str) -> float:
+    """A number of days as somebody typed it.
+
+    Raises:
+        UserError: It is not a number of at least 0.
+    """
     with contextlib.suppress(ValueError):
         if 0 <= float(value) < float("inf"):
             return float(value)
@@ -72,7 +80,7 @@ def prunable(store: RunStore, kinds: Collection[str], days: float) -> list[Pruna
     Raises:
         UserError: A kind is unknown, or the queue can't be read.
     """
-    for kind in kinds:
+    for kind in kinds or [""]:
         if kind not in KINDS:
             raise UserError(f"What to prune must be one of {', '.join(KINDS)}, got {kind!r}.")
     found = []

@@ -1,6 +1,7 @@
 """Loads what goes into the network: features of a frozen backbone or of the data, or images."""
 
 import dataclasses
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rdh.backbones import Backbone, Centred, build, check_compiler
-from rdh.config.run_config import RunConfig
+from rdh.config.run_config import DEVICE, DEVICE_RULE, RunConfig
 from rdh.datasets import Dataset, Progress, Split, load, validation_split
 from rdh.errors import UserError
 from rdh.inputs.augmentation import augmented, stored_side
@@ -111,8 +112,10 @@ def choose_device(name: str) -> torch.device:
     """The device of that name. auto takes a GPU if there is one.
 
     Raises:
-        UserError: This process does not see that GPU.
+        UserError: It is no device's name, or this process does not see that GPU.
     """
+    if not re.fullmatch(DEVICE, name):
+        raise UserError(f"device {DEVICE_RULE}, got {name!r}.")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, index = name.partition(":")

@@ -6,7 +6,7 @@ import pytest
 
 from rdh.errors import UserError
 from rdh.execution import states
-from rdh.execution.prune import KINDS, keep_days, prunable, prune
+from rdh.execution.prune import KINDS, days_of, keep_days, prunable, prune
 from rdh.locks import take_lock
 from tests.execution.test_requests import submit_one
 
@@ -68,9 +68,14 @@ def test_runs_that_wait_run_or_still_end_are_left_alone(store):
 def test_young_runs_are_kept_and_bad_input_is_said(store):
     make(store, "finished")
     assert prunable(store, ["spare"], 1) == []
-    with pytest.raises(UserError, match="must be one of spare, checkpoints, probes, codes, got 'x"):
-        prunable(store, ["x"], 0)
+    for kinds, got in ((["x"], "'x'"), ([], "''")):
+        with pytest.raises(
+            UserError, match=f"must be one of spare, checkpoints, probes, codes, got {got}"
+        ):
+            prunable(store, kinds, 0)
     assert keep_days({}) == 0 and keep_days({"RDH_KEEP_DAYS": "1.5"}) == 1.5
     for value in ("-1", "nan", "inf", "week"):
         with pytest.raises(UserError, match=f"must be a number of days, at least 0, got '{value}'"):
             keep_days({"RDH_KEEP_DAYS": value})
+    with pytest.raises(UserError, match="at least 0, got ''; correct or omit it"):
+        days_of("")

@@ -38,6 +38,12 @@ def pictures(monkeypatch: pytest.MonkeyPatch, tmp_path: Any, toy_backbone: None)
     return make
 
 
+@pytest.mark.parametrize("name", ["", " cpu", "gpu", "CPU", "cuda:x", "meta", "0"])
+def test_a_device_of_another_name_is_one_sentence(name):
+    with pytest.raises(UserError, match=f"device must be auto, cpu, cuda or cuda:N, got '{name}'"):
+        choose_device(name)
+
+
 @pytest.mark.parametrize(
     "name", ["cuda", "cuda:0", "cuda:99", "cuda:128", "cuda:255", "cuda:99999"]
 )

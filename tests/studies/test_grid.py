@@ -67,7 +67,7 @@ REFUSED = [
     ({"splits": (0, 5)}, r"splits of a study must have no hole.* without 1, 2, 3, 4"),
     ({"methods": ("lsh",)}, r"lsh can't be run in the arm rdh: amplifier must be off for lsh"),
     ({"methods": ("frob",)}, r"method must be one of .*, got 'frob'"),
-    ({"arms": ("baseline", "best")}, r"arms must be of baseline, noq, .*, got 'best'"),
+    ({"arms": ("baseline", "best")}, r"arms must be among baseline, noq, .*, got 'best'"),
     (
         {"methods": ("hashnet",), "arms": ("baseline", "noq")},
         r"hashnet can't be run in the arm noq: hashnet has no plain quantization to leave out",
@@ -200,7 +200,7 @@ BAD_FILES = [
     ("bits = [-16]", r"mine.toml: n_bits must be in \[1, 1024\], got -16"),
     ("seeds = [-1]", r"mine.toml: seed must be in \[0, 4294967296\), got -1"),
     ("seeds = [0, 9000000000000000000]", r"mine.toml: seeds of a study .* 5, \.\.\.;"),
-    ("arms = ['best']", r"mine.toml: arms must be of baseline, .*, got 'best'"),
+    ("arms = ['best']", r"mine.toml: arms must be among baseline, .*, got 'best'"),
     ("methods = ['frob']", r"mine.toml: method must be one of adsh, .*, got 'frob'"),
     ("methods = []", r"mine.toml: methods of a study must name at least one value, got none"),
     ("methods = ['lsh']", r"mine.toml: lsh can't be run in the arm rdh: .*; leave out one of"),
