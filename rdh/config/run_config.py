@@ -51,7 +51,7 @@ ARM_LABELS = {  # after the title of the method
     "eaq": " + EAQL",
     "rdh": " + RDH",
 }
-DEVICE, DEVICE_RULE = r"auto|cpu|cuda(:[0-9]{1,3})?", "must be auto, cpu, cuda or cuda:N"
+DEVICE, DEVICE_RULE = r"auto|cpu|cuda(:[0-9]{1,9})?", "must be auto, cpu, cuda or cuda:N"
 # Every flagged entry gets alpha, as in the paper.
 AIM_OFF: dict[str, Any] = {"amplifier_aim": "gradient", "amplifier_scale": 1.0}
 AIMS = {
