@@ -64,10 +64,19 @@ def outside_autocast(device: torch.device) -> AbstractContextManager:
 def saturated(codes: Tensor, tau: float) -> Tensor:
     """Whether |h| >= tau, boolean (n, n_bits).
 
+    Raises:
+        ValueError: For another tau, and for codes that are no tensor.
+
     >>> saturated(torch.tensor([[0.5, -0.999]]), 0.99)
     tensor([[False,  True]])
     """
+    _check_codes(codes, tau)
     return widen(codes).abs() >= tau
+
+
+def _check_codes(codes: Tensor, tau: float) -> None:
+    alpha(tau)
+    _check_tensor("codes must be h in [-1, 1], (n, n_bits)", codes)
 
 
 def flagged(codes: Tensor, gradient: Tensor, tau: float) -> Tensor:
@@ -85,9 +94,19 @@ def flagged(codes: Tensor, gradient: Tensor, tau: float) -> Tensor:
     Returns:
         Boolean (n, n_bits).
 
+    Raises:
+        ValueError: For another tau, and for anything but two tensors of one shape.
+
     >>> flagged(torch.tensor([[0.995, 0.995, 0.5]]), torch.tensor([[1.0, -1.0, 1.0]]), 0.99)
     tensor([[ True, False, False]])
     """
+    _check_codes(codes, tau)
+    _check_tensor("gradient must be dL/dh, (n, n_bits) as the codes", gradient)
+    if gradient.shape != codes.shape:
+        raise ValueError(
+            f"gradient and codes must be of one shape (n, n_bits), got {tuple(gradient.shape)} and "
+            f"{tuple(codes.shape)}."
+        )
     # |h| if g asks the bit to leave its side, else -|h| or 0
     leaving = widen(codes) * widen(gradient).sign()
     return leaving >= tau if tau > 0 else leaving > 0
@@ -192,7 +211,7 @@ class GradientAmplifier(nn.Module):
                 f"mask must be a function (codes, gradient) -> boolean (n, n_bits), got "
                 f"{type(mask).__name__}."
             )
-        if activation not in ("tanh", "sigmoid"):
+        if not isinstance(activation, str) or activation not in ("tanh", "sigmoid"):
             raise ValueError(f"activation must be one of tanh, sigmoid, got {activation!r}.")
         self.tau, self.activation, self.amplifies = tau, activation, amplifies
         self.scale, self.mask = scale, mask
@@ -384,7 +403,7 @@ def error_aware_quantization(
     >>> error_aware_quantization(codes, similarity(torch.tensor([0, 1, 1])))
     tensor(0.0833)
     """
-    if normalization not in NORMALIZATIONS:
+    if not isinstance(normalization, str) or normalization not in NORMALIZATIONS:
         raise ValueError(
             f"normalization must be one of {', '.join(NORMALIZATIONS)}, got {normalization!r}."
         )
@@ -393,6 +412,7 @@ def error_aware_quantization(
     _check_values(rule, similarity[:4])
     _check_tensor("codes must be real", codes)
     others = codes if stored_codes is None else stored_codes  # the items j
+    _check_tensor("stored_codes must be those of all items, (N, n_bits)", others)
     if (
         codes.ndim != 2
         or others.shape[1:] != codes.shape[1:]

@@ -549,6 +549,28 @@ def test_a_similarity_of_minus_and_plus_one_is_refused_with_the_way_out():
             error_aware_quantization(*pair)
 
 
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (lambda h: rescue.saturated(h.numpy(), 0.9), "codes must be .* got ndarray: torch.as_ten"),
+        (lambda h: rescue.saturated(h, 1.0), r"tau must be in \[0, 1\), got 1.0"),
+        (lambda h: flagged(h, h, float("nan")), r"tau must be in \[0, 1\), got nan"),
+        (lambda h: flagged(h, h.tolist(), 0.9), "gradient must be dL/dh, .* got list: torch.as_t"),
+        (lambda h: flagged(h, h[0], 0.9), r"of one shape .*, got \(4,\) and \(3, 4\)\."),
+        (lambda h: amplify(h[:1], h, 0.9), r"of one shape .*, got \(1, 4\) and \(3, 4\)\."),
+        (
+            lambda h: error_aware_quantization(h, torch.eye(3), stored_codes=3),
+            "stored_codes must be those of all items, .* got int: torch.as_tensor makes one.",
+        ),
+        (lambda h: error_aware_quantization(h, torch.eye(3), None), "must be one of N1, .*None"),
+        (lambda h: GradientAmplifier(0.9, activation=h), "activation must be one of tanh, sigmoid"),
+    ],
+)
+def test_what_fits_no_code_is_one_sentence(act, message):
+    with pytest.raises(ValueError, match=message):
+        act(torch.zeros(3, 4))
+
+
 @pytest.mark.parametrize("normalization", rescue.NORMALIZATIONS)
 def test_codes_without_a_bit_cost_nothing(normalization):
     assert error_aware_quantization(torch.zeros(3, 0), torch.eye(3), normalization).item() == 0

@@ -18,12 +18,15 @@ def as_array(value: Any, name: str) -> np.ndarray:
     Raises:
         UserError: If NumPy can make no array of it.
     """
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        value = value.float() if "bfloat16" in str(value.dtype) else value  # NumPy has no such type
+    if np.ma.is_masked(value):
+        raise UserError(f"{name} must have no masked entries: fill them, or leave their items out.")
     try:
+        if hasattr(value, "detach"):
+            value = value.detach().cpu()
+            is_bfloat16 = "bfloat16" in str(value.dtype)  # NumPy has no such type
+            value = value.float() if is_bfloat16 else value
         return np.asarray(value)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:  # of a tensor without data, too
         reason = str(error).splitlines()[0].rstrip(".")
         raise UserError(
             f"{name} must be an array, got a {type(value).__name__} that makes none ({reason})."
@@ -114,6 +117,19 @@ def checked_positions(positions: object, n_query: int, n_gallery: int) -> np.nda
     return positions.astype(np.int64)
 
 
+def check_switches(headline: bool, by_rank: bool, progress: object) -> None:
+    """Refuses switches that are not True or False, and a progress that can't be called.
+
+    Raises:
+        UserError: For each of these.
+    """
+    for name, value in (("headline", headline), ("by_rank", by_rank)):
+        if not isinstance(value, bool | np.bool_):
+            raise UserError(f"{name} must be True or False, got {value!r}.")
+    if progress is not None and not callable(progress):
+        raise UserError(f"progress must be a function (done, total), or None, got {progress!r}.")
+
+
 def checked_numbers(
     top_k: int | None, order_seed: int, list_lengths: Iterable[int]
 ) -> tuple[int | None, int, tuple[int, ...]]:
@@ -128,12 +144,13 @@ def checked_numbers(
         )
     if not _is_whole(order_seed, 0):
         raise UserError(f"order_seed must be a whole number >= 0, got {order_seed!r}.")
-    if not isinstance(list_lengths, Iterable):
+    try:
+        list_lengths = tuple(list_lengths)
+    except TypeError:
         raise UserError(
             f"list_lengths must be several whole numbers >= 1, such as (10, 100), got "
             f"{list_lengths!r}."
-        )
-    list_lengths = tuple(list_lengths)
+        ) from None
     for length in list_lengths:
         if not _is_whole(length, 1):
             raise UserError(f"list_lengths must hold whole numbers >= 1, got {length!r}.")

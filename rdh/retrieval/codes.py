@@ -80,6 +80,7 @@ def unpack_codes(packed: np.ndarray, n_bits: int) -> np.ndarray:
     >>> unpack_codes(np.array([[5]], dtype=np.uint8), 3)
     array([[ 1, -1,  1]], dtype=int8)
     """
+    packed = as_array(packed, "packed codes")
     check_packed(packed, n_bits, "packed codes")
     bits = np.unpackbits(packed, axis=1, count=n_bits, bitorder="little")
     return bits.astype(np.int8) * 2 - 1

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rdh.errors import Progress
-from rdh.retrieval.checks import checked_numbers
+from rdh.retrieval.checks import check_switches, checked_numbers
 from rdh.retrieval.codes import bit_balance, checked_inputs, code_counts, effective_number
 from rdh.retrieval.evaluation import Evaluation, MapScores
 from rdh.retrieval.fastest import fastest_kernel
@@ -79,6 +79,7 @@ def evaluate(
         query_codes, gallery_codes, query_labels, gallery_labels, n_bits, query_positions
     )
     top_k, order_seed, list_lengths = checked_numbers(top_k, order_seed, list_lengths)
+    check_switches(headline, by_rank, progress)
     kernel = kernel or fastest_kernel(codes.n_bits)
     if headline:
         order = np.random.default_rng(order_seed).permutation(len(codes.gallery))

@@ -648,6 +648,18 @@ def test_a_packed_file_cut_short_is_refused():
             r"^query_codes must be an array, got a list that makes none \(.*\).$",
         ),
         ({"order_seed": 1.5}, "order_seed must be a whole number >= 0, got 1.5"),
+        ({"headline": "no"}, "^headline must be True or False, got 'no'.$"),
+        ({"by_rank": np.ones(2)}, "^by_rank must be True or False, got array"),
+        ({"progress": 3}, r"^progress must be a function \(done, total\), or None, got 3.$"),
+        ({"list_lengths": np.array(3)}, "^list_lengths must be several whole numbers >= 1"),
+        (
+            {"query_codes": np.ma.masked_array(np.ones((2, 4)), [[True] * 4, [False] * 4])},
+            "^query_codes must have no masked entries: fill them, or leave their items out.$",
+        ),
+        (
+            {"gallery_codes": torch.ones(3, 4, device="meta")},
+            r"^gallery_codes must be an array, got a Tensor that makes none \(.*no data!?\).$",
+        ),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(change, message):
