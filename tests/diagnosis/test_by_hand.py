@@ -268,16 +268,23 @@ def test_one_sided_and_repeated_bits_are_named(written):
     assert fires(written(gallery=gallery, **given), "alike_bits") is None
 
 
-def test_few_images_are_those_that_hold_half_of_the_dead(written):
-    logits, right = np.full((100, 40), 5.0), np.ones((100, 40))
-    logits[7], logits[8, :30] = -5.0, -5.0  # 40 and 30 dead bits
-    given = {"scalars": {"loss": [1.0]}, "labels": one_hot([0, 1] * 100), "n_bits": 40}
-    found = fires(written(logits=logits, right=right, **given), "few_images")
-    assert "1 of 100 training items looked at hold half of their 70 dead" in found.sentence
-    assert "item 107 (class 1, 40 of 40 bits)" in found.sentence
-    spread = np.full((100, 40), 5.0)
-    spread[:70, 0] = -5.0
-    assert fires(written(logits=spread, right=right, **given), "few_images") is None
+def test_few_images_are_mostly_dead_and_lie_with_another_class(written):
+    def run(n_few, n_bits_dead=15, also=0):
+        """100 items of two classes, on sides +1 and -1: a few of them on the other class's."""
+        side = np.where(np.arange(100) % 2, -1.0, 1.0)[:, None] * np.ones((1, 40))
+        logits = 5 * side
+        logits[10 : 10 + n_few, :n_bits_dead] *= -1
+        logits[10 : 10 + n_few, n_bits_dead:21] *= -0.1  # not saturated, and not dead
+        logits[30 : 30 + also, 25:35] *= -1
+        given = {"scalars": {"loss": [1.0]}, "labels": one_hot([0, 1] * 100), "n_bits": 40}
+        return fires(written(logits=logits, right=side, **given), "few_images")
+
+    found = run(4)
+    assert "4 of 100 training items looked at hold 60 of the 60 dead" in found.sentence
+    assert "item 110 (class 0, 15 of 40 bits, nearest to class 1)" in found.sentence
+    assert run(3) is None and run(6) is None  # too few, and not few
+    assert run(4, n_bits_dead=14) is None  # less than three eighths of the bits
+    assert run(4, also=54) is not None and run(4, also=55) is None  # a tenth of 600, of 610
 
 
 def test_classes_with_one_code_are_named(written):

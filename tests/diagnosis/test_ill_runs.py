@@ -4,8 +4,11 @@ Runs on CIFAR-10 that show what digits don't are kept in part (`tests.diagnosis.
 """
 
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from rdh import worker
 from rdh.config.presets import preset_config
@@ -31,23 +34,27 @@ RUNS = {
 }
 KEPT = {  # on features of CIFAR-10, 30 epochs
     "content pairs": "content_pairs",  # DHN, 40 bits, theta_scale 1
-    "few items": "few_items",  # DCH, 48 bits, eta 1
     "growing": "growing",  # DHN, 48 bits, theta_scale .1, eta 1
     "noisy bits": "noisy_bits",  # DHN, 32 bits, lr .1, eta .01
 }
+LINEAR = {  # 400 digits of four classes that a linear layer tells apart
+    "dataset": "arrays", "backbone": "none", "finetune": False, "method": "dch", "n_bits": 48,
+    "lr": 0.1, "eta": 1.0, "epochs": 30, "probe_every": 8,
+}  # fmt: skip
+LABELS = {"right labels": 0, "wrong labels": 6}  # how many of them are wrong
 # check -> the run that is ill in its way, and one that is ill in another way
 PAIRS = {
     "alike_bits": ("dead", "too short"),
     "beyond_reach": ("dead", "growing"),
     "collapsed": ("one corner", "dead"),
-    "dead_growing": ("growing", "few items"),
+    "dead_growing": ("growing", "wrong labels"),
     "diverging": ("exploding", "dead"),
-    "few_images": ("few items", "growing"),
+    "few_images": ("wrong labels", "right labels"),
     "harmful_bits": ("noisy bits", "growing"),
     "mixed_classes": ("few codes", "growing"),
     "not_learning": ("tiny steps", "48 bits"),
     "quantization_wins": ("growing", "content pairs"),
-    "saturated_early": ("dead", "few items"),
+    "saturated_early": ("dead", "noisy bits"),
     "stale_memory": ("48 bits", "12 bits"),
     "theta_scale": ("content pairs", "noisy bits"),
     "under_trained": ("too short", "few codes"),
@@ -66,8 +73,27 @@ def evidence(tmp_path_factory) -> dict[str, Evidence]:
         code = worker.main([str(store.run_dir(run_id))])
         assert code == (1 if name == "exploding" else 0)
         found[name] = Evidence(store, run_id)
+    for name, n_wrong in LABELS.items():
+        root = tmp_path_factory.mktemp("digits")
+        mislabelled(root, n_wrong)
+        run_id = store.create(preset_config("quick", **LINEAR), data_root=root)
+        assert worker.main([str(store.run_dir(run_id))]) == 0
+        found[name] = Evidence(store, run_id)
     found["rescued"] = Evidence(store, found["rescued"].run_id, partner=found["dead"])
     return found | {name: restore(store, kept) for name, kept in KEPT.items()}
+
+
+def mislabelled(root: Path, n_wrong: int) -> list[int]:
+    """Writes arrays.npz of digits 0, 1, 6 and 7, and says which rows have a wrong label."""
+    digits, rng = load_digits(), np.random.default_rng(0)
+    kept = np.isin(digits.target, (0, 1, 6, 7))
+    labels = np.searchsorted((0, 1, 6, 7), digits.target[kept])
+    query, train, _ = np.split(rng.permutation(len(labels)), (120, 520))
+    wrong = train[:n_wrong]
+    labels[wrong] = (labels[wrong] + rng.integers(1, 4, n_wrong)) % 4
+    parts = {"query": query, "train": train, "gallery": np.setdiff1d(np.arange(len(labels)), query)}
+    np.savez(root / "arrays.npz", features=digits.data[kept], labels=labels, **parts)
+    return sorted(wrong.tolist())
 
 
 def fired(one: Evidence) -> dict[str, str]:
@@ -134,6 +160,12 @@ def test_recall_is_fine_and_precision_is_bad(evidence):
     last = evidence["few codes"].last
     assert last["recall_at_radius_2"] > 0.95 and last["precision_at_radius_2"] < 0.2
     assert "classes share a code" in fired(evidence["few codes"])["mixed_classes"]
+
+
+def test_items_with_a_wrong_label_are_named(evidence, tmp_path):
+    said = fired(evidence["wrong labels"])["few_images"]
+    named = [int(one.split(" ")[0]) for one in said.split("item ")[1:]]
+    assert len(named) == 5 and set(named) <= set(mislabelled(tmp_path, 6)), said
 
 
 def test_every_remedy_is_a_valid_config_that_differs_from_the_run(evidence):
