@@ -18,15 +18,20 @@ def as_array(value: Any, name: str) -> np.ndarray:
     Raises:
         UserError: If NumPy can make no array of it.
     """
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        value = value.float() if "bfloat16" in str(value.dtype) else value  # NumPy has no such type
+    kind = type(value).__name__
     try:
-        return np.asarray(value)
+        if hasattr(value, "detach"):
+            value = value.detach().cpu()
+            is_brain_float = "bfloat16" in str(value.dtype)  # NumPy has no such type
+            value = value.float() if is_brain_float else value
+        found = np.asarray(value)
+        if found.dtype == object and not found.ndim:  # a dict, a sparse matrix of SciPy
+            raise TypeError("NumPy sees one object")
+        return found
     except (TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise UserError(
-            f"{name} must be an array, got a {type(value).__name__} that makes none ({reason})."
+            f"{name} must be an array, got a {kind} that makes none ({reason})."
         ) from None
 
 
