@@ -8,7 +8,7 @@ from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place
 
 TITLE = "Few images carry the dead"
-AFTER = ("collapsed", "not_learning")
+AFTER = ("collapsed", "not_learning", "quantization_wins")
 DEAD_BITS = 0.375  # of an item's bits: codes of two classes differ in about half of them
 LEAST = 4  # items
 FEW = 0.05  # of the items looked at

@@ -144,6 +144,32 @@ def test_quantization_wins_where_pairs_get_nowhere_and_a_tenth_of_those_asked_is
         fires(written(scalars={"loss": [1.0]}), "quantization_wins")
 
 
+def test_quantization_wins_where_held_entries_show_in_the_codes(written):
+    rng = np.random.default_rng(0)
+    apart = np.where(rng.random((20, 8)) < 0.5, -1, 1)
+    twins = np.concatenate([apart[:, :6], apart[:, :2]], axis=1)  # two bits repeat others
+
+    def run(held=25, asked=100, late=20, gallery=apart):
+        """20 records: the last five count what is held, the first two are the first tenth."""
+        now = {"held": [0] * 15 + [held] * 5, "asked_back": [0] * 15 + [asked] * 5}
+        now |= {"window_entries": [1000] * 20, "changed_sides": [20, 20] + [0] * 17 + [late]}
+        falls = {"similarity_loss": [1.0, 0.5], "loss": [1.0, 0.5]}
+        given = {"labels": one_hot([0, 1] * 20), "gallery": gallery, "n_bits": 8, "eta": 10.0}
+        scalars = counts(20, **falls, **now)
+        one = written(scalars=scalars, arrays=gradients(50, 500), method="dch", **given)
+        return fires(one, "quantization_wins")
+
+    found = run()
+    assert "ask 10.0% of the entries to leave" in found.sentence
+    assert "holds 25% of these; of all entries 10.0% changed sides in the first" in found.sentence
+    assert found.sentence.endswith("and 5.0% after it.")
+    assert [one.changes for one in found.remedies] == [{"eta": 3.3}]
+    assert run(held=24) is None and run(asked=99, held=99) is None and run(late=21) is None
+    found = run(held=5, asked=20, late=99, gallery=twins)
+    assert found.sentence.endswith("2 of 8 bits are one-sided or repeat another.")
+    assert run(held=4, asked=20, late=99, gallery=twins) is None
+
+
 def test_under_error_aware_quantization_only_its_weight_can_be_lowered(written):
     given = {"quantization": "error_aware", "eta": 10.0}
     given |= {"scalars": {"loss": [1.0, 2.0], "similarity_loss": [1.0, 1.0]}}

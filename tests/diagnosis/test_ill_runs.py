@@ -36,6 +36,7 @@ KEPT = {  # on features of CIFAR-10, 30 epochs
     "content pairs": "content_pairs",  # DHN, 40 bits, theta_scale 1
     "growing": "growing",  # DHN, 48 bits, theta_scale .1, eta 1
     "noisy bits": "noisy_bits",  # DHN, 32 bits, lr .1, eta .01
+    "pinned": "pinned",  # DCH, 48 bits, eta 10
 }
 LINEAR = {  # 400 digits of four classes that a linear layer tells apart
     "dataset": "arrays", "backbone": "none", "finetune": False, "method": "dch", "n_bits": 48,
@@ -160,6 +161,15 @@ def test_recall_is_fine_and_precision_is_bad(evidence):
     last = evidence["few codes"].last
     assert last["recall_at_radius_2"] > 0.95 and last["precision_at_radius_2"] < 0.2
     assert "classes share a code" in fired(evidence["few codes"])["mixed_classes"]
+
+
+def test_a_large_weight_is_named_where_the_similarity_loss_falls(evidence):
+    one = evidence["pinned"]
+    loss = one.column("similarity_loss", "")
+    assert 0.9 < loss.iloc[-1] / loss.iloc[0] < 0.95
+    (finding,) = [one for one in diagnose(one).findings if one.check == "quantization_wins"]
+    assert "holds 31% of these" in finding.sentence
+    assert finding.remedies[0].changes == {"eta": 3.3}
 
 
 def test_items_with_a_wrong_label_are_named(evidence, tmp_path):
