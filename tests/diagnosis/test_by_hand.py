@@ -152,7 +152,8 @@ def test_quantization_wins_where_held_entries_show_in_the_codes(written):
     def run(held=25, asked=100, late=20, gallery=apart):
         """20 records: the last five count what is held, the first two are the first tenth."""
         now = {"held": [0] * 15 + [held] * 5, "asked_back": [0] * 15 + [asked] * 5}
-        now |= {"window_entries": [1000] * 20, "changed_sides": [20, 20] + [0] * 17 + [late]}
+        now |= {"visited_again": [400] * 20, "window_entries": [1000] * 20}
+        now |= {"changed_sides": [20, 20] + [0] * 17 + [late]}
         falls = {"similarity_loss": [1.0, 0.5], "loss": [1.0, 0.5]}
         given = {"labels": one_hot([0, 1] * 20), "gallery": gallery, "n_bits": 8, "eta": 10.0}
         scalars = counts(20, **falls, **now)
