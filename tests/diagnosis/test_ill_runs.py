@@ -4,11 +4,8 @@ Runs on CIFAR-10 that show what digits don't are kept in part (`tests.diagnosis.
 """
 
 import math
-from pathlib import Path
 
-import numpy as np
 import pytest
-from sklearn.datasets import load_digits
 
 from rdh import worker
 from rdh.config.presets import preset_config
@@ -16,6 +13,7 @@ from rdh.diagnosis import Evidence, checks, diagnose, tried_config
 from rdh.diagnosis._tools.series import blocks
 from rdh.store.run_store import RunStore
 from tests.diagnosis.stored import restore
+from tests.diagnosis.trials import digits
 
 BASE = {"n_bits": 16, "eval_every": 2, "lr": 0.03, "probe_every": 4}
 RDH = {"amplifier": True, "quantization": "error_aware"}
@@ -42,6 +40,7 @@ LINEAR = {  # 400 digits of four classes that a linear layer tells apart
     "dataset": "arrays", "backbone": "none", "finetune": False, "method": "dch", "n_bits": 48,
     "lr": 0.1, "eta": 1.0, "epochs": 30, "probe_every": 8,
 }  # fmt: skip
+FOUR = [0, 1, 6, 7], 400, 0  # classes, training items, seed
 LABELS = {"right labels": 0, "wrong labels": 6}  # how many of them are wrong
 # check -> the run that is ill in its way, and one that is ill in another way
 PAIRS = {
@@ -76,25 +75,12 @@ def evidence(tmp_path_factory) -> dict[str, Evidence]:
         found[name] = Evidence(store, run_id)
     for name, n_wrong in LABELS.items():
         root = tmp_path_factory.mktemp("digits")
-        mislabelled(root, n_wrong)
+        digits(root, n_wrong, *FOUR)
         run_id = store.create(preset_config("quick", **LINEAR), data_root=root)
         assert worker.main([str(store.run_dir(run_id))]) == 0
         found[name] = Evidence(store, run_id)
     found["rescued"] = Evidence(store, found["rescued"].run_id, partner=found["dead"])
     return found | {name: restore(store, kept) for name, kept in KEPT.items()}
-
-
-def mislabelled(root: Path, n_wrong: int) -> list[int]:
-    """Writes arrays.npz of digits 0, 1, 6 and 7, and says which rows have a wrong label."""
-    digits, rng = load_digits(), np.random.default_rng(0)
-    kept = np.isin(digits.target, (0, 1, 6, 7))
-    labels = np.searchsorted((0, 1, 6, 7), digits.target[kept])
-    query, train, _ = np.split(rng.permutation(len(labels)), (120, 520))
-    wrong = train[:n_wrong]
-    labels[wrong] = (labels[wrong] + rng.integers(1, 4, n_wrong)) % 4
-    parts = {"query": query, "train": train, "gallery": np.setdiff1d(np.arange(len(labels)), query)}
-    np.savez(root / "arrays.npz", features=digits.data[kept], labels=labels, **parts)
-    return sorted(wrong.tolist())
 
 
 def fired(one: Evidence) -> dict[str, str]:
@@ -175,7 +161,7 @@ def test_a_large_weight_is_named_where_the_similarity_loss_falls(evidence):
 def test_items_with_a_wrong_label_are_named(evidence, tmp_path):
     said = fired(evidence["wrong labels"])["few_images"]
     named = [int(one.split(" ")[0]) for one in said.split("item ")[1:]]
-    assert len(named) == 5 and set(named) <= set(mislabelled(tmp_path, 6)), said
+    assert len(named) == 5 and set(named) <= set(digits(tmp_path, 6, *FOUR).tolist()), said
 
 
 def test_every_remedy_is_a_valid_config_that_differs_from_the_run(evidence):
