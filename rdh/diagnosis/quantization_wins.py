@@ -19,7 +19,7 @@ LEAST_ASKED = 0.5  # of all entries
 STUCK = 0.9  # of its first value: the similarity loss has not fallen below
 N_RECORDS = 10  # the last ones
 PINNED = 0.25  # share of the entries asked to leave, each counted by itself
-WANTED = 0.1  # of all entries are asked to leave, where codes are called frozen
+WANTED, MUCH_WANTED = 0.03, 0.1  # of all entries are asked to leave: beside alike bits; alone
 FROZEN = 0.5  # changes of sides after the first tenth, as a part of those in it
 FIRST, LAST = 0.1, 0.25  # of the training
 PLACES = (
@@ -74,8 +74,8 @@ def _pinned(evidence: Evidence, eta: float) -> Finding | None:
         n_alike = alike(evidence)
     except CannotRun:  # before the end, or records from before November 2026
         return None
-    is_frozen = asked >= WANTED and late <= FROZEN * early
-    if held < PINNED or not (n_alike or is_frozen):
+    is_frozen = asked >= MUCH_WANTED and late <= FROZEN * early
+    if held < PINNED or asked < WANTED or not (n_alike or is_frozen):
         return None
     if is_frozen:
         so = f"of all entries {early:.1%} changed sides in the first tenth and {late:.1%} after it"
