@@ -1,12 +1,13 @@
 """Trials of checks on runs drawn at random, whose numbers stand in docs/diagnosis.md.
 
 python -m tests.diagnosis.trials labels RUNS 24     # digits with wrong labels, and with right ones
-python -m tests.diagnosis.trials weight RUNS 70     # weights of quantization on digits; pairs
-python -m tests.diagnosis.trials weight-cifar10 RUNS 30
+python -m tests.diagnosis.trials weight RUNS 70 5   # weights of quantization on digits; pairs
+python -m tests.diagnosis.trials weight-cifar10 RUNS 30 6
 python -m tests.diagnosis.trials dead RUNS 30       # many dead on CIFAR-10; pairs with RDH
 
-A line of JSON for each run, among what the runs say (`| grep ^{`). Of a finding that is on trial,
-the first remedy is trained as a pair. CIFAR-10 needs its images (RDH_DATA).
+The last number is the seed of the draws. A line of JSON for each run, among what the runs say
+(`| grep ^{`). Of a finding that is on trial, the first remedy is trained as a pair. CIFAR-10 needs
+its images (RDH_DATA).
 """
 
 import json
@@ -70,10 +71,9 @@ def labels(n: int, runs: Path) -> Iterator[tuple[RunConfig, Path | None, np.ndar
             yield preset_config(None, **fields), root, wrong
 
 
-def weight(n: int, preset: str) -> Iterator[RunConfig]:
+def weight(n: int, preset: str, seed: int) -> Iterator[RunConfig]:
     """Weights from .3 to 30, half of them 10 and more, at any rate."""
-    is_digits = preset == "digits"
-    rng = random.Random(5 if is_digits else 6)
+    is_digits, rng = preset == "digits", random.Random(seed)
     methods: list[tuple[str, dict[str, Any]]] = [("dch", {}), ("dch", {})]
     if is_digits:
         methods += [("dhn", {}), ("dpsh", IN_BATCH)]
@@ -124,7 +124,7 @@ def dead_share(store: RunStore, run_id: str) -> float | None:
     return None if counts is None else counts.share("dead")
 
 
-def main(name: str, folder: str, n: str) -> None:
+def main(name: str, folder: str, n: str, seed: str = "5") -> None:
     """Trains the runs of one trial, and prints what came of each."""
     runs, on_trial = Path(folder), ON_TRIAL.get(name, "quantization_wins")
     store = RunStore(runs)
@@ -135,7 +135,7 @@ def main(name: str, folder: str, n: str) -> None:
         drawn = ((config, None, none) for config in dead(int(n)))
     else:
         preset = "offline" if name == "weight-cifar10" else "digits"
-        drawn = ((config, None, none) for config in weight(int(n), preset))
+        drawn = ((config, None, none) for config in weight(int(n), preset, int(seed)))
     for config, root, wrong in drawn:
         run_id = train(store, config, root)
         if run_id is None:
