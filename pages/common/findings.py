@@ -159,7 +159,7 @@ def _said_of_rest(found: Diagnosis, head: str, notes: Sequence[Finding], has_sho
     n = len(found.ran)
     ran = f"{n} check{'s' * (n != 1)} ran"
     if not notes:
-        return head + (ran if has_shown else "nothing found" if n else "no check could run")
+        return head + (ran if has_shown else found.if_empty)
     titles = ", ".join(diagnosis.checks()[one.check].title for one in notes)
     return f"{head}{len(notes)} note{'s' * (len(notes) != 1)} ({titles}); {ran}"
 
