@@ -8,6 +8,7 @@ import contextlib
 import errno
 import functools
 import json
+import math
 import sqlite3
 import time
 import zlib
@@ -203,7 +204,7 @@ class MetricsWriter:
         row = (seq, record.step, record.epoch, time.time() if at is None else at)
         seq = execute("INSERT INTO records VALUES (?, ?, ?, ?)", row).lastrowid
         finite = (
-            (seq, name, float(value) if np.isfinite(value) else None)
+            (seq, name, float(value) if math.isfinite(value) else None)
             for name, value in record.scalars.items()
         )
         many("INSERT INTO scalars VALUES (?, ?, ?)", finite)
