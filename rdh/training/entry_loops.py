@@ -11,7 +11,6 @@ from rdh.training.entry_kinds import (
     JUDGED,
     LEAVING,
     LEAVING_TOTAL,
-    N_KINDS,
     POSITIVE,
     RIGHT,
     UNDECIDED,
@@ -113,10 +112,10 @@ def sums_by_bit(
 
 
 @compiled_loop(
-    f"Tuple((int32[:,::1], int32[::1], {SUMS}))"
+    f"Tuple((int32[::1], {SUMS}, int32[::1]))"
     f"({BYTES}, {BYTES}, {REALS}, {REALS}, {REALS}, {MASK}, UniTuple(float64, 5))"
 )
-def counts(
+def by_bin(
     kinds: np.ndarray,
     bins: np.ndarray,
     codes: np.ndarray,
@@ -125,7 +124,7 @@ def counts(
     acts: np.ndarray,
     alphas: tuple[float, ...],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Counts of kinds, and the gradients by bin of F.
+    """The gradients by bin of F, and what the amplifier can't help.
 
     Args:
         kinds, bins: Those of `judge`.
@@ -135,25 +134,28 @@ def counts(
         alphas: Of the TAU_LEVELS.
 
     Returns:
-        (entries of each kind (n_bits, 256); wrong ones that the whole gradient asks to leave while
-        alpha leaves them OUT_OF_REACH, (5,); by bin, mirrored where the similarity loss asks for
-        -1, (3, 64): the sums of dL/dz where the amplifier does not act and where it does, and
-        entries).
+        (wrong entries that the whole gradient asks to leave while alpha leaves them OUT_OF_REACH,
+        (5,); by bin, mirrored where the similarity loss asks for -1: the sums of dL/dz where the
+        amplifier does not act and where it does, (2, 64), and entries, (64,)).
     """
-    n_kinds = np.zeros((codes.shape[1], 2 * N_KINDS), np.int32)
-    n_beyond, by_bin = np.zeros(5, np.int32), np.zeros((3, N_BINS))
+    n_beyond, n_entries = np.zeros(5, np.int32), np.zeros(N_BINS + 1, np.int32)
+    sums = np.zeros((2, N_BINS + 1))  # the last bin is of entries that are asked for nothing
+    places = np.empty(codes.shape[1], np.uint8)
+    gradients = np.empty(codes.shape[1], np.float32)
     for row in range(len(codes)):
+        for bit in range(codes.shape[1]):  # many bits at once
+            gradient = total[row, bit] * (np.float32(1) - codes[row, bit] * codes[row, bit])
+            # descent moves h against what is wanted: bin b of F is bin 63 - b of -F
+            wanted, place = similarity[row, bit], bins[row, bit]
+            place = N_BINS - 1 - place if wanted > 0 else place
+            places[bit] = place if abs(wanted) > 0 else N_BINS
+            gradients[bit] = -gradient if wanted > 0 else gradient
         for bit in range(codes.shape[1]):
-            kind, place = kinds[row, bit], np.int64(bins[row, bit])
-            n_kinds[bit, kind] += 1
-            slope = np.float32(1) - codes[row, bit] * codes[row, bit]  # of tanh
-            if kind & (LEAVING_TOTAL + 3 * JUDGED) == LEAVING_TOTAL + WRONG * JUDGED:
+            sums[np.uint64(acts[row, bit]), np.uint64(places[bit])] += gradients[bit]
+            n_entries[np.uint64(places[bit])] += 1
+        for bit in range(codes.shape[1]):
+            if kinds[row, bit] & (LEAVING_TOTAL + 3 * JUDGED) == LEAVING_TOTAL + WRONG * JUDGED:
+                slope = np.float32(1) - codes[row, bit] * codes[row, bit]  # of tanh
                 for level, alpha in enumerate(alphas):
                     n_beyond[level] += alpha * slope < OUT_OF_REACH
-            gradient, wanted = total[row, bit] * slope, similarity[row, bit]
-            if abs(wanted) > 0:
-                if wanted > 0:  # descent moves h against it: bin b of F is bin 63 - b of -F
-                    place, gradient = N_BINS - 1 - place, -gradient
-                by_bin[int(acts[row, bit]), place] += gradient
-                by_bin[2, place] += 1
-    return n_kinds, n_beyond, by_bin
+    return n_beyond, sums[:, :N_BINS].copy(), n_entries[:N_BINS]

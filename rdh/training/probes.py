@@ -28,7 +28,7 @@ from torch import Tensor
 from rdh.rescue import alpha
 from rdh.store.levels import TAU_LEVELS
 from rdh.training.entry_kinds import AGAIN, event_rows, n_reached, thresholds, window_rows
-from rdh.training.entry_loops import counts, judge, sums_by_bit
+from rdh.training.entry_loops import by_bin, judge, sums_by_bit
 from rdh.training.last_visits import N_BINS, LastVisits
 from rdh.training.sides import Sides
 
@@ -181,14 +181,14 @@ class Probes:
         if self._where:
             acts &= torch.cat(self._where).cpu().numpy()
             self._where.clear()
-        n_kinds, beyond, by_bin = counts(kinds, bins, codes, similarity, total, acts, self._alphas)
+        n_kinds, events, again = self.visits.visit(kinds, bins, indices.numpy())
         arrays = self._window_counts(n_kinds, len(right))
-        arrays["beyond_reach_levels"] = beyond
-        events, again = self.visits.visit(kinds, bins, indices.numpy())
+        found = by_bin(kinds, bins, codes, similarity, total, acts, self._alphas)
+        arrays["beyond_reach_levels"], (spared, amplified), n_by_bin = found
         arrays |= self._events.counts(events) | dict(zip(AGAIN, again, strict=True))
         sums = sums_by_bit(logits, codes, total, acts)
         arrays |= self._means(sums / len(right), logits[0])
-        spared, amplified, arrays["gradient_count"] = by_bin
+        arrays["gradient_count"] = n_by_bin.astype(np.float64)
         arrays["gradient_sum"] = np.stack([spared + amplified, spared + self._factor * amplified])
         arrays |= self.visits.totals()
         scalars = {"entries": float(self.visits.n_seen), "window_entries": float(right.size)}
