@@ -3,8 +3,8 @@
 A *record* is one logging step: `records` has a line for it, and `scalars`, `arrays` and `events`
 hold what was logged then, by its `seq`. `step` counts optimizer steps completed. Arrays are
 little-endian, in the form of zlib. `meta` holds facts that do not change with the step, as JSON.
-Every table grows at its end, so a record writes few pages. Until November 2026 the index of `arrays`
-began with the name, and each array of a record went to a page of its own.
+Every table grows at its end, so a record writes few pages. Until November 2026 the index of
+`arrays` began with the name, and each array of a record went to a page of its own.
 
 Version 1, until November 2026, called entries dead that are called flagged now, and counted most
 things over the window of a record. `RENAMED` says what its names are called now.
