@@ -236,7 +236,7 @@ def pack(array: np.ndarray) -> tuple[str, str, bytes]:
     A compressor is set up in the time that a small array takes in all, so small arrays are stored
     as they are. So are digits of a mean, which leave nothing to compress.
     """
-    dtype, kind, shape = _described(array.dtype, array.shape)
+    dtype, kind, shape = _described(array.dtype, array.shape or (1,))
     data = array.astype(dtype, copy=False).tobytes()
     if len(data) < SMALL and not data.strip(b"\0"):
         return kind, shape, _zeros(len(data))
