@@ -265,7 +265,7 @@ def test_a_file_whose_index_of_arrays_begins_with_the_name_is_read_and_written_o
     reader = MetricsReader(path)
     seqs, steps, values = reader.arrays("dead")
     assert steps.tolist() == [0, 1, 2, 3, 9] and values[:, 0].tolist() == [0, 1, 2, 3, 9]
-    assert reader.arrays("dead", seqs[3])[1].tolist() == [9]
+    assert reader.arrays("dead", int(seqs[3]))[1].tolist() == [9]
     assert reader.latest("dead", 8)[0] == 3 and reader.latest("x")[0] == 9
     assert reader.shapes() == {"dead": (4,), "x": (3,)} and reader.latest("y") is None
 
