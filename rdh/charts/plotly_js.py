@@ -47,7 +47,7 @@ def kept_in(folder: Path) -> Path:
     """
     source = plotly.__version__.encode() + Path(__file__).read_bytes()
     made_from = hashlib.sha256(source).hexdigest()[:8]
-    for path in folder.glob(f"plotly-{made_from}-*.js"):
+    for path in folder.glob(f"plotly_{made_from}-*.js"):
         if path.name == _name(made_from, path.read_bytes()):
             return path
     text = plotly_js().encode()
@@ -59,7 +59,7 @@ def kept_in(folder: Path) -> Path:
 
 
 def _name(made_from: str, text: bytes) -> str:
-    return f"plotly-{made_from}-{hashlib.sha256(text).hexdigest()[:16]}.js"
+    return f"plotly_{made_from}-{hashlib.sha256(text).hexdigest()[:16]}.js"
 
 
 def _with_traces(whole: str) -> str:

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from pages.common.kept_files import NAMED_BY_CONTENTS
 from rdh.charts import plotly_js
 from rdh.charts.plotly_js import NAMES, WHOLE, _with_traces
 
@@ -37,6 +38,7 @@ def test_a_file_that_is_built_in_another_way_is_not_cut(part):
 def test_a_kept_file_is_used_as_long_as_it_holds_what_its_name_says(tmp_path, monkeypatch):
     path = plotly_js.kept_in(tmp_path / "scripts")
     assert path.read_text(encoding="utf-8") == plotly_js.plotly_js()
+    assert NAMED_BY_CONTENTS.fullmatch(f"/component/x/{path.name}"), "a browser may keep it"
     with monkeypatch.context() as without:
         without.setattr(plotly_js, "plotly_js", None)  # nothing is cut
         assert plotly_js.kept_in(path.parent) == path
