@@ -9,7 +9,6 @@ Call `live_plotly(fig, key=...)`. In a live page keep keys, order and containers
 tick.
 """
 
-import hashlib
 import json
 import re
 import tempfile
@@ -22,9 +21,8 @@ from streamlit.components.v1 import declare_component
 
 from rdh.charts.figure import Figure
 from rdh.charts.html_page import TAKE_AWAY
-from rdh.charts.plotly_js import plotly_js
+from rdh.charts.plotly_js import kept_in
 from rdh.errors import UserError
-from rdh.files import atomic
 from rdh.folders import cache_folder
 
 DEFAULT_HEIGHT = 360  # pixels
@@ -207,14 +205,7 @@ def _component() -> tuple[Callable, str, str]:
 
 def _library() -> Path:
     """The file of plotly.js, named by its contents. It lies in the cache, or else for a while."""
-    text = plotly_js().encode()
-    name = f"plotly-{hashlib.sha256(text).hexdigest()[:16]}.js"
     try:
-        folder = cache_folder("scripts")
-        folder.mkdir(parents=True, exist_ok=True)
-        with atomic(folder / name) as draft:
-            draft.write_bytes(text)
+        return kept_in(cache_folder("scripts"))
     except (OSError, UserError):  # pages are drawn where nothing can be cached, too
-        folder = Path(tempfile.mkdtemp(prefix="rdh-scripts-"))
-        (folder / name).write_bytes(text)
-    return folder / name
+        return kept_in(Path(tempfile.mkdtemp(prefix="rdh-scripts-")))
