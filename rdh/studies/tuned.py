@@ -2,7 +2,8 @@
 
 Both arms are searched over the same learning rates and weights, with the same seeds, on validation
 queries that lie neither in the test queries nor in the training set. Then the chosen settings run
-on the test queries: the baseline at its best, RDH at the baseline's best, and RDH at its own best.
+on the test queries: the baseline at its best, RDH at the baseline's best, and RDH at its own best;
+with three seeds at least, also if the search had fewer.
 """
 
 from collections.abc import Sequence
@@ -15,12 +16,14 @@ from rdh.studies._tools.study import Study
 
 AT_BASELINES = "RDH at the baseline's best setting"
 AT_OWN = "RDH, with each arm at its own best setting,"
+LEAST_SEEDS = (0, 1, 2)  # of a test: an interval needs three pairs
 
 
 def further(findings: Findings) -> tuple[Grid, ...]:
     """The runs on the test queries, for every method and length whose search is complete."""
     found = []
     search = findings.study.grids[0]
+    seeds = max(search.seeds, LEAST_SEEDS, key=len)
     for method, n_bits in product(search.methods, search.bits):
         best = [
             cell
@@ -39,6 +42,7 @@ def further(findings: Findings) -> tuple[Grid, ...]:
                     methods=(method,),
                     bits=(n_bits,),
                     arms=tuple(dict.fromkeys(arms)),
+                    seeds=seeds,
                     swept={name: (value,) for name, value in swept} | {"queries": ("test",)},
                     fixed={k: value for k, value in search.fixed.items() if k != "queries"},
                 )
