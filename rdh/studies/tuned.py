@@ -22,40 +22,39 @@ LEAST_SEEDS = (0, 1, 2)  # of a test: an interval needs three pairs
 def further(findings: Findings) -> tuple[Grid, ...]:
     """The runs on the test queries, for every method and length whose search is complete."""
     found = []
-    search = findings.study.grids[0]
-    seeds = max(search.seeds, LEAST_SEEDS, key=len)
-    for method, n_bits in product(search.methods, search.bits):
-        best = [
-            cell
-            for arm in ("baseline", "rdh")
-            if (cell := _best(findings, method, n_bits, arm)) is not None
-        ]
-        if len(best) < 2:
-            continue
-        settings: dict[tuple, list[str]] = {}
-        for cell, arms in zip(best, (["baseline", "rdh"], ["rdh"]), strict=True):
-            settings.setdefault(cell.swept, []).extend(arms)
-        for swept, arms in settings.items():
-            found.append(
-                replace(
-                    search,
-                    methods=(method,),
-                    bits=(n_bits,),
-                    arms=tuple(dict.fromkeys(arms)),
-                    seeds=seeds,
-                    swept={name: (value,) for name, value in swept} | {"queries": ("test",)},
-                    fixed={k: value for k, value in search.fixed.items() if k != "queries"},
+    for search in findings.study.grids:
+        seeds = max(search.seeds, LEAST_SEEDS, key=len)
+        for method, n_bits in product(search.methods, search.bits):
+            best = [
+                cell
+                for arm in ("baseline", "rdh")
+                if (cell := _best(findings, search, method, n_bits, arm)) is not None
+            ]
+            if len(best) < 2:
+                continue
+            settings: dict[tuple, list[str]] = {}
+            for cell, arms in zip(best, (["baseline", "rdh"], ["rdh"]), strict=True):
+                settings.setdefault(cell.swept, []).extend(arms)
+            for swept, arms in settings.items():
+                found.append(
+                    replace(
+                        search,
+                        methods=(method,),
+                        bits=(n_bits,),
+                        arms=tuple(dict.fromkeys(arms)),
+                        seeds=seeds,
+                        swept={name: (value,) for name, value in swept} | {"queries": ("test",)},
+                        fixed={k: value for k, value in search.fixed.items() if k != "queries"},
+                    )
                 )
-            )
     return tuple(found)
 
 
-def _best(findings: Findings, method: str, n_bits: int, arm: str) -> Cell | None:
-    """The cell of the search with the highest mean MAP; None if a run of it is missing.
+def _best(findings: Findings, search: Grid, method: str, n_bits: int, arm: str) -> Cell | None:
+    """The cell of a search with the highest mean MAP; None if a run of it is missing.
 
     Of equal ones the usual eta counts: a baseline without a quantization term has no other.
     """
-    search = findings.study.grids[0]
     n_pairs, scores = len(search.seeds) * len(search.splits), {}
     usual = usual_value([search], "eta")
     for cell in findings.cells:

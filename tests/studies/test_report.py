@@ -110,7 +110,7 @@ def test_every_study_draws_its_figures(name, store, filled):
         "figure6": "tau-1",
         "theta_scale": "theta_scale-1",
         "tuned": "lr-1",
-        "tuned_more": "lr-1",
+        "tuned_more": "eta-1",
         "table1": "gain-against-dead",
         "dead_bits": "dead-over-training",
     }.get(name, "forest-1")
