@@ -100,6 +100,7 @@ def difference_map(
         f"{unit}<extra></extra>",
     )
     figure.update_xaxes(title_text=_step_title(size, "largest difference"))
+    figure.update_layout(margin_r=110)
     return figure
 
 
