@@ -196,7 +196,7 @@ def draw_table(runs: RunStore, pair: dict[str, RunSeries]) -> None:
         cells["bit balance of the gallery"] = number(last, "bit_balance", ".3f")
         for name, text in cells.items():
             rows.setdefault(name, {})[column] = text
-    st.dataframe(pd.DataFrame(rows).T.fillna("–"), height="content")
+    st.table(pd.DataFrame(rows).T.fillna("–"))
     told = map_in_words(run.meta().get("top_k") for run in pair.values())
     st.caption(f"{told}. {link('constant')}")
 

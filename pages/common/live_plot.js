@@ -11,7 +11,7 @@ function loadPlotly(src) {
     Object.assign(script, { src, onload: () => resolve(globalThis.Plotly), onerror: () => reject(Error(src)) });
     document.head.append(script);
   }).catch((error) => {
-    library = undefined; // the next draw tries again
+    library = undefined; // to try again
     throw error;
   });
   return library;

@@ -220,11 +220,12 @@ def draw_table(settings: dict[str, pd.DataFrame], effects: dict[str, Effect]) ->
     empty = [name for name in shown if shown[name].isin(("", "–")).all()]
     if "dead" not in empty:
         empty.append("flagged")
-    st.markdown(f"**All settings** ({len(shown)}), each by itself")
-    st.dataframe(
-        shown.drop(columns={*same, *empty}),
-        hide_index=True,
-    )
+    shown = shown.drop(columns={*same, *empty})
+    if len(shown) == 1:  # sixteen numbers are read one below the other
+        st.table(shown.T.set_axis(["this setting"], axis=1))
+    else:
+        st.markdown(f"**All settings** ({len(shown)}), each by itself")
+        st.dataframe(shown, hide_index=True)
     st.caption(
         "Means over the pairs, without → with RDH. Gain and loss: the interval excludes 0 after "
         "Holm's correction over all settings; open: it does not. Pairs of which a run has "
