@@ -3,6 +3,7 @@
 import numpy as np
 import streamlit as st
 
+from pages.common.address import number
 from pages.common.bit_counts import BitCounts, about_constant, read_cost, read_counts
 from pages.common.bit_images import draw_images
 from pages.common.bit_quadrant import draw_quadrants
@@ -53,9 +54,9 @@ def take_over_field() -> None:
 
 def chosen_bit(run_id: str, n_bits: int, counts: BitCounts | None) -> int:
     """The bit of the address, else the one that cost most when the run was opened."""
-    wanted = st.query_params.get("bit", "")
-    if wanted.isdecimal() and int(wanted) < n_bits:
-        return int(wanted)
+    wanted = number("bit")
+    if wanted is not None and wanted < n_bits:
+        return wanted
     opened = f"opened-bit-{run_id}"
     if opened not in st.session_state:
         first = 0 if counts is None else int(counts.order[0])

@@ -1,7 +1,7 @@
 """Scripts that a browser keeps: one that is named by its contents never changes.
 
-Without this plotly.js is sent, packed and compiled anew for each page that is opened. It is a script
-and no module: Chromium streams each module anew, whatever it has compiled before.
+Without this plotly.js is sent, packed and compiled anew for each page that is opened. It is a
+script and no module: Chromium compiles a module anew, whatever it has kept of it.
 """
 
 import re

@@ -11,6 +11,7 @@ from contextlib import suppress
 import pandas as pd
 import streamlit as st
 
+from pages.common.address import took
 from pages.common.live_plot import live_plotly
 from pages.common.run_picker import read_config
 from pages.common.text import as_text
@@ -114,6 +115,7 @@ def pick_setting(
     default = own if own in settings else _nearest(settings, alike)
     wanted = st.query_params.get(KEY)
     chosen = st.session_state[KEY] = wanted if wanted in settings else default
+    took(KEY, wanted if wanted in settings else setting_label(settings[chosen]))
     st.selectbox(
         "Setting",
         list(settings),
