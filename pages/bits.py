@@ -13,7 +13,7 @@ from pages.common.run_picker import pick_run
 from pages.common.run_status import draw_status, read_status
 from pages.common.shell import carried, end_page, error_card, known_runs, start_page, store
 from pages.common.sidebar import draw_link
-from pages.common.words import legend
+from pages.common.words import legend, two_codes
 from rdh import catalog
 from rdh.analysis.dead_bits import NOT_COUNTED
 from rdh.charts.bit_worth import (
@@ -266,16 +266,6 @@ def can_be_dead(config: RunConfig) -> bool:
     return card is None or card.saturates
 
 
-def name_side(config: RunConfig) -> None:
-    """Says whose bits these are, if queries and gallery items have codes of their own."""
-    card = catalog.methods().get(config.method.lower())
-    if card is not None and card.n_streams > 1:
-        st.caption(
-            f"{card.title} gives each image two codes, one as a query and one as a gallery item. "
-            "This page shows those of the gallery."
-        )
-
-
 def why_no_counts(config: RunConfig, is_final: bool) -> str:
     """Why a run has no records of the probes, in one sentence."""
     if not can_be_dead(config):
@@ -314,7 +304,8 @@ with error_card():
             status, run = read_status(runs, run_id), read_series(runs, run_id)
             draw_status(runs, status, run)
             st.html(STACKED)
-            name_side(config)
+            if said := two_codes(config, "This page shows those of the gallery."):
+                st.caption(said)
             counts = read_counts(run)
             if counts is None:
                 st.info(why_no_counts(config, status.is_final))

@@ -143,7 +143,7 @@ def draw_numbers(
             if not config.method_card.saturates:
                 st.caption(NO_DEAD_BITS.format(method=as_text(config.label)))
             else:
-                for said in explanations(run):
+                for said in explanations(run, config):
                     st.caption(said)
     scores = [one.last() for one in pair.values()]
     if not all({"map", "map_tie", "map_low", "map_high"} <= set(score) for score in scores):
