@@ -16,7 +16,7 @@ from pages.common.search_upload import place_for_results
 from pages.common.shell import end_page, error_card, known_runs, start_page, store
 from pages.common.sidebar import draw_link
 from pages.common.text import as_text
-from pages.common.words import legend
+from pages.common.words import legend, two_codes
 from rdh.analysis.mixed_up import most_mixed_classes, most_mixed_up
 from rdh.analysis.verdict import percent
 from rdh.charts.palette import escape
@@ -165,6 +165,10 @@ def draw_found(
     st.subheader("What it finds", anchor="found")
     n, off = draw_query(found, query), pick_mask(found)
     codes = draw_results(arms, found, query, pictures, off=off, n=n)
+    here = "So the query's code differs from that of the same image in the gallery."
+    for said in dict.fromkeys(two_codes(one.config, here) for one in arms):
+        if said:
+            st.caption(said)
     legend("relevant", "hamming-distance", "average-precision")
     code = codes.get(found.run_id)
     if code is not None:

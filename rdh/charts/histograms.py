@@ -87,7 +87,8 @@ def activation_histogram(
         line = {"width": 1.2, "dash": "dash", "color": palette.NEUTRAL}
         figure.add_vline(x=side * math.atanh(tau), line=line, annotation=label)
     room = figure.layout.margin.t + 14  # for the labels of the two lines
-    figure.update_layout(margin_t=room, meta={"columns": {"x": OF_F}})
+    below = 70 + 28 * figure.layout.showlegend  # the title of the x-axis has two lines
+    figure.update_layout(margin_t=room, margin_b=below, meta={"columns": {"x": OF_F}})
     figure.update_xaxes(**h_axis(edges), title_text=H_TITLE)
     return figure
 
@@ -139,7 +140,7 @@ def histogram_over_time(
             y=place, line={"width": 1.3, "dash": "6px,4px", "color": "#FFFFFF"}, annotation=label
         )
     figure.update_yaxes(**h_axis(edges, is_upright=True), title_text="h = tanh F", showgrid=False)
-    figure.update_layout(meta={"columns": {"y": OF_F}})
+    figure.update_layout(margin_l=84, meta={"columns": {"y": OF_F}})
     figure.update_xaxes(
         title_text="optimiser step" + (f" (each column: {size} records)" if size > 1 else "")
     )
