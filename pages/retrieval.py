@@ -51,12 +51,14 @@ def wait_for_codes(runs: RunStore, run_id: str) -> None:
         with error_card():
             status = read_status(runs, run_id)
             draw_status(runs, status, read_series(runs, run_id))
-            st.info(why_no_codes(runs, run_id), icon=":material/hourglass_empty:")
+            icon = "block" if status.is_final else "hourglass_empty"
+            st.info(why_no_codes(runs, run_id), icon=f":material/{icon}:")
             if ticking and status.is_final:
                 st.rerun()
 
     st.fragment(draw, run_every=2.0 if ticking else None)()
-    draw_link("pages/live.py", "Watch the run", ":material/monitoring:", {"run": run_id})
+    said = "Watch the run" if ticking else "Look at the run"
+    draw_link("pages/live.py", said, ":material/monitoring:", {"run": run_id})
 
 
 def second_run(runs: RunStore, run_id: str, other: str | None) -> str | None:

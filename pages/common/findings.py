@@ -110,10 +110,10 @@ def _folded(label: str, icon: str, key: str) -> ExpanderContainer:
 def _draw_finding(runs: RunStore, run_id: str, finding: Finding, head: str) -> None:
     title = diagnosis.checks()[finding.check].title
     name = f"**{as_text(head + title)}** ({finding.severity}): {as_text(finding.sentence)}"
-    place = _folded(name, ICONS[finding.severity], f"finding-{run_id}-{finding.check}")
-    if not place.open:
+    line = _folded(name, ICONS[finding.severity], f"finding-{run_id}-{finding.check}")
+    if not line.open:
         return
-    with place:
+    with line:
         st.markdown(as_text(finding.mechanism))
         if finding.equation:
             st.latex(finding.equation)

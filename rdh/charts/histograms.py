@@ -86,9 +86,8 @@ def activation_histogram(
         }
         line = {"width": 1.2, "dash": "dash", "color": palette.NEUTRAL}
         figure.add_vline(x=side * math.atanh(tau), line=line, annotation=label)
-    room = figure.layout.margin.t + 14  # for the labels of the two lines
-    below = 70 + 28 * figure.layout.showlegend  # the title of the x-axis has two lines
-    figure.update_layout(margin_t=room, margin_b=below, meta={"columns": {"x": OF_F}})
+    room = {"t": figure.layout.margin.t + 14, "b": 98 if dead is not None else 70}
+    figure.update_layout(margin=room, meta={"columns": {"x": OF_F}})  # two lines above and below
     figure.update_xaxes(**h_axis(edges), title_text=H_TITLE)
     return figure
 

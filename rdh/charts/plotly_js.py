@@ -17,7 +17,7 @@ from rdh.files import atomic
 
 TRACES = ("bar", "heatmap")  # of rdh/charts/figure.py; scatter belongs to the core
 WHOLE = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-# Chromium compiles all functions beside its main thread, and keeps them: a chart needs most of them.
+# Chromium then compiles all functions beside its main thread, and keeps what it has compiled.
 COMPILED_AT_ONCE = "//# allFunctionsCalledOnLoad\n"
 MODULE = re.compile(r"(?=\bvar [\w$]+=W\()")
 NAMES = re.compile(r"([\w$]+)=(?:W|Ea)\(|\bFp\(([\w$]+),")  # what other modules call a module by

@@ -83,6 +83,25 @@ def test_the_most_serious_finding_comes_first_with_its_links(store, sick, monkey
     }
 
 
+FOLDED = """
+import streamlit as st
+from pages.common.findings import _folded
+place = _folded(f"{st.session_state.get('n', 0)} dead", ":material/info:", "fold")
+with place:
+    st.text(f"open: {place.open}")
+"""
+
+
+def test_a_finding_stays_open_while_its_words_follow_the_records():
+    app = AppTest.from_string(FOLDED).run()
+    assert app.text[0].value == "open: False"
+    app.session_state["fold"] = True
+    for n in range(3):
+        app.session_state["n"] = n
+        app.run()
+        assert app.expander[0].label == f"{n} dead" and app.text[0].value == "open: True"
+
+
 def test_a_silenced_finding_is_gone_until_it_is_shown_again(store, sick, monkeypatch):
     app = unfolded(open_app("pages/live.py", store, monkeypatch, run=sick), sick)
     app.button(key=f"silence-{sick}-collapsed").click().run()

@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 from pages.common.address import says
 from pages.common.shell import GLYPHS, status_chip
 from pages.common.text import as_text
+from pages.common.words import two_codes
 from rdh import execution
 from rdh.config.run_config import make_config
 from rdh.execution import RunState
@@ -199,6 +200,14 @@ def test_what_a_page_says_of_its_address_is_not_lost_if_it_begins_again():
     app = visit(BY_HAND, vs="zzz", step="10")
     assert [one.value for one in app.warning] == ["There is no such run."]
     assert not app.run().warning
+
+
+def test_whose_codes_a_page_counts_is_said_where_a_method_has_two():
+    assert two_codes(make_config(), "These are those of the gallery.") == ""
+    assert two_codes(make_config(method="daph"), "These are those of the gallery.") == (
+        "DAPH-R gives each image two codes, one as a query and one as a gallery item. These are "
+        "those of the gallery."
+    )
 
 
 def test_a_choice_of_the_reader_is_no_refused_address():
