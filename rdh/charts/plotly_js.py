@@ -17,8 +17,6 @@ from rdh.files import atomic
 
 TRACES = ("bar", "heatmap")  # of rdh/charts/figure.py; scatter belongs to the core
 WHOLE = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-# Chromium then compiles all functions beside its main thread, and keeps what it has compiled.
-COMPILED_AT_ONCE = "//# allFunctionsCalledOnLoad\n"
 MODULE = re.compile(r"(?=\bvar [\w$]+=W\()")
 NAMES = re.compile(r"([\w$]+)=(?:W|Ea)\(|\bFp\(([\w$]+),")  # what other modules call a module by
 REGISTERED = re.compile(r"(?<=\.register\(\[)[\w$(),]+(?=\]\))")
@@ -89,4 +87,4 @@ def _with_traces(whole: str) -> str:
         reached.add(place := left.pop())
         words = set(re.findall(r"[\w$]+", modules[place]))
         left |= {places[word] for word in words if word in places} - reached
-    return COMPILED_AT_ONCE + first + "".join(modules[place] for place in sorted(reached))
+    return first + "".join(modules[place] for place in sorted(reached))
