@@ -72,7 +72,7 @@ class Encoder:
             network.load_state_dict(state["network"])
             if self.config.method_card.is_shallow:
                 method.load_state_dict(state["method"])
-        except (KeyError, RuntimeError) as error:
+        except (KeyError, RuntimeError, TypeError) as error:
             raise UserError(
                 f"The checkpoint of the run {run_id} does not fit its config "
                 f"({str(error).splitlines()[0]}); launch it again."
