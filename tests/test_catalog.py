@@ -336,6 +336,12 @@ RAISING = [
     ("raise SystemExit(7)\n\ndef load(root): ...", 2, "SystemExit: 7"),
     ("def load(root):\n    raise SystemExit(7)", 3, "SystemExit: 7"),
     ("def load(root):\n    return load(root)", 3, "RecursionError: maximum recursion depth"),
+    (
+        "from rdh.datasets import Dataset\n\n"
+        "def load(root):\n    return Dataset('own', [1, 2], ['a'], '', None)",
+        5,
+        "TypeError: labels must be an array (n, 1 classes), got list",
+    ),
     ("def load(root):\n    return 3", 1, "TypeError: load must return a Dataset, got int"),
 ]
 
