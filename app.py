@@ -5,6 +5,7 @@ from starlette.middleware import Middleware
 
 from pages.common.guard import guarded
 from pages.common.kept_files import KeptFiles
+from pages.common.one_level import OneLevel
 
 if __name__ == "__main__":  # Streamlit draws the page
     from pages.common.shell import start_page
@@ -20,4 +21,4 @@ if __name__ == "__main__":  # Streamlit draws the page
     )
     draw_start()
 else:  # `streamlit run` imports this file to serve it: not one module of a page is needed yet
-    app = st.App(__file__, middleware=[*guarded(), Middleware(KeptFiles)])
+    app = st.App(__file__, middleware=[*guarded(), Middleware(OneLevel), Middleware(KeptFiles)])

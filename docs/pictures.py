@@ -25,6 +25,7 @@ from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # of a checkout that is not installed
+from rdh import folders
 from rdh.store.recorded import FOLDER, read_recording
 
 DOCS = Path(__file__).resolve().parent
@@ -149,7 +150,7 @@ def main() -> None:
     if unknown := set(asked.names) - set(names):
         parser.error(f"there is no picture {', '.join(sorted(unknown))}; choose of {names}")
     wanted = [one for one in PICTURES if not asked.names or one.name in asked.names]
-    chromium = os.environ.get("RDH_CHROMIUM") or shutil.which("chromium")
+    chromium = folders.browser()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         runs = Path(folder) / "runs"
         shutil.copytree(FOLDER, runs)

@@ -3,6 +3,7 @@
 import numpy as np
 import streamlit as st
 
+from pages.common.address import number
 from pages.common.bit_counts import BitCounts, about_constant, read_cost, read_counts
 from pages.common.bit_images import draw_images
 from pages.common.bit_quadrant import draw_quadrants
@@ -12,7 +13,7 @@ from pages.common.run_picker import pick_run
 from pages.common.run_status import draw_status, read_status
 from pages.common.shell import carried, end_page, error_card, known_runs, start_page, store
 from pages.common.sidebar import draw_link
-from pages.common.words import legend
+from pages.common.words import legend, two_codes
 from rdh import catalog
 from rdh.analysis.dead_bits import NOT_COUNTED
 from rdh.charts.bit_worth import (
@@ -53,9 +54,9 @@ def take_over_field() -> None:
 
 def chosen_bit(run_id: str, n_bits: int, counts: BitCounts | None) -> int:
     """The bit of the address, else the one that cost most when the run was opened."""
-    wanted = st.query_params.get("bit", "")
-    if wanted.isdecimal() and int(wanted) < n_bits:
-        return int(wanted)
+    wanted = number("bit")
+    if wanted is not None and wanted < n_bits:
+        return wanted
     opened = f"opened-bit-{run_id}"
     if opened not in st.session_state:
         first = 0 if counts is None else int(counts.order[0])
@@ -265,16 +266,6 @@ def can_be_dead(config: RunConfig) -> bool:
     return card is None or card.saturates
 
 
-def name_side(config: RunConfig) -> None:
-    """Says whose bits these are, if queries and gallery items have codes of their own."""
-    card = catalog.methods().get(config.method.lower())
-    if card is not None and card.n_streams > 1:
-        st.caption(
-            f"{card.title} gives each image two codes, one as a query and one as a gallery item. "
-            "This page shows those of the gallery."
-        )
-
-
 def why_no_counts(config: RunConfig, is_final: bool) -> str:
     """Why a run has no records of the probes, in one sentence."""
     if not can_be_dead(config):
@@ -313,7 +304,8 @@ with error_card():
             status, run = read_status(runs, run_id), read_series(runs, run_id)
             draw_status(runs, status, run)
             st.html(STACKED)
-            name_side(config)
+            if said := two_codes(config, "This page shows those of the gallery."):
+                st.caption(said)
             counts = read_counts(run)
             if counts is None:
                 st.info(why_no_counts(config, status.is_final))

@@ -143,7 +143,7 @@ def draw_numbers(
             if not config.method_card.saturates:
                 st.caption(NO_DEAD_BITS.format(method=as_text(config.label)))
             else:
-                for said in explanations(run):
+                for said in explanations(run, config):
                     st.caption(said)
     scores = [one.last() for one in pair.values()]
     if not all({"map", "map_tie", "map_low", "map_high"} <= set(score) for score in scores):
@@ -196,7 +196,7 @@ def draw_table(runs: RunStore, pair: dict[str, RunSeries]) -> None:
         cells["bit balance of the gallery"] = number(last, "bit_balance", ".3f")
         for name, text in cells.items():
             rows.setdefault(name, {})[column] = text
-    st.dataframe(pd.DataFrame(rows).T.fillna("–"), height="content")
+    st.table(pd.DataFrame(rows).T.fillna("–"))
     told = map_in_words(run.meta().get("top_k") for run in pair.values())
     st.caption(f"{told}. {link('constant')}")
 

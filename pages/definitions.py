@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import streamlit as st
 
+from pages.common.address import say
 from pages.common.readers import RunSeries, read_series
 from pages.common.run_picker import run_label
 from pages.common.shell import (
@@ -27,6 +28,7 @@ from rdh.errors import UserError
 from rdh.execution import MEANINGS, RunState
 from rdh.store.run_store import RunStore
 
+INSTEAD = "The numbers are of the newest runs."
 MOST_READ = 30  # runs that are looked through for a number
 COUNTS = {
     "saturated": "saturated",
@@ -116,6 +118,8 @@ def newest_first(runs: RunStore, known: dict[str, RunState]) -> Iterator[tuple[s
     asked = st.query_params.get("run")
     if asked in known:
         order = [asked, *(one for one in order if one != asked)]
+    elif asked is not None:
+        say(f"There is no run {as_text(asked[:80])}; it may have been deleted. {INSTEAD}")
     for run_id in order[:MOST_READ]:
         try:
             yield run_id, read_series(runs, run_id)

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from pages.common.address import took
 from pages.common.lesson import Lesson, Question, lessons
 from pages.common.recorded import Demo, own_demo, recorded_demo
 from pages.common.shell import end_page, error_card, known_runs, or_end, start_page, store
@@ -23,6 +24,7 @@ def pick_demo() -> Demo:
     runs = store()
     own, kept = own_demo(runs, known_runs(runs)), recorded_demo()
     if own is None:
+        took("pair", RECORDED)
         return kept
     chosen = st.segmented_control(
         "Pair", [YOURS, RECORDED], default=YOURS, required=True, key="pair",

@@ -16,7 +16,7 @@ from pages.common.search_upload import place_for_results
 from pages.common.shell import end_page, error_card, known_runs, start_page, store
 from pages.common.sidebar import draw_link
 from pages.common.text import as_text
-from pages.common.words import legend
+from pages.common.words import legend, two_codes
 from rdh.analysis.mixed_up import most_mixed_classes, most_mixed_up
 from rdh.analysis.verdict import percent
 from rdh.charts.palette import escape
@@ -51,12 +51,14 @@ def wait_for_codes(runs: RunStore, run_id: str) -> None:
         with error_card():
             status = read_status(runs, run_id)
             draw_status(runs, status, read_series(runs, run_id))
-            st.info(why_no_codes(runs, run_id), icon=":material/hourglass_empty:")
+            icon = "block" if status.is_final else "hourglass_empty"
+            st.info(why_no_codes(runs, run_id), icon=f":material/{icon}:")
             if ticking and status.is_final:
                 st.rerun()
 
     st.fragment(draw, run_every=2.0 if ticking else None)()
-    draw_link("pages/live.py", "Watch the run", ":material/monitoring:", {"run": run_id})
+    said = "Watch the run" if ticking else "Look at the run"
+    draw_link("pages/live.py", said, ":material/monitoring:", {"run": run_id})
 
 
 def second_run(runs: RunStore, run_id: str, other: str | None) -> str | None:
@@ -165,6 +167,10 @@ def draw_found(
     st.subheader("What it finds", anchor="found")
     n, off = draw_query(found, query), pick_mask(found)
     codes = draw_results(arms, found, query, pictures, off=off, n=n)
+    here = "So the query's code differs from that of the same image in the gallery."
+    for said in dict.fromkeys(two_codes(one.config, here) for one in arms):
+        if said:
+            st.caption(said)
     legend("relevant", "hamming-distance", "average-precision")
     code = codes.get(found.run_id)
     if code is not None:

@@ -1,16 +1,19 @@
-"""The three roots: the folders of data, caches and runs.
+"""The three roots, the folders of data, caches and runs; and the browser of this machine.
 
-This is the only module that reads RDH_DATA, RDH_CACHE and RDH_RUNS. A verb or a page asks for a
-root once and passes it on. A worker learns its roots from the run's submission.
+This is the only module that reads RDH_DATA, RDH_CACHE, RDH_RUNS, RDH_CHROMIUM and BROWSER_PATH. A
+verb or a page asks for a root once and passes it on. A worker learns its roots from the run's
+submission.
 """
 
 import contextlib
 import os
+import shutil
 from pathlib import Path
 
-from rdh.errors import UserError, os_reason
+from rdh.errors import UserError, os_reason, short_path
 
 DATA_OPTION, RUNS_OPTION = "--data-root or RDH_DATA", "--runs or RDH_RUNS"
+BROWSER_NAMED_BY = ("RDH_CHROMIUM", "BROWSER_PATH")  # in this order
 HOME = Path(".cache", "rdh")  # below the user's home, unless somebody names another folder
 
 
@@ -95,3 +98,31 @@ def as_folder(path: Path | str, what: str, option: str) -> Path:
         raise UserError(
             f"The {what} {str(path)[:200]!r} is not a path ({reason}); name another by {option}."
         ) from None
+
+
+def named_browser() -> Path | None:
+    """The Chromium that somebody named by RDH_CHROMIUM or BROWSER_PATH; None: nobody did.
+
+    Raises:
+        UserError: It is not there.
+    """
+    for name in BROWSER_NAMED_BY:
+        if text := os.environ.get(name):
+            path = Path(text).expanduser()
+            if not (path.is_file() and os.access(path, os.X_OK)):
+                raise UserError(
+                    f"{name} must name a browser that can be started, got {short_path(text)}; "
+                    f"mend or unset it."
+                )
+            return path
+    return None
+
+
+def browser() -> Path | None:
+    """`named_browser`, else the Chromium that this machine can start by its name, if there is one.
+
+    Raises:
+        UserError: The named one is not there.
+    """
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    return named_browser() or (Path(found) if found else None)

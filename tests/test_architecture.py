@@ -276,7 +276,7 @@ def test_the_environment_is_read_where_folders_devices_and_processes_are_found()
         if isinstance(node.value, ast.Name) and node.value.id == "os"
     }
     assert readers == {
-        "rdh.folders",  # the three roots
+        "rdh.folders",  # the three roots, and the browser
         "rdh.execution.lifecycle",  # RDH_SLOTS, before the supervisor is started
         "rdh.execution.supervisor_process",  # RDH_SLOTS and CUDA_VISIBLE_DEVICES
         "rdh.execution.place",  # RDH_FREE_MB
@@ -293,7 +293,6 @@ def test_the_environment_is_read_where_folders_devices_and_processes_are_found()
         "rdh.commands.bench",  # sets OMP_WAIT_POLICY before torch is imported
         "rdh.worker",  # likewise
         "rdh.recorder.given",  # RANK and WORLD_SIZE, as torchrun sets them
-        "rdh.studies._tools.pictures",  # RDH_CHROMIUM and BROWSER_PATH: the browser that draws
     }
 
 

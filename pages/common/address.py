@@ -1,10 +1,11 @@
 """Tells the reader which values in a page's address the page can't show.
 
 Streamlit drops such values in silence. Call `arrive` before the first widget and `announce` after
-the last one. In between, each widget that is bound to the address takes its value.
+the last one. In between, each widget that is bound to the address takes its value. Who reads the
+address by hand says by `took` what is shown, or by `say` what is wrong.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
@@ -12,7 +13,9 @@ from streamlit.delta_generator import DeltaGenerator
 
 from pages.common import follow
 
-VISIT = "visit"
+VISIT, TOOK = "visit", "address-took"
+LONGEST = 15  # digits of a number in an address; Python refuses to read thousands
+ICON = ":material/link_off:"
 ANSWERED_ELSEWHERE = ("run", "vs", "clone")  # the pickers of runs say so themselves
 
 
@@ -24,11 +27,13 @@ class Visit:
         title: of the page.
         asked: what the address asked for; None once it was answered.
         slot: the place for a message.
+        said: what the page has said so far of its address.
     """
 
     title: str
     asked: dict[str, str] | None
     slot: DeltaGenerator
+    said: tuple[str, ...] = ()
 
 
 def arrive(title: str) -> None:
@@ -40,9 +45,38 @@ def arrive(title: str) -> None:
     if before is None or before.title != title:
         follow.forget()
     is_new = before is None or before.title != title or before.asked is not None
-    st.session_state[VISIT] = Visit(
-        title, st.query_params.to_dict() if is_new else None, st.empty()
-    )
+    # A page that mends its own address starts anew: what it had said is said again.
+    said = before.said if before is not None and before.title == title and is_new else ()
+    asked = st.query_params.to_dict() if is_new else None
+    st.session_state[VISIT] = Visit(title, asked, st.empty(), said)
+    st.session_state[TOOK] = {}
+    for sentence in said:
+        st.warning(sentence, icon=ICON)
+
+
+def number(name: str) -> int | None:
+    """The whole number of the address, 0 or more; None if there is none."""
+    return whole(st.query_params.get(name, ""))
+
+
+def whole(text: str) -> int | None:
+    """The whole number that a text stands for, 0 or more; None if it stands for none."""
+    is_number = text.isascii() and text.isdecimal() and len(text) <= LONGEST
+    return int(text) if is_number else None
+
+
+def took(name: str, value: Any) -> None:
+    """Notes what a page shows for a part of its address that no widget of that key has taken."""
+    st.session_state.setdefault(TOOK, {})[name] = value
+
+
+def say(sentence: str) -> None:
+    """Says what is wrong with the address, also if the page starts anew before it is drawn."""
+    visit = st.session_state.get(VISIT)
+    if visit is None or sentence not in visit.said:
+        st.warning(sentence, icon=ICON)
+    if visit is not None and visit.asked is not None:
+        st.session_state[VISIT] = replace(visit, said=(*visit.said, sentence))
 
 
 def announce() -> None:
@@ -51,18 +85,19 @@ def announce() -> None:
     if visit is None or visit.asked is None:
         return
     st.session_state[VISIT] = Visit(visit.title, None, visit.slot)
-    refused = [
-        f"{name} = {_short(text)} (shown: {_short(st.session_state[name])})"
-        for name, text in visit.asked.items()
-        if name in st.session_state
-        and name not in ANSWERED_ELSEWHERE
-        and not says(text, st.session_state[name])
-    ]
+    names = [name for name in visit.asked if name not in ANSWERED_ELSEWHERE]
+    taken = {name: st.session_state[name] for name in names if name in st.session_state}
+    taken |= st.session_state.get(TOOK, {})
+    refused = {
+        name: f"{name} = {_short(visit.asked[name])} (shown: {_short(taken[name])})"
+        for name in names
+        if name in taken and not says(visit.asked[name], taken[name])
+    }
     if refused:
-        visit.slot.warning(
-            f"The address asks for what this page can't show: {', '.join(refused)}.",
-            icon=":material/link_off:",
-        )
+        said = ", ".join(refused.values())
+        visit.slot.warning(f"The address asks for what this page can't show: {said}.", icon=ICON)
+    for name in refused:
+        st.query_params.pop(name, None)
 
 
 def says(text: str, value: Any) -> bool:

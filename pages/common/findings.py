@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from textwrap import shorten
 
 import streamlit as st
+from streamlit.elements.lib.mutable_expander_container import ExpanderContainer
 
 from pages.common.guard import check_may_change
 from pages.common.readers import RunSeries, read_series
@@ -87,20 +88,32 @@ def _draw_run(runs: RunStore, run_id: str, found: Diagnosis, head: str) -> None:
     for finding in shown:
         if finding not in notes:
             _draw_finding(runs, run_id, finding, head)
-    with st.expander(
+    rest = _folded(
         as_text(_said_of_rest(found, head, notes, bool(shown))),
-        icon=ICONS[NOTE] if notes else ":material/checklist:",
-        key=f"checks-{run_id}",
-    ):
-        for note in notes:
-            _draw_finding(runs, run_id, note, "")
-        _draw_rest(runs, run_id, found, len(found.findings) - len(shown))
+        ICONS[NOTE] if notes else ":material/checklist:",
+        f"checks-{run_id}",
+    )
+    if rest.open:
+        with rest:
+            for note in notes:
+                _draw_finding(runs, run_id, note, "")
+            _draw_rest(runs, run_id, found, len(found.findings) - len(shown))
+
+
+def _folded(label: str, icon: str, key: str) -> ExpanderContainer:
+    """A line that can be opened. What it hides is drawn only then: two runs have 60 such parts."""
+    # A line whose words change with the next record is another one to Streamlit: it stays open.
+    st.session_state[key] = st.session_state.get(key, False)
+    return st.expander(label, icon=icon, key=key, on_change="rerun")
 
 
 def _draw_finding(runs: RunStore, run_id: str, finding: Finding, head: str) -> None:
     title = diagnosis.checks()[finding.check].title
     name = f"**{as_text(head + title)}** ({finding.severity}): {as_text(finding.sentence)}"
-    with st.expander(name, icon=ICONS[finding.severity], key=f"finding-{run_id}-{finding.check}"):
+    line = _folded(name, ICONS[finding.severity], f"finding-{run_id}-{finding.check}")
+    if not line.open:
+        return
+    with line:
         st.markdown(as_text(finding.mechanism))
         if finding.equation:
             st.latex(finding.equation)
@@ -159,7 +172,7 @@ def _said_of_rest(found: Diagnosis, head: str, notes: Sequence[Finding], has_sho
     n = len(found.ran)
     ran = f"{n} check{'s' * (n != 1)} ran"
     if not notes:
-        return head + (ran if has_shown else "nothing found" if n else "no check could run")
+        return head + (ran if has_shown else found.if_empty)
     titles = ", ".join(diagnosis.checks()[one.check].title for one in notes)
     return f"{head}{len(notes)} note{'s' * (len(notes) != 1)} ({titles}); {ran}"
 

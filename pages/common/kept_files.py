@@ -1,6 +1,7 @@
 """Scripts that a browser keeps: one that is named by its contents never changes.
 
-Without this plotly.js is sent, packed and compiled anew for each page that is opened.
+Without this plotly.js is sent, packed and compiled anew for each page that is opened. It is a
+script and no module: Chromium compiles a module anew, whatever it has kept of it.
 """
 
 import re
@@ -34,7 +35,7 @@ class KeptFiles:
                     self._served.add(scope["path"])
                 elif headers.get("content-type", "").startswith("text/html"):
                     for path in self._served:
-                        headers.append("Link", f"<{path}>; rel=modulepreload")
+                        headers.append("Link", f"<{path}>; rel=preload; as=script")
             await send(message)
 
         await self._app(scope, receive, with_headers if scope["type"] == "http" else send)

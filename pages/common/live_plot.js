@@ -3,14 +3,15 @@ const charts = new WeakMap(); // Streamlit's element -> the chart in it
 const waiting = new Map(); // key -> a chart whose element has just left the page
 const NEAR = "300px 0px"; // beyond the window: a chart that comes into view has been drawn
 let library;
-let failures = 0;
 
+// No module: see kept_files.py.
 function loadPlotly(src) {
-  // A browser may remember a failed import by its address, so each new try has its own.
-  const url = new URL(failures ? `${src}?try=${failures}` : src, document.baseURI).href;
-  library ??= import(url).then(() => globalThis.Plotly).catch((error) => {
-    library = undefined;
-    failures += 1;
+  library ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    Object.assign(script, { src, onload: () => resolve(globalThis.Plotly), onerror: () => reject(Error(src)) });
+    document.head.append(script);
+  }).catch((error) => {
+    library = undefined; // to try again
     throw error;
   });
   return library;

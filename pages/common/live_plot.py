@@ -9,7 +9,6 @@ Call `live_plotly(fig, key=...)`. In a live page keep keys, order and containers
 tick.
 """
 
-import hashlib
 import json
 import re
 import tempfile
@@ -22,12 +21,14 @@ from streamlit.components.v1 import declare_component
 
 from rdh.charts.figure import Figure
 from rdh.charts.html_page import TAKE_AWAY
-from rdh.charts.plotly_js import plotly_js
+from rdh.charts.plotly_js import kept_in
 from rdh.errors import UserError
-from rdh.files import atomic
 from rdh.folders import cache_folder
 
 DEFAULT_HEIGHT = 360  # pixels
+# What axes and colour bars mostly need. A chart that needs more is drawn twice: it takes longer.
+MARGIN = {"l": 70, "r": 16, "t": 36, "b": 54}
+BESIDE_BAR = 96  # pixels at the right of a heat map
 SCRIPT, STYLE = (Path(__file__).with_suffix(suffix) for suffix in (".js", ".css"))
 
 
@@ -85,6 +86,8 @@ def figure_json(fig: Figure) -> str:
     """The figure as JSON with the app's look; arrays as base64, 14 times shorter than lists."""
     spec = fig.to_plotly_json()
     spec["layout"]["template"] = look()
+    if any(one.type == "heatmap" and one.showscale is not False for one in fig.data):
+        spec["layout"].setdefault("margin", {}).setdefault("r", BESIDE_BAR)
     return json.dumps(spec, allow_nan=False, separators=(",", ":"))
 
 
@@ -138,12 +141,7 @@ def look() -> dict:
             "automargin": True,
             "font": {"size": 16, "weight": 600, "color": "var(--st-heading-color)"},
         },
-        "margin": {
-            "l": 56,
-            "r": 16,
-            "t": 36,
-            "b": 44,
-        },  # fixed, so that a longer tick label moves nothing
+        "margin": MARGIN,
         "coloraxis": {"colorbar": colorbar},
         "xaxis": axis
         | {
@@ -207,14 +205,7 @@ def _component() -> tuple[Callable, str, str]:
 
 def _library() -> Path:
     """The file of plotly.js, named by its contents. It lies in the cache, or else for a while."""
-    text = plotly_js().encode()
-    name = f"plotly-{hashlib.sha256(text).hexdigest()[:16]}.js"
     try:
-        folder = cache_folder("scripts")
-        folder.mkdir(parents=True, exist_ok=True)
-        with atomic(folder / name) as draft:
-            draft.write_bytes(text)
+        return kept_in(cache_folder("scripts"))
     except (OSError, UserError):  # pages are drawn where nothing can be cached, too
-        folder = Path(tempfile.mkdtemp(prefix="rdh-scripts-"))
-        (folder / name).write_bytes(text)
-    return folder / name
+        return kept_in(Path(tempfile.mkdtemp(prefix="rdh-scripts-")))

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from pages.common.address import number
+
 
 def pick_step(label: str, steps: Sequence[int], *, key: str, help_text: str | None = None) -> int:
     """Lets the reader choose a step, and keeps the choice in the page's address.
@@ -20,7 +22,7 @@ def pick_step(label: str, steps: Sequence[int], *, key: str, help_text: str | No
     newest, following = steps[-1], f"newest-{key}"
     wanted = st.session_state.get(key)
     if key not in st.session_state:
-        wanted = _asked(key)
+        wanted = number(key)
     if wanted in (None, st.session_state.get(following)):
         wanted = newest
     st.session_state[key] = min(steps, key=lambda step: abs(step - wanted))
@@ -30,11 +32,6 @@ def pick_step(label: str, steps: Sequence[int], *, key: str, help_text: str | No
             label, steps, key=key, help=help_text, on_change=_write_url, args=(key, newest)
         )
     return int(st.session_state[key])
-
-
-def _asked(key: str) -> int | None:
-    text = st.query_params.get(key, "")
-    return int(text) if text.isdecimal() and len(text) < 16 else None
 
 
 def _write_url(key: str, newest: int) -> None:

@@ -11,6 +11,7 @@ from contextlib import suppress
 import pandas as pd
 import streamlit as st
 
+from pages.common.address import took
 from pages.common.live_plot import live_plotly
 from pages.common.run_picker import read_config
 from pages.common.text import as_text
@@ -114,6 +115,7 @@ def pick_setting(
     default = own if own in settings else _nearest(settings, alike)
     wanted = st.query_params.get(KEY)
     chosen = st.session_state[KEY] = wanted if wanted in settings else default
+    took(KEY, wanted if wanted in settings else setting_label(settings[chosen]))
     st.selectbox(
         "Setting",
         list(settings),
@@ -220,11 +222,12 @@ def draw_table(settings: dict[str, pd.DataFrame], effects: dict[str, Effect]) ->
     empty = [name for name in shown if shown[name].isin(("", "–")).all()]
     if "dead" not in empty:
         empty.append("flagged")
-    st.markdown(f"**All settings** ({len(shown)}), each by itself")
-    st.dataframe(
-        shown.drop(columns={*same, *empty}),
-        hide_index=True,
-    )
+    shown = shown.drop(columns={*same, *empty})
+    if len(shown) == 1:  # sixteen numbers are read one below the other
+        st.table(shown.T.set_axis(["this setting"], axis=1))
+    else:
+        st.markdown(f"**All settings** ({len(shown)}), each by itself")
+        st.dataframe(shown, hide_index=True)
     st.caption(
         "Means over the pairs, without → with RDH. Gain and loss: the interval excludes 0 after "
         "Holm's correction over all settings; open: it does not. Pairs of which a run has "

@@ -7,7 +7,7 @@ import streamlit as st
 
 from pages.common.bit_counts import about_constant, read_counts
 from pages.common.readers import RunSeries
-from pages.common.words import count_of, help_of, legend
+from pages.common.words import count_of, help_of, legend, two_codes
 from rdh.analysis import NO_DEAD_BITS, NOT_COUNTED, cost_of_dead, duration, map_points, percent
 from rdh.config.run_config import RunConfig
 from rdh.retrieval.evaluation import ONE_CODE, REMEDY, has_collapsed
@@ -99,10 +99,12 @@ def about_cost(run: RunSeries) -> str:
     )
 
 
-def explanations(run: RunSeries) -> list[str]:
-    """What a reader may stumble over in these tiles: where the cost is from, and constant bits."""
+def explanations(run: RunSeries, config: RunConfig) -> list[str]:
+    """What a reader may stumble over: whose codes, where the cost is from, and constant bits."""
     counts = read_counts(run)
-    return list(filter(None, [about_cost(run), about_constant(counts) if counts else ""]))
+    whose = two_codes(config, "Its entries are bits of the gallery's codes.")
+    constant = about_constant(counts) if counts else ""
+    return list(filter(None, [whose, about_cost(run), constant]))
 
 
 def map_tile(run: RunSeries, *, is_short: bool = False) -> Tile:
@@ -139,7 +141,7 @@ def draw_explanation(run: RunSeries, config: RunConfig) -> None:
         )
     st.caption(text)
     legend("dead", "cost", "flagged", "saturated", "hard", "map")
-    for said in explanations(run):
+    for said in explanations(run, config):
         st.caption(said)
 
 

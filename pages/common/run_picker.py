@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
+from pages.common.address import say
 from pages.common.shell import NO_RUN, carried
 from pages.common.sidebar import draw_link
 from pages.common.text import as_text
@@ -150,7 +151,7 @@ def _pick(
     if wanted not in options:
         if wanted is not None and wanted not in known:
             instead = "This is the newest one." if key == "run" else f"Shown: {name(options[0])}."
-            st.warning(
+            say(
                 f"There is no run {as_text(wanted[:80])}; it may have been deleted. "
                 + as_text(instead)
             )

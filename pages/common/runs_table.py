@@ -12,6 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.common import follow, selection
+from pages.common.address import took
 from pages.common.readers import read_series
 from pages.common.run_picker import read_config
 from pages.common.runs_filter import Card
@@ -34,6 +35,7 @@ def draw_table(store: RunStore, cards: Sequence[Card]) -> None:
     """The runs of one page of the list. What is selected stays selected by its id."""
     n_pages = -(-len(cards) // PAGE_SIZE)
     page = st.pagination(n_pages, key="page", bind="query-params") if n_pages > 1 else 1
+    took("page", page)
     shown = cards[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
     ids = [card.state.run_id for card in shown]
     lines = pd.DataFrame([line(store, card) for card in shown], columns=list(COLUMNS))

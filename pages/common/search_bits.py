@@ -3,6 +3,7 @@
 import numpy as np
 import streamlit as st
 
+from pages.common.address import number, say, whole
 from pages.common.bit_counts import read_counts
 from pages.common.live_plot import live_plotly
 from pages.common.readers import read_series
@@ -29,7 +30,7 @@ def drop_foreign_mask(run_id: str) -> None:
 def read_mask(n_bits: int) -> tuple[list[int], list[str]]:
     """The bits of ?mask=3,17 in order, and what is there but is no bit."""
     parts = [part.strip() for part in st.query_params.get("mask", "").split(",") if part.strip()]
-    is_bit = [part.isdecimal() and len(part) < 6 and int(part) < n_bits for part in parts]
+    is_bit = [(bit := whole(part)) is not None and bit < n_bits for part in parts]
     bits = sorted({int(part) for part, fits in zip(parts, is_bit, strict=True) if fits})
     return bits, [part for part, fits in zip(parts, is_bit, strict=True) if not fits]
 
@@ -45,9 +46,7 @@ def pick_mask(found: Searched) -> list[int]:
     n_bits, key = found.config.n_bits, f"search-mask-{found.run_id}"
     bits, refused = read_mask(n_bits)
     if refused:
-        st.warning(
-            f"mask must hold bits from 0 to {n_bits - 1}, got {as_text(', '.join(refused)[:40])}."
-        )
+        say(f"mask must hold bits from 0 to {n_bits - 1}, got {as_text(', '.join(refused)[:40])}.")
         write("mask", ",".join(map(str, bits)))
     st.session_state[key] = bits
     st.multiselect(
@@ -105,15 +104,16 @@ def _pick_neighbour(
     relevant = result.is_relevant
     hit = None if relevant is None else known.nearest(result.distances, relevant)
     places += [hit] if hit is not None and hit not in places else []
-    if asked.isdecimal() and int(asked) in found.place_in_gallery:
-        chosen = found.place_in_gallery[int(asked)]
+    if (item := number("to")) in found.place_in_gallery:
+        chosen = found.place_in_gallery[item]
         places += [chosen] if chosen not in places else []
     else:
         if asked:
-            st.warning(
+            say(
                 f"to must be the number of a gallery item, got {as_text(asked[:40])}; the first "
                 "wrong item is shown."
             )
+            write("to", None)
         wrong = [] if relevant is None else first[~relevant[first]]
         chosen = int(wrong[0]) if len(wrong) else places[0]
     ranks = {place: rank for rank, place in enumerate(places[: len(first)], 1)}

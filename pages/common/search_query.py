@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
+from pages.common.address import number, took, whole
 from pages.common.images import Album
 from pages.common.picture_strip import Picture, picture_strip
 from pages.common.search_data import Searched
@@ -85,12 +86,14 @@ def pick_query(found: Searched, gains: np.ndarray | None, pictures: Album) -> Qu
 def _controls(found: Searched, gains: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """(all queries in the order that was asked for, those of the class that was asked for)."""
     present = np.flatnonzero(found.query_labels.any(0))
-    wanted = st.query_params.get("class", "")
-    chosen = int(wanted) if wanted.isdecimal() and int(wanted) in present else ALL
+    wanted = number("class")
+    chosen = wanted if wanted is not None and wanted in present else ALL
     orders = [one for one in ORDERS if gains is not None or one not in ("helped", "hurt")]
     asked = st.query_params.get("order")
+    took("class", "all classes" if chosen == ALL else chosen)
     st.session_state["query-class"] = chosen
     st.session_state["query-order"] = asked if asked in orders else orders[0]
+    took("order", st.session_state["query-order"])
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
             "Class of the query",
@@ -133,14 +136,14 @@ def _draw_number(found: Searched) -> None:
 
     def take_over() -> None:
         text = st.session_state["query-item"].strip()
-        if text.isdecimal() and int(text) in found.place_of_query:
-            choose(int(text))
+        if (item := whole(text)) in found.place_of_query:
+            choose(item)
             st.session_state.pop("query-refused", None)
         elif text:
             st.session_state["query-refused"] = text
 
     asked = st.query_params.get("q", "")
-    st.session_state["query-item"] = asked if asked.isdecimal() else ""
+    st.session_state["query-item"] = "" if number("q") is None else asked
     st.text_input("Item", key="query-item", on_change=take_over, width=110)
 
 
@@ -154,10 +157,10 @@ def _chosen(found: Searched, order: np.ndarray) -> int | None:
         return None
     elif asked == UPLOAD:
         st.info("A link does not carry an image of one's own: upload it again, or choose a query.")
-    elif asked.isdecimal() and int(asked) in found.place_of_query:
+    elif (item := number("q")) in found.place_of_query:
         if refused is not None:
             _say_refused(found, refused)
-        return int(asked)
+        return item
     elif asked or refused:
         _say_refused(found, refused or asked)
     first = int(found.query_ids[order[0]])

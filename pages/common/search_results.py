@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import streamlit as st
 
+from pages.common.address import number, took
 from pages.common.images import Album
 from pages.common.live_plot import live_plotly
 from pages.common.picture_strip import Picture, picture_strip
@@ -25,10 +26,9 @@ MOST_NAMED = 5  # classes in a line
 
 def _pick_length() -> int:
     """How many items of a ranking are shown (?top=)."""
-    asked = st.query_params.get("top", "")
-    if asked and asked not in map(str, LENGTHS):
-        st.warning(f"top must be one of {', '.join(map(str, LENGTHS))}, got {as_text(asked[:20])}.")
-    st.session_state["search-top"] = int(asked) if asked in map(str, LENGTHS) else LENGTHS[0]
+    asked = number("top")
+    st.session_state["search-top"] = asked if asked in LENGTHS else LENGTHS[0]
+    took("top", st.session_state["search-top"])
     st.segmented_control(
         "Shown of each ranking",
         LENGTHS,

@@ -5,8 +5,10 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from pages.common.text import as_text
+from rdh import catalog
 from rdh.analysis import WORDS, Word
 from rdh.analysis.verdict import percent
+from rdh.config.run_config import RunConfig
 
 PAGE = "definitions"
 
@@ -45,9 +47,23 @@ def legend(*names: str) -> None:
     st.caption("What it means: " + " · ".join(link(name) for name in names))
 
 
+def two_codes(config: RunConfig, here: str) -> str:
+    """Whose codes a page shows, if queries and gallery items have codes of their own; else "".
+
+    Args:
+        config: of the run.
+        here: what follows on this page.
+    """
+    card = catalog.methods().get(config.method.lower())
+    if card is None or card.n_streams == 1:
+        return ""
+    said = "gives each image two codes, one as a query and one as a gallery item"
+    return f"{card.title} {said}. {here}"
+
+
 def count_of(count: float, of: float) -> str:
     """ "338 of 160,000" """
     return f"{count:,.0f} of {of:,.0f}"
 
 
-__all__ = ["count_of", "facts_of", "help_of", "legend", "link", "percent"]
+__all__ = ["count_of", "facts_of", "help_of", "legend", "link", "percent", "two_codes"]

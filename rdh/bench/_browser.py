@@ -6,7 +6,6 @@ before. The server has shown each page once already.
 """
 
 import contextlib
-import shutil
 import statistics
 import tempfile
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from rdh.bench._web import HOST, Server
+from rdh.folders import browser
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext
@@ -57,8 +57,11 @@ def drawn(empty: Server, server: Server, addresses: dict[str, str], rounds: int)
         For each page its charts in view and all of them: `cold_s` and `warm_s`, their ratios to the
         empty page, the processor seconds of browser and server, and the number of charts. A
         sentence if there is no browser.
+
+    Raises:
+        UserError: RDH_CHROMIUM or BROWSER_PATH names none.
     """
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    path = browser()
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:

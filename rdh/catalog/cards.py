@@ -192,8 +192,8 @@ class MethodCard(Card):
             )
         if quantization == "error_aware" and self.is_shallow:
             return (
-                f"quantization must be plain for {self.name}: it is fitted, without a loss to "
-                f"add a term to"
+                f"quantization must be plain for {self.name}, got {quantization!r}: it is fitted, "
+                f"without a loss to add a term to"
             )
         return None
 

@@ -40,6 +40,8 @@ def complaint(error: Any, field: FieldInfo) -> str:
         return f"must be {range_of(field)}"
     if kind == "literal_error":
         return f"must be one of {', '.join(map(str, choices_of(field.annotation)))}"
+    if kind == "string_too_long":
+        return f"must have at most {error['ctx']['max_length']} characters"
     if kind == "string_pattern_mismatch":
         return f"must be like {error['ctx']['pattern']}"
     return RULES.get(kind, f"must be of another kind ({kind})")

@@ -44,7 +44,7 @@ def add_legend_below(figure: Figure, rows: int = 1, entry_width: int | None = No
         legend_font_size=12,
         legend_entrywidth=entry_width,
     )
-    figure.update_layout(height=figure.layout.height + room, margin_b=48 + room)
+    figure.update_layout(height=figure.layout.height + room, margin_b=55 + room)
 
 
 def add_curve(

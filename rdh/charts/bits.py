@@ -202,7 +202,11 @@ def two_judges(
             hovertemplate="%{y}: %{x:,} others<extra></extra>",
         )
     figure.update_layout(barmode="stack", bargap=0.25)
-    figure.update_xaxes(title_text="saturated entries at their last visit", tickformat=",")
+    figure.update_xaxes(
+        title_text="saturated entries at their last visit",
+        tickformat=",",
+        range=None if saturated.any() else [0, 1],  # of nothing, Plotly would show -1 to 1
+    )
     figure.update_yaxes(
         title_text="side, and judge",
         type="category",

@@ -116,6 +116,7 @@ def tie_bands(arms: Sequence[tuple[str, str, bool, dict[str, float]]], *, title:
         showgrid=False,
     )
     figure.update_xaxes(title_text="MAP", tickformat=".3f")
+    figure.update_layout(margin_l=78)
     add_legend_below(figure)
     return figure
 

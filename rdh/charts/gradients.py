@@ -111,7 +111,7 @@ def _framed(figure: Figure, edges: np.ndarray, tau: float) -> Figure:
     for side in (-math.atanh(tau), math.atanh(tau)):
         figure.add_vline(x=side, line={"width": 1, "dash": "dash", "color": palette.NEUTRAL})
     figure.add_hline(y=0, line={"width": 1, "color": palette.NEUTRAL})
-    figure.update_layout(meta={"columns": {"x": OF_F}})
+    figure.update_layout(margin_l=78, meta={"columns": {"x": OF_F}})
     add_legend_below(figure)
     return figure
 

@@ -86,8 +86,8 @@ def activation_histogram(
         }
         line = {"width": 1.2, "dash": "dash", "color": palette.NEUTRAL}
         figure.add_vline(x=side * math.atanh(tau), line=line, annotation=label)
-    room = figure.layout.margin.t + 14  # for the labels of the two lines
-    figure.update_layout(margin_t=room, meta={"columns": {"x": OF_F}})
+    room = {"t": figure.layout.margin.t + 14, "b": 98 if dead is not None else 70}
+    figure.update_layout(margin=room, meta={"columns": {"x": OF_F}})  # two lines above and below
     figure.update_xaxes(**h_axis(edges), title_text=H_TITLE)
     return figure
 
@@ -139,7 +139,7 @@ def histogram_over_time(
             y=place, line={"width": 1.3, "dash": "6px,4px", "color": "#FFFFFF"}, annotation=label
         )
     figure.update_yaxes(**h_axis(edges, is_upright=True), title_text="h = tanh F", showgrid=False)
-    figure.update_layout(meta={"columns": {"y": OF_F}})
+    figure.update_layout(margin_l=84, meta={"columns": {"y": OF_F}})
     figure.update_xaxes(
         title_text="optimiser step" + (f" (each column: {size} records)" if size > 1 else "")
     )

@@ -6,11 +6,14 @@ draws the first line. We use three kinds. The shipped file is a list of modules,
 registers the kinds of charts, does not reach can be left out.
 """
 
+import hashlib
 import re
 from functools import cache
 from pathlib import Path
 
 import plotly
+
+from rdh.files import atomic
 
 TRACES = ("bar", "heatmap")  # of rdh/charts/figure.py; scatter belongs to the core
 WHOLE = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -29,6 +32,34 @@ def plotly_js() -> str:
         return _with_traces(whole)
     except LookupError:
         return whole
+
+
+def kept_in(folder: Path) -> Path:
+    """The file of `plotly_js` in a folder, which is made unless it is there: to cut takes 0.5 s.
+
+    Its name says what it is made from, and what it holds.
+
+    Args:
+        folder: Made if it is missing.
+
+    Raises:
+        OSError: The folder can't be written.
+    """
+    source = plotly.__version__.encode() + Path(__file__).read_bytes()
+    made_from = hashlib.sha256(source).hexdigest()[:8]
+    for path in folder.glob(f"plotly_{made_from}-*.js"):
+        if path.name == _name(made_from, path.read_bytes()):
+            return path
+    text = plotly_js().encode()
+    path = folder / _name(made_from, text)
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as draft:
+        draft.write_bytes(text)
+    return path
+
+
+def _name(made_from: str, text: bytes) -> str:
+    return f"plotly_{made_from}-{hashlib.sha256(text).hexdigest()[:16]}.js"
 
 
 def _with_traces(whole: str) -> str:

@@ -100,6 +100,7 @@ def difference_map(
         f"{unit}<extra></extra>",
     )
     figure.update_xaxes(title_text=_step_title(size, "largest difference"))
+    figure.update_layout(margin_r=110)
     return figure
 
 
@@ -121,6 +122,7 @@ def _map(
     figure.add_heatmap(z=values, x=steps, y=[str(bit) for bit in order])
     # Rows stand as they are given: by name alone, Plotly would sort those that two maps have in
     # another order.
+    figure.update_layout(margin_l=56)  # names of bits are short
     figure.update_yaxes(title_text="bit", type="category", showgrid=False, ticks="")
     figure.update_yaxes(nticks=min(18, (height - 110) // 13))  # a name is 13 pixels high
     return figure

@@ -99,9 +99,10 @@ def _in_full(store: RunStore, run_id: str, found: Diagnosis) -> Iterator[str]:
         yield from _remedies(store, run_id, finding)
         yield ""
     if not found.findings:
-        yield "Nothing found."
-    names = [checks()[name].title for name in found.ran]
-    yield f"{len(names)} checks ran: {', '.join(names)}."
+        yield f"{found.if_empty.capitalize()}."
+    if found.ran:
+        n, names = len(found.ran), [checks()[name].title for name in found.ran]
+        yield f"{n} check{'s' * (n != 1)} ran: {', '.join(names)}."
     for name, why in found.could_not.items():
         yield f"Could not run: {checks()[name].title}: {why}."
 
@@ -139,6 +140,9 @@ def _print_all(store: RunStore, arguments: argparse.Namespace) -> int:
             }
         )
         return 0
+    if not rows and not failed:
+        print(f"There is no run in {printable(str(store.root))} yet.")
+        return 0
     print("\n".join(_table(store, rows) if arguments.markdown else _lines(rows)))
     for run_id, why in failed.items():
         print(printable(f"{run_id} is left out: {why}"))
@@ -148,7 +152,7 @@ def _print_all(store: RunStore, arguments: argparse.Namespace) -> int:
 def _lines(rows: Sequence[tuple[str, Diagnosis]]) -> Iterator[str]:
     for run_id, found in rows:
         said = [f"{MARKS[one.severity]} {checks()[one.check].title}" for one in found.findings]
-        yield f"{run_id}: {', '.join(said) or 'nothing found'}"
+        yield f"{run_id}: {', '.join(said) or found.if_empty}"
     yield LEGEND
 
 

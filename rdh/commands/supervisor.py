@@ -101,4 +101,5 @@ def _of_warm_parent(warm: dict[str, Any] | None) -> str:
         return f"warm parent: ready (pid {warm['pid']}{size}), {warm['forks']} runs forked"
     if warm["state"] == "warming":
         return "warm parent: it imports what runs need; the next run waits for it"
-    return f"warm parent: none, runs start cold; the last one had to go: {warm['reason']}"
+    reason = f"; the last one had to go: {warm['reason']}" if warm["reason"] else " until it is there"
+    return f"warm parent: none, runs start cold{reason}"

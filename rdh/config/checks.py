@@ -55,8 +55,8 @@ def check_together(config: "RunConfig", method: MethodCard) -> None:
         )
     if config.eaq_pairs == "stored" and not method.stores_all_codes:
         raise ValueError(
-            f"eaq_pairs must be in_batch for {method.name}: it stores no codes of all "
-            f"training items"
+            f"eaq_pairs must be in_batch for {method.name}, got 'stored': it stores no codes of "
+            f"all training items; set eaq_pairs=in_batch"
         )
     check_devices(config, method)
     if config.finetune:

@@ -112,8 +112,8 @@ class RunConfig(BaseModel):
     )
     eaq_pairs: Literal["in_batch", "stored"] = Field(
         "in_batch",
-        description="whose signs Eq. 4 compares a batch with: its own, or those that DPSH and "
-        "DSDH store of all training items",
+        description="whose signs Eq. 4 compares a batch with: its own, or those that DPSH, DSDH "
+        "and DAPH-R store of all training items",
     )
     dataset: str = Field("digits", description="data set: a file of rdh/datasets")
     dataset_options: dict[str, Any] = Field(
@@ -359,14 +359,15 @@ def changed(old: Mapping[str, Any], changes: Mapping[str, Any]) -> RunConfig:
 
 
 def check_eta_counts(eta: float | None, configs: Sequence[RunConfig]) -> None:
-    """Refuses an eta that was asked for but that no run uses.
+    """Refuses an eta that was asked for but that no run uses, and a weight that eta overrules.
 
     Args:
         eta: as the person gave it; None: not given.
         configs: the runs to start.
 
     Raises:
-        UserError: none of them has a quantization term.
+        UserError: none of them has a quantization term; or the method's own switch of the plain
+            term's weight is named beside an eta, the preset's too.
     """
     if eta is not None and configs and not any(one.weighs_quantization for one in configs):
         names = ", ".join(dict.fromkeys(config.label for config in configs))
@@ -374,6 +375,14 @@ def check_eta_counts(eta: float | None, configs: Sequence[RunConfig]) -> None:
             f"eta must be left out for {names}: there is no quantization term to weigh, "
             f"got {eta!r}; ask for RDH or for another method."
         )
+    for one in configs:
+        weight = one.method_card.plain_weight
+        own = one.method_options.get(weight) if weight else None
+        if own is not None and one.quantization == "plain" and one.eta is not None:
+            raise UserError(
+                f"method_options {weight} must be left out if eta is given, got {own!r} and eta "
+                f"{one.eta!r}: both weigh the plain quantization of {one.label}; leave out one."
+            )
 
 
 def plug_in_fields(*, rdh: bool) -> dict[str, Any]:

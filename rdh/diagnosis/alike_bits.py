@@ -7,7 +7,7 @@ from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy
 from rdh.retrieval.codes import unpack_codes
 
 TITLE = "One-sided or redundant bits"
-AFTER = ("collapsed", "not_learning")
+AFTER = ("collapsed", "not_learning", "quantization_wins")
 ONE_SIDED = 0.95  # of the items on one side
 ALIKE = 0.95  # |r| of two bits
 MANY = 0.1  # of the bits
@@ -16,11 +16,11 @@ LISTED = 8
 
 def check(evidence: Evidence) -> Finding | None:
     """Fires if a tenth of the bits are one-sided, or repeat another bit."""
+    if not alike(evidence):
+        return None
     n_bits = evidence.config.n_bits
     one_sided, repeats = lists(evidence)
     n_items = len(evidence.codes.gallery)
-    if len(one_sided) + len(repeats) < max(2, MANY * n_bits):
-        return None
     parts = []
     if len(one_sided):
         parts.append(f"{_bits(one_sided)} {_hold(one_sided)} {ONE_SIDED:.0%} of the items on one "
@@ -44,6 +44,13 @@ def check(evidence: Evidence) -> Finding | None:
                    "MAP stays, with shorter codes."),
         ),
     )  # fmt: skip
+
+
+def alike(evidence: Evidence) -> int:
+    """How many bits are one-sided or repeat another; 0 if they are fewer than a tenth."""
+    one_sided, repeats = lists(evidence)
+    n = len(one_sided) + len(repeats)
+    return n if n >= max(2, MANY * evidence.config.n_bits) else 0
 
 
 def lists(evidence: Evidence) -> tuple[np.ndarray, list[tuple[int, int]]]:

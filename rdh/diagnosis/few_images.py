@@ -1,4 +1,6 @@
-"""Dead entries that sit in a few images: label noise, or outliers."""
+"""Items whose bits are mostly dead, with codes of another class: wrong labels, or outliers."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -6,35 +8,34 @@ from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place
 
 TITLE = "Few images carry the dead"
-AFTER = ("collapsed", "not_learning")
-HALF = 0.5  # of the dead entries
-FEW = 0.01  # of the items looked at
-LEAST = 40  # dead entries
+AFTER = ("collapsed", "not_learning", "quantization_wins")
+DEAD_BITS = 0.375  # of an item's bits: codes of two classes differ in about half of them
+LEAST = 4  # items
+FEW = 0.05  # of the items looked at
+MUCH = 0.1  # of the dead entries
 SHOWN = 5
 
 
 def check(evidence: Evidence) -> Finding | None:
-    """Fires if a hundredth of the items hold half of the dead entries."""
-    by_item = dead_by_item(evidence)
-    n_dead = int(by_item.sum())
-    if n_dead < LEAST:
+    """Fires if a few items sit with another class, dead, and hold a tenth of all dead entries."""
+    by_item = dead_mask(evidence).sum(1)
+    own, other, nearest = sides_of_classes(evidence)
+    few = np.flatnonzero((by_item >= DEAD_BITS * evidence.config.n_bits) & (other > own))
+    n_dead, held = int(by_item.sum()), int(by_item[few].sum())
+    if not LEAST <= len(few) <= FEW * len(by_item) or held < MUCH * n_dead:
         return None
-    order = np.argsort(-by_item, kind="stable")
-    n_few = 1 + int(np.searchsorted(np.cumsum(by_item[order]), HALF * n_dead))
-    if n_few > FEW * len(by_item):
-        return None
+    worst = few[np.argsort(-by_item[few], kind="stable")][:SHOWN]
     look, names = evidence.look, evidence.split["class_names"]
-    worst = order[: min(SHOWN, n_few)]
     listed = "; ".join(
-        f"item {look['ids'][row]} ({' and '.join(names[look['labels'][row] > 0])}, "
-        f"{by_item[row]} of {evidence.config.n_bits} bits)"
+        f"item {look['ids'][row]} ({_joined(names[look['labels'][row] > 0])}, {by_item[row]} of "
+        f"{evidence.config.n_bits} bits, nearest to {names[nearest[row]]})"
         for row in worst
     )
     bit = int(dead_mask(evidence)[worst[0]].argmax())
     return Finding(
         severity="note",
-        sentence=f"{n_few} of {len(by_item):,} training items looked at hold half of their "
-        f"{n_dead:,} dead entries: {listed}.",
+        sentence=f"{len(few)} of {len(by_item):,} training items looked at hold {held:,} of the "
+        f"{n_dead:,} dead entries, and their codes are those of another class: {listed}.",
         mechanism="An item whose label is wrong, or that looks like another class, is pulled by "
         "its pairs to one code and by its features to another; most of its bits end on the side "
         "that its label does not call for. Look at these images before you change a setting.",
@@ -50,6 +51,20 @@ def dead_mask(evidence: Evidence) -> np.ndarray:
     return (np.abs(h) >= np.float32(evidence.config.tau)) & (np.where(h >= 0, 1, -1) * right < 0)
 
 
-def dead_by_item(evidence: Evidence) -> np.ndarray:
-    """How many bits of each item are dead, (n,)."""
-    return dead_mask(evidence).sum(1)
+def sides_of_classes(evidence: Evidence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How near the codes of the items looked at are to the mean codes of the classes, by sign.
+
+    Returns:
+        Nearness from -1 to 1 of each item to the nearest of its own classes, that to the nearest
+        of the others, and which of these it is; each (n,).
+    """
+    h, labels = evidence.look["codes"], evidence.look["labels"] > 0
+    centres = np.sign(labels.T.astype(np.float32) @ h)
+    near = np.where(h >= 0, 1, -1) @ centres.T / h.shape[1]
+    others = np.where(labels, -np.inf, near)
+    own = np.where(labels, near, -np.inf).max(1)
+    return own, others.max(1), others.argmax(1)
+
+
+def _joined(names: Sequence[str]) -> str:
+    return " and ".join(names)

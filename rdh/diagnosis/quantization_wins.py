@@ -8,6 +8,8 @@ from rdh.analysis import quantization_weight
 from rdh.config.run_config import RunConfig
 from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, part_of
+from rdh.diagnosis._tools.series import after
+from rdh.diagnosis.alike_bits import alike
 from rdh.diagnosis.not_learning import is_still
 
 TITLE = "Quantization wins"
@@ -16,20 +18,35 @@ HELD = 0.1  # share of the entries that are asked to change their side
 LEAST_ASKED = 0.5  # of all entries
 STUCK = 0.9  # of its first value: the similarity loss has not fallen below
 N_RECORDS = 10  # the last ones
+PINNED = 0.25  # share of the entries asked to leave, each counted by itself
+WANTED, MUCH_WANTED = 0.03, 0.1  # of all entries are asked to leave: beside alike bits; alone
+FROZEN = 0.5  # changes of sides after the first tenth, as a part of those in it
+FIRST, LAST = 0.1, 0.25  # of the training
+PLACES = (
+    Place("pages/live.py", "The measured gradient, by F"),
+    Place("pages/landscape.py", "Eq. (2) and its critical η"),
+)
 
 
 def check(evidence: Evidence) -> Finding | None:
-    """Fires if the pairs got nowhere, and a tenth of what they ask to change sides is held."""
+    """Fires if the pairs got nowhere while entries are held, or if codes stay as they began."""
     config = evidence.config
     if config.is_watched:
         raise CannotRun("a recorder sees the gradient of the whole loss alone")
     eta = quantization_weight(config)
     if math.isnan(eta) or eta == 0:
         raise CannotRun("the run has no quantization term")
+    if is_still(evidence):  # nothing is held where nothing moves
+        return None
+    return _stuck(evidence, eta) or _pinned(evidence, eta)
+
+
+def _stuck(evidence: Evidence, eta: float) -> Finding | None:
+    """The similarity loss did not fall, and a tenth of what it asks to change sides is held."""
     held, asked = held_share(evidence)
     loss = evidence.column("similarity_loss", "similarity loss")
     left = float(loss.iloc[-1] / loss.iloc[0]) if loss.iloc[0] > 0 else 1.0
-    if held < HELD or asked < LEAST_ASKED or left < STUCK or is_still(evidence):
+    if held < HELD or asked < LEAST_ASKED or left < STUCK:
         return None
     expect = "The held share falls to nearly 0, fewer entries are dead, and MAP rises."
     return Finding(
@@ -41,11 +58,39 @@ def check(evidence: Evidence) -> Finding | None:
         "or wrong. Where it is larger than the first, the pairs can't bring the entry back.",
         equation=r"\frac{\partial L}{\partial h_i} = \sum_j [\sigma(\Theta_{ij}) - S_{ij}]\,"
         r"\tfrac{1}{2} h_j + 2 \eta\, (h_i - \mathrm{sgn}\, h_i)",
-        places=(
-            Place("pages/live.py", "The measured gradient, by F"),
-            Place("pages/landscape.py", "Eq. (2) and its critical η"),
-        ),
-        remedies=remedies(config, eta, expect),
+        places=PLACES,
+        remedies=remedies(evidence.config, eta, expect),
+    )
+
+
+def _pinned(evidence: Evidence, eta: float) -> Finding | None:
+    """The loss falls, yet entries that should leave are held, and the codes show it.
+
+    Healthy runs have each of these signs alone. Many bits of an untrained network are one-sided or
+    repeat each other; beside held entries these were never brought apart.
+    """
+    try:
+        held, asked, early, late = pinned(evidence)
+        n_alike = alike(evidence)
+    except CannotRun:  # before the end, or records from before November 2026
+        return None
+    is_frozen = asked >= MUCH_WANTED and late <= FROZEN * early
+    if held < PINNED or asked < WANTED or not (n_alike or is_frozen):
+        return None
+    if is_frozen:
+        so = f"of all entries {early:.1%} changed sides in the first tenth and {late:.1%} after it"
+    else:
+        so = f"{n_alike} of {evidence.config.n_bits} bits are one-sided or repeat another"
+    return Finding(
+        severity="costs MAP",
+        sentence=f"At η = {eta:g} the pairs ask {asked:.1%} of the entries to leave over the last "
+        f"quarter of the training, and the whole gradient holds {held:.0%} of these; {so}.",
+        mechanism="The second term pulls every entry to the side on which it began. The pairs "
+        "lower their loss by other entries, and what is wrong or alike at the start stays so.",
+        equation=r"2 \eta\, (1 - |h_i|) > \left|\frac{\partial L_{\mathrm{sim}}}{\partial h_i}"
+        r"\right|",
+        places=PLACES,
+        remedies=(Remedy({"eta": part_of(eta, 3)}, "A third of the pull.", "MAP rises."),),
     )
 
 
@@ -74,3 +119,23 @@ def held_share(evidence: Evidence) -> tuple[float, float]:
     asked = counts[below].sum()
     held = counts[below & (sums > 0)].sum()
     return float(held / max(asked, 1)), float(asked / max(counts.sum(), 1))
+
+
+def pinned(evidence: Evidence) -> tuple[float, float, float, float]:
+    """What the pairs ask and the whole gradient holds, each entry counted by itself.
+
+    Returns:
+        Over the last quarter of the training: held entries as a share of those asked to leave, and
+        those asked as a share of all. Changes of sides as a share of all entries: in the first
+        tenth of the training, and after it.
+    """
+    what, total = "record of held entries", evidence.total_steps
+    held, asked, looked, changed = (
+        evidence.column(name, what)
+        for name in ("held", "asked_back", "window_entries", "changed_sides")
+    )
+    n_held, n_asked, n_looked = (after(one, total, 1 - LAST).sum() for one in (held, asked, looked))
+    n_late, n_all = after(changed, total, FIRST).sum(), evidence.counts.entries
+    n_early = changed.sum() - n_late
+    shares = n_held / max(n_asked, 1), n_asked / max(n_looked, 1)
+    return *shares, n_early / n_all, n_late / n_all

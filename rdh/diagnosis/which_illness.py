@@ -1,4 +1,4 @@
-"""What rescue can bring: many dead entries that cost MAP, or few among many right ones."""
+"""How many entries are dead and what they cost: many that cost MAP, or few of many flagged."""
 
 import math
 from typing import Any
@@ -20,7 +20,7 @@ PLACES = (
 
 
 def check(evidence: Evidence) -> Finding | None:
-    """Many dead: the gain to expect is from rescue. Few dead of many flagged: it is not."""
+    """Many dead entries that cost MAP, or few of many flagged. Neither promises MAP to rescue."""
     counts, cost = evidence.counts, cost_of_dead(evidence.last)
     if not evidence.has_ended and evidence.progress < 1 / 3:
         raise CannotRun("a third of the training is not done yet")
@@ -38,10 +38,7 @@ def _many(
 ) -> Finding:
     config = evidence.config
     price = f", which costs {map_points(cost[0])} MAP {cost[1]}" if cost else ""
-    expect = (
-        "The dead share falls to a fraction of this. MAP rose in 16 of 20 such pairs "
-        "(docs/diagnosis.md)."
-    )
+    expect = "The dead share falls by a quarter or more. MAP may rise or fall: the pair shows it."
     rescue: dict[str, Any] = {
         name: value
         for name, value in (("amplifier", True), ("quantization", "error_aware"))
@@ -60,7 +57,8 @@ def _many(
         f"{percent(flagged)} are flagged.",
         mechanism="A dead entry is on the wrong side where tanh is flat: the gradient that should "
         "bring it back is multiplied by 1 − h², at most 0.02 at |h| = 0.99. The amplifier "
-        "multiplies it by α, which undoes that.",
+        "multiplies it by α, which undoes that. The cost is MAP with all dead entries put right by "
+        "their labels; rescue trains on, so it need not bring that back.",
         equation=r"\frac{\partial L}{\partial F} = \frac{\partial L}{\partial h}\,(1 - h^2), "
         r"\qquad \alpha = \frac{1}{1 - \tau^2}",
         places=PLACES,

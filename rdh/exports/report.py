@@ -92,8 +92,10 @@ def diagnosed(store: RunStore, moment: Moment) -> list[str]:
         f"{label}: {titles[one.check]} ({one.severity}). {one.sentence} {one.mechanism}"
         for one in found.findings
     ]
-    quiet = [titles[name] for name in found.ran]
-    return [*lines, f"{label}: {len(quiet)} checks ran: {', '.join(quiet)}."]
+    if not found.ran:
+        return [f"{label}: {found.if_empty}."]
+    n, ran = len(found.ran), ", ".join(titles[name] for name in found.ran)
+    return [*lines, f"{label}: {n} check{'s' * (n != 1)} ran: {ran}."]
 
 
 def settings(moments: Sequence[Moment]) -> tuple[pd.DataFrame, np.ndarray]:

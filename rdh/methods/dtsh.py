@@ -11,7 +11,8 @@ without the 1/2 and a margin of 5 at every K. The weight 0.1 is about the author
 their sums. An anchor without a similar or a dissimilar item adds nothing.
 With RDH: the plain quantization term is replaced by eta * EAQL. The amplifier acts on the total
 gradient. One eta does not mean the same pull everywhere: this loss's own gradient is 3.3 times that
-of HashNet, so EAQL at eta 1 is 0.22 of it (HashNet: 0.71).
+of HashNet, so EAQL at eta 1 is 0.22 of it (HashNet: 0.71). On CIFAR-10 RDH loses .008 MAP at eta .1
+and nothing at eta 3.
 """
 
 from typing import Annotated

@@ -18,10 +18,10 @@ class Complaints:
     """Sentences by their reason. Each is said once, as a warning and in the run's log.
 
     Args:
-        log: Gets each sentence.
+        log: Gets each sentence; None: a warning is all.
     """
 
-    def __init__(self, log: Callable[[str], None]) -> None:
+    def __init__(self, log: Callable[[str], None] | None = None) -> None:
         self._log = log
         self._counts: Counter[str] = Counter()
         self._said: dict[str, str] = {}
@@ -38,7 +38,8 @@ class Complaints:
         if reason in self._said:
             return
         self._said[reason] = text
-        self._log(text)
+        if self._log is not None:
+            self._log(text)
         with contextlib.suppress(Exception):  # of a filter that turns warnings into errors
             warnings.warn(f"rdh.recorder: {text}", RecorderWarning, stacklevel=_level_of_loop())
 

@@ -1,5 +1,7 @@
 """What a person gives to a recorder, checked; and what the process around it says."""
 
+import numbers
+import operator
 import os
 import sys
 from typing import Any
@@ -10,11 +12,20 @@ import torch
 from torch import Tensor
 
 from rdh.errors import UserError
-from rdh.recorder.scores import as_array, count_classes
+from rdh.recorder.scores import count_classes
+from rdh.retrieval.checks import as_array
 from rdh.retrieval.labels import are_class_numbers
 
 # What the probes hold: h and its gradient, visits and votes; labels as numbers and as floats
 BYTES_OF_ENTRY, BYTES_OF_LABEL = 4, 5
+
+
+def whole(value: Any) -> Any:
+    """A whole number of another library, such as np.int64, as Python's; all else as it is."""
+    try:
+        return value if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return value
 
 
 def check_count(name: str, value: object, rest: str = "") -> None:
@@ -27,10 +38,7 @@ def checked_labels(labels: Any, n_items: int) -> np.ndarray | None:
     """The labels of all training items as an array; UserError if they do not fit."""
     if labels is None:
         return None
-    try:
-        given = as_array(labels)
-    except (TypeError, ValueError) as error:  # rows of several lengths
-        raise UserError(f"labels must be one array or tensor, got {in_words(error)}.") from None
+    given = as_array(labels, "labels")
     are_class_numbers(given, "labels")
     if len(given) != n_items:
         raise UserError(
@@ -53,19 +61,40 @@ def check_memory(n_items: int, n_bits: int, labels: np.ndarray | None) -> None:
 
 
 def as_indices(indices: Any, n: int) -> Any:
-    """The indices as a tensor (n,), None if there are none; False if they don't fit."""
+    """The indices as a tensor (n,), None if there are none; False if they don't fit.
+
+    Of a batch of one, a number alone will do.
+    """
     if indices is None:
         return None
-    found = torch.as_tensor(indices)
-    is_whole = not found.is_floating_point() and found.dtype != torch.bool
-    return found.detach().clone() if is_whole and found.shape == (n,) else False
+    try:
+        found = torch.as_tensor(indices)
+    except (TypeError, ValueError, RuntimeError):  # a slice, a dict, rows of several lengths
+        return False
+    is_whole = not (found.is_floating_point() or found.is_complex() or found.dtype == torch.bool)
+    fits = found.shape == (n,) or (n == 1 and not found.ndim)
+    return found.detach().clone().reshape(n) if is_whole and fits and has_values(found) else False
 
 
-def form(indices: Any) -> str:
-    """What was given instead of indices, in a few words."""
-    if isinstance(indices, Tensor | np.ndarray):
-        return f"{indices.dtype} {tuple(indices.shape)}"
-    return type(indices).__name__
+def as_number(value: Any) -> Any:
+    """A number as a float, a tensor of one as it is, not waited for; False if it is neither."""
+    if isinstance(value, Tensor):
+        fits = value.numel() == 1 and has_values(value) and not value.is_complex()
+        return value.detach() if fits else False
+    return float(value) if isinstance(value, numbers.Real) else False
+
+
+def has_values(tensor: Tensor) -> bool:
+    """Whether a tensor holds a value for each place: it is neither sparse nor a mere shape."""
+    return tensor.layout is torch.strided and not tensor.is_meta
+
+
+def form(value: Any) -> str:
+    """What was given in place of something else, in a few words."""
+    if isinstance(value, Tensor | np.ndarray):
+        kind = "" if isinstance(value, np.ndarray) or has_values(value) else " sparse or meta"
+        return f"{value.dtype} {tuple(value.shape)}{kind}"
+    return type(value).__name__
 
 
 def rank_of_process() -> tuple[int, int]:

@@ -24,6 +24,7 @@ from rdh.recorder.given import (
     checked_labels,
     last_error,
     rank_of_process,
+    whole,
 )
 from rdh.recorder.session import Session
 from rdh.retrieval import Evaluation
@@ -87,10 +88,13 @@ class Recorder:
         run_id: str | None = None,
     ) -> None:
         self._session: Session | None = None
-        self._late: Complaints | None = None  # of what comes after the end
+        self._late = Complaints()  # of what comes after the end: the run has its last word
+        self._over = ""  # why nothing is recorded any more
         self.run_id: str | None = None
         if not isinstance(name, str) or not printable(name).strip():
             raise UserError(f"name must be a text that is not empty, got {name!r}.")
+        n_items, n_bits, probe_every = whole(n_items), whole(n_bits), whole(probe_every)
+        total_steps = whole(total_steps)
         fields = {"method": method or printable(name), "amplifier": amplifier, "eta": eta}
         fields |= {"name": printable(name), "n_items": n_items, "n_bits": n_bits, "tau": tau}
         check_count("probe_every", probe_every)
@@ -186,24 +190,28 @@ class Recorder:
         is_plain = isinstance(error, SystemExit) and not error.code
         self._end(None if is_plain else error)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy knows, as deepcopy of a model that holds a recorder makes one: no run."""
+        over = f"this is a copy of the recorder of run {self.run_id}: only the first one records."
+        return {"run_id": None, "_session": None, "_late": Complaints(), "_over": over}
+
     def __del__(self) -> None:
         with contextlib.suppress(Exception):
             self.close()
 
     def _open(self) -> Session | None:
         """What is recorded to; None after the end, and for a rank that does not record."""
-        if self._late is not None:
-            self._late.say(
-                "after the end",
-                f"run {self.run_id} is closed, so nothing is recorded any more: call close() after "
-                "the last step and evaluation.",
-            )
+        if self._over:
+            self._late.say("after the end", self._over)
         return self._session
 
     def _end(self, error: BaseException | None) -> None:
         session, self._session = self._session, None
         if session is not None:
-            self._late = Complaints(log=lambda _: None)  # the run has its last word
+            self._over = (
+                f"run {self.run_id} is closed, so nothing is recorded any more: call close() after "
+                "the last step and evaluation."
+            )
             with session.complaints.instead("the end of the run is not written"):
                 session.end(error)
 

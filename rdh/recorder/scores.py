@@ -1,7 +1,7 @@
 """An evaluation of a watched run: MAP and curves, what dead entries cost, and the kept codes."""
 
 import warnings
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,14 +22,6 @@ class Scores(NamedTuple):
     arrays: dict[str, np.ndarray]
     codes: dict[str, np.ndarray]
     split: dict[str, np.ndarray]
-
-
-def as_array(values: Any) -> np.ndarray:
-    """A tensor on any device, a list or an array as an array; half precision becomes float32."""
-    if isinstance(values, torch.Tensor):
-        values = values.detach().cpu()
-        values = values.float().numpy() if values.is_floating_point() else values.numpy()
-    return np.asarray(values)
 
 
 def multi_hot(labels: np.ndarray, n_classes: int) -> np.ndarray:

@@ -12,10 +12,11 @@ from rdh.config.watched import WatchedConfig
 from rdh.folders import runs_root
 from rdh.recorder.complaints import Complaints
 from rdh.recorder.folder import WatchedFolder
-from rdh.recorder.given import as_indices, form, in_words
-from rdh.recorder.scores import as_array, count_classes, multi_hot, score
+from rdh.recorder.given import as_indices, as_number, form, has_values, in_words, whole
+from rdh.recorder.scores import count_classes, multi_hot, score
 from rdh.recorder.window import Window
 from rdh.retrieval import Evaluation
+from rdh.retrieval.checks import as_array
 from rdh.store.levels import TAU_LEVELS
 from rdh.store.metrics_writer import Record
 from rdh.store.run_store import RunStore
@@ -80,11 +81,17 @@ class Session:
                 f"codes must be a tensor (n, {n_bits}), as the recorder's n_bits says, got {got}; "
                 f"they are not counted.",
             )
-        elif not codes.requires_grad or not codes.is_floating_point():
+        elif not codes.requires_grad:
             complaints.say(
                 "codes without a gradient",
                 "codes must have a gradient to be judged, but these have requires_grad = False: "
                 "watch them before .detach(), .sign() or .data; they are not counted.",
+            )
+        elif not codes.is_floating_point() or not has_values(codes):
+            complaints.say(
+                "codes of another kind",
+                f"codes must be a dense tensor of floating-point numbers, got {form(codes)}: watch "
+                f"what torch.tanh returns; they are not counted.",
             )
         elif (places := as_indices(indices, len(codes))) is False:
             complaints.say(
@@ -114,8 +121,9 @@ class Session:
         """`Recorder.step`."""
         self.n_steps += 1
         self.folder.pulse.facts["step"] = self.n_steps
-        self._losses.append(loss.detach() if isinstance(loss, Tensor) else loss)
-        self._lr = self._lr if lr is None else float(lr)
+        self._losses.append(self._number("loss", loss))
+        found = self._number("lr", lr)
+        self._lr = self._lr if found is None else float(found)
         n_open = self._window.drop_open()
         if n_open:
             self.complaints.say(
@@ -127,6 +135,19 @@ class Session:
         is_last = self._window.ends_epoch()
         if is_last or len(self._losses) >= self.config.probe_every:
             self.record(ends_epoch=is_last)
+
+    def _number(self, name: str, value: Any) -> Any:
+        """A number or a tensor of one; None, with a complaint, if it is neither."""
+        found = None if value is None else as_number(value)
+        if found is not False:
+            return found
+        self.complaints.say(
+            f"a {name} that is no number",
+            f"{name} must be a number or a tensor of one, got {form(value)}: pass "
+            f"{'loss.mean() or loss.item()' if name == 'loss' else 'one rate'}; it is not "
+            f"recorded.",
+        )
+        return None
 
     def record(self, *, ends_epoch: bool = False) -> None:
         """Writes what came since the last record; nothing if no step did."""
@@ -152,9 +173,7 @@ class Session:
 
     def _mean(self, losses: list[Any]) -> dict[str, float]:
         """The mean loss of some steps; training waits for the device here."""
-        values: list[float] = []
-        with self.complaints.instead("a loss was not recorded"):
-            values = [float(loss) for loss in losses if loss is not None]
+        values = [float(loss) for loss in losses if loss is not None]
         bad = [value for value in values if not np.isfinite(value)]
         if bad:
             self.complaints.say(
@@ -173,8 +192,8 @@ class Session:
         if writer.n_dropped > before:
             self.complaints.say(
                 "records that could not be written",
-                f"the record of step {record.step} can't be written ({writer.last_error}): free "
-                f"some space in {self.folder.run_dir}.",
+                f"the record of step {record.step} can't be written ({writer.last_error}): "
+                f"{self.folder.run_dir} must be there, and have space.",
             )
 
     def _put_facts(self) -> None:
@@ -197,8 +216,11 @@ class Session:
             OSError: The codes can't be kept.
         """
         self.record()
-        window = self._window
-        sides = [(as_array(one), as_array(its)) for one, its in zip(codes, labels, strict=True)]
+        window, top_k = self._window, whole(top_k)
+        sides = [
+            (as_array(one, f"{side}_codes"), as_array(its, f"{side}_labels"))
+            for side, one, its in zip(("query", "gallery"), codes, labels, strict=True)
+        ]
         probes = window.probes if window.has_labels and window.n_rows else None
         found = score(sides[0], sides[1], self._labels, self.config.n_bits, top_k, probes)
         self._put_facts()

@@ -18,6 +18,7 @@ def as_array(value: Any, name: str) -> np.ndarray:
     Raises:
         UserError: If NumPy can make no array of it.
     """
+    kind = type(value).__name__
     if np.ma.is_masked(value):
         raise UserError(f"{name} must have no masked entries: fill them, or leave their items out.")
     try:
@@ -25,11 +26,14 @@ def as_array(value: Any, name: str) -> np.ndarray:
             value = value.detach().cpu()
             is_bfloat16 = "bfloat16" in str(value.dtype)  # NumPy has no such type
             value = value.float() if is_bfloat16 else value
-        return np.asarray(value)
+        found = np.asarray(value)
+        if found.dtype == object and not found.ndim:  # a dict, a sparse matrix of SciPy
+            raise TypeError("NumPy sees one object")
+        return found
     except (TypeError, ValueError, RuntimeError) as error:  # of a tensor without data, too
         reason = str(error).splitlines()[0].rstrip(".")
         raise UserError(
-            f"{name} must be an array, got a {type(value).__name__} that makes none ({reason})."
+            f"{name} must be an array, got a {kind} that makes none ({reason})."
         ) from None
 
 

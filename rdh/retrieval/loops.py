@@ -42,6 +42,16 @@ def _intrinsic(function: Callable) -> Any:
 
 
 @_intrinsic
+def floats_at(typing_context: Any, address: Any) -> Any:
+    """The float32 numbers at an address, for `numba.carray`: of a tensor that somebody holds."""
+    return types.CPointer(types.float32)(
+        types.int64
+    ), lambda context, builder, signature, given: builder.inttoptr(
+        given[0], ir.FloatType().as_pointer()
+    )
+
+
+@_intrinsic
 def n_set(typing_context: Any, bits: Any) -> Any:
     """Number of set bits of a uint64: one instruction."""
     return types.uint64(types.uint64), lambda context, builder, signature, arguments: builder.ctpop(

@@ -86,11 +86,10 @@ class MetricsReader:
         Returns:
             steps (n,) and values (n,) of the records that hold a finite one.
         """
-        stored, names = _stored(name)
         rows = self._query(
             "SELECT r.step, s.value FROM scalars s JOIN records r USING (seq) "
-            f"WHERE s.name IN ({stored}) AND s.value IS NOT NULL ORDER BY seq",
-            tuple(names),
+            "WHERE s.name IN (NAMES) AND s.value IS NOT NULL ORDER BY seq",
+            name=name,
         )
         with self._typed():
             steps = np.array([step for step, _ in rows], dtype=np.int64)
@@ -102,11 +101,12 @@ class MetricsReader:
         Returns:
             seqs (n,), steps (n,) and values (n, ...). The values are read-only.
         """
-        stored, names = _stored(name)
+        # of each record, the array: an index that begins with seq finds it
         rows = self._query(
-            "SELECT a.seq, r.step, a.dtype, a.shape, a.data FROM arrays a JOIN records r USING "
-            f"(seq) WHERE a.name IN ({stored}) AND a.seq > ? ORDER BY a.seq",
-            (*names, after),
+            "SELECT r.seq, r.step, a.dtype, a.shape, a.data FROM records r CROSS JOIN arrays a "
+            "ON a.seq = r.seq AND a.name IN (NAMES) WHERE r.seq > ? ORDER BY r.seq",
+            (after,),
+            name,
         )
         unpacked = [self._unpack(*row[2:]) for row in rows]
         with self._typed():
@@ -122,11 +122,11 @@ class MetricsReader:
             name: The name of the array.
             step: Look only at records of this step and before. None looks at all.
         """
-        stored, names = _stored(name)
         rows = self._query(
-            "SELECT r.step, a.dtype, a.shape, a.data FROM arrays a JOIN records r USING (seq) "
-            f"WHERE a.name IN ({stored}) AND r.step <= ? ORDER BY a.seq DESC LIMIT 1",
-            (*names, 2**62 if step is None else step),
+            "SELECT r.step, a.dtype, a.shape, a.data FROM records r CROSS JOIN arrays a "
+            "ON a.seq = r.seq AND a.name IN (NAMES) WHERE r.step <= ? ORDER BY r.seq DESC LIMIT 1",
+            (2**62 if step is None else step,),
+            name,
         )
         return (rows[0][0], self._unpack(*rows[0][1:])) if rows else None
 
@@ -138,7 +138,13 @@ class MetricsReader:
             (after,),
         )
 
-    def _query(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    def _query(
+        self, sql: str, parameters: tuple[Any, ...] = (), name: str | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Rows. NAMES in the SQL, before all parameters, are those that the file stores `name` by.
+
+        They are looked up first: SQLite does not use an index for names that a query works out.
+        """
         try:
             check_regular(self.path)  # SQLite would wait for a pipe for ever
         except FileNotFoundError:
@@ -148,6 +154,11 @@ class MetricsReader:
         try:
             address = f"{self.path.absolute().as_uri()}?mode=ro"
             with contextlib.closing(sqlite3.connect(address, uri=True, timeout=10)) as connection:
+                if name is not None:
+                    connection.execute("BEGIN")  # a resume renames them
+                    names = _stored(name, connection.execute(f"SELECT {VERSION}").fetchone()[0])
+                    sql = sql.replace("NAMES", ", ".join("?" * len(names)))
+                    parameters = (*names, *parameters)
                 return connection.execute(sql, parameters).fetchall()
         except (sqlite3.Error, UnicodeDecodeError) as error:  # a damaged name in SQLite's message
             if "no such table" in str(error):
@@ -180,9 +191,7 @@ class MetricsReader:
         )
 
 
-def _stored(name: str) -> tuple[str, list[str]]:
-    """SQL for the names that this name is stored by in the file's version, and its parameters."""
+def _stored(name: str, version: int) -> list[str]:
+    """The names that a file of this version stores a name by."""
     old = [before for before, now in RENAMED.items() if now == name]
-    old += [name] * (name not in RENAMED)
-    values = ", ".join(["(?, 2)", *["(?, 1)"] * len(old)])
-    return f"SELECT column1 FROM (VALUES {values}) WHERE column2 = {VERSION}", [name, *old]
+    return [name] if version > 1 else old + [name] * (name not in RENAMED)

@@ -3,6 +3,8 @@
 A *record* is one logging step: `records` has a line for it, and `scalars`, `arrays` and `events`
 hold what was logged then, by its `seq`. `step` counts optimizer steps completed. Arrays are
 little-endian, in the form of zlib. `meta` holds facts that do not change with the step, as JSON.
+Every table grows at its end, so a record writes few pages. Until November 2026 the index of
+`arrays` began with the name, and each array of a record went to a page of its own.
 
 Version 1, until November 2026, called entries dead that are called flagged now, and counted most
 things over the window of a record. `RENAMED` says what its names are called now.
@@ -34,6 +36,6 @@ TABLES = (
     "CREATE TABLE scalars (seq INTEGER NOT NULL, name TEXT NOT NULL, value REAL, "
     "PRIMARY KEY (seq, name)) WITHOUT ROWID",
     "CREATE TABLE arrays (id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, name TEXT NOT NULL, "
-    "dtype TEXT NOT NULL, shape TEXT NOT NULL, data BLOB NOT NULL, UNIQUE (name, seq))",
+    "dtype TEXT NOT NULL, shape TEXT NOT NULL, data BLOB NOT NULL, UNIQUE (seq, name))",
     "CREATE TABLE events (seq INTEGER NOT NULL, type TEXT NOT NULL, text TEXT NOT NULL)",
 )

@@ -2,7 +2,8 @@
 
 Both arms are searched over the same learning rates and weights, with the same seeds, on validation
 queries that lie neither in the test queries nor in the training set. Then the chosen settings run
-on the test queries: the baseline at its best, RDH at the baseline's best, and RDH at its own best.
+on the test queries: the baseline at its best, RDH at the baseline's best, and RDH at its own best;
+with three seeds at least, also if the search had fewer.
 """
 
 from collections.abc import Sequence
@@ -15,43 +16,45 @@ from rdh.studies._tools.study import Study
 
 AT_BASELINES = "RDH at the baseline's best setting"
 AT_OWN = "RDH, with each arm at its own best setting,"
+LEAST_SEEDS = (0, 1, 2)  # of a test: an interval needs three pairs
 
 
 def further(findings: Findings) -> tuple[Grid, ...]:
     """The runs on the test queries, for every method and length whose search is complete."""
     found = []
-    search = findings.study.grids[0]
-    for method, n_bits in product(search.methods, search.bits):
-        best = [
-            cell
-            for arm in ("baseline", "rdh")
-            if (cell := _best(findings, method, n_bits, arm)) is not None
-        ]
-        if len(best) < 2:
-            continue
-        settings: dict[tuple, list[str]] = {}
-        for cell, arms in zip(best, (["baseline", "rdh"], ["rdh"]), strict=True):
-            settings.setdefault(cell.swept, []).extend(arms)
-        for swept, arms in settings.items():
-            found.append(
-                replace(
-                    search,
-                    methods=(method,),
-                    bits=(n_bits,),
-                    arms=tuple(dict.fromkeys(arms)),
-                    swept={name: (value,) for name, value in swept} | {"queries": ("test",)},
-                    fixed={k: value for k, value in search.fixed.items() if k != "queries"},
+    for search in findings.study.grids:
+        seeds = max(search.seeds, LEAST_SEEDS, key=len)
+        for method, n_bits in product(search.methods, search.bits):
+            best = [
+                cell
+                for arm in ("baseline", "rdh")
+                if (cell := _best(findings, search, method, n_bits, arm)) is not None
+            ]
+            if len(best) < 2:
+                continue
+            settings: dict[tuple, list[str]] = {}
+            for cell, arms in zip(best, (["baseline", "rdh"], ["rdh"]), strict=True):
+                settings.setdefault(cell.swept, []).extend(arms)
+            for swept, arms in settings.items():
+                found.append(
+                    replace(
+                        search,
+                        methods=(method,),
+                        bits=(n_bits,),
+                        arms=tuple(dict.fromkeys(arms)),
+                        seeds=seeds,
+                        swept={name: (value,) for name, value in swept} | {"queries": ("test",)},
+                        fixed={k: value for k, value in search.fixed.items() if k != "queries"},
+                    )
                 )
-            )
     return tuple(found)
 
 
-def _best(findings: Findings, method: str, n_bits: int, arm: str) -> Cell | None:
-    """The cell of the search with the highest mean MAP; None if a run of it is missing.
+def _best(findings: Findings, search: Grid, method: str, n_bits: int, arm: str) -> Cell | None:
+    """The cell of a search with the highest mean MAP; None if a run of it is missing.
 
     Of equal ones the usual eta counts: a baseline without a quantization term has no other.
     """
-    search = findings.study.grids[0]
     n_pairs, scores = len(search.seeds) * len(search.splits), {}
     usual = usual_value([search], "eta")
     for cell in findings.cells:

@@ -15,7 +15,7 @@ MOST_QUERIES = 1000  # inside the training set, and a fifth of it at most
 
 def training_costs(
     found: Judgement,
-    packed: np.ndarray,
+    sides: tuple[np.ndarray, np.ndarray],
     labels: np.ndarray,
     top_k: int | None,
     seed: int,
@@ -23,11 +23,13 @@ def training_costs(
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Costs inside the training set: 1000 random items, or a fifth, are queries against the others.
 
-    Entries are flipped in the gallery, never in a query. Nothing for fewer than five items.
+    Entries are flipped in the gallery, never in a query. Nothing for fewer than five items. Of a
+    method that learns its gallery's codes, the network's codes stand on both sides.
 
     Args:
         found: Of all training items.
-        packed: Their packed codes.
+        sides: Their packed codes as queries and as gallery items, which differ if the method has
+            two streams.
         labels: Multi-hot (N, n_classes).
         top_k: The run's cut-off.
         seed: Of the queries, and of the random saturated entries.
@@ -44,7 +46,8 @@ def training_costs(
     rng = np.random.default_rng(seed)
     order = rng.permutation(n_items)
     query, gallery = np.sort(order[:n_queries]), np.sort(order[n_queries:])
-    codes = Codes(packed[query], packed[gallery], n_bits, labels[query], labels[gallery])
+    asking, asked = sides[0][query], sides[1][gallery]
+    codes = Codes(asking, asked, n_bits, labels[query], labels[gallery])
     score = FreedMap(codes, top_k, kernel)
     flipped = {"cost_train": found.dead, "cost_flagged": found.flagged}
     flipped["cost_random"] = _random_saturated(found, rng)

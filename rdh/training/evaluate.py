@@ -126,7 +126,7 @@ def evaluate_run(
         query, gallery, run.config.n_bits, labels[split.query], labels[split.gallery], None
     )
     found = judge_all(run, encoder, all_pairs=True) if run.probes else None
-    counted, arrays = _costs(run, found, codes, query_logits, gallery_logits, kernel)
+    counted, arrays = _costs(run, encoder, found, codes, query_logits, gallery_logits, kernel)
     if save_codes is not None:
         _save_probe_codes(run, save_codes, encoder, found)
     arrays |= {
@@ -147,6 +147,7 @@ def judge_all(run: TrainingState, encoder: Encoder, *, all_pairs: bool) -> Judge
 
 def _costs(
     run: TrainingState,
+    encoder: Encoder,
     found: Judgement | None,
     codes: Codes,
     query_logits: np.ndarray,
@@ -156,7 +157,7 @@ def _costs(
     """The counts and costs of an evaluation; nothing without a judgement."""
     if found is None:
         return {}, {}
-    train_labels = run.inputs.labels[run.inputs.split.train]
+    method, train = run.method, run.inputs.split.train
     top_k, seed = run.inputs.top_k, run.config.seed
 
     def judged(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -165,10 +166,11 @@ def _costs(
 
     query = judged(query_logits, codes.query_labels)
     gallery = None if gallery_logits is None else judged(gallery_logits, codes.gallery_labels)
-    packed = pack_codes(found.logits)
+    logits = encoder.logits(train)
+    sides = pack_codes(method.query_side(logits)), pack_codes(method.gallery_side(logits))
     parts = (
         counts(found),
-        training_costs(found, packed, train_labels, top_k, seed, kernel),
+        training_costs(found, sides, run.inputs.labels[train], top_k, seed, kernel),
         retrieval_costs(codes, query, gallery, run.config.tau, top_k, kernel),
     )
     scalars: dict[str, float] = {}

@@ -66,7 +66,7 @@ class LastVisits:
 
     def visit(
         self, kinds: np.ndarray, bins: np.ndarray, indices: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Puts what entries are in the place of what they were.
 
         Args:
@@ -75,17 +75,20 @@ class LastVisits:
             indices: Of the items, int64 (n,), each once.
 
         Returns:
-            (how many entries have each combination of the EVENTS, int32 (n_bits, 256); how many had
-            been visited before, and of these, how many were on the other side then, (2, n_bits)).
+            (how many of these entries are of each kind, int32 (n_bits, 256); how many have each
+            combination of the EVENTS, (n_bits, 256); how many had been visited before, and of
+            these, how many were on the other side then, (2, n_bits)).
         """
         past = self.state.take(indices, 0)  # in one go: rows far apart are slow to come
         n_bits = self.state.shape[1]
-        events, again = np.zeros((n_bits, N_EVENTS), np.int32), np.zeros((2, n_bits), np.int32)
+        present, events = np.zeros((2, n_bits, N_EVENTS), np.int32)
+        again = np.zeros((2, n_bits), np.int32)
         _visit(
             *(past, kinds, bins, indices, self._changes),
-            *(self.state, self._kinds, self._places, events, again),
+            *(self.state, self._kinds, self._places, present, events, again),
         )
-        return events, again
+        self._kinds += present[:, :N_KINDS] + present[:, N_KINDS:]
+        return present, events, again
 
     def totals(self) -> dict[str, np.ndarray]:
         """The counts of `running_rows`; histograms of F for each bit, and of flagged and dead."""
@@ -104,7 +107,7 @@ STATES, BYTES, COUNTS = "int16[:,::1]", "uint8[:,::1]", "int32[:,::1]"
 
 @compiled_loop(
     f"void({STATES}, {BYTES}, {BYTES}, int64[::1], int32[::1], {STATES}, {COUNTS}, {COUNTS}, "
-    f"{COUNTS}, {COUNTS})"
+    f"{COUNTS}, {COUNTS}, {COUNTS})"
 )
 def _visit(
     past: np.ndarray,
@@ -115,23 +118,31 @@ def _visit(
     state: np.ndarray,
     n_kinds: np.ndarray,
     n_places: np.ndarray,
+    n_present: np.ndarray,
     n_events: np.ndarray,
     n_again: np.ndarray,
 ) -> None:
-    """See `LastVisits.visit`. The last five are changed; `changes` is that of `changes_of`."""
+    """See `LastVisits.visit`. The last six are changed; `changes` is that of `changes_of`.
+
+    `n_kinds` only loses what the entries were. Places without a sign spare numba the look whether
+    they count from the end, and all but the last of the inner loops take many bits at once.
+    """
+    n_bits = state.shape[1]
+    found = np.empty(n_bits, np.uint32)
     for row in range(len(indices)):
         item = indices[row]
-        for bit in range(state.shape[1]):
-            was, now = past[row, bit], bins[row, bit]
-            kind = present[row, bit] & (N_KINDS - 1)
-            found = changes[(was & (N_PAST - 1)) * N_KINDS + kind]
-            change = found >> PAST_BITS
-            state[item, bit] = (found & (N_PAST - 1)) + now * N_PAST
-            n_kinds[bit, was & (N_KINDS - 1)] -= 1
-            n_kinds[bit, kind] += 1
-            n_places[bit, (was >> PAST_BITS) + (change >> WAS) * N_BINS] -= 1
-            n_places[bit, now + (change >> IS & 3) * N_BINS] += 1
-            n_events[bit, change & (N_EVENTS - 1)] += 1
-            is_again = (was & 3 * JUDGED) > 0
+        for bit in range(n_bits):
+            was, kind = np.uint16(past[row, bit]) & (N_PAST - 1), present[row, bit] & (N_KINDS - 1)
+            found[bit] = changes[np.uint64(was * N_KINDS + kind)]
+        for bit in range(n_bits):
+            state[item, bit] = (found[bit] & (N_PAST - 1)) + np.uint32(bins[row, bit]) * N_PAST
+            is_again = (past[row, bit] & 3 * JUDGED) > 0
             n_again[0, bit] += is_again
-            n_again[1, bit] += is_again & (((was ^ kind) & POSITIVE) > 0)
+            n_again[1, bit] += is_again & (((past[row, bit] ^ present[row, bit]) & POSITIVE) > 0)
+        for bit in range(n_bits):
+            was, change = np.uint16(past[row, bit]), found[bit] >> PAST_BITS
+            n_kinds[bit, np.uint64(was & (N_KINDS - 1))] -= 1
+            n_present[bit, np.uint64(present[row, bit])] += 1
+            n_places[bit, np.uint64((was >> PAST_BITS) + (change >> WAS) * N_BINS)] -= 1
+            n_places[bit, np.uint64(bins[row, bit] + (change >> IS & 3) * N_BINS)] += 1
+            n_events[bit, np.uint64(change & (N_EVENTS - 1))] += 1

@@ -28,7 +28,7 @@ from torch import Tensor
 from rdh.rescue import alpha
 from rdh.store.levels import TAU_LEVELS
 from rdh.training.entry_kinds import AGAIN, event_rows, n_reached, thresholds, window_rows
-from rdh.training.entry_loops import counts, judge, sums_by_bit
+from rdh.training.entry_loops import by_bin, judge, look, sums_by_bit
 from rdh.training.last_visits import N_BINS, LastVisits
 from rdh.training.sides import Sides
 
@@ -69,7 +69,7 @@ class Probes:
         self._rule = thresholds(tau), n_reached(tau, tau), np.float32(1 / width)
         self._alphas = tuple(alpha(level) for level in TAU_LEVELS)
         self._steps: list[tuple[Tensor, ...]] = []
-        self._room: tuple[Tensor, ...] = ()
+        self._places: list[tuple[int, ...]] = []  # of the steps, as `entry_loops` reads them
         self._where: list[Tensor] = []  # of an amplifier that is aimed
         self._slope = 1.0
 
@@ -91,7 +91,9 @@ class Probes:
 
     def load_window(self, window: dict[str, list[Any]], device: torch.device) -> None:
         """Goes on with the window of a checkpoint, on the device of the run."""
-        self._steps = [tuple(one.to(device) for one in step) for step in window["steps"]]
+        self._steps, self._places = [], []
+        for step in window["steps"]:
+            self._keep(tuple(one.to(device) for one in step))
         self._where = [one.to(device) for one in window["where"]]
 
     def add(
@@ -118,7 +120,13 @@ class Probes:
         self._slope = slope
         if where is not None:
             self._where.append(where)
-        self._steps.append((logits, codes, similarity_gradient, gradient, indices))
+        self._keep((logits, codes, similarity_gradient, gradient, indices))
+
+    def _keep(self, step: tuple[Tensor, ...]) -> None:
+        z, h, wanted, total, indices = step
+        step = z.contiguous(), h.contiguous(), wanted.contiguous(), total.contiguous(), indices
+        self._steps.append(step)
+        self._places.append(_places(step))
 
     @property
     def is_empty(self) -> bool:
@@ -168,55 +176,53 @@ class Probes:
             These two are oriented as Figure 3: mirrored so that the similarity loss asks every
             entry to move towards +1.
         """
-        *columns, indices = self._joined()
-        n_steps = len(self._steps)
-        self._steps.clear()
-        if self._slope != 1:
-            columns[0] *= self._slope
-        logits, codes, similarity, total = (column.numpy() for column in columns)
-        right = self._right(indices, columns[1], ends_epoch)
-        kinds, bins, acts = judge(logits, codes, similarity, total, right, *self._rule)
+        parts, places = self._on_host()
+        n_steps, slope = len(self._steps), np.float32(self._slope)
+        self._steps, self._places = [], []
+        indices = torch.cat([part[-1] for part in parts])
+        window = np.array(places)
+        signs, kinds, bins, acts = look(window, self.n_bits, slope, *self._rule)
+        self._take_sides(indices, torch.from_numpy(signs), ends_epoch)
+        groups = self.sides.group_of.numpy(), self.sides.called.numpy()
+        judge(kinds, signs, indices.numpy(), *groups)
         if not amplifier:
             acts[:] = False
         if self._where:
             acts &= torch.cat(self._where).cpu().numpy()
             self._where.clear()
-        n_kinds, beyond, by_bin = counts(kinds, bins, codes, similarity, total, acts, self._alphas)
-        arrays = self._window_counts(n_kinds, len(right))
-        arrays["beyond_reach_levels"] = beyond
-        events, again = self.visits.visit(kinds, bins, indices.numpy())
+        n_kinds, events, again = self.visits.visit(kinds, bins, indices.numpy())
+        arrays = self._window_counts(n_kinds, len(indices))
+        found = by_bin(window, kinds, bins, acts, self._alphas)
+        arrays["beyond_reach_levels"], (spared, amplified), n_by_bin = found
         arrays |= self._events.counts(events) | dict(zip(AGAIN, again, strict=True))
-        sums = sums_by_bit(logits, codes, total, acts)
-        arrays |= self._means(sums / len(right), logits[0])
-        spared, amplified, arrays["gradient_count"] = by_bin
+        sums = sums_by_bit(window, slope, acts)
+        arrays |= self._means(sums / len(indices), slope * parts[0][0][0].numpy())
+        arrays["gradient_count"] = n_by_bin.astype(np.float64)
         arrays["gradient_sum"] = np.stack([spared + amplified, spared + self._factor * amplified])
         arrays |= self.visits.totals()
-        scalars = {"entries": float(self.visits.n_seen), "window_entries": float(right.size)}
+        scalars = {"entries": float(self.visits.n_seen), "window_entries": float(kinds.size)}
         return scalars | self._norms(sums[9:].sum(1) / n_steps), arrays
 
-    def _joined(self) -> tuple[Tensor, ...]:
-        """The columns of the window's steps on the host, (n, n_bits), and the indices (n,).
+    def _on_host(self) -> tuple[list[tuple[Tensor, ...]], list[tuple[int, ...]]]:
+        """The steps of the window on the host, and their places. From a GPU they come as one.
 
-        They hold until the next record. On the CPU they are written where those of the last window
-        were: the pages of fresh memory cost more than the copy.
+        Raises:
+            TypeError: The columns are not of float32, as which the loops read them.
         """
-        columns = tuple(zip(*self._steps, strict=True))
-        if self._steps[0][0].device.type != "cpu":
-            return tuple(torch.cat(column).cpu() for column in columns)
-        n = sum(len(indices) for indices in columns[-1])
-        if not self._room or len(self._room[0]) < n:
-            self._room = tuple(part.new_empty(n, *part.shape[1:]) for part in self._steps[0])
-        places = tuple(room[:n] for room in self._room)
-        for column, place in zip(columns, places, strict=True):
-            torch.cat(column, out=place)
-        return places
+        first = self._steps[0]
+        if {column.dtype for column in first[:4]} != {torch.float32}:
+            types = ", ".join(str(column.dtype) for column in first[:4])
+            raise TypeError(f"a step must hold logits, codes and gradients of float32, got {types}")
+        if first[0].device.type == "cpu":
+            return self._steps, self._places
+        step = tuple(torch.cat(column).cpu() for column in zip(*self._steps, strict=True))
+        return [step], [_places(step)]
 
-    def _right(self, indices: Tensor, codes: Tensor, ends_epoch: bool) -> np.ndarray:
-        """The sides that the labels of these items call for, int8 (n, n_bits)."""
-        self.sides.visit(indices, codes)
+    def _take_sides(self, indices: Tensor, signs: Tensor, ends_epoch: bool) -> None:
+        """The window's signs vote."""
+        self.sides.visit(indices, signs)
         if self.sides.is_multi_label and (ends_epoch or not self.visits.n_seen):
             self.sides.renew()
-        return self.sides.of(indices).numpy()
 
     def _window_counts(self, kinds: np.ndarray, n_items: int) -> dict[str, np.ndarray]:
         arrays = self._window.counts(kinds)
@@ -249,3 +255,9 @@ class Probes:
         after = squares[0] + (self._factor**2 - 1) * squares[1]
         norms = {"gradient_norm": squares[0], "gradient_norm_amplified": after}
         return {name: float(np.sqrt(square)) for name, square in norms.items()}
+
+
+def _places(step: tuple[Tensor, ...]) -> tuple[int, ...]:
+    """Where the columns of a step lie in memory, and its rows: a row of a window."""
+    z, h, wanted, total, indices = step
+    return z.data_ptr(), h.data_ptr(), wanted.data_ptr(), total.data_ptr(), indices.numel()

@@ -5,7 +5,6 @@ another browser.
 """
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,6 +19,8 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
+
+from rdh import folders
 
 REPO = Path(__file__).resolve().parents[2]
 FLAGS = [
@@ -54,11 +55,7 @@ def browser() -> Iterator:
         from playwright.sync_api import expect, sync_playwright
     except ImportError:
         _skip("no playwright: `pip install -r requirements.txt`")
-    path = (
-        os.environ.get("RDH_CHROMIUM")
-        or shutil.which("chromium")
-        or shutil.which("chromium-browser")
-    )
+    path = folders.browser()
     if path is None:
         _skip("no Chromium: `apt-get install chromium`, or name a browser by RDH_CHROMIUM")
     expect.set_options(timeout=READY_WITHIN * 1000)

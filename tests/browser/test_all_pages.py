@@ -111,7 +111,7 @@ def test_a_page_has_headings_and_cuts_nothing_at_any_width(page, server, query, 
     expect(page.locator("h1")).to_have_count(1)
     if name not in WITHOUT_SECTIONS:
         expect(page.locator("h2, h3").first).to_be_attached()
-    if name == "compare":
+    if name == "runs":
         check_shadow(page)
 
 

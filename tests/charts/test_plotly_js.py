@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from pages.common.kept_files import NAMED_BY_CONTENTS
 from rdh.charts import plotly_js
 from rdh.charts.plotly_js import NAMES, WHOLE, _with_traces
 
@@ -32,3 +33,15 @@ def test_no_module_calls_one_that_was_left_out():
 def test_a_file_that_is_built_in_another_way_is_not_cut(part):
     with pytest.raises(LookupError):
         _with_traces(TEXT.replace(part, "?"))
+
+
+def test_a_kept_file_is_used_as_long_as_it_holds_what_its_name_says(tmp_path, monkeypatch):
+    path = plotly_js.kept_in(tmp_path / "scripts")
+    assert path.read_text(encoding="utf-8") == plotly_js.plotly_js()
+    assert NAMED_BY_CONTENTS.fullmatch(f"/component/x/{path.name}"), "a browser may keep it"
+    with monkeypatch.context() as without:
+        without.setattr(plotly_js, "plotly_js", None)  # nothing is cut
+        assert plotly_js.kept_in(path.parent) == path
+    path.write_bytes(path.read_bytes()[:-1])
+    assert plotly_js.kept_in(path.parent) == path
+    assert path.read_text(encoding="utf-8") == plotly_js.plotly_js()

@@ -202,7 +202,7 @@ REFUSED = [
     ),
     (
         {"method": "itq", "quantization": "error_aware"},
-        r"quantization must be plain for itq: it is fitted, without a loss",
+        r"quantization must be plain for itq, got 'error_aware': it is fitted, without a loss",
     ),
     (
         {**PRETRAINED, "finetune": False, "augment": True},
@@ -388,7 +388,7 @@ def test_pairs_with_stored_codes_need_a_method_that_stores_them():
     assert make_config(method="dsdh", eaq_pairs="stored").eaq_pairs == "stored"
     with pytest.raises(
         UserError,
-        match="eaq_pairs must be in_batch for hashnet: it stores no codes of all training items",
+        match=r"in_batch for hashnet, got 'stored': it stores no codes of all training items; set ",
     ):
         make_config(method="hashnet", eaq_pairs="stored")
 
@@ -533,6 +533,14 @@ def test_an_eta_that_nothing_would_use_is_refused():
     check_eta_counts(None, [plain])
     with pytest.raises(UserError, match=r"eta must be left out for HashNet: .*, got 0\.4; ask"):
         check_eta_counts(0.4, [plain])
+
+
+def test_a_weight_that_eta_would_overrule_is_refused():
+    own = {"method_options": {"quantization_weight": 0.5}}
+    config = make_config(method="dsh", **own)
+    check_eta_counts(None, [config, config.model_copy(update={"quantization": "error_aware"})])
+    with pytest.raises(UserError, match=r"quantization_weight must be left .* 0\.5 and eta 0\.1"):
+        check_eta_counts(None, [make_config(method="dsh", eta=0.1, **own)])
 
 
 def test_where_eta_weighs_nothing_runs_with_any_eta_share_one_baseline():

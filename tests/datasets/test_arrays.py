@@ -71,6 +71,12 @@ def test_one_class_in_the_whole_set_is_told(given, labels):
     assert len(told) == 1 and told[0].startswith("All items of arrays have the label 'class ")
 
 
+def test_labels_that_no_two_items_share_are_told(given):
+    warnings = given(images=PIXELS, labels=np.arange(60)).warnings
+    assert sum("share a label, so every MAP is 0" in text for text in warnings) == 1
+    assert not given(images=PIXELS, labels=np.arange(60) // 2).warnings
+
+
 @pytest.mark.parametrize(
     ("fields", "is_told"),
     [

@@ -144,6 +144,34 @@ def test_quantization_wins_where_pairs_get_nowhere_and_a_tenth_of_those_asked_is
         fires(written(scalars={"loss": [1.0]}), "quantization_wins")
 
 
+def test_quantization_wins_where_held_entries_show_in_the_codes(written):
+    rng = np.random.default_rng(0)
+    apart = np.where(rng.random((20, 8)) < 0.5, -1, 1)
+    twins = np.concatenate([apart[:, :6], apart[:, :2]], axis=1)  # two bits repeat others
+
+    def run(held=25, asked=100, late=20, gallery=apart):
+        """20 records: the last five count what is held, the first two are the first tenth."""
+        now = {"held": [0] * 15 + [held] * 5, "asked_back": [0] * 15 + [asked] * 5}
+        now |= {"visited_again": [400] * 20, "window_entries": [1000] * 20}
+        now |= {"changed_sides": [20, 20] + [0] * 17 + [late]}
+        falls = {"similarity_loss": [1.0, 0.5], "loss": [1.0, 0.5]}
+        given = {"labels": one_hot([0, 1] * 20), "gallery": gallery, "n_bits": 8, "eta": 10.0}
+        scalars = counts(20, **falls, **now)
+        one = written(scalars=scalars, arrays=gradients(50, 500), method="dch", **given)
+        return fires(one, "quantization_wins")
+
+    found = run()
+    assert "ask 10.0% of the entries to leave" in found.sentence
+    assert "holds 25% of these; of all entries 10.0% changed sides in the first" in found.sentence
+    assert found.sentence.endswith("and 5.0% after it.")
+    assert [one.changes for one in found.remedies] == [{"eta": 3.3}]
+    assert run(held=24) is None and run(asked=99, held=99) is None and run(late=21) is None
+    found = run(held=8, asked=30, late=99, gallery=twins)
+    assert found.sentence.endswith("2 of 8 bits are one-sided or repeat another.")
+    assert run(held=7, asked=30, late=99, gallery=twins) is None
+    assert run(held=29, asked=29, late=99, gallery=twins) is None  # not many are asked
+
+
 def test_under_error_aware_quantization_only_its_weight_can_be_lowered(written):
     given = {"quantization": "error_aware", "eta": 10.0}
     given |= {"scalars": {"loss": [1.0, 2.0], "similarity_loss": [1.0, 1.0]}}
@@ -268,16 +296,23 @@ def test_one_sided_and_repeated_bits_are_named(written):
     assert fires(written(gallery=gallery, **given), "alike_bits") is None
 
 
-def test_few_images_are_those_that_hold_half_of_the_dead(written):
-    logits, right = np.full((100, 40), 5.0), np.ones((100, 40))
-    logits[7], logits[8, :30] = -5.0, -5.0  # 40 and 30 dead bits
-    given = {"scalars": {"loss": [1.0]}, "labels": one_hot([0, 1] * 100), "n_bits": 40}
-    found = fires(written(logits=logits, right=right, **given), "few_images")
-    assert "1 of 100 training items looked at hold half of their 70 dead" in found.sentence
-    assert "item 107 (class 1, 40 of 40 bits)" in found.sentence
-    spread = np.full((100, 40), 5.0)
-    spread[:70, 0] = -5.0
-    assert fires(written(logits=spread, right=right, **given), "few_images") is None
+def test_few_images_are_mostly_dead_and_lie_with_another_class(written):
+    def run(n_few, n_bits_dead=15, also=0):
+        """100 items of two classes, on sides +1 and -1: a few of them on the other class's."""
+        side = np.where(np.arange(100) % 2, -1.0, 1.0)[:, None] * np.ones((1, 40))
+        logits = 5 * side
+        logits[10 : 10 + n_few, :n_bits_dead] *= -1
+        logits[10 : 10 + n_few, n_bits_dead:21] *= -0.1  # not saturated, and not dead
+        logits[30 : 30 + also, 25:35] *= -1
+        given = {"scalars": {"loss": [1.0]}, "labels": one_hot([0, 1] * 100), "n_bits": 40}
+        return fires(written(logits=logits, right=side, **given), "few_images")
+
+    found = run(4)
+    assert "4 of 100 training items looked at hold 60 of the 60 dead" in found.sentence
+    assert "item 110 (class 0, 15 of 40 bits, nearest to class 1)" in found.sentence
+    assert run(3) is None and run(6) is None  # too few, and not few
+    assert run(4, n_bits_dead=14) is None  # less than three eighths of the bits
+    assert run(4, also=54) is not None and run(4, also=55) is None  # a tenth of 600, of 610
 
 
 def test_classes_with_one_code_are_named(written):

@@ -13,6 +13,7 @@ from rdh.diagnosis import Evidence, checks, diagnose, tried_config
 from rdh.diagnosis._tools.series import blocks
 from rdh.store.run_store import RunStore
 from tests.diagnosis.stored import restore
+from tests.diagnosis.trials import digits
 
 BASE = {"n_bits": 16, "eval_every": 2, "lr": 0.03, "probe_every": 4}
 RDH = {"amplifier": True, "quantization": "error_aware"}
@@ -31,23 +32,29 @@ RUNS = {
 }
 KEPT = {  # on features of CIFAR-10, 30 epochs
     "content pairs": "content_pairs",  # DHN, 40 bits, theta_scale 1
-    "few items": "few_items",  # DCH, 48 bits, eta 1
     "growing": "growing",  # DHN, 48 bits, theta_scale .1, eta 1
     "noisy bits": "noisy_bits",  # DHN, 32 bits, lr .1, eta .01
+    "pinned": "pinned",  # DCH, 48 bits, eta 10
 }
+LINEAR = {  # 400 digits of four classes that a linear layer tells apart
+    "dataset": "arrays", "backbone": "none", "finetune": False, "method": "dch", "n_bits": 48,
+    "lr": 0.1, "eta": 1.0, "epochs": 30, "probe_every": 8,
+}  # fmt: skip
+FOUR = [0, 1, 6, 7], 400, 0  # classes, training items, seed
+LABELS = {"right labels": 0, "wrong labels": 6}  # how many of them are wrong
 # check -> the run that is ill in its way, and one that is ill in another way
 PAIRS = {
     "alike_bits": ("dead", "too short"),
     "beyond_reach": ("dead", "growing"),
     "collapsed": ("one corner", "dead"),
-    "dead_growing": ("growing", "few items"),
+    "dead_growing": ("growing", "wrong labels"),
     "diverging": ("exploding", "dead"),
-    "few_images": ("few items", "growing"),
+    "few_images": ("wrong labels", "right labels"),
     "harmful_bits": ("noisy bits", "growing"),
     "mixed_classes": ("few codes", "growing"),
     "not_learning": ("tiny steps", "48 bits"),
     "quantization_wins": ("growing", "content pairs"),
-    "saturated_early": ("dead", "few items"),
+    "saturated_early": ("dead", "noisy bits"),
     "stale_memory": ("48 bits", "12 bits"),
     "theta_scale": ("content pairs", "noisy bits"),
     "under_trained": ("too short", "few codes"),
@@ -65,6 +72,12 @@ def evidence(tmp_path_factory) -> dict[str, Evidence]:
         run_id = store.create(preset_config("quick", **(BASE | fields)))
         code = worker.main([str(store.run_dir(run_id))])
         assert code == (1 if name == "exploding" else 0)
+        found[name] = Evidence(store, run_id)
+    for name, n_wrong in LABELS.items():
+        root = tmp_path_factory.mktemp("digits")
+        digits(root, n_wrong, *FOUR)
+        run_id = store.create(preset_config("quick", **LINEAR), data_root=root)
+        assert worker.main([str(store.run_dir(run_id))]) == 0
         found[name] = Evidence(store, run_id)
     found["rescued"] = Evidence(store, found["rescued"].run_id, partner=found["dead"])
     return found | {name: restore(store, kept) for name, kept in KEPT.items()}
@@ -134,6 +147,21 @@ def test_recall_is_fine_and_precision_is_bad(evidence):
     last = evidence["few codes"].last
     assert last["recall_at_radius_2"] > 0.95 and last["precision_at_radius_2"] < 0.2
     assert "classes share a code" in fired(evidence["few codes"])["mixed_classes"]
+
+
+def test_a_large_weight_is_named_where_the_similarity_loss_falls(evidence):
+    one = evidence["pinned"]
+    loss = one.column("similarity_loss", "")
+    assert 0.9 < loss.iloc[-1] / loss.iloc[0] < 0.95
+    (finding,) = [one for one in diagnose(one).findings if one.check == "quantization_wins"]
+    assert "holds 31% of these" in finding.sentence
+    assert finding.remedies[0].changes == {"eta": 3.3}
+
+
+def test_items_with_a_wrong_label_are_named(evidence, tmp_path):
+    said = fired(evidence["wrong labels"])["few_images"]
+    named = [int(one.split(" ")[0]) for one in said.split("item ")[1:]]
+    assert len(named) == 5 and set(named) <= set(digits(tmp_path, 6, *FOUR).tolist()), said
 
 
 def test_every_remedy_is_a_valid_config_that_differs_from_the_run(evidence):

@@ -63,6 +63,7 @@ def without_definition(app: AppTest, figures: list[Figure]) -> set[str]:
     """The labels of a page that no word defines."""
     labels = {tile.label for tile in app.metric}
     labels |= {str(column) for table in app.dataframe for column in table.value.columns}
+    labels |= {str(name) for table in app.table for name in table.value.index}
     for figure in figures:
         labels |= set(_labels(figure))
     labels.discard("")

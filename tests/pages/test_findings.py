@@ -44,6 +44,14 @@ def open_app(page: str, store: RunStore, monkeypatch, **query: str) -> AppTest:
     return app
 
 
+def unfolded(app: AppTest, run_id: str, check: str = "collapsed") -> AppTest:
+    """The page after somebody has opened a finding of a run, and the list of its checks."""
+    for name in (f"finding-{run_id}-{check}", f"checks-{run_id}"):
+        app.session_state[name] = True
+    assert not app.run().exception
+    return app
+
+
 def titles(app: AppTest) -> list[str]:
     return [one.label.replace("\\", "") for one in app.expander]
 
@@ -65,7 +73,8 @@ def test_the_most_serious_finding_comes_first_with_its_links(store, sick, monkey
     app = open_app("pages/live.py", store, monkeypatch, run=sick)
     assert titles(app)[0].startswith("**Collapsed codes** (fatal): Training collapsed")
     assert "checks ran" in " ".join(titles(app))
-    asked = links(app)
+    assert "Try it: lr 0.03, eta 0.1" not in links(app), "what is folded is not drawn"
+    asked = links(unfolded(app, sick))
     assert asked["Show me: Which bits saturate, and when"]["map"] == "saturated"
     assert asked["Try it: lr 0.03, eta 0.1"] == {
         "clone": sick,
@@ -74,8 +83,27 @@ def test_the_most_serious_finding_comes_first_with_its_links(store, sick, monkey
     }
 
 
+FOLDED = """
+import streamlit as st
+from pages.common.findings import _folded
+place = _folded(f"{st.session_state.get('n', 0)} dead", ":material/info:", "fold")
+with place:
+    st.text(f"open: {place.open}")
+"""
+
+
+def test_a_finding_stays_open_while_its_words_follow_the_records():
+    app = AppTest.from_string(FOLDED).run()
+    assert app.text[0].value == "open: False"
+    app.session_state["fold"] = True
+    for n in range(3):
+        app.session_state["n"] = n
+        app.run()
+        assert app.expander[0].label == f"{n} dead" and app.text[0].value == "open: True"
+
+
 def test_a_silenced_finding_is_gone_until_it_is_shown_again(store, sick, monkeypatch):
-    app = open_app("pages/live.py", store, monkeypatch, run=sick)
+    app = unfolded(open_app("pages/live.py", store, monkeypatch, run=sick), sick)
     app.button(key=f"silence-{sick}-collapsed").click().run()
     assert read_notes(store, sick).silenced == ("collapsed",)
     assert not any("Collapsed codes" in title for title in titles(app))
@@ -97,9 +125,8 @@ def test_a_try_differs_from_its_run_in_the_remedy_alone(store, sick, monkeypatch
         execution, "submit", lambda _, configs, **__: asked.extend(configs) or [sick]
     )
     monkeypatch.setattr(execution, "ensure_supervisor", lambda _: None)
-    query = links(open_app("pages/live.py", store, monkeypatch, run=sick))[
-        "Try it: lr 0.03, eta 0.1"
-    ]
+    app = unfolded(open_app("pages/live.py", store, monkeypatch, run=sick), sick)
+    query = links(app)["Try it: lr 0.03, eta 0.1"]
     app = open_app("pages/launch.py", store, monkeypatch, **query)
     assert "differ from it in lr 0.03, eta 0.1" in app.info[0].value
     next(one for one in app.button if one.label == "Launch").click().run()
@@ -128,7 +155,7 @@ def test_a_finding_says_what_the_remedy_did_once_it_was_tried(store, sick, monke
     remedy = remedy_of(store, sick)
     tried = trained(store, tried_config(store.config(sick), remedy.changes))
     execution.states(store)
-    app = open_app("pages/live.py", store, monkeypatch, run=sick)
+    app = unfolded(open_app("pages/live.py", store, monkeypatch, run=sick), sick)
     said = [one.value.replace("\\", "") for one in app.markdown]
     told = [one for one in said if "Tried with pairs in-batch, eta 0.1: MAP went from" in one]
     before, after = (store.result(one)["metrics"]["map"] for one in (sick, tried))

@@ -49,7 +49,7 @@ def test_pages_after_the_first_name_the_script_at_once(headers_of):
     assert "link" not in headers_of("/")
     headers_of(SCRIPT)
     headers_of(OTHER)
-    assert headers_of("/")["link"] == f"<{SCRIPT}>; rel=modulepreload"
+    assert headers_of("/")["link"] == f"<{SCRIPT}>; rel=preload; as=script"
 
 
 def test_a_script_that_is_not_there_is_neither_kept_nor_named(headers_of):

@@ -178,7 +178,7 @@ def read_tiles(app: AppTest, runs: list[dict[str, str]]) -> Iterator[tuple[str, 
 
 def read_tables(app: AppTest, of: dict[str, dict[str, str]]) -> Iterator[tuple[str, str, str]]:
     """Numbers of tables whose rows or columns are runs. of: the truth by id and by label."""
-    for table in (one.value for one in app.dataframe):
+    for table in (one.value for one in [*app.dataframe, *app.table]):
         for column in table.columns.intersection(list(of)):
             cells = table[column].to_dict()
             for word in ("dead", "flagged", "saturated"):

@@ -77,7 +77,7 @@ def test_unfair_pairs_are_counted_by_reason_and_left_out_of_every_number(finishe
     assert "5 of 8 pairs are left out below: eta differs in 3, " in text
     assert "eta and tau differ in 1" in text and "tau differs in 1" in text
     assert "higher in 3 of 3 pairs" in text and "Mean change +0.0200" in text
-    assert app.dataframe[-1].value["change"].tolist() == ["+0.0200"]
+    assert app.table[-1].value.loc["change"].tolist() == ["+0.0200"]
     app = open_app(COMPARE, finisher.store, monkeypatch, run=run_ids[1], vs=own_weight[0])
     text = shown(app)
     assert "Eta differs: the quantization term weighs 0.1 in DPSH and 1 in DPSH + RDH" in text
@@ -143,7 +143,7 @@ def test_no_interval_says_why_there_is_none(finisher, monkeypatch):
     app = open_app(COMPARE, finisher.store, monkeypatch, run=run_ids[0], vs=run_ids[1])
     assert "no interval: all pairs change alike" in shown(app)
     assert "fewer than" not in shown(app)
-    assert app.dataframe[-1].value["95 % interval"].tolist() == ["all pairs change alike"]
+    assert app.table[-1].value.loc["95 % interval"].tolist() == ["all pairs change alike"]
 
 
 def test_with_two_pairs_there_is_no_interval_and_the_page_says_so(finisher, monkeypatch):

@@ -207,7 +207,11 @@ def test_another_run_is_another_network_so_its_bits_are_all_on(pair, monkeypatch
         ({"q": "upload"}, "A link does not carry an image of one's own"),
         ({"mask": "3,77,<b>"}, "mask must hold bits from 0 to 11, got 77, <b>"),
         ({"to": "1e3"}, "to must be the number of a gallery item, got 1e3"),
-        ({"top": "7"}, "top must be one of 10, 20, 50, got 7"),
+        ({"to": "9" * 5000}, "to must be the number of a gallery item, got 9999"),
+        ({"top": "7"}, "can't show: top = `7` (shown: `10`)"),
+        ({"class": "99"}, "can't show: class = `99` (shown: `all classes`)"),
+        ({"class": "9" * 5000, "q": "9" * 5000}, "must be the number of a query of this run"),
+        ({"order": "<b>"}, "can't show: order = `<b>` (shown: `worst`)"),
     ],
 )
 def test_an_address_that_asks_for_nonsense_is_one_sentence(pair, monkeypatch, query, sentence):

@@ -91,6 +91,12 @@ def test_the_newest_runs_come_first_and_archived_ones_are_hidden_unless_asked(st
     assert listed(app) == tails(*reversed(ids))
 
 
+def test_a_page_of_the_list_that_is_not_there_is_said(store, monkeypatch):
+    app = open_runs(store, monkeypatch, page="99")
+    assert "page = `99` (shown: `1`)" in app.warning[0].value and "page" not in app.query_params
+    assert not open_runs(store, monkeypatch, page="1").warning
+
+
 def test_columns_that_no_run_fills_are_left_out_and_numbers_are_those_of_all_pages(
     store, monkeypatch
 ):

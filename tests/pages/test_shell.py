@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 from pages.common.address import says
 from pages.common.shell import GLYPHS, status_chip
 from pages.common.text import as_text
+from pages.common.words import two_codes
 from rdh import execution
 from rdh.config.run_config import make_config
 from rdh.execution import RunState
@@ -48,6 +49,21 @@ start_page("Bits", ":material/home:", "Which bits are dead?")
 st.number_input("Bit", 0, 31, 0, key="bit", bind="query-params")
 st.select_slider("tau", [0.9, 0.99], 0.99, key="tau", bind="query-params")
 st.toggle("Sort", key="onset", bind="query-params")
+end_page()
+"""
+
+BY_HAND = """
+import streamlit as st
+from pages.common.address import number, say, took
+from pages.common.shell import end_page, start_page
+start_page("Bits", ":material/home:", "Which bits are dead?")
+asked = number("step")
+took("step", asked if asked in (10, 20) else 20)
+if "vs" in st.query_params:  # a page that mends its address begins again
+    say("There is no such run.")
+    del st.query_params["vs"]
+    st.rerun()
+st.text(asked)
 end_page()
 """
 
@@ -169,6 +185,29 @@ def test_a_value_of_the_address_that_no_widget_takes_is_said():
 )
 def test_an_address_that_can_be_shown_is_not_spoken_of(params):
     assert not visit(BOUND, **params).warning
+
+
+@pytest.mark.parametrize("text", ["30", "-1", "nan", "1e9", "1.5", "٣", "²", "9" * 5000])
+def test_a_number_that_a_page_reads_by_hand_is_said_if_it_is_not_shown(text):
+    app = visit(BY_HAND, step=text)
+    assert not app.exception and app.warning[0].value.endswith("(shown: `20`).")
+    assert f"step = `{text[:30]}" in app.warning[0].value and "step" not in app.query_params
+    assert not app.run().warning
+    assert not visit(BY_HAND, step="10").warning and not visit(BY_HAND).warning
+
+
+def test_what_a_page_says_of_its_address_is_not_lost_if_it_begins_again():
+    app = visit(BY_HAND, vs="zzz", step="10")
+    assert [one.value for one in app.warning] == ["There is no such run."]
+    assert not app.run().warning
+
+
+def test_whose_codes_a_page_counts_is_said_where_a_method_has_two():
+    assert two_codes(make_config(), "These are those of the gallery.") == ""
+    assert two_codes(make_config(method="daph"), "These are those of the gallery.") == (
+        "DAPH-R gives each image two codes, one as a query and one as a gallery item. These are "
+        "those of the gallery."
+    )
 
 
 def test_a_choice_of_the_reader_is_no_refused_address():

@@ -313,13 +313,16 @@ def test_of_several_ranks_the_first_records(tmp_path, monkeypatch):
             {"n_items": 10**13, "labels": None},
             "n_items = 10000000000000, n_bits",
         ),
-        ({"labels": [[1], [1, 2]]}, "labels must be one array or tensor, got ValueError"),
+        ({"labels": [[1], [1, 2]]}, "labels must be an array, got a list that makes none"),
+        ({"labels": hot().to_sparse()}, r"labels must be an array, .* Use Tensor.to_dense\(\)"),
+        ({"labels": LABELS.to("meta")}, "labels must be an array, got a Tensor"),
+        ({"labels": {0: 1}}, "labels must be an array, got a dict that makes none"),
         ({"labels": LABELS[:-1]}, "labels must be those of all n_items = 24 .* got 23"),
         ({"labels": LABELS.float()}, "labels must be class numbers"),
         ({"settings": {"quantization": "eaq"}}, "quantization must be"),
         ({"settings": ["lr"]}, "settings must be a dict"),
         ({"name": " "}, "name must be a text"),
-        ({"name": "x" * 100}, "name must"),
+        ({"name": "x" * 100}, "name must have at most 80 characters"),
         ({"eta": -1}, "eta must be"),
         ({"total_steps": 1.5}, "total_steps must be a whole number"),
         ({"run_id": "../up"}, "run_id must be 6 to 80"),
@@ -331,6 +334,16 @@ def test_wrong_construction_is_refused_in_one_sentence(tmp_path, change, sentenc
         Recorder(**fields | change)
     assert "\n" not in str(error.value)
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+
+
+def test_whole_numbers_of_other_libraries_are_taken(tmp_path):
+    sizes = {"n_items": np.int64(N), "n_bits": torch.tensor(BITS), "probe_every": np.int32(1)}
+    recorder = Recorder("toy", **sizes, total_steps=np.int64(9), labels=LABELS, runs=tmp_path)
+    codes = 2 * np.eye(2, BITS) - 1
+    assert recorder.evaluate(codes, codes, [0, 1], [0, 1], top_k=np.int64(1)).map == 1.0
+    recorder.close()
+    config = RunStore(tmp_path).config(recorder.run_id)
+    assert (config.n_items, config.n_bits, config.probe_every) == (N, BITS, 1)
 
 
 def test_two_recorders_never_share_a_folder(tmp_path):

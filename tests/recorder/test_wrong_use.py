@@ -1,7 +1,9 @@
 """A loop that uses its recorder wrongly goes on, is told why in one sentence, and loses nothing."""
 
+import copy
 import errno
 import os
+import pickle
 import warnings
 
 import numpy as np
@@ -60,6 +62,28 @@ def backward(recorder, codes, indices) -> None:
             f"indices must be {N} whole numbers, one a code, got torch.float32",
         ),
         (
+            lambda one: backward(one, torch.zeros(N, BITS, requires_grad=True), slice(0, N)),
+            f"indices must be {N} whole numbers, one a code, got slice",
+        ),
+        (
+            lambda one: backward(one, torch.zeros(N, BITS, requires_grad=True), EVERY.to_sparse()),
+            f"got torch.int64 ({N},) sparse or meta",
+        ),
+        (
+            lambda one: (
+                one.watch(torch.eye(N, BITS).to_sparse().requires_grad_(), EVERY),
+                one.step(1.0),
+            ),
+            f"must be a dense tensor of floating-point numbers, got torch.float32 ({N}, {BITS}) sp",
+        ),
+        (
+            lambda one: (
+                one.watch(torch.zeros(N, BITS, device="meta", requires_grad=True), EVERY),
+                one.step(1.0),
+            ),
+            "codes must be a dense tensor",
+        ),
+        (
             lambda one: backward(one, torch.zeros(N, BITS, requires_grad=True), EVERY // 2),
             "an item came more than once",
         ),
@@ -81,7 +105,9 @@ def backward(recorder, codes, indices) -> None:
             ),
             "the loss became nan",
         ),
-        (lambda one: one.step("much"), "a loss was not recorded"),
+        (lambda one: one.step("much"), "loss must be a number or a tensor of one, got str"),
+        (lambda one: one.step(torch.ones(3)), "got torch.float32 (3,): pass loss.mean()"),
+        (lambda one: one.step(1.0, lr=[0.1]), "lr must be a number or a tensor of one, got list"),
         (
             lambda one: one.evaluate(np.ones((2, 3)), np.ones((2, 3)), [0, 1], [0, 1]),
             f"query_codes must be (n, {BITS})",
@@ -89,6 +115,12 @@ def backward(recorder, codes, indices) -> None:
         (
             lambda one: one.evaluate(np.ones((2, BITS)), np.ones((2, BITS)), [0, 1], [0]),
             "the evaluation is missing",
+        ),
+        (
+            lambda one: one.evaluate(
+                np.ones((2, BITS)), np.ones((2, BITS)), torch.eye(2).to_sparse(), [0, 1]
+            ),
+            "query_labels must be an array, got a Tensor that makes none",
         ),
     ],
 )
@@ -113,6 +145,29 @@ def test_closing_twice_is_closing_once_and_what_comes_later_is_said_once(tmp_pat
     (said,) = told(lambda: [loop.epoch(recorder), recorder.close(), loop.epoch(recorder)])
     assert f"run {recorder.run_id} is closed, so nothing is recorded any more" in said
     assert RunStore(tmp_path).result(recorder.run_id)["step"] == 3
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_a_copy_records_nothing_and_says_so_once(tmp_path, copied):
+    """A model that holds its recorder is copied for an average of weights, or saved whole."""
+    recorder, loop = recorder_in(tmp_path), Loop()
+    other = copied(recorder)
+    (said,) = told(lambda: (loop.epoch(other), other.close(), loop.epoch(other)))
+    assert f"a copy of the recorder of run {recorder.run_id}" in said and other.run_id is None
+    loop.epoch(recorder)
+    recorder.close()
+    assert RunStore(tmp_path).result(recorder.run_id)["step"] == 3
+
+
+@pytest.mark.parametrize("place", [3, torch.tensor(3), [3], np.array([3])])
+def test_a_batch_of_one_and_an_empty_one_are_counted(tmp_path, place):
+    recorder = recorder_in(tmp_path, probe_every=1)
+    backward(recorder, torch.zeros(1, BITS, requires_grad=True), place)
+    backward(recorder, torch.zeros(0, BITS, requires_grad=True), EVERY[:0])
+    recorder.close()
+    reader = RunStore(tmp_path).reader(recorder.run_id)
+    assert reader.scalar("window_entries")[1].tolist() == [BITS]
+    assert reader.scalar("loss")[0].tolist() == [1, 2]
 
 
 def test_a_warning_that_is_made_an_error_does_not_reach_the_loop(tmp_path):

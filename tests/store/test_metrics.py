@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import zlib
 from contextlib import closing
 from pathlib import Path
 
@@ -15,8 +16,9 @@ import pytest
 
 from rdh.errors import UserError
 from rdh.store.metrics_reader import MetricsReader
-from rdh.store.metrics_writer import MetricsWriter, Record
+from rdh.store.metrics_writer import MOST_STORED, SMALL, MetricsWriter, Record, pack
 from rdh.store.mounts import file_system_of
+from rdh.store.schema import TABLES
 
 N_SCALARS, N_BITS = 12, 32
 WRITER = """
@@ -223,6 +225,12 @@ def test_nan_and_infinity_are_kept_as_missing_values(path):
         np.array([True, False]),
         np.zeros((2, 0), dtype=np.uint8),
         np.float64(3.5),
+        np.zeros((2, 32), dtype=np.int32),
+        np.arange(SMALL // 4 - 1, dtype=np.int32),
+        np.arange(SMALL // 4, dtype=np.int32),
+        np.zeros(SMALL, dtype=np.int32),
+        np.linspace(0, 1, MOST_STORED // 4 - 1, dtype=np.float32),
+        np.linspace(0, 1, MOST_STORED // 4, dtype=np.float32),
     ],
     ids=lambda array: f"{array.dtype}-{array.shape}",
 )
@@ -236,6 +244,30 @@ def test_arrays_keep_values_shape_and_kind(path, array):
         and back.dtype.kind == array.dtype.kind
     )
     np.testing.assert_array_equal(back, np.atleast_1d(array))
+
+
+def test_small_arrays_are_stored_in_the_form_of_zlib():
+    array = np.arange(20, dtype="<i4")
+    assert pack(array) == ("<i4", "[20]", zlib.compress(array.tobytes(), 0))
+
+
+def test_a_file_whose_index_of_arrays_begins_with_the_name_is_read_and_written_on(
+    path, monkeypatch
+):
+    """As until November 2026."""
+    before = [one.replace("UNIQUE (seq, name)", "UNIQUE (name, seq)") for one in TABLES]
+    assert before != list(TABLES)
+    with monkeypatch.context() as old:
+        old.setattr("rdh.store.metrics_writer.TABLES", before)
+        written(path, range(5)).close()
+    writer = MetricsWriter(path, attempt=2, resume_from=3)
+    writer.log(Record(9, 0, arrays={"dead": np.arange(4) + 9, "x": np.arange(3)}))
+    reader = MetricsReader(path)
+    seqs, steps, values = reader.arrays("dead")
+    assert steps.tolist() == [0, 1, 2, 3, 9] and values[:, 0].tolist() == [0, 1, 2, 3, 9]
+    assert reader.arrays("dead", int(seqs[3]))[1].tolist() == [9]
+    assert reader.latest("dead", 8)[0] == 3 and reader.latest("x")[0] == 9
+    assert reader.shapes() == {"dead": (4,), "x": (3,)} and reader.latest("y") is None
 
 
 def test_latest_looks_back_from_a_step(path):

@@ -172,6 +172,16 @@ def test_tuned_chooses_on_validation_queries_and_then_asks_for_the_test_queries(
     assert look(store, study).missing == []
 
 
+def test_a_search_with_one_seed_is_tested_with_three(store, filled):
+    study = studies.study("tuned_more").with_options(preset="quick", methods=("dtsh",), bits=(8,))
+    filled(study, lambda one: 0.5 + 0.1 * (one.config.eta == 1))
+    missing = look(store, study).missing
+    assert {(one.seed, one.amplifier, one.eta) for one in missing} == {
+        (seed, arm, 1) for seed in (0, 1, 2) for arm in (False, True)
+    }
+    assert {one.queries for one in missing} == {"test"} and len(missing) == 6
+
+
 def test_short_codes_are_paired_with_the_longest_code_without_rdh(store, filled):
     study = studies.study("short_codes").with_options(
         preset="quick", methods=("hashnet",), bits=(8, 16, 32), seeds=(0, 1, 2)

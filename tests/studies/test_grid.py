@@ -108,10 +108,10 @@ def test_every_study_of_the_folder_expands_and_compares_something(name):
         assert {contrast.before, contrast.after} <= known and contrast.before != contrast.after
 
 
-def test_the_registry_holds_the_nine_studies_and_names_what_can_not_be_used():
+def test_the_registry_holds_the_ten_studies_and_names_what_can_not_be_used():
     assert studies.names() == [
         "dead_bits", "figure4", "figure5", "figure6", "short_codes", "table1", "table2",
-        "theta_scale", "tuned",
+        "theta_scale", "tuned", "tuned_more",
     ]  # fmt: skip
     assert studies.warnings() == []
     with pytest.raises(UserError, match=r"study must be one of dead_bits, .*, got 'table9'"):

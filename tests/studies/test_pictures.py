@@ -15,6 +15,7 @@ import pytest
 
 from rdh import studies
 from rdh.errors import UserError
+from rdh.folders import BROWSER_NAMED_BY
 from rdh.studies import PICTURES, look
 from rdh.studies._tools import pictures
 from tests.studies.conftest import small
@@ -95,12 +96,12 @@ def test_without_kaleido_a_sentence_says_what_to_install(kind, findings, tmp_pat
     assert list(tmp_path.glob("new")) == []
 
 
-@pytest.mark.parametrize("variable", pictures.NAMED_BY)
+@pytest.mark.parametrize("variable", BROWSER_NAMED_BY)
 def test_a_browser_that_is_not_there_is_named_with_its_variable(
     variable, findings, tmp_path: Path, monkeypatch
 ):
     pytest.importorskip("kaleido")
-    for name in pictures.NAMED_BY:
+    for name in BROWSER_NAMED_BY:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(variable, str(tmp_path / "none"))
     with pytest.raises(UserError, match=f"{variable} must name a browser that can be started, got"):

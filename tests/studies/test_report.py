@@ -110,13 +110,14 @@ def test_every_study_draws_its_figures(name, store, filled):
         "figure6": "tau-1",
         "theta_scale": "theta_scale-1",
         "tuned": "lr-1",
+        "tuned_more": "eta-1",
         "table1": "gain-against-dead",
         "dead_bits": "dead-over-training",
     }.get(name, "forest-1")
     assert expected in figures
     for figure in figures.values():
         assert len(figure.data) and figure.layout.title.text
-    if name == "tuned":
+    if name.startswith("tuned"):
         assert "validation queries" in figures["lr-1"].layout.title.text
 
 

@@ -134,7 +134,9 @@ def test_training_goes_on_bit_by_bit_as_without_any_evaluation(digits, method): 
     assert outcome.counted == expected.counted and outcome.evaluation.map == expected.evaluation.map
 
 
-@pytest.mark.parametrize("fields", [{"probe_every": 0}, {"method": "dpn"}, {"method": "itq"}])
+@pytest.mark.parametrize(
+    "fields", [{"probe_every": 0}, *({"method": name} for name in ("dpn", "orthohash", "itq"))]
+)
 def test_nothing_is_judged_without_probes_or_saturation(digits, fields):  # noqa: F811
     settings = config(**{"n_bits": 6, "epochs": 2} | fields)
     if fields.get("method") == "itq":
@@ -155,8 +157,9 @@ def test_nothing_is_judged_without_probes_or_saturation(digits, fields):  # noqa
     assert all("right" not in arrays for arrays in log.codes.values())
 
 
-def test_costs_are_those_of_codes_flipped_by_hand(digits):  # noqa: F811
-    run, log, _ = wild(digits, method="dpsh")
+@pytest.mark.parametrize("method", ["dpsh", "daph"])
+def test_costs_are_those_of_codes_flipped_by_hand(digits, method):  # noqa: F811
+    run, log, _ = wild(digits, method=method)
     found, record = whole(run), evaluations(log)[-1]
     labels, split = run.inputs.labels, run.inputs.split
     train_labels, n = labels[split.train], len(split.train)
@@ -167,18 +170,20 @@ def test_costs_are_those_of_codes_flipped_by_hand(digits):  # noqa: F811
     def score(*sides: Any) -> float:
         return evaluate(*sides, n_bits=6, headline=False).map_tie
 
-    packed, order = pack_codes(found.logits), np.random.default_rng(run.config.seed).permutation(n)
+    order = np.random.default_rng(run.config.seed).permutation(n)
     asking, asked = order[: n // 5], order[n // 5 :]
     pair_labels = train_labels[asking], train_labels[asked]
-    as_it_is = score(packed[asking], packed[asked], *pair_labels)
+    asks = pack_codes(run.method.query_side(encode(run, split.train)))[asking]
+    as_it_is = score(asks, pack_codes(found.logits)[asked], *pair_labels)
     assert record.scalars["map_train"] == pytest.approx(as_it_is, abs=1e-12)
     for name, mask in (("cost_train", found.dead), ("cost_flagged", found.flagged)):
-        freed = score(packed[asking], flipped(found.logits, mask)[asked], *pair_labels)
+        freed = score(asks, flipped(found.logits, mask)[asked], *pair_labels)
         assert record.scalars[name] == pytest.approx(freed - as_it_is, abs=1e-12)
     parts = {}
     for name in ("query", "gallery"):
         ids = getattr(split, name)
-        logits, right = encode(run, ids), found.sides.of_labels(torch.from_numpy(labels[ids]))
+        logits = getattr(run.method, f"{name}_side")(encode(run, ids))
+        right = found.sides.of_labels(torch.from_numpy(labels[ids]))
         saturated = np.abs(np.tanh(logits)) >= np.float32(0.6)
         dead = saturated & (np.sign(logits) == -right.numpy()) & (right.numpy() != 0)
         assert record.scalars[f"{name}_dead"] == dead.sum() > 0
@@ -203,7 +208,8 @@ def test_as_many_random_entries_are_flipped_as_are_flagged(digits, monkeypatch):
 
     monkeypatch.setattr(costs, "FreedMap", Score)
     labels = run.inputs.labels[run.inputs.split.train]
-    training_costs(found, pack_codes(found.logits), labels, None, 0)
+    packed = pack_codes(found.logits)
+    training_costs(found, (packed, packed), labels, None, 0)
     dead, flagged, random = seen[:3]
     n = len(labels)
     gallery = np.sort(np.random.default_rng(0).permutation(n)[n // 5 :])

@@ -121,3 +121,10 @@ def test_an_item_that_was_not_looked_at_takes_no_part_in_the_memory():
     similar = (labels @ labels.T > 0).float().numpy()[::2, ::2]
     expected = pair_gradient(codes[seen].numpy(), codes[seen].numpy(), similar, 0.5)
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_triplets_are_looked_for_beyond_the_items_of_the_first_class():
+    labels = torch.eye(2).repeat_interleave(100, 0)
+    codes = torch.tanh(torch.randn(200, K, generator=seeded()))
+    method = method_class("dtsh")(K, labels, 0)
+    assert not sees_single_items(method, codes, labels, torch.arange(200))

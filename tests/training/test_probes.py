@@ -413,3 +413,37 @@ def test_counts_are_stored_as_int32():
         "gradient_count",
     }
     assert all(dtype in (np.int32, np.float32, np.float64) for dtype in kinds.values())
+
+
+def test_columns_of_wider_tensors_count_as_they_are():
+    """As the gallery's side of a method with two streams."""
+    *columns, indices = random_step(torch.Generator().manual_seed(0), torch.arange(40), 3)
+    records = []
+    for step in (columns, [torch.cat([column, -column], 1)[:, :3] for column in columns]):
+        probes = Probes(torch.eye(4)[torch.arange(40) % 4], 3, 0.9)
+        probes.add(*step, indices)
+        records.append(probes.record(True)[1])
+    for name, values in records[0].items():
+        np.testing.assert_array_equal(records[1][name], values, err_msg=name)
+
+
+def test_other_numbers_than_float32_are_refused():
+    probes = Probes(torch.eye(4), 2, 0.99)
+    *columns, indices = random_step(torch.Generator().manual_seed(0), torch.arange(4), 2)
+    probes.add(*(column.double() for column in columns), indices)
+    with pytest.raises(TypeError, match=r"gradients of float32, got torch\.float64"):
+        probes.record(True)
+
+
+def test_a_window_that_comes_as_one_step_holds_the_same_entries():
+    """As it comes from a GPU."""
+    generator = torch.Generator().manual_seed(0)
+    steps = [random_step(generator, part, 3) for part in torch.arange(40).split(9)]
+    records = []
+    for parts in (steps, [tuple(torch.cat(column) for column in zip(*steps, strict=True))]):
+        probes = Probes(torch.eye(4)[torch.arange(40) % 4], 3, 0.9)
+        for part in parts:
+            probes.add(*part, slope=2.0)
+        records.append(probes.record(True)[1])
+    for name, values in records[0].items():
+        np.testing.assert_array_equal(records[1][name], values, err_msg=name)

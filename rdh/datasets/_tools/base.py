@@ -225,12 +225,17 @@ class Dataset:
             self.warnings.append(f"{self.name}: {self.passed_over_words}.")
 
     def warn_of_one_class(self) -> None:
-        """Warns if every item has the same label."""
+        """Warns if every item has the same label, or none the label of another one."""
         shared = np.flatnonzero(self.labels.all(axis=0))
         if len(shared):
             self.warnings.append(
                 f"All items of {self.name} have the label {self.class_names[shared[0]]!r}, so "
                 "every MAP is 1: add items without it."
+            )
+        elif self.labels.sum(axis=0).max(initial=0) < 2:
+            self.warnings.append(
+                f"No two items of {self.name} share a label, so every MAP is 0: add items to its "
+                "classes."
             )
 
     def _note_bad(self, item_id: int, message: str) -> None:

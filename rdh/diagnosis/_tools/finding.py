@@ -108,6 +108,11 @@ class Diagnosis:
     ran: tuple[str, ...]
     could_not: Mapping[str, str]
 
+    @property
+    def if_empty(self) -> str:
+        """What to say where there is no finding: of a run without records nobody knows."""
+        return "nothing found" if self.ran else "no check could run"
+
 
 def _value(value: Any) -> str:
     if isinstance(value, bool):

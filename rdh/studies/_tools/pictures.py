@@ -1,7 +1,6 @@
 """The figures of a study as pictures for a paper, by Kaleido and a Chromium of this machine."""
 
 import asyncio
-import os
 import re
 import tempfile
 from collections.abc import Coroutine
@@ -10,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rdh.charts.html_page import on_white
-from rdh.errors import UserError, short_path
+from rdh.errors import UserError
 from rdh.files import DRAFT, atomic
+from rdh.folders import named_browser
 from rdh.studies._tools.findings import Findings
 from rdh.studies._tools.report import check_finished, way_out
 
@@ -22,7 +22,6 @@ PICTURES = ("png", "svg")
 WIDTH = 760  # pixels of a figure: with its 12 px letters it fits the text of a page
 SCALE = 2  # picture points a pixel
 WITHIN = 90  # seconds for one figure
-NAMED_BY = ("RDH_CHROMIUM", "BROWSER_PATH")  # the browser, in this order; else Kaleido looks for it
 
 
 def draw(findings: Findings, kind: str, folder: Path) -> list[Path]:
@@ -81,7 +80,7 @@ def _draw_all(figures: "dict[str, go.Figure]", kind: str, folder: Path) -> None:
         ) from None
 
     async def work() -> None:
-        async with Kaleido(path=_browser(), mathjax=False, timeout=WITHIN) as browser:
+        async with Kaleido(path=named_browser(), mathjax=False, timeout=WITHIN) as browser:
             for name, figure in figures.items():
                 size = {"width": WIDTH, "height": figure.layout.height, "scale": SCALE}
                 opts = {"format": kind} | size
@@ -114,24 +113,6 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
         return asyncio.run(work)
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, work).result()
-
-
-def _browser() -> Path | None:
-    """The browser that somebody named; None: nobody did.
-
-    Raises:
-        UserError: It is not there.
-    """
-    for name in NAMED_BY:
-        if text := os.environ.get(name):
-            path = Path(text).expanduser()
-            if not (path.is_file() and os.access(path, os.X_OK)):
-                raise UserError(
-                    f"{name} must name a browser that can be started, got {short_path(text)}; "
-                    f"mend or unset it."
-                )
-            return path
-    return None
 
 
 def _named(svg: bytes, name: str) -> bytes:

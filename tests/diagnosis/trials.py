@@ -1,0 +1,158 @@
+"""Trials of checks on runs drawn at random, whose numbers stand in docs/diagnosis.md.
+
+python -m tests.diagnosis.trials labels RUNS 24     # digits with wrong labels, and with right ones
+python -m tests.diagnosis.trials weight RUNS 70 5   # weights of quantization on digits; pairs
+python -m tests.diagnosis.trials weight-cifar10 RUNS 30 6
+python -m tests.diagnosis.trials dead RUNS 30       # many dead on CIFAR-10; pairs with RDH
+
+The last number is the seed of the draws. A line of JSON for each run, among what the runs say
+(`| grep ^{`). Of a finding that is on trial, the first remedy is trained as a pair. CIFAR-10 needs
+its images (RDH_DATA).
+"""
+
+import json
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+from rdh import worker
+from rdh.analysis import dead_bits
+from rdh.config.presets import preset_config
+from rdh.config.run_config import RunConfig
+from rdh.diagnosis import Evidence, diagnose, map_of, tried_config
+from rdh.store.run_store import RunStore
+
+RDH = {"amplifier": True, "quantization": "error_aware"}
+IN_BATCH = {"method_options": {"pairs": "in_batch"}}
+ON_TRIAL = {"labels": "few_images", "dead": "which_illness"}  # all others: quantization_wins
+
+
+def digits(root: Path, n_wrong: int, classes: list[int], n_train: int, seed: int) -> np.ndarray:
+    """Writes arrays.npz of some classes of digits, and says which rows have a wrong label."""
+    data, rng = load_digits(), np.random.default_rng(seed)
+    kept = np.isin(data.target, classes)
+    labels = np.searchsorted(classes, data.target[kept])
+    order = rng.permutation(len(labels))
+    query, gallery = np.sort(order[: len(labels) // 6]), order[len(labels) // 6 :]
+    train = gallery[:n_train]
+    wrong = train[rng.choice(len(train), n_wrong, replace=False)]
+    labels[wrong] = (labels[wrong] + rng.integers(1, len(classes), n_wrong)) % len(classes)
+    parts = {"query": query, "gallery": np.sort(gallery), "train": np.sort(train)}
+    root.mkdir(parents=True, exist_ok=True)
+    np.savez(root / "arrays.npz", features=data.data[kept], labels=labels, **parts)
+    return wrong
+
+
+def labels(n: int, runs: Path) -> Iterator[tuple[RunConfig, Path | None, np.ndarray]]:
+    """Linear layers on 3 to 6 classes of digits: each with 6 to 12 wrong labels, and with none."""
+    rng = random.Random(7)
+    for place in range(n):
+        n_classes = rng.choice([3, 4, 5, 6])
+        classes, n_wrong = sorted(rng.sample(range(10), n_classes)), rng.choice([6, 9, 12])
+        settings = [("dch", 0.1, 1.0), ("dch", 0.3, 0.3), ("dhn", 0.3, 1.0), ("hashnet", 0.3, None),
+                    ("dpsh", 0.1, 0.1), ("dsdh", 0.3, 0.1), ("csq", 0.3, 0.1)]  # fmt: skip
+        method, lr, eta = rng.choice(settings)
+        fields: dict[str, Any] = {
+            "method": method,
+            "lr": lr,
+            "n_bits": rng.choice([24, 32, 48, 64]),
+        }
+        fields |= {"quantization": "none"} if eta is None else {"eta": eta}
+        fields |= {"dataset": "arrays", "backbone": "none", "finetune": False, "batch_size": 64}
+        fields |= {"epochs": 30, "probe_every": 8, "seed": 100 + place}
+        for n_now in (n_wrong, 0):
+            root = runs / "data" / f"{place}-{n_now}"
+            wrong = digits(root, n_now, classes, min(600, 100 * n_classes), 100 + place)
+            yield preset_config(None, **fields), root, wrong
+
+
+def weight(n: int, preset: str, seed: int) -> Iterator[RunConfig]:
+    """Weights from .3 to 30, half of them 10 and more, at any rate."""
+    is_digits, rng = preset == "digits", random.Random(seed)
+    methods: list[tuple[str, dict[str, Any]]] = [("dch", {}), ("dch", {})]
+    if is_digits:
+        methods += [("dhn", {}), ("dpsh", IN_BATCH)]
+        methods += [(name, {}) for name in ("csq", "dsdh", "dtsh", "hashnet", "dpn", "dihn", "dsh")]
+        methods += [(name, RDH) for name in ("dch", "dhn", "hashnet")]
+    else:
+        methods += [("dch", {}), ("dhn", {}), ("dpsh", IN_BATCH), ("dpsh", {}), ("csq", {})]
+        methods += [("dch", RDH), ("dhn", RDH)]
+    for _ in range(n):
+        method, switches = rng.choice(methods)
+        eta = rng.choice([0.3, 1.0, 3.0, 10.0, 10.0, 30.0])
+        lr = rng.choice([0.003, 0.01, 0.03, 0.1] + [0.3] * is_digits)
+        bits = rng.choice([12, 16, 24, 32, 48] if is_digits else [16, 24, 32, 48])
+        fields = {"method": method, "eta": eta, "lr": lr, "n_bits": bits, **switches}
+        fields |= {"epochs": rng.choice([12, 24, 40])} if is_digits else {}
+        fields["seed"] = rng.randrange(50, 1000)
+        if method == "hashnet" and not switches:
+            del fields["eta"]
+        yield preset_config(preset, **fields)
+
+
+def dead(n: int) -> Iterator[RunConfig]:
+    """Settings on CIFAR-10 with many dead, none drawn: all lengths at .1, then single ones."""
+    settings: list[tuple[str, float, float | None, int]] = []
+    for bits in (16, 32, 64):
+        settings += [("hashnet", 0.1, None, bits), ("dhn", 0.1, 1.0, bits)]
+        settings += [("dch", 0.1, 1.0, bits), ("dpsh", 0.03, 1.0, bits)]
+    settings += [("dpsh", 0.1, 0.3, 32), ("dpsh", 0.1, 1.0, 48), ("dhn", 0.3, 1.0, 24)]
+    settings += [("dhn", 0.3, 0.1, 32), ("hashnet", 0.3, None, 24), ("hashnet", 0.3, None, 48)]
+    settings += [("dch", 0.3, 0.1, 32), ("dch", 0.3, 1.0, 24), ("csq", 0.3, 1.0, 32)]
+    settings += [("csq", 1.0, 0.1, 16), ("dsdh", 0.3, 1.0, 32), ("dsdh", 0.1, 1.0, 16)]
+    settings += [("dagh", 0.3, 1.0, 24), ("dtsh", 0.1, 1.0, 32), ("dtsh", 0.3, 1.0, 16)]
+    settings += [("dihn", 0.1, 1.0, 32), ("dsh", 0.1, 1.0, 32), ("dch", 0.03, 1.0, 16)]
+    for method, lr, eta, bits in settings[:n]:
+        fields = {"method": method, "lr": lr, "n_bits": bits, "seed": 21}
+        yield preset_config("offline", **fields | ({} if eta is None else {"eta": eta}))
+
+
+def train(store: RunStore, config: RunConfig, root: Path | None = None) -> str | None:
+    """A run to its end; None if it failed."""
+    run_id = store.create(config, data_root=root)
+    return None if worker.main([str(store.run_dir(run_id))]) else run_id
+
+
+def dead_share(store: RunStore, run_id: str) -> float | None:
+    """Of all entries at the end."""
+    counts = dead_bits(store.reader(run_id))
+    return None if counts is None else counts.share("dead")
+
+
+def main(name: str, folder: str, n: str, seed: str = "5") -> None:
+    """Trains the runs of one trial, and prints what came of each."""
+    runs, on_trial = Path(folder), ON_TRIAL.get(name, "quantization_wins")
+    store = RunStore(runs)
+    none = np.empty(0, int)
+    if name == "labels":
+        drawn = labels(int(n), runs)
+    elif name == "dead":
+        drawn = ((config, None, none) for config in dead(int(n)))
+    else:
+        preset = "offline" if name == "weight-cifar10" else "digits"
+        drawn = ((config, None, none) for config in weight(int(n), preset, int(seed)))
+    for config, root, wrong in drawn:
+        run_id = train(store, config, root)
+        if run_id is None:
+            continue
+        found = {one.check: one for one in diagnose(Evidence(store, run_id)).findings}
+        line = {"run": run_id, "map": map_of(store, run_id), "dead": dead_share(store, run_id)}
+        line |= {"found": list(found), "wrong": sorted(wrong.tolist())}
+        if on_trial in found:
+            line["said"] = found[on_trial].sentence
+            if found[on_trial].remedies:
+                changes = found[on_trial].remedies[0].changes
+                pair = train(store, tried_config(config, changes))
+                line |= {"changes": dict(changes), "pair": pair}
+                line |= {} if pair is None else {"pair_map": map_of(store, pair)}
+                line |= {} if pair is None else {"pair_dead": dead_share(store, pair)}
+        print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
