@@ -16,7 +16,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from rdh.errors import UserError, encodable, short_path, writing
+from rdh.errors import UserError, encodable, os_reason, short_path, writing
 
 DRAFT = ".draft-"  # how the name of a half-written file begins
 
@@ -157,21 +157,28 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
-def read_arrays(path: Path, only: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+def read_arrays(
+    path: Path, only: Sequence[str] | None = None, *, needs: Sequence[str] = ()
+) -> dict[str, np.ndarray]:
     """The arrays of a run's .npz, read without pickle.
 
     Args:
         path: the file.
         only: names of those that are read, if they are there; None: all.
+        needs: names of those that must be there.
 
     Raises:
-        UserError: The file is missing or damaged.
+        UserError: The file is missing or damaged, or lacks what must be there.
     """
     try:
+        _check_kind(path)  # a pipe would never end
         with np.load(path, allow_pickle=False) as file:
+            if lacking := [name for name in needs if name not in file.files]:
+                raise ValueError(f"it lacks {', '.join(lacking)}")
             return {name: file[name] for name in file.files if only is None or name in only}
     except (
         OSError,
+        TypeError,  # one array, not a .npz
         ValueError,
         KeyError,
         EOFError,
@@ -179,9 +186,14 @@ def read_arrays(path: Path, only: Sequence[str] | None = None) -> dict[str, np.n
         zipfile.BadZipFile,
         NotImplementedError,
     ) as error:
+        folder = path.parent.parent if path.parent.name == "codes" else path.parent
+        reason = "it is damaged, or no file of a run"
+        if isinstance(error, OSError) and error.errno:
+            reason = os_reason(error)
+        elif str(error).startswith("it lacks"):
+            reason = str(error)
         raise UserError(
-            f"{path.name} of run {path.parent.name} can't be read ({type(error).__name__}); "
-            "launch the run again."
+            f"{path.name} of run {folder.name} can't be read ({reason}); launch the run again."
         ) from None
 
 

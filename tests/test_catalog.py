@@ -333,6 +333,16 @@ RAISING = [
     ("def load(root):\n    return [][3]", 3, "IndexError: list index out of range"),
     ("def load(root):\n    import no_such_module", 3, "ModuleNotFoundError: No module named"),
     ("def load(root):\n    raise Exception", 3, "Exception"),
+    ("raise SystemExit(7)\n\ndef load(root): ...", 2, "SystemExit: 7"),
+    ("def load(root):\n    raise SystemExit(7)", 3, "SystemExit: 7"),
+    ("def load(root):\n    return load(root)", 3, "RecursionError: maximum recursion depth"),
+    (
+        "from rdh.datasets import Dataset\n\n"
+        "def load(root):\n    return Dataset('own', [1, 2], ['a'], '', None)",
+        5,
+        "TypeError: labels must be an array (n, 1 classes), got list",
+    ),
+    ("def load(root):\n    return 3", 1, "TypeError: load must return a Dataset, got int"),
 ]
 
 

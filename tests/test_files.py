@@ -5,10 +5,11 @@ import socket
 import stat
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rdh.errors import UserError
-from rdh.files import atomic, check_output
+from rdh.files import atomic, check_output, read_arrays, write_arrays
 
 NULL, FULL = os.makedev(1, 3), os.makedev(1, 7)
 
@@ -92,3 +93,25 @@ def test_a_file_that_is_not_ours_is_left_alone(tmp_path):
     check_output(tmp_path / "thesis.md")
     with pytest.raises(UserError, match=r"there is no folder .*no: make it"):
         check_output(tmp_path / "no" / "x.md")
+
+
+def test_arrays_of_a_run_that_can_not_be_read_name_run_and_reason(tmp_path):
+    path = tmp_path / "run-0" / "codes" / "final.npz"
+    path.parent.mkdir(parents=True)
+    begin = r"final.npz of run run-0 can't be read \("
+
+    def told() -> str:
+        with pytest.raises(UserError, match=begin) as error:
+            read_arrays(path, needs=("gallery",))
+        return str(error.value)
+
+    assert "(no such file or directory); launch" in told()
+    os.mkfifo(path)
+    assert "(not a regular file)" in told()
+    path.unlink()
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))  # one array, not a .npz
+    assert "(it is damaged, or no file of a run)" in told()
+    write_arrays(path, {"query": np.zeros(3)})
+    assert "(it lacks gallery)" in told()
+    assert list(read_arrays(path, needs=("query",))) == ["query"]

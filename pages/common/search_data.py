@@ -112,7 +112,8 @@ def _search(_runs: RunStore, root: str, run_id: str, stamp: int) -> Searched:
     # Imported here: its machine code takes a second to load, and most pages don't need it.
     from rdh.retrieval import evaluate
 
-    codes = read_arrays(_runs.run_dir(run_id) / "codes" / "final.npz")
+    needs = ("query", "gallery", "query_ids", "gallery_ids")
+    codes = read_arrays(_runs.run_dir(run_id) / "codes" / "final.npz", needs=needs)
     parts, config = split(_runs, run_id), read_config(_runs, run_id)
     top_k = _runs.reader(run_id).meta().get("top_k")
     ids = codes["query_ids"], codes["gallery_ids"]

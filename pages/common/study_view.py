@@ -133,7 +133,8 @@ def figures_of(view: View) -> dict[str, Figure]:
 
 @st.cache_resource(max_entries=16, show_spinner="Drawing the figures")
 def _figures(_view: View, key: str) -> dict[str, Figure]:
-    return _view.findings.study.figures(_view.findings)
+    found: dict[str, Figure] = _view.findings.study.asked("figures", _view.findings)
+    return found
 
 
 def pair_address(pair: Pair) -> str:

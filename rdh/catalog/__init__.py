@@ -45,11 +45,13 @@ __all__ = [
     "datasets",
     "import_plug_in",
     "left_out",
+    "lines_of",
     "method",
     "methods",
     "torchvision_networks",
     "unusable",
     "warnings",
+    "what_failed",
 ]
 
 PACKAGE = Path(__file__).parents[1]
@@ -139,20 +141,33 @@ def warnings() -> list[str]:
     ]
 
 
-def unusable(file: str, error: Exception) -> UnusableFile:
+def unusable(file: str, error: BaseException) -> UnusableFile:
     """A sentence about a plug-in that raises, with the file, the line in it and the error.
 
     Args:
         file: "rdh/datasets/mine.py".
         error: what its code raised.
     """
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if Path(frame.filename).as_posix().endswith(file)]
-    line = (lines[-1] if lines else getattr(error, "lineno", None)) or 1
-    text = " ".join(str(error).split())[:300]
     folder, _, name = file.removeprefix("rdh/").removesuffix(".py").rpartition("/")
-    reason = f"line {line}: {type(error).__name__}" + (f": {text}" if text else "")
-    return UnusableFile(_refusal(KINDS[folder], name, file, reason))
+    return UnusableFile(_refusal(KINDS[folder], name, file, what_failed(file, error)))
+
+
+def lines_of(file: str, error: BaseException) -> list[int]:
+    """The lines of a file that an error went through, the innermost last."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [frame.lineno or 1 for frame in frames if Path(frame.filename).as_posix().endswith(file)]
+
+
+def what_failed(file: str, error: BaseException) -> str:
+    """ "line 3: KeyError: 'x'": where in a file its code has raised, and what.
+
+    Args:
+        file: "rdh/diagnosis/mine.py".
+        error: what its code raised.
+    """
+    line = (lines_of(file, error) or [getattr(error, "lineno", None) or 1])[-1]
+    text = " ".join(str(error).split())[:300]
+    return f"line {line}: {type(error).__name__}" + (f": {text}" if text else "")
 
 
 _imported: dict[str, Stamp | None] = {}  # module -> its file when it was imported
@@ -176,7 +191,7 @@ def import_plug_in(file: str) -> ModuleType:
         found = importlib.import_module(name)
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # its exit is not ours
         raise unusable(file, error) from error
     _imported[name] = stamp
     return found

@@ -86,6 +86,6 @@ def shown(value: Any, longest: int = 60) -> str:
     """A value as Python writes it, cut if it is long."""
     try:
         text = repr(value)
-    except ValueError:  # a number of thousands of digits
+    except (ValueError, RecursionError):  # thousands of digits, or of lists in each other
         return f"a very long {type(value).__name__}"
     return text if len(text) <= longest else text[:longest] + "…"

@@ -61,7 +61,7 @@ class Encoder:
             raise UserError(
                 f"The run {run_id} has no checkpoint to encode with: wait for it, or resume it."
             )
-        split = read_arrays(run_dir / "split.npz")
+        split = read_arrays(run_dir / "split.npz", needs=("labels",))
         self._image_shape = tuple(split["image_shape"].tolist()) if "image_shape" in split else ()
         self.backbone, body = self._make_body(state["network"])
         # all labels that a method looks at outside training: how many classes there are
@@ -72,7 +72,7 @@ class Encoder:
             network.load_state_dict(state["network"])
             if self.config.method_card.is_shallow:
                 method.load_state_dict(state["method"])
-        except (KeyError, RuntimeError) as error:
+        except (KeyError, RuntimeError, TypeError) as error:
             raise UserError(
                 f"The checkpoint of the run {run_id} does not fit its config "
                 f"({str(error).splitlines()[0]}); launch it again."

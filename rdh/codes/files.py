@@ -16,7 +16,7 @@ import numpy as np
 
 from rdh import __version__
 from rdh.errors import UserError, os_reason, short_path, writing
-from rdh.files import write_arrays
+from rdh.files import check_regular, write_arrays
 from rdh.retrieval.codes import check_packed, hamming_distances
 
 FORMAT = 1
@@ -114,7 +114,8 @@ def read_codes(path: Path) -> CodeFile:
             version.
     """
     try:
-        if path.is_file() and not zipfile.is_zipfile(path):
+        check_regular(path)  # a pipe would never end
+        if not zipfile.is_zipfile(path):
             raise ValueError("it is no code file, or cut short")
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in ("codes", "ids", "about")}

@@ -202,7 +202,13 @@ def _codes(arguments: argparse.Namespace, store: RunStore) -> CodeFile:
     if arguments.codes:
         return read_codes(arguments.codes)
     maker = _maker(store, arguments.run)
-    arrays = read_arrays(store.run_dir(arguments.run) / "codes" / "final.npz")
+    path = store.run_dir(arguments.run) / "codes" / "final.npz"
+    arrays = read_arrays(path, needs=("gallery", "gallery_ids"))
+    if arrays["gallery_ids"].shape != arrays["gallery"].shape[:1]:
+        raise UserError(
+            f"final.npz of run {arguments.run} must have an id for each code of the gallery, got "
+            f"{arrays['gallery_ids'].shape} for {arrays['gallery'].shape}; launch the run again."
+        )
     names = _names(store, arguments.run, arrays["gallery_ids"])
     return CodeFile(arrays["gallery"], names, maker["config"]["n_bits"], maker)
 

@@ -124,7 +124,11 @@ def _list(as_json: bool) -> int:
     rows = []
     for name in studies.names():
         study = studies.study(name)
-        n_runs = len({one.config.hash for one in studies.expand(study.grids)})
+        try:
+            n_runs = len({one.config.hash for one in studies.expand(study.grids)})
+        except UserError as error:
+            print(f"The study {name} is left out: {error}", file=sys.stderr)
+            continue
         rows.append({"study": name, "runs": n_runs, "question": study.question})
     if as_json:
         print_json({"studies": rows})

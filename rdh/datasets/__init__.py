@@ -75,6 +75,8 @@ def load(name: str, root: Path | str, **options: Any) -> Dataset:
         raise UserError(f"{error}.") from None
     with _told(card.file), reading(root, UNREADABLE):
         found: Dataset = catalog.import_plug_in(card.file).load(Path(root), **options)
+        if not isinstance(found, Dataset):
+            raise TypeError(f"load must return a Dataset, got {type(found).__name__}")
     found.warn_of_what_is_left_out()
     return found
 
@@ -131,5 +133,5 @@ def _told(file: str) -> Iterator[None]:
         yield
     except (UserError, MemoryError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # its exit is not ours
         raise catalog.unusable(file, error) from error

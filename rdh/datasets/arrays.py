@@ -24,6 +24,7 @@ import numpy as np
 from pydantic import Field
 
 from rdh.catalog import PathBelow
+from rdh.catalog.complaints import shown
 from rdh.datasets._tools.base import Dataset
 from rdh.datasets._tools.paths import folder_below
 from rdh.datasets._tools.sources import ArrayDataset, drop_unlabelled, one_hot
@@ -149,7 +150,9 @@ def _read(path: Path) -> dict[str, np.ndarray]:
                 raise ValueError(f"{key} is not an array")
     except DAMAGED as error:
         reason = (
-            "it is not an .npz file, or holds pickled objects" if "pickle" in str(error) else error
+            "it is not an .npz file, or holds pickled objects"
+            if "pickle" in str(error)
+            else shown(str(error), 200)[1:-1]  # the zip reader shows raw bytes of the file
         )
         raise UserError(
             f"{path} cannot be read ({reason}): write it anew by numpy.savez."

@@ -10,7 +10,8 @@ To add a check, write one file in this folder. No other file changes. It holds:
 
 A check is a pure function of what the run has stored. It returns None if all is well, and the
 evidence itself raises `CannotRun` if the run lacks what the check needs. Thresholds are constants
-of the file; docs/diagnosis.md says on which runs each fires.
+of the file; docs/diagnosis.md says on which runs each fires. A file that can't be used, or a check
+that raises, is named among those that could not run; all others go on.
 
     diagnose(Evidence(store, run_id)).findings
 """
@@ -22,6 +23,7 @@ from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
 
+from rdh.catalog import what_failed
 from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import (
     SEVERITIES,
@@ -72,13 +74,41 @@ class Check(NamedTuple):
 @cache
 def checks() -> dict[str, Check]:
     """All checks by name, in alphabetical order."""
-    found = {}
-    for name in sorted(one.name for one in pkgutil.iter_modules(__path__)):
-        if not name.startswith("_"):
-            module = importlib.import_module(f"{__name__}.{name}")
-            about = (module.__doc__ or "").partition("\n")[0]
-            found[name] = Check(module.TITLE, about, module.check, getattr(module, "AFTER", ()))
+    names = sorted(one.name for one in pkgutil.iter_modules(__path__))
+    found = {name: _check(name) for name in names if not name.startswith("_")}
+    for name, one in found.items():
+        if unknown := [other for other in one.after if other not in found or other == name]:
+            told = f"AFTER must name other checks, got {unknown[0]!r}"
+            found[name] = _broken(name, ValueError(told))
     return found
+
+
+def _check(name: str) -> Check:
+    """The check of a file; one that only says why, if the file can't be used."""
+    try:
+        module = importlib.import_module(f"{__name__}.{name}")
+        title, after = getattr(module, "TITLE", None), getattr(module, "AFTER", ())
+        if not isinstance(title, str) or not callable(getattr(module, "check", None)):
+            raise TypeError("it must hold a text TITLE and a function check")
+        if not isinstance(after, tuple):
+            raise TypeError(f"AFTER must be a tuple of names, got {after!r}")
+    except (Exception, SystemExit) as error:  # its exit is not ours
+        return _broken(name, error)
+    return Check(title, (module.__doc__ or "").partition("\n")[0], module.check, after)
+
+
+def _broken(name: str, error: BaseException) -> Check:
+    reason = _in_file(name, error)
+
+    def check(evidence: Evidence) -> Finding | None:
+        raise CannotRun(reason)
+
+    return Check(name, "", check)
+
+
+def _in_file(name: str, error: BaseException) -> str:
+    file = f"rdh/diagnosis/{name}.py"
+    return f"{file}, {what_failed(file, error)}; mend the file"
 
 
 def diagnose(evidence: Evidence, names: Iterable[str] | None = None) -> Diagnosis:
@@ -98,8 +128,15 @@ def diagnose(evidence: Evidence, names: Iterable[str] | None = None) -> Diagnosi
             continue
         try:
             finding = check.call(evidence)
+            if finding is not None and not isinstance(finding, Finding):
+                raise TypeError(f"check must return a Finding or None, got {finding!r}")
         except CannotRun as reason:
             could_not[name] = str(reason)
+            continue
+        except UserError:
+            raise
+        except (Exception, SystemExit) as error:
+            could_not[name] = _in_file(name, error)
             continue
         ran.append(name)
         if finding is not None:
@@ -122,6 +159,10 @@ def _is_possible(evidence: Evidence, remedy: Remedy) -> bool:
         return False
 
 
-def _depth(name: str) -> int:
-    """How many checks must be asked before this one, one after the other."""
-    return 1 + max(map(_depth, checks()[name].after), default=-1)
+def _depth(name: str, above: tuple[str, ...] = ()) -> int:
+    """How many checks must be asked before this one, one after the other.
+
+    above: those that wait for it; a circle ends there.
+    """
+    before = [one for one in checks()[name].after if one not in above]
+    return 1 + max((_depth(one, (*above, name)) for one in before), default=-1)

@@ -27,12 +27,13 @@ def kept_codes(store: RunStore, run_id: str) -> KeptCodes:
 
     Raises:
         UserError: A file is missing or damaged.
-        KeyError, IndexError: A file is whole, but not one of this program.
+        IndexError: A file is whole, but not one of this program.
     """
     folder = store.run_dir(run_id)
-    codes = read_arrays(folder / "codes" / "final.npz")
-    labels = read_arrays(folder / "split.npz", only=["labels"])["labels"]
     sides = ("query", "gallery")
+    needs = (*sides, *(f"{side}_ids" for side in sides))
+    codes = read_arrays(folder / "codes" / "final.npz", needs=needs)
+    labels = read_arrays(folder / "split.npz", only=["labels"], needs=["labels"])["labels"]
     return KeptCodes(
         *(codes[side] for side in sides), *(labels[codes[f"{side}_ids"]] for side in sides)
     )

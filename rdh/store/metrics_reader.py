@@ -4,12 +4,14 @@ import contextlib
 import json
 import sqlite3
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rdh.errors import UserError
+from rdh.errors import UserError, os_reason
+from rdh.files import check_regular
 from rdh.store.schema import RENAMED
 
 # the version of a file; a file without one is of version 1
@@ -33,7 +35,9 @@ class MetricsReader:
         These are attempt, schema_version and what training added: n_bits, logit_edges, tau,
         n_train, total_steps and more.
         """
-        return {key: json.loads(value) for key, value in self._query("SELECT key, value FROM meta")}
+        rows = self._query("SELECT key, value FROM meta")
+        with self._typed():
+            return {key: json.loads(value) for key, value in rows}
 
     def version(self) -> tuple[int, int]:
         """(attempt, last seq), which changes exactly if there is something new: a key for caches.
@@ -43,7 +47,8 @@ class MetricsReader:
         rows = self._query(
             "SELECT (SELECT value FROM meta WHERE key = 'attempt'), (SELECT MAX(seq) FROM records)"
         )
-        return (int(rows[0][0] or 0), int(rows[0][1] or 0)) if rows else (0, 0)
+        with self._typed():
+            return (int(rows[0][0] or 0), int(rows[0][1] or 0)) if rows else (0, 0)
 
     def record(self, seq: int) -> tuple[int, float] | None:
         """(step, Unix time) of a record; None if there is no such record."""
@@ -57,10 +62,11 @@ class MetricsReader:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The arrays that some record holds, and their shapes."""
         rows = self._query(f"SELECT DISTINCT {VERSION}, name, shape FROM arrays ORDER BY name")
-        return {
-            RENAMED.get(name, name) if version == 1 else name: tuple(json.loads(shape))
-            for version, name, shape in rows
-        }
+        with self._typed():
+            return {
+                RENAMED.get(name, name) if version == 1 else name: tuple(json.loads(shape))
+                for version, name, shape in rows
+            }
 
     def scalars(self, after: int = 0) -> list[tuple[int, int, int, str, float | None]]:
         """(seq, step, epoch, name, value) of the records with seq > after, in order."""
@@ -85,8 +91,9 @@ class MetricsReader:
             "WHERE s.name IN (NAMES) AND s.value IS NOT NULL ORDER BY seq",
             name=name,
         )
-        steps = np.array([step for step, _ in rows], dtype=np.int64)
-        return steps, np.array([value for _, value in rows], dtype=np.float64)
+        with self._typed():
+            steps = np.array([step for step, _ in rows], dtype=np.int64)
+            return steps, np.array([value for _, value in rows], dtype=np.float64)
 
     def arrays(self, name: str, after: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The records with seq > after that hold this array.
@@ -101,10 +108,12 @@ class MetricsReader:
             (after,),
             name,
         )
-        values = np.stack([self._unpack(*row[2:]) for row in rows]) if rows else np.empty((0,))
-        values.flags.writeable = False
-        seqs, steps = (np.array([row[column] for row in rows], dtype=np.int64) for column in (0, 1))
-        return seqs, steps, values
+        unpacked = [self._unpack(*row[2:]) for row in rows]
+        with self._typed():
+            values = np.stack(unpacked) if rows else np.empty((0,))
+            values.flags.writeable = False
+            seqs, steps = (np.array([row[at] for row in rows], dtype=np.int64) for at in (0, 1))
+            return seqs, steps, values
 
     def latest(self, name: str, step: int | None = None) -> tuple[int, np.ndarray] | None:
         """(step, values) of the newest record that holds this array.
@@ -136,8 +145,12 @@ class MetricsReader:
 
         They are looked up first: SQLite does not use an index for names that a query works out.
         """
-        if not self.path.exists():
+        try:
+            check_regular(self.path)  # SQLite would wait for a pipe for ever
+        except FileNotFoundError:
             return []
+        except OSError as error:
+            raise self._damaged(os_reason(error)) from None
         try:
             address = f"{self.path.absolute().as_uri()}?mode=ro"
             with contextlib.closing(sqlite3.connect(address, uri=True, timeout=10)) as connection:
@@ -150,17 +163,28 @@ class MetricsReader:
         except (sqlite3.Error, UnicodeDecodeError) as error:  # a damaged name in SQLite's message
             if "no such table" in str(error):
                 return []  # the worker is making the file right now
+            if "is locked" in str(error):
+                raise UserError(
+                    f"metrics.db of run {self.path.parent.name} is locked by another program, such "
+                    f"as an editor of databases: close it there, then look again."
+                ) from None
             raise self._damaged(error) from None
 
     def _unpack(self, dtype: str, shape: str, data: bytes) -> np.ndarray:
-        try:
+        with self._typed():
             return np.frombuffer(zlib.decompress(data), dtype=np.dtype(dtype)).reshape(
                 json.loads(shape)
             )
-        except (ValueError, TypeError, zlib.error) as error:
+
+    @contextlib.contextmanager
+    def _typed(self) -> Iterator[None]:
+        """What is stored as another type or shape than ours is damage."""
+        try:
+            yield
+        except (ValueError, TypeError, OverflowError, zlib.error) as error:
             raise self._damaged(error) from None
 
-    def _damaged(self, error: Exception) -> UserError:
+    def _damaged(self, error: Exception | str) -> UserError:
         return UserError(
             f"metrics.db of run {self.path.parent.name} can't be read ({error}); the run's other "
             "files and all other runs are untouched: delete this run, then ask for it again."

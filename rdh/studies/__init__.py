@@ -19,6 +19,7 @@ import os
 import sys
 from pathlib import Path
 
+from rdh.catalog import what_failed
 from rdh.errors import UserError
 from rdh.studies._tools.chapters import Chapter, answer, tables
 from rdh.studies._tools.comparing import effect_of
@@ -128,13 +129,14 @@ def _files() -> list[str]:
 
 def _load(name: str) -> Study | str:
     """The study of a file, or a sentence about why it can't be used."""
-    module = f"rdh.studies.{name}"
+    module, file = f"rdh.studies.{name}", f"rdh/studies/{name}.py"
     try:
         found = getattr(importlib.import_module(module), "STUDY", None)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # its exit is not ours
         sys.modules.pop(module, None)  # a mended file is read again
-        reason = f"{type(error).__name__}: {error}"
-        return f"The study {name} can't be used: rdh/studies/{name}.py, {reason}; mend the file."
+        return f"The study {name} can't be used: {file}, {what_failed(file, error)}; mend the file."
     if not isinstance(found, Study) or found.name != name:
         return f"The study {name} can't be used: its file has no STUDY of that name; write one."
+    if wrong := found.wrong_part():
+        return f"The study {name} can't be used: {file}, STUDY: {wrong}; mend the file."
     return found

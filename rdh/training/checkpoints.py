@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import torch
 
 from rdh.errors import UserError
-from rdh.files import atomic
+from rdh.files import atomic, check_regular
 from rdh.store.log import say
 
 N_KEPT = 2
@@ -127,6 +127,7 @@ def load_sound(run_dir: Path) -> dict[str, Any] | None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
+        check_regular(path)  # a pipe would never end
         _check_digest(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:

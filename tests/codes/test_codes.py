@@ -402,7 +402,8 @@ def test_a_code_file_comes_back_as_it_was(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "damage", ["missing", "cut", "flipped", "text", "other arrays", "pickle", "bits", "format"]
+    "damage",
+    ["missing", "pipe", "cut", "flipped", "text", "other arrays", "pickle", "bits", "format"],
 )
 def test_a_damaged_code_file_is_one_sentence(tmp_path, damage):
     path = tmp_path / "codes.npz"
@@ -410,8 +411,10 @@ def test_a_damaged_code_file_is_one_sentence(tmp_path, damage):
     whole = path.read_bytes()
     arrays = code_file().arrays()
     about = json.loads(str(arrays["about"]))
-    if damage == "missing":
+    if damage in ("missing", "pipe"):
         path.unlink()
+        if damage == "pipe":
+            os.mkfifo(path)
     elif damage == "cut":
         path.write_bytes(whole[: len(whole) // 2])
     elif damage == "flipped":

@@ -431,3 +431,14 @@ def test_images_that_cannot_be_decoded_stop_the_run_or_are_skipped_and_counted(t
     )
     with pytest.raises(BadImage):
         load_inputs(make_config(**config), data_root=tmp_path, log=lambda text: None)
+
+
+def test_a_sentence_about_a_damaged_file_shows_no_bytes_of_it(tmp_path):
+    path = tmp_path / "arrays.npz"
+    np.savez(path, images=np.zeros((60, 30, 30), np.uint8), labels=np.arange(60) % 3)
+    content = bytearray(path.read_bytes())
+    content[26:28] = b"\xff\x7f"  # how long the name of the first member is
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"cannot be read .*: write it anew") as told:
+        datasets.load("arrays", tmp_path)
+    assert len(str(told.value)) < 500

@@ -148,6 +148,9 @@ BAD_LINES = [  # what train.txt holds, what is said of it
         "images/5.jpg 1 0 0 1\n./images/5.jpg 1 0 0 1\n",
         r"line 2 names 'images/5.jpg' again \(line 1 did\)",
     ),
+    pytest.param(
+        f"a.jpg {'2' * 5000}\n", r"train.txt line 1 must have a class number from 0", id="digits"
+    ),
     ("../outside.jpg 1 0 0 1\n", r"line 1 names the path '../outside.jpg': paths must be relative"),
     ("images/../../x.jpg 1 0 0 1\n", r"paths must be relative to the image folder, without `..`"),
     ("/etc/passwd 1 0 0 1\n", r"names the path '/etc/passwd'"),

@@ -159,3 +159,11 @@ def test_a_class_whose_name_is_not_utf_8_has_a_name_that_can_be_shown(tmp_path):
     data = datasets.load("image_folder", tmp_path, query_per_class=1, train_per_class=2)
     assert data.class_names == ("ant", r"bee\udcff")
     assert data.images(range(8))[1].tolist() == list(range(8))
+
+
+def test_a_link_to_any_folder_above_is_passed_over_and_no_image_is_taken_twice(tmp_path):
+    place = two_classes(tmp_path)
+    (place / "ant" / "up").symlink_to(place)
+    data = datasets.load("image_folder", tmp_path)
+    assert data.labels.sum(axis=0).tolist() == [4, 4]
+    assert data.passed_over == {"links to a folder above them": 1}

@@ -525,3 +525,43 @@ def test_a_resume_of_an_old_file_that_fails_half_way_renames_nothing(path, monke
     with closing(sqlite3.connect(path)) as connection:
         names = {name for (name,) in connection.execute("SELECT name FROM arrays")}
     assert names == set(SHARED) | set(VINTAGES[0]) | set(VINTAGES[1])
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to(path)])
+def test_what_is_no_file_is_one_sentence_and_a_pipe_is_not_waited_for(path, make):
+    make(path)
+    with pytest.raises(UserError, match=r"metrics.db of run run-0 can't be read \("):
+        MetricsReader(path).records()
+
+
+def test_a_locked_file_is_no_damage(path, monkeypatch):
+    written(path, range(3)).close()
+    reader = MetricsReader(path)
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: connect(*a, **k | {"timeout": 0}))
+    with closing(connect(path)) as other:
+        other.executescript("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; DELETE FROM meta")
+        with pytest.raises(UserError, match=r"is locked by another program, .*: close it there"):
+            reader.records()
+
+
+DAMAGES = [
+    ("UPDATE meta SET value = '{'", lambda reader: reader.meta()),
+    ("UPDATE arrays SET shape = '[7'", lambda reader: reader.shapes()),
+    ("UPDATE arrays SET shape = '{}'", lambda reader: reader.arrays("dead")),
+    ("UPDATE arrays SET shape = '[2, 2]' WHERE seq = 1", lambda reader: reader.arrays("dead")),
+    ("UPDATE arrays SET data = 3", lambda reader: reader.latest("dead")),
+    ("UPDATE records SET step = 'x'", lambda reader: reader.arrays("dead")),
+    ("UPDATE records SET step = 'x'", lambda reader: reader.scalar("loss")),
+]
+
+
+@pytest.mark.parametrize(("sql", "read"), DAMAGES)
+def test_content_of_another_type_or_shape_is_one_sentence(path, sql, read):
+    with closing(written(path, range(3))) as writer:
+        writer.put_meta(n_bits=4)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute(sql).rowcount
+        connection.commit()
+    with pytest.raises(UserError, match=r"metrics.db of run run-0 can't be read"):
+        read(MetricsReader(path))

@@ -1,8 +1,11 @@
 """Grids: which runs they ask for, which are one run, and what is refused in one sentence."""
 
+import importlib
+import sys
+
 import pytest
 
-from rdh import studies
+from rdh import cli, studies
 from rdh.config.run_config import make_config
 from rdh.errors import UserError
 from rdh.studies import Grid, expand, read_study
@@ -206,6 +209,14 @@ BAD_FILES = [
     ("methods = ['lsh']", r"mine.toml: lsh can't be run in the arm rdh: .*; leave out one of"),
     ("[sweep]\ntau = [1.5]", r"mine.toml: tau must be in \[0, 1\), got 1.5"),
     ("[sweep]\ntau = 0.9", r"sweep tau in mine.toml must be a list, got 0.9"),
+    ("[sweep]\ntau = [[0.9], [0.99]]", r"sweep tau in mine.toml takes texts, .*, got \[0.9\]; "),
+    ("[sweep]\ntau = [{a = 1}]", r"sweep tau in mine.toml takes texts, .*, got {'a': 1}; write"),
+    pytest.param(
+        f"set.{'.'.join('a' * 900)} = 1", r"set a.a in mine.toml must be a value, got a", id="deep"
+    ),
+    pytest.param(
+        f"bits = 8\ntitle = {list(range(9000))}", r"title .* be text, got \[0, .{,80}$", id="long"
+    ),
     ("set = 3", r"set in mine.toml must be a table, setting -> value, got 3; write it"),
     ("bits = [0.5]", r"bits in mine.toml takes whole numbers like \[0, 1, 2\] or a .*, got 0.5"),
     ("seeds = '0-x'", r"seeds in mine.toml takes whole numbers like 24,48 or ranges.* got '0-x'"),
@@ -230,3 +241,70 @@ def test_a_file_that_is_not_there_is_one_sentence(tmp_path):
         studies.study(str(tmp_path / "no.toml"))
     with pytest.raises(UserError, match=r"can't be read"):
         studies.study(str(tmp_path) + "/.toml")
+
+
+def test_a_byte_order_mark_before_a_file_is_no_matter(tmp_path):
+    assert read_study(write(tmp_path, b"\xef\xbb\xbfbits = [8]")).grids[0].bits == (8,)
+
+
+# A person's own study as a Python file
+
+OWN = """from rdh.studies._tools.grid import Grid
+from rdh.studies._tools.study import Study
+
+STUDY = Study("own", "Own", "Mine?", (Grid(("hashnet",), (8,), seeds=(0,), preset="quick"),), {})
+"""
+UNUSABLE = [
+    ("raise SystemExit(3)", r"own.py, line 1: SystemExit: 3; mend the file"),
+    ("\nimport no_such_module", r"own.py, line 2: ModuleNotFoundError"),
+    ("x = (", r"own.py, line 1: SyntaxError"),
+    ("", r"its file has no STUDY of that name; write one"),
+    (OWN.format("measure='mapp'"), r"STUDY: measure must be one of map, .*, got 'mapp'; mend"),
+    (OWN.format("notes='mine'"), r"STUDY: notes must be a tuple of str, got 'mine'"),
+    (OWN.format("").replace('"Mine?"', "None"), r"STUDY: question must be text, got None"),
+    (OWN.format("").replace('("hashnet",)', '"hashnet"'), r"methods of a Grid must be a tuple"),
+]
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Writes the file of a study that is there besides ours."""
+    files = studies._files
+    monkeypatch.setattr(studies, "_files", lambda: sorted([*files(), "own"]))
+    monkeypatch.setattr(studies, "__path__", [*studies.__path__, str(tmp_path / "rdh/studies")])
+    (tmp_path / "rdh" / "studies").mkdir(parents=True)
+
+    def write_own(text: str) -> None:
+        sys.modules.pop("rdh.studies.own", None)
+        importlib.invalidate_caches()
+        (tmp_path / "rdh" / "studies" / "own.py").write_text(text)
+
+    yield write_own
+    sys.modules.pop("rdh.studies.own", None)
+
+
+@pytest.mark.parametrize(("text", "said"), UNUSABLE)
+def test_a_file_of_a_study_that_can_not_be_used_is_one_warning(own, text, said):
+    own(text)
+    assert "own" not in studies.names() and "table1" in studies.names()
+    (warning,) = studies.warnings()
+    with pytest.raises(UserError, match=said):
+        studies.study("own")
+    assert warning.startswith("The study own can't be used: ")
+
+
+@pytest.mark.parametrize("hook", ["contrasts", "further", "chapters"])
+def test_a_function_of_a_study_that_fails_is_one_sentence_with_its_line(own, store, hook):
+    own(OWN.format(f"{hook}=lambda *given: 1 / 0"))
+    with pytest.raises(UserError, match=rf"own.py, {hook}, line 4: ZeroDivisionError: .*; mend"):
+        assert studies.look(store, studies.study("own")).chapters
+    own(OWN.format(f"{hook}=lambda *given: 3"))
+    with pytest.raises(UserError, match=rf"own.py, {hook} must return a (list|tuple), got 3"):
+        assert studies.look(store, studies.study("own")).chapters
+
+
+def test_a_study_whose_grid_is_bad_is_left_out_of_the_list_with_the_reason(own, capsys):
+    own(OWN.format("").replace("hashnet", "frob"))
+    assert cli.main(["study", "list"]) == 0
+    said = capsys.readouterr()
+    assert "The study own is left out: method must be one of" in said.err and "table1" in said.out

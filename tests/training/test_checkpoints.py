@@ -144,3 +144,9 @@ def test_a_checkpoint_without_a_digest_is_of_an_older_version_and_is_taken(run_d
     checkpoints.save(run_dir, state(5))
     (run_dir / "checkpoints" / "000000005.sha256").unlink()
     assert checkpoints.load_sound(run_dir)["step"] == 5
+
+
+def test_a_pipe_in_the_place_of_a_checkpoint_is_not_waited_for(run_dir):
+    os.mkfifo(run_dir / "checkpoints" / "000000005.pt")
+    with pytest.raises(UserError, match=r"000000005.pt of run run-1 is damaged \(OSError\)"):
+        checkpoints.load(run_dir)

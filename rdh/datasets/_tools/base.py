@@ -45,6 +45,7 @@ class Dataset:
 
     Raises:
         UserError: Two classes have the same name.
+        TypeError: labels or protocol are of another kind; `rdh.datasets` makes it a sentence.
     """
 
     features: np.ndarray | None = None
@@ -63,6 +64,11 @@ class Dataset:
         image_shape: tuple[int, int, int] | None = None,
         top_k: int | None = None,
     ) -> None:
+        if not isinstance(labels, np.ndarray) or labels.shape[1:] != (len(class_names),):
+            got = getattr(labels, "shape", type(labels).__name__)
+            raise TypeError(f"labels must be an array (n, {len(class_names)} classes), got {got}")
+        if not hasattr(protocol, "split"):
+            raise TypeError(f"protocol must have a method split, got {protocol!r}")
         self.name, self.labels = name, labels
         # A folder may be called anything, and the name goes to terminals, files and browsers.
         self.class_names = tuple(map(printable, class_names))

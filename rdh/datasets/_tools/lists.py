@@ -4,6 +4,7 @@ A line holds a path and then either C columns of 0 and 1 or one class number, co
 separate the fields, so a path can't contain any. There is no header, and empty lines are skipped.
 """
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -165,11 +166,11 @@ def _labels(path: Path, rows: list[tuple[int, list[str]]]) -> np.ndarray:
         _check_one_reading(path, [fields[1] for _, fields in rows])
     for number, fields in rows:
         allowed = (
-            fields[1].isascii() and fields[1].isdigit() and str(int(fields[1])) == fields[1]
+            re.fullmatch(r"0|[1-9][0-9]{0,3}", fields[1])
             if is_number
             else set(fields[1:]) <= {"0", "1"}
         )
-        if not allowed or len(fields[1]) > 4:
+        if not allowed:
             rule = (
                 "a class number from 0 to 9999, without zeros before it,"
                 if is_number

@@ -56,7 +56,9 @@ def find_images(folder: Path, inside: Path | None, below: str = "") -> Found:
     """
     found = Found([], Counter())
     start = folder / below
-    _search(os.fspath(start), below, inside, {os.path.realpath(start)}, found)
+    real = Path(os.path.realpath(start))
+    above = {os.fspath(one) for one in (real, *real.parents)}
+    _search(os.fspath(start), below, inside, above, found)
     return found
 
 
@@ -118,7 +120,7 @@ def _take(
         if not os.path.exists(entry.path):  # noqa: PTH110 (a Path a link would cost more)
             return "links that lead nowhere"
     if entry.is_dir():
-        real = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
+        real = os.path.realpath(entry.path)
         if real in above:
             return "links to a folder above them"
         _search(entry.path, name, inside, above | {real}, found)

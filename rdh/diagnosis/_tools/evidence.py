@@ -142,7 +142,7 @@ class Evidence:
     def split(self) -> Mapping[str, np.ndarray]:
         """query, gallery, train (item ids); labels (n, n_classes); class_names."""
         try:
-            return _arrays(Path(self.store.root) / self.run_id / "split.npz")
+            return _arrays(Path(self.store.root) / self.run_id / "split.npz", "labels")
         except UserError:
             raise CannotRun("its split.npz can't be read") from None
 
@@ -158,7 +158,7 @@ class Evidence:
         if not steps:
             raise CannotRun("the run has kept no codes of training items")
         try:
-            arrays = _arrays(folder / f"probe-{max(steps)}.npz")
+            arrays = _arrays(folder / f"probe-{max(steps)}.npz", "logits", "ids")
         except UserError:
             raise CannotRun("its codes of training items can't be read") from None
         if "slope" not in arrays or "right" not in arrays:
@@ -178,13 +178,13 @@ class Evidence:
 
 
 @lru_cache(maxsize=32)
-def _arrays_of(path: Path, _changed: int) -> dict[str, np.ndarray]:
-    return read_arrays(path)
+def _arrays_of(path: Path, _changed: int, needs: tuple[str, ...]) -> dict[str, np.ndarray]:
+    return read_arrays(path, needs=needs)
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
+def _arrays(path: Path, *needs: str) -> dict[str, np.ndarray]:
     """The arrays of a file, read once for each version of it; nobody may change them."""
     try:
-        return _arrays_of(path, path.stat().st_mtime_ns)
+        return _arrays_of(path, path.stat().st_mtime_ns, needs)
     except OSError:
         raise UserError(f"{path.name} is missing.") from None

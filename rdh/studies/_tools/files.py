@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rdh.catalog.complaints import shown
 from rdh.config.ranges import parse_numbers
 from rdh.config.run_config import ARMS, RunConfig
 from rdh.errors import UserError, os_reason, printable, short_path
@@ -51,11 +52,12 @@ def read_study(path: Path) -> Study:
         if not isinstance(words.get(table, {}), dict):
             raise UserError(
                 f"{table} in {path.name} must be a table, setting -> value, got "
-                f"{words[table]!r}; write it as [{table}]."
+                f"{shown(words[table])}; write it as [{table}]."
             )
+        _check_depth(path, table, words.get(table, {}))
     fixed = dict(words.get("set", {}))
     swept = {
-        name: tuple(_list(path, f"sweep {name}", values))
+        name: _values(path, f"sweep {name}", values)
         for name, values in _swept(words.get("sweep", {})).items()
     }
     if "dataset" in words:
@@ -109,7 +111,7 @@ def _toml(path: Path) -> dict[str, Any]:
             f"A study takes at most {MOST_BYTES} bytes, got {len(data)} in {path.name}."
         )
     try:
-        return tomllib.loads(data.decode("utf-8"))
+        return tomllib.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise UserError(
             f"{path.name} is no TOML: it is no text in UTF-8; save it as plain text."
@@ -130,6 +132,17 @@ def _check_known(path: Path, word: str) -> None:
     raise UserError(f"{word!r} in {path.name} is not a word of a study; {hint}")
 
 
+def _check_depth(path: Path, table: str, settings: dict[str, Any]) -> None:
+    """UserError for a table inside the switches of a setting: nothing takes one."""
+    for setting, switches in settings.items():
+        for switch, value in switches.items() if isinstance(switches, dict) else ():
+            if isinstance(value, dict):
+                raise UserError(
+                    f"{table} {setting}.{switch} in {path.name} must be a value, got a table; "
+                    f"write a setting as NAME = VALUE, and a switch below [{table}.{setting}]."
+                )
+
+
 def _swept(table: dict[str, Any]) -> dict[str, Any]:
     """Values by setting. A sub-table such as [sweep.method_options] holds switches."""
     found: dict[str, Any] = {}
@@ -143,8 +156,20 @@ def _swept(table: dict[str, Any]) -> dict[str, Any]:
 
 def _list(path: Path, name: str, value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise UserError(f"{name} in {path.name} must be a list, got {value!r}.")
+        raise UserError(f"{name} in {path.name} must be a list, got {shown(value)}.")
     return list(dict.fromkeys(value)) if all(map(_hashable, value)) else value
+
+
+def _values(path: Path, name: str, value: Any) -> tuple[Any, ...]:
+    """The values of a swept setting; cells are told apart by them."""
+    values = _list(path, name, value)
+    for one in values:
+        if not _hashable(one):
+            raise UserError(
+                f"{name} in {path.name} takes texts, numbers, true and false, got {shown(one)}; "
+                f"write the values side by side, as in tau = [0.9, 0.99]."
+            )
+    return tuple(values)
 
 
 def _hashable(value: Any) -> bool:
@@ -164,12 +189,12 @@ def _numbers(path: Path, name: str, value: Any) -> tuple[int, ...]:
         if not isinstance(one, int) or isinstance(one, bool):
             raise UserError(
                 f'{name} in {path.name} takes whole numbers like [0, 1, 2] or a range like "0-4", '
-                f"got {one!r}."
+                f"got {shown(one)}."
             )
     return tuple(values)
 
 
 def _text(path: Path, name: str, value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise UserError(f"{name} in {path.name} must be text, got {value!r}.")
+        raise UserError(f"{name} in {path.name} must be text, got {shown(value)}.")
     return printable(" ".join(value.split()))

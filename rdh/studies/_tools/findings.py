@@ -108,7 +108,8 @@ class Findings:
     @cached_property
     def chapters(self) -> "list[Chapter]":
         """What a report says, part by part."""
-        return self.study.chapters(self)
+        found: list[Chapter] = self.study.asked("chapters", self)
+        return found
 
     def grouped(self) -> dict[str, list[Result]]:
         """The results by what is said of them in one sentence."""
@@ -154,7 +155,7 @@ def look(store: RunStore, study: Study) -> Findings:
     expanded(study.grids)  # a bad grid is refused before the queue is touched
     known = hashes(store)
     findings = _look(store, study, study.grids, known)
-    more = study.further(findings)
+    more = study.asked("further", findings)
     return _look(store, study, (*study.grids, *more), known) if more else findings
 
 
@@ -167,7 +168,7 @@ def _look(
     finished = [runs[key].run_id if _is_finished(runs.get(key)) else None for key in keys]
     frame = _frame(store, asked, finished)
     cells = list(dict.fromkeys(one.cell for one in asked))
-    contrasts = study.contrasts(cells, grids)
+    contrasts = study.asked("contrasts", cells, grids)
     results = compared(frame, asked, [(one, study.measure, study.measure) for one in contrasts])
     return Findings(study, store, tuple(grids), asked, by_hash, runs, frame, tuple(results))
 

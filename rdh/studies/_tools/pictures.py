@@ -45,7 +45,7 @@ def draw(findings: Findings, kind: str, folder: Path) -> list[Path]:
     check_finished(findings)
     figures = {
         f"{findings.study.name}-{name}.{kind}": on_white(figure)
-        for name, figure in findings.study.figures(findings).items()
+        for name, figure in findings.study.asked("figures", findings).items()
     }
     if not figures:
         raise UserError(

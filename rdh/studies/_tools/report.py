@@ -123,7 +123,7 @@ def to_html(findings: Findings) -> str:
     body += [page.paragraph(line, "small") for line in state_in_words(findings)]
     for chapter in findings.chapters:
         body += _html_chapter(chapter)
-    for name, figure in study.figures(findings).items():
+    for name, figure in study.asked("figures", findings).items():
         body.append(page.figure(f"{study.name}-{name}", figure))
     body += [page.paragraph(line, "small") for line in notes(findings)]
     body.append(page.heading("What the runs were made with"))

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from rdh.catalog import lines_of, what_failed
 from rdh.config.ranges import parse_names, parse_numbers
+from rdh.errors import UserError
 from rdh.studies._tools.grid import Cell, Contrast, Grid, by_arm
 
 if TYPE_CHECKING:
@@ -95,6 +97,54 @@ class Study:
     def is_staged(self) -> bool:
         """Whether further runs depend on results."""
         return self.further is not no_more
+
+    def wrong_part(self) -> str:
+        """What is of a wrong type, in words; "" if nothing is. A person wrote the file."""
+        for name in ("title", "question"):
+            if not isinstance(getattr(self, name), str):
+                return f"{name} must be text, got {getattr(self, name)!r}"
+        if self.measure not in MEASURES:
+            return f"measure must be one of {', '.join(MEASURES)}, got {self.measure!r}"
+        for name, kind in (("grids", Grid), ("notes", str)):
+            values = getattr(self, name)
+            if not isinstance(values, tuple) or not all(isinstance(one, kind) for one in values):
+                return f"{name} must be a tuple of {kind.__name__}, got {values!r}"
+        if not self.grids:
+            return "grids must name at least one Grid, got none"
+        for name in ("methods", "bits", "arms", "seeds", "splits"):
+            for grid in self.grids:
+                if not isinstance(getattr(grid, name), tuple):
+                    return f"{name} of a Grid must be a tuple, got {getattr(grid, name)!r}"
+        return ""
+
+    def asked(self, hook: str, *arguments: Any) -> Any:
+        """What a function of the study's own file returns.
+
+        Args:
+            hook: contrasts, further, figures or chapters.
+            arguments: what it takes.
+
+        Raises:
+            UserError: Its code raises, or it returns another kind of thing.
+        """
+        kinds = {"further": (tuple,), "figures": (dict,)}.get(hook, (list, tuple))
+        file = f"rdh/studies/{self.name}.py"
+        try:
+            found = getattr(self, hook)(*arguments)
+            reason = ""
+            if not isinstance(found, kinds):
+                reason = f"{hook} must return a {kinds[0].__name__}, got {found!r}"
+        except UserError:
+            raise
+        except (Exception, SystemExit) as error:
+            if not lines_of(file, error):
+                raise  # nothing of a person's own
+            reason = f"{hook}, {what_failed(file, error)}"
+        if reason:
+            raise UserError(
+                f"The study {self.name} can't be used: {file}, {reason}; mend the file."
+            )
+        return found
 
     def with_options(self, *, settings: Mapping[str, Any] | None = None, **changes: Any) -> "Study":
         """The study with some parts of all its grids replaced.
