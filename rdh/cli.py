@@ -1,6 +1,7 @@
 """The command line: `rdh VERB ...` or `python -m rdh VERB ...`.
 
-An error is one sentence on stderr. The exit code is 2 for bad input and 1 for a failed run.
+An error is one sentence on stderr. The exit code is 2 for bad input, and 1 for a failed run or an
+error that nobody expects. RDH_TRACEBACK=1 shows where that one comes from.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import os
 import re
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -37,6 +39,9 @@ A verb that starts runs follows them to their end.
 VERB --help says more about a verb; `dashboard` shows the same runs in a browser."""
 
 
+PACKAGE = Path(__file__).parent
+
+
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one sentence, which also names the help to read."""
 
@@ -63,7 +68,8 @@ def main(argv: list[str] | None = None) -> int:
         argv: the arguments; by default those of this process.
 
     Returns:
-        The exit code: 0, 1 for a failed run, 2 for bad input, 130 after Ctrl-C.
+        The exit code: 0, 1 for a failed run or an error that nobody expects, 2 for bad input, 130
+        after Ctrl-C.
     """
     with shown():
         parser = build_parser()
@@ -85,9 +91,7 @@ def _call(arguments: argparse.Namespace, options: Sequence[str]) -> int:
     try:
         return arguments.call(arguments) or 0
     except UserError as error:
-        if arguments.json:
-            print(json.dumps({"error": with_options(str(error), options)}))
-        print(printable(str(error)), file=sys.stderr)
+        _say(str(error), arguments.json, options)
         return 2
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must print no traceback
@@ -96,6 +100,30 @@ def _call(arguments: argparse.Namespace, options: Sequence[str]) -> int:
     except BrokenPipeError:  # `python -m rdh runs | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        if os.environ.get("RDH_TRACEBACK"):
+            raise
+        _say(unforeseen(error), arguments.json, options)
+        return 1
+
+
+def _say(sentence: str, as_json: bool, options: Sequence[str]) -> None:
+    if as_json:
+        print(json.dumps({"error": with_options(sentence, options)}))
+    print(printable(sentence), file=sys.stderr)
+
+
+def unforeseen(error: Exception) -> str:
+    """A sentence about an error that no verb expects, with our file and line that it came from."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(PACKAGE)] or frames
+    place = f"{Path(ours[-1].filename).name}, line {ours[-1].lineno}: " if ours else ""
+    text = " ".join(str(error).split())[:300].rstrip(".")
+    reason = type(error).__name__ + (f": {text}" if text else "")
+    return (
+        f"This can't be done: {place}{reason}. Was a file of a run changed by hand? "
+        "RDH_TRACEBACK=1 shows the whole way there."
+    )
 
 
 def build_parser() -> Parser:

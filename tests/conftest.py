@@ -14,6 +14,7 @@ import pytest
 # Before any test imports torch: idle threads sleep instead of spinning. On a busy machine, spinning
 # threads make tests ten times as slow.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ["RDH_TRACEBACK"] = "1"  # a test that fails shows where
 os.environ.pop("RDH_LOGIN", None)  # servers under test let this user's processes in
 
 # A shell that starts the tests in the background lets them ignore Ctrl-C, and all that they start

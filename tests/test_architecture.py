@@ -276,6 +276,7 @@ def test_the_environment_is_read_where_folders_devices_and_processes_are_found()
         if isinstance(node.value, ast.Name) and node.value.id == "os"
     }
     assert readers == {
+        "rdh.cli",  # RDH_TRACEBACK
         "rdh.folders",  # the three roots, and the browser
         "rdh.execution.lifecycle",  # RDH_SLOTS, before the supervisor is started
         "rdh.execution.supervisor_process",  # RDH_SLOTS and CUDA_VISIBLE_DEVICES

@@ -227,7 +227,7 @@ REFUSED = [
     ("sweep --eta x", r"--eta takes numbers like 0.01,0.1, got 'x'"),
     ("sweep --rdh off --eta 1", r"eta must be left out for HashNet"),
     ("study frob", r"ACTION must be one of list, show, run, report, got 'frob'"),
-    ("study run table9", r"study must be one of dead_bits, .*tuned or a file that ends in .toml"),
+    ("study run table9", r"study must be one of dead_bits, .* or a file that ends in .toml"),
     ("study run no.toml", r"The study no.toml can't be read \(no such file or directory\)"),
     ("study run table1 --preset demo --seeds 0,2", r"seeds of a study must have no hole"),
     ("study run table1 --methods lsh", r"lsh can't be run in the arm rdh"),
@@ -362,6 +362,23 @@ def test_a_port_that_is_taken_is_one_sentence(store, capsys):
         rf"--port must be a port that is free, got {port} \(.+\); name another one\.\n",
         capsys.readouterr().err,
     )
+
+
+def test_an_error_that_no_verb_expects_is_a_sentence_with_its_line(store, monkeypatch, capsys):
+    def broken(root):
+        raise KeyError("seq")
+
+    monkeypatch.setattr(cli.catalog, "run", broken)
+    line = ["methods", "--json", "--runs", str(store.root)]
+    with pytest.raises(KeyError):
+        cli.main(line)
+    capsys.readouterr()
+    monkeypatch.delenv("RDH_TRACEBACK")
+    assert cli.main(line) == 1
+    said = capsys.readouterr()
+    assert said.err.startswith("This can't be done: cli.py, line ") and said.err.count("\n") == 1
+    assert ": KeyError: 'seq'. Was a file of a run changed by hand? RDH_TRACEBACK=1" in said.err
+    assert json.loads(said.out)["error"] == said.err.strip()
 
 
 def test_with_json_an_error_is_a_line_too(store, capsys):
