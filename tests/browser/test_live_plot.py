@@ -305,11 +305,11 @@ def test_after_a_restart_of_the_server_the_charts_go_on(live, server):
 
 
 def test_a_library_that_does_not_load_is_said_and_tried_again(live):
-    live.route("**/plotly-*.js*", lambda route: route.abort())
+    live.route("**/plotly_*.js*", lambda route: route.abort())
     live.reload()
     sentence = live.locator(MAP).get_by_text("could not be drawn")
     expect(sentence).to_be_visible()
     expect(live.locator(MAP)).to_have_css("height", "420px")
-    live.unroute("**/plotly-*.js*")
+    live.unroute("**/plotly_*.js*")
     wait_for_draws(live, MAP, 1)
     expect(sentence).to_be_hidden()
