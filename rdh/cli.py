@@ -10,7 +10,6 @@ import os
 import re
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -30,7 +29,7 @@ from rdh.commands import (
     supervisor,
 )
 from rdh.commands.terminal import shown, with_options
-from rdh.errors import UserError, printable, shortened
+from rdh.errors import UserError, kind_and_words, places_in, printable, shortened
 
 ABOUT = """Deep hashing with and without RDH: which bits die, and what brings them back.
 
@@ -115,14 +114,10 @@ def _say(sentence: str, as_json: bool, options: Sequence[str]) -> None:
 
 def unforeseen(error: Exception) -> str:
     """A sentence about an error that no verb expects, with our file and line that it came from."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(PACKAGE)] or frames
-    place = f"{Path(ours[-1].filename).name}, line {ours[-1].lineno}: " if ours else ""
-    text = " ".join(str(error).split())[:300].rstrip(".")
-    reason = type(error).__name__ + (f": {text}" if text else "")
+    path, line = places_in(error, lambda path: path.is_relative_to(PACKAGE))[-1]
     return (
-        f"This can't be done: {place}{reason}. Was a file of a run changed by hand? "
-        "RDH_TRACEBACK=1 shows the whole way there."
+        f"This can't be done: {path.name}, line {line}: {kind_and_words(error).rstrip('.')}. Was a "
+        "file of a run changed by hand? RDH_TRACEBACK=1 shows the whole way there."
     )
 
 

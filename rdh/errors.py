@@ -4,6 +4,7 @@ A page shows a `UserError` as a card. The command line prints it and exits with 
 """
 
 import re
+import traceback
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -86,6 +87,19 @@ def os_reason(error: OSError) -> str:
     """The operating system's own words in lower case, for example "permission denied"."""
     words = error.strerror or str(error) or "unknown reason"
     return (words[0].lower() + words[1:]).rstrip(".")
+
+
+def kind_and_words(error: BaseException) -> str:
+    """ "KeyError: 'x'": an error in one line, cut after 300 characters."""
+    text = " ".join(str(error).split())[:300]
+    return type(error).__name__ + (f": {text}" if text else "")
+
+
+def places_in(error: BaseException, is_ours: Callable[[Path], bool]) -> list[tuple[Path, int]]:
+    """The files, of those asked for, and lines that an error went through, the innermost last."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [(Path(frame.filename), frame.lineno or 1) for frame in frames]
+    return [place for place in places if is_ours(place[0])]
 
 
 def short_path(path: Path | str) -> str:

@@ -165,7 +165,7 @@ def read_arrays(
     Args:
         path: the file.
         only: names of those that are read, if they are there; None: all.
-        needs: names of those that must be there.
+        needs: names of those of them that must be there.
 
     Raises:
         UserError: The file is missing or damaged, or lacks what must be there.
@@ -173,9 +173,7 @@ def read_arrays(
     try:
         _check_kind(path)  # a pipe would never end
         with np.load(path, allow_pickle=False) as file:
-            if lacking := [name for name in needs if name not in file.files]:
-                raise ValueError(f"it lacks {', '.join(lacking)}")
-            return {name: file[name] for name in file.files if only is None or name in only}
+            found = {name: file[name] for name in file.files if only is None or name in only}
     except (
         OSError,
         TypeError,  # one array, not a .npz
@@ -186,15 +184,20 @@ def read_arrays(
         zipfile.BadZipFile,
         NotImplementedError,
     ) as error:
-        folder = path.parent.parent if path.parent.name == "codes" else path.parent
         reason = "it is damaged, or no file of a run"
         if isinstance(error, OSError) and error.errno:
             reason = os_reason(error)
-        elif str(error).startswith("it lacks"):
-            reason = str(error)
-        raise UserError(
-            f"{path.name} of run {folder.name} can't be read ({reason}); launch the run again."
-        ) from None
+        raise _unreadable(path, reason) from None
+    if lacking := [name for name in needs if name not in found]:
+        raise _unreadable(path, f"it lacks {', '.join(lacking)}")
+    return found
+
+
+def _unreadable(path: Path, reason: str) -> UserError:
+    folder = path.parent.parent if path.parent.name == "codes" else path.parent
+    return UserError(
+        f"{path.name} of run {folder.name} can't be read ({reason}); launch the run again."
+    )
 
 
 # fields of hb.json and result.json

@@ -1,12 +1,12 @@
 """What is shown if a page's own file fails, before or after it has drawn anything: a card."""
 
-import traceback
 from pathlib import Path
 
 import streamlit as st
 from streamlit import error_util
 
 from pages.common.text import as_text
+from rdh.errors import kind_and_words, places_in
 
 APP = Path(__file__).resolve().parents[2]
 
@@ -27,19 +27,13 @@ def said(error: BaseException, app: Path = APP) -> str:
         error: what its code raised.
         app: the folder of app.py.
     """
-    frames = [
-        (frame.filename, frame.lineno)
-        for frame in traceback.extract_tb(error.__traceback__)
-        if Path(frame.filename).parent in (app, app / "pages")
-    ]
+    places = places_in(error, lambda path: path.parent in (app, app / "pages"))
     if isinstance(error, SyntaxError) and error.filename:
-        frames.append((error.filename, error.lineno))
-    place = f"{Path(frames[-1][0]).name}, line {frames[-1][1]}: " if frames else ""
-    text = " ".join(str(error).split())[:300].rstrip(".")
-    reason = type(error).__name__ + (f": {text}" if text else "")
+        places.append((Path(error.filename), error.lineno or 1))
+    place = f"{places[-1][0].name}, line {places[-1][1]}: " if places else ""
     return (
-        f"This page can't be shown: {place}{reason}. The server's log says more. "
-        "All other pages go on."
+        f"This page can't be shown: {place}{kind_and_words(error).rstrip('.')}. The server's log "
+        "says more. All other pages go on."
     )
 
 

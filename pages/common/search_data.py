@@ -12,8 +12,8 @@ from pages.common.run_picker import read_config
 from rdh.analysis.mixed_up import class_shares, class_sides
 from rdh.analysis.one_bit import Look
 from rdh.config.run_config import RunConfig
-from rdh.files import read_arrays
 from rdh.retrieval.one_query import Gallery
+from rdh.store.kept_codes import final_codes
 from rdh.store.run_store import RunStore
 
 MOST_PAIRS = 100_000_000  # of queries and gallery items, for the classes that are mixed up
@@ -112,8 +112,7 @@ def _search(_runs: RunStore, root: str, run_id: str, stamp: int) -> Searched:
     # Imported here: its machine code takes a second to load, and most pages don't need it.
     from rdh.retrieval import evaluate
 
-    needs = ("query", "gallery", "query_ids", "gallery_ids")
-    codes = read_arrays(_runs.run_dir(run_id) / "codes" / "final.npz", needs=needs)
+    codes = final_codes(_runs.run_dir(run_id))
     parts, config = split(_runs, run_id), read_config(_runs, run_id)
     top_k = _runs.reader(run_id).meta().get("top_k")
     ids = codes["query_ids"], codes["gallery_ids"]

@@ -10,7 +10,6 @@ import importlib.util
 import os
 import re
 import sys
-import traceback
 from collections.abc import Callable
 from functools import cache, lru_cache
 from pathlib import Path
@@ -28,7 +27,7 @@ from rdh.catalog.cards import (
 from rdh.catalog.complaints import shown
 from rdh.catalog.left_out import left_out
 from rdh.catalog.source import Unusable, read
-from rdh.errors import UserError
+from rdh.errors import UserError, kind_and_words, places_in
 
 __all__ = [
     "BackboneCard",
@@ -154,8 +153,7 @@ def unusable(file: str, error: BaseException) -> UnusableFile:
 
 def lines_of(file: str, error: BaseException) -> list[int]:
     """The lines of a file that an error went through, the innermost last."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return [frame.lineno or 1 for frame in frames if Path(frame.filename).as_posix().endswith(file)]
+    return [line for _, line in places_in(error, lambda path: path.as_posix().endswith(file))]
 
 
 def what_failed(file: str, error: BaseException) -> str:
@@ -166,8 +164,7 @@ def what_failed(file: str, error: BaseException) -> str:
         error: what its code raised.
     """
     line = (lines_of(file, error) or [getattr(error, "lineno", None) or 1])[-1]
-    text = " ".join(str(error).split())[:300]
-    return f"line {line}: {type(error).__name__}" + (f": {text}" if text else "")
+    return f"line {line}: {kind_and_words(error)}"
 
 
 _imported: dict[str, Stamp | None] = {}  # module -> its file when it was imported

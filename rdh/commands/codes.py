@@ -227,7 +227,7 @@ def _maker(store: RunStore, run_id: str) -> dict[str, Any]:
     return {
         "run_id": run_id,
         "config": config.model_dump(),
-        "network": str(read_arrays(path).get("network")),
+        "network": str(read_arrays(path, only=["network"]).get("network")),
     }
 
 

@@ -1,7 +1,5 @@
 """Items whose bits are mostly dead, with codes of another class: wrong labels, or outliers."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from rdh.diagnosis._tools.evidence import Evidence
@@ -18,7 +16,8 @@ SHOWN = 5
 
 def check(evidence: Evidence) -> Finding | None:
     """Fires if a few items sit with another class, dead, and hold a tenth of all dead entries."""
-    by_item = dead_mask(evidence).sum(1)
+    dead = dead_mask(evidence)
+    by_item = dead.sum(1)
     own, other, nearest = sides_of_classes(evidence)
     few = np.flatnonzero((by_item >= DEAD_BITS * evidence.config.n_bits) & (other > own))
     n_dead, held = int(by_item.sum()), int(by_item[few].sum())
@@ -27,11 +26,11 @@ def check(evidence: Evidence) -> Finding | None:
     worst = few[np.argsort(-by_item[few], kind="stable")][:SHOWN]
     look, names = evidence.look, evidence.split["class_names"]
     listed = "; ".join(
-        f"item {look['ids'][row]} ({_joined(names[look['labels'][row] > 0])}, {by_item[row]} of "
-        f"{evidence.config.n_bits} bits, nearest to {names[nearest[row]]})"
+        f"item {look['ids'][row]} ({' and '.join(names[look['labels'][row] > 0])}, {by_item[row]} "
+        f"of {evidence.config.n_bits} bits, nearest to {names[nearest[row]]})"
         for row in worst
     )
-    bit = int(dead_mask(evidence)[worst[0]].argmax())
+    bit = int(dead[worst[0]].argmax())
     return Finding(
         severity="note",
         sentence=f"{len(few)} of {len(by_item):,} training items looked at hold {held:,} of the "
@@ -64,7 +63,3 @@ def sides_of_classes(evidence: Evidence) -> tuple[np.ndarray, np.ndarray, np.nda
     others = np.where(labels, -np.inf, near)
     own = np.where(labels, near, -np.inf).max(1)
     return own, others.max(1), others.argmax(1)
-
-
-def _joined(names: Sequence[str]) -> str:
-    return " and ".join(names)

@@ -1,5 +1,6 @@
 """The codes that a run kept: of queries and gallery with their labels, and of training items."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,16 @@ class KeptCodes(NamedTuple):
     gallery_labels: np.ndarray
 
 
+def final_codes(run_dir: Path) -> dict[str, np.ndarray]:
+    """The arrays of a run's codes/final.npz: codes and ids of both sides at least.
+
+    Raises:
+        UserError: The file is missing or damaged.
+    """
+    needs = ("query", "gallery", "query_ids", "gallery_ids")
+    return read_arrays(run_dir / "codes" / "final.npz", needs=needs)
+
+
 def kept_codes(store: RunStore, run_id: str) -> KeptCodes:
     """Reads codes/final.npz and the labels of split.npz.
 
@@ -30,9 +41,7 @@ def kept_codes(store: RunStore, run_id: str) -> KeptCodes:
         IndexError: A file is whole, but not one of this program.
     """
     folder = store.run_dir(run_id)
-    sides = ("query", "gallery")
-    needs = (*sides, *(f"{side}_ids" for side in sides))
-    codes = read_arrays(folder / "codes" / "final.npz", needs=needs)
+    sides, codes = ("query", "gallery"), final_codes(folder)
     labels = read_arrays(folder / "split.npz", only=["labels"], needs=["labels"])["labels"]
     return KeptCodes(
         *(codes[side] for side in sides), *(labels[codes[f"{side}_ids"]] for side in sides)
