@@ -7,6 +7,7 @@ Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits (test par
 1998.
 """
 
+import functools
 import hashlib
 import importlib.util
 from pathlib import Path
@@ -37,6 +38,7 @@ def load(
     return ArrayDataset("digits", pixels, one_hot(class_of, 10), names, fingerprint, protocol)
 
 
+@functools.cache
 def _table() -> tuple[np.ndarray, np.ndarray]:
     """Grey values 0..16, float64 (1797, 64), and classes, int64 (1797,).
 
