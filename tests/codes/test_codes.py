@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.datasets import load_digits
+from torchvision.models import resnet18
 
 from rdh import cli
 from rdh.codes import export, faiss_index
@@ -209,7 +210,9 @@ def test_an_exported_backbone_brings_its_preprocessing(root, tmp_path, monkeypat
     write_photos(tmp_path / "data" / "image_folder")
     monkeypatch.setenv("RDH_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("RDH_CACHE", str(tmp_path / "cache"))
-    settings = ("backbone=efficientnet_lite0", "image_size=32", f"finetune={finetune}")
+    torch.save(resnet18().state_dict(), tmp_path / "net.pth")
+    network = ("backbone=resnet18", f"weights={tmp_path / 'net.pth'}", f"finetune={finetune}")
+    settings = (*network, "image_size=32")
     pairs = [part for one in (*settings, "batch_size=4") for part in ("--set", one)]
     run_id = trained(root, "--dataset", "image_folder", "--bits", "16", *pairs)
     assert run_cli(root, "export", run_id, "-o", tmp_path / "net.pt2") == 0
