@@ -15,6 +15,7 @@ from pages.common.shell import carried, end_page, error_card, known_runs, start_
 from pages.common.sidebar import draw_link
 from pages.common.words import legend, two_codes
 from rdh import catalog
+from rdh.analysis import map_points
 from rdh.analysis.dead_bits import NOT_COUNTED
 from rdh.charts.bit_worth import (
     death_takeaway,
@@ -160,11 +161,8 @@ def bit_line(counts: BitCounts, bit: int) -> str:
     cost = counts.cost
     costs = ""
     if cost is not None and (counts.main[bit] or cost.by_bit[bit]):
-        costs = f"; its dead entries {cost.place} cost {cost.by_bit[bit]:+.4f} MAP"
-    return (
-        f"**Bit {bit}**, of {counts.n_items:,.0f} training items: {', '.join(parts)}"
-        f"{costs.replace('-', '−')}"
-    )
+        costs = f"; its dead entries {cost.place} cost {map_points(cost.by_bit[bit])} MAP"
+    return f"**Bit {bit}**, of {counts.n_items:,.0f} training items: {', '.join(parts)}{costs}"
 
 
 def draw_bit(run: RunSeries, config: RunConfig, counts: BitCounts, bit: int, run_id: str) -> None:

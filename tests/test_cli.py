@@ -995,12 +995,13 @@ def test_the_demo_prints_what_was_stored(store, env):
     assert table["arm"].tolist() == ["", "rdh"]
     for row in table.itertuples():
         numbers = rf"{row.map:.4f} +{row.dead_at_end:.2%} +{row.dead_peak:.2%} +"
-        numbers += rf"{re.escape(f'{row.cost:+.4f}')} +{row.flagged_at_end:.2%}"
+        numbers += rf"{re.escape(analysis.map_points(row.cost))} +{row.flagged_at_end:.2%}"
         assert re.search(
             rf"^{re.escape(row.label)} +16 +1 +{numbers}$", answer.stdout, re.MULTILINE
         ), answer.stdout
         assert f"{row.run_id}: finished in " in answer.stderr
-        assert f"{row.dead_at_end:.2%} dead at a cost of {row.cost:+.4f} MAP" in answer.stderr
+        cost = analysis.map_points(row.cost)
+        assert f"{row.dead_at_end:.2%} dead at a cost of {cost} MAP" in answer.stderr
     (pair,) = analysis.pairs(table).itertuples()
     within = analysis.is_within_ties(*(row for _, row in table.iterrows()))
     assert (

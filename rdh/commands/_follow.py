@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rdh import execution
-from rdh.analysis import cost_of_dead, duration, last_numbers
+from rdh.analysis import cost_of_dead, duration, last_numbers, map_points
 from rdh.commands._progress import Pace, ProgressLine, bar
 from rdh.errors import UserError, count
 from rdh.store.run_store import RunStore
@@ -144,7 +144,7 @@ class Watch:
             return ""
         text = f", {numbers['dead'] / numbers['entries']:.2%} dead"
         cost = cost_of_dead(result.get("metrics", {}))
-        return text if cost is None else f"{text} at a cost of {cost[0]:+.4f} MAP"
+        return text if cost is None else f"{text} at a cost of {map_points(cost[0])} MAP"
 
 
 def _read(read: Callable[[str], dict[str, Any]], run_id: str) -> dict[str, Any]:

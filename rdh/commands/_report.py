@@ -62,7 +62,7 @@ def summary_rows(summary: pd.DataFrame) -> list[dict[str, str]]:
             "MAP std": _text(row["map_std"], ".4f"),
             "dead at the end": _text(row["dead_at_end"], ".2%"),
             "dead at the peak": _text(row["dead_peak"], ".2%"),
-            "cost of the dead": _text(row["cost"], "+.4f"),
+            "cost of the dead": "" if pd.isna(row["cost"]) else analysis.map_points(row["cost"]),
             "flagged at the end": _text(row["flagged_at_end"], ".2%"),
         }
         for row in summary.to_dict("records")
@@ -144,7 +144,8 @@ def _dead(group: pd.DataFrame) -> str:
     text = f" and {word} entries at the end from {before:.2%} to {after:.2%}"
     cost, cost_rdh = (group[f"cost_{arm}"].mean() for arm in ("baseline", "rdh"))
     if word == "dead" and not (math.isnan(cost) or math.isnan(cost_rdh)):
-        text += f" (their cost in MAP from {cost:+.4f} to {cost_rdh:+.4f})"
+        points = map(analysis.map_points, (cost, cost_rdh))
+        text += f" (their cost in MAP from {' to '.join(points)})"
     return text
 
 

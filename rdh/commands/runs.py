@@ -199,7 +199,7 @@ def _show(store: RunStore, run_id: str, as_json: bool) -> int:
                 "submission": submission,
                 "state": vars(state) if state else None,
                 "result": result or None,
-                "dead_bits": _as_numbers(store, run_id, result.get("metrics", {})),
+                "dead_bits": _as_numbers(store, run_id, result),
                 "findings": _findings(store, run_id),
             }
         )
@@ -214,7 +214,7 @@ def _show(store: RunStore, run_id: str, as_json: bool) -> int:
     print(f"  folder {store.run_dir(run_id)}")
     _section("settings", submission["config"])
     numbers = dict(result.get("metrics", {}))
-    dead_bits = _dead_bits(store, run_id, numbers)
+    dead_bits = _dead_bits(store, run_id, result)
     if COST in dead_bits:
         numbers = {name: value for name, value in numbers.items() if name not in COSTS}
     _section("dead bits", dead_bits)
@@ -234,18 +234,26 @@ def _findings(store: RunStore, run_id: str) -> dict[str, str]:
     return {}
 
 
+def _costs(store: RunStore, run_id: str, result: dict[str, Any]) -> dict[str, float]:
+    """What the dead cost at the last evaluation, also of a run that has not ended well, or yet."""
+    found = result.get("metrics") or {
+        name: value for *_, name, value in store.reader(run_id).scalars() if value is not None
+    }
+    return {name: found[name] for name in COSTS if name in found}
+
+
 def _as_numbers(
-    store: RunStore, run_id: str, metrics: dict[str, float]
+    store: RunStore, run_id: str, result: dict[str, Any]
 ) -> dict[str, float | None] | None:
     """The counts of a run by name, for JSON; None if it has none."""
     counts = analysis.dead_bits(store.reader(run_id))
     if counts is None:
         return None
-    cost = analysis.cost_of_dead(metrics)
+    cost = analysis.cost_of_dead(_costs(store, run_id, result))
     return vars(counts) | {"cost": cost[0] if cost else None}
 
 
-def _dead_bits(store: RunStore, run_id: str, metrics: dict[str, float]) -> dict[str, str]:
+def _dead_bits(store: RunStore, run_id: str, result: dict[str, Any]) -> dict[str, str]:
     """What is dead, what that costs, and what is flagged, in words."""
     with contextlib.suppress(UserError):  # a method that is gone
         config = store.config(run_id)
@@ -264,9 +272,8 @@ def _dead_bits(store: RunStore, run_id: str, metrics: dict[str, float]) -> dict[
         return {"dead": NOT_COUNTED} | said
     said = {"dead at the end": text("dead"), "dead at the peak": text("dead_peak")} | said
     costs = "; ".join(
-        f"{analysis.map_points(metrics[name])} MAP, of those {place}"
-        for name, place in COSTS.items()
-        if name in metrics
+        f"{analysis.map_points(cost)} MAP, of those {COSTS[name]}"
+        for name, cost in _costs(store, run_id, result).items()
     )
     said[COST] = (
         f"{costs}; at the last evaluation"

@@ -34,7 +34,8 @@ def check(evidence: Evidence) -> Finding | None:
     return Finding(
         severity="note",
         sentence=f"{len(few)} of {len(by_item):,} training items looked at hold {held:,} of the "
-        f"{n_dead:,} dead entries, and their codes are those of another class: {listed}.",
+        f"{n_dead:,} dead entries that this look finds, and their codes are those of another "
+        f"class: {listed}.",
         mechanism="An item whose label is wrong, or that looks like another class, is pulled by "
         "its pairs to one code and by its features to another; most of its bits end on the side "
         "that its label does not call for. Look at these images before you change a setting.",

@@ -1,7 +1,9 @@
 """The reading side of a run's metrics.db. See `rdh.store.schema` for the tables."""
 
 import contextlib
+import functools
 import json
+import math
 import sqlite3
 import zlib
 from collections.abc import Iterator
@@ -12,10 +14,18 @@ import numpy as np
 
 from rdh.errors import UserError, os_reason
 from rdh.files import check_regular
-from rdh.store.schema import RENAMED
+from rdh.store.schema import RENAMED, TOGETHER
 
 # the version of a file; a file without one is of version 1
 VERSION = "(SELECT COALESCE(MAX(CAST(value AS INTEGER)), 1) FROM meta WHERE key = 'schema_version')"
+
+# of a row of `arrays`: it holds the array, alone or together with others, or it is damaged
+HAS_IT = (
+    f"a.name IN (NAMES) AND (a.name <> '{TOGETHER}' OR instr(a.shape, ?) "
+    "OR a.shape NOT LIKE '{\"%')"
+)
+
+DAMAGE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, zlib.error)
 
 
 class MetricsReader:
@@ -61,12 +71,16 @@ class MetricsReader:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The arrays that some record holds, and their shapes."""
-        rows = self._query(f"SELECT DISTINCT {VERSION}, name, shape FROM arrays ORDER BY name")
+        rows = self._query(f"SELECT DISTINCT {VERSION}, name, shape FROM arrays")
+        found: dict[str, tuple[int, ...]] = {}
         with self._typed():
-            return {
-                RENAMED.get(name, name) if version == 1 else name: tuple(json.loads(shape))
-                for version, name, shape in rows
-            }
+            for version, name, shape in rows:
+                if name == TOGETHER:
+                    found |= {name: shape for name, (*_, shape) in _places(shape).items()}
+                else:
+                    name = RENAMED.get(name, name) if version == 1 else name
+                    found[name] = tuple(json.loads(shape))
+        return dict(sorted(found.items()))
 
     def scalars(self, after: int = 0) -> list[tuple[int, int, int, str, float | None]]:
         """(seq, step, epoch, name, value) of the records with seq > after, in order."""
@@ -103,12 +117,12 @@ class MetricsReader:
         """
         # of each record, the array: an index that begins with seq finds it
         rows = self._query(
-            "SELECT r.seq, r.step, a.dtype, a.shape, a.data FROM records r CROSS JOIN arrays a "
-            "ON a.seq = r.seq AND a.name IN (NAMES) WHERE r.seq > ? ORDER BY r.seq",
+            "SELECT r.seq, r.step, a.name, a.dtype, a.shape, a.data FROM records r "
+            f"CROSS JOIN arrays a ON a.seq = r.seq AND {HAS_IT} WHERE r.seq > ? ORDER BY r.seq",
             (after,),
             name,
         )
-        unpacked = [self._unpack(*row[2:]) for row in rows]
+        unpacked = [self._unpack(name, *row[2:]) for row in rows]
         with self._typed():
             values = np.stack(unpacked) if rows else np.empty((0,))
             values.flags.writeable = False
@@ -123,12 +137,12 @@ class MetricsReader:
             step: Look only at records of this step and before. None looks at all.
         """
         rows = self._query(
-            "SELECT r.step, a.dtype, a.shape, a.data FROM records r CROSS JOIN arrays a "
-            "ON a.seq = r.seq AND a.name IN (NAMES) WHERE r.step <= ? ORDER BY r.seq DESC LIMIT 1",
+            "SELECT r.step, a.name, a.dtype, a.shape, a.data FROM records r CROSS JOIN arrays a "
+            f"ON a.seq = r.seq AND {HAS_IT} WHERE r.step <= ? ORDER BY r.seq DESC LIMIT 1",
             (2**62 if step is None else step,),
             name,
         )
-        return (rows[0][0], self._unpack(*rows[0][1:])) if rows else None
+        return (rows[0][0], self._unpack(name, *rows[0][1:])) if rows else None
 
     def events(self, after: int = 0) -> list[tuple[int, int, float, str, str]]:
         """(seq, step, Unix time, type, text) of the events with seq > after, in order."""
@@ -141,7 +155,8 @@ class MetricsReader:
     def _query(
         self, sql: str, parameters: tuple[Any, ...] = (), name: str | None = None
     ) -> list[tuple[Any, ...]]:
-        """Rows. NAMES in the SQL, before all parameters, are those that the file stores `name` by.
+        """Rows. NAMES in the SQL, before all parameters, are those that the file stores `name` by:
+        of scalars, or of arrays with HAS_IT.
 
         They are looked up first: SQLite does not use an index for names that a query works out.
         """
@@ -157,6 +172,9 @@ class MetricsReader:
                 if name is not None:
                     connection.execute("BEGIN")  # a resume renames them
                     names = _stored(name, connection.execute(f"SELECT {VERSION}").fetchone()[0])
+                    if HAS_IT in sql:
+                        names.append(TOGETHER)
+                        parameters = (json.dumps(name), *parameters)
                     sql = sql.replace("NAMES", ", ".join("?" * len(names)))
                     parameters = (*names, *parameters)
                 return connection.execute(sql, parameters).fetchall()
@@ -170,8 +188,12 @@ class MetricsReader:
                 ) from None
             raise self._damaged(error) from None
 
-    def _unpack(self, dtype: str, shape: str, data: bytes) -> np.ndarray:
+    def _unpack(self, name: str, row: str, dtype: str, shape: str, data: bytes) -> np.ndarray:
+        """The array of this name in a row of `arrays`."""
         with self._typed():
+            if row == TOGETHER:
+                place, kind, form = _places(shape)[name]
+                return np.frombuffer(data[place], dtype=kind).reshape(form)
             return np.frombuffer(zlib.decompress(data), dtype=np.dtype(dtype)).reshape(
                 json.loads(shape)
             )
@@ -181,7 +203,7 @@ class MetricsReader:
         """What is stored as another type or shape than ours is damage."""
         try:
             yield
-        except (ValueError, TypeError, OverflowError, zlib.error) as error:
+        except DAMAGE as error:
             raise self._damaged(error) from None
 
     def _damaged(self, error: Exception | str) -> UserError:
@@ -195,3 +217,15 @@ def _stored(name: str, version: int) -> list[str]:
     """The names that a file of this version stores a name by."""
     old = [before for before, now in RENAMED.items() if now == name]
     return [name] if version > 1 else old + [name] * (name not in RENAMED)
+
+
+@functools.lru_cache(maxsize=64)
+def _places(layout: str) -> dict[str, tuple[slice, np.dtype, tuple[int, ...]]]:
+    """Where each array lies in the bytes of a row TOGETHER, its type and its shape."""
+    places, start = {}, 0
+    for name, (kind, shape) in json.loads(layout).items():
+        dtype = np.dtype(kind)
+        stop = start + math.prod(shape) * dtype.itemsize
+        places[name] = slice(start, stop), dtype, tuple(shape)
+        start = stop
+    return places

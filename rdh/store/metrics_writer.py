@@ -22,7 +22,7 @@ import numpy as np
 
 from rdh.errors import UserError, encodable
 from rdh.store.mounts import is_on_network
-from rdh.store.schema import RENAMED, SCHEMA_VERSION, TABLES
+from rdh.store.schema import RENAMED, SCHEMA_VERSION, TABLES, TOGETHER
 
 SMALL, MOST_STORED = 600, 2**16  # bytes of an array
 
@@ -211,7 +211,7 @@ class MetricsWriter:
             for name, value in record.scalars.items()
         )
         many("INSERT INTO scalars VALUES (?, ?, ?)", finite)
-        packed = ((seq, name, *pack(array)) for name, array in record.arrays.items())
+        packed = ((seq, *row) for row in _rows(record.arrays))
         many("INSERT INTO arrays (seq, name, dtype, shape, data) VALUES (?, ?, ?, ?, ?)", packed)
         many(
             "INSERT INTO events VALUES (?, ?, ?)",
@@ -230,6 +230,30 @@ def _text(value: object) -> object:
     return encodable(value) if isinstance(value, str) else value
 
 
+def _rows(arrays: dict[str, np.ndarray]) -> Iterator[tuple[str, str, str, bytes]]:
+    """Name, type, shape and bytes of each row of `arrays`: one row takes all that are small."""
+    small: list[tuple[str, np.dtype, tuple[int, ...]]] = []
+    data = []
+    for name, array in arrays.items():
+        if array.nbytes < SMALL:
+            small.append((name, array.dtype, array.shape))
+            data.append(array)
+        else:
+            yield name, *pack(array)
+    if small:
+        dtypes, layout = _layout(tuple(small))
+        parts = (one.astype(dtype, copy=False) for one, dtype in zip(data, dtypes, strict=True))
+        yield TOGETHER, "", layout, b"".join(part.tobytes() for part in parts)
+
+
+@functools.lru_cache(maxsize=16)
+def _layout(small: tuple[tuple[str, np.dtype, tuple[int, ...]], ...]) -> tuple[list[np.dtype], str]:
+    """Types with the low byte first, and what the file says of small arrays that stand together."""
+    described = {name: _described(dtype, shape or (1,)) for name, dtype, shape in small}
+    layout = {name: [kind, json.loads(shape)] for name, (_, kind, shape) in described.items()}
+    return [low for low, _, _ in described.values()], json.dumps(layout)
+
+
 def pack(array: np.ndarray) -> tuple[str, str, bytes]:
     """Type, shape and bytes of an array in the form of zlib, as the file holds them.
 
@@ -238,8 +262,6 @@ def pack(array: np.ndarray) -> tuple[str, str, bytes]:
     """
     dtype, kind, shape = _described(array.dtype, array.shape or (1,))
     data = array.astype(dtype, copy=False).tobytes()
-    if len(data) < SMALL and not data.strip(b"\0"):
-        return kind, shape, _zeros(len(data))
     is_stored = len(data) < (MOST_STORED if dtype == np.float32 else SMALL)
     return kind, shape, _stored(data) if is_stored else zlib.compress(data, 1)
 
@@ -255,8 +277,3 @@ def _stored(data: bytes) -> bytes:
     """What `zlib.compress(data, 0)` says of less than 64 KiB, in a tenth of the time."""
     ends = struct.pack("<HH", len(data), len(data) ^ 0xFFFF), struct.pack(">I", zlib.adler32(data))
     return b"\x78\x01\x01" + ends[0] + data + ends[1]
-
-
-@functools.lru_cache(maxsize=256)
-def _zeros(n: int) -> bytes:
-    return zlib.compress(bytes(n), 1)

@@ -2,15 +2,19 @@
 
 A *record* is one logging step: `records` has a line for it, and `scalars`, `arrays` and `events`
 hold what was logged then, by its `seq`. `step` counts optimizer steps completed. Arrays are
-little-endian, in the form of zlib. `meta` holds facts that do not change with the step, as JSON.
-Every table grows at its end, so a record writes few pages. Until November 2026 the index of
-`arrays` began with the name, and each array of a record went to a page of its own.
+little-endian, in the form of zlib. A record's small arrays stand one behind the other, as they are,
+in one row that is named TOGETHER; its `shape` says what is in it, as JSON {name: [dtype, shape]} in
+their order. `meta` holds facts that do not change with the step, as JSON.
+Every table grows at its end, so a record writes few pages. Until November 2026 every array had a
+row of its own, as those of 600 bytes and more have now, and the index of `arrays` began with the
+name.
 
 Version 1, until November 2026, called entries dead that are called flagged now, and counted most
 things over the window of a record. `RENAMED` says what its names are called now.
 """
 
 SCHEMA_VERSION = 2
+TOGETHER = "*"
 # Name in version 1 -> name now, of scalars and arrays. Version 1 had two vintages: the older one
 # wrote dead, dead_now and levels, the newer one dead_window, dead_all and dead_levels.
 RENAMED = {

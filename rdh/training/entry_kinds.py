@@ -9,7 +9,6 @@ visits, two bits more remember whether the entry was ever answered as a flagged 
 a dead one.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,20 +90,18 @@ class Rows:
     """
 
     def __init__(self, rows: dict[str, np.ndarray]) -> None:
-        self._shapes = {name: row.shape[:-1] for name, row in rows.items()}
-        self._matrix = np.concatenate(
-            [row.reshape(-1, row.shape[-1]) for row in rows.values()]
-        ).astype(np.float64)
+        parts, self._places, stop = [], [], 0
+        for name, row in rows.items():
+            parts.append(row.reshape(-1, row.shape[-1]))
+            start, stop = stop, stop + len(parts[-1])
+            self._places.append((name, slice(start, stop), row.shape[:-1]))
+        self._matrix = np.concatenate(parts).astype(np.float64)
 
     def counts(self, table: np.ndarray) -> dict[str, np.ndarray]:
         """The counts, int32 (..., n_bits), from the entries of each kind, (n_bits, n_kinds)."""
         sums = (self._matrix @ table.astype(np.float64).T).astype(np.int32)  # exact: below 2^53
-        arrays, start = {}, 0
-        for name, shape in self._shapes.items():
-            stop = start + math.prod(shape)
-            arrays[name] = sums[start:stop].reshape(*shape, len(table))
-            start = stop
-        return arrays
+        n_bits = len(table)
+        return {name: sums[place].reshape(*shape, n_bits) for name, place, shape in self._places}
 
 
 def running_rows(tau: float) -> Rows:

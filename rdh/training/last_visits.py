@@ -87,7 +87,6 @@ class LastVisits:
             *(past, kinds, bins, indices, self._changes),
             *(self.state, self._kinds, self._places, present, events, again),
         )
-        self._kinds += present[:, :N_KINDS] + present[:, N_KINDS:]
         return present, events, again
 
     def totals(self) -> dict[str, np.ndarray]:
@@ -124,8 +123,8 @@ def _visit(
 ) -> None:
     """See `LastVisits.visit`. The last six are changed; `changes` is that of `changes_of`.
 
-    `n_kinds` only loses what the entries were. Places without a sign spare numba the look whether
-    they count from the end, and all but the last of the inner loops take many bits at once.
+    Places without a sign spare numba the look whether they count from the end, and all but the last
+    of the loops over bits take many of them at once.
     """
     n_bits = state.shape[1]
     found = np.empty(n_bits, np.uint32)
@@ -146,3 +145,6 @@ def _visit(
             n_places[bit, np.uint64((was >> PAST_BITS) + (change >> WAS) * N_BINS)] -= 1
             n_places[bit, np.uint64(bins[row, bit] + (change >> IS & 3) * N_BINS)] += 1
             n_events[bit, np.uint64(change & (N_EVENTS - 1))] += 1
+    for bit in range(n_bits):  # what the entries are: counted once
+        for kind in range(N_KINDS):
+            n_kinds[bit, kind] += n_present[bit, kind] + n_present[bit, N_KINDS + kind]

@@ -19,6 +19,7 @@ once: every entry gets a *kind* (`entry_kinds`), and `LastVisits` keeps the runn
 """
 
 import math
+from array import array
 from typing import Any
 
 import numpy as np
@@ -63,13 +64,14 @@ class Probes:
 
     def __init__(self, labels: Tensor, n_bits: int, tau: float, scale: float = 1.0) -> None:
         self.tau, self.n_bits, self._factor = tau, n_bits, scale * alpha(tau)
+        self._factors = np.array([[1.0], [self._factor]])  # before the amplifier and after it
         self.visits, self.sides = LastVisits(len(labels), n_bits, tau), Sides(labels.cpu(), n_bits)
         self._window, self._events = window_rows(tau), event_rows()
         width = logit_edges(tau)[-1] / (N_BINS / 2)
         self._rule = thresholds(tau), n_reached(tau, tau), np.float32(1 / width)
         self._alphas = tuple(alpha(level) for level in TAU_LEVELS)
         self._steps: list[tuple[Tensor, ...]] = []
-        self._places: list[tuple[int, ...]] = []  # of the steps, as `entry_loops` reads them
+        self._places = array("q")  # of the steps, as `entry_loops` reads them
         self._where: list[Tensor] = []  # of an amplifier that is aimed
         self._slope = 1.0
 
@@ -91,7 +93,7 @@ class Probes:
 
     def load_window(self, window: dict[str, list[Any]], device: torch.device) -> None:
         """Goes on with the window of a checkpoint, on the device of the run."""
-        self._steps, self._places = [], []
+        self._steps, self._places = [], array("q")
         for step in window["steps"]:
             self._keep(tuple(one.to(device) for one in step))
         self._where = [one.to(device) for one in window["where"]]
@@ -126,7 +128,7 @@ class Probes:
         z, h, wanted, total, indices = step
         step = z.contiguous(), h.contiguous(), wanted.contiguous(), total.contiguous(), indices
         self._steps.append(step)
-        self._places.append(_places(step))
+        self._places.extend(_places(step))
 
     @property
     def is_empty(self) -> bool:
@@ -178,9 +180,9 @@ class Probes:
         """
         parts, places = self._on_host()
         n_steps, slope = len(self._steps), np.float32(self._slope)
-        self._steps, self._places = [], []
+        self._steps, self._places = [], array("q")
         indices = torch.cat([part[-1] for part in parts])
-        window = np.array(places)
+        window = np.frombuffer(places, np.int64).reshape(-1, 5)
         signs, kinds, bins, acts = look(window, self.n_bits, slope, *self._rule)
         self._take_sides(indices, torch.from_numpy(signs), ends_epoch)
         groups = self.sides.group_of.numpy(), self.sides.called.numpy()
@@ -198,12 +200,12 @@ class Probes:
         sums = sums_by_bit(window, slope, acts)
         arrays |= self._means(sums / len(indices), slope * parts[0][0][0].numpy())
         arrays["gradient_count"] = n_by_bin.astype(np.float64)
-        arrays["gradient_sum"] = np.stack([spared + amplified, spared + self._factor * amplified])
+        arrays["gradient_sum"] = spared + self._factors * amplified
         arrays |= self.visits.totals()
         scalars = {"entries": float(self.visits.n_seen), "window_entries": float(kinds.size)}
         return scalars | self._norms(sums[9:].sum(1) / n_steps), arrays
 
-    def _on_host(self) -> tuple[list[tuple[Tensor, ...]], list[tuple[int, ...]]]:
+    def _on_host(self) -> tuple[list[tuple[Tensor, ...]], "array[int]"]:
         """The steps of the window on the host, and their places. From a GPU they come as one.
 
         Raises:
@@ -216,7 +218,7 @@ class Probes:
         if first[0].device.type == "cpu":
             return self._steps, self._places
         step = tuple(torch.cat(column).cpu() for column in zip(*self._steps, strict=True))
-        return [step], [_places(step)]
+        return [step], array("q", _places(step))
 
     def _take_sides(self, indices: Tensor, signs: Tensor, ends_epoch: bool) -> None:
         """The window's signs vote."""

@@ -81,10 +81,10 @@ from rdh.training import loop
 
 train_step = loop.train_step
 
-def step_when_asked(run, indices):
+def step_when_asked(run, *parts):
     while run.step == int(sys.argv[2]) and not Path(sys.argv[3]).exists():
         time.sleep(0.05)
-    train_step(run, indices)
+    train_step(run, *parts)
 
 loop.train_step = step_when_asked
 sys.exit(worker.main([sys.argv[1], "--attempt", "1"]))

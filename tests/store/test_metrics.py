@@ -50,9 +50,8 @@ def path(tmp_path: Path) -> Path:
 def written(path: Path, steps: range, **options) -> MetricsWriter:
     writer = MetricsWriter(path, attempt=1, **options)
     for step in steps:
-        writer.log(
-            Record(step, step // 10, {"loss": 1 / (step + 1)}, {"dead": np.arange(4) + step})
-        )
+        arrays = {"dead": np.arange(4) + step, "large": np.full(SMALL, step)}
+        writer.log(Record(step, step // 10, {"loss": 1 / (step + 1)}, arrays))
     return writer
 
 
@@ -246,6 +245,29 @@ def test_arrays_keep_values_shape_and_kind(path, array):
     np.testing.assert_array_equal(back, np.atleast_1d(array))
 
 
+def test_small_arrays_share_a_row_and_each_is_found_by_its_whole_name(path):
+    """In records that hold it, whatever else the record holds."""
+    writer = MetricsWriter(path, attempt=1)
+    first = {"dead": np.arange(3, dtype=np.int32), "dead_hard": np.array([0.5, np.nan])}
+    second = {"large": np.arange(SMALL), "b": np.array([True]), "wide": np.zeros((2, 0))}
+    for step, arrays in enumerate((first, second, second | first)):
+        writer.log(Record(step, 0, arrays=arrays))
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT seq, name FROM arrays ORDER BY id").fetchall()
+    assert rows == [(1, "*"), (2, "large"), (2, "*"), (3, "large"), (3, "*")]
+    reader = MetricsReader(path)
+    for name, array in (first | second).items():
+        _, steps, values = reader.arrays(name)
+        assert steps.tolist() == ([0, 2] if name in first else [1, 2])
+        for value in (*values, reader.latest(name)[1]):
+            np.testing.assert_array_equal(value, array)
+            assert value.dtype == array.dtype and value.flags.aligned
+    assert reader.latest("dead", 1)[0] == 0 and reader.latest("ead") is reader.latest("*") is None
+    assert reader.shapes() == {
+        "b": (1,), "dead": (3,), "dead_hard": (2,), "large": (SMALL,), "wide": (2, 0)
+    }  # fmt: skip
+
+
 def test_small_arrays_are_stored_in_the_form_of_zlib():
     array = np.arange(20, dtype="<i4")
     assert pack(array) == ("<i4", "[20]", zlib.compress(array.tobytes(), 0))
@@ -267,7 +289,8 @@ def test_a_file_whose_index_of_arrays_begins_with_the_name_is_read_and_written_o
     assert steps.tolist() == [0, 1, 2, 3, 9] and values[:, 0].tolist() == [0, 1, 2, 3, 9]
     assert reader.arrays("dead", int(seqs[3]))[1].tolist() == [9]
     assert reader.latest("dead", 8)[0] == 3 and reader.latest("x")[0] == 9
-    assert reader.shapes() == {"dead": (4,), "x": (3,)} and reader.latest("y") is None
+    assert reader.shapes() == {"dead": (4,), "large": (SMALL,), "x": (3,)}
+    assert reader.latest("y") is None
 
 
 def test_latest_looks_back_from_a_step(path):
@@ -330,13 +353,21 @@ def test_a_damaged_file_is_one_sentence_and_is_left_as_it_is(path):
 
 def test_a_damaged_array_is_one_sentence(path):
     written(path, range(3)).close()
-    for column, value in (("data", b"junk"), ("shape", "[7]"), ("shape", "{"), ("dtype", "what")):
+    shape = '{"dead": ["<i8", [4]]}'
+    for name, column, value in (
+        *(("dead", "data", b"junk"), ("dead", "shape", "[7]"), ("dead", "shape", "{")),
+        *(("dead", "shape", shape.replace("<i8", "what")), ("dead", "shape", shape + "}")),
+        *(("large", "data", b"junk"), ("large", "shape", "[7]"), ("large", "shape", "{")),
+        ("large", "dtype", "what"),
+    ):
         copy = path.with_name("copy.db")
         shutil.copy(path, copy)
         with closing(sqlite3.connect(copy)) as connection, connection:
             connection.execute(f"UPDATE arrays SET {column} = ?", (value,))
         with pytest.raises(UserError, match="can't be read"):
-            MetricsReader(copy).arrays("dead")
+            MetricsReader(copy).arrays(name)
+        with pytest.raises(UserError, match="can't be read"):
+            MetricsReader(copy).latest(name)
 
 
 def test_reading_never_writes(path):
@@ -453,6 +484,12 @@ MEANS_SOMETHING_ELSE += ("releases", "relapses", "saturated", "histogram", "entr
 
 def old_file(path: Path) -> None:
     """A file of version 1: step 1 of the older vintage, step 2 of the newer one."""
+    with pytest.MonkeyPatch.context() as old:
+        old.setattr("rdh.store.metrics_writer.SMALL", 0)  # every array had a row of its own
+        write_old(path)
+
+
+def write_old(path: Path) -> None:
     writer = MetricsWriter(path, attempt=1)
     for step, names in enumerate(VINTAGES, start=1):
         values = {name: float(value + 100 * step) for name, value in (names | SHARED).items()}
@@ -550,7 +587,9 @@ DAMAGES = [
     ("UPDATE arrays SET shape = '[7'", lambda reader: reader.shapes()),
     ("UPDATE arrays SET shape = '{}'", lambda reader: reader.arrays("dead")),
     ("UPDATE arrays SET shape = '[2, 2]' WHERE seq = 1", lambda reader: reader.arrays("dead")),
+    ("UPDATE arrays SET shape = '[2, 2]' WHERE seq = 1", lambda reader: reader.shapes()),
     ("UPDATE arrays SET data = 3", lambda reader: reader.latest("dead")),
+    ("UPDATE arrays SET data = 3", lambda reader: reader.latest("large")),
     ("UPDATE records SET step = 'x'", lambda reader: reader.arrays("dead")),
     ("UPDATE records SET step = 'x'", lambda reader: reader.scalar("loss")),
 ]
