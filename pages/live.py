@@ -224,8 +224,11 @@ def draw_no_data(status: Status) -> None:
             icon=":material/error:",
         )
     elif not status.is_final:
+        waits = status.word == "queued" and status.n_training
         st.info(
-            "The first data are on their way: torch is loaded once, then the run's images.",
+            "There is nothing to draw before the run has its turn."
+            if waits
+            else "The first data are on their way: torch is loaded once, then the run's images.",
             icon=":material/hourglass_top:",
         )
 
