@@ -9,7 +9,7 @@ from pages.common.bit_images import draw_images
 from pages.common.bit_quadrant import draw_quadrants
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries, bit_costs, has_final_codes, read_series
-from pages.common.run_picker import pick_run
+from pages.common.run_picker import end_without_runs, pick_run
 from pages.common.run_status import draw_status, read_status
 from pages.common.shell import carried, end_page, error_card, known_runs, start_page, store
 from pages.common.sidebar import draw_link
@@ -287,6 +287,7 @@ start_page(
 )
 runs = store()
 known = known_runs(runs)
+end_without_runs(known)
 left, right = st.columns([3, 1], vertical_alignment="bottom")
 with left:
     run_id = pick_run(runs, known)

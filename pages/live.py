@@ -209,9 +209,11 @@ def draw_no_data(status: Status) -> None:
         st.info(NO_RECORD if status.is_final else said, icon=":material/hourglass_top:")
         return
     if status.word in ENDED:
+        # the line above has said it of a lost run
+        resume = "" if status.word == "lost" else f"{resume_said(runs, status.run_id)} "
         st.info(
             f"This run {ENDED[status.word]} before its first record, so there is nothing to draw. "
-            f"{resume_said(runs, status.run_id)} Launch makes a changed copy of it.",
+            f"{resume}Launch makes a changed copy of it.",
             icon=":material/block:",
         )
         query = {"clone": status.run_id}
@@ -222,8 +224,11 @@ def draw_no_data(status: Status) -> None:
             icon=":material/error:",
         )
     elif not status.is_final:
+        waits = status.word == "queued" and status.n_training
         st.info(
-            "The first data are on their way: torch is loaded once, then the run's images.",
+            "There is nothing to draw before the run has its turn."
+            if waits
+            else "The first data are on their way: torch is loaded once, then the run's images.",
             icon=":material/hourglass_top:",
         )
 
@@ -241,6 +246,15 @@ def pick_level() -> float | None:
     )
 
 
+def still_going(states: Mapping[str, execution.RunState]) -> bool:
+    """Whether one of the runs drawn here may still change.
+
+    Raises:
+        UserError: a run is no longer there.
+    """
+    return not all(read_status(runs, one, states).is_final for one in (run_id, other) if one)
+
+
 start_page(
     "Live",
     ":material/monitoring:",
@@ -254,21 +268,29 @@ known = known_runs(runs)
 run_id, other = pick_two(runs, known)
 draw_notes(run_id)
 draw_report_button(runs, [run_id])
+going, has_map = False, True
+with error_card():
+    going, records = still_going(known), read_series(runs, run_id)
+    may_come = not known[run_id].is_final and not len(records.scalars())
+    has_map = may_come or bool(len(records.running("saturated")[0]))
+what, level, ordered, with_flags, paused = "dead", None, False, False, False
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-    what = st.segmented_control(
-        "Map of",
-        ["dead", "flagged", "saturated"],
-        default="dead",
-        required=True,
-        key="map",
-        bind="query-params",
-    )
-    level = pick_level()
-    ordered = st.toggle("Sort bits by onset", key="onset", bind="query-params")
-    with_flags = st.toggle(
-        "Show flagged", key="flags", bind="query-params", help=help_of("flagged")
-    )
-    paused = st.toggle("Pause", key="paused", bind="query-params")
+    if has_map:
+        what = st.segmented_control(
+            "Map of",
+            ["dead", "flagged", "saturated"],
+            default="dead",
+            required=True,
+            key="map",
+            bind="query-params",
+        )
+        level = pick_level()
+        ordered = st.toggle("Sort bits by onset", key="onset", bind="query-params")
+        with_flags = st.toggle(
+            "Show flagged", key="flags", bind="query-params", help=help_of("flagged")
+        )
+    if going:
+        paused = st.toggle("Pause", key="paused", bind="query-params")
 
 
 def draw() -> None:
@@ -321,24 +343,14 @@ def draw_charts(run: RunSeries, config: RunConfig, status: Status) -> None:
     draw_events(view, run, config, run_id, status)
 
 
-def still_going(states: Mapping[str, execution.RunState]) -> bool:
-    """Whether one of the runs drawn here may still change.
-
-    Raises:
-        UserError: a run is no longer there.
-    """
-    return not all(read_status(runs, one, states).is_final for one in (run_id, other) if one)
-
-
-ticking = False
+ticking = going and not paused
 with error_card():
-    ticking = not paused and still_going(known)
     if other and not is_pair(runs, run_id, other):
         st.caption(
             "⚠ The two runs differ in more than the plug-ins, so their dead bits don't "
             "compare RDH with its baseline."
         )
-    elif other and not still_going(known):  # the run has ended: what is the answer?
+    elif other and not going:  # the run has ended: what is the answer?
         with actions():
             for page, label, icon in ANSWERS:
                 draw_link(page, label, icon, carried())

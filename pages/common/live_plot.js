@@ -31,22 +31,20 @@ function readFigure(node, text) {
   return figure;
 }
 
-// Plotly does not wrap: a title that is too wide for the chart is broken anew, and the plot makes room.
+// Plotly does not wrap: a title is broken anew for the chart's width, and the plot makes room for its lines.
 function fitTitle(node, { title, margin }, width) {
+  if (!margin || !title?.text) return;
   const pen = document.createElement("canvas").getContext("2d");
   pen.font = `600 16px ${getComputedStyle(node).fontFamily}`;
-  const fits = (line) => pen.measureText(line).width < width;
-  const given = (title?.text ?? "").split("<br>");
-  if (!margin || given.every(fits)) return;
   const lines = [];
-  for (const word of given.join(" ").split(" ")) {
+  for (const word of title.text.split(/<br>| /)) {
     const longer = `${lines.at(-1)} ${word}`;
-    if (lines.length && fits(longer)) lines[lines.length - 1] = longer;
+    if (lines.length && pen.measureText(longer).width < width) lines[lines.length - 1] = longer;
     else lines.push(word);
   }
+  margin.t += 21 * (lines.length - title.text.split("<br>").length);
   title.text = lines.join("<br>");
-  title.pad = { t: 16 }; // as in bare_figure of rdh/charts/palette.py
-  margin.t += 21 * (lines.length - given.length);
+  title.pad = { t: lines.length > 1 ? 16 : 5 }; // as in bare_figure of rdh/charts/palette.py
 }
 
 const config = () => ({

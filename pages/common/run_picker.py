@@ -31,15 +31,21 @@ def pick_run(
     Returns:
         The id of the run; the newest one if the URL names none.
     """
+    end_without_runs(states)
     newest_first = _newest_first(states)
-    if not newest_first:
-        st.info(
-            "There are no runs yet. Launch one, and it shows here within seconds.",
-            icon=":material/rocket_launch:",
-        )
-        draw_link("pages/launch.py", "Launch a run", ":material/rocket_launch:", carried())
-        st.stop()
     return _pick(newest_first, states, key, label, lambda run_id: run_label(store, run_id))
+
+
+def end_without_runs(states: Mapping[str, RunState]) -> None:
+    """Ends the page with the next step to take if there is no run; call it before any column."""
+    if states:
+        return
+    st.info(
+        "There are no runs yet. Launch one, and it shows here within seconds.",
+        icon=":material/rocket_launch:",
+    )
+    draw_link("pages/launch.py", "Launch a run", ":material/rocket_launch:", carried())
+    st.stop()
 
 
 def pick_pair(
@@ -88,6 +94,7 @@ def pick_pair(
 
 def pick_two(store: RunStore, states: Mapping[str, RunState]) -> tuple[str, str | None]:
     """`pick_run` and, beside it, `pick_pair`."""
+    end_without_runs(states)
     left, right = st.columns(2)
     with left:
         run_id = pick_run(store, states)

@@ -17,7 +17,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from pages.common.address import announce, arrive
-from pages.common.copy_link import draw_copy_link
+from pages.common.address_bar import draw_copy_link
 from pages.common.failed_page import use_cards
 from pages.common.guard import is_guarded
 from pages.common.sidebar import draw_links, read_links
@@ -51,7 +51,7 @@ border: 1px solid var(--st-border-color); border-radius: 6px; }
 .stElementContainer[data-stale="true"] { opacity: 1 !important; transition: none !important; }
 /* Choices as cards: the whole card can be pressed. */
 [class*="st-key-cards-"] [role="radiogroup"] { gap: 0.75rem; align-items: stretch; }
-[class*="st-key-cards-"] [role="radiogroup"] > div { position: relative; flex: 1 1 150px;
+[class*="st-key-cards-"] [role="radiogroup"] > div { position: relative; flex: 1 1 170px;
 padding: 0.6rem 0.75rem; border: 1px solid rgba(128, 128, 128, 0.35); border-radius: 8px; }
 [class*="st-key-cards-"] [role="radiogroup"] > div:has(input:checked) { border-color: #2E86C1; }
 [class*="st-key-cards-"] [role="radiogroup"] label::after { content: ""; position: absolute;

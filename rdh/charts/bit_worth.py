@@ -147,7 +147,7 @@ def worth_by_death(
     figure.add_hline(y=0, line={"width": 1, "color": palette.NEUTRAL, "dash": "dot"})
     figure.update_xaxes(
         title_text="share of items that have the bit dead (at their last visit)",
-        tickformat=".0~%",
+        tickformat="~%",
         rangemode="tozero",
     )
     figure.update_yaxes(title_text="MAP lost without the bit", tickformat=".4~f")

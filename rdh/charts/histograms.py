@@ -49,7 +49,7 @@ def activation_histogram(
     figure = palette.bare_figure(title, height=340, title_width=palette.NARROW)
     parts = [
         (
-            f"■ not {what}" if dead is not None else "■ all",
+            f"not {what}" if dead is not None else "all",
             counts,
             palette.translucent(palette.NEUTRAL, 0.75),
         )
@@ -74,7 +74,7 @@ def activation_histogram(
     figure.update_layout(barmode="stack", showlegend=False)
     if dead is not None:
         add_legend_below(figure)
-    figure.update_yaxes(title_text="share of entries", tickformat=".0%")
+    figure.update_yaxes(title_text="share of entries", tickformat="~%")
     for side in (-1, 1):
         text = f"h = {'−' if side < 0 else ''}{tau:g}"
         label = {

@@ -144,6 +144,53 @@ def test_a_zoom_moves_all_charts_over_time_and_stays_in_the_address(page, server
     assert 0 < steps[0] < steps[1]
 
 
+def test_a_bit_tells_what_happened_to_it_and_what_its_gradient_asks_for(page, server, query):
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(f"{server.url}/bits?{query}&bit=13")
+    wait_for_app(page)
+    wait_for(page, DRAWN, 1280)
+    for when in ("before", "after"):
+        cells = page.locator(f'[data-chart^="bits-quadrants-{when}-"] .heatmaplayer').first
+        expect(cells).to_be_visible()
+        asked = page.get_by_role("img", name=f"Bit 13, {when} the amplifier")
+        expect(asked).to_have_accessible_name(re.compile("are asked to leave, with [0-9.]+% of"))
+    expect(page.get_by_role("img", name="Bit 13 so far: 395 died, 251 rescued")).to_be_visible()
+    expect(page.get_by_text("item 325 (9), bit 13 was rescued")).to_be_visible()
+    assert page.problems == []
+
+
+def check_page(page, title: str, address: str) -> None:
+    expect(page.get_by_role("heading", level=1)).to_contain_text(title)
+    page.wait_for_url(re.compile(f"/{address}"))
+    wait_for_app(page)
+
+
+def test_back_and_forward_go_from_page_to_page_and_find_them_as_they_were(page, server, query):
+    plain, rdh = re.findall("dch-[^&]*", "&".join(reversed(query.split("&"))))
+    epochs = page.get_by_role("textbox", name="Epochs", exact=True)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(f"{server.url}/launch?preset=quick&run={rdh}")
+    wait_for_app(page)
+    # Live fills in the other run, and Compare puts the run without RDH first.
+    page.get_by_role("link", name="Live", exact=True).click()
+    check_page(page, "Live", f"live.run={rdh}&vs={plain}")
+    page.get_by_role("link", name="With and without RDH").click()
+    check_page(page, "With and without RDH", f"compare.run={plain}&vs={rdh}")
+    page.go_back()
+    check_page(page, "Live", f"live.run={rdh}&vs={plain}")
+    page.go_back()
+    check_page(page, "Launch", "launch.*preset=quick")
+    expect(epochs).to_have_value("5")
+    page.go_forward()
+    check_page(page, "Live", f"live.run={rdh}&vs={plain}")
+    # The reader's own choice is a step of the history.
+    page.get_by_role("combobox", name="Run", exact=True).click()
+    page.get_by_role("option", name=re.compile("DCH · ")).click()
+    check_page(page, "Live", f"live.run={plain}&vs={rdh}")
+    page.go_back()
+    check_page(page, "Live", f"live.run={rdh}&vs={plain}")
+
+
 @pytest.mark.slow
 def test_from_start_it_is_found_out_why_map_fell(page, server, query):
     page.set_viewport_size({"width": 1280, "height": 900})

@@ -157,7 +157,7 @@ def test_the_chart_follows_its_width_when_the_sidebar_closes_and_opens(live):
     assert live.problems == []
 
 
-def test_a_title_that_is_too_wide_for_its_chart_is_broken_into_lines(live):
+def test_a_title_has_the_lines_that_the_width_of_its_chart_calls_for(live):
     lines = """([chart, wanted]) => {
         const title = document.querySelector(chart + " .gtitle");
         const room = document.querySelector(chart).clientWidth;

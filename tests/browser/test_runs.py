@@ -94,6 +94,14 @@ def test_two_ticked_rows_are_drawn_with_bands_and_open_on_compare(runs, store):
     assert runs.problems == []
 
 
+def test_the_settings_of_two_runs_are_one_table_of_what_differs(opened, store):
+    page, url = opened
+    page.goto(f"{url}/runs?select={','.join(store.run_ids()[:2])}&view=settings")
+    expect(page.get_by_text("Everything that is not in the table is equal")).to_be_visible()
+    expect(page.locator("[data-testid=stDataFrame] canvas").last).to_be_visible()
+    assert page.problems == []
+
+
 def test_a_hostile_tag_is_text_and_finds_its_run_which_is_archived(runs, store):
     newest = store.run_ids()[-1]
     tick(runs, 0)

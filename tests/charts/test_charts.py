@@ -389,7 +389,7 @@ def test_with_and_without_rdh_share_the_hue_and_differ_in_dash():
 def test_the_shares_of_figure_1_add_up_to_one():
     figure = activation_histogram(EDGES, np.full(64, 10), np.full(64, 2), 0.99, title="x")
     alive, dead = figure.data
-    assert (alive.name, dead.name) == ("■ not dead", "✖ dead")
+    assert (alive.name, dead.name) == ("not dead", "✖ dead")
     assert alive.y.sum() + dead.y.sum() == pytest.approx(1) and dead.y.sum() == pytest.approx(0.2)
     assert dead.marker.color == palette.DEAD
     flagged = figures(3, 4)["figure 1, flagged"].data[1]

@@ -11,8 +11,10 @@ from streamlit.testing.v1 import AppTest
 from pages.common import device_load, live_plot
 from pages.common.device_load import load_said
 from pages.common.run_status import Status
-from rdh.config.presets import demo_pair
+from rdh import execution
+from rdh.config.presets import demo_pair, preset_config
 from rdh.execution import RunState
+from rdh.store.metrics_writer import MetricsWriter, Record
 from rdh.store.recorded import read_recording
 from rdh.store.run_store import RunStore
 
@@ -58,6 +60,36 @@ def test_an_old_run_says_that_it_recorded_no_norm(tmp_path, monkeypatch):
     titles, captions = said_on_live(store, "hashnet-8-s0-cda631", monkeypatch)
     assert "The norm of the gradient was not recorded in this run" in captions
     assert not [one for one in titles if "norm" in one]
+
+
+def controls_on_live(store: RunStore, run_id: str, monkeypatch) -> set[str]:
+    """Labels of what the reader can set."""
+    monkeypatch.setenv("RDH_RUNS", str(store.root))
+    app = AppTest.from_file(str(REPO / "app.py"), default_timeout=60)
+    app.query_params["run"] = run_id
+    app.switch_page("pages/live.py").run()
+    assert not app.exception
+    return {one.label for one in (*app.toggle, *app.select_slider, *app.segmented_control)}
+
+
+def test_only_what_a_run_can_show_is_to_be_set(tmp_path, monkeypatch):
+    of_map = {"Map of", "τ of the map", "Sort bits by onset", "Show flagged"}
+    store = RunStore(tmp_path / "runs")
+    recording = read_recording()
+    finished = recording.pair[1]
+    shutil.copytree(recording.runs.run_dir(finished), store.root / finished)
+    assert controls_on_live(store, finished, monkeypatch) >= of_map
+    assert "Pause" not in controls_on_live(store, finished, monkeypatch)
+    waiting = execution.submit(store, [preset_config("quick")])[0]
+    assert controls_on_live(store, waiting, monkeypatch) == {*of_map, "Pause"}
+    execution.cancel(store, waiting)  # before its first record
+    assert controls_on_live(store, waiting, monkeypatch) == set()
+    plain = store.create(preset_config("quick", method="greedyhash"))  # none of its bits saturates
+    writer = MetricsWriter(store.run_dir(plain) / "metrics.db", attempt=1)
+    writer.put_meta(n_bits=32, n_train=100, total_steps=10, tau=0.99)
+    writer.log(Record(10, 1, {"loss": 0.5}))
+    writer.close()
+    assert controls_on_live(store, plain, monkeypatch) & of_map == set()
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,8 @@ def saturation_map(moment: float) -> Figure:
     """Bits that saturate one after the other, a little earlier or later at each tick."""
     onset = np.linspace(50, 450, N_BITS)[:, None] + 30 * np.sin(moment / 3)
     share = 250 / (1 + np.exp((onset - np.arange(N_STEPS)) / 20))
-    fig = bare_figure("Bits saturate one after the other, from the first to the last", 420)
+    title = "Bits saturate one after the other, from the first to the last"
+    fig = bare_figure(title, 420, title_width=40)  # two lines, for half of a page
     fig.add_heatmap(
         z=share.astype(np.uint8), zmin=0, zmax=255, colorbar_title_text="share saturated"
     )

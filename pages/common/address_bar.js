@@ -1,0 +1,50 @@
+// Copies the page's address and keeps its history short; address_bar.py says why.
+const RUN = "run", OTHER = "vs";
+
+// Without a clipboard the address is shown, ready to be copied.
+function create(parent) {
+  const add = (tag, more) => parent.appendChild(Object.assign(document.createElement(tag), more));
+  const button = add("button", { type: "button", textContent: "Copy link", className: "copy-link" });
+  const said = add("span", { className: "copy-link-said" });
+  said.setAttribute("role", "status");
+  const field = add("input", { readOnly: true, hidden: true, className: "copy-link-field" });
+  field.setAttribute("aria-label", "Address of this page");
+  button.onclick = async () => {
+    field.hidden = true;
+    try {
+      await navigator.clipboard.writeText(location.href);
+      said.textContent = `Copied: ${location.href}`;
+    } catch {
+      said.textContent = "The browser gave no clipboard; copy this:";
+      Object.assign(field, { hidden: false, value: location.href }).select();
+    }
+  };
+  button.onblur = () => field.hidden && (said.textContent = "");
+}
+
+// Whether an address differs from the present one in no more than what pages fill in or drop by themselves.
+function isOfPage(to, now) {
+  if (to.pathname !== now.pathname) return false;
+  const [asked, had] = [to.searchParams, now.searchParams];
+  const areSwapped = had.has(OTHER) && asked.get(RUN) === had.get(OTHER) && asked.get(OTHER) === had.get(RUN);
+  for (const name of [RUN, OTHER]) {
+    if (areSwapped) asked.set(name, had.get(name));
+    else if (!had.has(name)) asked.delete(name);
+    else if (!asked.has(name)) had.delete(name);
+  }
+  return `${asked}` === `${had}`;
+}
+
+function keepHistoryShort() {
+  if (history.push) return; // by an earlier page
+  history.push = history.pushState;
+  history.pushState = function (state, title, url) {
+    const isNoStep = isOfPage(new URL(url ?? "", location), new URL(location));
+    return isNoStep ? this.replaceState(state, title, url) : this.push(state, title, url);
+  };
+}
+
+export default ({ parentElement }) => {
+  keepHistoryShort();
+  if (!parentElement.querySelector("button")) create(parentElement);
+};
