@@ -50,7 +50,7 @@ def draw_findings(runs: RunStore, series: Mapping[str, RunSeries]) -> None:
 def read_diagnosis(
     runs: RunStore, run_id: str, series: Mapping[str, RunSeries] | None = None
 ) -> Diagnosis:
-    """What the checks say of a run; computed once for each new record.
+    """What the checks say of a run; computed once for each new record or changed check.
 
     Args:
         runs: the runs root.
@@ -63,13 +63,15 @@ def read_diagnosis(
     series = series or {run_id: read_series(runs, run_id)}
     versions = tuple(one.version for one in series.values())
     has_ended = tuple(bool(runs.result(one).get("state")) for one in series)
-    return _diagnosis(runs, series, str(runs.root), run_id, tuple(series), versions, has_ended)
+    kind = diagnosis.files(), str(runs.root), run_id, tuple(series), versions, has_ended
+    return _diagnosis(runs, series, *kind)
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
 def _diagnosis(
     _runs: RunStore,
     _series: Mapping[str, RunSeries],
+    checks: diagnosis.Files,
     root: str,
     run_id: str,
     run_ids: tuple[str, ...],
