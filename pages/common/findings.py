@@ -41,10 +41,11 @@ def draw_findings(runs: RunStore, series: Mapping[str, RunSeries]) -> None:
         series: id of each run -> its records, as the page shows them.
     """
     with st.container(key="findings", gap="small"), error_card():
-        for run_id in series:
+        labels = [runs.config(one).label for one in series]
+        for run_id, label in zip(series, labels, strict=True):
             found = read_diagnosis(runs, run_id, series)
-            head = f"{runs.config(run_id).label}: " if len(series) > 1 else ""
-            _draw_run(runs, run_id, found, head)
+            which = label if labels.count(label) == 1 else f"{label} ({run_id[-6:]})"
+            _draw_run(runs, run_id, found, f"{which}: " if len(series) > 1 else "")
 
 
 def read_diagnosis(

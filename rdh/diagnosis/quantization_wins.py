@@ -42,7 +42,9 @@ def check(evidence: Evidence) -> Finding | None:
         raise CannotRun(f"fewer than {LEAST_EPOCHS} epochs don't tell a held entry from a slow one")
     if is_still(evidence):  # nothing is held where nothing moves
         return None
-    return _stuck(evidence, eta) or _pinned(evidence, eta)
+    # An error-aware term holds what its pairs call right, so a loss that stands still says less.
+    is_plain = config.quantization == "plain"
+    return (_stuck(evidence, eta) if is_plain else None) or _pinned(evidence, eta)
 
 
 def _stuck(evidence: Evidence, eta: float) -> Finding | None:
@@ -51,7 +53,6 @@ def _stuck(evidence: Evidence, eta: float) -> Finding | None:
     left = _left(evidence)
     if held < HELD or asked < LEAST_ASKED or left < STUCK:
         return None
-    expect = "The held share falls to nearly 0, fewer entries are dead, and MAP rises."
     return Finding(
         severity="costs MAP",
         sentence=f"The pairs pull {asked:.1%} of the entries towards their other side, and at "
@@ -62,7 +63,7 @@ def _stuck(evidence: Evidence, eta: float) -> Finding | None:
         equation=r"\frac{\partial L}{\partial h_i} = \sum_j [\sigma(\Theta_{ij}) - S_{ij}]\,"
         r"\tfrac{1}{2} h_j + 2 \eta\, (h_i - \mathrm{sgn}\, h_i)",
         places=PLACES,
-        remedies=remedies(evidence.config, eta, expect),
+        remedies=_remedies(evidence.config, eta),
     )
 
 
@@ -99,14 +100,15 @@ def _pinned(evidence: Evidence, eta: float) -> Finding | None:
     )
 
 
-def remedies(config: RunConfig, eta: float, expect: str) -> tuple[Remedy, ...]:
+def _remedies(config: RunConfig, eta: float) -> tuple[Remedy, ...]:
     """Less weight; and the error-aware term in place of the plain one."""
-    found = [Remedy({"eta": part_of(eta, 10)}, "A tenth of the pull.", expect)]
-    if config.quantization == "plain":
-        why = "The error-aware term pulls an entry only as far as its pairs call its side right."
-        changes = {"amplifier": config.method_card.saturates, "quantization": "error_aware"}
-        found.append(Remedy(changes | {"eta": eta}, why, "Fewer entries are dead, and MAP rises."))
-    return tuple(found)
+    expect = "The held share falls to nearly 0, fewer entries are dead, and MAP rises."
+    why = "The error-aware term pulls an entry only as far as its pairs call its side right."
+    rdh = {"amplifier": config.method_card.saturates, "quantization": "error_aware", "eta": eta}
+    return (
+        Remedy({"eta": part_of(eta, 10)}, "A tenth of the pull.", expect),
+        Remedy(rdh, why, "Fewer entries are dead, and MAP rises."),
+    )
 
 
 def _left(evidence: Evidence) -> float:

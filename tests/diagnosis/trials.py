@@ -3,6 +3,7 @@
 python -m tests.diagnosis.trials labels RUNS 24     # digits with wrong labels, and with right ones
 python -m tests.diagnosis.trials weight RUNS 70 5   # weights of quantization on digits; pairs
 python -m tests.diagnosis.trials weight-cifar10 RUNS 30 6
+python -m tests.diagnosis.trials weight-slow RUNS 40 31  # large weights at small rates; digits
 python -m tests.diagnosis.trials dead RUNS 30       # many dead on CIFAR-10; pairs with RDH
 python -m tests.diagnosis.trials designs RUNS 71    # each ill in a way that is known, or healthy
 python -m tests.diagnosis.trials drawn RUNS 44 3    # settings at random
@@ -101,6 +102,25 @@ def weight(n: int, preset: str, seed: int) -> Iterator[RunConfig]:
         if method == "hashnet" and not switches:
             del fields["eta"]
         yield preset_config(preset, **fields)
+
+
+def slow(n: int, seed: int) -> Iterator[RunConfig]:
+    """Weights from 1 to 30 at rates that are small for digits."""
+    rng = random.Random(seed)
+    methods: list[tuple[str, dict[str, Any]]] = [("dch", {}), ("dch", RDH)] * 2
+    methods += [("dhn", {}), ("dhn", RDH), ("dpsh", IN_BATCH), ("csq", {}), ("hashnet", RDH)]
+    methods += [("dtsh", {}), ("dsh", {})]
+    for _ in range(n):
+        method, switches = rng.choice(methods)
+        fields: dict[str, Any] = {
+            "method": method,
+            "eta": rng.choice([1.0, 3.0, 10.0, 10.0, 30.0]),
+            "lr": rng.choice([0.003, 0.01]),
+            "n_bits": rng.choice([12, 16, 24, 32, 48]),
+            "epochs": rng.choice([12, 24]),
+            "seed": rng.randrange(1000, 2000),
+        }
+        yield preset_config("digits", **fields | switches)
 
 
 def dead(n: int) -> Iterator[RunConfig]:
@@ -234,6 +254,8 @@ def main(name: str, folder: str, n: str, seed: str = "5") -> None:
         asked = labels(int(n), runs)
     elif name == "dead":
         asked = ((config, None, none) for config in dead(int(n)))
+    elif name == "weight-slow":
+        asked = ((config, None, none) for config in slow(int(n), int(seed)))
     else:
         preset = "offline" if name == "weight-cifar10" else "digits"
         asked = ((config, None, none) for config in weight(int(n), preset, int(seed)))
