@@ -38,7 +38,8 @@ IN_BATCH = {"method_options": {"pairs": "in_batch"}}
 ON_TRIAL = {"labels": "few_images", "dead": "which_illness"}  # all others: quantization_wins
 METHODS = ("hashnet", "dhn", "dpsh", "dsdh", "dch", "dpn", "csq", "dagh")
 # What no design decides: these are facts of any run, or are judged by what comes next.
-UNDECIDED = ("alike_bits", "dead_growing", "untrusted_map", "weak_opponent", "which_illness")
+UNDECIDED = ("alike_bits", "beyond_reach", "dead_growing", "under_trained", "untrusted_map",
+             "weak_opponent", "which_illness")  # fmt: skip
 
 
 def digits(root: Path, n_wrong: int, classes: list[int], n_train: int, seed: int) -> np.ndarray:
