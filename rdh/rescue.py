@@ -220,7 +220,20 @@ class GradientAmplifier(nn.Module):
         self._counts = torch.zeros(4, 1, dtype=torch.int64)
 
     def forward(self, codes: Tensor) -> Tensor:
+        if torch.jit.is_scripting():  # a script has no hooks
+            if self.training:
+                raise RuntimeError(
+                    "a scripted GradientAmplifier amplifies nothing: train the network itself or "
+                    "torch.compile's, and script it in eval mode."
+                )
+            return codes
+        else:  # a branch of its own, which is left out of a script
+            return self._amplified(codes)
+
+    def _amplified(self, codes: Tensor) -> Tensor:
         if not (self.training and codes.requires_grad and torch.is_grad_enabled()):
+            return codes
+        if torch.compiler.is_exporting():  # what is exported does not train
             return codes
         if codes.ndim != 2 or codes.shape[1] != (self._n_bits or codes.shape[1]):
             raise ValueError(

@@ -1,10 +1,9 @@
 """The two plug-ins where people train: compiled, exported, accumulated, scaled and distributed."""
 
-import math
-
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from rdh.rescue import GradientAmplifier, alpha, error_aware_quantization, similarity
 
@@ -70,12 +69,22 @@ def test_a_compiled_step_is_amplified_as_a_plain_one():
     assert counts["entries"].tolist() == [8] * N_BITS and counts["amplified"].sum() > 0
 
 
+@pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize("trains", [True, False])
-def test_an_exported_network_has_the_same_codes(trains):
+def test_an_exported_network_has_the_same_codes(trains, strict):
     """Nothing trains in an exported program: the amplifier is the identity that it is forward."""
     network = Hashing().train(trains)
-    program = torch.export.export(network, (images(),))
+    program = torch.export.export(network, (images(),), strict=strict)
     torch.testing.assert_close(program.module()(images()), network(images()).detach())
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit")
+def test_a_scripted_network_has_the_same_codes_and_refuses_to_train():
+    scripted = torch.jit.script(Hashing())
+    with pytest.raises(torch.jit.Error, match="a scripted GradientAmplifier amplifies nothing"):
+        scripted(images())
+    scripted.eval()
+    torch.testing.assert_close(scripted(images()), Hashing()(images()))
 
 
 def test_accumulated_gradients_are_amplified_part_by_part():
@@ -109,11 +118,41 @@ def test_a_scaled_loss_has_the_same_flags_and_a_scaled_gradient(scale):
     }
 
 
-def test_an_overflow_of_a_scaled_gradient_stays_one():
-    """GradScaler looks for infinity to skip the step: the amplifier must not hide it."""
-    network = Hashing()
-    (loss_of(network(images())) * math.inf).backward()
+def test_a_step_under_autocast_and_a_grad_scaler_is_the_plain_one():
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**16)
+    gradients = []
+    for scale in (scaler.scale, lambda loss: loss):
+        network = Hashing()
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = loss_of(network(images()))
+        scale(loss).backward()
+        if not gradients:
+            scaler.unscale_(optimizer)
+        assert network.amplifier.counts()["amplified"].sum() > 0
+        gradients.append(network.layer.weight.grad)
+    assert torch.equal(*gradients)
+
+
+def test_an_overflow_of_a_scaled_gradient_skips_its_step():
+    """GradScaler looks for infinity: the amplifier must not hide it."""
+    network, before = Hashing(), Hashing().layer.weight
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**16)
+    scaler.scale(loss_of(network(images())) * 1e36).backward()
     assert not network.layer.weight.grad.isfinite().all()
+    scaler.step(torch.optim.SGD(network.parameters(), lr=0.1))
+    scaler.update()
+    assert torch.equal(network.layer.weight, before) and scaler.get_scale() == 2.0**15
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_a_checkpointed_network_is_amplified_and_counted_once(reentrant):
+    network = Hashing()
+    batch = images().requires_grad_()
+    codes = checkpoint(network, batch, use_reentrant=reentrant)
+    loss_of(codes).backward()
+    torch.testing.assert_close(network.layer.weight.grad, expected_gradient())
+    assert network.amplifier.counts()["entries"].tolist() == [8] * N_BITS
 
 
 def test_a_distributed_network_is_amplified():
@@ -124,5 +163,11 @@ def test_a_distributed_network_is_amplified():
         network = Hashing()
         loss_of(nn.parallel.DistributedDataParallel(network)(images())).backward()
         torch.testing.assert_close(network.layer.weight.grad, expected_gradient())
+        network = Hashing()
+        wrapped = nn.parallel.DistributedDataParallel(network)
+        with wrapped.no_sync():
+            loss_of(wrapped(images())).backward()
+        loss_of(wrapped(images())).backward()
+        torch.testing.assert_close(network.layer.weight.grad, 2 * expected_gradient())
     finally:
         torch.distributed.destroy_process_group()

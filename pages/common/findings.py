@@ -41,16 +41,17 @@ def draw_findings(runs: RunStore, series: Mapping[str, RunSeries]) -> None:
         series: id of each run -> its records, as the page shows them.
     """
     with st.container(key="findings", gap="small"), error_card():
-        for run_id in series:
+        labels = [runs.config(one).label for one in series]
+        for run_id, label in zip(series, labels, strict=True):
             found = read_diagnosis(runs, run_id, series)
-            head = f"{runs.config(run_id).label}: " if len(series) > 1 else ""
-            _draw_run(runs, run_id, found, head)
+            which = label if labels.count(label) == 1 else f"{label} ({run_id[-6:]})"
+            _draw_run(runs, run_id, found, f"{which}: " if len(series) > 1 else "")
 
 
 def read_diagnosis(
     runs: RunStore, run_id: str, series: Mapping[str, RunSeries] | None = None
 ) -> Diagnosis:
-    """What the checks say of a run; computed once for each new record.
+    """What the checks say of a run; computed once for each new record or changed check.
 
     Args:
         runs: the runs root.
@@ -63,13 +64,15 @@ def read_diagnosis(
     series = series or {run_id: read_series(runs, run_id)}
     versions = tuple(one.version for one in series.values())
     has_ended = tuple(bool(runs.result(one).get("state")) for one in series)
-    return _diagnosis(runs, series, str(runs.root), run_id, tuple(series), versions, has_ended)
+    kind = diagnosis.files(), str(runs.root), run_id, tuple(series), versions, has_ended
+    return _diagnosis(runs, series, *kind)
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
 def _diagnosis(
     _runs: RunStore,
     _series: Mapping[str, RunSeries],
+    checks: diagnosis.Files,
     root: str,
     run_id: str,
     run_ids: tuple[str, ...],

@@ -11,16 +11,18 @@ To add a check, write one file in this folder. No other file changes. It holds:
 A check is a pure function of what the run has stored. It returns None if all is well, and the
 evidence itself raises `CannotRun` if the run lacks what the check needs. Thresholds are constants
 of the file; docs/diagnosis.md says on which runs each fires. A file that can't be used, or a check
-that raises, is named among those that could not run; all others go on.
+that raises, is named among those that could not run; all others go on. A new or mended file is
+there at the next call.
 
     diagnose(Evidence(store, run_id)).findings
 """
 
 import importlib
-import pkgutil
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import cache
+from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 from rdh.catalog import what_failed
@@ -42,12 +44,14 @@ __all__ = [
     "Check",
     "Diagnosis",
     "Evidence",
+    "Files",
     "Finding",
     "Outcome",
     "Place",
     "Remedy",
     "checks",
     "diagnose",
+    "files",
     "map_of",
     "outcome",
     "tried_config",
@@ -71,11 +75,26 @@ class Check(NamedTuple):
     after: tuple[str, ...] = ()
 
 
-@cache
+Files = tuple[tuple[str, int, int], ...]  # of each check: name, time of change in ns, bytes
+_imported: dict[str, list[int]] = {}  # check -> its file when it was imported
+
+
+def files() -> Files:
+    """Which files there are now: as long as it is the same, so are the checks."""
+    paths = (path for folder in __path__ for path in Path(folder).glob("[!_.]*.py"))
+    stats = ((path.stem, path.stat()) for path in paths)
+    return tuple(sorted((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats))
+
+
 def checks() -> dict[str, Check]:
     """All checks by name, in alphabetical order."""
-    names = sorted(one.name for one in pkgutil.iter_modules(__path__))
-    found = {name: _check(name) for name in names if not name.startswith("_")}
+    return _checks(files())
+
+
+@lru_cache(maxsize=1)
+def _checks(present: Files) -> dict[str, Check]:
+    importlib.invalidate_caches()  # of a folder's list, which may be as old as its clock ticks
+    found = {name: _check(name, stamp) for name, *stamp in present}
     for name, one in found.items():
         if unknown := [other for other in one.after if other not in found or other == name]:
             told = f"AFTER must name other checks, got {unknown[0]!r}"
@@ -83,8 +102,11 @@ def checks() -> dict[str, Check]:
     return found
 
 
-def _check(name: str) -> Check:
+def _check(name: str, stamp: list[int]) -> Check:
     """The check of a file; one that only says why, if the file can't be used."""
+    if _imported.setdefault(name, stamp) != stamp:
+        sys.modules.pop(f"{__name__}.{name}", None)
+    _imported[name] = stamp
     try:
         module = importlib.import_module(f"{__name__}.{name}")
         title, after = getattr(module, "TITLE", None), getattr(module, "AFTER", ())
@@ -119,12 +141,12 @@ def diagnose(evidence: Evidence, names: Iterable[str] | None = None) -> Diagnosi
         names: of the checks; None: all.
     """
     findings: dict[str, Finding] = {}
-    ran, could_not = [], {}
-    for name in sorted(checks() if names is None else names, key=_depth):
-        check = checks()[name]
+    ran, could_not, known = [], {}, checks()
+    for name in sorted(known if names is None else names, key=lambda one: _depth(known, one)):
+        check = known[name]
         explained = [one for one in check.after if one in findings]
         if explained:
-            could_not[name] = f"“{checks()[explained[0]].title}” explains what it would say"
+            could_not[name] = f"“{known[explained[0]].title}” explains what it would say"
             continue
         try:
             finding = check.call(evidence)
@@ -159,10 +181,10 @@ def _is_possible(evidence: Evidence, remedy: Remedy) -> bool:
         return False
 
 
-def _depth(name: str, above: tuple[str, ...] = ()) -> int:
+def _depth(known: Mapping[str, Check], name: str, above: tuple[str, ...] = ()) -> int:
     """How many checks must be asked before this one, one after the other.
 
     above: those that wait for it; a circle ends there.
     """
-    before = [one for one in checks()[name].after if one not in above]
-    return 1 + max((_depth(one, (*above, name)) for one in before), default=-1)
+    before = [one for one in known[name].after if one not in above]
+    return 1 + max((_depth(known, one, (*above, name)) for one in before), default=-1)

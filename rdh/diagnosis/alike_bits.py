@@ -3,7 +3,7 @@
 import numpy as np
 
 from rdh.diagnosis._tools.evidence import Evidence
-from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy
+from rdh.diagnosis._tools.finding import CannotRun, Finding, Place
 from rdh.retrieval.codes import unpack_codes
 
 TITLE = "One-sided or redundant bits"
@@ -28,7 +28,6 @@ def check(evidence: Evidence) -> Finding | None:
     if len(repeats):
         parts.append(f"{_bits([bit for bit, _ in repeats])} {_repeat(len(repeats))} another "
                      f"({', '.join(f'{a} as {b}' for a, b in repeats[:LISTED])})")  # fmt: skip
-    n_useful = max(1, n_bits - len(one_sided) - len(repeats))
     worst = one_sided[0] if len(one_sided) else repeats[0][0]
     return Finding(
         severity="note",
@@ -39,10 +38,6 @@ def check(evidence: Evidence) -> Finding | None:
         equation=r"|r_{kl}| = \left|\mathrm{corr}(b_k, b_l)\right| \ge 0.95",
         places=(Place("pages/bits.py", "What each bit is worth",
                       {"bit": str(worst), "worth": "true"}),),
-        remedies=(
-            Remedy({"n_bits": n_useful}, f"{n_useful} bits carry what there is.",
-                   "MAP stays, with shorter codes."),
-        ),
     )  # fmt: skip
 
 

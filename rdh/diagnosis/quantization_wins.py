@@ -14,12 +14,14 @@ from rdh.diagnosis.not_learning import is_still
 
 TITLE = "Quantization wins"
 AFTER = ("collapsed", "under_trained")  # a score that rises is not held
+LEAST_EPOCHS = 10  # a large weight speeds up a training that is too short
 HELD = 0.1  # share of the entries that are asked to change their side
 LEAST_ASKED = 0.5  # of all entries
 STUCK = 0.9  # of its first value: the similarity loss has not fallen below
 N_RECORDS = 10  # the last ones
 PINNED = 0.25  # share of the entries asked to leave, each counted by itself
 WANTED, MUCH_WANTED = 0.03, 0.1  # of all entries are asked to leave: beside alike bits; alone
+MOSTLY, LEAST_WANTED, FALLEN = 0.7, 0.02, 0.8  # held, asked; the similarity loss has fallen below
 FROZEN = 0.5  # changes of sides after the first tenth, as a part of those in it
 FIRST, LAST = 0.1, 0.25  # of the training
 PLACES = (
@@ -36,19 +38,21 @@ def check(evidence: Evidence) -> Finding | None:
     eta = quantization_weight(config)
     if math.isnan(eta) or eta == 0:
         raise CannotRun("the run has no quantization term")
+    if config.epochs < LEAST_EPOCHS:
+        raise CannotRun(f"fewer than {LEAST_EPOCHS} epochs don't tell a held entry from a slow one")
     if is_still(evidence):  # nothing is held where nothing moves
         return None
-    return _stuck(evidence, eta) or _pinned(evidence, eta)
+    # An error-aware term holds what its pairs call right, so a loss that stands still says less.
+    is_plain = config.quantization == "plain"
+    return (_stuck(evidence, eta) if is_plain else None) or _pinned(evidence, eta)
 
 
 def _stuck(evidence: Evidence, eta: float) -> Finding | None:
     """The similarity loss did not fall, and a tenth of what it asks to change sides is held."""
     held, asked = held_share(evidence)
-    loss = evidence.column("similarity_loss", "similarity loss")
-    left = float(loss.iloc[-1] / loss.iloc[0]) if loss.iloc[0] > 0 else 1.0
+    left = _left(evidence)
     if held < HELD or asked < LEAST_ASKED or left < STUCK:
         return None
-    expect = "The held share falls to nearly 0, fewer entries are dead, and MAP rises."
     return Finding(
         severity="costs MAP",
         sentence=f"The pairs pull {asked:.1%} of the entries towards their other side, and at "
@@ -59,7 +63,7 @@ def _stuck(evidence: Evidence, eta: float) -> Finding | None:
         equation=r"\frac{\partial L}{\partial h_i} = \sum_j [\sigma(\Theta_{ij}) - S_{ij}]\,"
         r"\tfrac{1}{2} h_j + 2 \eta\, (h_i - \mathrm{sgn}\, h_i)",
         places=PLACES,
-        remedies=remedies(evidence.config, eta, expect),
+        remedies=_remedies(evidence.config, eta),
     )
 
 
@@ -67,20 +71,22 @@ def _pinned(evidence: Evidence, eta: float) -> Finding | None:
     """The loss falls, yet entries that should leave are held, and the codes show it.
 
     Healthy runs have each of these signs alone. Many bits of an untrained network are one-sided or
-    repeat each other; beside held entries these were never brought apart.
+    repeat each other; beside held entries these were never brought apart. Where the loss has not
+    fallen much, a training may be slow, and a large weight speeds it up.
     """
     try:
         held, asked, early, late = pinned(evidence)
-        n_alike = alike(evidence)
+        n_alike, left = alike(evidence), _left(evidence)
     except CannotRun:  # before the end, or records from before November 2026
         return None
-    is_frozen = asked >= MUCH_WANTED and late <= FROZEN * early
-    if held < PINNED or asked < WANTED or not (n_alike or is_frozen):
-        return None
-    if is_frozen:
+    if held >= PINNED and asked >= MUCH_WANTED and late <= FROZEN * early:
         so = f"of all entries {early:.1%} changed sides in the first tenth and {late:.1%} after it"
-    else:
+    elif held >= PINNED and asked >= WANTED and n_alike:
         so = f"{n_alike} of {evidence.config.n_bits} bits are one-sided or repeat another"
+    elif held >= MOSTLY and asked >= LEAST_WANTED and left <= FALLEN:
+        so = f"the similarity loss has fallen to {left:.0%} of its first value without them"
+    else:
+        return None
     return Finding(
         severity="costs MAP",
         sentence=f"At η = {eta:g} the pairs ask {asked:.1%} of the entries to leave over the last "
@@ -94,14 +100,21 @@ def _pinned(evidence: Evidence, eta: float) -> Finding | None:
     )
 
 
-def remedies(config: RunConfig, eta: float, expect: str) -> tuple[Remedy, ...]:
+def _remedies(config: RunConfig, eta: float) -> tuple[Remedy, ...]:
     """Less weight; and the error-aware term in place of the plain one."""
-    found = [Remedy({"eta": part_of(eta, 10)}, "A tenth of the pull.", expect)]
-    if config.quantization == "plain":
-        why = "The error-aware term pulls an entry only as far as its pairs call its side right."
-        changes = {"amplifier": config.method_card.saturates, "quantization": "error_aware"}
-        found.append(Remedy(changes | {"eta": eta}, why, "Fewer entries are dead, and MAP rises."))
-    return tuple(found)
+    expect = "The held share falls to nearly 0, fewer entries are dead, and MAP rises."
+    why = "The error-aware term pulls an entry only as far as its pairs call its side right."
+    rdh = {"amplifier": config.method_card.saturates, "quantization": "error_aware", "eta": eta}
+    return (
+        Remedy({"eta": part_of(eta, 10)}, "A tenth of the pull.", expect),
+        Remedy(rdh, why, "Fewer entries are dead, and MAP rises."),
+    )
+
+
+def _left(evidence: Evidence) -> float:
+    """The last similarity loss, as a part of the first."""
+    loss = evidence.column("similarity_loss", "similarity loss")
+    return float(loss.iloc[-1] / loss.iloc[0]) if loss.iloc[0] > 0 else 1.0
 
 
 def held_share(evidence: Evidence) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, part_of
 
 TITLE = "Stale memory"
+AFTER = ("under_trained",)  # shorter steps would only slow it down
 FIRST, LAST = 0.1, 0.5  # of the training: later the rate is small, and any memory is fresh
 MANY = 0.5  # of the entries that are visited again
 

@@ -40,6 +40,8 @@ class Recorder:
     The run is finished with `close`, at the end of a `with` block, and at the end of the process.
     It is lost, with its last step, if an exception or a signal ends the process or the block.
 
+    Several threads may call it, one at a time: `step` ends the step of all of them.
+
     Of several processes that train together (DDP), rank 0 records what it sees; the recorders of
     the others do nothing, and have no `run_id`. A forked child leaves the run to its parent.
 
@@ -125,7 +127,7 @@ class Recorder:
         if torch.compiler.is_compiling():  # a hook has no place in a graph: watch stands around it
             return codes
         if torch.is_grad_enabled() and (session := self._open()) is not None:
-            with session.complaints.instead("codes were not looked at"):
+            with session.lock, session.complaints.instead("codes were not looked at"):
                 session.watch(codes, indices)
         return codes
 
@@ -139,7 +141,7 @@ class Recorder:
             lr: The learning rate.
         """
         if (session := self._open()) is not None:
-            with session.complaints.instead("a step was not recorded"):
+            with session.lock, session.complaints.instead("a step was not recorded"):
                 session.step(loss, lr)
 
     def evaluate(
@@ -166,7 +168,7 @@ class Recorder:
         """
         if (session := self._open()) is None:
             return None
-        with session.complaints.instead("the evaluation is missing"):
+        with session.lock, session.complaints.instead("the evaluation is missing"):
             codes, labels = (query_codes, gallery_codes), (query_labels, gallery_labels)
             return session.evaluate(codes, labels, top_k)
         return None
@@ -212,7 +214,7 @@ class Recorder:
                 f"run {self.run_id} is closed, so nothing is recorded any more: call close() after "
                 "the last step and evaluation."
             )
-            with session.complaints.instead("the end of the run is not written"):
+            with session.lock, session.complaints.instead("the end of the run is not written"):
                 session.end(error)
 
     def _leave_to_parent(self) -> None:

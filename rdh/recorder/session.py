@@ -1,5 +1,6 @@
 """An open recording: what passes becomes records, and the records become a run."""
 
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ class Session:
         UserError: The folder can't be made.
 
     Attributes:
+        lock: Held by who calls a method, since a loop may evaluate in a thread of its own.
         complaints: What could not be recorded.
         n_steps: Steps so far.
     """
@@ -54,6 +56,7 @@ class Session:
         n_ranks: int,
     ) -> None:
         self.config, self._labels, self._total = config, labels, total_steps
+        self.lock = threading.RLock()
         hot = None
         if labels is not None:
             hot = torch.from_numpy(multi_hot(labels, count_classes(labels)))

@@ -103,7 +103,8 @@ def test_a_check_fires_on_its_illness_and_not_on_another_or_on_health(check, evi
 def test_a_healthy_run_has_no_finding_and_nearly_all_checks_ran(evidence):
     found = diagnose(evidence["healthy"])
     assert found.findings == ()
-    assert set(found.could_not) <= {"weak_opponent", "stale_memory", "theta_scale", "beyond_reach"}
+    may_miss = {"weak_opponent", "stale_memory", "theta_scale", "beyond_reach", "quantization_wins"}
+    assert set(found.could_not) <= may_miss
 
 
 # What users of public hashing code ask, each with a run that shows it.

@@ -1,13 +1,12 @@
 """A person's own check: one file that fails takes no other check with it."""
 
-import importlib
 import sys
 from pathlib import Path
 
 import pytest
 
 from rdh import diagnosis
-from rdh.diagnosis import checks, diagnose
+from rdh.diagnosis import diagnose
 
 OWN = """from rdh.diagnosis import Finding
 TITLE = "Own"
@@ -40,14 +39,11 @@ def own(tmp_path, monkeypatch):
     def write_own(text: str, name: str = "own") -> Path:
         path = place / f"{name}.py"
         path.write_text(text)
-        importlib.invalidate_caches()
-        checks.cache_clear()
         return path
 
     yield write_own
     for path in place.glob("*.py"):
         sys.modules.pop(f"rdh.diagnosis.{path.stem}", None)
-    checks.cache_clear()
 
 
 @pytest.mark.parametrize(("text", "said"), FAILING)
@@ -66,3 +62,14 @@ def test_checks_that_wait_for_each_other_are_asked_all_the_same(own, written):
     own("AFTER = ('pair',)\n" + OWN.format("pass"))
     own("AFTER = ('own',)\n" + OWN.format("pass"), "pair")
     assert {"own", "pair"} <= set(diagnose(written(scalars={"loss": [1.0] * 30})).ran)
+
+
+def test_a_mended_check_is_seen_at_the_next_look(own, written):
+    evidence = written(scalars={"loss": [1.0] * 30})
+    assert "own" not in diagnose(evidence).ran
+    own("import no_such_module")
+    assert "own" in diagnose(evidence).could_not
+    own(OWN.format("pass"))
+    assert "own" in diagnose(evidence).ran
+    own(OWN.format("return Finding('note', 'Mended.', '')"))
+    assert [one.sentence for one in diagnose(evidence).findings] == ["Mended."]

@@ -3,11 +3,16 @@
 python -m tests.diagnosis.trials labels RUNS 24     # digits with wrong labels, and with right ones
 python -m tests.diagnosis.trials weight RUNS 70 5   # weights of quantization on digits; pairs
 python -m tests.diagnosis.trials weight-cifar10 RUNS 30 6
+python -m tests.diagnosis.trials weight-slow RUNS 40 31  # large weights at small rates; digits
 python -m tests.diagnosis.trials dead RUNS 30       # many dead on CIFAR-10; pairs with RDH
+python -m tests.diagnosis.trials designs RUNS 71    # each ill in a way that is known, or healthy
+python -m tests.diagnosis.trials drawn RUNS 44 3    # settings at random
 
 The last number is the seed of the draws. A line of JSON for each run, among what the runs say
-(`| grep ^{`). Of a finding that is on trial, the first remedy is trained as a pair. CIFAR-10 needs
-its images (RDH_DATA).
+(`| grep ^{`). Of a finding that is on trial, the first remedy is trained as a pair; in `drawn`,
+of each that promises MAP. What is wrong with a design stands in its tags, so that
+`rdh diagnose --all --markdown` counts how often each check is right. CIFAR-10 needs its images
+(RDH_DATA).
 """
 
 import json
@@ -25,11 +30,16 @@ from rdh.analysis import dead_bits
 from rdh.config.presets import preset_config
 from rdh.config.run_config import RunConfig
 from rdh.diagnosis import Evidence, diagnose, map_of, tried_config
+from rdh.store.notes import change_notes
 from rdh.store.run_store import RunStore
 
 RDH = {"amplifier": True, "quantization": "error_aware"}
 IN_BATCH = {"method_options": {"pairs": "in_batch"}}
 ON_TRIAL = {"labels": "few_images", "dead": "which_illness"}  # all others: quantization_wins
+METHODS = ("hashnet", "dhn", "dpsh", "dsdh", "dch", "dpn", "csq", "dagh")
+# What no design decides: these are facts of any run, or are judged by what comes next.
+UNDECIDED = ("alike_bits", "beyond_reach", "dead_growing", "under_trained", "untrusted_map",
+             "weak_opponent", "which_illness")  # fmt: skip
 
 
 def digits(root: Path, n_wrong: int, classes: list[int], n_train: int, seed: int) -> np.ndarray:
@@ -95,6 +105,25 @@ def weight(n: int, preset: str, seed: int) -> Iterator[RunConfig]:
         yield preset_config(preset, **fields)
 
 
+def slow(n: int, seed: int) -> Iterator[RunConfig]:
+    """Weights from 1 to 30 at rates that are small for digits."""
+    rng = random.Random(seed)
+    methods: list[tuple[str, dict[str, Any]]] = [("dch", {}), ("dch", RDH)] * 2
+    methods += [("dhn", {}), ("dhn", RDH), ("dpsh", IN_BATCH), ("csq", {}), ("hashnet", RDH)]
+    methods += [("dtsh", {}), ("dsh", {})]
+    for _ in range(n):
+        method, switches = rng.choice(methods)
+        fields: dict[str, Any] = {
+            "method": method,
+            "eta": rng.choice([1.0, 3.0, 10.0, 10.0, 30.0]),
+            "lr": rng.choice([0.003, 0.01]),
+            "n_bits": rng.choice([12, 16, 24, 32, 48]),
+            "epochs": rng.choice([12, 24]),
+            "seed": rng.randrange(1000, 2000),
+        }
+        yield preset_config("digits", **fields | switches)
+
+
 def dead(n: int) -> Iterator[RunConfig]:
     """Settings on CIFAR-10 with many dead, none drawn: all lengths at .1, then single ones."""
     settings: list[tuple[str, float, float | None, int]] = []
@@ -110,6 +139,95 @@ def dead(n: int) -> Iterator[RunConfig]:
     for method, lr, eta, bits in settings[:n]:
         fields = {"method": method, "lr": lr, "n_bits": bits, "seed": 21}
         yield preset_config("offline", **fields | ({} if eta is None else {"eta": eta}))
+
+
+def designs(n: int, runs: Path) -> Iterator[tuple[RunConfig, Path | None, np.ndarray, str]]:
+    """Runs and what is wrong with each, as it was written down before any of them was trained."""
+    digits_24: dict[str, Any] = {"n_bits": 24, "epochs": 24}
+    none, found = np.empty(0, int), list[tuple[str, str, dict[str, Any]]]()
+
+    def add(ill: str, methods: str, preset: str = "digits", **fields: Any) -> None:
+        for method in methods.split():
+            more = IN_BATCH if method == "dpsh" and not fields.pop("memory", False) else {}
+            found.append((ill, preset, {"method": method} | more | fields))
+
+    for seed in (11, 12):
+        base = digits_24 | {"seed": seed}
+        add("nothing", "dhn hashnet csq dsdh dagh dch dpn dpsh", **base)
+        add("nothing", "hashnet", **base | RDH | {"n_bits": 40})
+        add("collapsed stale_memory", "dpsh", **base, lr=0.3, eta=1.0, memory=True)
+        add("stale_memory", "dsdh", **base, lr=0.3)
+        add("quantization_wins", "dhn dpsh dch", **base, eta=10.0)
+        add("saturated_early", "dch", **base | {"n_bits": 40}, lr=0.3)
+        add("theta_scale", "dhn", **base, method_options={"theta_scale": 2.0})
+        theta = {"method_options": {"theta_scale": 1.0} | IN_BATCH["method_options"]}
+        add("theta_scale", "dpsh", **base | {"n_bits": 40} | theta)
+        add("under_trained", "hashnet", **base | {"epochs": 5})
+    base = digits_24 | {"seed": 13}
+    add("not_learning", "hashnet dhn dch csq", **base, lr=1e-6)
+    add("diverging", "hashnet dhn csq", **base, lr=100.0, weight_decay=1.0)
+    add("mixed_classes", "hashnet dhn csq", **base | {"n_bits": 3})
+    add("few_images", "hashnet dch", "wrong labels", **base | {"n_bits": 40}, lr=0.1)
+    for epochs, lr in ((24, 0.1), (36, 0.1), (24, 0.3), (36, 0.3)):
+        add("open", "dch hashnet", **base | {"epochs": epochs}, lr=lr, schedule="constant")
+    mosaic = base | {"dataset": "mosaic", "n_bits": 16}
+    add("nothing", "hashnet dhn dch", **mosaic)
+    add("quantization_wins", "dhn", **mosaic, eta=10.0)
+    add("not_learning", "hashnet", **mosaic, lr=1e-6)
+    cifar = {"seed": 21, "n_bits": 16}
+    add("nothing", "hashnet csq dhn dagh", "offline", **cifar)
+    add("nothing", "hashnet", "offline", **cifar | {"n_bits": 40})
+    add("quantization_wins", "dhn dch", "offline", **cifar, eta=10.0)
+    theta = {"method_options": {"theta_scale": 1.0}}
+    add("theta_scale", "dhn", "offline", **cifar | {"n_bits": 40}, **theta)
+    add("not_learning", "hashnet", "offline", **cifar, lr=1e-6)
+    add("mixed_classes", "hashnet", "offline", **cifar | {"n_bits": 3})
+    for place, (ill, preset, fields) in enumerate(found[:n]):
+        if preset == "wrong labels":
+            root = runs / "data" / str(place)
+            wrong = digits(root, 8, list(range(10)), 1000, place)
+            own = {"dataset": "arrays", "backbone": "none", "finetune": False, "eval_every": 5}
+            yield (
+                preset_config(None, **own, batch_size=64, probe_every=8, **fields),
+                root,
+                wrong,
+                ill,
+            )
+        else:
+            yield preset_config(preset, **fields), None, none, ill
+
+
+def drawn(n: int, seed: int) -> Iterator[RunConfig]:
+    """Any method, rate, weight and length; most on digits, a quarter with RDH."""
+    rng = random.Random(seed)
+    for _ in range(n):
+        place = rng.choice(["digits"] * 7 + ["mosaic", "cifar10", "cifar10"])
+        fields: dict[str, Any] = {
+            "method": rng.choice(METHODS),
+            "lr": rng.choice([0.003, 0.01, 0.03, 0.1, 0.3]),
+            "eta": rng.choice([0.03, 0.1, 0.3, 1.0, 3.0]),
+            "n_bits": rng.choice([12, 20, 36, 56]),
+            "epochs": rng.choice([6, 20]),
+            "seed": rng.randrange(50, 1000),
+        }
+        has_rdh = rng.random() < 0.25 and fields["method"] != "dpn"  # nothing saturates there
+        fields |= RDH if has_rdh else {}
+        fields |= {"dataset": "mosaic"} if place == "mosaic" else {}
+        fields |= {"eval_every": 5} if place == "cifar10" else {}
+        if fields["method"] == "hashnet" and "quantization" not in fields:
+            del fields["eta"]
+        yield preset_config("offline" if place == "cifar10" else "digits", **fields)
+
+
+def pairs(store: RunStore, run_id: str, config: RunConfig) -> dict[str, float | None]:
+    """Trains the first remedy of each finding that promises MAP: check -> what MAP gained."""
+    gains: dict[str, float | None] = {}
+    for finding in diagnose(Evidence(store, run_id)).findings:
+        if finding.remedies and "MAP" in finding.remedies[0].expect:
+            pair = train(store, tried_config(config, finding.remedies[0].changes))
+            maps = [None if one is None else map_of(store, one) for one in (run_id, pair)]
+            gains[finding.check] = None if None in maps else maps[1] - maps[0]  # type: ignore
+    return gains
 
 
 def train(store: RunStore, config: RunConfig, root: Path | None = None) -> str | None:
@@ -129,14 +247,20 @@ def main(name: str, folder: str, n: str, seed: str = "5") -> None:
     runs, on_trial = Path(folder), ON_TRIAL.get(name, "quantization_wins")
     store = RunStore(runs)
     none = np.empty(0, int)
+    if name in ("designs", "drawn"):
+        known = ((config, None, none, "") for config in drawn(int(n), int(seed)))
+        _all_checks(store, designs(int(n), runs) if name == "designs" else known)
+        return
     if name == "labels":
-        drawn = labels(int(n), runs)
+        asked = labels(int(n), runs)
     elif name == "dead":
-        drawn = ((config, None, none) for config in dead(int(n)))
+        asked = ((config, None, none) for config in dead(int(n)))
+    elif name == "weight-slow":
+        asked = ((config, None, none) for config in slow(int(n), int(seed)))
     else:
         preset = "offline" if name == "weight-cifar10" else "digits"
-        drawn = ((config, None, none) for config in weight(int(n), preset, int(seed)))
-    for config, root, wrong in drawn:
+        asked = ((config, None, none) for config in weight(int(n), preset, int(seed)))
+    for config, root, wrong in asked:
         run_id = train(store, config, root)
         if run_id is None:
             continue
@@ -151,6 +275,23 @@ def main(name: str, folder: str, n: str, seed: str = "5") -> None:
                 line |= {"changes": dict(changes), "pair": pair}
                 line |= {} if pair is None else {"pair_map": map_of(store, pair)}
                 line |= {} if pair is None else {"pair_dead": dead_share(store, pair)}
+        print(json.dumps(line), flush=True)
+
+
+def _all_checks(
+    store: RunStore, asked: Iterator[tuple[RunConfig, Path | None, np.ndarray, str]]
+) -> None:
+    """Trains runs and the remedies that they are told; of designs, no remedy."""
+    for config, root, _, ill in asked:
+        run_id = store.create(config, data_root=root)
+        worker.main([str(store.run_dir(run_id))])  # one that diverges fails: so it should
+        line: dict[str, Any] = {"run": run_id, "ill": ill, "map": map_of(store, run_id)}
+        if ill:
+            tags = [f"ill: {one}" for one in ill.split()]
+            change_notes(store, run_id, add=[*tags, *(f"open: {one}" for one in UNDECIDED)])
+            line["found"] = [one.check for one in diagnose(Evidence(store, run_id)).findings]
+        elif line["map"] is not None:
+            line["gains"] = pairs(store, run_id, config)
         print(json.dumps(line), flush=True)
 
 

@@ -160,3 +160,6 @@ def test_a_finding_says_what_the_remedy_did_once_it_was_tried(store, sick, monke
     told = [one for one in said if "Tried with pairs in-batch, eta 0.1: MAP went from" in one]
     before, after = (store.result(one)["metrics"]["map"] for one in (sick, tried))
     assert len(told) == 1 and f"from {before:.4f} to {after:.4f}" in told[0]
+    app = open_app("pages/compare.py", store, monkeypatch, run=tried, vs=sick)
+    head = f"**DPSH ({sick[-6:]}): Collapsed codes**"  # both are DPSH: which one is it?
+    assert any(one.startswith(head) for one in titles(app))

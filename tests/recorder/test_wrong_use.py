@@ -4,6 +4,7 @@ import copy
 import errno
 import os
 import pickle
+import threading
 import warnings
 
 import numpy as np
@@ -260,3 +261,27 @@ def test_a_forked_child_leaves_the_run_to_its_parent(tmp_path):
     recorder.close()
     assert store.result(recorder.run_id)["step"] == 6
     assert [step for step, *_ in store.reader(recorder.run_id).records()] == [3, 6]
+
+
+def test_threads_that_share_a_recorder_lose_no_record(tmp_path):
+    recorder = recorder_in(tmp_path, probe_every=1)
+    codes, labels = np.ones((N, BITS)), np.arange(N) % 3
+
+    def train() -> None:
+        for _ in range(20):
+            recorder.watch(torch.zeros(N, BITS, requires_grad=True), EVERY).sum().backward()
+            recorder.step(1.0)
+            recorder.evaluate(codes, codes, labels, labels)
+
+    threads = [threading.Thread(target=train) for _ in range(4)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RecorderWarning)  # a step ends that of all threads
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    recorder.close()
+    store = RunStore(tmp_path)
+    result = store.result(recorder.run_id)
+    assert (result["state"], result["step"], result["dropped_records"]) == ("finished", 80, 0)
+    assert len(store.reader(recorder.run_id).scalar("map")[0]) == 80
