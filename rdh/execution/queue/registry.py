@@ -29,7 +29,7 @@ from rdh.execution.queue.run_folder import (
     row_from_folder,
     verdict,
 )
-from rdh.execution.queue.states import Decision
+from rdh.execution.queue.states import Decision, as_asked
 from rdh.store.run_store import RunStore
 
 BUSY_SECONDS = 10.0
@@ -175,7 +175,13 @@ class Registry:
         said = facts(self.store, run_id, stamps, plug_in_stamps())
         ended = verdict(self.store, run_id, said)
         if run is not None and run.is_active and ended and said.attempt == run.attempt:
-            move(db, run, *ended, ended_at=time.time())
+            asked = as_asked(ended, run.request)
+            if asked != ended:  # the folder has to say the same, or a new registry would not
+                result = self.store.read_json(run_id, "result.json") or {"attempt": run.attempt}
+                result |= {"state": asked.state, "message": asked.reason}
+                self.store.write_json(run_id, "result.json", result)
+                said = self.facts(run_id)
+            move(db, run, *asked, ended_at=time.time())
         elif self._differs(run, said):
             self._put_right(db, run_id, run, said)
         return self._seen(run_id, _row(db, run_id), said)
@@ -277,6 +283,8 @@ class Registry:
                 attempt=said.attempt,
                 submitted_at=said.submitted_at,
             )
+        if ended and run.is_active:
+            ended = as_asked(ended, run.request)
         is_news = ended and said.attempt == run.attempt and run.state != ended.state
         if ended and is_news and not _may_go_on(run, ended, said):
             run = with_changes(run, state=ended.state, reason=ended.reason, request=None)
