@@ -57,6 +57,7 @@ def here(tmp_path_factory) -> dict[str, dict]:
     kill_marked(str(folder))
 
 
+@pytest.mark.process
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
