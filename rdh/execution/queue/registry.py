@@ -20,6 +20,7 @@ from dataclasses import replace as with_changes
 from pathlib import Path
 
 from rdh.errors import UserError
+from rdh.execution.place import free_bytes
 from rdh.execution.queue import rows
 from rdh.execution.queue.rows import RunState, WrongContent, insert, move, select, update
 from rdh.execution.queue.run_folder import (
@@ -27,6 +28,7 @@ from rdh.execution.queue.run_folder import (
     facts,
     plug_in_stamps,
     row_from_folder,
+    unless_gone,
     verdict,
 )
 from rdh.execution.queue.states import Decision, as_asked
@@ -36,6 +38,7 @@ BUSY_SECONDS = 10.0
 SECONDS_OF_NEWS = 3600.0  # how long pages say that a damaged registry was set aside
 SECONDS_OF_A_STAMP = 0.1  # two changes within one tick of the file system's clock look like one
 SECONDS_TO_JUDGE = 3.0  # a supervisor looks several times a second
+FULL = 100_000  # bytes: with less room on the disk, a row can't be changed
 MOST_SET_ASIDE = 5  # older ones are removed
 # Troubles of the disk or of the moment. Every other error of SQLite means damage.
 PASSING = (
@@ -86,6 +89,9 @@ class Registry:
                 if not _is_passing(error):
                     raise  # a full disk or a busy queue: what the folders say can still be shown
         seen = [self._seen(run_id, known.get(run_id), said[run_id]) for run_id in said]
+        left = free_bytes(self.store.root)
+        if left is not None and left < FULL:  # nobody can note that a process has ended
+            seen = [unless_gone(self.store, run) for run in seen]
         place = {run_id: number for number, run_id in enumerate(known)}
         seen.sort(key=lambda run: (run.submitted_at, place.get(run.run_id, len(place)), run.run_id))
         return {run.run_id: run for run in seen}
@@ -248,7 +254,9 @@ class Registry:
         if said.submission is not None and run.submitted_at != said.submitted_at:
             return True
         if run.attempt != said.attempt:
-            return True
+            # Whoever resumed it wrote control.json too; damage to that does not take it back.
+            is_resumed = run.state == "queued" and run.attempt == said.attempt + 1
+            return said.has_control or not is_resumed
         if ended is None:
             # Without a result a run has not finished. But it may have failed in a folder that
             # can't be written. Old registries also hold lost runs whose folders do not say so.
