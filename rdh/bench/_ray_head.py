@@ -20,6 +20,7 @@ from rdh.execution.engine.processes import environment
 from rdh.execution.engine.ray_client import Client
 
 SECONDS_TO_START = 180.0
+TRIES = 3  # Ray gives its node 30 seconds, which a busy machine may not have
 MARK = "RDH_RAY_HEAD"
 
 
@@ -55,7 +56,11 @@ class RayHead:
         }
 
     def start(self) -> None:
-        """Starts it and waits until it answers for its node."""
+        """Starts it and waits until it answers for its node.
+
+        Raises:
+            TimeoutError: It does not come up.
+        """
         client, agent, head = self._ports
         # The mark of the first test that asks for it would end it with that test.
         env = {name: value for name, value in os.environ.items() if not name.startswith("RDH_")}
@@ -82,14 +87,21 @@ class RayHead:
             "--include-log-monitor": "false",
         }
         words = [f"{name}={value}" for name, value in options.items()]
-        subprocess.run(
-            [program() or "ray", "start", "--head", "--disable-usage-stats", *words],
-            env=env,
-            check=True,
-            stdout=subprocess.DEVNULL,
-            timeout=SECONDS_TO_START,
-        )
-        self._wait_for_node()
+        command = [program() or "ray", "start", "--head", "--disable-usage-stats", *words]
+        for _ in range(TRIES):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                done = subprocess.run(
+                    command,
+                    env=env,
+                    check=False,
+                    stdout=subprocess.DEVNULL,
+                    timeout=SECONDS_TO_START,
+                )
+                if done.returncode == 0:
+                    self._wait_for_node()
+                    return
+            self.kill()
+        raise TimeoutError(f"Ray at {self.address} did not come up in {TRIES} tries")
 
     def _wait_for_node(self) -> None:
         deadline = time.monotonic() + SECONDS_TO_START

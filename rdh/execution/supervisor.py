@@ -16,7 +16,7 @@ from rdh.execution.evidence import Limits, Observer
 from rdh.execution.gate import Gate
 from rdh.execution.place import Room
 from rdh.execution.queue.registry import Registry
-from rdh.execution.queue.rows import RunState
+from rdh.execution.queue.rows import RunState, is_as_seen, move
 from rdh.execution.queue.run_folder import DISK
 from rdh.execution.queue.states import (
     ACTIVE,
@@ -202,26 +202,31 @@ class Supervisor:
     def _apply(
         self, run: RunState, decision: Decision, evidence: Evidence, **columns: object
     ) -> None:
-        """Writes the folder first, then the registry, since the registry is built from folders."""
+        """Writes the folder first, then the registry, since the registry is built from folders.
+
+        Both in one transaction: somebody may have queued the next attempt meanwhile, and its
+        files must not be overwritten by what is known of this one.
+        """
         times = goes_on(self.registry, run, decision, self.limits.resumes)
         if times is not None:
             self._go_on(run, decision, times)
             return
-        said = from_result(evidence.result, run.attempt)
-        if decision.state in RESULT_STATES and (said is None or said.state != decision.state):
-            record = self._observer.missing_result(run, decision, evidence.exit_code)
-            self.guarded(
-                f"{run.run_id} result",
-                lambda: self.store.write_json(run.run_id, "result.json", record),
-            )
         if decision.state in FINAL:
             columns |= {"ended_at": time.time()}
         elif decision.state == "queued":
             columns = {"handle": None, "device": None, "started_at": None}
-        if (
-            self.registry.move(run, decision.state, decision.reason, **columns)
-            and decision.state not in ACTIVE
-        ):
+        said = from_result(evidence.result, run.attempt)
+        with self.registry.write() as db:
+            if not is_as_seen(db, run):
+                return
+            if decision.state in RESULT_STATES and (said is None or said.state != decision.state):
+                record = self._observer.missing_result(run, decision, evidence.exit_code)
+                self.guarded(
+                    f"{run.run_id} result",
+                    lambda: self.store.write_json(run.run_id, "result.json", record),
+                )
+            move(db, run, decision.state, decision.reason, **columns)
+        if decision.state not in ACTIVE:
             self._observer.forget(run)
             self._handles.pop(key_of(run.run_id, run.attempt), None)
             self.log.info(
@@ -248,13 +253,16 @@ class Supervisor:
         """Asks once, by control.json and SIGTERM. After the grace period it kills the attempt."""
         watch = self._observer.watch(run)
         if watch.asked != asked:
+            with self.registry.write() as db:
+                if not is_as_seen(db, run):  # control.json may be about the next attempt by now
+                    return
+                before = self.store.read_json(run.run_id, "control.json") or {}
+                wish = before | {"attempt": run.attempt, "request": asked}
+                self.guarded(  # a folder that can't be written must not keep its process alive
+                    f"{run.run_id} control",
+                    lambda: self.store.write_json(run.run_id, "control.json", wish),
+                )
             watch.asked = asked
-            before = self.store.read_json(run.run_id, "control.json") or {}
-            wish = before | {"attempt": run.attempt, "request": asked}
-            self.guarded(  # a folder that can't be written must not keep its process alive
-                f"{run.run_id} control",
-                lambda: self.store.write_json(run.run_id, "control.json", wish),
-            )
         if watch.stop_since is None:
             self.engine.stop(handle)
             watch.stop_since = self._clock()

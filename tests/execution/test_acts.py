@@ -66,6 +66,21 @@ def test_a_cancel_that_comes_while_a_run_pauses_is_not_lost(store, supervisor):
     assert store.read_json(run_id, "result.json")["state"] == "cancelled"
 
 
+@pytest.mark.parametrize(("first", "ended"), [("pause", "paused"), ("cancel", "lost")])
+def test_a_cancel_that_was_taken_counts_whoever_looks_at_the_result_first(store, first, ended):
+    (run_id,) = submit(store, make_configs())
+    registry = Registry(store)
+    assert registry.move(registry.look()[run_id], "starting", handle="a process")
+    {"pause": pause, "cancel": cancel}[first](store, run_id)
+    cancel(store, run_id)
+    store.write_json(run_id, "result.json", {"attempt": 1, "state": ended, "message": "why"})
+    assert states(store)[run_id].state == "cancelled"
+    with pytest.raises(UserError, match="is cancelled, so there is nothing to pause"):
+        pause(store, run_id)
+    registry.path.unlink()
+    assert states(store)[run_id].state == "cancelled", "its folder says the same"
+
+
 @pytest.mark.parametrize("state", ["finished", "failed", "cancelled", "lost", "paused"])
 def test_what_has_ended_can_not_be_paused(store, state):
     run_id = submit_one(store, state)

@@ -15,6 +15,9 @@ from rdh.execution.queue.registry import Registry
 from rdh.locks import take_lock
 from rdh.store.run_store import RunStore
 from tests.execution.conftest import make_configs, plan, turn
+from tests.test_worker import small_disk
+
+__all__ = ["small_disk"]  # the fixture
 
 
 def submit_one(store: RunStore) -> str:
@@ -210,6 +213,43 @@ def test_a_registry_that_can_not_be_written_does_not_hide_what_the_folders_say(s
         first: "finished",
         new: "queued",
     }
+
+
+def test_on_a_disk_without_a_byte_a_run_without_a_process_is_not_called_alive(small_disk):
+    """Its worker was killed before it wrote anything, and its row can't be changed."""
+    store = RunStore(small_disk / "runs")
+    gone, alive, asked = submit(store, make_configs(3))
+    registry = Registry(store)
+    for run_id in (gone, alive, asked):
+        handle = f"{run_id}-a1:{os.getpid()}:0:cpu"
+        assert registry.move(registry.look()[run_id], "starting", handle=handle)
+    cancel(store, asked)
+    lock = take_lock(store.run_dir(alive) / "alive.lock")
+    with (small_disk / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError):
+        while True:
+            filler.write(bytes(4096))
+    with pytest.raises(sqlite3.OperationalError):
+        registry.move(registry.active()[0], "lost")
+    said = {run_id: run.state for run_id, run in states(store).items()}
+    assert said == {gone: "lost", alive: "starting", asked: "cancelled"}
+    (small_disk / "filler").unlink()
+    assert states(store)[gone].state == "starting", "the supervisor judges"
+    os.close(lock)
+
+
+@pytest.mark.parametrize("text", [None, "", '{"attempt": 2, "requ', "\0\0\0"])
+def test_a_resume_is_not_taken_back_by_damage_to_control_json(store, text):
+    run_id = submit_one(store)
+    cancel(store, run_id)
+    resume(store, run_id)
+    path = store.run_dir(run_id) / "control.json"
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
+    run = states(store)[run_id]
+    assert (run.state, run.attempt) == ("queued", 2)
+    cancel(store, run_id)
+    assert states(store)[run_id].state == "cancelled"
 
 
 def test_control_characters_and_half_letters_of_a_file_reach_nobody(store):

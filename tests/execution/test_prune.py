@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from rdh.cli import main
 from rdh.errors import UserError
 from rdh.execution import states
 from rdh.execution.prune import KINDS, days_of, keep_days, prunable, prune
@@ -27,6 +28,21 @@ def make(store, state):
 
 def names(store, found):
     return sorted(str(one.path.relative_to(store.root / one.run_id)) for one in found)
+
+
+def test_the_command_shows_first_and_deletes_only_with_yes(store, capsys):
+    run_id = make(store, "finished")
+    command = ["runs", "prune", "--what", "spare,probes", "--runs", str(store.root)]
+    kept = sorted(path for path in store.root.rglob("*") if path.is_file())
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert f"{run_id}: spare" in said and f"{run_id}: probes" in said and "--yes" in said
+    assert sorted(path for path in store.root.rglob("*") if path.is_file()) == kept
+    assert main([*command, "--yes"]) == 0
+    gone = {*kept} - {path for path in store.root.rglob("*") if path.is_file()}
+    assert {path.name for path in gone} == {
+        *("000000032.pt", "000000032.sha256", "000000064.pt.damaged", ".draft-17", "probe-0.npz")
+    }
 
 
 def test_of_a_finished_run_each_kind_is_what_it_says(store):

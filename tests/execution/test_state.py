@@ -43,6 +43,9 @@ def result(state: str, attempt: int = 1) -> dict:
         (gone(0, result=result("paused"), request="pause"), "paused", "it paused"),
         (gone(-9, request="pause"), "paused", "before it could save"),
         (gone(0, result=result("paused"), request="cancel"), "cancelled", "while it paused"),
+        # the system ended it, and somebody asked for the same at that moment
+        (gone(0, result=result("lost"), request="cancel"), "cancelled", "Cancelled. it lost"),
+        (gone(0, result=result("lost"), request="pause"), "paused", "Paused. it lost"),
         # gone, ended by the system, such as a shutdown
         (gone(-15), "lost", "The system ended its process (SIGTERM)"),
         (gone(143), "lost", "SIGTERM"),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rdh.config.run_config import make_config
-from rdh.execution import cancel, resume, states, submit
+from rdh.execution import cancel, pause, resume, start_over, states, submit
 from rdh.execution.engine import local
 from rdh.execution.engine.base import EngineUnreachable, Phase, Report, Spec
 from rdh.execution.engine.processes import marked_processes
@@ -447,6 +447,61 @@ def test_a_folder_that_can_not_be_written_says_so_and_the_other_starts_are_noted
     supervisor.tick()
     assert history(store, bad) == [*("queued", "starting", "failed")]
     monkeypatch.undo()
+
+
+def meanwhile(supervisor: Supervisor, monkeypatch, act) -> None:
+    """Ticks, and acts after the supervisor has seen a run and before it does what follows."""
+    see, done = supervisor._observer.evidence, []
+
+    def evidence(run, report):
+        seen = see(run, report)
+        if not done and (seen.request is not None):
+            done.append(seen)
+            act()
+        return seen
+
+    monkeypatch.setattr(supervisor._observer, "evidence", evidence)
+    turn(supervisor, lambda: done, "it has looked")
+
+
+def test_what_is_known_of_an_attempt_does_not_overwrite_the_result_of_the_next(
+    store, supervisor, monkeypatch
+):
+    run_id = submit_toy(store, {"do": "forever"})
+    turn_until(supervisor, run_id, "running")
+    pid = pid_of(store, run_id)
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not is_alive(pid), "its end")
+    cancel(store, run_id)
+
+    def act() -> None:  # another process judges it, and people start it over and change their mind
+        store.write_json(run_id, "result.json", {"attempt": 1, "state": "cancelled"})
+        start_over(store, run_id)
+        cancel(store, run_id)
+
+    meanwhile(supervisor, monkeypatch, act)
+    for _ in range(3):
+        supervisor.tick()
+    assert store.read_json(run_id, "result.json")["attempt"] == 2
+    assert (state(store, run_id), states(store)[run_id].attempt) == ("cancelled", 2)
+
+
+def test_what_is_asked_of_an_attempt_does_not_overwrite_the_number_of_the_next(
+    store, supervisor, monkeypatch
+):
+    run_id = submit_toy(store, {"do": "forever"}, {"do": "finish"})
+    turn_until(supervisor, run_id, "running")
+    pause(store, run_id)
+
+    def act() -> None:  # its worker saves and ends, and somebody resumes it at once
+        os.kill(pid_of(store, run_id), signal.SIGKILL)
+        store.write_json(run_id, "result.json", {"attempt": 1, "state": "paused"})
+        resume(store, run_id)
+
+    meanwhile(supervisor, monkeypatch, act)
+    assert store.read_json(run_id, "control.json")["attempt"] == 2
+    turn_until(supervisor, run_id, "finished")
+    assert states(store)[run_id].attempt == 2
 
 
 def test_a_start_that_was_interrupted_costs_no_time(store, engine):

@@ -20,6 +20,7 @@ from dataclasses import replace as with_changes
 from pathlib import Path
 
 from rdh.errors import UserError
+from rdh.execution.place import free_bytes
 from rdh.execution.queue import rows
 from rdh.execution.queue.rows import RunState, WrongContent, insert, move, select, update
 from rdh.execution.queue.run_folder import (
@@ -27,15 +28,17 @@ from rdh.execution.queue.run_folder import (
     facts,
     plug_in_stamps,
     row_from_folder,
+    unless_gone,
     verdict,
 )
-from rdh.execution.queue.states import Decision
+from rdh.execution.queue.states import Decision, as_asked
 from rdh.store.run_store import RunStore
 
 BUSY_SECONDS = 10.0
 SECONDS_OF_NEWS = 3600.0  # how long pages say that a damaged registry was set aside
 SECONDS_OF_A_STAMP = 0.1  # two changes within one tick of the file system's clock look like one
 SECONDS_TO_JUDGE = 3.0  # a supervisor looks several times a second
+FULL = 100_000  # bytes: with less room on the disk, a row can't be changed
 MOST_SET_ASIDE = 5  # older ones are removed
 # Troubles of the disk or of the moment. Every other error of SQLite means damage.
 PASSING = (
@@ -86,6 +89,9 @@ class Registry:
                 if not _is_passing(error):
                     raise  # a full disk or a busy queue: what the folders say can still be shown
         seen = [self._seen(run_id, known.get(run_id), said[run_id]) for run_id in said]
+        left = free_bytes(self.store.root)
+        if left is not None and left < FULL:  # nobody can note that a process has ended
+            seen = [unless_gone(self.store, run) for run in seen]
         place = {run_id: number for number, run_id in enumerate(known)}
         seen.sort(key=lambda run: (run.submitted_at, place.get(run.run_id, len(place)), run.run_id))
         return {run.run_id: run for run in seen}
@@ -175,7 +181,13 @@ class Registry:
         said = facts(self.store, run_id, stamps, plug_in_stamps())
         ended = verdict(self.store, run_id, said)
         if run is not None and run.is_active and ended and said.attempt == run.attempt:
-            move(db, run, *ended, ended_at=time.time())
+            asked = as_asked(ended, run.request)
+            if asked != ended:  # the folder has to say the same, or a new registry would not
+                result = self.store.read_json(run_id, "result.json") or {"attempt": run.attempt}
+                result |= {"state": asked.state, "message": asked.reason}
+                self.store.write_json(run_id, "result.json", result)
+                said = self.facts(run_id)
+            move(db, run, *asked, ended_at=time.time())
         elif self._differs(run, said):
             self._put_right(db, run_id, run, said)
         return self._seen(run_id, _row(db, run_id), said)
@@ -242,7 +254,9 @@ class Registry:
         if said.submission is not None and run.submitted_at != said.submitted_at:
             return True
         if run.attempt != said.attempt:
-            return True
+            # Whoever resumed it wrote control.json too; damage to that does not take it back.
+            is_resumed = run.state == "queued" and run.attempt == said.attempt + 1
+            return said.has_control or not is_resumed
         if ended is None:
             # Without a result a run has not finished. But it may have failed in a folder that
             # can't be written. Old registries also hold lost runs whose folders do not say so.
@@ -277,6 +291,8 @@ class Registry:
                 attempt=said.attempt,
                 submitted_at=said.submitted_at,
             )
+        if ended and run.is_active:
+            ended = as_asked(ended, run.request)
         is_news = ended and said.attempt == run.attempt and run.state != ended.state
         if ended and is_news and not _may_go_on(run, ended, said):
             run = with_changes(run, state=ended.state, reason=ended.reason, request=None)

@@ -159,15 +159,20 @@ def replace(db: sqlite3.Connection, run: RunState, row: Mapping[str, Any]) -> No
         _record(db, run.run_id, row["attempt"], row["state"], row["reason"])
 
 
+AS_SEEN = "WHERE run_id = ? AND attempt = ? AND state = ? AND request IS ?"
+
+
+def is_as_seen(db: sqlite3.Connection, run: RunState) -> bool:
+    """Whether the run still has state, attempt and request that the caller saw."""
+    seen = run.run_id, run.attempt, run.state, run.request
+    return db.execute(f"SELECT 1 FROM runs {AS_SEEN}", seen).fetchone() is not None
+
+
 def update(db: sqlite3.Connection, run: RunState, **columns: object) -> bool:
     """Changes columns if the run still has state, attempt and request that the caller saw."""
     assignments = ", ".join(f"{name} = ?" for name in columns)
     values = (*columns.values(), run.run_id, run.attempt, run.state, run.request)
-    changed = db.execute(
-        f"UPDATE runs SET {assignments} WHERE run_id = ? AND attempt = ? AND state = ? "
-        f"AND request IS ?",
-        tuple(map(_value, values)),
-    )
+    changed = db.execute(f"UPDATE runs SET {assignments} {AS_SEEN}", tuple(map(_value, values)))
     return changed.rowcount == 1
 
 

@@ -5,7 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,14 @@ from rdh.config.watched import WATCHED
 from rdh.errors import UserError
 from rdh.execution.engine.base import attempt_of
 from rdh.execution.queue.rows import RunState
-from rdh.execution.queue.states import REQUESTS, Decision, attempt_in, from_result, is_result
+from rdh.execution.queue.states import (
+    REQUESTS,
+    Decision,
+    as_asked,
+    attempt_in,
+    from_result,
+    is_result,
+)
 from rdh.files import read_json, read_regular, well_typed
 from rdh.locks import is_locked
 from rdh.store.log import LOG_HEADER, tail
@@ -24,6 +31,7 @@ from rdh.store.run_store import RunStore, Stamp
 
 LONGEST_LINE = 300
 NO_RESULT = Decision("lost", "Its result.json can't be read, so nobody knows how it ended.")
+GONE = Decision("lost", "Its process is gone, and the disk is too full to note how it ended.")
 PLUG_INS = ("methods", "datasets", "backbones")
 DISK = "disk"  # the supervisor's own request: pause, since the disk is nearly full
 SECONDS_STALLED = 60.0  # without a step
@@ -44,6 +52,7 @@ class Facts:
         attempt: The latest attempt that a file names.
         verdict: How that attempt ended, by result.json.
         is_result_damaged: There is a result.json that says nothing.
+        has_control: There is a control.json that names an attempt.
         submitted_at: Unix seconds; the time of a file if config.json does not say.
         ended_at: When result.json was written, in Unix seconds.
     """
@@ -54,6 +63,7 @@ class Facts:
     attempt: int
     verdict: Decision | None
     is_result_damaged: bool
+    has_control: bool
     submitted_at: float
     ended_at: float | None
 
@@ -98,6 +108,7 @@ def _facts(store: RunStore, run_id: str, stamps: Stamps, plug_ins: int) -> Facts
         attempt=attempt,
         verdict=from_result(result, attempt),
         is_result_damaged=stamps[1] is not None and not is_result(result),
+        has_control=attempt_in(control) is not None,
         submitted_at=submission["submitted_at"] if submission else changed,
         ended_at=stamps[1][2] / 1e9 if stamps[1] else None,
     )
@@ -144,6 +155,22 @@ def watched_end(run_dir: Path) -> Decision | None:
             return None
     step = f"{beat['step']:,.0f}" if "step" in beat else "an unknown one"
     return Decision("lost", f"The process that trained it is gone; its last step was {step}.")
+
+
+def unless_gone(store: RunStore, run: RunState) -> RunState:
+    """The run, as lost if its row says that it lives and its process on this machine is gone.
+
+    For a full disk, where neither its result nor its row can be written. Otherwise the supervisor
+    judges, a moment later.
+    """
+    handle = run.handle or read_handle(store.root / run.run_id)
+    is_here = handle.partition(":")[2].partition(":")[0].isdecimal()  # a process, no cluster's job
+    if not run.is_active or not is_here or attempt_of(handle, run.run_id) != run.attempt:
+        return run
+    if is_locked(store.root / run.run_id / "alive.lock"):
+        return run
+    state, reason = as_asked(GONE, run.request)
+    return replace(run, state=state, reason=reason, request=None)
 
 
 def row_from_folder(store: RunStore, run_id: str) -> dict[str, Any]:

@@ -89,14 +89,30 @@ def decide(evidence: Evidence) -> Decision:
     """The next state. It is the present state if the evidence does not call for another."""
     verdict = from_result(evidence.result, evidence.attempt)
     if verdict is not None:
-        if verdict.state == "paused" and evidence.request == "cancel":
-            return Decision("cancelled", "Cancelled while it paused; its last steps are saved.")
-        return verdict
+        return as_asked(verdict, evidence.request)
     if evidence.phase is Phase.EXITED:
         return _after_exit(evidence)
     if evidence.phase is Phase.UNKNOWN:
         return _without_process(evidence)
     return _while_alive(evidence)
+
+
+def as_asked(verdict: Decision, request: str | None) -> Decision:
+    """How an attempt ended, in view of a request that was taken when its worker ended already.
+
+    Nobody is told "yes" for nothing: what was to be cancelled does not wait for `resume`, and what
+    was to be paused or cancelled is not lost.
+
+    Args:
+        verdict: What its result.json says.
+        request: Of REQUESTS, from its row.
+    """
+    if (verdict.state, request) == ("paused", "cancel"):
+        return Decision("cancelled", "Cancelled while it paused; its last steps are saved.")
+    if verdict.state == "lost" and request in REQUESTS:
+        state = REQUESTS[request]
+        return Decision(state, f"{state.capitalize()}. {verdict.reason or ''}".strip())
+    return verdict
 
 
 def from_result(result: dict[str, Any] | None, attempt: int) -> Decision | None:
