@@ -215,9 +215,11 @@ def _of_state(
         yield f"{run.run_id} is finished without a result"
     if told.asked and not run.is_final:
         yield f"{run.run_id} is {run.state} after a request to {told.asked}"
+    # The registry and control.json note a resume. If both were damaged, nobody knows of it.
+    is_forgotten = "control.json" in told.tainted
     may = {
-        "cancelled": told.asked == "cancel",
-        "paused": told.asked == "pause",
+        "cancelled": told.asked == "cancel" or is_forgotten,
+        "paused": told.asked == "pause" or is_forgotten,
         "lost": told.hurt or bool(told.tainted),
         "failed": told.is_short or bool(told.tainted),
         "unreadable": bool(told.tainted),
