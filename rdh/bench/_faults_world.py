@@ -95,8 +95,10 @@ class World:
             execution.delete(self.store, run_id)
 
     def _wait_for_end(self, run_id: str) -> None:
+        """Waits for the run's end and for that of its process, which keeps it from being deleted."""
         deadline = time.monotonic() + PATIENCE
-        while not execution.states(self.store)[run_id].is_final:
+        lock = self.store.run_dir(run_id) / "alive.lock"
+        while not execution.states(self.store)[run_id].is_final or is_locked(lock):
             if time.monotonic() > deadline:
                 raise UserError(f"The campaign waited {PATIENCE:.0f} s for a run, then gave up.")
             time.sleep(SECONDS_BETWEEN_LOOKS)
