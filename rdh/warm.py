@@ -36,6 +36,8 @@ def main(argv: list[str]) -> int:
     """Serves a supervisor until it ends. In a fork: trains a run, and returns the exit code."""
     end = socket.socket(fileno=int(argv[0]))
     die_with_parent()
+    if select.select([end], [], [], 0)[0] and not end.recv(1, socket.MSG_PEEK):
+        return 0  # the supervisor has died already, and nobody would notice until all is imported
     become([sys.executable, "-m", MODULE])
     prefer_as_oom_victim()
     worker.let_idle_threads_sleep()

@@ -1,4 +1,4 @@
-"""What waiting runs cost: every page and the supervisor with 1 and with 500 runs in the queue.
+"""What waiting runs cost: the states that a page asks for, and the supervisor, with 1 and with 500.
 
 All times are seconds of the processor in this process, so that other load doesn't count. Nothing
 starts meanwhile, as if the disk were full.

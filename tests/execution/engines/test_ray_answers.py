@@ -126,7 +126,7 @@ def spec(engine: RayEngine, attempt: int = 1) -> Spec:
         ({"status": "FAILED", "driver_exit_code": -9}, Phase.EXITED, -9, None),
         ({"status": "STOPPED", "driver_exit_code": -15}, Phase.EXITED, -15, None),
         (
-            {"status": "FAILED", "message": "Job supervisor actor died."},
+            {"status": "FAILED", "message": "Job supervisor actor died.\nA page\nof advice"},
             *(Phase.EXITED, None, "Ray says: Job supervisor actor died."),
         ),
     ],

@@ -162,7 +162,8 @@ class RayEngine:
             raise EngineUnreachable(f"Ray says {status!r} of {key}, which is no state we know")
         code, message = job.get("driver_exit_code"), job.get("message")
         code = 0 if status == "SUCCEEDED" and code is None else code
-        detail = f"Ray says: {message}" if code is None and message else None
+        first, *_ = (message or "").strip().splitlines() or [""]  # pages of advice may follow
+        detail = f"Ray says: {first}" if code is None and first else None
         return Report(Phase.EXITED, code, device=device, detail=detail)
 
     def stop(self, handle: str, force: bool = False) -> None:
