@@ -95,7 +95,7 @@ class World:
             execution.delete(self.store, run_id)
 
     def _wait_for_end(self, run_id: str) -> None:
-        """Waits for the run's end and for that of its process, which keeps it from being deleted."""
+        """Waits for the end of the run and of its process, without which it can't be deleted."""
         deadline = time.monotonic() + PATIENCE
         lock = self.store.run_dir(run_id) / "alive.lock"
         while not execution.states(self.store)[run_id].is_final or is_locked(lock):
