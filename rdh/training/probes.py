@@ -19,7 +19,6 @@ once: every entry gets a *kind* (`entry_kinds`), and `LastVisits` keeps the runn
 """
 
 import math
-from array import array
 from typing import Any
 
 import numpy as np
@@ -71,7 +70,7 @@ class Probes:
         self._rule = thresholds(tau), n_reached(tau, tau), np.float32(1 / width)
         self._alphas = tuple(alpha(level) for level in TAU_LEVELS)
         self._steps: list[tuple[Tensor, ...]] = []
-        self._places = array("q")  # of the steps, as `entry_loops` reads them
+        self._places: list[tuple[int, ...]] = []  # of the steps, as `entry_loops` reads them
         self._where: list[Tensor] = []  # of an amplifier that is aimed
         self._slope = 1.0
 
@@ -93,7 +92,7 @@ class Probes:
 
     def load_window(self, window: dict[str, list[Any]], device: torch.device) -> None:
         """Goes on with the window of a checkpoint, on the device of the run."""
-        self._steps, self._places = [], array("q")
+        self._steps, self._places = [], []
         for step in window["steps"]:
             self._keep(tuple(one.to(device) for one in step))
         self._where = [one.to(device) for one in window["where"]]
@@ -128,7 +127,7 @@ class Probes:
         z, h, wanted, total, indices = step
         step = z.contiguous(), h.contiguous(), wanted.contiguous(), total.contiguous(), indices
         self._steps.append(step)
-        self._places.extend(_places(step))
+        self._places.append(_places(step))
 
     @property
     def is_empty(self) -> bool:
@@ -180,9 +179,9 @@ class Probes:
         """
         parts, places = self._on_host()
         n_steps, slope = len(self._steps), np.float32(self._slope)
-        self._steps, self._places = [], array("q")
+        self._steps, self._places = [], []
         indices = torch.cat([part[-1] for part in parts])
-        window = np.frombuffer(places, np.int64).reshape(-1, 5)
+        window = np.array(places)
         signs, kinds, bins, acts = look(window, self.n_bits, slope, *self._rule)
         self._take_sides(indices, torch.from_numpy(signs), ends_epoch)
         groups = self.sides.group_of.numpy(), self.sides.called.numpy()
@@ -205,7 +204,7 @@ class Probes:
         scalars = {"entries": float(self.visits.n_seen), "window_entries": float(kinds.size)}
         return scalars | self._norms(sums[9:].sum(1) / n_steps), arrays
 
-    def _on_host(self) -> tuple[list[tuple[Tensor, ...]], "array[int]"]:
+    def _on_host(self) -> tuple[list[tuple[Tensor, ...]], list[tuple[int, ...]]]:
         """The steps of the window on the host, and their places. From a GPU they come as one.
 
         Raises:
@@ -218,7 +217,7 @@ class Probes:
         if first[0].device.type == "cpu":
             return self._steps, self._places
         step = tuple(torch.cat(column).cpu() for column in zip(*self._steps, strict=True))
-        return [step], array("q", _places(step))
+        return [step], [_places(step)]
 
     def _take_sides(self, indices: Tensor, signs: Tensor, ends_epoch: bool) -> None:
         """The window's signs vote."""

@@ -1,6 +1,7 @@
 """One word, one number: no two pages show two numbers of one name for one run at one step."""
 
 import contextlib
+import json
 import re
 import shutil
 import sqlite3
@@ -12,7 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.common import live_plot
-from rdh import analysis, execution, worker
+from rdh import analysis, cli, execution, worker
 from rdh.charts.figure import Figure
 from rdh.config.presets import preset_config
 from rdh.config.run_config import with_plug_ins
@@ -248,6 +249,27 @@ def test_no_page_shows_another_number_under_the_same_name(
     named = {"pages/live.py", "pages/compare.py", "pages/definitions.py", "pages/runs.py", "app.py"}
     assert found["dead share"] == found["map"] | {"app.py"} == found["cost"] | {"app.py"} == named
     assert found["flagged share"] >= {"pages/live.py", "pages/definitions.py"}
+
+
+@pytest.mark.parametrize("kind", ["finished", "running"])
+def test_the_command_line_says_the_numbers_of_the_pages(kind, request, monkeypatch, capsys):
+    store = request.getfixturevalue(kind)
+    monkeypatch.setenv("RDH_RUNS", str(store.root))
+    monkeypatch.setattr(execution, "revive", lambda store: None)
+    for run_id in pair_of(store):
+        of = truth(store, run_id)
+        assert cli.main(["runs", "show", run_id, "--json"]) == 0
+        numbers = json.loads(capsys.readouterr().out)["dead_bits"]
+        assert analysis.map_points(numbers["cost"]) == of["cost"]
+        for word in ("dead", "flagged", "saturated"):
+            assert f"{numbers[word]:,.0f}" == of[f"{word} count"]
+        assert cli.main(["runs", "show", run_id]) == 0
+        shown = re.sub(r" +", " ", capsys.readouterr().out)
+        assert f"cost of the dead {of['cost']} MAP, of those in the gallery" in shown
+        for word in ("dead", "flagged"):
+            count, total = (of[name].replace(",", " ") for name in (f"{word} count", "of"))
+            share = of[f"{word} share"]
+            assert f"{word} at the end {count} of {total} entries ({share}%)" in shown
 
 
 def test_the_words_that_define_the_labels_of_the_pages_are_there():

@@ -227,7 +227,7 @@ def growing(stores, monkeypatch) -> list[str]:
 def add_record(path: Path) -> None:
     """One more record of a run: the last one again, ten steps later."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
-        (seq,) = db.execute("SELECT MAX(seq) FROM arrays WHERE name = 'dead_levels'").fetchone()
+        (seq,) = db.execute("SELECT MAX(seq) FROM scalars WHERE name = 'dead'").fetchone()
         db.execute("BEGIN IMMEDIATE")
         new = db.execute(
             "INSERT INTO records (step, epoch, at) SELECT (SELECT MAX(step) FROM records) + 10, "

@@ -4,9 +4,7 @@ If one of these tests fails because training, its counts or its files have chang
 record anew: `python -m rdh demo --record`.
 """
 
-import contextlib
 import json
-import sqlite3
 
 import numpy as np
 import pytest
@@ -48,10 +46,8 @@ def short_run(tmp_path_factory) -> RunStore:
 
 def arrays_of(runs: RunStore, run_id: str) -> dict[str, tuple]:
     """Name -> dtype and shape of each array of the run's records."""
-    path = runs.run_dir(run_id) / "metrics.db"
-    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
-        rows = db.execute("SELECT DISTINCT name, dtype, shape FROM arrays").fetchall()
-    return {name: tuple(look) for name, *look in rows}
+    reader = runs.reader(run_id)
+    return {name: (reader.latest(name)[1].dtype, shape) for name, shape in reader.shapes().items()}
 
 
 def scalars_of(runs: RunStore, run_id: str, step: int | None = None) -> dict[str, float]:
