@@ -218,8 +218,11 @@ def test_a_registry_that_can_not_be_written_does_not_hide_what_the_folders_say(s
 def test_on_a_disk_without_a_byte_a_run_without_a_process_is_not_called_alive(small_disk):
     """Its worker was killed before it wrote anything, and its row can't be changed."""
     store = RunStore(small_disk / "runs")
-    gone, alive, asked = submit(store, make_configs(3))
+    gone, alive, asked, cut, stopped = submit(store, make_configs(5))
     registry = Registry(store)
+    for run_id in (cut, stopped):  # the disk was full before their process was there
+        assert registry.move(registry.look()[run_id], "starting")
+    cancel(store, stopped)
     for run_id in (gone, alive, asked):
         handle = f"{run_id}-a1:{os.getpid()}:0:cpu"
         assert registry.move(registry.look()[run_id], "starting", handle=handle)
@@ -231,7 +234,13 @@ def test_on_a_disk_without_a_byte_a_run_without_a_process_is_not_called_alive(sm
     with pytest.raises(sqlite3.OperationalError):
         registry.move(registry.active()[0], "lost")
     said = {run_id: run.state for run_id, run in states(store).items()}
-    assert said == {gone: "lost", alive: "starting", asked: "cancelled"}
+    assert said == {
+        gone: "lost",
+        alive: "starting",
+        asked: "cancelled",
+        cut: "queued",
+        stopped: "cancelled",
+    }
     (small_disk / "filler").unlink()
     assert states(store)[gone].state == "starting", "the supervisor judges"
     os.close(lock)

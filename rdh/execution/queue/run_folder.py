@@ -13,6 +13,7 @@ from typing import Any
 import rdh
 from rdh.config.watched import WATCHED
 from rdh.errors import UserError
+from rdh.execution.engine import kinds
 from rdh.execution.engine.base import attempt_of
 from rdh.execution.queue.rows import RunState
 from rdh.execution.queue.states import (
@@ -32,6 +33,7 @@ from rdh.store.run_store import RunStore, Stamp
 LONGEST_LINE = 300
 NO_RESULT = Decision("lost", "Its result.json can't be read, so nobody knows how it ended.")
 GONE = Decision("lost", "Its process is gone, and the disk is too full to note how it ended.")
+NOT_BEGUN = Decision("queued", "Its start was interrupted, so it waits again.")
 PLUG_INS = ("methods", "datasets", "backbones")
 DISK = "disk"  # the supervisor's own request: pause, since the disk is nearly full
 SECONDS_STALLED = 60.0  # without a step
@@ -160,17 +162,28 @@ def watched_end(run_dir: Path) -> Decision | None:
 def unless_gone(store: RunStore, run: RunState) -> RunState:
     """The run, as lost if its row says that it lives and its process on this machine is gone.
 
-    For a full disk, where neither its result nor its row can be written. Otherwise the supervisor
-    judges, a moment later.
+    A run whose start was interrupted waits again. For a full disk, where neither its result nor its
+    row can be written. Otherwise the supervisor judges, a moment later.
     """
+    if not run.is_active or is_locked(store.root / run.run_id / "alive.lock"):
+        return run
     handle = run.handle or read_handle(store.root / run.run_id)
-    is_here = handle.partition(":")[2].partition(":")[0].isdecimal()  # a process, no cluster's job
-    if not run.is_active or not is_here or attempt_of(handle, run.run_id) != run.attempt:
+    ended = None
+    if attempt_of(handle, run.run_id) == run.attempt:
+        if handle.partition(":")[2].partition(":")[0].isdecimal():  # a process, no cluster's job
+            ended = GONE
+    elif run.state == "starting" and _starts_here(store):
+        ended = GONE if run.request else NOT_BEGUN  # a start here takes the lock first
+    if ended is None:
         return run
-    if is_locked(store.root / run.run_id / "alive.lock"):
-        return run
-    state, reason = as_asked(GONE, run.request)
+    state, reason = as_asked(ended, run.request)
     return replace(run, state=state, reason=reason, request=None)
+
+
+def _starts_here(store: RunStore) -> bool:
+    """Whether the supervisor starts its runs on this machine; as it does if it says nothing."""
+    said = (read_json(store.root / "supervisor.lock") or {}).get("engine")
+    return not isinstance(said, dict) or said.get("name") == kinds.LOCAL
 
 
 def row_from_folder(store: RunStore, run_id: str) -> dict[str, Any]:
