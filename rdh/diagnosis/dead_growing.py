@@ -36,8 +36,8 @@ def check(evidence: Evidence) -> Finding | None:
                                expect))  # fmt: skip
     return Finding(
         severity="note",
-        sentence=f"The dead still grow: by {slope * span:,.0f} entries over the last third of the "
-        f"training (95 % interval {low * span:,.0f} to {high * span:,.0f}), to "
+        sentence=f"The dead still grow: by {slope * span:,.0f} of the entries over the last third of "
+        f"the training (95 % interval {low * span:,.0f} to {high * span:,.0f}), to "
         f"{counts.share('dead'):.2%} of all.",
         mechanism="Entries die faster than they are rescued: each death is kept by the flat end of "
         "tanh, and each rescue needs many steps against it. As long as the rate is not 0, more "

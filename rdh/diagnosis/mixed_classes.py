@@ -24,9 +24,10 @@ def check(evidence: Evidence) -> Finding | None:
     names, n_bits = evidence.split["class_names"], evidence.config.n_bits
     parts = []
     if near:
+        share = "shares" if len(near) == 1 else "share"
         said = ", ".join(f"{names[a]} and {names[b]} ({distance} of {n_bits} bits apart)"
                          for a, b, distance in near[:SHOWN])  # fmt: skip
-        parts.append(f"{len(near)} pair{'s' * (len(near) != 1)} of classes share a code: {said}")
+        parts.append(f"{len(near)} pair{'s' * (len(near) != 1)} of classes {share} a code: {said}")
     if scattered:
         said = ", ".join(f"{names[a]} ({share:.0%})" for a, share in scattered[:SHOWN])
         parts.append(f"the items of {len(scattered)} class{'es' * (len(scattered) != 1)} scatter "

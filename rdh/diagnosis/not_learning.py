@@ -48,8 +48,8 @@ def check(evidence: Evidence) -> Finding | None:
         equation=r"\log(1 + e^{\Theta}) - S\,\Theta \;=\; \log 2 \quad (\Theta = 0)",
         places=(Place("pages/live.py", "The loss, term by term"),),
         remedies=(
-            Remedy({"lr": part_of(config.lr, 0.1)}, "Longer steps.", expect),
-            Remedy({"lr": part_of(config.lr, 3)}, "If it jumps about: shorter steps.", expect),
+            Remedy({"lr": part_of(config.lr, 0.1)}, "Steps get longer.", expect),
+            Remedy({"lr": part_of(config.lr, 3)}, "If the loss jumps about, steps have to be shorter.", expect),
         ),
     )
 

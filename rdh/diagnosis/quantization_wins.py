@@ -96,7 +96,7 @@ def _pinned(evidence: Evidence, eta: float) -> Finding | None:
         equation=r"2 \eta\, (1 - |h_i|) > \left|\frac{\partial L_{\mathrm{sim}}}{\partial h_i}"
         r"\right|",
         places=PLACES,
-        remedies=(Remedy({"eta": part_of(eta, 3)}, "A third of the pull.", "MAP rises."),),
+        remedies=(Remedy({"eta": part_of(eta, 3)}, "The pull falls to a third.", "MAP rises."),),
     )
 
 
@@ -106,7 +106,7 @@ def _remedies(config: RunConfig, eta: float) -> tuple[Remedy, ...]:
     why = "The error-aware term pulls an entry only as far as its pairs call its side right."
     rdh = {"amplifier": config.method_card.saturates, "quantization": "error_aware", "eta": eta}
     return (
-        Remedy({"eta": part_of(eta, 10)}, "A tenth of the pull.", expect),
+        Remedy({"eta": part_of(eta, 10)}, "The pull falls to a tenth.", expect),
         Remedy(rdh, why, "Fewer entries are dead, and MAP rises."),
     )
 

@@ -34,7 +34,7 @@ def check(evidence: Evidence) -> Finding | None:
         "a comparison of speeds, not of methods.",
         places=(Place("pages/compare.py", "The pair over time"),),
         remedies=(
-            Remedy({"epochs": twice(config.epochs)}, "Twice as long.",
+            Remedy({"epochs": twice(config.epochs)}, "Training takes twice as long.",
                    "MAP rises by less than 0.02 over the last quarter, and ends higher."),
         ),
     )  # fmt: skip
