@@ -49,7 +49,9 @@ def check(evidence: Evidence) -> Finding | None:
         places=(Place("pages/live.py", "The loss, term by term"),),
         remedies=(
             Remedy({"lr": part_of(config.lr, 0.1)}, "Steps get longer.", expect),
-            Remedy({"lr": part_of(config.lr, 3)}, "If the loss jumps about, steps have to be shorter.", expect),
+            Remedy(
+                {"lr": part_of(config.lr, 3)}, "If the loss jumps about: steps get shorter.", expect
+            ),
         ),
     )
 
