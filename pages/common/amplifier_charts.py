@@ -55,7 +55,8 @@ def draw_amplifier(run: RunSeries, config: RunConfig, run_id: str) -> None:
             f"{precision}**. These are {reach.amplified_dead[at]:,} of all {reach.dead[at]:,} dead "
             f"ones: **recall {recall}**. {_of_them(reach.beyond[at], 'lies', 'lie')} beyond its "
             f"reach, so **{reached}** of the dead {are} moved. Here an entry counts once for each "
-            f"visit of a mini-batch in these records; above, the dead that are flagged are entries, at the last record."
+            f"visit of a mini-batch in these records; above, the dead that "
+            "are flagged are entries, at the last record."
         )
         legend("precision", "recall", "reach")
 
