@@ -132,9 +132,12 @@ def _draw_finding(runs: RunStore, run_id: str, finding: Finding, head: str) -> N
         query = carried() | {"run": run_id}
         if query.get("vs") == run_id:
             del query["vs"]
-        for place in finding.places:
+        for number, place in enumerate(finding.places):
             label = f"Show me: {as_text(place.words)}"
-            draw_link(place.page, label, ":material/visibility:", query | dict(place.query))
+            # The script of address_bar.py goes to the place that this key names.
+            key = f"show-{place.anchor or 'page'}-{number}-{run_id}-{finding.check}"
+            with st.container(key=key):
+                draw_link(place.page, label, ":material/visibility:", query | dict(place.query))
         for remedy in finding.remedies:
             _draw_remedy(runs, run_id, remedy)
         st.button(

@@ -45,6 +45,6 @@ def check(evidence: Evidence) -> Finding | None:
         "training means more dead.",
         equation=r"\Delta_{\mathrm{dead}} = \mathrm{deaths} - \mathrm{rescues} - "
         r"\mathrm{releases}",
-        places=(Place("pages/live.py", "Dead entries over time"),),
+        places=(Place("pages/live.py", "Dead entries over time", anchor="dead"),),
         remedies=tuple(remedies),
     )

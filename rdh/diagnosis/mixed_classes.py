@@ -40,7 +40,7 @@ def check(evidence: Evidence) -> Finding | None:
         "distance 0, before anything that is right. The code of a class is the side that most of "
         "its items take, bit by bit.",
         equation=r"d(c_a, c_b) = \textstyle\sum_k [\,c_{ak} \ne c_{bk}\,] \approx 0",
-        places=(Place("pages/retrieval.py", "Which classes are mixed up"),),
+        places=(Place("pages/retrieval.py", "Which classes are mixed up", anchor="classes"),),
     )
 
 

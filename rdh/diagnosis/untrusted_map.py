@@ -48,6 +48,6 @@ def check(evidence: Evidence) -> Finding | None:
         mechanism=f"Quote instead: {', '.join(dict.fromkeys(quote))}. A difference between two "
         "runs that is smaller than what these could change shows nothing.",
         equation=r"\mathrm{MAP}_{\mathrm{low}} \le \mathrm{MAP} \le \mathrm{MAP}_{\mathrm{high}}",
-        places=(Place("pages/compare.py", "This pair in numbers"),
-                Place("pages/definitions.py", "What MAP is")),
+        places=(Place("pages/compare.py", "This pair in numbers", anchor="numbers"),
+                Place("pages/definitions.py", "What MAP is", anchor="map")),
     )  # fmt: skip

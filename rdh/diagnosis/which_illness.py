@@ -14,7 +14,7 @@ COSTLY = 0.005  # MAP with the dead entries on their right side minus MAP
 MANY_SATURATED = 0.05  # of the entries
 FEW_DEAD = 0.05  # of the flagged
 PLACES = (
-    Place("pages/live.py", "Which bits die, and when", {"map": "dead"}),
+    Place("pages/live.py", "Which bits die, and when", {"map": "dead"}, "live-map"),
     Place("pages/bits.py", "The images whose bits are dead"),
 )
 

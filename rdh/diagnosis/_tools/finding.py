@@ -20,11 +20,13 @@ class Place:
         page: "pages/live.py".
         words: what is seen there.
         query: URL parameters of the page, without those that name the runs.
+        anchor: of the heading there, or how the key of the chart begins; "": the page's beginning.
     """
 
     page: str
     words: str
     query: Mapping[str, str] = field(default_factory=dict)
+    anchor: str = ""
 
 
 @dataclass(frozen=True)
