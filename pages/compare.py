@@ -58,8 +58,8 @@ def warn_if_unfair(runs: RunStore, pair: list[str]) -> None:
     why = analysis.why_unfair(weights, (first.tau, second.tau))
     if first.pair_hash != second.pair_hash:
         text = (
-            "These two runs differ in more than the plug-ins, so their difference is not RDH's "
-            "doing."
+            "These two runs differ in more than the plug-ins: in "
+            f"{analysis.difference(first, second)}. So their difference is not RDH's doing."
         )
     elif "eta" in why:
         text = (

@@ -15,7 +15,7 @@ from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries, dead_series, read_series
 from pages.common.report_button import draw_report_button
 from pages.common.run_numbers import draw_numbers
-from pages.common.run_picker import is_pair, is_watched, pick_two
+from pages.common.run_picker import how_they_differ, is_pair, is_watched, pick_two
 from pages.common.run_status import Status, draw_status, read_status, resume_said
 from pages.common.shell import actions, carried, end_page, error_card, known_runs, start_page, store
 from pages.common.sidebar import draw_link
@@ -308,7 +308,7 @@ def draw() -> None:
         else:
             with st.container():
                 draw_numbers(run, config, status.is_final)
-            draw_findings(runs, {run_id: run})
+            draw_findings(runs, {run_id: run}, other)
             with st.container(key="charts-live"):
                 draw_charts(run, config, status)
         follow.draw()
@@ -346,9 +346,10 @@ def draw_charts(run: RunSeries, config: RunConfig, status: Status) -> None:
 ticking = going and not paused
 with error_card():
     if other and not is_pair(runs, run_id, other):
+        said = as_text(how_they_differ(runs, run_id, other))
         st.caption(
-            "⚠ The two runs differ in more than the plug-ins, so their dead bits don't "
-            "compare RDH with its baseline."
+            f"⚠ The two runs differ in {said}, so their dead bits don't compare RDH with its "
+            "baseline."
         )
     elif other and not going:  # the run has ended: what is the answer?
         with actions():

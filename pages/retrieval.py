@@ -6,7 +6,7 @@ import streamlit as st
 from pages.common.images import Album
 from pages.common.live_plot import live_plotly
 from pages.common.readers import has_final_codes, read_series
-from pages.common.run_picker import is_pair, is_watched, pick_two, read_config
+from pages.common.run_picker import how_they_differ, is_pair, is_watched, pick_two, read_config
 from pages.common.run_status import draw_status, read_status
 from pages.common.search_bits import draw_bits, drop_foreign_mask, pick_mask
 from pages.common.search_data import MOST_CLASSES, Searched, album, mixed_up, read_search
@@ -82,9 +82,8 @@ def second_run(runs: RunStore, run_id: str, other: str | None) -> str | None:
         st.info(f"{as_text(theirs.label)}: {why_no_codes(runs, other)}")
         return None
     if not is_pair(runs, run_id, other):
-        st.caption(
-            "These two runs differ in more than the plug-ins, so what differs is not RDH's doing."
-        )
+        said = as_text(how_they_differ(runs, run_id, other))
+        st.caption(f"These two runs differ in {said}, so what differs is not RDH's doing.")
     return other
 
 

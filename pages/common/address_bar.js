@@ -44,7 +44,42 @@ function keepHistoryShort() {
   };
 }
 
+// A link to the page that is open gives Streamlit its choices, and leaves the address as it was. Links
+// in a container "show-PLACE-..." also bring a heading (its anchor) or a chart (its key) into view.
+const PLACE = /st-key-show-([a-z]+(?:-[a-z]+)*)-\d/, TRIES = 600; // frames that a page may take
+let wanted = 0;
+
+function bringIntoView(name, id, tries) {
+  if (id !== wanted || !tries) return;
+  const place = document.querySelector(`[data-chart^="${name}"]`) ?? document.getElementById(name);
+  if (place) place.scrollIntoView({ block: place.id === name ? "start" : "center" });
+  else requestAnimationFrame(() => bringIntoView(name, id, tries - 1));
+}
+
+function onClick(event) {
+  const link = event.target.closest?.("a[href]");
+  const isNewTab = event.button || event.ctrlKey || event.metaKey || event.shiftKey;
+  const [, name] = link?.closest('[class*="st-key-show-"]')?.className.match(PLACE) ?? [];
+  if (!name || isNewTab) return;
+  const now = new URL(location), to = new URL(link.href);
+  setTimeout(() => {
+    if (to.pathname === now.pathname) {
+      for (const [key, value] of to.searchParams) now.searchParams.set(key, value);
+      if (now.href !== location.href) history.pushState(history.state, "", now);
+    }
+    wanted += 1;
+    if (name !== "page") bringIntoView(name, wanted, TRIES);
+  });
+}
+
+function followLinks() {
+  if (document.followsLinks) return; // by an earlier page
+  document.followsLinks = true;
+  document.addEventListener("click", onClick, true);
+}
+
 export default ({ parentElement }) => {
   keepHistoryShort();
+  followLinks();
   if (!parentElement.querySelector("button")) create(parentElement);
 };

@@ -43,21 +43,30 @@ def draw_amplifier(run: RunSeries, config: RunConfig, run_id: str) -> None:
         if not reach.dead[at]:
             st.markdown(
                 f"**On what does the amplifier act?** In the last {N_RECORDS} records at τ = "
-                f"{levels[at]:g} it {acts} on {reach.amplified[at]:,} visits of saturated entries. "
+                f"{levels[at]:g} it {acts} on {_visits(reach.amplified[at])} of saturated entries. "
                 "None of them is dead, so there is nothing to rescue."
             )
             legend("precision", "recall", "reach")
             return
         st.markdown(
             f"**On what does the amplifier act?** In the last {N_RECORDS} records at τ = "
-            f"{levels[at]:g} it {acts} on {reach.amplified[at]:,} visits of saturated entries, and "
-            f"{reach.amplified_dead[at]:,} of them are dead: **precision {precision}**. These are "
-            f"{reach.amplified_dead[at]:,} of all {reach.dead[at]:,} dead ones: **recall "
-            f"{recall}**. {reach.beyond[at]:,} of them lie beyond its reach, so **{reached}** of "
-            f"the dead {are} moved. Here an entry counts once for each visit of a mini-batch in "
-            f"these records; above, the dead that are flagged are entries, at the last record."
+            f"{levels[at]:g} it {acts} on {_visits(reach.amplified[at])} of saturated entries, and "
+            f"{_of_them(reach.amplified_dead[at], 'is', 'are')} dead: **precision "
+            f"{precision}**. These are {reach.amplified_dead[at]:,} of all {reach.dead[at]:,} dead "
+            f"ones: **recall {recall}**. {_of_them(reach.beyond[at], 'lies', 'lie')} beyond its "
+            f"reach, so **{reached}** of the dead {are} moved. Here an entry counts once for each "
+            f"visit of a mini-batch in these records; above, the dead that "
+            "are flagged are entries, at the last record."
         )
         legend("precision", "recall", "reach")
+
+
+def _visits(n: int) -> str:
+    return f"{n:,} visit{'s' * (n != 1)}"
+
+
+def _of_them(n: int, one: str, many: str) -> str:
+    return f"{n:,} of them {one if n == 1 else many}"
 
 
 def draw_gradient(run: RunSeries, config: RunConfig, run_id: str) -> None:

@@ -4,6 +4,7 @@ Notes lie folded below what is fatal or costs MAP, so that what the page is abou
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from textwrap import shorten
 
 import streamlit as st
@@ -30,7 +31,9 @@ ICONS = {
 }
 
 
-def draw_findings(runs: RunStore, series: Mapping[str, RunSeries]) -> None:
+def draw_findings(
+    runs: RunStore, series: Mapping[str, RunSeries], partner: str | None = None
+) -> None:
     """The findings of one run, or of the two of a pair.
 
     Everything lies in a container of its own: a finding that comes or goes does not make the
@@ -39,11 +42,17 @@ def draw_findings(runs: RunStore, series: Mapping[str, RunSeries]) -> None:
     Args:
         runs: the runs root.
         series: id of each run -> its records, as the page shows them.
+        partner: the run that the one is compared with, if the page shows no findings of it.
     """
+    known = dict(series)
+    if partner is not None:
+        with suppress(UserError):  # the charts below say why it can't be read
+            runs.config(partner)
+            known[partner] = read_series(runs, partner)
     with st.container(key="findings", gap="small"), error_card():
         labels = [runs.config(one).label for one in series]
         for run_id, label in zip(series, labels, strict=True):
-            found = read_diagnosis(runs, run_id, series)
+            found = read_diagnosis(runs, run_id, known)
             which = label if labels.count(label) == 1 else f"{label} ({run_id[-6:]})"
             _draw_run(runs, run_id, found, f"{which}: " if len(series) > 1 else "")
 
@@ -123,9 +132,12 @@ def _draw_finding(runs: RunStore, run_id: str, finding: Finding, head: str) -> N
         query = carried() | {"run": run_id}
         if query.get("vs") == run_id:
             del query["vs"]
-        for place in finding.places:
+        for number, place in enumerate(finding.places):
             label = f"Show me: {as_text(place.words)}"
-            draw_link(place.page, label, ":material/visibility:", query | dict(place.query))
+            # The script of address_bar.py goes to the place that this key names.
+            key = f"show-{place.anchor or 'page'}-{number}-{run_id}-{finding.check}"
+            with st.container(key=key):
+                draw_link(place.page, label, ":material/visibility:", query | dict(place.query))
         for remedy in finding.remedies:
             _draw_remedy(runs, run_id, remedy)
         st.button(
@@ -140,7 +152,7 @@ def _draw_finding(runs: RunStore, run_id: str, finding: Finding, head: str) -> N
 
 def _draw_remedy(runs: RunStore, run_id: str, remedy: Remedy) -> None:
     """What to change, why and what should be seen; what it did if it was tried."""
-    st.markdown(f"{as_text(remedy.why)} To be seen if it is right: {as_text(remedy.expect)}")
+    st.markdown(f"{as_text(remedy.why)} If it helps, this is seen: {as_text(remedy.expect)}")
     if runs.config(run_id).is_watched:
         st.markdown(f"To try in your loop: **{as_text(remedy.words)}**")
         return
@@ -175,9 +187,9 @@ def _said_of_rest(found: Diagnosis, head: str, notes: Sequence[Finding], has_sho
     n = len(found.ran)
     ran = f"{n} check{'s' * (n != 1)} ran"
     if not notes:
-        return head + (ran if has_shown else found.if_empty)
+        return f"{head}Diagnosis: {ran if has_shown else found.if_empty}"
     titles = ", ".join(diagnosis.checks()[one.check].title for one in notes)
-    return f"{head}{len(notes)} note{'s' * (len(notes) != 1)} ({titles}); {ran}"
+    return f"{head}Diagnosis: {len(notes)} note{'s' * (len(notes) != 1)} ({titles}); {ran}"
 
 
 def _draw_rest(runs: RunStore, run_id: str, found: Diagnosis, n_silenced: int) -> None:
@@ -187,8 +199,8 @@ def _draw_rest(runs: RunStore, run_id: str, found: Diagnosis, n_silenced: int) -
     quiet = [titles[name] for name in found.ran if name not in fired]
     if quiet:
         st.markdown(f"Nothing found by: {as_text(', '.join(quiet))}.")
-    for name, why in found.could_not.items():
-        st.markdown(f"Could not run: {as_text(titles[name])}: {as_text(why)}.")
+    for sentence in found.missing(titles):
+        st.markdown(as_text(sentence))
     if n_silenced:
         st.button(
             f"Show {n_silenced} silenced",

@@ -127,6 +127,15 @@ def is_pair(store: RunStore, run_id: str, other: str) -> bool:
     return partnership(store, run_id, other) is not None
 
 
+def how_they_differ(store: RunStore, run_id: str, other: str) -> str:
+    """In which settings two runs differ, or that they differ in none; for the end of a sentence."""
+    try:
+        said = analysis.difference(store.config(run_id), store.config(other))
+    except UserError:
+        return "more than the plug-ins"
+    return said or "no setting"
+
+
 def run_label(store: RunStore, run_id: str) -> str:
     """A run in words; its id if its config.json can't be read.
 

@@ -17,6 +17,7 @@ from rdh.analysis.estimates import about, duration, expected_seconds
 from rdh.analysis.tables import (
     ARMS,
     comparable,
+    difference,
     group_of,
     metrics_stamp,
     paired_arrays,
@@ -60,6 +61,7 @@ __all__ = [
     "count_entries",
     "dead_bits",
     "dead_verdict",
+    "difference",
     "duration",
     "expected_seconds",
     "group_of",

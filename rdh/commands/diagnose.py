@@ -103,8 +103,7 @@ def _in_full(store: RunStore, run_id: str, found: Diagnosis) -> Iterator[str]:
     if found.ran:
         n, names = len(found.ran), [checks()[name].title for name in found.ran]
         yield f"{n} check{'s' * (n != 1)} ran: {', '.join(names)}."
-    for name, why in found.could_not.items():
-        yield f"Could not run: {checks()[name].title}: {why}."
+    yield from found.missing({name: check.title for name, check in checks().items()})
 
 
 def _remedies(store: RunStore, run_id: str, finding: Finding) -> Iterator[str]:

@@ -141,11 +141,12 @@ def diagnose(evidence: Evidence, names: Iterable[str] | None = None) -> Diagnosi
         names: of the checks; None: all.
     """
     findings: dict[str, Finding] = {}
-    ran, could_not, known = [], {}, checks()
+    ran, could_not, left_out, known = [], {}, {}, checks()
     for name in sorted(known if names is None else names, key=lambda one: _depth(known, one)):
         check = known[name]
         explained = [one for one in check.after if one in findings]
         if explained:
+            left_out[name] = explained[0]
             could_not[name] = f"“{known[explained[0]].title}” explains what it would say"
             continue
         try:
@@ -165,7 +166,7 @@ def diagnose(evidence: Evidence, names: Iterable[str] | None = None) -> Diagnosi
             remedies = tuple(one for one in finding.remedies if _is_possible(evidence, one))
             findings[name] = replace(finding, check=name, remedies=remedies)
     serious = sorted(findings.values(), key=lambda one: SEVERITIES.index(one.severity))
-    return Diagnosis(tuple(serious), tuple(sorted(ran)), could_not)
+    return Diagnosis(tuple(serious), tuple(sorted(ran)), could_not, left_out)
 
 
 def _is_possible(evidence: Evidence, remedy: Remedy) -> bool:

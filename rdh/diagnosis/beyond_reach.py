@@ -34,8 +34,8 @@ def check(evidence: Evidence) -> Finding | None:
         "falls like 4 exp(−2|F|), and α with it. A smaller τ will not help: it makes α smaller "
         "still.",
         equation=r"\alpha\,(1 - h^2) = \frac{1 - h^2}{1 - \tau^2} < 0.1",
-        places=(Place("pages/live.py", "What the amplifier reaches"),
-                Place("pages/live.py", "Where the entries stand")),
+        places=(Place("pages/live.py", "What the amplifier reaches", anchor="live-amplifier"),
+                Place("pages/live.py", "Where the entries stand", anchor="distribution")),
         remedies=(
             Remedy({"lr": part_of(config.lr, 3)}, "Shorter steps keep |F| smaller.", expect),
             Remedy({"weight_decay": more_decay(config.weight_decay)},

@@ -1,14 +1,20 @@
 """Far fewer codes than classes, so that items of different classes can't be told apart."""
 
+import math
+from typing import NamedTuple
+
 from rdh.analysis import quantization_weight
 from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, part_of
+from rdh.diagnosis._tools.forms import whose_formula
 from rdh.retrieval.codes import code_counts, effective_number
 
 TITLE = "Collapsed codes"
 LEAST_SHARE = 0.5  # of the classes, or of the codes there can be, as equally frequent codes
 EARLY = 0.1  # of the training: before, codes are those of a network that knows nothing yet
 SMALL_ETA = 0.1
+AT_ONCE = 0.5  # of the entries are saturated at the first record
+LITTLE, MUCH = 0.1, 0.4  # of the loss is the quantization term, at the first record
 
 
 def check(evidence: Evidence) -> Finding | None:
@@ -24,21 +30,25 @@ def check(evidence: Evidence) -> Finding | None:
     least = LEAST_SHARE * n_possible if is_single_label(evidence) else 2.0
     if n_codes >= least or (not evidence.has_ended and evidence.progress < EARLY):
         return None
+    cause = cause_of(evidence)
     return Finding(
         severity="fatal",
-        sentence=f"Training collapsed: the items {where} have {n_codes:.1f} codes, counted as "
-        f"equally frequent ones, for {n_classes} classes.",
+        sentence=f"Training collapsed: the items {where} have {_codes(n_codes)} for {n_classes} "
+        "classes.",
         mechanism="Items with one code are tied at every query, so MAP is near the share of "
-        "relevant items, whatever the network knows. If the codes u_j that a batch is compared "
-        "with are all alike, the sum points the same way for every item, and all go there."
-        + by_quantization(evidence),
+        "relevant items, whatever the network knows. If the codes that a batch is compared with "
+        "are all alike, the sum over them points the same way for every item, and all go there. "
+        + cause.words
+        + whose_formula(evidence.config),
         equation=r"\frac{\partial L}{\partial h_i} \propto "
-        r"\sum_j [\sigma(\Theta_{ij}) - S_{ij}]\, u_j",
+        r"\sum_j [\sigma(\Theta_{ij}) - S_{ij}]\, h_j",
         places=(
-            Place("pages/live.py", "Which bits saturate, and when", {"map": "saturated"}),
+            Place(
+                "pages/live.py", "Which bits saturate, and when", {"map": "saturated"}, "live-map"
+            ),
             Place("pages/bits.py", "The sides of each bit"),
         ),
-        remedies=remedies(evidence),
+        remedies=remedies(evidence, cause),
     )
 
 
@@ -55,37 +65,94 @@ def is_single_label(evidence: Evidence) -> bool:
     return bool((evidence.split["labels"].sum(1) <= 1).all())
 
 
-def by_quantization(evidence: Evidence) -> str:
-    """What a large eta adds to the mechanism; "" for a small one."""
+class Cause(NamedTuple):
+    """Which setting made the codes collapse, as far as the records tell.
+
+    Attributes:
+        name: "lr", "eta", or "" if the records do not tell.
+        words: the sentences that say so, with their numbers.
+    """
+
+    name: str
+    words: str
+
+
+def cause_of(evidence: Evidence) -> Cause:
+    """The rate, if it has saturated the codes at once; the weight, if its term is large then.
+
+    Only the first record shows it. Once all items have one code, no pair pulls any more, and the
+    quantization term may be 0.
+    """
     eta = quantization_weight(evidence.config)
+    pull, flat = first_shares(evidence)
+    if flat >= AT_ONCE and not pull >= LITTLE:
+        term = f" The quantization term was {pull:.1%} of the loss then, so it is not the cause."
+        return Cause(
+            "lr",
+            f"The rate is too high: at the first record {flat:.0%} of the entries were at the flat "
+            f"ends of the activation, where they stay.{'' if math.isnan(pull) else term}",
+        )
+    if eta > SMALL_ETA and pull >= MUCH and not flat >= AT_ONCE:
+        return Cause(
+            "eta",
+            f"At η = {eta:g} the quantization term was {pull:.0%} of the loss at the first record. "
+            "It pulls every code into the corner where it happens to be, before the pairs have "
+            "parted the classes.",
+        )
     if not eta > SMALL_ETA:
-        return ""
-    return (
-        f" At η = {eta:g} the quantization term pulls every code into the corner where it happens "
-        "to be, before the pairs have parted the classes."
+        return Cause("", "The weight of quantization is small or 0, so it is not the cause.")
+    return Cause(
+        "",
+        "The records do not tell whether the rate or the quantization term is the cause. Try a "
+        f"lower rate first; if that does not help, try a weight below η = {eta:g}.",
     )
 
 
-def remedies(evidence: Evidence) -> tuple[Remedy, ...]:
-    """Pairs whose codes are never old, less quantization, or a lower rate."""
+def first_shares(evidence: Evidence) -> tuple[float, float]:
+    """Of the first record: quantization term / whole loss, and saturated entries / all seen.
+
+    NaN for what was not recorded.
+    """
+    frame = evidence.series.scalars()
+
+    def ratio(part: str, whole: str) -> float:
+        if part not in frame or whole not in frame:
+            return math.nan
+        first = frame[[part, whole]].dropna().head(1)
+        return float(first[part].iloc[0] / first[whole].iloc[0]) if len(first) else math.nan
+
+    return ratio("quantization_loss", "loss"), ratio("saturated", "entries")
+
+
+def _codes(n: float) -> str:
+    """Codes in words. exp(entropy) is 1 only if there is a single one."""
+    return "1 code" if n < 1.0005 else f"{n:.1f} codes, counted as equally frequent ones,"
+
+
+def remedies(evidence: Evidence, cause: Cause) -> tuple[Remedy, ...]:
+    """What acts on the cause. If the records do not tell it: the rate first, then the weight."""
     config = evidence.config
     if config.method_card.is_shallow:
         return ()
     seen = "The number of distinct codes and MAP rise within the first epochs."
-    switches = {switch.name for switch in config.method_card.switches}
+    spread = "Smaller steps let the codes spread before they saturate."
+    slower = Remedy({"lr": part_of(config.lr, 10)}, spread, seen)
+    if cause.name == "lr":
+        return (slower,)
     is_large = quantization_weight(config) > SMALL_ETA
+    leave = "A smaller weight lets codes leave the side on which they began."
+    switches = {switch.name for switch in config.method_card.switches}
     if "pairs" in switches and config.method_options.get("pairs", "stored") == "stored":
         why = "Codes of the same batch are never old, so that no code chases its own past."
         changes: dict[str, str | float] = {"method_options.pairs": "in_batch"}
         if not is_large:
             return (Remedy(changes, why, seen),)
-        less = "Smaller steps, and less that holds a code on the side that it happens to be on."
+        both: dict[str, str | float] = {"lr": part_of(config.lr, 10), "eta": SMALL_ETA}
         return (
-            Remedy(changes | {"eta": SMALL_ETA}, f"{why} And less quantization.", seen),
-            Remedy({"lr": part_of(config.lr, 10), "eta": SMALL_ETA}, less, seen),
+            Remedy(changes | {"eta": SMALL_ETA}, f"{why} {leave}", seen),
+            Remedy(both, f"{spread} {leave}", seen),
         )
-    if is_large:
-        why = "Less that holds a code on the side that it happens to be on."
-        return (Remedy({"eta": SMALL_ETA}, why, seen),)
-    return (Remedy({"lr": part_of(config.lr, 3)}, "Smaller steps let the codes spread first.",
-                   seen),)  # fmt: skip
+    if not is_large:
+        return (Remedy({"lr": part_of(config.lr, 3)}, spread, seen),)
+    weaker = Remedy({"eta": SMALL_ETA}, leave, seen)
+    return (weaker,) if cause.name == "eta" else (slower, weaker)

@@ -27,7 +27,8 @@ def check(evidence: Evidence) -> Finding | None:
     growth = slope * span / max(part.iloc[-1], 1.0)
     if low <= 0 or growth < GROWTH or counts.share("dead") < LEAST_DEAD:
         return None
-    config = evidence.config
+    config, added = evidence.config, round(slope * span)
+    entries = "entry" if added == 1 else "entries"
     rescue = {} if config.amplifier else {"amplifier": True}
     expect = "The dead share is flat over the last third of the training."
     remedies = []
@@ -36,7 +37,7 @@ def check(evidence: Evidence) -> Finding | None:
                                expect))  # fmt: skip
     return Finding(
         severity="note",
-        sentence=f"The dead still grow: by {slope * span:,.0f} entries over the last third of the "
+        sentence=f"The dead still grow: by {added:,} {entries} over the last third of the "
         f"training (95 % interval {low * span:,.0f} to {high * span:,.0f}), to "
         f"{counts.share('dead'):.2%} of all.",
         mechanism="Entries die faster than they are rescued: each death is kept by the flat end of "
@@ -44,6 +45,6 @@ def check(evidence: Evidence) -> Finding | None:
         "training means more dead.",
         equation=r"\Delta_{\mathrm{dead}} = \mathrm{deaths} - \mathrm{rescues} - "
         r"\mathrm{releases}",
-        places=(Place("pages/live.py", "Dead entries over time"),),
+        places=(Place("pages/live.py", "Dead entries over time", anchor="dead"),),
         remedies=tuple(remedies),
     )

@@ -40,10 +40,10 @@ def _finding(evidence: Evidence, severity: Severity, sentence: str) -> Finding:
         "side, where the gradient is larger still. Where L curves by more than this, no rate that "
         "is larger can settle.",
         equation=r"\mathrm{lr} \cdot \lambda_{\max}(\nabla^2 L) > 2",
-        places=(Place("pages/live.py", "The loss, term by term"),),
+        places=(Place("pages/live.py", "The loss, term by term", anchor="loss"),),
         remedies=(
-            Remedy({"lr": part_of(config.lr, 3)}, "Shorter steps.", expect),
+            Remedy({"lr": part_of(config.lr, 3)}, "Steps get shorter.", expect),
             Remedy({"hash_lr_scale": part_of(config.hash_lr_scale, 3)},
-                   "Shorter steps of the hash layer alone, whose logits grow.", expect),
+                   "Steps of the hash layer alone get shorter: its logits grow.", expect),
         ),
     )  # fmt: skip

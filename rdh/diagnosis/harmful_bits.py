@@ -29,13 +29,13 @@ def check(evidence: Evidence) -> Finding | None:
         return None
     n_bits, gain = codes.n_bits, float(gains.mean())
     listed = ", ".join(map(str, bits[:LISTED]))
+    queries = "1 query" if len(gains) == 1 else f"{len(gains)} queries"
     more = f" and {len(bits) - LISTED} more" if len(bits) > LISTED else ""
     return Finding(
         severity="costs MAP",
         sentence=f"Without {len(bits)} of {n_bits} bits ({listed}{more}) the codes rank better: "
         f"MAP {after.mean():.4f} instead of {before.mean():.4f} ({gain:+.4f} ± {half:.4f}), on "
-        f"queries that did not choose them ({len(gains)} queries, {len(codes.gallery):,} gallery "
-        "items).",
+        f"queries that did not choose them ({queries}, {len(codes.gallery):,} gallery items).",
         mechanism="Every bit counts as much as any other in a Hamming distance. A bit that splits "
         "the items by something that their labels do not ask for adds noise to all distances. "
         "Leave these bits out when you search; a training with fewer bits chooses others.",

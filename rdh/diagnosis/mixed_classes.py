@@ -24,9 +24,10 @@ def check(evidence: Evidence) -> Finding | None:
     names, n_bits = evidence.split["class_names"], evidence.config.n_bits
     parts = []
     if near:
+        share = "shares" if len(near) == 1 else "share"
         said = ", ".join(f"{names[a]} and {names[b]} ({distance} of {n_bits} bits apart)"
                          for a, b, distance in near[:SHOWN])  # fmt: skip
-        parts.append(f"{len(near)} pair{'s' * (len(near) != 1)} of classes share a code: {said}")
+        parts.append(f"{len(near)} pair{'s' * (len(near) != 1)} of classes {share} a code: {said}")
     if scattered:
         said = ", ".join(f"{names[a]} ({share:.0%})" for a, share in scattered[:SHOWN])
         parts.append(f"the items of {len(scattered)} class{'es' * (len(scattered) != 1)} scatter "
@@ -39,7 +40,7 @@ def check(evidence: Evidence) -> Finding | None:
         "distance 0, before anything that is right. The code of a class is the side that most of "
         "its items take, bit by bit.",
         equation=r"d(c_a, c_b) = \textstyle\sum_k [\,c_{ak} \ne c_{bk}\,] \approx 0",
-        places=(Place("pages/retrieval.py", "Which classes are mixed up"),),
+        places=(Place("pages/retrieval.py", "Which classes are mixed up", anchor="classes"),),
     )
 
 

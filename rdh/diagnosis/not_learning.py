@@ -4,6 +4,7 @@ import math
 
 from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, part_of
+from rdh.diagnosis._tools.forms import whose_formula
 from rdh.diagnosis._tools.series import blocks
 
 TITLE = "Not learning"
@@ -44,12 +45,14 @@ def check(evidence: Evidence) -> Finding | None:
         f"and is {now:.3g} now, after {evidence.progress:.0%} of the training{moves}.",
         mechanism="A pair likelihood begins at log 2 = 0.69 a pair, where all Θ are near 0, and "
         "stays there if steps are too short to grow the codes, or so long that they undo each "
-        "other. In both cases the codes say nothing about the labels.",
+        "other. In both cases the codes say nothing about the labels." + whose_formula(config),
         equation=r"\log(1 + e^{\Theta}) - S\,\Theta \;=\; \log 2 \quad (\Theta = 0)",
-        places=(Place("pages/live.py", "The loss, term by term"),),
+        places=(Place("pages/live.py", "The loss, term by term", anchor="loss"),),
         remedies=(
-            Remedy({"lr": part_of(config.lr, 0.1)}, "Longer steps.", expect),
-            Remedy({"lr": part_of(config.lr, 3)}, "If it jumps about: shorter steps.", expect),
+            Remedy({"lr": part_of(config.lr, 0.1)}, "Steps get longer.", expect),
+            Remedy(
+                {"lr": part_of(config.lr, 3)}, "If the loss jumps about: steps get shorter.", expect
+            ),
         ),
     )
 

@@ -8,6 +8,7 @@ from rdh.analysis import quantization_weight
 from rdh.config.run_config import RunConfig
 from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, part_of
+from rdh.diagnosis._tools.forms import whose_formula
 from rdh.diagnosis._tools.series import after
 from rdh.diagnosis.alike_bits import alike
 from rdh.diagnosis.not_learning import is_still
@@ -25,7 +26,7 @@ MOSTLY, LEAST_WANTED, FALLEN = 0.7, 0.02, 0.8  # held, asked; the similarity los
 FROZEN = 0.5  # changes of sides after the first tenth, as a part of those in it
 FIRST, LAST = 0.1, 0.25  # of the training
 PLACES = (
-    Place("pages/live.py", "The measured gradient, by F"),
+    Place("pages/live.py", "The measured gradient, by F", anchor="live-gradient"),
     Place("pages/landscape.py", "Eq. (2) and its critical η"),
 )
 
@@ -59,7 +60,8 @@ def _stuck(evidence: Evidence, eta: float) -> Finding | None:
         f"η = {eta:g} the whole gradient holds {held:.0%} of these where they are; the similarity "
         f"loss is at {left:.0%} of its first value.",
         mechanism="The second term pulls every entry to the side that it happens to be on, right "
-        "or wrong. Where it is larger than the first, the pairs can't bring the entry back.",
+        "or wrong. Where it is larger than the first, the pairs can't bring the entry back."
+        + whose_formula(evidence.config),
         equation=r"\frac{\partial L}{\partial h_i} = \sum_j [\sigma(\Theta_{ij}) - S_{ij}]\,"
         r"\tfrac{1}{2} h_j + 2 \eta\, (h_i - \mathrm{sgn}\, h_i)",
         places=PLACES,
@@ -96,7 +98,7 @@ def _pinned(evidence: Evidence, eta: float) -> Finding | None:
         equation=r"2 \eta\, (1 - |h_i|) > \left|\frac{\partial L_{\mathrm{sim}}}{\partial h_i}"
         r"\right|",
         places=PLACES,
-        remedies=(Remedy({"eta": part_of(eta, 3)}, "A third of the pull.", "MAP rises."),),
+        remedies=(Remedy({"eta": part_of(eta, 3)}, "The pull falls to a third.", "MAP rises."),),
     )
 
 
@@ -106,7 +108,7 @@ def _remedies(config: RunConfig, eta: float) -> tuple[Remedy, ...]:
     why = "The error-aware term pulls an entry only as far as its pairs call its side right."
     rdh = {"amplifier": config.method_card.saturates, "quantization": "error_aware", "eta": eta}
     return (
-        Remedy({"eta": part_of(eta, 10)}, "A tenth of the pull.", expect),
+        Remedy({"eta": part_of(eta, 10)}, "The pull falls to a tenth.", expect),
         Remedy(rdh, why, "Fewer entries are dead, and MAP rises."),
     )
 

@@ -38,9 +38,12 @@ def check(evidence: Evidence) -> Finding | None:
         "decide is kept. With a high rate the first steps decide before the network knows the "
         "classes.",
         equation=r"\frac{\partial L}{\partial F} = \frac{\partial L}{\partial h}\,(1 - h^2)",
-        places=(Place("pages/live.py", "Which bits saturate, and when", {"map": "saturated"}),),
+        places=(
+            Place("pages/live.py", "Which bits saturate, and when", {"map": "saturated"},
+                  "live-map"),
+        ),
         remedies=(
-            Remedy({"lr": part_of(config.lr, 3)}, "Shorter first steps.", expect),
+            Remedy({"lr": part_of(config.lr, 3)}, "The first steps get shorter.", expect),
             Remedy({"hash_lr_scale": part_of(config.hash_lr_scale, 3)},
                    "The hash layer alone moves more slowly, and the network below it does not.",
                    expect),

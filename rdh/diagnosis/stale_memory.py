@@ -3,6 +3,7 @@
 from rdh.config.run_config import RunConfig
 from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, part_of
+from rdh.diagnosis._tools.forms import whose_formula
 
 TITLE = "Stale memory"
 AFTER = ("under_trained",)  # shorter steps would only slow it down
@@ -28,10 +29,10 @@ def check(evidence: Evidence) -> Finding | None:
         "each batch is compared, were wrong there.",
         mechanism="The pairs pull a batch to codes that the other items have left since. Where all "
         "of them move by more than this in an epoch, the pull points at their past: they swing, or "
-        "go into one corner together.",
+        "go into one corner together; u are the stored codes." + whose_formula(config),
         equation=r"\frac{\partial L}{\partial h_i} = \sum_j [\sigma(\Theta_{ij}) - S_{ij}]\, u_j, "
         r"\qquad \mathrm{sgn}\, u_j \ne \mathrm{sgn}\, h_j",
-        places=(Place("pages/live.py", "The loss, term by term"),),
+        places=(Place("pages/live.py", "The loss, term by term", anchor="loss"),),
         remedies=remedies(config, expect),
     )
 

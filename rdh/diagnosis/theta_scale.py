@@ -48,7 +48,7 @@ def check(evidence: Evidence) -> Finding | None:
         equation=r"\frac{\partial L}{\partial h_i} = s\,[\sigma(\Theta) - S]\, h_j, \qquad "
         r"\Theta = s\, h_i \cdot h_j \le s K",
         places=(
-            Place("pages/live.py", "Where the entries stand"),
+            Place("pages/live.py", "Where the entries stand", anchor="distribution"),
             Place("pages/landscape.py", "How a pair pulls"),
         ),
         remedies=remedies(config),

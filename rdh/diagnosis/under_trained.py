@@ -32,9 +32,9 @@ def check(evidence: Evidence) -> Finding | None:
         f"{scores.iloc[-1]:.4f} at the end.",
         mechanism="The schedule ended before the codes had settled. A comparison at this length is "
         "a comparison of speeds, not of methods.",
-        places=(Place("pages/compare.py", "The pair over time"),),
+        places=(Place("pages/compare.py", "The pair over time", anchor="time"),),
         remedies=(
-            Remedy({"epochs": twice(config.epochs)}, "Twice as long.",
+            Remedy({"epochs": twice(config.epochs)}, "Training takes twice as long.",
                    "MAP rises by less than 0.02 over the last quarter, and ends higher."),
         ),
     )  # fmt: skip

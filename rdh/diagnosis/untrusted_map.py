@@ -25,7 +25,9 @@ def check(evidence: Evidence) -> Finding | None:
     n_queries = int(evidence.series.meta().get("n_query", 0))
     without = last.get("n_queries_without_relevant", 0.0)
     if n_queries and without >= max(1, WITHOUT * n_queries):
-        reasons.append(f"{without:,.0f} of {n_queries:,} queries have no relevant item and count 0")
+        have, count = ("has", "counts") if without == 1 else ("have", "count")
+        reasons.append(f"{without:,.0f} of {n_queries:,} queries {have} no relevant item and "
+                       f"{count} 0")  # fmt: skip
         quote.append("how many queries count")
     best = evidence.result.get("metrics", {}).get("best_map", -np.inf)
     if best - last["map"] >= CHOSEN:
@@ -34,7 +36,8 @@ def check(evidence: Evidence) -> Finding | None:
         quote.append("MAP at the end of training")
     n_both = len(np.intersect1d(evidence.split["query"], evidence.split["gallery"]))
     if n_both:
-        reasons.append(f"{n_both:,} query images stand in the gallery too")
+        stand = "image stands" if n_both == 1 else "images stand"
+        reasons.append(f"{n_both:,} query {stand} in the gallery too")
         quote.append("MAP of a gallery without them")
     if not reasons:
         return None
@@ -45,6 +48,6 @@ def check(evidence: Evidence) -> Finding | None:
         mechanism=f"Quote instead: {', '.join(dict.fromkeys(quote))}. A difference between two "
         "runs that is smaller than what these could change shows nothing.",
         equation=r"\mathrm{MAP}_{\mathrm{low}} \le \mathrm{MAP} \le \mathrm{MAP}_{\mathrm{high}}",
-        places=(Place("pages/compare.py", "This pair in numbers"),
-                Place("pages/definitions.py", "What MAP is")),
+        places=(Place("pages/compare.py", "This pair in numbers", anchor="numbers"),
+                Place("pages/definitions.py", "What MAP is", anchor="map")),
     )  # fmt: skip

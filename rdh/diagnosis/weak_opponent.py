@@ -2,7 +2,7 @@
 
 import math
 
-from rdh.analysis import quantization_weight, why_unfair
+from rdh.analysis import difference, quantization_weight, why_unfair
 from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place
 
@@ -15,11 +15,14 @@ def check(evidence: Evidence) -> Finding | None:
     arms = sorted((evidence, evidence.partner), key=lambda one: one.config.has_rdh)
     baseline, rdh = arms
     if not rdh.config.has_rdh or baseline.config.has_rdh:
-        raise CannotRun("one of the two runs must have both plug-ins, and the other one not")
+        said = difference(evidence.config, evidence.partner.config)
+        but = f"; these differ in {said}" if said else "; these have the same settings"
+        raise CannotRun(f"one of the two runs must have both plug-ins, and the other one not{but}")
     if evidence is not rdh:
         raise CannotRun("it is said of the run with both plug-ins")
     if rdh.config.pair_hash != baseline.config.pair_hash:
-        raise CannotRun("the two runs differ in more than the plug-ins")
+        said = difference(baseline.config, rdh.config)
+        raise CannotRun(f"the two runs differ in more than the plug-ins: in {said}")
     weights = quantization_weight(baseline.config), quantization_weight(rdh.config)
     why = why_unfair(weights, (baseline.config.tau, rdh.config.tau))
     if why:

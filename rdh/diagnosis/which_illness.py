@@ -7,14 +7,14 @@ from rdh.analysis import cost_of_dead, map_points, percent, quantization_weight
 from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy
 
-TITLE = "Which illness it is"
+TITLE = "Dead bits"
 AFTER = ("collapsed", "not_learning")
 MANY_DEAD = 0.005  # of the entries
 COSTLY = 0.005  # MAP with the dead entries on their right side minus MAP
 MANY_SATURATED = 0.05  # of the entries
 FEW_DEAD = 0.05  # of the flagged
 PLACES = (
-    Place("pages/live.py", "Which bits die, and when", {"map": "dead"}),
+    Place("pages/live.py", "Which bits die, and when", {"map": "dead"}, "live-map"),
     Place("pages/bits.py", "The images whose bits are dead"),
 )
 

@@ -196,7 +196,7 @@ def test_from_start_it_is_found_out_why_map_fell(page, server, query):
     page.set_viewport_size({"width": 1280, "height": 900})
     page.goto(f"{server.url}/?{query}")
     page.get_by_role("link", name="Compare", exact=True).click()
-    page.get_by_text("DCH: Which illness it is").click()  # what it costs is said in its line
+    page.get_by_text("DCH: Dead bits").click()  # what it costs is said in its line
     page.get_by_role("link", name="Show me: The images whose bits are dead").click()
     page.wait_for_url("**/bits?**")
     expect(

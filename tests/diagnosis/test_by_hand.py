@@ -327,9 +327,8 @@ def test_classes_with_one_code_are_named(written):
     gallery = own[np.array(classes)]
     given = {"scalars": {"loss": [1.0]}, "labels": one_hot(classes * 2), "n_bits": 32}
     found = fires(written(gallery=gallery, **given), "mixed_classes")
-    assert (
-        "1 pair of classes share a code: class 0 and class 1 (2 of 32 bits apart)" in found.sentence
-    )
+    said = "1 pair of classes shares a code: class 0 and class 1 (2 of 32 bits apart)"
+    assert said in found.sentence
     gallery = np.where(gallery == own[1], gallery, gallery)
     apart = own.copy()
     apart[1, :16] = -1

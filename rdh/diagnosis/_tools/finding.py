@@ -20,11 +20,13 @@ class Place:
         page: "pages/live.py".
         words: what is seen there.
         query: URL parameters of the page, without those that name the runs.
+        anchor: of the heading there, or how the key of the chart begins; "": the page's beginning.
     """
 
     page: str
     words: str
     query: Mapping[str, str] = field(default_factory=dict)
+    anchor: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,11 +104,34 @@ class Diagnosis:
         findings: most serious first, then in the order of the checks' names.
         ran: names of the checks that ran, with a finding or without.
         could_not: name of a check -> why it could not run.
+        explained: name of a check that was not asked -> the one whose finding explains it. All of
+            them are in `could_not` too.
     """
 
     findings: tuple[Finding, ...]
     ran: tuple[str, ...]
     could_not: Mapping[str, str]
+    explained: Mapping[str, str] = field(default_factory=dict)
+
+    def missing(self, titles: Mapping[str, str]) -> list[str]:
+        """Sentences on the checks that did not run: one for each reason, with all that have it.
+
+        Args:
+            titles: of all checks, by name.
+        """
+        by_reason: dict[tuple[str | None, str], list[str]] = {}
+        for name, why in self.could_not.items():
+            by_reason.setdefault((self.explained.get(name), why), []).append(titles[name])
+        said = []
+        for (cause, why), left_out in by_reason.items():
+            names = ", ".join(left_out)
+            them = "it" if len(left_out) == 1 else "them"
+            said.append(
+                f"Left out, since {titles[cause]} explains {them}: {names}."
+                if cause
+                else f"Could not run: {names}: {why}."
+            )
+        return said
 
     @property
     def if_empty(self) -> str:
