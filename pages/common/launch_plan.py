@@ -76,7 +76,7 @@ def _sentence(text: str) -> str:
 
 def _draw_equal(store: RunStore, configs: Sequence[RunConfig]) -> None:
     """Which of the runs are there already, with a link to one, and what will happen."""
-    there = execution.equal_runs(store, [config.hash for config in configs])
+    there = execution.finished_runs(store, [config.hash for config in configs])
     if not there:
         return
     ids = [run_id for found in there.values() for run_id in found]
