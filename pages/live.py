@@ -209,15 +209,17 @@ def draw_no_data(status: Status) -> None:
         st.info(NO_RECORD if status.is_final else said, icon=":material/hourglass_top:")
         return
     if status.word in ENDED:
-        # the line above has said it of a lost run
-        resume = "" if status.word == "lost" else f"{resume_said(runs, status.run_id)} "
+        is_said = status.word == "lost"  # by the line above
+        is_vain = execution.would_repeat(runs, status.run_id)
+        resume = "" if is_said or is_vain else f"{resume_said(runs, status.run_id)} "
         st.info(
             f"This run {ENDED[status.word]} before its first record, so there is nothing to draw. "
             f"{resume}Launch makes a changed copy of it.",
             icon=":material/block:",
         )
-        query = {"clone": status.run_id}
-        draw_link("pages/launch.py", "Change and launch again", ":material/edit:", query)
+        if status.result.get("kind") != "diverged":  # the line above has the link, with a remedy
+            query = {"clone": status.run_id}
+            draw_link("pages/launch.py", "Change and launch again", ":material/edit:", query)
     elif status.word == "finished":
         st.error(
             "metrics.db of this run is empty: its records are lost; launch the run again.",

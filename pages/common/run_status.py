@@ -7,14 +7,17 @@ from typing import Any
 
 import streamlit as st
 
+from pages.common.findings import read_diagnosis, typed
 from pages.common.guard import check_may_change
 from pages.common.readers import RunSeries
 from pages.common.run_numbers import remaining
 from pages.common.run_picker import is_watched, ours
 from pages.common.shell import error_card, status_chip
+from pages.common.sidebar import draw_link
 from pages.common.text import as_text
 from rdh import execution
-from rdh.analysis import duration
+from rdh.analysis import duration, time_taken
+from rdh.errors import UserError
 from rdh.store.log import tail
 from rdh.store.run_store import RunStore
 
@@ -93,6 +96,8 @@ def draw_status(store: RunStore, status: Status, run: RunSeries | None = None) -
         draw_actions(store, status)
     if status.word == "finished" and status.result.get("message"):
         st.warning(as_text(status.result["message"]), icon=":material/warning:")
+    if said := loss_said(store, status):
+        st.info(as_text(said), icon=":material/restart_alt:")
     if status.word == "paused" and status.state and status.state.reason:
         st.info(as_text(status.state.reason), icon=":material/pause_circle:")
     if status.word in ("failed", "lost", "unreadable"):
@@ -123,6 +128,10 @@ def draw_actions(store: RunStore, status: Status) -> None:
         if _button(label, "stop_circle", f"cancel-{run_id}", None, off=asked == "cancel"):
             _do(execution.cancel, store, run_id)
     elif status.word in execution.RESUMABLE:
+        if status.word == "failed" and status.result.get("kind") == "diverged":
+            draw_change(store, run_id)
+        if execution.would_repeat(store, run_id):
+            return
         if _button("Resume", "play_arrow", f"resume-{run_id}", resume_said(store, run_id)):
             _do(execution.resume, store, run_id)
         if store.resume_step(run_id):
@@ -144,6 +153,36 @@ def _do(call: Callable[[RunStore, str], None], store: RunStore, run_id: str) -> 
         st.rerun()
 
 
+def draw_change(store: RunStore, run_id: str) -> None:
+    """The way to a changed copy of a run whose numbers broke, with the remedy if there is one."""
+    query = {"clone": run_id}
+    label = "Change and launch again"
+    try:
+        findings = read_diagnosis(store, run_id).findings
+    except UserError:
+        findings = ()
+    remedies = [remedy for one in findings for remedy in one.remedies]
+    if remedies:
+        query |= {f"set.{name}": typed(value) for name, value in remedies[0].changes.items()}
+        label += f": {remedies[0].words}"
+    draw_link("pages/launch.py", as_text(label), ":material/edit:", query)
+
+
+def loss_said(store: RunStore, status: Status) -> str:
+    """How the attempt before was lost, and from where this one goes on; "" if none was lost."""
+    if status.state is None or status.state.attempt == 1 or status.word == "lost":
+        return ""
+    loss = execution.loss_before(store, status.run_id, status.state.attempt)
+    if loss is None:
+        return ""
+    at = f" at about step {loss.step:,}" if loss.step else ""
+    goes = "went" if status.is_final else "goes"
+    on = f"it {goes} on from step {loss.from_step:,}" if loss.from_step else (
+        f"it {'began' if status.is_final else 'begins'} again at step 0"
+    )  # fmt: skip
+    return f"{loss.reason.rstrip('.')}{at}; {on}, attempt {status.state.attempt}."
+
+
 def resume_said(store: RunStore, run_id: str) -> str:
     """What Resume would do: it promises no checkpoint that is not there."""
     step = store.resume_step(run_id)
@@ -161,7 +200,7 @@ def progress_text(status: Status, run: RunSeries | None) -> str:
     """How far the run is, or what it waits for; `run` holds the records that the page draws."""
     beat, result = status.beat, status.result
     if status.word == "finished":
-        return f"{result.get('step', 0):,} steps in {duration(result.get('seconds', 0))}"
+        return time_taken(result)
     if status.is_final:
         return f"at step {result.get('step', beat.get('step', 0)):,}"
     if not beat:
