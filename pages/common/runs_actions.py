@@ -30,8 +30,7 @@ def draw_actions(store: RunStore, states: Mapping[str, RunState]) -> None:
     resumable = [
         run_id
         for run_id in of_queue
-        if states[run_id].state in execution.RESUMABLE
-        and not execution.would_repeat(store, run_id)
+        if states[run_id].state in execution.RESUMABLE and not execution.would_repeat(store, run_id)
     ]
     archived = [run_id for run_id in chosen if read_notes(store, run_id).archived]
     with st.container(horizontal=True, vertical_alignment="center", key="runs-actions"):

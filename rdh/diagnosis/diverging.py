@@ -81,7 +81,5 @@ def _usual(config: RunConfig) -> tuple[str, dict[str, float]]:
         name, usual["lr"] = f"A run with usual settings and {config.optimizer}", LR_OF_OTHERS
     higher = {one: getattr(config, one) for one in STEPS}
     return name, {
-        one: usual[one]
-        for one, value in higher.items()
-        if value is not None and value > usual[one]
+        one: usual[one] for one, value in higher.items() if value is not None and value > usual[one]
     }
