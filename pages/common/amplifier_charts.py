@@ -79,8 +79,8 @@ def draw_gradient(run: RunSeries, config: RunConfig, run_id: str) -> None:
     st.caption(
         f"Measured: mean over (training item, bit) {last_records(len(steps[window]))}, mirrored so "
         "that the similarity loss asks for +1. Eq. (2) is in this run's form for one pair, "
-        f"hⱼ = 0.9, S = 1, η = {config.eta if config.eta is not None else 1:g}. The scales differ: a "
-        "measured gradient is a mean over pairs, Eq. (2) is one pair."
+        f"hⱼ = 0.9, S = 1, η = {config.eta if config.eta is not None else 1:g}. The scales differ: "
+        "a measured gradient is a mean over pairs, Eq. (2) is one pair."
     )
     legend("gradient", "eta")
 

@@ -137,6 +137,7 @@ class Watch:
         score = f", MAP {value:.4f}" if value is not None else ""
         note = f". {result['message']}" if result.get("message") else ""
         took = duration(result.get("seconds") or 0)
+        took += f" from step {count(first)} on" if (first := result.get("from_step")) else ""
         return f"{run_id}: finished in {took}{score}{self._dead(run_id, result)}{note}"
 
     def _dead(self, run_id: str, result: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Text of people and files on a page: nothing of it is Markdown, but what is to be typed is code."""
+"""Text of people and files on a page is no Markdown; only what is to be typed is code."""
 
 import pytest
 
