@@ -316,7 +316,7 @@ def test_an_unreadable_run_is_listed_with_its_reason(store, monkeypatch):
     (store.run_dir(run_id) / "config.json").write_text("{", encoding="utf-8")
     app = open_runs(store, monkeypatch, show="broken", select=run_id)
     assert run_id[-6:] in listed(app) and not app.exception
-    assert any("can't be read" in one.value.replace("\\", "") for one in app.markdown)
+    assert any("can't be read" in one.value.replace("\\", "") for one in app.error)
 
 
 def test_a_search_looks_into_every_word_in_any_order(store):
