@@ -10,8 +10,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from pages.common.experiment import ARMS, Asked, build, said_of_seeds
-from pages.common.images import dataset
-from pages.common.launch_plan import draw_plan, preset_times
+from pages.common.launch_plan import check_data, draw_plan, preset_times
 from pages.common.launch_queue import draw_queue
 from pages.common.launch_start import SET, Start, read_changes, with_changes
 from pages.common.launching import launch, wait_for_press
@@ -26,7 +25,7 @@ from pages.common.run_form import (
 from pages.common.shell import end_page, error_card, known_runs, show_error, start_page, store
 from pages.common.text import as_text
 from pages.common.typed import typed_in
-from rdh import catalog, datasets, execution, folders
+from rdh import catalog, execution
 from rdh.config.presets import PRESETS, preset_config
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
@@ -247,13 +246,6 @@ def keys_of_form(key: str, methods: list[str], data: str) -> list[str]:
     names = [*RunConfig.model_fields, "arms", "seeds"]
     names += [f"{card.name}-{switch.name}" for card in cards for switch in card.switches]
     return [f"{key}-{name}" for name in names]
-
-
-def check_data(config: RunConfig) -> None:
-    """UserError if a page can see that the data set is missing or incomplete."""
-    root, options = folders.data_root(), config.dataset_options
-    if datasets.loads_without_torch(config.dataset, root, **options):
-        dataset(config.dataset, str(root), tuple(options.items()))
 
 
 start_page(

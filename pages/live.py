@@ -21,7 +21,7 @@ from pages.common.shell import actions, carried, end_page, error_card, known_run
 from pages.common.sidebar import draw_link
 from pages.common.text import as_text
 from pages.common.time_view import TimeView, draw_view
-from pages.common.words import help_of, legend, percent
+from pages.common.words import help_of, last_records, legend, now, percent
 from rdh import execution
 from rdh.analysis import NOT_COUNTED, WORDS
 from rdh.charts.dead_bits import dead_bits_over_time, event_flow
@@ -85,7 +85,13 @@ def draw_map(
 
 
 def draw_curve(
-    view: TimeView, pair: dict[str, RunSeries], run_id: str, what: str, *, is_wide: bool
+    view: TimeView,
+    pair: dict[str, RunSeries],
+    run_id: str,
+    what: str,
+    *,
+    is_wide: bool,
+    is_final: bool,
 ) -> None:
     """Dead (or flagged) entries over time: Figure 5 of the paper, with its denominator."""
     curves = {one: dead_series(run, runs.config(one), what) for one, run in pair.items()}
@@ -94,8 +100,8 @@ def draw_curve(
     if mine is None:
         return
     title = (
-        f"{mine.label}: {mine.counts[-1]:,.0f} {what} entries now, {mine.counts.max():,.0f} at "
-        "the peak"
+        f"{mine.label}: {mine.counts[-1]:,.0f} {what} entries {now(is_final)}, "
+        f"{mine.counts.max():,.0f} at the peak"
     )
     figure = dead_bits_over_time(
         [view.series(one) for one in series],
@@ -107,12 +113,14 @@ def draw_curve(
     view.draw(figure, key=f"live-{what}-{run_id}", is_curve=True)
     if None in curves.values():
         other_run = next(run for one, run in pair.items() if one != run_id)
-        why = NOT_COUNTED.partition(";")[0] if other_run.step else "it has no record yet"
+        why = NOT_COUNTED.partition(";")[0] if other_run.step else "it has no record"
         st.caption(f"The other run is not drawn: {why}.")
     legend(what)
 
 
-def draw_distribution(view: TimeView, run: RunSeries, config: RunConfig, run_id: str) -> None:
+def draw_distribution(
+    view: TimeView, run: RunSeries, config: RunConfig, run_id: str, is_final: bool
+) -> None:
     what = run.counted()
     steps, histograms = run.running("pooled_histogram")
     marked = run.running(f"{what}_histogram")[1]
@@ -129,8 +137,8 @@ def draw_distribution(view: TimeView, run: RunSeries, config: RunConfig, run_id:
         )
         live_plotly(figure, key=f"live-figure1-{run_id}")
     with right:
-        first, now = (percent(run.share("saturated", step)) for step in (int(steps[0]), None))
-        title = f"All bits over time: {first} saturated at first, {now} now"
+        first, last = (percent(run.share("saturated", step)) for step in (int(steps[0]), None))
+        title = f"All bits over time: {first} saturated at first, {last} {now(is_final)}"
         rows = view.rows(steps)
         figure = histogram_over_time(edges, steps[rows], histograms[rows], config.tau, title=title)
         view.draw(figure, key=f"live-drift-{run_id}")
@@ -160,7 +168,7 @@ def draw_events(
             st.caption(as_text(said))
         legend("loss", "pace")
     with right:
-        draw_flow(view, run, run_id, "dead")
+        draw_flow(view, run, run_id, "dead", status.is_final)
 
 
 def pace(frame: pd.DataFrame, batch_size: int | None) -> str:
@@ -171,11 +179,11 @@ def pace(frame: pd.DataFrame, batch_size: int | None) -> str:
     if "steps_per_second" in frame and len(speeds := frame["steps_per_second"].dropna()):
         speed = speeds.tail(20).median()
         pace = f"{speed * batch_size:,.0f} items" if batch_size else f"{speed:.3g} steps"
-        told.append(f"{pace} a second in the last records")
+        told.append(f"{pace} a second {last_records(min(20, len(speeds)))}")
     return "; ".join(told) + "." if told else ""
 
 
-def draw_flow(view: TimeView, run: RunSeries, run_id: str, what: str) -> None:
+def draw_flow(view: TimeView, run: RunSeries, run_id: str, what: str, is_final: bool) -> None:
     """Which entries became dead (or flagged), and which no longer are, record by record."""
     frame, columns = run.scalars(), list(FLOWS[what])
     if not set(columns) <= set(frame):
@@ -186,19 +194,19 @@ def draw_flow(view: TimeView, run: RunSeries, run_id: str, what: str) -> None:
     told = [
         f"{flow[name].sum():,.0f} {word}" for name, word in FLOWS[what].items() if word is not None
     ]
-    title = f"{', '.join(told)} so far"
+    title = ", ".join(told) + ("" if is_final else " so far")
     figure = event_flow(shown.index.to_numpy(), *values, title=title, releases=releases, what=what)
     view.draw(figure, key=f"live-events-{what}-{run_id}")
     legend(*(("death", "rescue", "release", "relapse") if what == "dead" else ("flags",)))
 
 
-def draw_flags(view: TimeView, pair: dict[str, RunSeries], run_id: str) -> None:
+def draw_flags(view: TimeView, pair: dict[str, RunSeries], run_id: str, is_final: bool) -> None:
     """Flagged entries over time and their events, with a line of explanation."""
     left, right = st.columns(2)
     with left:
-        draw_curve(view, pair, run_id, "flagged", is_wide=False)
+        draw_curve(view, pair, run_id, "flagged", is_wide=False, is_final=is_final)
     with right:
-        draw_flow(view, pair[run_id], run_id, "flagged")
+        draw_flow(view, pair[run_id], run_id, "flagged", is_final)
     st.caption(WORDS["flagged"].meaning)
 
 
@@ -209,15 +217,17 @@ def draw_no_data(status: Status) -> None:
         st.info(NO_RECORD if status.is_final else said, icon=":material/hourglass_top:")
         return
     if status.word in ENDED:
-        # the line above has said it of a lost run
-        resume = "" if status.word == "lost" else f"{resume_said(runs, status.run_id)} "
+        is_said = status.word == "lost"  # by the line above
+        is_vain = execution.would_repeat(runs, status.run_id)
+        resume = "" if is_said or is_vain else f"{resume_said(runs, status.run_id)} "
         st.info(
             f"This run {ENDED[status.word]} before its first record, so there is nothing to draw. "
             f"{resume}Launch makes a changed copy of it.",
             icon=":material/block:",
         )
-        query = {"clone": status.run_id}
-        draw_link("pages/launch.py", "Change and launch again", ":material/edit:", query)
+        if status.result.get("kind") != "diverged":  # the line above has the link, with a remedy
+            query = {"clone": status.run_id}
+            draw_link("pages/launch.py", "Change and launch again", ":material/edit:", query)
     elif status.word == "finished":
         st.error(
             "metrics.db of this run is empty: its records are lost; launch the run again.",
@@ -328,12 +338,12 @@ def draw_charts(run: RunSeries, config: RunConfig, status: Status) -> None:
         st.header("Which bits die, and when", anchor="dead")
         if run.counted() == "dead":
             with st.container():  # the line on the other run goes with its first record
-                draw_curve(view, pair, run_id, "dead", is_wide=True)
+                draw_curve(view, pair, run_id, "dead", is_wide=True, is_final=status.is_final)
         if with_flags or run.counted() == "flagged":
-            draw_flags(view, pair, run_id)
+            draw_flags(view, pair, run_id, status.is_final)
         draw_map(view, run, what, level or config.tau, ordered, f"live-map-{run_id}")
         st.header("Where the entries stand", anchor="distribution")
-        draw_distribution(view, run, config, run_id)
+        draw_distribution(view, run, config, run_id, status.is_final)
         st.header("What pulls them, and what the amplifier does", anchor="amplifier")
         with st.container():  # it comes with the first records of the amplifier
             draw_amplifier(run, config, run_id)

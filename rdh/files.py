@@ -203,7 +203,7 @@ def _unreadable(path: Path, reason: str) -> UserError:
 # fields of hb.json and result.json
 NUMBERS = (
     *("step", "total_steps", "done", "of", "seconds", "at", "seconds_since_step", "attempt"),
-    *("rss_bytes", "cores_busy"),
+    *("rss_bytes", "cores_busy", "from_step"),
 )
 TEXTS = ("phase", "state", "message", "kind", "traceback")
 

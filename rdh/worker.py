@@ -178,7 +178,7 @@ def train(
             return result_of(run_dir, attempt) or deserted(run_dir, heart.facts["step"])
         if isinstance(error, Stopped):
             return stopped(run_dir, attempt, stop.signum)
-        return failed(error, heart.facts["step"])
+        return failed(error, heart.facts["step"], run_dir)
 
 
 def _lead(run_dir: Path, attempt: int, stop: Stop, heart: Heart) -> dict[str, Any]:
@@ -243,7 +243,10 @@ def _train(run_dir: Path, attempt: int, stop: Stop, heart: Heart) -> dict[str, A
     finally:
         heart.facts |= {"step": run.step}
         writer.close()
-    return _with_dropped(outcome.summary() | {"provenance": provenance(run.inputs.device)}, writer)
+    facts = {"provenance": provenance(run.inputs.device)}
+    if checkpoint:  # `seconds` are of the steps after it
+        facts["from_step"] = checkpoint["step"]
+    return _with_dropped(outcome.summary() | facts, writer)
 
 
 def _with_dropped(summary: dict[str, Any], writer: Writer) -> dict[str, Any]:

@@ -246,7 +246,11 @@ def test_a_run_that_diverges_fails_and_says_where(store, start):
     assert "at step" in result["message"] and "lower lr (now 100)" in result["message"]
     assert_one_sentence(result)
     assert "Traceback" in result["traceback"]
-    assert "Warning" not in (run_dir / "log.txt").read_text()
+    log = (run_dir / "log.txt").read_text()
+    assert "Warning" not in log and "Traceback" not in log
+    kept = store.resume_step(run_id)
+    assert ("checkpoint of step" in result["message"]) == bool(kept)
+    assert f"at step {result['step']} " in result["message"]
     step = int(result["message"].split("at step ")[1].split()[0])
     assert max(recorded_steps(store, run_id), default=0) < step
     newest = checkpoints.load(run_dir)

@@ -6,8 +6,8 @@ import streamlit as st
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries
 from pages.common.time_view import TimeView
-from pages.common.words import legend, percent
-from rdh.analysis.amplifier import N_RECORDS
+from pages.common.words import last_records, legend, percent
+from rdh.analysis.amplifier import COUNTS, N_RECORDS
 from rdh.charts.amplifier import amplifier_over_tau
 from rdh.charts.gradients import gradient_norms, gradient_of_one_pair, measured_gradient
 from rdh.config.run_config import RunConfig
@@ -21,7 +21,8 @@ def draw_amplifier(run: RunSeries, config: RunConfig, run_id: str) -> None:
     reach = run.amplifier()
     if reach is None:
         return
-    levels = run.meta()["tau_levels"]
+    levels, n = run.meta()["tau_levels"], len(run.series(COUNTS[0])[0])
+    within = last_records(min(N_RECORDS, n))
     at = int(np.abs(np.array(levels) - config.tau).argmin())
     precision, recall, reached = (
         percent(shares[at]) for shares in (reach.precision, reach.recall, reach.reached)
@@ -33,7 +34,7 @@ def draw_amplifier(run: RunSeries, config: RunConfig, run_id: str) -> None:
             f"At τ = {levels[at]:g} the amplifier {acts} on {recall} of the dead; {precision} of "
             f"all that it {acts} on is dead"
             if reach.dead[at]
-            else f"At τ = {levels[at]:g} no entry was dead in the last {N_RECORDS} records"
+            else f"At τ = {levels[at]:g} no entry was dead {within}"
         )
         figure = amplifier_over_tau(
             levels, reach.precision, reach.recall, reach.reached, config.tau, title=title
@@ -42,14 +43,14 @@ def draw_amplifier(run: RunSeries, config: RunConfig, run_id: str) -> None:
     with right:
         if not reach.dead[at]:
             st.markdown(
-                f"**On what does the amplifier act?** In the last {N_RECORDS} records at τ = "
+                f"**On what does the amplifier act?** {within.capitalize()} at τ = "
                 f"{levels[at]:g} it {acts} on {_visits(reach.amplified[at])} of saturated entries. "
                 "None of them is dead, so there is nothing to rescue."
             )
             legend("precision", "recall", "reach")
             return
         st.markdown(
-            f"**On what does the amplifier act?** In the last {N_RECORDS} records at τ = "
+            f"**On what does the amplifier act?** {within.capitalize()} at τ = "
             f"{levels[at]:g} it {acts} on {_visits(reach.amplified[at])} of saturated entries, and "
             f"{_of_them(reach.amplified_dead[at], 'is', 'are')} dead: **precision "
             f"{precision}**. These are {reach.amplified_dead[at]:,} of all {reach.dead[at]:,} dead "
@@ -72,7 +73,7 @@ def _of_them(n: int, one: str, many: str) -> str:
 def draw_gradient(run: RunSeries, config: RunConfig, run_id: str) -> None:
     steps, sums = run.series("gradient_sum")
     counts = run.series("gradient_count")[1]
-    window = slice(-min(len(steps), 10), None)
+    window = slice(-min(len(steps), N_RECORDS), None)
     edges = np.array(run.meta()["logit_edges"])
     measured, theory = sums[window].sum(0), eq_2(config)
     left, right = st.columns(2)  # below each other on a narrow screen
@@ -85,10 +86,10 @@ def draw_gradient(run: RunSeries, config: RunConfig, run_id: str) -> None:
         figure = gradient_of_one_pair(edges, THEORY_H, theory, config.tau, title=title)
         live_plotly(figure, key=f"live-gradient-pair-{run_id}")
     st.caption(
-        "Measured: mean over (training item, bit) of the last 10 records, mirrored so that the "
-        "similarity loss asks for +1. Eq. (2) is in this run's form for one pair, hⱼ = 0.9, "
-        f"S = 1, η = {config.eta if config.eta is not None else 1:g}. The scales differ: a "
-        "measured gradient is a mean over pairs, Eq. (2) is one pair."
+        f"Measured: mean over (training item, bit) {last_records(len(steps[window]))}, mirrored so "
+        "that the similarity loss asks for +1. Eq. (2) is in this run's form for one pair, "
+        f"hⱼ = 0.9, S = 1, η = {config.eta if config.eta is not None else 1:g}. The scales differ: "
+        "a measured gradient is a mean over pairs, Eq. (2) is one pair."
     )
     legend("gradient", "eta")
 

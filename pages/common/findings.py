@@ -157,7 +157,7 @@ def _draw_remedy(runs: RunStore, run_id: str, remedy: Remedy) -> None:
         st.markdown(f"To try in your loop: **{as_text(remedy.words)}**")
         return
     query = {"clone": run_id}
-    query |= {f"set.{name}": _typed(value) for name, value in remedy.changes.items()}
+    query |= {f"set.{name}": typed(value) for name, value in remedy.changes.items()}
     draw_link("pages/launch.py", f"Try it: {as_text(remedy.words)}", ":material/science:", query)
     with error_card():
         told = diagnosis.outcome(runs, run_id, remedy, execution.equal_runs)
@@ -166,7 +166,8 @@ def _draw_remedy(runs: RunStore, run_id: str, remedy: Remedy) -> None:
             draw_link("pages/live.py", told.run_id, ":material/monitoring:", {"run": told.run_id})
 
 
-def _typed(value: object) -> str:
+def typed(value: object) -> str:
+    """A value as an address of the page Launch has it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

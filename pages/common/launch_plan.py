@@ -6,8 +6,9 @@ from typing import Any
 import streamlit as st
 
 from pages.common.experiment import Asked, build, said_of_changes, said_of_runs
-from pages.common.text import as_text
-from rdh import execution, studies
+from pages.common.images import dataset
+from pages.common.text import as_sentence, as_text
+from rdh import datasets, execution, folders, studies
 from rdh.analysis import about
 from rdh.config.presets import PRESETS, preset_config
 from rdh.config.run_config import RunConfig, plug_in_fields
@@ -32,13 +33,21 @@ def draw_plan(store: RunStore, start: Mapping[str, Any], asked: Asked, name: str
     try:
         configs = build(start, asked)
         changes = said_of_changes(start, asked, name)
+        check_data(configs[0])
     except UserError as error:
-        st.markdown(f":material/edit: No plan yet: {as_text(str(error))}")
+        st.markdown(f":material/edit: No plan yet: {as_sentence(str(error))}")
         return True
     st.markdown(f"**{as_text(said_of_runs(configs))}**")
     st.caption(f"{as_text(_sentence(time_in_words(store, configs)))} {as_text(changes)}")
     _draw_equal(store, configs)
     return len(configs) > 2 or changes.startswith("Differs")
+
+
+def check_data(config: RunConfig) -> None:
+    """UserError if a page can see that the data set is missing or incomplete."""
+    root, options = folders.data_root(), config.dataset_options
+    if datasets.loads_without_torch(config.dataset, root, **options):
+        dataset(config.dataset, str(root), tuple(options.items()))
 
 
 def time_in_words(store: RunStore, configs: Sequence[RunConfig]) -> str:
@@ -76,7 +85,7 @@ def _sentence(text: str) -> str:
 
 def _draw_equal(store: RunStore, configs: Sequence[RunConfig]) -> None:
     """Which of the runs are there already, with a link to one, and what will happen."""
-    there = execution.equal_runs(store, [config.hash for config in configs])
+    there = execution.finished_runs(store, [config.hash for config in configs])
     if not there:
         return
     ids = [run_id for found in there.values() for run_id in found]

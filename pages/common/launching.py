@@ -100,7 +100,7 @@ def _said_of_count(configs: Sequence[RunConfig]) -> list[str]:
 
 
 def _said_of_equal_runs(runs: RunStore, configs: Sequence[RunConfig]) -> list[str]:
-    found = execution.equal_runs(runs, [config.hash for config in configs])
+    found = execution.finished_runs(runs, [config.hash for config in configs])
     equal = [run_id for run_ids in found.values() for run_id in run_ids]
     if not equal:
         return []

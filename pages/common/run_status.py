@@ -7,14 +7,17 @@ from typing import Any
 
 import streamlit as st
 
+from pages.common.findings import read_diagnosis, typed
 from pages.common.guard import check_may_change
 from pages.common.readers import RunSeries
 from pages.common.run_numbers import remaining
 from pages.common.run_picker import is_watched, ours
 from pages.common.shell import error_card, status_chip
-from pages.common.text import as_text
+from pages.common.sidebar import draw_link
+from pages.common.text import as_sentence, as_text
 from rdh import execution
-from rdh.analysis import duration
+from rdh.analysis import duration, time_taken
+from rdh.errors import UserError
 from rdh.store.log import tail
 from rdh.store.run_store import RunStore
 
@@ -75,13 +78,16 @@ def read_status(
     return Status(run_id, state, beat, result, n_training, place)
 
 
-def draw_status(store: RunStore, status: Status, run: RunSeries | None = None) -> None:
+def draw_status(
+    store: RunStore, status: Status, run: RunSeries | None = None, *, with_log: bool = True
+) -> None:
     """One line with state, progress and age of the data; below it what went wrong.
 
     Args:
         store: the run store.
         status: of the run.
         run: its records up to the one that the page shows; they give the step.
+        with_log: the end of the log of a run that failed or was lost.
     """
     left, right = st.columns([5, 3], vertical_alignment="center")
     with left:
@@ -92,16 +98,18 @@ def draw_status(store: RunStore, status: Status, run: RunSeries | None = None) -
     with right, st.container(horizontal=True, horizontal_alignment="right"):
         draw_actions(store, status)
     if status.word == "finished" and status.result.get("message"):
-        st.warning(as_text(status.result["message"]), icon=":material/warning:")
+        st.warning(as_sentence(status.result["message"]), icon=":material/warning:")
+    if said := loss_said(store, status.state):
+        st.info(as_text(said), icon=":material/restart_alt:")
     if status.word == "paused" and status.state and status.state.reason:
-        st.info(as_text(status.state.reason), icon=":material/pause_circle:")
+        st.info(as_sentence(status.state.reason), icon=":material/pause_circle:")
     if status.word in ("failed", "lost", "unreadable"):
         said = status.result.get("message") if status.word == "failed" else None
         reason = said or (status.state.reason if status.state else None) or "no reason was recorded"
         can_resume = status.word == "lost" and not is_watched(store, status.run_id)
         way_out = f" {resume_said(store, status.run_id)}" if can_resume else ""
-        st.error(as_text(reason + way_out), icon=":material/error:")
-        log = log_tail(store, status.run_id)
+        st.error(as_sentence(reason + way_out), icon=":material/error:")
+        log = log_tail(store, status.run_id) if with_log else ""
         if log:
             with st.expander("The last lines of the log"):
                 st.code(log, language=None)
@@ -123,13 +131,23 @@ def draw_actions(store: RunStore, status: Status) -> None:
         if _button(label, "stop_circle", f"cancel-{run_id}", None, off=asked == "cancel"):
             _do(execution.cancel, store, run_id)
     elif status.word in execution.RESUMABLE:
-        if _button("Resume", "play_arrow", f"resume-{run_id}", resume_said(store, run_id)):
-            _do(execution.resume, store, run_id)
-        if store.resume_step(run_id):
-            with st.popover("Start over", icon=":material/restart_alt:"):
-                st.write("All that it recorded is removed, and it trains again from step 0.")
-                if _button("Remove them and start over", "delete", f"restart-{run_id}", None):
-                    _do(execution.start_over, store, run_id)
+        _draw_ways_on(store, status)
+
+
+def _draw_ways_on(store: RunStore, status: Status) -> None:
+    """What helps a run that has not finished. Resume is not offered where it would only repeat."""
+    run_id = status.run_id
+    if status.word == "failed" and status.result.get("kind") == "diverged":
+        draw_change(store, run_id)
+    if execution.would_repeat(store, run_id):
+        return
+    if _button("Resume", "play_arrow", f"resume-{run_id}", resume_said(store, run_id)):
+        _do(execution.resume, store, run_id)
+    if store.resume_step(run_id):
+        with st.popover("Start over", icon=":material/restart_alt:"):
+            st.write("All that it recorded is removed, and it trains again from step 0.")
+            if _button("Remove them and start over", "delete", f"restart-{run_id}", None):
+                _do(execution.start_over, store, run_id)
 
 
 def _button(label: str, icon: str, key: str, help_text: str | None, *, off: bool = False) -> bool:
@@ -142,6 +160,39 @@ def _do(call: Callable[[RunStore, str], None], store: RunStore, run_id: str) -> 
         call(store, run_id)
         execution.ensure_supervisor(store)
         st.rerun()
+
+
+def draw_change(store: RunStore, run_id: str) -> None:
+    """The way to a changed copy of a run whose numbers broke, with the remedy if there is one."""
+    query = {"clone": run_id}
+    label = "Change and launch again"
+    try:
+        findings = read_diagnosis(store, run_id).findings
+    except UserError:
+        findings = ()
+    remedies = [remedy for one in findings for remedy in one.remedies]
+    if remedies:
+        query |= {f"set.{name}": typed(value) for name, value in remedies[0].changes.items()}
+        label += f": {remedies[0].words}"
+    draw_link("pages/launch.py", as_text(label), ":material/edit:", query)
+
+
+def loss_said(store: RunStore, state: execution.RunState | None) -> str:
+    """How the attempt before was lost, and from where this one goes on.
+
+    "" if it was not, or if the reason of the state says it: of a run that waits or is lost again.
+    """
+    if state is None or state.attempt == 1 or state.state in ("queued", "lost"):
+        return ""
+    loss = execution.loss_before(store, state.run_id, state.attempt)
+    if loss is None:
+        return ""
+    at = f" at about step {loss.step:,}" if loss.step else ""
+    goes = "went" if state.is_final else "goes"
+    on = f"it {goes} on from step {loss.from_step:,}" if loss.from_step else (
+        f"it {'began' if state.is_final else 'begins'} again at step 0"
+    )  # fmt: skip
+    return f"{loss.reason.rstrip('.')}{at}; {on}, attempt {state.attempt}."
 
 
 def resume_said(store: RunStore, run_id: str) -> str:
@@ -161,7 +212,7 @@ def progress_text(status: Status, run: RunSeries | None) -> str:
     """How far the run is, or what it waits for; `run` holds the records that the page draws."""
     beat, result = status.beat, status.result
     if status.word == "finished":
-        return f"{result.get('step', 0):,} steps in {duration(result.get('seconds', 0))}"
+        return time_taken(result)
     if status.is_final:
         return f"at step {result.get('step', beat.get('step', 0)):,}"
     if not beat:

@@ -27,7 +27,11 @@ def draw_actions(store: RunStore, states: Mapping[str, RunState]) -> None:
     n = len(chosen)
     of_queue = ours(store, chosen)
     alive = [run_id for run_id in of_queue if not states[run_id].is_final]
-    resumable = [run_id for run_id in of_queue if states[run_id].state in execution.RESUMABLE]
+    resumable = [
+        run_id
+        for run_id in of_queue
+        if states[run_id].state in execution.RESUMABLE and not execution.would_repeat(store, run_id)
+    ]
     archived = [run_id for run_id in chosen if read_notes(store, run_id).archived]
     with st.container(horizontal=True, vertical_alignment="center", key="runs-actions"):
         _draw_links(chosen, of_queue)

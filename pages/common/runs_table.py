@@ -15,9 +15,10 @@ from pages.common import follow, selection
 from pages.common.address import took
 from pages.common.readers import read_series
 from pages.common.run_picker import read_config
+from pages.common.run_status import loss_said
 from pages.common.runs_filter import Card
 from pages.common.shell import status_chip
-from pages.common.text import as_text
+from pages.common.text import as_sentence, as_text
 from pages.common.words import help_of
 from rdh import analysis, execution
 from rdh.errors import UserError
@@ -59,7 +60,7 @@ def draw_table(store: RunStore, cards: Sequence[Card]) -> None:
         column_config=_columns(ids, f"{key}-open"),
         alt="The runs: state, settings, dead entries and MAP. Tick rows to act on them.",
     )
-    _draw_reasons(shown)
+    _draw_reasons(store, shown)
 
 
 def line(store: RunStore, card: Card) -> dict[str, Any]:
@@ -166,16 +167,21 @@ def _columns(ids: list[str], open_key: str) -> dict[str, Any]:
     }
 
 
-def _draw_reasons(cards: Sequence[Card]) -> None:
-    """Why runs ended or wait, below the table: a cell would cut the sentence."""
+def _draw_reasons(store: RunStore, cards: Sequence[Card]) -> None:
+    """Why runs ended, wait or go on, below the table: a cell would cut the sentence."""
     said: dict[str, list[Card]] = {}
     for card in cards:
-        if card.state.reason:
-            said.setdefault(card.state.reason, []).append(card)
+        # a run that is shown alone says it itself, further below
+        if [card.state.run_id] != selection.chosen() and (reason := _reason(store, card)):
+            said.setdefault(reason, []).append(card)
     if not said:
         return
+    about_all = [card for cards_of in said.values() for card in cards_of]
+    all_ended = all(card.state.is_final for card in about_all)
     with st.expander(
-        f"What the queue says about {_count(sum(map(len, said.values())))}",
+        f"Why {_count(len(about_all))} ended as {'they' if len(about_all) > 1 else 'it'} did"
+        if all_ended
+        else f"What the queue says about {_count(len(about_all))}",
         expanded=len(said) <= MOST_REASONS,
         icon=":material/info:",
     ):
@@ -183,7 +189,14 @@ def _draw_reasons(cards: Sequence[Card]) -> None:
             names = ", ".join(f"{one.label} ({one.state.run_id[-6:]})" for one in about[:3])
             more = f" and {len(about) - 3} more" if len(about) > 3 else ""
             chips = ", ".join(dict.fromkeys(status_chip(one.state) for one in about))
-            st.markdown(f"**{as_text(chips)}** &nbsp; {as_text(names + more)}: {as_text(reason)}")
+            st.markdown(
+                f"**{as_text(chips)}** &nbsp; {as_text(names + more)}: {as_sentence(reason)}"
+            )
+
+
+def _reason(store: RunStore, card: Card) -> str:
+    """What the queue says about a run, and how an attempt before was lost."""
+    return " ".join(filter(None, [loss_said(store, card.state), card.state.reason]))
 
 
 def _count(n: int) -> str:

@@ -30,7 +30,7 @@ def draw_views(store: RunStore, states: Mapping[str, RunState], chosen: Sequence
     if len(chosen) == 1:
         with st.container(border=True):
             st.markdown(f"**{as_text(run_label(store, chosen[0]))}**")
-            draw_status(store, read_status(store, chosen[0], states))
+            draw_status(store, read_status(store, chosen[0], states), with_log=False)
             if tags := read_notes(store, chosen[0]).tags:
                 st.caption(f"Tags: {as_text(' · '.join(tags))}")
     view = st.segmented_control(
@@ -42,11 +42,17 @@ def draw_views(store: RunStore, states: Mapping[str, RunState], chosen: Sequence
         bind="query-params",
         label_visibility="collapsed",
     )
-    {"curves": draw_curves, "settings": draw_settings, "log": draw_log}[view](store, chosen)
+    if view == "curves":
+        draw_curves(store, chosen, may_come=any(not states[one].is_final for one in chosen))
+    else:
+        {"settings": draw_settings, "log": draw_log}[view](store, chosen)
 
 
-def draw_curves(store: RunStore, chosen: Sequence[str]) -> None:
-    """MAP and dead entries over the steps, a line a setting, with the range over its seeds."""
+def draw_curves(store: RunStore, chosen: Sequence[str], *, may_come: bool) -> None:
+    """MAP and dead entries over the steps, a line a setting, with the range over its seeds.
+
+    may_come: whether one of the runs goes on.
+    """
     found: dict[str, list[Recorded]] = {"map": [], "dead": []}
     without: list[str] = []
     for run_id in chosen:
@@ -76,7 +82,8 @@ def draw_curves(store: RunStore, chosen: Sequence[str]) -> None:
                                       is_share=is_share)  # fmt: skip
                     live_plotly(figure, key=f"runs-{name}")
                 else:
-                    st.info(f"None of the selected runs has recorded {title} yet.")
+                    yet = " yet" if may_come else ""
+                    st.info(f"None of the selected runs has recorded {title}{yet}.")
     legend("map", "dead")
     if without:
         st.caption(as_text(f"Without records: {', '.join(without)}."))

@@ -21,7 +21,7 @@ from pages.common.address_bar import draw_copy_link
 from pages.common.failed_page import use_cards
 from pages.common.guard import is_guarded
 from pages.common.sidebar import draw_links, read_links
-from pages.common.text import as_text
+from pages.common.text import as_sentence, as_text
 from rdh import execution
 from rdh.errors import UserError
 from rdh.execution import RunState
@@ -197,7 +197,7 @@ def store() -> RunStore:
     news = (execution.revive(runs), execution.registry_news(runs), *execution.notices(runs))
     for sentence in dict.fromkeys(news):
         if sentence:
-            st.warning(as_text(sentence), icon=":material/warning:")
+            st.warning(as_sentence(sentence), icon=":material/warning:")
     return runs
 
 
@@ -223,7 +223,7 @@ def status_chip(state: RunState | str) -> str:
 
 def show_error(error: Exception | str) -> None:
     """One clear sentence as a card."""
-    st.error(as_text(str(error)), icon=":material/error:")
+    st.error(as_sentence(str(error)), icon=":material/error:")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pages.common.readers import PAPER_TAU, RunSeries, read_series
 from pages.common.text import as_text
 from pages.common.time_view import WHOLE, TimeView
 from pages.common.words import link, percent
+from rdh import execution
 from rdh.analysis import NOT_COUNTED
 from rdh.charts.histograms import activation_histogram
 from rdh.charts.saturation import difference_map, saturation_map
@@ -51,6 +52,9 @@ def ended_without(
     said = f"{names} ended without {what}, so there is nothing to set side by side"
     if all(states[one] == "finished" for one in ended):
         return f"{said}."
+    can = [one for one in ended if states[one] != "finished"]
+    if all(execution.would_repeat(runs, one) for one in can):
+        return f"{said}: launch the pair again with other settings; Live has what to try."
     return (
         f"{said}: resume {'it' if len(ended) == 1 else 'them'} on Runs, or launch the pair again."
     )

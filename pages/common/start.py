@@ -125,7 +125,8 @@ def progress_said(runs: RunStore, pair: dict[str, RunSeries], states: dict) -> s
     parts = []
     for one, run in pair.items():
         total = run.meta().get("total_steps", 0)
-        where = f"step {run.step:,}" + (f" of {total:,}" if total else "")
+        where = "last record at " * states[one].is_final + f"step {run.step:,}"
+        where += f" of {total:,}" if total else ""
         parts.append(f"{runs.config(one).label} {status_chip(states[one])}, {where}")
     end = (
         "These numbers still change: what RDH does is said once both have finished"

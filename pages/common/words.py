@@ -66,4 +66,24 @@ def count_of(count: float, of: float) -> str:
     return f"{count:,.0f} of {of:,.0f}"
 
 
-__all__ = ["count_of", "facts_of", "help_of", "legend", "link", "percent", "two_codes"]
+def now(is_final: bool) -> str:
+    """When the newest record is: "now", or "at the end" of a run that has ended."""
+    return "at the end" if is_final else "now"
+
+
+def last_records(n: int) -> str:
+    """The records that a number is of: "in the last 10 records"; of one alone "in its record"."""
+    return f"in the last {n} records" if n > 1 else "in its record"
+
+
+__all__ = [
+    "count_of",
+    "facts_of",
+    "help_of",
+    "last_records",
+    "legend",
+    "link",
+    "now",
+    "percent",
+    "two_codes",
+]

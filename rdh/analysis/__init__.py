@@ -13,7 +13,7 @@ from rdh.analysis.dead_bits import (
     last_numbers,
     scalar_frame,
 )
-from rdh.analysis.estimates import about, duration, expected_seconds
+from rdh.analysis.estimates import about, duration, expected_seconds, time_taken
 from rdh.analysis.tables import (
     ARMS,
     comparable,
@@ -82,6 +82,7 @@ __all__ = [
     "setting_verdict",
     "share_of_dead",
     "summary_table",
+    "time_taken",
     "who_collapsed",
     "why_unfair",
 ]

@@ -78,12 +78,32 @@ def _finished_run(
         result = store.result(run_id)
         if result.get("state") != "finished" or "seconds" not in result:
             return None
+        share = _share_trained(result)
+        if share <= 0:
+            return None
         config = store.config(run_id)
     except UserError:
         return None
     if config.is_watched:  # what another loop takes says nothing of ours
         return None
-    return {name: getattr(config, name) for name in ("method", *SAME)}, result["seconds"]
+    return {name: getattr(config, name) for name in ("method", *SAME)}, result["seconds"] / share
+
+
+def _share_trained(result: Mapping[str, Any]) -> float:
+    """The share of its steps that the last attempt of a finished run has taken."""
+    steps = result.get("step", 0)
+    return (steps - result.get("from_step", 0)) / steps if steps else 1.0
+
+
+def time_taken(result: Mapping[str, Any]) -> str:
+    """How many steps took how long: "960 steps in 42 s"; of a resumed run the last attempt's.
+
+    Args:
+        result: result.json of a run that has finished; its seconds are those of one attempt.
+    """
+    steps, first = result.get("step", 0), result.get("from_step", 0)
+    last = "the last " if first else ""
+    return f"{last}{steps - first:,} steps in {duration(result.get('seconds') or 0)}"
 
 
 def about(seconds: float) -> str:

@@ -127,6 +127,8 @@ class Watch:
         state, result = self._states[run_id], _read(self.store.result, run_id)
         if word == "unreadable":  # its reason says the way out
             return f"{run_id}: {word}: {state.reason}"
+        if word == "failed" and execution.would_repeat(self.store, run_id):
+            return f"{run_id}: {word}: {state.reason} It would fail again at the same step."
         if word != "finished":
             does = "tries it again" if word == "failed" else "goes on from its last checkpoint"
             way_out = f"`python -m rdh runs resume {run_id}` {does}"
@@ -135,6 +137,7 @@ class Watch:
         score = f", MAP {value:.4f}" if value is not None else ""
         note = f". {result['message']}" if result.get("message") else ""
         took = duration(result.get("seconds") or 0)
+        took += f" from step {count(first)} on" if (first := result.get("from_step")) else ""
         return f"{run_id}: finished in {took}{score}{self._dead(run_id, result)}{note}"
 
     def _dead(self, run_id: str, result: dict[str, Any]) -> str:

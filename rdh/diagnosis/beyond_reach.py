@@ -1,6 +1,6 @@
 """Dead entries so far in the flat end that the amplifier can't move them."""
 
-from rdh.analysis.amplifier import N_RECORDS
+from rdh.analysis.amplifier import COUNTS, N_RECORDS
 from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, part_of
 from rdh.store.levels import TAU_LEVELS
@@ -22,12 +22,14 @@ def check(evidence: Evidence) -> Finding | None:
     if acted < LEAST or counts.share("dead") < LEAST_DEAD or beyond < BEYOND * acted:
         return None
     hard = counts.dead_hard / max(counts.dead, 1)
+    n = min(N_RECORDS, len(evidence.array(COUNTS[0], "counts of the amplifier")[0]))
     expect = "Dead entries stand nearer to τ, and the share beyond reach falls below a half."
     return Finding(
         severity="costs MAP" if config.amplifier else "note",
         sentence=f"{beyond / acted:.0%} of the dead entries that it "
         f"{'acts' if config.amplifier else 'would act'} on keep less than a tenth of their "
-        f"gradient even so, over {acted:,} visits of mini-batches in the last {N_RECORDS} records. "
+        f"gradient even so, over {acted:,} visits of mini-batches in the "
+        f"{f'last {n} records' if n > 1 else 'only record'}. "
         f"{hard:.0%} of the {counts.dead:,.0f} that are dead {evidence.when} have 1 − h² = 0 in "
         "float32.",
         mechanism="The amplifier undoes the damping of tanh at |h| = τ only; further out 1 − h² "

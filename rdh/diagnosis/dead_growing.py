@@ -17,7 +17,7 @@ def check(evidence: Evidence) -> Finding | None:
     counts = evidence.counts
     dead = evidence.column("dead", "counts of the dead")
     if evidence.progress <= LAST:
-        raise CannotRun("two thirds of the training are not done yet")
+        raise CannotRun("it needs two thirds of the training")
     part = after(dead, evidence.total_steps, LAST)
     steps = part.index.to_numpy()
     slope, low, high = slope_with_interval(steps, part.to_numpy())

@@ -18,7 +18,7 @@ def check(evidence: Evidence) -> Finding | None:
     counts = evidence.counts
     frame = evidence.frame
     if evidence.progress < EARLY:
-        raise CannotRun("a tenth of the training is not done yet")
+        raise CannotRun("it needs a tenth of the training")
     early = frame.loc[: EARLY * evidence.total_steps, ["saturated", "flagged"]].dropna()
     if not len(early):
         raise CannotRun("there is no record of the first tenth of the training")

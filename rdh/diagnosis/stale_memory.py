@@ -17,7 +17,7 @@ def check(evidence: Evidence) -> Finding | None:
     if not uses_memory(config):
         raise CannotRun("the method compares with no stored codes")
     if evidence.progress < LAST:
-        raise CannotRun("half of the training is not done yet")
+        raise CannotRun("it needs half of the training")
     share = stale_share(evidence)
     if share < MANY:
         return None

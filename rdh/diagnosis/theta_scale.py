@@ -26,7 +26,7 @@ def check(evidence: Evidence) -> Finding | None:
     config = evidence.config
     scale = scale_of(config)
     if not evidence.has_ended and evidence.progress < LEAST_PROGRESS:
-        raise CannotRun("a third of the training is not done yet")
+        raise CannotRun("it needs a third of the training")
     gap = evidence.number("map_train", "MAP of training items") - evidence.number("map", "MAP")
     reach, size = scale * config.n_bits, float(np.abs(evidence.look["codes"]).mean())
     if reach < REACH or size >= SHORT:

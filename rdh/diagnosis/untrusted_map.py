@@ -16,7 +16,7 @@ def check(evidence: Evidence) -> Finding | None:
     """Fires for each of: a wide tie band, queries without relevant items, best_map, overlap."""
     last, reasons, quote = evidence.last, [], []
     if "map" not in last:
-        raise CannotRun("the run has no evaluation yet")
+        raise CannotRun("the run has no evaluation")
     low, high = last.get("map_low", np.nan), last.get("map_high", np.nan)
     if high - low >= WIDE:
         reasons.append(f"the order of items at equal distances could make it anything from "

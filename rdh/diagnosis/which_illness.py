@@ -23,7 +23,7 @@ def check(evidence: Evidence) -> Finding | None:
     """Many dead entries that cost MAP, or few of many flagged. Neither promises MAP to rescue."""
     counts, cost = evidence.counts, cost_of_dead(evidence.last)
     if not evidence.has_ended and evidence.progress < 1 / 3:
-        raise CannotRun("a third of the training is not done yet")
+        raise CannotRun("it needs a third of the training")
     dead, flagged, saturated = (counts.share(name) for name in ("dead", "flagged", "saturated"))
     if dead >= MANY_DEAD and (cost is None or cost[0] >= COSTLY):
         return _many(evidence, dead, flagged, cost)

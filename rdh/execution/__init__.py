@@ -13,6 +13,7 @@ A supervisor process does the work. Each of these functions returns at once:
 If something is not possible, they raise a UserError with one sentence about it.
 """
 
+from rdh.execution.again import would_repeat
 from rdh.execution.engine.devices import gpu_loads, slots_taken
 from rdh.execution.lifecycle import (
     engine_asked,
@@ -33,11 +34,11 @@ from rdh.execution.queue.acts import (
     set_priority,
     start_over,
 )
-from rdh.execution.queue.equal import equal_runs
+from rdh.execution.queue.equal import equal_runs, finished_runs
 from rdh.execution.queue.possible import check_data
 from rdh.execution.queue.requests import states, submit
 from rdh.execution.queue.rows import RunState, doing, in_turn
-from rdh.execution.queue.run_folder import stalled_for
+from rdh.execution.queue.run_folder import loss_before, stalled_for
 from rdh.execution.queue.states import MEANINGS, RESUMABLE
 from rdh.execution.queue.watched import check_ours, is_watched
 
@@ -53,9 +54,11 @@ __all__ = [
     "engine_asked",
     "ensure_supervisor",
     "equal_runs",
+    "finished_runs",
     "gpu_loads",
     "in_turn",
     "is_watched",
+    "loss_before",
     "notices",
     "pause",
     "registry_news",
@@ -71,4 +74,5 @@ __all__ = [
     "stop_supervisor",
     "submit",
     "supervisor_status",
+    "would_repeat",
 ]

@@ -11,8 +11,9 @@ from rdh.execution.queue.acts import queue_again
 from rdh.execution.queue.registry import Registry
 from rdh.execution.queue.rows import RunState, move
 from rdh.execution.queue.run_folder import DISK
-from rdh.execution.queue.states import Decision, attempt_in
+from rdh.execution.queue.states import DIVERGED, Decision, attempt_in
 from rdh.files import is_number, read_json
+from rdh.store.run_store import RunStore
 
 FOR_SPACE = "Paused, because the disk is nearly full; it goes on by itself once there is room."
 
@@ -66,6 +67,13 @@ def goes_on(registry: Registry, run: RunState, decision: Decision, most: int) ->
     return so_far + 1 if so_far < most else None
 
 
+def would_repeat(store: RunStore, run_id: str) -> bool:
+    """Whether Resume would only fail again: the numbers broke, and no checkpoint was before it."""
+    result = store.result(run_id)
+    has_broken = (result.get("state"), result.get("kind")) == ("failed", DIVERGED)
+    return has_broken and not store.resume_step(run_id)
+
+
 def go_on(
     registry: Registry, run: RunState, decision: Decision, times: int, most: int, **columns: object
 ) -> bool:
@@ -80,5 +88,5 @@ def go_on(
     with registry.write() as db:
         if not move(db, run, decision.state, decision.reason, **columns):
             return False
-        ended = replace(run, state=decision.state)
+        ended = replace(run, state=decision.state, reason=decision.reason)
         return queue_again(store, db, ended, reason, automatic=times)

@@ -9,7 +9,7 @@ from typing import Any
 from rdh.errors import encodable, printable
 from rdh.execution.engine.torchrun import End
 from rdh.execution.queue.run_folder import DISK, request_in
-from rdh.execution.queue.states import attempt_in, exit_name
+from rdh.execution.queue.states import DIVERGED, attempt_in, exit_name
 from rdh.files import read_json, well_typed, write_json
 from rdh.store.log import say
 from rdh.store.run_store import RunStore
@@ -17,7 +17,7 @@ from rdh.store.run_store import RunStore
 # of a failure, by the name of its class or of a base class: torch's are not imported here
 KINDS = (
     ("UserError", "input"),
-    ("TrainingFailure", "diverged"),
+    ("TrainingFailure", DIVERGED),
     ("OutOfMemoryError", "oom"),
     ("MemoryError", "oom"),
     ("OSError", "disk"),
@@ -32,15 +32,26 @@ STOPS: dict[str | None, tuple[str, str]] = {
 }
 
 
-def failed(error: BaseException, step: int) -> dict[str, Any]:
-    """How an attempt ended by an exception, in whose handler this is called."""
+def failed(error: BaseException, step: int, run_dir: Path) -> dict[str, Any]:
+    """How an attempt ended by an exception, in whose handler this is called.
+
+    Args:
+        error: The exception. One that names a step knows better than the heartbeat where it was.
+        step: The last one that the heart knows of.
+        run_dir: The run's folder.
+    """
     names = [cls.__name__ for cls in type(error).__mro__]
     kind = next((kind for name, kind in KINDS if name in names), "crash")
     kind = "oom" if "can't allocate memory" in str(error) else kind
-    message = str(error) if kind in ("input", "diverged") else _sentence(error, kind)
+    is_expected = kind in ("input", DIVERGED)
+    message = str(error) if is_expected else _sentence(error, kind)
+    kept = RunStore(run_dir.parent).resume_step(run_dir.name) if kind == DIVERGED else 0
+    if kept:
+        message = f"{message.removesuffix('.')}; its checkpoint of step {kept} is kept."
     text = traceback.format_exc()
-    if kind != "input":  # `finish` puts a person's mistake into a sentence
+    if not is_expected:  # `finish` says the sentence of one that is
         say(text)
+    step = int(getattr(error, "step", step))
     return {"state": "failed", "kind": kind, "message": message, "traceback": text, "step": step}
 
 

@@ -13,7 +13,16 @@ from rdh.training.state import TrainingState
 
 
 class TrainingFailure(RuntimeError):
-    """A loss or a weight is not finite. The sentence names step, cause and the way out."""
+    """A loss or a weight is not finite. The sentence names step, cause and the way out.
+
+    Args:
+        sentence: For people.
+        step: The first one whose loss is not finite, or the one after which a weight was not.
+    """
+
+    def __init__(self, sentence: str, step: int) -> None:
+        super().__init__(sentence)
+        self.step = step
 
 
 def record(run: TrainingState) -> Record:
@@ -102,6 +111,7 @@ def check_weights(run: TrainingState) -> None:
 def _diverged(run: TrainingState, what: str, step: int) -> TrainingFailure:
     epoch = (step - 1) // run.steps_per_epoch + 1
     return TrainingFailure(
-        f"The {what} at step {step} (epoch {epoch}); lower lr (now {run.config.lr:g}) or "
-        "hash_lr_scale; checkpoints saved before are kept."
+        f"The {what} at step {step} (epoch {epoch}); lower lr (now {run.config.lr:g}), "
+        f"weight_decay (now {run.config.weight_decay:g}) or hash_lr_scale.",
+        int(step),
     )

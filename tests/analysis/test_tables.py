@@ -509,6 +509,17 @@ def test_the_estimate_is_the_median_of_similar_finished_runs(store):
     assert analysis.expected_seconds(store, [fields] * 3) == 36.0
 
 
+def test_the_time_of_a_resumed_run_is_that_of_its_last_steps(store):
+    run_id = finished(store, make_config(), 0.5, seconds=10.0)
+    last = store.result(run_id) | {"step": 960, "from_step": 640}
+    store.write_json(run_id, "result.json", last)
+    assert analysis.expected_seconds(store, [make_config().model_dump()]) == pytest.approx(30.0)
+    assert analysis.time_taken(last) == "the last 320 steps in 10 s"
+    assert analysis.time_taken({"step": 960, "seconds": 30.0}) == "960 steps in 30 s"
+    store.write_json(run_id, "result.json", last | {"from_step": 960})  # it only judged its codes
+    assert analysis.expected_seconds(store, [make_config().model_dump()]) is None
+
+
 def test_without_a_run_of_as_many_epochs_the_time_grows_with_them(store):
     for seed, seconds in enumerate((10.0, 30.0, 20.0)):
         finished(store, make_config(seed=seed, epochs=10), 0.5, seconds=seconds)

@@ -65,6 +65,21 @@ def test_a_run_that_failed_by_its_numbers_says_so(written):
     assert found.severity == "fatal" and found.sentence == "The loss became nan at step 7."
 
 
+@pytest.mark.parametrize(
+    ("fields", "changes"),
+    [
+        ({"lr": 3.7, "weight_decay": 1.0}, {"lr": 0.3, "weight_decay": 1e-5}),
+        ({"lr": 0.3}, {"lr": 0.1}),  # the preset's own
+        ({"lr": 0.01, "optimizer": "adam"}, {"lr": 1e-3}),
+        ({"lr": 0.01, "hash_lr_scale": 50.0}, {"hash_lr_scale": 1.0}),
+    ],
+)
+def test_a_rate_is_divided_only_if_no_value_lies_above_the_usual(written, fields, changes):
+    told = {"kind": "diverged", "message": "The loss became nan at step 7."}
+    one = written(scalars={"loss": [1.0]}, state="failed", result=told, **fields)
+    assert fires(one, "diverging").remedies[0].changes == changes
+
+
 def test_a_similarity_loss_that_fell_by_less_than_a_hundredth_learned_nothing(written):
     hangs = [0.693] + [0.69] * 19
     found = fires(written(scalars={"similarity_loss": hangs}), "not_learning")

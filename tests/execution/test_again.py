@@ -7,7 +7,7 @@ import time
 import pytest
 
 from rdh.errors import UserError
-from rdh.execution import cancel, states, submit
+from rdh.execution import cancel, loss_before, states, submit
 from rdh.execution.again import wants_resumes
 from rdh.execution.evidence import Limits
 from rdh.execution.place import Room, least_free, notices
@@ -48,6 +48,10 @@ def test_a_lost_run_goes_on_from_its_checkpoint_by_itself(store, supervisor, sig
     assert moves[moves.index("lost") + 1] == "queued"
     reasons = [reason for *_, reason in Registry(store).transitions(run_id) if reason]
     assert "Resumed by itself, 1 of at most 3 times in a row: " in " ".join(reasons)
+    loss = loss_before(store, run_id, 2)
+    assert loss is not None and loss.from_step > 0
+    assert ("was killed (signal 9)" in loss.reason) == (signum == signal.SIGKILL)
+    assert loss_before(store, run_id, 3) is None
 
 
 def test_a_run_without_a_checkpoint_stays_lost(store, supervisor):

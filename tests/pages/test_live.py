@@ -1,6 +1,5 @@
 """The Live page says how strong the gradient is, and what a run takes of its machine."""
 
-import re
 import shutil
 import tarfile
 from pathlib import Path
@@ -112,9 +111,12 @@ def test_the_load_is_that_of_the_last_heartbeat_and_of_the_device(device, beat, 
     assert load_said(Status("a", running, beat, {})) == said
 
 
-def test_the_processor_says_how_busy_it_is_and_an_ended_run_has_no_load():
+def test_the_processor_says_how_busy_it_is_and_an_ended_run_has_no_load(monkeypatch):
     beat = {"cores_busy": 2.0}
+    looks = iter([(10.0, 20.0), (10.5, 20.6), (13.0, 24.0), (13.0, 24.1)])
+    monkeypatch.setattr(device_load, "PROCESSOR", device_load.Processor(lambda: next(looks)))
     running = RunState("a", "running", 1, 0.0, device="cpu")
-    said = load_said(Status("a", running, beat, {}))
-    assert re.fullmatch(r"Load now: its process: 2\.0 cores busy; CPU: processor \d+% busy\.", said)
+    said = [load_said(Status("a", running, beat, {})) for _ in range(3)]
+    assert said[0] == "Load now: its process: 2.0 cores busy."  # no measure yet, so no 0%
+    assert said[1] == said[2] == "Load now: its process: 2.0 cores busy; CPU: processor 75% busy."
     assert load_said(Status("a", RunState("a", "finished", 1, 0.0), beat, {})) == ""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.common.run_status import loss_said
 from pages.common.runs_filter import Wanted, read_cards
 from pages.common.runs_views import log_lines
 from rdh import execution
@@ -238,6 +239,48 @@ def test_live_pauses_a_run_and_starts_a_failed_one_over(store, monkeypatch):
     assert not saved.exists()
 
 
+DIVERGED = "The similarity loss became nan at step 7 (epoch 1); lower lr (now 100)."
+
+
+def test_a_run_that_would_break_again_gets_a_changed_copy_instead_of_resume(store, monkeypatch):
+    run_id = store.run_ids()[2]
+    end(store, run_id, "failed", kind="diverged", message=DIVERGED, step=7)
+    app = open_runs(store, monkeypatch, select=run_id, view="log")
+    assert app.button(key="runs-resume").disabled and not app.exception
+    assert f"resume-{run_id}" not in {one.key for one in app.button}
+    links = [one.proto.label for one in app.get("page_link")]
+    assert any("Change and launch again" in one for one in links)
+    said = [
+        one.value for one in (*app.markdown, *app.error, *app.info) if "became nan" in one.value
+    ]
+    assert len(said) == 1  # of the run that is shown alone, once
+    app = app.switch_page("pages/live.py")
+    app.query_params["run"] = run_id
+    app.run()
+    assert "Resume" not in " ".join(one.value for one in app.info) and not app.exception
+    assert execution.would_repeat(store, run_id)
+    saved = store.run_dir(run_id) / "checkpoints" / "000000004.pt"
+    saved.parent.mkdir(exist_ok=True)
+    saved.touch()
+    assert not execution.would_repeat(store, run_id)
+
+
+def test_a_run_that_was_killed_says_so_while_it_goes_on_and_after(store, monkeypatch):
+    run_id = store.run_ids()[0]
+    lost = {"reason": "The process was killed (signal 9).", "step": 25}
+    control = {"attempt": 2, "request": None, "automatic": 1, "from_step": 20, "lost": lost}
+    store.write_json(run_id, "control.json", control)
+    more = {"attempt": 2, "from_step": 20, "step": 30, "seconds": 5.0}
+    end(store, run_id, "finished", metrics={"map": 0.5}, **more)
+    app = open_runs(store, monkeypatch, select=run_id)
+    told = "The process was killed (signal 9) at about step 25; it went on from step 20, attempt 2."
+    assert told in {one.value.replace("\\", "") for one in app.info}
+    assert any("the last 10 steps in 5 s" in one.value for one in app.markdown)
+    state = execution.RunState(run_id, "running", 2, 0.0)
+    assert loss_said(store, state).endswith("; it goes on from step 20, attempt 2.")
+    assert loss_said(store, execution.RunState(run_id, "running", 3, 0.0)) == ""
+
+
 def test_curves_are_one_line_a_setting_and_settings_show_only_what_differs(store, monkeypatch):
     ids = store.run_ids()
     record(store, ids[3], [15, 10, 10])  # another seed of the baseline
@@ -273,7 +316,7 @@ def test_an_unreadable_run_is_listed_with_its_reason(store, monkeypatch):
     (store.run_dir(run_id) / "config.json").write_text("{", encoding="utf-8")
     app = open_runs(store, monkeypatch, show="broken", select=run_id)
     assert run_id[-6:] in listed(app) and not app.exception
-    assert any("can't be read" in one.value.replace("\\", "") for one in app.markdown)
+    assert any("can't be read" in one.value.replace("\\", "") for one in app.error)
 
 
 def test_a_search_looks_into_every_word_in_any_order(store):

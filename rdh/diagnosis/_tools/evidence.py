@@ -70,7 +70,7 @@ class Evidence:
         """The scalars: a row for each step, a column for each name."""
         frame = self.series.scalars()
         if not len(frame):
-            raise CannotRun("the run has no record yet")
+            raise CannotRun("the run has no record")
         return frame
 
     @cached_property

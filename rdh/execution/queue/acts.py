@@ -13,7 +13,13 @@ from rdh.execution.queue.registry import Registry
 from rdh.execution.queue.requests import states
 from rdh.execution.queue.rows import RunState, move, update
 from rdh.execution.queue.run_folder import control_record
-from rdh.execution.queue.states import REQUESTS, RESUMABLE, is_result, result_record
+from rdh.execution.queue.states import (
+    REQUESTS,
+    RESUMABLE,
+    attempt_in,
+    is_result,
+    result_record,
+)
 from rdh.execution.queue.trouble import healing, plain_errors
 from rdh.execution.queue.watched import check_ours, is_watched
 from rdh.locks import is_locked
@@ -146,7 +152,15 @@ def queue_again(
             result.replace(result.with_name("result.json.damaged"))
     # The folder has to know it too: an old process that sees it gives up, and a rebuild finds the
     # attempt waiting.
-    record = control_record(attempt, automatic=automatic, from_step=store.resume_step(run.run_id))
+    beat = store.heartbeat(run.run_id)
+    step = beat.get("step", 0) if attempt_in(beat) == run.attempt else 0
+    lost = {"reason": run.reason or "Its process ended.", "step": step}
+    record = control_record(
+        attempt,
+        automatic=automatic,
+        from_step=store.resume_step(run.run_id),
+        lost=lost if run.state == "lost" else None,
+    )
     store.write_json(run.run_id, "control.json", record)
     return True
 

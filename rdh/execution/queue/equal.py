@@ -30,6 +30,19 @@ def equal_runs(store: RunStore, config_hashes: Iterable[str]) -> dict[str, list[
             return _ask(store, wanted)
 
 
+def finished_runs(store: RunStore, config_hashes: Iterable[str]) -> dict[str, list[str]]:
+    """Those of `equal_runs` that have finished: only they say what to expect.
+
+    Raises:
+        UserError: As `equal_runs`.
+    """
+    found = {}
+    for one, run_ids in equal_runs(store, config_hashes).items():
+        if done := [run for run in run_ids if store.result(run).get("state") == "finished"]:
+            found[one] = done
+    return found
+
+
 def _ask(store: RunStore, wanted: list[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     with Registry(store).read() as db:

@@ -4,15 +4,15 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import rdh
 from rdh.config.watched import WATCHED
-from rdh.errors import UserError
+from rdh.errors import UserError, printable
 from rdh.execution.engine import kinds
 from rdh.execution.engine.base import attempt_of
 from rdh.execution.queue.rows import RunState
@@ -24,7 +24,7 @@ from rdh.execution.queue.states import (
     from_result,
     is_result,
 )
-from rdh.files import read_json, read_regular, well_typed
+from rdh.files import is_number, read_json, read_regular, well_typed
 from rdh.locks import is_locked
 from rdh.store.log import LOG_HEADER, tail
 from rdh.store.notes import read_notes
@@ -40,6 +40,20 @@ SECONDS_STALLED = 60.0  # without a step
 SECONDS_ELSEWHERE = 600.0  # without a heartbeat, for a watched run of another machine
 
 Stamps = tuple[Stamp, ...]
+
+
+class Loss(NamedTuple):
+    """How the attempt before the present one was lost.
+
+    Args:
+        reason: A sentence.
+        step: That its last heartbeat named; 0 if there was none.
+        from_step: What the present attempt goes on from.
+    """
+
+    reason: str
+    step: int
+    from_step: int
 
 
 @dataclass(frozen=True)
@@ -256,7 +270,12 @@ def stalled_for(state: RunState, beat: dict[str, Any]) -> float | None:
 
 
 def control_record(
-    attempt: int, request: str | None = None, *, automatic: int = 0, from_step: int = 0
+    attempt: int,
+    request: str | None = None,
+    *,
+    automatic: int = 0,
+    from_step: int = 0,
+    lost: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The content of control.json.
 
@@ -265,9 +284,24 @@ def control_record(
         request: What is asked of it: of REQUESTS, or DISK.
         automatic: How many times in a row, up to this attempt, the queue resumed the run by itself.
         from_step: The step that this attempt goes on from.
+        lost: How the attempt before was lost, {reason, step}; None if it was not.
     """
     record = {"attempt": attempt, "request": request}
-    return record | ({"automatic": automatic, "from_step": from_step} if automatic else {})
+    record |= {"automatic": automatic} if automatic else {}
+    record |= {"from_step": from_step} if automatic or lost else {}
+    return record | ({"lost": dict(lost)} if lost else {})
+
+
+def loss_before(store: RunStore, run_id: str, attempt: int) -> Loss | None:
+    """How the attempt before this one was lost; None if it was not, or nobody wrote it down."""
+    said = store.read_json(run_id, "control.json") or {}
+    lost = said.get("lost")
+    if attempt_in(said) != attempt or not isinstance(lost, dict):
+        return None
+    reason, step, from_step = lost.get("reason"), lost.get("step"), said.get("from_step")
+    if not isinstance(reason, str) or not is_number(step) or not is_number(from_step):
+        return None
+    return Loss(printable(reason), int(step), int(from_step))
 
 
 def request_in(

@@ -23,6 +23,7 @@ RESULT_STATES = ("finished", "failed", "cancelled", "lost", "paused")
 STATES = ("queued", *ACTIVE, *RESULT_STATES)  # of a row of the registry
 FINAL = (*RESULT_STATES, "unreadable")
 RESUMABLE = ("lost", "failed", "cancelled", "paused")
+DIVERGED = "diverged"  # the kind of a failure by numbers that are no longer finite
 # for people
 MEANINGS = {
     "queued": "It waits for a slot. Greater priorities start first, then older runs.",
