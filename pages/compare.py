@@ -126,7 +126,7 @@ def draw_curves(view: TimeView, runs: RunStore, pair: dict[str, RunSeries]) -> N
                 )
             )
     if any(len(entry[3]) > 1 for entry in maps):
-        title = f"MAP at the last evaluation: {', '.join(last_ones)}"
+        title = f"MAP at each evaluation; at the last: {', '.join(last_ones)}"
         figure = map_over_time(maps, title=title, smoothing=view.smoothing)
         view.draw(figure, key="compare-map-time", is_curve=True)
 

@@ -559,3 +559,10 @@ def test_ticks_are_round_and_even(top):
 
 def test_signed_ticks_leave_zero_without_a_sign():
     assert percent(np.array([-0.1, 0.0, 0.1]), "+") == ["-10%", "0%", "+10%"]
+
+
+@pytest.mark.parametrize("values", [[0.1033, 0.1033], [0.0, 1.0], [0.2, 0.9], [0.999, 1.0]])
+def test_an_axis_of_map_holds_its_values_and_nothing_below_0_or_above_1(values):
+    runs = [("DCH", "dch", False, np.arange(2), np.array(values))]
+    low, high = map_over_time(runs, title="MAP").layout.yaxis.range
+    assert 0 <= low <= min(values) and max(values) <= high <= 1 and low < high
