@@ -97,7 +97,7 @@ def asked_pair(runs: RunStore, states: dict) -> tuple[str, str] | None:
 
 
 def start_demo(runs: RunStore) -> None:
-    launch(runs, demo_pair(), shown=0)
+    launch(runs, demo_pair())
 
 
 def pair_sentences(

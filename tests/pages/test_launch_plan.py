@@ -57,12 +57,13 @@ def test_code_lengths_that_cannot_be_are_one_sentence(more, sentence):
 
 def test_the_first_pair_of_a_launch_is_shown_whatever_is_launched():
     many = build(START, asked(methods=["hashnet", "dpsh"], seeds="0-2"))
-    assert first_pair(many) == (1, 0)
+    assert first_pair(many) == (0, 1)
     six = build(START, asked(methods=["dpsh"], arms=ALL_SIX, seeds="0-1"))
     place, other = first_pair(six)
-    assert six[place].has_rdh and six[other].arm == "" and six[place].seed == six[other].seed == 0
+    assert six[other].has_rdh and six[place].arm == "" and six[place].seed == six[other].seed == 0
     assert first_pair(build(START, asked(arms=BASELINE, seeds="0-1"))) == (0, None)
-    assert first_pair(many[:2], shown=0) == (0, 1)
+    alone = build(START, asked(arms="With RDH only", seeds="0-1"))
+    assert first_pair(alone) == (0, None)
 
 
 def test_what_differs_from_the_preset_is_said_in_words():
