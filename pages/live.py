@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.common import follow
+from pages.common.address import took
 from pages.common.amplifier_charts import draw_amplifier, draw_gradient, draw_norms
 from pages.common.device_load import load_said
 from pages.common.findings import draw_findings
@@ -228,14 +229,26 @@ def draw_no_data(status: Status) -> None:
         st.info(
             "There is nothing to draw before the run has its turn."
             if waits
-            else "The first data are on their way: torch is loaded once, then the run's images.",
+            else f"The first data are on their way: {what_comes_first(status)}",
             icon=":material/hourglass_top:",
         )
 
 
+def what_comes_first(status: Status) -> str:
+    """What a run without a record still does, by its last sign of life."""
+    beat = status.beat
+    if not beat:
+        return "torch is loaded once, then the run's images."
+    if beat.get("phase") == "training":
+        return "the run trains, and its first record comes after a few steps."
+    if beat.get("done", 0) < beat.get("of", 0):
+        return "the run's images are read, then it trains."
+    return "the run loads what it needs, then it trains."
+
+
 def pick_level() -> float | None:
     """The tau of the map. None: the run's own, at which tiles and curves count too."""
-    return st.select_slider(
+    level = st.select_slider(
         "τ of the map",
         [None, *TAU_LEVELS],
         key="tau",
@@ -244,6 +257,9 @@ def pick_level() -> float | None:
         help="Counted at these five levels while training, and at the run's own τ.",
         width=160,
     )
+    if level is None:
+        took("tau", "the run's own")
+    return level
 
 
 def still_going(states: Mapping[str, execution.RunState]) -> bool:
@@ -290,7 +306,12 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
             "Show flagged", key="flags", bind="query-params", help=help_of("flagged")
         )
     if going:
-        paused = st.toggle("Pause", key="paused", bind="query-params")
+        paused = st.toggle(
+            "Hold the charts",
+            key="paused",
+            bind="query-params",
+            help="The page stands still; the run goes on. Pause run stops the run itself.",
+        )
 
 
 def draw() -> None:

@@ -174,8 +174,10 @@ def _draw_reasons(cards: Sequence[Card]) -> None:
             said.setdefault(card.state.reason, []).append(card)
     if not said:
         return
+    told = [card for about in said.values() for card in about]
+    are_final = all(card.state.is_final for card in told)
     with st.expander(
-        f"What the queue says about {_count(sum(map(len, said.values())))}",
+        f"{'Why runs ended' if are_final else 'Why runs ended or wait'}: {_count(len(told))}",
         expanded=len(said) <= MOST_REASONS,
         icon=":material/info:",
     ):

@@ -182,6 +182,7 @@ def test_of_a_pair_that_ended_before_its_first_record_nothing_is_promised(tmp_pa
         (59.0, 0, "alive"),
         (3 * 60.0, 0, ":orange[⚠ stalled: no step"),
         (0.0, 120, ":orange[⚠ no sign of life for 2 min"),
+        (0.0, 20, "· last heard 20 s ago"),
     ],
 )
 def test_a_run_without_a_step_or_a_heartbeat_is_said_in_amber(tmp_path, seconds, age, words):
