@@ -159,7 +159,7 @@ def _pick(
         if wanted is not None and wanted not in known:
             instead = "This is the newest one." if key == "run" else f"Shown: {name(options[0])}."
             say(
-                f"There is no run {as_text(wanted[:80])}; it may have been deleted. "
+                f"There is no run “{as_text(wanted[:80])}”; it may have been deleted. "
                 + as_text(instead)
             )
         wanted = options[0]
