@@ -81,7 +81,7 @@ def asked_pair(runs: RunStore, states: dict) -> tuple[str, str] | None:
     named = [one for one in asked if one != NO_RUN]
     if unknown := [one for one in named if one not in states]:
         there = "It may have been deleted."
-        st.warning(f"There is no run {as_text(unknown[0][:80])}. {there} {INSTEAD}")
+        st.warning(f"There is no run “{as_text(unknown[0][:80])}”. {there} {INSTEAD}")
         return None
     if not named:
         return None

@@ -116,8 +116,11 @@ def test_an_unknown_run_to_clone_is_one_sentence_and_the_form_stays(tmp_path, mo
     monkeypatch.setenv("RDH_RUNS", str(tmp_path / "runs"))
     app = AppTest.from_file(str(Path(__file__).parents[2] / "app.py"), default_timeout=60)
     app.query_params["clone"] = "hashnet-32-s0-000000"
+    app.query_params["set.lr"] = "abc"
     app.switch_page("pages/launch.py").run()
-    assert len(app.error) == 1 and "There is no run" in app.error[0].value
+    (said,) = (one.value.replace("\\", "") for one in app.error)
+    assert said.startswith("clone of the address must name a run to copy: There is no run")
+    assert "set.lr" in said and said.endswith("Shown instead: the preset Demo.")
     assert app.radio(key="preset").value == "demo" and app.text_input(key="demo-seeds").value == "0"
-    assert any("2 runs: HashNet" in one.value.replace("\\", "") for one in app.markdown)
+    assert any("2 runs: DCH · 16 bits" in one.value.replace("\\", "") for one in app.markdown)
     assert any("All settings are those of Demo" in one.value for one in app.caption)

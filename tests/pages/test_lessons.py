@@ -178,7 +178,7 @@ def test_start_shows_the_pair_of_its_address_in_any_order(with_demo):
     assert set(drawn(open_start(run=copies[0]))) >= {copies[0]}, "a run alone gets a partner"
     app = open_start(run="dch-16-s0-000000", vs=older[0])
     (warning,) = app.warning
-    assert "There is no run dch-16-s0-000000" in warning.value.replace("\\", "")
+    assert "There is no run “dch-16-s0-000000”" in warning.value.replace("\\", "")
     assert drawn(app) == copies
 
 
