@@ -37,12 +37,15 @@ AGAIN = "launch-again"  # how often the reader went back to the values of the st
 
 def starting_point(runs: RunStore) -> Start:
     """The preset, or the run named by ?clone= with the changes of ?set.FIELD=VALUE."""
-    clone, fields, changes = st.query_params.get("clone"), None, {}
+    clone, fields, refused = st.query_params.get("clone"), None, ""
+    changes: dict[str, Any] = {}
     pair = next(iter(ARMS))
-    with error_card():
-        if clone:
+    if clone:
+        try:
             execution.check_ours(runs, clone, "cloned")
             fields = with_own_weight(runs.config(clone))
+        except UserError as error:
+            refused = f"clone of the address must name a run to copy: {error} "
     if clone and fields:
         start = Start(clone, f"run {clone}", fields, fields, pair)
         with error_card():
@@ -60,9 +63,19 @@ def starting_point(runs: RunStore) -> Start:
                 del st.query_params[name]
             st.rerun()
         return start
+    left_out = [one for one in st.query_params if one.startswith(SET)]
+    place = st.container()
     name = pick_preset(runs)
+    if left_out:
+        refused += f"A change ({', '.join(left_out)}) needs a run to change, so it is left out. "
+    if refused:
+        place.error(
+            as_text(f"{refused}Shown instead: the preset {PRESETS[name].title}."),
+            icon=":material/link_off:",
+        )
+    first = PRESETS[name].first
     # over it, since HashNet has no quantization term, and so no eta of its own
-    fields = preset_config(name, method="hashnet").model_dump() | PRESETS[name].fields
+    fields = preset_config(name, **first).model_dump() | PRESETS[name].fields | first
     return Start(name, PRESETS[name].title, fields, fields, pair)
 
 

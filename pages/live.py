@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.common import follow
+from pages.common.address import took
 from pages.common.amplifier_charts import draw_amplifier, draw_gradient, draw_norms
 from pages.common.device_load import load_said
 from pages.common.findings import draw_findings
@@ -15,7 +16,7 @@ from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries, dead_series, read_series
 from pages.common.report_button import draw_report_button
 from pages.common.run_numbers import draw_numbers
-from pages.common.run_picker import how_they_differ, is_pair, is_watched, pick_two
+from pages.common.run_picker import how_they_differ, is_pair, is_watched, labels_of, pick_two
 from pages.common.run_status import Status, draw_status, read_status, resume_said
 from pages.common.shell import actions, carried, end_page, error_card, known_runs, start_page, store
 from pages.common.sidebar import draw_link
@@ -94,7 +95,10 @@ def draw_curve(
     is_final: bool,
 ) -> None:
     """Dead (or flagged) entries over time: Figure 5 of the paper, with its denominator."""
-    curves = {one: dead_series(run, runs.config(one), what) for one, run in pair.items()}
+    labels = labels_of(runs, pair)
+    curves = {
+        one: dead_series(run, runs.config(one), what, labels[one]) for one, run in pair.items()
+    }
     series = [one for one in curves.values() if one is not None]
     mine = curves[run_id]
     if mine is None:
@@ -238,14 +242,26 @@ def draw_no_data(status: Status) -> None:
         st.info(
             "There is nothing to draw before the run has its turn."
             if waits
-            else "The first data are on their way: torch is loaded once, then the run's images.",
+            else f"The first data are on their way: {what_comes_first(status)}",
             icon=":material/hourglass_top:",
         )
 
 
+def what_comes_first(status: Status) -> str:
+    """What a run without a record still does, by its last sign of life."""
+    beat = status.beat
+    if not beat:
+        return "torch is loaded once, then the run's images."
+    if beat.get("phase") == "training":
+        return "the run trains, and its first record comes after a few steps."
+    if beat.get("done", 0) < beat.get("of", 0):
+        return "the run's images are read, then it trains."
+    return "the run loads what it needs, then it trains."
+
+
 def pick_level() -> float | None:
     """The tau of the map. None: the run's own, at which tiles and curves count too."""
-    return st.select_slider(
+    level = st.select_slider(
         "τ of the map",
         [None, *TAU_LEVELS],
         key="tau",
@@ -254,6 +270,9 @@ def pick_level() -> float | None:
         help="Counted at these five levels while training, and at the run's own τ.",
         width=160,
     )
+    if level is None:
+        took("tau", "the run's own")
+    return level
 
 
 def still_going(states: Mapping[str, execution.RunState]) -> bool:
@@ -300,7 +319,12 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
             "Show flagged", key="flags", bind="query-params", help=help_of("flagged")
         )
     if going:
-        paused = st.toggle("Pause", key="paused", bind="query-params")
+        paused = st.toggle(
+            "Hold the charts",
+            key="paused",
+            bind="query-params",
+            help="The page stands still; the run goes on. Pause run stops the run itself.",
+        )
 
 
 def draw() -> None:

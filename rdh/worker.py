@@ -279,6 +279,7 @@ def _started(run_dir: Path, config: RunConfig, root: str | None, stop: Stop, hea
         device = ranks.device_of(config.device, rank.number, rank.n)
         config = config.model_copy(update={"device": device})
     inputs = load_inputs(config, data_root=data_root(root), progress=extracting, log=say)
+    heart.facts = {"phase": "building the network", "step": 0, "total_steps": None}
     if rank is None or rank.number == 0:
         keep_split(run_dir, inputs.split_arrays())
     choose_threads(finetune=config.finetune, backbone=config.backbone)

@@ -28,12 +28,14 @@ class Visit:
         asked: what the address asked for; None once it was answered.
         slot: the place for a message.
         said: what the page has said so far of its address.
+        address: as it stood when the page had been drawn; what was said stands as long as it does.
     """
 
     title: str
     asked: dict[str, str] | None
     slot: DeltaGenerator
     said: tuple[str, ...] = ()
+    address: dict[str, str] | None = None
 
 
 def arrive(title: str) -> None:
@@ -41,14 +43,17 @@ def arrive(title: str) -> None:
 
     Later the reader's choices count, not the address.
     """
-    before = st.session_state.get(VISIT)
+    before, address = st.session_state.get(VISIT), st.query_params.to_dict()
     if before is None or before.title != title:
         follow.forget()
     is_new = before is None or before.title != title or before.asked is not None
-    # A page that mends its own address starts anew: what it had said is said again.
-    said = before.said if before is not None and before.title == title and is_new else ()
-    asked = st.query_params.to_dict() if is_new else None
-    st.session_state[VISIT] = Visit(title, asked, st.empty(), said)
+    # What was said of an address stands until it changes: also if the page mends it and starts
+    # anew before it is drawn, or if a chart or a tick draws the page once more.
+    said: tuple[str, ...] = ()
+    if before is not None and before.title == title and (is_new or before.address == address):
+        said = before.said
+    asked = address if is_new else None
+    st.session_state[VISIT] = Visit(title, asked, st.empty(), said, None if is_new else address)
     st.session_state[TOOK] = {}
     for sentence in said:
         st.warning(sentence, icon=ICON)
@@ -84,7 +89,6 @@ def announce() -> None:
     visit = st.session_state.get(VISIT)
     if visit is None or visit.asked is None:
         return
-    st.session_state[VISIT] = Visit(visit.title, None, visit.slot)
     names = [name for name in visit.asked if name not in ANSWERED_ELSEWHERE]
     taken = {name: st.session_state[name] for name in names if name in st.session_state}
     taken |= st.session_state.get(TOOK, {})
@@ -94,10 +98,13 @@ def announce() -> None:
         if name in taken and not says(visit.asked[name], taken[name])
     }
     if refused:
-        said = ", ".join(refused.values())
-        visit.slot.warning(f"The address asks for what this page can't show: {said}.", icon=ICON)
+        told = f"The address asks for what this page can't show: {', '.join(refused.values())}."
+        visit.slot.warning(told, icon=ICON)
+        visit = replace(visit, said=(told, *visit.said))
     for name in refused:
         st.query_params.pop(name, None)
+    address = st.query_params.to_dict()
+    st.session_state[VISIT] = replace(visit, asked=None, address=address)
 
 
 def says(text: str, value: Any) -> bool:

@@ -70,7 +70,7 @@ def _preset_times(_store: RunStore, root: str) -> dict[str, str]:
     times = {}
     for name in PRESETS:
         pair = [
-            preset_config(name, method="hashnet", **plug_in_fields(rdh=rdh)).model_dump()
+            preset_config(name, **PRESETS[name].first, **plug_in_fields(rdh=rdh)).model_dump()
             for rdh in (False, True)
         ]
         seconds = studies.seconds_to_train(_store, pair)

@@ -24,11 +24,10 @@ def launch(
     runs: RunStore,
     configs: Sequence[RunConfig],
     *,
-    shown: int | None = None,
     notes: Sequence[str] = (),
     beside: str | None = None,
 ) -> NoReturn:
-    """Submits the runs and goes to the live page.
+    """Submits the runs and goes to the live page, which shows their `first_pair`.
 
     While the page switches, further presses of the same button may arrive. They bring the same
     token, so that the queue answers with the runs that it has made, until `wait_for_press` sees a
@@ -37,8 +36,6 @@ def launch(
     Args:
         runs: the runs root.
         configs: the runs; if they differ from those of the last press, it is another launch.
-        shown: which of them the live page shows; None: the first with RDH. The other run of its
-            pair stands beside it.
         notes: sentences for the live page.
         beside: an older run that stands beside it if its pair is not among these.
 
@@ -51,7 +48,7 @@ def launch(
     notes = [*_said_of_count(configs), *notes, *_said_of_equal_runs(runs, configs)]
     run_ids = execution.submit(runs, configs, token=f"{token}-{asked}")
     execution.ensure_supervisor(runs)
-    place, other = first_pair(configs, shown)
+    place, other = first_pair(configs)
     query = {"run": run_ids[min(place, len(run_ids) - 1)]}
     if other is not None and other < len(run_ids):
         query["vs"] = run_ids[other]
@@ -63,15 +60,15 @@ def launch(
     st.switch_page("pages/live.py", query_params=query)
 
 
-def first_pair(configs: Sequence[RunConfig], shown: int | None = None) -> tuple[int, int | None]:
+def first_pair(configs: Sequence[RunConfig]) -> tuple[int, int | None]:
     """The place of the run to show, and of the other run of its pair (None: there is none).
+
+    The run without RDH comes first, as on Compare and Start; if there is none, the first run does.
 
     Args:
         configs: of a launch.
-        shown: the place, if it is chosen; None: the first run with RDH, or else the first.
     """
-    if shown is None:
-        shown = next((place for place, one in enumerate(configs) if one.has_rdh), 0)
+    shown = next((place for place, one in enumerate(configs) if not one.arm), 0)
     mine = configs[shown]
     others = [
         place

@@ -21,7 +21,8 @@ from rdh.errors import UserError
 from rdh.store.log import tail
 from rdh.store.run_store import RunStore
 
-STALE_SECONDS = 6  # three heartbeats
+SECONDS_HEARD = 6  # three heartbeats: a run that was heard since then is alive
+ALIVE = "alive"
 TAIL_BYTES = 4000
 
 
@@ -122,7 +123,6 @@ def draw_actions(store: RunStore, status: Status) -> None:
         return
     run_id, asked = status.run_id, status.state.request if status.state else None
     if not status.is_final:
-        # the toggle Pause of the page Live stops the page, not the run
         label = "Pausing…" if asked == "pause" else "Pause run"
         help_text = "Saves its state and frees its device; Resume goes on from there."
         if _button(label, "pause_circle", f"pause-{run_id}", help_text, off=bool(asked)):
@@ -222,16 +222,11 @@ def progress_text(status: Status, run: RunSeries | None) -> str:
         waits = "waiting for a free slot" if status.n_training else "PyTorch is being loaded"
         place = f"; place {status.place} in the queue by priority" if status.place > 1 else ""
         return f"{waits}, then it starts{place}{_why_again(status)}"
-    silent = time.time() - beat.get("at", time.time())
-    is_stale = silent > STALE_SECONDS
-    fresh = f":orange[⚠ no sign of life for {duration(silent)}]" if is_stale else "alive"
-    stalled = execution.stalled_for(status.state, beat) if status.state else None
-    if stalled and not is_stale:
-        fresh, is_stale = f":orange[⚠ stalled: no step for {duration(stalled)}]", True
+    heard = _heard(status)
     done, total = _progress(status, run)
     if run is not None and run.step:
         age = f"data {duration(max(0, time.time() - run.at))} old"
-        fresh = f"{age} · {fresh}" if is_stale else age
+        heard = age if heard == ALIVE else f"{age} · {heard}"
         parts = [f"step {done:,}" + (f" of {total:,}" if total else "")]
         text = " · ".join(filter(None, [*parts, remaining(run.scalars(), run.meta())]))
     elif beat.get("total_steps"):
@@ -240,9 +235,22 @@ def progress_text(status: Status, run: RunSeries | None) -> str:
         phase = as_text(str(beat.get("phase", "loading")))
         cached = " (once; cached for later runs)" if phase == "extracting features" else ""
         text = f"{phase}: {done:,} of {total:,} images{cached}"
+        if done >= total:
+            text = f"{phase}: all {total:,} images are ready; what trains on them is loaded"
     else:
         text = as_text(str(beat.get("phase", "starting")))
-    return f"{text} · {fresh}"
+    return f"{text} · {heard}"
+
+
+def _heard(status: Status) -> str:
+    """When a run was last heard; amber only after as long as a run without a step is stalled."""
+    silent = time.time() - status.beat.get("at", time.time())
+    if silent >= execution.SECONDS_STALLED:
+        return f":orange[⚠ no sign of life for {duration(silent)}]"
+    stalled = execution.stalled_for(status.state, status.beat) if status.state else None
+    if stalled:
+        return f":orange[⚠ stalled: no step for {duration(stalled)}]"
+    return f"last heard {duration(silent)} ago" if silent > SECONDS_HEARD else ALIVE
 
 
 def _why_again(status: Status) -> str:
@@ -263,5 +271,6 @@ def _progress(status: Status, run: RunSeries | None) -> tuple[int, int]:
 
 def _progress_bar(status: Status, run: RunSeries | None) -> None:
     done, total = _progress(status, run)
-    if not status.is_final and total:
+    is_loaded = done >= total and not status.beat.get("total_steps")
+    if not status.is_final and total and not is_loaded:  # a full bar would say that all is done
         st.progress(min(1.0, done / total))

@@ -176,12 +176,10 @@ def _draw_reasons(store: RunStore, cards: Sequence[Card]) -> None:
             said.setdefault(reason, []).append(card)
     if not said:
         return
-    about_all = [card for cards_of in said.values() for card in cards_of]
-    all_ended = all(card.state.is_final for card in about_all)
+    told = [card for about in said.values() for card in about]
+    are_final = all(card.state.is_final for card in told)
     with st.expander(
-        f"Why {_count(len(about_all))} ended as {'they' if len(about_all) > 1 else 'it'} did"
-        if all_ended
-        else f"What the queue says about {_count(len(about_all))}",
+        f"{'Why runs ended' if are_final else 'Why runs ended or wait'}: {_count(len(told))}",
         expanded=len(said) <= MOST_REASONS,
         icon=":material/info:",
     ):

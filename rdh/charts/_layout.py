@@ -75,6 +75,20 @@ def add_curve(
     figure.add_scatter(x=x[kept], y=mean, name=name, **line, **hover)
 
 
+def map_range(*values: np.ndarray) -> list[float]:
+    """The ends of an axis of MAP: a little room around the values, and never beyond 0 and 1.
+
+    Around equal values, Plotly would draw an axis from one below them to one above.
+    """
+    every = np.concatenate([np.ravel(one) for one in values]).astype(float)
+    every = every[np.isfinite(every)]
+    if not len(every):
+        return [0.0, 1.0]
+    low, high = float(every.min()), float(every.max())
+    room = max(0.01, 0.06 * (high - low))
+    return [max(0.0, low - room), min(1.0, high + room)]
+
+
 def round_ticks(top: float) -> np.ndarray:
     """Four to eight round values from 0 to at most `top` > 0: 1, 2 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(top / 4))

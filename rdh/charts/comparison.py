@@ -8,7 +8,7 @@ import pandas as pd
 
 from rdh import catalog
 from rdh.charts import palette
-from rdh.charts._layout import add_curve, add_legend, add_legend_below
+from rdh.charts._layout import add_curve, add_legend, add_legend_below, map_range
 from rdh.charts.figure import Figure
 
 
@@ -77,7 +77,8 @@ def paired_maps(pairs: pd.DataFrame, *, title: str) -> Figure:
         range=[-0.6, len(groups) - 0.4],
     )
     figure.update_layout(meta={"columns": {"x": None}})  # places beside each other, no numbers
-    figure.update_yaxes(title_text="MAP   (○ without, ● with RDH)")
+    ends = map_range(pairs["map_baseline"].to_numpy(), pairs["map_rdh"].to_numpy())
+    figure.update_yaxes(title_text="MAP   (○ without, ● with RDH)", range=ends)
     return figure
 
 
@@ -115,7 +116,8 @@ def tie_bands(arms: Sequence[tuple[str, str, bool, dict[str, float]]], *, title:
         range=[len(arms) - 0.5, -0.5],
         showgrid=False,
     )
-    figure.update_xaxes(title_text="MAP", tickformat=".3f")
+    every = [scores[name] for *_, scores in arms for name in ("map", "map_low", "map_high")]
+    figure.update_xaxes(title_text="MAP", tickformat=".3f", range=map_range(np.array(every)))
     figure.update_layout(margin_l=78)
     add_legend_below(figure)
     return figure
@@ -143,7 +145,7 @@ def map_over_time(
             hovertemplate="step %{x:,}: MAP %{y:.4f}<extra></extra>",
         )
     figure.update_xaxes(title_text="optimiser step")
-    figure.update_yaxes(title_text="MAP")
+    figure.update_yaxes(title_text="MAP", range=map_range(*(values for *_, values in runs)))
     add_legend(figure)
     return figure
 

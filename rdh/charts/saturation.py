@@ -12,6 +12,9 @@ UNITS = (
     1000,
     100,
 )  # a share is sent as so many in 10 000, in 1000 or in 100 items: one byte a cell
+# A colour scale ends at one of these, so that a pair and the same pair run anew have one scale even
+# if their largest shares differ a little.
+ENDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 WIDE = 80  # characters of a title line over a whole row
 
 
@@ -36,15 +39,15 @@ def saturation_map(
         title: of the chart.
         what: the name of the share.
         order: bits from bottom to top; by index if None.
-        top: end of the colour scale, so that two maps can share one; the largest share, at least 1
-            %, if None.
+        top: the largest share of all maps that share a colour scale; that of this map if None. The
+            scale ends at the next of ENDS.
         narrow: whether the chart has half a row; by default, whether `top` is given.
     """
     starts, size = buckets(len(steps))
     shares = bucket_max(shares, starts)
     order = np.arange(shares.shape[1]) if order is None else order
     is_narrow = top is not None if narrow is None else narrow
-    top = max(0.01, float(shares.max(initial=0))) if top is None else top
+    top = scale_end(float(shares.max(initial=0)) if top is None else top)
     unit = next((unit for unit in UNITS if top * unit <= 250), UNITS[-1])
     cells = np.round(np.clip(shares, 0, top)[:, order].T * unit).astype(np.uint8)
     figure = _map(steps[starts], cells, order, title, palette.NARROW if is_narrow else WIDE)
@@ -64,6 +67,11 @@ def saturation_map(
     )
     figure.update_xaxes(title_text=_step_title(size, "maximum"))
     return figure
+
+
+def scale_end(largest: float) -> float:
+    """The end of a colour scale that holds a share in [0, 1]."""
+    return next((end for end in ENDS if largest <= end + 1e-9), ENDS[-1])
 
 
 def difference_map(

@@ -1,6 +1,6 @@
 """Named starting points of a run, and the demo pair."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rdh.config.run_config import RunConfig, make_config, with_plug_ins, with_usual_eta
@@ -9,18 +9,29 @@ from rdh.errors import UserError
 
 @dataclass(frozen=True)
 class Preset:
-    """A starting point: title and text for the launch form, and what differs from the defaults."""
+    """A starting point of a run.
+
+    Attributes:
+        title: for the launch form.
+        text: for the launch form.
+        fields: what differs from the defaults of RunConfig.
+        first: what the launch form fills in beside them, until the reader chooses: a method, and
+            perhaps a code length and a weight. HashNet has no quantization term, so a form that
+            begins with it leaves eta to the preset.
+    """
 
     title: str
     text: str
     fields: dict[str, Any]
+    first: dict[str, Any] = field(default_factory=lambda: {"method": "hashnet"})
 
 
+DEMO = {"method": "dch", "n_bits": 16, "eta": 1.0}
 PRESETS = {
     "demo": Preset(
         "Demo",
-        "8x8 digits, a small network from scratch: seconds on any machine. Its rate of .3 shows "
-        "the dead bits of DCH, and DPSH collapses at it.",
+        "8x8 digits, a small network from scratch: the pair of the start page. Its rate of .3 "
+        "shows the dead bits of DCH, and DPSH collapses at it.",
         {
             "lr": 0.3,
             "batch_size": 64,
@@ -29,6 +40,7 @@ PRESETS = {
             "eval_every": 5,
             "checkpoint_every": 20,
         },
+        DEMO,
     ),
     "digits": Preset(
         "Digits, every method",
@@ -113,7 +125,7 @@ def demo_pair() -> list[RunConfig]:
     to .3, it has the most dead bits that cost MAP (docs/dead-bits.md). Both arms weigh their
     quantization alike.
     """
-    base = preset_config("demo", method="dch", n_bits=16, eta=1.0)
+    base = preset_config("demo", **DEMO)
     return [with_plug_ins(base, rdh=False), with_plug_ins(base, rdh=True)]
 
 

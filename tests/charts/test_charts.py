@@ -32,7 +32,7 @@ from rdh.charts.histograms import activation_histogram, h_axis, histogram_over_t
 from rdh.charts.losses import loss_split
 from rdh.charts.probe_matrix import probe_matrix
 from rdh.charts.quadrants import quadrants
-from rdh.charts.saturation import by_onset, difference_map, saturation_map
+from rdh.charts.saturation import by_onset, difference_map, saturation_map, scale_end
 from rdh.store.levels import TAU_LEVELS
 
 EDGES = (
@@ -234,7 +234,7 @@ def test_a_cell_of_the_map_is_the_share_in_the_unit_that_the_hover_names(top):
     trace = figure.data[0]
     unit = int(trace.hovertemplate.rpartition(" in ")[2].partition("<")[0])
     np.testing.assert_allclose(trace.z / unit, shares.T, atol=0.5 / unit)
-    assert trace.zmax == pytest.approx(max(top, 0.01) * unit) and trace.z.max() >= 20
+    assert trace.zmax == pytest.approx(scale_end(top) * unit) and trace.z.max() >= 20
     for value, text in zip(trace.colorbar.tickvals, trace.colorbar.ticktext, strict=True):
         assert float(text.rstrip("%")) / 100 == pytest.approx(value / unit)
 
@@ -559,3 +559,15 @@ def test_ticks_are_round_and_even(top):
 
 def test_signed_ticks_leave_zero_without_a_sign():
     assert percent(np.array([-0.1, 0.0, 0.1]), "+") == ["-10%", "0%", "+10%"]
+
+
+@pytest.mark.parametrize("values", [[0.1033, 0.1033], [0.0, 1.0], [0.2, 0.9], [0.999, 1.0]])
+def test_an_axis_of_map_holds_its_values_and_nothing_below_0_or_above_1(values):
+    runs = [("DCH", "dch", False, np.arange(2), np.array(values))]
+    low, high = map_over_time(runs, title="MAP").layout.yaxis.range
+    assert 0 <= low <= min(values) and max(values) <= high <= 1 and low < high
+
+
+def test_a_pair_that_is_run_anew_has_the_colour_scale_of_the_recorded_one():
+    assert scale_end(0.202) == scale_end(0.19) == 0.25
+    assert scale_end(0.0) == 0.01 and scale_end(0.1) == 0.1 and scale_end(1.0) == 1.0

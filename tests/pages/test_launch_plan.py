@@ -57,12 +57,13 @@ def test_code_lengths_that_cannot_be_are_one_sentence(more, sentence):
 
 def test_the_first_pair_of_a_launch_is_shown_whatever_is_launched():
     many = build(START, asked(methods=["hashnet", "dpsh"], seeds="0-2"))
-    assert first_pair(many) == (1, 0)
+    assert first_pair(many) == (0, 1)
     six = build(START, asked(methods=["dpsh"], arms=ALL_SIX, seeds="0-1"))
     place, other = first_pair(six)
-    assert six[place].has_rdh and six[other].arm == "" and six[place].seed == six[other].seed == 0
+    assert six[other].has_rdh and six[place].arm == "" and six[place].seed == six[other].seed == 0
     assert first_pair(build(START, asked(arms=BASELINE, seeds="0-1"))) == (0, None)
-    assert first_pair(many[:2], shown=0) == (0, 1)
+    alone = build(START, asked(arms="With RDH only", seeds="0-1"))
+    assert first_pair(alone) == (0, None)
 
 
 def test_what_differs_from_the_preset_is_said_in_words():
@@ -115,8 +116,11 @@ def test_an_unknown_run_to_clone_is_one_sentence_and_the_form_stays(tmp_path, mo
     monkeypatch.setenv("RDH_RUNS", str(tmp_path / "runs"))
     app = AppTest.from_file(str(Path(__file__).parents[2] / "app.py"), default_timeout=60)
     app.query_params["clone"] = "hashnet-32-s0-000000"
+    app.query_params["set.lr"] = "abc"
     app.switch_page("pages/launch.py").run()
-    assert len(app.error) == 1 and "There is no run" in app.error[0].value
+    (said,) = (one.value.replace("\\", "") for one in app.error)
+    assert said.startswith("clone of the address must name a run to copy: There is no run")
+    assert "set.lr" in said and said.endswith("Shown instead: the preset Demo.")
     assert app.radio(key="preset").value == "demo" and app.text_input(key="demo-seeds").value == "0"
-    assert any("2 runs: HashNet" in one.value.replace("\\", "") for one in app.markdown)
+    assert any("2 runs: DCH · 16 bits" in one.value.replace("\\", "") for one in app.markdown)
     assert any("All settings are those of Demo" in one.value for one in app.caption)

@@ -1,7 +1,10 @@
 """Every lesson on an empty store and on the reader's own demo pair; Start before anything ran."""
 
+import contextlib
+import json
 import re
 import shutil
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -137,15 +140,53 @@ def test_start_shows_the_recorded_pair_with_its_seeds_until_the_reader_has_one(e
     pairs = recorded_demo().seeds
     n_higher = sum(one.map[1] > one.map[0] for one in pairs)
     assert f"of {len(pairs)} recorded seeds MAP is higher with RDH at {n_higher}" in said
-    assert "tie band" in said and "of the entries are dead" in said
+    assert "tie band" in said and "266 of 16,000 entries are dead (1.66%)" in said
     maps = [one for one in app.get("bidi_component") if one.key.startswith("recorded-map")]
     assert len(maps) == 2
 
 
 def test_start_shows_the_readers_own_pair_in_its_place(with_demo):
     app = AppTest.from_file(str(REPO / "app.py"), default_timeout=60).run()
-    assert app.subheader[0].value.startswith("Your last pair: DCH on digits")
-    assert not any("recorded" in one.value for one in [*app.subheader, *app.markdown])
+    title = "Your last pair: DCH on digits, 16 bits, seed 0 (Demo)"
+    assert [one.value for one in app.subheader][0] == title
+    said = words(app).replace("\\", "")
+    assert "one seed (0)" in said and "of 5 recorded seeds MAP is higher with RDH at 3" in said
+    assert "37.91% are flagged, and 227 of the 266 dead are among them" in said
+    assert drawn(app) == pair_of(with_demo)
+
+
+def test_the_recorded_pair_has_an_address_of_its_own(with_demo):
+    app = open_start(pair="recorded")
+    assert "a recorded pair" in app.subheader[0].value
+    assert drawn(app) == list(read_recording().pair)
+    app = open_start(pair="<b>")
+    assert app.warning[0].value.startswith("pair of the address must be recorded, got “\\<b\\>”")
+    assert drawn(app) == pair_of(with_demo)
+
+
+def changed_pair(store: RunStore, run_ids: list[str], **fields: object) -> None:
+    """Sets fields of the runs' settings."""
+    for run_id in run_ids:
+        path = store.run_dir(run_id) / "config.json"
+        kept = json.loads(path.read_text())
+        kept["config"] |= fields
+        path.write_text(json.dumps(kept))
+
+
+def test_the_title_of_a_pair_names_what_differs_from_its_preset(with_demo):
+    changed_pair(with_demo, pair_of(with_demo), lr=3.0)
+    assert open_start().subheader[0].value.endswith("16 bits, seed 0 (Demo, but lr 3)")
+
+
+def test_a_collapse_comes_first_and_no_dead_number_is_praised(with_demo):
+    (last,) = pair_of(with_demo)[1:]
+    path = with_demo.run_dir(last) / "metrics.db"
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE scalars SET value = 1 WHERE name = 'n_distinct_codes'")
+    app = open_start()
+    assert app.warning[0].value.startswith(r"Training collapsed in DCH + RDH. MAP goes from")
+    said = words(app).replace("\\", "")
+    assert "DCH: 266 of 16,000 entries are dead" in said and "DCH + RDH: 16" not in said
 
 
 def pair_of(store: RunStore) -> list[str]:
@@ -178,7 +219,7 @@ def test_start_shows_the_pair_of_its_address_in_any_order(with_demo):
     assert set(drawn(open_start(run=copies[0]))) >= {copies[0]}, "a run alone gets a partner"
     app = open_start(run="dch-16-s0-000000", vs=older[0])
     (warning,) = app.warning
-    assert "There is no run dch-16-s0-000000" in warning.value.replace("\\", "")
+    assert "There is no run “dch-16-s0-000000”" in warning.value.replace("\\", "")
     assert drawn(app) == copies
 
 

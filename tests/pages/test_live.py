@@ -78,9 +78,9 @@ def test_only_what_a_run_can_show_is_to_be_set(tmp_path, monkeypatch):
     finished = recording.pair[1]
     shutil.copytree(recording.runs.run_dir(finished), store.root / finished)
     assert controls_on_live(store, finished, monkeypatch) >= of_map
-    assert "Pause" not in controls_on_live(store, finished, monkeypatch)
+    assert "Hold the charts" not in controls_on_live(store, finished, monkeypatch)
     waiting = execution.submit(store, [preset_config("quick")])[0]
-    assert controls_on_live(store, waiting, monkeypatch) == {*of_map, "Pause"}
+    assert controls_on_live(store, waiting, monkeypatch) == {*of_map, "Hold the charts"}
     execution.cancel(store, waiting)  # before its first record
     assert controls_on_live(store, waiting, monkeypatch) == set()
     plain = store.create(preset_config("quick", method="greedyhash"))  # none of its bits saturates

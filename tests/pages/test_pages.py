@@ -20,7 +20,7 @@ from streamlit.testing.v1 import AppTest
 from pages.common import live_plot, run_form, side_by_side
 from pages.common.run_status import progress_text, read_status
 from rdh import catalog, execution, worker
-from rdh.config.presets import preset_config
+from rdh.config.presets import demo_pair, preset_config
 from rdh.config.run_config import RunConfig, make_config, with_plug_ins
 from rdh.recorder import Recorder
 from rdh.store.metrics_reader import MetricsReader
@@ -182,6 +182,7 @@ def test_of_a_pair_that_ended_before_its_first_record_nothing_is_promised(tmp_pa
         (59.0, 0, "alive"),
         (3 * 60.0, 0, ":orange[⚠ stalled: no step"),
         (0.0, 120, ":orange[⚠ no sign of life for 2 min"),
+        (0.0, 20, "· last heard 20 s ago"),
     ],
 )
 def test_a_run_without_a_step_or_a_heartbeat_is_said_in_amber(tmp_path, seconds, age, words):
@@ -403,9 +404,9 @@ def test_an_untouched_form_launches_the_pair_of_the_command_line(
 ):
     press_launch(open_app("pages/launch.py", stores["empty"], monkeypatch, preset=preset))
     base = preset_config(preset, method="hashnet")
-    assert [config.hash for config in submitted] == [
-        with_plug_ins(base, rdh=rdh).hash for rdh in (False, True)
-    ]
+    pair = [with_plug_ins(base, rdh=rdh) for rdh in (False, True)]
+    wanted = demo_pair() if preset == "demo" else pair
+    assert [config.hash for config in submitted] == [config.hash for config in wanted]
 
 
 def test_all_six_arms_are_launched_where_the_method_has_a_term_to_leave_out(
@@ -450,8 +451,8 @@ def test_an_aim_on_the_launch_form_is_for_the_runs_with_the_amplifier(
     press_launch(app)
     assert not app.exception
     assert [one.label for one in submitted] == [
-        "HashNet",
-        "HashNet + RDH, aimed by labels, 2 × alpha",
+        "DCH",
+        "DCH + RDH, aimed by labels, 2 × alpha",
     ]
     refused = open_app("pages/launch.py", stores["empty"], monkeypatch)
     refused.selectbox(key="demo-amplifier_aim").set_value("labels")
@@ -524,6 +525,7 @@ def test_what_was_typed_and_cannot_be_is_one_sentence_and_stays_in_its_line(
 
 def test_an_eta_that_no_run_would_use_is_one_sentence(stores, monkeypatch, submitted):
     app = open_app("pages/launch.py", stores["empty"], monkeypatch)
+    app.multiselect(key="demo-methods").set_value(["hashnet"]).run()
     app.radio(key="demo-arms").set_value("Baseline only")
     app.text_input(key="demo-eta").set_value("0.4")
     press_launch(app)

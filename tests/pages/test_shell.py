@@ -107,7 +107,7 @@ def test_the_url_chooses_and_a_choice_writes_the_url(store):
 def test_an_unknown_run_in_the_url_is_said_and_the_newest_is_shown(store):
     _, new = launch(store, {"seed": 1}, {"seed": 2})
     app = visit(run="../<b>etc")
-    assert app.warning[0].value.startswith(r"There is no run ../\<b\>etc;")
+    assert app.warning[0].value.startswith(r"There is no run “../\<b\>etc”;")
     assert app.query_params["run"] == new
 
 
@@ -192,14 +192,15 @@ def test_a_number_that_a_page_reads_by_hand_is_said_if_it_is_not_shown(text):
     app = visit(BY_HAND, step=text)
     assert not app.exception and app.warning[0].value.endswith("(shown: `20`).")
     assert f"step = `{text[:30]}" in app.warning[0].value and "step" not in app.query_params
-    assert not app.run().warning
+    assert [one.value for one in app.run().warning] == [app.warning[0].value]
     assert not visit(BY_HAND, step="10").warning and not visit(BY_HAND).warning
 
 
 def test_what_a_page_says_of_its_address_is_not_lost_if_it_begins_again():
     app = visit(BY_HAND, vs="zzz", step="10")
-    assert [one.value for one in app.warning] == ["There is no such run."]
-    assert not app.run().warning
+    for _ in range(2):
+        assert [one.value for one in app.warning] == ["There is no such run."]
+        app.run()
 
 
 def test_whose_codes_a_page_counts_is_said_where_a_method_has_two():
@@ -277,3 +278,12 @@ def test_every_state_has_a_glyph_of_its_own_and_a_meaning():
 
 def test_text_shows_as_it_is():
     assert as_text("a_b $x$ [c](d) :red[e]") == r"a\_b \$x\$ \[c\](d) \:red\[e\]"
+
+
+def test_what_was_said_of_an_address_stands_until_it_changes():
+    app = visit(BOUND, bit="9999", tau="banana")
+    (said,) = [one.value for one in app.warning]
+    for _ in range(2):  # a chart or a tick draws the page once more
+        assert [one.value for one in app.run().warning] == [said]
+    app.query_params["bit"] = "3"
+    assert not app.run().warning
