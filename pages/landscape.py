@@ -70,7 +70,11 @@ DEFAULTS: dict[str, Any] = {
     "scale": 1.0,
 }
 OF_DESCENT = ("rate", "step", "aim", "scale")  # drawn below, in a fragment
-AIM_WORDS = {"flagged": "Every flagged bit", "wrong": "Only if wrong", "right": "Only if right"}
+AIM_WORDS = {
+    "flagged": "All asked to leave",
+    "wrong": "Only if wrong",
+    "right": "Only if right",
+}
 A_DEAD_BIT = {"h_i": -0.999, "axis": "F", "rate": 0.5}  # Start's question leads here
 PRESETS: dict[str, dict[str, Any]] = {
     "Figure 3 as stated (η = 1)": {},
@@ -151,7 +155,7 @@ def pick_setting() -> tuple[Pair, PairForm, float, str]:
     st.toggle(
         "Gradient amplifier",
         key="amp",
-        help="Eq. (3): α times the gradient of a flagged bit.",
+        help="Eq. (3): α times the gradient of a saturated bit that it asks to leave.",
         **URL,
     )
     st.toggle(
@@ -248,8 +252,9 @@ def pick_aim(pair: Pair) -> Pair:
     """The pair with the aim and the scale of the amplifier. Both are ours, not the paper's."""
     left, right = st.columns([3, 2])
     help_text = (
-        "Which saturated bit gets α. The paper: every one that the gradient flags. Ours: only "
-        "where this pair calls its side wrong (dead), or only where it calls it right."
+        "Which saturated bit gets α. The paper: every one that its whole gradient asks to leave. "
+        "Ours: only where this pair calls its side wrong (dead), or only where it calls it "
+        "right."
     )
     aim = left.selectbox(
         "Amplify", AIMS, format_func=AIM_WORDS.__getitem__, key="aim", help=help_text, **URL
