@@ -179,7 +179,7 @@ def test_columns_are_called_as_their_axes(taken):
     assert taken["panels"]["columns"] == ["panel", "series", "recall", "precision"]
     assert {row[0] for row in taken["panels"]["rows"]} == {"dpsh", "dhn"}
     assert taken["forest"]["rows"][0][-1] is None and taken["forest"]["columns"][:2] == [
-        "difference in MAP, 95 % interval",
+        "difference in MAP, 95% interval",
         "name",
     ]
     assert taken["forest"]["rows"][2][1:] == ["DPSH, 8 bits", 0.04, 0.01]
