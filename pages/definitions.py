@@ -7,6 +7,7 @@ import streamlit as st
 
 from pages.common.address import say
 from pages.common.readers import RunSeries, read_series
+from pages.common.recorded import recorded_demo
 from pages.common.run_picker import run_label
 from pages.common.shell import (
     carried,
@@ -40,6 +41,7 @@ COUNTS = {
 }
 FLOWS = {"death": "deaths", "rescue": "rescues", "release": "releases", "relapse": "relapses"}
 FLAGS = {"flags_raised": "raised", "flags_answered": "answered", "flags_dropped": "dropped"}
+OF_RDH = ("precision", "recall", "reach", "gradient-norm")  # of which a run with RDH says more
 OF_SEARCH = {  # a scalar of the last evaluation, and what it says
     "relevant": ("precision_at_100", "{:.1%} of the first 100 items are right, mean over queries."),
     "hamming-distance": ("mean_tie_size", "{:,.0f} items tie with an item, itself included."),
@@ -196,17 +198,17 @@ EXAMPLES: dict[str, Callable[[str, RunSeries], str | None]] = {
 
 
 def draw_example(runs: RunStore, word: Word, candidates: list[tuple[str, RunSeries]]) -> None:
-    """The number of the first run that has it."""
-    for run_id, run in candidates:
-        text = EXAMPLES[word.name](word.name, run)
-        if text is None:
-            continue
-        moment = f"step {run.step:,}"
-        st.markdown(
-            f":material/monitoring: **In your run** {as_text(run_label(runs, run_id))}, {moment}: "
-            f"**{as_text(text)}**"
-        )
-        return
+    """The number of the first run that has it; if none has, that of the recorded pair."""
+    demo = recorded_demo()
+    with_rdh = word.name in OF_RDH
+    recorded = [(demo.pair[arm], demo.series(arm)) for arm in (with_rdh, not with_rdh)]
+    whose = [(runs, "In your run", candidates), (demo.runs, "In the recorded run", recorded)]
+    for kept, said, of in whose:
+        for run_id, run in of:
+            if (text := EXAMPLES[word.name](word.name, run)) is not None:
+                where = f"**{said}** {as_text(run_label(kept, run_id))}, step {run.step:,}"
+                st.markdown(f":material/monitoring: {where}: **{as_text(text)}**")
+                return
     st.markdown(":material/monitoring: None of your runs has this number yet.")
 
 
@@ -251,8 +253,8 @@ with error_card():
     candidates = list(newest_first(runs, known))
     if not candidates:
         st.info(
-            "There are no runs yet, so the words have no numbers of yours. The demo on the page "
-            "Start makes the first two.",
+            "There are no runs yet, so the numbers are of the pair that ships with the app. The "
+            "demo on the page Start makes two of your own.",
             icon=":material/info:",
         )
         draw_link("app.py", "Start", ":material/home:", carried())

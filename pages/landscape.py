@@ -6,10 +6,13 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from pages.common.landscape_presets import PRESETS
+from pages.common.lesson import lessons
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries, read_series
 from pages.common.run_picker import pick_run
-from pages.common.shell import end_page, error_card, known_runs, or_end, start_page, store
+from pages.common.shell import actions, end_page, error_card, known_runs, or_end, start_page, store
+from pages.common.sidebar import draw_link
 from pages.common.words import legend
 from rdh import catalog
 from rdh.charts.descent import descent_figure, gain_figure
@@ -70,15 +73,10 @@ DEFAULTS: dict[str, Any] = {
     "scale": 1.0,
 }
 OF_DESCENT = ("rate", "step", "aim", "scale")  # drawn below, in a fragment
-AIM_WORDS = {"flagged": "Every flagged bit", "wrong": "Only if wrong", "right": "Only if right"}
-A_DEAD_BIT = {"h_i": -0.999, "axis": "F", "rate": 0.5}  # Start's question leads here
-PRESETS: dict[str, dict[str, Any]] = {
-    "Figure 3 as stated (η = 1)": {},
-    "η below 0.225": {"eta": 0.1},
-    "Orange line (large η)": {"eta": 2.0},
-    "A dead bit": A_DEAD_BIT,
-    "Deep saturation": {"h_i": -0.9999, "amp": True, "axis": "F", "rate": 0.5},
-    "With RDH": {"h_i": -0.99, "amp": True, "eaq": True, "axis": "F", "rate": 0.5},
+AIM_WORDS = {
+    "flagged": "All asked to leave",
+    "wrong": "Only if wrong",
+    "right": "Only if right",
 }
 ARMS = {
     "without RDH": (False, "plain"),
@@ -118,6 +116,16 @@ def draw_presets() -> None:
         )
 
 
+def draw_lesson_links() -> None:
+    """A link to each lesson that leads here."""
+    with actions():
+        for number, lesson in enumerate(lessons(), 1):
+            if lesson.preset:
+                title = f"Lesson {number}: {lesson.title}"
+                query = {"lesson": str(number)}
+                draw_link("pages/lessons.py", title, ":material/school:", query)
+
+
 def pick_setting() -> tuple[Pair, PairForm, float, str]:
     """The controls, each bound to its URL parameter.
 
@@ -129,7 +137,7 @@ def pick_setting() -> tuple[Pair, PairForm, float, str]:
     left, right = st.columns(2)
     help_text = "1: the two items share a label and the bits should agree. 0: they share none."
     similarity = left.segmented_control(
-        "S", [1, 0], default=1, required=True, key="S", help=help_text, **URL
+        "S (similar)", [1, 0], default=1, required=True, key="S", help=help_text, **URL
     )
     help_text = "h as in Figure 3, or F = atanh h, which opens up the saturated ends."
     axis = right.segmented_control(
@@ -151,7 +159,7 @@ def pick_setting() -> tuple[Pair, PairForm, float, str]:
     st.toggle(
         "Gradient amplifier",
         key="amp",
-        help="Eq. (3): α times the gradient of a flagged bit.",
+        help="Eq. (3): α times the gradient of a saturated bit that it asks to leave.",
         **URL,
     )
     st.toggle(
@@ -172,11 +180,15 @@ def pick_setting() -> tuple[Pair, PairForm, float, str]:
     form = st.selectbox("Objective", ["Eq. (1)", *cards], key="form", help=help_text, **URL)
     help_text = (
         "Methods take the mean of quantization over the code's bits, and HashNet "
-        "scales Θ by 10 / K. Eq. (1) sums."
+        "scales Θ by 10 / K, K the number of bits. Eq. (1) sums."
     )
     options: dict[str, Any] = {"key": "bits", "disabled": form == "Eq. (1)", "help": help_text}
     bits = st.select_slider(
-        "Code length (bits)", [8, 12, 16, 24, 32, 48, 64, 128], DEFAULTS["bits"], **options, **URL
+        "K, code length (bits)",
+        [8, 12, 16, 24, 32, 48, 64, 128],
+        DEFAULTS["bits"],
+        **options,
+        **URL,
     )
     pair = Pair(h_j, similarity, eta, tau)
     return pair, PairForm.from_card(cards[form], bits) if form in cards else EQUATION_1, h_i, axis
@@ -240,7 +252,7 @@ def draw_readouts(pair: Pair, form: PairForm, h_i: float) -> None:
     look: dict[str, Any] = {"delta_color": "gray", "delta_arrow": "off", "width": TILE_WIDTH}
     tiles.metric("Critical η", *shown, **look)
     gain = float(effective_gain(np.arctanh(h_i), pair.tau))
-    tiles.metric("α", f"{pair.alpha:.2f}", f"gain {gain:.3g} at hᵢ", **look)
+    tiles.metric("α", f"{pair.alpha:.2f}", f"gain {gain:.3g} here", **look)
     legend("gradient", "critical-eta", "tau")
 
 
@@ -248,8 +260,9 @@ def pick_aim(pair: Pair) -> Pair:
     """The pair with the aim and the scale of the amplifier. Both are ours, not the paper's."""
     left, right = st.columns([3, 2])
     help_text = (
-        "Which saturated bit gets α. The paper: every one that the gradient flags. Ours: only "
-        "where this pair calls its side wrong (dead), or only where it calls it right."
+        "Which saturated bit gets α. The paper: every one that its whole gradient asks to leave. "
+        "Ours: only where this pair calls its side wrong (dead), or only where it calls it "
+        "right."
     )
     aim = left.selectbox(
         "Amplify", AIMS, format_func=AIM_WORDS.__getitem__, key="aim", help=help_text, **URL
@@ -301,6 +314,7 @@ start_page(
     section="Understand",
     place=210,
 )
+draw_lesson_links()
 presets = st.container(horizontal=True, gap="small")
 with st.container(key="stacked-setting"):
     controls, chart = st.columns([1, 3], gap="medium")

@@ -2,10 +2,21 @@
 
 import streamlit as st
 
+from pages.common.address import number as number_of
 from pages.common.address import took
+from pages.common.landscape_presets import address_of
 from pages.common.lesson import Lesson, Question, lessons
 from pages.common.recorded import Demo, own_demo, recorded_demo
-from pages.common.shell import end_page, error_card, known_runs, or_end, start_page, store
+from pages.common.shell import (
+    actions,
+    end_page,
+    error_card,
+    known_runs,
+    or_end,
+    start_page,
+    store,
+)
+from pages.common.sidebar import draw_link
 
 ANSWERS = "lesson-answers"  # place of a lesson -> the chosen option
 # A step fits 1280 x 720 without a scroll, and its words can be read from the back of a room.
@@ -76,10 +87,21 @@ start_page(
     place=205,
 )
 st.html(STYLE)
+with actions():
+    st.caption(
+        "For 45 minutes: then run the demo, watch it, and look at its bits:", width="content"
+    )
+    draw_link("app.py", "Start", ":material/home:", {})
+    draw_link("pages/live.py", "Live", ":material/monitoring:", {})
+    draw_link("pages/bits.py", "Bits", ":material/grid_on:", {})
 steps = lessons()
+if number_of("lesson") not in range(1, len(steps) + 1):
+    if "lesson" not in state and "lesson" not in st.query_params:
+        st.query_params["lesson"] = "1"  # so that the first step has an address of its own too
+    state.setdefault("lesson", 1)
 with st.container(horizontal=True, vertical_alignment="center", key="lesson-steps"):
-    st.segmented_control(
-        "Step", range(1, len(steps) + 1), default=1, required=True, key="lesson",
+    st.segmented_control(  # without a default, which Streamlit would leave out of the address
+        "Step", range(1, len(steps) + 1), key="lesson", required=True,
         label_visibility="collapsed", bind="query-params",
     )  # fmt: skip
     number = state["lesson"]
@@ -100,6 +122,10 @@ with error_card(), st.container(key="stacked-lesson"):
         st.subheader(f"{number}. {lesson.title}", anchor=False)
         st.markdown(lesson.text)
         answered = draw_question(lesson, question)
+        if lesson.preset:
+            query = address_of(lesson.preset)
+            label = f"Gradient landscape: {lesson.preset}"
+            draw_link("pages/landscape.py", label, ":material/landscape:", query)
     with picture, st.container(key="lesson-picture"):
         lesson.draw(demo, answered)
 end_page()

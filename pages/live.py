@@ -297,6 +297,8 @@ known = known_runs(runs)
 run_id, other = pick_two(runs, known)
 draw_notes(run_id)
 draw_report_button(runs, [run_id])
+if other is not None:
+    draw_report_button(runs, [run_id, other])
 going, has_map = False, True
 with error_card():
     going, records = still_going(known), read_series(runs, run_id)

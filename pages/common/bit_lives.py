@@ -48,7 +48,7 @@ def draw_lives(
 
 
 def sentence(event: Event, bit: int, classes: str) -> str:
-    """Such as "Step 1,200: item 17 (cat), bit 4 died at |h| = .993; it was ... at step 800"."""
+    """Such as "Step 1,200: item 17 (cat), bit 4 died at |h| = 0.9930; it was ... at step 800"."""
     before = f"h was {signed(event.before)} at step {event.since:,}"
     told = {
         "died": f"died at |h| = {size(event.after)} on its wrong side",
@@ -66,5 +66,5 @@ def signed(code: float) -> str:
 
 
 def size(code: float) -> str:
-    """|h| without its leading zero: ".9931"."""
-    return f"{abs(code):.4f}".removeprefix("0")
+    """|h| with four decimals: "0.9931"."""
+    return f"{abs(code):.4f}"

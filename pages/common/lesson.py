@@ -37,6 +37,7 @@ class Lesson:
         ask: makes the question from the numbers of the pair.
         draw: draws the picture with its one or two controls; the bool says whether the reader has
             answered, so that the picture may show the answer.
+        preset: of the page Gradient landscape that shows the same, a key of its PRESETS; "": none.
     """
 
     place: int
@@ -44,6 +45,7 @@ class Lesson:
     text: str
     ask: Callable[[Demo], Question]
     draw: Callable[[Demo, bool], None]
+    preset: str = ""
 
 
 @cache

@@ -196,11 +196,11 @@ def alone(effect: Effect) -> str:
 
 
 def interval_of(effect: Effect) -> str:
-    """ "95 % interval +0.0080 to +0.0210", or "no interval" with its reason."""
+    """ "95% interval +0.0080 to +0.0210", or "no interval" with its reason."""
     if math.isnan(effect.interval.low):
         return f"no interval: {effect.interval.why}"
     ends = (effect.interval.low, effect.interval.high)
-    return f"95 % interval {' to '.join(map(analysis.map_points, ends))}"
+    return f"95% interval {' to '.join(map(analysis.map_points, ends))}"
 
 
 def in_full(effect: Effect) -> str:
@@ -255,7 +255,7 @@ def row_of(rows: pd.DataFrame, effect: Effect) -> dict[str, str]:
         "collapsed": f"{n_collapsed} of {len(rows)}" if n_collapsed else "",
         "MAP": both(kept, "map", lambda value: f"{value:.4f}"),
         "change": analysis.map_points(effect.difference),
-        "95 % interval": ", ".join(map(analysis.map_points, ends))
+        "95% interval": ", ".join(map(analysis.map_points, ends))
         if has_ends
         else effect.interval.why
         if effect.n

@@ -16,12 +16,13 @@ def draw_report_button(runs: RunStore, run_ids: Sequence[str]) -> None:
     """
     if not all(read_series(runs, one).last_seq for one in run_ids):
         return
+    what = "pair" if len(run_ids) > 1 else "run"
     actions().download_button(
-        "Download report",
+        f"Report of the {what}",
         lambda: exports.report(runs, run_ids).encode(),
         f"{'-vs-'.join(run_ids)}.html",
         "text/html",
-        key="report",
+        key=f"report-{what}",
         on_click="ignore",
         icon=":material/download:",
         help="One file that needs no network: findings in words, numbers with their definitions, "

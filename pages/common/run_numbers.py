@@ -131,8 +131,8 @@ def draw_explanation(run: RunSeries, config: RunConfig) -> None:
         legend("flagged", "dead", "saturated", "map")
         return
     text = (
-        "**Dead**: stuck on the side that its labels don't call for. **Flagged**: the gradient of "
-        "its last mini-batch asks it to leave, right or wrong."
+        "**Dead**: stuck on the side that its labels don't call for. **Flagged**: saturated, and "
+        "the similarity loss of its last mini-batch asks it to leave, right or wrong."
     )
     if counts.dead:
         text += (

@@ -41,10 +41,10 @@ What the dead **cost** is how much higher MAP (mean average precision of search 
 would be with them put right.
 
 **RDH** (IJCAI 2021) adds two plug-ins to any such method. The *Gradient Amplifier* finds the bits
-that lie at $|h| \ge \tau$ (0.99 unless it is set) and are asked to leave by the gradient of the
-similarity loss. These are called **flagged**: most dead bits are among them, and many right ones.
-It multiplies their gradient by
-$\alpha = 1 / (1 - \tau^2)$, which undoes the damping at $|h| = \tau$.
+that lie at $|h| \ge \tau$ (0.99 unless it is set) and that the gradient of the whole loss asks to
+leave: most dead bits are among them, and many right ones. It multiplies their gradient by
+$\alpha = 1 / (1 - \tau^2)$, which undoes the damping at $|h| = \tau$. The count **flagged** is
+the same test on the similarity loss alone, so it means the same with and without RDH.
 The *Error-Aware Quantization Loss* pulls a bit to its side only as far as its pairs of images say
 that the side is right.
 """

@@ -268,7 +268,7 @@ OF_STUDIES = (
     ),
     Word(
         "interval",
-        "95 % interval",
+        "95% interval",
         "Where the mean change of such pairs lies if the seeds had been others. It is Student's t "
         "over the pairs, or a bootstrap over seeds and splits where they are crossed.",
         r"\bar{d} \pm t_{n-1}\, s / \sqrt{n}",
@@ -279,7 +279,7 @@ OF_STUDIES = (
         "holm",
         "Holm's correction",
         "Of many intervals some exclude 0 by chance. Holm's correction makes each test stricter, "
-        "the more there are, so that all verdicts of a table together are wrong in at most 5 % of "
+        "the more there are, so that all verdicts of a table together are wrong in at most 5% of "
         "cases.",
         r"p_{(i)}\,(m - i + 1) < 0.05",
     ),

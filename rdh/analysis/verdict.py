@@ -194,7 +194,7 @@ def setting_verdict(
 
     Args:
         gains: MAP with RDH minus MAP without, of each pair of which no run has collapsed.
-        interval: of their mean, 95 %; NaN: there is none.
+        interval: of their mean, 95%; NaN: there is none.
         within: `is_within_ties` of each of them.
         who: `who_collapsed` of all pairs.
     """

@@ -49,20 +49,21 @@ COUNTS = {
             OF_ALL,
             PASS,
             "It needs labels and an activation with flat ends. Methods without one have no dead "
-            "bits, and runs recorded before November 2026 did not count them.",
+            "bits, and older recordings did not count them.",
         ),
         Word(
             "flagged",
             "◆ Flagged",
-            "A flagged entry is saturated, and the gradient of its last mini-batch asks it to "
-            "leave its side. This is the test of Eq. 3, by which the amplifier chooses. Most "
+            "A flagged entry is saturated, and the similarity loss of its last mini-batch asks it "
+            "to leave its side: the test of Eq. 3, on the gradient of this loss alone. Most "
             "flagged entries are on their right side: a pair loss pulls at right bits too.",
             r"|h| \ge \tau \;\wedge\; \mathrm{sgn}\, h = "
             r"\mathrm{sgn}\, \partial L_{\mathrm{sim}} / \partial h",
             OF_ALL,
             PASS,
-            "The gradient is that of the similarity loss, before the amplifier, so runs with and "
-            "without RDH count the same thing.",
+            "The amplifier puts the same test to the gradient of the whole loss, quantization "
+            "included. Without that term, runs with and without RDH count the same thing. A loop "
+            "that is only watched has the whole gradient alone, so its flags are by that.",
         ),
         Word(
             "flagged-by-all-pairs",
@@ -205,8 +206,8 @@ COUNTS = {
             "precision",
             "Precision of the amplifier",
             "Of the entries that the amplifier acts on (or would act on, if it is off), the share "
-            "that is dead. Acted on are all saturated entries that their whole gradient asks to "
-            "leave.",
+            "that is dead. It acts on saturated entries that the gradient of the whole loss asks "
+            "to leave. Flagged entries are those that the similarity loss asks.",
             r"|\mathrm{amplified} \cap \mathrm{dead}|\; /\; |\mathrm{amplified}|",
             "share of the amplified entries",
             "the last 10 records, at five levels of τ",

@@ -9,7 +9,7 @@ from rdh.landscape import Descent, effective_gain
 
 # |F| from which tanh rounds to exactly 1, by correct rounding; then no factor helps
 ROUNDS_TO_ONE = {"bfloat16": 3.4652, "float16": 4.5054, "float32": 9.0109}
-GAIN_TICKS = {0.0: "h = 0", 0.99: ".99", 0.9999: ".9999", 0.999999: ".999999"}
+GAIN_TICKS = {0.0: "h = 0", 0.99: "0.99", 0.9999: "0.9999", 0.999999: "0.999999"}
 POWERS = {1: "1", 1e-2: "10⁻²", 1e-4: "10⁻⁴", 1e-6: "10⁻⁶", 1e-8: "10⁻⁸"}
 
 
@@ -28,14 +28,15 @@ def gain_figure(tau: float, h_i: float, *, height: int = 440) -> Figure:
         figure.add_scatter(x=z, y=y, mode="lines", line=line, name=text, hovertemplate="%{y:.2e}")
     at = abs(float(np.arctanh(h_i)))
     marker = palette.arm_marker(palette.GRADIENT, with_rdh=True, size=11)
-    text = f"this bit, h = {number(h_i, 5)}"
+    text = f"h = {number(h_i, 5)}"
     figure.add_scatter(
         x=[at], y=[float(effective_gain(at, tau))], mode="markers+text", marker=marker, text=text,
-        textposition="top right", showlegend=False, hoverinfo="skip",
+        name="this bit", textposition="top right", showlegend=False, hoverinfo="skip",
     )  # fmt: skip
     ticks = {float(np.arctanh(h)): text for h, text in GAIN_TICKS.items()}
     figure.update_xaxes(
-        title="|F<sub>i</sub>|, before tanh", range=[0, 10], tickangle=0, tickvals=[*ticks, 10],
+        title="|F<sub>i</sub>|, before tanh (dashed: h rounds to 1 there)", range=[0, 10],
+        tickangle=0, tickvals=[*ticks, 10],
         ticktext=[*(f"{z:.3g}<br>{text}" for z, text in ticks.items()), "10"],
     )  # fmt: skip
     figure.update_yaxes(
@@ -51,7 +52,7 @@ def gain_figure(tau: float, h_i: float, *, height: int = 440) -> Figure:
 
 def _dtype_rules() -> list[dict]:
     line = {"color": palette.DEAD, "width": 1, "dash": "dash"}
-    upright = {"type": "line", "y0": 0, "y1": 1, "yref": "y domain", "line": line}
+    upright = {"type": "line", "y0": 0, "y1": 0.8, "yref": "y domain", "line": line}
     return [{"x0": end, "x1": end, **upright} for end in ROUNDS_TO_ONE.values()]
 
 
@@ -66,7 +67,7 @@ def _dtype_labels() -> list[dict]:
     look["font"] = {"size": 11}
     heights = {"float32": 0.5}  # clear of the curves, which are low there
     return [
-        {"x": end, "y": heights.get(dtype, 0.02), "text": f"{dtype}: h = 1", **look}
+        {"x": end, "y": heights.get(dtype, 0.22), "text": dtype, **look}
         for dtype, end in ROUNDS_TO_ONE.items()
     ]
 

@@ -77,7 +77,7 @@ def forest(
     )
     figure.update_xaxes(
         # two lines, because a narrow screen cuts one
-        title_text=f"{x_title}, 95 % interval<br>● sure after Holm   ○ not   | one pair",
+        title_text=f"{x_title}, 95% interval<br>● sure after Holm   ○ not   | one pair",
         tickformat=".3~%" if as_share else None,
         exponentformat="none",  # a difference of 0.0002 is not "200µ"
     )
@@ -196,4 +196,4 @@ def _name_width(labels: pd.Series) -> int:
 def _ends(row: dict) -> str:
     if not np.isfinite(row["low"]):
         return "no interval"
-    return f"95 %: {row['low']:+.4f} to {row['high']:+.4f}"
+    return f"95%: {row['low']:+.4f} to {row['high']:+.4f}"

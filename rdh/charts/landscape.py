@@ -61,7 +61,7 @@ def landscape_figure(
         ],
         xaxis={"title": AXES[axis], "range": [-limit, limit]},
         yaxis={
-            "title": "∂L/∂F<sub>i</sub>   (descent moves F against it)",
+            "title": "∂L/∂F<sub>i</sub>   (below 0: to +)",
             "range": _y_range(scene),
             "zeroline": True,
         },
@@ -106,9 +106,17 @@ def _y_range(scene: Landscape) -> list[float]:
 
 
 def _areas(scene: Landscape, axis: str) -> tuple[list[dict], list[dict]]:
-    """Shapes and labels of Figure 3's areas: a number, and words if there is room for them."""
+    """Shapes and labels of Figure 3's areas: a number and its words.
+
+    What is too narrow for its label has it in a second row, from the area's edge outwards: there no
+    two labels meet, since 2 ends where 3 begins.
+    """
     second = (
-        "wrong way" if scene.wrong_way else "weakened" if scene.baseline.quantization.any() else ""
+        "wrong way"
+        if scene.wrong_way
+        else "weakened"
+        if scene.baseline.quantization.any()
+        else "right way"
     )
     words = {1: "suppressed", 2: second, 3: "cliff", 4: "calming down"}
     whole = 2.06 if axis == "h" else 2 * F_LIMIT
@@ -129,8 +137,11 @@ def _areas(scene: Landscape, axis: str) -> tuple[list[dict], list[dict]]:
         if high < 1:
             shapes.append(_rule(right, palette.NEUTRAL, "dash"))
         is_wide = (right - left) / whole > 0.16
-        at = {"x": left, "xanchor": "left", "xshift": 5} if is_wide else {"x": (left + right) / 2}
-        text = f"<b>{area}</b> {words[area]}" if is_wide else f"<b>{area}</b>"
+        from_left = {"x": left, "xanchor": "left", "xshift": 5}
+        from_right = {"x": right, "xanchor": "right", "xshift": -5}
+        starts_left = is_wide or (area != 2) == (scene.pair.target > 0)
+        at = (from_left if starts_left else from_right) | {"yshift": 0 if is_wide else -17}
+        text = f"<b>{area}</b> {words[area]}"
         labels.append(
             {
                 "text": text,
@@ -234,6 +245,7 @@ def _rests(scene: Landscape, axis: str) -> list[dict]:
         "ay": 70 if below else -70,
         "standoff": 8,
         "arrowcolor": palette.NEUTRAL,
+        "yanchor": "top" if below else "bottom",  # so that the arrow crosses no word
     }
     look["xanchor"] = (
         "left" if below == (axis == "h") else "right"

@@ -22,12 +22,12 @@ AREAS = """
 
 **Our reading.** The paper draws the borders and gives no numbers; the two above are ours. Its text
 says that in area 2 the gradient "seems to be decreased", and keeps the wrong direction for a large
-η, the orange line. By its own Eq. (2), with hⱼ = 0.9, the wrong direction begins at η = 0.225.
+η: its orange line. By its own Eq. (2), with hⱼ = 0.9, the wrong direction begins at η = 0.225.
 That is below η = 1, which it states for the figure. The presets show both.
 
 **What one pair leaves out.** A batch averages many pairs. Here the code's other bits add nothing to
-Θ. Methods train on means: against the average pair, quantization weighs η / K. Choose a method as
-the objective to see that.
+Θ. Methods train on means: against the average pair, quantization weighs η / K, where K is the
+number of bits. Choose a method as the objective to see that.
 """
 
 
@@ -55,7 +55,7 @@ def arm_name(amplifier: bool, quantization: str) -> str:
 
 def landscape_takeaway(scene: Landscape, h_i: float) -> str:
     """Sentences on what happens to a bit at h_i, and on the intervals with a wrong push."""
-    return " ".join(filter(None, [_dead_sentence(scene, h_i), _direction_sentence(scene)]))
+    return " ".join(filter(None, [_dead_sentence(scene, h_i), _direction_sentence(scene, h_i)]))
 
 
 def _dead_sentence(scene: Landscape, h_i: float) -> str:
@@ -77,10 +77,10 @@ def _dead_sentence(scene: Landscape, h_i: float) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{float(f'{100 * share:.2g}'):g}\u00a0%"  # a space at which no line breaks
+    return f"{float(f'{100 * share:.2g}'):g}%"
 
 
-def _direction_sentence(scene: Landscape) -> str:
+def _direction_sentence(scene: Landscape, h_i: float) -> str:
     pair, form = scene.pair, scene.form
     weight = form.plain_weight(pair.eta)
     if pair.target == 0:
@@ -91,6 +91,8 @@ def _direction_sentence(scene: Landscape) -> str:
     if scene.wrong_way:
         low, high = scene.wrong_way[0]
         where = f"for hᵢ from {number(low)} to {number(high)}"
+        if not low <= h_i <= high:
+            where += ", not at this one"
         first = f"At η = {number(weight)} descent pushes the bit the wrong way {where}"
         if not scene.has_plug_ins:
             return first + "."

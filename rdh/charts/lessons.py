@@ -88,7 +88,7 @@ def tanh_figure(z: float, *, shows_answer: bool) -> Figure:
         shows_answer: whether the slope is drawn.
     """
     h = float(np.tanh(z))
-    slope = f"; {100 * (1 - h**2):.3g} % of a gradient pass" if shows_answer else ""
+    slope = f"; {100 * (1 - h**2):.3g}% of a gradient pass" if shows_answer else ""
     title = f"At F = {number(z, 1)} the bit is h = {h:.4f}{slope}."
     figure = palette.bare_figure(title, HEIGHT - 40 * shows_answer, WIDTH)
     grid = np.linspace(-6, 6, 241)
@@ -112,7 +112,7 @@ def tanh_figure(z: float, *, shows_answer: bool) -> Figure:
             hoverinfo="skip",
         )
     figure.update_layout(shapes=_saturated(palette.translucent(palette.NEUTRAL, 0.18), 6.0))
-    figure.update_xaxes(title_text="F, before tanh (grey: |h| ≥ .99, saturated)", range=[-6, 6])
+    figure.update_xaxes(title_text="F, before tanh (grey: |h| ≥ 0.99, saturated)", range=[-6, 6])
     figure.update_yaxes(range=[-1.1, 1.1], zeroline=True)
     add_legend_below(figure)
     return figure
@@ -178,7 +178,7 @@ def who_is_dead(
             "domain": [0.14, 1],
             "range": [-1.1 * F_LIMIT, 1.1 * F_LIMIT],
             "tickvals": [-6, -tau, 0, tau, 6],
-            "ticktext": ["−6", "h = −.99", "0", "h = .99", "6"],
+            "ticktext": ["−6", "h = −0.99", "0", "h = 0.99", "6"],
             "title_text": "F of this bit, before tanh (grey: saturated)",
             "anchor": "y",
         },
@@ -222,7 +222,7 @@ def quantization_figure(h_i: float, pair: Pair, *, shows_answer: bool) -> Figure
     line = {"type": "line", "x0": h_i, "x1": h_i, "y0": 0, "y1": 1, "yref": "y domain"}
     figure.update_layout(shapes=[line | {"line": rule}], hovermode="x unified")
     figure.update_xaxes(title_text="h<sub>i</sub>", range=[-1.03, 1.03])
-    figure.update_yaxes(title_text="pull (above 0: to +)", range=[-2.2, 2.2], zeroline=True)
+    figure.update_yaxes(title_text="pull −∂L/∂h (above 0: to +)", range=[-2.2, 2.2], zeroline=True)
     add_legend_below(figure)
     return figure
 
@@ -291,7 +291,7 @@ def add_dead(figure: Figure, counts: np.ndarray, edges: np.ndarray) -> None:
         marker={"color": palette.DEAD, "line_width": 0},
         hovertemplate="%{y:,}",
     )
-    top = 3.5 * float(max(1, counts.max(initial=1)))
+    top = 5 * float(max(1, counts.max(initial=1)))  # below the names of the number formats
     figure.update_layout(yaxis2={"overlaying": "y", "visible": False, "range": [0, top]})
 
 

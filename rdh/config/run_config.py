@@ -52,7 +52,7 @@ ARM_LABELS = {  # after the title of the method
     "rdh": " + RDH",
 }
 DEVICE, DEVICE_RULE = r"auto|cpu|cuda(:[0-9]{1,9})?", "must be auto, cpu, cuda or cuda:N"
-# Every flagged entry gets alpha, as in the paper.
+# Every saturated entry that the whole loss asks to leave gets alpha, as in the paper.
 AIM_OFF: dict[str, Any] = {"amplifier_aim": "gradient", "amplifier_scale": 1.0}
 AIMS = {
     "gradient": "",
@@ -85,8 +85,9 @@ class RunConfig(BaseModel):
     amplifier: bool = Field(False, description="Gradient Amplifier, Eq. 3")
     amplifier_aim: Literal["gradient", "all_pairs", "labels", "not_labels"] = Field(
         "gradient",
-        description="which flagged bits are amplified: all (the paper); or, ours: only those that "
-        "all pairs, or the labels, call wrong too; not_labels, the control: only right ones",
+        description="of the saturated bits that the whole loss asks to leave, which are amplified: "
+        "all (the paper); or, ours: only those that all pairs, or the labels, call wrong too; "
+        "not_labels, the control: only right ones",
     )
     amplifier_scale: float = Field(
         1.0, gt=0, le=1000, description="multiple of the paper's alpha; ours, the paper has 1"

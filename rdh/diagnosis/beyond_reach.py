@@ -33,8 +33,8 @@ def check(evidence: Evidence) -> Finding | None:
         f"{hard:.0%} of the {counts.dead:,.0f} that are dead {evidence.when} have 1 − h² = 0 in "
         "float32.",
         mechanism="The amplifier undoes the damping of tanh at |h| = τ only; further out 1 − h² "
-        "falls like 4 exp(−2|F|), and α with it. A smaller τ will not help: it makes α smaller "
-        "still.",
+        "falls like 4 exp(−2|F|), and α (1 − h²) with it. A smaller τ will not help: it makes α "
+        "smaller still.",
         equation=r"\alpha\,(1 - h^2) = \frac{1 - h^2}{1 - \tau^2} < 0.1",
         places=(Place("pages/live.py", "What the amplifier reaches", anchor="live-amplifier"),
                 Place("pages/live.py", "Where the entries stand", anchor="distribution")),

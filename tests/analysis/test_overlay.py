@@ -101,7 +101,9 @@ def test_over_a_single_step_the_range_of_the_seeds_is_a_bar():
 
 
 def test_runs_of_one_label_are_told_apart_by_what_differs_or_by_their_ids():
-    base = preset_config("demo", method="dch", n_bits=16, amplifier=True, quantization="error_aware")
+    base = preset_config(
+        "demo", method="dch", n_bits=16, amplifier=True, quantization="error_aware"
+    )
     low, fast = (base.model_copy(update=one) for one in ({"eta": 0.1}, {"eta": 0.1, "lr": 3.0}))
     told = overlay_module.told_apart
     assert told({"a": base, "b": low}) == {"a": "DCH + RDH, eta 1", "b": "DCH + RDH, eta 0.1"}

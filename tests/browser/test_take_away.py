@@ -179,7 +179,7 @@ def test_columns_are_called_as_their_axes(taken):
     assert taken["panels"]["columns"] == ["panel", "series", "recall", "precision"]
     assert {row[0] for row in taken["panels"]["rows"]} == {"dpsh", "dhn"}
     assert taken["forest"]["rows"][0][-1] is None and taken["forest"]["columns"][:2] == [
-        "difference in MAP, 95 % interval",
+        "difference in MAP, 95% interval",
         "name",
     ]
     assert taken["forest"]["rows"][2][1:] == ["DPSH, 8 bits", 0.04, 0.01]
@@ -257,7 +257,8 @@ def test_the_copied_link_shows_the_same_step_elsewhere(compare, browser):
     compare.wait_for_url(re.compile("at=10"))
     wait_for_app(compare)
     compare.get_by_role("button", name="Copy link").click()
-    expect(compare.get_by_role("status").get_by_text("Copied: http://127.0.0.1:")).to_be_visible()
+    said = re.compile("Copied: http://127.0.0.1:.* .opens on this computer only.")
+    expect(compare.get_by_role("status").get_by_text(said)).to_be_visible()
     link = compare.evaluate("navigator.clipboard.readText()")  # it was copied before it was said
     assert link == compare.url and "run=" in link and "vs=" in link
     with open_page(browser) as other:
@@ -274,7 +275,7 @@ def test_without_a_clipboard_the_link_is_shown_to_be_copied(compare):
 
 
 def test_the_report_of_a_pair_opens_without_a_network(compare, browser, tmp_path):
-    name, data = download(compare, compare.get_by_role("button", name="Download report"))
+    name, data = download(compare, compare.get_by_role("button", name="Report of the pair"))
     assert re.fullmatch(r"hashnet-4-s0-\w{6}-vs-hashnet-rdh-4-s0-\w{6}\.html", name)
     (tmp_path / name).write_bytes(data)
     with open_page(browser, alone=True) as page:

@@ -45,7 +45,7 @@ def test_the_slope_is_drawn_only_with_the_answer():
     assert not [one for one in before.data if one.name and "slope" in one.name]
     slope = trace(after, "slope")
     assert slope.y == pytest.approx(1 - np.tanh(np.asarray(slope.x)) ** 2)
-    assert "7.07 %" in after.layout.title.text
+    assert "7.07%" in after.layout.title.text
 
 
 def test_before_the_answer_all_marks_are_alike_and_none_is_vermillion():

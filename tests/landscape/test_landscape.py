@@ -373,11 +373,11 @@ def test_extreme_settings_can_be_drawn(form: PairForm, axis: str):
 def test_deep_saturation_is_named_in_the_title():
     figure = landscape_figure(landscape(Pair(), quantization="plain"), -0.9999)
     first = (
-        "A dead bit: at hᵢ = −0.9999 tanh lets 0.02\u00a0% of its gradient through, with "
-        "the amplifier 1\u00a0%."
+        "A dead bit: at hᵢ = −0.9999 tanh lets 0.02% of its gradient through, with "
+        "the amplifier 1%."
     )
     assert figure.layout.title.text.replace("<br>", " ").startswith(first)
-    assert "only 1\u00a0% of it" in gain_figure(0.99, -0.5).layout.title.text.replace("<br>", " ")
+    assert "only 1% of it" in gain_figure(0.99, -0.5).layout.title.text.replace("<br>", " ")
 
 
 def test_overlay_is_thinned_openly_and_its_label_escaped():

@@ -11,7 +11,7 @@ from rdh.charts.figure import Figure
 DEFINED = {
     r"[Cc]ost\b.*": "cost",
     r"difference in MAP.*|change|.*without − with": "pair",
-    r"95 % interval|says": "interval",
+    r"95% interval|says": "interval",
     r".*(useful|harmful|most valuable|AP without it|MAP lost|shorter code|bits kept).*": "worth",
     r"(worst to best|expected over).*ties|MAP, (expected|worst).*": "tie-band",
     r"MAP\b.*": "map",

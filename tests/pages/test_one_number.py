@@ -192,7 +192,7 @@ def read_tables(app: AppTest, of: dict[str, dict[str, str]]) -> Iterator[tuple[s
             for row in table.dropna(subset=["cost of the dead"]).to_dict("records"):
                 run_id = next(one for one in of if one.endswith(row["run"]))
                 yield from zip(NAMES, as_shown(row), map(of[run_id].get, NAMES), strict=True)
-        if "95 % interval" in table:
+        if "95% interval" in table:
             cells = [table.iloc[0][name].split(" → ") for name in ("dead", "cost", "MAP")]
             for (dead, *others), label in zip(
                 zip(*cells, strict=True), ("HashNet", "HashNet + RDH"), strict=True

@@ -53,7 +53,7 @@ def test_the_headline_is_about_the_setting_of_the_pair_alone(finisher, monkeypat
         "DPSH, 16 bits: with RDH, MAP is higher in 5 of 5 pairs, +3.1 to +4.9 points, outside the"
         in text
     )
-    assert "Mean change +0.0400, 95 % interval +0.0312 to +0.0488 by Student's t over 5" in text
+    assert "Mean change +0.0400, 95% interval +0.0312 to +0.0488 by Student's t over 5" in text
     assert "left out" not in text
     box = app.selectbox(key="setting")
     assert len(box.options) == 2 and "lr 0.25 · 150 epochs · eta 1 · 5 pairs" in box.format_func(
@@ -143,14 +143,14 @@ def test_no_interval_says_why_there_is_none(finisher, monkeypatch):
     app = open_app(COMPARE, finisher.store, monkeypatch, run=run_ids[0], vs=run_ids[1])
     assert "no interval: all pairs change alike" in shown(app)
     assert "fewer than" not in shown(app)
-    assert app.table[-1].value.loc["95 % interval"].tolist() == ["all pairs change alike"]
+    assert app.table[-1].value.loc["95% interval"].tolist() == ["all pairs change alike"]
 
 
 def test_with_two_pairs_there_is_no_interval_and_the_page_says_so(finisher, monkeypatch):
     run_ids = pairs(finisher, [0.01, 0.005])
     text = shown(open_app(COMPARE, finisher.store, monkeypatch, run=run_ids[0], vs=run_ids[1]))
     assert "MAP is higher in 2 of 2 pairs, +1.0 and +0.5 points, within the ties" in text
-    assert "no interval: fewer than 3 pairs" in text and "95 % interval +" not in text
+    assert "no interval: fewer than 3 pairs" in text and "95% interval +" not in text
 
 
 def test_the_setting_in_the_address_is_shown_and_an_unknown_one_is_said(finisher, monkeypatch):

@@ -75,7 +75,7 @@ def test_pairs_that_change_alike_have_no_interval_for_that_reason(store, filled)
     findings = look(store, small(methods=("dpsh",)))
     assert "no interval (all pairs change alike)" in answer(findings)[0]
     row = tables(findings)[1].cells.iloc[0]
-    assert row["95 % interval"] == "all pairs change alike" and row["verdict"] == "no interval"
+    assert row["95% interval"] == "all pairs change alike" and row["verdict"] == "no interval"
 
 
 def test_means_over_runs_without_a_partner_are_said_to_be_so(store, filled):

@@ -38,7 +38,7 @@ def test_every_run_of_any_sweep_with_the_same_config_serves(store, filled):
         assert result.effect.n == 3 and result.effect.difference == pytest.approx(0.1)
         assert result.effect.before == pytest.approx(0.5 + np.mean(list(SEED.values())))
     assert answer(findings) == [
-        "RDH raises MAP in all 2 cells. Mean difference over 2 cells: +0.1000, 95 % interval "
+        "RDH raises MAP in all 2 cells. Mean difference over 2 cells: +0.1000, 95% interval "
         "[+0.0950, +0.1050] (3 pairs each)."
     ]
 

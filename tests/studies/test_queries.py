@@ -127,7 +127,7 @@ def test_the_table_shows_the_interval_only_if_it_was_asked_for(store, study):
     (one,) = asked.results
     assert one.over_queries.low < one.effect.difference < one.over_queries.high
     text = render(asked, "html")
-    assert "95 % over queries" in text and any("over queries" in x for x in definitions(asked))
+    assert "95% over queries" in text and any("over queries" in x for x in definitions(asked))
     assert render(with_queries(look(store, study)), "csv") == render(asked, "csv")
 
 

@@ -11,7 +11,7 @@ from rdh.charts.lessons import add_dead
 from rdh.landscape import Pair, effective_gain
 
 CHOICES = (0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9995, 0.9999, 0.99999)
-A_TENTH = 0.999  # there the amplified slope is a tenth: .1005
+A_TENTH = 0.999  # there the amplified slope is a tenth: 0.1005
 
 
 def dead_codes(demo: Demo) -> np.ndarray:
@@ -25,19 +25,19 @@ def ask(demo: Demo) -> Question:
     share = n_near / max(1, len(codes))
     return Question(
         f"{len(codes):,} entries are dead at the end, without RDH. How many lie near enough, at "
-        "|h| ≤ .999, to get at least a tenth back?",
+        "|h| ≤ 0.999, to get at least a tenth back?",
         ("Nearly all", "About half", "Less than four in ten"),
         0 if share > 0.7 else 1 if share >= 0.4 else 2,
-        f"**{n_near:,} of {len(codes):,}.** α = {alpha:.2f} gives back all at .99, a tenth "
-        "at .999, a hundredth at .9999, and nothing where float32 rounds h to 1: "
-        f"{int((codes == 1).sum()):,} are there. So it must act early, before bits lie so deep. "
+        f"**{n_near:,} of {len(codes):,}.** α = {alpha:.2f} gives back all at 0.99, a tenth "
+        "at 0.999, a hundredth at 0.9999, and nothing where float32 rounds h to 1: "
+        f"{int((codes == 1).sum()):,} are there. So it must act early, before entries lie so deep. "
         "The bars are the dead.",
     )
 
 
 def draw(demo: Demo, answered: bool) -> None:
     tau = demo.config.tau
-    h = st.select_slider("|h| of a dead bit", CHOICES, 0.99, key="lesson-gain-h")
+    h = st.select_slider("|h| of a dead entry", CHOICES, 0.99, key="lesson-gain-h")
     figure = gain_figure(tau, h, height=370)
     if answered:
         # float32 gives 1 from F = 9.01 on: those stand in the bar at 9
@@ -54,9 +54,10 @@ def draw(demo: Demo, answered: bool) -> None:
 LESSON = Lesson(
     50,
     "The gradient amplifier",
-    "RDH's first part: if a bit is at $|h| \\ge \\tau = .99$ and its gradient asks it to leave, "
-    "the gradient is multiplied by $\\alpha = 1/(1-\\tau^2)$. What then passes tanh is "
+    "RDH's first part: if an entry is at $|h| \\ge \\tau = 0.99$ and its gradient asks it to "
+    "leave, the gradient is multiplied by $\\alpha = 1/(1-\\tau^2)$. What then passes tanh is "
     "$\\alpha (1 - h^2)$.",
     ask,
     draw,
+    "Deep saturation",
 )

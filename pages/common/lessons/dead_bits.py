@@ -68,8 +68,9 @@ def draw(demo: Demo, answered: bool) -> None:
 LESSON = Lesson(
     30,
     "Which bits are dead?",
-    "Most images of a digit agree on a bit: their labels *call* it to that side. A bit of an image "
-    "is **dead** if it is saturated and on the other side: stuck where it must not be.",
+    "Most images of a digit agree on a bit: their labels *call* it to that side. One bit of one "
+    "image is an **entry**. It is **dead** if it is saturated and on the other side: stuck where "
+    "it must not be.",
     ask,
     draw,
 )

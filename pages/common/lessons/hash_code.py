@@ -17,11 +17,11 @@ def ask(demo: Demo) -> Question:
     n_items = int(demo.series().meta()["n_gallery"])
     n_codes = int(demo.series().last()["n_distinct_codes"])
     return Question(
-        f"16 bits can write 65 536 codes. How many of them do the {n_items:,} gallery images use?",
+        f"16 bits can write 65,536 codes. How many of them do the {n_items:,} gallery images use?",
         (
             f"Nearly {n_items:,}: each image its own",
             "A few hundred at most: images of one digit share codes",
-            "All 65 536",
+            "All 65,536",
         ),
         1 if n_codes < n_items / 3 else 0,
         f"**{n_codes:,}.** A good code is the same for all images of a digit. So many images lie "

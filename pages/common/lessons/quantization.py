@@ -35,7 +35,9 @@ LESSON = Lesson(
     60,
     "Error-aware quantization",
     "Codes are signs, so a *quantization* term pulls each $h$ to ±1. RDH's second part changes "
-    "this term. The dotted line is the similarity term of a pair that calls the bit to +.",
+    "this term. The dotted line is the similarity term of a pair that calls the bit to +. A pull "
+    "is −∂L/∂h: above 0 to +.",
     ask,
     draw,
+    "With RDH",
 )

@@ -16,8 +16,8 @@ def ask(_demo: Demo) -> Question:
         ("A half", "A tenth", "A fiftieth"),
         2,
         f"At 2 the slope is {before:.4f}, at 4 it is {after:.5f}: **{before / after:.0f} times "
-        "less**, though $h$ only moves from .9640 to .9993. From $|h| \\ge .99$ on, a bit counts "
-        "as *saturated*. Saturation alone is no illness: a bit should be near ±1.",
+        "less**, though $h$ only moves from 0.9640 to 0.9993. From $|h| \\ge 0.99$ on, a bit "
+        "counts as *saturated*. Saturation alone is no illness: a bit should be near ±1.",
     )
 
 

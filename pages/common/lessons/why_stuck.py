@@ -30,9 +30,9 @@ def ask(demo: Demo) -> Question:
         ("Yes, its pair pulls it over", "Yes, at half the speed of other bits", "No, it stays"),
         2,
         f"**It stays.** Even then ∂L/∂F is {float(there.gradient / here.gradient):,.0f} times less "
-        "than at h = −0.5: tanh lets next to nothing through. Short of that end it is quantization "
-        f"that holds a bit: choose h = −0.5. At the paper's η = 1 it rests at h = {number(rest)}, "
-        f"the wrong side; that begins at η = {number(critical)}.",
+        "than at h = −0.5: tanh lets next to nothing through. Now choose h = −0.5 and raise η. "
+        "There tanh is no hindrance, but quantization is: at the paper's η = 1 the bit comes to "
+        f"rest at h = {number(rest)}, on the wrong side. That begins at η = {number(critical)}.",
     )
 
 
@@ -40,7 +40,7 @@ def draw(demo: Demo, answered: bool) -> None:
     left, right = st.columns(2)
     with left:
         eta = st.slider(
-            "η, weight of quantization", 0.0, 2.0, 1.0 if answered else 0.1, 0.025, "%.3f",
+            "η, weight of quantization", 0.0, 2.0, 0.0, 0.025, "%.3f",
             key=f"lesson-eta-{answered}", disabled=not answered,
         )  # fmt: skip
     with right:
@@ -73,8 +73,10 @@ LESSON = Lesson(
     40,
     "Why can't it leave?",
     "Two terms push a bit. *Similarity* pulls it to where its pairs are; here the other bit is "
-    "$h_j = .9$. *Quantization* pulls it to the nearer of ±1. Both then pass tanh. The dashed "
-    "curve is the sum, Eq. (2); below 0 it pushes to +.",
+    "$h_j = 0.9$. *Quantization* pulls it to the nearer of ±1. Both then pass tanh. The dashed "
+    "curve is their sum, Eq. (2): Figure 3 of the paper, over $F$. It shows ∂L/∂F. A bit is pulled "
+    "against it: to + where the curve is below 0.",
     ask,
     draw,
+    "Figure 3 as stated (η = 1)",
 )

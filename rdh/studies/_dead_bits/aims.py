@@ -1,8 +1,9 @@
 """Where does the gain of RDH come from: from freeing dead bits, or from loosening right ones?
 
-The amplifier acts on flagged entries. With the aim `labels` it acts only on those that the labels
-call wrong, so it only frees dead bits. With `not_labels` it acts only on the others. Every run here
-has error-aware quantization; the arm without the amplifier tells its part apart.
+The amplifier acts on saturated entries that the gradient of the whole loss asks to leave. With the
+aim `labels` it acts only on those that the labels call wrong, so it only frees dead bits. With
+`not_labels` it acts only on the others. Every run here has error-aware quantization; the arm
+without the amplifier tells its part apart.
 """
 
 from collections.abc import Iterator, Sequence

@@ -54,7 +54,7 @@ MAIN = (("map", "overall"), ("map", "within"), ("gain", "overall"))  # stand at 
 SHOWN = {"n_bits": "bits", "lr": "rates", "eta": "eta", "tau": "tau", "seed": "seeds"}
 LEAST_SETTINGS = 5  # of a method's own correlation: seeds of fewer tell nothing about others
 CORRELATED = (
-    f"Spearman's rank correlation, with the 95 % percentile interval of {DRAWS} bootstrap draws: "
+    f"Spearman's rank correlation, with the 95% percentile interval of {DRAWS} bootstrap draws: "
     "settings within each method, then seeds within each setting. Within a method: values are "
     "ranked among the runs of their own method. No correction is made for the number of counts. "
     f"Method by method: empty if a method has fewer than {LEAST_SETTINGS} settings.",

@@ -66,7 +66,7 @@ def _differences(pairs: Sequence[Pair], scores: dict[str, np.ndarray | None]) ->
 
 
 def over_queries(differences: Sequence[np.ndarray]) -> Interval:
-    """The 95 % interval of the mean difference over queries, by `scipy.stats.bootstrap`.
+    """The 95% interval of the mean difference over queries, by `scipy.stats.bootstrap`.
 
     A query is drawn with its differences of all seeds; the queries of a split apart from those of
     the others. A split counts by its number of pairs.

@@ -97,7 +97,7 @@ def mean_in_words(mean: Effect | None, n_cells: int, form: str = ".4f") -> str:
     over = "" if n_cells == 1 else f" over {n_cells} cells"
     pairs = f"{mean.n} pair{'s' * (mean.n != 1)}" + ("" if n_cells == 1 else " each")
     has_ends = not np.isnan(mean.interval.p)
-    ends = f"95 % interval {between(mean.interval, form)}" if has_ends else no_interval(mean)
+    ends = f"95% interval {between(mean.interval, form)}" if has_ends else no_interval(mean)
     return f"Mean difference{over}: {mean.difference:+{form}}, {ends} ({pairs})."
 
 

@@ -22,7 +22,7 @@ Verdict = Literal["gain", "loss", "open", "unknown"]
 
 @dataclass(frozen=True)
 class Interval:
-    """A 95 % interval and its p-value. All NaN: there is none; `why` says why not."""
+    """A 95% interval and its p-value. All NaN: there is none; `why` says why not."""
 
     low: float = np.nan
     high: float = np.nan
@@ -96,7 +96,7 @@ def paired_effect(before: np.ndarray, after: np.ndarray) -> Effect:
 
 
 def interval(differences: np.ndarray) -> Interval:
-    """The 95 % interval of the mean difference.
+    """The 95% interval of the mean difference.
 
     Over seeds alone or splits alone it is Student's t. Where they are crossed, the pairs of a seed
     share its weights and those of a split its images, so they are not independent; see `_crossed`.

@@ -95,10 +95,10 @@ def differences(findings: Findings) -> Table:
                 without: number(effect.before, form),
                 with_it: number(effect.after, form),
                 "difference": number(effect.difference, f"+{form}"),
-                "95 % interval": between(effect.interval, form) if effect.n else "",
+                "95% interval": between(effect.interval, form) if effect.n else "",
                 "p (Holm)": _p(effect.p_holm),
                 "verdict": _verdict(one, is_map),
-                "95 % over queries": _over_queries(one),
+                "95% over queries": _over_queries(one),
                 "higher in": f"{effect.n_higher} of {effect.n}" if effect.n else "",
                 "relative": number(effect.relative, "+.1%") if is_map else "",
                 **_apart(one, form),
@@ -177,7 +177,7 @@ def definitions(findings: Findings) -> list[str]:
     found += filter(None, [about_unpaired(findings)])
     if any(np.isfinite(one.over_queries.low) for one in findings.results):
         found.append(
-            "95 % over queries: a bootstrap over the queries of these very networks, paired by "
+            "95% over queries: a bootstrap over the queries of these very networks, paired by "
             "query; a query is drawn with all its seeds. It says nothing about other seeds."
         )
     return found
