@@ -12,7 +12,7 @@ from pages.common.pair_settings import draw_settings
 from pages.common.readers import RunSeries, dead_series
 from pages.common.report_button import draw_report_button
 from pages.common.run_numbers import cost_tile, dead_tiles, draw_tiles, explanations, map_tile
-from pages.common.run_picker import is_watched, pick_two, read_config
+from pages.common.run_picker import is_watched, labels_of, pick_two, read_config
 from pages.common.shell import end_page, error_card, known_runs, start_page, store
 from pages.common.side_by_side import (
     counted,
@@ -78,8 +78,10 @@ def warn_if_unfair(runs: RunStore, pair: list[str]) -> None:
 
 
 def draw_curves(view: TimeView, runs: RunStore, pair: dict[str, RunSeries]) -> None:
-    what = counted(pair)
-    all_series = [dead_series(run, runs.config(one), what) for one, run in pair.items()]
+    what, labels = counted(pair), labels_of(runs, pair)
+    all_series = [
+        dead_series(run, runs.config(one), what, labels[one]) for one, run in pair.items()
+    ]
     series = [one for one in all_series if one is not None]
     left, right = st.columns(2)
     with left:
@@ -100,7 +102,7 @@ def draw_curves(view: TimeView, runs: RunStore, pair: dict[str, RunSeries]) -> N
         curves = [
             curve
             for one, run in pair.items()
-            if (curve := pr_curve(run, runs.config(one))) is not None
+            if (curve := pr_curve(run, runs.config(one), labels[one])) is not None
         ]
         if curves:
             live_plotly(
@@ -115,10 +117,10 @@ def draw_curves(view: TimeView, runs: RunStore, pair: dict[str, RunSeries]) -> N
         frame = run.scalars()
         if "map" in frame:
             values, config = view.frame(frame["map"].dropna()), runs.config(one)
-            last_ones.append(f"{config.label} {frame['map'].dropna().iloc[-1]:.4f}")
+            last_ones.append(f"{labels[one]} {frame['map'].dropna().iloc[-1]:.4f}")
             maps.append(
                 (
-                    config.label,
+                    labels[one],
                     config.method,
                     config.has_rdh,
                     values.index.to_numpy(),
@@ -135,13 +137,15 @@ def draw_numbers(
     runs: RunStore, pair: dict[str, RunSeries], seeds: str, states: Mapping[str, RunState]
 ) -> None:
     """Dead, cost and MAP of both arms side by side, the tie band, and the verdict in words."""
-    configs = [runs.config(one) for one in pair]
-    for column, run, config in zip(st.columns(2), pair.values(), configs, strict=True):
+    configs, labels = [runs.config(one) for one in pair], [*labels_of(runs, pair).values()]
+    for column, run, config, label in zip(
+        st.columns(2), pair.values(), configs, labels, strict=True
+    ):
         with column, st.container(border=True):
-            st.markdown(f"**{as_text(config.label)}**")
+            st.markdown(f"**{as_text(label)}**")
             draw_tiles([*dead_tiles(run, config)[:2], map_tile(run, is_short=True)], width=124)
             if not config.method_card.saturates:
-                st.caption(NO_DEAD_BITS.format(method=as_text(config.label)))
+                st.caption(NO_DEAD_BITS.format(method=as_text(label)))
             else:
                 for said in explanations(run, config):
                     st.caption(said)
@@ -151,14 +155,14 @@ def draw_numbers(
         st.info(gone or "The verdict on MAP appears when both runs have been evaluated once.")
         return
     arms = [
-        (config.label, config.method, config.has_rdh, score)
-        for config, score in zip(configs, scores, strict=True)
+        (label, config.method, config.has_rdh, score)
+        for label, config, score in zip(labels, configs, scores, strict=True)
     ]
     live_plotly(tie_bands(arms, title=analysis.map_headline(*scores)), key="compare-ties")
     if all(one in states and states[one].state == "finished" for one in pair):
         st.markdown(f"**Verdict.** {as_text(analysis.map_verdict(scores[0], scores[1], seeds))}")
     else:
-        rows = [score | {"label": one.label} for score, one in zip(scores, configs, strict=True)]
+        rows = [score | {"label": one} for score, one in zip(scores, labels, strict=True)]
         st.markdown(
             f"**So far.** {as_text(analysis.map_so_far(*rows))} A verdict needs both runs finished."
         )
@@ -169,9 +173,9 @@ def draw_numbers(
 def draw_table(runs: RunStore, pair: dict[str, RunSeries]) -> None:
     """All numbers of both runs, one below the other, so that a narrow screen cuts nothing."""
     rows: dict[str, dict[str, str]] = {}
-    labels = [runs.config(one).label for one in pair]
-    names = labels if labels[0] != labels[1] else list(pair)
-    for column, (one, run) in zip(names, pair.items(), strict=True):
+    names = labels_of(runs, pair)
+    for one, run in pair.items():
+        column = names[one]
         config, last, counts = runs.config(one), run.last(), run.counts()
         cells = {
             "bits": f"{config.n_bits}",

@@ -16,7 +16,7 @@ from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries, dead_series, read_series
 from pages.common.report_button import draw_report_button
 from pages.common.run_numbers import draw_numbers
-from pages.common.run_picker import is_pair, is_watched, pick_two
+from pages.common.run_picker import is_pair, is_watched, labels_of, pick_two
 from pages.common.run_status import Status, draw_status, read_status, resume_said
 from pages.common.shell import actions, carried, end_page, error_card, known_runs, start_page, store
 from pages.common.sidebar import draw_link
@@ -89,7 +89,10 @@ def draw_curve(
     view: TimeView, pair: dict[str, RunSeries], run_id: str, what: str, *, is_wide: bool
 ) -> None:
     """Dead (or flagged) entries over time: Figure 5 of the paper, with its denominator."""
-    curves = {one: dead_series(run, runs.config(one), what) for one, run in pair.items()}
+    labels = labels_of(runs, pair)
+    curves = {
+        one: dead_series(run, runs.config(one), what, labels[one]) for one, run in pair.items()
+    }
     series = [one for one in curves.values() if one is not None]
     mine = curves[run_id]
     if mine is None:

@@ -11,6 +11,7 @@ from pages.common.shell import NO_RUN, carried
 from pages.common.sidebar import draw_link
 from pages.common.text import as_text
 from rdh import analysis
+from rdh.analysis import overlay
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
 from rdh.execution import RunState
@@ -138,6 +139,18 @@ def run_label(store: RunStore, run_id: str) -> str:
         return run_id
 
 
+def labels_of(store: RunStore, run_ids: Iterable[str]) -> dict[str, str]:
+    """Run id -> its name in legends, titles and sentences: method and plug-ins.
+
+    If runs have one name, what differs between them is added ("DCH + RDH, eta 0.1"), or else the
+    end of their ids.
+
+    Raises:
+        UserError: a config.json can't be read.
+    """
+    return overlay.told_apart({one: read_config(store, one) for one in run_ids})
+
+
 def _newest_first(states: Mapping[str, RunState]) -> list[str]:
     """The newest run first; those whose config.json can't be read after all others."""
     return sorted(
@@ -222,5 +235,6 @@ def _label(store: RunStore, run_id: str) -> str:
     settings = "watched"
     if not config.is_watched:
         settings = f"{config.dataset} · lr {config.lr:g} · {config.epochs} epochs"
+        settings += "" if config.eta is None else f" · eta {config.eta:g}"
     seed = "" if config.seed is None else f" · seed {config.seed}"
     return f"{config.label} · {config.n_bits} bits · {settings}{seed} · {run_id[-6:]}"

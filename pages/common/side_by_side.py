@@ -8,10 +8,11 @@ import streamlit as st
 from pages.common.live_plot import live_plotly
 from pages.common.moments import pick_step
 from pages.common.readers import PAPER_TAU, RunSeries, read_series
+from pages.common.run_picker import labels_of
 from pages.common.text import as_text
 from pages.common.time_view import WHOLE, TimeView
 from pages.common.words import link, percent
-from rdh.analysis import NOT_COUNTED
+from rdh.analysis import NOT_COUNTED, has_collapsed
 from rdh.charts.histograms import activation_histogram
 from rdh.charts.saturation import difference_map, saturation_map
 from rdh.store.run_store import RunStore
@@ -47,7 +48,8 @@ def ended_without(
     ended = [one for one, state in states.items() if state]
     if not ended:
         return ""
-    names = " and ".join(as_text(runs.config(one).label) for one in ended)
+    labels = labels_of(runs, pair)
+    names = " and ".join(as_text(labels[one]) for one in ended)
     said = f"{names} ended without {what}, so there is nothing to set side by side"
     if all(states[one] == "finished" for one in ended):
         return f"{said}."
@@ -71,13 +73,16 @@ def draw_maps(
         return False
     if what == "flagged":
         st.info(f"In one of these runs, or in both, {NOT_COUNTED}.", icon=":material/history:")
-    top = max(0.01, *(float(values.max(initial=0)) for _, values in loaded))
+    top = max(float(values.max(initial=0)) for _, values in loaded)
+    labels = labels_of(runs, pair)
     for column, (one, run), (steps, values) in zip(
         st.columns(2), pair.items(), loaded, strict=True
     ):
         with column:
             share = percent(run.share(what, int(steps[-1])))
-            title = f"{runs.config(one).label}: {share} of the entries {what} at step {steps[-1]:,}"
+            title = f"{labels[one]}: {share} of the entries {what} at step {steps[-1]:,}"
+            if has_collapsed(run.last()):
+                title = f"{labels[one]}: collapsed to one code, so its {what} entries say nothing"
             rows = view.rows(steps)
             figure = saturation_map(
                 steps[rows], values[rows], title=title, what=f"{what} share", top=top
@@ -100,7 +105,7 @@ def draw_difference(runs: RunStore, view: TimeView, pair: dict[str, RunSeries]) 
     if without.shape[1] == with_rdh.shape[1] and len(common):
         difference = without[here] - with_rdh[there]
         shares = [run.share(what, int(common[-1])) for run in pair.values()]
-        first, second = (runs.config(one).label for one in pair)
+        first, second = labels_of(runs, pair).values()
         title = (
             f"{what.capitalize()} in {first} minus {what} in {second}, at step {common[-1]:,}: "
             f"{shares[0] - shares[1]:+.2%} of the entries (+, orange: fewer in {second})"
@@ -137,12 +142,12 @@ def draw_moment(runs: RunStore, pair: dict[str, RunSeries]) -> None:
         return
     help_text = "The distribution of F over all bits, at the same step."
     step = pick_step("Both runs at step", common, key="at", help_text=help_text)
-    figures, top = {}, 0.0
+    figures, top, labels = {}, 0.0, labels_of(runs, pair)
     for (one, run), ((steps, histograms), marked) in zip(pair.items(), loaded, strict=True):
         row, config = int(np.flatnonzero(steps == step)[-1]), runs.config(one)
         counts, n = histograms[row], max(1, histograms[row].sum())
         share, entries = percent(marked[row].sum() / n), run.entries_of(f"{what}_histogram")
-        title = f"{config.label}: {share} of {entries} {what} at step {step:,}"
+        title = f"{labels[one]}: {share} of {entries} {what} at step {step:,}"
         edges = np.array(run.meta()["logit_edges"])
         figures[one] = activation_histogram(
             edges, counts, marked[row], config.tau, title=title, what=what

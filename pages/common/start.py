@@ -1,15 +1,18 @@
 """Start: what the Dead Bits Problem is, the last or the recorded pair, and what to do next."""
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
+from pages.common.address import say
 from pages.common.findings import one_line
+from pages.common.launch_plan import preset_times
 from pages.common.launching import launch, wait_for_press
 from pages.common.readers import RunSeries, read_series
 from pages.common.recorded import recorded_demo
-from pages.common.run_picker import partnership, read_config
+from pages.common.run_picker import labels_of, partnership, read_config
 from pages.common.shell import (
     NO_RUN,
     error_card,
@@ -20,15 +23,17 @@ from pages.common.shell import (
 )
 from pages.common.side_by_side import draw_maps, read_pair
 from pages.common.text import as_text
-from pages.common.words import legend, link
+from pages.common.words import count_of, legend, link, percent
 from rdh import analysis, execution, studies
-from rdh.config.presets import demo_pair
+from rdh.config.presets import PRESETS, demo_pair, preset_config
+from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
 
 PROBLEM = r"""
 A deep hashing network turns an image into a short binary code. Each bit is the sign of
-$h = \tanh F$. While the network learns, a bit can slide far to the **wrong** side: the one
+$h = \tanh F$. An **entry** is one bit of one training image: 1,000 images with 16 bits each have
+16,000 entries. While the network learns, a bit can slide far to the **wrong** side: the one
 that its labels don't call for. There $\tanh$ is flat: its slope $1 - h^2$ is almost 0, and so is
 the gradient that should bring the bit back. **Dead** means this: stuck on the wrong side. A plain
 quantization loss makes it worse, because it pulls every bit to the side that it happens to be on.
@@ -36,14 +41,21 @@ What the dead **cost** is how much higher MAP (mean average precision of search 
 would be with them put right.
 
 **RDH** (IJCAI 2021) adds two plug-ins to any such method. The *Gradient Amplifier* finds the bits
-that lie at $|h| \ge \tau$ and are asked to leave, which are called **flagged**: most dead bits
-are among them, and many right ones. It multiplies their gradient by
+that lie at $|h| \ge \tau$ (0.99 unless it is set) and are asked to leave by the gradient of the
+similarity loss. These are called **flagged**: most dead bits are among them, and many right ones.
+It multiplies their gradient by
 $\alpha = 1 / (1 - \tau^2)$, which undoes the damping at $|h| = \tau$.
 The *Error-Aware Quantization Loss* pulls a bit to its side only as far as its pairs of images say
 that the side is right.
 """
 
 INSTEAD = "Shown is the last pair, or the recorded one."
+RECORDED = {"pair": "recorded"}  # of the address
+RECORDED_ICON = ":material/history:"
+MOST_NAMED = 3  # settings in the title of a pair
+OWN = ("method", "method_options", "n_bits", "seed", "amplifier", "quantization")
+NOT_TRAINED = {"device", "devices", "probe_every", "eval_every", "checkpoint_every"}
+NOT_NAMED = {*NOT_TRAINED, "amplifier_aim", "amplifier_scale"}  # the label names these two
 LINKS = {
     "pages/live.py": ("Watch live", "monitoring"),
     "pages/compare.py": ("Compare", "compare_arrows"),
@@ -102,31 +114,79 @@ def start_demo(runs: RunStore) -> None:
 
 def pair_sentences(
     runs: RunStore, pair: dict[str, RunSeries], seeds: str, is_over: bool
-) -> list[str]:
+) -> tuple[str, list[str]]:
     """What a pair shows: dead entries with their cost, and MAP with its ties and seeds.
 
     A pair of which not both runs have finished gets its numbers, and no verdict.
+
+    Returns:
+        A warning that comes before all others if training has collapsed, or ""; and the sentences.
     """
     goes_on = not all(runs.result(one).get("state") for one in pair)
-    first, second = (one_row(runs.config(one).label, run) for one, run in pair.items())
-    sentences = [
-        analysis.dead_verdict(first, second),
+    labels = labels_of(runs, pair)
+    first, second = (one_row(labels[one], run) for one, run in pair.items())
+    said_of_map = (
         analysis.map_verdict(first, second, seeds)
         if is_over
-        else analysis.map_so_far(first, second, goes_on=goes_on),
-    ]
-    return [sentence for sentence in sentences if sentence]
+        else analysis.map_so_far(first, second, goes_on=goes_on)
+    )
+    if who := analysis.who_collapsed(first, second):
+        where = {"baseline": f"in {first['label']}", "rdh": f"in {second['label']}"}
+        warning = (
+            f"Training collapsed {where.get(who, 'in both runs')}. {said_of_map} Its dead entries "
+            "say nothing: where all items have one code, hardly an entry counts as wrong, and so "
+            "hardly one as dead."
+        )
+        told = [seeds[0].upper() + seeds[1:] + "."] if is_over and seeds else []
+        rows = [row for row in (first, second) if not analysis.has_collapsed(row)]
+        return warning, [*told, *filter(None, map(said_of_dead, rows))]
+    sentences = [said_of_both(first, second), said_of_map]
+    return "", [sentence for sentence in sentences if sentence]
+
+
+def said_of_dead(row: Mapping[str, Any]) -> str:
+    """How many entries of one run are dead, and what they cost; "" if they were not counted."""
+    if (counts := row["counts"]) is None or not counts.is_counted:
+        return ""
+    cost = (
+        "" if math.isnan(row["cost"]) else f" Their cost: {analysis.map_points(row['cost'])} MAP."
+    )
+    n, share = count_of(counts.dead, counts.entries), percent(counts.share("dead"))
+    return f"{row['label']}: {n} entries are dead ({share}).{cost}"
+
+
+def said_of_both(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
+    """Dead entries of both runs with their cost, and how many of the flagged are among them."""
+    counts, others = first["counts"], second["counts"]
+    if counts is None or others is None or not (counts.is_counted and others.is_counted):
+        return analysis.dead_verdict(first, second)
+    of = "" if counts.entries == others.entries else f" of {others.entries:,.0f}"
+    text = (
+        f"{first['label']}: {count_of(counts.dead, counts.entries)} entries are dead "
+        f"({percent(counts.share('dead'))}); {second['label']}: {others.dead:,.0f}{of} "
+        f"({percent(others.share('dead'))})."
+    )
+    costs = first["cost"], second["cost"]
+    if not any(map(math.isnan, costs)):
+        text += f" Their cost: {' and '.join(map(analysis.map_points, costs))} MAP."
+    if math.isnan(counts.flagged_dead) or not counts.dead:
+        return text
+    return (
+        f"{text} In {first['label']} {percent(counts.share('flagged'))} are flagged, and "
+        f"{counts.flagged_dead:,.0f} of the {counts.dead:,.0f} dead are among them: a flag costs "
+        "nothing by itself."
+    )
 
 
 def progress_said(runs: RunStore, pair: dict[str, RunSeries], states: dict) -> str:
     """How far the runs of a pair are; "" if both have finished."""
     if all(states[one].state == "finished" for one in pair):
         return ""
-    parts = []
+    parts, labels = [], labels_of(runs, pair)
     for one, run in pair.items():
         total = run.meta().get("total_steps", 0)
         where = f"step {run.step:,}" + (f" of {total:,}" if total else "")
-        parts.append(f"{runs.config(one).label} {status_chip(states[one])}, {where}")
+        parts.append(f"{labels[one]} {status_chip(states[one])}, {where}")
     end = (
         "These numbers still change: what RDH does is said once both have finished"
         if any(not states[one].is_final for one in pair)
@@ -141,6 +201,7 @@ def one_row(label: str, run: RunSeries) -> dict[str, Any]:
     cost = analysis.cost_of_dead(last)
     return last | {
         "label": label,
+        "counts": counts,
         "cost": cost[0] if cost else math.nan,
         "dead_at_end": counts.share("dead") if counts else math.nan,
         "flagged_at_end": counts.share("flagged") if counts else math.nan,
@@ -155,7 +216,10 @@ def draw_pair(
     so_far = progress_said(runs, series, states) if states is not None else ""
     if so_far:
         st.info(so_far, icon=":material/hourglass_top:")
-    for sentence in pair_sentences(runs, series, seeds, is_over=not so_far):
+    warning, sentences = pair_sentences(runs, series, seeds, is_over=not so_far)
+    if warning:
+        st.warning(as_text(warning), icon=":material/warning:")
+    for sentence in sentences:
         st.markdown(as_text(sentence))
     legend("dead", "cost", "map", "tie-band")
     with st.container(key=f"charts-{key}"):
@@ -167,9 +231,15 @@ def draw_own_pair(runs: RunStore, pair: tuple[str, str], known: dict, title: str
     first = runs.config(pair[0])
     on = f" on {first.dataset}" if first.dataset else ""
     seed = "" if first.seed is None else f", seed {first.seed}"
-    st.subheader(f"{title}: {first.label}{on}, {first.n_bits} bits{seed}", anchor=False)
-    draw_pair(runs, pair, studies.seeds_said(runs, known, pair), "start", known)
+    like = said_of_preset(first)
+    st.subheader(f"{title}: {first.label}{on}, {first.n_bits} bits{seed}{like}", anchor=False)
+    seeds = studies.seeds_said(runs, known, pair)
+    with error_card():
+        if is_like_recorded([runs.config(one) for one in pair]):
+            seeds = "; ".join(filter(None, [seeds, recorded_demo().seeds_said()]))
+    draw_pair(runs, pair, seeds, "start", known)
     with st.container(horizontal=True):
+        st.page_link("app.py", label="The recorded pair", icon=RECORDED_ICON, query_params=RECORDED)
         for page, (label, icon) in LINKS.items():
             st.page_link(
                 page,
@@ -179,15 +249,66 @@ def draw_own_pair(runs: RunStore, pair: tuple[str, str], known: dict, title: str
             )
 
 
-def draw_recorded_pair() -> None:
-    """The pair that ships with the package, as long as the reader has none."""
+def said_of_preset(config: RunConfig) -> str:
+    """How a run differs from the preset that is most like it: " (Demo, but lr 3)".
+
+    "" if no preset is of the same data and network, or if more than MOST_NAMED settings differ.
+    """
+    if config.is_watched:
+        return ""
+    own = {name: getattr(config, name) for name in OWN}
+    found = []
+    for name, preset in PRESETS.items():
+        first = preset.first if preset.first["method"] == config.method else {}
+        try:
+            like = preset_config(name, **first | own)
+        except UserError:
+            continue
+        fields, others = config.model_dump(), like.model_dump()
+        differ = [one for one in fields if one not in NOT_NAMED and fields[one] != others[one]]
+        if not {"dataset", "backbone"} & set(differ):
+            words = [f"{one.replace('_', ' ')} {setting(fields[one])}" for one in differ]
+            but = f", but {', '.join(words)}" if words else ""
+            found.append((len(words), f" ({preset.title}{but})"))
+    n, said = min(found, key=lambda one: one[0], default=(MOST_NAMED + 1, ""))
+    return said if n <= MOST_NAMED else ""
+
+
+def setting(value: Any) -> str:
+    """A setting as text: 3 for 3.0, "on" for True."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def is_like_recorded(configs: Sequence[RunConfig]) -> bool:
+    """Whether a pair trains as the recorded one does, with any seed and any records."""
+
+    def trained(config: RunConfig) -> dict[str, Any]:
+        fields = config.model_dump()
+        return {one: fields[one] for one in fields if one not in {*NOT_TRAINED, "seed"}}
+
+    return [trained(one) for one in configs] == [trained(one) for one in demo_pair()]
+
+
+def draw_recorded_pair(has_own: bool) -> None:
+    """The pair that ships with the package: if it is asked for, or if the reader has none.
+
+    It has an address of its own, so that a link to it still shows it when the reader has a pair.
+    """
     demo = recorded_demo()
     st.subheader("What it looks like: a recorded pair", anchor=False)
     st.markdown(
         f"{demo.config.label} on {demo.config.dataset}, {demo.config.n_bits} bits, seed "
-        f"{demo.config.seed}. Your own last pair will stand here."
+        f"{demo.config.seed}. " + ("" if has_own else "Your own last pair will stand here.")
     )
     draw_pair(demo.runs, demo.pair, demo.seeds_said(), "recorded")
+    label, icon, query = (
+        ("Your own pair", ":material/person:", {})
+        if has_own
+        else ("The recorded pair, also once you have your own", RECORDED_ICON, RECORDED)
+    )
+    st.page_link("app.py", label=label, icon=icon, query_params=query)
 
 
 def run_line(runs: RunStore, state: execution.RunState) -> dict[str, str]:
@@ -227,9 +348,9 @@ def draw_start() -> None:
     with right, st.container(border=True):
         st.markdown(
             "**See it happen.** DCH on 8 × 8 digits at a high learning rate, once without and "
-            "once with RDH, same seed and schedule: seconds on two CPU cores. You watch both "
-            "learn; then this page says how many entries (one bit of one training image each) are "
-            "dead, what they cost, and how MAP changes."
+            "once with RDH, same seed and schedule. You watch both learn; then this page says how "
+            "many entries are dead, what they cost, and how MAP changes. "
+            f"{preset_times(runs)['demo']}."
         )
         with error_card():
             if st.button(
@@ -253,12 +374,17 @@ def draw_start() -> None:
     known: dict[str, execution.RunState] = {}
     with error_card():
         known = known_runs(runs)
-        if (pair := asked_pair(runs, known)) is not None:
+        asked = st.query_params.get("pair")
+        if asked not in (None, *RECORDED.values()):
+            say(f"pair of the address must be recorded, got “{as_text(asked[:80])}”. {INSTEAD}")
+        if asked in RECORDED.values():
+            draw_recorded_pair(latest_pair(runs, known) is not None)
+        elif (pair := asked_pair(runs, known)) is not None:
             draw_own_pair(runs, pair, known, "Your pair")
         elif (pair := latest_pair(runs, known)) is not None:
             draw_own_pair(runs, pair, known, "Your last pair")
         else:
-            draw_recorded_pair()
+            draw_recorded_pair(has_own=False)
     with error_card():  # they are there even if the pair can't be read
         if known:
             draw_last_runs(runs, known)

@@ -103,6 +103,27 @@ def overlay(recorded: Sequence[Recorded]) -> list[Overlaid]:
     ]
 
 
+def told_apart(configs: Mapping[str, RunConfig]) -> dict[str, str]:
+    """The labels of runs; those that have one label are told apart by the settings that differ.
+
+    Args:
+        configs: run id -> its config.
+
+    Returns:
+        Run id -> label, with the end of the id where no setting differs or too many do.
+    """
+    labels = {run_id: config.label for run_id, config in configs.items()}
+    for label in set(labels.values()):
+        same = {one: configs[one] for one in configs if configs[one].label == label}
+        if len(same) < 2:
+            continue
+        longer = dict(zip(same, _labels(list(same.values()), left_out=OF_LABEL), strict=True))
+        told = [*longer.values()]
+        is_told = len(set(told)) == len(told) and max(map(len, told)) <= LONGEST_LABEL
+        labels |= longer if is_told else {one: f"{label}, {one[-6:]}" for one in same}
+    return labels
+
+
 def _short(run: Recorded) -> str:
     """A run by the end of its id, as lists of runs name it: too much differs to be told."""
     return f"{run.config.label}, {run.run_id[-6:]}"
@@ -112,15 +133,17 @@ def _setting(config: RunConfig) -> str:
     return digest({name: value for name, value in config.recorded().items() if name != "seed"})
 
 
-def _labels(configs: Sequence[RunConfig]) -> list[str]:
+def _labels(
+    configs: Sequence[RunConfig], left_out: Sequence[str] = (*OF_LABEL, "seed")
+) -> list[str]:
     told = differing({str(place): config for place, config in enumerate(configs)})
-    left_out = {name.replace("_", " ") for name in (*OF_LABEL, "seed")}
+    hidden = {name.replace("_", " ") for name in left_out}
     labels = []
     for place, config in enumerate(configs):
         own = [
             f"{name} {values[place]}"
             for name, values in told.items()
-            if name not in left_out and values[place] is not None and _counts(values)
+            if name not in hidden and values[place] is not None and _counts(values)
         ]
         labels.append(", ".join([config.label, *own]))
     return labels

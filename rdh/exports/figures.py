@@ -42,15 +42,24 @@ def counted(moments: Sequence[Moment]) -> str:
     return "dead" if all(one.series.counted() == "dead" for one in moments) else "flagged"
 
 
-def dead_series(run: RunSeries, config: RunConfig, what: str = "dead") -> Series | None:
-    """Dead (or flagged) entries over time for `dead_bits_over_time`; None if not counted."""
+def dead_series(
+    run: RunSeries, config: RunConfig, what: str = "dead", label: str = ""
+) -> Series | None:
+    """Dead (or flagged) entries over time for `dead_bits_over_time`; None if not counted.
+
+    Args:
+        run: its records.
+        config: its settings.
+        what: "dead" or "flagged".
+        label: of the curve, if another run has the label of the settings too.
+    """
     frame, meta = run.scalars(), run.meta()
     if what not in frame:
         return None
     dead = frame[what].dropna()
     denominator = meta["n_train"] * meta["n_bits"]
     return Series(
-        config.label,
+        label or config.label,
         config.method,
         config.has_rdh,
         dead.index.to_numpy(),
@@ -59,12 +68,15 @@ def dead_series(run: RunSeries, config: RunConfig, what: str = "dead") -> Series
     )
 
 
-def pr_curve(run: RunSeries, config: RunConfig) -> Curve | None:
-    """Precision and recall by Hamming radius at the last evaluation; None before the first."""
+def pr_curve(run: RunSeries, config: RunConfig, label: str = "") -> Curve | None:
+    """Precision and recall by Hamming radius at the last evaluation; None before the first.
+
+    label: of the curve, if another run has the label of the settings too.
+    """
     precision, recall = (run.series(f"{name}_by_radius")[1] for name in ("precision", "recall"))
     if not len(precision):
         return None
-    return Curve(config.label, config.method, config.has_rdh, recall[-1], precision[-1])
+    return Curve(label or config.label, config.method, config.has_rdh, recall[-1], precision[-1])
 
 
 def dead_over_time(moments: Sequence[Moment], what: str) -> Figures:

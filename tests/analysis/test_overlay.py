@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from rdh.analysis.overlay import Recorded, differing, overlay
+from rdh.analysis.overlay import Recorded, differing, overlay, told_apart
 from rdh.charts.overlay import overlaid
+from rdh.config.presets import preset_config
 from rdh.config.run_config import make_config, with_plug_ins
 
 
@@ -98,3 +99,17 @@ def test_over_a_single_step_the_range_of_the_seeds_is_a_bar():
     assert point.y[0] == pytest.approx(0.4)
     assert point.error_y.array[0] == pytest.approx(0.3)
     assert point.error_y.arrayminus[0] == pytest.approx(0.2)
+
+
+def test_runs_of_one_label_are_told_apart_by_what_differs_or_by_their_ids():
+    base = preset_config(
+        "demo", method="dch", n_bits=16, amplifier=True, quantization="error_aware"
+    )
+    low, fast = (base.model_copy(update=one) for one in ({"eta": 0.1}, {"eta": 0.1, "lr": 3.0}))
+    told = told_apart
+    assert told({"a": base, "b": low}) == {"a": "DCH + RDH, eta 1", "b": "DCH + RDH, eta 0.1"}
+    assert told({"a": low, "b": fast}) == {"a": "DCH + RDH, lr 0.3", "b": "DCH + RDH, lr 3"}
+    same = told({"dch-16-s0-aaaaaa": base, "dch-16-s0-bbbbbb": base})
+    assert [*same.values()] == ["DCH + RDH, aaaaaa", "DCH + RDH, bbbbbb"]
+    plain = base.model_copy(update={"amplifier": False, "quantization": "plain"})
+    assert [*told({"a": plain, "b": base}).values()] == ["DCH", "DCH + RDH"]

@@ -1,7 +1,9 @@
 """Every lesson on an empty store and on the reader's own demo pair; Start before anything ran."""
 
+import contextlib
 import re
 import shutil
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from pages.common import recorded
 from pages.common.lesson import lessons
 from pages.common.lessons import dead_bits, hash_code
 from pages.common.recorded import own_demo, recorded_demo
+from pages.common.start import said_of_preset
 from rdh import execution
 from rdh.analysis.one_bit import Look
 from rdh.config.presets import demo_pair
@@ -137,15 +140,47 @@ def test_start_shows_the_recorded_pair_with_its_seeds_until_the_reader_has_one(e
     pairs = recorded_demo().seeds
     n_higher = sum(one.map[1] > one.map[0] for one in pairs)
     assert f"of {len(pairs)} recorded seeds MAP is higher with RDH at {n_higher}" in said
-    assert "tie band" in said and "of the entries are dead" in said
+    assert "tie band" in said and "266 of 16,000 entries are dead (1.66%)" in said
     maps = [one for one in app.get("bidi_component") if one.key.startswith("recorded-map")]
     assert len(maps) == 2
 
 
 def test_start_shows_the_readers_own_pair_in_its_place(with_demo):
     app = AppTest.from_file(str(REPO / "app.py"), default_timeout=60).run()
-    assert app.subheader[0].value.startswith("Your last pair: DCH on digits")
-    assert not any("recorded" in one.value for one in [*app.subheader, *app.markdown])
+    title = "Your last pair: DCH on digits, 16 bits, seed 0 (Demo)"
+    assert app.subheader[0].value == title
+    said = words(app).replace("\\", "")
+    assert "one seed (0)" in said and "of 5 recorded seeds MAP is higher with RDH at 3" in said
+    assert "37.91% are flagged, and 227 of the 266 dead are among them" in said
+    assert drawn(app) == pair_of(with_demo)
+
+
+def test_the_recorded_pair_has_an_address_of_its_own(with_demo):
+    app = open_start(pair="recorded")
+    assert "a recorded pair" in app.subheader[0].value
+    assert drawn(app) == list(read_recording().pair)
+    app = open_start(pair="<b>")
+    assert app.warning[0].value.startswith("pair of the address must be recorded, got “\\<b\\>”")
+    assert drawn(app) == pair_of(with_demo)
+
+
+def test_the_title_of_a_pair_names_what_differs_from_its_preset():
+    demo = demo_pair()[0]
+    assert said_of_preset(demo) == " (Demo)"
+    assert said_of_preset(demo.model_copy(update={"lr": 3.0})) == " (Demo, but lr 3)"
+    assert said_of_preset(demo.model_copy(update={"probe_every": 1, "seed": 4})) == " (Demo)"
+    assert said_of_preset(demo.model_copy(update={"dataset": "mosaic"})) == ""
+
+
+def test_a_collapse_comes_first_and_no_dead_number_is_praised(with_demo):
+    (last,) = pair_of(with_demo)[1:]
+    path = with_demo.run_dir(last) / "metrics.db"
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE scalars SET value = 1 WHERE name = 'n_distinct_codes'")
+    app = open_start()
+    assert app.warning[0].value.startswith(r"Training collapsed in DCH + RDH. MAP goes from")
+    said = words(app).replace("\\", "")
+    assert "DCH: 266 of 16,000 entries are dead" in said and "DCH + RDH: 16" not in said
 
 
 def pair_of(store: RunStore) -> list[str]:

@@ -38,7 +38,7 @@ OF_ONE_RUN = {
 }
 # Sentences of both runs: the first and the second number.
 OF_BOTH = {
-    rf"{SHARE} of the entries are dead; [^:]*: {SHARE}": "dead share",
+    rf"entries are dead \({SHARE}\); [^:]*: [\d,]+ \({SHARE}\)": "dead share",
     rf"Their cost: {SIGNED} and {SIGNED} MAP": "cost",
     rf"MAP goes from {MAP} to {MAP}": "map",
     rf"MAP at the last evaluation: [^\d]*{MAP}, [^\d]*{MAP}": "map",
