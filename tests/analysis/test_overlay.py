@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from rdh.analysis.overlay import Recorded, differing, overlay
+from rdh.analysis.overlay import Recorded, differing, overlay, told_apart
 from rdh.charts.overlay import overlaid
+from rdh.config.presets import preset_config
 from rdh.config.run_config import make_config, with_plug_ins
 
 
@@ -105,7 +106,7 @@ def test_runs_of_one_label_are_told_apart_by_what_differs_or_by_their_ids():
         "demo", method="dch", n_bits=16, amplifier=True, quantization="error_aware"
     )
     low, fast = (base.model_copy(update=one) for one in ({"eta": 0.1}, {"eta": 0.1, "lr": 3.0}))
-    told = overlay_module.told_apart
+    told = told_apart
     assert told({"a": base, "b": low}) == {"a": "DCH + RDH, eta 1", "b": "DCH + RDH, eta 0.1"}
     assert told({"a": low, "b": fast}) == {"a": "DCH + RDH, lr 0.3", "b": "DCH + RDH, lr 3"}
     same = told({"dch-16-s0-aaaaaa": base, "dch-16-s0-bbbbbb": base})

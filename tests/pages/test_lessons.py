@@ -15,6 +15,7 @@ from pages.common import recorded
 from pages.common.lesson import lessons
 from pages.common.lessons import dead_bits, hash_code
 from pages.common.recorded import own_demo, recorded_demo
+from pages.common.start import said_of_preset
 from rdh import execution
 from rdh.analysis.one_bit import Look
 from rdh.config.presets import demo_pair
@@ -148,7 +149,7 @@ def test_start_shows_the_recorded_pair_with_its_seeds_until_the_reader_has_one(e
 def test_start_shows_the_readers_own_pair_in_its_place(with_demo):
     app = AppTest.from_file(str(REPO / "app.py"), default_timeout=60).run()
     title = "Your last pair: DCH on digits, 16 bits, seed 0 (Demo)"
-    assert [one.value for one in app.subheader][0] == title
+    assert app.subheader[0].value == title
     said = words(app).replace("\\", "")
     assert "one seed (0)" in said and "of 5 recorded seeds MAP is higher with RDH at 3" in said
     assert "37.91% are flagged, and 227 of the 266 dead are among them" in said
@@ -164,18 +165,12 @@ def test_the_recorded_pair_has_an_address_of_its_own(with_demo):
     assert drawn(app) == pair_of(with_demo)
 
 
-def changed_pair(store: RunStore, run_ids: list[str], **fields: object) -> None:
-    """Sets fields of the runs' settings."""
-    for run_id in run_ids:
-        path = store.run_dir(run_id) / "config.json"
-        kept = json.loads(path.read_text())
-        kept["config"] |= fields
-        path.write_text(json.dumps(kept))
-
-
-def test_the_title_of_a_pair_names_what_differs_from_its_preset(with_demo):
-    changed_pair(with_demo, pair_of(with_demo), lr=3.0)
-    assert open_start().subheader[0].value.endswith("16 bits, seed 0 (Demo, but lr 3)")
+def test_the_title_of_a_pair_names_what_differs_from_its_preset():
+    demo = demo_pair()[0]
+    assert said_of_preset(demo) == " (Demo)"
+    assert said_of_preset(demo.model_copy(update={"lr": 3.0})) == " (Demo, but lr 3)"
+    assert said_of_preset(demo.model_copy(update={"probe_every": 1, "seed": 4})) == " (Demo)"
+    assert said_of_preset(demo.model_copy(update={"dataset": "mosaic"})) == ""
 
 
 def test_a_collapse_comes_first_and_no_dead_number_is_praised(with_demo):
