@@ -39,13 +39,37 @@ def test_codes_have_collapsed_below_half_as_many_as_classes(written):
     )
 
 
+@pytest.mark.parametrize(
+    ("pull", "saturated", "eta", "said", "changes"),
+    [
+        (0.09, 200, 1.0, "at the first record 50% of the entries", [{"lr": 0.3}]),
+        (0.09, 200, 0.1, "was 9.0% of the loss then, so it is not", [{"lr": 0.3}]),
+        (0.40, 199, 1.0, "the quantization term was 40% of the loss", [{"eta": 0.1}]),
+        (0.39, 199, 1.0, "The records do not tell", [{"lr": 0.3}, {"eta": 0.1}]),
+        (0.40, 200, 1.0, "The records do not tell", [{"lr": 0.3}, {"eta": 0.1}]),
+        (0.09, 199, 0.1, "small or 0, so it is not the cause", [{"lr": 1.0}]),
+    ],
+)
+def test_the_first_record_tells_what_made_the_codes_collapse(
+    pull, saturated, eta, said, changes, written
+):
+    """One item has one code: 400 entries, of which some are saturated at the first record."""
+    first = {"quantization_loss": [pull] + [0.0] * 11, "saturated": [saturated] + [400] * 11}
+    now = counts(n_effective_codes=[1.0], **first)
+    one = written(scalars=now, labels=one_hot([0, 1, 2, 3] * 5), method="dch", lr=3.0, eta=eta)
+    found = fires(one, "collapsed")
+    assert said in found.mechanism
+    assert "loss of DCH has another form" in found.mechanism
+    assert [remedy.changes for remedy in found.remedies] == changes
+
+
 def test_a_run_that_goes_on_has_not_collapsed_in_its_first_tenth(written):
     logits = np.ones((4, 4))
     given = {"labels": one_hot([0, 1, 2, 1] * 2), "logits": logits, "state": None}
     early = written(scalars=counts(2), total_steps=201, **given)
     assert fires(early, "collapsed") is None
     later = written(scalars=counts(2), total_steps=200, **given)
-    assert "looked at during training have 1.0 codes" in fires(later, "collapsed").sentence
+    assert "looked at during training have 1 code for" in fires(later, "collapsed").sentence
 
 
 def test_a_loss_that_grows_over_its_lowest_tenth_diverges(written):
@@ -374,7 +398,7 @@ def test_each_reason_not_to_trust_a_map_is_named(written):
     best = fires(written(scalars=sound | {"best_map": [0.505]}, **given), "untrusted_map")
     assert "the best of all evaluations is 0.5050, chosen on the test queries" in best.sentence
     few = sound | {"n_queries_without_relevant": [1.0]}
-    assert "1 of 10 queries have no relevant" in fires(written(scalars=few, **given),
+    assert "1 of 10 queries has no relevant" in fires(written(scalars=few, **given),
                                                        "untrusted_map").sentence  # fmt: skip
 
 
@@ -401,6 +425,12 @@ def test_what_an_illness_explains_is_not_said_again(written):
     assert [one.check for one in found.findings] == ["collapsed"]
     assert found.could_not["untrusted_map"] == "“Collapsed codes” explains what it would say"
     assert "alike_bits" in found.could_not and "mixed_classes" in found.could_not
+    titles = {name: one.title for name, one in checks().items()}
+    left_out = [one for one in found.missing(titles) if one.startswith("Left out")]
+    assert len(left_out) == 1 and left_out[0].startswith(
+        "Left out, since Collapsed codes explains them: "
+    )
+    assert all(titles[one] in left_out[0] for one in found.explained)
 
 
 def test_an_untuned_or_a_better_baseline_makes_a_weak_opponent(written):
@@ -423,6 +453,12 @@ def test_an_untuned_or_a_better_baseline_makes_a_weak_opponent(written):
     other = Evidence(baseline.store, baseline.run_id, partner=with_rdh)
     with pytest.raises(CannotRun, match="it is said of the run with both plug-ins"):
         fires(other, "weak_opponent")
+    faster = written(scalars={"map": [0.6]}, **rdh, **shared | {"lr": 0.1})
+    with pytest.raises(CannotRun, match=r"more than the plug-ins: in .*lr \(0.03 and 0.1\)"):
+        fires(Evidence(faster.store, faster.run_id, partner=baseline), "weak_opponent")
+    weaker = written(scalars={"map": [0.6]}, **rdh | {"eta": 0.1}, **shared)
+    with pytest.raises(CannotRun, match=r"these differ in eta \((0.1 and 1|1 and 0.1)\)"):
+        fires(Evidence(weaker.store, weaker.run_id, partner=with_rdh), "weak_opponent")
     unfair = written(scalars={"map": [0.9]}, **rdh | {"eta": 0.1}, **shared)
     pair = Evidence(unfair.store, unfair.run_id, partner=baseline)
     assert fires(pair, "weak_opponent").sentence == "This is no fair pair: eta differs."
