@@ -30,8 +30,8 @@ def ask(demo: Demo) -> Question:
         ("Yes, its pair pulls it over", "Yes, at half the speed of other bits", "No, it stays"),
         2,
         f"**It stays.** Even then ∂L/∂F is {float(there.gradient / here.gradient):,.0f} times less "
-        "than at h = −0.5: tanh lets next to nothing through. At h = −0.5 quantization holds it: "
-        f"at η = 1 it rests at h = {number(rest)}, the wrong side; that begins at {number(critical)}.",
+        "than at h = −0.5: tanh lets next to nothing through. At h = −0.5 quantization holds it, "
+        f"from η = {number(critical)} on. At η = 1 it rests at h = {number(rest)}, the wrong side.",
     )
 
 
