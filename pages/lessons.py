@@ -8,7 +8,6 @@ from pages.common.landscape_presets import address_of
 from pages.common.lesson import Lesson, Question, lessons
 from pages.common.recorded import Demo, own_demo, recorded_demo
 from pages.common.shell import (
-    actions,
     end_page,
     error_card,
     known_runs,
@@ -26,6 +25,10 @@ STYLE = """<style>
 .st-key-lesson-text [data-testid="stWidgetLabel"] p { font-size: 1rem; }
 .st-key-lesson-picture, .st-key-lesson-text { gap: 0.5rem; }
 </style>"""
+FOR_MORE = (
+    "For 45 minutes: then run the demo on [Start](./), watch it on [Live](live), and look at its "
+    "[Bits](bits)."
+)
 YOURS, RECORDED = "your last demo", "recorded"
 state = st.session_state
 
@@ -87,13 +90,6 @@ start_page(
     place=205,
 )
 st.html(STYLE)
-with actions():
-    st.caption(
-        "For 45 minutes: then run the demo, watch it, and look at its bits:", width="content"
-    )
-    draw_link("app.py", "Start", ":material/home:", {})
-    draw_link("pages/live.py", "Live", ":material/monitoring:", {})
-    draw_link("pages/bits.py", "Bits", ":material/grid_on:", {})
 steps = lessons()
 if number_of("lesson") not in range(1, len(steps) + 1):
     if "lesson" not in state and "lesson" not in st.query_params:
@@ -114,7 +110,10 @@ with st.container(horizontal=True, vertical_alignment="center", key="lesson-step
         icon=":material/arrow_forward:", type="primary", shortcut="PageDown", key="next",
     )  # fmt: skip
     demo = or_end(pick_demo)
-lesson = steps[number - 1]
+    lesson = steps[number - 1]
+    if lesson.preset:
+        query = address_of(lesson.preset)
+        draw_link("pages/landscape.py", "See it in Landscape", ":material/landscape:", query)
 with error_card(), st.container(key="stacked-lesson"):
     words, picture = st.columns([2, 3], gap="medium")
     question = lesson.ask(demo)
@@ -122,10 +121,8 @@ with error_card(), st.container(key="stacked-lesson"):
         st.subheader(f"{number}. {lesson.title}", anchor=False)
         st.markdown(lesson.text)
         answered = draw_question(lesson, question)
-        if lesson.preset:
-            query = address_of(lesson.preset)
-            label = f"Gradient landscape: {lesson.preset}"
-            draw_link("pages/landscape.py", label, ":material/landscape:", query)
+        if number == 1:
+            st.caption(FOR_MORE)
     with picture, st.container(key="lesson-picture"):
         lesson.draw(demo, answered)
 end_page()

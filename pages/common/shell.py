@@ -48,7 +48,7 @@ border: 1px solid var(--st-border-color); border-radius: 6px; }
 .copy-link-said { display: block; font-size: 0.8rem; overflow-wrap: anywhere; }
 .copy-link-field { font: inherit; font-size: 0.8rem; width: min(30rem, 90%); }
 /* Streamlit opens the links of a text in a new tab. */
-[data-testid="stMarkdownContainer"] a[target="_blank"]::after { content: " ↗" / " (new tab)"; }
+.stMainBlockContainer a[target="_blank"]::after { content: " ↗" / " (new tab)"; }
 /* What an address jumps to stands below the header. */
 .stMainBlockContainer :is(h1, h2, h3)[id] { scroll-margin-top: 4.5rem; }
 /* A tick that takes a moment must not fade the page that is being read. */

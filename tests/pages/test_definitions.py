@@ -44,7 +44,7 @@ def exemplified() -> list[str]:
 
 def examples(app: AppTest) -> list[str]:
     texts = [one.value for one in app.markdown]
-    return [text for text in texts if "In your run" in text or "None of your runs" in text]
+    return [text for text in texts if re.search("In (your|the recorded) run|None of your", text)]
 
 
 def test_every_word_has_its_anchor_and_an_example_of_the_newest_run_that_has_one(
@@ -67,8 +67,9 @@ def test_the_run_of_the_address_gives_the_examples_that_it_has(trained, monkeypa
 def test_without_a_run_the_words_are_defined_all_the_same(tmp_path, monkeypatch):
     app = open_page("pages/definitions.py", RunStore(tmp_path / "runs"), monkeypatch)
     assert "There are no runs yet" in app.info[0].value
-    assert all("None of your runs has this number" in text for text in examples(app))
-    assert len(examples(app)) == len(exemplified())
+    shown = dict(zip(exemplified(), examples(app), strict=True))
+    assert "In the recorded run" in shown["dead"] and "In the recorded run" in shown["precision"]
+    assert not any("In your run" in text for text in shown.values())
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.common import recorded
+from pages.common.landscape_presets import PRESETS, address_of
 from pages.common.lesson import lessons
 from pages.common.lessons import dead_bits, hash_code
 from pages.common.recorded import own_demo, recorded_demo
@@ -73,6 +74,18 @@ def test_each_step_asks_and_then_shows_more(step, store, request):
     assert len(app.info) == 1 and "**" in app.info[0].value
     app = app.button(key="ask-again").click().run()
     assert app.radio and not app.info
+
+
+def test_a_lesson_leads_to_a_preset_of_the_landscape_that_the_page_takes(empty):
+    for lesson in filter(lambda one: one.preset, lessons()):
+        app = AppTest.from_file(str(REPO / "app.py"), default_timeout=60)
+        for name, value in address_of(lesson.preset).items():
+            app.query_params[name] = value
+        app = app.switch_page("pages/landscape.py").run()
+        assert not app.exception and not app.warning
+        assert {name: app.session_state[name] for name in PRESETS[lesson.preset]} == (
+            PRESETS[lesson.preset]
+        )
 
 
 def test_a_wrong_answer_is_called_so_and_explained_too(empty):

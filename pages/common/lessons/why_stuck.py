@@ -30,9 +30,8 @@ def ask(demo: Demo) -> Question:
         ("Yes, its pair pulls it over", "Yes, at half the speed of other bits", "No, it stays"),
         2,
         f"**It stays.** Even then ∂L/∂F is {float(there.gradient / here.gradient):,.0f} times less "
-        "than at h = −0.5: tanh lets next to nothing through. Now choose h = −0.5 and raise η. "
-        "There tanh is no hindrance, but quantization is: at the paper's η = 1 the bit comes to "
-        f"rest at h = {number(rest)}, on the wrong side. That begins at η = {number(critical)}.",
+        "than at h = −0.5: tanh lets next to nothing through. At h = −0.5 quantization holds it, "
+        f"from η = {number(critical)} on. At η = 1 it rests at h = {number(rest)}, the wrong side.",
     )
 
 
@@ -74,8 +73,7 @@ LESSON = Lesson(
     "Why can't it leave?",
     "Two terms push a bit. *Similarity* pulls it to where its pairs are; here the other bit is "
     "$h_j = 0.9$. *Quantization* pulls it to the nearer of ±1. Both then pass tanh. The dashed "
-    "curve is their sum, Eq. (2): Figure 3 of the paper, over $F$. It shows ∂L/∂F. A bit is pulled "
-    "against it: to + where the curve is below 0.",
+    "curve is their sum, Eq. (2): Figure 3 of the paper. Below 0 it pulls to +.",
     ask,
     draw,
     "Figure 3 as stated (η = 1)",
