@@ -100,8 +100,8 @@ def draw_status(
         draw_actions(store, status)
     if status.word == "finished" and status.result.get("message"):
         st.warning(as_sentence(status.result["message"]), icon=":material/warning:")
-    if said := loss_said(store, status.state):
-        st.info(as_text(said), icon=":material/restart_alt:")
+    if loss := loss_said(store, status.state):
+        st.info(as_text(loss), icon=":material/restart_alt:")
     if status.word == "paused" and status.state and status.state.reason:
         st.info(as_sentence(status.state.reason), icon=":material/pause_circle:")
     if status.word in ("failed", "lost", "unreadable"):

@@ -376,7 +376,7 @@ def draw_start() -> None:
     with error_card():
         known = known_runs(runs)
         asked = st.query_params.get("pair")
-        if asked not in (None, *RECORDED.values()):
+        if asked is not None and asked not in RECORDED.values():
             say(f"pair of the address must be recorded, got “{as_text(asked[:80])}”. {INSTEAD}")
         if asked in RECORDED.values():
             draw_recorded_pair(latest_pair(runs, known) is not None)

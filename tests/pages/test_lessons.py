@@ -1,7 +1,6 @@
 """Every lesson on an empty store and on the reader's own demo pair; Start before anything ran."""
 
 import contextlib
-import json
 import re
 import shutil
 import sqlite3
