@@ -243,9 +243,8 @@ def _train(run_dir: Path, attempt: int, stop: Stop, heart: Heart) -> dict[str, A
     finally:
         heart.facts |= {"step": run.step}
         writer.close()
-    facts = {"provenance": provenance(run.inputs.device)}
-    if checkpoint:  # `seconds` are of the steps after it
-        facts["from_step"] = checkpoint["step"]
+    facts = {"from_step": checkpoint["step"]} if checkpoint else {}  # `seconds` are of later steps
+    facts |= {"provenance": provenance(run.inputs.device)}
     return _with_dropped(outcome.summary() | facts, writer)
 
 

@@ -63,7 +63,7 @@ def draw_amplifier(run: RunSeries, config: RunConfig, run_id: str) -> None:
 
 
 def _visits(n: int) -> str:
-    return f"{n:,} visit{'s' * (n != 1)}"
+    return f"{n:,} visit{'' if n == 1 else 's'}"
 
 
 def _of_them(n: int, one: str, many: str) -> str:

@@ -185,7 +185,8 @@ def progress_said(runs: RunStore, pair: dict[str, RunSeries], states: dict) -> s
     parts, labels = [], labels_of(runs, pair)
     for one, run in pair.items():
         total = run.meta().get("total_steps", 0)
-        where = "last record at " * states[one].is_final + f"step {run.step:,}"
+        broke_off = states[one].is_final and states[one].state != "finished"
+        where = "last record at " * broke_off + f"step {run.step:,}"
         where += f" of {total:,}" if total else ""
         parts.append(f"{labels[one]} {status_chip(states[one])}, {where}")
     end = (

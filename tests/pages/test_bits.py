@@ -303,7 +303,7 @@ def test_each_event_is_a_sentence_with_step_item_and_h(digits, monkeypatch):
             break
     item = max(died, key=lambda one: (died[one], -one))
     shown = words(open_bits(digits, monkeypatch, bit=str(bit)))
-    size = f"{died[item]:.4f}".removeprefix("0")
+    size = f"{died[item]:.4f}"
     assert re.search(
         rf"\*\*Step {steps[-1]:,}:\*\* item {item} \(.+\), bit {bit} died at \|h\| = {size} on its "
         rf"wrong side; h was [+−].* at step {steps[-2]:,}\.",
