@@ -25,10 +25,7 @@ STYLE = """<style>
 .st-key-lesson-text [data-testid="stWidgetLabel"] p { font-size: 1rem; }
 .st-key-lesson-picture, .st-key-lesson-text { gap: 0.5rem; }
 </style>"""
-FOR_MORE = (
-    "For 45 minutes: then run the demo on [Start](./), watch it on [Live](live), and look at its "
-    "[Bits](bits)."
-)
+FOR_MORE = "For 45 minutes: then a demo on [Start](./), [Live](live), [Bits](bits)."
 YOURS, RECORDED = "your last demo", "recorded"
 state = st.session_state
 

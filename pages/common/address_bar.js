@@ -33,7 +33,7 @@ function isOfPage(to, now) {
   const [asked, had] = [to.searchParams, now.searchParams];
   const areSwapped = had.has(OTHER) && asked.get(RUN) === had.get(OTHER) && asked.get(OTHER) === had.get(RUN);
   for (const name of [RUN, OTHER, LESSON]) {
-    if (areSwapped) asked.set(name, had.get(name));
+    if (areSwapped && name !== LESSON) asked.set(name, had.get(name));
     else if (!had.has(name)) asked.delete(name);
     else if (!asked.has(name)) had.delete(name);
   }

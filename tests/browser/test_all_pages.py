@@ -150,8 +150,9 @@ def test_a_bit_tells_what_happened_to_it_and_what_its_gradient_asks_for(page, se
     wait_for_app(page)
     wait_for(page, DRAWN, 1280)
     for when in ("before", "after"):
-        cells = page.locator(f'[data-chart^="bits-quadrants-{when}-"] .heatmaplayer').first
-        expect(cells).to_be_visible()
+        chart = page.locator(f'[data-chart^="bits-quadrants-{when}-"]').first
+        chart.scroll_into_view_if_needed()  # charts out of view are not drawn
+        expect(chart.locator(".heatmaplayer").first).to_be_visible()
         asked = page.get_by_role("img", name=f"Bit 13, {when} the amplifier")
         expect(asked).to_have_accessible_name(re.compile("are asked to leave, with [0-9.]+% of"))
     expect(page.get_by_role("img", name="Bit 13 so far: 395 died, 251 rescued")).to_be_visible()

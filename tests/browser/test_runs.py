@@ -166,7 +166,7 @@ def test_the_plan_follows_what_is_typed_and_launch_makes_these_runs(opened, stor
     assert sorted((one.n_bits, one.seed, one.epochs) for one in new) == sorted(
         (bits, seed, 7) for bits in (16, 24) for seed in (20, 21) for _ in range(2)
     )
-    expect(page).to_have_url(re.compile(r"run=hashnet-rdh-16-s20-\w+&vs=hashnet-16-s20-\w+"))
+    expect(page).to_have_url(re.compile(r"run=hashnet-16-s20-\w+&vs=hashnet-rdh-16-s20-\w+"))
     expect(page.get_by_text("8 runs were launched")).to_be_visible()
     expect(page.get_by_role("link", name="All 8 in Runs")).to_be_visible()
     page.get_by_role("link", name="Launch", exact=True).click()

@@ -69,7 +69,7 @@ def test_a_pair_is_launched_watched_looked_into_survives_the_server_and_is_cance
     expect(page.get_by_role("link", name="Gradient landscape")).to_be_visible()
 
     run_id, other = launch_pair(page, server.url, epochs=4000)
-    assert "rdh" in run_id and "rdh" not in other
+    assert "rdh" not in run_id and "rdh" in other
     the_map, store = chart("live-map", run_id), RunStore(server.runs_root)
     wait_for_draws(page, the_map, 1, timeout=LONG)
     execution.cancel(store, other)  # by somebody else: one run that trains is enough from here on

@@ -269,7 +269,9 @@ def test_resume_queues_the_next_attempt_and_tells_the_folder(store, state):
         None,
         None,
     )
-    assert store.read_json(run_id, "control.json") == {"attempt": 2, "request": None}
+    said = store.read_json(run_id, "control.json")
+    assert (said["attempt"], said["request"]) == (2, None)
+    assert said.get("lost", {}).get("reason") == ("it lost" if state == "lost" else None)
 
 
 @pytest.mark.parametrize(
