@@ -40,11 +40,28 @@ function isOfPage(to, now) {
   return `${asked}` === `${had}`;
 }
 
+const AT_ONCE = 300; // milliseconds
+let last = null; // the newest change of a page's choices: when, what stood there, and whether it made an entry
+
+// What the next page chose may arrive before its path: it stands in the address of this page for a moment.
+function isOfNext(to, now) {
+  const isMoment = last && performance.now() - last.when < AT_ONCE;
+  return isMoment && to.pathname !== now.pathname && to.search === now.search;
+}
+
 function keepHistoryShort() {
   if (history.push) return; // by an earlier page
   history.push = history.pushState;
   history.pushState = function (state, title, url) {
-    const isNoStep = isOfPage(new URL(url ?? "", location), new URL(location));
+    const to = new URL(url ?? "", location), now = new URL(location);
+    const wasEarly = isOfNext(to, now), { entry, href, isNew } = last ?? {};
+    last = null;
+    if (wasEarly && isNew) return this.replaceState(state, title, url);
+    if (wasEarly) this.replaceState(entry, "", href);
+    const isNoStep = isOfPage(to, new URL(location));
+    if (to.pathname === now.pathname) {
+      last = { when: performance.now(), entry: this.state, href: now.href, isNew: !isNoStep };
+    }
     return isNoStep ? this.replaceState(state, title, url) : this.push(state, title, url);
   };
 }
