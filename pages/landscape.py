@@ -73,11 +73,7 @@ DEFAULTS: dict[str, Any] = {
     "scale": 1.0,
 }
 OF_DESCENT = ("rate", "step", "aim", "scale")  # drawn below, in a fragment
-AIM_WORDS = {
-    "flagged": "All asked to leave",
-    "wrong": "Only if wrong",
-    "right": "Only if right",
-}
+AIM_WORDS = {"flagged": "All asked to leave", "wrong": "Only if wrong", "right": "Only if right"}
 ARMS = {
     "without RDH": (False, "plain"),
     "+ amplifier": (True, "plain"),

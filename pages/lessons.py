@@ -7,14 +7,7 @@ from pages.common.address import took
 from pages.common.landscape_presets import address_of
 from pages.common.lesson import Lesson, Question, lessons
 from pages.common.recorded import Demo, own_demo, recorded_demo
-from pages.common.shell import (
-    end_page,
-    error_card,
-    known_runs,
-    or_end,
-    start_page,
-    store,
-)
+from pages.common.shell import end_page, error_card, known_runs, or_end, start_page, store
 from pages.common.sidebar import draw_link
 
 ANSWERS = "lesson-answers"  # place of a lesson -> the chosen option

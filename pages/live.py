@@ -229,7 +229,9 @@ def draw_no_data(status: Status) -> None:
             f"{resume}Launch makes a changed copy of it.",
             icon=":material/block:",
         )
-        if status.result.get("kind") != "diverged":  # the line above has the link, with a remedy
+        if (
+            status.result.get("kind") != execution.DIVERGED
+        ):  # the line above has the link, with a remedy
             query = {"clone": status.run_id}
             draw_link("pages/launch.py", "Change and launch again", ":material/edit:", query)
     elif status.word == "finished":

@@ -38,6 +38,11 @@ class Visit:
     address: dict[str, str] | None = None
 
 
+def written(value: object) -> str:
+    """A setting as a part of an address: "true", "0.1"."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def arrive(title: str) -> None:
     """Notes what the address asks for when the page is opened.
 

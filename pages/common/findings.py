@@ -11,6 +11,7 @@ import streamlit as st
 from streamlit.elements.lib.mutable_expander_container import ExpanderContainer
 
 from pages.common.guard import check_may_change
+from pages.common.launch_start import changed_copy
 from pages.common.readers import RunSeries, read_series
 from pages.common.shell import carried, error_card
 from pages.common.sidebar import draw_link
@@ -156,19 +157,13 @@ def _draw_remedy(runs: RunStore, run_id: str, remedy: Remedy) -> None:
     if runs.config(run_id).is_watched:
         st.markdown(f"To try in your loop: **{as_text(remedy.words)}**")
         return
-    query = {"clone": run_id}
-    query |= {f"set.{name}": typed(value) for name, value in remedy.changes.items()}
+    query = changed_copy(run_id, remedy.changes)
     draw_link("pages/launch.py", f"Try it: {as_text(remedy.words)}", ":material/science:", query)
     with error_card():
         told = diagnosis.outcome(runs, run_id, remedy, execution.equal_runs)
         if told is not None:
             st.markdown(f":material/check: {as_text(told.sentence)}")
             draw_link("pages/live.py", told.run_id, ":material/monitoring:", {"run": told.run_id})
-
-
-def typed(value: object) -> str:
-    """A value as an address of the page Launch has it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _silence(runs: RunStore, run_id: str, check: str) -> None:

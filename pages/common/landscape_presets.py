@@ -2,12 +2,13 @@
 
 from typing import Any
 
-A_DEAD_BIT = {"h_i": -0.999, "axis": "F", "rate": 0.5}  # Start's question leads here
+from pages.common.address import written
+
 PRESETS: dict[str, dict[str, Any]] = {
     "Figure 3 as stated (η = 1)": {},
     "η below 0.225": {"eta": 0.1},
     "Large η (amber area)": {"eta": 2.0},
-    "A dead bit": A_DEAD_BIT,
+    "A dead bit": {"h_i": -0.999, "axis": "F", "rate": 0.5},  # Start's question leads here
     "Deep saturation": {"h_i": -0.9999, "amp": True, "axis": "F", "rate": 0.5},
     "With RDH": {"h_i": -0.99, "amp": True, "eaq": True, "axis": "F", "rate": 0.5},
 }
@@ -15,7 +16,4 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def address_of(preset: str) -> dict[str, str]:
     """The URL parameters by which the page opens with this preset."""
-    return {
-        name: str(value).lower() if value is True else str(value)
-        for name, value in PRESETS[preset].items()
-    }
+    return {name: written(value) for name, value in PRESETS[preset].items()}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from pages.common.address import written
 from pages.common.experiment import ARMS
 from pages.common.number_field import parsed
 from rdh.config.run_config import make_config
@@ -36,6 +37,11 @@ class Start(NamedTuple):
     before: dict[str, Any]
     fields: dict[str, Any]
     arms: str
+
+
+def changed_copy(run_id: str, changes: Mapping[str, Any]) -> dict[str, str]:
+    """The address of a copy of a run with these changes, as `read_changes` reads it."""
+    return {"clone": run_id} | {f"{SET}{name}": written(value) for name, value in changes.items()}
 
 
 def read_changes(query: Mapping[str, str]) -> dict[str, Any]:

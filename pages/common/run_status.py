@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
-from pages.common.findings import read_diagnosis, typed
+from pages.common.findings import read_diagnosis
 from pages.common.guard import check_may_change
+from pages.common.launch_start import changed_copy
 from pages.common.readers import RunSeries
 from pages.common.run_numbers import remaining
 from pages.common.run_picker import is_watched, ours
@@ -17,6 +19,7 @@ from pages.common.sidebar import draw_link
 from pages.common.text import as_sentence, as_text
 from rdh import execution
 from rdh.analysis import duration, time_taken
+from rdh.diagnosis import Finding
 from rdh.errors import UserError
 from rdh.store.log import tail
 from rdh.store.run_store import RunStore
@@ -137,7 +140,7 @@ def draw_actions(store: RunStore, status: Status) -> None:
 def _draw_ways_on(store: RunStore, status: Status) -> None:
     """What helps a run that has not finished. Resume is not offered where it would only repeat."""
     run_id = status.run_id
-    if status.word == "failed" and status.result.get("kind") == "diverged":
+    if status.word == "failed" and status.result.get("kind") == execution.DIVERGED:
         draw_change(store, run_id)
     if execution.would_repeat(store, run_id):
         return
@@ -164,16 +167,12 @@ def _do(call: Callable[[RunStore, str], None], store: RunStore, run_id: str) -> 
 
 def draw_change(store: RunStore, run_id: str) -> None:
     """The way to a changed copy of a run whose numbers broke, with the remedy if there is one."""
-    query = {"clone": run_id}
-    label = "Change and launch again"
-    try:
+    findings: tuple[Finding, ...] = ()
+    with suppress(UserError):
         findings = read_diagnosis(store, run_id).findings
-    except UserError:
-        findings = ()
-    remedies = [remedy for one in findings for remedy in one.remedies]
-    if remedies:
-        query |= {f"set.{name}": typed(value) for name, value in remedies[0].changes.items()}
-        label += f": {remedies[0].words}"
+    remedy = next((remedy for one in findings for remedy in one.remedies), None)
+    query = changed_copy(run_id, remedy.changes if remedy else {})
+    label = "Change and launch again" + (f": {remedy.words}" if remedy else "")
     draw_link("pages/launch.py", as_text(label), ":material/edit:", query)
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 
 from pages.common.address import say
 from pages.common.findings import one_line
+from pages.common.landscape_presets import address_of
 from pages.common.launch_plan import preset_times
 from pages.common.launching import launch, wait_for_press
 from pages.common.readers import RunSeries, read_series
@@ -269,18 +270,13 @@ def said_of_preset(config: RunConfig) -> str:
         fields, others = config.model_dump(), like.model_dump()
         differ = [one for one in fields if one not in NOT_NAMED and fields[one] != others[one]]
         if not {"dataset", "backbone"} & set(differ):
-            words = [f"{one.replace('_', ' ')} {setting(fields[one])}" for one in differ]
+            words = [
+                f"{one.replace('_', ' ')} {analysis.value_text(fields[one])}" for one in differ
+            ]
             but = f", but {', '.join(words)}" if words else ""
             found.append((len(words), f" ({preset.title}{but})"))
     n, said = min(found, key=lambda one: one[0], default=(MOST_NAMED + 1, ""))
     return said if n <= MOST_NAMED else ""
-
-
-def setting(value: Any) -> str:
-    """A setting as text: 3 for 3.0, "on" for True."""
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def is_like_recorded(configs: Sequence[RunConfig]) -> bool:
@@ -371,7 +367,7 @@ def draw_start() -> None:
             "pages/landscape.py",
             label="Why can't a dead bit leave?",
             icon=":material/landscape:",
-            query_params={"h_i": "-0.999", "axis": "F", "rate": "0.5"},  # the preset "A dead bit"
+            query_params=address_of("A dead bit"),
         )
     known: dict[str, execution.RunState] = {}
     with error_card():

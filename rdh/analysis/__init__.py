@@ -14,10 +14,10 @@ from rdh.analysis.dead_bits import (
     scalar_frame,
 )
 from rdh.analysis.estimates import about, duration, expected_seconds, time_taken
+from rdh.analysis.overlay import difference, value_text
 from rdh.analysis.tables import (
     ARMS,
     comparable,
-    difference,
     group_of,
     metrics_stamp,
     paired_arrays,
@@ -83,6 +83,7 @@ __all__ = [
     "share_of_dead",
     "summary_table",
     "time_taken",
+    "value_text",
     "who_collapsed",
     "why_unfair",
 ]

@@ -72,16 +72,38 @@ def differing(configs: Mapping[str, RunConfig]) -> dict[str, list[str | None]]:
     """
     rows = [flat(config) for config in configs.values()]
     names = dict.fromkeys(name for row in rows for name in row)
-    told = {name: [_text(row.get(name)) for row in rows] for name in names}
+    told = {name: [value_text(row.get(name)) for row in rows] for name in names}
     return {name.replace("_", " "): values for name, values in told.items() if len(set(values)) > 1}
 
 
-def _text(value: object) -> str | None:
+def value_text(value: object) -> str | None:
+    """A setting as text: 3 for 3.0, "on" for True; None for one that is left to its default."""
     if value is None:
         return None
     if isinstance(value, bool):
         return "on" if value else "off"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def difference(first: RunConfig, second: RunConfig, most: int = 4) -> str:
+    """The settings in which two runs differ: "lr (0.3 and 3)"; "" if they differ in none.
+
+    Args:
+        first: config of a run. Its value comes first.
+        second: of another one.
+        most: settings that are named; of further ones only their number is.
+    """
+    mine, theirs = flat(first), flat(second)
+    said = []
+    for name in dict.fromkeys((*mine, *theirs)):
+        values = mine.get(name), theirs.get(name)
+        if values[0] != values[1]:
+            texts = (value_text(one) or "its default" for one in values)
+            said.append(f"{name} ({' and '.join(texts)})")
+    if len(said) > most:
+        n = len(said) - most
+        said = [*said[:most], f"{n} more setting{'s' * (n != 1)}"]
+    return ", ".join(said[:-1]) + (" and " if len(said) > 1 else "") + "".join(said[-1:])
 
 
 def overlay(recorded: Sequence[Recorded]) -> list[Overlaid]:

@@ -142,42 +142,6 @@ def quantization_weight(config: RunConfig) -> float:
     return np.nan if own is None else float(own)
 
 
-def difference(first: RunConfig, second: RunConfig, most: int = 4) -> str:
-    """The settings in which two runs differ: "lr (0.3 and 3)"; "" if they differ in none.
-
-    Args:
-        first: config of a run. Its value comes first.
-        second: of another one.
-        most: settings that are named; of further ones only their number is.
-    """
-    mine, theirs = (_flat(one.model_dump()) for one in (first, second))
-    names = [name for name in dict.fromkeys((*mine, *theirs)) if mine.get(name) != theirs.get(name)]
-    said = [f"{name} ({_word(mine.get(name))} and {_word(theirs.get(name))})" for name in names]
-    if len(said) > most:
-        n = len(said) - most
-        said = [*said[:most], f"{n} more setting{'s' * (n != 1)}"]
-    return ", ".join(said[:-1]) + (" and " if len(said) > 1 else "") + "".join(said[-1:])
-
-
-def _flat(fields: dict[str, Any]) -> dict[str, Any]:
-    """The switches of method and data set under names of their own."""
-    switches = {
-        f"{name}.{switch}": value
-        for name, options in fields.items()
-        if isinstance(options, dict)
-        for switch, value in options.items()
-    }
-    return {name: one for name, one in fields.items() if not isinstance(one, dict)} | switches
-
-
-def _word(value: Any) -> str:
-    if value is None:
-        return "its default"
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def why_unfair(weights: tuple[float, float], taus: tuple[float, float]) -> str:
     """Why a pair is not fair: "eta differs", "tau differs" or "eta and tau differ"; "" if it is.
 

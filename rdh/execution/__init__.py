@@ -39,10 +39,11 @@ from rdh.execution.queue.possible import check_data
 from rdh.execution.queue.requests import states, submit
 from rdh.execution.queue.rows import RunState, doing, in_turn
 from rdh.execution.queue.run_folder import SECONDS_STALLED, loss_before, stalled_for
-from rdh.execution.queue.states import MEANINGS, RESUMABLE
+from rdh.execution.queue.states import DIVERGED, MEANINGS, RESUMABLE
 from rdh.execution.queue.watched import check_ours, is_watched
 
 __all__ = [
+    "DIVERGED",
     "MEANINGS",
     "RESUMABLE",
     "SECONDS_STALLED",

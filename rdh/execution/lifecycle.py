@@ -21,6 +21,7 @@ from rdh.execution.engine.devices import find_devices
 from rdh.execution.place import least_free
 from rdh.execution.queue.registry import Registry
 from rdh.execution.queue.requests import states
+from rdh.execution.queue.run_folder import LOCK
 from rdh.execution.queue.trouble import plain_errors
 from rdh.execution.queue.watched import is_watched
 from rdh.locks import is_locked, take_lock
@@ -28,7 +29,7 @@ from rdh.store.lines import has_lines
 from rdh.store.log import last_line
 from rdh.store.run_store import RunStore
 
-LOCK, LOG = "supervisor.lock", "supervisor.log"
+LOG = "supervisor.log"
 SECONDS_TO_STOP = 10.0
 
 

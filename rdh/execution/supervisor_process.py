@@ -26,8 +26,9 @@ from rdh.execution.engine import kinds
 from rdh.execution.engine.base import WORKER, Engine
 from rdh.execution.engine.processes import start_time
 from rdh.execution.evidence import Limits
-from rdh.execution.lifecycle import LOCK, LOG, claim_lock, read_lock, write_lock
+from rdh.execution.lifecycle import LOG, claim_lock, read_lock, write_lock
 from rdh.execution.place import least_free
+from rdh.execution.queue.run_folder import LOCK
 from rdh.execution.supervisor import Supervisor
 from rdh.store.run_store import RunStore
 

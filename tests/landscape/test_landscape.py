@@ -5,7 +5,6 @@ Autograd runs on Equation 1 and on the methods themselves.
 
 import itertools
 import math
-import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
+from pages.common.landscape_presets import address_of
 from rdh import catalog
 from rdh.charts import palette
 from rdh.charts.descent import descent_figure, gain_figure
@@ -517,8 +517,8 @@ def test_untouched_page_shows_the_wrong_way():
 
 def test_the_question_of_start_opens_the_page_at_a_dead_bit():
     said = (Path(PAGE).parent / "common" / "start.py").read_text(encoding="utf-8")
-    ((h_i, axis, rate),) = re.findall(r'"h_i": "(.+)", "axis": "(.+)", "rate": "(.+)"\}', said)
-    test = page(h_i=h_i, axis=axis, rate=rate)
+    assert said.count('query_params=address_of("A dead bit")') == 1
+    test = page(**address_of("A dead bit"))
     assert test.button(key="preset-A dead bit").proto.type == "primary"
 
 

@@ -152,15 +152,13 @@ def queue_again(
             result.replace(result.with_name("result.json.damaged"))
     # The folder has to know it too: an old process that sees it gives up, and a rebuild finds the
     # attempt waiting.
-    beat = store.heartbeat(run.run_id)
-    step = beat.get("step", 0) if attempt_in(beat) == run.attempt else 0
-    lost = {"reason": run.reason or "Its process ended.", "step": step}
-    record = control_record(
-        attempt,
-        automatic=automatic,
-        from_step=store.resume_step(run.run_id),
-        lost=lost if run.state == "lost" else None,
-    )
+    lost = None
+    if run.state == "lost":
+        beat = store.heartbeat(run.run_id)
+        step = beat.get("step", 0) if attempt_in(beat) == run.attempt else 0
+        lost = {"reason": run.reason or "Its process ended.", "step": step}
+    from_step = store.resume_step(run.run_id)
+    record = control_record(attempt, automatic=automatic, from_step=from_step, lost=lost)
     store.write_json(run.run_id, "control.json", record)
     return True
 

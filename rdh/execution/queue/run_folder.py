@@ -34,6 +34,7 @@ LONGEST_LINE = 300
 NO_RESULT = Decision("lost", "Its result.json can't be read, so nobody knows how it ended.")
 GONE = Decision("lost", "Its process is gone, and the disk is too full to note how it ended.")
 NOT_BEGUN = Decision("queued", "Its start was interrupted, so it waits again.")
+LOCK = "supervisor.lock"  # of the runs root; the supervisor says there what it is
 PLUG_INS = ("methods", "datasets", "backbones")
 DISK = "disk"  # the supervisor's own request: pause, since the disk is nearly full
 SECONDS_STALLED = 60.0  # without a step
@@ -196,7 +197,7 @@ def unless_gone(store: RunStore, run: RunState) -> RunState:
 
 def _starts_here(store: RunStore) -> bool:
     """Whether the supervisor starts its runs on this machine; as it does if it says nothing."""
-    said = (read_json(store.root / "supervisor.lock") or {}).get("engine")
+    said = (read_json(store.root / LOCK) or {}).get("engine")
     return not isinstance(said, dict) or said.get("name") == kinds.LOCAL
 
 
