@@ -5,6 +5,7 @@ python -m tests.diagnosis.trials weight RUNS 70 5   # weights of quantization on
 python -m tests.diagnosis.trials weight-cifar10 RUNS 30 6
 python -m tests.diagnosis.trials weight-slow RUNS 40 31  # large weights at small rates; digits
 python -m tests.diagnosis.trials dead RUNS 30       # many dead on CIFAR-10; pairs with RDH
+python -m tests.diagnosis.trials collapsed RUNS 40 7  # high rates and weights; digits
 python -m tests.diagnosis.trials designs RUNS 71    # each ill in a way that is known, or healthy
 python -m tests.diagnosis.trials drawn RUNS 44 3    # settings at random
 
@@ -35,7 +36,11 @@ from rdh.store.run_store import RunStore
 
 RDH = {"amplifier": True, "quantization": "error_aware"}
 IN_BATCH = {"method_options": {"pairs": "in_batch"}}
-ON_TRIAL = {"labels": "few_images", "dead": "which_illness"}  # all others: quantization_wins
+ON_TRIAL = {
+    "labels": "few_images",
+    "dead": "which_illness",
+    "collapsed": "collapsed",
+}  # all others: quantization_wins
 METHODS = ("hashnet", "dhn", "dpsh", "dsdh", "dch", "dpn", "csq", "dagh")
 # What no design decides: these are facts of any run, or are judged by what comes next.
 UNDECIDED = ("alike_bits", "beyond_reach", "dead_growing", "under_trained", "untrusted_map",
@@ -139,6 +144,23 @@ def dead(n: int) -> Iterator[RunConfig]:
     for method, lr, eta, bits in settings[:n]:
         fields = {"method": method, "lr": lr, "n_bits": bits, "seed": 21}
         yield preset_config("offline", **fields | ({} if eta is None else {"eta": eta}))
+
+
+def collapsed(n: int, seed: int) -> Iterator[RunConfig]:
+    """Rates and weights of which some make all codes alike; the preset of the demo."""
+    rng = random.Random(seed)
+    for _ in range(n):
+        fields: dict[str, Any] = {
+            "method": rng.choice([*METHODS[:5], "csq"]),
+            "lr": rng.choice([0.03, 0.3, 1.0, 3.0, 10.0]),
+            "n_bits": rng.choice([16, 32]),
+            "epochs": 20,
+            "seed": rng.randrange(1000, 2000),
+        }
+        eta = rng.choice([0.1, 1.0, 3.0, 10.0])
+        yield preset_config(
+            "demo", **fields | ({} if fields["method"] == "hashnet" else {"eta": eta})
+        )
 
 
 def designs(n: int, runs: Path) -> Iterator[tuple[RunConfig, Path | None, np.ndarray, str]]:
@@ -255,6 +277,8 @@ def main(name: str, folder: str, n: str, seed: str = "5") -> None:
         asked = labels(int(n), runs)
     elif name == "dead":
         asked = ((config, None, none) for config in dead(int(n)))
+    elif name == "collapsed":
+        asked = ((config, None, none) for config in collapsed(int(n), int(seed)))
     elif name == "weight-slow":
         asked = ((config, None, none) for config in slow(int(n), int(seed)))
     else:
