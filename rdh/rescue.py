@@ -233,7 +233,8 @@ class GradientAmplifier(nn.Module):
     def _amplified(self, codes: Tensor) -> Tensor:
         if not (self.training and codes.requires_grad and torch.is_grad_enabled()):
             return codes
-        if torch.compiler.is_exporting():  # what is exported does not train
+        # What is exported does not train. torch 2.11's own is_exporting() is also true in compile.
+        if torch.compiler._is_exporting_flag:
             return codes
         if codes.ndim != 2 or codes.shape[1] != (self._n_bits or codes.shape[1]):
             raise ValueError(
