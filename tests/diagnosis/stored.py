@@ -1,6 +1,10 @@
-"""Real runs that train too long for a test, cut to what the checks read: kept, and made again.
+"""Real runs, cut to what the checks read: kept, and made again.
 
-python -m tests.diagnosis.stored RUNS RUN_ID NAME     # keeps it in tests/diagnosis/runs/NAME
+They train too long for a test, or end a little differently on other processors and versions of
+torch, so that a check may say another thing there.
+
+python -m tests.diagnosis.stored keep RUNS RUN_ID NAME  # in tests/diagnosis/runs/NAME
+python -m tests.diagnosis.stored digits RUNS            # trains all of `DIGITS` anew, keeps them
 """
 
 import json
@@ -9,17 +13,52 @@ from pathlib import Path
 
 import numpy as np
 
+from rdh import worker
+from rdh.config.presets import preset_config
 from rdh.config.run_config import make_config
 from rdh.diagnosis import Evidence
 from rdh.files import read_arrays, write_arrays
 from rdh.store.kept_codes import probe_steps
 from rdh.store.metrics_writer import MetricsWriter, Record
 from rdh.store.run_store import RunStore
+from tests.diagnosis.trials import digits
 
 KEPT = Path(__file__).parent / "runs"
 MOST_QUERIES, MOST_GALLERY = 400, 1500
 ARRAYS = ("saturated", "flagged", "dead", "gradient_sum", "gradient_count", "amplified_levels",
           "amplified_dead_levels", "dead_window_levels", "beyond_reach_levels")  # fmt: skip
+
+BASE = {"n_bits": 16, "eval_every": 2, "lr": 0.03, "probe_every": 4}
+RDH = {"amplifier": True, "quantization": "error_aware"}
+LINEAR = {  # 400 digits of four classes that a linear layer tells apart
+    "dataset": "arrays", "backbone": "none", "finetune": False, "method": "dch", "n_bits": 48,
+    "lr": 0.1, "eta": 1.0, "epochs": 30, "probe_every": 8,
+}  # fmt: skip
+FOUR = [0, 1, 6, 7], 400, 0  # classes, training items, seed
+WRONG = {"right_labels": 0, "wrong_labels": 6}  # how many of the labels are wrong
+DIGITS = {
+    "healthy": {"method": "csq", "lr": 1.0, "eta": 0.1, "epochs": 6, "schedule": "constant"},
+    "dead": {"method": "dch", "lr": 0.3, "epochs": 8},
+    "rescued": {"method": "dch", "lr": 0.3, "epochs": 8} | RDH,
+    "too_short": {"method": "hashnet", "lr": 0.1, "epochs": 4, "eval_every": 1},
+    "few_codes": {"method": "hashnet", "n_bits": 3, "epochs": 8},
+    "12_bits": {"method": "dsdh", "n_bits": 12, "lr": 0.3, "epochs": 6},
+    "48_bits": {"method": "dsdh", "n_bits": 48, "lr": 0.3, "epochs": 6},
+    **dict.fromkeys(WRONG, LINEAR),
+}
+
+
+def keep_digits(store: RunStore) -> None:
+    """Trains the runs of `DIGITS` and keeps them."""
+    for name, fields in DIGITS.items():
+        root = None
+        if name in WRONG:
+            root = store.root.parent / name
+            digits(root, WRONG[name], *FOUR)
+        config = preset_config("quick", **((BASE if root is None else {}) | fields))
+        run_id = store.create(config, data_root=root)
+        worker.main([str(store.run_dir(run_id))])
+        keep(store, run_id, name)
 
 
 def keep(store: RunStore, run_id: str, name: str) -> None:
@@ -87,4 +126,5 @@ def _under(kept: dict[str, np.ndarray], prefix: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    keep(RunStore(sys.argv[1]), *sys.argv[2:])
+    what, runs, *rest = sys.argv[1:]
+    {"keep": keep, "digits": keep_digits}[what](RunStore(runs), *rest)
