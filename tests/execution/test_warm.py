@@ -287,6 +287,24 @@ def test_a_fork_that_nobody_waits_for_leaves_no_trace(store, tmp_path):
     assert parent.status()["state"] == "cold"
 
 
+def test_a_parent_whose_supervisor_died_before_it_began_ends_before_it_imports_anything():
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.close()
+    script = (
+        "import sys\nfrom rdh import warm\nprint(warm.main(sys.argv[1:]), 'torch' in sys.modules)\n"
+    )
+    with its:
+        answer = subprocess.run(
+            [sys.executable, "-c", script, str(its.fileno())],
+            pass_fds=[its.fileno()],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=HOUSE,
+        )
+    assert answer.stdout == "0 False\n"
+
+
 def test_a_parent_with_a_second_thread_or_a_changed_file_says_why_it_does_not_fork(tmp_path):
     done = threading.Event()
     thread = threading.Thread(target=done.wait)
