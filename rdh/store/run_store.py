@@ -200,11 +200,12 @@ class RunStore:
             known = self._missing.get(run_id)
             if known and known[0] == version:
                 return known[1]
+            if time.time() - status.st_ctime < SECONDS_OF_A_CLOCK:
+                return set()  # it may change within the same tick
             missing = set(STAMPED).difference(os.listdir(folder))  # noqa: PTH208
         except OSError:
             return set()
-        if time.time() - status.st_ctime > SECONDS_OF_A_CLOCK:
-            self._missing[run_id] = version, missing
+        self._missing[run_id] = version, missing
         return missing
 
     def run_ids(self) -> list[str]:
