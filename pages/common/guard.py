@@ -3,7 +3,9 @@
 `app.py` puts it around Streamlit. `rdh/execution/login.py` says who may pass.
 """
 
+import contextlib
 import html
+import secrets
 import sys
 from pathlib import Path
 from urllib.parse import parse_qs, quote
@@ -12,8 +14,9 @@ import streamlit as st
 from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
+from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
 from rdh.errors import UserError
@@ -35,6 +38,8 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
 }
+CHANGED = "The token changed: reload this page and enter the new one."
+NOTICE = secrets.token_hex()  # of this process; a page that is asked for with it says CHANGED
 _GUARDED: list[Path] = []  # runs folders that this process serves through a Guard
 
 
@@ -56,27 +61,42 @@ class Guard:
             await self._app(scope, receive, send)
             return
         sender = HTTPConnection(scope)
+        is_free = self._asked == login.NOBODY or (
+            self._asked == login.STRANGERS and _is_own(sender)
+        )
         try:
             if not is_host_allowed(sender.headers.get("host")):
                 # also a page elsewhere whose name was made to lead to this machine
                 answer: Response | None = PlainTextResponse(_said_of_hosts(), 403, HEADERS)
             else:
-                answer = None if self._may_pass(sender) else await self._answer(scope, receive)
+                may_pass = is_free or self._has_cookie(sender)
+                answer = None if may_pass else await self._answer(scope, receive)
         except UserError as error:
             answer = PlainTextResponse(f"{error}\n", 503, HEADERS)
         if answer is None:
-            await self._app(scope, receive, send)
+            is_session = scope["type"] == "websocket" and not is_free
+            await self._app(scope, self._watched(sender, receive) if is_session else receive, send)
         elif scope["type"] == "websocket":
             await WebSocketClose(code=1008, reason="no token")(scope, receive, send)
         else:
             await answer(scope, receive, send)
 
-    def _may_pass(self, sender: HTTPConnection) -> bool:
-        if self._asked == login.NOBODY:
-            return True
-        if self._asked == login.STRANGERS and _is_own(sender):
-            return True
+    def _has_cookie(self, sender: HTTPConnection) -> bool:
         return login.has_cookie(login.read_token(self._root), sender.cookies)
+
+    def _watched(self, sender: HTTPConnection, receive: Receive) -> Receive:
+        """A session outlives its token. Whatever it asks for then, it gets the notice."""
+
+        async def received() -> Message:
+            message = await receive()
+            if message["type"] != "websocket.receive":
+                return message
+            with contextlib.suppress(UserError):  # no token can be read: nobody has it
+                if self._has_cookie(sender):
+                    return message
+            return {"type": "websocket.receive", "bytes": _asks_for_notice()}
+
+        return received
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
         """What somebody sees who may not pass: a form, or what follows from the filled-in form."""
@@ -95,6 +115,13 @@ class Guard:
         # The cookie is not sent along with a link on somebody else's page; this is our own page.
         is_from_elsewhere = request.headers.get("sec-fetch-site") == "cross-site"
         return _form("", comes_back=is_from_elsewhere and request.method == "GET")
+
+
+def _asks_for_notice() -> bytes:
+    """What a browser sends to have a page drawn anew, without a click and without a tick."""
+    message = BackMsg()
+    message.rerun_script.query_string = f"{NOTICE}=1"
+    return message.SerializeToString()
 
 
 def _said_of_hosts() -> str:
@@ -193,6 +220,11 @@ def _said_at_start(root: Path, asked: str) -> str:
 def is_guarded() -> bool:
     """Whether the present page is served through a guard, or by no server at all: by a test."""
     return bool(_GUARDED) or not st.context.headers
+
+
+def has_other_token() -> bool:
+    """Whether the reader of the present page has brought a token that counts no more."""
+    return NOTICE in st.query_params
 
 
 def check_may_change() -> None:

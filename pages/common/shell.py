@@ -19,7 +19,7 @@ from streamlit.delta_generator import DeltaGenerator
 from pages.common.address import announce, arrive
 from pages.common.address_bar import draw_copy_link
 from pages.common.failed_page import use_cards
-from pages.common.guard import is_guarded
+from pages.common.guard import CHANGED, has_other_token, is_guarded
 from pages.common.sidebar import draw_links, read_links
 from pages.common.text import as_sentence, as_text
 from rdh import execution
@@ -145,6 +145,10 @@ def start_page(
     )
     if not is_guarded():
         show_error("Pages are opened through the app: start it by `streamlit run app.py`.")
+        st.stop()
+    if has_other_token():
+        st.query_params.clear()
+        show_error(CHANGED)
         st.stop()
     st.html(STYLE)
     st.logo(LOGO, size="large")

@@ -47,7 +47,7 @@ def add(actions: Any, common: argparse.ArgumentParser) -> None:
         one.add_argument("run", metavar="RUN", nargs=None if is_one else "?", help="the run's id")
         if name == "resume":
             one.add_argument("--sweep", metavar="NAME", help="all runs of a sweep that can go on")
-            text = "all runs that failed, were lost or were cancelled"
+            text = "all runs that failed, were lost or were cancelled, unless they would fail again"
             one.add_argument("--failed", action="store_true", help=text)
         if name == "priority":
             one.add_argument("number", metavar="N", help="from -1000 to 1000")

@@ -13,7 +13,6 @@ A supervisor process does the work. Each of these functions returns at once:
 If something is not possible, they raise a UserError with one sentence about it.
 """
 
-from rdh.execution.again import would_repeat
 from rdh.execution.engine.devices import gpu_loads, slots_taken
 from rdh.execution.lifecycle import (
     engine_asked,
@@ -33,6 +32,7 @@ from rdh.execution.queue.acts import (
     resume_all,
     set_priority,
     start_over,
+    would_repeat,
 )
 from rdh.execution.queue.equal import equal_runs, finished_runs
 from rdh.execution.queue.possible import check_data

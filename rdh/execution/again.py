@@ -11,9 +11,8 @@ from rdh.execution.queue.acts import queue_again
 from rdh.execution.queue.registry import Registry
 from rdh.execution.queue.rows import RunState, move
 from rdh.execution.queue.run_folder import DISK
-from rdh.execution.queue.states import DIVERGED, Decision, attempt_in
+from rdh.execution.queue.states import Decision, attempt_in
 from rdh.files import is_number, read_json
-from rdh.store.run_store import RunStore
 
 FOR_SPACE = "Paused, because the disk is nearly full; it goes on by itself once there is room."
 
@@ -65,13 +64,6 @@ def goes_on(registry: Registry, run: RunState, decision: Decision, most: int) ->
         return None
     so_far = resumes_so_far(registry, run)
     return so_far + 1 if so_far < most else None
-
-
-def would_repeat(store: RunStore, run_id: str) -> bool:
-    """Whether Resume would only fail again: the numbers broke, and no checkpoint was before it."""
-    result = store.result(run_id)
-    has_broken = (result.get("state"), result.get("kind")) == ("failed", DIVERGED)
-    return has_broken and not store.resume_step(run_id)
 
 
 def go_on(

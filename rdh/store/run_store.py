@@ -35,6 +35,9 @@ RECORDED = ("checkpoints/*", "codes/*", "metrics.db", "metrics.db-*", "hb.json",
 MOST_CONFIG_BYTES = 100_000
 LATEST = 1e11  # Unix seconds: a later time is damage
 
+SECONDS_OF_A_CLOCK = 3.0  # of a file system: two changes within one tick of it look like one
+
+Version = tuple[int, int]  # of a folder: inode, time of change in ns
 Stamp = tuple[int, int, int] | None  # inode, bytes, time of change in ns; None: no such file
 
 
@@ -54,6 +57,7 @@ class RunStore:
     def __init__(self, root: Path | str, *, makes: bool = True, read_only: bool = False) -> None:
         self.root = as_folder(root, "runs folder", "--runs or RDH_RUNS")
         self._submitted: dict[tuple[str, Stamp], float] = {}
+        self._missing: dict[str, tuple[Version, set[str]]] = {}  # of STAMPED, run by run
         self._read_only = read_only
         if not makes and not os.path.lexists(self.root):
             raise UserError(
@@ -184,7 +188,25 @@ class RunStore:
 
     def stamps(self, run_id: str) -> tuple[Stamp, ...]:
         """The stamps of the STAMPED files of one folder."""
-        return tuple(_stamp(f"{self.root}/{run_id}/{name}") for name in STAMPED)
+        folder = f"{self.root}/{run_id}"
+        missing = self._missing_in(run_id, folder)
+        return tuple(None if name in missing else _stamp(f"{folder}/{name}") for name in STAMPED)
+
+    def _missing_in(self, run_id: str, folder: str) -> set[str]:
+        """STAMPED files that are not there. A new file changes the folder that it comes into."""
+        try:
+            status = os.stat(folder)  # noqa: PTH116 (as in _stamp)
+            version = status.st_ino, status.st_ctime_ns
+            known = self._missing.get(run_id)
+            if known and known[0] == version:
+                return known[1]
+            if time.time() - status.st_ctime < SECONDS_OF_A_CLOCK:
+                return set()  # it may change within the same tick
+            missing = set(STAMPED).difference(os.listdir(folder))  # noqa: PTH208
+        except OSError:
+            return set()
+        self._missing[run_id] = version, missing
+        return missing
 
     def run_ids(self) -> list[str]:
         """Ids of all folders that are runs, oldest submission first."""
@@ -327,7 +349,7 @@ class RunStore:
 
 def _stamp(path: str) -> Stamp:
     try:
-        status = os.stat(path)  # noqa: PTH116 (three for each of 500 runs: a Path costs more)
+        status = os.stat(path)  # noqa: PTH116 (several for each of 500 runs: a Path costs more)
     except OSError:
         return None
     return (

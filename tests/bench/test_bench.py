@@ -69,6 +69,7 @@ def test_bench_execution_compares_forked_with_cold_runs(monkeypatch, tmp_path, c
 
 def test_bench_queue_says_what_waiting_runs_cost_pages_and_the_supervisor(monkeypatch, capsys):
     monkeypatch.setattr(queue, "SIZES", (1, 3))
+    monkeypatch.setattr(queue.run_store, "SECONDS_OF_A_CLOCK", 0.0)
     assert main(["bench", "queue", "--rounds", "1"]) == 0
     said = capsys.readouterr()
     found = json.loads(said.out)

@@ -58,6 +58,23 @@ def test_a_browser_is_asked_once_and_another_user_gets_nothing(server, browser):
     assert str(server.runs_root / login.FILE) in server.log.read_text()
 
 
+def test_an_open_page_gets_nothing_more_once_the_token_has_changed(server, browser):
+    path = server.runs_root / login.FILE
+    with open_page(browser) as page:
+        page.goto(f"{server.url}/definitions")
+        page.get_by_label("Token").fill(path.read_text().strip())
+        page.keyboard.press("Enter")
+        wait_for_app(page)
+        path.unlink()
+        page.get_by_role("link", name="Live", exact=True).click()
+        expect(page.get_by_role("alert")).to_contain_text("The token changed: reload this page")
+        expect(page.get_by_test_id("stMain").get_by_role("heading")).to_have_count(0)
+        page.reload()
+        page.get_by_label("Token").fill(path.read_text().strip())
+        page.keyboard.press("Enter")
+        wait_for_app(page)
+
+
 def check_that_another_user_gets_nothing(server: AppServer, picture: str) -> None:
     """Without the token; the picture is one that a page shows just now."""
     path = picture.removeprefix(server.url)

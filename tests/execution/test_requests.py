@@ -392,6 +392,18 @@ def test_all_broken_runs_of_a_sweep_are_resumed_at_once(store):
         resume_all(store, sweep="gird")
 
 
+def test_a_run_that_would_fail_again_is_resumed_only_by_its_name(store):
+    (run_id,), other = submit(store, make_configs(1)), submit_one(store, "failed")
+    record = {"state": "failed", "message": "The loss became nan.", "kind": "diverged"}
+    store.write_json(run_id, "result.json", {"attempt": 1, "step": 7} | record)
+    resumed, refused = resume_all(store)
+    assert resumed == [other] and refused.keys() == {run_id}
+    assert f"`python -m rdh runs resume {run_id}` resumes it anyway" in refused[run_id]
+    assert states(store)[run_id].state == "failed"
+    resume(store, run_id)
+    assert (states(store)[run_id].state, states(store)[run_id].attempt) == ("queued", 2)
+
+
 def test_a_run_whose_folder_was_removed_can_still_be_deleted(store):
     run_id = submit_one(store, "finished")
     store.delete(run_id)

@@ -21,7 +21,7 @@ import pytest
 from rdh import warm
 from rdh.config.run_config import RunConfig, make_config
 from rdh.errors import UserError
-from rdh.execution import cancel, states, submit, supervisor_status
+from rdh.execution import cancel, loss_before, states, submit, supervisor_status
 from rdh.execution.engine import processes
 from rdh.execution.engine.devices import check_settings
 from rdh.execution.engine.processes import environment
@@ -197,8 +197,8 @@ def test_runs_go_on_and_their_ends_are_seen_when_the_parent_is_killed_under_them
     assert warmth(store)["reason"] == "it ended by signal 9"
     goes_on(store, run_id)
     os.kill(pid, signal.SIGKILL)
-    wait_until(store, run_id, "lost")
-    assert "signal 9" in states(store)[run_id].reason  # its exit code was known
+    wait_for(lambda: states(store)[run_id].attempt == 2, "the queue resumes it by itself")
+    assert "signal 9" in loss_before(store, run_id, 2).reason  # its exit code was known
     finish(store, **SHORT)
     os.kill(second, signal.SIGKILL)
     finish(store, **SHORT, seed=1)
@@ -285,6 +285,24 @@ def test_a_fork_that_nobody_waits_for_leaves_no_trace(store, tmp_path):
     os.close(hears)
     parent.close()
     assert parent.status()["state"] == "cold"
+
+
+def test_a_parent_whose_supervisor_died_before_it_began_ends_before_it_imports_anything():
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.close()
+    script = (
+        "import sys\nfrom rdh import warm\nprint(warm.main(sys.argv[1:]), 'torch' in sys.modules)\n"
+    )
+    with its:
+        answer = subprocess.run(
+            [sys.executable, "-c", script, str(its.fileno())],
+            pass_fds=[its.fileno()],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=HOUSE,
+        )
+    assert answer.stdout == "0 False\n"
 
 
 def test_a_parent_with_a_second_thread_or_a_changed_file_says_why_it_does_not_fork(tmp_path):

@@ -13,7 +13,9 @@ from rdh.config.run_config import make_config
 from rdh.errors import UserError
 from rdh.execution import submit
 from rdh.files import read_arrays, read_json, write_arrays, write_json
+from rdh.store import run_store
 from rdh.store.run_store import RunStore
+from tests.execution.conftest import wait_for
 
 
 @pytest.fixture
@@ -353,3 +355,22 @@ def test_a_resumed_run_goes_on_from_its_newest_checkpoint_or_from_the_start(tmp_
     for name in ("000000320.pt", "000001280.pt", ".draft-77"):
         (folder / name).touch()
     assert store.resume_step(run_id) == 1280
+
+
+def test_a_file_is_seen_as_soon_as_it_is_there_though_its_absence_is_remembered(store, monkeypatch):
+    monkeypatch.setattr(run_store, "SECONDS_OF_A_CLOCK", 0.05)
+    run_id = store.create(make_config())
+    path, elsewhere = store.run_dir(run_id) / "result.json", store.root / "elsewhere"
+    path.symlink_to(elsewhere)
+    for makes, removes in (
+        (lambda: elsewhere.write_text("{}"), path.unlink),  # a link that led nowhere
+        (lambda: path.write_text("{}"), path.unlink),
+    ):
+        wait_for(lambda: not any(store.stamps(run_id)[1:]) and run_id in store._missing, "a look")
+        makes()
+        assert [bool(stamp) for stamp in store.stamps(run_id)] == [True, True, False]
+        removes()
+        store._missing.clear()
+    before = store.stamps(run_id)
+    (path.parent / "config.json").write_text("{")  # in place: the folder does not change
+    assert store.stamps(run_id)[0] != before[0]

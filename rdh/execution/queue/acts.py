@@ -14,6 +14,7 @@ from rdh.execution.queue.requests import states
 from rdh.execution.queue.rows import RunState, move, update
 from rdh.execution.queue.run_folder import control_record
 from rdh.execution.queue.states import (
+    DIVERGED,
     REQUESTS,
     RESUMABLE,
     attempt_in,
@@ -166,6 +167,8 @@ def queue_again(
 def resume_all(store: RunStore, *, sweep: str | None = None) -> tuple[list[str], dict[str, str]]:
     """Queues another attempt of every lost, failed or cancelled run. Paused ones stay paused.
 
+    So do those that would only fail again; `resume` takes one of these all the same.
+
     Args:
         store: Where the runs lie.
         sweep: Only the runs of this sweep.
@@ -186,12 +189,25 @@ def resume_all(store: RunStore, *, sweep: str | None = None) -> tuple[list[str],
         if run.state in RESUMABLE and run.state != "paused":
             if is_watched(store, run.run_id):
                 continue  # nobody can mean these
+            if would_repeat(store, run.run_id):
+                refused[run.run_id] = (
+                    f"Run {run.run_id} was not resumed, because it would fail again at the same "
+                    f"step; `python -m rdh runs resume {run.run_id}` resumes it anyway."
+                )
+                continue
             try:
                 resume(store, run.run_id)
                 resumed.append(run.run_id)
             except UserError as error:
                 refused[run.run_id] = str(error)
     return resumed, refused
+
+
+def would_repeat(store: RunStore, run_id: str) -> bool:
+    """Whether Resume would only fail again: the numbers broke, and no checkpoint was before it."""
+    result = store.result(run_id)
+    has_broken = (result.get("state"), result.get("kind")) == ("failed", DIVERGED)
+    return has_broken and not store.resume_step(run_id)
 
 
 def set_priority(store: RunStore, run_id: str, priority: int) -> None:

@@ -87,10 +87,11 @@ def doing(run: RunState) -> str:
 
 
 COLUMNS = tuple(column.name for column in fields(RunState))
-TEXTS = {"run_id", "state"}
-NUMBERS = {"attempt", "submitted_at", "priority"}
+NUMBER, MAYBE_TEXT = (int, float), (str, type(None))
+TYPES: dict[str, tuple[type, ...]] = dict.fromkeys(("run_id", "state"), (str,))
+TYPES |= dict.fromkeys(("attempt", "submitted_at", "priority"), NUMBER)
+TYPES |= dict.fromkeys(("started_at", "ended_at"), (*NUMBER, type(None)))
 IN_TURN = "ORDER BY priority DESC, submitted_at, rowid"  # how waiting runs start
-MAYBE_NUMBERS = {"started_at", "ended_at"}
 
 
 def select(
@@ -111,24 +112,15 @@ def select(
         ).fetchall()
     except UnicodeDecodeError as error:
         raise WrongContent(str(error)) from error
-    runs = [RunState(*row) for row in rows]
-    for run in runs:
-        _check_types(run)
-    return runs
+    for types in {tuple(map(type, row)) for row in rows}:  # few differ
+        _check_types(types)
+    return [RunState(*row) for row in rows]
 
 
-def _check_types(run: RunState) -> None:
-    for name in COLUMNS:
-        value = getattr(run, name)
-        is_right = (
-            isinstance(value, str)
-            if name in TEXTS
-            else isinstance(value, int | float)
-            if name in NUMBERS
-            else value is None or isinstance(value, int | float if name in MAYBE_NUMBERS else str)
-        )
-        if not is_right:
-            raise WrongContent(f"{name} of a run is {value!r}")
+def _check_types(types: tuple[type, ...]) -> None:
+    for name, kind in zip(COLUMNS, types, strict=True):
+        if not issubclass(kind, TYPES.get(name, MAYBE_TEXT)):
+            raise WrongContent(f"{name} of a run is of type {kind.__name__}")
 
 
 def insert(db: sqlite3.Connection, row: Mapping[str, Any]) -> None:

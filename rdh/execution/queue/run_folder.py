@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,7 +88,7 @@ class Facts:
     def problem(self) -> str | None:
         return self.damage or self.refusal
 
-    @property
+    @cached_property
     def is_watched(self) -> bool:
         """Whether a loop that is not ours trains the run: the queue only looks on."""
         return self.submission is not None and self.submission.get("kind") == WATCHED
