@@ -217,11 +217,13 @@ def _of_state(
         yield f"{run.run_id} is finished without a result"
     if told.asked and not run.is_final:
         yield f"{run.run_id} is {run.state} after a request to {told.asked}"
+    # A full disk keeps the registry from noting that it goes on by itself.
+    is_stopped = told.is_short and not Room(world.root, least_free(os.environ)).allows_training
     # The registry and control.json note a resume. If both were damaged, nobody knows of it.
     is_forgotten = "control.json" in told.tainted
     may = {
         "cancelled": told.asked == "cancel" or is_forgotten,
-        "paused": told.asked == "pause" or is_forgotten,
+        "paused": told.asked == "pause" or is_forgotten or is_stopped,
         "lost": told.hurt or bool(told.tainted),
         "failed": told.is_short or bool(told.tainted),
         "unreadable": bool(told.tainted),

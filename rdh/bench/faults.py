@@ -58,7 +58,9 @@ def measure(seed: int, moments: int, registries: int = N_REGISTRIES) -> dict[str
                 name = rng.choice(sorted(faults))
                 _say(f"{number + 1}/{moments} {name}; {len(wrong)} wrong, {world.finished} ended")
                 took, said = _moment(world, rng, faults[name])
-                wrong += [f"moment {number + 1}, {name}: {one}" for one in said]
+                for one in said:
+                    wrong.append(f"moment {number + 1}, {name}: {one}")
+                    print(wrong[-1], file=sys.stderr, flush=True)
                 seconds.append(took)
                 done[name] += 1
         finally:

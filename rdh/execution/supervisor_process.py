@@ -17,6 +17,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import rdh
@@ -115,6 +116,9 @@ def _serve(
     while not stopping:
         if not supervisor.store.root.is_dir():
             supervisor.end_everything()
+            return False
+        if not Path(rdh.__file__).exists():
+            supervisor.log.warning("supervisor: ends, because its program was removed")
             return False
         if not path.exists() or path.stat().st_ino != os.fstat(lock).st_ino:
             supervisor.log.warning(

@@ -86,6 +86,17 @@ def test_a_killed_supervisor_is_replaced_and_the_worker_lives_on(store):
     wait_for(lambda: not is_alive(worker), "end of the worker")
 
 
+def test_a_supervisor_whose_program_is_removed_ends(store, tmp_path):
+    copy = tmp_path / "installed"
+    shutil.copytree(Path(rdh.__file__).parent, copy / "rdh")
+    command = [sys.executable, "-m", "rdh.execution.supervisor_process", str(store.root)]
+    with subprocess.Popen(command, cwd=copy) as supervisor:
+        wait_for(lambda: supervisor_status(store)["pid"] == supervisor.pid, "supervisor")
+        shutil.rmtree(copy / "rdh")
+        assert supervisor.wait(timeout=60) == 0
+    assert "its program was removed" in (store.root / "supervisor.log").read_text()
+
+
 def test_supervisor_and_worker_killed_together_is_a_lost_run(store):
     run_id = start_toy(store, do="forever")
     pid = ready(store)
