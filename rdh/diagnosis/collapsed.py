@@ -119,9 +119,13 @@ def remedies(config: RunConfig) -> tuple[Remedy, ...]:
         return ()
     seen = "The number of distinct codes and MAP rise within the first epochs."
     usual, whose = above_usual(config, (*STEPS, "eta"))
+    if config.is_watched:  # what is usual, only its own loop knows
+        whose, usual = "", {"lr": part_of(config.lr, 10)}
+        usual |= {"eta": part_of(config.eta, 10)} if config.eta else {}
     spread = "Smaller steps let the codes spread before they saturate."
     leave = "A smaller weight lets codes leave the side on which they began."
-    why = " ".join((whose, *[spread] * (usual.keys() != {"eta"}), *[leave] * ("eta" in usual)))
+    parts = (whose, spread if usual.keys() - {"eta"} else "", leave if "eta" in usual else "")
+    why = " ".join(filter(None, parts))
     back = (Remedy(usual, why, seen),) if usual else ()
     switches = {switch.name for switch in config.method_card.switches}
     if "pairs" in switches and config.method_options.get("pairs", "stored") == "stored":

@@ -34,11 +34,16 @@ PLACES = (
 def check(evidence: Evidence) -> Finding | None:
     """Fires if the pairs got nowhere while entries are held, or if codes stay as they began."""
     config = evidence.config
-    if config.is_watched:
-        raise CannotRun("a recorder sees the gradient of the whole loss alone")
+    if config.is_watched and not {"held", "similarity_loss"} <= evidence.last.keys():
+        raise CannotRun(
+            "a recorder sees the gradient of the whole loss alone; it knows the term's if the loop "
+            "calls recorder.quantized(codes) and recorder.step(loss, quantization=term)"
+        )
     eta = quantization_weight(config)
     if math.isnan(eta) or eta == 0:
-        raise CannotRun("the run has no quantization term")
+        raise CannotRun("the run has no quantization term, or its eta was not told")
+    if config.epochs is None:
+        raise CannotRun("the recorder's settings do not tell the epochs")
     if config.epochs < LEAST_EPOCHS:
         raise CannotRun(f"fewer than {LEAST_EPOCHS} epochs don't tell a held entry from a slow one")
     if is_still(evidence):  # nothing is held where nothing moves

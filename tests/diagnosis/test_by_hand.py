@@ -60,6 +60,13 @@ def test_the_first_record_tells_what_made_the_codes_collapse(pull, saturated, et
     assert "loss of DCH has another form" in found.mechanism
 
 
+def test_a_watched_run_that_collapsed_is_told_a_tenth_of_what_it_told(written):
+    one = written(scalars=counts(n_effective_codes=[1.0]), labels=one_hot([0, 1, 2, 3] * 5))
+    for told, words in (({}, "lr × 0.1"), ({"lr": 0.5, "eta": 3.0}, "lr 0.05, eta 0.3")):
+        one.config = make_watched(name="theirs", n_items=100, n_bits=4, **told)
+        assert [remedy.words for remedy in fires(one, "collapsed").remedies] == [words]
+
+
 BATCH = {"method_options.pairs": "in_batch"}
 CIFAR = {"dataset": "cifar10", "backbone": "efficientnet_lite0", "finetune": False}
 CIFAR |= {"image_size": 128, "lr": 1.0, "eta": 1.0}
@@ -255,6 +262,25 @@ def test_under_error_aware_quantization_a_loss_that_stands_still_says_nothing(wr
     given = {"quantization": "error_aware", "eta": 10.0}
     given |= {"scalars": {"loss": [1.0, 2.0], "similarity_loss": [1.0, 1.0]}}
     assert fires(written(arrays=gradients(50, 500), **given), "quantization_wins") is None
+
+
+def test_quantization_wins_in_a_watched_loop_that_tells_its_term_apart(written):
+    apart = {"loss": [1.0, 2.0], "similarity_loss": [1.0, 0.9], "held": [1.0, 1.0]}
+
+    def found(scalars=apart, **told):
+        one = written(scalars=scalars, arrays=gradients(50, 500))
+        one.config = make_watched(name="theirs", n_items=100, n_bits=4, **told)
+        return fires(one, "quantization_wins")
+
+    one = found(eta=10.0, epochs=20)
+    assert "at η = 10 the whole gradient holds 10% of these" in one.sentence
+    assert one.remedies[0].changes == {"eta": 1.0}
+    with pytest.raises(CannotRun, match=r"calls recorder.quantized\(codes\)"):
+        found({"loss": [1.0, 2.0]}, eta=10.0, epochs=20)
+    with pytest.raises(CannotRun, match="its eta was not told"):
+        found(epochs=20)
+    with pytest.raises(CannotRun, match="do not tell the epochs"):
+        found(eta=10.0)
 
 
 def test_nothing_is_held_where_nothing_moves(written):

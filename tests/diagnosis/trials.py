@@ -5,7 +5,8 @@ python -m tests.diagnosis.trials weight RUNS 70 5   # weights of quantization on
 python -m tests.diagnosis.trials weight-cifar10 RUNS 30 6
 python -m tests.diagnosis.trials weight-slow RUNS 40 31  # large weights at small rates; digits
 python -m tests.diagnosis.trials dead RUNS 30       # many dead on CIFAR-10; pairs with RDH
-python -m tests.diagnosis.trials collapsed RUNS 40 7  # high rates and weights; digits
+python -m tests.diagnosis.trials collapsed RUNS 40 19  # high rates and weights; digits
+python -m tests.diagnosis.trials collapsed-mosaic RUNS 20 23  # where no preset is for the network
 python -m tests.diagnosis.trials causes RUNS 10      # collapsed by a rate or a weight, by design
 python -m tests.diagnosis.trials designs RUNS 71    # each ill in a way that is known, or healthy
 python -m tests.diagnosis.trials drawn RUNS 44 3    # settings at random
@@ -42,6 +43,7 @@ ON_TRIAL = {
     "labels": "few_images",
     "dead": "which_illness",
     "collapsed": "collapsed",
+    "collapsed-mosaic": "collapsed",
     "causes": "collapsed",
 }  # all others: quantization_wins
 METHODS = ("hashnet", "dhn", "dpsh", "dsdh", "dch", "dpn", "csq", "dagh")
@@ -149,7 +151,7 @@ def dead(n: int) -> Iterator[RunConfig]:
         yield preset_config("offline", **fields | ({} if eta is None else {"eta": eta}))
 
 
-def collapsed(n: int, seed: int) -> Iterator[RunConfig]:
+def collapsed(n: int, seed: int, dataset: str = "digits") -> Iterator[RunConfig]:
     """Rates and weights of which some make all codes alike; the preset of the demo."""
     rng = random.Random(seed)
     for _ in range(n):
@@ -159,6 +161,7 @@ def collapsed(n: int, seed: int) -> Iterator[RunConfig]:
             "n_bits": rng.choice([16, 32]),
             "epochs": 20,
             "seed": rng.randrange(1000, 2000),
+            "dataset": dataset,
         }
         eta = rng.choice([0.1, 1.0, 3.0, 10.0])
         yield preset_config(
@@ -303,6 +306,7 @@ def main(name: str, folder: str, n: str, seed: str = "5") -> None:
         "weight-slow": slow(int(n), int(seed)),
         "dead": dead(int(n)),
         "collapsed": collapsed(int(n), int(seed)),
+        "collapsed-mosaic": collapsed(int(n), int(seed), "mosaic"),
         "causes": causes(int(n)),
     }
     others = labels(int(n), runs) if name == "labels" else None
