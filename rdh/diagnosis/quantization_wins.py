@@ -16,6 +16,7 @@ from rdh.diagnosis.not_learning import is_still
 TITLE = "Quantization wins"
 AFTER = ("collapsed", "under_trained")  # a score that rises is not held
 LEAST_EPOCHS = 10  # a large weight speeds up a training that is too short
+LEAST_SCORES = 2  # of a watched run: a score that still rises is a matter of time
 HELD = 0.1  # share of the entries that are asked to change their side
 LEAST_ASKED = 0.5  # of all entries
 STUCK = 0.9  # of its first value: the similarity loss has not fallen below
@@ -44,6 +45,8 @@ def check(evidence: Evidence) -> Finding | None:
         raise CannotRun("the run has no quantization term, or its eta was not told")
     if config.epochs is None:
         raise CannotRun("the recorder's settings do not tell the epochs")
+    if config.is_watched and len(evidence.column("map", "MAP")) < LEAST_SCORES:
+        raise CannotRun("it needs evaluations in the course of the training")
     if config.epochs < LEAST_EPOCHS:
         raise CannotRun(f"fewer than {LEAST_EPOCHS} epochs don't tell a held entry from a slow one")
     if is_still(evidence):  # nothing is held where nothing moves

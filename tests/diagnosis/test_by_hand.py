@@ -266,6 +266,7 @@ def test_under_error_aware_quantization_a_loss_that_stands_still_says_nothing(wr
 
 def test_quantization_wins_in_a_watched_loop_that_tells_its_term_apart(written):
     apart = {"loss": [1.0, 2.0], "similarity_loss": [1.0, 0.9], "held": [1.0, 1.0]}
+    apart |= {"map": [0.5, 0.5]}
 
     def found(scalars=apart, **told):
         one = written(scalars=scalars, arrays=gradients(50, 500))
@@ -281,6 +282,8 @@ def test_quantization_wins_in_a_watched_loop_that_tells_its_term_apart(written):
         found(epochs=20)
     with pytest.raises(CannotRun, match="do not tell the epochs"):
         found(eta=10.0)
+    with pytest.raises(CannotRun, match="evaluations in the course"):
+        found(apart | {"map": [0.5]}, eta=10.0, epochs=20)
 
 
 def test_nothing_is_held_where_nothing_moves(written):
