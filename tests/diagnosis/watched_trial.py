@@ -1,6 +1,6 @@
 """Loops of nobody's, watched with their quantization term told apart; docs/diagnosis.md has them.
 
-python -m tests.diagnosis.watched_trial RUNS 70 3     # draws, and their seed
+python -m tests.diagnosis.watched_trial RUNS 50 3     # draws, and their seed
 
 A line of JSON for each draw. Of "quantization wins" and "collapsed codes", the first remedy is
 trained as a pair.
