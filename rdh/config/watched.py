@@ -90,6 +90,11 @@ class WatchedConfig(RunConfig):
         return True
 
     @property
+    def weighs_quantization(self) -> bool:
+        """Whether the loop told a weight of a quantization term."""
+        return self.eta is not None and self.quantization != "none"
+
+    @property
     def label(self) -> str:
         """For tables and legends: the name, and the plug-ins if they were told."""
         return self.name + ARM_LABELS[self.arm or "baseline"]

@@ -1,12 +1,13 @@
 """Far fewer codes than classes, so that items of different classes can't be told apart."""
 
 import math
-from typing import NamedTuple
 
 from rdh.analysis import quantization_weight
+from rdh.config.run_config import RunConfig
 from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, part_of
 from rdh.diagnosis._tools.forms import whose_formula
+from rdh.diagnosis._tools.usual import STEPS, above_usual
 from rdh.retrieval.codes import code_counts, effective_number
 
 TITLE = "Collapsed codes"
@@ -30,7 +31,6 @@ def check(evidence: Evidence) -> Finding | None:
     least = LEAST_SHARE * n_possible if is_single_label(evidence) else 2.0
     if n_codes >= least or (not evidence.has_ended and evidence.progress < EARLY):
         return None
-    cause = cause_of(evidence)
     return Finding(
         severity="fatal",
         sentence=f"Training collapsed: the items {where} have {_codes(n_codes)} for {n_classes} "
@@ -38,7 +38,7 @@ def check(evidence: Evidence) -> Finding | None:
         mechanism="Items with one code are tied at every query, so MAP is near the share of "
         "relevant items, whatever the network knows. If the codes that a batch is compared with "
         "are all alike, the sum over them points the same way for every item, and all go there. "
-        + cause.words
+        + cause_of(evidence)
         + whose_formula(evidence.config),
         equation=r"\frac{\partial L}{\partial h_i} \propto "
         r"\sum_j [\sigma(\Theta_{ij}) - S_{ij}]\, h_j",
@@ -48,7 +48,7 @@ def check(evidence: Evidence) -> Finding | None:
             ),
             Place("pages/bits.py", "The sides of each bit"),
         ),
-        remedies=remedies(evidence, cause),
+        remedies=remedies(evidence.config),
     )
 
 
@@ -65,20 +65,8 @@ def is_single_label(evidence: Evidence) -> bool:
     return bool((evidence.split["labels"].sum(1) <= 1).all())
 
 
-class Cause(NamedTuple):
-    """Which setting made the codes collapse, as far as the records tell.
-
-    Attributes:
-        name: "lr", "eta", or "" if the records do not tell.
-        words: the sentences that say so, with their numbers.
-    """
-
-    name: str
-    words: str
-
-
-def cause_of(evidence: Evidence) -> Cause:
-    """The rate, if it has saturated the codes at once; the weight, if its term is large then.
+def cause_of(evidence: Evidence) -> str:
+    """In words: the rate, if it has saturated codes at once; the weight, if its term is large then.
 
     Only the first record shows it. Once all items have one code, no pair pulls any more, and the
     quantization term may be 0.
@@ -86,26 +74,19 @@ def cause_of(evidence: Evidence) -> Cause:
     eta = quantization_weight(evidence.config)
     pull, flat = first_shares(evidence)
     if flat >= AT_ONCE and not pull >= LITTLE:
-        term = f" The quantization term was {pull:.1%} of the loss then, so it is not the cause."
-        return Cause(
-            "lr",
+        return (
             f"The rate is too high: at the first record {flat:.0%} of the entries were at the flat "
-            f"ends of the activation, where they stay.{'' if math.isnan(pull) else term}",
+            "ends of the activation, where they stay."
         )
     if eta > SMALL_ETA and pull >= MUCH and not flat >= AT_ONCE:
-        return Cause(
-            "eta",
+        return (
             f"At η = {eta:g} the quantization term was {pull:.0%} of the loss at the first record. "
             "It pulls every code into the corner where it happens to be, before the pairs have "
-            "parted the classes.",
+            "parted the classes."
         )
     if not eta > SMALL_ETA:
-        return Cause("", "The weight of quantization is small or 0, so it is not the cause.")
-    return Cause(
-        "",
-        "The records do not tell whether the rate or the quantization term is the cause. Try a "
-        f"lower rate first; if that does not help, try a weight below η = {eta:g}.",
-    )
+        return "The weight of quantization is small or 0, so it is not the cause."
+    return "The records do not tell whether the rate or the quantization term is the cause."
 
 
 def first_shares(evidence: Evidence) -> tuple[float, float]:
@@ -129,30 +110,26 @@ def _codes(n: float) -> str:
     return "1 code" if n < 1.0005 else f"{n:.1f} codes, counted as equally frequent ones,"
 
 
-def remedies(evidence: Evidence, cause: Cause) -> tuple[Remedy, ...]:
-    """What acts on the cause. If the records do not tell it: the rate first, then the weight."""
-    config = evidence.config
+def remedies(config: RunConfig) -> tuple[Remedy, ...]:
+    """Back to the usual rate and weight together; stored codes give way to those of the batch.
+
+    One step of one setting mostly does not reach a rate at which the method learns.
+    """
     if config.method_card.is_shallow:
         return ()
     seen = "The number of distinct codes and MAP rise within the first epochs."
+    usual, whose = above_usual(config, (*STEPS, "eta"))
+    if config.is_watched:  # what is usual, only its own loop knows
+        whose, usual = "", {"lr": part_of(config.lr, 10)}
+        usual |= {"eta": part_of(config.eta, 10)} if config.eta else {}
     spread = "Smaller steps let the codes spread before they saturate."
-    slower = Remedy({"lr": part_of(config.lr, 10)}, spread, seen)
-    if cause.name == "lr":
-        return (slower,)
-    is_large = quantization_weight(config) > SMALL_ETA
     leave = "A smaller weight lets codes leave the side on which they began."
+    parts = (whose, spread if usual.keys() - {"eta"} else "", leave if "eta" in usual else "")
+    why = " ".join(filter(None, parts))
+    back = (Remedy(usual, why, seen),) if usual else ()
     switches = {switch.name for switch in config.method_card.switches}
     if "pairs" in switches and config.method_options.get("pairs", "stored") == "stored":
-        why = "Codes of the same batch are never old, so that no code chases its own past."
-        changes: dict[str, str | float] = {"method_options.pairs": "in_batch"}
-        if not is_large:
-            return (Remedy(changes, why, seen),)
-        both: dict[str, str | float] = {"lr": part_of(config.lr, 10), "eta": SMALL_ETA}
-        return (
-            Remedy(changes | {"eta": SMALL_ETA}, f"{why} {leave}", seen),
-            Remedy(both, f"{spread} {leave}", seen),
-        )
-    if not is_large:
-        return (Remedy({"lr": part_of(config.lr, 3)}, spread, seen),)
-    weaker = Remedy({"eta": SMALL_ETA}, leave, seen)
-    return (weaker,) if cause.name == "eta" else (slower, weaker)
+        fresh = "Codes of the same batch are never old, so that no code chases its own past."
+        why = f"{why} {fresh}" if usual else fresh
+        return (Remedy({"method_options.pairs": "in_batch"} | usual, why, seen), *back)
+    return back or (Remedy({"lr": part_of(config.lr, 10)}, spread, seen),)

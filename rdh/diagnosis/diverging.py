@@ -1,18 +1,15 @@
 """A loss that grows again, or is no longer a number."""
 
-from rdh.config.presets import PRESETS, preset_config
 from rdh.config.run_config import RunConfig
 from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, Severity, part_of
 from rdh.diagnosis._tools.series import blocks
+from rdh.diagnosis._tools.usual import STEPS, above_usual
 
 TITLE = "Diverging"
 AFTER = ("collapsed",)
 GROWTH = 1.5  # of the loss over its lowest tenth
 LEAST_RECORDS = 20
-NETWORK = ("dataset", "backbone", "finetune")  # the rate that such a network stands
-STEPS = ("lr", "weight_decay", "hash_lr_scale")  # what makes steps longer
-LR_OF_OTHERS = 1e-3  # of optimizers that are not the presets': the greatest that they want
 
 
 def check(evidence: Evidence) -> Finding | None:
@@ -55,31 +52,11 @@ def _remedies(config: RunConfig) -> tuple[Remedy, ...]:
     against a weight decay that is.
     """
     expect = "The loss falls to its end, without jumps."
-    name, usual = _usual(config)
+    usual, whose = above_usual(config, STEPS)
     if usual:
-        are = " and ".join(f"{one.replace('_', ' ')} {value:g}" for one, value in usual.items())
-        which = "They" if len(usual) > 1 else "It"
-        why = f"{name} has {are}. {which} stood higher here, which makes each step longer."
-        return (Remedy(usual, why, expect),)
+        return (Remedy(usual, f"{whose} Steps get shorter.", expect),)
     return (
         Remedy({"lr": part_of(config.lr, 3)}, "Steps get shorter.", expect),
         Remedy({"hash_lr_scale": part_of(config.hash_lr_scale, 3)},
                "Steps of the hash layer alone get shorter: its logits grow.", expect),
     )  # fmt: skip
-
-
-def _usual(config: RunConfig) -> tuple[str, dict[str, float]]:
-    """The preset for such a network, or what is usual, and those of its values that are lower."""
-    alike = [
-        one
-        for one in PRESETS
-        if all(getattr(preset_config(one), name) == getattr(config, name) for name in NETWORK)
-    ]
-    usual = preset_config(alike[0] if alike else None).model_dump()
-    name = f"The preset {PRESETS[alike[0]].title}" if alike else "A run with usual settings"
-    if config.optimizer not in (None, usual["optimizer"]):
-        name, usual["lr"] = f"A run with usual settings and {config.optimizer}", LR_OF_OTHERS
-    higher = {one: getattr(config, one) for one in STEPS}
-    return name, {
-        one: usual[one] for one, value in higher.items() if value is not None and value > usual[one]
-    }

@@ -16,6 +16,7 @@ from rdh.diagnosis.not_learning import is_still
 TITLE = "Quantization wins"
 AFTER = ("collapsed", "under_trained")  # a score that rises is not held
 LEAST_EPOCHS = 10  # a large weight speeds up a training that is too short
+LEAST_SCORES = 2  # of a watched run: a score that still rises is a matter of time
 HELD = 0.1  # share of the entries that are asked to change their side
 LEAST_ASKED = 0.5  # of all entries
 STUCK = 0.9  # of its first value: the similarity loss has not fallen below
@@ -34,11 +35,18 @@ PLACES = (
 def check(evidence: Evidence) -> Finding | None:
     """Fires if the pairs got nowhere while entries are held, or if codes stay as they began."""
     config = evidence.config
-    if config.is_watched:
-        raise CannotRun("a recorder sees the gradient of the whole loss alone")
+    if config.is_watched and not {"held", "similarity_loss"} <= evidence.last.keys():
+        raise CannotRun(
+            "a recorder sees the gradient of the whole loss alone; it knows the term's if the loop "
+            "calls recorder.quantized(codes) and recorder.step(loss, quantization=term)"
+        )
     eta = quantization_weight(config)
     if math.isnan(eta) or eta == 0:
-        raise CannotRun("the run has no quantization term")
+        raise CannotRun("the run has no quantization term, or its eta was not told")
+    if config.epochs is None:
+        raise CannotRun("the recorder's settings do not tell the epochs")
+    if config.is_watched and len(evidence.column("map", "MAP")) < LEAST_SCORES:
+        raise CannotRun("it needs evaluations in the course of the training")
     if config.epochs < LEAST_EPOCHS:
         raise CannotRun(f"fewer than {LEAST_EPOCHS} epochs don't tell a held entry from a slow one")
     if is_still(evidence):  # nothing is held where nothing moves

@@ -131,7 +131,28 @@ class Recorder:
                 session.watch(codes, indices)
         return codes
 
-    def step(self, loss: Any = None, lr: float | None = None) -> None:
+    def quantized(self, codes: Codes) -> Codes:
+        """The watched codes on their way to the quantization term, if the loss has one.
+
+        The gradient that comes back by this way is that of the term alone: so entries are counted
+        that the pairs ask to leave their side and that the term holds. As in
+
+            loss = pairs(codes) + eta * (recorder.quantized(codes).abs() - 1).square().mean()
+
+        Args:
+            codes: What `watch` returned last, (n, n_bits).
+
+        Returns:
+            The same numbers, as a tensor of their own.
+        """
+        if torch.compiler.is_compiling():
+            return codes
+        if torch.is_grad_enabled() and (session := self._open()) is not None:
+            with session.lock, session.complaints.instead("the quantization term was not told"):
+                return session.quantized(codes)
+        return codes
+
+    def step(self, loss: Any = None, lr: float | None = None, quantization: Any = None) -> None:
         """After `backward` and the optimizer's step: ends a step; a record every `probe_every`.
 
         With gradient accumulation: once for all `backward` calls of a step.
@@ -139,10 +160,12 @@ class Recorder:
         Args:
             loss: A number or a tensor of one, not waited for before the record.
             lr: The learning rate.
+            quantization: Of the loss, what the quantization term adds, with its weight. Then the
+                terms are recorded apart.
         """
         if (session := self._open()) is not None:
             with session.lock, session.complaints.instead("a step was not recorded"):
-                session.step(loss, lr)
+                session.step(loss, lr, quantization)
 
     def evaluate(
         self,

@@ -108,6 +108,21 @@ class Session:
             self._make_room()
             codes.register_hook(self._window.add(codes.detach(), places).receive)
 
+    def quantized(self, codes: Any) -> Any:
+        """`Recorder.quantized`."""
+        waiting = [one for one in self._window.visits[-1:] if one.gradient is None]
+        if not (isinstance(codes, Tensor) and waiting and codes.shape == waiting[0].codes.shape):
+            self.complaints.say(
+                "codes of the quantization term that were not watched",
+                "quantized must get the codes that watch returned last: call watch before it; what "
+                "the term holds is not counted.",
+            )
+            return codes
+        apart = codes.view_as(codes)
+        if apart.requires_grad:
+            apart.register_hook(waiting[0].receive_held)
+        return apart
+
     def _make_room(self) -> None:
         """Memory stays bounded in a loop that never calls `step`."""
         visits = self._window.visits
@@ -120,11 +135,12 @@ class Session:
             )
             visits.clear()
 
-    def step(self, loss: Any, lr: float | None) -> None:
+    def step(self, loss: Any, lr: float | None, quantization: Any = None) -> None:
         """`Recorder.step`."""
         self.n_steps += 1
         self.folder.pulse.facts["step"] = self.n_steps
-        self._losses.append(self._number("loss", loss))
+        term = self._number("quantization", quantization)
+        self._losses.append((self._number("loss", loss), term))
         found = self._number("lr", lr)
         self._lr = self._lr if found is None else float(found)
         n_open = self._window.drop_open()
@@ -147,7 +163,7 @@ class Session:
         self.complaints.say(
             f"a {name} that is no number",
             f"{name} must be a number or a tensor of one, got {form(value)}: pass "
-            f"{'loss.mean() or loss.item()' if name == 'loss' else 'one rate'}; it is not "
+            f"{'one rate' if name == 'lr' else f'{name}.mean() or {name}.item()'}; it is not "
             f"recorded.",
         )
         return None
@@ -174,9 +190,10 @@ class Session:
         scalars |= {} if self._lr is None else {"lr": self._lr}
         self._log(Record(self.n_steps, self._epoch, scalars | self._mean(losses), arrays))
 
-    def _mean(self, losses: list[Any]) -> dict[str, float]:
-        """The mean loss of some steps; training waits for the device here."""
-        values = [float(loss) for loss in losses if loss is not None]
+    def _mean(self, losses: list[tuple[Any, Any]]) -> dict[str, float]:
+        """The mean loss of some steps, and its parts; training waits for the device here."""
+        values = [float(loss) for loss, _ in losses if loss is not None]
+        terms = [float(term) for loss, term in losses if loss is not None and term is not None]
         bad = [value for value in values if not np.isfinite(value)]
         if bad:
             self.complaints.say(
@@ -185,7 +202,11 @@ class Session:
                 f"learning rate.",
                 len(bad),
             )
-        return {"loss": float(np.mean(values))} if values else {}
+        found = {"loss": float(np.mean(values))} if values else {}
+        if terms and len(terms) == len(values):
+            term = float(np.mean(terms))
+            found |= {"quantization_loss": term, "similarity_loss": found["loss"] - term}
+        return found
 
     def _log(self, record: Record) -> None:
         writer = self.folder.writer

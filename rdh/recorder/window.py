@@ -18,7 +18,7 @@ LAST_LOGIT = float(np.arctanh(1 - 2.0**-25))  # |h| = 1 in float32 means at leas
 BY_LABELS = {  # counts that say nothing without labels
     *("dead", "wrong", "undecided", "dead_hard", "flagged_dead", "dead_levels", "dead_histogram"),
     *("deaths", "rescues", "releases", "relapses", "amplified_dead_levels"),
-    *("beyond_reach_levels", "dead_window_levels"),
+    *("beyond_reach_levels", "dead_window_levels", *HELD),
 }
 # Of the entries that passed since the last record, if nobody says which items they are of. They are
 # called as in records from before November 2026, which pages still read.
@@ -35,16 +35,24 @@ class Visit:
     Args:
         codes: h, (n, n_bits), detached.
         indices: Positions of the items, (n,); None: unknown.
+        gradient: Of the whole loss.
+        held: That of the quantization term, if it was told apart.
     """
 
     codes: Tensor
     indices: Tensor | None
     gradient: Tensor | None = None
+    held: Tensor | None = None
 
     def receive(self, gradient: Tensor) -> None:
         """A hook of the codes. Several backward calls through the same codes are summed."""
         gradient = gradient.detach()
         self.gradient = gradient if self.gradient is None else self.gradient + gradient
+
+    def receive_held(self, gradient: Tensor) -> None:
+        """A hook of the codes that go to the quantization term; as `receive`."""
+        gradient = gradient.detach()
+        self.held = gradient if self.held is None else self.held + gradient
 
 
 class Window:
@@ -117,7 +125,7 @@ class Window:
         rows = self._rows(done)
         if rows is None or not len(rows[0]):
             return {}, {}
-        codes, gradient, indices = rows
+        codes, gradient, held, indices = rows
         if self.amplifier:  # what it was before: the factor is the same for all it acts on
             is_flagged = flagged(codes, gradient, self.tau)
             gradient = torch.where(is_flagged, gradient / alpha(self.tau), gradient)
@@ -126,10 +134,12 @@ class Window:
         if indices is None:
             self._forget_items(len(codes))
             indices = torch.arange(len(codes))
-        self.probes.add(logits, codes, gradient, gradient, indices)
+        of_pairs = gradient if held is None else gradient - held
+        self.probes.add(logits, codes, of_pairs, gradient, indices)
         scalars, arrays = self.probes.record(self.amplifier, ends_epoch)
-        for name in HELD:  # only the gradient of the whole loss comes back here
-            del arrays[name]
+        if held is None:  # only the gradient of the whole loss came back
+            for name in HELD:
+                del arrays[name]
         arrays = {
             name: values
             for name, values in arrays.items()
@@ -155,10 +165,12 @@ class Window:
         self.probes.visits.load(np.zeros((n, self.n_bits), np.int16))
         self.probes.sides = Sides(torch.zeros(n, 1), self.n_bits)
 
-    def _rows(self, visits: list[Visit]) -> tuple[Tensor, Tensor, Tensor | None] | None:
-        """Codes and gradients (n, n_bits), float32, and indices (n,), without what can't be used.
+    def _rows(
+        self, visits: list[Visit]
+    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None] | None:
+        """Codes, gradients and those of quantization (n, n_bits), float32, and indices (n,).
 
-        Training waits for the device only here.
+        What can't be used is left out. Training waits for the device only here.
         """
         visits = self._of_one_kind(visits)
         if not visits:
@@ -166,14 +178,16 @@ class Window:
         codes = torch.cat([visit.codes.float() for visit in visits]).cpu()
         parts = [visit.gradient for visit in visits if visit.gradient is not None]
         gradient = torch.cat([part.float() for part in parts]).cpu()
+        apart = [visit.held.float() for visit in visits if visit.held is not None]
+        held = torch.cat(apart).cpu() if len(apart) == len(visits) else None
         kept = self._finite(codes, gradient)
         kept &= self._within(codes)
         if not self._by_item:
-            return codes[kept].clamp_(-1, 1), gradient[kept], None
+            return codes[kept].clamp_(-1, 1), gradient[kept], _at(held, kept), None
         indices = torch.cat([v.indices.cpu() for v in visits if v.indices is not None]).long()
         kept &= self._known(indices)
         kept &= self._last_ones(indices, kept)
-        return codes[kept].clamp_(-1, 1), gradient[kept], indices[kept]
+        return codes[kept].clamp_(-1, 1), gradient[kept], _at(held, kept), indices[kept]
 
     def _of_one_kind(self, visits: list[Visit]) -> list[Visit]:
         """Visits with indices, or without, as the first one was."""
@@ -247,3 +261,7 @@ class Window:
                 n_again,
             )
         return last
+
+
+def _at(values: Tensor | None, kept: Tensor) -> Tensor | None:
+    return None if values is None else values[kept]

@@ -40,19 +40,17 @@ def test_codes_have_collapsed_below_half_as_many_as_classes(written):
 
 
 @pytest.mark.parametrize(
-    ("pull", "saturated", "eta", "said", "changes"),
+    ("pull", "saturated", "eta", "said"),
     [
-        (0.09, 200, 1.0, "at the first record 50% of the entries", [{"lr": 0.3}]),
-        (0.09, 200, 0.1, "was 9.0% of the loss then, so it is not", [{"lr": 0.3}]),
-        (0.40, 199, 1.0, "the quantization term was 40% of the loss", [{"eta": 0.1}]),
-        (0.39, 199, 1.0, "The records do not tell", [{"lr": 0.3}, {"eta": 0.1}]),
-        (0.40, 200, 1.0, "The records do not tell", [{"lr": 0.3}, {"eta": 0.1}]),
-        (0.09, 199, 0.1, "small or 0, so it is not the cause", [{"lr": 1.0}]),
+        (0.09, 200, 1.0, "at the first record 50% of the entries"),
+        (0.09, 200, 0.1, "at the first record 50% of the entries"),
+        (0.40, 199, 1.0, "the quantization term was 40% of the loss"),
+        (0.39, 199, 1.0, "The records do not tell"),
+        (0.40, 200, 1.0, "The records do not tell"),
+        (0.09, 199, 0.1, "small or 0, so it is not the cause"),
     ],
 )
-def test_the_first_record_tells_what_made_the_codes_collapse(
-    pull, saturated, eta, said, changes, written
-):
+def test_the_first_record_tells_what_made_the_codes_collapse(pull, saturated, eta, said, written):
     """One item has one code: 400 entries, of which some are saturated at the first record."""
     first = {"quantization_loss": [pull] + [0.0] * 11, "saturated": [saturated] + [400] * 11}
     now = counts(n_effective_codes=[1.0], **first)
@@ -60,7 +58,49 @@ def test_the_first_record_tells_what_made_the_codes_collapse(
     found = fires(one, "collapsed")
     assert said in found.mechanism
     assert "loss of DCH has another form" in found.mechanism
-    assert [remedy.changes for remedy in found.remedies] == changes
+
+
+def test_a_watched_run_that_collapsed_is_told_a_tenth_of_what_it_told(written):
+    one = written(scalars=counts(n_effective_codes=[1.0]), labels=one_hot([0, 1, 2, 3] * 5))
+    for told, words in (({}, "lr × 0.1"), ({"lr": 0.5, "eta": 3.0}, "lr 0.05, eta 0.3")):
+        one.config = make_watched(name="theirs", n_items=100, n_bits=4, **told)
+        assert [remedy.words for remedy in fires(one, "collapsed").remedies] == [words]
+
+
+BATCH = {"method_options.pairs": "in_batch"}
+CIFAR = {"dataset": "cifar10", "backbone": "efficientnet_lite0", "finetune": False}
+CIFAR |= {"image_size": 128, "lr": 1.0, "eta": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("fields", "changes", "whose"),
+    [
+        # digits: rate and weight of the preset at which every method learns
+        ({"method": "dch", "lr": 3.0, "eta": 1.0}, [{"lr": 0.03, "eta": 0.1}],
+         "The preset “Digits, every method” has lr 0.03 and η 0.1. They stood higher here."),
+        ({"method": "dch", "lr": 3.0, "eta": 0.1}, [{"lr": 0.03}], "It stood higher here."),
+        ({"method": "dhn", "lr": 0.03, "eta": 10.0}, [{"eta": 0.1}], "leave the side on which"),
+        ({"method": "hashnet", "lr": 3.0}, [{"lr": 0.03}], "Smaller steps"),
+        ({"method": "hashnet", "lr": 0.03}, [{"lr": 0.003}], "Smaller steps"),
+        # stored codes give way to those of the batch
+        ({"method": "dpsh", "lr": 0.3, "eta": 1.0},
+         [BATCH | {"lr": 0.03, "eta": 0.1}, {"lr": 0.03, "eta": 0.1}], "never old"),
+        ({"method": "dpsh", "lr": 0.03, "eta": 0.1}, [BATCH], "never old"),
+        ({"method": "dpsh", "lr": 0.03, "eta": 1.0, "method_options": {"pairs": "in_batch"}},
+         [{"eta": 0.1}], "It stood higher here."),
+        # no preset names a weight: the method's own, or the paper's
+        (CIFAR | {"method": "dhn"}, [{"lr": 0.03, "eta": 0.1}], "η 0.1 (that of DHN itself)"),
+        (CIFAR | {"method": "hashnet", "quantization": "error_aware", "eta": 5.0},
+         [{"lr": 0.03, "eta": 1.0}], "η 1 (that of the paper)"),
+        ({"method": "dch", "dataset": "mosaic", "lr": 0.3, "eta": 0.1}, [{"lr": 0.01}],
+         "A run with usual settings has lr 0.01."),
+    ],
+)  # fmt: skip
+def test_collapsed_codes_go_back_to_the_usual_rate_and_weight(fields, changes, whose, written):
+    now = counts(n_effective_codes=[1.0])
+    found = fires(written(scalars=now, labels=one_hot([0, 1, 2, 3] * 5), **fields), "collapsed")
+    assert [one.changes for one in found.remedies] == changes
+    assert whose in found.remedies[0].why
 
 
 def test_a_run_that_goes_on_has_not_collapsed_in_its_first_tenth(written):
@@ -92,8 +132,8 @@ def test_a_run_that_failed_by_its_numbers_says_so(written):
 @pytest.mark.parametrize(
     ("fields", "changes"),
     [
-        ({"lr": 3.7, "weight_decay": 1.0}, {"lr": 0.3, "weight_decay": 1e-5}),
-        ({"lr": 0.3}, {"lr": 0.1}),  # the preset's own
+        ({"lr": 3.7, "weight_decay": 1.0}, {"lr": 0.03, "weight_decay": 1e-5}),
+        ({"lr": 0.03}, {"lr": 0.01}),  # the preset's own
         ({"lr": 0.01, "optimizer": "adam"}, {"lr": 1e-3}),
         ({"lr": 0.01, "hash_lr_scale": 50.0}, {"hash_lr_scale": 1.0}),
     ],
@@ -222,6 +262,28 @@ def test_under_error_aware_quantization_a_loss_that_stands_still_says_nothing(wr
     given = {"quantization": "error_aware", "eta": 10.0}
     given |= {"scalars": {"loss": [1.0, 2.0], "similarity_loss": [1.0, 1.0]}}
     assert fires(written(arrays=gradients(50, 500), **given), "quantization_wins") is None
+
+
+def test_quantization_wins_in_a_watched_loop_that_tells_its_term_apart(written):
+    apart = {"loss": [1.0, 2.0], "similarity_loss": [1.0, 0.9], "held": [1.0, 1.0]}
+    apart |= {"map": [0.5, 0.5]}
+
+    def found(scalars=apart, **told):
+        one = written(scalars=scalars, arrays=gradients(50, 500))
+        one.config = make_watched(name="theirs", n_items=100, n_bits=4, **told)
+        return fires(one, "quantization_wins")
+
+    one = found(eta=10.0, epochs=20)
+    assert "at η = 10 the whole gradient holds 10% of these" in one.sentence
+    assert one.remedies[0].changes == {"eta": 1.0}
+    with pytest.raises(CannotRun, match=r"calls recorder.quantized\(codes\)"):
+        found({"loss": [1.0, 2.0]}, eta=10.0, epochs=20)
+    with pytest.raises(CannotRun, match="its eta was not told"):
+        found(epochs=20)
+    with pytest.raises(CannotRun, match="do not tell the epochs"):
+        found(eta=10.0)
+    with pytest.raises(CannotRun, match="evaluations in the course"):
+        found(apart | {"map": [0.5]}, eta=10.0, epochs=20)
 
 
 def test_nothing_is_held_where_nothing_moves(written):

@@ -91,9 +91,9 @@ def test_a_healthy_run_has_no_finding_and_nearly_all_checks_ran(evidence):
 def test_the_remedy_of_a_run_far_above_the_usual_values_learns(evidence):
     ill = evidence["exploding"]
     remedy = next(one for one in diagnose(ill).findings if one.check == "diverging").remedies[0]
-    assert remedy.changes == {"lr": 0.3, "weight_decay": 1e-5}
-    assert "The preset Demo has lr 0.3 and weight decay 1e-05" in remedy.why
-    run_id = ill.store.create(tried_config(ill.config, remedy.changes | {"epochs": 6}))
+    assert remedy.changes == {"lr": 0.03, "weight_decay": 1e-5}
+    assert "every method” has lr 0.03 and weight decay 1e-05" in remedy.why
+    run_id = ill.store.create(tried_config(ill.config, remedy.changes | {"epochs": 12}))
     assert worker.main([str(ill.store.run_dir(run_id))]) == 0
     assert Evidence(ill.store, run_id).last["map"] > 0.5
 

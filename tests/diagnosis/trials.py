@@ -5,7 +5,9 @@ python -m tests.diagnosis.trials weight RUNS 70 5   # weights of quantization on
 python -m tests.diagnosis.trials weight-cifar10 RUNS 30 6
 python -m tests.diagnosis.trials weight-slow RUNS 40 31  # large weights at small rates; digits
 python -m tests.diagnosis.trials dead RUNS 30       # many dead on CIFAR-10; pairs with RDH
-python -m tests.diagnosis.trials collapsed RUNS 40 7  # high rates and weights; digits
+python -m tests.diagnosis.trials collapsed RUNS 40 19  # high rates and weights; digits
+python -m tests.diagnosis.trials collapsed-mosaic RUNS 20 23  # where no preset is for the network
+python -m tests.diagnosis.trials causes RUNS 10      # collapsed by a rate or a weight, by design
 python -m tests.diagnosis.trials designs RUNS 71    # each ill in a way that is known, or healthy
 python -m tests.diagnosis.trials drawn RUNS 44 3    # settings at random
 
@@ -31,6 +33,7 @@ from rdh.analysis import dead_bits
 from rdh.config.presets import preset_config
 from rdh.config.run_config import RunConfig
 from rdh.diagnosis import Evidence, diagnose, map_of, tried_config
+from rdh.diagnosis.collapsed import first_shares
 from rdh.store.notes import change_notes
 from rdh.store.run_store import RunStore
 
@@ -40,6 +43,8 @@ ON_TRIAL = {
     "labels": "few_images",
     "dead": "which_illness",
     "collapsed": "collapsed",
+    "collapsed-mosaic": "collapsed",
+    "causes": "collapsed",
 }  # all others: quantization_wins
 METHODS = ("hashnet", "dhn", "dpsh", "dsdh", "dch", "dpn", "csq", "dagh")
 # What no design decides: these are facts of any run, or are judged by what comes next.
@@ -146,7 +151,7 @@ def dead(n: int) -> Iterator[RunConfig]:
         yield preset_config("offline", **fields | ({} if eta is None else {"eta": eta}))
 
 
-def collapsed(n: int, seed: int) -> Iterator[RunConfig]:
+def collapsed(n: int, seed: int, dataset: str = "digits") -> Iterator[RunConfig]:
     """Rates and weights of which some make all codes alike; the preset of the demo."""
     rng = random.Random(seed)
     for _ in range(n):
@@ -156,11 +161,33 @@ def collapsed(n: int, seed: int) -> Iterator[RunConfig]:
             "n_bits": rng.choice([16, 32]),
             "epochs": 20,
             "seed": rng.randrange(1000, 2000),
+            "dataset": dataset,
         }
         eta = rng.choice([0.1, 1.0, 3.0, 10.0])
         yield preset_config(
             "demo", **fields | ({} if fields["method"] == "hashnet" else {"eta": eta})
         )
+
+
+def causes(n: int) -> Iterator[RunConfig]:
+    """Runs that collapse by their rate, their weight or their memory; the preset of the demo."""
+    settings = [("dch", 3.0, 1.0), ("dch", 1.0, 1.0), ("dch", 3.0, 0.1), ("csq", 10.0, 1.0),
+                ("hashnet", 10.0, None), ("dhn", 3.0, 1.0), ("dhn", 0.3, 10.0), ("dhn", 3.0, 0.1),
+                ("dpsh", 0.03, 1.0), ("dpsh", 0.3, 1.0)]  # fmt: skip
+    for method, lr, eta in settings[:n]:
+        weight = {} if eta is None else {"eta": eta}
+        yield preset_config("demo", method=method, lr=lr, n_bits=16, epochs=20, **weight)
+
+
+def alone(store: RunStore, run_id: str, config: RunConfig) -> dict[str, Any]:
+    """The first record, and MAP after a tenth of the rate alone and after η .1 alone."""
+    term, flat = first_shares(Evidence(store, run_id))
+    found: dict[str, Any] = {"first_term": term, "first_saturated": flat}
+    for said, changes in (("lr / 10", {"lr": config.lr / 10}), ("eta .1", {"eta": 0.1})):
+        if "eta" not in changes or (config.eta is not None and config.eta > 0.1):
+            pair = train(store, tried_config(config, changes))
+            found[said] = None if pair is None else map_of(store, pair)
+    return found
 
 
 def designs(n: int, runs: Path) -> Iterator[tuple[RunConfig, Path | None, np.ndarray, str]]:
@@ -273,17 +300,17 @@ def main(name: str, folder: str, n: str, seed: str = "5") -> None:
         known = ((config, None, none, "") for config in drawn(int(n), int(seed)))
         _all_checks(store, designs(int(n), runs) if name == "designs" else known)
         return
-    if name == "labels":
-        asked = labels(int(n), runs)
-    elif name == "dead":
-        asked = ((config, None, none) for config in dead(int(n)))
-    elif name == "collapsed":
-        asked = ((config, None, none) for config in collapsed(int(n), int(seed)))
-    elif name == "weight-slow":
-        asked = ((config, None, none) for config in slow(int(n), int(seed)))
-    else:
-        preset = "offline" if name == "weight-cifar10" else "digits"
-        asked = ((config, None, none) for config in weight(int(n), preset, int(seed)))
+    draws = {
+        "weight": weight(int(n), "digits", int(seed)),
+        "weight-cifar10": weight(int(n), "offline", int(seed)),
+        "weight-slow": slow(int(n), int(seed)),
+        "dead": dead(int(n)),
+        "collapsed": collapsed(int(n), int(seed)),
+        "collapsed-mosaic": collapsed(int(n), int(seed), "mosaic"),
+        "causes": causes(int(n)),
+    }
+    others = labels(int(n), runs) if name == "labels" else None
+    asked = others or ((config, None, none) for config in draws[name])
     for config, root, wrong in asked:
         run_id = train(store, config, root)
         if run_id is None:
@@ -299,6 +326,8 @@ def main(name: str, folder: str, n: str, seed: str = "5") -> None:
                 line |= {"changes": dict(changes), "pair": pair}
                 line |= {} if pair is None else {"pair_map": map_of(store, pair)}
                 line |= {} if pair is None else {"pair_dead": dead_share(store, pair)}
+        if name == "causes":
+            line |= alone(store, run_id, config)
         print(json.dumps(line), flush=True)
 
 

@@ -126,12 +126,14 @@ def test_a_try_differs_from_its_run_in_the_remedy_alone(store, sick, monkeypatch
     )
     monkeypatch.setattr(execution, "ensure_supervisor", lambda _: None)
     app = unfolded(open_app("pages/live.py", store, monkeypatch, run=sick), sick)
-    query = links(app)["Try it: lr 0.03, eta 0.1"]
+    query = links(app)["Try it: pairs in-batch, lr 0.03, eta 0.1"]
     app = open_app("pages/launch.py", store, monkeypatch, **query)
-    assert "differ from it in lr 0.03, eta 0.1" in app.info[0].value
+    assert "pairs in\\_batch, lr 0.03, eta 0.1; it stays" in app.info[0].value
     next(one for one in app.button if one.label == "Launch").click().run()
     assert not app.exception
-    assert [one.hash for one in asked] == [tried_config(COLLAPSED, {"lr": 0.03, "eta": 0.1}).hash]
+    changes = remedy_of(store, sick).changes
+    assert changes == {"method_options.pairs": "in_batch", "lr": 0.03, "eta": 0.1}
+    assert [one.hash for one in asked] == [tried_config(COLLAPSED, changes).hash]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +159,9 @@ def test_a_finding_says_what_the_remedy_did_once_it_was_tried(store, sick, monke
     execution.states(store)
     app = unfolded(open_app("pages/live.py", store, monkeypatch, run=sick), sick)
     said = [one.value.replace("\\", "") for one in app.markdown]
-    told = [one for one in said if "Tried with pairs in-batch, eta 0.1: MAP went from" in one]
+    told = [
+        one for one in said if "Tried with pairs in-batch, lr 0.03, eta 0.1: MAP went from" in one
+    ]
     before, after = (store.result(one)["metrics"]["map"] for one in (sick, tried))
     assert len(told) == 1 and f"from {before:.4f} to {after:.4f}" in told[0]
     app = open_app("pages/compare.py", store, monkeypatch, run=tried, vs=sick)

@@ -78,6 +78,34 @@ def test_losses_rates_and_settings_are_recorded(tmp_path):
     assert isinstance(config, RunConfig) and config.is_watched
 
 
+@pytest.mark.parametrize("scale", [1.0, 1024.0])  # as a GradScaler does it
+def test_what_the_quantization_term_holds_is_that_of_slow_counting(tmp_path, scale):
+    loop, recorder = Loop(), recorder_in(tmp_path, eta=3.0)
+    for indices in torch.arange(N).split(BATCH) * 2:
+        codes = recorder.watch(loop.codes(indices), indices)
+        pairs = loop.loss(codes, indices)
+        term = 3.0 * (recorder.quantized(codes).abs() - 1).square().mean()
+        h = codes.detach().requires_grad_()
+        own = loop.loss(h, indices), 3.0 * (h.abs() - 1).square().mean()
+        of_pairs, of_term = (torch.autograd.grad(one, h)[0] for one in own)
+        h = h.detach()
+        loop.seen.append((torch.atanh(h), h, of_pairs, of_pairs + of_term, indices))
+        loop.optimizer.zero_grad()
+        ((pairs + term) * scale).backward()
+        recorder.step(pairs + term, quantization=term)
+    recorder.close()
+    naive, store = NaiveProbes(hot(), BITS, TAU, logit_edges(TAU).tolist()), RunStore(tmp_path)
+    for place in range(2):
+        expected = naive.record(loop.seen[3 * place : 3 * place + 3], False, True)
+        for name in (*HELD, "flagged", "dead", "quadrants", "gradient_count"):
+            got = values(store, recorder.run_id, name)[place]
+            np.testing.assert_allclose(got, expected[name], rtol=1e-4, err_msg=name)
+    reader = store.reader(recorder.run_id)
+    parts = [reader.scalar(f"{name}_loss")[1] for name in ("similarity", "quantization")]
+    np.testing.assert_allclose(sum(parts), reader.scalar("loss")[1], rtol=1e-6)
+    assert (parts[1] > 0).all() and reader.scalar("held")[1].sum() > 0
+
+
 def test_without_indices_counts_are_of_what_passed_and_there_are_no_events(tmp_path):
     loop, recorder = Loop(), recorder_in(tmp_path)
     for _ in range(3):

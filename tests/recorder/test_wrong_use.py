@@ -106,6 +106,18 @@ def backward(recorder, codes, indices) -> None:
             ),
             "the loss became nan",
         ),
+        (
+            lambda one: one.quantized(torch.zeros(N, BITS, requires_grad=True)),
+            "quantized must get the codes that watch returned last: call watch before it",
+        ),
+        (
+            lambda one: (
+                backward(one, torch.zeros(N, BITS, requires_grad=True), EVERY),
+                one.quantized(torch.zeros(N, BITS, requires_grad=True)),
+            ),
+            "quantized must get the codes that watch returned last: call watch before it",
+        ),
+        (lambda one: one.step(1.0, quantization="q"), "pass quantization.mean() or quantization."),
         (lambda one: one.step("much"), "loss must be a number or a tensor of one, got str"),
         (lambda one: one.step(torch.ones(3)), "got torch.float32 (3,): pass loss.mean()"),
         (lambda one: one.step(1.0, lr=[0.1]), "lr must be a number or a tensor of one, got list"),
