@@ -131,13 +131,7 @@ def pair_sentences(
         if is_over
         else analysis.map_so_far(first, second, goes_on=goes_on)
     )
-    if who := analysis.who_collapsed(first, second):
-        where = {"baseline": f"in {first['label']}", "rdh": f"in {second['label']}"}
-        warning = (
-            f"Training collapsed {where.get(who, 'in both runs')}. {said_of_map} Its dead entries "
-            "say nothing: where all items have one code, hardly an entry counts as wrong, and so "
-            "hardly one as dead."
-        )
+    if warning := analysis.collapse_warning((first, second), said_of_map):
         told = [seeds[0].upper() + seeds[1:] + "."] if is_over and seeds else []
         rows = [row for row in (first, second) if not analysis.has_collapsed(row)]
         return warning, [*told, *filter(None, map(said_of_dead, rows))]

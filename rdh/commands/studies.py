@@ -22,7 +22,7 @@ from rdh.commands._common import (
 from rdh.commands._follow import follow
 from rdh.commands.terminal import print_exactly
 from rdh.config.presets import PRESETS
-from rdh.errors import UserError, writing
+from rdh.errors import UserError, short_path, writing
 from rdh.files import atomic
 from rdh.folders import as_folder
 from rdh.store.run_store import RunStore
@@ -176,6 +176,11 @@ def _report(store: RunStore, study: Study, arguments: argparse.Namespace) -> int
     if arguments.to in studies.PICTURES:
         return _pictures(store, study, arguments)
     path = checked_out(arguments.out)
+    if path is not None and path.exists() and path.samefile(arguments.study):
+        raise UserError(
+            f"-o would overwrite the study itself, {short_path(path)}; name another file, such as "
+            f"-o {study.name}.html."
+        )
     kind = arguments.to or _usual_kind(path)
     if path is None and kind == "html" and sys.stdout.isatty():
         raise UserError(
