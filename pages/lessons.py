@@ -79,7 +79,7 @@ def draw_question(lesson: Lesson, question: Question) -> bool:
 def draw_control(control: Control, answered: bool) -> Any:
     """The widget; returns its value."""
     key = f"lesson-{control.name}" + (f"-{answered}" if control.needs_answer else "")
-    more = {"key": key, "disabled": control.needs_answer and not answered}
+    more: dict[str, Any] = {"key": key, "disabled": control.needs_answer and not answered}
     if control.is_choice:
         return st.segmented_control(
             control.label, control.options, default=control.start, required=True,
@@ -91,8 +91,9 @@ def draw_control(control: Control, answered: bool) -> Any:
             control.label, options, control.start, format_func=control.form, **more
         )
     decimals = len(control.form(0.0).partition(".")[2])
+    low, high = control.ends
     return st.slider(
-        control.label, *control.ends, control.start, control.step, f"%.{decimals}f", **more
+        control.label, low, high, control.start, control.step, f"%.{decimals}f", **more
     )
 
 

@@ -12,7 +12,6 @@ from rdh.charts._thinning import bucket_sum, buckets, kept_points
 from rdh.charts.figure import Figure
 
 SATURATED = palette.STATE_COLORS["saturated"]
-QUIET = palette.translucent(SATURATED, 0.35)
 MAX_BARS = 100  # of events over time
 MOST_CLASSES = 40  # in the chart of classes
 
@@ -47,7 +46,10 @@ def bit_strip(
     names = [str(bit) for bit in order]
     figure = palette.bare_figure(title, height=360)
     below = "y2" if dead is not None else "y"
-    bars = [("■ saturated", saturated, QUIET, "y2"), ("◆ flagged", flagged, palette.FLAGGED, below)]
+    bars = [
+        ("■ saturated", saturated, SATURATED, "y2"),
+        ("◆ flagged", flagged, palette.FLAGGED, below),
+    ]
     if dead is not None:
         bars.insert(0, ("✖ dead", dead, palette.DEAD, "y"))
     for name, values, color, axis in bars:
@@ -198,7 +200,7 @@ def two_judges(
             name="■ other saturated entries",
             showlegend=judge == "labels",
             orientation="h",
-            marker={"color": QUIET, "line_width": 0},
+            marker={"color": SATURATED, "line_width": 0},
             hovertemplate="%{y}: %{x:,} others<extra></extra>",
         )
     figure.update_layout(barmode="stack", bargap=0.25)
@@ -260,7 +262,7 @@ def class_balance(
     add_legend_below(figure, rows=2)
     left_out = len(names) - len(shown)
     rest = f"; {left_out:,} classes with fewer are left out" if left_out else ""
-    figure.update_xaxes(title_text=f"items (− side to the left, + side to the right){rest}")
+    figure.update_xaxes(title_text=f"items (left: − side, right: + side){rest}")
     figure.update_yaxes(
         title_text="class → side that it calls for",
         type="category",

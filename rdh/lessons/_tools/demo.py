@@ -48,9 +48,9 @@ class Demo:
         text = f"of {len(self.seeds)} recorded seeds MAP is higher with RDH at {n_higher}"
         return text + (f", and at {n_collapsed} the run with RDH collapsed" if n_collapsed else "")
 
-    def series(self) -> RunSeries:
-        """The records of the run without RDH."""
-        return _series(self.folder)
+    def series(self, with_rdh: bool = False) -> RunSeries:
+        """The records of one of the runs."""
+        return _series(self.runs.run_dir(self.pair[with_rdh]))
 
     def steps(self) -> list[int]:
         """The steps at which the run without RDH kept codes of the training items."""
