@@ -176,7 +176,8 @@ def _report(store: RunStore, study: Study, arguments: argparse.Namespace) -> int
     if arguments.to in studies.PICTURES:
         return _pictures(store, study, arguments)
     path = checked_out(arguments.out)
-    if path is not None and path.exists() and path.samefile(arguments.study):
+    source = Path(arguments.study)
+    if path and source.suffix == ".toml" and path.resolve() == source.resolve():
         raise UserError(
             f"-o would overwrite the study itself, {short_path(path)}; name another file, such as "
             f"-o {study.name}.html."
