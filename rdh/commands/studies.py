@@ -175,13 +175,7 @@ def _print_findings(findings: Findings, lines: list[str]) -> None:
 def _report(store: RunStore, study: Study, arguments: argparse.Namespace) -> int:
     if arguments.to in studies.PICTURES:
         return _pictures(store, study, arguments)
-    path = checked_out(arguments.out)
-    source = Path(arguments.study)
-    if path and source.suffix == ".toml" and path.resolve() == source.resolve():
-        raise UserError(
-            f"-o would overwrite the study itself, {short_path(path)}; name another file, such as "
-            f"-o {study.name}.html."
-        )
+    path = _report_path(study, arguments)
     kind = arguments.to or _usual_kind(path)
     if path is None and kind == "html" and sys.stdout.isatty():
         raise UserError(
@@ -210,6 +204,18 @@ def _report(store: RunStore, study: Study, arguments: argparse.Namespace) -> int
     else:
         print(path)
     return 0
+
+
+def _report_path(study: Study, arguments: argparse.Namespace) -> Path | None:
+    """Where the report goes, which is never the file of the study itself; None: it is printed."""
+    path = checked_out(arguments.out)
+    source = Path(arguments.study)
+    if path and source.suffix == ".toml" and path.resolve() == source.resolve():
+        raise UserError(
+            f"-o would overwrite the study itself, {short_path(path)}; name another file, such as "
+            f"-o {study.name}.html."
+        )
+    return path
 
 
 def _usual_kind(path: Path | None) -> str:
