@@ -7,7 +7,6 @@ import numpy as np
 import streamlit as st
 
 from pages.common.landscape_presets import PRESETS
-from pages.common.lesson import lessons
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries, read_series
 from pages.common.run_picker import pick_run
@@ -29,6 +28,7 @@ from rdh.landscape import (
     gradient_terms,
     landscape,
 )
+from rdh.lessons import lessons
 
 N_STEPS = 300
 STEPS_A_TICK = 6

@@ -149,7 +149,7 @@ def draw_choices(key: str, start: dict[str, Any]) -> tuple[list[str], str]:
 def draw_form(
     key: str, start: dict[str, Any], methods: list[str], data: str, arms_first: str
 ) -> tuple[Asked | None, DeltaGenerator]:
-    """Draws the form. No click on its button is ever lost.
+    """Draws the form. No click on its button is ever lost, and nothing else launches.
 
     All text fields lie inside the form, so that leaving one does not run the page. The button comes
     after what makes an experiment and before the settings of each run: few presses of Tab lead to
@@ -166,7 +166,9 @@ def draw_form(
     Returns:
         What was asked for (None: the button was not pressed), and the place for an error.
     """
-    with st.container(key=FORM), st.form(f"launch-{key}", border=True):
+    # Enter after a number applies it and no more: who types one may want to type the next.
+    form = {"border": True, "enter_to_submit": False}
+    with st.container(key=FORM), st.form(f"launch-{key}", **form):
         arms = st.radio(
             "What to compare",
             list(ARMS),

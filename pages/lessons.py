@@ -1,14 +1,18 @@
 """Lessons: seven steps from "what is a hash code" to "what RDH can't do", in ten minutes."""
 
+from typing import Any
+
 import streamlit as st
 
 from pages.common.address import number as number_of
 from pages.common.address import took
 from pages.common.landscape_presets import address_of
-from pages.common.lesson import Lesson, Question, lessons
-from pages.common.recorded import Demo, own_demo, recorded_demo
-from pages.common.shell import end_page, error_card, known_runs, or_end, start_page, store
+from pages.common.live_plot import live_plotly
+from pages.common.recorded import own_demo, recorded_demo
+from pages.common.shell import actions, end_page, error_card, known_runs, or_end, start_page, store
 from pages.common.sidebar import draw_link
+from rdh.exports import lessons_in_one_file
+from rdh.lessons import Control, Demo, Lesson, Question, lessons
 
 ANSWERS = "lesson-answers"  # place of a lesson -> the chosen option
 # A step fits 1280 x 720 without a scroll, and its words can be read from the back of a room.
@@ -72,6 +76,40 @@ def draw_question(lesson: Lesson, question: Question) -> bool:
     return True
 
 
+def draw_control(control: Control, answered: bool) -> Any:
+    """The widget; returns its value."""
+    key = f"lesson-{control.name}" + (f"-{answered}" if control.needs_answer else "")
+    more: dict[str, Any] = {"key": key, "disabled": control.needs_answer and not answered}
+    if control.is_choice:
+        return st.segmented_control(
+            control.label, control.options, default=control.start, required=True,
+            format_func=control.form, **more,
+        )  # fmt: skip
+    if control.options:
+        options = list(control.options)
+        return st.select_slider(
+            control.label, options, control.start, format_func=control.form, **more
+        )
+    decimals = len(control.form(0.0).partition(".")[2])
+    low, high = control.ends
+    return st.slider(
+        control.label, low, high, control.start, control.step, f"%.{decimals}f", **more
+    )
+
+
+def draw_picture(lesson: Lesson, demo: Demo, answered: bool) -> None:
+    """The controls, side by side, and below them the chart and its formula."""
+    controls = lesson.controls(demo)
+    values = {}
+    for column, control in zip(st.columns(len(controls)), controls, strict=True):
+        with column:
+            values[control.name] = draw_control(control, answered)
+    shown = lesson.draw(demo, answered, **values)
+    live_plotly(shown.figure, key=f"lesson-{lesson.name}")
+    if shown.formula:
+        st.latex(shown.formula)
+
+
 start_page(
     "Lessons",
     ":material/school:",
@@ -104,6 +142,16 @@ with st.container(horizontal=True, vertical_alignment="center", key="lesson-step
     if lesson.preset:
         query = address_of(lesson.preset)
         draw_link("pages/landscape.py", "See it in Landscape", ":material/landscape:", query)
+actions().download_button(
+    "All lessons as one file",
+    lambda: lessons_in_one_file(demo).encode(),
+    "lessons.html",
+    "text/html",
+    key="lessons-file",
+    on_click="ignore",
+    icon=":material/download:",
+    help="Words, questions, pictures and folded answers, for a class. It needs no network.",
+)
 with error_card(), st.container(key="stacked-lesson"):
     words, picture = st.columns([2, 3], gap="medium")
     question = lesson.ask(demo)
@@ -114,5 +162,5 @@ with error_card(), st.container(key="stacked-lesson"):
         if number == 1:
             st.caption(FOR_MORE)
     with picture, st.container(key="lesson-picture"):
-        lesson.draw(demo, answered)
+        draw_picture(lesson, demo, answered)
 end_page()

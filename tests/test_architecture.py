@@ -18,7 +18,7 @@ ROWS = [
     "errors", "files", "locks", "folders", "rescue:T", "catalog",
     "landscape", "retrieval", "datasets", "methods:T",
     "config", "backbones:T", "store", "inputs:T",
-    "analysis", "diagnosis", "charts", "execution", "training:T", "recorder:T", "codes",
+    "analysis", "diagnosis", "charts", "lessons", "execution", "training:T", "recorder:T", "codes",
     "studies", "exports", "worker", "warm", "bench:T", "commands", "cli", "__main__",
 ]  # fmt: skip
 PLACE = {row.removesuffix(":T"): place for place, row in enumerate(ROWS)}

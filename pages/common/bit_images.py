@@ -50,15 +50,20 @@ class Shelf:
     def draw(self, ids: np.ndarray, notes: list[str]) -> None:
         """Thumbnails: below each its classes, a note, and its number in the data set."""
         captions = [
-            f"{as_text(self.classes(item))}  \n{note}  \n:small[item {item}]"
+            f"{as_text(self.classes(item, ' + '))}  \n{note}  \n:small[item {item}]"
             for item, note in zip(ids, notes, strict=True)
         ]
         images.draw_items(self.config, self._data_root, ids, captions)
 
-    def classes(self, item: int) -> str:
-        """The names of an item's classes, shortened."""
+    def classes(self, item: int, between: str = ", ") -> str:
+        """The names of an item's classes, shortened.
+
+        Args:
+            item: its number in the data set.
+            between: two names; below a picture a comma would begin a line after a long name.
+        """
         names = [str(self.class_names[label]) for label in self.labels[item].nonzero()[0]]
-        return ", ".join(names)[:40] or "no label"
+        return between.join(names)[:40] or "no label"
 
     def look(self, arrays: dict[str, np.ndarray], bit: int) -> Look:
         """One bit of the items whose codes a file holds."""

@@ -13,7 +13,7 @@ from pages.common.text import as_text
 from pages.common.time_view import WHOLE, TimeView
 from pages.common.words import link, percent
 from rdh import execution
-from rdh.analysis import NOT_COUNTED, has_collapsed
+from rdh.analysis import NOT_COUNTED, difference_title, share_title
 from rdh.charts.histograms import activation_histogram
 from rdh.charts.saturation import difference_map, saturation_map
 from rdh.store.run_store import RunStore
@@ -83,10 +83,8 @@ def draw_maps(
         st.columns(2), pair.items(), loaded, strict=True
     ):
         with column:
-            share = percent(run.share(what, int(steps[-1])))
-            title = f"{labels[one]}: {share} of the entries {what} at step {steps[-1]:,}"
-            if has_collapsed(run.last()):
-                title = f"{labels[one]}: collapsed to one code, so its {what} entries say nothing"
+            row, step = run.last() | {"label": labels[one]}, int(steps[-1])
+            title = share_title(row, what, run.share(what, step), step)
             rows = view.rows(steps)
             figure = saturation_map(
                 steps[rows], values[rows], title=title, what=f"{what} share", top=top
@@ -108,12 +106,10 @@ def draw_difference(runs: RunStore, view: TimeView, pair: dict[str, RunSeries]) 
     common, here, there = np.intersect1d(steps, other_steps, return_indices=True)
     if without.shape[1] == with_rdh.shape[1] and len(common):
         difference = without[here] - with_rdh[there]
-        shares = [run.share(what, int(common[-1])) for run in pair.values()]
-        first, second = labels_of(runs, pair).values()
-        title = (
-            f"{what.capitalize()} in {first} minus {what} in {second}, at step {common[-1]:,}: "
-            f"{shares[0] - shares[1]:+.2%} of the entries (+, orange: fewer in {second})"
-        )
+        step, labels = int(common[-1]), labels_of(runs, pair)
+        shares = [run.share(what, step) for run in pair.values()]
+        lasts = [run.last() | {"label": labels[one]} for one, run in pair.items()]
+        title = difference_title(lasts, what, shares, step)
         rows = view.rows(common)
         figure = difference_map(common[rows], difference[rows], title=title, what=f"{what} share")
         view.draw(figure, key=f"difference-{'-'.join(pair)}")

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from pages.common.address import say
-from pages.common.findings import one_line
+from pages.common.findings import draw_findings, one_line
 from pages.common.landscape_presets import address_of
 from pages.common.launch_plan import preset_times
 from pages.common.launching import launch, wait_for_press
@@ -131,13 +131,7 @@ def pair_sentences(
         if is_over
         else analysis.map_so_far(first, second, goes_on=goes_on)
     )
-    if who := analysis.who_collapsed(first, second):
-        where = {"baseline": f"in {first['label']}", "rdh": f"in {second['label']}"}
-        warning = (
-            f"Training collapsed {where.get(who, 'in both runs')}. {said_of_map} Its dead entries "
-            "say nothing: where all items have one code, hardly an entry counts as wrong, and so "
-            "hardly one as dead."
-        )
+    if warning := analysis.collapse_warning((first, second), said_of_map):
         told = [seeds[0].upper() + seeds[1:] + "."] if is_over and seeds else []
         rows = [row for row in (first, second) if not analysis.has_collapsed(row)]
         return warning, [*told, *filter(None, map(said_of_dead, rows))]
@@ -241,6 +235,7 @@ def draw_own_pair(runs: RunStore, pair: tuple[str, str], known: dict, title: str
         if is_like_recorded([runs.config(one) for one in pair]):
             seeds = "; ".join(filter(None, [seeds, recorded_demo().seeds_said()]))
     draw_pair(runs, pair, seeds, "start", known)
+    draw_findings(runs, read_pair(runs, list(pair)))
     with st.container(horizontal=True):
         st.page_link("app.py", label="The recorded pair", icon=RECORDED_ICON, query_params=RECORDED)
         for page, (label, icon) in LINKS.items():

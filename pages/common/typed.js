@@ -27,9 +27,9 @@ function listen(state) {
   const hear = (event) => {
     if (!event.target.closest?.(`.st-key-${CSS.escape(state.data.form)}`)) return;
     clearTimeout(state.timer);
-    // A press on the button, or Enter, submits the form: nothing is left to tell.
-    const submits = event.key === "Enter" || event.target.closest("[data-testid=stFormSubmitButton]");
-    if (!submits) state.timer = setTimeout(() => tell(state), 350);
+    // A press on the button submits the form: nothing is left to tell. Enter applies a line at once.
+    if (event.target.closest("[data-testid=stFormSubmitButton]")) return;
+    state.timer = setTimeout(() => tell(state), event.key === "Enter" ? 0 : 350);
   };
   const names = ["input", "change", "click", "keydown", "pointerdown"];
   for (const name of names) document.addEventListener(name, hear, true);

@@ -28,9 +28,11 @@ from rdh.analysis.tables import (
     why_unfair,
 )
 from rdh.analysis.verdict import (
+    collapse_warning,
     collapsed_runs,
     collapses_in_words,
     dead_verdict,
+    difference_title,
     has_collapsed,
     is_within_ties,
     map_headline,
@@ -40,6 +42,7 @@ from rdh.analysis.verdict import (
     percent,
     setting_verdict,
     share_of_dead,
+    share_title,
     who_collapsed,
 )
 from rdh.analysis.words import NO_DEAD_BITS, WORDS, Word
@@ -54,6 +57,7 @@ __all__ = [
     "Word",
     "about",
     "amplifier_reach",
+    "collapse_warning",
     "collapsed_runs",
     "collapses_in_words",
     "comparable",
@@ -62,6 +66,7 @@ __all__ = [
     "dead_bits",
     "dead_verdict",
     "difference",
+    "difference_title",
     "duration",
     "expected_seconds",
     "group_of",
@@ -81,6 +86,7 @@ __all__ = [
     "scalar_frame",
     "setting_verdict",
     "share_of_dead",
+    "share_title",
     "summary_table",
     "time_taken",
     "value_text",

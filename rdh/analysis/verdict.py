@@ -65,6 +65,62 @@ def collapsed_runs(who: Iterable[str], arms: tuple[str, str]) -> str:
     return ", ".join(f"{name} in {n}" for name, n in counts)
 
 
+def collapse_warning(rows: Sequence[Mapping[str, Any]], said_of_map: str = "") -> str:
+    """What comes before all other words on one run or on a pair of which a run has collapsed.
+
+    Args:
+        rows: of one run, or of two, the one without RDH first: scalars by name, and "label".
+        said_of_map: of a pair: `map_verdict` or `map_so_far`.
+
+    Returns:
+        "" if no run has collapsed.
+    """
+    labels = [row["label"] for row in rows if has_collapsed(row)]
+    if not labels:
+        return ""
+    where = "in both runs" if len(labels) > 1 else f"in {labels[0]}"
+    if len(rows) == 1:
+        value = f"{rows[0]['map']:.4f} " if "map" in rows[0] else ""
+        said_of_map = f"{ONE_CODE[0].upper()}{ONE_CODE[1:]}, so MAP {value}is chance. {REMEDY}"
+    return (
+        f"Training collapsed {where}. {said_of_map} {'Their' if len(labels) > 1 else 'Its'} dead "
+        "entries say nothing: where all items have one code, hardly an entry counts as wrong, and "
+        "so hardly one as dead."
+    )
+
+
+def share_title(row: Mapping[str, Any], what: str, share: float, step: int) -> str:
+    """The title over a map of dead entries: the share, or that a collapsed run says nothing.
+
+    Args:
+        row: scalars by name, and "label".
+        what: "dead" or "flagged".
+        share: of the entries, 0 to 1.
+        step: of the record.
+    """
+    if has_collapsed(row):
+        return f"{row['label']}: collapsed to one code, so its {what} entries say nothing"
+    return f"{row['label']}: {percent(share)} of the entries {what} at step {step:,}"
+
+
+def difference_title(
+    rows: Sequence[Mapping[str, Any]], what: str, shares: Sequence[float], step: int
+) -> str:
+    """The title over the difference of two maps: without RDH minus with RDH.
+
+    Args:
+        rows: of both runs: scalars by name, and "label".
+        what: "dead" or "flagged".
+        shares: of their entries, 0 to 1 each.
+        step: of the records.
+    """
+    labels = [row["label"] for row in rows]
+    text = f"{what.capitalize()} in {labels[0]} minus {what} in {labels[1]}, at step {step:,}: "
+    if collapsed := [row["label"] for row in rows if has_collapsed(row)]:
+        return f"{text}it says nothing, since training collapsed in {' and '.join(collapsed)}"
+    return f"{text}{shares[0] - shares[1]:+.2%} of the entries (+, light: fewer in {labels[1]})"
+
+
 def is_within_ties(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> bool | None:
     """Whether the tie bands of two runs overlap.
 

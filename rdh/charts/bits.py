@@ -11,8 +11,7 @@ from rdh.charts._layout import EVENT_NAME, add_legend_below
 from rdh.charts._thinning import bucket_sum, buckets, kept_points
 from rdh.charts.figure import Figure
 
-SATURATED = palette.STATE_COLORS["saturated"]
-QUIET = palette.translucent(SATURATED, 0.35)
+BLUE = palette.STATE_COLORS["saturated"]
 MAX_BARS = 100  # of events over time
 MOST_CLASSES = 40  # in the chart of classes
 
@@ -47,7 +46,7 @@ def bit_strip(
     names = [str(bit) for bit in order]
     figure = palette.bare_figure(title, height=360)
     below = "y2" if dead is not None else "y"
-    bars = [("■ saturated", saturated, QUIET, "y2"), ("◆ flagged", flagged, palette.FLAGGED, below)]
+    bars = [("■ saturated", saturated, BLUE, "y2"), ("◆ flagged", flagged, palette.FLAGGED, below)]
     if dead is not None:
         bars.insert(0, ("✖ dead", dead, palette.DEAD, "y"))
     for name, values, color, axis in bars:
@@ -198,7 +197,7 @@ def two_judges(
             name="■ other saturated entries",
             showlegend=judge == "labels",
             orientation="h",
-            marker={"color": QUIET, "line_width": 0},
+            marker={"color": BLUE, "line_width": 0},
             hovertemplate="%{y}: %{x:,} others<extra></extra>",
         )
     figure.update_layout(barmode="stack", bargap=0.25)
@@ -239,7 +238,7 @@ def class_balance(
     figure = palette.bare_figure(title, height=max(260, 120 + 22 * len(labels)))
     states = [
         ("● free", palette.translucent(palette.NEUTRAL, 0.6)),
-        ("■ saturated, not dead", SATURATED),
+        ("■ saturated, not dead", BLUE),
         ("✖ dead", palette.DEAD),
     ]
     for state, (name, color) in enumerate(states):  # from the axis outwards on either side
@@ -260,7 +259,7 @@ def class_balance(
     add_legend_below(figure, rows=2)
     left_out = len(names) - len(shown)
     rest = f"; {left_out:,} classes with fewer are left out" if left_out else ""
-    figure.update_xaxes(title_text=f"items (− side to the left, + side to the right){rest}")
+    figure.update_xaxes(title_text=f"items (left: − side, right: + side){rest}")
     figure.update_yaxes(
         title_text="class → side that it calls for",
         type="category",

@@ -38,6 +38,8 @@ th,td{{padding:.2rem .55rem;text-align:right;border-bottom:1px solid #ddd;white-
 th:first-child,td:first-child{{text-align:left}}.wide{{overflow-x:auto}}
 .small{{color:#555;font-size:.85rem}}.answer{{font-size:1.1rem}}
 .chart{{position:relative;margin:1rem 0}}
+ul{{list-style:"\\2610  "}}summary{{cursor:pointer;font-weight:600}}
+math[display=block]{{font-size:1.1rem;margin:.5rem 0}}
 .take-away-button{{position:absolute;z-index:1;top:0;right:0;
 font:inherit;font-size:.8rem;padding:.1rem .5rem;background:#fff;border:1px solid {NEUTRAL};
 border-radius:6px;cursor:pointer}}
@@ -47,6 +49,9 @@ for (const chart of document.querySelectorAll(".chart")) {
   const plot = chart.querySelector(".js-plotly-plot");
   chart.querySelector("button").onclick = () => open(chart, plot,
     { figure: { data: plot.data, layout: plot.layout }, ...chart.dataset });
+}
+for (const fold of document.querySelectorAll("details")) { // what is folded has no width to draw in
+  fold.ontoggle = () => fold.querySelectorAll(".js-plotly-plot").forEach(Plotly.Plots.resize);
 }
 """
 

@@ -43,16 +43,18 @@ SEQUENTIAL = [  # cividis, for shares from 0 to 1
     "#E1CC55",
     "#FEE838",
 ]
-DIVERGING = [  # blue - white - orange, for signed quantities; give it a range symmetric about 0
-    "#08519C",
-    "#3182BD",
-    "#6BAED6",
-    "#BDD7E7",
-    "#F7F7F7",
-    "#FDD0A2",
-    "#FDAE6B",
-    "#E6740C",
-    "#A63603",
+# Dark blue - grey - light orange, for signed quantities; give it a range symmetric about 0. It only
+# gets lighter, so that a grey print shows which sign a cell has.
+DIVERGING = [
+    "#062A66",
+    "#0F4489",
+    "#2C609E",
+    "#567AA0",
+    "#8A8A8A",
+    "#B29C79",
+    "#DCAE5C",
+    "#F7C353",
+    "#FFDC78",
 ]
 
 

@@ -79,8 +79,8 @@ def difference_map(
 ) -> Figure:
     """Heat map of bit and step: a share without RDH minus that with RDH, -1 to 1.
 
-    Orange: less with RDH; blue: more. More than 600 columns are thinned by the value
-    farthest from 0 in each bucket. steps (n,), difference (n, n_bits).
+    Light orange: less with RDH; dark blue: more; grey: no difference. More than 600 columns are
+    thinned by the value farthest from 0 in each bucket. steps (n,), difference (n, n_bits).
     """
     starts, size = buckets(len(steps))
     thinned = bucket_extreme(difference, starts)

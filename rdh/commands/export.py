@@ -10,6 +10,7 @@ from rdh.commands._common import add_side, add_verb, checked_out, open_store, pr
 from rdh.errors import UserError, short_path, writing
 from rdh.files import atomic, check_output
 from rdh.folders import as_folder
+from rdh.lessons import recorded_demo
 from rdh.store.run_store import RunStore
 
 ABOUT = """A run as a file to take away. The ending of FILE, or --to, says as what.
@@ -18,14 +19,17 @@ csv, parquet: FILE has a row for each record, FILE-bits one for each record and 
 tensorboard: event files; FILE is then the folder of `tensorboard --logdir FILE`.
 network: images or features in, packed codes and logits out; FILE ends in .pt2 (read by
 torch.export.load) or .onnx (needs pip install onnx onnxscript).
-A run that goes on gives what it has recorded so far."""
+A run that goes on gives what it has recorded so far.
+RUN can be the word lessons: all lessons with their pictures as one html file, for a class."""
 EXAMPLES = [
     "RUN --to html",
     "RUN --vs OTHER -o pair.html",
     "RUN -o run.csv",
     "RUN --to tensorboard -o events",
     "RUN -o network.pt2",
+    "lessons -o lessons.html",
 ]
+LESSONS = "lessons"  # in the place of a run
 ENDINGS = {
     "html": (".html", ".htm"),
     "csv": (".csv",),
@@ -49,6 +53,8 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Writes what was asked for, or nothing."""
     kind = kind_of(arguments.to, arguments.output)
+    if arguments.run == LESSONS:
+        return run_lessons(arguments, kind)
     if arguments.vs is not None and kind != "html":
         raise UserError(f"--vs belongs to --to html, got --to {kind}; leave out one of them.")
     if arguments.side != "gallery" and kind != "network":
@@ -132,6 +138,20 @@ def to_tensorboard(store: RunStore, arguments: argparse.Namespace, _kind: str) -
     with writing(folder):
         moment = exports.write_events(store, arguments.run, folder)
     return folder, f"{moment.state} Its events in {folder}; look: tensorboard --logdir {folder}."
+
+
+def run_lessons(arguments: argparse.Namespace, kind: str) -> int:
+    """Writes the lessons, on the pair that ships with the package."""
+    if kind != "html" or arguments.vs is not None:
+        got = f"--to {kind}" if kind != "html" else "--vs"
+        raise UserError(f"The lessons are one html file of one pair, got {got}; leave it out.")
+    path = _place(arguments.output, f"{LESSONS}.html")
+    text = exports.lessons_in_one_file(recorded_demo())
+    with writing(path), atomic(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+    said = f"The lessons in {path} ({path.stat().st_size / 1e6:.1f} MB); it needs no network."
+    print_json({"output": str(path), "text": said}) if arguments.json else print(said)
+    return 0
 
 
 def run_network(arguments: argparse.Namespace) -> int:

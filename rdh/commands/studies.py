@@ -22,7 +22,7 @@ from rdh.commands._common import (
 from rdh.commands._follow import follow
 from rdh.commands.terminal import print_exactly
 from rdh.config.presets import PRESETS
-from rdh.errors import UserError, writing
+from rdh.errors import UserError, short_path, writing
 from rdh.files import atomic
 from rdh.folders import as_folder
 from rdh.store.run_store import RunStore
@@ -175,7 +175,7 @@ def _print_findings(findings: Findings, lines: list[str]) -> None:
 def _report(store: RunStore, study: Study, arguments: argparse.Namespace) -> int:
     if arguments.to in studies.PICTURES:
         return _pictures(store, study, arguments)
-    path = checked_out(arguments.out)
+    path = _report_path(study, arguments)
     kind = arguments.to or _usual_kind(path)
     if path is None and kind == "html" and sys.stdout.isatty():
         raise UserError(
@@ -204,6 +204,18 @@ def _report(store: RunStore, study: Study, arguments: argparse.Namespace) -> int
     else:
         print(path)
     return 0
+
+
+def _report_path(study: Study, arguments: argparse.Namespace) -> Path | None:
+    """Where the report goes, which is never the file of the study itself; None: it is printed."""
+    path = checked_out(arguments.out)
+    source = Path(arguments.study)
+    if path and source.suffix == ".toml" and path.resolve() == source.resolve():
+        raise UserError(
+            f"-o would overwrite the study itself, {short_path(path)}; name another file, such as "
+            f"-o {study.name}.html."
+        )
+    return path
 
 
 def _usual_kind(path: Path | None) -> str:

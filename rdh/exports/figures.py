@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rdh.analysis import map_points, percent
+from rdh.analysis import difference_title, has_collapsed, map_points, percent, share_title
 from rdh.analysis.run_series import RunSeries
 from rdh.charts.bit_worth import cost_of_bits
 from rdh.charts.comparison import Curve, map_over_time, precision_recall, tie_bands
@@ -85,8 +85,11 @@ def dead_over_time(moments: Sequence[Moment], what: str) -> Figures:
     drawn = [one for one in series if one is not None and len(one.counts)]
     if not drawn:
         return {}
+    fallen = {one.config.label for one in moments if has_collapsed(one.row)}
     ends = "; ".join(
-        f"{one.label} {one.counts[-1]:,.0f} at the end, {one.counts.max():,.0f} at the peak"
+        f"{one.label} collapsed, so its {what} say nothing"
+        if one.label in fallen
+        else f"{one.label} {one.counts[-1]:,.0f} at the end, {one.counts.max():,.0f} at the peak"
         for one in drawn
     )
     title = f"{what.capitalize()} entries: {ends}"
@@ -101,19 +104,16 @@ def maps(moments: Sequence[Moment], what: str) -> Figures:
     top = max(0.01, *(float(values.max(initial=0)) for _, values in loaded))
     found = {}
     for one, (steps, values) in zip(moments, loaded, strict=True):
-        share = percent(one.series.share(what))
-        title = f"{one.config.label}: {share} of the entries {what} at step {steps[-1]:,}"
+        title = share_title(one.row, what, one.series.share(what), int(steps[-1]))
         found[f"map-{one.run_id}"] = saturation_map(
             steps, values, title=title, what=f"{what} share", top=top, narrow=False
         )
     if len(moments) == 2 and loaded[0][1].shape[1] == loaded[1][1].shape[1]:
         common, here, there = np.intersect1d(loaded[0][0], loaded[1][0], return_indices=True)
         if len(common):
-            first, second = (one.series.share(what, int(common[-1])) for one in moments)
-            title = (
-                f"Difference: {first - second:+.2%} of the entries at step {common[-1]:,} "
-                f"(orange: fewer {what} in {moments[1].config.label})"
-            )
+            step = int(common[-1])
+            shares = [one.series.share(what, step) for one in moments]
+            title = difference_title([one.row for one in moments], what, shares, step)
             found["difference"] = difference_map(
                 common,
                 loaded[0][1][here] - loaded[1][1][there],

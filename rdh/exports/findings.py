@@ -20,31 +20,46 @@ def findings_in_words(store: RunStore, moments: Sequence[Moment]) -> list[str]:
     """
     if len(moments) == 1:
         return of_one(moments[0])
+    if any(analysis.has_collapsed(one.row) for one in moments):  # `warnings_in_words` says the rest
+        return [said_of_dead(one) for one in moments if not analysis.has_collapsed(one.row)]
     before, after = map(row_of, moments)
-    seeds = studies.seeds_said(store, oldest_first(store), [one.run_id for one in moments])
     lines = [f"{NO_DEAD_BITS.format(method=one.config.label)}" for one in moments if is_free(one)]
-    lines += [analysis.dead_verdict(before, after), analysis.map_verdict(before, after, seeds)]
+    lines += [analysis.dead_verdict(before, after), said_of_map(store, moments)]
     return [line for line in lines if line]
+
+
+def said_of_map(store: RunStore, moments: Sequence[Moment]) -> str:
+    """`analysis.map_verdict` of a pair, with what the seeds say."""
+    seeds = studies.seeds_said(store, oldest_first(store), [one.run_id for one in moments])
+    before, after = map(row_of, moments)
+    return analysis.map_verdict(before, after, seeds)
+
+
+def said_of_dead(moment: Moment) -> str:
+    """How many entries of one run are dead, and what they cost; "" if they were not counted."""
+    counts, label = moment.series.counts(), moment.config.label
+    if is_free(moment):
+        return NO_DEAD_BITS.format(method=label)
+    if counts is None:
+        return ""
+    name = "dead" if counts.is_counted else "flagged"
+    n, peak = getattr(counts, name), getattr(counts, f"{name}_peak")
+    text = (
+        f"{label}: {analysis.percent(counts.share(name))} of the entries are {name} at step "
+        f"{moment.series.step:,} ({n:,.0f} of {counts.entries:,.0f}); at the peak there were "
+        f"{peak:,.0f}{'' if counts.is_counted else f'; {NOT_COUNTED}'}."
+    )
+    cost = analysis.cost_of_dead(moment.series.last())
+    if cost is None:
+        return text
+    return f"{text} The dead entries cost {analysis.map_points(cost[0])} MAP {cost[1]}."
 
 
 def of_one(moment: Moment) -> list[str]:
     """What one run says, and that one seed is one seed."""
-    counts, last, label = moment.series.counts(), moment.series.last(), moment.config.label
-    lines = []
-    if is_free(moment):
-        lines.append(NO_DEAD_BITS.format(method=label))
-    elif counts is not None:
-        name = "dead" if counts.is_counted else "flagged"
-        n, peak = getattr(counts, name), getattr(counts, f"{name}_peak")
-        lines.append(
-            f"{label}: {analysis.percent(counts.share(name))} of the entries are {name} at step "
-            f"{moment.series.step:,} ({n:,.0f} of {counts.entries:,.0f}); at the peak there were "
-            f"{peak:,.0f}{'' if counts.is_counted else f'; {NOT_COUNTED}'}."
-        )
-    cost = analysis.cost_of_dead(last)
-    if cost is not None:
-        lines.append(f"The dead entries cost {analysis.map_points(cost[0])} MAP {cost[1]}.")
-    if "map" in last:
+    last, has_collapsed = moment.series.last(), analysis.has_collapsed(moment.row)
+    lines = [] if has_collapsed else [said_of_dead(moment)]
+    if "map" in last and not has_collapsed:
         band = (
             f"; the order of items at equal distances could make it anything from "
             f"{last['map_low']:.4f} to {last['map_high']:.4f}"
@@ -52,17 +67,29 @@ def of_one(moment: Moment) -> list[str]:
             else ""
         )
         lines.append(f"MAP is {last['map']:.4f}{band}.")
+    if "map" in last:
         lines.append(
             f"This is one run with seed {moment.config.seed}: it does not say how much another "
             f"seed would change."
         )
-    return lines
+    return [line for line in lines if line]
 
 
-def warnings_in_words(moments: Sequence[Moment]) -> list[str]:
-    """Why two runs are no fair pair; empty if they are."""
+def warnings_in_words(store: RunStore, moments: Sequence[Moment]) -> list[str]:
+    """What comes before all findings: which runs have collapsed, why two are no fair pair.
+
+    Arguments as of `findings_in_words`.
+    """
+    rows = [one.row for one in moments]
     if len(moments) == 1:
-        return []
+        return list(filter(None, [analysis.collapse_warning(rows)]))
+    if not any(map(analysis.has_collapsed, rows)):
+        return why_unfair(moments)
+    return [analysis.collapse_warning(rows, said_of_map(store, moments)), *why_unfair(moments)]
+
+
+def why_unfair(moments: Sequence[Moment]) -> list[str]:
+    """Why two runs are no fair pair; empty if they are."""
     first, second = (one.config for one in moments)
     if first.pair_hash != second.pair_hash:
         return [

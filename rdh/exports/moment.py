@@ -1,6 +1,7 @@
 """A run as an export finds it: its config, its records up to now, and in which state it is."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from rdh.analysis.run_series import RunCache, RunSeries
 from rdh.config.run_config import RunConfig
@@ -23,6 +24,11 @@ class Moment:
     config: RunConfig
     series: RunSeries
     state: str
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The newest value of each scalar, and "label"."""
+        return self.series.last() | {"label": self.config.label}
 
 
 def read_moment(store: RunStore, run_id: str) -> Moment:

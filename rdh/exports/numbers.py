@@ -50,6 +50,8 @@ def definitions(moments: Sequence[Moment]) -> list[str]:
     words = [word for row, word in COUNTED.values() if row in shown]
     words += [word for name, word in EVENTS.items() if name.replace("_", " ") in shown]
     words += ["cost", "map", "tie-band"]
+    if any(analysis.has_collapsed(one.row) for one in moments):
+        words.insert(0, "collapse")
     lines = []
     for name in dict.fromkeys(words):
         word = WORDS[name]
@@ -81,6 +83,8 @@ def _cells(moment: Moment) -> dict[str, str]:
     """Row -> text of one run."""
     run, cells = moment.series, {"step": f"{moment.series.step:,}"}
     counts, last, frame = run.counts(), run.last(), run.scalars()
+    if analysis.has_collapsed(last):
+        cells["distinct codes"] = "1: collapsed"
     for name, (row, _) in COUNTED.items():
         count = getattr(counts, name, math.nan)
         if counts is not None and not math.isnan(count):

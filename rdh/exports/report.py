@@ -44,10 +44,11 @@ def read_moments(store: RunStore, run_ids: Sequence[str]) -> list[Moment]:
 def report_of(store: RunStore, moments: Sequence[Moment]) -> str:
     """`report` of runs that have been read."""
     moments = sorted(moments, key=lambda one: one.config.has_rdh)  # the run without RDH first
-    title, found = title_of(moments), findings_in_words(store, moments)
+    title = title_of(moments)
+    found = [*warnings_in_words(store, moments), *findings_in_words(store, moments)]
     body = [page.heading(title, 1)]
     body += [page.paragraph(line, "small") for line in (one.state for one in moments)]
-    body += [page.paragraph(line, "answer") for line in (*warnings_in_words(moments), *found)]
+    body += [page.paragraph(line, "answer") for line in found]
     body += [page.heading("Diagnosis")]
     body += [page.paragraph(line) for one in moments for line in diagnosed(store, one)]
     body += [page.heading("Numbers"), page.table(numbers(moments), "numbers")]

@@ -118,10 +118,14 @@ def test_the_first_click_on_launch_counts_and_a_bad_number_is_said(form, server,
     assert runs_of(server, seed) == [3, 3]
 
 
-def test_enter_launches_once_and_a_click_after_it_is_no_second_launch(form, server):
+def test_enter_applies_a_line_and_the_click_after_it_is_the_one_launch(form, server):
     seed = next(SEEDS)
+    line(form, "Seeds").fill(str(seed))
+    line(form, "Seeds").press("Enter")
+    expect(form.get_by_text(f"seed {seed}")).to_be_visible()
+    wait_for_app(form)
+    assert "/launch" in form.url and runs_of(server, seed) == []
     with slowed(form):
-        line(form, "Seeds").fill(str(seed))
         to_launch(form)
         line(form, "Seeds").press("Enter")
         click(form)

@@ -5,12 +5,13 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from pages.common.lesson import lessons
-from pages.common.recorded import recorded_demo
+from rdh.lessons import lessons, recorded_demo
 from tests.browser.charts import wait_for, wait_for_draws
 from tests.browser.conftest import open_page, wait_for_app
 
 N = len(lessons())
+DRAWN_WIDE = """() => [...document.querySelectorAll("details .main-svg")]
+    .every((one) => one.clientWidth > 600)"""
 PROJECTOR = {"width": 1280, "height": 720}
 FITS = """() => {
     const main = document.querySelector('[data-testid=stMain]');
@@ -64,6 +65,27 @@ def test_a_class_walks_through_all_lessons_and_one_address_brings_a_step_back(br
         page.keyboard.press("ArrowRight")
         expect(page.get_by_role("img", name="The bit is at h = −0.49.")).to_be_visible()
         assert not page.problems
+
+
+def test_all_lessons_are_taken_away_as_one_file_that_opens_without_a_network(
+    page, server, tmp_path
+):
+    page.goto(f"{server.url}/lessons")
+    with page.expect_download() as taken:
+        page.get_by_role("button", name="All lessons as one file").click()
+    path = tmp_path / taken.value.suggested_filename
+    taken.value.save_as(path)
+    page.context.set_offline(True)
+    try:
+        page.goto(path.as_uri())
+        folds = page.locator("details")
+        expect(folds).to_have_count(N)
+        for fold in folds.all():
+            fold.locator("summary").click()
+        wait_for(page, DRAWN_WIDE)
+        assert page.foreign == [path.as_uri()] and not page.problems
+    finally:
+        page.context.set_offline(False)
 
 
 @pytest.mark.parametrize(

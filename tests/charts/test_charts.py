@@ -288,6 +288,15 @@ def test_the_sign_of_a_difference_survives_the_thinning():
     assert figure.data[0].zmin == -figure.data[0].zmax
 
 
+def test_a_grey_print_shows_the_sign_of_a_difference():
+    grey = [
+        0.299 * int(one[1:3], 16) + 0.587 * int(one[3:5], 16) + 0.114 * int(one[5:], 16)
+        for one in palette.DIVERGING
+    ]
+    assert all(np.diff(grey) > 5), "each step is lighter, so the lighter half is the sign +"
+    assert grey[4] - grey[0] > 75 and grey[-1] - grey[4] > 75
+
+
 def test_bars_of_the_event_flow_add_up_to_the_events():
     n = 1000
     deaths, rescues = counts(n), counts(n)

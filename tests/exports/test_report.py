@@ -1,8 +1,10 @@
 """The report of a run or of a pair: one file with findings, numbers, charts and origin."""
 
+import contextlib
 import html
 import json
 import re
+import sqlite3
 
 import pytest
 
@@ -13,6 +15,7 @@ from rdh.exports.figures import figures
 from rdh.exports.findings import findings_in_words
 from rdh.exports.moment import read_moment
 from rdh.exports.report import settings
+from rdh.store.run_store import RunStore
 from tests.exports.conftest import finish
 
 
@@ -108,3 +111,30 @@ def test_a_pair_that_did_not_count_its_dead_says_so(old):
 def test_what_can_not_be_reported_is_one_sentence(old, run_ids, sentence):
     with pytest.raises(UserError, match=sentence):
         report(old, run_ids)
+
+
+@pytest.mark.parametrize("has_rdh", [(True,), (False,), (False, True)])
+def test_a_collapse_comes_first_and_no_dead_number_is_praised(tmp_path, has_rdh):
+    store = RunStore(tmp_path / "runs")
+    both = [finish(store, has_rdh=one) for one in (False, True)]
+    for run_id, one in zip(both, (False, True), strict=True):
+        if one in has_rdh:
+            path = store.run_dir(run_id) / "metrics.db"
+            with contextlib.closing(sqlite3.connect(path)) as db, db:
+                row = db.execute("SELECT * FROM scalars WHERE name = 'map'").fetchone()
+                names = [column[1] for column in db.execute("PRAGMA table_info(scalars)")]
+                row = dict(zip(names, row, strict=True)) | {"name": "n_distinct_codes", "value": 1}
+                marks = ", ".join("?" * len(row))
+                db.execute(f"INSERT INTO scalars VALUES ({marks})", list(row.values()))
+    (said,) = re.findall(r'<p class="answer">(.*?)</p>', report(store, both))[:1]
+    where = "both runs" if len(has_rdh) == 2 else "HashNet + RDH" if has_rdh[0] else "HashNet."
+    assert said.startswith("Training collapsed in") and where in said
+    text = words_of(without_library(report(store, both)))
+    assert "1: collapsed" in text
+    drawn = figures([read_moment(store, run_id) for run_id in both]).values()
+    titles = " ".join(one.layout.title.text.replace("<br>", " ") for one in drawn)
+    assert "it says nothing, since training collapsed" in titles
+    for name, one in (("HashNet: ", False), ("HashNet + RDH: ", True)):
+        assert (f"{name}collapsed to one code" in titles) == (one in has_rdh)
+        shown = re.search(re.escape(name) + r"\d+\.\d\d% of the entries are dead", text)
+        assert bool(shown) == (one not in has_rdh)

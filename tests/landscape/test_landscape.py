@@ -433,7 +433,7 @@ def test_palette_keeps_arms_apart_without_colour():
         and palette.method_color("unheard") == palette.NEUTRAL
     )
     assert palette.DEAD not in {card.color for card in catalog.methods().values()}
-    assert palette.colorscale(palette.DIVERGING)[4] == [0.5, "#F7F7F7"]
+    assert palette.colorscale(palette.DIVERGING)[4] == [0.5, "#8A8A8A"]
     assert palette.translucent("#0072B2", 0.5) == "rgba(0,114,178,0.5)"
     assert palette.escape("a\n <b>" + 90 * "x").startswith("a &lt;b&gt;x") and palette.escape(
         90 * "x"

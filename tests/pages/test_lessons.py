@@ -10,16 +10,15 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.common import recorded
 from pages.common.landscape_presets import PRESETS, address_of
-from pages.common.lesson import lessons
-from pages.common.lessons import dead_bits, hash_code
 from pages.common.recorded import own_demo, recorded_demo
 from pages.common.start import said_of_preset
 from rdh import execution
+from rdh import lessons as lessons_folder
 from rdh.analysis.one_bit import Look
 from rdh.config.presets import demo_pair
 from rdh.errors import UserError
+from rdh.lessons import dead_bits, hash_code, lessons
 from rdh.store.recorded import read_recording
 from rdh.store.run_store import RunStore
 
@@ -136,7 +135,7 @@ def test_a_recording_that_can_not_be_read_is_one_sentence_on_both_pages(empty, m
     def damaged() -> None:
         raise UserError("The recorded pair can't be read.")
 
-    monkeypatch.setattr(recorded, "recording", damaged)
+    monkeypatch.setattr(lessons_folder, "recorded_demo", damaged)
     start = AppTest.from_file(str(REPO / "app.py"), default_timeout=60).run()
     for app in (open_lessons(), start):
         assert [one.value.replace("\\", "") for one in app.error] == [
@@ -262,7 +261,7 @@ def test_start_gives_no_verdict_on_a_pair_that_has_not_finished(with_demo, ended
 
 
 def test_the_numbers_of_the_last_lesson_are_those_of_the_results():
-    from pages.common.lessons.limits import ON_CIFAR, SOURCE
+    from rdh.lessons.limits import ON_CIFAR, SOURCE
 
     text = " ".join((REPO / SOURCE).read_text(encoding="utf-8").split())
     gained, cells, lost, is_open = re.findall(r"\b\d+\b", ON_CIFAR.split("raises MAP")[1])

@@ -308,3 +308,17 @@ def test_a_study_whose_grid_is_bad_is_left_out_of_the_list_with_the_reason(own, 
     assert cli.main(["study", "list"]) == 0
     said = capsys.readouterr()
     assert "The study own is left out: method must be one of" in said.err and "table1" in said.out
+
+
+def test_a_report_never_overwrites_the_study_that_it_is_of(tmp_path, capsys):
+    path = write(tmp_path, "bits = 8")
+    before = path.read_bytes()
+    (tmp_path / "runs").mkdir()
+    more = ["-o", str(path), "--runs", str(tmp_path / "runs")]
+    assert cli.main(["study", "report", str(path), *more]) == 2
+    assert "-o would overwrite the study itself" in capsys.readouterr().err
+    assert path.read_bytes() == before
+    (tmp_path / "old.html").write_text("an older report")
+    more[1] = str(tmp_path / "old.html")
+    assert cli.main(["study", "report", "table1", *more]) == 2
+    assert "No run of the study table1 has finished" in capsys.readouterr().err

@@ -21,7 +21,7 @@ def answer(findings: Findings) -> list[str]:
 
 
 def verdict(what: str, results: Sequence[Result], measure: str = "map") -> str:
-    """What it does to the measure, in how many cells, by how much, and what is left out.
+    """What is left out, then what it does to the measure, in how many cells and by how much.
 
     Args:
         what: its subject, for example "RDH".
@@ -29,10 +29,10 @@ def verdict(what: str, results: Sequence[Result], measure: str = "map") -> str:
         measure: a key of `MEASURES`.
     """
     n_measured = sum(one.effect.n > 0 for one in results)
-    said = [headline(what, results, measure)]
+    said = [left_out(results), headline(what, results, measure)]
     if n_measured:
         said.append(mean_in_words(mean_of(results), n_measured, FORMS[measure]))
-    return " ".join(filter(None, [*said, left_out(results)]))
+    return " ".join(filter(None, said))
 
 
 def headline(what: str, results: Sequence[Result], measure: str = "map") -> str:
@@ -84,7 +84,7 @@ def left_out(results: Sequence[Result]) -> str:
     n = sum(one.n_left_out for one in results)
     more = f"; and {len(named) - MOST_NAMED} more cells" if len(named) > MOST_NAMED else ""
     return (
-        f"{n} of {sum(len(one.collapsed) for one in results)} pairs are left out of all this, "
+        f"{n} of {sum(len(one.collapsed) for one in results)} pairs are left out of what follows, "
         "because training collapsed to one code, with the MAP of chance: "
         f"{'; '.join(named[:MOST_NAMED])}{more}. {REMEDY}"
     )

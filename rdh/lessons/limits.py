@@ -1,13 +1,10 @@
 """Lesson: what RDH can't do."""
 
-import streamlit as st
-
-from pages.common.lesson import Lesson, Question
-from pages.common.live_plot import live_plotly
-from pages.common.recorded import Demo
 from rdh.analysis import percent
 from rdh.charts.lessons import seeds_figure
 from rdh.charts.palette import method_color
+from rdh.lessons._tools.demo import Demo
+from rdh.lessons._tools.lesson import Control, Lesson, Picture, Question
 
 SOURCE = "docs/results.md"  # a test looks there for the numbers of ON_CIFAR
 ON_CIFAR = (
@@ -17,6 +14,7 @@ ON_CIFAR = (
 
 
 def ask(demo: Demo) -> Question:
+    """The question, from the numbers of the pair."""
     n, n_higher = len(demo.seeds), sum(one.gain > 0 for one in demo.seeds)
     collapsed = [str(one.seed) for one in demo.seeds if one.n_distinct_codes[1] == 1]
     options = (n, *(other for other in range(n - 1, -1, -1) if abs(other - n_higher) <= 1))
@@ -36,10 +34,16 @@ def ask(demo: Demo) -> Question:
     )
 
 
-def draw(demo: Demo, answered: bool) -> None:
+def controls(demo: Demo) -> tuple[Control, ...]:
+    """What the reader moves."""
     numbers = [one.seed for one in demo.seeds]
-    chosen = st.select_slider("Seed", numbers, key="lesson-seed", disabled=not answered)
-    one = demo.seeds[numbers.index(chosen) if answered else 0]
+    return (Control("seed", "Seed", numbers[0], numbers, needs_answer=True),)
+
+
+def draw(demo: Demo, answered: bool, seed: int) -> Picture:
+    """The picture: see `Lesson.draw`."""
+    numbers = [one.seed for one in demo.seeds]
+    one = demo.seeds[numbers.index(seed) if answered else 0]
     title = (
         f"Seed {one.seed}: MAP goes from {one.map[0]:.4f} to {one.map[1]:.4f} with RDH; dead "
         f"entries from {percent(one.dead[0])} to {percent(one.dead[1])}."
@@ -51,14 +55,16 @@ def draw(demo: Demo, answered: bool) -> None:
     )
     color = method_color(demo.config.method)
     figure = seeds_figure(numbers, without, with_rdh, one.seed, color, title=title)
-    live_plotly(figure, key="lesson-seeds")
+    return Picture(figure)
 
 
 LESSON = Lesson(
     70,
+    "seeds",
     "What RDH can't do",
     "With seed 0 RDH does what it promises: fewer dead bits, higher MAP. One pair is one pair. "
     "Other seeds train the same network from other first weights, in another order.",
     ask,
+    controls,
     draw,
 )

@@ -1,14 +1,12 @@
 """Lesson: why the gradient can't free a dead bit, Eq. (2)."""
 
 import numpy as np
-import streamlit as st
 
-from pages.common.lesson import Lesson, Question
-from pages.common.live_plot import live_plotly
-from pages.common.recorded import Demo
 from rdh.charts.landscape import landscape_figure
 from rdh.charts.landscape_text import gradient_number, number
 from rdh.landscape import Pair, critical_eta, gradient_terms, landscape, zero_crossings
+from rdh.lessons._tools.demo import Demo
+from rdh.lessons._tools.lesson import Control, Lesson, Picture, Question
 
 FIGURE_3 = -0.5
 
@@ -21,6 +19,7 @@ def dead_code(demo: Demo) -> float:
 
 
 def ask(demo: Demo) -> Question:
+    """The question, from the numbers of the pair."""
     pair, free = Pair(), Pair(eta=0.0)
     here, there = (gradient_terms(h, free) for h in (dead_code(demo), FIGURE_3))
     rest, critical = zero_crossings(pair)[0], critical_eta(pair)
@@ -35,46 +34,47 @@ def ask(demo: Demo) -> Question:
     )
 
 
-def draw(demo: Demo, answered: bool) -> None:
-    left, right = st.columns(2)
-    with left:
-        eta = st.slider(
-            "η, weight of quantization", 0.0, 2.0, 0.0, 0.025, "%.3f",
-            key=f"lesson-eta-{answered}", disabled=not answered,
-        )  # fmt: skip
-    with right:
-        h_i = st.segmented_control(
-            "The bit", [dead_code(demo), FIGURE_3], default=dead_code(demo), required=True,
-            format_func=lambda h: f"h = {number(h, 5)}" + ("" if h == FIGURE_3 else ", dead here"),
-            key="lesson-h", disabled=not answered,
-        )  # fmt: skip
+def controls(demo: Demo) -> tuple[Control, ...]:
+    """What the reader moves."""
+    dead = dead_code(demo)
+    return (
+        Control("eta", "η, weight of quantization", 0.0, ends=(0.0, 2.0), step=0.025,
+                form="{:.3f}".format, needs_answer=True),
+        Control("h", "The bit", dead, (dead, FIGURE_3), is_choice=True, needs_answer=True,
+                form=lambda h: f"h = {number(h, 5)}" + ("" if h == FIGURE_3 else ", dead here")),
+    )  # fmt: skip
+
+
+def draw(_demo: Demo, answered: bool, eta: float, h: float) -> Picture:
+    """The picture: see `Lesson.draw`."""
     pair = Pair(eta=eta)
     scene = landscape(pair, amplifier=False, quantization="plain")
-    figure = landscape_figure(scene, h_i, axis="F", height=320)
+    figure = landscape_figure(scene, h, axis="F", height=320)
     title = "Which way is the bit pulled, and how strongly?"
+    terms = gradient_terms(h, pair)
+    gradient = gradient_number(float(terms.gradient))
     if answered:
-        gradient = gradient_number(float(gradient_terms(h_i, pair).gradient))
-        title = f"At h = {number(h_i, 5)} and η = {number(eta)}: ∂L/∂F = {gradient}"
+        title = f"At h = {number(h, 5)} and η = {number(eta)}: ∂L/∂F = {gradient}"
     figure.update_layout(legend_y=-0.26, title_text=title)
-    live_plotly(figure, key="lesson-landscape")
-    if answered:
-        terms = gradient_terms(h_i, pair)
-        st.latex(
-            rf"\frac{{\partial L}}{{\partial F_i}}="
-            rf"\big\{{\underbrace{{{terms.similarity:+.4f}}}_{{\text{{similarity}}}}"
-            rf"\underbrace{{{terms.quantization:+.4f}}}_{{\text{{quantization}}}}\big\}}\cdot"
-            rf"\underbrace{{{number(float(terms.slope), 5)}}}_{{1-h_i^2}}"
-            rf"={gradient_number(float(terms.gradient))}"
-        )
+    formula = (
+        rf"\frac{{\partial L}}{{\partial F_i}}="
+        rf"\big\{{\underbrace{{{terms.similarity:+.4f}}}_{{\text{{similarity}}}}"
+        rf"\underbrace{{{terms.quantization:+.4f}}}_{{\text{{quantization}}}}\big\}}\cdot"
+        rf"\underbrace{{{number(float(terms.slope), 5)}}}_{{1-h_i^2}}"
+        rf"={gradient}"
+    )
+    return Picture(figure, formula if answered else "")
 
 
 LESSON = Lesson(
     40,
+    "landscape",
     "Why can't it leave?",
     "Two terms push a bit. *Similarity* pulls it to where its pairs are; here the other bit is "
     "$h_j = 0.9$. *Quantization* pulls it to the nearer of ±1. Both then pass tanh. The dashed "
     "curve is their sum, Eq. (2): Figure 3 of the paper. Below 0 it pulls to +.",
     ask,
+    controls,
     draw,
     "Figure 3 as stated (η = 1)",
 )

@@ -1,13 +1,11 @@
 """Lesson: dead is saturated and wrong."""
 
 import numpy as np
-import streamlit as st
 
-from pages.common.lesson import Lesson, Question
-from pages.common.live_plot import live_plotly
-from pages.common.recorded import Demo
 from rdh.analysis.one_bit import Look
 from rdh.charts.lessons import who_is_dead
+from rdh.lessons._tools.demo import Demo
+from rdh.lessons._tools.lesson import Control, Lesson, Picture, Question
 
 LETTERS = "ABCDE"
 NONE = "None of them"
@@ -35,6 +33,7 @@ def pick_items(look: Look) -> np.ndarray:
 
 
 def ask(demo: Demo) -> Question:
+    """The question, from the numbers of the pair."""
     bit, last = sick_bit(demo), demo.steps()[-1]
     look = demo.look(last, bit)
     dead = look.dead[pick_items(look)]
@@ -50,10 +49,16 @@ def ask(demo: Demo) -> Question:
     )
 
 
-def draw(demo: Demo, answered: bool) -> None:
-    bit, steps = sick_bit(demo), demo.steps()
-    step = st.select_slider("After training step", steps, steps[-1], key="lesson-step")
-    items = demo.look(steps[-1], bit)
+def controls(demo: Demo) -> tuple[Control, ...]:
+    """What the reader moves."""
+    steps = demo.steps()
+    return (Control("step", "After training step", steps[-1], steps),)
+
+
+def draw(demo: Demo, answered: bool, step: int) -> Picture:
+    """The picture: see `Lesson.draw`."""
+    bit = sick_bit(demo)
+    items = demo.look(demo.steps()[-1], bit)
     look = demo.look(step, bit).of(pick_items(items))
     logits = demo.probes(step)["logits"][pick_items(items), bit].astype(float)
     n_dead = int(look.dead.sum())
@@ -62,15 +67,17 @@ def draw(demo: Demo, answered: bool) -> None:
     figure = who_is_dead(
         demo.pictures(look.ids), logits, look.right, look.dead if answered else None, title=title
     )
-    live_plotly(figure, key="lesson-dead")
+    return Picture(figure)
 
 
 LESSON = Lesson(
     30,
+    "dead",
     "Which bits are dead?",
     "Most images of a digit agree on a bit: their labels *call* it to that side. One bit of one "
     "image is an **entry**. It is **dead** if it is saturated and on the other side: stuck where "
     "it must not be.",
     ask,
+    controls,
     draw,
 )

@@ -1,19 +1,17 @@
 """Lesson: an image becomes 16 bits, and search counts the bits that differ."""
 
 import numpy as np
-import streamlit as st
 
-from pages.common.lesson import Lesson, Question
-from pages.common.live_plot import live_plotly
-from pages.common.recorded import Demo
 from rdh.charts.lessons import code_rows
-from rdh.files import read_arrays
+from rdh.lessons._tools.demo import Demo
+from rdh.lessons._tools.lesson import Control, Lesson, Picture, Question
 from rdh.retrieval.codes import unpack_codes
 
 DISTANCES = (0, 0, 1, 2, 4, 8)  # of the gallery items below the query
 
 
 def ask(demo: Demo) -> Question:
+    """The question, from the numbers of the pair."""
     n_items = int(demo.series().meta()["n_gallery"])
     n_codes = int(demo.series().last()["n_distinct_codes"])
     return Question(
@@ -30,18 +28,19 @@ def ask(demo: Demo) -> Question:
     )
 
 
-def draw(demo: Demo, _answered: bool) -> None:
-    arrays = read_arrays(demo.runs.run_dir(demo.pair[0]) / "codes" / "final.npz")
-    n_bits = demo.config.n_bits
+def controls(demo: Demo) -> tuple[Control, ...]:
+    """What the reader moves."""
+    names = sorted(set(demo.digits(demo.codes()["query_ids"]).tolist()))
+    return (Control("digit", "The digit that is searched for", names[-3], names),)
+
+
+def draw(demo: Demo, _answered: bool, digit: str) -> Picture:
+    """The picture: see `Lesson.draw`."""
+    arrays, n_bits = demo.codes(), demo.config.n_bits
     query, gallery = (unpack_codes(arrays[side], n_bits) for side in ("query", "gallery"))
-    digits = demo.digits(arrays["query_ids"])
-    names = sorted(set(digits.tolist()))
-    chosen = st.select_slider(
-        "The digit that is searched for", names, names[-3], key="lesson-digit"
-    )
-    row = int(np.flatnonzero(digits == chosen)[0])
+    row = int(np.flatnonzero(demo.digits(arrays["query_ids"]) == digit)[0])
     distances = (gallery != query[row]).sum(1)
-    ids, labels, codes = [arrays["query_ids"][row]], [f"query: {chosen}"], [query[row]]
+    ids, labels, codes = [arrays["query_ids"][row]], [f"query: {digit}"], [query[row]]
     for place in pick_by_distance(distances):
         item = arrays["gallery_ids"][place]
         ids.append(item)
@@ -49,7 +48,7 @@ def draw(demo: Demo, _answered: bool) -> None:
         codes.append(gallery[place])
     title = "A row is an image and its code. Near codes: like images."
     figure = code_rows(demo.pictures(np.array(ids)), np.stack(codes), labels, title=title)
-    live_plotly(figure, key="lesson-codes")
+    return Picture(figure)
 
 
 def pick_by_distance(distances: np.ndarray) -> list[int]:
@@ -67,9 +66,11 @@ def pick_by_distance(distances: np.ndarray) -> list[int]:
 
 LESSON = Lesson(
     10,
+    "codes",
     "What is a hash code?",
     "A network turns an image into 16 numbers $h$ between −1 and 1. Their signs are its **code**: "
     "two bytes. To search is to count in how many bits two codes differ, the *Hamming distance*.",
     ask,
+    controls,
     draw,
 )

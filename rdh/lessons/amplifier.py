@@ -1,14 +1,12 @@
 """Lesson: the gradient amplifier, and how far it reaches."""
 
 import numpy as np
-import streamlit as st
 
-from pages.common.lesson import Lesson, Question
-from pages.common.live_plot import live_plotly
-from pages.common.recorded import Demo
 from rdh.charts.descent import gain_figure
 from rdh.charts.lessons import add_dead
 from rdh.landscape import Pair, effective_gain
+from rdh.lessons._tools.demo import Demo
+from rdh.lessons._tools.lesson import Control, Lesson, Picture, Question
 
 CHOICES = (0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9995, 0.9999, 0.99999)
 A_TENTH = 0.999  # there the amplified slope is a tenth: 0.1005
@@ -20,6 +18,7 @@ def dead_codes(demo: Demo) -> np.ndarray:
 
 
 def ask(demo: Demo) -> Question:
+    """The question, from the numbers of the pair."""
     codes, alpha = dead_codes(demo), Pair(tau=demo.config.tau).alpha
     n_near = int((codes <= A_TENTH).sum())
     share = n_near / max(1, len(codes))
@@ -35,29 +34,35 @@ def ask(demo: Demo) -> Question:
     )
 
 
-def draw(demo: Demo, answered: bool) -> None:
+def controls(_demo: Demo) -> tuple[Control, ...]:
+    """What the reader moves."""
+    return (Control("h", "|h| of a dead entry", 0.99, CHOICES),)
+
+
+def draw(demo: Demo, answered: bool, h: float) -> Picture:
+    """The picture: see `Lesson.draw`."""
     tau = demo.config.tau
-    h = st.select_slider("|h| of a dead entry", CHOICES, 0.99, key="lesson-gain-h")
-    figure = gain_figure(tau, h, height=370)
+    figure = gain_figure(tau, h, height=360)
     if answered:
         # float32 gives 1 from F = 9.01 on: those stand in the bar at 9
         depths = np.arctanh(np.minimum(dead_codes(demo).astype(np.float64), np.tanh(9.1)))
         counts, edges = np.histogram(depths, 40, (0, 10))
         add_dead(figure, counts, edges)
-    live_plotly(figure, key="lesson-gain")
     gain = float(effective_gain(np.arctanh(h)))
     factor = rf"{1 / (1 - tau**2):.2f}\cdot" if h >= tau else ""
     value = float(effective_gain(np.arctanh(h), tau))
-    st.latex(rf"{factor}(1-{h}^2)={factor}{gain:.3g}={value:.3g}")
+    return Picture(figure, rf"{factor}(1-{h}^2)={factor}{gain:.3g}={value:.3g}")
 
 
 LESSON = Lesson(
     50,
+    "gain",
     "The gradient amplifier",
     "RDH's first part: if an entry is at $|h| \\ge \\tau = 0.99$ and its gradient asks it to "
     "leave, the gradient is multiplied by $\\alpha = 1/(1-\\tau^2)$. What then passes tanh is "
     "$\\alpha (1 - h^2)$.",
     ask,
+    controls,
     draw,
     "Deep saturation",
 )
