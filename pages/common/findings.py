@@ -208,13 +208,21 @@ def _draw_rest(runs: RunStore, run_id: str, found: Diagnosis, n_silenced: int) -
         )
 
 
-def one_line(runs: RunStore, state: execution.RunState) -> str:
-    """Why a run has died, else its most serious finding, in a line; "" if it can't be read."""
+def one_line(
+    runs: RunStore, state: execution.RunState, seen: Mapping[str, RunSeries] | None = None
+) -> str:
+    """Why a run has died, else its most serious finding, in a line; "" if it can't be read.
+
+    Args:
+        runs: the runs root.
+        state: of the run.
+        seen: the records of a pair that the page shows. Its runs are judged by these.
+    """
     if state.state in DIED and state.reason:
         return shorten(state.reason, LONGEST, placeholder=" …")
     run_id = state.run_id
     try:
-        found = read_diagnosis(runs, run_id)
+        found = read_diagnosis(runs, run_id, seen if seen and run_id in seen else None)
         silenced = read_notes(runs, run_id).silenced
     except UserError:
         return ""

@@ -34,15 +34,16 @@ from rdh.store.run_store import RunStore
 PROBLEM = r"""
 A deep hashing network turns an image into a short binary code. Each bit is the sign of
 $h = \tanh F$. An **entry** is one bit of one training image: 1,000 images with 16 bits each have
-16,000 entries. While the network learns, a bit can slide far to the **wrong** side: the one
-that its labels don't call for. There $\tanh$ is flat: its slope $1 - h^2$ is almost 0, and so is
-the gradient that should bring the bit back. **Dead** means this: stuck on the wrong side. A plain
+16,000 entries. While the network learns, a bit can slide far to the **wrong** side. The right side
+is the one that its labels call for: where most images of its class are. Far out $\tanh$ is flat:
+its slope $1 - h^2$ is almost 0, and so is the gradient that should bring the bit back. **Dead**
+means both: on the wrong side, and at $|h| \ge \tau$ (0.99 unless it is set). A plain
 quantization loss makes it worse, because it pulls every bit to the side that it happens to be on.
 What the dead **cost** is how much higher MAP (mean average precision of search by these codes)
 would be with them put right.
 
 **RDH** (IJCAI 2021) adds two plug-ins to any such method. The *Gradient Amplifier* finds the bits
-that lie at $|h| \ge \tau$ (0.99 unless it is set) and that the gradient of the whole loss asks to
+that lie at $|h| \ge \tau$ and that the gradient of the whole loss asks to
 leave: most dead bits are among them, and many right ones. It multiplies their gradient by
 $\alpha = 1 / (1 - \tau^2)$, which undoes the damping at $|h| = \tau$. The count **flagged** is
 the same test on the similarity loss alone, so it means the same with and without RDH.
@@ -166,10 +167,11 @@ def said_of_both(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
         text += f" Their cost: {' and '.join(map(analysis.map_points, costs))} MAP."
     if math.isnan(counts.flagged_dead) or not counts.dead:
         return text
+    n_right = counts.flagged - counts.flagged_dead
     return (
-        f"{text} In {first['label']} {percent(counts.share('flagged'))} are flagged, and "
-        f"{counts.flagged_dead:,.0f} of the {counts.dead:,.0f} dead are among them: a flag costs "
-        "nothing by itself."
+        f"{text} In {first['label']} {counts.flagged:,.0f} ({percent(counts.share('flagged'))}) "
+        f"are flagged: {counts.flagged_dead:,.0f} of the {counts.dead:,.0f} dead, and "
+        f"{n_right:,.0f} that are not dead. So a flag costs nothing by itself."
     )
 
 
@@ -206,10 +208,9 @@ def one_row(label: str, run: RunSeries) -> dict[str, Any]:
 
 
 def draw_pair(
-    runs: RunStore, pair: tuple[str, str], seeds: str, key: str, states: dict | None = None
+    runs: RunStore, series: dict[str, RunSeries], seeds: str, key: str, states: dict | None = None
 ) -> None:
     """What a pair shows, in sentences and as two maps. states: None for the recorded pair."""
-    series = read_pair(runs, list(pair))
     so_far = progress_said(runs, series, states) if states is not None else ""
     if so_far:
         st.info(so_far, icon=":material/hourglass_top:")
@@ -223,8 +224,9 @@ def draw_pair(
         draw_maps(runs, series, key=key)
 
 
-def draw_own_pair(runs: RunStore, pair: tuple[str, str], known: dict, title: str) -> None:
+def draw_own_pair(runs: RunStore, series: dict[str, RunSeries], known: dict, title: str) -> None:
     """A pair of the reader, and the pages that say more about it."""
+    pair = list(series)
     first = runs.config(pair[0])
     on = f" on {first.dataset}" if first.dataset else ""
     seed = "" if first.seed is None else f", seed {first.seed}"
@@ -234,8 +236,8 @@ def draw_own_pair(runs: RunStore, pair: tuple[str, str], known: dict, title: str
     with error_card():
         if is_like_recorded([runs.config(one) for one in pair]):
             seeds = "; ".join(filter(None, [seeds, recorded_demo().seeds_said()]))
-    draw_pair(runs, pair, seeds, "start", known)
-    draw_findings(runs, read_pair(runs, list(pair)))
+    draw_pair(runs, series, seeds, "start", known)
+    draw_findings(runs, series)
     with st.container(horizontal=True):
         st.page_link("app.py", label="The recorded pair", icon=RECORDED_ICON, query_params=RECORDED)
         for page, (label, icon) in LINKS.items():
@@ -295,7 +297,8 @@ def draw_recorded_pair(has_own: bool) -> None:
         f"{demo.config.label} on {demo.config.dataset}, {demo.config.n_bits} bits, seed "
         f"{demo.config.seed}. " + ("" if has_own else "Your own last pair will stand here.")
     )
-    draw_pair(demo.runs, demo.pair, demo.seeds_said(), "recorded")
+    series = read_pair(demo.runs, list(demo.pair))
+    draw_pair(demo.runs, series, demo.seeds_said(), "recorded")
     label, icon, query = (
         ("Your own pair", ":material/person:", {})
         if has_own
@@ -304,11 +307,13 @@ def draw_recorded_pair(has_own: bool) -> None:
     st.page_link("app.py", label=label, icon=icon, query_params=query)
 
 
-def run_line(runs: RunStore, state: execution.RunState) -> dict[str, str]:
+def run_line(
+    runs: RunStore, state: execution.RunState, seen: Mapping[str, RunSeries]
+) -> dict[str, str]:
     """A run in the table of the last runs; "–" for what is not there."""
     line = {"run": state.run_id, "state": status_chip(state)}
     try:
-        row = one_row("", read_series(runs, state.run_id))
+        row = one_row("", seen.get(state.run_id) or read_series(runs, state.run_id))
     except UserError:
         row = {}
     missing = math.nan
@@ -316,15 +321,17 @@ def run_line(runs: RunStore, state: execution.RunState) -> dict[str, str]:
         "dead": analysis.percent(row.get("dead_at_end", missing)),
         "cost of the dead": analysis.map_points(row.get("cost", missing)),
         "MAP": f"{row['map']:.4f}" if "map" in row else "–",
-        "diagnosis": one_line(runs, state) or "–",
+        "diagnosis": one_line(runs, state, seen) or "–",
     }
 
 
-def draw_last_runs(runs: RunStore, known: dict[str, execution.RunState]) -> None:
-    """The five newest runs as a table."""
+def draw_last_runs(
+    runs: RunStore, known: dict[str, execution.RunState], seen: Mapping[str, RunSeries]
+) -> None:
+    """The five newest runs as a table; seen: the records of those that the page shows above."""
     newest = sorted(known.values(), key=lambda state: state.submitted_at or 0, reverse=True)[:5]
     st.subheader("Last runs", anchor=False)
-    st.dataframe([run_line(runs, state) for state in newest], hide_index=True)
+    st.dataframe([run_line(runs, state, seen) for state in newest], hide_index=True)
     label = "All runs: why they ended, their curves, their logs"
     st.page_link("pages/runs.py", label=label, icon=":material/list_alt:")
 
@@ -365,6 +372,7 @@ def draw_start() -> None:
             query_params=address_of("A dead bit"),
         )
     known: dict[str, execution.RunState] = {}
+    seen: dict[str, RunSeries] = {}  # one moment of each run for all of the page
     with error_card():
         known = known_runs(runs)
         asked = st.query_params.get("pair")
@@ -373,11 +381,13 @@ def draw_start() -> None:
         if asked in RECORDED.values():
             draw_recorded_pair(latest_pair(runs, known) is not None)
         elif (pair := asked_pair(runs, known)) is not None:
-            draw_own_pair(runs, pair, known, "Your pair")
+            seen |= read_pair(runs, list(pair))
+            draw_own_pair(runs, seen, known, "Your pair")
         elif (pair := latest_pair(runs, known)) is not None:
-            draw_own_pair(runs, pair, known, "Your last pair")
+            seen |= read_pair(runs, list(pair))
+            draw_own_pair(runs, seen, known, "Your last pair")
         else:
             draw_recorded_pair(has_own=False)
     with error_card():  # they are there even if the pair can't be read
         if known:
-            draw_last_runs(runs, known)
+            draw_last_runs(runs, known, seen)

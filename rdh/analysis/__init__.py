@@ -44,6 +44,7 @@ from rdh.analysis.verdict import (
     share_of_dead,
     share_title,
     who_collapsed,
+    whole_percent,
 )
 from rdh.analysis.words import NO_DEAD_BITS, WORDS, Word
 
@@ -91,5 +92,6 @@ __all__ = [
     "time_taken",
     "value_text",
     "who_collapsed",
+    "whole_percent",
     "why_unfair",
 ]

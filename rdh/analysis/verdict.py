@@ -21,6 +21,13 @@ def percent(share: float) -> str:
     return "–" if math.isnan(share) else f"{share:.2%}"
 
 
+def whole_percent(share: float) -> str:
+    """A share without decimals: "84%". All and none are said only of all and none."""
+    if 0 < share < 0.005:
+        return "less than 1%"
+    return "more than 99%" if 0.995 <= share < 1 else f"{share:.0%}"
+
+
 def map_points(value: float) -> str:
     """A MAP or a difference of two: "+0.0083", "+0.0000" for a tiny loss too; "–" for NaN."""
     return "–" if math.isnan(value) else f"{round(value, 4) + 0.0:+.4f}".replace("-", "−")

@@ -8,6 +8,7 @@ from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, part_of
 from rdh.diagnosis._tools.forms import whose_formula
 from rdh.diagnosis._tools.usual import STEPS, above_usual
+from rdh.errors import UserError
 from rdh.retrieval.codes import code_counts, effective_number
 
 TITLE = "Collapsed codes"
@@ -27,9 +28,7 @@ def check(evidence: Evidence) -> Finding | None:
         raise CannotRun("the run failed, and its weights are not finite")
     n_codes, where = number_of_codes(evidence)
     n_classes = evidence.split["labels"].shape[1]
-    n_possible = min(n_classes, 2 ** min(evidence.config.n_bits, 10))
-    least = LEAST_SHARE * n_possible if is_single_label(evidence) else 2.0
-    if n_codes >= least or (not evidence.has_ended and evidence.progress < EARLY):
+    if n_codes >= least_codes(evidence) or (not evidence.has_ended and evidence.progress < EARLY):
         return None
     return Finding(
         severity="fatal",
@@ -39,6 +38,7 @@ def check(evidence: Evidence) -> Finding | None:
         "relevant items, whatever the network knows. If the codes that a batch is compared with "
         "are all alike, the sum over them points the same way for every item, and all go there. "
         + cause_of(evidence)
+        + part_of_plug_ins(evidence)
         + whose_formula(evidence.config),
         equation=r"\frac{\partial L}{\partial h_i} \propto "
         r"\sum_j [\sigma(\Theta_{ij}) - S_{ij}]\, h_j",
@@ -50,6 +50,29 @@ def check(evidence: Evidence) -> Finding | None:
         ),
         remedies=remedies(evidence.config),
     )
+
+
+def least_codes(evidence: Evidence) -> float:
+    """The border: half as many as classes, or as codes of so few bits; of several labels, two."""
+    n_classes = evidence.split["labels"].shape[1]
+    n_possible = min(n_classes, 2 ** min(evidence.config.n_bits, 10))
+    return LEAST_SHARE * n_possible if is_single_label(evidence) else 2.0
+
+
+def part_of_plug_ins(evidence: Evidence) -> str:
+    """A sentence if the other run of the pair learned; "" if it collapsed too, or there is none."""
+    try:
+        other = evidence.partner
+        is_pair = other.config.pair_hash == evidence.config.pair_hash
+        if not (is_pair and other.has_ended) or number_of_codes(other)[0] < least_codes(other):
+            return ""
+    except (CannotRun, UserError):  # it can't be read, or kept no codes
+        return ""
+    if evidence.config.has_rdh and not other.config.has_rdh:
+        return " The same run without the plug-ins learned, so they have part in it."
+    if other.config.has_rdh and not evidence.config.has_rdh:
+        return " The same run with the plug-ins learned, so they kept it from collapsing."
+    return ""
 
 
 def number_of_codes(evidence: Evidence) -> tuple[float, str]:

@@ -15,6 +15,8 @@ def check(evidence: Evidence) -> Finding | None:
     """Fires if MAP rises by a fiftieth over the last quarter of the way, to its best."""
     if not evidence.has_ended:
         raise CannotRun("the run has not ended")
+    if not evidence.config.is_watched and evidence.result.get("state") != "finished":
+        raise CannotRun("the run did not come to the end of its training")
     scores = evidence.column("map", "MAP")
     border = step_at(evidence, LAST)
     before, late = scores.loc[scores.index <= border], scores.loc[scores.index > border]

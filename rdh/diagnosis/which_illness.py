@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from rdh.analysis import cost_of_dead, map_points, percent, quantization_weight
+from rdh.analysis import cost_of_dead, map_points, percent, quantization_weight, whole_percent
 from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy
 
@@ -84,8 +84,8 @@ def _few(
     return Finding(
         severity="note",
         sentence=f"Dead entries are not this run's trouble: {percent(dead)} of the entries are "
-        f"dead {evidence.when}{price}. {percent(flagged)} are flagged, and {right:.0%} of the "
-        "flagged are not dead.",
+        f"dead {evidence.when}{price}. {percent(flagged)} are flagged, and {whole_percent(right)} "
+        "of the flagged are not dead.",
         mechanism="The test of Eq. 3 asks for |h| ≥ τ and a gradient that wants the entry to "
         f"leave; a pair loss wants that of right entries too. {so}",
         equation=r"|h| \ge \tau \;\wedge\; \mathrm{sgn}\, h = \mathrm{sgn}\, "

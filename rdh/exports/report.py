@@ -8,6 +8,7 @@ import pandas as pd
 
 from rdh import __version__, diagnosis, studies
 from rdh.charts import html_page as page
+from rdh.diagnosis import Evidence
 from rdh.errors import UserError
 from rdh.exports.figures import figures
 from rdh.exports.findings import findings_in_words, warnings_in_words
@@ -50,7 +51,7 @@ def report_of(store: RunStore, moments: Sequence[Moment]) -> str:
     body += [page.paragraph(line, "small") for line in (one.state for one in moments)]
     body += [page.paragraph(line, "answer") for line in found]
     body += [page.heading("Diagnosis")]
-    body += [page.paragraph(line) for one in moments for line in diagnosed(store, one)]
+    body += [page.paragraph(line) for one in moments for line in diagnosed(store, one, moments)]
     body += [page.heading("Numbers"), page.table(numbers(moments), "numbers")]
     body += [page.paragraph(line, "small") for line in definitions(moments)]
     body += [page.heading("Charts"), page.paragraph(MAP_WORDS, "small")]
@@ -84,9 +85,11 @@ def title_of(moments: Sequence[Moment]) -> str:
     return f"{what}: {', '.join(filter(None, shared))}"
 
 
-def diagnosed(store: RunStore, moment: Moment) -> list[str]:
+def diagnosed(store: RunStore, moment: Moment, others: Sequence[Moment]) -> list[str]:
     """What the checks find in a run, most serious first, then how many ran."""
-    found = diagnosis.diagnose(diagnosis.Evidence(store, moment.run_id, moment.series))
+    pair = [Evidence(store, one.run_id, one.series) for one in others if one is not moment]
+    partner = pair[0] if pair else None
+    found = diagnosis.diagnose(Evidence(store, moment.run_id, moment.series, partner))
     titles = {name: check.title for name, check in diagnosis.checks().items()}
     label = moment.config.label
     lines = [

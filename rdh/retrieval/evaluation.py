@@ -24,7 +24,7 @@ SCALARS = {  # name -> definition, for people
     "n_effective_codes": "exp(entropy) of their frequencies",
 }
 ONE_CODE = "all gallery items have the same code"
-REMEDY = "Mostly lr is too high, or eta is; the diagnosis of the run says which."
+REMEDY = "Mostly lr is too high, or eta is; the diagnosis of the run says what to try."
 
 
 def has_collapsed(numbers: Mapping[str, Any]) -> bool:

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
+from rdh.analysis import whole_percent
 from rdh.config.run_config import make_config
 from rdh.config.watched import make_watched
 from rdh.diagnosis import CannotRun, Evidence, checks, diagnose, tried_config
 from rdh.store.levels import TAU_LEVELS
 
+RDH = {"amplifier": True, "quantization": "error_aware"}
 ENTRIES = 400.0  # 100 items of 4 bits
 
 
@@ -37,6 +39,40 @@ def test_codes_have_collapsed_below_half_as_many_as_classes(written):
     assert (
         fires(written(scalars=counts(n_effective_codes=[2.0]), labels=labels), "collapsed") is None
     )
+
+
+@pytest.mark.parametrize(
+    ("ill", "other", "said"),
+    [
+        (RDH, {}, "without the plug-ins learned, so they have part in it"),
+        ({}, RDH, "with the plug-ins learned, so they kept it from collapsing"),
+        (RDH, {"seed": 1}, ""),
+    ],
+)
+def test_a_collapse_names_the_plug_ins_if_only_they_differ(ill, other, said, written):
+    labels = one_hot([0, 1, 2, 3] * 10)
+    healthy = written(scalars=counts(n_effective_codes=[9.0]), labels=labels, eta=1.0, **RDH)
+    if other != RDH:
+        healthy = written(scalars=counts(n_effective_codes=[9.0]), labels=labels, **other)
+    fields = {"eta": 1.0} | ill if ill else {}
+    one = written(scalars=counts(n_effective_codes=[1.0]), labels=labels, **fields)
+    mechanism = fires(Evidence(one.store, one.run_id, partner=healthy), "collapsed").mechanism
+    assert said in mechanism and ("plug-ins learned" in mechanism) == bool(said)
+
+
+def test_a_run_that_was_ended_early_is_not_called_under_trained(written):
+    rising = counts(map=[0.1 * place for place in range(12)])
+    assert fires(written(scalars=rising), "under_trained") is not None
+    with pytest.raises(CannotRun, match="did not come to the end"):
+        fires(written(scalars=rising, state="cancelled"), "under_trained")
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [(0.0, "0%"), (0.004, "less than 1%"), (0.84, "84%"), (0.996, "more than 99%"), (1.0, "100%")],
+)
+def test_all_and_none_are_said_only_of_all_and_none(share, said):
+    assert whole_percent(share) == said
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ import sqlite3
 
 import pytest
 
+from rdh import diagnosis
 from rdh.analysis import WORDS
+from rdh.diagnosis import Evidence
 from rdh.errors import UserError
 from rdh.exports import report
 from rdh.exports.figures import figures
@@ -57,6 +59,18 @@ def test_a_run_says_that_one_seed_is_one_seed(store, pair):
     said = words_of(without_library(report(store, pair[:1])))
     assert "MAP is 0.5000; the order of items at equal distances could make it anything" in said
     assert "it does not say how much another seed would change" in said
+
+
+def test_each_run_of_a_pair_is_judged_beside_the_other_as_on_the_pages(store, pair, monkeypatch):
+    beside, judge = {}, diagnosis.diagnose
+
+    def noted(evidence: Evidence) -> diagnosis.Diagnosis:
+        beside[evidence.run_id] = evidence.partner.run_id
+        return judge(evidence)
+
+    monkeypatch.setattr(diagnosis, "diagnose", noted)
+    report(store, pair)
+    assert beside == {pair[0]: pair[1], pair[1]: pair[0]}
 
 
 def test_every_number_has_its_definition(text):

@@ -163,7 +163,7 @@ def test_start_shows_the_readers_own_pair_in_its_place(with_demo):
     assert app.subheader[0].value == title
     said = words(app).replace("\\", "")
     assert "one seed (0)" in said and "of 5 recorded seeds MAP is higher with RDH at 3" in said
-    assert "37.91% are flagged, and 227 of the 266 dead are among them" in said
+    assert "6,066 (37.91%) are flagged: 227 of the 266 dead, and 5,839 that are not dead" in said
     assert drawn(app) == pair_of(with_demo)
 
 

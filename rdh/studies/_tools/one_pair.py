@@ -51,7 +51,12 @@ def seeds_said(store: RunStore, run_ids: Iterable[str], pair: Sequence[str]) -> 
         one = "one run each" if with_rdh.seed is None else f"one seed ({with_rdh.seed})"
         return f"{one}, {rest}"
     effect = effect_of(*analysis.paired_arrays(rows))
-    return f"over all seeds run here, MAP is {verdict_of(rows, effect)}"
+    left_out, kept = analysis.collapses_in_words(rows["collapsed"]), analysis.comparable(rows)
+    if left_out and len(kept):  # said first: what is left may look like a success
+        left_out, rows = f"{left_out}; in the others ", kept
+    else:
+        left_out = ""
+    return f"over all seeds run here, {left_out}MAP is {verdict_of(rows, effect)}"
 
 
 def _is_alike(store: RunStore, run_id: str, config: RunConfig) -> bool:
