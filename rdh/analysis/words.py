@@ -247,8 +247,7 @@ OF_EVALUATION = {  # scalars of an evaluation, in a few words
     "train_flagged_undecided": _TRAIN + "flagged, side undecided",
     "flagged_entries": _TRAIN + "asked for flags",
     "train_dead_asked": _TRAIN + "asked for flags and dead",
-    "map_train": "up to 1000 training items, or a fifth, as queries against all others, expected "
-    "over ties; mean over five such choices (runs before 29 November 2026: one choice)",
+    "map_train": "up to 1000 training items as queries against all others, expected over ties",
     "cost_train": "of map_train: the dead entries, on the gallery's side",
     "cost_flagged": "of map_train: the flagged entries moved instead",
     "cost_random": "of map_train: as many random saturated entries moved instead",

@@ -10,8 +10,7 @@ from rdh.retrieval.freed import FreedMap
 from rdh.retrieval.kernel import Codes, Kernel
 from rdh.training.judge import Judgement, is_saturated, is_wrong
 
-CHOICES = 5  # of queries inside the training set: disjoint, and each a fifth of it at most
-MOST_QUERIES = 1000  # of a choice
+MOST_QUERIES = 1000  # inside the training set, and a fifth of it at most
 
 
 def training_costs(
@@ -24,8 +23,6 @@ def training_costs(
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Costs inside the training set: 1000 random items, or a fifth, are queries against the others.
 
-    That is done five times with other queries, and the mean is taken: of up to 5000 items, each is
-    a query once. A single choice moves large costs by more than .003 (docs/dead-bits.md).
     Entries are flipped in the gallery, never in a query. Nothing for fewer than five items. Of a
     method that learns its gallery's codes, the network's codes stand on both sides.
 
@@ -43,26 +40,22 @@ def training_costs(
         flagged, and as many random saturated entries; cost_by_bit_train.
     """
     n_items, n_bits = found.codes.shape
-    n_queries = min(MOST_QUERIES, n_items // CHOICES)
+    n_queries = min(MOST_QUERIES, n_items // 5)
     if not n_queries:
         return {}, {}
     rng = np.random.default_rng(seed)
     order = rng.permutation(n_items)
+    query, gallery = np.sort(order[:n_queries]), np.sort(order[n_queries:])
+    asking, asked = sides[0][query], sides[1][gallery]
+    codes = Codes(asking, asked, n_bits, labels[query], labels[gallery])
+    score = FreedMap(codes, top_k, kernel)
     flipped = {"cost_train": found.dead, "cost_flagged": found.flagged}
     flipped["cost_random"] = _random_saturated(found, rng)
-    scalars, by_bit = dict.fromkeys(["map_train", *flipped], 0.0), np.zeros(n_bits)
-    for chosen in order[: CHOICES * n_queries].reshape(CHOICES, n_queries):
-        query = np.sort(chosen)
-        gallery = np.setdiff1d(np.arange(n_items), query)
-        asking, asked = sides[0][query], sides[1][gallery]
-        score = FreedMap(
-            Codes(asking, asked, n_bits, labels[query], labels[gallery]), top_k, kernel
-        )
-        scalars["map_train"] += score.map_tie / CHOICES
-        for name, mask in flipped.items():
-            scalars[name] += (score.of_gallery(mask[gallery]) - score.map_tie) / CHOICES
-        by_bit += (score.by_bit(found.dead[gallery]) - score.map_tie) / CHOICES
-    return scalars, {"cost_by_bit_train": by_bit}
+    scalars = {
+        name: score.of_gallery(mask[gallery]) - score.map_tie for name, mask in flipped.items()
+    }
+    by_bit = score.by_bit(found.dead[gallery]) - score.map_tie
+    return {"map_train": score.map_tie, **scalars}, {"cost_by_bit_train": by_bit}
 
 
 def _random_saturated(found: Judgement, rng: np.random.Generator) -> np.ndarray:
