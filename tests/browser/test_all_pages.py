@@ -192,7 +192,6 @@ def test_back_and_forward_go_from_page_to_page_and_find_them_as_they_were(page, 
     check_page(page, "Live", f"live.run={rdh}&vs={plain}")
 
 
-@pytest.mark.slow
 def test_from_start_it_is_found_out_why_map_fell(page, server, query):
     page.set_viewport_size({"width": 1280, "height": 900})
     page.goto(f"{server.url}/?{query}")
