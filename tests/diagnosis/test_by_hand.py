@@ -64,7 +64,9 @@ def test_a_watched_run_that_collapsed_is_told_a_tenth_of_what_it_told(written):
     one = written(scalars=counts(n_effective_codes=[1.0]), labels=one_hot([0, 1, 2, 3] * 5))
     for told, words in (({}, "lr × 0.1"), ({"lr": 0.5, "eta": 3.0}, "lr 0.05, eta 0.3")):
         one.config = make_watched(name="theirs", n_items=100, n_bits=4, **told)
-        assert [remedy.words for remedy in fires(one, "collapsed").remedies] == [words]
+        found = fires(one, "collapsed")
+        assert [remedy.words for remedy in found.remedies] == [words]
+        assert "loss of watched may have another form" in found.mechanism
 
 
 BATCH = {"method_options.pairs": "in_batch"}
@@ -330,6 +332,10 @@ def test_many_dead_that_cost_call_for_rescue_and_few_do_not(written):
     assert found.severity == "costs MAP"
     assert "1.00% of the entries are dead at the end, which costs +0.0200 MAP" in found.sentence
     assert found.remedies[0].changes == {"amplifier": True, "quantization": "error_aware"}
+    no_cost = {name: values for name, values in sick.items() if name != "cost_gallery"}
+    unknown = fires(written(scalars=no_cost), "which_illness")
+    assert unknown.severity == "note", "no cost was measured"
+    assert "costs" not in unknown.sentence and "was not measured" in unknown.mechanism
     free = sick | {"cost_gallery": [0.001]}
     assert fires(written(scalars=free), "which_illness") is None
     right = counts(dead=[1], flagged=[40], flagged_dead=[1], saturated=[100])
