@@ -220,7 +220,7 @@ def one_line(runs: RunStore, state: execution.RunState) -> str:
         return ""
     shown = [one for one in found.findings if one.check not in silenced]
     if not shown:
-        return "nothing found" if found.ran else ""
+        return found.if_empty if found.ran else ""
     more = f" (and {len(shown) - 1} more)" if len(shown) > 1 else ""
     titles = diagnosis.checks()
     return f"{titles[shown[0].check].title}, {shown[0].severity}{more}"

@@ -8,6 +8,8 @@ To add a check, write one file in this folder. No other file changes. It holds:
     AFTER, if there is one: names of checks. If one of them fires, its illness explains what this
     check would say, so that this one is not asked.
 
+A fatal finding comes alone, whatever AFTER says: its run is no evidence on anything else.
+
 A check is a pure function of what the run has stored. It returns None if all is well, and the
 evidence itself raises `CannotRun` if the run lacks what the check needs. Thresholds are constants
 of the file; docs/diagnosis.md says on which runs each fires. A file that can't be used, or a check
@@ -141,13 +143,13 @@ def diagnose(evidence: Evidence, names: Iterable[str] | None = None) -> Diagnosi
         names: of the checks; None: all.
     """
     findings: dict[str, Finding] = {}
-    ran, could_not, left_out, known = [], {}, {}, checks()
+    ran, could_not, left_out, known = list[str](), dict[str, str](), dict[str, str](), checks()
+    fatal = ""
     for name in sorted(known if names is None else names, key=lambda one: _depth(known, one)):
         check = known[name]
-        explained = [one for one in check.after if one in findings]
-        if explained:
-            left_out[name] = explained[0]
-            could_not[name] = f"“{known[explained[0]].title}” explains what it would say"
+        causes = [fatal] if fatal else [one for one in check.after if one in findings]
+        if causes:
+            left_out[name] = causes[0]
             continue
         try:
             finding = check.call(evidence)
@@ -165,8 +167,21 @@ def diagnose(evidence: Evidence, names: Iterable[str] | None = None) -> Diagnosi
         if finding is not None:
             remedies = tuple(one for one in finding.remedies if _is_possible(evidence, one))
             findings[name] = replace(finding, check=name, remedies=remedies)
+            if finding.severity == "fatal":
+                fatal = name
+    if fatal:  # what was said before it is no evidence either
+        left_out |= dict.fromkeys(findings.keys() - {fatal}, fatal)
+        findings, ran = {fatal: findings[fatal]}, [name for name in ran if name not in left_out]
+    for name, cause in left_out.items():
+        could_not[name] = f"“{known[cause].title}” explains what it would say"
     serious = sorted(findings.values(), key=lambda one: SEVERITIES.index(one.severity))
-    return Diagnosis(tuple(serious), tuple(sorted(ran)), could_not, left_out)
+    return Diagnosis(tuple(serious), tuple(sorted(ran)), could_not, left_out, _seen(evidence))
+
+
+def _seen(evidence: Evidence) -> str:
+    """How much of the training the records show, if it is not all: "the first 80 of 960 steps"."""
+    step, total = evidence.series.step, int(evidence.series.meta().get("total_steps", 0))
+    return f"the first {step:,} of {total:,} steps" if step < total else ""
 
 
 def _is_possible(evidence: Evidence, remedy: Remedy) -> bool:

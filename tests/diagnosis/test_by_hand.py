@@ -530,3 +530,23 @@ def test_an_untuned_or_a_better_baseline_makes_a_weak_opponent(written):
     unfair = written(scalars={"map": [0.9]}, **rdh | {"eta": 0.1}, **shared)
     pair = Evidence(unfair.store, unfair.run_id, partner=baseline)
     assert fires(pair, "weak_opponent").sentence == "This is no fair pair: eta differs."
+
+
+def test_a_fatal_finding_comes_alone(written):
+    sick = counts(dead=[100], dead_hard=[25], flagged=[100], flagged_dead=[100], saturated=[200])
+    given = {"scalars": sick, "arrays": reach(80, 40), "total_steps": 960}
+    alive = diagnose(written(**given))
+    assert {one.check for one in alive.findings} == {"beyond_reach", "which_illness"}
+    died = {"kind": "diverged", "message": "Training diverged: the loss is NaN."}
+    found = diagnose(written(**given, state="failed", result=died))
+    assert [one.check for one in found.findings] == ["diverging"]
+    assert found.explained["beyond_reach"] == found.explained["which_illness"] == "diverging"
+    assert found.could_not["beyond_reach"] == "“Diverging” explains what it would say"
+    assert set(found.ran) | set(found.could_not) == set(checks())
+    assert not set(found.ran) & set(found.could_not)
+
+
+def test_where_nothing_was_found_it_is_said_of_which_part_of_the_training(written):
+    part = diagnose(written(scalars=counts(8), state="cancelled", total_steps=960))
+    assert part.if_empty == "nothing found in the first 80 of 960 steps"
+    assert diagnose(written(scalars=counts(8))).if_empty == "nothing found"
