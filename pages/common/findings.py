@@ -56,6 +56,7 @@ def draw_findings(
             found = read_diagnosis(runs, run_id, known)
             which = label if labels.count(label) == 1 else f"{label} ({run_id[-6:]})"
             _draw_run(runs, run_id, found, f"{which}: " if len(series) > 1 else "")
+            _draw_try(runs, run_id)
 
 
 def read_diagnosis(
@@ -161,6 +162,20 @@ def _draw_remedy(runs: RunStore, run_id: str, remedy: Remedy) -> None:
     draw_link("pages/launch.py", f"Try it: {as_text(remedy.words)}", ":material/science:", query)
     with error_card():
         told = diagnosis.outcome(runs, run_id, remedy, execution.equal_runs)
+        if told is not None:
+            st.markdown(f":material/check: {as_text(told.sentence)}")
+            draw_link("pages/live.py", told.run_id, ":material/monitoring:", {"run": told.run_id})
+
+
+def _draw_try(runs: RunStore, run_id: str) -> None:
+    """Which dead run's remedy this run has tried, and how it ended."""
+    with error_card():
+        told = diagnosis.tried_for(
+            runs,
+            run_id,
+            execution.dead_runs(runs),
+            lambda one: read_diagnosis(runs, one).findings,
+        )
         if told is not None:
             st.markdown(f":material/check: {as_text(told.sentence)}")
             draw_link("pages/live.py", told.run_id, ":material/monitoring:", {"run": told.run_id})
