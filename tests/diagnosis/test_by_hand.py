@@ -69,6 +69,34 @@ def test_a_watched_run_that_collapsed_is_told_a_tenth_of_what_it_told(written):
         assert "loss of watched may have another form" in found.mechanism
 
 
+@pytest.mark.parametrize(
+    ("middle", "flat", "out", "lr"),
+    [
+        (0, 0, 4000, 50.0),
+        (4000, 2, 3998, 50.0),  # the items that passed before the first step are near 0
+        (0, 3, 3997, 500.0),
+        (0, 200, 3800, 500.0),
+        (0, 201, 3799, 5000.0),
+        (4001, 0, 3999, 5000.0),  # less than half are saturated
+    ],
+)
+def test_a_watched_rate_that_is_far_too_high_goes_down_in_large_steps(
+    middle, flat, out, lr, written
+):
+    """At the first record: entries near 0, just beyond tau, and at the largest |F|."""
+    histogram = np.zeros((4, 64), np.int64)
+    histogram[0, [33, 43, 63]] = middle, flat, out // 2
+    histogram[3, 0] = out - out // 2
+    for name in ("histogram", "histogram_window"):
+        given = {"labels": one_hot([0, 1, 2, 3] * 5), "arrays": {name: histogram}}
+        one = written(scalars=counts(n_effective_codes=[1.0]), **given)
+        one.config = make_watched(name="theirs", n_items=100, n_bits=4, lr=50000.0)
+        (remedy,) = fires(one, "collapsed").remedies
+        assert remedy.changes == {"lr": lr}
+        assert ("far too high" in remedy.why) == (lr < 5000)
+        assert remedy.expect.endswith("divide the rate by ten again.")
+
+
 BATCH = {"method_options.pairs": "in_batch"}
 CIFAR = {"dataset": "cifar10", "backbone": "efficientnet_lite0", "finetune": False}
 CIFAR |= {"image_size": 128, "lr": 1.0, "eta": 1.0}
