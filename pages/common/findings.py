@@ -168,12 +168,12 @@ def _draw_remedy(runs: RunStore, run_id: str, remedy: Remedy) -> None:
 
 
 def _draw_try(runs: RunStore, run_id: str) -> None:
-    """Which dead run's remedy this run has tried, and how it ended."""
+    """Which failed run's remedy this run has tried, and how it ended."""
     with error_card():
         told = diagnosis.tried_for(
             runs,
             run_id,
-            execution.dead_runs(runs),
+            execution.failed_runs(runs),
             lambda one: read_diagnosis(runs, one).findings,
         )
         if told is not None:

@@ -102,7 +102,7 @@ def _in_full(store: RunStore, run_id: str, found: Diagnosis) -> Iterator[str]:
     if not found.findings:
         yield f"{found.if_empty.capitalize()}."
     told = tried_for(
-        store, run_id, execution.dead_runs(store), lambda one: _of_run(store, one).findings
+        store, run_id, execution.failed_runs(store), lambda one: _of_run(store, one).findings
     )
     if told is not None:
         yield told.sentence

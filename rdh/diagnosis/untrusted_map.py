@@ -43,7 +43,7 @@ def check(evidence: Evidence) -> Finding | None:
         return None
     return Finding(
         severity="note",
-        sentence=f"MAP {last['map']:.4f} {evidence.when}, not to be quoted alone: "
+        sentence=f"MAP {last['map']:.4f} {evidence.when}, and what belongs beside it: "
         f"{'; '.join(reasons)}.",
         mechanism=f"Quote: {', '.join(dict.fromkeys(quote))}. A difference between two "
         "runs that is smaller than what these could change shows nothing.",

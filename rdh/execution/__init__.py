@@ -34,7 +34,7 @@ from rdh.execution.queue.acts import (
     start_over,
     would_repeat,
 )
-from rdh.execution.queue.equal import dead_runs, equal_runs, finished_runs
+from rdh.execution.queue.equal import equal_runs, failed_runs, finished_runs
 from rdh.execution.queue.possible import check_data
 from rdh.execution.queue.requests import states, submit
 from rdh.execution.queue.rows import RunState, doing, in_turn
@@ -51,12 +51,12 @@ __all__ = [
     "cancel",
     "check_data",
     "check_ours",
-    "dead_runs",
     "delete",
     "doing",
     "engine_asked",
     "ensure_supervisor",
     "equal_runs",
+    "failed_runs",
     "finished_runs",
     "gpu_loads",
     "in_turn",

@@ -107,15 +107,15 @@ def tried_run(store: RunStore, run_id: str, remedy: Remedy, find: EqualRuns) -> 
 def tried_for(
     store: RunStore,
     run_id: str,
-    died: Iterable[str],
+    failed: Iterable[str],
     findings: Callable[[str], Sequence[Finding]],
 ) -> Outcome | None:
-    """Which dead run's remedy a run has tried, and that it came to its end.
+    """Which failed run's remedy a run has tried, and that it came to its end.
 
     Args:
         store: where the runs lie.
         run_id: the run; unless it has finished, there is nothing to say.
-        died: runs that failed, were lost or cancelled; the first one whose remedy it is counts.
+        failed: runs that failed; the first one whose remedy it is counts.
         findings: of one of these.
 
     Raises:
@@ -125,7 +125,7 @@ def tried_for(
         return None
     config = store.config(run_id)
     mine = config.model_dump()
-    for one in died:
+    for one in failed:
         try:
             other = store.config(one)
             theirs = other.model_dump()

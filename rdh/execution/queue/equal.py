@@ -1,4 +1,4 @@
-"""Which runs have exactly these settings, and which have died: one question to the registry."""
+"""Which runs have exactly these settings, and which have failed: one question to the registry."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from rdh.execution.queue.trouble import plain_errors
 from rdh.store.run_store import RunStore
 
 AT_ONCE = 500  # places of one statement; SQLite has a limit
-NEWEST = 30  # dead runs that are asked for
+NEWEST = 30  # failed runs that are asked for
 
 
 def equal_runs(store: RunStore, config_hashes: Iterable[str]) -> dict[str, list[str]]:
@@ -44,8 +44,8 @@ def finished_runs(store: RunStore, config_hashes: Iterable[str]) -> dict[str, li
     return found
 
 
-def dead_runs(store: RunStore) -> list[str]:
-    """Runs that failed, were lost or cancelled, the newest 30, newest first.
+def failed_runs(store: RunStore) -> list[str]:
+    """Runs that failed, the newest 30, newest first.
 
     Raises:
         UserError: The queue can't be read.
@@ -54,10 +54,10 @@ def dead_runs(store: RunStore) -> list[str]:
     if not registry.path.exists():  # of a folder that is only read: nothing is made in it
         return []
     asked = (
-        "SELECT run_id FROM runs WHERE state IN ('failed', 'lost', 'cancelled') "
+        "SELECT run_id FROM runs WHERE state = 'failed' "
         f"ORDER BY submitted_at DESC, rowid DESC LIMIT {NEWEST}"
     )
-    with plain_errors(store, "Nobody knows which runs have died"):
+    with plain_errors(store, "Nobody knows which runs have failed"):
         try:
             with registry.read() as db:
                 return [run_id for (run_id,) in db.execute(asked)]
