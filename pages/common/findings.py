@@ -56,7 +56,6 @@ def draw_findings(
             found = read_diagnosis(runs, run_id, known)
             which = label if labels.count(label) == 1 else f"{label} ({run_id[-6:]})"
             _draw_run(runs, run_id, found, f"{which}: " if len(series) > 1 else "")
-            _draw_try(runs, run_id)
 
 
 def read_diagnosis(
@@ -112,6 +111,7 @@ def _draw_run(runs: RunStore, run_id: str, found: Diagnosis, head: str) -> None:
             for note in notes:
                 _draw_finding(runs, run_id, note, "")
             _draw_rest(runs, run_id, found, len(found.findings) - len(shown))
+    _draw_try(runs, run_id)
 
 
 def _folded(label: str, icon: str, key: str) -> ExpanderContainer:
