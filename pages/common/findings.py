@@ -111,6 +111,7 @@ def _draw_run(runs: RunStore, run_id: str, found: Diagnosis, head: str) -> None:
             for note in notes:
                 _draw_finding(runs, run_id, note, "")
             _draw_rest(runs, run_id, found, len(found.findings) - len(shown))
+    _draw_try(runs, run_id)
 
 
 def _folded(label: str, icon: str, key: str) -> ExpanderContainer:
@@ -161,6 +162,20 @@ def _draw_remedy(runs: RunStore, run_id: str, remedy: Remedy) -> None:
     draw_link("pages/launch.py", f"Try it: {as_text(remedy.words)}", ":material/science:", query)
     with error_card():
         told = diagnosis.outcome(runs, run_id, remedy, execution.equal_runs)
+        if told is not None:
+            st.markdown(f":material/check: {as_text(told.sentence)}")
+            draw_link("pages/live.py", told.run_id, ":material/monitoring:", {"run": told.run_id})
+
+
+def _draw_try(runs: RunStore, run_id: str) -> None:
+    """Which failed run's remedy this run has tried, and how it ended."""
+    with error_card():
+        told = diagnosis.tried_for(
+            runs,
+            run_id,
+            execution.failed_runs(runs),
+            lambda one: read_diagnosis(runs, one).findings,
+        )
         if told is not None:
             st.markdown(f":material/check: {as_text(told.sentence)}")
             draw_link("pages/live.py", told.run_id, ":material/monitoring:", {"run": told.run_id})
@@ -228,7 +243,7 @@ def one_line(
         return ""
     shown = [one for one in found.findings if one.check not in silenced]
     if not shown:
-        return "nothing found" if found.ran else ""
+        return found.if_empty if found.ran else ""
     more = f" (and {len(shown) - 1} more)" if len(shown) > 1 else ""
     titles = diagnosis.checks()
     return f"{titles[shown[0].check].title}, {shown[0].severity}{more}"

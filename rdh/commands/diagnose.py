@@ -15,6 +15,7 @@ from rdh.diagnosis import (
     diagnose,
     map_of,
     outcome,
+    tried_for,
     tried_run,
 )
 from rdh.errors import UserError, printable
@@ -100,6 +101,11 @@ def _in_full(store: RunStore, run_id: str, found: Diagnosis) -> Iterator[str]:
         yield ""
     if not found.findings:
         yield f"{found.if_empty.capitalize()}."
+    told = tried_for(
+        store, run_id, execution.failed_runs(store), lambda one: _of_run(store, one).findings
+    )
+    if told is not None:
+        yield told.sentence
     if found.ran:
         n, names = len(found.ran), [checks()[name].title for name in found.ran]
         yield f"{n} check{'s' * (n != 1)} ran: {', '.join(names)}."

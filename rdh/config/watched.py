@@ -22,7 +22,7 @@ LONGEST_STEM = 50  # of the name in a run's id
 LONGEST_TEXT = 2000  # of a setting
 # Settings that a person may tell under the names that our own runs have.
 TEXTS = ("dataset", "backbone", "optimizer", "schedule", "precision", "device")
-NUMBERS = ("lr", "epochs", "batch_size", "seed", "momentum", "weight_decay", "image_size")
+NUMBERS = ("lr", "epochs", "batch_size", "seed", "momentum", "weight_decay", "image_size", "eta")
 PLUG_INS = ("amplifier", "quantization")
 
 
@@ -126,7 +126,8 @@ def told(settings: Mapping[str, Any]) -> dict[str, Any]:
     """A loop's own settings as fields of a WatchedConfig.
 
     Those with a name and a type of ours become fields, all others lie in `settings`. A value that
-    JSON does not have is kept as its text, so any dict of settings will do.
+    JSON does not have is kept as its text, so any dict of settings will do. `no_numbers` are left
+    out.
 
     Args:
         settings: Name -> value, as the person gave them.
@@ -138,7 +139,10 @@ def told(settings: Mapping[str, Any]) -> dict[str, Any]:
         raise UserError(f"settings must be a dict of name: value, got {str(settings)[:80]!r}.")
     fields: dict[str, Any] = {}
     others: dict[str, Any] = {}
+    bad = no_numbers(settings)
     for name, given in settings.items():
+        if name in bad:
+            continue
         value = given.item() if isinstance(given, np.generic) else given
         is_plain = value is None or _is_number(value)
         kept = value if is_plain else encodable(str(value))[:LONGEST_TEXT]
@@ -146,6 +150,19 @@ def told(settings: Mapping[str, Any]) -> dict[str, Any]:
         is_ours = is_text or (name in NUMBERS and _is_number(value)) or name in PLUG_INS
         (fields if is_ours else others)[encodable(name)] = kept
     return fields | ({"settings": others} if others else {})
+
+
+def no_numbers(settings: Mapping[str, Any]) -> list[str]:
+    """Names of settings that pages compute with, but whose values are no finite numbers.
+
+    An image size may be a text too: "224 × 224".
+    """
+    return [
+        name
+        for name, given in settings.items()
+        if name in NUMBERS and name != "image_size" and given is not None
+        and not _is_number(given.item() if isinstance(given, np.generic) else given)
+    ]  # fmt: skip
 
 
 def _is_number(value: object) -> bool:

@@ -8,6 +8,8 @@ To add a check, write one file in this folder. No other file changes. It holds:
     AFTER, if there is one: names of checks. If one of them fires, its illness explains what this
     check would say, so that this one is not asked.
 
+A fatal finding comes alone, whatever AFTER says: its run is no evidence on anything else.
+
 A check is a pure function of what the run has stored. It returns None if all is well, and the
 evidence itself raises `CannotRun` if the run lacks what the check needs. Thresholds are constants
 of the file; docs/diagnosis.md says on which runs each fires. A file that can't be used, or a check
@@ -35,7 +37,14 @@ from rdh.diagnosis._tools.finding import (
     Place,
     Remedy,
 )
-from rdh.diagnosis._tools.trying import Outcome, map_of, outcome, tried_config, tried_run
+from rdh.diagnosis._tools.trying import (
+    Outcome,
+    map_of,
+    outcome,
+    tried_config,
+    tried_for,
+    tried_run,
+)
 from rdh.errors import UserError
 
 __all__ = [
@@ -55,6 +64,7 @@ __all__ = [
     "map_of",
     "outcome",
     "tried_config",
+    "tried_for",
     "tried_run",
 ]
 
@@ -141,32 +151,56 @@ def diagnose(evidence: Evidence, names: Iterable[str] | None = None) -> Diagnosi
         names: of the checks; None: all.
     """
     findings: dict[str, Finding] = {}
-    ran, could_not, left_out, known = [], {}, {}, checks()
+    ran, could_not, left_out, known = list[str](), dict[str, str](), dict[str, str](), checks()
+    fatal = ""
     for name in sorted(known if names is None else names, key=lambda one: _depth(known, one)):
-        check = known[name]
-        explained = [one for one in check.after if one in findings]
-        if explained:
-            left_out[name] = explained[0]
-            could_not[name] = f"“{known[explained[0]].title}” explains what it would say"
+        cause = fatal or next((one for one in known[name].after if one in findings), "")
+        if cause:
+            left_out[name] = cause
             continue
         try:
-            finding = check.call(evidence)
-            if finding is not None and not isinstance(finding, Finding):
-                raise TypeError(f"check must return a Finding or None, got {finding!r}")
+            finding = _ask(name, known[name], evidence)
         except CannotRun as reason:
             could_not[name] = str(reason)
             continue
-        except UserError:
-            raise
-        except (Exception, SystemExit) as error:
-            could_not[name] = _in_file(name, error)
-            continue
         ran.append(name)
         if finding is not None:
-            remedies = tuple(one for one in finding.remedies if _is_possible(evidence, one))
-            findings[name] = replace(finding, check=name, remedies=remedies)
+            findings[name] = finding
+            fatal = name if finding.severity == "fatal" else ""
+    if fatal:  # what was said before it is no evidence either
+        left_out |= {name: fatal for name in findings if name != fatal}
+        findings, ran = {fatal: findings[fatal]}, [name for name in ran if name not in left_out]
+    for name, cause in left_out.items():
+        could_not[name] = f"“{known[cause].title}” explains what it would say"
     serious = sorted(findings.values(), key=lambda one: SEVERITIES.index(one.severity))
-    return Diagnosis(tuple(serious), tuple(sorted(ran)), could_not, left_out)
+    return Diagnosis(tuple(serious), tuple(sorted(ran)), could_not, left_out, _seen(evidence))
+
+
+def _ask(name: str, check: Check, evidence: Evidence) -> Finding | None:
+    """What a check says, with the remedies that are possible.
+
+    Raises:
+        CannotRun: The run lacks what it needs, or the file is at fault.
+        UserError: The run can't be read.
+    """
+    try:
+        finding = check.call(evidence)
+        if finding is not None and not isinstance(finding, Finding):
+            raise TypeError(f"check must return a Finding or None, got {finding!r}")
+    except (CannotRun, UserError):
+        raise
+    except (Exception, SystemExit) as error:
+        raise CannotRun(_in_file(name, error)) from None
+    if finding is None:
+        return None
+    remedies = tuple(one for one in finding.remedies if _is_possible(evidence, one))
+    return replace(finding, check=name, remedies=remedies)
+
+
+def _seen(evidence: Evidence) -> str:
+    """How much of the training the records show, if it is not all: "the first 80 of 960 steps"."""
+    step, total = evidence.series.step, int(evidence.series.meta().get("total_steps", 0))
+    return f"the first {step:,} of {total:,} steps" if step < total else ""
 
 
 def _is_possible(evidence: Evidence, remedy: Remedy) -> bool:

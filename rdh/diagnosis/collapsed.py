@@ -2,8 +2,9 @@
 
 import math
 
+import numpy as np
+
 from rdh.analysis import quantization_weight
-from rdh.config.run_config import RunConfig
 from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, part_of
 from rdh.diagnosis._tools.forms import whose_formula
@@ -16,6 +17,7 @@ LEAST_SHARE = 0.5  # of the classes, or of the codes there can be, as equally fr
 EARLY = 0.1  # of the training: before, codes are those of a network that knows nothing yet
 SMALL_ETA = 0.1
 AT_ONCE = 0.5  # of the entries are saturated at the first record
+MOST_OUT, ALL_OUT = 0.95, 0.9995  # of the saturated entries have the largest |F| that is counted
 LITTLE, MUCH = 0.1, 0.4  # of the loss is the quantization term, at the first record
 
 
@@ -48,7 +50,7 @@ def check(evidence: Evidence) -> Finding | None:
             ),
             Place("pages/bits.py", "The sides of each bit"),
         ),
-        remedies=remedies(evidence.config),
+        remedies=remedies(evidence),
     )
 
 
@@ -128,22 +130,52 @@ def first_shares(evidence: Evidence) -> tuple[float, float]:
     return ratio("quantization_loss", "loss"), ratio("saturated", "entries")
 
 
+def how_far_off(evidence: Evidence) -> tuple[int, str]:
+    """By what to divide the rate of a run of which nobody knows a usual one; and why, in words.
+
+    Too large a rate carries saturated entries far into the flat end by the first record; where all
+    of them are there already, a tenth of it does the same.
+    """
+    names = ("histogram", "histogram_window")  # of all items; of those that passed, without a name
+    found = (evidence.series.series(name)[1] for name in names)
+    histograms = next((one for one in found if len(one)), None)
+    edges = np.array(evidence.series.meta().get("logit_edges", ()))
+    if histograms is None or not len(edges):
+        return 10, ""
+    counts = histograms[0].reshape(-1, histograms.shape[-1]).sum(0)
+    is_flat = np.abs(edges[:-1] + edges[1:]) / 2 > math.atanh(evidence.config.tau)
+    n_flat = int(counts[is_flat].sum())
+    if not n_flat or n_flat < AT_ONCE * counts.sum():
+        return 10, ""
+    out = int(counts[0] + counts[-1]) / n_flat
+    if out < MOST_OUT:
+        return 10, ""
+    return (
+        1000 if out >= ALL_OUT else 100,
+        f"The rate is far too high: at the first record {out:.1%} of the saturated entries were "
+        f"at |F| ≥ {edges[-2]:.1f}, so that a tenth of the rate would saturate them as well.",
+    )
+
+
 def _codes(n: float) -> str:
     """Codes in words. exp(entropy) is 1 only if there is a single one."""
     return "1 code" if n < 1.0005 else f"{n:.1f} codes, counted as equally frequent ones,"
 
 
-def remedies(config: RunConfig) -> tuple[Remedy, ...]:
+def remedies(evidence: Evidence) -> tuple[Remedy, ...]:
     """Back to the usual rate and weight together; stored codes give way to those of the batch.
 
     One step of one setting mostly does not reach a rate at which the method learns.
     """
+    config = evidence.config
     if config.method_card.is_shallow:
         return ()
     seen = "The number of distinct codes and MAP rise within the first epochs."
     usual, whose = above_usual(config, (*STEPS, "eta"))
     if config.is_watched:  # what is usual, only its own loop knows
-        whose, usual = "", {"lr": part_of(config.lr, 10)}
+        divisor, whose = how_far_off(evidence)
+        seen += " If the codes collapse again, divide the rate by ten again."
+        usual = {"lr": part_of(config.lr, divisor)}
         usual |= {"eta": part_of(config.eta, 10)} if config.eta else {}
     spread = "Smaller steps let the codes spread before they saturate."
     leave = "A smaller weight lets codes leave the side on which they began."

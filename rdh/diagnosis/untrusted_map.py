@@ -1,11 +1,11 @@
-"""A MAP that ties, too few relevant items or the choice of the best could turn around."""
+"""What to say beside a MAP: of ties, of too few relevant items, of the choice of the best."""
 
 import numpy as np
 
 from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place
 
-TITLE = "MAP not to be trusted"
+TITLE = "How to quote MAP"
 AFTER = ("collapsed", "not_learning")
 WIDE = 0.1  # of the tie band
 CHOSEN = 0.005  # best_map above the MAP at the end
@@ -43,9 +43,9 @@ def check(evidence: Evidence) -> Finding | None:
         return None
     return Finding(
         severity="note",
-        sentence=f"MAP {last['map']:.4f} is not to be trusted as it stands: "
+        sentence=f"MAP {last['map']:.4f} {evidence.when}, and what belongs beside it: "
         f"{'; '.join(reasons)}.",
-        mechanism=f"Quote instead: {', '.join(dict.fromkeys(quote))}. A difference between two "
+        mechanism=f"Quote: {', '.join(dict.fromkeys(quote))}. A difference between two "
         "runs that is smaller than what these could change shows nothing.",
         equation=r"\mathrm{MAP}_{\mathrm{low}} \le \mathrm{MAP} \le \mathrm{MAP}_{\mathrm{high}}",
         places=(Place("pages/compare.py", "This pair in numbers", anchor="numbers"),

@@ -38,6 +38,12 @@ def _many(
 ) -> Finding:
     config = evidence.config
     price = f", which costs {map_points(cost[0])} MAP {cost[1]}" if cost else ""
+    what = (
+        " The cost is MAP with all dead entries put right by their labels; rescue trains on, so it "
+        "need not bring that back."
+        if cost
+        else " What they cost was not measured: an evaluation of h with labels shows it."
+    )
     expect = "The dead share falls by a quarter or more. MAP may rise or fall: the pair shows it."
     rescue: dict[str, Any] = {
         name: value
@@ -52,13 +58,12 @@ def _many(
         why = "Both plug-ins of RDH act on dead entries: one frees them, the other does not hold."
         remedies.append(Remedy(rescue, why, expect))
     return Finding(
-        severity="costs MAP",
+        severity="costs MAP" if cost else "note",
         sentence=f"{percent(dead)} of the entries are dead {evidence.when}{price}; "
         f"{percent(flagged)} are flagged.",
         mechanism="A dead entry is on the wrong side where tanh is flat: the gradient that should "
         "bring it back is multiplied by 1 − h², at most 0.02 at |h| = 0.99. The amplifier "
-        "multiplies it by α, which undoes that. The cost is MAP with all dead entries put right by "
-        "their labels; rescue trains on, so it need not bring that back.",
+        f"multiplies it by α, which undoes that.{what}",
         equation=r"\frac{\partial L}{\partial F} = \frac{\partial L}{\partial h}\,(1 - h^2), "
         r"\qquad \alpha = \frac{1}{1 - \tau^2}",
         places=PLACES,

@@ -34,7 +34,7 @@ from rdh.execution.queue.acts import (
     start_over,
     would_repeat,
 )
-from rdh.execution.queue.equal import equal_runs, finished_runs
+from rdh.execution.queue.equal import equal_runs, failed_runs, finished_runs
 from rdh.execution.queue.possible import check_data
 from rdh.execution.queue.requests import states, submit
 from rdh.execution.queue.rows import RunState, doing, in_turn
@@ -56,6 +56,7 @@ __all__ = [
     "engine_asked",
     "ensure_supervisor",
     "equal_runs",
+    "failed_runs",
     "finished_runs",
     "gpu_loads",
     "in_turn",

@@ -3,6 +3,7 @@
 import numbers
 import operator
 import os
+import re
 import sys
 from typing import Any
 
@@ -11,7 +12,7 @@ import psutil
 import torch
 from torch import Tensor
 
-from rdh.errors import UserError
+from rdh.errors import UserError, printable
 from rdh.recorder.scores import count_classes
 from rdh.retrieval.checks import as_array
 from rdh.retrieval.labels import are_class_numbers
@@ -28,6 +29,16 @@ def whole(value: Any) -> Any:
         return value
 
 
+def clean_name(name: object) -> str:
+    """A name without what looks like a path to a folder; "" if nothing can be read in it.
+
+    >>> clean_name("../x/y"), clean_name("ResNet-18 / CSQ"), clean_name("/")
+    ('x-y', 'ResNet-18 - CSQ', '')
+    """
+    text = printable(name) if isinstance(name, str) else ""
+    return re.sub(r"[/\\]+", "-", text).strip(" .-")
+
+
 def check_count(name: str, value: object, rest: str = "") -> None:
     """UserError unless it is a whole number of at least 1; `rest` says what else may be given."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -39,11 +50,17 @@ def checked_labels(labels: Any, n_items: int) -> np.ndarray | None:
     if labels is None:
         return None
     given = as_array(labels, "labels")
-    are_class_numbers(given, "labels")
-    if len(given) != n_items:
-        raise UserError(
+    length = ""
+    if given.ndim and len(given) != n_items:
+        length = (
             f"labels must be those of all n_items = {n_items} training items, got {len(given)}."
         )
+    try:
+        are_class_numbers(given, "labels")
+    except UserError as error:
+        raise UserError(f"{error} {length}".strip()) from None
+    if length:
+        raise UserError(length)
     return given
 
 

@@ -15,13 +15,14 @@ from typing import Any, TypeVar
 
 import torch
 
-from rdh.config.watched import make_watched, told
+from rdh.config.watched import make_watched, no_numbers, told
 from rdh.errors import UserError, printable
 from rdh.recorder.complaints import Complaints
 from rdh.recorder.given import (
     check_count,
     check_memory,
     checked_labels,
+    clean_name,
     last_error,
     rank_of_process,
     whole,
@@ -46,7 +47,7 @@ class Recorder:
     the others do nothing, and have no `run_id`. A forked child leaves the run to its parent.
 
     Args:
-        name: What the run is called on the pages.
+        name: What the run is called on the pages. Slashes in it become hyphens.
         n_items: Training items N.
         n_bits: Code length.
         labels: Of all training items: class numbers (N,) or multi-hot (N, n_classes), a tensor or
@@ -59,7 +60,7 @@ class Recorder:
             gradients behind it, and takes its factor out again.
         settings: The loop's own settings, name -> value. Some names are known to the pages: lr,
             epochs, batch_size, seed, dataset, backbone, optimizer, quantization ("none", "plain" or
-            "error_aware").
+            "error_aware"); of these lr, epochs, batch_size and seed are numbers.
         total_steps: Steps that the training will take; None: unknown.
         runs: The runs folder; None: RDH_RUNS, else ./runs.
         run_id: The name of the run's folder, which must be free; None: the name, the code length
@@ -93,14 +94,18 @@ class Recorder:
         self._late = Complaints()  # of what comes after the end: the run has its last word
         self._over = ""  # why nothing is recorded any more
         self.run_id: str | None = None
-        if not isinstance(name, str) or not printable(name).strip():
-            raise UserError(f"name must be a text that is not empty, got {name!r}.")
+        given_name, name = name, clean_name(name)
+        if not name:
+            raise UserError(
+                f"name must be a text of more than slashes, dots and hyphens, got {given_name!r}."
+            )
         n_items, n_bits, probe_every = whole(n_items), whole(n_bits), whole(probe_every)
         total_steps = whole(total_steps)
-        fields = {"method": method or printable(name), "amplifier": amplifier, "eta": eta}
-        fields |= {"name": printable(name), "n_items": n_items, "n_bits": n_bits, "tau": tau}
+        fields = {"method": method or name, "amplifier": amplifier}
+        fields |= {"name": name, "n_items": n_items, "n_bits": n_bits, "tau": tau}
         check_count("probe_every", probe_every)
-        config = make_watched(**fields | told(settings or {}), probe_every=probe_every)
+        fields |= told(settings or {}) | ({} if eta is None else {"eta": eta})
+        config = make_watched(**fields, probe_every=probe_every)
         if total_steps is not None:
             check_count("total_steps", total_steps, ", or left out")
         given = checked_labels(labels, n_items)
@@ -110,6 +115,12 @@ class Recorder:
             return
         self._session = Session(config, given, runs, run_id, total_steps, n_ranks)
         self.run_id = self._session.folder.run_id
+        for setting in no_numbers(settings or {}):
+            self._session.complaints.say(
+                f"{setting} that is no number",
+                f"{setting} in settings must be a finite number, got "
+                f"{printable(repr((settings or {})[setting]))[:80]}; it is left out.",
+            )
         self._error_before = last_error()
         _living.add(self)
 
@@ -161,7 +172,7 @@ class Recorder:
             loss: A number or a tensor of one, not waited for before the record.
             lr: The learning rate.
             quantization: Of the loss, what the quantization term adds, with its weight. Then the
-                terms are recorded apart.
+                terms are recorded apart. It goes with `quantized`.
         """
         if (session := self._open()) is not None:
             with session.lock, session.complaints.instead("a step was not recorded"):

@@ -69,14 +69,15 @@ class Session:
         self._since = time.monotonic()
         self._metrics: dict[str, float] = {}
         self._notes: tuple[str, ...] = ()
-        self._has_facts = False
+        self._has_facts = self._was_watched = False
+        self._apart = ""  # the codes of a quantization term in this step: "taken" or "refused"
         if n_ranks > 1:
             told_of = f"rank 0 of {n_ranks} is recorded: the counts are of what it sees"
             self.folder.log(told_of)
 
     def watch(self, codes: Any, indices: Any) -> None:
         """`Recorder.watch`."""
-        n_bits, complaints = self.config.n_bits, self.complaints
+        n_bits, complaints, self._was_watched = self.config.n_bits, self.complaints, True
         if not isinstance(codes, Tensor) or codes.ndim != 2 or codes.shape[1] != n_bits:
             got = tuple(codes.shape) if isinstance(codes, Tensor) else type(codes).__name__
             complaints.say(
@@ -117,7 +118,15 @@ class Session:
                 "quantized must get the codes that watch returned last: call watch before it; what "
                 "the term holds is not counted.",
             )
+            self._apart = self._apart or "refused"
             return codes
+        if waiting[0].goes_apart:
+            self.complaints.say(
+                "codes that went to the quantization term twice",
+                "quantized was called twice for the codes that watch returned last, so what both "
+                "hold is summed: call it once after each watch.",
+            )
+        waiting[0].goes_apart, self._apart = True, "taken"
         apart = codes.view_as(codes)
         if apart.requires_grad:
             apart.register_hook(waiting[0].receive_held)
@@ -140,6 +149,7 @@ class Session:
         self.n_steps += 1
         self.folder.pulse.facts["step"] = self.n_steps
         term = self._number("quantization", quantization)
+        self._check_apart(is_told=quantization is not None)
         self._losses.append((self._number("loss", loss), term))
         found = self._number("lr", lr)
         self._lr = self._lr if found is None else float(found)
@@ -154,6 +164,22 @@ class Session:
         is_last = self._window.ends_epoch()
         if is_last or len(self._losses) >= self.config.probe_every:
             self.record(ends_epoch=is_last)
+
+    def _check_apart(self, *, is_told: bool) -> None:
+        """The codes of a quantization term and its value belong together."""
+        apart, self._apart = self._apart, ""
+        if is_told and not apart:
+            self.complaints.say(
+                "a quantization term without its codes",
+                "step got the value of a quantization term, but no codes of it, so what it holds "
+                "is not counted: pass it recorder.quantized(codes) in place of the codes.",
+            )
+        elif apart == "taken" and not is_told:
+            self.complaints.say(
+                "a quantization term without its value",
+                "quantized was called, but step got no value of the term, so the loss is not "
+                "recorded term by term: call recorder.step(loss, quantization=term).",
+            )
 
     def _number(self, name: str, value: Any) -> Any:
         """A number or a tensor of one; None, with a complaint, if it is neither."""
@@ -178,7 +204,7 @@ class Session:
             return
         seconds, self._since = time.monotonic() - self._since, time.monotonic()
         counts, arrays = self._window.digest(ends_epoch)
-        if not self._window.n_rows:
+        if not self._window.n_rows and not self._was_watched:  # else it was said what was wrong
             self.complaints.say(
                 "steps without codes to count",
                 "no codes could be counted so far: call recorder.watch(codes) in the loop, outside "
@@ -192,21 +218,33 @@ class Session:
 
     def _mean(self, losses: list[tuple[Any, Any]]) -> dict[str, float]:
         """The mean loss of some steps, and its parts; training waits for the device here."""
-        values = [float(loss) for loss, _ in losses if loss is not None]
-        terms = [float(term) for loss, term in losses if loss is not None and term is not None]
-        bad = [value for value in values if not np.isfinite(value)]
-        if bad:
-            self.complaints.say(
-                "losses that are not finite",
-                f"the loss became {bad[0]} after step {self.n_steps - len(losses)}: lower the "
-                f"learning rate.",
-                len(bad),
-            )
+        told = [[None if one is None else float(one) for one in step] for step in losses]
+        values = [loss for loss, _ in told if loss is not None]
+        terms = [term for loss, term in told if loss is not None and term is not None]
+        if self._are_finite("loss", "losses", [loss for loss, _ in told]):
+            self._are_finite("quantization term", "quantization terms", [term for _, term in told])
         found = {"loss": float(np.mean(values))} if values else {}
-        if terms and len(terms) == len(values):
+        if terms and len(terms) == len(values) and np.isfinite(terms).all():
             term = float(np.mean(terms))
             found |= {"quantization_loss": term, "similarity_loss": found["loss"] - term}
         return found
+
+    def _are_finite(self, name: str, names: str, values: list[float | None]) -> bool:
+        """Whether the numbers of the last steps are finite, or untold; else says which was not."""
+        first = self.n_steps - len(values) + 1
+        bad = [
+            (first + place, value)
+            for place, value in enumerate(values)
+            if value is not None and not np.isfinite(value)
+        ]
+        if bad:
+            step, value = bad[0]
+            self.complaints.say(
+                f"{names} that are not finite",
+                f"the {name} became {value} at step {step:,}: lower the learning rate.",
+                len(bad),
+            )
+        return not bad
 
     def _log(self, record: Record) -> None:
         writer = self.folder.writer

@@ -37,12 +37,14 @@ class Visit:
         indices: Positions of the items, (n,); None: unknown.
         gradient: Of the whole loss.
         held: That of the quantization term, if it was told apart.
+        goes_apart: Whether the codes go to the term by a way of their own.
     """
 
     codes: Tensor
     indices: Tensor | None
     gradient: Tensor | None = None
     held: Tensor | None = None
+    goes_apart: bool = False
 
     def receive(self, gradient: Tensor) -> None:
         """A hook of the codes. Several backward calls through the same codes are summed."""
@@ -213,12 +215,12 @@ class Window:
                 "its learning rate; these items are not counted.",
                 int((~good_codes).sum()),
             )
-        if not good_gradient.all():
+        if not good_gradient[good_codes].all():  # of the others it was said
             self._complaints.say(
                 "gradients that are not finite",
                 "the gradient at the codes is NaN or infinite, so these items are not counted; a "
                 "GradScaler skips such a step, without one the training has diverged.",
-                int((~good_gradient).sum()),
+                int((~good_gradient & good_codes).sum()),
             )
         return good_codes & good_gradient
 

@@ -13,6 +13,7 @@ from rdh.files import write_arrays
 from rdh.retrieval import pack_codes
 from rdh.store.metrics_writer import MetricsWriter, Record
 from rdh.store.run_store import RunStore
+from rdh.training.probes import logit_edges
 
 EVERY = 10  # steps between two records
 
@@ -54,6 +55,7 @@ def write_run(
     writer.put_meta(
         n_train=100, n_bits=config.n_bits, tau=config.tau, total_steps=total_steps or n * EVERY,
         n_query=0 if labels is None else len(labels) // 2,
+        logit_edges=logit_edges(config.tau).tolist(),
     )  # fmt: skip
     for place in range(n):
         now = {

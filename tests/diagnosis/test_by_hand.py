@@ -100,7 +100,37 @@ def test_a_watched_run_that_collapsed_is_told_a_tenth_of_what_it_told(written):
     one = written(scalars=counts(n_effective_codes=[1.0]), labels=one_hot([0, 1, 2, 3] * 5))
     for told, words in (({}, "lr × 0.1"), ({"lr": 0.5, "eta": 3.0}, "lr 0.05, eta 0.3")):
         one.config = make_watched(name="theirs", n_items=100, n_bits=4, **told)
-        assert [remedy.words for remedy in fires(one, "collapsed").remedies] == [words]
+        found = fires(one, "collapsed")
+        assert [remedy.words for remedy in found.remedies] == [words]
+        assert "loss of watched may have another form" in found.mechanism
+
+
+@pytest.mark.parametrize(
+    ("middle", "flat", "out", "lr"),
+    [
+        (0, 0, 4000, 50.0),
+        (4000, 2, 3998, 50.0),  # the items that passed before the first step are near 0
+        (0, 3, 3997, 500.0),
+        (0, 200, 3800, 500.0),
+        (0, 201, 3799, 5000.0),
+        (4001, 0, 3999, 5000.0),  # less than half are saturated
+    ],
+)
+def test_a_watched_rate_that_is_far_too_high_goes_down_in_large_steps(
+    middle, flat, out, lr, written
+):
+    """At the first record: entries near 0, just beyond tau, and at the largest |F|."""
+    histogram = np.zeros((4, 64), np.int64)
+    histogram[0, [33, 43, 63]] = middle, flat, out // 2
+    histogram[3, 0] = out - out // 2
+    for name in ("histogram", "histogram_window"):
+        given = {"labels": one_hot([0, 1, 2, 3] * 5), "arrays": {name: histogram}}
+        one = written(scalars=counts(n_effective_codes=[1.0]), **given)
+        one.config = make_watched(name="theirs", n_items=100, n_bits=4, lr=50000.0)
+        (remedy,) = fires(one, "collapsed").remedies
+        assert remedy.changes == {"lr": lr}
+        assert ("far too high" in remedy.why) == (lr < 5000)
+        assert remedy.expect.endswith("divide the rate by ten again.")
 
 
 BATCH = {"method_options.pairs": "in_batch"}
@@ -366,6 +396,10 @@ def test_many_dead_that_cost_call_for_rescue_and_few_do_not(written):
     assert found.severity == "costs MAP"
     assert "1.00% of the entries are dead at the end, which costs +0.0200 MAP" in found.sentence
     assert found.remedies[0].changes == {"amplifier": True, "quantization": "error_aware"}
+    no_cost = {name: values for name, values in sick.items() if name != "cost_gallery"}
+    unknown = fires(written(scalars=no_cost), "which_illness")
+    assert unknown.severity == "note", "no cost was measured"
+    assert "costs" not in unknown.sentence and "was not measured" in unknown.mechanism
     free = sick | {"cost_gallery": [0.001]}
     assert fires(written(scalars=free), "which_illness") is None
     right = counts(dead=[1], flagged=[40], flagged_dead=[1], saturated=[100])
@@ -560,3 +594,23 @@ def test_an_untuned_or_a_better_baseline_makes_a_weak_opponent(written):
     unfair = written(scalars={"map": [0.9]}, **rdh | {"eta": 0.1}, **shared)
     pair = Evidence(unfair.store, unfair.run_id, partner=baseline)
     assert fires(pair, "weak_opponent").sentence == "This is no fair pair: eta differs."
+
+
+def test_a_fatal_finding_comes_alone(written):
+    sick = counts(dead=[100], dead_hard=[25], flagged=[100], flagged_dead=[100], saturated=[200])
+    given = {"scalars": sick, "arrays": reach(80, 40), "total_steps": 960}
+    alive = diagnose(written(**given))
+    assert {one.check for one in alive.findings} == {"beyond_reach", "which_illness"}
+    died = {"kind": "diverged", "message": "Training diverged: the loss is NaN."}
+    found = diagnose(written(**given, state="failed", result=died))
+    assert [one.check for one in found.findings] == ["diverging"]
+    assert found.explained["beyond_reach"] == found.explained["which_illness"] == "diverging"
+    assert found.could_not["beyond_reach"] == "“Diverging” explains what it would say"
+    assert set(found.ran) | set(found.could_not) == set(checks())
+    assert not set(found.ran) & set(found.could_not)
+
+
+def test_where_nothing_was_found_it_is_said_of_which_part_of_the_training(written):
+    part = diagnose(written(scalars=counts(8), state="cancelled", total_steps=960))
+    assert part.if_empty == "nothing found in the first 80 of 960 steps"
+    assert diagnose(written(scalars=counts(8))).if_empty == "nothing found"

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from rdh import execution, worker
+from rdh import cli, execution, worker
 from rdh.config.presets import preset_config
 from rdh.config.run_config import RunConfig
 from rdh.diagnosis import Evidence, diagnose, tried_config
@@ -167,3 +167,31 @@ def test_a_finding_says_what_the_remedy_did_once_it_was_tried(store, sick, monke
     app = open_app("pages/compare.py", store, monkeypatch, run=tried, vs=sick)
     head = f"**DPSH ({sick[-6:]}): Collapsed codes**"  # both are DPSH: which one is it?
     assert any(one.startswith(head) for one in titles(app))
+
+
+def test_a_dead_run_and_the_run_that_tried_its_remedy_both_say_that_it_helped(
+    tmp_path, monkeypatch, capsys
+):
+    store = RunStore(tmp_path / "runs")
+    config = preset_config("quick", method="hashnet", lr=100.0, weight_decay=1.0, epochs=2)
+    dead = store.create(config)
+    assert worker.main([str(store.run_dir(dead))]) == 1
+    (finding,) = diagnose(Evidence(store, dead)).findings
+    tried = trained(store, tried_config(config, finding.remedies[0].changes))
+    execution.states(store)
+    step, found = store.result(dead)["step"], store.result(tried)["metrics"]["map"]
+    words = f"lr 0.03, weight_decay 1e-05: it finished with MAP {found:.4f}"
+    of_dead = f"Tried with {words}; this one failed at step {step}."
+    of_tried = f"This run is {dead} with {words}; that one failed at step {step}."
+
+    def said(app: AppTest) -> str:
+        return "\n".join(one.value.replace("\\", "") for one in app.markdown)
+
+    app = unfolded(open_app("pages/live.py", store, monkeypatch, run=dead), dead, "diverging")
+    assert of_dead in said(app)
+    app = open_app("pages/live.py", store, monkeypatch, run=tried)
+    assert of_tried in said(app) and dead in links(app)
+    assert of_tried in said(open_app("pages/compare.py", store, monkeypatch, run=tried, vs=dead))
+    for run_id, sentence in ((dead, of_dead), (tried, of_tried)):
+        assert cli.main(["diagnose", run_id, "--runs", str(store.root)]) == 0
+        assert sentence in capsys.readouterr().out

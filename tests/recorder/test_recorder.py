@@ -62,8 +62,8 @@ def test_training_is_the_same_with_and_without_a_recorder(tmp_path):
 
 def test_losses_rates_and_settings_are_recorded(tmp_path):
     settings = {"lr": 2.0, "seed": 7, "dataset": "toys", "augment pictures": True, "path": tmp_path}
-    settings |= {"epochs": "many", "optimizer": {"lr": 2}}
-    recorder = recorder_in(tmp_path, settings=settings, method="Pairs", eta=0.5)
+    settings |= {"image_size": "7 x 7", "optimizer": {"lr": 2}, "eta": 0.5}
+    recorder = recorder_in(tmp_path, settings=settings, method="Pairs")
     loop = Loop()
     loop.epoch(recorder)
     recorder.close()
@@ -71,7 +71,7 @@ def test_losses_rates_and_settings_are_recorded(tmp_path):
     config = store.config(recorder.run_id)
     assert (config.label, config.method, config.eta) == ("toy loop", "Pairs", 0.5)
     assert (config.lr, config.seed, config.dataset, config.epochs) == (2.0, 7, "toys", None)
-    kept = {"augment pictures": True, "path": str(tmp_path), "epochs": "many"}
+    kept = {"augment pictures": True, "path": str(tmp_path), "image_size": "7 x 7"}
     assert config.settings == kept | {"optimizer": "{'lr': 2}"}
     assert store.reader(recorder.run_id).scalar("lr")[1].tolist() == [2.0]
     assert store.reader(recorder.run_id).scalar("loss")[1] > 0
@@ -347,9 +347,11 @@ def test_of_several_ranks_the_first_records(tmp_path, monkeypatch):
         ({"labels": {0: 1}}, "labels must be an array, got a dict that makes none"),
         ({"labels": LABELS[:-1]}, "labels must be those of all n_items = 24 .* got 23"),
         ({"labels": LABELS.float()}, "labels must be class numbers"),
+        ({"labels": LABELS[:7].float()}, "labels must be class numbers .* training items, got 7"),
         ({"settings": {"quantization": "eaq"}}, "quantization must be"),
         ({"settings": ["lr"]}, "settings must be a dict"),
         ({"name": " "}, "name must be a text"),
+        ({"name": "../"}, "name must be a text of more than slashes, dots and hyphens, got '../'"),
         ({"name": "x" * 100}, "name must have at most 80 characters"),
         ({"eta": -1}, "eta must be"),
         ({"total_steps": 1.5}, "total_steps must be a whole number"),
@@ -372,6 +374,13 @@ def test_whole_numbers_of_other_libraries_are_taken(tmp_path):
     recorder.close()
     config = RunStore(tmp_path).config(recorder.run_id)
     assert (config.n_items, config.n_bits, config.probe_every) == (N, BITS, 1)
+
+
+def test_a_name_that_looks_like_a_path_is_shown_without_slashes(tmp_path):
+    recorder = Recorder("../x/y", n_items=N, n_bits=BITS, labels=LABELS, runs=tmp_path)
+    recorder.close()
+    config = RunStore(tmp_path).config(recorder.run_id)
+    assert (config.name, config.method) == ("x-y", "x-y")
 
 
 def test_two_recorders_never_share_a_folder(tmp_path):

@@ -34,6 +34,13 @@ def backward(recorder, codes, indices) -> None:
     recorder.step(1.0)
 
 
+def with_term(recorder, value, n_apart=1) -> None:
+    """A step of a loop with a quantization term, of which too little or too much is told."""
+    codes = recorder.watch(torch.zeros(N, BITS, requires_grad=True), EVERY)
+    (codes.sum() + sum(recorder.quantized(codes).sum() for _ in range(n_apart))).backward()
+    recorder.step(1.0, quantization=value)
+
+
 @pytest.mark.parametrize(
     ("use", "sentence"),
     [
@@ -104,7 +111,7 @@ def backward(recorder, codes, indices) -> None:
                 backward(one, torch.zeros(N, BITS, requires_grad=True), EVERY),
                 one.step(float("nan")),
             ),
-            "the loss became nan",
+            "the loss became nan at step 2: lower",
         ),
         (
             lambda one: one.quantized(torch.zeros(N, BITS, requires_grad=True)),
@@ -117,6 +124,10 @@ def backward(recorder, codes, indices) -> None:
             ),
             "quantized must get the codes that watch returned last: call watch before it",
         ),
+        (lambda one: with_term(one, float("nan")), "the quantization term became nan at step 1: "),
+        (lambda one: with_term(one, 0.5, n_apart=0), "step got the value of a quantization term, "),
+        (lambda one: with_term(one, None), "quantized was called, but step got no value of the te"),
+        (lambda one: with_term(one, 0.5, n_apart=2), "quantized was called twice for the codes th"),
         (lambda one: one.step(1.0, quantization="q"), "pass quantization.mean() or quantization."),
         (lambda one: one.step("much"), "loss must be a number or a tensor of one, got str"),
         (lambda one: one.step(torch.ones(3)), "got torch.float32 (3,): pass loss.mean()"),
@@ -149,6 +160,34 @@ def test_wrong_use_is_said_once_and_the_loop_goes_on(tmp_path, use, sentence):
     assert result["state"] == "finished" and "left something out" in result["message"]
     assert sentence in (tmp_path / recorder.run_id / "log.txt").read_text()
     assert RunStore(tmp_path).reader(recorder.run_id).scalar("entries")[1][-1] == N * BITS
+
+
+@pytest.mark.parametrize(
+    ("codes", "indices"),
+    [
+        (torch.zeros(N, BITS + 1), EVERY),
+        (torch.zeros(BITS), None),
+        (torch.zeros(N, BITS), EVERY[:5]),
+        (torch.zeros(N, BITS), EVERY + N),
+        (torch.full((N, BITS), torch.nan), EVERY),
+        (3 * torch.ones(N, BITS), EVERY),
+    ],
+)
+def test_one_mistake_is_one_sentence(tmp_path, codes, indices):
+    """What was done, to call watch, is not asked for as well."""
+    recorder = recorder_in(tmp_path, probe_every=1)
+    codes.requires_grad_()
+    assert len(told(lambda: (backward(recorder, codes, indices), recorder.close()))) == 1
+
+
+def test_a_setting_that_pages_compute_with_is_a_number_or_left_out_with_a_sentence(tmp_path):
+    settings = {"eta": "x", "lr": float("nan"), "epochs": "many", "seed": None, "note": "x"}
+    said = told(lambda: recorder_in(tmp_path, run_id="toy-run", settings=settings).close())
+    assert len(said) == 3
+    assert "eta in settings must be a finite number, got 'x'; it is left out" in said[0]
+    config = RunStore(tmp_path).config("toy-run")
+    assert (config.eta, config.lr, config.epochs) == (None, None, None)
+    assert config.settings == {"seed": None, "note": "x"}
 
 
 def test_closing_twice_is_closing_once_and_what_comes_later_is_said_once(tmp_path):

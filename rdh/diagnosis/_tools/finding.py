@@ -106,12 +106,14 @@ class Diagnosis:
         could_not: name of a check -> why it could not run.
         explained: name of a check that was not asked -> the one whose finding explains it. All of
             them are in `could_not` too.
+        seen: which part of the training the records show; "" if it is all.
     """
 
     findings: tuple[Finding, ...]
     ran: tuple[str, ...]
     could_not: Mapping[str, str]
     explained: Mapping[str, str] = field(default_factory=dict)
+    seen: str = ""
 
     def missing(self, titles: Mapping[str, str]) -> list[str]:
         """Sentences on the checks that did not run: one for each reason, with all that have it.
@@ -136,7 +138,9 @@ class Diagnosis:
     @property
     def if_empty(self) -> str:
         """What to say where there is no finding: of a run without records nobody knows."""
-        return "nothing found" if self.ran else "no check could run"
+        if not self.ran:
+            return "no check could run"
+        return "nothing found" + (f" in {self.seen}" if self.seen else "")
 
 
 def _value(value: Any) -> str:

@@ -14,7 +14,8 @@ def whose_formula(config: RunConfig) -> str:
     card = config.method_card
     if card.landscape is not None or {switch.name for switch in card.switches} & {*OWN}:
         return ""
+    has = "may have" if config.is_watched else "has"  # what form a loop's own loss has, nobody told
     return (
-        f" The formula is that of the paper's Eq. (1): the similarity loss of {card.title} has "
+        f" The formula is that of the paper's Eq. (1): the similarity loss of {card.title} {has} "
         "another form."
     )

@@ -1,15 +1,18 @@
 """A remedy as a run: its config, and what became of it."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rdh.analysis import dead_bits, map_points, percent, quantization_weight
 from rdh.config.run_config import RunConfig, changed
-from rdh.diagnosis._tools.finding import Remedy
+from rdh.diagnosis._tools.finding import Finding, Remedy
+from rdh.errors import UserError
 from rdh.store.run_store import RunStore
 
 OPTIONS = "method_options."
+DIED = ("failed", "lost", "cancelled")  # states of result.json without a MAP at the end
+MOST_FIELDS = 4  # in which a run and its remedy differ: what more differs is no remedy's try
 # A store and hashes of configs -> the runs of each, oldest first.
 EqualRuns = Callable[[RunStore, Sequence[str]], Mapping[str, Sequence[str]]]
 
@@ -48,8 +51,8 @@ class Outcome(NamedTuple):
     """What a remedy did.
 
     Attributes:
-        run_id: the run that tried it.
-        sentence: MAP and dead share before and after.
+        run_id: the other run: the one that tried it, or the one that it was tried for.
+        sentence: MAP and dead share before and after; of a run that died, that the other did not.
     """
 
     run_id: str
@@ -66,14 +69,18 @@ def outcome(store: RunStore, run_id: str, remedy: Remedy, find: EqualRuns) -> Ou
         find: `rdh.execution.equal_runs`, which stands in a row above.
 
     Returns:
-        Of the newest that has finished; None if none has, or the run itself has not.
+        Of the newest that has finished; None if none has, or the run itself goes on.
 
     Raises:
         UserError: a run is not there, or its records are damaged.
     """
     newest = tried_run(store, run_id, remedy, find)
-    if newest is None or store.result(run_id).get("state") != "finished":
+    state = store.result(run_id).get("state")
+    if newest is None or state not in ("finished", *DIED):
         return None
+    if state in DIED:
+        end = f"it finished{_with_map(store, newest)}; this one {_death(store, run_id)}"
+        return Outcome(newest, f"Tried with {remedy.words}: {end}.")
     both = run_id, newest
     before, after = (map_of(store, one) for one in both)
     parts = []
@@ -95,6 +102,56 @@ def tried_run(store: RunStore, run_id: str, remedy: Remedy, find: EqualRuns) -> 
     tried = [one for name in hashes for one in found.get(name, [])]
     finished = [one for one in tried if store.result(one).get("state") == "finished"]
     return finished[-1] if finished else None
+
+
+def tried_for(
+    store: RunStore,
+    run_id: str,
+    failed: Iterable[str],
+    findings: Callable[[str], Sequence[Finding]],
+) -> Outcome | None:
+    """Which failed run's remedy a run has tried, and that it came to its end.
+
+    Args:
+        store: where the runs lie.
+        run_id: the run; unless it has finished, there is nothing to say.
+        failed: runs that failed; the first one whose remedy it is counts.
+        findings: of one of these.
+
+    Raises:
+        UserError: the run is not there, or its config can't be read.
+    """
+    if store.result(run_id).get("state") != "finished":
+        return None
+    config = store.config(run_id)
+    mine = config.model_dump()
+    for one in failed:
+        try:
+            other = store.config(one)
+            theirs = other.model_dump()
+            n_changed = sum(value != mine.get(name) for name, value in theirs.items())
+            if config.is_watched or not 0 < n_changed <= MOST_FIELDS:
+                continue
+            for remedy in (remedy for finding in findings(one) for remedy in finding.remedies):
+                if config.hash in tried_hashes(other, remedy.changes):
+                    end = f"it finished{_with_map(store, run_id)}; that one {_death(store, one)}"
+                    return Outcome(one, f"This run is {one} with {remedy.words}: {end}.")
+        except UserError:  # of a run that can't be read
+            continue
+    return None
+
+
+def _with_map(store: RunStore, run_id: str) -> str:
+    found = map_of(store, run_id)
+    return "" if found is None else f" with MAP {found:.4f}"
+
+
+def _death(store: RunStore, run_id: str) -> str:
+    """How a run ended before its end: "failed at step 20"."""
+    result = store.result(run_id)
+    said = result["state"] if result["state"] == "failed" else f"was {result['state']}"
+    step = result.get("step")
+    return said if step is None else f"{said} at step {step:,}"
 
 
 def map_of(store: RunStore, run_id: str) -> float | None:

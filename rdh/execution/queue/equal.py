@@ -1,4 +1,4 @@
-"""Which runs have exactly these settings: one question to the registry."""
+"""Which runs have exactly these settings, and which have failed: one question to the registry."""
 
 from collections.abc import Iterable
 
@@ -7,6 +7,7 @@ from rdh.execution.queue.trouble import plain_errors
 from rdh.store.run_store import RunStore
 
 AT_ONCE = 500  # places of one statement; SQLite has a limit
+NEWEST = 30  # failed runs that are asked for
 
 
 def equal_runs(store: RunStore, config_hashes: Iterable[str]) -> dict[str, list[str]]:
@@ -41,6 +42,27 @@ def finished_runs(store: RunStore, config_hashes: Iterable[str]) -> dict[str, li
         if done := [run for run in run_ids if store.result(run).get("state") == "finished"]:
             found[one] = done
     return found
+
+
+def failed_runs(store: RunStore) -> list[str]:
+    """Runs that failed, the newest 30, newest first.
+
+    Raises:
+        UserError: The queue can't be read.
+    """
+    registry = Registry(store)
+    if not registry.path.exists():  # of a folder that is only read: nothing is made in it
+        return []
+    asked = (
+        "SELECT run_id FROM runs WHERE state = 'failed' "
+        f"ORDER BY submitted_at DESC, rowid DESC LIMIT {NEWEST}"
+    )
+    with plain_errors(store, "Nobody knows which runs have failed"):
+        try:
+            with registry.read() as db:
+                return [run_id for (run_id,) in db.execute(asked)]
+        except RegistryDamaged:  # it has been set aside; the next call makes a new one
+            return []
 
 
 def _ask(store: RunStore, wanted: list[str]) -> dict[str, list[str]]:
