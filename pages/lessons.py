@@ -4,8 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.common.address import number as number_of
-from pages.common.address import took
+from pages.common.address import took, whole
 from pages.common.landscape_presets import address_of
 from pages.common.live_plot import live_plotly
 from pages.common.recorded import own_demo, recorded_demo
@@ -119,7 +118,8 @@ start_page(
 )
 st.html(STYLE)
 steps = lessons()
-if number_of("lesson") not in range(1, len(steps) + 1):
+asked = st.query_params.get_all("lesson")[:1]  # of several, the widget takes one
+if not asked or whole(asked[0]) not in range(1, len(steps) + 1):
     if "lesson" not in state and "lesson" not in st.query_params:
         st.query_params["lesson"] = "1"  # so that the first step has an address of its own too
     state.setdefault("lesson", 1)

@@ -5,11 +5,13 @@ the last one. In between, each widget that is bound to the address takes its val
 address by hand says by `took` what is shown, or by `say` what is wrong.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
+from streamlit.errors import StreamlitAPIException
 
 from pages.common import follow
 
@@ -25,14 +27,15 @@ class Visit:
 
     Attributes:
         title: of the page.
-        asked: what the address asked for; None once it was answered.
+        asked: what the address asked for, name by name; a name can stand in it more than once.
+            None once it was answered.
         slot: the place for a message.
         said: what the page has said so far of its address.
         address: as it stood when the page had been drawn; what was said stands as long as it does.
     """
 
     title: str
-    asked: dict[str, str] | None
+    asked: dict[str, list[str]] | None
     slot: DeltaGenerator
     said: tuple[str, ...] = ()
     address: dict[str, str] | None = None
@@ -57,7 +60,7 @@ def arrive(title: str) -> None:
     said: tuple[str, ...] = ()
     if before is not None and before.title == title and (is_new or before.address == address):
         said = before.said
-    asked = address if is_new else None
+    asked = {name: st.query_params.get_all(name) for name in address} if is_new else None
     st.session_state[VISIT] = Visit(title, asked, st.empty(), said, None if is_new else address)
     st.session_state[TOOK] = {}
     for sentence in said:
@@ -80,9 +83,16 @@ def took(name: str, value: Any) -> None:
     st.session_state.setdefault(TOOK, {})[name] = value
 
 
-def say(sentence: str) -> None:
-    """Says what is wrong with the address, also if the page starts anew before it is drawn."""
+def say(sentence: str, *names: str) -> None:
+    """Says what is wrong with the address, also if the page starts anew before it is drawn.
+
+    Args:
+        sentence: as Markdown.
+        names: the parts of the address that are then dropped, if the page does not mend them.
+    """
     visit = st.session_state.get(VISIT)
+    for name in names:
+        st.query_params.pop(name, None)
     if visit is None or sentence not in visit.said:
         st.warning(sentence, icon=ICON)
     if visit is not None and visit.asked is not None:
@@ -98,16 +108,17 @@ def announce() -> None:
     taken = {name: st.session_state[name] for name in names if name in st.session_state}
     taken |= st.session_state.get(TOOK, {})
     refused = {
-        name: f"{name} = {_short(visit.asked[name])} (shown: {_short(taken[name])})"
+        name: f"{_asked(name, visit.asked[name])} (shown: {_short(taken[name])})"
         for name in names
-        if name in taken and not says(visit.asked[name], taken[name])
+        if name in taken and not all(says(text, taken[name]) for text in visit.asked[name])
     }
     if refused:
         told = f"The address asks for what this page can't show: {', '.join(refused.values())}."
         visit.slot.warning(told, icon=ICON)
         visit = replace(visit, said=(told, *visit.said))
     for name in refused:
-        st.query_params.pop(name, None)
+        with suppress(StreamlitAPIException):  # of a widget: Streamlit has set what it shows
+            st.query_params.pop(name, None)
     address = st.query_params.to_dict()
     st.session_state[VISIT] = replace(visit, asked=None, address=address)
 
@@ -124,6 +135,12 @@ def says(text: str, value: Any) -> bool:
         except ValueError:
             return False
     return text == str(value)
+
+
+def _asked(name: str, texts: list[str]) -> str:
+    """What an address says of a name: "lesson = `3`, `5`", or "lesson is empty"."""
+    given = ", ".join(_short(text) for text in texts if text)
+    return f"{name} = {given}" if given else f"{name} is empty"
 
 
 def _short(value: Any) -> str:

@@ -45,7 +45,7 @@ def with_demo(empty) -> RunStore:
     return empty
 
 
-def open_lessons(**query: str) -> AppTest:
+def open_lessons(**query: str | list[str]) -> AppTest:
     app = AppTest.from_file(str(REPO / "app.py"), default_timeout=60)
     for name, value in query.items():
         app.query_params[name] = value
@@ -112,6 +112,23 @@ def test_an_address_with_another_step_is_answered_by_the_first_and_a_sentence(em
     assert "The address asks for what this page can't show" in app.warning[0].value
 
 
+@pytest.mark.parametrize(
+    ("asked", "shown", "said"),
+    [
+        (["3", "5"], 3, "lesson = `3`, `5` (shown: `3`)"),
+        (["99", "5"], 5, "lesson = `99`, `5` (shown: `5`)"),
+        ("", 1, "lesson is empty (shown: `1`)"),
+    ],
+)
+def test_an_address_with_several_steps_or_an_empty_one_is_one_sentence(asked, shown, said, empty):
+    app = open_lessons(lesson=asked)
+    assert app.subheader[0].value.startswith(f"{shown}. ") and not app.error
+    (warning,) = app.warning
+    assert warning.value == f"The address asks for what this page can't show: {said}."
+    app = app.button(key="next").click().run()
+    assert app.subheader[0].value.startswith(f"{shown + 1}. ") and not app.error
+
+
 def test_the_readers_own_demo_comes_first_and_the_recorded_pair_is_one_click_away(with_demo):
     known = execution.states(with_demo)
     assert own_demo(with_demo, known).pair == tuple(with_demo.run_ids())
@@ -173,6 +190,7 @@ def test_the_recorded_pair_has_an_address_of_its_own(with_demo):
     assert drawn(app) == list(read_recording().pair)
     app = open_start(pair="<b>")
     assert app.warning[0].value.startswith("pair of the address must be recorded, got “\\<b\\>”")
+    assert "pair" not in app.query_params
     assert drawn(app) == pair_of(with_demo)
 
 
