@@ -117,8 +117,9 @@ def announce() -> None:
         visit.slot.warning(told, icon=ICON)
         visit = replace(visit, said=(told, *visit.said))
     for name in refused:
-        with suppress(StreamlitAPIException):  # of a widget: Streamlit has set what it shows
-            st.query_params.pop(name, None)
+        if not says(st.query_params.get(name, ""), taken[name]):  # the page has not mended it
+            with suppress(StreamlitAPIException):  # of a widget: Streamlit alone may change it
+                st.query_params.pop(name, None)
     address = st.query_params.to_dict()
     st.session_state[VISIT] = replace(visit, asked=None, address=address)
 

@@ -76,5 +76,5 @@ LESSON = Lesson(
     ask,
     controls,
     draw,
-    "Figure 3 as stated (η = 1)",
+    lambda eta, h: {"h_i": h, "eta": eta, "axis": "F"},
 )

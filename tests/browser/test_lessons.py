@@ -52,7 +52,7 @@ def test_a_class_walks_through_all_lessons_and_one_address_brings_a_step_back(br
         expect(page.get_by_role("button", name="Next")).to_be_disabled()
         page.keyboard.press("PageUp")
         step_is(page, N - 1)
-        expect(page).to_have_url(re.compile(f"/lessons[?]lesson={N - 1}$"))
+        expect(page).to_have_url(re.compile(f"/lessons[?]lesson={N - 1}&pair=recorded$"))
         assert not page.problems and not page.foreign
         address = page.url
     with open_page(browser) as page:

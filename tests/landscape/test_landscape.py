@@ -380,6 +380,14 @@ def test_deep_saturation_is_named_in_the_title():
     assert "only 1% of it" in gain_figure(0.99, -0.5).layout.title.text.replace("<br>", " ")
 
 
+def test_the_title_speaks_of_this_bit_and_of_the_others_apart():
+    said = landscape_figure(landscape(Pair()), -0.9).layout.title.text.replace("<br>", " ")
+    assert said == (
+        "At η = 1 descent pushes a bit the wrong way where hᵢ is between −0.738 and 0, with RDH "
+        "nowhere. It pushes this bit the right way."
+    )
+
+
 def test_overlay_is_thinned_openly_and_its_label_escaped():
     n = MAX_OVERLAY + 1
     overlay = BitOverlay(np.linspace(-1, 1, n), gradient=np.zeros(n), label="<b>%{x}</b>")
