@@ -12,6 +12,7 @@ from pages.common.readers import RunSeries, read_series
 from pages.common.run_picker import pick_run
 from pages.common.shell import actions, end_page, error_card, known_runs, or_end, start_page, store
 from pages.common.sidebar import draw_link
+from pages.common.start import latest_pair
 from pages.common.words import legend
 from rdh import catalog
 from rdh.charts.descent import descent_figure, gain_figure
@@ -215,6 +216,8 @@ def pick_overlay(pair: Pair, form: PairForm) -> BitOverlay | None:
     known = known_runs(runs)
     if not known or not st.toggle("Lay the real bits of a run over the curve", key="real", **URL):
         return None
+    if "run" not in st.query_params and (newest := latest_pair(runs, known)):
+        st.query_params["run"] = newest[0]  # without RDH: there bits die
     run_id = pick_run(runs, known)
     with error_card():
         overlay = run_overlay(read_series(runs, run_id), pair, form)
@@ -238,7 +241,13 @@ def run_overlay(run: RunSeries, pair: Pair, form: PairForm) -> BitOverlay | None
     drawn = np.abs(gradient_terms(np.linspace(-0.99, 0.99, 199), pair, form).gradient).max()
     scale = drawn / max(float(np.abs(mean).max()), 1e-12)
     centers = (edges[1:] + edges[:-1])[seen] / 2
-    label = f"real bits (density below; mean dL/dF × {scale:,.0f})"
+    st.caption(
+        f"Dots: the mean ∂L/∂F of the run's entries at that F in its last records, times "
+        f"{scale:,.0f}, so that they have the curve's height. Ticks below the curve: how many "
+        "entries lie there; the darker, the more. All are turned so that their labels call to the "
+        f"side of this pair."
+    )
+    label = f"real bits, ∂L/∂F × {scale:,.0f}"
     return BitOverlay(np.tanh(side * centers), side * scale * mean, count[seen], label)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.common.address import took, whole
+from pages.common.address import opens_here_only, took, whole
 from pages.common.landscape_presets import address_of, query_of
 from pages.common.live_plot import live_plotly
 from pages.common.recorded import own_demo, recorded_demo
@@ -39,11 +39,8 @@ def pick_demo() -> Demo:
     own, kept = own_demo(runs, known_runs(runs)), recorded_demo()
     names = {RECORDED: RECORDED} if own is None else {own.pair[0]: YOURS, RECORDED: RECORDED}
     # Not bound: the address always says which pair it is, so that a link shows the same tomorrow.
-    wanted = st.query_params.get("pair")
-    if wanted not in names:
+    if (shown := st.query_params.get("pair", "")) not in names:
         shown = st.query_params["pair"] = next(iter(names))
-    else:
-        shown = wanted
     took("pair", shown)
     if own is not None:
         state["lesson-pair"] = shown
@@ -145,7 +142,7 @@ def draw_picture(lesson: Lesson, demo: Demo, answered: bool) -> dict[str, Any]:
 start_page(
     "Lessons",
     ":material/school:",
-    "Why do bits die, what does RDH do about it, and what can't it do? Seven steps, ten minutes.",
+    "Why do bits die, and what can RDH do about it? Seven steps, ten minutes.",
     section="Understand",
     place=205,
 )
@@ -173,9 +170,10 @@ with st.container(horizontal=True, vertical_alignment="center", key="lesson-step
     demo = or_end(pick_demo)
     lesson = steps[number - 1]
     landscape = st.empty()
+address = "" if opens_here_only(st.context.url or "") else st.context.url.partition("?")[0]
 actions().download_button(
     "All lessons as one file",
-    lambda: lessons_in_one_file(demo).encode(),
+    lambda: lessons_in_one_file(demo, address).encode(),
     "lessons.html",
     "text/html",
     key="lessons-file",

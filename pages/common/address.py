@@ -8,6 +8,7 @@ address by hand says by `took` what is shown, or by `say` what is wrong.
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -136,6 +137,12 @@ def says(text: str, value: Any) -> bool:
         except ValueError:
             return False
     return text == str(value)
+
+
+def opens_here_only(url: str) -> bool:
+    """Whether an address names the computer that opens it, so that it leads nowhere elsewhere."""
+    host = urlsplit(url).hostname or ""
+    return not host or host.endswith("localhost") or host == "::1" or host.startswith("127.")
 
 
 def _asked(name: str, texts: list[str]) -> str:
