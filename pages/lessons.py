@@ -170,7 +170,8 @@ with st.container(horizontal=True, vertical_alignment="center", key="lesson-step
     demo = or_end(pick_demo)
     lesson = steps[number - 1]
     landscape = st.empty()
-address = "" if opens_here_only(st.context.url or "") else st.context.url.partition("?")[0]
+here = st.context.url or ""
+address = "" if opens_here_only(here) else here.partition("?")[0]
 actions().download_button(
     "All lessons as one file",
     lambda: lessons_in_one_file(demo, address).encode(),

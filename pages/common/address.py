@@ -6,7 +6,7 @@ address by hand says by `took` what is shown, or by `say` what is wrong.
 """
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,7 +32,8 @@ class Visit:
             None once it was answered.
         slot: the place for a message.
         said: what the page has said so far of its address.
-        address: as it stood when the page had been drawn; what was said stands as long as it does.
+        address: as it stood when the page had been drawn; what was said stands as long as it does,
+        shown: and as long as the widgets show what they showed then in place of what was asked.
     """
 
     title: str
@@ -40,6 +41,7 @@ class Visit:
     slot: DeltaGenerator
     said: tuple[str, ...] = ()
     address: dict[str, str] | None = None
+    shown: dict[str, Any] = field(default_factory=dict)
 
 
 def written(value: object) -> str:
@@ -59,8 +61,11 @@ def arrive(title: str) -> None:
     # What was said of an address stands until it changes: also if the page mends it and starts
     # anew before it is drawn, or if a chart or a tick draws the page once more.
     said: tuple[str, ...] = ()
-    if before is not None and before.title == title and (is_new or before.address == address):
-        said = before.said
+    if before is not None and before.title == title:
+        stands = before.address == address and all(
+            st.session_state.get(name) == value for name, value in before.shown.items()
+        )  # the address alone is late: a widget writes itself into it after the page was drawn
+        said = before.said if is_new or stands else ()
     asked = {name: st.query_params.get_all(name) for name in address} if is_new else None
     st.session_state[VISIT] = Visit(title, asked, st.empty(), said, None if is_new else address)
     st.session_state[TOOK] = {}
@@ -122,7 +127,8 @@ def announce() -> None:
             with suppress(StreamlitAPIException):  # of a widget: Streamlit alone may change it
                 st.query_params.pop(name, None)
     address = st.query_params.to_dict()
-    st.session_state[VISIT] = replace(visit, asked=None, address=address)
+    shown = {name: st.session_state[name] for name in refused if name in st.session_state}
+    st.session_state[VISIT] = replace(visit, asked=None, address=address, shown=shown)
 
 
 def says(text: str, value: Any) -> bool:

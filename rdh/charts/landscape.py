@@ -60,7 +60,7 @@ def landscape_figure(
         shapes=[*borders, this_bit],
         annotations=[
             *area_labels,
-            *_rests(scene, axis),
+            *_rests(scene, axis, 0.13 * height),
             *_values(h_i, values, axis),
             *_arrows(scene, axis),
         ],
@@ -231,8 +231,8 @@ def _values(h_i: float, values: dict[bool, float], axis: str) -> list[dict]:
     ]
 
 
-def _rests(scene: Landscape, axis: str) -> list[dict]:
-    """Labels of the zero crossings.
+def _rests(scene: Landscape, axis: str, reach: float) -> list[dict]:
+    """Labels of the zero crossings, `reach` pixels away from them.
 
     The gradient grows through them, so descent ends there: the bit never leaves.
     """
@@ -240,7 +240,7 @@ def _rests(scene: Landscape, axis: str) -> list[dict]:
     look = {
         "y": 0,
         "ax": 0,
-        "ay": 70 if below else -70,
+        "ay": reach if below else -reach,
         "standoff": 8,
         "arrowcolor": palette.NEUTRAL,
         "yanchor": "top" if below else "bottom",  # so that the arrow crosses no word

@@ -152,6 +152,7 @@ def test_an_address_with_several_steps_or_an_empty_one_is_one_sentence(asked, sh
     assert warning.value == f"The address asks for what this page can't show: {said}."
     app = app.button(key="next").click().run()
     assert app.subheader[0].value.startswith(f"{shown + 1}. ") and not app.error
+    assert not app.warning, "it spoke of the step before"
 
 
 def test_the_readers_own_demo_comes_first_and_the_recorded_pair_is_one_click_away(with_demo):
