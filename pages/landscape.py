@@ -244,8 +244,8 @@ def run_overlay(run: RunSeries, pair: Pair, form: PairForm) -> BitOverlay | None
     st.caption(
         f"Dots: the mean ∂L/∂F of the run's entries at that F in its last records, times "
         f"{scale:,.0f}, so that they have the curve's height. Ticks below the curve: how many "
-        "entries lie there; the darker, the more. All are turned so that their labels call to the "
-        f"side of this pair."
+        "entries lie there; the stronger, the more. All are mirrored to the side that this pair "
+        "calls to."
     )
     label = f"real bits, ∂L/∂F × {scale:,.0f}"
     return BitOverlay(np.tanh(side * centers), side * scale * mean, count[seen], label)

@@ -60,14 +60,14 @@ def landscape_figure(
         shapes=[*borders, this_bit],
         annotations=[
             *area_labels,
-            *_rests(scene, axis, 0.13 * height),
+            *_rests(scene, axis, 0.1 * height),
             *_values(h_i, values, axis),
             *_arrows(scene, axis),
         ],
         xaxis={"title": AXES[axis], "range": [-limit, limit]},
         yaxis={
             "title": "∂L/∂F<sub>i</sub>   (below 0: to +)",
-            "range": _y_range(scene),
+            "range": _y_range(scene, height),
             "zeroline": True,
         },
         hovermode="x unified",
@@ -96,7 +96,7 @@ def _rule(x: float, color: str, dash: str) -> dict:
     return {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "y domain", "line": line}
 
 
-def _y_range(scene: Landscape) -> list[float]:
+def _y_range(scene: Landscape, height: int) -> list[float]:
     terms = scene.baseline
     parts = [
         terms.gradient,
@@ -107,7 +107,7 @@ def _y_range(scene: Landscape) -> list[float]:
     low, high = min(part.min() for part in parts), max(part.max() for part in parts)
     span = max(high - low, 0.1)
     return [
-        low - 0.26 * span,
+        low - max(0.26, 115 / height) * span,
         max(high, 0) + 0.1 * span,
     ]  # room for the arrows below and a value above
 

@@ -164,5 +164,6 @@ def equation_latex(
         )
         braces = rf"\big\{{{terms.similarity:+.4f}{terms.quantization + 0.0:+.4f}\big\}}"
         value = gradient_number(float(terms.gradient))
-        rows.append(rf"\text{{{name}}}&={braces}{alpha}\cdot{terms.slope:.4g}={value}")
+        short = name.removesuffix(" quantization")
+        rows.append(rf"\text{{{short}}}&={braces}{alpha}\cdot{terms.slope:.4g}={value}")
     return r"\begin{aligned}" + r"\\[6pt]".join(rows) + r"\end{aligned}"
