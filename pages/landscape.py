@@ -12,11 +12,19 @@ from pages.common.readers import RunSeries, read_series
 from pages.common.run_picker import pick_run
 from pages.common.shell import actions, end_page, error_card, known_runs, or_end, start_page, store
 from pages.common.sidebar import draw_link
+from pages.common.start import latest_pair
 from pages.common.words import legend
 from rdh import catalog
 from rdh.charts.descent import descent_figure, gain_figure
 from rdh.charts.landscape import BitOverlay, landscape_figure
-from rdh.charts.landscape_text import AREAS, aimed_name, equation_latex, gradient_number, number
+from rdh.charts.landscape_text import (
+    AREAS,
+    aimed_name,
+    equation_latex,
+    gradient_number,
+    number,
+    percent,
+)
 from rdh.landscape import (
     AIMS,
     EQUATION_1,
@@ -79,6 +87,7 @@ ARMS = {
     "+ amplifier": (True, "plain"),
     "+ RDH": (True, "error_aware"),
 }
+ASKED = "landscape-h"  # a bit of the address that is not among H_CHOICES
 URL: dict[str, Any] = {"bind": "query-params"}
 state = st.session_state
 
@@ -116,10 +125,21 @@ def draw_lesson_links() -> None:
     """A link to each lesson that leads here."""
     with actions():
         for number, lesson in enumerate(lessons(), 1):
-            if lesson.preset:
+            if lesson.setting:
                 title = f"Lesson {number}: {lesson.title}"
                 query = {"lesson": str(number)}
                 draw_link("pages/lessons.py", title, ":material/school:", query)
+
+
+def h_choices() -> list[float]:
+    """H_CHOICES, and for the rest of the visit the bit of a lesson that led here, if it is none."""
+    try:
+        asked = float(st.query_params.get("h_i", ""))
+    except ValueError:
+        asked = 0.0
+    if 0 < abs(asked) < 1 and asked == round(asked, 5) and asked not in H_CHOICES:
+        state[ASKED] = asked
+    return sorted({*H_CHOICES, state.get(ASKED, 0.0)})
 
 
 def pick_setting() -> tuple[Pair, PairForm, float, str]:
@@ -128,7 +148,7 @@ def pick_setting() -> tuple[Pair, PairForm, float, str]:
     Returns:
         The pair, the form of the objective, h_i, and the axis ("h" or "F").
     """
-    h_i = st.select_slider("hᵢ, the bit to move", H_CHOICES, DEFAULTS["h_i"], key="h_i", **URL)
+    h_i = st.select_slider("hᵢ, the bit to move", h_choices(), DEFAULTS["h_i"], key="h_i", **URL)
     h_j = st.slider("hⱼ, the other bit", -1.0, 1.0, DEFAULTS["h_j"], 0.01, key="h_j", **URL)
     left, right = st.columns(2)
     help_text = "1: the two items share a label and the bits should agree. 0: they share none."
@@ -196,6 +216,8 @@ def pick_overlay(pair: Pair, form: PairForm) -> BitOverlay | None:
     known = known_runs(runs)
     if not known or not st.toggle("Lay the real bits of a run over the curve", key="real", **URL):
         return None
+    if "run" not in st.query_params and (newest := latest_pair(runs, known)):
+        st.query_params["run"] = newest[0]  # without RDH: there bits die
     run_id = pick_run(runs, known)
     with error_card():
         overlay = run_overlay(read_series(runs, run_id), pair, form)
@@ -219,7 +241,13 @@ def run_overlay(run: RunSeries, pair: Pair, form: PairForm) -> BitOverlay | None
     drawn = np.abs(gradient_terms(np.linspace(-0.99, 0.99, 199), pair, form).gradient).max()
     scale = drawn / max(float(np.abs(mean).max()), 1e-12)
     centers = (edges[1:] + edges[:-1])[seen] / 2
-    label = f"real bits (density below; mean dL/dF × {scale:,.0f})"
+    st.caption(
+        f"Dots: the mean ∂L/∂F of the run's entries at that F in its last records, times "
+        f"{scale:,.0f}, so that they have the curve's height. Ticks below the curve: how many "
+        "entries lie there; the stronger, the more. All are mirrored to the side that this pair "
+        "calls to."
+    )
+    label = f"real bits, ∂L/∂F × {scale:,.0f}"
     return BitOverlay(np.tanh(side * centers), side * scale * mean, count[seen], label)
 
 
@@ -247,8 +275,12 @@ def draw_readouts(pair: Pair, form: PairForm, h_i: float) -> None:
     shown = (f"{critical:.3f}", note) if np.isfinite(critical) else ("none", "no plain term")
     look: dict[str, Any] = {"delta_color": "gray", "delta_arrow": "off", "width": TILE_WIDTH}
     tiles.metric("Critical η", *shown, **look)
-    gain = float(effective_gain(np.arctanh(h_i), pair.tau))
-    tiles.metric("α", f"{pair.alpha:.2f}", f"gain {gain:.3g} here", **look)
+    gain = percent(float(effective_gain(np.arctanh(h_i), pair.tau)))
+    help_text = (
+        f"{gain} of ∂L/∂h passes tanh at hᵢ if the amplifier is on: α(1 − h²) from |h| = τ on, "
+        "1 − h² before."
+    )
+    tiles.metric("α", f"{pair.alpha:.2f}", f"{gain} passes", help=help_text, **look)
     legend("gradient", "critical-eta", "tau")
 
 

@@ -4,9 +4,8 @@ from typing import Any
 
 import streamlit as st
 
-from pages.common.address import number as number_of
-from pages.common.address import took
-from pages.common.landscape_presets import address_of
+from pages.common.address import opens_here_only, took, whole
+from pages.common.landscape_presets import address_of, query_of
 from pages.common.live_plot import live_plotly
 from pages.common.recorded import own_demo, recorded_demo
 from pages.common.shell import actions, end_page, error_card, known_runs, or_end, start_page, store
@@ -22,7 +21,14 @@ STYLE = """<style>
 .st-key-lesson-text [data-testid="stWidgetLabel"] p { font-size: 1rem; }
 .st-key-lesson-picture, .st-key-lesson-text { gap: 0.5rem; }
 </style>"""
-FOR_MORE = "For 45 minutes: then a demo on [Start](./), [Live](live), [Bits](bits)."
+# Of a lesson of 45 minutes: how long, what, where.
+PLAN: list[tuple[str, str, str, dict[str, str]]] = [
+    ("20 min", "these seven lessons, a vote on each question", "pages/lessons.py", {"lesson": "1"}),
+    ("8 min", "Figure 3: Play, without and with RDH", "pages/landscape.py", address_of("With RDH")),
+    ("7 min", "the recorded pair: what do dead bits cost?", "app.py", {"pair": "recorded"}),
+    ("5 min", "Run the demo pair on Start, and watch it", "pages/live.py", {}),
+    ("5 min", "the words once more", "pages/definitions.py", {}),
+]
 YOURS, RECORDED = "your last demo", "recorded"
 state = st.session_state
 
@@ -31,14 +37,29 @@ def pick_demo() -> Demo:
     """The reader's own last demo pair, or the recorded one, which is always there."""
     runs = store()
     own, kept = own_demo(runs, known_runs(runs)), recorded_demo()
-    if own is None:
-        took("pair", RECORDED)
-        return kept
-    chosen = st.segmented_control(
-        "Pair", [YOURS, RECORDED], default=YOURS, required=True, key="pair",
-        label_visibility="collapsed", bind="query-params",
-    )  # fmt: skip
-    return own if chosen == YOURS else kept
+    names = {RECORDED: RECORDED} if own is None else {own.pair[0]: YOURS, RECORDED: RECORDED}
+    # Not bound: the address always says which pair it is, so that a link shows the same tomorrow.
+    if (shown := st.query_params.get("pair", "")) not in names:
+        shown = st.query_params["pair"] = next(iter(names))
+    took("pair", shown)
+    if own is not None:
+        state["lesson-pair"] = shown
+        st.segmented_control(
+            "Pair", list(names), required=True, key="lesson-pair", format_func=names.__getitem__,
+            label_visibility="collapsed", on_change=write_pair,
+        )  # fmt: skip
+    return kept if own is None or shown == RECORDED else own
+
+
+def write_pair() -> None:
+    st.query_params["pair"] = state["lesson-pair"]
+
+
+def draw_plan() -> None:
+    """A plan for a lesson of 45 minutes, a link for each step."""
+    with actions().popover("A plan for 45 minutes", icon=":material/schedule:"):
+        for minutes, what, page, query in PLAN:
+            draw_link(page, f"{minutes}: {what}", ":material/arrow_forward:", query)
 
 
 def go(by: int) -> None:
@@ -76,10 +97,13 @@ def draw_question(lesson: Lesson, question: Question) -> bool:
     return True
 
 
-def draw_control(control: Control, answered: bool) -> Any:
-    """The widget; returns its value."""
-    key = f"lesson-{control.name}" + (f"-{answered}" if control.needs_answer else "")
-    more: dict[str, Any] = {"key": key, "disabled": control.needs_answer and not answered}
+def draw_control(name: str, control: Control, answered: bool) -> Any:
+    """The widget, whose value is in the address once it can be moved; returns its value."""
+    is_locked = control.needs_answer and not answered
+    key = f"{name}-{control.name}"
+    more: dict[str, Any] = {"key": key, "bind": "query-params"}
+    if is_locked:
+        more = {"key": f"{key}-locked", "disabled": True}
     if control.is_choice:
         return st.segmented_control(
             control.label, control.options, default=control.start, required=True,
@@ -97,29 +121,35 @@ def draw_control(control: Control, answered: bool) -> Any:
     )
 
 
-def draw_picture(lesson: Lesson, demo: Demo, answered: bool) -> None:
-    """The controls, side by side, and below them the chart and its formula."""
+def draw_picture(lesson: Lesson, demo: Demo, answered: bool) -> dict[str, Any]:
+    """The controls, side by side, and below them the chart and its formula.
+
+    Returns:
+        The value of each control.
+    """
     controls = lesson.controls(demo)
     values = {}
     for column, control in zip(st.columns(len(controls)), controls, strict=True):
         with column:
-            values[control.name] = draw_control(control, answered)
+            values[control.name] = draw_control(lesson.name, control, answered)
     shown = lesson.draw(demo, answered, **values)
     live_plotly(shown.figure, key=f"lesson-{lesson.name}")
     if shown.formula:
         st.latex(shown.formula)
+    return values
 
 
 start_page(
     "Lessons",
     ":material/school:",
-    "Why do bits die, what does RDH do about it, and what can't it do? Seven steps, ten minutes.",
+    "Why do bits die, and what can RDH do about it? Seven steps, ten minutes.",
     section="Understand",
     place=205,
 )
 st.html(STYLE)
 steps = lessons()
-if number_of("lesson") not in range(1, len(steps) + 1):
+asked = st.query_params.get_all("lesson")[:1]  # of several, the widget takes one
+if not asked or whole(asked[0]) not in range(1, len(steps) + 1):
     if "lesson" not in state and "lesson" not in st.query_params:
         st.query_params["lesson"] = "1"  # so that the first step has an address of its own too
     state.setdefault("lesson", 1)
@@ -139,12 +169,12 @@ with st.container(horizontal=True, vertical_alignment="center", key="lesson-step
     )  # fmt: skip
     demo = or_end(pick_demo)
     lesson = steps[number - 1]
-    if lesson.preset:
-        query = address_of(lesson.preset)
-        draw_link("pages/landscape.py", "See it in Landscape", ":material/landscape:", query)
+    landscape = st.empty()
+here = st.context.url or ""
+address = "" if opens_here_only(here) else here.partition("?")[0]
 actions().download_button(
     "All lessons as one file",
-    lambda: lessons_in_one_file(demo).encode(),
+    lambda: lessons_in_one_file(demo, address).encode(),
     "lessons.html",
     "text/html",
     key="lessons-file",
@@ -152,6 +182,7 @@ actions().download_button(
     icon=":material/download:",
     help="Words, questions, pictures and folded answers, for a class. It needs no network.",
 )
+draw_plan()
 with error_card(), st.container(key="stacked-lesson"):
     words, picture = st.columns([2, 3], gap="medium")
     question = lesson.ask(demo)
@@ -159,8 +190,10 @@ with error_card(), st.container(key="stacked-lesson"):
         st.subheader(f"{number}. {lesson.title}", anchor=False)
         st.markdown(lesson.text)
         answered = draw_question(lesson, question)
-        if number == 1:
-            st.caption(FOR_MORE)
     with picture, st.container(key="lesson-picture"):
-        draw_picture(lesson, demo, answered)
+        values = draw_picture(lesson, demo, answered)
+    if lesson.setting:
+        query = query_of(lesson.setting(**values))
+        with landscape:
+            draw_link("pages/landscape.py", "See it in Landscape", ":material/landscape:", query)
 end_page()

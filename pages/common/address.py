@@ -5,11 +5,14 @@ the last one. In between, each widget that is bound to the address takes its val
 address by hand says by `took` what is shown, or by `say` what is wrong.
 """
 
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
+from streamlit.errors import StreamlitAPIException
 
 from pages.common import follow
 
@@ -25,17 +28,20 @@ class Visit:
 
     Attributes:
         title: of the page.
-        asked: what the address asked for; None once it was answered.
+        asked: what the address asked for, name by name; a name can stand in it more than once.
+            None once it was answered.
         slot: the place for a message.
         said: what the page has said so far of its address.
-        address: as it stood when the page had been drawn; what was said stands as long as it does.
+        address: as it stood when the page had been drawn; what was said stands as long as it does,
+        shown: and as long as the widgets show what they showed then in place of what was asked.
     """
 
     title: str
-    asked: dict[str, str] | None
+    asked: dict[str, list[str]] | None
     slot: DeltaGenerator
     said: tuple[str, ...] = ()
     address: dict[str, str] | None = None
+    shown: dict[str, Any] = field(default_factory=dict)
 
 
 def written(value: object) -> str:
@@ -55,9 +61,12 @@ def arrive(title: str) -> None:
     # What was said of an address stands until it changes: also if the page mends it and starts
     # anew before it is drawn, or if a chart or a tick draws the page once more.
     said: tuple[str, ...] = ()
-    if before is not None and before.title == title and (is_new or before.address == address):
-        said = before.said
-    asked = address if is_new else None
+    if before is not None and before.title == title:
+        stands = before.address == address and all(
+            st.session_state.get(name) == value for name, value in before.shown.items()
+        )  # the address alone is late: a widget writes itself into it after the page was drawn
+        said = before.said if is_new or stands else ()
+    asked = {name: st.query_params.get_all(name) for name in address} if is_new else None
     st.session_state[VISIT] = Visit(title, asked, st.empty(), said, None if is_new else address)
     st.session_state[TOOK] = {}
     for sentence in said:
@@ -80,9 +89,16 @@ def took(name: str, value: Any) -> None:
     st.session_state.setdefault(TOOK, {})[name] = value
 
 
-def say(sentence: str) -> None:
-    """Says what is wrong with the address, also if the page starts anew before it is drawn."""
+def say(sentence: str, *names: str) -> None:
+    """Says what is wrong with the address, also if the page starts anew before it is drawn.
+
+    Args:
+        sentence: as Markdown.
+        names: the parts of the address that are then dropped, if the page does not mend them.
+    """
     visit = st.session_state.get(VISIT)
+    for name in names:
+        st.query_params.pop(name, None)
     if visit is None or sentence not in visit.said:
         st.warning(sentence, icon=ICON)
     if visit is not None and visit.asked is not None:
@@ -98,18 +114,21 @@ def announce() -> None:
     taken = {name: st.session_state[name] for name in names if name in st.session_state}
     taken |= st.session_state.get(TOOK, {})
     refused = {
-        name: f"{name} = {_short(visit.asked[name])} (shown: {_short(taken[name])})"
+        name: f"{_asked(name, visit.asked[name])} (shown: {_short(taken[name])})"
         for name in names
-        if name in taken and not says(visit.asked[name], taken[name])
+        if name in taken and not all(says(text, taken[name]) for text in visit.asked[name])
     }
     if refused:
         told = f"The address asks for what this page can't show: {', '.join(refused.values())}."
         visit.slot.warning(told, icon=ICON)
         visit = replace(visit, said=(told, *visit.said))
     for name in refused:
-        st.query_params.pop(name, None)
+        if not says(st.query_params.get(name, ""), taken[name]):  # the page has not mended it
+            with suppress(StreamlitAPIException):  # of a widget: Streamlit alone may change it
+                st.query_params.pop(name, None)
     address = st.query_params.to_dict()
-    st.session_state[VISIT] = replace(visit, asked=None, address=address)
+    shown = {name: st.session_state[name] for name in refused if name in st.session_state}
+    st.session_state[VISIT] = replace(visit, asked=None, address=address, shown=shown)
 
 
 def says(text: str, value: Any) -> bool:
@@ -124,6 +143,18 @@ def says(text: str, value: Any) -> bool:
         except ValueError:
             return False
     return text == str(value)
+
+
+def opens_here_only(url: str) -> bool:
+    """Whether an address names the computer that opens it, so that it leads nowhere elsewhere."""
+    host = urlsplit(url).hostname or ""
+    return not host or host.endswith("localhost") or host == "::1" or host.startswith("127.")
+
+
+def _asked(name: str, texts: list[str]) -> str:
+    """What an address says of a name: "lesson = `3`, `5`", or "lesson is empty"."""
+    given = ", ".join(_short(text) for text in texts if text)
+    return f"{name} = {given}" if given else f"{name} is empty"
 
 
 def _short(value: Any) -> str:

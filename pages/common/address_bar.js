@@ -1,5 +1,5 @@
 // Copies the page's address and keeps its history short; address_bar.py says why.
-const RUN = "run", OTHER = "vs", LESSON = "lesson"; // which pages fill in by themselves
+const RUN = "run", OTHER = "vs", OWN = ["lesson", "pair"]; // which pages fill in by themselves
 
 // Without a clipboard the address is shown, ready to be copied.
 function create(parent) {
@@ -13,7 +13,7 @@ function create(parent) {
     field.hidden = true;
     try {
       await navigator.clipboard.writeText(location.href);
-      said.textContent = `Copied: ${location.href}${opensHere() ? " (opens on this computer only)" : ""}`;
+      said.textContent = `Copied: ${location.href}${opensHere() ? " (opens on this computer only; for a class, see “For teachers” in the README)" : ""}`;
     } catch {
       said.textContent = "The browser gave no clipboard; copy this:";
       Object.assign(field, { hidden: false, value: location.href }).select();
@@ -32,8 +32,8 @@ function isOfPage(to, now) {
   if (to.pathname !== now.pathname) return false;
   const [asked, had] = [to.searchParams, now.searchParams];
   const areSwapped = had.has(OTHER) && asked.get(RUN) === had.get(OTHER) && asked.get(OTHER) === had.get(RUN);
-  for (const name of [RUN, OTHER, LESSON]) {
-    if (areSwapped && name !== LESSON) asked.set(name, had.get(name));
+  for (const name of [RUN, OTHER, ...OWN]) {
+    if (areSwapped && !OWN.includes(name)) asked.set(name, had.get(name));
     else if (!had.has(name)) asked.delete(name);
     else if (!asked.has(name)) had.delete(name);
   }

@@ -1,5 +1,6 @@
-"""The settings that the page Gradient landscape offers by name, and to which lessons lead."""
+"""The settings that the page Gradient landscape offers by name, and addresses of settings."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pages.common.address import written
@@ -16,4 +17,9 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def address_of(preset: str) -> dict[str, str]:
     """The URL parameters by which the page opens with this preset."""
-    return {name: written(value) for name, value in PRESETS[preset].items()}
+    return query_of(PRESETS[preset])
+
+
+def query_of(setting: Mapping[str, Any]) -> dict[str, str]:
+    """The URL parameters by which the page opens with this setting."""
+    return {name: written(value) for name, value in setting.items()}

@@ -77,6 +77,7 @@ inset 14px 0 10px -10px rgba(128, 128, 128, 0.75); }
 to { box-shadow: inset 14px 0 10px -10px rgba(128, 128, 128, 0.75); } }
 .stDataFrame .dvn-scroller { animation: goes-on linear; animation-timeline: scroll(self inline); }
 @media (max-width: 1000px) { .stMainBlockContainer .katex-display { font-size: 0.75em; } }
+@media (max-width: 500px) { .stMainBlockContainer .katex-display { font-size: 0.55em; } }
 /* Two charts in half of a narrow page each can't be read: one stands below the other. The page's
 own width counts, not the window's: the sidebar can be open or closed. */
 [class*="st-key-charts-"], [class*="st-key-stacked-"] { container-type: inline-size; }

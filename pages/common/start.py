@@ -95,7 +95,7 @@ def asked_pair(runs: RunStore, states: dict) -> tuple[str, str] | None:
     named = [one for one in asked if one != NO_RUN]
     if unknown := [one for one in named if one not in states]:
         there = "It may have been deleted."
-        st.warning(f"There is no run “{as_text(unknown[0][:80])}”. {there} {INSTEAD}")
+        say(f"There is no run “{as_text(unknown[0][:80])}”. {there} {INSTEAD}", "run", "vs")
         return None
     if not named:
         return None
@@ -103,7 +103,8 @@ def asked_pair(runs: RunStore, states: dict) -> tuple[str, str] | None:
     partners = {one: how[0] for one in others if (how := partnership(runs, named[0], one))}
     if not partners:
         if named[1:]:
-            st.warning(f"The two runs of the address differ in more than the plug-ins. {INSTEAD}")
+            differ = f"The two runs of the address differ in more than the plug-ins. {INSTEAD}"
+            say(differ, "run", "vs")
         return None
     other = min(partners, key=lambda one: (partners[one], -(states[one].submitted_at or 0)))
     pair = (named[0], other)
@@ -377,7 +378,10 @@ def draw_start() -> None:
         known = known_runs(runs)
         asked = st.query_params.get("pair")
         if asked is not None and asked not in RECORDED.values():
-            say(f"pair of the address must be recorded, got “{as_text(asked[:80])}”. {INSTEAD}")
+            say(
+                f"pair of the address must be recorded, got “{as_text(asked[:80])}”. {INSTEAD}",
+                "pair",
+            )
         if asked in RECORDED.values():
             draw_recorded_pair(latest_pair(runs, known) is not None)
         elif (pair := asked_pair(runs, known)) is not None:

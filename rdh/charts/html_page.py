@@ -40,6 +40,8 @@ th:first-child,td:first-child{{text-align:left}}.wide{{overflow-x:auto}}
 .chart{{position:relative;margin:1rem 0}}
 ul{{list-style:"\\2610  "}}summary{{cursor:pointer;font-weight:600}}
 math[display=block]{{font-size:1.1rem;margin:.5rem 0}}
+@media print{{.take-away-button{{display:none}}.chart,details{{break-inside:avoid}}
+details::details-content{{content-visibility:visible;height:auto}}}}
 .take-away-button{{position:absolute;z-index:1;top:0;right:0;
 font:inherit;font-size:.8rem;padding:.1rem .5rem;background:#fff;border:1px solid {NEUTRAL};
 border-radius:6px;cursor:pointer}}
@@ -50,9 +52,15 @@ for (const chart of document.querySelectorAll(".chart")) {
   chart.querySelector("button").onclick = () => open(chart, plot,
     { figure: { data: plot.data, layout: plot.layout }, ...chart.dataset });
 }
-for (const fold of document.querySelectorAll("details")) { // what is folded has no width to draw in
-  fold.ontoggle = () => fold.querySelectorAll(".js-plotly-plot").forEach(Plotly.Plots.resize);
-}
+const folds = [...document.querySelectorAll("details")];
+const draw = (fold) => fold.querySelectorAll(".js-plotly-plot").forEach(Plotly.Plots.resize);
+for (const fold of folds) fold.ontoggle = () => draw(fold); // a folded chart has no width
+let opened = []; // on paper nothing can be unfolded
+addEventListener("beforeprint", () => {
+  opened = folds.filter((fold) => !fold.open);
+  for (const fold of opened) { fold.open = true; draw(fold); }
+});
+addEventListener("afterprint", () => opened.forEach((fold) => { fold.open = false; }));
 """
 
 

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from rdh.charts import palette
+from rdh.charts._layout import add_legend_below
 from rdh.charts.figure import Figure
 from rdh.charts.landscape_text import arm_name, gradient_number, landscape_takeaway, number
 from rdh.landscape import Landscape, gradient_terms, pushes
 
+BITS = "var(--st-text-color)"  # real bits stand out from every curve
 AXES = {"h": "h<sub>i</sub> = tanh F<sub>i</sub>", "F": "F<sub>i</sub>, before tanh"}
 F_LIMIT = 6.0  # tanh(6) = .99999: what lies beyond is dead in any precision
 MAX_OVERLAY = 4000
+AREAS_HIGH = 32  # pixels of the areas' numbers and names, above the plot
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,14 @@ def landscape_figure(
     axis: str = "h",
     overlay: BitOverlay | None = None,
     height: int = 480,
+    title: str = "",
 ) -> Figure:
     """dL/dF against h_i (axis "h") or F_i (axis "F"), term by term.
 
-    The areas, the zero crossings and the bit h_i are labelled.
+    The areas, the zero crossings and the bit h_i are labelled. title: "": what happens to the bit.
     """
-    figure = palette.bare_figure(landscape_takeaway(scene, h_i), height, title_width=84)
+    takeaway = title or landscape_takeaway(scene, h_i)
+    figure = palette.bare_figure(takeaway, height, title_width=84)
     values = _values_at(scene, h_i)
     traces = [*_wrong_way(scene, axis), *_curves(scene, axis), *_markers(scene, h_i, values, axis)]
     for trace in traces:
@@ -55,19 +60,21 @@ def landscape_figure(
         shapes=[*borders, this_bit],
         annotations=[
             *area_labels,
-            *_rests(scene, axis),
+            *_rests(scene, axis, 0.1 * height),
             *_values(h_i, values, axis),
             *_arrows(scene, axis),
         ],
         xaxis={"title": AXES[axis], "range": [-limit, limit]},
         yaxis={
             "title": "∂L/∂F<sub>i</sub>   (below 0: to +)",
-            "range": _y_range(scene),
+            "range": _y_range(scene, height),
             "zeroline": True,
         },
         hovermode="x unified",
-        legend={"orientation": "h", "y": -0.16, "yanchor": "top"},
+        legend_orientation="h",
+        margin_t=figure.layout.margin.t + AREAS_HIGH,
     )
+    add_legend_below(figure, rows=2)
     if overlay is not None:
         _add_overlay(figure, overlay, axis)
     return figure
@@ -89,7 +96,7 @@ def _rule(x: float, color: str, dash: str) -> dict:
     return {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "y domain", "line": line}
 
 
-def _y_range(scene: Landscape) -> list[float]:
+def _y_range(scene: Landscape, height: int) -> list[float]:
     terms = scene.baseline
     parts = [
         terms.gradient,
@@ -100,16 +107,15 @@ def _y_range(scene: Landscape) -> list[float]:
     low, high = min(part.min() for part in parts), max(part.max() for part in parts)
     span = max(high - low, 0.1)
     return [
-        low - 0.26 * span,
-        max(high, 0) + 0.15 * span,
-    ]  # room for the arrows below and the areas' labels above
+        low - max(0.26, 115 / height) * span,
+        max(high, 0) + 0.1 * span,
+    ]  # room for the arrows below and a value above
 
 
 def _areas(scene: Landscape, axis: str) -> tuple[list[dict], list[dict]]:
-    """Shapes and labels of Figure 3's areas: a number and its words.
+    """Shapes and labels of Figure 3's areas: a number above each, and a row of names.
 
-    What is too narrow for its label has it in a second row, from the area's edge outwards: there no
-    two labels meet, since 2 ends where 3 begins.
+    All labels stand above the plot, where no curve and no value crosses them, however narrow it is.
     """
     second = (
         "wrong way"
@@ -119,7 +125,7 @@ def _areas(scene: Landscape, axis: str) -> tuple[list[dict], list[dict]]:
         else "right way"
     )
     words = {1: "suppressed", 2: second, 3: "cliff", 4: "calming down"}
-    whole = 2.06 if axis == "h" else 2 * F_LIMIT
+    above = {"y": 1, "yref": "y domain", "yanchor": "bottom", "showarrow": False}
     shapes, labels = [], []
     for area, low, high in scene.areas:
         left, right = _span(low, high, axis)
@@ -136,23 +142,15 @@ def _areas(scene: Landscape, axis: str) -> tuple[list[dict], list[dict]]:
         shapes.append(band | {"fillcolor": shade, "line": {"width": 0}})
         if high < 1:
             shapes.append(_rule(right, palette.NEUTRAL, "dash"))
-        is_wide = (right - left) / whole > 0.16
-        from_left = {"x": left, "xanchor": "left", "xshift": 5}
-        from_right = {"x": right, "xanchor": "right", "xshift": -5}
-        starts_left = is_wide or (area != 2) == (scene.pair.target > 0)
-        at = (from_left if starts_left else from_right) | {"yshift": 0 if is_wide else -17}
-        text = f"<b>{area}</b> {words[area]}"
-        labels.append(
-            {
-                "text": text,
-                "y": 0.99,
-                "yref": "y domain",
-                "yanchor": "top",
-                "showarrow": False,
-                **at,
-            }
-        )
-    return shapes, labels
+        at: dict = {"x": (left + right) / 2}
+        if area == 2:  # however narrow it is, its number does not touch that of 3 beside it
+            at = {"x": right, "xanchor": "right", "xshift": -6}
+            if scene.pair.target < 0:
+                at = {"x": left, "xanchor": "left", "xshift": 6}
+        labels.append(above | at | {"text": f"<b>{area}</b>"})
+    named = " · ".join(f"<b>{area}</b> {words[area]}" for area, *_ in sorted(scene.areas))
+    row = {"x": 0, "xref": "paper", "xanchor": "left", "xshift": -60, "yshift": 17}
+    return shapes, [*labels, above | row | {"text": named, "font": {"size": 12}}]
 
 
 def _wrong_way(scene: Landscape, axis: str) -> list[dict]:
@@ -233,8 +231,8 @@ def _values(h_i: float, values: dict[bool, float], axis: str) -> list[dict]:
     ]
 
 
-def _rests(scene: Landscape, axis: str) -> list[dict]:
-    """Labels of the zero crossings.
+def _rests(scene: Landscape, axis: str, reach: float) -> list[dict]:
+    """Labels of the zero crossings, `reach` pixels away from them.
 
     The gradient grows through them, so descent ends there: the bit never leaves.
     """
@@ -242,15 +240,14 @@ def _rests(scene: Landscape, axis: str) -> list[dict]:
     look = {
         "y": 0,
         "ax": 0,
-        "ay": 70 if below else -70,
+        "ay": reach if below else -reach,
         "standoff": 8,
         "arrowcolor": palette.NEUTRAL,
         "yanchor": "top" if below else "bottom",  # so that the arrow crosses no word
     }
-    look["xanchor"] = (
-        "left" if below == (axis == "h") else "right"
-    )  # the side of the arrow's tail that has room
-    texts = {h: f"comes to rest at h = {number(h)}" for h in scene.crossings}
+    is_left = below == (axis == "h")  # the side of the arrow's tail that has room
+    look |= {"xanchor": "left", "ax": -20} if is_left else {"xanchor": "right"}
+    texts = {h: f"comes to rest<br>at h = {number(h)}" for h in scene.crossings}
     return [{"x": float(_place(h, axis)), "text": text, **look} for h, text in texts.items()]
 
 
@@ -300,16 +297,16 @@ def _add_overlay(figure: Figure, overlay: BitOverlay, axis: str) -> None:
     weight = (
         np.ones(len(pick)) if overlay.weight is None else np.sqrt(np.asarray(overlay.weight)[pick])
     )
-    opacity = (0.15 + 0.85 * weight / max(weight.max(initial=0), 1e-12)) * (
-        0.35 if overlay.weight is None else 1
+    opacity = (0.4 + 0.6 * weight / max(weight.max(initial=0), 1e-12)) * (
+        0.5 if overlay.weight is None else 1
     )
     name = palette.escape(overlay.label) + (f": {len(pick):,} of {n:,}" if len(pick) < n else "")
     marker = {
-        "color": palette.NEUTRAL,
+        "color": BITS,
         "opacity": opacity,
-        "size": 14,
+        "size": 12,
         "symbol": "line-ns-open",
-        "line": {"width": 1},
+        "line": {"width": 1.5},
     }
     figure.add_scatter(
         x=x,
@@ -321,10 +318,12 @@ def _add_overlay(figure: Figure, overlay: BitOverlay, axis: str) -> None:
         hoverinfo="skip",
     )
     if overlay.gradient is not None:
-        marker = {"color": palette.NEUTRAL, "opacity": opacity, "size": 5}
+        marker = {"color": BITS, "opacity": opacity, "size": 6}
         y = np.asarray(overlay.gradient)[pick]
         figure.add_scatter(
             x=x, y=y, mode="markers", marker=marker, name=name, showlegend=False, hoverinfo="skip"
         )
-    strip = {"domain": [0, 0.06], "visible": False, "fixedrange": True}
-    figure.update_layout(yaxis={"domain": [0.09, 1]}, yaxis2=strip)
+    strip = {"domain": [0, 0.07], "visible": False, "fixedrange": True, "range": [-1, 1]}
+    figure.update_layout(  # the numbers of the axis stand below the strip
+        yaxis={"domain": [0.09, 1]}, yaxis2=strip, xaxis={"anchor": "free", "position": 0}
+    )

@@ -66,17 +66,18 @@ def _dead_sentence(scene: Landscape, h_i: float) -> str:
     if abs(h_i) < scene.pair.tau or terms.total * h_i <= 0:
         return ""
     first = (
-        f"A dead bit: at hᵢ = {number(h_i, 5)} tanh lets {_percent(float(terms.slope))} of its "
+        f"A dead bit: at hᵢ = {number(h_i, 5)} tanh lets {percent(float(terms.slope))} of its "
         f"gradient through"
     )
     return first + (
-        f", with the amplifier {_percent(terms.slope * terms.amplification)}."
+        f", with the amplifier {percent(terms.slope * terms.amplification)}."
         if scene.amplifier
         else "."
     )
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A share with two significant digits: "0.02%"."""
     return f"{float(f'{100 * share:.2g}'):g}%"
 
 
@@ -90,15 +91,16 @@ def _direction_sentence(scene: Landscape, h_i: float) -> str:
         )
     if scene.wrong_way:
         low, high = scene.wrong_way[0]
-        where = f"for hᵢ from {number(low)} to {number(high)}"
-        if not low <= h_i <= high:
-            where += ", not at this one"
-        first = f"At η = {number(weight)} descent pushes the bit the wrong way {where}"
-        if not scene.has_plug_ins:
-            return first + "."
-        still = wrong_way(pair, form, quantization=scene.quantization)
-        name = arm_name(scene.amplifier, scene.quantization)
-        return first + (f", {name} too." if still else f", {name} nowhere.")
+        is_here = low <= h_i <= high
+        where = f"{'for' if is_here else 'where'} hᵢ {'from' if is_here else 'is between'}"
+        where += f" {number(low)} {'to' if is_here else 'and'} {number(high)}"
+        what = "the bit" if is_here else "a bit"
+        said = f"At η = {number(weight)} descent pushes {what} the wrong way {where}"
+        if scene.has_plug_ins:
+            still = wrong_way(pair, form, quantization=scene.quantization)
+            name = arm_name(scene.amplifier, scene.quantization)
+            said += f", {name} too" if still else f", {name} nowhere"
+        return f"{said}." if is_here else f"{said}. It pushes this bit the right way."
     if not scene.baseline.quantization.any():
         return "Without plain quantization every push goes the right way; only tanh damps it."
     return f"At η = {number(weight)} no push goes the wrong way; quantization only weakens it."
@@ -109,7 +111,7 @@ def gain_takeaway(tau: float) -> str:
     deep = 1 - (1 - tau) / 100
     gain = float(effective_gain(np.arctanh(deep), tau))
     full = f"The amplifier gives a dead bit at |h| = {number(tau)} the full slope"
-    return f"{full}, but one at {number(deep, 5)} only {_percent(gain)} of it."
+    return f"{full}, but one at {number(deep, 5)} only {percent(gain)} of it."
 
 
 def aimed_name(aim: str, scale: float) -> str:
@@ -152,8 +154,8 @@ def equation_latex(
         "none": "",
     }[form.quantization]
     theta = rf"\Theta={form.theta_scale:.4g}\,h_i h_j"
-    symbols = rf"\big\{{{factor}[\sigma(\Theta)-S]\,h_j{plain}\big\}}\,(1-h_i^2),\quad{theta}"
-    rows = [rf"\frac{{\partial L}}{{\partial F_i}}&={symbols}"]
+    symbols = rf"\big\{{{factor}[\sigma(\Theta)-S]\,h_j{plain}\big\}}\,(1-h_i^2)"
+    rows = [rf"\frac{{\partial L}}{{\partial F_i}}&={symbols}", theta.replace("=", "&=", 1)]
     arms = {arm_name(*arm): arm for arm in ((False, "plain"), (amplifier, quantization))}
     for name, (is_amplified, term) in arms.items():
         terms = gradient_terms(h_i, pair, form, amplifier=is_amplified, quantization=term)
@@ -162,5 +164,6 @@ def equation_latex(
         )
         braces = rf"\big\{{{terms.similarity:+.4f}{terms.quantization + 0.0:+.4f}\big\}}"
         value = gradient_number(float(terms.gradient))
-        rows.append(rf"\text{{{name}}}&={braces}{alpha}\cdot{terms.slope:.4g}={value}")
+        short = name.removesuffix(" quantization")
+        rows.append(rf"\text{{{short}}}&={braces}{alpha}\cdot{terms.slope:.4g}={value}")
     return r"\begin{aligned}" + r"\\[6pt]".join(rows) + r"\end{aligned}"

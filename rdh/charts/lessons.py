@@ -20,6 +20,8 @@ BIT_COLORS = {-1: palette.translucent(palette.GRADIENT, 0.25), 1: palette.GRADIE
 TEXT = "var(--st-text-color)"
 SIMILARITY_LOOK = {"color": palette.SIMILARITY_TERM, "width": 2.5, "dash": "dot"}
 CALL = {"x": 1, "xref": "paper", "xanchor": "left", "xshift": 10, "showarrow": False}
+# The axis of the pictures gives up width where the chart is wide: a digit keeps its shape.
+SQUARE = {"scaleanchor": "y", "constrain": "domain", "constraintoward": "right"}
 ROW = 9  # pixels of a row of 8 x 8 pictures, with a gap
 
 
@@ -63,7 +65,7 @@ def code_rows(
     )
     figure.update_xaxes(visible=False)
     figure.update_layout(
-        xaxis={"domain": [0, 0.1]},
+        xaxis={"domain": [0, 0.1], **SQUARE},
         xaxis2={
             "domain": [0.12, 1],
             "range": [-0.5, n_bits - 0.5],
@@ -173,7 +175,7 @@ def who_is_dead(
             {"text": call, "y": y, **CALL} for call, y in zip(calls, middles, strict=True)
         ],
         margin_r=110,
-        xaxis={"domain": [0, 0.12], "visible": False},
+        xaxis={"domain": [0, 0.12], "visible": False, **SQUARE},
         xaxis2={
             "domain": [0.14, 1],
             "range": [-1.1 * F_LIMIT, 1.1 * F_LIMIT],

@@ -7,15 +7,16 @@ from rdh.lessons import Demo, Lesson, lessons
 TITLE = "Why bits die, what RDH does about it, and what it can't do"
 HOW = (
     "Each lesson shows a picture and asks a question. Answer it first, then open “Answer”: the "
-    "picture then shows more. The page Lessons of the app shows the same pictures, to be moved."
+    "picture then shows more. The page Lessons of the app{} has the same pictures, to be moved."
 )
 
 
-def lessons_in_one_file(demo: Demo) -> str:
+def lessons_in_one_file(demo: Demo, address: str = "") -> str:
     """All lessons: their words, questions, pictures, and answers that are folded.
 
     Args:
         demo: the pair that they look at.
+        address: where others reach the app; "": that is not known.
 
     Returns:
         HTML; the same pair gives the same bytes.
@@ -25,7 +26,12 @@ def lessons_in_one_file(demo: Demo) -> str:
         f"The pair: {config.label} on {config.dataset}, {config.n_bits} bits, seed {config.seed}, "
         "without and with RDH."
     )
-    body = [page.heading(TITLE, 1), page.paragraph(HOW), page.paragraph(pair, "small")]
+    how = HOW.format(f" ({address})" if address else "")
+    body = [
+        page.heading(TITLE, 1),
+        page.paragraph(how),
+        page.paragraph(pair, "small"),
+    ]
     for number, lesson in enumerate(lessons(), 1):
         body += _lesson(number, lesson, demo)
     return page.html_page(TITLE, body)

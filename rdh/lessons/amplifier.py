@@ -64,5 +64,5 @@ LESSON = Lesson(
     ask,
     controls,
     draw,
-    "Deep saturation",
+    lambda h: {"h_i": -h, "amp": True, "axis": "F"},
 )

@@ -44,7 +44,9 @@ def draw(demo: Demo, _answered: bool, digit: str) -> Picture:
     for place in pick_by_distance(distances):
         item = arrays["gallery_ids"][place]
         ids.append(item)
-        labels.append(f"{demo.digits(np.array([item]))[0]}, {distances[place]} bits off")
+        n_off = int(distances[place])
+        name = demo.digits(np.array([item]))[0]
+        labels.append(f"{name}: {n_off} bit{'' if n_off == 1 else 's'} off")
         codes.append(gallery[place])
     title = "A row is an image and its code. Near codes: like images."
     figure = code_rows(demo.pictures(np.array(ids)), np.stack(codes), labels, title=title)

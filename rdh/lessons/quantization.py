@@ -44,5 +44,5 @@ LESSON = Lesson(
     ask,
     controls,
     draw,
-    "With RDH",
+    lambda h: {"h_i": h, "eaq": True},
 )

@@ -49,13 +49,12 @@ def draw(_demo: Demo, answered: bool, eta: float, h: float) -> Picture:
     """The picture: see `Lesson.draw`."""
     pair = Pair(eta=eta)
     scene = landscape(pair, amplifier=False, quantization="plain")
-    figure = landscape_figure(scene, h, axis="F", height=320)
     title = "Which way is the bit pulled, and how strongly?"
     terms = gradient_terms(h, pair)
     gradient = gradient_number(float(terms.gradient))
     if answered:
         title = f"At h = {number(h, 5)} and η = {number(eta)}: ∂L/∂F = {gradient}"
-    figure.update_layout(legend_y=-0.26, title_text=title)
+    figure = landscape_figure(scene, h, axis="F", height=280, title=title)
     formula = (
         rf"\frac{{\partial L}}{{\partial F_i}}="
         rf"\big\{{\underbrace{{{terms.similarity:+.4f}}}_{{\text{{similarity}}}}"
@@ -76,5 +75,5 @@ LESSON = Lesson(
     ask,
     controls,
     draw,
-    "Figure 3 as stated (η = 1)",
+    lambda eta, h: {"h_i": h, "eta": eta, "axis": "F"},
 )

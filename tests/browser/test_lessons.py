@@ -52,7 +52,7 @@ def test_a_class_walks_through_all_lessons_and_one_address_brings_a_step_back(br
         expect(page.get_by_role("button", name="Next")).to_be_disabled()
         page.keyboard.press("PageUp")
         step_is(page, N - 1)
-        expect(page).to_have_url(re.compile(f"/lessons[?]lesson={N - 1}$"))
+        expect(page).to_have_url(re.compile(f"/lessons[?]lesson={N - 1}&pair=recorded$"))
         assert not page.problems and not page.foreign
         address = page.url
     with open_page(browser) as page:
@@ -80,6 +80,14 @@ def test_all_lessons_are_taken_away_as_one_file_that_opens_without_a_network(
         page.goto(path.as_uri())
         folds = page.locator("details")
         expect(folds).to_have_count(N)
+        page.emulate_media(media="print")
+        expect(page.get_by_role("button", name="Data and pictures").first).to_be_hidden()
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        wait_for(page, DRAWN_WIDE)
+        expect(folds.last.locator("p").first).to_be_visible()
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        page.emulate_media(media="screen")
+        expect(page.locator("details[open]")).to_have_count(0)
         for fold in folds.all():
             fold.locator("summary").click()
         wait_for(page, DRAWN_WIDE)

@@ -257,7 +257,7 @@ def test_the_copied_link_shows_the_same_step_elsewhere(compare, browser):
     compare.wait_for_url(re.compile("at=10"))
     wait_for_app(compare)
     compare.get_by_role("button", name="Copy link").click()
-    said = re.compile("Copied: http://127.0.0.1:.* .opens on this computer only.")
+    said = re.compile("Copied: http://127.0.0.1:.* .opens on this computer only;")
     expect(compare.get_by_role("status").get_by_text(said)).to_be_visible()
     link = compare.evaluate("navigator.clipboard.readText()")  # it was copied before it was said
     assert link == compare.url and "run=" in link and "vs=" in link

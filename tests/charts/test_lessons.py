@@ -32,6 +32,7 @@ def test_each_bit_that_differs_from_the_first_row_has_a_cross_and_no_other():
 
 def test_pictures_stand_in_their_rows_pixel_for_pixel():
     figure = code_rows(PICTURES, np.ones((3, 2), int), ["a", "b", "c"], title="x")
+    assert figure.layout.xaxis.scaleanchor == "y", "a digit keeps its shape"
     drawn = figure.data[0].z
     for row, picture in enumerate(PICTURES):
         assert [list(line) for line in drawn[9 * row : 9 * row + 8]] == picture.tolist()

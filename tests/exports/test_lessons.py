@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from pages.common.address import opens_here_only
 from rdh import cli
 from rdh.charts import html_page as page
 from rdh.charts.html_text import markdown, math
@@ -39,6 +40,14 @@ def test_it_needs_no_network_is_small_and_is_the_same_each_time(whole):
     assert not re.search(r"<(link|img|iframe)|@import|src=", text)
     assert whole.count("plotly.js v") == 1 and len(whole) < 3e6
     assert lessons_in_one_file(recorded_demo()) == whole
+
+
+def test_it_names_the_address_of_the_app_if_others_can_reach_it(whole):
+    assert "The page Lessons of the app has" in whole
+    named = lessons_in_one_file(recorded_demo(), "https://rdh.example/lessons")
+    assert "The page Lessons of the app (https://rdh.example/lessons) has" in named
+    assert all(map(opens_here_only, ("", "http://localhost:8501/x", "http://127.0.0.1/x")))
+    assert not opens_here_only("http://192.0.2.7:8501/lessons")
 
 
 def test_the_verb_writes_them_and_refuses_what_they_are_not(tmp_path, monkeypatch, capsys, whole):

@@ -334,7 +334,7 @@ def test_figure_says_the_finding_without_a_hover():
         figure.layout.title.text
         == "At η = 1 descent pushes the bit the wrong way for hᵢ from −0.738 to 0."
     )
-    assert "comes to rest at h = −0.738" in labels_of(figure) and "+0.3747" in labels_of(figure)
+    assert "comes to rest<br>at h = −0.738" in labels_of(figure) and "+0.3747" in labels_of(figure)
     assert all(f"<b>{area}</b>" in labels_of(figure) for area in (1, 2, 3, 4))
     assert figure.layout.template is None and figure.layout.paper_bgcolor is None
     assert {"similarity term", "quantization term", "sum: without RDH"} <= {
@@ -378,6 +378,28 @@ def test_deep_saturation_is_named_in_the_title():
     )
     assert figure.layout.title.text.replace("<br>", " ").startswith(first)
     assert "only 1% of it" in gain_figure(0.99, -0.5).layout.title.text.replace("<br>", " ")
+
+
+def test_the_title_speaks_of_this_bit_and_of_the_others_apart():
+    said = landscape_figure(landscape(Pair()), -0.9).layout.title.text.replace("<br>", " ")
+    assert said == (
+        "At η = 1 descent pushes a bit the wrong way where hᵢ is between −0.738 and 0, with RDH "
+        "nowhere. It pushes this bit the right way."
+    )
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.1, 1.0])
+def test_the_names_of_the_areas_stand_above_the_plot(eta):
+    figure = landscape_figure(landscape(Pair(eta=eta)), -0.5, axis="F")
+    named = [one for one in figure.layout.annotations if "<b>3</b>" in one.text]
+    assert "<b>1</b> suppressed · <b>2</b> " in " ".join(one.text for one in named)
+    assert all(one.yanchor == "bottom" and one.y == 1 for one in named)
+
+
+def test_real_bits_are_not_drawn_through_the_numbers_of_the_axis():
+    overlay = BitOverlay(np.array([0.1]), np.array([0.2]))
+    layout = landscape_figure(landscape(Pair()), 0.3, overlay=overlay).layout
+    assert layout.xaxis.position == 0 and layout.yaxis2.domain[1] < layout.yaxis.domain[0]
 
 
 def test_overlay_is_thinned_openly_and_its_label_escaped():

@@ -5,12 +5,12 @@ import re
 import shutil
 import sqlite3
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.common.landscape_presets import PRESETS, address_of
 from pages.common.recorded import own_demo, recorded_demo
 from pages.common.start import said_of_preset
 from rdh import execution
@@ -45,7 +45,7 @@ def with_demo(empty) -> RunStore:
     return empty
 
 
-def open_lessons(**query: str) -> AppTest:
+def open_lessons(**query: str | list[str]) -> AppTest:
     app = AppTest.from_file(str(REPO / "app.py"), default_timeout=60)
     for name, value in query.items():
         app.query_params[name] = value
@@ -74,16 +74,41 @@ def test_each_step_asks_and_then_shows_more(step, store, request):
     assert app.radio and not app.info
 
 
-def test_a_lesson_leads_to_a_preset_of_the_landscape_that_the_page_takes(empty):
-    for lesson in filter(lambda one: one.preset, lessons()):
-        app = AppTest.from_file(str(REPO / "app.py"), default_timeout=60)
-        for name, value in address_of(lesson.preset).items():
-            app.query_params[name] = value
-        app = app.switch_page("pages/landscape.py").run()
-        assert not app.exception and not app.warning
-        assert {name: app.session_state[name] for name in PRESETS[lesson.preset]} == (
-            PRESETS[lesson.preset]
-        )
+def links(app: AppTest) -> dict[str, tuple[str, dict[str, str]]]:
+    """Label -> (page, query)."""
+    found = [one.proto for one in app.get("page_link")]
+    return {one.label: (one.page, dict(parse_qsl(one.query_string))) for one in found}
+
+
+@pytest.mark.parametrize("step", [n for n in STEPS if lessons()[n - 1].setting])
+def test_a_lesson_leads_to_the_landscape_of_what_it_shows(step, empty):
+    app = open_lessons(lesson=str(step))
+    _, query = links(app)["See it in Landscape"]
+    lesson, demo = lessons()[step - 1], recorded_demo()
+    setting = lesson.setting(**{one.name: one.start for one in lesson.controls(demo)})
+    app = AppTest.from_file(str(REPO / "app.py"), default_timeout=60)
+    for name, value in query.items():
+        app.query_params[name] = value
+    app = app.switch_page("pages/landscape.py").run()
+    assert not app.exception and not app.warning
+    assert {name: app.session_state[name] for name in setting} == setting
+
+
+def test_the_address_holds_the_pair_and_what_the_reader_moved(empty):
+    app = open_lessons(lesson="6", **{"quantization-h": "0.25"})
+    assert app.slider[0].value == 0.25 and not app.warning
+    assert app.query_params["pair"] in ("recorded", ["recorded"])
+    assert links(app)["See it in Landscape"][1] == {"h_i": "0.25", "eaq": "true"}
+    app = open_lessons(lesson="4", **{"landscape-eta": "1.2"})
+    assert app.slider[0].value == 0, "locked until the question is answered"
+    app = app.radio[0].set_value(app.radio[0].options[0]).run()
+    assert app.slider[0].value == 1.2 and not app.warning
+    assert links(app)["See it in Landscape"][1]["eta"] == "1.2"
+
+
+def test_the_plan_of_45_minutes_adds_up_and_leads_to_pages_that_show_what_it_says(empty):
+    there = {label for label in links(open_lessons()) if " min: " in label}
+    assert len(there) >= 4 and sum(int(label.split(" min")[0]) for label in there) == 45
 
 
 def test_a_wrong_answer_is_called_so_and_explained_too(empty):
@@ -112,12 +137,36 @@ def test_an_address_with_another_step_is_answered_by_the_first_and_a_sentence(em
     assert "The address asks for what this page can't show" in app.warning[0].value
 
 
+@pytest.mark.parametrize(
+    ("asked", "shown", "said"),
+    [
+        (["3", "5"], 3, "lesson = `3`, `5` (shown: `3`)"),
+        (["99", "5"], 5, "lesson = `99`, `5` (shown: `5`)"),
+        ("", 1, "lesson is empty (shown: `1`)"),
+    ],
+)
+def test_an_address_with_several_steps_or_an_empty_one_is_one_sentence(asked, shown, said, empty):
+    app = open_lessons(lesson=asked)
+    assert app.subheader[0].value.startswith(f"{shown}. ") and not app.error
+    (warning,) = app.warning
+    assert warning.value == f"The address asks for what this page can't show: {said}."
+    app = app.button(key="next").click().run()
+    assert app.subheader[0].value.startswith(f"{shown + 1}. ") and not app.error
+    assert not app.warning, "it spoke of the step before"
+
+
 def test_the_readers_own_demo_comes_first_and_the_recorded_pair_is_one_click_away(with_demo):
     known = execution.states(with_demo)
     assert own_demo(with_demo, known).pair == tuple(with_demo.run_ids())
+    own = with_demo.run_ids()[0]
     app = open_lessons()
-    assert app.session_state["pair"] == "your last demo"
-    assert open_lessons(pair="recorded").session_state["pair"] == "recorded"
+    assert app.session_state["lesson-pair"] == own and app.query_params["pair"] in (own, [own])
+    app = open_lessons(pair="recorded")
+    assert app.session_state["lesson-pair"] == "recorded" and not app.warning
+    app = open_lessons(pair="<b>")
+    assert app.session_state["lesson-pair"] == own
+    assert f"pair = `<b>` (shown: `{own}`)" in app.warning[0].value
+    assert app.query_params["pair"] in (own, [own])
 
 
 def test_a_demo_that_has_not_finished_is_not_taken(with_demo):
@@ -173,6 +222,7 @@ def test_the_recorded_pair_has_an_address_of_its_own(with_demo):
     assert drawn(app) == list(read_recording().pair)
     app = open_start(pair="<b>")
     assert app.warning[0].value.startswith("pair of the address must be recorded, got “\\<b\\>”")
+    assert "pair" not in app.query_params
     assert drawn(app) == pair_of(with_demo)
 
 

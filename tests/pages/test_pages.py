@@ -104,6 +104,19 @@ def test_no_page_shows_a_traceback_on_any_store_whatever_its_address_says(
         assert MARKUP not in one.value.replace(f"`{MARKUP}`", ""), "as code, or escaped"
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_what_stands_twice_in_an_address_is_at_most_one_sentence(page, stores, monkeypatch):
+    twice = {name: ["h", "F"] for name in ADDRESS.split()}
+    twice |= {name: ["true", "false"] for name in ("log", "amp", "eaq", "real", "flags", "worth")}
+    twice |= {name: ["2", "3"] for name in NUMBERS.split() if name != "amp"}
+    app = open_app(page, stores["finished"], monkeypatch, **twice)
+    assert not app.exception and not [one.value for one in app.error if "be shown" in one.value]
+    told = [one.value for one in app.warning if "asks for what this page" in one.value]
+    assert len(told) <= 1
+    if page == "pages/landscape.py":
+        assert "amp = `true`, `false` (shown: `False`)" in told[0]
+
+
 @pytest.mark.parametrize(
     "page", ["pages/data.py", "pages/landscape.py", "pages/launch.py", "pages/live.py"]
 )

@@ -78,7 +78,8 @@ class Lesson:
         controls: what the reader moves, one or two.
         draw: makes the picture from the pair, whether the reader has answered (so that it may show
             the answer), and the value of each control by its name.
-        preset: of the page Gradient landscape that shows the same, a key of its PRESETS; "": none.
+        setting: gives the controls of the page Gradient landscape that show what the lesson shows,
+            from the value of each control by its name; None if that page shows something else.
     """
 
     place: int
@@ -88,7 +89,7 @@ class Lesson:
     ask: Callable[[Demo], Question]
     controls: Callable[[Demo], tuple[Control, ...]]
     draw: Callable[..., Picture]
-    preset: str = ""
+    setting: Callable[..., dict[str, Any]] | None = None
 
     def picture(self, demo: Demo, answered: bool) -> Picture:
         """The picture before anything is moved."""
