@@ -376,6 +376,19 @@ def submitted(monkeypatch) -> list[RunConfig]:
     return configs
 
 
+def test_a_collapsed_run_is_praised_nowhere(stores, monkeypatch, tmp_path):
+    store = RunStore(shutil.copytree(stores["finished"].root, tmp_path / "runs"))
+    sick, well = sorted(store.run_ids(), key=lambda one: store.config(one).has_rdh)
+    with contextlib.closing(sqlite3.connect(store.run_dir(sick) / "metrics.db")) as db, db:
+        db.execute("UPDATE scalars SET value = 1 WHERE name = 'n_distinct_codes'")
+    app = open_app("pages/compare.py", store, monkeypatch, run=sick, vs=well)
+    tiles = [(one.value, one.delta) for one in app.metric if one.label == "✖ Dead"]
+    assert tiles[0] == ("–", "collapsed") and tiles[1][0].endswith("%")
+    assert "Not drawn. Dead in HashNet minus dead in HashNet + RDH" in words(app)
+    live = open_app("pages/live.py", store, monkeypatch, run=sick)
+    assert {one.label: one.value for one in live.metric}["Cost of the dead"] == "–"
+
+
 def press_launch(app: AppTest) -> AppTest:
     return next(one for one in app.button if one.label == "Launch").click().run()
 
