@@ -28,7 +28,7 @@ from pages.common.text import as_text
 from pages.common.time_view import TimeView, draw_view
 from pages.common.words import count_of, legend, link, percent
 from rdh import analysis, studies
-from rdh.analysis import NO_DEAD_BITS
+from rdh.analysis import NO_DEAD_BITS, has_collapsed
 from rdh.charts.comparison import map_over_time, precision_recall, tie_bands
 from rdh.charts.dead_bits import dead_bits_over_time
 from rdh.execution import RunState
@@ -88,8 +88,12 @@ def draw_curves(view: TimeView, runs: RunStore, pair: dict[str, RunSeries]) -> N
     left, right = st.columns(2)
     with left:
         if series:
+            fallen = {labels[one] for one, run in pair.items() if has_collapsed(run.last())}
             ends = "; ".join(
-                f"{one.label} {one.counts[-1]:,.0f} at step {one.steps[-1]:,}" for one in series
+                f"{one.label} collapsed, so they say nothing"
+                if one.label in fallen
+                else f"{one.label} {one.counts[-1]:,.0f} at step {one.steps[-1]:,}"
+                for one in series
             )
             title = f"{what.capitalize()} entries: {ends}"
             figure = dead_bits_over_time(

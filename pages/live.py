@@ -150,6 +150,8 @@ def draw_distribution(
             f"Figure 1, measured at step {steps[-1]:,}: {share} of "
             f"{run.entries_of(f'{what}_histogram')} are {what}"
         )
+        if has_collapsed(run.last()):
+            title = f"Figure 1, measured at step {steps[-1]:,}: {NOTHING}"
         figure = activation_histogram(
             edges, histograms[-1], marked[-1], config.tau, title=title, what=what
         )

@@ -105,7 +105,7 @@ def about_cost(run: RunSeries) -> str:
     """Which dead entries the cost is of: other ones than the dead of the tile; "" if unknown."""
     cost, last = cost_of_dead(run.last()), run.last()
     side = next((one for one, place in SIDES.items() if cost and cost[1] == place), None)
-    if side is None or f"{side}_dead" not in last:
+    if side is None or f"{side}_dead" not in last or has_collapsed(last):
         return ""
     counted = count_of(last[f"{side}_dead"], last[f"{side}_entries"])
     return (

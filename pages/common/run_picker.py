@@ -215,8 +215,8 @@ def _pick(
             )
         elif wanted is not None:  # only ?vs= leaves a known run out: the one that ?run= names
             say(
-                "The address names one run twice, and a run differs from itself in nothing. "
-                + as_text(f"Shown beside it: {name(options[0])}.")
+                "The address names one run twice, and a run differs from itself in nothing; "
+                f"shown beside it: {'no other run' if options[0] == NO_RUN else options[0]}."
             )
         wanted = options[0]
         if wanted == NO_RUN:  # not the reader's choice: a partner that is launched later is shown

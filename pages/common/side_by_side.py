@@ -151,6 +151,8 @@ def draw_moment(runs: RunStore, pair: dict[str, RunSeries]) -> None:
         counts, n = histograms[row], max(1, histograms[row].sum())
         share, entries = percent(marked[row].sum() / n), run.entries_of(f"{what}_histogram")
         title = f"{labels[one]}: {share} of {entries} {what} at step {step:,}"
+        if has_collapsed(run.last()):
+            title = share_title(run.last() | {"label": labels[one]}, what, 0.0, step)
         edges = np.array(run.meta()["logit_edges"])
         figures[one] = activation_histogram(
             edges, counts, marked[row], config.tau, title=title, what=what
