@@ -117,8 +117,9 @@ def draw_last_launch(runs: RunStore, states: Mapping[str, RunState]) -> None:
         query = {"run": run_ids[place]} | ({} if other is None else {"vs": run_ids[other]})
         page, icon = "pages/live.py", ":material/monitoring:"
     n = len(run_ids)
-    said = f"{n} run{'s were' if n > 1 else ' was'} launched here {analysis.duration(age)} ago"
-    draw_link(page, f"{said}: open {'them' if n > 1 else 'it'}", icon, query)
+    which = f"{n} run{'s were' if n > 1 else ' was'} launched here"
+    st.markdown(f"**{which} {analysis.duration(age)} ago.**")
+    draw_link(page, "Open them" if n > 1 else "Open it", icon, query)
 
 
 def _said_of_count(configs: Sequence[RunConfig]) -> list[str]:

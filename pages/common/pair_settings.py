@@ -236,7 +236,7 @@ def draw_table(settings: dict[str, pd.DataFrame], effects: dict[str, Effect]) ->
         first = rows[0]
         of = [first["method"]] * ("method" in same) + [f"{first['bits']} bits"] * ("bits" in same)
         all_of = f" of {as_text(', '.join(of))}" if of else ""
-        st.markdown(f"**All settings{all_of}** ({len(shown)}), each by itself")
+        st.markdown(f"**All settings**{all_of} ({len(shown)}), each by itself")
         st.dataframe(shown, hide_index=True)
     st.caption(
         "Means over the pairs, without → with RDH. Gain and loss: the interval excludes 0 after "

@@ -230,9 +230,9 @@ def in_words_of_the_form(sentence: str) -> str:
     "Learning rate (lr) must be above 0 and at most 100, got -1."
     """
     name, _, rest = sentence.partition(" ")
-    if name in ("method_options", "dataset_options"):
-        name, _, rest = rest.partition(" ")
-    elif name not in RunConfig.model_fields:
+    if switch := re.match(r"(?:method|dataset)_options (\w+) (?=must )", sentence):
+        name, rest = switch[1], sentence[switch.end() :]
+    elif name not in RunConfig.model_fields or name.endswith("_options"):
         return sentence
     title = label(name).partition(" (")[0]
     is_same = title.lower() == name.replace("_", " ")

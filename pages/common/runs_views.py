@@ -1,6 +1,7 @@
 """What the page Runs shows of the selected runs: curves, settings that differ, and the log."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 import streamlit as st
@@ -57,6 +58,7 @@ def draw_curves(store: RunStore, chosen: Sequence[str], *, may_come: bool) -> No
     found: dict[str, list[Recorded]] = {"map": [], "dead": []}
     without: list[str] = []
     fallen: list[str] = []
+    named: dict[tuple[str, ...], str] = {}
     for run_id in chosen:
         try:
             config, run = read_config(store, run_id), read_series(store, run_id)
@@ -81,6 +83,9 @@ def draw_curves(store: RunStore, chosen: Sequence[str], *, may_come: bool) -> No
             strict=True,
         ):
             lines = overlay(found[name])
+            # A chart without the collapsed runs names the others as the one beside it does.
+            named |= {line.run_ids: line.label for line in lines if name == "map"}
+            lines = [replace(line, label=named.get(line.run_ids, line.label)) for line in lines]
             with place:
                 if lines:
                     figure = overlaid(lines, title=_title(title, lines), y_title=title,

@@ -161,6 +161,7 @@ def test_a_change_that_a_link_cannot_make_is_one_short_sentence(
         ("n_bits must be in [1, 1024]", "Code length (n_bits) must be at least 1 and at most 1024"),
         ("batch_size must be a", "Batch size must be a"),
         ("dataset_options n_query must be", "Number of queries (n_query) must be"),
+        ("method_options of dpsh must be among", "method_options of dpsh must be among"),
         ("Seeds takes at least one", "Seeds takes at least one"),
         ("No room is left", "No room is left"),
     ],
@@ -181,22 +182,25 @@ def test_a_page_that_is_loaded_anew_says_what_was_just_launched(tmp_path, monkey
     monkeypatch.setenv("RDH_RUNS", str(tmp_path / "runs"))
     store = RunStore(tmp_path / "runs")
 
-    def said(age: float) -> list:
+    def said(age: float) -> list[tuple[str, str, str]]:
         app = AppTest.from_file(str(Path(__file__).parents[2] / "app.py"), default_timeout=60)
         with monkeypatch.context() as later:
             later.setattr("pages.common.launching.time.time", lambda: time() + age)
             app.switch_page("pages/launch.py").run()
         assert not app.exception and not app.error
-        links = [one.proto for one in app.get("page_link")]
-        return [one for one in links if "launched here" in one.label]
+        told = [one.value for one in app.markdown if "launched here" in one.value]
+        links = [one.proto for one in app.get("page_link") if one.proto.label.startswith("Open ")]
+        return [
+            (text, link.label, link.query_string) for text, link in zip(told, links, strict=True)
+        ]
 
     assert said(0) == []
     configs = build(START, asked())
     first, second = execution.submit(store, configs[::-1])
-    (link,) = said(3)
-    assert link.label.startswith("2 runs were launched here ") and "open them" in link.label
-    assert f"run={second}&vs={first}" in link.query_string, "the run without RDH comes first"
+    ((text, label, query),) = said(3)
+    assert text.startswith("**2 runs were launched here ") and label == "Open them"
+    assert f"run={second}&vs={first}" in query, "the run without RDH comes first"
     assert said(200) == []
     execution.submit(store, build(START, asked(seeds="5-8")))
-    (link,) = said(30)
-    assert link.label.endswith("ago: open them") and "select=" in link.query_string
+    ((_, _, query),) = said(30)
+    assert "select=" in query
