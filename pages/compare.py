@@ -28,7 +28,7 @@ from pages.common.text import as_text
 from pages.common.time_view import TimeView, draw_view
 from pages.common.words import count_of, legend, link, percent
 from rdh import analysis, studies
-from rdh.analysis import NO_DEAD_BITS
+from rdh.analysis import NO_DEAD_BITS, has_collapsed
 from rdh.charts.comparison import map_over_time, precision_recall, tie_bands
 from rdh.charts.dead_bits import dead_bits_over_time
 from rdh.execution import RunState
@@ -51,30 +51,32 @@ def have_ended(states: Mapping[str, RunState], pair: list[str]) -> bool:
     return all(one in states and states[one].is_final for one in pair)
 
 
-def warn_if_unfair(runs: RunStore, pair: list[str]) -> None:
-    """A warning if the two runs differ in more than what RDH is made of."""
+def why_not_rdh(runs: RunStore, pair: list[str]) -> tuple[str, str]:
+    """Why two runs don't show what RDH does: a warning, and the start of a verdict on MAP.
+
+    Both are "" if they differ in what RDH is made of alone.
+    """
     first, second = (read_config(runs, one) for one in pair)
     weights = analysis.quantization_weight(first), analysis.quantization_weight(second)
     why = analysis.why_unfair(weights, (first.tau, second.tau))
     if first.pair_hash != second.pair_hash:
-        text = (
-            "These two runs differ in more than the plug-ins: in "
-            f"{analysis.difference(first, second)}. So their difference is not RDH's doing."
-        )
-    elif "eta" in why:
-        text = (
+        said = analysis.difference(first, second, with_plug_ins=False)
+        return (
+            f"These two runs differ in more than the plug-ins: in {said}. So their difference is "
+            "not RDH's doing."
+        ), f"This is not RDH's doing, since the runs differ in {said} too."
+    if "eta" in why:
+        return (
             f"{why[0].upper()}{why[1:]}: the quantization term weighs {weights[0]:g} in "
             f"{first.label} and {weights[1]:g} in {second.label}, so their difference is not "
             "RDH's alone."
-        )
-    elif why:
-        text = (
+        ), f"This is not RDH's doing alone, since {why}."
+    if why:
+        return (
             f"Tau differs ({first.tau:g} and {second.tau:g}): the dead entries of the two are "
             "counted by other thresholds, so compare their MAP only."
-        )
-    else:
-        return
-    st.warning(as_text(text), icon=":material/warning:")
+        ), ""
+    return "", ""
 
 
 def draw_curves(view: TimeView, runs: RunStore, pair: dict[str, RunSeries]) -> None:
@@ -86,8 +88,12 @@ def draw_curves(view: TimeView, runs: RunStore, pair: dict[str, RunSeries]) -> N
     left, right = st.columns(2)
     with left:
         if series:
+            fallen = {labels[one] for one, run in pair.items() if has_collapsed(run.last())}
             ends = "; ".join(
-                f"{one.label} {one.counts[-1]:,.0f} at step {one.steps[-1]:,}" for one in series
+                f"{one.label} collapsed, so they say nothing"
+                if one.label in fallen
+                else f"{one.label} {one.counts[-1]:,.0f} at step {one.steps[-1]:,}"
+                for one in series
             )
             title = f"{what.capitalize()} entries: {ends}"
             figure = dead_bits_over_time(
@@ -159,13 +165,15 @@ def draw_numbers(
         for label, config, score in zip(labels, configs, scores, strict=True)
     ]
     live_plotly(tie_bands(arms, title=analysis.map_headline(*scores)), key="compare-ties")
+    lead = why_not_rdh(runs, list(pair))[1]
+    lead = f"{as_text(lead)} " if lead else ""
     if all(one in states and states[one].state == "finished" for one in pair):
-        st.markdown(f"**Verdict.** {as_text(analysis.map_verdict(scores[0], scores[1], seeds))}")
+        said = as_text(analysis.map_verdict(scores[0], scores[1], seeds))
+        st.markdown(f"**Verdict.** {lead}{said}")
     else:
         rows = [score | {"label": one} for score, one in zip(scores, labels, strict=True)]
-        st.markdown(
-            f"**So far.** {as_text(analysis.map_so_far(*rows))} A verdict needs both runs finished."
-        )
+        said = as_text(analysis.map_so_far(*rows))
+        st.markdown(f"**So far.** {lead}{said} A verdict needs both runs finished.")
     legend("dead", "cost", "map", "tie-band")
     draw_table(runs, pair)
 
@@ -185,14 +193,18 @@ def draw_table(runs: RunStore, pair: dict[str, RunSeries]) -> None:
             "MAP, worst and best ties": " to ".join(
                 number(last, name, ".4f") for name in ("map_low", "map_high")
             ),
-            "cost of the dead, MAP": cost_tile(analysis.cost_of_dead(last))[1],
+            "cost of the dead, MAP": cost_tile(
+                analysis.cost_of_dead(last), is_collapsed=analysis.has_collapsed(last)
+            )[1],
         }
         if counts is not None:
             for name in ("dead", "dead_peak", "flagged", "saturated"):
                 count = getattr(counts, name)
                 of = counts.saturated_of if name == "saturated" else counts.entries
                 cells[name.replace("_peak", " at the peak")] = (
-                    f"{percent(counts.share(name))} ({count_of(count, of)})"
+                    "– collapsed"
+                    if name.startswith("dead") and analysis.has_collapsed(last)
+                    else f"{percent(counts.share(name))} ({count_of(count, of)})"
                     if not math.isnan(count)
                     else "not counted"
                 )
@@ -224,7 +236,8 @@ pair: list[str] = []
 with error_card():
     if other is not None:
         pair = ordered_pair(runs, run_id, other)
-        warn_if_unfair(runs, pair)
+        if warning := why_not_rdh(runs, pair)[0]:
+            st.warning(as_text(warning), icon=":material/warning:")
         draw_study_links(runs, pair)
         draw_report_button(runs, pair)
         draw_link(

@@ -3,12 +3,13 @@
 The default is a pair: the same run with and without RDH, same seed, split and schedule.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from pages.common.address import say
 from pages.common.experiment import ARMS, Asked, build, said_of_seeds
 from pages.common.launch_plan import check_data, draw_plan, preset_times
 from pages.common.launch_queue import draw_queue
@@ -19,11 +20,12 @@ from pages.common.run_form import (
     draw_more,
     draw_switches,
     first_mean,
+    in_words_of_the_form,
     read_fields,
     read_switches,
 )
 from pages.common.shell import end_page, error_card, known_runs, show_error, start_page, store
-from pages.common.text import as_text
+from pages.common.text import as_sentence, as_text
 from pages.common.typed import typed_in
 from rdh import catalog, execution
 from rdh.config.presets import PRESETS, preset_config
@@ -48,9 +50,13 @@ def starting_point(runs: RunStore) -> Start:
             refused = f"clone of the address must name a run to copy: {error} "
     if clone and fields:
         start = Start(clone, f"run {clone}", fields, fields, pair)
-        with error_card():
+        try:
             changes = read_changes(st.query_params)
             start = with_changes(start, changes)
+        except UserError as error:
+            changes = {}
+            say(as_sentence(in_words_of_the_form(str(error))))
+            leave_out(changes_asked())
         more = ""
         if start.fields is not fields:
             said = ", ".join(f"{name} {value}" for name, value in changes.items())
@@ -59,24 +65,33 @@ def starting_point(runs: RunStore) -> Start:
             f"The fields are those of run {as_text(clone)}.{more}", icon=":material/content_copy:"
         )
         if st.button("Start from a preset instead", icon=":material/undo:"):
-            for name in ("clone", *(one for one in st.query_params if one.startswith(SET))):
-                del st.query_params[name]
+            leave_out(["clone", *changes_asked()])
             st.rerun()
         return start
-    left_out = [one for one in st.query_params if one.startswith(SET)]
+    left_out = changes_asked()
     place = st.container()
     name = pick_preset(runs)
     if left_out:
         refused += f"A change ({', '.join(left_out)}) needs a run to change, so it is left out. "
     if refused:
-        place.error(
-            as_text(f"{refused}Shown instead: the preset {PRESETS[name].title}."),
-            icon=":material/link_off:",
-        )
+        with place:
+            say(as_text(f"{refused}Shown instead: the preset {PRESETS[name].title}."))
+        leave_out(["clone", *left_out])
     first = PRESETS[name].first
     # over it, since HashNet has no quantization term, and so no eta of its own
     fields = preset_config(name, **first).model_dump() | PRESETS[name].fields | first
     return Start(name, PRESETS[name].title, fields, fields, pair)
+
+
+def changes_asked() -> list[str]:
+    """The ?set.FIELD= of the address."""
+    return [one for one in st.query_params if one.startswith(SET)]
+
+
+def leave_out(names: Iterable[str]) -> None:
+    """Takes parts out of the address: what it names then is what the page shows."""
+    for name in names:
+        st.query_params.pop(name, None)
 
 
 def tried_on(begin: Start) -> str | None:
@@ -271,6 +286,7 @@ start_page(
     place=20,
 )
 runs = store()
+is_drawn, refused = False, ""  # refused: why the last press launched nothing
 with error_card():
     begin = starting_point(runs)
     start, again = begin.fields, st.session_state.get(AGAIN, 0)
@@ -281,14 +297,34 @@ with error_card():
         methods, data = draw_choices(key, start)
         asked, answer = draw_form(key, start, methods, data, begin.arms)
 
+    if asked is not None:
+        try:
+            configs = build(start, asked)
+            check_data(configs[0])
+            launch(runs, configs, notes=said_of_seeds(asked.seeds), beside=tried_on(begin))
+        except UserError as error:
+            refused = in_words_of_the_form(str(error))
+
     @st.fragment
     def draw_what_it_does() -> None:
-        """The plan of what stands in the form, while it is typed."""
+        """The plan of what stands in the form, while it is typed.
+
+        What a press was refused for stands below the button as long as it is true: a mended form
+        has no red sentence, and one that lacks something else says what this plan says.
+        """
         typed = typed_in(FORM, keys_of_form(key, methods, data))
+        if asked is not None and not is_drawn:  # a press brings what the browser had not told yet
+            typed = {}
         said = read_form(lambda one: typed.get(one, st.session_state.get(one)), key, start,
                          methods, data, begin.arms)  # fmt: skip
         with error_card():
-            if draw_plan(runs, begin.before, said, begin.name) and st.button(
+            differs, complaint = draw_plan(runs, begin.before, said, begin.name)
+            with answer:  # in each run: else Streamlit keeps no place in there for a fragment
+                if said_now := refused and (complaint if is_drawn else refused):
+                    show_error(said_now)
+                else:
+                    st.empty()
+            if differs and st.button(
                 "Back to the values of the start", icon=":material/undo:", type="tertiary"
             ):
                 st.session_state[AGAIN] = again + 1
@@ -304,14 +340,7 @@ with error_card():
             st.fragment(draw_queue, run_every=3.0 if is_moving else None)(runs)
     if asked is None:
         wait_for_press()
-    else:
-        try:
-            configs = build(start, asked)
-            check_data(configs[0])
-            launch(runs, configs, notes=said_of_seeds(asked.seeds), beside=tried_on(begin))
-        except UserError as error:
-            with answer:
-                show_error(error)
+    is_drawn = True
     st.subheader("The methods", anchor=False)
     for card in catalog.methods().values():
         with st.expander(card.headline):

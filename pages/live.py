@@ -1,6 +1,7 @@
 """Live: is training healthy right now, and which bits are dying?"""
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from pages.common import follow
 from pages.common.address import took
 from pages.common.amplifier_charts import draw_amplifier, draw_gradient, draw_norms
 from pages.common.device_load import load_said
-from pages.common.findings import draw_findings
+from pages.common.findings import diagnose, draw_findings
 from pages.common.launching import arrived, draw_notes
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries, dead_series, read_series
@@ -24,12 +25,14 @@ from pages.common.text import as_text
 from pages.common.time_view import TimeView, draw_view
 from pages.common.words import help_of, last_records, legend, now, percent
 from rdh import execution
-from rdh.analysis import NOT_COUNTED, WORDS
+from rdh.analysis import NOT_COUNTED, WORDS, has_collapsed
 from rdh.charts.dead_bits import dead_bits_over_time, event_flow
 from rdh.charts.histograms import activation_histogram, histogram_over_time
 from rdh.charts.losses import loss_split
 from rdh.charts.saturation import by_onset, saturation_map
 from rdh.config.run_config import RunConfig
+from rdh.diagnosis import Diagnosis
+from rdh.errors import UserError
 from rdh.store.levels import TAU_LEVELS
 
 TICK_SECONDS = 1.0
@@ -37,6 +40,7 @@ ANSWERS = (
     ("pages/compare.py", "What did RDH change?", ":material/compare_arrows:"),
     ("pages/bits.py", "Which bits died, and for which images?", ":material/grid_on:"),
 )
+NOTHING = "collapsed to one code, so its dead entries say nothing"
 NO_RECORD = "The loop ended before its first record, so there is nothing to draw."
 ENDED = {
     "cancelled": "was cancelled",
@@ -67,9 +71,14 @@ def draw_map(
     is_own = level == run.meta()["tau"]
     at_level = "" if is_own else f" at τ = {level:g}"
     share = run.share(what) if is_own else float(values[-1].mean())
+    is_fallen = what == "dead" and has_collapsed(run.last())
     takeaway = (
-        f"{what.capitalize()}{at_level}: {percent(share)} of the entries; in "
-        f"{(values[-1] > 0.1).sum()} of {values.shape[1]} bits more than a tenth of the items"
+        f"{run.counted().capitalize()}: {NOTHING}"
+        if is_fallen
+        else (
+            f"{what.capitalize()}{at_level}: {percent(share)} of the entries; in "
+            f"{(values[-1] > 0.1).sum()} of {values.shape[1]} bits more than a tenth of the items"
+        )
     )
     rows = view.rows(steps)
     figure = saturation_map(
@@ -103,9 +112,14 @@ def draw_curve(
     mine = curves[run_id]
     if mine is None:
         return
+    is_fallen = what == "dead" and has_collapsed(pair[run_id].last())
     title = (
-        f"{mine.label}: {mine.counts[-1]:,.0f} {what} entries {now(is_final)}, "
-        f"{mine.counts.max():,.0f} at the peak"
+        f"{mine.label}: {NOTHING}"
+        if is_fallen
+        else (
+            f"{mine.label}: {mine.counts[-1]:,.0f} {what} entries {now(is_final)}, "
+            f"{mine.counts.max():,.0f} at the peak"
+        )
     )
     figure = dead_bits_over_time(
         [view.series(one) for one in series],
@@ -136,6 +150,8 @@ def draw_distribution(
             f"Figure 1, measured at step {steps[-1]:,}: {share} of "
             f"{run.entries_of(f'{what}_histogram')} are {what}"
         )
+        if has_collapsed(run.last()):
+            title = f"Figure 1, measured at step {steps[-1]:,}: {NOTHING}"
         figure = activation_histogram(
             edges, histograms[-1], marked[-1], config.tau, title=title, what=what
         )
@@ -337,6 +353,12 @@ def draw() -> None:
         states = execution.states(runs)
         status = read_status(runs, run_id, states)
         run, config = read_series(runs, run_id), runs.config(run_id)
+        found: dict[str, Diagnosis] | None = None
+        if len(run.scalars()):
+            # Before the first tile is drawn, since it takes a while: tiles and findings of two
+            # moments would stand on one screen as long.
+            with suppress(UserError):  # `draw_findings` says it
+                found = diagnose(runs, {run_id: run}, other)
         # Each part has a container of its own. A line that comes or goes in one does not move the
         # charts below: Streamlit builds a chart that moves anew.
         with st.container():
@@ -346,7 +368,7 @@ def draw() -> None:
         else:
             with st.container():
                 draw_numbers(run, config, status.is_final)
-            draw_findings(runs, {run_id: run}, other)
+            draw_findings(runs, {run_id: run}, other, found)
             with st.container(key="charts-live"):
                 draw_charts(run, config, status)
         follow.draw()

@@ -6,6 +6,7 @@ import numpy as np
 
 from pages.common.readers import RunSeries
 from pages.common.words import link
+from rdh import analysis
 from rdh.analysis.one_bit import costliest_first
 
 COSTS = {  # the first that a run has is shown
@@ -43,6 +44,7 @@ class BitCounts:
         n_items: training items that were visited.
         n_saturated_of: items that `saturated` counts.
         cost: at the last evaluation; None before it, or if it was not measured.
+        has_collapsed: all items have one code.
     """
 
     dead: np.ndarray | None
@@ -51,6 +53,7 @@ class BitCounts:
     n_items: float
     n_saturated_of: float
     cost: Cost | None
+    has_collapsed: bool = False
 
     @property
     def main(self) -> np.ndarray:
@@ -97,6 +100,7 @@ def read_counts(run: RunSeries) -> BitCounts | None:
         counts.entries / n_bits,
         counts.saturated_of / n_bits,
         read_cost(run),
+        analysis.has_collapsed(run.last()),
     )
 
 
@@ -117,8 +121,14 @@ def about_constant(counts: BitCounts) -> str:
     every = f"{len(bits)} of {counts.saturated.shape[1]} bits"
     named = f"bit{'s' * (len(bits) > 1)} {', '.join(map(str, bits[:MOST_NAMED]))}"
     named += " …" if len(bits) > MOST_NAMED else ""
+    dead = (
+        "Training collapsed, so its dead entries say nothing: all classes call for the side that "
+        "such a bit is on, so none of its entries counts as dead."
+        if counts.has_collapsed
+        else "Each class calls for that side, so none of their entries is dead, however many a "
+        "gradient flags."
+    )
     return (
-        f"Constant, with all training items saturated on one side: {every} ({named}). Each class "
-        "calls for that side, so none of their entries is dead, however many a gradient flags. "
+        f"Constant, with all training items saturated on one side: {every} ({named}). {dead} "
         f"Such a bit tells no two images apart: {link('constant', 'bit balance')}."
     )

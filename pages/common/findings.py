@@ -33,7 +33,10 @@ ICONS = {
 
 
 def draw_findings(
-    runs: RunStore, series: Mapping[str, RunSeries], partner: str | None = None
+    runs: RunStore,
+    series: Mapping[str, RunSeries],
+    partner: str | None = None,
+    found: Mapping[str, Diagnosis] | None = None,
 ) -> None:
     """The findings of one run, or of the two of a pair.
 
@@ -44,18 +47,30 @@ def draw_findings(
         runs: the runs root.
         series: id of each run -> its records, as the page shows them.
         partner: the run that the one is compared with, if the page shows no findings of it.
+        found: what `diagnose` said of the same; None: it is asked here.
+    """
+    with st.container(key="findings", gap="small"), error_card():
+        labels = [runs.config(one).label for one in series]
+        found = diagnose(runs, series, partner) if found is None else found
+        for (run_id, own), label in zip(found.items(), labels, strict=True):
+            which = label if labels.count(label) == 1 else f"{label} ({run_id[-6:]})"
+            _draw_run(runs, run_id, own, f"{which}: " if len(series) > 1 else "")
+
+
+def diagnose(
+    runs: RunStore, series: Mapping[str, RunSeries], partner: str | None = None
+) -> dict[str, Diagnosis]:
+    """What the checks say of each run of `draw_findings`, which takes the same arguments.
+
+    Raises:
+        UserError: a run can't be read.
     """
     known = dict(series)
     if partner is not None:
-        with suppress(UserError):  # the charts below say why it can't be read
+        with suppress(UserError):  # the charts of the page say why it can't be read
             runs.config(partner)
             known[partner] = read_series(runs, partner)
-    with st.container(key="findings", gap="small"), error_card():
-        labels = [runs.config(one).label for one in series]
-        for run_id, label in zip(series, labels, strict=True):
-            found = read_diagnosis(runs, run_id, known)
-            which = label if labels.count(label) == 1 else f"{label} ({run_id[-6:]})"
-            _draw_run(runs, run_id, found, f"{which}: " if len(series) > 1 else "")
+    return {run_id: read_diagnosis(runs, run_id, known) for run_id in series}
 
 
 def read_diagnosis(

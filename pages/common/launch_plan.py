@@ -7,6 +7,7 @@ import streamlit as st
 
 from pages.common.experiment import Asked, build, said_of_changes, said_of_runs
 from pages.common.images import dataset
+from pages.common.run_form import in_words_of_the_form
 from pages.common.text import as_sentence, as_text
 from rdh import datasets, execution, folders, studies
 from rdh.analysis import about
@@ -18,7 +19,9 @@ from rdh.store.run_store import RunStore
 NOT_YET = "no run like these has finished here, so there is no estimate of the time yet"
 
 
-def draw_plan(store: RunStore, start: Mapping[str, Any], asked: Asked, name: str) -> bool:
+def draw_plan(
+    store: RunStore, start: Mapping[str, Any], asked: Asked, name: str
+) -> tuple[bool, str]:
     """The plan of what the form says now; a sentence if it can't be launched so.
 
     Args:
@@ -28,19 +31,20 @@ def draw_plan(store: RunStore, start: Mapping[str, Any], asked: Asked, name: str
         name: of the preset or run that it began with.
 
     Returns:
-        Whether anything differs from the start.
+        Whether anything differs from the start; and why there is no plan, "" if there is one.
     """
     try:
         configs = build(start, asked)
         changes = said_of_changes(start, asked, name)
         check_data(configs[0])
     except UserError as error:
-        st.markdown(f":material/edit: No plan yet: {as_sentence(str(error))}")
-        return True
+        said = in_words_of_the_form(str(error))
+        st.markdown(f":material/edit: No plan yet: {as_sentence(said)}")
+        return True, said
     st.markdown(f"**{as_text(said_of_runs(configs))}**")
     st.caption(f"{as_text(_sentence(time_in_words(store, configs)))} {as_text(changes)}")
     _draw_equal(store, configs)
-    return len(configs) > 2 or changes.startswith("Differs")
+    return len(configs) > 2 or changes.startswith("Differs"), ""
 
 
 def check_data(config: RunConfig) -> None:

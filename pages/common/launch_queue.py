@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from pages.common.device_load import device_load
+from pages.common.launching import draw_last_launch
 from pages.common.run_picker import ours, run_label
 from pages.common.shell import error_card, known_runs, status_chip
 from pages.common.text import as_text
@@ -19,6 +20,7 @@ MOST_SHOWN = 8  # lines of the queue
 def draw_queue(store: RunStore) -> None:
     """The devices with their load, and the runs that train and wait, in the order of starts."""
     states = known_runs(store)
+    draw_last_launch(store, states)
     active = [run_id for run_id in states if states[run_id].is_active]
     training = [states[run_id] for run_id in ours(store, active)]
     waiting = execution.in_turn(states.values())

@@ -1,5 +1,6 @@
 """What the launch form starts from: a run of ?clone=, and what ?set.FIELD=VALUE changes in it."""
 
+import difflib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -56,9 +57,11 @@ def read_changes(query: Mapping[str, str]) -> dict[str, Any]:
             continue
         field = name.removeprefix(SET)
         if field not in CHANGEABLE and not field.startswith(OPTION):
+            near = difflib.get_close_matches(field, CHANGEABLE, 1)
+            mean = f" (did you mean {near[0]}?)" if near else ""
             raise UserError(
-                f"A link may change {', '.join(sorted(CHANGEABLE))} and method_options.NAME, got "
-                f"{printable(field)[:80]!r}; nothing of it was taken over."
+                f"A link can't change {printable(field)[:80]!r}{mean}, so nothing of it was taken "
+                "over; change settings in the form."
             )
         changes[field] = WORDS.get(text.lower(), parsed(text))
     return changes

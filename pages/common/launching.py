@@ -3,20 +3,24 @@
 import hashlib
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 import streamlit as st
 
 from pages.common.guard import check_may_change
+from pages.common.run_picker import is_watched, read_config
 from pages.common.sidebar import draw_link
 from pages.common.text import as_text
-from rdh import execution
+from rdh import analysis, execution
 from rdh.config.run_config import RunConfig
+from rdh.execution import RunState
 from rdh.store.run_store import RunStore
 
 TOKEN, NOTES, ON_ITS_WAY = "launch_token", "launch_notes", "launch_on_its_way"
 SECONDS_ON_ITS_WAY = 30.0
+SECONDS_RECENT = 120.0  # a launch is new for so long
+SECONDS_OF_A_LAUNCH = 2.0  # between its first and its last run
 MOST_SELECTED = 40  # runs that a link selects
 
 
@@ -88,6 +92,34 @@ def draw_notes(run_id: str) -> None:
     if run_ids:
         few = {"select": ",".join(run_ids)} if len(run_ids) <= MOST_SELECTED else {}
         draw_link("pages/runs.py", f"All {len(run_ids)} in Runs", ":material/list_alt:", few)
+
+
+def draw_last_launch(runs: RunStore, states: Mapping[str, RunState]) -> None:
+    """A launch of the last two minutes, with the way to its runs.
+
+    A page that is loaded anew right after a launch does not know of it: the form is as at the
+    start, and the press would seem lost.
+    """
+    ours = [
+        one
+        for one in states.values()
+        if one.state != "unreadable" and not is_watched(runs, one.run_id)
+    ]
+    newest = max((one.submitted_at for one in ours), default=0.0)
+    age = time.time() - newest
+    if not 0 <= age < SECONDS_RECENT:
+        return
+    run_ids = [one.run_id for one in ours if newest - one.submitted_at < SECONDS_OF_A_LAUNCH]
+    query = {"select": ",".join(run_ids)} if len(run_ids) <= MOST_SELECTED else {}
+    page, icon = "pages/runs.py", ":material/list_alt:"
+    if len(run_ids) <= 2:
+        place, other = first_pair([read_config(runs, one) for one in run_ids])
+        query = {"run": run_ids[place]} | ({} if other is None else {"vs": run_ids[other]})
+        page, icon = "pages/live.py", ":material/monitoring:"
+    n = len(run_ids)
+    which = f"{n} run{'s were' if n > 1 else ' was'} launched here"
+    st.markdown(f"**{which} {analysis.duration(age)} ago.**")
+    draw_link(page, "Open them" if n > 1 else "Open it", icon, query)
 
 
 def _said_of_count(configs: Sequence[RunConfig]) -> list[str]:

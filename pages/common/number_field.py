@@ -5,9 +5,26 @@ wants a whole number. This one passes on what was typed, and the checks of RunCo
 their sentence.
 """
 
+import math
+import re
 from typing import Any
 
 from streamlit.delta_generator import DeltaGenerator
+
+
+class Rounded(float):
+    """A number that no float can hold, such as 1e-400: sentences show it as it was typed."""
+
+    def __new__(cls, text: str) -> "Rounded":
+        number = super().__new__(cls, text)
+        number.text = str(text)
+        return number
+
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
+
 
 Typed = int | float | str | None
 
@@ -42,7 +59,11 @@ def parsed(text: str) -> int | float | str:
         return text
     for read in (int, float):
         try:
-            return read(text)
+            number = read(text)
         except ValueError:  # also an int of thousands of digits
             continue
+        digits = text.strip().lower().partition("e")[0]
+        is_lost = number == 0 and re.search("[1-9]", digits)
+        is_lost = is_lost or (number in (math.inf, -math.inf) and re.search("[0-9]", digits))
+        return Rounded(text.strip()) if is_lost else number
     return text

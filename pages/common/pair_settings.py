@@ -28,7 +28,14 @@ from rdh.studies import Effect, verdict_of
 KEY = "setting"  # of the choice, in the URL
 WATCHED = "Watched runs are in none: nobody knows all of their settings."
 POINT = "A point is 0.01."
-VARYING = ("data", "lr", "epochs", "eta")  # columns that are left out if all rows agree
+VARYING = (
+    "method",
+    "bits",
+    "data",
+    "lr",
+    "epochs",
+    "eta",
+)  # columns that are left out if all rows agree
 IN_LABEL = re.compile("(dataset|epochs|eta) (?!options )")  # what `setting_label` says by itself
 
 
@@ -226,7 +233,10 @@ def draw_table(settings: dict[str, pd.DataFrame], effects: dict[str, Effect]) ->
     if len(shown) == 1:  # sixteen numbers are read one below the other
         st.table(shown.T.set_axis(["this setting"], axis=1))
     else:
-        st.markdown(f"**All settings** ({len(shown)}), each by itself")
+        first = rows[0]
+        of = [first["method"]] * ("method" in same) + [f"{first['bits']} bits"] * ("bits" in same)
+        all_of = f" of {as_text(', '.join(of))}" if of else ""
+        st.markdown(f"**All settings**{all_of} ({len(shown)}), each by itself")
         st.dataframe(shown, hide_index=True)
     st.caption(
         "Means over the pairs, without → with RDH. Gain and loss: the interval excludes 0 after "

@@ -52,6 +52,7 @@ LABELS = {
     "query_per_class": "Queries of a class",
     "train_per_class": "Training items of a class",
 }
+RANGE = re.compile(r"must be in ([\[(])(\S+), (\S+)([\])])")
 PER_ROW = 3  # a toggle's name is whole in a form beside the plan
 
 
@@ -220,6 +221,28 @@ def kind_of(annotation: Any) -> type:
 def label(name: str) -> str:
     """A setting's name for people."""
     return LABELS.get(name) or re.sub("^n_", "number_of_", name).replace("_", " ").capitalize()
+
+
+def in_words_of_the_form(sentence: str) -> str:
+    """A sentence on a setting by the label that the form has for it, its range in words.
+
+    "lr must be in (0, 100], got -1." ->
+    "Learning rate (lr) must be above 0 and at most 100, got -1."
+    """
+    name, _, rest = sentence.partition(" ")
+    if switch := re.match(r"(?:method|dataset)_options (\w+) (?=must )", sentence):
+        name, rest = switch[1], sentence[switch.end() :]
+    elif name not in RunConfig.model_fields or name.endswith("_options"):
+        return sentence
+    title = label(name).partition(" (")[0]
+    is_same = title.lower() == name.replace("_", " ")
+    return f"{title if is_same else f'{title} ({name})'} {RANGE.sub(_range_in_words, rest)}"
+
+
+def _range_in_words(found: re.Match[str]) -> str:
+    low = "above" if found[1] == "(" else "at least"
+    high = "at most" if found[4] == "]" else "below"
+    return f"must be {low} {found[2]} and {high} {found[3]}"
 
 
 def _places(n: int) -> list[DeltaGenerator]:

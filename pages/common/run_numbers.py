@@ -8,11 +8,20 @@ import streamlit as st
 from pages.common.bit_counts import about_constant, read_counts
 from pages.common.readers import RunSeries
 from pages.common.words import count_of, help_of, legend, two_codes
-from rdh.analysis import NO_DEAD_BITS, NOT_COUNTED, cost_of_dead, duration, map_points, percent
+from rdh.analysis import (
+    NO_DEAD_BITS,
+    NOT_COUNTED,
+    cost_of_dead,
+    dead_share,
+    duration,
+    map_points,
+    percent,
+)
 from rdh.config.run_config import RunConfig
 from rdh.retrieval.evaluation import ONE_CODE, REMEDY, has_collapsed
 
 SIDES = {"gallery": "in the gallery", "query": "in the queries"}  # where a cost is measured
+COLLAPSED = "collapsed"  # below a tile of the dead: see `analysis.dead_share`
 TILE_WIDTH = 134  # pixels: six of them fit beside the sidebar at 1280
 LONGEST_NOTE = 21  # characters below such a tile; more would be cut
 Tile = tuple[str, str, str, str | None]
@@ -70,17 +79,23 @@ def dead_tiles(run: RunSeries, config: RunConfig) -> list[Tile]:
     )
     if not counts.is_counted:
         return [flagged, saturated]
-    dead_note, cost = count_of(counts.dead, counts.entries), cost_of_dead(run.last())
+    last = run.last()
+    dead = percent(dead_share(last, counts.share("dead")))
+    note = COLLAPSED if has_collapsed(last) else count_of(counts.dead, counts.entries)
     return [
-        ("✖ Dead", percent(counts.share("dead")), dead_note, help_of("dead", at_tau)),
-        cost_tile(cost),
+        ("✖ Dead", dead, note, help_of("dead", at_tau)),
+        cost_tile(cost_of_dead(last), is_collapsed=has_collapsed(last)),
         flagged,
         saturated,
     ]
 
 
-def cost_tile(cost: tuple[float, str] | None, label: str = "Cost of the dead") -> Tile:
+def cost_tile(
+    cost: tuple[float, str] | None, label: str = "Cost of the dead", *, is_collapsed: bool = False
+) -> Tile:
     """What the dead entries cost, in MAP."""
+    if is_collapsed:
+        return label, "–", COLLAPSED, help_of("cost")
     if cost is None:
         return label, "–", "not measured yet", help_of("cost")
     return label, map_points(cost[0]), f"MAP {cost[1]}", help_of("cost")
@@ -90,7 +105,7 @@ def about_cost(run: RunSeries) -> str:
     """Which dead entries the cost is of: other ones than the dead of the tile; "" if unknown."""
     cost, last = cost_of_dead(run.last()), run.last()
     side = next((one for one, place in SIDES.items() if cost and cost[1] == place), None)
-    if side is None or f"{side}_dead" not in last:
+    if side is None or f"{side}_dead" not in last or has_collapsed(last):
         return ""
     counted = count_of(last[f"{side}_dead"], last[f"{side}_entries"])
     return (
@@ -134,7 +149,7 @@ def draw_explanation(run: RunSeries, config: RunConfig) -> None:
         "**Dead**: stuck on the side that its labels don't call for. **Flagged**: saturated, and "
         "the similarity loss of its last mini-batch asks it to leave, right or wrong."
     )
-    if counts.dead:
+    if counts.dead and not has_collapsed(run.last()):
         text += (
             f" {counts.flagged_dead:,.0f} of the {counts.dead:,.0f} dead are flagged. Hard, so "
             f"that no factor can rescue them: {counts.dead_hard:,.0f}."

@@ -1,7 +1,9 @@
 """Choosing runs: the one a page is about, and the one it is compared with. Both stay in the URL."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache
+from itertools import zip_longest
 from typing import NamedTuple
 
 import streamlit as st
@@ -34,7 +36,8 @@ def pick_run(
     """
     end_without_runs(states)
     newest_first = _newest_first(states)
-    return _pick(newest_first, states, key, label, lambda run_id: run_label(store, run_id))
+    names = names_in_list(store, newest_first)
+    return _pick(newest_first, states, key, label, names.__getitem__)
 
 
 def end_without_runs(states: Mapping[str, RunState]) -> None:
@@ -79,12 +82,13 @@ def pick_pair(
         again = "Train its loop once more" if is_watched(store, run_id) else "Launch the same run"
         st.info(f"There is no other run to compare with. {again} with the plug-ins switched.")
         return None
+    names = names_in_list(store, [run_id, *others])
     partners = {other: why for other in others if (why := partnership(store, run_id, other))}
 
     def name(other: str) -> str:
         if other == NO_RUN:
             return "no other run"
-        return partners.get(other, ("", ""))[1] + run_label(store, other)
+        return partners.get(other, ("", ""))[1] + names[other]
 
     last = (len(RANKS), "")
     others.sort(key=lambda other: partners.get(other, last)[0])
@@ -129,12 +133,16 @@ def is_pair(store: RunStore, run_id: str, other: str) -> bool:
 
 
 def how_they_differ(store: RunStore, run_id: str, other: str) -> str:
-    """In which settings two runs differ, or that they differ in none; for the end of a sentence."""
+    """In which settings two runs differ, or that they differ in none; for the end of a sentence.
+
+    The plug-ins are named only if the runs differ in nothing else: they are what a pair compares.
+    """
     try:
-        said = analysis.difference(store.config(run_id), store.config(other))
+        pair = store.config(run_id), store.config(other)
     except UserError:
         return "more than the plug-ins"
-    return said or "no setting"
+    more = analysis.difference(*pair, with_plug_ins=False)
+    return more or analysis.difference(*pair) or "no setting"
 
 
 def run_label(store: RunStore, run_id: str) -> str:
@@ -146,6 +154,27 @@ def run_label(store: RunStore, run_id: str) -> str:
         return _label(store, run_id)
     except UserError:  # a method's file is still being written, perhaps
         return run_id
+
+
+def names_in_list(store: RunStore, run_ids: Iterable[str]) -> dict[str, str]:
+    """Run id -> its name in a list, in which a narrow screen cuts the end.
+
+    So what tells the runs of the list apart stands first: method and plug-ins, the settings in
+    which they differ, the end of the id. The settings in which they agree come after it.
+    """
+    parts: dict[str, tuple[str, ...]] = {}
+    for one in run_ids:
+        with suppress(UserError):
+            parts[one] = _parts(store, one)
+    differ = [len(set(values)) > 1 for values in zip_longest(*parts.values())]
+    names = {}
+    for one in run_ids:
+        own = list(zip(parts.get(one, ()), differ, strict=False))[1:]
+        first = [part for part, is_own in own if is_own and part]
+        rest = [part for part, is_own in own if not is_own and part]
+        head = parts.get(one, (one,))[:1]
+        names[one] = " · ".join([*head, *first, *([one[-6:]] if own else []), *rest])
+    return names
 
 
 def labels_of(store: RunStore, run_ids: Iterable[str]) -> dict[str, str]:
@@ -183,6 +212,11 @@ def _pick(
             say(
                 f"There is no run “{as_text(wanted[:80])}”; it may have been deleted. "
                 + as_text(instead)
+            )
+        elif wanted is not None:  # only ?vs= leaves a known run out: the one that ?run= names
+            say(
+                "The address names one run twice, and a run differs from itself in nothing; "
+                f"shown beside it: {'no other run' if options[0] == NO_RUN else options[0]}."
             )
         wanted = options[0]
         if wanted == NO_RUN:  # not the reader's choice: a partner that is launched later is shown
@@ -238,12 +272,18 @@ def _arm_of(store: RunStore, run_id: str) -> Arm:
 
 @lru_cache(maxsize=4096)
 def _label(store: RunStore, run_id: str) -> str:
-    config = read_config(store, run_id)
     # The end of the id keeps equal configs apart; the state stays out, or a choice would be lost
     # when it changes.
-    settings = "watched"
+    return " · ".join([*filter(None, _parts(store, run_id)), run_id[-6:]])
+
+
+@lru_cache(maxsize=4096)
+def _parts(store: RunStore, run_id: str) -> tuple[str, ...]:
+    """The parts of a run's name, each always at one place; "" for what it does not have."""
+    config = read_config(store, run_id)
+    seed = "" if config.seed is None else f"seed {config.seed}"
+    settings = ("watched", "", "", "")
     if not config.is_watched:
-        settings = f"{config.dataset} · lr {config.lr:g} · {config.epochs} epochs"
-        settings += "" if config.eta is None else f" · eta {config.eta:g}"
-    seed = "" if config.seed is None else f" · seed {config.seed}"
-    return f"{config.label} · {config.n_bits} bits · {settings}{seed} · {run_id[-6:]}"
+        eta = "" if config.eta is None else f"eta {config.eta:g}"
+        settings = str(config.dataset), f"lr {config.lr:g}", f"{config.epochs} epochs", eta
+    return config.label, f"{config.n_bits} bits", *settings, seed

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -26,9 +26,11 @@ from rdh.store.run_store import RunStore, Stamp
 
 PAGE_SIZE = 50
 SPARKS = 24  # points of a sparkline
-COLUMNS = ("open", "run", "state", "method", "bits", "data", "seed", "progress", "dead entries",
-           "dead", "cost of the dead", "MAP", "MAP so far", "tags", "launched")  # fmt: skip
 ALWAYS = ("open", "run", "state", "method")  # all others are left out if no run has one
+IF_DIFFERENT = ("lr", "epochs", "batch_size", "eta", "tau")
+SETTINGS = ("lr", "bits", "data", "seed", *IF_DIFFERENT[1:])
+COLUMNS = (*ALWAYS, *SETTINGS, "progress", "dead entries", "dead", "cost of the dead", "MAP",
+           "MAP so far", "tags", "launched")  # fmt: skip
 MOST_REASONS = 8
 
 
@@ -40,7 +42,7 @@ def draw_table(store: RunStore, cards: Sequence[Card]) -> None:
     shown = cards[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
     ids = [card.state.run_id for card in shown]
     lines = pd.DataFrame([line(store, card) for card in shown], columns=list(COLUMNS))
-    used = [name for name in COLUMNS if name in ALWAYS or _says(lines[name])]
+    used = used_columns(lines)
     # A widget of its own for each list of ids: Streamlit keeps the positions of selected rows, so
     # that a new run at the top would move the selection to others.
     digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:12]
@@ -63,6 +65,23 @@ def draw_table(store: RunStore, cards: Sequence[Card]) -> None:
     _draw_reasons(store, shown)
 
 
+def used_columns(lines: pd.DataFrame) -> list[str]:
+    """The columns of the table: what tells the runs apart before their numbers.
+
+    Args:
+        lines: a row for each run, with all of COLUMNS.
+
+    Returns:
+        Those that some run fills; settings in which the runs differ come first, those in which
+        they agree come last, and those of `IF_DIFFERENT` not at all.
+    """
+    used = [name for name in COLUMNS if name in ALWAYS or _says(lines[name])]
+    differ = [name for name in SETTINGS if name in used and lines[name].nunique(dropna=False) > 1]
+    agree = [name for name in SETTINGS if name in used and name not in differ]
+    numbers = [name for name in used if name not in (*ALWAYS, *SETTINGS)]
+    return [*ALWAYS, *differ, *numbers, *(name for name in agree if name not in IF_DIFFERENT)]
+
+
 def line(store: RunStore, card: Card) -> dict[str, Any]:
     """One line of the table; None for what is not there."""
     state = card.state
@@ -77,18 +96,26 @@ def line(store: RunStore, card: Card) -> dict[str, Any]:
     try:
         config = read_config(store, state.run_id)
         told |= {"bits": config.n_bits, "data": config.dataset, "seed": config.seed}
+        if not config.is_watched:
+            told |= {name: getattr(config, name) for name in IF_DIFFERENT}
         if state.state == "finished":
             stamps = (*store.stamps(state.run_id), analysis.metrics_stamp(store, state.run_id))
-            return told | _finished(store, state.run_id, stamps)
+            return _marked(told | _finished(store, state.run_id, stamps))
         beat = store.heartbeat(state.run_id)
         total = beat.get("total_steps")
         if state.state in ("starting", "running") and total:
             stalled = execution.stalled_for(state, beat)
             told |= {"state": f"⚠ stalled {analysis.duration(stalled)}"} if stalled else {}
             told["progress"] = min(1.0, beat.get("step", 0) / total)
-        return told | _so_far(store, state.run_id)
+        return _marked(told | _so_far(store, state.run_id))
     except UserError:  # its reason stands below the table
         return told
+
+
+def _marked(told: dict[str, Any]) -> dict[str, Any]:
+    """A line whose state says why a collapsed run has no number of dead entries."""
+    collapsed = told.pop("collapsed", False)
+    return told | ({"state": f"{told['state']}, collapsed"} if collapsed else {})
 
 
 def _so_far(store: RunStore, run_id: str) -> dict[str, Any]:
@@ -100,10 +127,8 @@ def _so_far(store: RunStore, run_id: str) -> dict[str, Any]:
     frame = run.scalars()
     share = counts.share("dead") if counts else math.nan
     dead = frame["dead"].dropna().to_numpy() if "dead" in frame else np.empty(0)
-    score = last.get("map", math.nan)
-    return _numbers(share, cost[0] if cost else math.nan, "MAP so far", score) | {
-        "dead entries": _sparks(dead, counts.entries if counts else 0)
-    }
+    entries, price = counts.entries if counts else 0, cost[0] if cost else math.nan
+    return _numbers(last, share, price, "MAP so far") | _sparks(last, dead, entries)
 
 
 @lru_cache(maxsize=4096)
@@ -112,25 +137,28 @@ def _finished(store: RunStore, run_id: str, _stamps: tuple[Stamp, ...]) -> dict[
     table = analysis.run_table(store, [run_id], with_watched=True)
     if table.empty:
         return {}
-    row = table.iloc[0]
+    row = {str(name): value for name, value in table.iloc[0].items()}
     _, dead = store.reader(run_id).scalar("dead")
-    return _numbers(row["dead_at_end"], row["cost"], "MAP", row["map"]) | {
-        "dead entries": _sparks(dead, row["entries"])
-    }
+    return _numbers(row, row["dead_at_end"], row["cost"], "MAP") | _sparks(
+        row, dead, row["entries"]
+    )
 
 
-def _numbers(dead: float, cost: float, name: str, score: float) -> dict[str, Any]:
+def _numbers(row: Mapping[str, Any], dead: float, cost: float, name: str) -> dict[str, Any]:
     """The cells of the numbers; None for what is not there. `name` is the column of MAP."""
+    dead, cost = (analysis.dead_share(row, value) for value in (dead, cost))
+    score = row.get("map", math.nan)
     cells = {"dead": 100 * dead, "cost of the dead": round(cost, 4) + 0.0, name: score}  # no -0
-    return {name: None if math.isnan(value) else value for name, value in cells.items()}
+    told = {name: None if math.isnan(value) else value for name, value in cells.items()}
+    return told | {"collapsed": analysis.has_collapsed(row)}
 
 
-def _sparks(dead: np.ndarray, entries: float) -> list[float] | None:
+def _sparks(row: Mapping[str, Any], dead: np.ndarray, entries: float) -> dict[str, Any]:
     """Dead entries over time in percent, the greatest of each of a few stretches."""
-    if not len(dead) or not entries or math.isnan(entries):
-        return None
+    if not len(dead) or not entries or math.isnan(entries) or analysis.has_collapsed(row):
+        return {"dead entries": None}
     parts = np.array_split(100 * dead / entries, min(SPARKS, len(dead)))
-    return [round(float(part.max()), 3) for part in parts]
+    return {"dead entries": [round(float(part.max()), 3) for part in parts]}
 
 
 def _says(column: pd.Series) -> bool:
@@ -152,6 +180,11 @@ def _columns(ids: list[str], open_key: str) -> dict[str, Any]:
         "run": config.TextColumn(help="The end of the run's name.", width=60),
         "bits": config.NumberColumn(width=45),
         "seed": config.NumberColumn(width=45),
+        "lr": config.NumberColumn(width=55, help="Initial learning rate."),
+        "epochs": config.NumberColumn(width=60),
+        "batch_size": config.NumberColumn("batch", width=55, help="Items a step."),
+        "eta": config.NumberColumn("η", width=50, help=help_of("eta")),
+        "tau": config.NumberColumn("τ", width=50, help=help_of("tau")),
         "progress": config.ProgressColumn(min_value=0, max_value=1, format="percent", width=100),
         "dead entries": config.LineChartColumn(
             y_min=0, width=80, help="Dead entries over the training, each run on its own scale."

@@ -1,6 +1,7 @@
 """What the page Runs shows of the selected runs: curves, settings that differ, and the log."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 import streamlit as st
@@ -11,6 +12,7 @@ from pages.common.run_picker import read_config, run_label
 from pages.common.run_status import draw_status, read_status
 from pages.common.text import as_text
 from pages.common.words import legend
+from rdh.analysis import has_collapsed
 from rdh.analysis.overlay import Recorded, differing, overlay
 from rdh.charts.overlay import overlaid
 from rdh.errors import UserError
@@ -55,6 +57,8 @@ def draw_curves(store: RunStore, chosen: Sequence[str], *, may_come: bool) -> No
     """
     found: dict[str, list[Recorded]] = {"map": [], "dead": []}
     without: list[str] = []
+    fallen: list[str] = []
+    named: dict[tuple[str, ...], str] = {}
     for run_id in chosen:
         try:
             config, run = read_config(store, run_id), read_series(store, run_id)
@@ -62,7 +66,10 @@ def draw_curves(store: RunStore, chosen: Sequence[str], *, may_come: bool) -> No
             without.append(run_label(store, run_id))
             continue
         frame, counts = run.scalars(), run.counts()
-        for name, of in (("map", 1.0), ("dead", counts.entries if counts else 0.0)):
+        is_fallen = has_collapsed(run.last()) and counts is not None
+        fallen += [f"{config.label} ({run_id[-6:]})"] * is_fallen
+        entries = counts.entries if counts and not is_fallen else 0.0
+        for name, of in (("map", 1.0), ("dead", entries)):
             values = frame[name].dropna() if name in frame and of else None
             if values is not None and len(values):
                 steps = values.index.to_numpy()
@@ -76,6 +83,9 @@ def draw_curves(store: RunStore, chosen: Sequence[str], *, may_come: bool) -> No
             strict=True,
         ):
             lines = overlay(found[name])
+            # A chart without the collapsed runs names the others as the one beside it does.
+            named |= {line.run_ids: line.label for line in lines if name == "map"}
+            lines = [replace(line, label=named.get(line.run_ids, line.label)) for line in lines]
             with place:
                 if lines:
                     figure = overlaid(lines, title=_title(title, lines), y_title=title,
@@ -85,6 +95,9 @@ def draw_curves(store: RunStore, chosen: Sequence[str], *, may_come: bool) -> No
                     yet = " yet" if may_come else ""
                     st.info(f"None of the selected runs has recorded {title}{yet}.")
     legend("map", "dead")
+    if fallen:
+        said = "Dead entries of collapsed runs say nothing, so they are not drawn: "
+        st.caption(as_text(f"{said}{', '.join(fallen)}."))
     if without:
         st.caption(as_text(f"Without records: {', '.join(without)}."))
 

@@ -13,7 +13,7 @@ from pages.common.text import as_text
 from pages.common.time_view import WHOLE, TimeView
 from pages.common.words import link, percent
 from rdh import execution
-from rdh.analysis import NOT_COUNTED, difference_title, share_title
+from rdh.analysis import NOT_COUNTED, difference_title, has_collapsed, share_title
 from rdh.charts.histograms import activation_histogram
 from rdh.charts.saturation import difference_map, saturation_map
 from rdh.store.run_store import RunStore
@@ -110,6 +110,9 @@ def draw_difference(runs: RunStore, view: TimeView, pair: dict[str, RunSeries]) 
         shares = [run.share(what, step) for run in pair.values()]
         lasts = [run.last() | {"label": labels[one]} for one, run in pair.items()]
         title = difference_title(lasts, what, shares, step)
+        if any(map(has_collapsed, lasts)):
+            st.caption(f"Not drawn. {as_text(title)}.")
+            return
         rows = view.rows(common)
         figure = difference_map(common[rows], difference[rows], title=title, what=f"{what} share")
         view.draw(figure, key=f"difference-{'-'.join(pair)}")
@@ -148,6 +151,8 @@ def draw_moment(runs: RunStore, pair: dict[str, RunSeries]) -> None:
         counts, n = histograms[row], max(1, histograms[row].sum())
         share, entries = percent(marked[row].sum() / n), run.entries_of(f"{what}_histogram")
         title = f"{labels[one]}: {share} of {entries} {what} at step {step:,}"
+        if has_collapsed(run.last()):
+            title = share_title(run.last() | {"label": labels[one]}, what, 0.0, step)
         edges = np.array(run.meta()["logit_edges"])
         figures[one] = activation_histogram(
             edges, counts, marked[row], config.tau, title=title, what=what

@@ -319,8 +319,10 @@ def run_line(
         row = {}
     missing = math.nan
     return line | {
-        "dead": analysis.percent(row.get("dead_at_end", missing)),
-        "cost of the dead": analysis.map_points(row.get("cost", missing)),
+        "dead": "– collapsed"
+        if analysis.has_collapsed(row)
+        else analysis.percent(row.get("dead_at_end", missing)),
+        "cost of the dead": analysis.map_points(analysis.dead_share(row, row.get("cost", missing))),
         "MAP": f"{row['map']:.4f}" if "map" in row else "–",
         "diagnosis": one_line(runs, state, seen) or "–",
     }

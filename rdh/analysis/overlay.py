@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rdh.config.run_config import RunConfig, digest
+from rdh.config.run_config import PLUG_INS, RunConfig, digest
 
 LONGEST_LABEL = 52  # characters: more would be cut in a legend
 OPTIONS = ("method_options", "dataset_options")
@@ -85,19 +85,24 @@ def value_text(value: object) -> str | None:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def difference(first: RunConfig, second: RunConfig, most: int = 4) -> str:
+def difference(
+    first: RunConfig, second: RunConfig, most: int = 4, *, with_plug_ins: bool = True
+) -> str:
     """The settings in which two runs differ: "lr (0.3 and 3)"; "" if they differ in none.
 
     Args:
         first: config of a run. Its value comes first.
         second: of another one.
         most: settings that are named; of further ones only their number is.
+        with_plug_ins: whether what RDH is made of counts too. Without, eta and tau still do, if
+            both runs have one: a fair pair agrees in them.
     """
     mine, theirs = flat(first), flat(second)
     said = []
     for name in dict.fromkeys((*mine, *theirs)):
         values = mine.get(name), theirs.get(name)
-        if values[0] != values[1]:
+        is_plug_in = name in PLUG_INS and (name not in ("eta", "tau") or None in values)
+        if values[0] != values[1] and (with_plug_ins or not is_plug_in):
             texts = (value_text(one) or "its default" for one in values)
             said.append(f"{name} ({' and '.join(texts)})")
     if len(said) > most:

@@ -96,6 +96,19 @@ def collapse_warning(rows: Sequence[Mapping[str, Any]], said_of_map: str = "") -
     )
 
 
+def dead_share(numbers: Mapping[str, Any], share: float) -> float:
+    """The share of the entries that are dead, for a table; NaN if the run has collapsed.
+
+    Where all items have one code, hardly an entry counts as wrong: a share of 0 would look like
+    the best run of all. The cost of these entries says as little.
+
+    Args:
+        numbers: scalars of the run by name.
+        share: as it was counted, or what the dead cost.
+    """
+    return math.nan if has_collapsed(numbers) else share
+
+
 def share_title(row: Mapping[str, Any], what: str, share: float, step: int) -> str:
     """The title over a map of dead entries: the share, or that a collapsed run says nothing.
 

@@ -49,7 +49,7 @@ COUNTS = {
             OF_ALL,
             PASS,
             "It needs labels and an activation with flat ends. Methods without one have no dead "
-            "bits, and older recordings did not count them.",
+            "bits.",
         ),
         Word(
             "flagged",
@@ -61,9 +61,10 @@ COUNTS = {
             r"\mathrm{sgn}\, \partial L_{\mathrm{sim}} / \partial h",
             OF_ALL,
             PASS,
-            "The amplifier puts the same test to the gradient of the whole loss, quantization "
-            "included. Without that term, runs with and without RDH count the same thing. A loop "
-            "that is only watched has the whole gradient alone, so its flags are by that.",
+            "The amplifier puts the same test to the gradient of the whole loss, which has a "
+            "quantization term too. RDH changes that term. So flags leave it out: they mean the "
+            "same in a run with RDH and in one without. If a loop is only watched, its whole "
+            "gradient is all that is known, so its flags are by that.",
         ),
         Word(
             "flagged-by-all-pairs",

@@ -3,18 +3,21 @@
 It depends on the types of pydantic's errors, never on their English.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+NUMBER = "must be a number"
+COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+")  # a decimal comma
 RULES: dict[str, str] = {
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
     "int_parsing": "must be a whole number",
     "int_parsing_size": "must be a whole number",
-    "float_type": "must be a number",
-    "float_parsing": "must be a number",
+    "float_type": NUMBER,
+    "float_parsing": NUMBER,
     "finite_number": "must be a finite number",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
@@ -44,6 +47,9 @@ def complaint(error: Any, field: FieldInfo) -> str:
         return f"must have at most {error['ctx']['max_length']} characters"
     if kind == "string_pattern_mismatch":
         return f"must be like {error['ctx']['pattern']}"
+    typed = error["input"]
+    if RULES.get(kind) == NUMBER and isinstance(typed, str) and COMMA.fullmatch(typed.strip()):
+        return f"{NUMBER} with a decimal point, like {typed.strip().replace(',', '.')}"
     return RULES.get(kind, f"must be of another kind ({kind})")
 
 

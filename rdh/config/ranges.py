@@ -41,8 +41,10 @@ def parse_numbers(name: str, text: str) -> list[int]:
     for part in parse_names(text, name):
         first, dash, last = part.partition("-")
         if not (_is_number(first) and (_is_number(last) or not dash)):
+            least = " of 0 or more" if not first and _is_number(last) else ""
             raise UserError(
-                f"{name} takes whole numbers like 24,48 or ranges like 0-4, got {text[:80]!r}."
+                f"{name} takes whole numbers{least} like 24,48 or ranges like 0-4, got "
+                f"{text[:80]!r}."
             )
         low, high = int(first), int(last or first)
         if high < low:

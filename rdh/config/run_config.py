@@ -99,8 +99,8 @@ class RunConfig(BaseModel):
         None,
         ge=0,
         le=1000,
-        description="weight of the quantization term in either form; left out: 1, for "
-        "multi-label data 0.1",
+        description="weight of the quantization term, plain or error-aware; if left out it is 1, "
+        "and 0.1 for multi-label data",
     )
     tau: float = Field(
         0.99,

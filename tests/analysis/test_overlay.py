@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rdh.analysis.overlay import Recorded, differing, overlay, told_apart
+from rdh.analysis.overlay import Recorded, difference, differing, overlay, told_apart
 from rdh.charts.overlay import overlaid
 from rdh.config.presets import preset_config
 from rdh.config.run_config import make_config, with_plug_ins
@@ -113,3 +113,14 @@ def test_runs_of_one_label_are_told_apart_by_what_differs_or_by_their_ids():
     assert [*same.values()] == ["DCH + RDH, aaaaaa", "DCH + RDH, bbbbbb"]
     plain = base.model_copy(update={"amplifier": False, "quantization": "plain"})
     assert [*told({"a": plain, "b": base}).values()] == ["DCH", "DCH + RDH"]
+
+
+def test_plug_ins_are_no_difference_of_a_pair_but_eta_and_tau_of_both_are():
+    base = preset_config("demo", method="dch")
+    plain, rdh = (with_plug_ins(base, rdh=one) for one in (False, True))
+    assert difference(plain, rdh).startswith("amplifier (off and on)")
+    assert difference(plain, rdh, with_plug_ins=False) == ""
+    other = make_config(**rdh.model_dump() | {"lr": 3.0, "tau": 0.9, "amplifier_scale": 2.0})
+    assert difference(plain, other, with_plug_ins=False) == (
+        f"tau (0.99 and 0.9) and lr ({plain.lr:g} and 3)"
+    )

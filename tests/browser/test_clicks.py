@@ -108,7 +108,7 @@ def test_the_first_click_on_launch_counts_and_a_bad_number_is_said(form, server,
         line(form, "Seeds").fill(str(seed))
         leave_and_launch(form, "Seeds", *first)
         said = form.get_by_test_id("stAlertContentError")
-        sentence = said.get_by_text("epochs must be in [1, 100000], got -3")
+        sentence = said.get_by_text("Epochs must be at least 1 and at most 100000")
         expect(sentence).to_be_visible()
         assert runs_of(server, seed) == []
         expect(line(form, "Epochs")).to_have_value("-3")
@@ -116,6 +116,20 @@ def test_the_first_click_on_launch_counts_and_a_bad_number_is_said(form, server,
         leave_and_launch(form, "Epochs", *second)
         form.wait_for_url(re.compile("/live"))
     assert runs_of(server, seed) == [3, 3]
+
+
+def test_what_a_press_was_refused_for_goes_when_it_is_mended(form, server):
+    error = form.get_by_test_id("stAlertContentError")
+    line(form, "Learning rate").fill("abc")
+    button(form, "Launch").click()
+    expect(error.get_by_text("Learning rate (lr) must be a number, got 'abc'")).to_be_visible()
+    expect(form.get_by_text("No plan yet: Learning rate (lr)")).to_be_visible()
+    line(form, "Learning rate").fill("0.3")
+    line(form, "Seeds").fill("-1")
+    expect(error.get_by_text("Seeds takes whole numbers of 0 or more")).to_be_visible()
+    line(form, "Seeds").fill(str(next(SEEDS)))
+    expect(form.get_by_text("2 runs:")).to_be_visible()
+    expect(error).to_have_count(0)
 
 
 def test_enter_applies_a_line_and_the_click_after_it_is_the_one_launch(form, server):

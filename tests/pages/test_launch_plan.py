@@ -1,6 +1,7 @@
 """What a launch form stands for: runs, differences in words, the first pair."""
 
 from pathlib import Path
+from time import time
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -8,7 +9,8 @@ from streamlit.testing.v1 import AppTest
 from pages.common.experiment import ARMS, Asked, build, said_of_changes, said_of_runs
 from pages.common.launch_queue import device_lines
 from pages.common.launching import first_pair
-from pages.common.run_form import read_fields, read_switches
+from pages.common.number_field import parsed
+from pages.common.run_form import in_words_of_the_form, read_fields, read_switches
 from rdh import catalog, execution
 from rdh.config.presets import preset_config
 from rdh.errors import UserError
@@ -44,6 +46,7 @@ def test_runs_are_the_product_of_methods_code_lengths_seeds_and_arms():
     [
         ({"bits": "16,x"}, "Code lengths takes whole numbers"),
         ({"bits": "16-"}, "Code lengths takes whole numbers"),
+        ({"seeds": "-1"}, "Seeds takes whole numbers of 0 or more like .*, got '-1'"),
         ({"bits": ""}, "Code lengths takes at least one whole number"),
         ({"bits": "16,0"}, "n_bits must be in"),
         ({"bits": "2.5"}, "n_bits must be a whole number, got 2.5"),
@@ -118,9 +121,86 @@ def test_an_unknown_run_to_clone_is_one_sentence_and_the_form_stays(tmp_path, mo
     app.query_params["clone"] = "hashnet-32-s0-000000"
     app.query_params["set.lr"] = "abc"
     app.switch_page("pages/launch.py").run()
-    (said,) = (one.value.replace("\\", "") for one in app.error)
+    (said,) = (one.value.replace("\\", "") for one in app.warning)
     assert said.startswith("clone of the address must name a run to copy: There is no run")
     assert "set.lr" in said and said.endswith("Shown instead: the preset Demo.")
     assert app.radio(key="preset").value == "demo" and app.text_input(key="demo-seeds").value == "0"
     assert any("2 runs: DCH · 16 bits" in one.value.replace("\\", "") for one in app.markdown)
     assert any("All settings are those of Demo" in one.value for one in app.caption)
+    assert app.query_params.keys() == {"preset"}, "the address names what is shown"
+    assert len(app.run().warning) == 1, "it stands as long as the address does"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (("set.tua", "0.9"), "A link can't change 'tua' (did you mean tau?), so nothing of it was"),
+        (("set.foo", "1"), "A link can't change 'foo', so nothing of it was taken over; change"),
+        (("set.lr", "abc"), "Learning rate (lr) must be a number, got 'abc'"),
+    ],
+)
+def test_a_change_that_a_link_cannot_make_is_one_short_sentence(
+    change, sentence, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("RDH_RUNS", str(tmp_path / "runs"))
+    run_id = RunStore(tmp_path / "runs").create(preset_config("demo", method="dch"))
+    app = AppTest.from_file(str(Path(__file__).parents[2] / "app.py"), default_timeout=60)
+    app.query_params["clone"] = run_id
+    app.query_params[change[0]] = change[1]
+    app.switch_page("pages/launch.py").run()
+    (said,) = (one.value.replace("\\", "") for one in app.warning)
+    assert said.startswith(sentence) and len(said) < 200 and not app.error
+    assert app.query_params["clone"] in (run_id, [run_id]) and change[0] not in app.query_params
+
+
+@pytest.mark.parametrize(
+    ("sentence", "words"),
+    [
+        ("lr must be in (0, 100], got 0.", "Learning rate (lr) must be above 0 and at most 100, "),
+        ("tau must be in [0, 1), got 1.0", "τ (tau) must be at least 0 and below 1, got"),
+        ("n_bits must be in [1, 1024]", "Code length (n_bits) must be at least 1 and at most 1024"),
+        ("batch_size must be a", "Batch size must be a"),
+        ("dataset_options n_query must be", "Number of queries (n_query) must be"),
+        ("method_options of dpsh must be among", "method_options of dpsh must be among"),
+        ("Seeds takes at least one", "Seeds takes at least one"),
+        ("No room is left", "No room is left"),
+    ],
+)
+def test_a_sentence_on_a_setting_has_the_label_of_the_form(sentence, words):
+    assert in_words_of_the_form(sentence).startswith(words)
+
+
+@pytest.mark.parametrize("text", ["1e-400", "-1e-999", "1e400", "0.0e0", "5", "0.25", "1,5", "inf"])
+def test_a_number_is_shown_as_it_was_typed_if_no_float_holds_it(text):
+    number = parsed(text)
+    kept = text if text in ("1e-400", "-1e-999", "1e400", "5", "0.25") else None
+    assert kept is None or repr(number) == text
+    assert isinstance(number, str) or number == float(text)
+
+
+def test_a_page_that_is_loaded_anew_says_what_was_just_launched(tmp_path, monkeypatch):
+    monkeypatch.setenv("RDH_RUNS", str(tmp_path / "runs"))
+    store = RunStore(tmp_path / "runs")
+
+    def said(age: float) -> list[tuple[str, str, str]]:
+        app = AppTest.from_file(str(Path(__file__).parents[2] / "app.py"), default_timeout=60)
+        with monkeypatch.context() as later:
+            later.setattr("pages.common.launching.time.time", lambda: time() + age)
+            app.switch_page("pages/launch.py").run()
+        assert not app.exception and not app.error
+        told = [one.value for one in app.markdown if "launched here" in one.value]
+        links = [one.proto for one in app.get("page_link") if one.proto.label.startswith("Open ")]
+        return [
+            (text, link.label, link.query_string) for text, link in zip(told, links, strict=True)
+        ]
+
+    assert said(0) == []
+    configs = build(START, asked())
+    first, second = execution.submit(store, configs[::-1])
+    ((text, label, query),) = said(3)
+    assert text.startswith("**2 runs were launched here ") and label == "Open them"
+    assert f"run={second}&vs={first}" in query, "the run without RDH comes first"
+    assert said(200) == []
+    execution.submit(store, build(START, asked(seeds="5-8")))
+    ((_, _, query),) = said(30)
+    assert "select=" in query

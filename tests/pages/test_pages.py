@@ -389,6 +389,19 @@ def submitted(monkeypatch) -> list[RunConfig]:
     return configs
 
 
+def test_a_collapsed_run_is_praised_nowhere(stores, monkeypatch, tmp_path):
+    store = RunStore(shutil.copytree(stores["finished"].root, tmp_path / "runs"))
+    sick, well = sorted(store.run_ids(), key=lambda one: store.config(one).has_rdh)
+    with contextlib.closing(sqlite3.connect(store.run_dir(sick) / "metrics.db")) as db, db:
+        db.execute("UPDATE scalars SET value = 1 WHERE name = 'n_distinct_codes'")
+    app = open_app("pages/compare.py", store, monkeypatch, run=sick, vs=well)
+    tiles = [(one.value, one.delta) for one in app.metric if one.label == "✖ Dead"]
+    assert tiles[0] == ("–", "collapsed") and tiles[1][0].endswith("%")
+    assert "Not drawn. Dead in HashNet minus dead in HashNet + RDH" in words(app)
+    live = open_app("pages/live.py", store, monkeypatch, run=sick)
+    assert {one.label: one.value for one in live.metric}["Cost of the dead"] == "–"
+
+
 def press_launch(app: AppTest) -> AppTest:
     return next(one for one in app.button if one.label == "Launch").click().run()
 
@@ -511,18 +524,18 @@ def test_bad_input_on_the_launch_form_is_one_sentence_and_nothing_is_lost(
 @pytest.mark.parametrize(
     ("field", "typed", "sentence"),
     [
-        ("lr", "0.0", "lr must be in (0, 100], got 0.0"),
-        ("lr", "1e400", "lr must be a finite number, got inf"),
-        ("lr", "0,3", "lr must be a number, got '0,3'"),
-        ("epochs", "-3", "epochs must be in [1, 100000], got -3"),
-        ("epochs", "2.7", "epochs must be a whole number, got 2.7"),
-        ("epochs", "", "epochs must be a whole number, got ''"),
-        ("n_bits", "100000", "n_bits must be in [1, 1024], got 100000"),
-        ("batch_size", "1_000", "batch_size must be a whole number, got '1_000'"),
-        ("eta", "-1", "eta must be in [0, 1000], got -1"),
+        ("lr", "0.0", "Learning rate (lr) must be above 0 and at most 100, got 0.0"),
+        ("lr", "1e400", "Learning rate (lr) must be a finite number, got 1e400"),
+        ("lr", "0,3", "must be a number with a decimal point, like 0.3, got '0,3'"),
+        ("epochs", "-3", "Epochs must be at least 1 and at most 100000, got -3"),
+        ("epochs", "2.7", "Epochs must be a whole number, got 2.7"),
+        ("epochs", "", "Epochs must be a whole number, got ''"),
+        ("n_bits", "100000", "(n_bits) must be at least 1 and at most 1024, got 100000"),
+        ("batch_size", "1_000", "Batch size must be a whole number, got '1_000'"),
+        ("eta", "-1", "η (eta) must be at least 0 and at most 1000, got -1"),
         ("seeds", "", "Seeds takes at least one whole number, got ''"),
-        ("device", "tpu", "device must be auto, cpu, cuda or cuda:N, got 'tpu'"),
-        ("digits-query_per_class", "2.5", "query_per_class must be a whole number, got 2.5"),
+        ("device", "tpu", "Device must be auto, cpu, cuda or cuda:N, got 'tpu'"),
+        ("digits-query_per_class", "2.5", "(query_per_class) must be a whole number, got 2.5"),
     ],
 )
 def test_what_was_typed_and_cannot_be_is_one_sentence_and_stays_in_its_line(
@@ -543,8 +556,8 @@ def test_an_eta_that_no_run_would_use_is_one_sentence(stores, monkeypatch, submi
     app.text_input(key="demo-eta").set_value("0.4")
     press_launch(app)
     assert [card.value.replace("\\", "") for card in app.error] == [
-        "eta must be left out for HashNet: there is no quantization term to weigh, got 0.4; ask "
-        "for RDH or for another method."
+        "η (eta) must be left out for HashNet: there is no quantization term to weigh, got 0.4; "
+        "ask for RDH or for another method."
     ]
     assert not submitted
     app.radio(key="demo-arms").set_value("Pair: with and without RDH")

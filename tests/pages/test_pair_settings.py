@@ -95,7 +95,7 @@ def test_a_fair_partner_is_the_default_even_if_a_newer_one_is_not_fair(finisher,
         "pair: DPSH + RDH",
         "pair, eta differs: DPSH + RDH",
     ]
-    assert box.options[1].endswith(unfair[-6:])
+    assert unfair[-6:] in box.options[1]
 
 
 @pytest.mark.parametrize("swapped", [False, True])
@@ -116,6 +116,22 @@ def collapsed(finisher: Finisher, name: str, score: float = 0.1, **fields: objec
     result["metrics"] |= {"n_distinct_codes": 1.0, "map_low": 0.05, "map_high": 1.0}
     path.write_text(json.dumps(result))
     return run_id
+
+
+def test_runs_that_differ_in_more_than_the_plug_ins_have_no_verdict_without_saying_so(
+    finisher, monkeypatch
+):
+    baseline, rdh = pairs(finisher, [0.01])
+    other = finisher.finish(arm("rdh", lr=0.5), 0.9, is_recorded=True)
+    for against, lead in (
+        (other, "This is not RDH's doing, since the runs differ in lr"),
+        (rdh, ""),
+    ):
+        text = shown(open_app(COMPARE, finisher.store, monkeypatch, run=baseline, vs=against))
+        verdict = text.partition("**Verdict.** ")[2]
+        assert verdict.startswith(lead or "MAP goes from")
+        assert ("differ in more than the plug-ins: in lr" in text) == bool(lead)
+        assert "amplifier (off" not in text
 
 
 def test_collapsed_pairs_are_counted_and_in_no_number_of_their_setting(finisher, monkeypatch):

@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 from pages.common.run_status import loss_said
 from pages.common.runs_filter import Wanted, read_cards
 from pages.common.runs_views import log_lines
+from pages.common.start import run_line
 from rdh import execution
 from rdh.config.presets import preset_config
 from rdh.config.run_config import with_plug_ins
@@ -116,6 +117,42 @@ def test_columns_that_no_run_fills_are_left_out_and_numbers_are_those_of_all_pag
     assert {"dead", "cost of the dead", "MAP", "MAP so far", "dead entries"}.isdisjoint(
         waiting.columns
     )
+
+
+def test_settings_that_differ_stand_before_the_numbers(store, monkeypatch):
+    table = open_runs(store, monkeypatch).dataframe[0].value
+    columns = list(table.columns)
+    assert columns[:6] == ["open", "run", "state", "method", "data", "seed"]
+    assert columns.index("MAP") < columns.index("bits") and "lr" not in columns
+    run_id = execution.submit(store, [preset_config("quick", lr=3.0)])[0]
+    columns = list(open_runs(store, monkeypatch).dataframe[0].value.columns)
+    assert columns[4:7] == ["lr", "data", "seed"] and "epochs" not in columns
+    execution.cancel(store, run_id)
+
+
+def test_a_collapsed_run_has_no_dead_number_and_says_so(store, monkeypatch):
+    ids = store.run_ids()
+    one_code = {"map": 0.1, "cost_gallery": 0.0, "n_distinct_codes": 1.0}
+    end(store, ids[0], "finished", metrics=one_code)
+    writer = MetricsWriter(store.run_dir(ids[0]) / "metrics.db", attempt=1)
+    writer.log(Record(31, 4, {"dead": 0, "flagged": 0, "saturated": 0, "entries": 3200} | one_code))
+    writer.close()
+    table = open_runs(store, monkeypatch, show="finished").dataframe[0].value.set_index("run")
+    sick, well = (table.loc[one[-6:]] for one in ids[:2])
+    assert sick["state"].endswith("finished, collapsed") and well["state"].endswith("finished")
+    assert np.isnan(sick["dead"]) and np.isnan(sick["cost of the dead"]) and sick["MAP"] == 0.1
+    assert sick["dead entries"] is None and well["dead"] == pytest.approx(100 * 4 / 3200)
+    app = open_runs(store, monkeypatch, select=",".join(ids[:2]))
+    said = [one.value for one in app.caption if "not drawn" in one.value]
+    assert len(said) == 1 and ids[0][-6:] in said[0] and ids[1][-6:] not in said[0]
+    monkeypatch.setenv("RDH_RUNS", str(store.root))
+    live = AppTest.from_file(str(REPO / "app.py"), default_timeout=60)
+    live.query_params["run"] = ids[0]
+    live.switch_page("pages/live.py").run()
+    tiles = {one.label: (one.value, one.delta) for one in live.metric}
+    assert tiles["✖ Dead"] == tiles["Cost of the dead"] == ("–", "collapsed")
+    line = run_line(store, execution.states(store)[ids[0]])
+    assert (line["dead"], line["cost of the dead"]) == ("– collapsed", "–")
 
 
 def test_a_running_run_shows_its_last_evaluation_marked_as_such(store, monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.common.address import says
+from pages.common.run_picker import names_in_list
 from pages.common.shell import GLYPHS, status_chip
 from pages.common.text import as_text
 from pages.common.words import two_codes
@@ -97,7 +98,7 @@ def test_the_url_chooses_and_a_choice_writes_the_url(store):
     assert app.text[0].value == f"{old} against None"
     assert (
         app.selectbox(key="run").options[0]
-        == f"HashNet · 32 bits · digits · lr 0.01 · 150 epochs · seed 2 · {new[-6:]}"
+        == f"HashNet · seed 2 · {new[-6:]} · 32 bits · digits · lr 0.01 · 150 epochs"
     )
     app.selectbox(key="run").select_index(0).run()
     assert app.query_params["run"] == new
@@ -117,8 +118,8 @@ def test_the_partner_of_a_pair_comes_before_newer_runs(store):
     app = visit(run=mine)
     assert app.text[0].value == f"{mine} against {partner}"
     first, second, none = app.selectbox(key="vs").options
-    assert first.startswith("pair: ") and first.endswith(partner[-6:])
-    assert second.endswith(newest[-6:]) and not second.startswith("pair: ")
+    assert first.startswith("pair: HashNet · seed 7 · ") and partner[-6:] in first
+    assert newest[-6:] in second and not second.startswith("pair: ")
     assert none == "no other run"
 
 
@@ -128,6 +129,29 @@ def test_an_unrelated_run_and_no_run_are_shown_if_the_reader_asks(store):
     assert visit(run=mine, vs=newest).text[0].value == f"{mine} against {newest}"
     app = visit(run=mine, vs="none")
     assert app.text[0].value == f"{mine} against None" and app.query_params["vs"] == "none"
+
+
+def test_one_run_named_twice_in_the_address_is_said(store):
+    rdh = {"amplifier": True, "quantization": "error_aware"}
+    partner, mine = launch(store, {"seed": 7}, {"seed": 7, **rdh})
+    app = visit(run=mine, vs=mine)
+    assert app.text[0].value == f"{mine} against {partner}" and app.query_params["vs"] == partner
+    assert app.warning[0].value.startswith("The address names one run twice")
+    assert partner[-6:] in app.warning[0].value
+
+
+def test_what_tells_runs_apart_stands_first_in_their_names(store):
+    fast, slow, alone = launch(
+        store, {"lr": 3.0}, {"lr": 0.3, "eta": 0.1, "quantization": "error_aware"}, {"lr": 0.3}
+    )
+    names = names_in_list(store, [fast, slow, alone, "gone-000000"])
+    assert names == {
+        fast: f"HashNet · lr 3 · {fast[-6:]} · 32 bits · digits · 150 epochs · seed 0",
+        slow: f"HashNet + EAQL · lr 0.3 · eta 0.1 · {slow[-6:]} · 32 bits · digits · 150 epochs · "
+        "seed 0",
+        alone: f"HashNet · lr 0.3 · {alone[-6:]} · 32 bits · digits · 150 epochs · seed 0",
+        "gone-000000": "gone-000000",
+    }
 
 
 def test_another_run_is_not_set_beside_the_partner_of_the_run_before(store):
