@@ -30,7 +30,7 @@ DEFINED = {
     r".*\b[Dd]ead\b.*": "dead",
     r".*\b[Ff]lagged\b.*": "flagged",
     r".*\b[Ss]aturated\b.*|.*\bnot dead": "saturated",
-    r".*side that it calls for.*|side, and judge|items \(− side.*": "wrong",
+    r".*side that it calls for.*|side, and judge|items \(left: − side.*": "wrong",
     r"norm of dL/dF.*": "gradient-norm",
     r"gradient|side|pull: .*": "quadrants",
     r"dL/dF|∂L/∂F.*|(without|with) amplifier|h, mirrored.*|.*RDH, now": "gradient",

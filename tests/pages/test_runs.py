@@ -151,7 +151,7 @@ def test_a_collapsed_run_has_no_dead_number_and_says_so(store, monkeypatch):
     live.switch_page("pages/live.py").run()
     tiles = {one.label: (one.value, one.delta) for one in live.metric}
     assert tiles["✖ Dead"] == tiles["Cost of the dead"] == ("–", "collapsed")
-    line = run_line(store, execution.states(store)[ids[0]])
+    line = run_line(store, execution.states(store)[ids[0]], {})
     assert (line["dead"], line["cost of the dead"]) == ("– collapsed", "–")
 
 
