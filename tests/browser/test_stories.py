@@ -241,9 +241,7 @@ def test_a_damaged_run_shows_a_card_and_all_others_work_and_are_drawn_once(
 
 def test_the_data_page_shows_what_is_there_and_says_what_to_do_about_the_rest(page, server):
     page.goto(f"{server.url}/data?split=-1")
-    expect(
-        page.get_by_text("Split seed must be at least 0 and below 4294967296, got -1")
-    ).to_be_visible()
+    expect(page.get_by_text("split_seed must be in [0, 4294967296), got -1")).to_be_visible()
     page.goto(f"{server.url}/data?split=0")
     wait_for_draws(page, '[data-chart="data-labels-digits"]', 1)
     expect(number(page, "Gallery")).to_have_text("1,697")
