@@ -24,7 +24,7 @@ from pages.common.sidebar import draw_link
 from pages.common.text import as_text
 from pages.common.time_view import TimeView, draw_view
 from pages.common.words import help_of, last_records, legend, now, percent
-from rdh import execution
+from rdh import analysis, execution
 from rdh.analysis import NOT_COUNTED, WORDS, has_collapsed
 from rdh.charts.dead_bits import dead_bits_over_time, event_flow
 from rdh.charts.histograms import activation_histogram, histogram_over_time
@@ -40,7 +40,7 @@ ANSWERS = (
     ("pages/compare.py", "What did RDH change?", ":material/compare_arrows:"),
     ("pages/bits.py", "Which bits died, and for which images?", ":material/grid_on:"),
 )
-NOTHING = "collapsed to one code, so its dead entries say nothing"
+NOTHING = analysis.says_nothing("dead")
 NO_RECORD = "The loop ended before its first record, so there is nothing to draw."
 ENDED = {
     "cancelled": "was cancelled",
@@ -245,9 +245,8 @@ def draw_no_data(status: Status) -> None:
             f"{resume}Launch makes a changed copy of it.",
             icon=":material/block:",
         )
-        if (
-            status.result.get("kind") != execution.DIVERGED
-        ):  # the line above has the link, with a remedy
+        # Of one that diverged the line above has the link, with a remedy.
+        if status.result.get("kind") != execution.DIVERGED:
             query = {"clone": status.run_id}
             draw_link("pages/launch.py", "Change and launch again", ":material/edit:", query)
     elif status.word == "finished":

@@ -188,7 +188,7 @@ def _draw_try(runs: RunStore, run_id: str) -> None:
         told = diagnosis.tried_for(
             runs,
             run_id,
-            execution.failed_runs(runs),
+            execution.failed_runs,
             lambda one: read_diagnosis(runs, one).findings,
         )
         if told is not None:

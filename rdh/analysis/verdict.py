@@ -109,6 +109,11 @@ def dead_share(numbers: Mapping[str, Any], share: float) -> float:
     return math.nan if has_collapsed(numbers) else share
 
 
+def says_nothing(what: str) -> str:
+    """Of a run that has collapsed, after its name: what its "dead" or "flagged" entries are."""
+    return f"collapsed to one code, so its {what} entries say nothing"
+
+
 def share_title(row: Mapping[str, Any], what: str, share: float, step: int) -> str:
     """The title over a map of dead entries: the share, or that a collapsed run says nothing.
 
@@ -119,7 +124,7 @@ def share_title(row: Mapping[str, Any], what: str, share: float, step: int) -> s
         step: of the record.
     """
     if has_collapsed(row):
-        return f"{row['label']}: collapsed to one code, so its {what} entries say nothing"
+        return f"{row['label']}: {says_nothing(what)}"
     return f"{row['label']}: {percent(share)} of the entries {what} at step {step:,}"
 
 

@@ -101,9 +101,7 @@ def _in_full(store: RunStore, run_id: str, found: Diagnosis) -> Iterator[str]:
         yield ""
     if not found.findings:
         yield f"{found.if_empty.capitalize()}."
-    told = tried_for(
-        store, run_id, execution.failed_runs(store), lambda one: _of_run(store, one).findings
-    )
+    told = tried_for(store, run_id, execution.failed_runs, lambda one: _of_run(store, one).findings)
     if told is not None:
         yield told.sentence
     if found.ran:

@@ -9,7 +9,7 @@ from rdh.config.watched import make_watched
 from rdh.diagnosis import CannotRun, Evidence, checks, diagnose, tried_config
 from rdh.store.levels import TAU_LEVELS
 
-RDH = {"amplifier": True, "quantization": "error_aware"}
+RDH = {"amplifier": True, "quantization": "error_aware", "eta": 1.0}
 ENTRIES = 400.0  # 100 items of 4 bits
 
 
@@ -51,11 +51,8 @@ def test_codes_have_collapsed_below_half_as_many_as_classes(written):
 )
 def test_a_collapse_names_the_plug_ins_if_only_they_differ(ill, other, said, written):
     labels = one_hot([0, 1, 2, 3] * 10)
-    healthy = written(scalars=counts(n_effective_codes=[9.0]), labels=labels, eta=1.0, **RDH)
-    if other != RDH:
-        healthy = written(scalars=counts(n_effective_codes=[9.0]), labels=labels, **other)
-    fields = {"eta": 1.0} | ill if ill else {}
-    one = written(scalars=counts(n_effective_codes=[1.0]), labels=labels, **fields)
+    healthy = written(scalars=counts(n_effective_codes=[9.0]), labels=labels, **other)
+    one = written(scalars=counts(n_effective_codes=[1.0]), labels=labels, **ill)
     mechanism = fires(Evidence(one.store, one.run_id, partner=healthy), "collapsed").mechanism
     assert said in mechanism and ("plug-ins learned" in mechanism) == bool(said)
 

@@ -107,7 +107,7 @@ def tried_run(store: RunStore, run_id: str, remedy: Remedy, find: EqualRuns) -> 
 def tried_for(
     store: RunStore,
     run_id: str,
-    failed: Iterable[str],
+    find: Callable[[RunStore], Iterable[str]],
     findings: Callable[[str], Sequence[Finding]],
 ) -> Outcome | None:
     """Which failed run's remedy a run has tried, and that it came to its end.
@@ -115,7 +115,8 @@ def tried_for(
     Args:
         store: where the runs lie.
         run_id: the run; unless it has finished, there is nothing to say.
-        failed: runs that failed; the first one whose remedy it is counts.
+        find: `rdh.execution.failed_runs`, which stands in a row above. The first one whose remedy
+            it is counts.
         findings: of one of these.
 
     Raises:
@@ -124,13 +125,15 @@ def tried_for(
     if store.result(run_id).get("state") != "finished":
         return None
     config = store.config(run_id)
+    if config.is_watched:
+        return None
     mine = config.model_dump()
-    for one in failed:
+    for one in find(store):
         try:
             other = store.config(one)
             theirs = other.model_dump()
             n_changed = sum(value != mine.get(name) for name, value in theirs.items())
-            if config.is_watched or not 0 < n_changed <= MOST_FIELDS:
+            if not 0 < n_changed <= MOST_FIELDS:
                 continue
             for remedy in (remedy for finding in findings(one) for remedy in finding.remedies):
                 if config.hash in tried_hashes(other, remedy.changes):

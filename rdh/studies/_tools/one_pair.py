@@ -52,11 +52,10 @@ def seeds_said(store: RunStore, run_ids: Iterable[str], pair: Sequence[str]) -> 
         return f"{one}, {rest}"
     effect = effect_of(*analysis.paired_arrays(rows))
     left_out, kept = analysis.collapses_in_words(rows["collapsed"]), analysis.comparable(rows)
-    if left_out and len(kept):  # said first: what is left may look like a success
-        left_out, rows = f"{left_out}; in the others ", kept
-    else:
-        left_out = ""
-    return f"over all seeds run here, {left_out}MAP is {verdict_of(rows, effect)}"
+    if not left_out or kept.empty:
+        return f"over all seeds run here, MAP is {verdict_of(rows, effect)}"
+    said = verdict_of(kept, effect)  # comes last: alone it may look like a success
+    return f"over all seeds run here, {left_out}; in the others MAP is {said}"
 
 
 def _is_alike(store: RunStore, run_id: str, config: RunConfig) -> bool:
