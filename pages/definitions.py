@@ -182,6 +182,9 @@ def of_tau(name: str, run: RunSeries) -> str | None:
     return None if tau is None else f"τ = {tau:g}, so α = {1 / (1 - tau**2):.4g}."
 
 
+NOT_OF_COLLAPSED = {*COUNTS, *FLOWS, "flags", "cost", "precision", "recall", "reach"} - {
+    "saturated"
+}
 EXAMPLES: dict[str, Callable[[str, RunSeries], str | None]] = {
     **dict.fromkeys(COUNTS, of_counts),
     **dict.fromkeys((*FLOWS, "flags"), of_flows),
@@ -198,13 +201,18 @@ EXAMPLES: dict[str, Callable[[str, RunSeries], str | None]] = {
 
 
 def draw_example(runs: RunStore, word: Word, candidates: list[tuple[str, RunSeries]]) -> None:
-    """The number of the first run that has it; if none has, that of the recorded pair."""
+    """The number of the first run that has it; if none has, that of the recorded pair.
+
+    As on the other pages, a collapsed run has no number of dead entries.
+    """
     demo = recorded_demo()
     with_rdh = word.name in OF_RDH
     recorded = [(demo.pair[arm], demo.series(arm)) for arm in (with_rdh, not with_rdh)]
     whose = [(runs, "In your run", candidates), (demo.runs, "In the recorded run", recorded)]
     for kept, said, of in whose:
         for run_id, run in of:
+            if word.name in NOT_OF_COLLAPSED and has_collapsed(run.last()):
+                continue
             if (text := EXAMPLES[word.name](word.name, run)) is not None:
                 where = f"**{said}** {as_text(run_label(kept, run_id))}, step {run.step:,}"
                 st.markdown(f":material/monitoring: {where}: **{as_text(text)}**")

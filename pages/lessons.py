@@ -20,6 +20,11 @@ STYLE = """<style>
 .stMainBlockContainer h1 { padding-bottom: 0; }
 .st-key-lesson-text [data-testid="stWidgetLabel"] p { font-size: 1rem; }
 .st-key-lesson-picture, .st-key-lesson-text { gap: 0.5rem; }
+.st-key-lesson-controls { container-type: inline-size; }
+@container (max-width: 480px) {
+.st-key-lesson-controls .stHorizontalBlock { flex-wrap: wrap; }
+.st-key-lesson-controls .stColumn { min-width: 100%; }
+}
 </style>"""
 # Of a lesson of 45 minutes: how long, what, where.
 PLAN: list[tuple[str, str, str, dict[str, str]]] = [
@@ -129,7 +134,8 @@ def draw_picture(lesson: Lesson, demo: Demo, answered: bool) -> dict[str, Any]:
     """
     controls = lesson.controls(demo)
     values = {}
-    for column, control in zip(st.columns(len(controls)), controls, strict=True):
+    columns = st.container(key="lesson-controls").columns(len(controls))
+    for column, control in zip(columns, controls, strict=True):
         with column:
             values[control.name] = draw_control(lesson.name, control, answered)
     shown = lesson.draw(demo, answered, **values)

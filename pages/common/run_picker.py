@@ -100,7 +100,7 @@ def pick_pair(
 def pick_two(store: RunStore, states: Mapping[str, RunState]) -> tuple[str, str | None]:
     """`pick_run` and, beside it, `pick_pair`."""
     end_without_runs(states)
-    left, right = st.columns(2)
+    left, right = st.container(key="stacked-pickers").columns(2)
     with left:
         run_id = pick_run(store, states)
     with right:

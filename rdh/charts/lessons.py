@@ -75,6 +75,8 @@ def code_rows(
             "showline": False,
             "ticks": "",
             "dtick": 1,
+            "tickangle": 0,
+            "tickfont_size": 10,  # so that two digits fit below a bit on a narrow screen
             "anchor": "y",
         },
         yaxis=_rows_axis(names),
@@ -180,7 +182,8 @@ def who_is_dead(
             "domain": [0.14, 1],
             "range": [-1.1 * F_LIMIT, 1.1 * F_LIMIT],
             "tickvals": [-6, -tau, 0, tau, 6],
-            "ticktext": ["−6", "h = −0.99", "0", "h = 0.99", "6"],
+            "ticktext": ["−6", "h =<br>−0.99", "0", "h =<br>0.99", "6"],
+            "tickangle": 0,
             "title_text": "F of this bit, before tanh (grey: saturated)",
             "anchor": "y",
         },

@@ -307,6 +307,9 @@ def classes_found(
         colorbar={"tickformat": ".0%", "title": {"text": "share"}},
     )
     figure.update_yaxes(autorange="reversed", title_text="class of the query", type="category")
-    figure.update_xaxes(title_text="class that is found", type="category", tickangle=-45)
+    short = max(map(len, labels), default=0) <= 2  # digits need no slant
+    figure.update_xaxes(
+        title_text="class that is found", type="category", tickangle=0 if short else -45
+    )
     figure.update_layout(margin_b=90)
     return figure

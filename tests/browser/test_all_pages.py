@@ -15,11 +15,13 @@ from playwright.sync_api import TimeoutError, expect
 
 from rdh import worker
 from rdh.config.presets import preset_config
+from rdh.lessons import lessons
 from rdh.store.run_store import RunStore
 from tests.browser.charts import wait_for, wait_for_draws
 from tests.browser.conftest import REPO, AppServer, open_page, wait_for_app
 
 PAGES = ["", *sorted(path.stem for path in (REPO / "pages").glob("*.py"))]
+PAGES += [f"lessons?lesson={1 + place}" for place in range(1, len(lessons()))]
 WITHOUT_SECTIONS = ("launch", "runs", "studies")  # a form and two lists
 WIDTHS = (1280, 800, 400)  # pixels of the window
 SETTLED = 5000  # milliseconds
@@ -35,11 +37,18 @@ DRAWN = """(width) => {
 CUT = """() => {
     const said = [], main = document.querySelector("[data-testid=stMain]");
     if (main.scrollWidth > main.clientWidth + 1) said.push("the page scrolls sideways");
-    const texts = "p, label, h1, h2, h3, button, a, [data-testid=stMetric] *";
+    const texts = "p, label, h1, h2, h3, button, a, a *, [data-testid=stMetric] *";
     for (const one of main.querySelectorAll(texts)) {
         if (!one.clientWidth || !one.innerText?.trim()) continue;
         if (getComputedStyle(one).overflowX === "visible") continue;
         if (one.scrollWidth > one.clientWidth + 1) said.push(one.innerText.slice(0, 60));
+    }
+    for (const one of main.querySelectorAll("button, label")) {  // cut by what they stand in
+        const right = one.getBoundingClientRect().right, text = one.innerText?.slice(0, 60);
+        for (let box = one.parentElement; box !== main; box = box.parentElement) {
+            if (!one.clientWidth || getComputedStyle(box).overflowX === "visible") continue;
+            if (right > box.getBoundingClientRect().right + 1) said.push(text);
+        }
     }
     for (const svg of main.querySelectorAll("svg.main-svg")) {
         const box = svg.getBoundingClientRect();
@@ -93,20 +102,33 @@ def check_shadow(page) -> None:
     wait_for(page, f"!{shadow}.includes(' -14px 0px') && {shadow}.includes(' 14px 0px')")
 
 
+def cut_at(page, width: int) -> list[str]:
+    """What is cut in a window of this width."""
+    page.set_viewport_size({"width": width, "height": 900})
+    wait_for(page, DRAWN, width)
+    with suppress(TimeoutError):  # the layout follows the window a moment later
+        wait_for(page, f"({CUT})().length === 0", timeout=SETTLED)
+    return page.evaluate(CUT)
+
+
+def test_without_a_run_nothing_is_cut_on_a_phone(page, lasting_server, tmp_path):
+    empty = lasting_server(tmp_path / "runs")
+    page.problems.clear()
+    cut = {}
+    for name in ("", "launch", "runs", "live", "compare"):
+        page.goto(f"{empty.url}/{name}")
+        wait_for_app(page)
+        cut[name] = cut_at(page, 400)
+    assert not any(cut.values()) and page.problems == []
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_has_headings_and_cuts_nothing_at_any_width(page, server, query, name):
     page.problems.clear()
     page.set_viewport_size({"width": WIDTHS[0], "height": 900})
-    page.goto(f"{server.url}/{name}?{query}")
+    page.goto(f"{server.url}/{name}{'&' if '?' in name else '?'}{query}")
     wait_for_app(page)
-    cut = {}
-    for width in WIDTHS:
-        page.set_viewport_size({"width": width, "height": 900})
-        wait_for(page, DRAWN, width)
-        with suppress(TimeoutError):  # the layout follows the window a moment later
-            wait_for(page, f"({CUT})().length === 0", timeout=SETTLED)
-        if said := page.evaluate(CUT):
-            cut[width] = said
+    cut = {width: said for width in WIDTHS if (said := cut_at(page, width))}
     assert cut == {} and page.problems == []
     expect(page.locator("h1")).to_have_count(1)
     if name not in WITHOUT_SECTIONS:

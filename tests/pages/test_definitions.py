@@ -1,6 +1,9 @@
 """Every word that a page links to is defined, with a number of the reader's own run if possible."""
 
+import contextlib
 import re
+import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -62,6 +65,18 @@ def test_the_run_of_the_address_gives_the_examples_that_it_has(trained, monkeypa
     hashnet = next(one for one in trained.run_ids() if one.startswith("hashnet"))
     app = open_page("pages/definitions.py", trained, monkeypatch, run=hashnet)
     assert "HashNet" in dict(zip(exemplified(), examples(app), strict=True))["map"]
+
+
+def test_a_collapsed_run_is_no_example_of_dead_entries(trained, monkeypatch, tmp_path):
+    store = RunStore(shutil.copytree(trained.root, tmp_path / "runs"))
+    hashnet = next(one for one in store.run_ids() if one.startswith("hashnet"))
+    with contextlib.closing(sqlite3.connect(store.run_dir(hashnet) / "metrics.db")) as db, db:
+        db.execute("UPDATE scalars SET value = 1 WHERE name = 'n_distinct_codes'")
+    app = open_page("pages/definitions.py", store, monkeypatch, run=hashnet)
+    shown = dict(zip(exemplified(), examples(app), strict=True))
+    assert "In your run" in shown["collapse"] and "it has collapsed" in shown["collapse"]
+    assert "HashNet" in shown["map"] and "In the recorded run" in shown["dead"]
+    assert not any("HashNet" in shown[name] for name in ("wrong", "flagged", "hard", "cost"))
 
 
 def test_without_a_run_the_words_are_defined_all_the_same(tmp_path, monkeypatch):
