@@ -186,12 +186,11 @@ def loss_said(store: RunStore, state: execution.RunState | None) -> str:
     loss = execution.loss_before(store, state.run_id, state.attempt)
     if loss is None:
         return ""
-    at = f" at about step {loss.step:,}" if loss.step else ""
-    goes = "went" if state.is_final else "goes"
-    on = f"it {goes} on from step {loss.from_step:,}" if loss.from_step else (
-        f"it {'began' if state.is_final else 'begins'} again at step 0"
-    )  # fmt: skip
-    return f"{loss.reason.rstrip('.')}{at}; {on}, attempt {state.attempt}."
+    came = f" It had come to step {loss.step:,}." if loss.step else ""
+    on = f"{'went' if state.is_final else 'goes'} on from step {loss.from_step:,}"
+    if not loss.from_step:
+        on = f"{'began' if state.is_final else 'begins'} again at step 0"
+    return f"{loss.reason.rstrip('.')}.{came} It {on}, attempt {state.attempt}."
 
 
 def resume_said(store: RunStore, run_id: str) -> str:
@@ -213,7 +212,8 @@ def progress_text(status: Status, run: RunSeries | None) -> str:
     if status.word == "finished":
         return time_taken(result)
     if status.is_final:
-        return f"at step {result.get('step', beat.get('step', 0)):,}"
+        step = result.get("step", beat.get("step", 0))
+        return f"at step {max(step, run.step if run else 0):,}"
     if not beat:
         if status.word != "queued":
             return "the worker is starting"

@@ -158,11 +158,12 @@ def _row(store: RunStore, state: Any) -> dict[str, Any]:
     entries, cost = numbers.get("entries"), analysis.cost_of_dead(metrics)
     has_step = beat.get("total_steps") or beat.get("phase") == "training"
     stalled = execution.stalled_for(state, beat)
+    attempt = beat.get("attempt", state.attempt)  # a run that waits again has come that far
     return {
         "run": state.run_id,
         "method": label,
         "state": execution.doing(state),
-        "step": beat.get("step") if has_step else None,
+        "step": execution.last_step(store, state.run_id, attempt) if has_step else None,
         "of": beat.get("total_steps"),
         "MAP": metrics.get("map"),
         "dead": numbers["dead"] / entries if entries and "dead" in numbers else None,

@@ -38,7 +38,7 @@ from rdh.execution.queue.equal import equal_runs, failed_runs, finished_runs
 from rdh.execution.queue.possible import check_data
 from rdh.execution.queue.requests import states, submit
 from rdh.execution.queue.rows import RunState, doing, in_turn
-from rdh.execution.queue.run_folder import SECONDS_STALLED, loss_before, stalled_for
+from rdh.execution.queue.run_folder import SECONDS_STALLED, last_step, loss_before, stalled_for
 from rdh.execution.queue.states import DIVERGED, MEANINGS, RESUMABLE
 from rdh.execution.queue.watched import check_ours, is_watched
 
@@ -61,6 +61,7 @@ __all__ = [
     "gpu_loads",
     "in_turn",
     "is_watched",
+    "last_step",
     "loss_before",
     "notices",
     "pause",

@@ -8,9 +8,9 @@ from typing import Any
 
 from rdh.errors import encodable, printable
 from rdh.execution.engine.torchrun import End
-from rdh.execution.queue.run_folder import DISK, request_in
+from rdh.execution.queue.run_folder import DISK, last_step, request_in
 from rdh.execution.queue.states import DIVERGED, attempt_in, exit_name
-from rdh.files import read_json, well_typed, write_json
+from rdh.files import read_json, write_json
 from rdh.store.log import say
 from rdh.store.run_store import RunStore
 
@@ -83,13 +83,12 @@ def lost(run_dir: Path, attempt: int, n: int, end: End, *, out_of_memory: bool) 
     """
     how = "was killed" if end.code < 0 else "ended without a result"
     how = "was killed by the kernel for lack of memory" if out_of_memory else how
-    beat = well_typed(read_json(run_dir / "hb.json") or {})
     return {
         "state": "lost",
         "kind": "oom" if out_of_memory else "signal" if end.code < 0 else "exit",
         "message": f"One of its {n} processes {how} (rank {end.rank}, {exit_name(end.code)}), and "
         f"the others ended with it; {_way_on(run_dir)[1]}.",
-        "step": beat.get("step", 0) if attempt_in(beat) == attempt else 0,
+        "step": last_step(RunStore(run_dir.parent), run_dir.name, attempt),
     }
 
 

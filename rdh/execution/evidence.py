@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from rdh.execution.engine.base import GRACE, Phase, Report, key_of
 from rdh.execution.queue.rows import RunState
-from rdh.execution.queue.run_folder import last_log_line
+from rdh.execution.queue.run_folder import last_log_line, last_step
 from rdh.execution.queue.states import REQUESTS, Decision, Evidence, attempt_in, result_record
-from rdh.files import read_json, well_typed
+from rdh.files import read_json
 from rdh.locks import is_locked
 from rdh.store.run_store import RunStore
 
@@ -103,8 +103,7 @@ class Observer:
         asked = {state: request for request, state in REQUESTS.items()}
         cause = "signal" if exit_code is not None and exit_code < 0 else "exit"
         kind = asked.get(decision.state, cause)
-        beat = well_typed(read_json(self.store.root / run.run_id / "hb.json") or {})
-        step = beat.get("step", 0) if attempt_in(beat) == run.attempt else 0
+        step = last_step(self.store, run.run_id, run.attempt)
         seconds = max(0.0, time.time() - run.started_at) if run.started_at else 0.0
         return result_record(
             run.attempt, decision.state, kind, decision.reason or "", step=step, seconds=seconds

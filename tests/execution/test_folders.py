@@ -10,9 +10,10 @@ import pytest
 from rdh import catalog
 from rdh.config.run_config import digest
 from rdh.errors import UserError
-from rdh.execution import cancel, delete, resume, states, submit
+from rdh.execution import cancel, delete, last_step, resume, states, submit
 from rdh.execution.queue.registry import Registry
 from rdh.locks import take_lock
+from rdh.store.metrics_writer import MetricsWriter, Record
 from rdh.store.run_store import RunStore
 from tests.execution.conftest import make_configs, plan, turn
 from tests.test_worker import small_disk
@@ -40,6 +41,21 @@ def edit(store: RunStore, run_id: str, **fields) -> None:
     submission["config"] |= fields
     submission["config_hash"] = digest(submission["config"])
     path.write_text(json.dumps(submission))
+
+
+def test_the_last_step_is_the_later_of_heartbeat_and_record_of_that_very_attempt(store):
+    run_id = submit_one(store)
+    assert last_step(store, run_id, 1) == 0
+    writer = MetricsWriter(store.run_dir(run_id) / "metrics.db", attempt=1)
+    writer.log(Record(30, 1, {"loss": 1.0}, {}))
+    writer.close()
+    assert last_step(store, run_id, 1) == 30
+    for beat, attempt, step in ((25, 1, 30), (35, 1, 35), (0, 2, 0), (40, 2, 40)):
+        store.write_json(run_id, "hb.json", {"attempt": attempt, "step": beat})
+        assert last_step(store, run_id, attempt) == step
+    assert last_step(store, run_id, 1) == 30, "the heartbeat is of another attempt"
+    (store.run_dir(run_id) / "metrics.db").write_text("no data base")
+    assert last_step(store, run_id, 2) == 40
 
 
 def test_a_folder_that_was_copied_in_is_listed_by_the_next_look(store):

@@ -310,11 +310,12 @@ def test_a_run_that_was_killed_says_so_while_it_goes_on_and_after(store, monkeyp
     more = {"attempt": 2, "from_step": 20, "step": 30, "seconds": 5.0}
     end(store, run_id, "finished", metrics={"map": 0.5}, **more)
     app = open_runs(store, monkeypatch, select=run_id)
-    told = "The process was killed (signal 9) at about step 25; it went on from step 20, attempt 2."
+    told = "The process was killed (signal 9). It had come to step 25. "
+    told += "It went on from step 20, attempt 2."
     assert told in {one.value.replace("\\", "") for one in app.info}
     assert any("the last 10 steps in 5 s" in one.value for one in app.markdown)
     state = execution.RunState(run_id, "running", 2, 0.0)
-    assert loss_said(store, state).endswith("; it goes on from step 20, attempt 2.")
+    assert loss_said(store, state).endswith(" It goes on from step 20, attempt 2.")
     assert loss_said(store, execution.RunState(run_id, "running", 3, 0.0)) == ""
 
 

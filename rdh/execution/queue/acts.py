@@ -12,12 +12,11 @@ from rdh.errors import UserError
 from rdh.execution.queue.registry import Registry
 from rdh.execution.queue.requests import states
 from rdh.execution.queue.rows import RunState, move, update
-from rdh.execution.queue.run_folder import control_record
+from rdh.execution.queue.run_folder import control_record, last_step
 from rdh.execution.queue.states import (
     DIVERGED,
     REQUESTS,
     RESUMABLE,
-    attempt_in,
     is_result,
     result_record,
 )
@@ -155,8 +154,7 @@ def queue_again(
     # attempt waiting.
     lost = None
     if run.state == "lost":
-        beat = store.heartbeat(run.run_id)
-        step = beat.get("step", 0) if attempt_in(beat) == run.attempt else 0
+        step = last_step(store, run.run_id, run.attempt)
         lost = {"reason": run.reason or "Its process ended.", "step": step}
     from_step = store.resume_step(run.run_id)
     record = control_record(attempt, automatic=automatic, from_step=from_step, lost=lost)

@@ -48,7 +48,7 @@ class Loss(NamedTuple):
 
     Args:
         reason: A sentence.
-        step: That its last heartbeat named; 0 if there was none.
+        step: That it had come to, `last_step`.
         from_step: What the present attempt goes on from.
     """
 
@@ -303,6 +303,19 @@ def loss_before(store: RunStore, run_id: str, attempt: int) -> Loss | None:
     if not isinstance(reason, str) or not is_number(step) or not is_number(from_step):
         return None
     return Loss(printable(reason), int(step), int(from_step))
+
+
+def last_step(store: RunStore, run_id: str, attempt: int) -> int:
+    """The last step that an attempt tells of, by its heartbeat or its newest record; 0 if by none.
+
+    A heartbeat is seconds apart: a process that was killed has often recorded later steps.
+    """
+    beat, step = store.heartbeat(run_id), 0
+    with contextlib.suppress(UserError):  # records that can't be read
+        reader = store.reader(run_id)
+        recorded_by, seq = reader.version()
+        step = (reader.record(seq) or (0,))[0] if recorded_by == attempt else 0
+    return max(step, beat.get("step", 0) if attempt_in(beat) == attempt else 0)
 
 
 def request_in(
