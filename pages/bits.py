@@ -15,7 +15,7 @@ from pages.common.shell import carried, end_page, error_card, known_runs, start_
 from pages.common.sidebar import draw_link
 from pages.common.words import legend, two_codes
 from rdh import catalog
-from rdh.analysis import map_points
+from rdh.analysis import map_points, says_nothing
 from rdh.analysis.dead_bits import NOT_COUNTED
 from rdh.charts.bit_worth import (
     death_takeaway,
@@ -84,6 +84,8 @@ def pick_bit(run_id: str, config: RunConfig, counts: BitCounts | None) -> int:
 def strip_title(counts: BitCounts) -> str:
     """The bit that costs most, in words."""
     first, share = int(counts.order[0]), counts.main / counts.n_items
+    if counts.has_collapsed:
+        return f"The run {says_nothing('dead')}"
     if counts.dead is None:
         return f"Bit {first} has the most flagged entries: {share[first]:.1%} of the items"
     cost = counts.cost
@@ -154,13 +156,14 @@ def draw_steps(counts: BitCounts, bit: int, run_id: str) -> None:
 
 def bit_line(counts: BitCounts, bit: int) -> str:
     """The chosen bit in numbers."""
-    parts = [] if counts.dead is None else [f"{counts.dead[:, bit].sum():,} dead"]
+    parts = []
+    if counts.dead is not None and not counts.has_collapsed:
+        parts.append(f"{counts.dead[:, bit].sum():,} dead")
     parts.append(f"{counts.flagged[:, bit].sum():,} flagged")
     if counts.dead is not None:
         parts.append(f"{counts.saturated[:, bit].sum():,} saturated")
-    cost = counts.cost
-    costs = ""
-    if cost is not None and (counts.main[bit] or cost.by_bit[bit]):
+    cost, costs = counts.cost, ""
+    if cost is not None and not counts.has_collapsed and (counts.main[bit] or cost.by_bit[bit]):
         costs = f"; its dead entries {cost.place} cost {map_points(cost.by_bit[bit])} MAP"
     return f"**Bit {bit}**, of {counts.n_items:,.0f} training items: {', '.join(parts)}{costs}"
 

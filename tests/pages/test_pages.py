@@ -20,6 +20,7 @@ from streamlit.testing.v1 import AppTest
 from pages.common import live_plot, run_form, side_by_side
 from pages.common.run_status import progress_text, read_status
 from rdh import catalog, execution, worker
+from rdh.charts.figure import Figure
 from rdh.config.presets import demo_pair, preset_config
 from rdh.config.run_config import RunConfig, make_config, with_plug_ins
 from rdh.recorder import Recorder
@@ -400,6 +401,16 @@ def test_a_collapsed_run_is_praised_nowhere(stores, monkeypatch, tmp_path):
     assert "Not drawn. Dead in HashNet minus dead in HashNet + RDH" in words(app)
     live = open_app("pages/live.py", store, monkeypatch, run=sick)
     assert {one.label: one.value for one in live.metric}["Cost of the dead"] == "–"
+    titles: list[str] = []
+
+    def note(figure: Figure) -> str:
+        titles.append(figure.layout.title.text)
+        return "{}"
+
+    monkeypatch.setattr(live_plot, "figure_json", note)
+    bits = words(open_app("pages/bits.py", store, monkeypatch, run=sick))
+    assert titles[0] == "The run collapsed to one code, so its dead entries say nothing"
+    assert not re.search(r"\*\*Bit \d+\*\*, of [\d,]+ training items: [\d,]+ dead", bits)
 
 
 def press_launch(app: AppTest) -> AppTest:
