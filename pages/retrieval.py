@@ -21,6 +21,7 @@ from rdh.analysis.mixed_up import most_mixed_classes, most_mixed_up
 from rdh.analysis.verdict import percent
 from rdh.charts.palette import escape
 from rdh.charts.search import classes_found
+from rdh.execution import would_repeat
 from rdh.store.run_store import RunStore
 
 
@@ -37,9 +38,10 @@ def why_no_codes(runs: RunStore, run_id: str) -> str:
         return "Codes of all images are kept when a run finishes: this page opens by itself then."
     if status.word == "finished":
         return "This run finished without keeping its codes, so there is nothing to search."
+    way_out = "" if would_repeat(runs, run_id) else "resume it, or "
     return (
-        f"This run ended as {status.word}, before it kept its codes: resume it, or choose a "
-        "finished run."
+        f"This run ended as {status.word}, before it kept its codes: {way_out}choose a finished "
+        "run."
     )
 
 
