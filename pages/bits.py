@@ -180,7 +180,7 @@ def draw_bit(run: RunSeries, config: RunConfig, counts: BitCounts, bit: int, run
             key=f"bits-drift-{run_id}",
         )
     with right:
-        title = f"Bit {bit} at step {steps[-1]:,}: F = {mean:.2f} ± {spread:.2f}"
+        title = f"Bit {bit} at step {steps[-1]:,}: F = {mean:.2f} ± {spread:.2f}".replace("-", "−")
         now = histograms[-1, bit]
         live_plotly(
             activation_histogram(edges, now, None, config.tau, title=title),
