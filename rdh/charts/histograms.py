@@ -7,7 +7,7 @@ import numpy as np
 
 from rdh.charts import palette
 from rdh.charts._layout import add_legend_below
-from rdh.charts._thinning import bucket_sum, buckets
+from rdh.charts._thinning import bucket_sum, buckets, name_steps
 from rdh.charts.figure import Figure
 
 H_TICKS = (
@@ -140,9 +140,7 @@ def histogram_over_time(
         )
     figure.update_yaxes(**h_axis(edges, is_upright=True), title_text="h = tanh F", showgrid=False)
     figure.update_layout(margin_l=84, meta={"columns": {"y": OF_F}})
-    figure.update_xaxes(
-        title_text="optimiser step" + (f" (each column: {size} records)" if size > 1 else "")
-    )
+    name_steps(figure, size, "")
     return figure
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from rdh.charts import palette
 from rdh.charts._layout import percent, round_ticks
-from rdh.charts._thinning import bucket_extreme, bucket_max, buckets
+from rdh.charts._thinning import bucket_extreme, bucket_max, buckets, name_steps
 from rdh.charts.figure import Figure
 
 UNITS = (
@@ -65,7 +65,7 @@ def saturation_map(
         hovertemplate=f"bit %{{y}}, step %{{x:,}}<br>{palette.escape(what)}: %{{z}} in "
         f"{unit}<extra></extra>",
     )
-    figure.update_xaxes(title_text=_step_title(size, "maximum"))
+    name_steps(figure, size, "maximum of ")
     return figure
 
 
@@ -107,7 +107,7 @@ def difference_map(
         hovertemplate=f"bit %{{y}}, step %{{x:,}}<br>without − with: %{{z:+d}} in "
         f"{unit}<extra></extra>",
     )
-    figure.update_xaxes(title_text=_step_title(size, "largest difference"))
+    name_steps(figure, size, "largest difference of ")
     figure.update_layout(margin_r=110)
     return figure
 
@@ -134,7 +134,3 @@ def _map(
     figure.update_yaxes(title_text="bit", type="category", showgrid=False, ticks="")
     figure.update_yaxes(nticks=min(18, (height - 110) // 13))  # a name is 13 pixels high
     return figure
-
-
-def _step_title(size: int, kept: str) -> str:
-    return "optimiser step" + (f" (each column: {kept} of {size} records)" if size > 1 else "")

@@ -28,7 +28,7 @@ from rdh.charts.data_sets import MOST_NAMED, items_per_label, labels_per_item, l
 from rdh.charts.dead_bits import Series, dead_bits_over_time, event_flow
 from rdh.charts.figure import Figure
 from rdh.charts.gradients import gradient_norms, gradient_of_one_pair, measured_gradient
-from rdh.charts.histograms import activation_histogram, h_axis, histogram_over_time
+from rdh.charts.histograms import OF_F, activation_histogram, h_axis, histogram_over_time
 from rdh.charts.losses import loss_split
 from rdh.charts.probe_matrix import probe_matrix
 from rdh.charts.quadrants import quadrants
@@ -278,6 +278,17 @@ def test_a_spike_survives_in_the_lines_of_a_long_run():
     assert line.y.max() == 77 and line.x[line.y.argmax()] == 8 * 12_346
     frame = pd.DataFrame({"similarity_loss": counts_of_run}, index=steps_of(20_000))
     assert loss_split(frame, title="x", quantization="q").data[0].y.max() == 77
+
+
+def test_a_thinned_map_says_so_in_a_line_of_its_own_and_in_the_names_of_its_data():
+    n = 2000
+    drift = histogram_over_time(EDGES, steps_of(n), counts(n, 64), 0.99, title="x")
+    share = saturation_map(steps_of(n), np.zeros((n, 4)), title="x", what="dead share")
+    for figure, kept in ((drift, "4 records"), (share, "maximum of 4 records")):
+        first, second = figure.layout.xaxis.title.text.split("<br>")
+        assert first == "optimiser step" and f"(each column: {kept})" in second
+        assert figure.layout.meta["columns"]["x"] == f"optimiser step (each column: {kept})"
+    assert drift.layout.meta["columns"]["y"] == OF_F
 
 
 def test_the_sign_of_a_difference_survives_the_thinning():
