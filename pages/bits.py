@@ -84,10 +84,10 @@ def pick_bit(run_id: str, config: RunConfig, counts: BitCounts | None) -> int:
 def strip_title(counts: BitCounts) -> str:
     """The bit that costs most, in words."""
     first, share = int(counts.order[0]), counts.main / counts.n_items
-    if counts.has_collapsed:
-        return f"The run {says_nothing('dead')}"
     if counts.dead is None:
         return f"Bit {first} has the most flagged entries: {share[first]:.1%} of the items"
+    if counts.has_collapsed:
+        return f"The run {says_nothing('dead')}"
     cost = counts.cost
     if cost is not None and cost.by_bit[first] >= LEAST_COST:
         return (

@@ -49,6 +49,10 @@ border: 1px solid var(--st-border-color); border-radius: 6px; }
 .copy-link-field { font: inherit; font-size: 0.8rem; width: min(30rem, 90%); }
 /* Streamlit opens the links of a text in a new tab; the arrow stays on the line of its word. */
 .stMainBlockContainer a[target="_blank"]::after { content: "\\a0↗" / " (new tab)"; }
+/* Streamlit cuts a link that is wider than its place. */
+[data-testid="stPageLink-NavLink"] > span:last-child {
+&, * { white-space: normal; line-height: 1.4; }
+}
 /* What an address jumps to stands below the header. */
 .stMainBlockContainer :is(h1, h2, h3)[id] { scroll-margin-top: 4.5rem; }
 /* A tick that takes a moment must not fade the page that is being read. */

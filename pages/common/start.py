@@ -303,7 +303,7 @@ def draw_recorded_pair(has_own: bool) -> None:
     label, icon, query = (
         ("Your own pair", ":material/person:", {})
         if has_own
-        else ("The recorded pair, for later too", RECORDED_ICON, RECORDED)
+        else ("The recorded pair, also once you have your own", RECORDED_ICON, RECORDED)
     )
     st.page_link("app.py", label=label, icon=icon, query_params=query)
 

@@ -146,7 +146,7 @@ def worth_by_death(
         )
     figure.add_hline(y=0, line={"width": 1, "color": palette.NEUTRAL, "dash": "dot"})
     figure.update_xaxes(
-        title_text="share of items that have the bit dead (at their last visit)",
+        title_text="items with the bit dead at their last visit",
         tickformat="~%",
         rangemode="tozero",
     )

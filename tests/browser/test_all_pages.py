@@ -21,6 +21,7 @@ from tests.browser.charts import wait_for, wait_for_draws
 from tests.browser.conftest import REPO, AppServer, open_page, wait_for_app
 
 PAGES = ["", *sorted(path.stem for path in (REPO / "pages").glob("*.py"))]
+PAGES += ["bits?worth=true"]
 PAGES += [f"lessons?lesson={1 + place}" for place in range(1, len(lessons()))]
 WITHOUT_SECTIONS = ("launch", "runs", "studies")  # a form and two lists
 WIDTHS = (1280, 800, 400)  # pixels of the window
