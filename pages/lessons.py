@@ -148,7 +148,7 @@ def draw_picture(lesson: Lesson, demo: Demo, answered: bool) -> dict[str, Any]:
 start_page(
     "Lessons",
     ":material/school:",
-    "Why do bits die, and what can RDH do about it? Seven steps, ten minutes.",
+    "Why do bits die, and what can RDH do? Ten minutes.",
     section="Understand",
     place=205,
 )
@@ -175,7 +175,6 @@ with st.container(horizontal=True, vertical_alignment="center", key="lesson-step
     )  # fmt: skip
     demo = or_end(pick_demo)
     lesson = steps[number - 1]
-    landscape = st.empty()
 here = st.context.url or ""
 address = "" if opens_here_only(here) else here.partition("?")[0]
 actions().download_button(
@@ -200,6 +199,6 @@ with error_card(), st.container(key="stacked-lesson"):
         values = draw_picture(lesson, demo, answered)
     if lesson.setting:
         query = query_of(lesson.setting(**values))
-        with landscape:
+        with actions():
             draw_link("pages/landscape.py", "See it in Landscape", ":material/landscape:", query)
 end_page()

@@ -6,8 +6,10 @@ import pytest
 from playwright.sync_api import expect
 
 from rdh.lessons import lessons, recorded_demo
+from rdh.store.run_store import RunStore
 from tests.browser.charts import wait_for, wait_for_draws
 from tests.browser.conftest import open_page, wait_for_app
+from tests.pages.test_lessons import put_demo
 
 N = len(lessons())
 DRAWN_WIDE = """() => [...document.querySelectorAll("details .main-svg")]
@@ -65,6 +67,20 @@ def test_a_class_walks_through_all_lessons_and_one_address_brings_a_step_back(br
         page.keyboard.press("ArrowRight")
         expect(page.get_by_role("img", name="The bit is at h = −0.49.")).to_be_visible()
         assert not page.problems
+
+
+def test_on_the_readers_own_demo_every_answered_lesson_fits_too(page, lasting_server, tmp_path):
+    own = lasting_server(put_demo(RunStore(tmp_path / "runs")).root)
+    page.set_viewport_size(PROJECTOR)
+    for number in range(1, N + 1):
+        page.goto(f"{own.url}/lessons?lesson={number}")
+        step_is(page, number)
+        expect(page.get_by_text("your last demo")).to_be_visible()
+        page.get_by_test_id("stRadio").get_by_role("radio").first.focus()
+        page.keyboard.press("Space")
+        expect(page.get_by_text(re.compile("Right: |Not so: "))).to_be_visible()
+        step_is(page, number)
+        wait_for(page, FITS)
 
 
 def test_all_lessons_are_taken_away_as_one_file_that_opens_without_a_network(

@@ -35,14 +35,19 @@ def empty(tmp_path, monkeypatch) -> RunStore:
 
 @pytest.fixture
 def with_demo(empty) -> RunStore:
-    """A store in which the reader ran the demo: its files are those of the recording."""
+    """A store in which the reader ran the demo."""
+    return put_demo(empty)
+
+
+def put_demo(store: RunStore) -> RunStore:
+    """The demo as a run of the reader's own: its files are those of the recording."""
     recording = read_recording()
     for config, run_id in zip(demo_pair(), recording.pair, strict=True):
-        folder, source = empty.run_dir(empty.create(config)), recording.runs.run_dir(run_id)
+        folder, source = store.run_dir(store.create(config)), recording.runs.run_dir(run_id)
         for path in source.rglob("*"):
             if path.is_file() and path.name != "config.json":
                 shutil.copyfile(path, folder / path.relative_to(source))
-    return empty
+    return store
 
 
 def open_lessons(**query: str | list[str]) -> AppTest:
