@@ -99,6 +99,11 @@ def tried_on(begin: Start) -> str | None:
     return st.query_params.get("clone") if begin.fields is not begin.before else None
 
 
+def take_over_preset() -> None:
+    """What the reader chose goes before what the address said."""
+    st.query_params["preset"] = st.session_state["preset"]
+
+
 def pick_preset(runs: RunStore) -> str:
     """The presets as cards, with what a pair of each costs. The choice stays in the URL.
 
@@ -112,6 +117,7 @@ def pick_preset(runs: RunStore) -> str:
             "Preset",
             list(PRESETS),
             key="preset",
+            on_change=take_over_preset,
             horizontal=True,
             format_func=lambda one: PRESETS[one].title,
             captions=[f"{as_text(PRESETS[one].text)}  \n**{times[one]}**" for one in PRESETS],

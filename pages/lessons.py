@@ -28,10 +28,15 @@ STYLE = """<style>
 </style>"""
 # Of a lesson of 45 minutes: how long, what, where.
 PLAN: list[tuple[str, str, str, dict[str, str]]] = [
-    ("20 min", "these seven lessons, a vote on each question", "pages/lessons.py", {"lesson": "1"}),
-    ("8 min", "Figure 3: Play, without and with RDH", "pages/landscape.py", address_of("With RDH")),
+    (
+        "20 min",
+        "these seven lessons, a vote on each question",
+        "pages/lessons.py",
+        {"lesson": "1", "pair": "recorded"},
+    ),
+    ("8 min", "Figure 3, without and with RDH", "pages/landscape.py", address_of("With RDH")),
     ("7 min", "the recorded pair: what do dead bits cost?", "app.py", {"pair": "recorded"}),
-    ("5 min", "Run the demo pair on Start, and watch it", "pages/live.py", {}),
+    ("5 min", "Run the demo pair on Start, and watch it", "app.py", {}),
     ("5 min", "the words once more", "pages/definitions.py", {}),
 ]
 YOURS, RECORDED = "your last demo", "recorded"

@@ -57,13 +57,16 @@ border: 1px solid var(--st-border-color); border-radius: 6px; }
 .stMainBlockContainer :is(h1, h2, h3)[id] { scroll-margin-top: 4.5rem; }
 /* A tick that takes a moment must not fade the page that is being read. */
 .stElementContainer[data-stale="true"] { opacity: 1 !important; transition: none !important; }
-/* Choices as cards: the whole card can be pressed. */
+/* Choices as cards: the whole card can be pressed. A press counts only inside the label's own box,
+so that the label goes on below the caption, as far as the card does. */
 [class*="st-key-cards-"] [role="radiogroup"] { gap: 0.75rem; align-items: stretch; }
-[class*="st-key-cards-"] [role="radiogroup"] > div { position: relative; flex: 1 1 170px;
-padding: 0.6rem 0.75rem; border: 1px solid rgba(128, 128, 128, 0.35); border-radius: 8px; }
+[class*="st-key-cards-"] [role="radiogroup"] > div { flex: 1 1 170px; overflow: hidden;
+border: 1px solid rgba(128, 128, 128, 0.35); border-radius: 8px; }
 [class*="st-key-cards-"] [role="radiogroup"] > div:has(input:checked) { border-color: #2E86C1; }
-[class*="st-key-cards-"] [role="radiogroup"] label::after { content: ""; position: absolute;
-inset: 0; }
+[class*="st-key-cards-"] label[data-testid="stRadioOption"] { cursor: pointer;
+padding: 0.6rem 0.75rem 1000px; margin-bottom: -1000px; }
+[class*="st-key-cards-"] [data-testid="stRadioCaption"] { padding: 0 0.75rem 0.6rem;
+pointer-events: none; * { pointer-events: none; } }
 .st-key-launch-form-typed { position: absolute; } /* it draws nothing: no gap for it */
 /* Streamlit's own "Stop" would read as "stop training"; what is lost is said below. */
 [data-testid="stStatusWidget"] { display: none; }

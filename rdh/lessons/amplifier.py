@@ -25,7 +25,7 @@ def ask(demo: Demo) -> Question:
     return Question(
         f"{len(codes):,} entries are dead at the end, without RDH. How many lie near enough, at "
         "|h| ≤ 0.999, to get at least a tenth back?",
-        ("Nearly all", "About half", "Less than four in ten"),
+        ("Nearly all", "About half", "About a quarter or less"),
         0 if share > 0.7 else 1 if share >= 0.4 else 2,
         f"**{n_near:,} of {len(codes):,}.** α = {alpha:.2f} gives back all at 0.99, a tenth "
         "at 0.999, a hundredth at 0.9999, and nothing where float32 rounds h to 1: "
@@ -51,7 +51,12 @@ def draw(demo: Demo, answered: bool, h: float) -> Picture:
     gain = float(effective_gain(np.arctanh(h)))
     factor = rf"{1 / (1 - tau**2):.2f}\cdot" if h >= tau else ""
     value = float(effective_gain(np.arctanh(h), tau))
-    return Picture(figure, rf"{factor}(1-{h}^2)={factor}{gain:.3g}={value:.3g}")
+    return Picture(figure, rf"{factor}(1-{h}^2)={factor}{_in_tex(gain)}={value:.3g}")
+
+
+def _in_tex(number: float) -> str:
+    digits, _, power = f"{number:.3g}".partition("e")
+    return rf"{digits}\cdot 10^{{{int(power)}}}" if power else digits
 
 
 LESSON = Lesson(

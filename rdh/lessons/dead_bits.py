@@ -44,8 +44,9 @@ def ask(demo: Demo) -> Question:
         (*LETTERS, NONE),
         right,
         f"**{(*LETTERS, NONE)[right]}.** It is saturated, and on the wrong side. Who is saturated "
-        "on the right side is well; who is wrong but free can still move. Of all images, "
-        f"{n_saturated:,} have bit {bit} saturated; {n_dead:,} of these are dead.",
+        "on the right side is well; who is wrong but free can still move. Of all "
+        f"{len(look.ids):,} training images, {n_saturated:,} have bit {bit} saturated; {n_dead:,} "
+        "of these are dead.",
     )
 
 
@@ -74,9 +75,9 @@ LESSON = Lesson(
     30,
     "dead",
     "Which bits are dead?",
-    "Most images of a digit agree on a bit: their labels *call* it to that side. One bit of one "
-    "image is an **entry**. It is **dead** if it is saturated and on the other side: stuck where "
-    "it must not be.",
+    "Most images of a digit agree on a bit: their labels *call* it to that side, which can change "
+    "while training goes on. One bit of one image is an **entry**. It is **dead** if it is "
+    "saturated and on the other side: stuck where it must not be.",
     ask,
     controls,
     draw,

@@ -29,8 +29,9 @@ def ask(demo: Demo) -> Question:
         ("Yes, its pair pulls it over", "Yes, at half the speed of other bits", "No, it stays"),
         2,
         f"**It stays.** Even then ∂L/∂F is {float(there.gradient / here.gradient):,.0f} times less "
-        "than at h = −0.5: tanh lets next to nothing through. At h = −0.5 quantization holds it, "
-        f"from η = {number(critical)} on. At η = 1 it rests at h = {number(rest)}, the wrong side.",
+        "than at h = −0.5: tanh lets next to nothing through. At h = −0.5 it can move, but from "
+        f"η = {number(critical)} on quantization keeps it from crossing 0. At η = 1 it rests at "
+        f"h = {number(rest)}, the wrong side.",
     )
 
 

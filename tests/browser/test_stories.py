@@ -211,6 +211,25 @@ def go_to(page, name: str) -> None:
     page.get_by_test_id("stSidebar").get_by_role("link", name=name, exact=True).click()
 
 
+def test_a_card_is_chosen_wherever_it_is_pressed_and_its_settings_are_launched(page, server):
+    page.goto(f"{server.url}/launch")
+    wait_for_app(page)
+    for title, caption in (("Quick check", "Too short and fast"), ("Demo", "the pair of the")):
+        for words in (title, caption):  # the caption is part of the card
+            card = page.locator(".st-key-cards-preset [role=radiogroup] > div", has_text=caption)
+            other = page.locator(".st-key-cards-preset [role=radiogroup] > div").nth(1)
+            box = other.bounding_box()
+            page.mouse.click(box["x"] + 40, box["y"] + 12, delay=50)
+            expect(
+                page.get_by_text("All settings are those of Digits, every method")
+            ).to_be_visible()
+            box = card.get_by_text(words).bounding_box()
+            page.mouse.click(box["x"] + 20, box["y"] + 15, delay=50)
+            expect(page.get_by_text(f"All settings are those of {title}.")).to_be_visible()
+            expect(page.get_by_role("radio", name=title)).to_be_checked()
+    assert page.url.endswith("preset=demo")
+
+
 def test_a_damaged_run_shows_a_card_and_all_others_work_and_are_drawn_once(
     page, server, runs_with_a_broken_one
 ):
