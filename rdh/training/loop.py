@@ -20,7 +20,7 @@ from rdh.inputs.load import ImageInputs, Inputs
 from rdh.methods import LOSSES, Method
 from rdh.rescue import amplify, error_aware_weights, share_a_label
 from rdh.retrieval import Evaluation
-from rdh.retrieval.evaluation import ONE_CODE, REMEDY, has_collapsed
+from rdh.retrieval.evaluation import collapse_said, few_items_said, has_collapsed
 from rdh.store.metrics_writer import Record
 from rdh.training.aim import make_aim
 from rdh.training.evaluate import evaluate_run, network_digest, save_probe_codes
@@ -31,8 +31,6 @@ from rdh.training.ranks import ALONE, Ranks
 from rdh.training.record import check, record
 from rdh.training.shared_norm import share_norms
 from rdh.training.state import TrainingState, restore, snapshot
-
-COLLAPSED = f"{ONE_CODE[0].upper()}{ONE_CODE[1:]}, so MAP is that of chance. {REMEDY}"
 
 
 @dataclass(frozen=True)
@@ -59,12 +57,15 @@ class Outcome:
         return {
             "step": self.step,
             "metrics": metrics,
-            "message": COLLAPSED if has_collapsed(metrics) else self._said(),
+            "message": collapse_said(self.evaluation.n_gallery)
+            if has_collapsed(metrics)
+            else self._said(),
         }
 
     def _said(self) -> str | None:
         notes = _for_people(self.evaluation.notes)
-        return " ".join(filter(None, [notes, self.left_out])) or None
+        few = few_items_said(self.evaluation.n_gallery)
+        return " ".join(filter(None, [notes, few, self.left_out])) or None
 
 
 def _for_people(notes: Sequence[str]) -> str:
