@@ -22,6 +22,7 @@ from pages.common.text import as_sentence, as_text
 from pages.common.words import help_of
 from rdh import analysis, execution
 from rdh.errors import UserError
+from rdh.store.metrics_reader import LostRecords
 from rdh.store.run_store import RunStore, Stamp
 
 PAGE_SIZE = 50
@@ -32,6 +33,7 @@ SETTINGS = ("lr", "bits", "data", "seed", *IF_DIFFERENT[1:])
 COLUMNS = (*ALWAYS, *SETTINGS, "progress", "dead entries", "dead", "cost of the dead", "MAP",
            "MAP so far", "tags", "launched")  # fmt: skip
 MOST_REASONS = 8
+LOST = "lost records"  # of a line, and no column
 
 
 def draw_table(store: RunStore, cards: Sequence[Card]) -> None:
@@ -41,7 +43,8 @@ def draw_table(store: RunStore, cards: Sequence[Card]) -> None:
     took("page", page)
     shown = cards[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
     ids = [card.state.run_id for card in shown]
-    lines = pd.DataFrame([line(store, card) for card in shown], columns=list(COLUMNS))
+    told = [line(store, card) for card in shown]
+    lines = pd.DataFrame(told, columns=list(COLUMNS))
     used = used_columns(lines)
     # A widget of its own for each list of ids: Streamlit keeps the positions of selected rows, so
     # that a new run at the top would move the selection to others.
@@ -62,7 +65,9 @@ def draw_table(store: RunStore, cards: Sequence[Card]) -> None:
         column_config=_columns(ids, f"{key}-open"),
         alt="The runs: state, settings, dead entries and MAP. Tick rows to act on them.",
     )
-    _draw_reasons(store, shown)
+    _draw_reasons(
+        store, shown, {run_id: one.get(LOST) for run_id, one in zip(ids, told, strict=True)}
+    )
 
 
 def used_columns(lines: pd.DataFrame) -> list[str]:
@@ -83,7 +88,7 @@ def used_columns(lines: pd.DataFrame) -> list[str]:
 
 
 def line(store: RunStore, card: Card) -> dict[str, Any]:
-    """One line of the table; None for what is not there."""
+    """One line of the table; None for what is not there. LOST: why its records can't be read."""
     state = card.state
     told: dict[str, Any] = {
         "open": ":material/monitoring:",
@@ -108,6 +113,8 @@ def line(store: RunStore, card: Card) -> dict[str, Any]:
             told |= {"state": f"⚠ stalled {analysis.duration(stalled)}"} if stalled else {}
             told["progress"] = min(1.0, beat.get("step", 0) / total)
         return _marked(told | _so_far(store, state.run_id))
+    except LostRecords as error:
+        return told | {LOST: str(error)}
     except UserError:  # its reason stands below the table
         return told
 
@@ -136,6 +143,7 @@ def _finished(store: RunStore, run_id: str, _stamps: tuple[Stamp, ...]) -> dict[
     """Numbers of a finished run, read once per version of its files."""
     table = analysis.run_table(store, [run_id], with_watched=True)
     if table.empty:
+        store.reader(run_id).version()  # raises if its records are lost
         return {}
     row = {str(name): value for name, value in table.iloc[0].items()}
     _, dead = store.reader(run_id).scalar("dead")
@@ -200,12 +208,16 @@ def _columns(ids: list[str], open_key: str) -> dict[str, Any]:
     }
 
 
-def _draw_reasons(store: RunStore, cards: Sequence[Card]) -> None:
-    """Why runs ended, wait or go on, below the table: a cell would cut the sentence."""
+def _draw_reasons(store: RunStore, cards: Sequence[Card], lost: Mapping[str, str | None]) -> None:
+    """Why runs ended, wait or go on, below the table: a cell would cut the sentence.
+
+    lost: why the records of a run can't be read.
+    """
     said: dict[str, list[Card]] = {}
     for card in cards:
         # a run that is shown alone says it itself, further below
-        if [card.state.run_id] != selection.chosen() and (reason := _reason(store, card)):
+        reason = " ".join(filter(None, [_reason(store, card), lost[card.state.run_id]]))
+        if [card.state.run_id] != selection.chosen() and reason:
             said.setdefault(reason, []).append(card)
     if not said:
         return

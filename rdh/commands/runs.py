@@ -22,6 +22,7 @@ from rdh.commands._common import (
 from rdh.config.run_config import changed
 from rdh.errors import UserError, count, printable
 from rdh.retrieval.evaluation import definition
+from rdh.store.metrics_reader import LostRecords
 from rdh.store.notes import Notes, change_notes, read_notes
 from rdh.store.run_store import RunStore
 
@@ -148,10 +149,14 @@ def _noted(notes: Notes, as_json: bool) -> dict[str, Any]:
 
 
 def _row(store: RunStore, state: Any) -> dict[str, Any]:
-    result, beat, numbers, label = {}, {}, {}, None
-    with contextlib.suppress(UserError):  # deleted this very moment
+    result, beat, numbers, label, lost = {}, {}, {}, None, None
+    try:
         result, beat = store.result(state.run_id), store.heartbeat(state.run_id)
         numbers = analysis.last_numbers(store.reader(state.run_id))
+    except LostRecords as error:
+        lost = str(error) if state.state != "unreadable" else None
+    except UserError:  # deleted this very moment
+        pass
     with contextlib.suppress(UserError):  # unreadable: its state and reason say so
         label = store.config(state.run_id).label
     metrics = result.get("metrics", {})
@@ -171,7 +176,9 @@ def _row(store: RunStore, state: Any) -> dict[str, Any]:
         "submitted": state.submitted_at,
         "priority": state.priority,
         "stalled": stalled,
-        "reason": state.reason or (STALLED.format(analysis.duration(stalled)) if stalled else None),
+        "reason": lost
+        or state.reason
+        or (STALLED.format(analysis.duration(stalled)) if stalled else None),
     }
 
 

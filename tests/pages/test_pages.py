@@ -625,3 +625,27 @@ def test_no_page_brings_torch_into_the_web_process(stores):
         timeout=180,
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_a_run_whose_records_are_lost_says_so_once_on_every_page(stores, monkeypatch, tmp_path):
+    """Its metrics.db is empty, or cut; the pages and the list of runs say the same of it."""
+    store = RunStore(shutil.copytree(stores["finished"].root, tmp_path / "runs"))
+    empty, cut = store.run_ids()
+    files = [store.run_dir(one) / "metrics.db" for one in (empty, cut)]
+    files[0].write_bytes(b"")
+    files[1].write_bytes(files[1].read_bytes()[: files[1].stat().st_size // 2])
+    said = {empty: "is empty, so its records are lost", cut: "can't be read"}
+    for run_id, problem in said.items():
+        for page in ("live", "bits", "compare", "retrieval"):
+            app = open_app(f"pages/{page}.py", store, monkeypatch, run=run_id, vs="none")
+            told = [one.value for one in app.error if problem in one.value]
+            assert len(told) == (page != "compare") and not app.exception, page
+            links = [one.proto.query_string for one in app.get("page_link")]
+            assert (f"clone={run_id}" in links) == (page != "retrieval") or told, page
+        app = open_app("pages/definitions.py", store, monkeypatch, run=run_id)
+        (told,) = [one.value for one in app.warning if problem in one.value]
+        assert told.endswith("The numbers are of the newest runs.")
+        app = open_app("pages/runs.py", store, monkeypatch)
+        assert problem in words(app) and "launch it again, then delete this one" in words(app)
+    app = open_app("app.py", store, monkeypatch)
+    assert "Your last pair" not in words(app) and "metrics.db" in str(app.dataframe[0].value)
