@@ -12,6 +12,7 @@ from pages.common.address import took
 from pages.common.amplifier_charts import draw_amplifier, draw_gradient, draw_norms
 from pages.common.device_load import load_said
 from pages.common.findings import diagnose, draw_findings
+from pages.common.launch_start import changed_copy, changes_said
 from pages.common.launching import arrived, draw_notes
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries, dead_series, read_series
@@ -248,7 +249,8 @@ def draw_no_data(status: Status) -> None:
         )
         # Of one that diverged the line above has the link, with a remedy.
         if status.result.get("kind") != execution.DIVERGED:
-            query = {"clone": status.run_id}
+            changes = changes_said(str(status.result.get("message") or ""))
+            query = changed_copy(status.run_id, changes)
             draw_link("pages/launch.py", "Change and launch again", ":material/edit:", query)
     elif not status.is_final:
         waits = status.word == "queued" and status.n_training

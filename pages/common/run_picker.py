@@ -12,7 +12,7 @@ from pages.common.address import say
 from pages.common.shell import NO_RUN, carried
 from pages.common.sidebar import draw_link
 from pages.common.text import as_text
-from rdh import analysis
+from rdh import analysis, catalog
 from rdh.analysis import overlay
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
@@ -254,6 +254,27 @@ def ours(store: RunStore, run_ids: Iterable[str]) -> list[str]:
     return [run_id for run_id in run_ids if not is_watched(store, run_id)]
 
 
+def data_said(config: RunConfig) -> str:
+    """The data set of a run with its switches, since another folder is other data.
+
+    For example "image_folder, folder few"; "" if a loop that is not ours has it.
+    """
+    if config.is_watched:
+        return str(config.dataset or "")
+    switched = _switched(catalog.datasets()[config.dataset], config.dataset_options)
+    return ", ".join(filter(None, [config.dataset, switched]))
+
+
+def _switched(card: catalog.Card, options: Mapping[str, object]) -> str:
+    """The switches of a card that are not at their defaults: "folder few, query per class 5"."""
+    own = ((one.name, options.get(one.name, one.default), one.default) for one in card.switches)
+    return ", ".join(
+        f"{name.replace('_', ' ')} {overlay.value_text(value) or 'none'}"
+        for name, value, default in own
+        if value != default
+    )
+
+
 class Arm(NamedTuple):
     """What decides how well two runs make a pair."""
 
@@ -282,8 +303,10 @@ def _parts(store: RunStore, run_id: str) -> tuple[str, ...]:
     """The parts of a run's name, each always at one place; "" for what it does not have."""
     config = read_config(store, run_id)
     seed = "" if config.seed is None else f"seed {config.seed}"
-    settings = ("watched", "", "", "")
+    settings = ("watched", "", "", "", "")
     if not config.is_watched:
         eta = "" if config.eta is None else f"eta {config.eta:g}"
-        settings = str(config.dataset), f"lr {config.lr:g}", f"{config.epochs} epochs", eta
+        own = _switched(config.method_card, config.method_options)
+        rates = f"lr {config.lr:g}", f"{config.epochs} epochs", eta
+        settings = (data_said(config), *rates, own)
     return config.label, f"{config.n_bits} bits", *settings, seed

@@ -14,7 +14,7 @@ import streamlit as st
 from pages.common import follow, selection
 from pages.common.address import took
 from pages.common.readers import read_series
-from pages.common.run_picker import read_config
+from pages.common.run_picker import data_said, read_config
 from pages.common.run_status import loss_said
 from pages.common.runs_filter import Card
 from pages.common.shell import status_chip
@@ -100,7 +100,7 @@ def line(store: RunStore, card: Card) -> dict[str, Any]:
     }
     try:
         config = read_config(store, state.run_id)
-        told |= {"bits": config.n_bits, "data": config.dataset, "seed": config.seed}
+        told |= {"bits": config.n_bits, "data": data_said(config) or None, "seed": config.seed}
         if not config.is_watched:
             told |= {name: getattr(config, name) for name in IF_DIFFERENT}
         if state.state == "finished":

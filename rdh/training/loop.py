@@ -42,7 +42,8 @@ class Outcome:
         best_map: The best MAP of all evaluations on the queries.
         step: Steps taken.
         counted: Counts and costs of dead entries at that evaluation; empty without probes.
-        left_out: What of the method the training has not come to, a sentence.
+        left_out: What of the method the training has not come to, and which images were left out
+            because they can't be decoded, in sentences.
     """
 
     evaluation: Evaluation
@@ -57,15 +58,19 @@ class Outcome:
         return {
             "step": self.step,
             "metrics": metrics,
-            "message": collapse_said(self.evaluation.n_gallery)
-            if has_collapsed(metrics)
-            else self._said(),
+            "message": self._said(has_collapsed(metrics)),
         }
 
-    def _said(self) -> str | None:
-        notes = _for_people(self.evaluation.notes)
-        few = few_items_said(self.evaluation.n_gallery)
-        return " ".join(filter(None, [notes, few, self.left_out])) or None
+    def _said(self, is_collapsed: bool) -> str | None:
+        n_gallery = self.evaluation.n_gallery
+        said = [_for_people(self.evaluation.notes), few_items_said(n_gallery)]
+        said = [collapse_said(n_gallery)] if is_collapsed else said
+        return " ".join(filter(None, [*said, self.left_out])) or None
+
+
+def said_of_left_out(run: TrainingState) -> str:
+    """`Outcome.left_out` of a run."""
+    return " ".join(filter(None, [run.method.left_out(), run.inputs.left_out]))
 
 
 def _for_people(notes: Sequence[str]) -> str:
@@ -131,7 +136,7 @@ def fit(
             log(record(run))
         raise
     save_codes("final", codes | {"network": np.array(network_digest(run.network, run.method))})
-    return Outcome(evaluation, run.best_map, run.step, counted, run.method.left_out())
+    return Outcome(evaluation, run.best_map, run.step, counted, said_of_left_out(run))
 
 
 def start(config: RunConfig, inputs: Inputs, ranks: Ranks = ALONE) -> TrainingState:

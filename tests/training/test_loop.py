@@ -663,8 +663,9 @@ def test_a_gallery_of_a_handful_of_items_is_said_in_the_summary_whatever_its_cod
     with pytest.warns(CodesWarning):
         collapsed = evaluate(np.ones((3, 4)), np.ones((3, 4)), labels, labels)
     few = "The gallery has only 3 items, and chance can give any MAP there: add images."
-    message = loop.Outcome(collapsed, 0.5, 1).summary()["message"]
-    assert message == f"All gallery items have the same code, so MAP is that of chance. {few}"
+    bad = "2 of 5 images can't be decoded and are left out: a.png and b.png."
+    message = loop.Outcome(collapsed, 0.5, 1, left_out=bad).summary()["message"]
+    assert message == f"All gallery items have the same code, so MAP is that of chance. {few} {bad}"
     codes = np.eye(4)[:3] * 2 - 1
     healthy = evaluate(codes, codes, labels, labels)
     assert loop.Outcome(healthy, 0.5, 1).summary()["message"] == few
