@@ -154,6 +154,19 @@ def test_what_tells_runs_apart_stands_first_in_their_names(store):
     }
 
 
+def test_runs_on_other_folders_or_with_other_switches_have_other_names(store):
+    few = {"dataset": "image_folder", "dataset_options": {"folder": "few"}}
+    plain, other, continued = launch(
+        store, {"dataset": "image_folder"}, few, few | {"method_options": {"continuation": True}}
+    )
+    names = names_in_list(store, [plain, other, continued])
+    assert names[plain].startswith(f"HashNet · image_folder · {plain[-6:]} · ")
+    assert names[other].startswith(f"HashNet · image_folder, folder few · {other[-6:]} · ")
+    assert names[continued].startswith(
+        f"HashNet · image_folder, folder few · continuation on · {continued[-6:]} · "
+    )
+
+
 def test_another_run_is_not_set_beside_the_partner_of_the_run_before(store):
     rdh = {"amplifier": True, "quantization": "error_aware"}
     partner, mine, newest = launch(store, {"seed": 7}, {"seed": 7, **rdh}, {"seed": 8})
