@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -33,6 +33,18 @@ SETTINGS = ("lr", "bits", "data", "seed", *IF_DIFFERENT[1:])
 COLUMNS = (*ALWAYS, *SETTINGS, "progress", "dead entries", "dead", "cost of the dead", "MAP",
            "MAP so far", "tags", "launched")  # fmt: skip
 MOST_REASONS = 8
+TITLES = {"batch_size": "batch", "eta": "η", "tau": "τ", "cost of the dead": "cost"}
+FORMS: dict[str, Callable[[Any], str]] = {  # of a column's values, as they are shown
+    **dict.fromkeys(("bits", "seed", "lr", "epochs", "batch_size", "eta", "tau"), "{:g}".format),
+    "dead": "{:.2f}%".format,
+    "cost of the dead": "{:+.4f}".format,
+    **dict.fromkeys(("MAP", "MAP so far"), "{:.4f}".format),
+    "tags": lambda tags: "".join(f"{tag}   " for tag in tags),  # each in a frame of its own
+    "launched": lambda _: "Nov 29, 20:31",
+}
+WORDY = ("state", "method", "data", "tags")
+NO_TEXT = ("open", "progress", "dead entries")
+LETTER, DIGIT, PADDING, WIDEST = 6.2, 6.8, 20, 280  # pixels, of a column
 LOST = "lost records"  # of a line, and no column
 
 
@@ -62,7 +74,7 @@ def draw_table(store: RunStore, cards: Sequence[Card]) -> None:
         ),
         selection_mode="multi-row",
         selection_default={"selection": {"rows": rows}},
-        column_config=_columns(ids, f"{key}-open"),
+        column_config=_columns(ids, f"{key}-open", lines),
         alt="The runs: state, settings, dead entries and MAP. Tick rows to act on them.",
     )
     _draw_reasons(
@@ -174,37 +186,56 @@ def _says(column: pd.Series) -> bool:
     return bool(column.notna().any())
 
 
-def _columns(ids: list[str], open_key: str) -> dict[str, Any]:
-    config = st.column_config
+def widths(lines: pd.DataFrame) -> dict[str, int]:
+    """The width of each column in pixels, so that neither its title nor a value is cut.
+
+    Streamlit measures the first rows only, and a number that is cut loses its sign.
+    """
+
+    def width(name: str, form: Callable[[Any], str]) -> int:
+        texts = [TITLES.get(name, name), *map(form, lines[name].dropna())]
+        each = LETTER if name in WORDY else DIGIT
+        return min(WIDEST, round(PADDING + each * max(map(len, texts))))
+
+    return {name: width(name, FORMS.get(name, str)) for name in lines if name not in NO_TEXT}
+
+
+def _columns(ids: list[str], open_key: str, lines: pd.DataFrame) -> dict[str, Any]:
+    config, wide = st.column_config, widths(lines)
 
     def open_run() -> None:
         run_id = ids[st.session_state[open_key]["row"]]
         follow.ask(follow.Way("pages/live.py", {"run": run_id}, "Live"))
 
+    def number(name: str, form: str | None = None, about: str | None = None) -> Any:
+        title = TITLES.get(name)
+        return config.NumberColumn(title, format=form, width=wide[name], help=about)
+
     return {
         "open": config.ButtonColumn(
             "", type="tertiary", on_click=open_run, key=open_key, width=42, help="Opens it in Live."
         ),
-        "run": config.TextColumn(help="The end of the run's name.", width=60),
-        "bits": config.NumberColumn(width=45),
-        "seed": config.NumberColumn(width=45),
-        "lr": config.NumberColumn(width=55, help="Initial learning rate."),
-        "epochs": config.NumberColumn(width=60),
-        "batch_size": config.NumberColumn("batch", width=55, help="Items a step."),
-        "eta": config.NumberColumn("η", width=50, help=help_of("eta")),
-        "tau": config.NumberColumn("τ", width=50, help=help_of("tau")),
+        "run": config.TextColumn(help="The end of the run's name.", width=wide["run"]),
+        **{name: config.TextColumn(width=wide[name]) for name in ("state", "method", "data")},
+        "bits": number("bits"),
+        "seed": number("seed"),
+        "lr": number("lr", about="Initial learning rate."),
+        "epochs": number("epochs"),
+        "batch_size": number("batch_size", about="Items a step."),
+        "eta": number("eta", about=help_of("eta")),
+        "tau": number("tau", about=help_of("tau")),
         "progress": config.ProgressColumn(min_value=0, max_value=1, format="percent", width=100),
         "dead entries": config.LineChartColumn(
-            y_min=0, width=80, help="Dead entries over the training, each run on its own scale."
+            y_min=0, width=100, help="Dead entries over the training, each run on its own scale."
         ),
-        "dead": config.NumberColumn(format="%.2f%%", help=help_of("dead")),
-        "cost of the dead": config.NumberColumn("cost", format="%+.4f", help=help_of("cost")),
-        "MAP": config.NumberColumn(format="%.4f", help=help_of("map")),
-        "MAP so far": config.NumberColumn(
-            format="%.4f", help=help_of("map", "Of a run that has not finished.")
+        "dead": number("dead", "%.2f%%", help_of("dead")),
+        "cost of the dead": number("cost of the dead", "%+.4f", help_of("cost")),
+        "MAP": number("MAP", "%.4f", help_of("map")),
+        "MAP so far": number(
+            "MAP so far", "%.4f", help_of("map", "Of a run that has not finished.")
         ),
-        "tags": config.ListColumn(width=90),
-        "launched": config.DatetimeColumn(format="MMM D, HH:mm"),
+        "tags": config.ListColumn(width=wide["tags"]),
+        "launched": config.DatetimeColumn(format="MMM D, HH:mm", width=wide["launched"]),
     }
 
 

@@ -159,7 +159,9 @@ def test_the_plan_follows_what_is_typed_and_launch_makes_these_runs(opened, stor
     expect(page.get_by_text("8 runs: HashNet · 16, 24 bits · seeds 20, 21")).to_be_visible()
     expect(page.get_by_text("Epochs 7 instead of 5")).to_be_visible()
     page.get_by_text("More: network").click()
-    page.get_by_role("combobox", name="Schedule").press("ArrowDown")
+    schedule = page.get_by_role("combobox", name="Schedule")
+    schedule.evaluate("node => node.scrollIntoView({block: 'center'})")  # a scroll closes the list
+    schedule.press("ArrowDown")
     page.get_by_role("option", name="constant").click()  # the list opens outside the form
     expect(page.get_by_text("Schedule constant instead of")).to_be_visible()
     expect(page.get_by_text("These runs are there already")).to_have_count(0)
