@@ -153,9 +153,9 @@ def _so_far(store: RunStore, run_id: str) -> dict[str, Any]:
 @lru_cache(maxsize=4096)
 def _finished(store: RunStore, run_id: str, _stamps: tuple[Stamp, ...]) -> dict[str, Any]:
     """Numbers of a finished run, read once per version of its files."""
+    store.reader(run_id).version()  # raises if its records are lost
     table = analysis.run_table(store, [run_id], with_watched=True)
     if table.empty:
-        store.reader(run_id).version()  # raises if its records are lost
         return {}
     row = {str(name): value for name, value in table.iloc[0].items()}
     _, dead = store.reader(run_id).scalar("dead")
@@ -197,7 +197,8 @@ def widths(lines: pd.DataFrame) -> dict[str, int]:
         each = LETTER if name in WORDY else DIGIT
         return min(WIDEST, round(PADDING + each * max(map(len, texts))))
 
-    return {name: width(name, FORMS.get(name, str)) for name in lines if name not in NO_TEXT}
+    names = [str(name) for name in lines if name not in NO_TEXT]
+    return {name: width(name, FORMS.get(name, str)) for name in names}
 
 
 def _columns(ids: list[str], open_key: str, lines: pd.DataFrame) -> dict[str, Any]:

@@ -222,7 +222,10 @@ def _show(store: RunStore, run_id: str, as_json: bool) -> int:
     print(f"  folder {store.run_dir(run_id)}")
     _section("settings", submission["config"])
     numbers = dict(result.get("metrics", {}))
-    dead_bits = _dead_bits(store, run_id, result)
+    try:
+        dead_bits = _dead_bits(store, run_id, result)
+    except LostRecords as error:
+        dead_bits = {"not known": str(error)}
     if COST in dead_bits:
         numbers = {name: value for name, value in numbers.items() if name not in COSTS}
     _section("dead bits", dead_bits)
@@ -254,7 +257,10 @@ def _as_numbers(
     store: RunStore, run_id: str, result: dict[str, Any]
 ) -> dict[str, float | None] | None:
     """The counts of a run by name, for JSON; None if it has none."""
-    counts = analysis.dead_bits(store.reader(run_id))
+    try:
+        counts = analysis.dead_bits(store.reader(run_id))
+    except LostRecords:  # the list of runs says it
+        counts = None
     if counts is None:
         return None
     cost = analysis.cost_of_dead(_costs(store, run_id, result))

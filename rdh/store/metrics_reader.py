@@ -34,11 +34,12 @@ class LostRecords(UserError):
 
     Attributes:
         run_id: of the run.
+        is_empty: nothing is there to read, so that what result.json says stands by itself.
     """
 
-    def __init__(self, run_id: str, problem: str) -> None:
+    def __init__(self, run_id: str, problem: str, *, is_empty: bool = False) -> None:
         super().__init__(f"metrics.db of run {run_id} {problem}: {AGAIN}")
-        self.run_id = run_id
+        self.run_id, self.is_empty = run_id, is_empty
 
 
 class MetricsReader:
@@ -222,7 +223,8 @@ class MetricsReader:
     def _none(self) -> list[tuple[Any, ...]]:
         """No row, as long as the worker may still make the file or its tables."""
         if (read_json(self.path.parent / "result.json") or {}).get("state") == "finished":
-            raise LostRecords(self.path.parent.name, "is empty, so its records are lost")
+            problem = "is empty, so its records are lost"
+            raise LostRecords(self.path.parent.name, problem, is_empty=True)
         return []
 
     def _damaged(self, error: Exception | str) -> LostRecords:

@@ -240,8 +240,9 @@ def test_only_finished_runs_that_can_be_read_are_in_the_table(store):
     bare = finished(store, make_config(seed=5), 0.5)
     store.write_json(bare, "result.json", {"attempt": 1, "state": "finished"})
     table = table_of(store)
-    assert table["run_id"].tolist() == [whole, bare]
-    assert table["map"].isna().tolist() == [False, True]
+    assert table["run_id"].tolist() == [whole, lost, bare]
+    assert table["map"].isna().tolist() == [False, False, True]
+    assert table["dead_at_end"].isna().tolist() == [False, True, False]
 
 
 @pytest.fixture

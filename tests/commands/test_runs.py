@@ -64,3 +64,16 @@ def test_the_cost_of_the_dead_is_said_once_and_is_no_negative_zero(tmp_path, cal
     assert "cost_gallery" not in said and "cost_query" not in said
     (row,) = [line for line in call("runs")[1].splitlines() if run_id in line]
     assert "+0.0000" in row
+
+
+def test_a_run_whose_records_are_lost_says_so_in_the_list_and_alone(tmp_path, call):
+    store = RunStore(tmp_path / "runs")
+    run_id = store.create(make_config())
+    metrics = {"map": 0.5}
+    store.write_json(run_id, "result.json", {"attempt": 1, "state": "finished", "metrics": metrics})
+    (store.run_dir(run_id) / "metrics.db").write_bytes(b"")
+    (row,) = json.loads(call("runs", "--json")[1])["runs"]
+    lost = f"metrics.db of run {run_id} is empty, so its records are lost: launch it again"
+    assert row["reason"].startswith(lost) and row["MAP"] == 0.5
+    shown = call("runs", "show", run_id)[1]
+    assert f"not known  {lost}" in shown
