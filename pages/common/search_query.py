@@ -142,8 +142,8 @@ def _draw_number(found: Searched) -> None:
         elif text:
             st.session_state["query-refused"] = text
 
-    asked = st.query_params.get("q", "")
-    st.session_state["query-item"] = "" if number("q") is None else asked
+    asked = "" if number("q") is None else st.query_params.get("q", "")
+    st.session_state["query-item"] = st.session_state.get("query-refused", asked)
     st.text_input("Item", key="query-item", on_change=take_over, width=110)
 
 

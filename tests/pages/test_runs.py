@@ -255,8 +255,12 @@ def test_what_waits_is_paused_and_put_first(store, monkeypatch):
     waiting = store.run_ids()[3]
     app = open_runs(store, monkeypatch, select=waiting)
     app.button(key="runs-priority").click().run()
-    app.number_input[0].set_value(7)
-    next(one for one in app.button if one.label == "Save").click().run()
+    for text, got in (("2.7", "2.7"), ("soon", "'soon'"), ("7", None)):
+        (line,) = [one for one in app.text_input if one.label == "Priority of 1 run"]
+        line.set_value(text)
+        next(one for one in app.button if one.label == "Save").click().run()
+        refused = f"must be a whole number from -1000 to 1000, got {got}; greater ones"
+        assert [refused in one.value.replace("\\", "") for one in app.error] == [True] * bool(got)
     assert execution.states(store)[waiting].priority == 7
     app.button(key="runs-pause").click().run()
     assert execution.states(store)[waiting].state == "paused"
