@@ -9,7 +9,7 @@ import streamlit as st
 from pages.common.findings import draw_findings
 from pages.common.live_plot import live_plotly
 from pages.common.pair_settings import draw_settings
-from pages.common.readers import RunSeries, dead_series
+from pages.common.readers import RunSeries, dead_series, read_series
 from pages.common.report_button import draw_report_button
 from pages.common.run_numbers import cost_tile, dead_tiles, draw_tiles, explanations, map_tile
 from pages.common.run_picker import is_watched, labels_of, pick_two, read_config
@@ -77,6 +77,12 @@ def why_not_rdh(runs: RunStore, pair: list[str]) -> tuple[str, str]:
             "counted by other thresholds, so compare their MAP only."
         ), ""
     return "", ""
+
+
+def map_fell(runs: RunStore, pair: list[str]) -> bool:
+    """Whether the run with RDH has the lower MAP: then its search shows first what RDH hurts."""
+    without, with_rdh = (read_series(runs, one).last().get("map") for one in pair)
+    return without is not None and with_rdh is not None and with_rdh < without
 
 
 def draw_curves(view: TimeView, runs: RunStore, pair: dict[str, RunSeries]) -> None:
@@ -244,7 +250,7 @@ with error_card():
             "pages/retrieval.py",
             "See it in a search",
             ":material/image_search:",
-            {"run": pair[1], "vs": pair[0], "order": "helped"},
+            {"run": pair[1], "vs": pair[0], "order": "hurt" if map_fell(runs, pair) else "helped"},
         )
         seeds = studies.seeds_said(runs, known, pair)
 

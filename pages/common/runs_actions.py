@@ -226,11 +226,13 @@ def _set_priority(store: RunStore, chosen: Sequence[str]) -> None:
     st.write("Of the runs that wait, greater numbers start first, then older runs. 0 is usual.")
     with st.form("priority", border=False):
         label = f"Priority of {len(chosen)} run{'s' * (len(chosen) != 1)}"
-        number = number_field(st, now[0] if now else 0, label=label)
+        number = number_field(st.container(), now[0] if now else 0, label=label)
         pressed = st.form_submit_button("Save", type="primary")
-    if pressed and not is_priority(number):
+    if not pressed:
+        return
+    if not is_priority(number):
         st.error(as_text(no_priority(number)))
-    elif pressed:
-        _each(store, chosen, lambda store, one: execution.set_priority(store, one, int(number)))
-        _close()
-        st.rerun()
+        return
+    _each(store, chosen, lambda store, one: execution.set_priority(store, one, number))
+    _close()
+    st.rerun()

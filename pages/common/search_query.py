@@ -229,7 +229,8 @@ def _query_picture(
         lines.append(f"RDH {gains[place]:+.3f}".replace("-", "−"))
         said += f", with RDH {gains[place]:+.4f}"
     alt = f"Query item {its}, {classes}, {said}"
-    return Picture(its, pictures.picture(its), alt, (*lines, classes), chosen=its == item)
+    lines.append(found.below(found.query_labels[place]))
+    return Picture(its, pictures.picture(its), alt, tuple(lines), chosen=its == item)
 
 
 def _labels_of_upload(found: Searched) -> np.ndarray | None:

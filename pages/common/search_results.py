@@ -136,7 +136,8 @@ def _picture(arm: Searched, result: Found, pictures: Album, rank: int, place: in
         lines = [f"{'✓' if mark == 'right' else '≠'} {mark}", f"distance {distance}"]
     alt = f"Rank {rank}: item {item}, {classes}, distance {distance}{word}"
     chosen = st.query_params.get("to") == str(item)
-    return Picture(item, pictures.picture(item), alt, (*lines, classes), mark, chosen)
+    lines.append(arm.below(arm.gallery.labels[place]))
+    return Picture(item, pictures.picture(item), alt, tuple(lines), mark, chosen)
 
 
 def _classes_in_words(arm: Searched, places: np.ndarray, n: int) -> str:
