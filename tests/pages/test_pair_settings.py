@@ -53,8 +53,8 @@ def test_the_headline_is_about_the_setting_of_the_pair_alone(finisher, monkeypat
         "DPSH, 16 bits: with RDH, MAP is higher in 5 of 5 pairs, mean +4.0 points, 95% interval "
         "+3.1 to +4.9.** Mean change" in text
     )
-    assert "Verdict.** With RDH, MAP rises: over all seeds run here, it is higher in 5 of 5 pairs, " \
-        "mean +4.0 points, 95% interval +3.1 to +4.9, which excludes 0. In this pair MAP" in text  # fmt: skip
+    assert "Verdict.** With RDH, MAP rises: over all seeds run here, it is higher in 5 of 5" in text
+    assert "interval +3.1 to +4.9, which excludes 0. In this pair MAP goes from 0.5000 to" in text
     assert "Mean change +0.0400, 95% interval +0.0312 to +0.0488 by Student's t over 5" in text
     assert "left out" not in text
     box = app.selectbox(key="setting")
