@@ -139,7 +139,8 @@ def test_whatever_setting_differs_is_in_the_table_and_is_found(store, monkeypatc
     assert list(table.columns).index("other settings") < list(table.columns).index("MAP")
     for query, found in (("lr 2.75", run_ids), ("decay 0.02", run_ids[1:])):
         assert listed(open_runs(store, monkeypatch, q=query)) == tails(*reversed(found))
-    execution.cancel(store, *run_ids)
+    for run_id in run_ids:
+        execution.cancel(store, run_id)
 
 
 def test_a_collapsed_run_has_no_dead_number_and_says_so(store, monkeypatch):
