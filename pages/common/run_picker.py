@@ -1,5 +1,6 @@
 """Choosing runs: the one a page is about, and the one it is compared with. Both stay in the URL."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
@@ -177,8 +178,8 @@ def names_in_list(store: RunStore, run_ids: Iterable[str]) -> dict[str, str]:
         first = [part for part, is_own in own if is_own and part]
         rest = [part for part, is_own in own if not is_own and part]
         head = parts.get(one, (one,))[:1]
-        first += filter(None, [more.get(one)])
-        names[one] = " · ".join([*head, *first, *([one[-6:]] if own else []), *rest])
+        first = [*filter(None, [more.get(one)]), *first, *([one[-6:]] if own else [])]
+        names[one] = " · ".join([*head, *first, *rest])
     return names
 
 
@@ -186,6 +187,8 @@ def told_apart_by(
     store: RunStore, run_ids: Iterable[str], left_out: Iterable[str] = IN_NAME
 ) -> dict[str, str]:
     """Run id -> its settings that differ among the runs of its method and data set.
+
+    A value that most of these runs have is not named: the others are told apart by theirs.
 
     Args:
         store: the run store.
@@ -203,14 +206,15 @@ def told_apart_by(
     hidden, told = {*left_out, *overlay.OF_LABEL}, {}
     for runs in alike.values():
         names = dict.fromkeys(name for settings in runs.values() for name in settings)
-        differ = [
-            name
-            for name in names
-            if name not in hidden and len({settings.get(name) for settings in runs.values()}) > 1
-        ]
+        usual: dict[str, str | None] = {}
+        for name in names:
+            counts = Counter(settings.get(name) for settings in runs.values())
+            if name not in hidden and len(counts) > 1:
+                value, n = counts.most_common(1)[0]
+                usual[name] = value if 2 * n > len(runs) else None
         for one, settings in runs.items():
-            said = (f"{name.replace('_', ' ')} {settings[name]}" for name in differ
-                    if settings.get(name) is not None)  # fmt: skip
+            said = (f"{name.replace('_', ' ')} {settings[name]}" for name, most in usual.items()
+                    if settings.get(name) not in (None, most))  # fmt: skip
             told[one] = " · ".join(said)
     return told
 

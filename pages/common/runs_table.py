@@ -187,7 +187,7 @@ def _columns(ids: list[str], open_key: str) -> dict[str, Any]:
         "seed": config.NumberColumn(width=45),
         "lr": config.NumberColumn(width=55, help="Initial learning rate."),
         "other settings": config.TextColumn(
-            width=150, help="Further settings in which runs of one method and data set differ."
+            width=150, help="Where it differs from most runs of its method and data set."
         ),
         "epochs": config.NumberColumn(width=60),
         "batch_size": config.NumberColumn("batch", width=55, help="Items a step."),

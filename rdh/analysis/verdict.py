@@ -350,10 +350,9 @@ def ties_of_pairs(within: Sequence[bool | None]) -> str:
     n_within, n = sum(map(bool, within)), len(within)
     if not n_within:
         return ""
-    return (
-        f"{n_within} of the {n} pairs {'is' if n_within == 1 else 'are'} within the tie band: a "
-        "remark on each of them alone. The interval decides."
-    )
+    which = f"All {n} pairs are" if n_within == n else f"{n_within} of the {n} pairs are"
+    which = which.replace("are", "is") if n_within == 1 else which
+    return f"{which} within the tie band: a remark on single pairs. The interval decides."
 
 
 def decided_by_seeds(

@@ -656,6 +656,8 @@ def test_without_an_interval_the_seeds_decide_nothing_and_pairs_within_the_ties_
     assert analysis.decided_by_seeds([0.1], NONE) == ""
     assert analysis.ties_of_pairs([False, None]) == ""
     assert analysis.ties_of_pairs([True, False, True]).startswith("2 of the 3 pairs are within")
+    assert analysis.ties_of_pairs([True, False]).startswith("1 of the 2 pairs is within")
+    assert analysis.ties_of_pairs([True] * 3).startswith("All 3 pairs are within")
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,10 @@ def test_every_setting_that_differs_among_runs_of_a_method_is_in_their_names(sto
         store, {"lr": 0.3}, {"lr": 0.3, "hash_lr_scale": 0.1, "weight_decay": 0.02},
         {"lr": 0.3, "method": "dpsh", "tau": 0.9},
     )  # fmt: skip
+    seeds = launch(store, *({"lr": 0.3, "seed": seed} for seed in (1, 2)))
+    most = names_in_list(store, [plain, slow, *seeds])
+    assert most[slow].startswith("HashNet · weight decay 0.02 · hash lr scale 0.1 · seed 0 · ")
+    assert most[plain].startswith(f"HashNet · seed 0 · {plain[-6:]}"), "as most runs are"
     names = names_in_list(store, [plain, slow, other])
     tail = "32 bits · digits · lr 0.3 · 150 epochs · seed 0"
     wanted = f"HashNet · weight decay 0.02 · hash lr scale 0.1 · {slow[-6:]} · {tail}"
