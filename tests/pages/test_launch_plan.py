@@ -190,14 +190,6 @@ def test_a_number_is_shown_as_it_was_typed_if_no_float_holds_it(text):
     assert isinstance(number, str) or number == float(text)
 
 
-def test_the_way_back_says_to_which_values(tmp_path, monkeypatch):
-    monkeypatch.setenv("RDH_RUNS", str(tmp_path / "runs"))
-    app = AppTest.from_file(str(Path(__file__).parents[2] / "app.py"), default_timeout=60)
-    app.switch_page("pages/launch.py").run()
-    app.text_input(key="demo-lr").set_value("0.5").run()
-    assert "Back to the preset's values" in [one.label for one in app.button]
-
-
 def test_a_page_that_is_loaded_anew_says_what_was_just_launched(tmp_path, monkeypatch):
     monkeypatch.setenv("RDH_RUNS", str(tmp_path / "runs"))
     store = RunStore(tmp_path / "runs")
