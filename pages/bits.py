@@ -234,6 +234,8 @@ def draw_judges(counts: BitCounts, dead: np.ndarray, bit: int, run_id: str) -> N
 
 def draw_worth(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> None:
     """What each bit adds to MAP, whether dead bits cost any, and how many bits are enough."""
+    from rdh.diagnosis.harmful_bits import GAIN, SURE  # here, since it takes a second to import
+
     run = read_series(runs, run_id)
     _, without, of_first = bit_costs(runs, run_id, run.version)
     worth, counts, cost = of_first[-1] - without, read_counts(run), read_cost(run)
@@ -260,8 +262,11 @@ def draw_worth(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> None
         "MAP here is the mean average precision over the whole gallery, expected over all orders "
         "of items at the same distance. It may differ a little from the run's MAP. Each bit is "
         "left out alone. Two bits that say the same can each look worthless and be worth much "
-        "together. Correlation is not cause: the most discriminative bits may also be the most "
-        "strongly pulled. Bits have no order: a shorter code keeps those that come first."
+        "together. Better left out: MAP of these queries is higher without the bit, by however "
+        f"little. The diagnosis calls bits harmful only if MAP rises by {GAIN:g} and by {SURE:g} "
+        "standard errors without all of them, on queries that did not choose them. Correlation is "
+        "not cause: the most discriminative bits may also be the most strongly pulled. Bits have "
+        "no order: a shorter code keeps those that come first."
         + (
             ""
             if cost is None

@@ -146,7 +146,7 @@ def draw_curves(view: TimeView, runs: RunStore, pair: dict[str, RunSeries]) -> N
 
 
 def draw_numbers(
-    runs: RunStore, pair: dict[str, RunSeries], seeds: str, states: Mapping[str, RunState]
+    runs: RunStore, pair: dict[str, RunSeries], seeds: studies.Seeds, states: Mapping[str, RunState]
 ) -> None:
     """Dead, cost and MAP of both arms side by side, the tie band, and the verdict in words."""
     configs, labels = [runs.config(one) for one in pair], [*labels_of(runs, pair).values()]
@@ -174,7 +174,11 @@ def draw_numbers(
     lead = why_not_rdh(runs, list(pair))[1]
     lead = f"{as_text(lead)} " if lead else ""
     if all(one in states and states[one].state == "finished" for one in pair):
-        said = as_text(analysis.map_verdict(scores[0], scores[1], seeds))
+        without, with_rdh = (
+            {**score, "finetune": config.finetune}
+            for score, config in zip(scores, configs, strict=True)
+        )
+        said = as_text(analysis.map_verdict(without, with_rdh, *seeds))
         st.markdown(f"**Verdict.** {lead}{said}")
     else:
         rows = [score | {"label": one} for score, one in zip(scores, labels, strict=True)]

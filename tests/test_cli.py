@@ -1004,8 +1004,9 @@ def test_the_demo_prints_what_was_stored(store, env):
         assert f"{row.dead_at_end:.2%} dead at a cost of {cost} MAP" in answer.stderr
     (pair,) = analysis.pairs(table).itertuples()
     within = analysis.is_within_ties(*(row for _, row in table.iterrows()))
+    change = analysis.shown_change(pair.map_baseline, pair.map_rdh)
     assert (
-        f"RDH changes MAP by {pair.map_gain:+.4f} ({'within' if within else 'outside'} the tie "
+        f"RDH changes MAP by {change:+.4f} ({'within' if within else 'outside'} the tie "
         f"band) and dead entries at the "
         f"end from {pair.dead_at_end_baseline:.2%} to {pair.dead_at_end_rdh:.2%} (their cost in "
         f"MAP from {pair.cost_baseline:+.4f} to {pair.cost_rdh:+.4f})." in answer.stdout

@@ -1,5 +1,6 @@
 """Choosing runs: the one a page is about, and the one it is compared with. Both stay in the URL."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
@@ -18,6 +19,8 @@ from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
 from rdh.execution import RunState
 from rdh.store.run_store import RunStore
+
+IN_NAME = ("n_bits", "lr", "epochs", "eta", "seed")  # what `_parts` says of each run
 
 
 def pick_run(
@@ -162,7 +165,9 @@ def names_in_list(store: RunStore, run_ids: Iterable[str]) -> dict[str, str]:
     So what tells the runs of the list apart stands first: method and plug-ins, the settings in
     which they differ, the end of the id. The settings in which they agree come after it.
     """
+    run_ids = list(run_ids)
     parts: dict[str, tuple[str, ...]] = {}
+    more = told_apart_by(store, run_ids)
     for one in run_ids:
         with suppress(UserError):
             parts[one] = _parts(store, one)
@@ -173,8 +178,45 @@ def names_in_list(store: RunStore, run_ids: Iterable[str]) -> dict[str, str]:
         first = [part for part, is_own in own if is_own and part]
         rest = [part for part, is_own in own if not is_own and part]
         head = parts.get(one, (one,))[:1]
-        names[one] = " · ".join([*head, *first, *([one[-6:]] if own else []), *rest])
+        first = [*filter(None, [more.get(one)]), *first, *([one[-6:]] if own else [])]
+        names[one] = " · ".join([*head, *first, *rest])
     return names
+
+
+def told_apart_by(
+    store: RunStore, run_ids: Iterable[str], left_out: Iterable[str] = IN_NAME
+) -> dict[str, str]:
+    """Run id -> its settings that differ among the runs of its method and data set.
+
+    A value that most of these runs have is not named: the others are told apart by theirs.
+
+    Args:
+        store: the run store.
+        run_ids: of a list. Those whose config.json can't be read are left out.
+        left_out: what is said of each run elsewhere.
+
+    Returns:
+        "weight decay 0.01 · hash lr scale 0.1"; "" where nothing else differs.
+    """
+    alike: dict[tuple[str, str | None], dict[str, dict[str, str | None]]] = {}
+    for one in run_ids:
+        with suppress(UserError):
+            config = read_config(store, one)
+            alike.setdefault((config.method, config.dataset), {})[one] = _settings(store, one)
+    hidden, told = {*left_out, *overlay.OF_LABEL}, {}
+    for runs in alike.values():
+        names = dict.fromkeys(name for settings in runs.values() for name in settings)
+        usual: dict[str, str | None] = {}
+        for name in names:
+            counts = Counter(settings.get(name) for settings in runs.values())
+            if name not in hidden and len(counts) > 1:
+                value, n = counts.most_common(1)[0]
+                usual[name] = value if 2 * n > len(runs) else None
+        for one, settings in runs.items():
+            said = (f"{name.replace('_', ' ')} {settings[name]}" for name, most in usual.items()
+                    if settings.get(name) not in (None, most))  # fmt: skip
+            told[one] = " · ".join(said)
+    return told
 
 
 def labels_of(store: RunStore, run_ids: Iterable[str]) -> dict[str, str]:
@@ -275,6 +317,13 @@ def _label(store: RunStore, run_id: str) -> str:
     # The end of the id keeps equal configs apart; the state stays out, or a choice would be lost
     # when it changes.
     return " · ".join([*filter(None, _parts(store, run_id)), run_id[-6:]])
+
+
+@lru_cache(maxsize=4096)
+def _settings(store: RunStore, run_id: str) -> dict[str, str | None]:
+    """All settings as text."""
+    flat = overlay.flat(read_config(store, run_id))
+    return {name: analysis.value_text(value) for name, value in flat.items()}
 
 
 @lru_cache(maxsize=4096)

@@ -14,7 +14,7 @@ import streamlit as st
 from pages.common import follow, selection
 from pages.common.address import took
 from pages.common.readers import read_series
-from pages.common.run_picker import read_config
+from pages.common.run_picker import IN_NAME, read_config, told_apart_by
 from pages.common.run_status import loss_said
 from pages.common.runs_filter import Card
 from pages.common.shell import status_chip
@@ -28,7 +28,7 @@ PAGE_SIZE = 50
 SPARKS = 24  # points of a sparkline
 ALWAYS = ("open", "run", "state", "method")  # all others are left out if no run has one
 IF_DIFFERENT = ("lr", "epochs", "batch_size", "eta", "tau")
-SETTINGS = ("lr", "bits", "data", "seed", *IF_DIFFERENT[1:])
+SETTINGS = ("lr", "other settings", "bits", "data", "seed", *IF_DIFFERENT[1:])
 COLUMNS = (*ALWAYS, *SETTINGS, "progress", "dead entries", "dead", "cost of the dead", "MAP",
            "MAP so far", "tags", "launched")  # fmt: skip
 MOST_REASONS = 8
@@ -41,7 +41,12 @@ def draw_table(store: RunStore, cards: Sequence[Card]) -> None:
     took("page", page)
     shown = cards[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
     ids = [card.state.run_id for card in shown]
-    lines = pd.DataFrame([line(store, card) for card in shown], columns=list(COLUMNS))
+    others = told_apart_by(store, ids, left_out=(*IN_NAME, *IF_DIFFERENT))
+    told = [
+        line(store, card) | {"other settings": others.get(card.state.run_id) or None}
+        for card in shown
+    ]
+    lines = pd.DataFrame(told, columns=list(COLUMNS))
     used = used_columns(lines)
     # A widget of its own for each list of ids: Streamlit keeps the positions of selected rows, so
     # that a new run at the top would move the selection to others.
@@ -181,6 +186,9 @@ def _columns(ids: list[str], open_key: str) -> dict[str, Any]:
         "bits": config.NumberColumn(width=45),
         "seed": config.NumberColumn(width=45),
         "lr": config.NumberColumn(width=55, help="Initial learning rate."),
+        "other settings": config.TextColumn(
+            width=150, help="Where it differs from most runs of its method and data set."
+        ),
         "epochs": config.NumberColumn(width=60),
         "batch_size": config.NumberColumn("batch", width=55, help="Items a step."),
         "eta": config.NumberColumn("η", width=50, help=help_of("eta")),

@@ -170,8 +170,8 @@ def _chosen(found: Searched, order: np.ndarray) -> int | None:
 
 def _say_refused(found: Searched, text: str) -> None:
     st.warning(
-        f"The item must be the number of a query of this run, got {as_text(text[:40])}; its "
-        f"{len(found.query_ids):,} queries are the pictures below."
+        f"The item must be the number of a query of this run, got {as_text(text[:40])}; below "
+        f"are some of its {len(found.query_ids):,} queries."
     )
 
 

@@ -30,6 +30,7 @@ from rdh.config.presets import PRESETS, demo_pair, preset_config
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
 from rdh.store.run_store import RunStore
+from rdh.studies import Seeds
 
 PROBLEM = r"""
 A deep hashing network turns an image into a short binary code. Each bit is the sign of
@@ -116,7 +117,7 @@ def start_demo(runs: RunStore) -> None:
 
 
 def pair_sentences(
-    runs: RunStore, pair: dict[str, RunSeries], seeds: str, is_over: bool
+    runs: RunStore, pair: dict[str, RunSeries], seeds: Seeds, is_over: bool
 ) -> tuple[str, list[str]]:
     """What a pair shows: dead entries with their cost, and MAP with its ties and seeds.
 
@@ -127,18 +128,21 @@ def pair_sentences(
     """
     goes_on = not all(runs.result(one).get("state") for one in pair)
     labels = labels_of(runs, pair)
-    first, second = (one_row(labels[one], run) for one, run in pair.items())
+    first, second = (
+        one_row(labels[one], run) | {"finetune": runs.config(one).finetune}
+        for one, run in pair.items()
+    )
     said_of_map = (
-        analysis.map_verdict(first, second, seeds)
+        analysis.map_verdict(first, second, *seeds)
         if is_over
         else analysis.map_so_far(first, second, goes_on=goes_on)
     )
     if warning := analysis.collapse_warning((first, second), said_of_map):
-        told = [seeds[0].upper() + seeds[1:] + "."] if is_over and seeds else []
+        ends = f"{seeds.said[:1].upper()}{seeds.said[1:]}." if seeds.said else ""
+        told = [seeds.decided, ends] if is_over else []
         rows = [row for row in (first, second) if not analysis.has_collapsed(row)]
-        return warning, [*told, *filter(None, map(said_of_dead, rows))]
-    sentences = [said_of_both(first, second), said_of_map]
-    return "", [sentence for sentence in sentences if sentence]
+        return warning, [*filter(None, [*told, *map(said_of_dead, rows)])]
+    return "", [*filter(None, [said_of_both(first, second), said_of_map])]
 
 
 def said_of_dead(row: Mapping[str, Any]) -> str:
@@ -209,7 +213,7 @@ def one_row(label: str, run: RunSeries) -> dict[str, Any]:
 
 
 def draw_pair(
-    runs: RunStore, series: dict[str, RunSeries], seeds: str, key: str, states: dict | None = None
+    runs: RunStore, series: dict[str, RunSeries], seeds: Seeds, key: str, states: dict | None = None
 ) -> None:
     """What a pair shows, in sentences and as two maps. states: None for the recorded pair."""
     so_far = progress_said(runs, series, states) if states is not None else ""
@@ -236,7 +240,8 @@ def draw_own_pair(runs: RunStore, series: dict[str, RunSeries], known: dict, tit
     seeds = studies.seeds_said(runs, known, pair)
     with error_card():
         if is_like_recorded([runs.config(one) for one in pair]):
-            seeds = "; ".join(filter(None, [seeds, recorded_demo().seeds_said()]))
+            both = "; ".join(filter(None, [seeds.said, recorded_demo().seeds_said()]))
+            seeds = seeds._replace(said=both)
     draw_pair(runs, series, seeds, "start", known)
     draw_findings(runs, series)
     with st.container(horizontal=True):
@@ -299,7 +304,7 @@ def draw_recorded_pair(has_own: bool) -> None:
         f"{demo.config.seed}. " + ("" if has_own else "Your own last pair will stand here.")
     )
     series = read_pair(demo.runs, list(demo.pair))
-    draw_pair(demo.runs, series, demo.seeds_said(), "recorded")
+    draw_pair(demo.runs, series, Seeds(demo.seeds_said()), "recorded")
     label, icon, query = (
         ("Your own pair", ":material/person:", {})
         if has_own

@@ -117,7 +117,8 @@ def paired_lines(paired: pd.DataFrame) -> list[str]:
         spread = (
             f" (std {gains.std():.4f}, higher in {int((gains > 0).sum())} of {n})" if n > 1 else ""
         )
-        change = f"RDH changes MAP by {gains.mean():+.4f}{spread}{_ties(kept)}"
+        mean = analysis.shown_change(kept["map_baseline"].mean(), kept["map_rdh"].mean())
+        change = f"RDH changes MAP by {mean:+.4f}{spread}{_ties(kept)}"
         left_out = f"; {left_out}" if left_out else ""
         lines.append(f"{what}, {who}: {change}{_dead(kept)}{left_out}.{unfair}")
     return lines

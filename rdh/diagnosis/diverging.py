@@ -4,7 +4,7 @@ from rdh.config.run_config import RunConfig
 from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, Severity, part_of
 from rdh.diagnosis._tools.series import blocks
-from rdh.diagnosis._tools.usual import STEPS, above_usual
+from rdh.diagnosis._tools.usual import STEPS, above_usual, slower_hash_layer
 
 TITLE = "Diverging"
 AFTER = ("collapsed",)
@@ -57,6 +57,7 @@ def _remedies(config: RunConfig) -> tuple[Remedy, ...]:
         return (Remedy(usual, f"{whose} Steps get shorter.", expect),)
     return (
         Remedy({"lr": part_of(config.lr, 3)}, "Steps get shorter.", expect),
-        Remedy({"hash_lr_scale": part_of(config.hash_lr_scale, 3)},
-               "Steps of the hash layer alone get shorter: its logits grow.", expect),
+        *slower_hash_layer(
+            config, "Steps of the hash layer alone get shorter: its logits grow.", expect
+        ),
     )  # fmt: skip

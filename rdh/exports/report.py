@@ -79,6 +79,7 @@ def title_of(moments: Sequence[Moment]) -> str:
         for words in (
             (f"{config.n_bits} bits" for config in configs),
             (config.dataset or "data of its own" for config in configs),
+            (f"lr {config.lr:g}" for config in configs if config.lr is not None),
             (f"seed {config.seed}" for config in configs if config.seed is not None),
         )
     ]

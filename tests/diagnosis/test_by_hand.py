@@ -259,6 +259,24 @@ def test_half_saturated_and_a_tenth_of_them_asked_to_leave_is_too_early(
         assert "10% of these" in found.sentence
 
 
+@pytest.mark.parametrize(
+    ("finetune", "changed"), [(False, ["lr"]), (True, ["lr", "hash_lr_scale"])]
+)
+def test_a_frozen_backbone_has_one_rate_so_two_remedies_would_be_one_run(
+    finetune, changed, written
+):
+    given = counts(20, saturated=[0, 200] + [0] * 18, flagged=[0, 20] + [0] * 18)
+    given |= {"dead": [2.0] * 20, "loss": [1.0] * 20}
+    network = {"finetune": finetune, "backbone": "mlp" if finetune else "efficientnet_lite0"}
+    network |= {"image_size": 8 if finetune else 128}
+    early = fires(written(scalars=given, **network), "saturated_early")
+    told = {"kind": "diverged", "message": "The loss became nan at step 7."}
+    network["lr"] = 1e-6  # below any usual one
+    one = written(scalars={"loss": [1.0]}, state="failed", result=told, **network)
+    for found in (early, fires(one, "diverging")):
+        assert [name for remedy in found.remedies for name in remedy.changes] == changed
+
+
 def gradients(held: int, asked: int) -> dict[str, np.ndarray]:
     """64 bins: `held` of the entries asked stand where the whole gradient points down."""
     sums, count = np.zeros((2, 64)), np.zeros(64)

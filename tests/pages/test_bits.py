@@ -17,7 +17,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.common import bit_images, bit_matrix, bit_quadrant, live_plot
+from pages.common.bit_lives import sentence
 from rdh import worker
+from rdh.analysis.one_bit import Event
 from rdh.charts.figure import Figure
 from rdh.config.presets import preset_config
 from rdh.files import read_arrays
@@ -308,7 +310,7 @@ def test_each_event_is_a_sentence_with_step_item_and_h(digits, monkeypatch):
         died = {
             item: abs(h)
             for item, (h, is_dead) in new.items()
-            if is_dead and not (old[item][1] and h * old[item][0] > 0)
+            if is_dead and not (abs(old[item][0]) >= DIGITS["tau"] and h * old[item][0] > 0)
         }
         if died:
             break
@@ -387,6 +389,7 @@ def test_costs_when_freed_stand_beside_costs_when_removed(digits, monkeypatch, t
     most = int(np.argmax(costs))
     assert f"freeing the dead entries of bit {most} wins the most" in titles["bits-worth"]
     assert "an upper bound, not a method" in words(app)
+    assert "harmful only if MAP rises by 0.01 and by 2 standard errors" in words(app)
 
 
 @pytest.fixture
@@ -450,3 +453,8 @@ def test_a_run_from_before_dead_bits_were_counted_shows_its_flags_and_its_kept_c
     assert "flagged entries" in titles["bits-strip"] and "bits-judges" not in titles
     assert "raised" in titles["bits-events"]
     assert "The quadrants sgn g × sgn h were not counted in this run" in shown
+
+
+def test_a_death_of_an_entry_that_did_not_move_says_that_its_class_turned():
+    said = sentence(Event(20, 10, 3, "died", 1.0, 1.0, stayed=True), 4, "cat")
+    assert "died: its class calls for the other side now, and it stays at |h| = 1.0000" in said

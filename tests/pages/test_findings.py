@@ -128,7 +128,8 @@ def test_a_try_differs_from_its_run_in_the_remedy_alone(store, sick, monkeypatch
     app = unfolded(open_app("pages/live.py", store, monkeypatch, run=sick), sick)
     query = links(app)["Try it: pairs in-batch, lr 0.03, eta 0.1"]
     app = open_app("pages/launch.py", store, monkeypatch, **query)
-    assert "pairs in\\_batch, lr 0.03, eta 0.1; it stays" in app.info[0].value
+    assert "pairs in\\_batch, lr 0.03, eta 0.1. That run stays" in app.info[0].value
+    assert "Back to the copied values" in [one.label for one in app.button]
     next(one for one in app.button if one.label == "Launch").click().run()
     assert not app.exception
     changes = remedy_of(store, sick).changes

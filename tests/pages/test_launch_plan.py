@@ -160,6 +160,18 @@ def test_a_change_that_a_link_cannot_make_is_one_short_sentence(
         ("tau must be in [0, 1), got 1.0", "τ (tau) must be at least 0 and below 1, got"),
         ("n_bits must be in [1, 1024]", "Code length (n_bits) must be at least 1 and at most 1024"),
         ("batch_size must be a", "Batch size must be a"),
+        (
+            "lr must be a number, got 'abc' (initial learning rate).",
+            "Learning rate (lr) must be a number, got 'abc'.",
+        ),
+        (
+            "weight_decay must be a number, got 'abc' (weight decay).",
+            "Weight decay must be a number, got 'abc'.",
+        ),
+        (
+            "batch_size must be a number, got 'abc' (items a step; pairs need at least 2).",
+            "Batch size must be a number, got 'abc' (items a step",
+        ),
         ("dataset_options n_query must be", "Number of queries (n_query) must be"),
         ("method_options of dpsh must be among", "method_options of dpsh must be among"),
         ("Seeds takes at least one", "Seeds takes at least one"),

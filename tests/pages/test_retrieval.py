@@ -201,7 +201,7 @@ def test_another_run_is_another_network_so_its_bits_are_all_on(pair, monkeypatch
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        ({"q": "abc"}, "must be the number of a query of this run, got abc"),
+        ({"q": "abc"}, "must be the number of a query of this run, got abc; below are some of its"),
         ({"q": "99999999999999999999"}, "must be the number of a query"),
         ({"q": "-1"}, "must be the number of a query"),
         ({"q": "upload"}, "A link does not carry an image of one's own"),

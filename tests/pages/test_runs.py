@@ -130,6 +130,19 @@ def test_settings_that_differ_stand_before_the_numbers(store, monkeypatch):
     execution.cancel(store, run_id)
 
 
+def test_whatever_setting_differs_is_in_the_table_and_is_found(store, monkeypatch):
+    configs = [preset_config("quick", lr=2.75, **more) for more in ({}, {"weight_decay": 0.02})]
+    run_ids = execution.submit(store, configs)
+    table = open_runs(store, monkeypatch).dataframe[0].value.set_index("run")
+    told = [table.loc[one[-6:], "other settings"] for one in run_ids]
+    assert ["weight decay 0.02" in str(one) for one in told] == [False, True]
+    assert list(table.columns).index("other settings") < list(table.columns).index("MAP")
+    for query, found in (("lr 2.75", run_ids), ("decay 0.02", run_ids[1:])):
+        assert listed(open_runs(store, monkeypatch, q=query)) == tails(*reversed(found))
+    for run_id in run_ids:
+        execution.cancel(store, run_id)
+
+
 def test_a_collapsed_run_has_no_dead_number_and_says_so(store, monkeypatch):
     ids = store.run_ids()
     one_code = {"map": 0.1, "cost_gallery": 0.0, "n_distinct_codes": 1.0}
