@@ -1,7 +1,7 @@
 """Start: what the Dead Bits Problem is, the last or the recorded pair, and what to do next."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
@@ -29,6 +29,7 @@ from rdh import analysis, execution, studies
 from rdh.config.presets import PRESETS, demo_pair, preset_config
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
+from rdh.lessons import NOT_TRAINED
 from rdh.store.run_store import RunStore
 from rdh.studies import Seeds
 
@@ -57,7 +58,6 @@ RECORDED = {"pair": "recorded"}  # of the address
 RECORDED_ICON = ":material/history:"
 MOST_NAMED = 3  # settings in the title of a pair
 OWN = ("method", "method_options", "n_bits", "seed", "amplifier", "quantization")
-NOT_TRAINED = {"device", "devices", "probe_every", "eval_every", "checkpoint_every"}
 NOT_NAMED = {*NOT_TRAINED, "amplifier_aim", "amplifier_scale"}  # the label names these two
 LINKS = {
     "pages/live.py": ("Watch live", "monitoring"),
@@ -238,10 +238,6 @@ def draw_own_pair(runs: RunStore, series: dict[str, RunSeries], known: dict, tit
     like = said_of_preset(first)
     st.subheader(f"{title}: {first.label}{on}, {first.n_bits} bits{seed}{like}", anchor=False)
     seeds = studies.seeds_said(runs, known, pair)
-    with error_card():
-        if is_like_recorded([runs.config(one) for one in pair]):
-            both = "; ".join(filter(None, [seeds.said, recorded_demo().seeds_said()]))
-            seeds = seeds._replace(said=both)
     draw_pair(runs, series, seeds, "start", known)
     draw_findings(runs, series)
     with st.container(horizontal=True):
@@ -280,16 +276,6 @@ def said_of_preset(config: RunConfig) -> str:
             found.append((len(words), f" ({preset.title}{but})"))
     n, said = min(found, key=lambda one: one[0], default=(MOST_NAMED + 1, ""))
     return said if n <= MOST_NAMED else ""
-
-
-def is_like_recorded(configs: Sequence[RunConfig]) -> bool:
-    """Whether a pair trains as the recorded one does, with any seed and any records."""
-
-    def trained(config: RunConfig) -> dict[str, Any]:
-        fields = config.model_dump()
-        return {one: fields[one] for one in fields if one not in {*NOT_TRAINED, "seed"}}
-
-    return [trained(one) for one in configs] == [trained(one) for one in demo_pair()]
 
 
 def draw_recorded_pair(has_own: bool) -> None:

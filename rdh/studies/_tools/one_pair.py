@@ -1,6 +1,7 @@
 """What the seeds that were run say about a pair of runs, in words."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import pandas as pd
 from rdh import analysis
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
+from rdh.lessons import is_like_recorded, recorded_demo
 from rdh.store.run_store import RunStore
 from rdh.studies._tools.comparing import effect_of
 from rdh.studies._tools.statistics import Effect
@@ -56,11 +58,22 @@ def _ends(effect: Effect) -> tuple[float, float]:
 def seeds_said(store: RunStore, run_ids: Iterable[str], pair: Sequence[str]) -> Seeds:
     """On how many seeds the difference of a pair stands, and what their interval says.
 
+    Of a pair that trains as the recorded one, also what the recorded seeds say.
+
     Args:
         store: the run store.
         run_ids: all runs, oldest first. Only those of the same method, length and rate are read.
         pair: the run without RDH, then that with it.
     """
+    here = _seeds_here(store, run_ids, pair)
+    with suppress(UserError):  # a recording that can't be read is said where it is shown
+        if is_like_recorded([_config(store, one) for one in pair]):
+            both = filter(None, [here.said, recorded_demo().seeds_said()])
+            return here._replace(said="; ".join(both))
+    return here
+
+
+def _seeds_here(store: RunStore, run_ids: Iterable[str], pair: Sequence[str]) -> Seeds:
     without, with_rdh = (_config(store, one) for one in pair)
     if without.pair_hash != with_rdh.pair_hash:
         return Seeds()
