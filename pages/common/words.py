@@ -66,11 +66,6 @@ def count_of(count: float, of: float) -> str:
     return f"{count:,.0f} of {of:,.0f}"
 
 
-def now(is_final: bool) -> str:
-    """When the newest record is: "now", or "at the end" of a run that has ended."""
-    return "at the end" if is_final else "now"
-
-
 def last_records(n: int) -> str:
     """The records that a number is of: "in the last 10 records"; of one alone "in its record"."""
     return f"in the last {n} records" if n > 1 else "in its record"
@@ -83,7 +78,6 @@ __all__ = [
     "last_records",
     "legend",
     "link",
-    "now",
     "percent",
     "two_codes",
 ]
