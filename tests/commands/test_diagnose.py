@@ -52,7 +52,9 @@ def test_a_run_without_records_is_not_called_healthy_and_an_empty_folder_says_so
     assert call("diagnose", "--all")[:2] == (0, f"There is no run in {store.root} yet.\n")
     run_id = store.create(make_config(method="hashnet"))
     out = call("diagnose", run_id)[1]
-    assert out.startswith("still queued.\nNo check could run.\nCould not run: ") and "ran:" not in out
+    assert (
+        out.startswith("still queued.\nNo check could run.\nCould not run: ") and "ran:" not in out
+    )
     assert f"{run_id}: no check could run\n" in call("diagnose", "--all")[1]
 
 

@@ -207,6 +207,26 @@ def test_a_rate_is_divided_only_if_no_value_lies_above_the_usual(written, fields
     assert fires(one, "diverging").remedies[0].changes == changes
 
 
+@pytest.mark.parametrize(
+    ("broken", "fields", "changes"),
+    [
+        ("quantization", {"lr": 100.0, "eta": 1000.0}, {"lr": 0.03, "eta": 0.1}),
+        ("quantization", {"lr": 0.01, "eta": 2.0}, {"eta": 0.1}),
+        ("similarity", {"lr": 100.0, "eta": 1000.0}, {"lr": 0.03, "eta": 0.1}),
+        ("similarity", {"lr": 100.0, "eta": 2.0}, {"lr": 0.03}),
+        ("quantization", {"lr": 100.0, "eta": 0.1}, {"lr": 0.03}),
+    ],
+)
+def test_a_weight_of_quantization_that_may_have_broken_the_numbers_goes_back_too(
+    written, broken, fields, changes
+):
+    told = {"kind": "diverged", "message": f"The {broken} loss became inf at step 3 (epoch 1)."}
+    one = written(
+        scalars={"loss": [1.0]}, state="failed", result=told, method="greedyhash", **fields
+    )
+    assert fires(one, "diverging").remedies[0].changes == changes
+
+
 def test_a_similarity_loss_that_fell_by_less_than_a_hundredth_learned_nothing(written):
     hangs = [0.693] + [0.69] * 19
     found = fires(written(scalars={"similarity_loss": hangs}), "not_learning")
