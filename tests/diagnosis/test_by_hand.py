@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rdh.analysis import whole_percent
+from rdh.analysis import has_collapsed, whole_percent
 from rdh.config.run_config import make_config
 from rdh.config.watched import make_watched
 from rdh.diagnosis import CannotRun, Evidence, checks, diagnose, tried_config
@@ -39,6 +39,27 @@ def test_codes_have_collapsed_below_half_as_many_as_classes(written):
     assert (
         fires(written(scalars=counts(n_effective_codes=[2.0]), labels=labels), "collapsed") is None
     )
+
+
+@pytest.mark.parametrize(
+    ("effective", "distinct", "said"),
+    [
+        (1.0, 1.0, "Training collapsed: the items of the gallery have 1 code for 4 classes."),
+        (
+            1.0002,
+            2.0,
+            "Training nearly collapsed: the items of the gallery have hardly more than 1",
+        ),
+        (1.8, 30.0, "Training nearly collapsed: the items of the gallery have 1.8 codes, counted"),
+    ],
+)
+def test_a_collapse_is_what_the_pages_call_one_and_what_comes_near_is_called_so(
+    written, effective, distinct, said
+):
+    numbers = {"n_effective_codes": [effective], "n_distinct_codes": [distinct]}
+    one = written(scalars=counts(**numbers), labels=one_hot([0, 1, 2, 3] * 10))
+    assert fires(one, "collapsed").sentence.startswith(said)
+    assert has_collapsed(one.last) == said.startswith("Training collapsed")
 
 
 @pytest.mark.parametrize(
@@ -590,12 +611,12 @@ def test_what_an_illness_explains_is_not_said_again(written):
     given = counts(20, n_effective_codes=[1.0], map=[0.3], map_low=[0.1], map_high=[0.9])
     found = diagnose(written(scalars=given, labels=labels, gallery=np.ones((15, 4))))
     assert [one.check for one in found.findings] == ["collapsed"]
-    assert found.could_not["untrusted_map"] == "“Collapsed codes” explains what it would say"
+    assert found.could_not["untrusted_map"] == "“Too few codes” explains what it would say"
     assert "alike_bits" in found.could_not and "mixed_classes" in found.could_not
     titles = {name: one.title for name, one in checks().items()}
     left_out = [one for one in found.missing(titles) if one.startswith("Left out")]
     assert len(left_out) == 1 and left_out[0].startswith(
-        "Left out, since Collapsed codes explains them: "
+        "Left out, since Too few codes explains them: "
     )
     assert all(titles[one] in left_out[0] for one in found.explained)
 
