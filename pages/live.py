@@ -32,7 +32,7 @@ from rdh.charts.losses import loss_split
 from rdh.charts.saturation import by_onset, saturation_map
 from rdh.config.run_config import RunConfig
 from rdh.diagnosis import Diagnosis
-from rdh.errors import UserError
+from rdh.errors import UserError, counted
 from rdh.store.levels import TAU_LEVELS
 
 TICK_SECONDS = 1.0
@@ -117,7 +117,7 @@ def draw_curve(
         f"{mine.label}: {NOTHING}"
         if is_fallen
         else (
-            f"{mine.label}: {mine.counts[-1]:,.0f} {what} entries {when}, "
+            f"{mine.label}: {counted(mine.counts[-1], f'{what} entry')} {when}, "
             f"{mine.counts.max():,.0f} at the peak"
         )
     )
@@ -237,7 +237,8 @@ def draw_no_data(status: Status) -> None:
         st.info(NO_RECORD if status.is_final else said, icon=":material/hourglass_top:")
         return
     if status.word in ENDED:
-        is_said = status.word == "lost"  # by the line above
+        above = status.state.reason if status.state else None  # what the line above says
+        is_said = status.word == "lost" or "resume" in (above or "").lower()
         is_vain = execution.would_repeat(runs, status.run_id)
         resume = "" if is_said or is_vain else f"{resume_said(runs, status.run_id)} "
         st.info(

@@ -27,6 +27,7 @@ from rdh.store.run_store import RunStore
 SECONDS_HEARD = 6  # three heartbeats: a run that was heard since then is alive
 ALIVE = "alive"
 TAIL_BYTES = 4000
+STOPPED = {"paused": ":material/pause_circle:", "cancelled": ":material/stop_circle:"}  # on request
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,8 @@ def draw_status(
         st.warning(as_sentence(status.result["message"]), icon=":material/warning:")
     if loss := loss_said(store, status.state):
         st.info(as_text(loss), icon=":material/restart_alt:")
-    if status.word == "paused" and status.state and status.state.reason:
-        st.info(as_sentence(status.state.reason), icon=":material/pause_circle:")
+    if status.word in STOPPED and status.state and status.state.reason:
+        st.info(as_sentence(status.state.reason), icon=STOPPED[status.word])
     if status.word in ("failed", "lost", "unreadable"):
         said = status.result.get("message") if status.word == "failed" else None
         reason = said or (status.state.reason if status.state else None) or "no reason was recorded"

@@ -66,12 +66,18 @@ def count_of(count: float, of: float) -> str:
     return f"{count:,.0f} of {of:,.0f}"
 
 
+def are(count: float) -> str:
+    """The verb after a count: "is" of 1."""
+    return "is" if round(count) == 1 else "are"
+
+
 def last_records(n: int) -> str:
     """The records that a number is of: "in the last 10 records"; of one alone "in its record"."""
     return f"in the last {n} records" if n > 1 else "in its record"
 
 
 __all__ = [
+    "are",
     "count_of",
     "facts_of",
     "help_of",
