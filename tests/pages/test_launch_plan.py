@@ -53,7 +53,10 @@ def test_runs_are_the_product_of_methods_code_lengths_seeds_and_arms():
         ({"bits": "1-64", "seeds": "0-9"}, "at most 200 runs, got 1280"),
         ({"bits": "1e9"}, r"n_bits must be in \[1, 1024\], got 1000000000 \("),
         ({"seeds": "9" * 20}, r"seed must be in \[0, 4294967296\), got 9{20} \("),
-        ({"fields": {"epochs": parsed("1e9")}}, r"epochs must be in \[1, 100000\], got 1000000000 "),
+        (
+            {"fields": {"epochs": parsed("1e9")}},
+            r"epochs must be in \[1, 100000\], got 1000000000 ",
+        ),
         ({"fields": {"epochs": 1e30}}, r"epochs must be in \[1, 100000\], got 1e\+30 "),
         ({"fields": {"epochs": 2.0}}, r"epochs must be a whole number, got 2.0 "),
     ],

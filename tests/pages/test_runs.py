@@ -300,6 +300,35 @@ def test_live_pauses_a_run_and_starts_a_failed_one_over(store, monkeypatch):
     assert not saved.exists()
 
 
+def test_how_a_run_was_stopped_is_said_on_live_and_on_retrieval(store, monkeypatch):
+    ids = store.run_ids()
+    for run_id, state, how in (
+        (ids[3], "cancelled", "was cancelled"),
+        (ids[2], "paused", "is paused"),
+    ):
+        said = f"{state.capitalize()} on request; resume goes on from step 8."
+        end(store, run_id, state, message=said)
+        (store.root / "registry.db").unlink()
+        app = open_runs(store, monkeypatch, run=run_id).switch_page("pages/live.py").run()
+        told = [one.value for one in app.info]
+        assert said in told and not app.exception
+        assert sum("resume" in one.lower() for one in told) == 1, "the way on is said once"
+        app = app.switch_page("pages/retrieval.py").run()
+        codes = f"This run {how} before it kept its codes: resume it, or choose a finished run."
+        assert codes in [one.value for one in app.info] and not app.exception
+
+
+def test_deleting_several_runs_names_the_phrase_to_type(store, monkeypatch):
+    chosen = store.run_ids()[:2]
+    app = open_runs(store, monkeypatch, select=",".join(chosen))
+    app.button(key="runs-delete").click().run()
+    next(one for one in app.text_input if one.label == "Run").set_value("delete")
+    next(one for one in app.button if one.label == "Delete").click().run()
+    (said,) = [one.value.replace("\\", "") for one in app.error]
+    assert said.startswith("Type \"delete 2 runs\" to delete, got 'delete'") and not app.exception
+    assert set(chosen) <= set(store.run_ids())
+
+
 DIVERGED = "The similarity loss became nan at step 7 (epoch 1); lower lr (now 100)."
 
 
