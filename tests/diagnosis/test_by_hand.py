@@ -86,6 +86,17 @@ def test_a_run_that_was_ended_early_is_not_called_under_trained(written):
 
 
 @pytest.mark.parametrize(
+    ("state", "when"),
+    [("finished", "at the end"), ("lost", "at its last record"), ("paused", "at its last record")],
+)
+def test_only_a_run_that_came_to_its_end_has_numbers_of_the_end(state, when, written):
+    one = written(scalars=counts(dead=[40.0] * 12, flagged=[40.0] * 12), state=state)
+    assert one.when == when and f"dead {when}" in fires(one, "which_illness").sentence
+    one.store.write_json(one.run_id, "control.json", {"attempt": 2})  # resumed
+    assert Evidence(one.store, one.run_id).when == "now"
+
+
+@pytest.mark.parametrize(
     ("share", "said"),
     [(0.0, "0%"), (0.004, "less than 1%"), (0.84, "84%"), (0.996, "more than 99%"), (1.0, "100%")],
 )
