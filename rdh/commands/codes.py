@@ -100,7 +100,9 @@ def run_encode(arguments: argparse.Namespace) -> int:
     write_codes(arguments.output, found)
     left_out, passed_over = len(dataset) - len(ids), dict(dataset.passed_over)
     text = f"{count(len(ids))} codes of {counted(found.n_bits, 'bit')} in {arguments.output}"
-    text += f", {left_out} images can't be decoded and are left out" if left_out else ""
+    if left_out:
+        are = "is" if left_out == 1 else "are"
+        text += f", {counted(left_out, 'image')} can't be decoded and {are} left out"
     text += f"; {dataset.passed_over_words}" if passed_over else ""
     _say(arguments, text, codes=len(ids), left_out=left_out, passed_over=passed_over)
     return 0
