@@ -20,7 +20,7 @@ from rdh import analysis, catalog, studies
 from rdh.charts.comparison import paired_maps
 from rdh.charts.effects import JUDGED, forest
 from rdh.config.run_config import RunConfig
-from rdh.errors import UserError
+from rdh.errors import UserError, counted
 from rdh.retrieval.evaluation import REMEDY
 from rdh.store.run_store import RunStore
 from rdh.studies import Effect, verdict_of, within_ties
@@ -164,8 +164,8 @@ def setting_label(rows: pd.DataFrame) -> str:
     first, n = rows.iloc[0], len(rows)
     more = _more_settings(first["setting"])
     parts = [
-        *(method_title(first["method"]), f"{first['n_bits']} bits", first["dataset"]),
-        *(f"lr {first['lr']:g}", f"{first['epochs']} epochs", f"eta {first['eta']:g}"),
+        *(method_title(first["method"]), counted(first["n_bits"], "bit"), first["dataset"]),
+        *(f"lr {first['lr']:g}", counted(first["epochs"], "epoch"), f"eta {first['eta']:g}"),
         *(*more, f"{n} pair{'s' * (n != 1)}"),
     ]
     return " · ".join(parts)
@@ -174,7 +174,7 @@ def setting_label(rows: pd.DataFrame) -> str:
 def draw_setting(rows: pd.DataFrame, effect: Effect, n_settings: int) -> None:
     """The pairs of one setting, their mean change with its interval, and the verdict in words."""
     first, ends, kept = rows.iloc[0], effect.interval, analysis.comparable(rows)
-    what = f"{method_title(first['method'])}, {first['n_bits']} bits"
+    what = f"{method_title(first['method'])}, {counted(first['n_bits'], 'bit')}"
     said = verdict_of(rows, effect)
     if kept.empty:
         st.markdown(f"**{as_text(what)}: with RDH, MAP is {said}.** {REMEDY}")

@@ -16,7 +16,7 @@ from pages.common.text import as_text
 from rdh import analysis
 from rdh.analysis import overlay
 from rdh.config.run_config import RunConfig
-from rdh.errors import UserError
+from rdh.errors import UserError, counted
 from rdh.execution import RunState
 from rdh.store.run_store import RunStore
 
@@ -334,5 +334,5 @@ def _parts(store: RunStore, run_id: str) -> tuple[str, ...]:
     settings = ("watched", "", "", "")
     if not config.is_watched:
         eta = "" if config.eta is None else f"eta {config.eta:g}"
-        settings = str(config.dataset), f"lr {config.lr:g}", f"{config.epochs} epochs", eta
-    return config.label, f"{config.n_bits} bits", *settings, seed
+        settings = str(config.dataset), f"lr {config.lr:g}", counted(config.epochs, "epoch"), eta
+    return config.label, counted(config.n_bits, "bit"), *settings, seed

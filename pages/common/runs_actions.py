@@ -185,7 +185,7 @@ def _confirm_delete(store: RunStore, chosen: Sequence[str]) -> None:
     if not pressed:
         return
     if typed.strip() != phrase:
-        show_error(f"The name must be {phrase}, got {typed[:80]!r}; nothing was deleted.")
+        show_error(f'Type "{phrase}" to delete, got {typed[:80]!r}; nothing was deleted.')
         return
     _each(store, ended, execution.delete)
     _close()

@@ -24,11 +24,11 @@ from pages.common.shell import (
 )
 from pages.common.side_by_side import draw_maps, read_pair
 from pages.common.text import as_text
-from pages.common.words import count_of, legend, link, percent
+from pages.common.words import are, count_of, legend, link, percent
 from rdh import analysis, execution, studies
 from rdh.config.presets import PRESETS, demo_pair, preset_config
 from rdh.config.run_config import RunConfig
-from rdh.errors import UserError
+from rdh.errors import UserError, counted
 from rdh.lessons import NOT_TRAINED
 from rdh.store.run_store import RunStore
 from rdh.studies import Seeds
@@ -153,7 +153,7 @@ def said_of_dead(row: Mapping[str, Any]) -> str:
         "" if math.isnan(row["cost"]) else f" Their cost: {analysis.map_points(row['cost'])} MAP."
     )
     n, share = count_of(counts.dead, counts.entries), percent(counts.share("dead"))
-    return f"{row['label']}: {n} entries are dead ({share}).{cost}"
+    return f"{row['label']}: {n} entries {are(counts.dead)} dead ({share}).{cost}"
 
 
 def said_of_both(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
@@ -163,8 +163,9 @@ def said_of_both(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
         return analysis.dead_verdict(first, second)
     of = "" if counts.entries == others.entries else f" of {others.entries:,.0f}"
     text = (
-        f"{first['label']}: {count_of(counts.dead, counts.entries)} entries are dead "
-        f"({percent(counts.share('dead'))}); {second['label']}: {others.dead:,.0f}{of} "
+        f"{first['label']}: {count_of(counts.dead, counts.entries)} entries "
+        f"{are(counts.dead)} dead ({percent(counts.share('dead'))}); "
+        f"{second['label']}: {others.dead:,.0f}{of} "
         f"({percent(others.share('dead'))})."
     )
     costs = first["cost"], second["cost"]
@@ -236,7 +237,9 @@ def draw_own_pair(runs: RunStore, series: dict[str, RunSeries], known: dict, tit
     on = f" on {first.dataset}" if first.dataset else ""
     seed = "" if first.seed is None else f", seed {first.seed}"
     like = said_of_preset(first)
-    st.subheader(f"{title}: {first.label}{on}, {first.n_bits} bits{seed}{like}", anchor=False)
+    st.subheader(
+        f"{title}: {first.label}{on}, {counted(first.n_bits, 'bit')}{seed}{like}", anchor=False
+    )
     seeds = studies.seeds_said(runs, known, pair)
     draw_pair(runs, series, seeds, "start", known)
     draw_findings(runs, series)
@@ -286,7 +289,7 @@ def draw_recorded_pair(has_own: bool) -> None:
     demo = recorded_demo()
     st.subheader("What it looks like: a recorded pair", anchor=False)
     st.markdown(
-        f"{demo.config.label} on {demo.config.dataset}, {demo.config.n_bits} bits, seed "
+        f"{demo.config.label} on {demo.config.dataset}, {counted(demo.config.n_bits, 'bit')}, seed "
         f"{demo.config.seed}. " + ("" if has_own else "Your own last pair will stand here.")
     )
     series = read_pair(demo.runs, list(demo.pair))

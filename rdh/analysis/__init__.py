@@ -48,6 +48,7 @@ from rdh.analysis.verdict import (
     share_title,
     shown_change,
     ties_of_pairs,
+    when_newest,
     who_collapsed,
     whole_percent,
 )
@@ -101,6 +102,7 @@ __all__ = [
     "ties_of_pairs",
     "time_taken",
     "value_text",
+    "when_newest",
     "who_collapsed",
     "whole_percent",
     "why_unfair",

@@ -52,6 +52,17 @@ def shown_change(before: float, after: float, decimals: int = 4) -> float:
     return round(round(after, decimals) - round(before, decimals), decimals) + 0.0
 
 
+def when_newest(state: str | None) -> str:
+    """The moment of a run's newest record: "at the end" only of a run that has trained to its end.
+
+    Args:
+        state: of result.json; None if there is none, since the run goes on.
+    """
+    if not state:
+        return "now"
+    return "at the end" if state == "finished" else "at its last record"
+
+
 def who_collapsed(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> str:
     """Which runs of a pair have one code for all items: one of `COLLAPSES`, "" if none has.
 

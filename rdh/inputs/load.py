@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from rdh.backbones import Backbone, Centred, build, check_compiler
 from rdh.config.run_config import DEVICE, DEVICE_RULE, RunConfig
 from rdh.datasets import Dataset, Progress, Split, load, validation_split
-from rdh.errors import UserError
+from rdh.errors import UserError, counted
 from rdh.inputs.augmentation import augmented, stored_side
 from rdh.inputs.features import extract_features
 from rdh.inputs.image_cache import load_pixels
@@ -87,7 +87,9 @@ def load_inputs(
         names = (config.backbone, config.image_size, config.weights)
         features, bad = extract_features(dataset, *names, device=device, **how)
     if len(bad):
-        log(f"{len(bad)} images can't be decoded and are left out: {dataset.names_of(bad)}")
+        are = "is" if len(bad) == 1 else "are"
+        said = f"{counted(len(bad), 'image')} can't be decoded and {are} left out"
+        log(f"{said}: {dataset.names_of(bad)}")
         split = without_bad(split, bad, dataset)
     if config.finetune:
         return ImageInputs(config, dataset, split, device, pixels)

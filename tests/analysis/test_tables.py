@@ -516,6 +516,9 @@ def test_the_time_of_a_resumed_run_is_that_of_its_last_steps(store):
     assert analysis.expected_seconds(store, [make_config().model_dump()]) == pytest.approx(30.0)
     assert analysis.time_taken(last) == "the last 320 steps in 10 s"
     assert analysis.time_taken({"step": 960, "seconds": 30.0}) == "960 steps in 30 s"
+    done = analysis.time_taken({"step": 960, "from_step": 960, "seconds": 0.4})
+    assert done == "960 steps; the last attempt only evaluated, in 0 s"
+    assert analysis.time_taken({"step": 960, "from_step": 959}) == "the last 1 step in 0 s"
     store.write_json(run_id, "result.json", last | {"from_step": 960})  # it only judged its codes
     assert analysis.expected_seconds(store, [make_config().model_dump()]) is None
 

@@ -154,7 +154,9 @@ def _death(store: RunStore, run_id: str) -> str:
     result = store.result(run_id)
     said = result["state"] if result["state"] == "failed" else f"was {result['state']}"
     step = result.get("step")
-    return said if step is None else f"{said} at step {step:,}"
+    if step is None:
+        return said
+    return f"{said} at step {max(step, store.reader(run_id).last_step()):,}"
 
 
 def map_of(store: RunStore, run_id: str) -> float | None:
