@@ -272,10 +272,15 @@ def _step(status: Status, run: RunSeries | None) -> int:
 
 
 def _progress(status: Status, run: RunSeries | None) -> tuple[int, int]:
-    """(done, total) of its steps; before the first one, of what it prepares."""
+    """(done, total) of its steps; before the first one, of what it prepares.
+
+    Of a run that goes on it is the step of the records that the page draws: all parts of a page
+    show one moment.
+    """
     beat = status.beat
     if run is not None and run.step:
-        return _step(status, run), run.meta().get("total_steps", 0)
+        done = _step(status, run) if status.is_final else run.step
+        return done, run.meta().get("total_steps", 0)
     if beat.get("total_steps"):
         return _step(status, run), beat["total_steps"]
     return beat.get("done", 0), beat.get("of", 0)
