@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from pages.common.address import number
+from pages.common.address import number, whole
 from pages.common.bit_counts import BitCounts, about_constant, read_cost, read_counts
 from pages.common.bit_images import draw_images
 from pages.common.bit_quadrant import draw_quadrants
@@ -13,6 +13,7 @@ from pages.common.run_picker import end_without_runs, pick_run
 from pages.common.run_status import draw_status, read_status
 from pages.common.shell import carried, end_page, error_card, known_runs, start_page, store
 from pages.common.sidebar import draw_link
+from pages.common.text import as_text
 from pages.common.words import legend, two_codes
 from rdh import catalog
 from rdh.analysis import map_points, says_nothing
@@ -31,6 +32,7 @@ from rdh.charts.histograms import activation_histogram, histogram_over_time
 from rdh.config.run_config import RunConfig
 from rdh.store.run_store import RunStore
 
+REFUSED = "bit-refused"  # what was typed in place of a bit
 LEAST_COST = 0.00005  # of MAP: less is shown as 0.0000
 # Two charts in half of a narrow window each can't be read: one stands below the other.
 STACKED = """<style>@media (max-width: 1100px) {
@@ -49,8 +51,14 @@ def choose_clicked(click: dict) -> None:
     choose_bit(int(click["x"]))
 
 
-def take_over_field() -> None:
-    choose_bit(st.session_state["bit"])
+def take_over_field(n_bits: int) -> None:
+    """A bit that was typed; what is none stays in its line, with a sentence."""
+    text = st.session_state["bit"].strip()
+    bit = whole(text)
+    if bit is not None and bit < n_bits:
+        choose_bit(bit)
+    else:
+        st.session_state[REFUSED] = text
 
 
 def chosen_bit(run_id: str, n_bits: int, counts: BitCounts | None) -> int:
@@ -68,16 +76,19 @@ def chosen_bit(run_id: str, n_bits: int, counts: BitCounts | None) -> int:
 
 
 def pick_bit(run_id: str, config: RunConfig, counts: BitCounts | None) -> int:
-    bit = chosen_bit(run_id, config.n_bits, counts)
-    st.session_state["bit"] = bit
-    st.number_input(
+    bit, last = chosen_bit(run_id, config.n_bits, counts), config.n_bits - 1
+    refused = st.session_state.pop(REFUSED, None)
+    st.session_state["bit"] = str(bit) if refused is None else refused
+    st.text_input(
         "Bit",
-        0,
-        config.n_bits - 1,
         key="bit",
         on_change=take_over_field,
-        help=f"0 to {config.n_bits - 1}. The page opens at the bit whose dead entries cost most.",
+        args=(config.n_bits,),
+        help=f"0 to {last}. The page opens at the bit whose dead entries cost most.",
     )
+    if refused is not None:
+        got = as_text(refused[:40])
+        st.warning(f"Bit must be a whole number from 0 to {last}, got {got}; shown is bit {bit}.")
     return bit
 
 
@@ -223,6 +234,8 @@ def draw_judges(counts: BitCounts, dead: np.ndarray, bit: int, run_id: str) -> N
 
 def draw_worth(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> None:
     """What each bit adds to MAP, whether dead bits cost any, and how many bits are enough."""
+    from rdh.diagnosis.harmful_bits import GAIN, SURE  # here, since it takes a second to import
+
     run = read_series(runs, run_id)
     _, without, of_first = bit_costs(runs, run_id, run.version)
     worth, counts, cost = of_first[-1] - without, read_counts(run), read_cost(run)
@@ -249,8 +262,11 @@ def draw_worth(runs: RunStore, run_id: str, config: RunConfig, bit: int) -> None
         "MAP here is the mean average precision over the whole gallery, expected over all orders "
         "of items at the same distance. It may differ a little from the run's MAP. Each bit is "
         "left out alone. Two bits that say the same can each look worthless and be worth much "
-        "together. Correlation is not cause: the most discriminative bits may also be the most "
-        "strongly pulled. Bits have no order: a shorter code keeps those that come first."
+        "together. Better left out: MAP of these queries is higher without the bit, by however "
+        f"little. The diagnosis calls bits harmful only if MAP rises by {GAIN:g} and by {SURE:g} "
+        "standard errors without all of them, on queries that did not choose them. Correlation is "
+        "not cause: the most discriminative bits may also be the most strongly pulled. Bits have "
+        "no order: a shorter code keeps those that come first."
         + (
             ""
             if cost is None

@@ -9,7 +9,7 @@ import streamlit as st
 from pages.common.findings import draw_findings
 from pages.common.live_plot import live_plotly
 from pages.common.pair_settings import draw_settings
-from pages.common.readers import RunSeries, dead_series
+from pages.common.readers import RunSeries, dead_series, read_series
 from pages.common.report_button import draw_report_button
 from pages.common.run_numbers import cost_tile, dead_tiles, draw_tiles, explanations, map_tile
 from pages.common.run_picker import labels_of, pick_two, read_config
@@ -70,6 +70,12 @@ def how_to_pair(config: RunConfig) -> str:
         title, why = config.method_card.title, config.method_card.refusal(True, "error_aware")
         return f"{choose}; {as_text(title)} has no run with RDH: {as_text(str(why))}."
     return f"{choose}, or launch its partner."
+
+
+def map_fell(runs: RunStore, pair: list[str]) -> bool:
+    """Whether the run with RDH has the lower MAP: then its search shows first what RDH hurts."""
+    without, with_rdh = (read_series(runs, one).last().get("map") for one in pair)
+    return without is not None and with_rdh is not None and with_rdh < without
 
 
 def draw_curves(view: TimeView, runs: RunStore, pair: dict[str, RunSeries]) -> None:
@@ -133,7 +139,7 @@ def draw_curves(view: TimeView, runs: RunStore, pair: dict[str, RunSeries]) -> N
 
 
 def draw_numbers(
-    runs: RunStore, pair: dict[str, RunSeries], seeds: str, states: Mapping[str, RunState]
+    runs: RunStore, pair: dict[str, RunSeries], seeds: studies.Seeds, states: Mapping[str, RunState]
 ) -> None:
     """Dead, cost and MAP of both arms side by side, the tie band, and the verdict in words."""
     configs, labels = [runs.config(one) for one in pair], [*labels_of(runs, pair).values()]
@@ -161,7 +167,11 @@ def draw_numbers(
     lead = why_not_rdh(runs, list(pair))[1]
     lead = f"{as_text(lead)} " if lead else ""
     if all(one in states and states[one].state == "finished" for one in pair):
-        said = as_text(analysis.map_verdict(scores[0], scores[1], seeds))
+        without, with_rdh = (
+            {**score, "finetune": config.finetune}
+            for score, config in zip(scores, configs, strict=True)
+        )
+        said = as_text(analysis.map_verdict(without, with_rdh, *seeds))
         st.markdown(f"**Verdict.** {lead}{said}")
     else:  # `progress_said` has said how far they are
         rows = [score | {"label": one} for score, one in zip(scores, labels, strict=True)]
@@ -238,7 +248,7 @@ with error_card():
             "pages/retrieval.py",
             "See it in a search",
             ":material/image_search:",
-            {"run": pair[1], "vs": pair[0], "order": "helped"},
+            {"run": pair[1], "vs": pair[0], "order": "hurt" if map_fell(runs, pair) else "helped"},
         )
         seeds = studies.seeds_said(runs, known, pair)
 

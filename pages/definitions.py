@@ -20,12 +20,12 @@ from pages.common.shell import (
 )
 from pages.common.sidebar import draw_link
 from pages.common.text import as_text
-from pages.common.words import count_of, facts_of, link, percent
+from pages.common.words import are, count_of, facts_of, link, percent
 from rdh.analysis import WORDS, Word, cost_of_dead, has_collapsed, map_points
 from rdh.analysis.amplifier import N_RECORDS
 from rdh.analysis.terms import GROUPS
 from rdh.analysis.words import COUNTS as OF_ENTRIES
-from rdh.errors import UserError
+from rdh.errors import UserError, counted
 from rdh.execution import MEANINGS, RunState
 from rdh.store.run_store import RunStore
 
@@ -55,8 +55,8 @@ def of_counts(name: str, run: RunSeries) -> str | None:
     if counts is None or np.isnan(count := getattr(counts, COUNTS[name])):
         return None
     of = counts.saturated_of if name == "saturated" else counts.entries
-    verb = "are dead and hard" if name == "hard" else f"are {name}"
-    return f"{count_of(count, of)} entries {verb} ({percent(count / of)})."
+    what = "dead and hard" if name == "hard" else name
+    return f"{count_of(count, of)} entries {are(count)} {what} ({percent(count / of)})."
 
 
 def of_flows(name: str, run: RunSeries) -> str | None:
@@ -135,7 +135,7 @@ def of_codes(name: str, run: RunSeries) -> str | None:
     last = run.last()
     if "n_distinct_codes" not in last:
         return None
-    text = f"{last['n_distinct_codes']:,.0f} distinct codes in the gallery"
+    text = f"{counted(last['n_distinct_codes'], 'distinct code')} in the gallery"
     if name == "distinct-codes":
         return f"{text}."
     return f"{text}: it has {'' if has_collapsed(last) else 'not '}collapsed."

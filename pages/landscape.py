@@ -9,14 +9,16 @@ import streamlit as st
 from pages.common.landscape_presets import PRESETS
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries, read_series
+from pages.common.recorded import recorded_demo
 from pages.common.run_picker import pick_run
 from pages.common.shell import actions, end_page, error_card, known_runs, or_end, start_page, store
 from pages.common.sidebar import draw_link
 from pages.common.start import latest_pair
+from pages.common.text import as_text
 from pages.common.words import legend
 from rdh import catalog
 from rdh.charts.descent import descent_figure, gain_figure
-from rdh.charts.landscape import BitOverlay, landscape_figure
+from rdh.charts.landscape import F_LIMIT, BitOverlay, landscape_figure
 from rdh.charts.landscape_text import (
     AREAS,
     aimed_name,
@@ -25,6 +27,7 @@ from rdh.charts.landscape_text import (
     number,
     percent,
 )
+from rdh.config.run_config import RunConfig
 from rdh.landscape import (
     AIMS,
     EQUATION_1,
@@ -214,19 +217,35 @@ def pick_overlay(pair: Pair, form: PairForm) -> BitOverlay | None:
     """The real bits of a run to lay over the curve; None if no run is wanted or has data."""
     runs = store()
     known = known_runs(runs)
-    if not known or not st.toggle("Lay the real bits of a run over the curve", key="real", **URL):
+    if not st.toggle("Lay the real bits of a run over the curve", key="real", **URL):
         return None
+    if not known:
+        demo = recorded_demo()
+        st.caption("No run is here yet, so the bits are of the recorded run without RDH.")
+        return run_overlay(demo.series(), demo.config, pair, form)
     if "run" not in st.query_params and (newest := latest_pair(runs, known)):
         st.query_params["run"] = newest[0]  # without RDH: there bits die
     run_id = pick_run(runs, known)
     with error_card():
-        overlay = run_overlay(read_series(runs, run_id), pair, form)
+        overlay = run_overlay(read_series(runs, run_id), runs.config(run_id), pair, form)
         if overlay is None:
             st.info("That run has no records of the probes yet.")
         return overlay
 
 
-def run_overlay(run: RunSeries, pair: Pair, form: PairForm) -> BitOverlay | None:
+def whose_curve(config: RunConfig) -> str:
+    """Why dots and curve can disagree; "" if the curve is that of the run's method."""
+    name, drawn = config.method_card.title, state["form"]
+    if name == drawn:
+        return ""
+    way_out = "." if config.method_card.landscape is None else f"; Objective offers {name} too."
+    return (
+        f" The curve is {drawn} for one pair, and the dots are means over many pairs by the loss "
+        f"of {name}, so the two can differ{way_out}"
+    )
+
+
+def run_overlay(run: RunSeries, config: RunConfig, pair: Pair, form: PairForm) -> BitOverlay | None:
     """The entries of the last ten records by bin of F.
 
     They are mirrored so that the similarity loss asks for the pair's target, and their gradients
@@ -240,15 +259,18 @@ def run_overlay(run: RunSeries, pair: Pair, form: PairForm) -> BitOverlay | None
     mean = after[seen] / count[seen]
     drawn = np.abs(gradient_terms(np.linspace(-0.99, 0.99, 199), pair, form).gradient).max()
     scale = drawn / max(float(np.abs(mean).max()), 1e-12)
-    centers = (edges[1:] + edges[:-1])[seen] / 2
+    middles = (edges[1:] + edges[:-1]) / 2
+    centers = middles[seen]
+    beyond = percent(count[np.abs(middles) > F_LIMIT].sum() / count.sum())
     st.caption(
         f"Dots: the mean ∂L/∂F of the run's entries at that F in its last records, times "
         f"{scale:,.0f}, so that they have the curve's height. Ticks below the curve: how many "
-        "entries lie there; the stronger, the more. All are mirrored to the side that this pair "
-        "calls to."
+        f"entries lie there; the stronger, the more. {beyond} "
+        f"of them lie beyond |F| = {F_LIMIT:g}, at the very ends. All are mirrored to the side "
+        f"that this pair calls to.{as_text(whose_curve(config))}"
     )
-    label = f"real bits, ∂L/∂F × {scale:,.0f}"
-    return BitOverlay(np.tanh(side * centers), side * scale * mean, count[seen], label)
+    labels = "how many real bits", f"their mean ∂L/∂F × {scale:,.0f}"
+    return BitOverlay(np.tanh(side * centers), side * scale * mean, count[seen], *labels)
 
 
 def draw_readouts(pair: Pair, form: PairForm, h_i: float) -> None:

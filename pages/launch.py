@@ -34,7 +34,7 @@ from rdh.errors import UserError
 from rdh.store.run_store import RunStore
 
 FORM = "launch-form"  # key of the form's container
-AGAIN = "launch-again"  # how often the reader went back to the values of the start
+AGAIN = "launch-again"  # how often the reader went back to the values that the form came with
 
 
 def starting_point(runs: RunStore) -> Start:
@@ -57,12 +57,12 @@ def starting_point(runs: RunStore) -> Start:
             changes = {}
             say(as_sentence(in_words_of_the_form(str(error))))
             leave_out(changes_asked())
-        more = ""
+        but = ""
         if start.fields is not fields:
             said = ", ".join(f"{name} {value}" for name, value in changes.items())
-            more = f" They differ from it in {as_text(said)}; it stays as it is, to compare with."
+            but = f", but {as_text(said)}. That run stays as it is, to compare with"
         st.info(
-            f"The fields are those of run {as_text(clone)}.{more}", icon=":material/content_copy:"
+            f"The fields are those of run {as_text(clone)}{but}.", icon=":material/content_copy:"
         )
         if st.button("Start from a preset instead", icon=":material/undo:"):
             leave_out(["clone", *changes_asked()])
@@ -330,8 +330,9 @@ with error_card():
                     show_error(said_now)
                 else:
                     st.empty()
+            whose = "preset's" if "clone" not in st.query_params else "copied"
             if differs and st.button(
-                "Back to the values of the start", icon=":material/undo:", type="tertiary"
+                f"Back to the {whose} values", icon=":material/undo:", type="tertiary"
             ):
                 st.session_state[AGAIN] = again + 1
                 st.rerun()

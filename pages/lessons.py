@@ -8,6 +8,7 @@ from pages.common.address import opens_here_only, took, whole
 from pages.common.landscape_presets import address_of, query_of
 from pages.common.live_plot import live_plotly
 from pages.common.recorded import own_demo, recorded_demo
+from pages.common.remote import listen_on_sliders
 from pages.common.shell import actions, end_page, error_card, known_runs, or_end, start_page, store
 from pages.common.sidebar import draw_link
 from rdh.exports import lessons_in_one_file
@@ -98,7 +99,7 @@ def draw_question(lesson: Lesson, question: Question) -> bool:
             f"**{question.text}**", question.options, index=None, key=f"answer-{lesson.place}",
             on_change=answer, args=(lesson, question), horizontal=len(question.options) > 3,
         )  # fmt: skip
-        st.caption("Choose an answer, and the picture shows more.")
+        st.caption("Choose an answer to see why; most pictures then show more.")
         return False
     mark = ":material/check: Right" if given == question.right else ":material/close: Not so"
     st.markdown(f"**{question.text}**  \n{mark}: *{question.options[given]}*")
@@ -178,6 +179,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="lesson-step
         "Next", on_click=go, args=(1,), disabled=number == len(steps),
         icon=":material/arrow_forward:", type="primary", shortcut="PageDown", key="next",
     )  # fmt: skip
+    listen_on_sliders({"PageUp": "previous", "PageDown": "next"})
     demo = or_end(pick_demo)
     lesson = steps[number - 1]
 here = st.context.url or ""

@@ -24,7 +24,7 @@ from pages.common.shell import actions, carried, end_page, error_card, known_run
 from pages.common.sidebar import draw_link
 from pages.common.text import as_text
 from pages.common.time_view import TimeView, draw_view
-from pages.common.words import help_of, last_records, legend, now, percent
+from pages.common.words import help_of, last_records, legend, percent
 from rdh import analysis, execution
 from rdh.analysis import NOT_COUNTED, WORDS, has_collapsed
 from rdh.charts.dead_bits import dead_bits_over_time, event_flow
@@ -33,7 +33,7 @@ from rdh.charts.losses import loss_split
 from rdh.charts.saturation import by_onset, saturation_map
 from rdh.config.run_config import RunConfig
 from rdh.diagnosis import Diagnosis
-from rdh.errors import UserError
+from rdh.errors import UserError, counted
 from rdh.store.levels import TAU_LEVELS
 from rdh.store.metrics_reader import LostRecords
 
@@ -103,7 +103,7 @@ def draw_curve(
     what: str,
     *,
     is_wide: bool,
-    is_final: bool,
+    when: str,
 ) -> None:
     """Dead (or flagged) entries over time: Figure 5 of the paper, with its denominator."""
     labels = labels_of(runs, pair)
@@ -119,7 +119,7 @@ def draw_curve(
         f"{mine.label}: {NOTHING}"
         if is_fallen
         else (
-            f"{mine.label}: {mine.counts[-1]:,.0f} {what} entries {now(is_final)}, "
+            f"{mine.label}: {counted(mine.counts[-1], f'{what} entry')} {when}, "
             f"{mine.counts.max():,.0f} at the peak"
         )
     )
@@ -139,7 +139,7 @@ def draw_curve(
 
 
 def draw_distribution(
-    view: TimeView, run: RunSeries, config: RunConfig, run_id: str, is_final: bool
+    view: TimeView, run: RunSeries, config: RunConfig, run_id: str, when: str
 ) -> None:
     what = run.counted()
     steps, histograms = run.running("pooled_histogram")
@@ -160,7 +160,7 @@ def draw_distribution(
         live_plotly(figure, key=f"live-figure1-{run_id}")
     with right:
         first, last = (percent(run.share("saturated", step)) for step in (int(steps[0]), None))
-        title = f"All bits over time: {first} saturated at first, {last} {now(is_final)}"
+        title = f"All bits over time: {first} saturated at first, {last} {when}"
         rows = view.rows(steps)
         figure = histogram_over_time(edges, steps[rows], histograms[rows], config.tau, title=title)
         view.draw(figure, key=f"live-drift-{run_id}")
@@ -222,13 +222,13 @@ def draw_flow(view: TimeView, run: RunSeries, run_id: str, what: str, is_final: 
     legend(*(("death", "rescue", "release", "relapse") if what == "dead" else ("flags",)))
 
 
-def draw_flags(view: TimeView, pair: dict[str, RunSeries], run_id: str, is_final: bool) -> None:
+def draw_flags(view: TimeView, pair: dict[str, RunSeries], run_id: str, status: Status) -> None:
     """Flagged entries over time and their events, with a line of explanation."""
     left, right = st.columns(2)
     with left:
-        draw_curve(view, pair, run_id, "flagged", is_wide=False, is_final=is_final)
+        draw_curve(view, pair, run_id, "flagged", is_wide=False, when=status.when)
     with right:
-        draw_flow(view, pair[run_id], run_id, "flagged", is_final)
+        draw_flow(view, pair[run_id], run_id, "flagged", status.is_final)
     st.caption(WORDS["flagged"].meaning)
 
 
@@ -239,7 +239,8 @@ def draw_no_data(status: Status) -> None:
         st.info(NO_RECORD if status.is_final else said, icon=":material/hourglass_top:")
         return
     if status.word in ENDED:
-        is_said = status.word == "lost"  # by the line above
+        above = status.state.reason if status.state else None  # what the line above says
+        is_said = status.word == "lost" or "resume" in (above or "").lower()
         is_vain = execution.would_repeat(runs, status.run_id)
         resume = "" if is_said or is_vain else f"{resume_said(runs, status.run_id)} "
         st.info(
@@ -389,12 +390,12 @@ def draw_charts(run: RunSeries, config: RunConfig, status: Status) -> None:
         st.header("Which bits die, and when", anchor="dead")
         if run.counted() == "dead":
             with st.container():  # the line on the other run goes with its first record
-                draw_curve(view, pair, run_id, "dead", is_wide=True, is_final=status.is_final)
+                draw_curve(view, pair, run_id, "dead", is_wide=True, when=status.when)
         if with_flags or run.counted() == "flagged":
-            draw_flags(view, pair, run_id, status.is_final)
+            draw_flags(view, pair, run_id, status)
         draw_map(view, run, what, level or config.tau, ordered, f"live-map-{run_id}")
         st.header("Where the entries stand", anchor="distribution")
-        draw_distribution(view, run, config, run_id, status.is_final)
+        draw_distribution(view, run, config, run_id, status.when)
         st.header("What pulls them, and what the amplifier does", anchor="amplifier")
         with st.container():  # it comes with the first records of the amplifier
             draw_amplifier(run, config, run_id)

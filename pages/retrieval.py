@@ -38,11 +38,9 @@ def why_no_codes(runs: RunStore, run_id: str) -> str:
         return "Codes of all images are kept when a run finishes: this page opens by itself then."
     if status.word == "finished":
         return "This run finished without keeping its codes, so there is nothing to search."
+    how = {"paused": "is paused", "failed": "failed"}.get(status.word, f"was {status.word}")
     way_out = "" if would_repeat(runs, run_id) else "resume it, or "
-    return (
-        f"This run ended as {status.word}, before it kept its codes: {way_out}choose a finished "
-        "run."
-    )
+    return f"This run {how} before it kept its codes: {way_out}choose a finished run."
 
 
 def wait_for_codes(runs: RunStore, run_id: str) -> None:

@@ -119,6 +119,18 @@ def count(number: float) -> str:
     return f"{number:,.0f}".replace(",", " ")
 
 
+def counted(number: float, noun: str) -> str:
+    """A count with its noun, as pages say it: "1 bit", "160,000 entries".
+
+    Args:
+        number: A whole number.
+        noun: In the singular.
+    """
+    if round(number) == 1:
+        return f"1 {noun}"
+    return f"{number:,.0f} {noun[:-1]}ies" if noun.endswith("y") else f"{number:,.0f} {noun}s"
+
+
 def printable(text: str) -> str:
     """The text with control characters, line ends and lone surrogates escaped.
 

@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from rdh.config.run_config import RunConfig
-from rdh.errors import PeerLost, Stopped, UserError
+from rdh.errors import PeerLost, Stopped, UserError, counted
 from rdh.execution.ending import PEER, deserted, failed, finish, lost, result_of, stopped
 from rdh.execution.engine import torchrun
 from rdh.execution.engine.processes import out_of_memory_kills
@@ -252,7 +252,7 @@ def _with_dropped(summary: dict[str, Any], writer: Writer) -> dict[str, Any]:
     """The message of a finished run, with the number of records that its charts lack."""
     summary = summary | {"dropped_records": writer.n_dropped}
     if writer.n_dropped:
-        text = f"{writer.n_dropped} records could not be written ({writer.last_error})"
+        text = f"{counted(writer.n_dropped, 'record')} could not be written ({writer.last_error})"
         say(text)
         before = f"{summary['message']} " if summary.get("message") else ""
         summary["message"] = f"{before}{text}; its charts lack them."

@@ -1004,8 +1004,9 @@ def test_the_demo_prints_what_was_stored(store, env):
         assert f"{row.dead_at_end:.2%} dead at a cost of {cost} MAP" in answer.stderr
     (pair,) = analysis.pairs(table).itertuples()
     within = analysis.is_within_ties(*(row for _, row in table.iterrows()))
+    change = analysis.shown_change(pair.map_baseline, pair.map_rdh)
     assert (
-        f"RDH changes MAP by {pair.map_gain:+.4f} ({'within' if within else 'outside'} the tie "
+        f"RDH changes MAP by {change:+.4f} ({'within' if within else 'outside'} the tie "
         f"band) and dead entries at the "
         f"end from {pair.dead_at_end_baseline:.2%} to {pair.dead_at_end_rdh:.2%} (their cost in "
         f"MAP from {pair.cost_baseline:+.4f} to {pair.cost_rdh:+.4f})." in answer.stdout
@@ -1103,11 +1104,14 @@ def test_lists_and_ranges_are_read_once_each_in_order():
     assert parse_numbers("--bits", "48, 24,24") == [48, 24]
     assert parse_numbers("--seeds", "0-2,7,1-3") == [0, 1, 2, 7, 3]
     assert parse_names(" dpsh ,hashnet,dpsh") == ["dpsh", "hashnet"]
-    for text in ("-1", "1-", "--2", "1.5", "0x3", "²", "1-2-3", "9" * 30):
+    for text in ("-1", "1-", "--2", "1.5", "0x3", "²", "1-2-3", "9" * 5000):
         with pytest.raises(UserError, match=r"^Seeds takes whole numbers"):
             parse_numbers("Seeds", text)
     with pytest.raises(UserError, match="at most 10000 numbers"):
         parse_numbers("Seeds", "0-99999999999")
+    assert parse_numbers("Seeds", "9" * 20) == [10**20 - 1], (
+        "its own range says that it is too large"
+    )
 
 
 def test_what_a_list_names_twice_is_said(capsys):

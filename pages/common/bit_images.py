@@ -26,6 +26,7 @@ GROUPS = {
     "rescued": "just rescued: dead before, on their right side now",
     "loosened": "just rescued: dead before, now below τ on the same side",
     "died": "dead now, not before",
+    "turned": "dead now, not before: h stayed, and their class calls for the other side now",
     "to_right": "moved to their right side, not dead before",
     "to_wrong": "moved to their wrong side, not dead",
     "to_undecided": "moved, and their labels call for neither side",

@@ -50,8 +50,11 @@ def draw_lives(
 def sentence(event: Event, bit: int, classes: str) -> str:
     """Such as "Step 1,200: item 17 (cat), bit 4 died at |h| = 0.9930; it was ... at step 800"."""
     before = f"h was {signed(event.before)} at step {event.since:,}"
+    turned = f"its class calls for the other side now, and it stays at |h| = {size(event.after)}"
     told = {
-        "died": f"died at |h| = {size(event.after)} on its wrong side",
+        "died": f"died: {turned}"
+        if event.stayed
+        else f"died at |h| = {size(event.after)} on its wrong side",
         "rescued": f"was rescued: dead before, now h = {signed(event.after)}",
         "released": "was released: its labels no longer call for the other side, and it stays at "
         f"|h| = {size(event.after)}",

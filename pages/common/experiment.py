@@ -138,8 +138,9 @@ def said_of_runs(configs: Sequence[RunConfig]) -> str:
     seeds = list(dict.fromkeys(config.seed for config in configs))
     shown = ", ".join(map(str, seeds[:5])) + (f" and {len(seeds) - 5} more" if seeds[5:] else "")
     arms = ", ".join(dict.fromkeys(_arm(config) for config in configs))
+    bits += " bit" if bits == "1" else " bits"
     return (
-        f"{n} run{'s' * (n != 1)}: {methods} · {bits} bits · seed{'s' * (len(seeds) != 1)} "
+        f"{n} run{'s' * (n != 1)}: {methods} · {bits} · seed{'s' * (len(seeds) != 1)} "
         f"{shown} · {arms}"
     )
 
@@ -186,7 +187,10 @@ def _differs(key: str, value: Any, before: Any) -> bool:
 def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
-    return "auto" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return "auto" if value is None else str(value)
+    short = f"{value:g}"
+    return short if float(short) == value else str(value)  # 0.999999999999 is not 1
 
 
 def _switches(card: Card, own: Mapping[str, Any], before: Mapping[str, Any]) -> str:

@@ -89,7 +89,7 @@ def read_diagnosis(
     """
     series = series or {run_id: read_series(runs, run_id)}
     versions = tuple(one.version for one in series.values())
-    has_ended = tuple(bool(runs.result(one).get("state")) for one in series)
+    has_ended = tuple(bool(runs.latest_result(one).get("state")) for one in series)
     kind = diagnosis.files(), str(runs.root), run_id, tuple(series), versions, has_ended
     return _diagnosis(runs, series, *kind)
 

@@ -49,11 +49,14 @@ def draw_queue(store: RunStore) -> None:
 def device_lines(store: RunStore, states: Mapping[str, RunState]) -> list[str]:
     """A sentence for each device: its slots, and its load if that can be asked.
 
-    The first one is about the cluster, if the runs go to one.
+    The first one is about the cluster, if the runs go to one. Without a background process there is
+    one sentence: it is started by a launch, and by any page if a run needs it.
     """
     status = execution.supervisor_status(store)
     devices, says = status.get("devices") or [], (status.get("engine") or {}).get("says")
     if says is None and not devices:
+        if ours(store, (run_id for run_id, run in states.items() if not run.is_final)):
+            return ["The background process is not up yet; what waits starts once it is."]
         if (engine := execution.engine_asked()) != "local":
             return [f"Nothing trains: a launch asks the cluster for room (engine {engine})."]
         n = execution.slots_here()

@@ -65,5 +65,9 @@ def parsed(text: str) -> int | float | str:
         digits = text.strip().lower().partition("e")[0]
         is_lost = number == 0 and re.search("[1-9]", digits)
         is_lost = is_lost or (number in (math.inf, -math.inf) and re.search("[0-9]", digits))
-        return Rounded(text.strip()) if is_lost else number
+        if is_lost:
+            return Rounded(text.strip())
+        # 1e9 is a whole number as well as a float
+        is_whole = isinstance(number, float) and number.is_integer() and abs(number) < 2**63
+        return int(number) if is_whole and "e" in text.lower() else number
     return text

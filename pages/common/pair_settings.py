@@ -20,10 +20,10 @@ from rdh import analysis, catalog, studies
 from rdh.charts.comparison import paired_maps
 from rdh.charts.effects import JUDGED, forest
 from rdh.config.run_config import RunConfig
-from rdh.errors import UserError
+from rdh.errors import UserError, counted
 from rdh.retrieval.evaluation import REMEDY
 from rdh.store.run_store import RunStore
-from rdh.studies import Effect, verdict_of
+from rdh.studies import Effect, verdict_of, within_ties
 
 KEY = "setting"  # of the choice, in the URL
 WATCHED = "Watched runs are in none: nobody knows all of their settings."
@@ -164,8 +164,8 @@ def setting_label(rows: pd.DataFrame) -> str:
     first, n = rows.iloc[0], len(rows)
     more = _more_settings(first["setting"])
     parts = [
-        *(method_title(first["method"]), f"{first['n_bits']} bits", first["dataset"]),
-        *(f"lr {first['lr']:g}", f"{first['epochs']} epochs", f"eta {first['eta']:g}"),
+        *(method_title(first["method"]), counted(first["n_bits"], "bit"), first["dataset"]),
+        *(f"lr {first['lr']:g}", counted(first["epochs"], "epoch"), f"eta {first['eta']:g}"),
         *(*more, f"{n} pair{'s' * (n != 1)}"),
     ]
     return " · ".join(parts)
@@ -174,14 +174,14 @@ def setting_label(rows: pd.DataFrame) -> str:
 def draw_setting(rows: pd.DataFrame, effect: Effect, n_settings: int) -> None:
     """The pairs of one setting, their mean change with its interval, and the verdict in words."""
     first, ends, kept = rows.iloc[0], effect.interval, analysis.comparable(rows)
-    what = f"{method_title(first['method'])}, {first['n_bits']} bits"
+    what = f"{method_title(first['method'])}, {counted(first['n_bits'], 'bit')}"
     said = verdict_of(rows, effect)
     if kept.empty:
         st.markdown(f"**{as_text(what)}: with RDH, MAP is {said}.** {REMEDY}")
         return
     cell = {"label": what, "method": first["method"], "verdict": effect.verdict}
     cell |= {"difference": effect.difference, "low": ends.low, "high": ends.high}
-    mean = f"Mean change {analysis.map_points(effect.difference)}, {interval_of(effect)}"
+    mean = f"Mean change {mean_change(rows)}, {interval_of(effect)}"
     with st.container(key="charts-setting"):
         left, right = st.columns(2)
         with left:
@@ -189,12 +189,22 @@ def draw_setting(rows: pd.DataFrame, effect: Effect, n_settings: int) -> None:
         with right:
             chart = forest(pd.DataFrame([cell]), [kept["map_gain"].to_numpy()], title=mean)
             live_plotly(chart, key="compare-effect")
-    st.markdown(f"**{as_text(what)}: with RDH, MAP is {said}.** {as_text(in_full(effect))}")
+    full = as_text(in_full(effect, mean_change(rows)))
+    st.markdown(f"**{as_text(what)}: with RDH, MAP is {said}.** {full}")
+    if not math.isnan(ends.low) and (remark := analysis.ties_of_pairs(within_ties(rows))):
+        st.caption(remark)
     if alone(effect) != effect.verdict:
         st.caption(
             f"Of {n_settings} settings some exclude 0 by chance: after Holm's correction over all "
             "of them, this one does not."
         )
+
+
+def mean_change(rows: pd.DataFrame) -> str:
+    """The mean change of MAP over the pairs of a setting, as it adds up beside both means."""
+    kept = analysis.comparable(rows)
+    before, after = (float(kept[f"map_{arm}"].mean()) for arm in ("baseline", "rdh"))
+    return analysis.map_points(analysis.shown_change(before, after))
 
 
 def alone(effect: Effect) -> str:
@@ -210,9 +220,9 @@ def interval_of(effect: Effect) -> str:
     return f"95% interval {' to '.join(map(analysis.map_points, ends))}"
 
 
-def in_full(effect: Effect) -> str:
+def in_full(effect: Effect, change: str) -> str:
     """Mean change and interval in a sentence, and whether it excludes 0, or why there is none."""
-    text, n = f"Mean change {analysis.map_points(effect.difference)}", effect.n
+    text, n = f"Mean change {change}", effect.n
     if not math.isnan(effect.interval.low):
         how = {"t": f"Student's t over {n} pairs", "bootstrap": "a bootstrap over seeds and splits"}
         is_open = alone(effect) == "open"
@@ -264,7 +274,7 @@ def row_of(rows: pd.DataFrame, effect: Effect) -> dict[str, str]:
         "pairs": str(effect.n),
         "collapsed": f"{n_collapsed} of {len(rows)}" if n_collapsed else "",
         "MAP": both(kept, "map", lambda value: f"{value:.4f}"),
-        "change": analysis.map_points(effect.difference),
+        "change": mean_change(rows),
         "95% interval": ", ".join(map(analysis.map_points, ends))
         if has_ends
         else effect.interval.why

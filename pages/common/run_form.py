@@ -236,6 +236,10 @@ def in_words_of_the_form(sentence: str) -> str:
         return sentence
     title = label(name).partition(" (")[0]
     is_same = title.lower() == name.replace("_", " ")
+    field = RunConfig.model_fields.get(name)
+    meaning = (field.description if field else None) or ""
+    if set(meaning.lower().split()) - {"initial"} <= set(title.lower().split()):
+        rest = rest.replace(f" ({meaning})", "")  # the label says it already
     return f"{title if is_same else f'{title} ({name})'} {RANGE.sub(_range_in_words, rest)}"
 
 

@@ -1,5 +1,6 @@
 """Choosing runs: the one a page is about, and the one it is compared with. Both stay in the URL."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
@@ -15,9 +16,11 @@ from pages.common.text import as_text
 from rdh import analysis, catalog
 from rdh.analysis import overlay
 from rdh.config.run_config import RunConfig
-from rdh.errors import UserError
+from rdh.errors import UserError, counted
 from rdh.execution import RunState
 from rdh.store.run_store import RunStore
+
+IN_NAME = ("n_bits", "lr", "epochs", "eta", "seed")  # what `_parts` says of each run
 
 
 def pick_run(
@@ -162,7 +165,9 @@ def names_in_list(store: RunStore, run_ids: Iterable[str]) -> dict[str, str]:
     So what tells the runs of the list apart stands first: method and plug-ins, the settings in
     which they differ, the end of the id. The settings in which they agree come after it.
     """
+    run_ids = list(run_ids)
     parts: dict[str, tuple[str, ...]] = {}
+    more = told_apart_by(store, run_ids)
     for one in run_ids:
         with suppress(UserError):
             parts[one] = _parts(store, one)
@@ -173,8 +178,45 @@ def names_in_list(store: RunStore, run_ids: Iterable[str]) -> dict[str, str]:
         first = [part for part, is_own in own if is_own and part]
         rest = [part for part, is_own in own if not is_own and part]
         head = parts.get(one, (one,))[:1]
-        names[one] = " · ".join([*head, *first, *([one[-6:]] if own else []), *rest])
+        first = [*filter(None, [more.get(one)]), *first, *([one[-6:]] if own else [])]
+        names[one] = " · ".join([*head, *first, *rest])
     return names
+
+
+def told_apart_by(
+    store: RunStore, run_ids: Iterable[str], left_out: Iterable[str] = IN_NAME
+) -> dict[str, str]:
+    """Run id -> its settings that differ among the runs of its method and data set.
+
+    A value that most of these runs have is not named: the others are told apart by theirs.
+
+    Args:
+        store: the run store.
+        run_ids: of a list. Those whose config.json can't be read are left out.
+        left_out: what is said of each run elsewhere.
+
+    Returns:
+        "weight decay 0.01 · hash lr scale 0.1"; "" where nothing else differs.
+    """
+    alike: dict[tuple[str, str | None], dict[str, dict[str, str | None]]] = {}
+    for one in run_ids:
+        with suppress(UserError):
+            config = read_config(store, one)
+            alike.setdefault((config.method, config.dataset), {})[one] = _settings(store, one)
+    hidden, told = {*left_out, *overlay.OF_LABEL}, {}
+    for runs in alike.values():
+        names = dict.fromkeys(name for settings in runs.values() for name in settings)
+        usual: dict[str, str | None] = {}
+        for name in names:
+            counts = Counter(settings.get(name) for settings in runs.values())
+            if name not in hidden and len(counts) > 1:
+                value, n = counts.most_common(1)[0]
+                usual[name] = value if 2 * n > len(runs) else None
+        for one, settings in runs.items():
+            said = (f"{name.replace('_', ' ')} {settings[name]}" for name, most in usual.items()
+                    if settings.get(name) not in (None, most))  # fmt: skip
+            told[one] = " · ".join(said)
+    return told
 
 
 def labels_of(store: RunStore, run_ids: Iterable[str]) -> dict[str, str]:
@@ -261,18 +303,14 @@ def data_said(config: RunConfig) -> str:
     """
     if config.is_watched:
         return str(config.dataset or "")
-    switched = _switched(catalog.datasets()[config.dataset], config.dataset_options)
-    return ", ".join(filter(None, [config.dataset, switched]))
-
-
-def _switched(card: catalog.Card, options: Mapping[str, object]) -> str:
-    """The switches of a card that are not at their defaults: "folder few, query per class 5"."""
-    own = ((one.name, options.get(one.name, one.default), one.default) for one in card.switches)
-    return ", ".join(
-        f"{name.replace('_', ' ')} {overlay.value_text(value) or 'none'}"
-        for name, value, default in own
-        if value != default
-    )
+    switches = catalog.datasets()[config.dataset].switches
+    own = ((one, config.dataset_options.get(one.name, one.default)) for one in switches)
+    said = [
+        f"{one.name.replace('_', ' ')} {overlay.value_text(value) or 'none'}"
+        for one, value in own
+        if value != one.default
+    ]
+    return ", ".join([config.dataset, *said])
 
 
 class Arm(NamedTuple):
@@ -299,14 +337,19 @@ def _label(store: RunStore, run_id: str) -> str:
 
 
 @lru_cache(maxsize=4096)
+def _settings(store: RunStore, run_id: str) -> dict[str, str | None]:
+    """All settings as text."""
+    flat = overlay.flat(read_config(store, run_id))
+    return {name: analysis.value_text(value) for name, value in flat.items()}
+
+
+@lru_cache(maxsize=4096)
 def _parts(store: RunStore, run_id: str) -> tuple[str, ...]:
     """The parts of a run's name, each always at one place; "" for what it does not have."""
     config = read_config(store, run_id)
     seed = "" if config.seed is None else f"seed {config.seed}"
-    settings = ("watched", "", "", "", "")
+    settings = ("watched", "", "", "")
     if not config.is_watched:
         eta = "" if config.eta is None else f"eta {config.eta:g}"
-        own = _switched(config.method_card, config.method_options)
-        rates = f"lr {config.lr:g}", f"{config.epochs} epochs", eta
-        settings = (data_said(config), *rates, own)
-    return config.label, f"{config.n_bits} bits", *settings, seed
+        settings = str(config.dataset), f"lr {config.lr:g}", counted(config.epochs, "epoch"), eta
+    return config.label, counted(config.n_bits, "bit"), *settings, seed

@@ -18,7 +18,7 @@ from pages.common.shell import error_card, status_chip
 from pages.common.sidebar import draw_link
 from pages.common.text import as_sentence, as_text
 from rdh import execution
-from rdh.analysis import duration, time_taken
+from rdh.analysis import duration, time_taken, when_newest
 from rdh.diagnosis import Finding
 from rdh.errors import UserError
 from rdh.store.log import tail
@@ -27,6 +27,7 @@ from rdh.store.run_store import RunStore
 SECONDS_HEARD = 6  # three heartbeats: a run that was heard since then is alive
 ALIVE = "alive"
 TAIL_BYTES = 4000
+STOPPED = {"paused": ":material/pause_circle:", "cancelled": ":material/stop_circle:"}  # on request
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Status:
         result: result.json.
         n_training: runs of the queue that train or are being started; a watched one holds no slot.
         place: of a waiting run in the queue, from 1; 0 for others.
+        step: that it has come to, `execution.last_step`.
     """
 
     run_id: str
@@ -48,10 +50,16 @@ class Status:
     result: dict[str, Any]
     n_training: int = 0
     place: int = 0
+    step: int = 0
 
     @property
     def word(self) -> str:
         return self.state.state if self.state else "queued"
+
+    @property
+    def when(self) -> str:
+        """The moment of the newest record."""
+        return when_newest(self.word if self.is_final else None)
 
     @property
     def is_final(self) -> bool:
@@ -79,7 +87,8 @@ def read_status(
     n_training = len(ours(store, (one for one in known if known[one].is_active)))
     turn = [run.run_id for run in execution.in_turn(known.values())]
     place = turn.index(run_id) + 1 if run_id in turn else 0
-    return Status(run_id, state, beat, result, n_training, place)
+    step = execution.last_step(store, run_id, state.attempt) if state else 0
+    return Status(run_id, state, beat, result, n_training, place, step)
 
 
 def draw_status(
@@ -90,7 +99,7 @@ def draw_status(
     Args:
         store: the run store.
         status: of the run.
-        run: its records up to the one that the page shows; they give the step.
+        run: its records up to the one that the page shows.
         with_log: the end of the log of a run that failed or was lost.
     """
     left, right = st.columns([5, 3], vertical_alignment="center")
@@ -105,8 +114,8 @@ def draw_status(
         st.warning(as_sentence(status.result["message"]), icon=":material/warning:")
     if loss := loss_said(store, status.state):
         st.info(as_text(loss), icon=":material/restart_alt:")
-    if status.word == "paused" and status.state and status.state.reason:
-        st.info(as_sentence(status.state.reason), icon=":material/pause_circle:")
+    if status.word in STOPPED and status.state and status.state.reason:
+        st.info(as_sentence(status.state.reason), icon=STOPPED[status.word])
     if status.word in ("failed", "lost", "unreadable"):
         said = status.result.get("message") if status.word == "failed" else None
         reason = said or (status.state.reason if status.state else None) or "no reason was recorded"
@@ -212,8 +221,7 @@ def progress_text(status: Status, run: RunSeries | None) -> str:
     if status.word == "finished":
         return time_taken(result)
     if status.is_final:
-        step = result.get("step", beat.get("step", 0))
-        return f"at step {max(step, run.step if run else 0):,}"
+        return f"at step {_step(status, run):,}"
     if not beat:
         if status.word != "queued":
             return "the worker is starting"
@@ -258,13 +266,23 @@ def _why_again(status: Status) -> str:
     return f" · {as_text(reason)}" if reason else ""
 
 
+def _step(status: Status, run: RunSeries | None) -> int:
+    """The step that a run has come to: a record of this moment may be newer than the status."""
+    return max(status.step, run.step if run else 0)
+
+
 def _progress(status: Status, run: RunSeries | None) -> tuple[int, int]:
-    """(done, total): steps of the records that the page draws, else what the heartbeat says."""
+    """(done, total) of its steps; before the first one, of what it prepares.
+
+    Of a run that goes on it is the step of the records that the page draws: all parts of a page
+    show one moment.
+    """
     beat = status.beat
     if run is not None and run.step:
-        return run.step, run.meta().get("total_steps", 0)
+        done = _step(status, run) if status.is_final else run.step
+        return done, run.meta().get("total_steps", 0)
     if beat.get("total_steps"):
-        return beat.get("step", 0), beat["total_steps"]
+        return _step(status, run), beat["total_steps"]
     return beat.get("done", 0), beat.get("of", 0)
 
 

@@ -9,12 +9,14 @@ import streamlit as st
 
 from pages.common import selection
 from pages.common.guard import check_may_change
+from pages.common.number_field import number_field
 from pages.common.run_picker import ours, run_label
 from pages.common.shell import error_card, known_runs, show_error
+from pages.common.text import as_text
 from rdh import execution
 from rdh.errors import UserError
 from rdh.execution import RunState
-from rdh.store.notes import MOST_PRIORITY, change_notes, checked_tag, read_notes
+from rdh.store.notes import change_notes, checked_tag, is_priority, no_priority, read_notes
 from rdh.store.run_store import RunStore
 
 DIALOG, SAID = "runs-dialog", "runs-said"
@@ -183,7 +185,7 @@ def _confirm_delete(store: RunStore, chosen: Sequence[str]) -> None:
     if not pressed:
         return
     if typed.strip() != phrase:
-        show_error(f"The name must be {phrase}, got {typed[:80]!r}; nothing was deleted.")
+        show_error(f'Type "{phrase}" to delete, got {typed[:80]!r}; nothing was deleted.')
         return
     _each(store, ended, execution.delete)
     _close()
@@ -223,14 +225,14 @@ def _set_priority(store: RunStore, chosen: Sequence[str]) -> None:
     now = [states[one].priority for one in chosen if one in states]
     st.write("Of the runs that wait, greater numbers start first, then older runs. 0 is usual.")
     with st.form("priority", border=False):
-        number = st.number_input(
-            f"Priority of {len(chosen)} run{'s' * (len(chosen) != 1)}",
-            min_value=-MOST_PRIORITY,
-            max_value=MOST_PRIORITY,
-            value=now[0] if now else 0,
-        )
+        label = f"Priority of {len(chosen)} run{'s' * (len(chosen) != 1)}"
+        number = number_field(st.container(), now[0] if now else 0, label=label)
         pressed = st.form_submit_button("Save", type="primary")
-    if pressed:
-        _each(store, chosen, lambda store, one: execution.set_priority(store, one, int(number)))
-        _close()
-        st.rerun()
+    if not pressed:
+        return
+    if not is_priority(number):
+        st.error(as_text(no_priority(number)))
+        return
+    _each(store, chosen, lambda store, one: execution.set_priority(store, one, number))
+    _close()
+    st.rerun()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from pages.common.run_picker import read_config
+from pages.common.run_picker import read_config, run_label, told_apart_by
 from rdh.errors import UserError
 from rdh.execution import RunState
 from rdh.store.notes import Notes, read_notes
@@ -30,6 +30,7 @@ class Card:
         label: method and plug-ins as printed; the id if its config.json can't be read.
         method: the method as printed; "" if unknown.
         data: name of the data set; "" if unknown.
+        name: the run in words, with its settings, as lists show it.
     """
 
     state: RunState
@@ -37,11 +38,12 @@ class Card:
     label: str
     method: str = ""
     data: str = ""
+    name: str = ""
 
     @property
     def text(self) -> str:
         """All that the search looks into, in small letters."""
-        parts = (self.label, self.state.run_id, self.data, self.state.state, self.state.reason)
+        parts = (self.name, self.state.run_id, self.data, self.state.state, self.state.reason)
         return " ".join(str(part or "") for part in (*parts, *self.notes.tags)).casefold()
 
 
@@ -71,17 +73,19 @@ class Wanted:
 
 def read_cards(store: RunStore, states: Mapping[str, RunState]) -> list[Card]:
     """A card for each run, the newest first. The order never depends on a number that moves."""
-    cards = [_card(store, state) for state in states.values()]
+    others = told_apart_by(store, states)
+    cards = [_card(store, state, others.get(run_id, "")) for run_id, state in states.items()]
     return sorted(cards, key=lambda card: card.state.submitted_at, reverse=True)
 
 
-def _card(store: RunStore, state: RunState) -> Card:
+def _card(store: RunStore, state: RunState, other_settings: str) -> Card:
     notes = read_notes(store, state.run_id)
     try:
         config = read_config(store, state.run_id)
     except UserError:
         return Card(state, notes, state.run_id)
-    return Card(state, notes, config.label, config.method_card.title, config.dataset or "")
+    name = f"{run_label(store, state.run_id)} · {other_settings}"
+    return Card(state, notes, config.label, config.method_card.title, config.dataset or "", name)
 
 
 def draw_filters(cards: Iterable[Card]) -> Wanted:

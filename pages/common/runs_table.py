@@ -14,7 +14,7 @@ import streamlit as st
 from pages.common import follow, selection
 from pages.common.address import took
 from pages.common.readers import read_series
-from pages.common.run_picker import data_said, read_config
+from pages.common.run_picker import IN_NAME, read_config, told_apart_by
 from pages.common.run_status import loss_said
 from pages.common.runs_filter import Card
 from pages.common.shell import status_chip
@@ -29,7 +29,7 @@ PAGE_SIZE = 50
 SPARKS = 24  # points of a sparkline
 ALWAYS = ("open", "run", "state", "method")  # all others are left out if no run has one
 IF_DIFFERENT = ("lr", "epochs", "batch_size", "eta", "tau")
-SETTINGS = ("lr", "bits", "data", "seed", *IF_DIFFERENT[1:])
+SETTINGS = ("lr", "other settings", "bits", "data", "seed", *IF_DIFFERENT[1:])
 COLUMNS = (*ALWAYS, *SETTINGS, "progress", "dead entries", "dead", "cost of the dead", "MAP",
            "MAP so far", "tags", "launched")  # fmt: skip
 MOST_REASONS = 8
@@ -42,7 +42,7 @@ FORMS: dict[str, Callable[[Any], str]] = {  # of a column's values, as they are 
     "tags": lambda tags: "".join(f"{tag}   " for tag in tags),  # each in a frame of its own
     "launched": lambda _: "Nov 29, 20:31",
 }
-WORDY = ("state", "method", "data", "tags")
+WORDY = ("state", "method", "data", "other settings", "tags")
 NO_TEXT = ("open", "progress", "dead entries")
 LETTER, DIGIT, PADDING, WIDEST = 6.2, 6.8, 20, 280  # pixels, of a column
 LOST = "lost records"  # of a line, and no column
@@ -55,7 +55,11 @@ def draw_table(store: RunStore, cards: Sequence[Card]) -> None:
     took("page", page)
     shown = cards[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
     ids = [card.state.run_id for card in shown]
-    told = [line(store, card) for card in shown]
+    others = told_apart_by(store, ids, left_out=(*IN_NAME, *IF_DIFFERENT))
+    told = [
+        line(store, card) | {"other settings": others.get(card.state.run_id) or None}
+        for card in shown
+    ]
     lines = pd.DataFrame(told, columns=list(COLUMNS))
     used = used_columns(lines)
     # A widget of its own for each list of ids: Streamlit keeps the positions of selected rows, so
@@ -112,7 +116,7 @@ def line(store: RunStore, card: Card) -> dict[str, Any]:
     }
     try:
         config = read_config(store, state.run_id)
-        told |= {"bits": config.n_bits, "data": data_said(config) or None, "seed": config.seed}
+        told |= {"bits": config.n_bits, "data": config.dataset, "seed": config.seed}
         if not config.is_watched:
             told |= {name: getattr(config, name) for name in IF_DIFFERENT}
         if state.state == "finished":
@@ -221,6 +225,10 @@ def _columns(ids: list[str], open_key: str, lines: pd.DataFrame) -> dict[str, An
         "bits": number("bits"),
         "seed": number("seed"),
         "lr": number("lr", about="Initial learning rate."),
+        "other settings": config.TextColumn(
+            width=wide["other settings"],
+            help="Where it differs from most runs of its method and data set.",
+        ),
         "epochs": number("epochs"),
         "batch_size": number("batch_size", about="Items a step."),
         "eta": number("eta", about=help_of("eta")),

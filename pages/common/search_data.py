@@ -79,6 +79,11 @@ class Searched:
         """The names of an item's classes."""
         return ", ".join(str(self.class_names[c]) for c in np.flatnonzero(labels)) or "no label"
 
+    def below(self, labels: np.ndarray) -> str:
+        """The classes of an item, below its picture: a bare digit would read as part of a score."""
+        named = self.classes(labels)
+        return f"class {named}" if named.isdecimal() else named
+
     def shares(self, n_listed: int) -> tuple[np.ndarray, int]:
         """`class_shares`, and how many queries they were counted on."""
         n = min(len(self.query), max(50, MOST_PAIRS // max(1, len(self.gallery))))

@@ -142,8 +142,8 @@ def _draw_number(found: Searched) -> None:
         elif text:
             st.session_state["query-refused"] = text
 
-    asked = st.query_params.get("q", "")
-    st.session_state["query-item"] = "" if number("q") is None else asked
+    asked = "" if number("q") is None else st.query_params.get("q", "")
+    st.session_state["query-item"] = st.session_state.get("query-refused", asked)
     st.text_input("Item", key="query-item", on_change=take_over, width=110)
 
 
@@ -170,8 +170,8 @@ def _chosen(found: Searched, order: np.ndarray) -> int | None:
 
 def _say_refused(found: Searched, text: str) -> None:
     st.warning(
-        f"The item must be the number of a query of this run, got {as_text(text[:40])}; its "
-        f"{len(found.query_ids):,} queries are the pictures below."
+        f"The item must be the number of a query of this run, got {as_text(text[:40])}; below "
+        f"are some of its {len(found.query_ids):,} queries."
     )
 
 
@@ -229,7 +229,8 @@ def _query_picture(
         lines.append(f"RDH {gains[place]:+.3f}".replace("-", "−"))
         said += f", with RDH {gains[place]:+.4f}"
     alt = f"Query item {its}, {classes}, {said}"
-    return Picture(its, pictures.picture(its), alt, (*lines, classes), chosen=its == item)
+    lines.append(found.below(found.query_labels[place]))
+    return Picture(its, pictures.picture(its), alt, tuple(lines), chosen=its == item)
 
 
 def _labels_of_upload(found: Searched) -> np.ndarray | None:

@@ -17,6 +17,7 @@ from pages.common.text import as_text
 from pages.common.words import help_of, legend
 from rdh.analysis.verdict import percent
 from rdh.charts.search import distances_of
+from rdh.errors import counted
 from rdh.retrieval.one_query import Found
 from rdh.retrieval.ranking import band_by_distance
 
@@ -92,7 +93,7 @@ def _draw_arm(
 ) -> None:
     result = arm.gallery.search(code, query.labels, off)
     before = arm.gallery.search(code, query.labels) if off else result
-    bits = f"{arm.config.n_bits} bits" + (f", {len(off)} of them off" if off else "")
+    bits = f"{counted(arm.config.n_bits, 'bit')}" + (f", {len(off)} of them off" if off else "")
     st.markdown(f"**{as_text(arm.config.label)}** · {bits}")
     draw_tiles(_tiles(arm, result, before, n, len(off)), width=124)
     picture_strip(
@@ -136,7 +137,8 @@ def _picture(arm: Searched, result: Found, pictures: Album, rank: int, place: in
         lines = [f"{'✓' if mark == 'right' else '≠'} {mark}", f"distance {distance}"]
     alt = f"Rank {rank}: item {item}, {classes}, distance {distance}{word}"
     chosen = st.query_params.get("to") == str(item)
-    return Picture(item, pictures.picture(item), alt, (*lines, classes), mark, chosen)
+    lines.append(arm.below(arm.gallery.labels[place]))
+    return Picture(item, pictures.picture(item), alt, tuple(lines), mark, chosen)
 
 
 def _classes_in_words(arm: Searched, places: np.ndarray, n: int) -> str:

@@ -24,12 +24,14 @@ from pages.common.shell import (
 )
 from pages.common.side_by_side import draw_maps, progress_said, read_pair, why_not_rdh
 from pages.common.text import as_text
-from pages.common.words import count_of, legend, link, percent
+from pages.common.words import are, count_of, legend, link, percent
 from rdh import analysis, execution, studies
 from rdh.config.presets import PRESETS, demo_pair, preset_config
 from rdh.config.run_config import RunConfig
-from rdh.errors import UserError
+from rdh.errors import UserError, counted
+from rdh.lessons import NOT_TRAINED
 from rdh.store.run_store import RunStore
+from rdh.studies import Seeds
 
 PROBLEM = r"""
 A deep hashing network turns an image into a short binary code. Each bit is the sign of
@@ -56,7 +58,6 @@ RECORDED = {"pair": "recorded"}  # of the address
 RECORDED_ICON = ":material/history:"
 MOST_NAMED = 3  # settings in the title of a pair
 OWN = ("method", "method_options", "n_bits", "seed", "amplifier", "quantization")
-NOT_TRAINED = {"device", "devices", "probe_every", "eval_every", "checkpoint_every"}
 NOT_NAMED = {*NOT_TRAINED, "amplifier_aim", "amplifier_scale"}  # the label names these two
 LINKS = {
     "pages/live.py": ("Watch live", "monitoring"),
@@ -116,7 +117,7 @@ def start_demo(runs: RunStore) -> None:
 
 
 def pair_sentences(
-    runs: RunStore, pair: dict[str, RunSeries], seeds: str, is_over: bool
+    runs: RunStore, pair: dict[str, RunSeries], seeds: Seeds, is_over: bool
 ) -> tuple[str, list[str]]:
     """What a pair shows: dead entries with their cost, and MAP with its ties and seeds.
 
@@ -127,18 +128,21 @@ def pair_sentences(
     """
     goes_on = not all(runs.result(one).get("state") for one in pair)
     labels = labels_of(runs, pair)
-    first, second = (one_row(labels[one], run) for one, run in pair.items())
+    first, second = (
+        one_row(labels[one], run) | {"finetune": runs.config(one).finetune}
+        for one, run in pair.items()
+    )
     said_of_map = (
-        analysis.map_verdict(first, second, seeds)
+        analysis.map_verdict(first, second, *seeds)
         if is_over
         else analysis.map_so_far(first, second, goes_on=goes_on)
     )
     if warning := analysis.collapse_warning((first, second), said_of_map):
-        told = [seeds[0].upper() + seeds[1:] + "."] if is_over and seeds else []
+        ends = f"{seeds.said[:1].upper()}{seeds.said[1:]}." if seeds.said else ""
+        told = [seeds.decided, ends] if is_over else []
         rows = [row for row in (first, second) if not analysis.has_collapsed(row)]
-        return warning, [*told, *filter(None, map(said_of_dead, rows))]
-    sentences = [said_of_both(first, second), said_of_map]
-    return "", [sentence for sentence in sentences if sentence]
+        return warning, [*filter(None, [*told, *map(said_of_dead, rows)])]
+    return "", [*filter(None, [said_of_both(first, second), said_of_map])]
 
 
 def said_of_dead(row: Mapping[str, Any]) -> str:
@@ -149,7 +153,7 @@ def said_of_dead(row: Mapping[str, Any]) -> str:
         "" if math.isnan(row["cost"]) else f" Their cost: {analysis.map_points(row['cost'])} MAP."
     )
     n, share = count_of(counts.dead, counts.entries), percent(counts.share("dead"))
-    return f"{row['label']}: {n} entries are dead ({share}).{cost}"
+    return f"{row['label']}: {n} entries {are(counts.dead)} dead ({share}).{cost}"
 
 
 def said_of_both(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
@@ -159,8 +163,9 @@ def said_of_both(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
         return analysis.dead_verdict(first, second)
     of = "" if counts.entries == others.entries else f" of {others.entries:,.0f}"
     text = (
-        f"{first['label']}: {count_of(counts.dead, counts.entries)} entries are dead "
-        f"({percent(counts.share('dead'))}); {second['label']}: {others.dead:,.0f}{of} "
+        f"{first['label']}: {count_of(counts.dead, counts.entries)} entries "
+        f"{are(counts.dead)} dead ({percent(counts.share('dead'))}); "
+        f"{second['label']}: {others.dead:,.0f}{of} "
         f"({percent(others.share('dead'))})."
     )
     costs = first["cost"], second["cost"]
@@ -190,7 +195,7 @@ def one_row(label: str, run: RunSeries) -> dict[str, Any]:
 
 
 def draw_pair(
-    runs: RunStore, series: dict[str, RunSeries], seeds: str, key: str, states: dict | None = None
+    runs: RunStore, series: dict[str, RunSeries], seeds: Seeds, key: str, states: dict | None = None
 ) -> None:
     """What a pair shows, in sentences and as two maps. states: None for the recorded pair."""
     so_far = progress_said(runs, series, states) if states is not None else ""
@@ -213,13 +218,12 @@ def draw_own_pair(runs: RunStore, series: dict[str, RunSeries], known: dict, tit
     on = f" on {data_said(first)}" if first.dataset else ""
     seed = "" if first.seed is None else f", seed {first.seed}"
     like = said_of_preset([runs.config(one) for one in pair])
-    st.subheader(f"{title}: {first.label}{on}, {first.n_bits} bits{seed}{like}", anchor=False)
+    st.subheader(
+        f"{title}: {first.label}{on}, {counted(first.n_bits, 'bit')}{seed}{like}", anchor=False
+    )
     if unfair := why_not_rdh(runs, pair)[0]:
         st.warning(as_text(unfair), icon=":material/warning:")
     seeds = studies.seeds_said(runs, known, pair)
-    with error_card():
-        if is_like_recorded([runs.config(one) for one in pair]):
-            seeds = "; ".join(filter(None, [seeds, recorded_demo().seeds_said()]))
     draw_pair(runs, series, seeds, "start", known)
     draw_findings(runs, series)
     with st.container(horizontal=True):
@@ -266,16 +270,6 @@ def _differences(config: RunConfig, name: str) -> list[str] | None:
     return [f"{one.replace('_', ' ')} {analysis.value_text(fields[one])}" for one in differ]
 
 
-def is_like_recorded(configs: Sequence[RunConfig]) -> bool:
-    """Whether a pair trains as the recorded one does, with any seed and any records."""
-
-    def trained(config: RunConfig) -> dict[str, Any]:
-        fields = config.model_dump()
-        return {one: fields[one] for one in fields if one not in {*NOT_TRAINED, "seed"}}
-
-    return [trained(one) for one in configs] == [trained(one) for one in demo_pair()]
-
-
 def draw_recorded_pair(has_own: bool) -> None:
     """The pair that ships with the package: if it is asked for, or if the reader has none.
 
@@ -284,11 +278,11 @@ def draw_recorded_pair(has_own: bool) -> None:
     demo = recorded_demo()
     st.subheader("What it looks like: a recorded pair", anchor=False)
     st.markdown(
-        f"{demo.config.label} on {demo.config.dataset}, {demo.config.n_bits} bits, seed "
+        f"{demo.config.label} on {demo.config.dataset}, {counted(demo.config.n_bits, 'bit')}, seed "
         f"{demo.config.seed}. " + ("" if has_own else "Your own last pair will stand here.")
     )
     series = read_pair(demo.runs, list(demo.pair))
-    draw_pair(demo.runs, series, demo.seeds_said(), "recorded")
+    draw_pair(demo.runs, series, Seeds(demo.seeds_said()), "recorded")
     label, icon, query = (
         ("Your own pair", ":material/person:", {})
         if has_own

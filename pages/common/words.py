@@ -66,9 +66,9 @@ def count_of(count: float, of: float) -> str:
     return f"{count:,.0f} of {of:,.0f}"
 
 
-def now(is_final: bool) -> str:
-    """When the newest record is: "now", or "at the end" of a run that has ended."""
-    return "at the end" if is_final else "now"
+def are(count: float) -> str:
+    """The verb after a count: "is" of 1."""
+    return "is" if round(count) == 1 else "are"
 
 
 def last_records(n: int) -> str:
@@ -77,13 +77,13 @@ def last_records(n: int) -> str:
 
 
 __all__ = [
+    "are",
     "count_of",
     "facts_of",
     "help_of",
     "last_records",
     "legend",
     "link",
-    "now",
     "percent",
     "two_codes",
 ]

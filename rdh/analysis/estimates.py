@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rdh.errors import UserError
+from rdh.errors import UserError, counted
 from rdh.store.run_store import RunStore, Stamp
 
 SAME = (  # what a run's time depends on
@@ -102,8 +102,11 @@ def time_taken(result: Mapping[str, Any]) -> str:
         result: result.json of a run that has finished; its seconds are those of one attempt.
     """
     steps, first = result.get("step", 0), result.get("from_step", 0)
+    took = duration(result.get("seconds") or 0)
+    if steps and steps == first:  # resumed from the checkpoint of its last step
+        return f"{counted(steps, 'step')}; the last attempt only evaluated, in {took}"
     last = "the last " if first else ""
-    return f"{last}{steps - first:,} steps in {duration(result.get('seconds') or 0)}"
+    return f"{last}{counted(steps - first, 'step')} in {took}"
 
 
 def about(seconds: float) -> str:

@@ -121,16 +121,20 @@ def changes(before: Look, after: Look) -> tuple[Look, Look, dict[str, np.ndarray
         Both looks at the items that both have, and the places of six disjoint groups among them:
         rescued: dead before, on the right side now;
         loosened: dead before, on the same side below tau now;
-        died: dead now, not before;
+        died: dead now, not before, and h moved there;
+        turned: dead now, not before, though h stayed on its side and saturated: what their labels
+            call for has changed;
         to_right, to_wrong, to_undecided: all others that changed sides, by where they are now.
     """
     before, after = _in_common(before, after)
     flipped = before.sides != after.sides
+    stayed = before.saturated & after.saturated & ~flipped
     is_right = after.sides * after.right > 0
     groups = {
         "rescued": flipped & before.dead & is_right,
         "loosened": ~flipped & before.dead & ~after.saturated,
-        "died": after.dead & ~before.dead,
+        "died": after.dead & ~before.dead & ~stayed,
+        "turned": after.dead & ~before.dead & stayed,
         "to_right": flipped & ~before.dead & is_right,
         "to_wrong": flipped & after.wrong & (before.dead | ~after.dead),
         "to_undecided": flipped & (after.right == 0),
@@ -155,6 +159,8 @@ class Event:
         kind: "died", "rescued" or "released", as the events of the probes.
         before: h at the earlier look.
         after: h at the later look.
+        stayed: whether it was saturated at both looks, on one side: then not h has changed, but
+            the side that its labels call for.
     """
 
     step: int
@@ -163,6 +169,7 @@ class Event:
     kind: str
     before: float
     after: float
+    stayed: bool
 
 
 def events_between(looks: Mapping[int, Look]) -> list[Event]:
@@ -194,6 +201,7 @@ def events_between(looks: Mapping[int, Look]) -> list[Event]:
                     kind,
                     float(before.codes[place]),
                     float(after.codes[place]),
+                    bool(stayed[place] & before.saturated[place]),
                 )
                 for place in np.flatnonzero(is_so)
             ]

@@ -176,7 +176,8 @@ OF_TRAINING = (
         r"\mathrm{distinct\ codes} = 1",
         moment=EVALUATION,
         more="A pair of which a run has collapsed says nothing of RDH: it is counted, and left "
-        "out of means, intervals and verdicts.",
+        "out of means, intervals and verdicts. With a few codes more a run has nearly collapsed: "
+        "the diagnosis says so, and nothing is left out.",
     ),
 )
 OF_SCORES = (

@@ -14,6 +14,11 @@ COLLAPSED_RUNS = {
     "rdh": "the run with RDH has",
     "both": "both runs have",
 }
+TIES_OF_A_PAIR = {  # whether a pair is within the tie band -> a remark, where the seeds decide
+    True: "A remark on this pair alone: its difference is within the tie band, so another order of "
+    "its items at equal distances could turn it around.",
+    False: "A remark on this pair alone: its difference is outside the tie band.",
+}
 
 
 def percent(share: float) -> str:
@@ -31,6 +36,31 @@ def whole_percent(share: float) -> str:
 def map_points(value: float) -> str:
     """A MAP or a difference of two: "+0.0083", "+0.0000" for a tiny loss too; "–" for NaN."""
     return "–" if math.isnan(value) else f"{round(value, 4) + 0.0:+.4f}".replace("-", "−")
+
+
+def shown_change(before: float, after: float, decimals: int = 4) -> float:
+    """The difference of two numbers as they are shown: it adds up for who reads all three.
+
+    Wherever a difference stands beside its two numbers it comes from here. CSV and JSON hold exact
+    numbers.
+
+    Args:
+        before: NaN if it is not known; then so is the difference.
+        after: the same.
+        decimals: with which both are shown.
+    """
+    return round(round(after, decimals) - round(before, decimals), decimals) + 0.0
+
+
+def when_newest(state: str | None) -> str:
+    """The moment of a run's newest record: "at the end" only of a run that has trained to its end.
+
+    Args:
+        state: of result.json; None if there is none, since the run goes on.
+    """
+    if not state:
+        return "now"
+    return "at the end" if state == "finished" else "at its last record"
 
 
 def who_collapsed(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> str:
@@ -143,7 +173,8 @@ def difference_title(
     text = f"{what.capitalize()} in {labels[0]} minus {what} in {labels[1]}, at step {step:,}: "
     if collapsed := [row["label"] for row in rows if has_collapsed(row)]:
         return f"{text}it says nothing, since training collapsed in {' and '.join(collapsed)}"
-    return f"{text}{shares[0] - shares[1]:+.2%} of the entries (+, light: fewer in {labels[1]})"
+    fewer = f"{shown_change(shares[1], shares[0]):+.2%}".replace("-", "−")
+    return f"{text}{fewer} of the entries (+, light: fewer in {labels[1]})"
 
 
 def is_within_ties(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> bool | None:
@@ -180,13 +211,17 @@ def map_headline(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> str:
     return text if within is None else f"{text}: {'within' if within else 'outside'} the tie band"
 
 
-def map_verdict(baseline: Mapping[str, Any], rdh: Mapping[str, Any], seeds: str = "") -> str:
+def map_verdict(
+    baseline: Mapping[str, Any], rdh: Mapping[str, Any], seeds: str = "", decided: str = ""
+) -> str:
     """How MAP changes with RDH, whether the ties could turn it, what seeds say, what the dead do.
 
     Args:
         baseline: a row of `run_table`, or scalars by name.
         rdh: the same of the run with RDH.
-        seeds: the end of the first sentence: on how many seeds it stands.
+        seeds: the end of the sentence on this pair: on how many seeds it stands.
+        decided: `decided_by_seeds`, if the seeds have an interval. It comes first, and the ties
+            are then a remark on this pair alone.
 
     Returns:
         "" without both MAPs.
@@ -200,7 +235,10 @@ def map_verdict(baseline: Mapping[str, Any], rdh: Mapping[str, Any], seeds: str 
         its = "their" if who == "both" else "its"
         has = COLLAPSED_RUNS[who][0].upper() + COLLAPSED_RUNS[who][1:]
         return f"{text}. {has} collapsed: {ONE_CODE}, so {its} MAP is that of chance. {REMEDY}"
-    within = is_within_ties(baseline, rdh)
+    dead, within = share_of_dead(baseline, rdh), is_within_ties(baseline, rdh)
+    if decided:
+        remark = TIES_OF_A_PAIR[within] if within is not None else ""
+        return " ".join(filter(None, [decided, f"In this pair {text}{end}", remark, dead]))
     if within:
         text += (
             ": within the tie band, so another order of items at equal distances could turn this "
@@ -208,7 +246,7 @@ def map_verdict(baseline: Mapping[str, Any], rdh: Mapping[str, Any], seeds: str 
         )
     elif within is not None:
         text += ": outside the tie band, so no order of items at equal distances turns it around"
-    return " ".join(filter(None, [f"{text}{end}", share_of_dead(baseline, rdh)]))
+    return " ".join(filter(None, [f"{text}{end}", dead]))
 
 
 def map_so_far(baseline: Mapping[str, Any], rdh: Mapping[str, Any], *, goes_on: bool = True) -> str:
@@ -231,7 +269,8 @@ def map_so_far(baseline: Mapping[str, Any], rdh: Mapping[str, Any], *, goes_on: 
 
 
 def _gain(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> float:
-    return float(rdh.get("map", math.nan)) - float(baseline.get("map", math.nan))
+    before, after = (float(row.get("map", math.nan)) for row in (baseline, rdh))
+    return shown_change(before, after)
 
 
 def share_of_dead(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> str:
@@ -239,7 +278,7 @@ def share_of_dead(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> str:
 
     Args:
         baseline: a row of `run_table`, or scalars by name.
-        rdh: the same of the run with RDH.
+        rdh: the same of the run with RDH. "finetune" False: no features were trained.
 
     Returns:
         "" if a run has no cost, or its cost is measured elsewhere than that of the other.
@@ -248,21 +287,21 @@ def share_of_dead(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> str:
     gain = _gain(baseline, rdh)
     if costs[0] is None or costs[1] is None or costs[0][1] != costs[1][1] or math.isnan(gain):
         return ""
-    saved = costs[0][0] - costs[1][0]
+    saved = shown_change(costs[1][0], costs[0][0])
+    trained = "a hash layer" if rdh.get("finetune") is False else "features and a hash layer"
     return (
         f"Of this {map_points(gain)}, {map_points(saved)} is the cost of the dead "
         f"({map_points(costs[0][0])} without and {map_points(costs[1][0])} with RDH), measured by "
         f"flipping the dead entries {costs[0][1]} of the finished runs. The other "
         f"{map_points(gain - saved)} is what such flips can't show: right entries that were "
-        "loosened, and features and a hash layer that went on training."
+        f"loosened, and {trained} that went on training."
     )
 
 
-def points(values: Sequence[float], between: str) -> str:
-    """Differences of MAPs in hundredths: "+0.8 to +2.1 points"; two decimals if one is small."""
+def points(values: Sequence[float]) -> list[str]:
+    """Differences of MAPs in hundredths: "+0.8", "+2.1"; with two decimals if one is small."""
     decimals = 1 if all(abs(value) >= 0.001 for value in values) else 2
-    shown = (f"{100 * value:+.{decimals}f}".replace("-", "−") for value in values)
-    return f"{between.join(shown)} points"
+    return [f"{100 * value:+.{decimals}f}".replace("-", "−") for value in values]
 
 
 def setting_verdict(
@@ -271,10 +310,13 @@ def setting_verdict(
     within: Sequence[bool | None],
     who: Iterable[str] = (),
 ) -> str:
-    """What the pairs of one setting say, after "MAP is": "higher in 5 of 5 pairs, +0.8 to +2.1 ...
+    """What the pairs of one setting say, after "MAP is".
+
+    "higher in 5 of 5 pairs, mean +1.4 points, 95% interval +0.8 to +2.1". Where the interval
+    decides, the ties of single pairs are `ties_of_pairs`; where there is none, they stand here.
 
     Args:
-        gains: MAP with RDH minus MAP without, of each pair of which no run has collapsed.
+        gains: `shown_change` of MAP with RDH, of each pair of which no run has collapsed.
         interval: of their mean, 95%; NaN: there is none.
         within: `is_within_ties` of each of them.
         who: `who_collapsed` of all pairs.
@@ -297,13 +339,56 @@ def _counted(
         way = "higher" if n_higher >= n_lower else "lower"
         said = f"{way} in {max(n_higher, n_lower)} of {pairs}"
     if not math.isnan(interval[0]):
-        said += f", {points(interval, ' to ')}"
-    elif n < LEAST_PAIRS:
-        said += f", {points(gains, ' and ')}"
+        mean, low, high = points([math.fsum(gains) / n, *interval])
+        return f"{said}, mean {mean} points, 95% interval {low} to {high}"
+    if n < LEAST_PAIRS:
+        said += f", {' and '.join(points(gains))} points"
     n_within = sum(map(bool, within))
     if n_within:
         return f"{said}, within the ties" + (f" in {n_within} of them" if n_within < n else "")
     return said if None in within else f"{said}, outside the ties"
+
+
+def ties_of_pairs(within: Sequence[bool | None]) -> str:
+    """How many pairs are within their tie bands, where the interval over them decides.
+
+    Args:
+        within: `is_within_ties` of each pair.
+
+    Returns:
+        A sentence; "" if no pair is.
+    """
+    n_within, n = sum(map(bool, within)), len(within)
+    if not n_within:
+        return ""
+    which = f"All {n} pairs are" if n_within == n else f"{n_within} of the {n} pairs are"
+    which = which.replace("are", "is") if n_within == 1 else which
+    return f"{which} within the tie band: a remark on single pairs. The interval decides."
+
+
+def decided_by_seeds(
+    gains: Sequence[float], interval: tuple[float, float], who: Iterable[str] = ()
+) -> str:
+    """What the interval over seeds says of RDH, one clear thing first.
+
+    Args:
+        gains: `shown_change` of MAP with RDH, of each pair of which no run has collapsed.
+        interval: of their mean, 95%.
+        who: `who_collapsed` of all pairs.
+
+    Returns:
+        A sentence; "" without an interval.
+    """
+    low, high = interval
+    if math.isnan(low):
+        return ""
+    left_out = collapses_in_words(who)
+    where = " where training did not collapse" if left_out else ""
+    rises = f"With RDH, MAP {'rises' if low > 0 else 'falls'}{where}"
+    lead = rises if low > 0 or high < 0 else f"The seeds show no effect of RDH on MAP{where}"
+    of = f" {left_out}; in the others it is" if left_out else " it is"
+    shows = "excludes" if low > 0 or high < 0 else "contains"
+    return f"{lead}: over all seeds run here,{of} {_counted(gains, interval, [])}, which {shows} 0."
 
 
 def dead_verdict(baseline: Mapping[str, Any], rdh: Mapping[str, Any]) -> str:

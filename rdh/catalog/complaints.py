@@ -48,9 +48,20 @@ def complaint(error: Any, field: FieldInfo) -> str:
     if kind == "string_pattern_mismatch":
         return f"must be like {error['ctx']['pattern']}"
     typed = error["input"]
+    if kind in ("int_type", "int_from_float") and _is_out_of(field, typed):
+        return f"must be {range_of(field)}"
     if RULES.get(kind) == NUMBER and isinstance(typed, str) and COMMA.fullmatch(typed.strip()):
         return f"{NUMBER} with a decimal point, like {typed.strip().replace(',', '.')}"
     return RULES.get(kind, f"must be of another kind ({kind})")
+
+
+def _is_out_of(field: FieldInfo, typed: Any) -> bool:
+    """Whether a float is a whole number beyond the bounds of a field: 1e9 is one, and too large."""
+    if not isinstance(typed, float) or not typed.is_integer():
+        return False
+    bounds = bounds_of(field)
+    low, high = bounds.get("ge", bounds.get("gt")), bounds.get("le", bounds.get("lt"))
+    return (low is not None and typed < low) or (high is not None and typed > high)
 
 
 def bounds_of(field: FieldInfo) -> dict[str, float]:

@@ -106,4 +106,4 @@ def percent(ticks: np.ndarray, sign: str = "") -> list[str]:
         for n in range(4)
         if n == 3 or np.allclose(np.round(ticks * 100, n), ticks * 100, atol=1e-9)
     )
-    return [f"{tick:{sign}.{digits}%}" if tick else "0%" for tick in ticks]
+    return [f"{tick:{sign}.{digits}%}".replace("-", "−") if tick else "0%" for tick in ticks]

@@ -108,7 +108,7 @@ def cost_of_bits(costs: Sequence[tuple[str, str, bool, np.ndarray]], *, title: s
             hovertemplate="bit %{x}: MAP %{y:+.5f}",
         )
     figure.update_xaxes(title_text="bit")
-    figure.update_yaxes(title_text="cost of its dead entries in MAP", tickformat="+.4~f")
+    figure.update_yaxes(title_text="cost of its dead entries in MAP", tickformat=".4~f")
     figure.update_layout(bargap=0.15, showlegend=False)
     if len(costs) > 1:
         add_legend_below(figure)

@@ -11,6 +11,8 @@ from rdh.charts import palette
 from rdh.charts._layout import add_curve, add_legend, add_legend_below, map_range
 from rdh.charts.figure import Figure
 
+ORDERS = {"map_low": "worst order of ties", "map_high": "best order of ties"}
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -102,6 +104,7 @@ def tie_bands(arms: Sequence[tuple[str, str, bool, dict[str, float]]], *, title:
             figure.add_scatter(
                 x=[scores[name] for name in fields],
                 y=[place] * len(fields),
+                text=[ORDERS.get(name, what) for name in fields],
                 mode=mode,
                 name=what,
                 legendgroup=what,

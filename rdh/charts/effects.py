@@ -196,4 +196,4 @@ def _name_width(labels: pd.Series) -> int:
 def _ends(row: dict) -> str:
     if not np.isfinite(row["low"]):
         return "no interval"
-    return f"95%: {row['low']:+.4f} to {row['high']:+.4f}"
+    return f"95%: {row['low']:+.4f} to {row['high']:+.4f}".replace("-", "−")

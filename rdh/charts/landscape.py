@@ -25,13 +25,15 @@ class BitOverlay:
         h: of the bits, (n,).
         gradient: their dL/dF, (n,); None if it is not known.
         weight: (n,), if the h are centres of bins.
-        label: in the legend.
+        label: of the bits, in the legend.
+        gradient_label: of their gradients; "" leaves these out of the legend.
     """
 
     h: np.ndarray
     gradient: np.ndarray | None = None
     weight: np.ndarray | None = None
     label: str = "bits of a run"
+    gradient_label: str = ""
 
 
 def landscape_figure(
@@ -42,10 +44,12 @@ def landscape_figure(
     overlay: BitOverlay | None = None,
     height: int = 480,
     title: str = "",
+    names_values: bool = True,
 ) -> Figure:
     """dL/dF against h_i (axis "h") or F_i (axis "F"), term by term.
 
     The areas, the zero crossings and the bit h_i are labelled. title: "": what happens to the bit.
+    names_values: whether numbers stand beside the bit; a question leaves them out.
     """
     takeaway = title or landscape_takeaway(scene, h_i)
     figure = palette.bare_figure(takeaway, height, title_width=84)
@@ -61,7 +65,7 @@ def landscape_figure(
         annotations=[
             *area_labels,
             *_rests(scene, axis, 0.1 * height),
-            *_values(h_i, values, axis),
+            *(_values(h_i, values, axis) if names_values else ()),
             *_arrows(scene, axis),
         ],
         xaxis={"title": AXES[axis], "range": [-limit, limit]},
@@ -124,7 +128,8 @@ def _areas(scene: Landscape, axis: str) -> tuple[list[dict], list[dict]]:
         if scene.baseline.quantization.any()
         else "right way"
     )
-    words = {1: "suppressed", 2: second, 3: "cliff", 4: "calming down"}
+    third = "cliff" if scene.baseline.quantization.any() else "middle"
+    words = {1: "suppressed", 2: second, 3: third, 4: "calming down"}
     above = {"y": 1, "yref": "y domain", "yanchor": "bottom", "showarrow": False}
     shapes, labels = [], []
     for area, low, high in scene.areas:
@@ -297,7 +302,8 @@ def _add_overlay(figure: Figure, overlay: BitOverlay, axis: str) -> None:
     weight = (
         np.ones(len(pick)) if overlay.weight is None else np.sqrt(np.asarray(overlay.weight)[pick])
     )
-    opacity = (0.4 + 0.6 * weight / max(weight.max(initial=0), 1e-12)) * (
+    most = weight[np.abs(x) <= F_LIMIT].max(initial=0)  # of those that are in the picture
+    opacity = np.minimum(0.15 + 0.85 * weight / max(most, 1e-12), 1) * (
         0.5 if overlay.weight is None else 1
     )
     name = palette.escape(overlay.label) + (f": {len(pick):,} of {n:,}" if len(pick) < n else "")
@@ -321,7 +327,13 @@ def _add_overlay(figure: Figure, overlay: BitOverlay, axis: str) -> None:
         marker = {"color": BITS, "opacity": opacity, "size": 6}
         y = np.asarray(overlay.gradient)[pick]
         figure.add_scatter(
-            x=x, y=y, mode="markers", marker=marker, name=name, showlegend=False, hoverinfo="skip"
+            x=x,
+            y=y,
+            mode="markers",
+            marker=marker,
+            name=palette.escape(overlay.gradient_label) or name,
+            showlegend=bool(overlay.gradient_label),
+            hoverinfo="skip",
         )
     strip = {"domain": [0, 0.07], "visible": False, "fixedrange": True, "range": [-1, 1]}
     figure.update_layout(  # the numbers of the axis stand below the strip

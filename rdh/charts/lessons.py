@@ -75,8 +75,7 @@ def code_rows(
             "showline": False,
             "ticks": "",
             "dtick": 1,
-            "tickangle": 0,
-            "tickfont_size": 10,  # so that two digits fit below a bit on a narrow screen
+            **{"tickangle": 0, "tickfont_size": 10},  # two digits fit below a bit on a phone
             "anchor": "y",
         },
         yaxis=_rows_axis(names),
@@ -122,6 +121,7 @@ def tanh_figure(z: float, *, shows_answer: bool) -> Figure:
     return figure
 
 
+SATURATED = palette.STATE_COLORS["saturated"]
 LETTERS = "ABCDEFGH"
 OF_IMAGES = {
     "meta": {"customdata": ["image", "h", "its labels"]},
@@ -152,14 +152,14 @@ def who_is_dead(
     _add_pictures(figure, pictures)
     at, middles = np.clip(logits, -F_LIMIT, F_LIMIT), _middles(n)
     saturated = np.abs(logits) >= tau
-    states = {"●": np.ones(n, bool)}
-    if dead is not None:
-        states = {"✖ dead": dead, "■ saturated": saturated & ~dead, "● free": ~saturated & ~dead}
-    looks = {"✖": ("x", palette.DEAD), "■": ("square", palette.STATE_COLORS["saturated"])}
+    states = {"": np.ones(n, bool)}
+    if dead is not None:  # the mark itself is the glyph of the word
+        states = {"dead": dead, "saturated": saturated & ~dead, "free": ~saturated & ~dead}
+    looks = {"dead": ("x", palette.DEAD), "saturated": ("square", SATURATED)}
     calls = [SIDES[int(side)] for side in right]
     facts = list(zip(LETTERS, np.tanh(logits).tolist(), calls, strict=False))
     for name, mine in states.items():
-        symbol, color = looks.get(name[0], ("circle", palette.NEUTRAL))
+        symbol, color = looks.get(name, ("circle", palette.NEUTRAL))
         figure.add_scatter(
             x=at[mine],
             y=middles[mine],
@@ -182,8 +182,7 @@ def who_is_dead(
             "domain": [0.14, 1],
             "range": [-1.1 * F_LIMIT, 1.1 * F_LIMIT],
             "tickvals": [-6, -tau, 0, tau, 6],
-            "ticktext": ["−6", "h =<br>−0.99", "0", "h =<br>0.99", "6"],
-            "tickangle": 0,
+            **{"ticktext": ["−6", "h =<br>−0.99", "0", "h =<br>0.99", "6"], "tickangle": 0},
             "title_text": "F of this bit, before tanh (grey: saturated)",
             "anchor": "y",
         },

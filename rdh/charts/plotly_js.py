@@ -21,13 +21,14 @@ MODULE = re.compile(r"(?=\bvar [\w$]+=W\()")
 NAMES = re.compile(r"([\w$]+)=(?:W|Ea)\(|\bFp\(([\w$]+),")  # what other modules call a module by
 REGISTERED = re.compile(r"(?<=\.register\(\[)[\w$(),]+(?=\]\))")
 PASSED_ON = re.compile(r'^var [\w$]+=W\(\([\w$,]*\)=>\{"use strict";[\w$]+\.exports=([\w$]+)\(\)\}')
+MINUS = re.compile(r'(minus===void 0\?"|minus:")-(?=")')  # of numbers with a format of ours
 WANTED = re.compile(rf'moduleType:"trace",name:"(?:{"|".join(TRACES)})"')
 
 
 @cache
 def plotly_js() -> str:
     """plotly.js with our kinds of charts; the whole of it if its text is not built as expected."""
-    whole = WHOLE.read_text(encoding="utf-8")
+    whole = MINUS.sub("\\1\u2212", WHOLE.read_text(encoding="utf-8"))
     try:
         return _with_traces(whole)
     except LookupError:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rdh import execution
-from rdh.analysis import cost_of_dead, duration, last_numbers, map_points
+from rdh.analysis import cost_of_dead, duration, has_collapsed, last_numbers, map_points
 from rdh.commands._progress import Pace, ProgressLine, bar
 from rdh.errors import UserError, count
 from rdh.store.run_store import RunStore
@@ -141,9 +141,11 @@ class Watch:
         return f"{run_id}: finished in {took}{score}{self._dead(run_id, result)}{note}"
 
     def _dead(self, run_id: str, result: dict[str, Any]) -> str:
-        """The dead share and its cost, after a comma; "" if they were not counted."""
+        """The dead share and its cost, after a comma; "" if not counted, or if it says nothing."""
         numbers = _read(lambda one: last_numbers(self.store.reader(one)), run_id)
         if not numbers.get("entries") or "dead" not in numbers:
+            return ""
+        if has_collapsed(result.get("metrics", {})):  # the message of the run says so
             return ""
         text = f", {numbers['dead'] / numbers['entries']:.2%} dead"
         cost = cost_of_dead(result.get("metrics", {}))

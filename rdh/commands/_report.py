@@ -8,7 +8,7 @@ from rdh import analysis, catalog
 from rdh.analysis.dead_bits import NOT_COUNTED
 from rdh.analysis.words import PASS, WORDS
 from rdh.commands._common import print_json, print_table
-from rdh.errors import count
+from rdh.errors import count, counted
 from rdh.retrieval.evaluation import map_in_words
 from rdh.store.run_store import RunStore
 
@@ -98,7 +98,7 @@ def paired_lines(paired: pd.DataFrame) -> list[str]:
     for _, group in paired.groupby(["group", "differs"], sort=False):
         first = group.iloc[0]
         card = catalog.methods().get(first["method"])
-        what = f"{card.title if card else first['method']}, {first['n_bits']} bits"
+        what = f"{card.title if card else first['method']}, {counted(first['n_bits'], 'bit')}"
         what += f", lr {first['lr']:g}" if many_rates else ""
         what += f", {first['setting']}" if first["setting"] else ""
         weight = first["eta_baseline"]
@@ -117,7 +117,8 @@ def paired_lines(paired: pd.DataFrame) -> list[str]:
         spread = (
             f" (std {gains.std():.4f}, higher in {int((gains > 0).sum())} of {n})" if n > 1 else ""
         )
-        change = f"RDH changes MAP by {gains.mean():+.4f}{spread}{_ties(kept)}"
+        mean = analysis.shown_change(kept["map_baseline"].mean(), kept["map_rdh"].mean())
+        change = f"RDH changes MAP by {mean:+.4f}{spread}{_ties(kept)}"
         left_out = f"; {left_out}" if left_out else ""
         lines.append(f"{what}, {who}: {change}{_dead(kept)}{left_out}.{unfair}")
     return lines

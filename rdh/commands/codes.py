@@ -16,7 +16,7 @@ from rdh.commands._common import add_side, add_verb, open_store, print_json, pri
 from rdh.commands._progress import Pace, ProgressLine
 from rdh.config.run_config import RunConfig
 from rdh.datasets import BadImage, Dataset
-from rdh.errors import UserError, count, printable, reading, short_path
+from rdh.errors import UserError, count, counted, printable, reading, short_path
 from rdh.files import check_output, read_arrays
 from rdh.folders import data_root
 from rdh.store.run_store import RunStore
@@ -99,8 +99,10 @@ def run_encode(arguments: argparse.Namespace) -> int:
     found = CodeFile(np.concatenate(codes), np.array(ids), encoder.config.n_bits, encoder.maker)
     write_codes(arguments.output, found)
     left_out, passed_over = len(dataset) - len(ids), dict(dataset.passed_over)
-    text = f"{count(len(ids))} codes of {found.n_bits} bits in {arguments.output}"
-    text += f", {left_out} images can't be decoded and are left out" if left_out else ""
+    text = f"{count(len(ids))} codes of {counted(found.n_bits, 'bit')} in {arguments.output}"
+    if left_out:
+        are = "is" if left_out == 1 else "are"
+        text += f", {counted(left_out, 'image')} can't be decoded and {are} left out"
     text += f"; {dataset.passed_over_words}" if passed_over else ""
     _say(arguments, text, codes=len(ids), left_out=left_out, passed_over=passed_over)
     return 0
@@ -116,7 +118,7 @@ def run_index(arguments: argparse.Namespace) -> int:
     names = write_index(arguments.output, codes)
     _say(
         arguments,
-        f"{count(len(codes.ids))} codes of {codes.n_bits} bits in {arguments.output}, "
+        f"{count(len(codes.ids))} codes of {counted(codes.n_bits, 'bit')} in {arguments.output}, "
         f"their names in {names}",
     )
     return 0

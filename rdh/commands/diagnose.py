@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rdh import execution
+from rdh import analysis, execution
 from rdh.commands._common import add_verb, open_store, print_json
 from rdh.diagnosis import (
     SEVERITIES,
@@ -56,18 +56,38 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.all:
         return _print_all(store, arguments)
     found = _of_run(store, arguments.run, arguments.partner)
+    state = execution.states(store).get(arguments.run)
     if arguments.json:
         print_json(
             {
                 "run_id": arguments.run,
+                "state": state and execution.doing(state),
+                "reason": state and state.reason,
+                "step": state and execution.last_step(store, state.run_id, state.attempt),
                 "findings": [one.as_dict() for one in found.findings],
                 "ran": found.ran,
                 "could_not_run": found.could_not,
             }
         )
         return 0
+    print(printable(_state(store, state)))
     print("\n".join(printable(line) for line in _in_full(store, arguments.run, found)))
     return 0
+
+
+def _state(store: RunStore, state: execution.RunState | None) -> str:
+    """What a run is doing, or how it ended, and why, in a line."""
+    if state is None:
+        return "Not in the queue yet."
+    if state.state == "finished":
+        said = f"finished: {analysis.time_taken(store.result(state.run_id))}"
+        return f"{said}. {state.reason}" if state.reason else f"{said}."
+    step, total = execution.progress(store, state)
+    said = execution.doing(state) if state.is_final else f"still {execution.doing(state)}"
+    if step or total:
+        said += f" at step {step:,}" + (f" of {total:,}" if total else "")
+    reason = state.reason or ("no reason was recorded." if state.is_final else "")
+    return f"{said}: {reason}" if reason else f"{said}."
 
 
 def _of_run(store: RunStore, run_id: str, partner: str | None = None) -> Diagnosis:

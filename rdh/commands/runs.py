@@ -39,7 +39,7 @@ COST = "cost of the dead"
 CELLS = {"MAP": "{:.4f}".format, "dead": analysis.percent, "cost": analysis.map_points}
 LONGEST_REASON = 60
 STALLED = "stalled: no step for {}"
-UNUSUAL = {"tags", "priority", "stalled"}  # columns that most lists do without
+UNUSUAL = {"tags", "priority", "stalled", "collapsed"}  # columns that most lists do without
 
 
 def add(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -128,8 +128,11 @@ def _list(store: RunStore, as_json: bool, *, with_archived: bool) -> int:
         print_json({"runs": rows})
     elif rows:
         used = {name for name in ("tags", "priority") if any(row[name] for row in rows)}
-        rows = [{name: row[name] for name in row if name not in UNUSUAL - used} for row in rows]
-        print_table([{key: _cell(key, value) for key, value in row.items()} for row in rows])
+        cells = [
+            {key: _cell(key, value) for key, value in row.items()} | _fallen(row) for row in rows
+        ]
+        left_out = UNUSUAL - used
+        print_table([{key: row[key] for key in row if key not in left_out} for row in cells])
     elif not states:
         print(
             f"No runs in {store.root} yet; `python -m rdh demo` makes the first two.",
@@ -150,8 +153,10 @@ def _noted(notes: Notes, as_json: bool) -> dict[str, Any]:
 
 def _row(store: RunStore, state: Any) -> dict[str, Any]:
     result, beat, numbers, label, lost = {}, {}, {}, None, None
+    step, total = 0, None
     try:
         result, beat = store.result(state.run_id), store.heartbeat(state.run_id)
+        step, total = execution.progress(store, state)
         numbers = analysis.last_numbers(store.reader(state.run_id))
     except LostRecords as error:
         lost = str(error) if state.state != "unreadable" else None
@@ -161,18 +166,20 @@ def _row(store: RunStore, state: Any) -> dict[str, Any]:
         label = store.config(state.run_id).label
     metrics = result.get("metrics", {})
     entries, cost = numbers.get("entries"), analysis.cost_of_dead(metrics)
-    has_step = beat.get("total_steps") or beat.get("phase") == "training"
+    is_fallen = analysis.has_collapsed(numbers | metrics)
+    dead = numbers["dead"] / entries if entries and "dead" in numbers else None
+    has_begun = step or total or beat.get("phase") == "training"
     stalled = execution.stalled_for(state, beat)
-    attempt = beat.get("attempt", state.attempt)  # a run that waits again has come that far
     return {
         "run": state.run_id,
         "method": label,
         "state": execution.doing(state),
-        "step": execution.last_step(store, state.run_id, attempt) if has_step else None,
-        "of": beat.get("total_steps"),
+        "step": step if has_begun else None,
+        "of": total,
         "MAP": metrics.get("map"),
-        "dead": numbers["dead"] / entries if entries and "dead" in numbers else None,
-        "cost": cost[0] if cost else None,
+        "dead": None if is_fallen else dead,
+        "cost": cost[0] if cost and not is_fallen else None,
+        "collapsed": is_fallen,
         "submitted": state.submitted_at,
         "priority": state.priority,
         "stalled": stalled,
@@ -180,6 +187,25 @@ def _row(store: RunStore, state: Any) -> dict[str, Any]:
         or state.reason
         or (STALLED.format(analysis.duration(stalled)) if stalled else None),
     }
+
+
+def _fallen(row: dict[str, Any]) -> dict[str, str]:
+    """The cells of a collapsed run, whose dead entries say nothing (`analysis.dead_share`)."""
+    return {"dead": "– collapsed", "cost": "–"} if row["collapsed"] else {}
+
+
+def _so_far(store: RunStore, state: execution.RunState, result: dict[str, Any]) -> str:
+    """How far a run is, and how long that took; "" before its first step."""
+    step, total = execution.progress(store, state)
+    seconds = result.get("seconds") if result.get("attempt") == state.attempt else None
+    if not step and seconds is None:
+        return ""
+    said = f"step {count(step)}" + (f" of {count(total)}" if total else "")
+    if seconds is None:
+        return said
+    took = analysis.duration(seconds)
+    # seconds are those of one attempt, the step is that of all
+    return f"{said} after {took}" if state.attempt == 1 else f"{said}; its last attempt took {took}"
 
 
 def _cell(key: str, value: Any) -> str:
@@ -200,13 +226,13 @@ def _show(store: RunStore, run_id: str, as_json: bool) -> int:
     submission, label = store.submission(run_id), run_id.partition("-")[0]
     with contextlib.suppress(UserError):  # a method that is gone: the reason says so
         label = store.config(run_id).label
-    result = store.result(run_id)
+    result = store.latest_result(run_id)
     if as_json:
         print_json(
             {
                 "submission": submission,
                 "state": vars(state) if state else None,
-                "result": result or None,
+                "result": store.result(run_id) or None,
                 "dead_bits": _as_numbers(store, run_id, result),
                 "findings": _findings(store, run_id),
             }
@@ -215,10 +241,8 @@ def _show(store: RunStore, run_id: str, as_json: bool) -> int:
     print(f"{run_id}: {label}, {state.state if state else 'not in the queue yet'}")
     if state and state.reason:
         print(f"  {state.reason}")
-    if result.get("seconds"):
-        print(
-            f"  step {count(result.get('step') or 0)} after {analysis.duration(result['seconds'])}"
-        )
+    if state and (said := _so_far(store, state, result)):
+        print(f"  {said}")
     print(f"  folder {store.run_dir(run_id)}")
     _section("settings", submission["config"])
     numbers = dict(result.get("metrics", {}))
@@ -245,12 +269,11 @@ def _findings(store: RunStore, run_id: str) -> dict[str, str]:
     return {}
 
 
-def _costs(store: RunStore, run_id: str, result: dict[str, Any]) -> dict[str, float]:
-    """What the dead cost at the last evaluation, also of a run that has not ended well, or yet."""
-    found = result.get("metrics") or {
+def _evaluated(store: RunStore, run_id: str, result: dict[str, Any]) -> dict[str, float]:
+    """Numbers of the last evaluation, also of a run that has not ended well, or yet."""
+    return result.get("metrics") or {
         name: value for *_, name, value in store.reader(run_id).scalars() if value is not None
     }
-    return {name: found[name] for name in COSTS if name in found}
 
 
 def _as_numbers(
@@ -263,8 +286,10 @@ def _as_numbers(
         counts = None
     if counts is None:
         return None
-    cost = analysis.cost_of_dead(_costs(store, run_id, result))
-    return vars(counts) | {"cost": cost[0] if cost else None}
+    found = _evaluated(store, run_id, result)
+    cost = analysis.cost_of_dead(found)
+    is_fallen = analysis.has_collapsed(found)
+    return vars(counts) | {"cost": cost[0] if cost else None, "collapsed": is_fallen}
 
 
 def _dead_bits(store: RunStore, run_id: str, result: dict[str, Any]) -> dict[str, str]:
@@ -281,13 +306,18 @@ def _dead_bits(store: RunStore, run_id: str, result: dict[str, Any]) -> dict[str
     def text(name: str) -> str:
         return f"{count(getattr(counts, name))} {of} ({counts.share(name):.2%})"
 
-    said = {"flagged at the end": text("flagged"), "flagged at the peak": text("flagged_peak")}
+    when = analysis.when_newest(result.get("state"))
+    said = {f"flagged {when}": text("flagged"), "flagged at the peak": text("flagged_peak")}
     if not counts.is_counted:
         return {"dead": NOT_COUNTED} | said
-    said = {"dead at the end": text("dead"), "dead at the peak": text("dead_peak")} | said
+    found = _evaluated(store, run_id, result)
+    if analysis.has_collapsed(found):
+        return {"dead": f"– {analysis.says_nothing('dead')}", COST: "–"} | said
+    said = {f"dead {when}": text("dead"), "dead at the peak": text("dead_peak")} | said
     costs = "; ".join(
-        f"{analysis.map_points(cost)} MAP, of those {COSTS[name]}"
-        for name, cost in _costs(store, run_id, result).items()
+        f"{analysis.map_points(found[name])} MAP, of those {place}"
+        for name, place in COSTS.items()
+        if name in found
     )
     said[COST] = (
         f"{costs}; at the last evaluation"

@@ -5,6 +5,9 @@ import math
 from rdh.errors import UserError
 
 MOST_NUMBERS = 10_000
+MOST_DIGITS = (
+    4000  # Python reads no longer number; how large one may be, the field's own range says
+)
 
 
 def parse_names(text: str, name: str = "The list", *, once: bool = True) -> list[str]:
@@ -98,4 +101,4 @@ def parse_decimals(name: str, text: str) -> list[float]:
 
 def _is_number(text: str) -> bool:
     text = text.strip()
-    return text.isascii() and text.isdecimal() and len(text) <= 18
+    return text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS

@@ -51,6 +51,7 @@ ARM_LABELS = {  # after the title of the method
     "eaq": " + EAQL",
     "rdh": " + RDH",
 }
+FAR_ABOVE = 10  # times the usual eta: so large a weight may break the numbers of a run by itself
 DEVICE, DEVICE_RULE = r"auto|cpu|cuda(:[0-9]{1,9})?", "must be auto, cpu, cuda or cuda:N"
 # Every saturated entry that the whole loss asks to leave gets alpha, as in the paper.
 AIM_OFF: dict[str, Any] = {"amplifier_aim": "gradient", "amplifier_scale": 1.0}
@@ -443,6 +444,11 @@ def with_usual_eta(fields: Mapping[str, Any]) -> dict[str, Any]:
 def usual_eta(dataset: DatasetCard) -> float:
     """The weight of the quantization term if nobody gives one, as in section 6.3 of the paper."""
     return 0.1 if dataset.is_multi_label else 1.0
+
+
+def has_large_eta(config: RunConfig) -> bool:
+    """Whether eta is far above `usual_eta`."""
+    return config.eta is not None and config.eta > FAR_ABOVE * usual_eta(config.dataset_card)
 
 
 def with_plug_ins(config: RunConfig, *, rdh: bool) -> RunConfig:

@@ -13,7 +13,7 @@ from rdh.errors import UserError
 from rdh.retrieval.codes import code_counts, effective_number
 from rdh.retrieval.evaluation import few_items_said
 
-TITLE = "Collapsed codes"
+TITLE = "Too few codes"
 ONE = 1.0005  # exp(entropy) is 1 only of a single code
 LEAST_SHARE = 0.5  # of the classes, or of the codes there can be, as equally frequent codes
 EARLY = 0.1  # of the training: before, codes are those of a network that knows nothing yet
@@ -30,14 +30,15 @@ def check(evidence: Evidence) -> Finding | None:
     """
     if evidence.result.get("kind") == "diverged":
         raise CannotRun("the run failed, and its weights are not finite")
-    n_codes, where = number_of_codes(evidence)
+    n_codes, n_distinct, where = number_of_codes(evidence)
     n_classes = evidence.split["labels"].shape[1]
     if n_codes >= least_codes(evidence) or (not evidence.has_ended and evidence.progress < EARLY):
         return None
     return Finding(
         severity="fatal",
-        sentence=f"Training collapsed: the items {where} have {_codes(n_codes)} for {n_classes} "
-        f"classes. {few_items_said(len(evidence.split['gallery']))}".rstrip(),
+        sentence=f"Training {'' if n_distinct == 1 else 'nearly '}collapsed: the items {where} "
+        f"have {_codes(n_codes, n_distinct)} for {n_classes} classes. "
+        f"{few_items_said(len(evidence.split['gallery']))}".rstrip(),
         mechanism="Items with one code are tied at every query, so MAP is near the share of "
         "relevant items, whatever the network knows. If the codes that a batch is compared with "
         "are all alike, the sum over them points the same way for every item, and all go there. "
@@ -82,12 +83,18 @@ def part_of_plug_ins(evidence: Evidence) -> str:
     return ""
 
 
-def number_of_codes(evidence: Evidence) -> tuple[float, str]:
-    """exp(entropy) of the codes' frequencies, and of which items."""
+def number_of_codes(evidence: Evidence) -> tuple[float, int, str]:
+    """exp(entropy) of the codes' frequencies, how many differ, and of which items.
+
+    Only a single code is a collapse to pages and studies (`has_collapsed`). A border by
+    exp(entropy) would take in healthy runs of two classes, and move what studies leave out.
+    """
     if "n_effective_codes" in evidence.last:
-        return evidence.last["n_effective_codes"], "of the gallery"
-    packed = evidence.look["bits"]
-    return effective_number(code_counts(packed)), "looked at during training"
+        n = evidence.last["n_effective_codes"]
+        distinct = evidence.last.get("n_distinct_codes", 1 if n < 1.0005 else 2)
+        return n, int(distinct), "of the gallery"
+    counts = code_counts(evidence.look["bits"])
+    return effective_number(counts), len(counts), "looked at during training"
 
 
 def is_single_label(evidence: Evidence) -> bool:
@@ -162,9 +169,12 @@ def how_far_off(evidence: Evidence) -> tuple[int, str]:
     )
 
 
-def _codes(n: float) -> str:
-    """Codes in words."""
-    return "1 code" if n < ONE else f"{n:.1f} codes, counted as equally frequent ones,"
+def _codes(n: float, n_distinct: int) -> str:
+    """Codes in words. exp(entropy) is 1 only if there is a single one."""
+    if n_distinct == 1:
+        return "1 code"
+    few = f"{n:.1f} codes" if n >= 1.05 else "hardly more than 1 code"
+    return f"{few}, counted as equally frequent ones,"
 
 
 def remedies(evidence: Evidence) -> tuple[Remedy, ...]:

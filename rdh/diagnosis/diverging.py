@@ -1,15 +1,16 @@
 """A loss that grows again, or is no longer a number."""
 
-from rdh.config.run_config import RunConfig
+from rdh.config.run_config import RunConfig, has_large_eta
 from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, Severity, part_of
 from rdh.diagnosis._tools.series import blocks
-from rdh.diagnosis._tools.usual import STEPS, above_usual
+from rdh.diagnosis._tools.usual import STEPS, above_usual, slower_hash_layer
 
 TITLE = "Diverging"
 AFTER = ("collapsed",)
 GROWTH = 1.5  # of the loss over its lowest tenth
 LEAST_RECORDS = 20
+QUANTIZATION = "The quantization loss "  # how the message of such a failure begins
 
 
 def check(evidence: Evidence) -> Finding | None:
@@ -41,22 +42,27 @@ def _finding(evidence: Evidence, severity: Severity, sentence: str) -> Finding:
         "is larger can settle.",
         equation=r"\mathrm{lr} \cdot \lambda_{\max}(\nabla^2 L) > 2",
         places=(Place("pages/live.py", "The loss, term by term", anchor="loss"),),
-        remedies=_remedies(evidence.config),
+        remedies=_remedies(
+            evidence.config,
+            by_weight=sentence.startswith(QUANTIZATION) or has_large_eta(evidence.config),
+        ),
     )
 
 
-def _remedies(config: RunConfig) -> tuple[Remedy, ...]:
+def _remedies(config: RunConfig, *, by_weight: bool) -> tuple[Remedy, ...]:
     """Back to the usual values if one lies above them; only else shorter steps.
 
     Thirds of a rate that is far too high lead from one dead run to the next, and no rate helps
-    against a weight decay that is.
+    against a weight decay that is. `by_weight`: the weight of quantization may be the cause.
     """
     expect = "The loss falls to its end, without jumps."
-    usual, whose = above_usual(config, STEPS)
+    usual, whose = above_usual(config, (*STEPS, "eta") if by_weight else STEPS)
     if usual:
-        return (Remedy(usual, f"{whose} Steps get shorter.", expect),)
+        shorter = "Steps get shorter." if usual.keys() - {"eta"} else "Its gradients get smaller."
+        return (Remedy(usual, f"{whose} {shorter}", expect),)
     return (
         Remedy({"lr": part_of(config.lr, 3)}, "Steps get shorter.", expect),
-        Remedy({"hash_lr_scale": part_of(config.hash_lr_scale, 3)},
-               "Steps of the hash layer alone get shorter: its logits grow.", expect),
+        *slower_hash_layer(
+            config, "Steps of the hash layer alone get shorter: its logits grow.", expect
+        ),
     )  # fmt: skip

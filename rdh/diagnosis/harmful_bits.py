@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 
+from rdh.analysis import map_points, shown_change
 from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place
 from rdh.retrieval.bit_costs import scores_of_some, scores_without_bits
@@ -27,15 +28,15 @@ def check(evidence: Evidence) -> Finding | None:
     half = SURE * float(gains.std()) / math.sqrt(len(gains))
     if gains.mean() < max(GAIN, half):
         return None
-    n_bits, gain = codes.n_bits, float(gains.mean())
+    n_bits, gain = codes.n_bits, shown_change(float(before.mean()), float(after.mean()))
     listed = ", ".join(map(str, bits[:LISTED]))
     queries = "1 query" if len(gains) == 1 else f"{len(gains)} queries"
     more = f" and {len(bits) - LISTED} more" if len(bits) > LISTED else ""
     return Finding(
         severity="costs MAP",
         sentence=f"Without {len(bits)} of {n_bits} bits ({listed}{more}) the codes rank better: "
-        f"MAP {after.mean():.4f} instead of {before.mean():.4f} ({gain:+.4f} ± {half:.4f}), on "
-        f"queries that did not choose them ({queries}, {len(codes.gallery):,} gallery items).",
+        f"MAP {after.mean():.4f} instead of {before.mean():.4f} ({map_points(gain)} ± {half:.4f}), "
+        f"on queries that did not choose them ({queries}, {len(codes.gallery):,} gallery items).",
         mechanism="Every bit counts as much as any other in a Hamming distance. A bit that splits "
         "the items by something that their labels do not ask for adds noise to all distances. "
         "Leave these bits out when you search; a training with fewer bits chooses others.",

@@ -4,6 +4,7 @@ import math
 
 from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place, Remedy, part_of
+from rdh.diagnosis._tools.usual import slower_hash_layer
 
 TITLE = "Saturated too early"
 AFTER = ("collapsed", "not_learning", "quantization_wins")
@@ -44,8 +45,9 @@ def check(evidence: Evidence) -> Finding | None:
         ),
         remedies=(
             Remedy({"lr": part_of(config.lr, 3)}, "The first steps get shorter.", expect),
-            Remedy({"hash_lr_scale": part_of(config.hash_lr_scale, 3)},
-                   "The hash layer alone moves more slowly, and the network below it does not.",
-                   expect),
+            *slower_hash_layer(
+                config, "The hash layer alone moves more slowly, and the network below it does "
+                "not.", expect
+            ),
         ),
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 import math
 
-from rdh.analysis import difference, quantization_weight, why_unfair
+from rdh.analysis import difference, map_points, quantization_weight, why_unfair
 from rdh.diagnosis._tools.evidence import Evidence
 from rdh.diagnosis._tools.finding import CannotRun, Finding, Place
 
@@ -45,7 +45,7 @@ def check(evidence: Evidence) -> Finding | None:
         return _finding(
             f"The baseline of this pair was never tuned: there are finished runs of it with "
             f"{n_settings} setting{'s' * (n_settings != 1)} of lr and η, so the gain of "
-            f"{gain:+.4f} may be that of a better rate."
+            f"{map_points(gain)} may be that of a better rate."
         )
     return None
 

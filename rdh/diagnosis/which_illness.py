@@ -55,7 +55,8 @@ def _many(
         rescue["eta"] = weight  # of the method's own: a fair pair has one weight
     remedies = []
     if rescue and config.method_card.refusal(True, "error_aware") is None:
-        why = "Both plug-ins of RDH act on dead entries: one frees them, the other does not hold."
+        why = "Both plug-ins of RDH act on dead entries: one frees them, "
+        "the other does not hold them where they are."
         remedies.append(Remedy(rescue, why, expect))
     return Finding(
         severity="costs MAP" if cost else "note",

@@ -38,7 +38,13 @@ from rdh.execution.queue.equal import equal_runs, failed_runs, finished_runs
 from rdh.execution.queue.possible import check_data
 from rdh.execution.queue.requests import states, submit
 from rdh.execution.queue.rows import RunState, doing, in_turn
-from rdh.execution.queue.run_folder import SECONDS_STALLED, last_step, loss_before, stalled_for
+from rdh.execution.queue.run_folder import (
+    SECONDS_STALLED,
+    last_step,
+    loss_before,
+    progress,
+    stalled_for,
+)
 from rdh.execution.queue.states import DIVERGED, MEANINGS, RESUMABLE
 from rdh.execution.queue.watched import check_ours, is_watched
 
@@ -65,6 +71,7 @@ __all__ = [
     "loss_before",
     "notices",
     "pause",
+    "progress",
     "registry_news",
     "resume",
     "resume_all",

@@ -32,7 +32,7 @@ def said_of_map(store: RunStore, moments: Sequence[Moment]) -> str:
     """`analysis.map_verdict` of a pair, with what the seeds say."""
     seeds = studies.seeds_said(store, oldest_first(store), [one.run_id for one in moments])
     before, after = map(row_of, moments)
-    return analysis.map_verdict(before, after, seeds)
+    return analysis.map_verdict(before, after, *seeds)
 
 
 def said_of_dead(moment: Moment) -> str:
@@ -114,7 +114,8 @@ def row_of(moment: Moment) -> Mapping[str, Any]:
         f"{name}_at_end": math.nan if counts is None else counts.share(name)
         for name in ("dead", "flagged")
     }
-    return {"label": moment.config.label, "cost": cost[0] if cost else math.nan, **shares, **last}
+    fields = {"label": moment.config.label, "finetune": moment.config.finetune}
+    return {**fields, "cost": cost[0] if cost else math.nan, **shares, **last}
 
 
 def oldest_first(store: RunStore) -> list[str]:

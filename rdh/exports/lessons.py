@@ -7,7 +7,7 @@ from rdh.lessons import Demo, Lesson, lessons
 TITLE = "Why bits die, what RDH does about it, and what it can't do"
 HOW = (
     "Each lesson shows a picture and asks a question. Answer it first, then open “Answer”: the "
-    "picture then shows more. The page Lessons of the app{} has the same pictures, to be moved."
+    "picture then shows more. On the page Lessons of the app{} you can move these pictures."
 )
 
 

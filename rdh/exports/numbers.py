@@ -32,6 +32,13 @@ EVENTS = {  # scalars that are summed over the records -> the word that defines 
 }
 SCORES = {"map": "MAP", "map_tie": "MAP, expected over ties"}
 NOTHING = "–"
+IN_ALL = ", in all"  # behind the name of a sum
+WOULD_ACT = " (would be)"
+OF_RECORD = {  # scalars of a record, in a few words
+    **dict.fromkeys(EVENTS, "since the last record alone; above is the sum of all records"),
+    "amplified": "saturated entries that the whole loss asks to leave, since the last record; "
+    f"“{WOULD_ACT.strip(' ()')}”: the amplifier of this run is off, so it acted on none",
+}
 
 
 def numbers(moments: Sequence[Moment]) -> pd.DataFrame:
@@ -48,7 +55,7 @@ def definitions(moments: Sequence[Moment]) -> list[str]:
     """What the words of `numbers` mean, what they are counted in, and when."""
     shown = {name for one in moments for name in _cells(one)}
     words = [word for row, word in COUNTED.values() if row in shown]
-    words += [word for name, word in EVENTS.items() if name.replace("_", " ") in shown]
+    words += (events := [word for name, word in EVENTS.items() if _sum_of(name) in shown])
     words += ["cost", "map", "tie-band"]
     if any(analysis.has_collapsed(one.row) for one in moments):
         words.insert(0, "collapse")
@@ -57,7 +64,8 @@ def definitions(moments: Sequence[Moment]) -> list[str]:
         word = WORDS[name]
         more = f" {word.more}" if word.more else ""
         lines.append(
-            f"{word.title}: {word.meaning}{more} Counted in: {word.unit}. When: {word.moment}."
+            f"{word.title}: {word.meaning}{more} Counted in: {word.unit}. When: "
+            f"{'in all records together' if name in events else word.moment}."
         )
     cut_offs = [one.series.meta().get("top_k") for one in moments]
     return [*lines, f"{map_in_words(cut_offs)}."]
@@ -68,15 +76,34 @@ def newest(moments: Sequence[Moment]) -> pd.DataFrame:
     columns = {one.run_id: one.series.last() for one in moments}
     names = sorted({name for values in columns.values() for name in values})
     frame = pd.DataFrame({"name": names})
-    for run_id, values in columns.items():
-        frame[run_id] = [f"{values[name]:.6g}" if name in values else NOTHING for name in names]
+    for one in moments:
+        values = columns[one.run_id]
+        frame[one.run_id] = [
+            f"{_signed(values[name])}{would_act(one, name)}" if name in values else NOTHING
+            for name in names
+        ]
     return frame
+
+
+def _signed(value: float) -> str:
+    """Six digits, and a true minus before them."""
+    text = f"{value:.6g}"
+    return f"−{text[1:]}" if text.startswith("-") else text
+
+
+def would_act(moment: Moment, name: str) -> str:
+    """What stands behind the count of the amplified of a run whose amplifier is off."""
+    return WOULD_ACT if name == "amplified" and moment.config.amplifier is False else ""
 
 
 def meanings(frame: pd.DataFrame) -> list[str]:
     """What those names of `newest` mean that are no words of `definitions`."""
-    known = (name for name in frame["name"] if name in OF_EVALUATION)
-    return [f"{name}: {OF_EVALUATION[name]}." for name in known]
+    words = OF_RECORD | OF_EVALUATION
+    return [f"{name}: {words[name]}." for name in frame["name"] if name in words]
+
+
+def _sum_of(name: str) -> str:
+    return name.replace("_", " ") + IN_ALL
 
 
 def _cells(moment: Moment) -> dict[str, str]:
@@ -93,7 +120,7 @@ def _cells(moment: Moment) -> dict[str, str]:
             cells[row] = f"{share} ({count:,.0f} of {of:,.0f})"
     for name in EVENTS:
         if name in frame:
-            cells[name.replace("_", " ")] = f"{frame[name].sum():,.0f}"
+            cells[_sum_of(name)] = f"{frame[name].sum():,.0f}"
     cost = analysis.cost_of_dead(last)
     if cost is not None:
         cells["cost of the dead"] = f"{analysis.map_points(cost[0])} MAP {cost[1]}"

@@ -9,7 +9,7 @@ import pandas as pd
 from rdh import __version__, diagnosis, studies
 from rdh.charts import html_page as page
 from rdh.diagnosis import Evidence
-from rdh.errors import UserError
+from rdh.errors import UserError, counted
 from rdh.exports.figures import figures
 from rdh.exports.findings import findings_in_words, warnings_in_words
 from rdh.exports.moment import Moment, read_moment
@@ -77,8 +77,9 @@ def title_of(moments: Sequence[Moment]) -> str:
     shared = [
         " and ".join(dict.fromkeys(words))
         for words in (
-            (f"{config.n_bits} bits" for config in configs),
+            (f"{counted(config.n_bits, 'bit')}" for config in configs),
             (config.dataset or "data of its own" for config in configs),
+            (f"lr {config.lr:g}" for config in configs if config.lr is not None),
             (f"seed {config.seed}" for config in configs if config.seed is not None),
         )
     ]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from rdh.backbones import Backbone, Centred, build, check_compiler
 from rdh.config.run_config import DEVICE, DEVICE_RULE, RunConfig
 from rdh.datasets import Dataset, Progress, Split, load, validation_split
-from rdh.errors import UserError
+from rdh.errors import UserError, counted
 from rdh.inputs.augmentation import augmented, stored_side
 from rdh.inputs.features import extract_features
 from rdh.inputs.image_cache import load_pixels
@@ -90,8 +90,8 @@ def load_inputs(
     left_out = ""
     if len(bad):
         left_out = (
-            f"{len(bad):,} of {len(dataset):,} images can't be decoded and are left out: "
-            f"{dataset.names_of(bad)}."
+            f"{len(bad):,} of {counted(len(dataset), 'image')} can't be decoded and "
+            f"{'is' if len(bad) == 1 else 'are'} left out: {dataset.names_of(bad)}."
         )
         log(left_out)
         split = without_bad(split, bad, dataset)

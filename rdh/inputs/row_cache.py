@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from rdh.datasets import Progress
-from rdh.errors import UserError
+from rdh.errors import UserError, counted
 from rdh.files import read_json, write_json
 from rdh.folders import cache_folder
 from rdh.locks import holding_lock
@@ -103,7 +103,7 @@ class RowCache:
         rows, bad = self._open()
         if bad and bad_images == "stop":
             raise UserError(
-                f"{len(bad)} images of {self.description['dataset']} can't be decoded: "
+                f"{counted(len(bad), 'image')} of {self.description['dataset']} can't be decoded: "
                 f"{self.names_of(bad)}; replace them, which is enough, or set bad_images=skip to "
                 "leave them out."
             )

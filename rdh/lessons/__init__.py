@@ -13,10 +13,20 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
-from rdh.lessons._tools.demo import Demo, recorded_demo
+from rdh.lessons._tools.demo import NOT_TRAINED, Demo, is_like_recorded, recorded_demo
 from rdh.lessons._tools.lesson import Control, Lesson, Picture, Question
 
-__all__ = ["Control", "Demo", "Lesson", "Picture", "Question", "lessons", "recorded_demo"]
+__all__ = [
+    "NOT_TRAINED",
+    "Control",
+    "Demo",
+    "Lesson",
+    "Picture",
+    "Question",
+    "is_like_recorded",
+    "lessons",
+    "recorded_demo",
+]
 
 
 @cache

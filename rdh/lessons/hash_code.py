@@ -22,10 +22,9 @@ def ask(demo: Demo) -> Question:
             "All 65,536",
         ),
         1 if n_codes < n_items / 3 else 0,
-        f"**{n_codes:,}.** A good code is the same for all images of a digit. So many images lie "
-        "at equal distances: they *tie*. MAP, the score of a search, depends on their order, so it "
-        "comes with a band from the worst to the best. A distance is one XOR and a count, for a "
-        "million images in milliseconds.",
+        f"**{n_codes:,}.** A good code is the same for all images of a digit. So many *tie*, at "
+        "equal distances: MAP, the score of a search, has a band from their worst order to the "
+        "best. A distance is one XOR and a count: a million in milliseconds.",
     )
 
 

@@ -55,7 +55,7 @@ def draw(_demo: Demo, answered: bool, eta: float, h: float) -> Picture:
     gradient = gradient_number(float(terms.gradient))
     if answered:
         title = f"At h = {number(h, 5)} and η = {number(eta)}: ∂L/∂F = {gradient}"
-    figure = landscape_figure(scene, h, axis="F", height=280, title=title)
+    figure = landscape_figure(scene, h, axis="F", height=280, title=title, names_values=answered)
     formula = (
         rf"\frac{{\partial L}}{{\partial F_i}}="
         rf"\big\{{\underbrace{{{terms.similarity:+.4f}}}_{{\text{{similarity}}}}"

@@ -79,6 +79,11 @@ class MetricsReader:
         rows = self._query("SELECT step, at FROM records WHERE seq = ?", (seq,))
         return rows[0] if rows else None
 
+    def last_step(self) -> int:
+        """The step of the newest record; 0 before the first."""
+        rows = self._query("SELECT step FROM records ORDER BY seq DESC LIMIT 1")
+        return rows[0][0] if rows else 0
+
     def records(self) -> list[tuple[int, int, float]]:
         """(step, epoch, Unix time) of all records, in order."""
         return self._query("SELECT step, epoch, at FROM records ORDER BY seq")

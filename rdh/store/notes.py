@@ -81,6 +81,14 @@ def is_priority(number: object) -> TypeGuard[int]:
     return type(number) is int and -MOST_PRIORITY <= number <= MOST_PRIORITY
 
 
+def no_priority(number: object) -> str:
+    """Why this can't be the priority of a run, in one sentence."""
+    return (
+        f"The priority must be a whole number from {-MOST_PRIORITY} to {MOST_PRIORITY}, got "
+        f"{number!r}; greater ones start first."
+    )
+
+
 def is_check(name: object) -> bool:
     """Whether this could be the name of a check."""
     return isinstance(name, str) and CHECK.fullmatch(name) is not None

@@ -316,6 +316,12 @@ class RunStore:
         """
         return well_typed(self.read_json(run_id, "result.json") or {})
 
+    def latest_result(self, run_id: str) -> dict[str, Any]:
+        """`result` of the latest attempt; empty as long as that one waits or goes on."""
+        result = self.result(run_id)
+        control = well_typed(self.read_json(run_id, "control.json") or {})
+        return {} if control.get("attempt", 0) > result.get("attempt", 0) else result
+
     def resume_step(self, run_id: str) -> int:
         """The step that a resumed run goes on from: of its newest checkpoint, 0 without one."""
         kept = (self.run_dir(run_id) / "checkpoints").glob("[0-9]*.pt")

@@ -26,7 +26,7 @@ from rdh.studies._tools.comparing import effect_of
 from rdh.studies._tools.files import read_study
 from rdh.studies._tools.findings import SWEEP, Findings, Found, Pair, hashes, look
 from rdh.studies._tools.grid import MOST_RUNS, Grid, expand
-from rdh.studies._tools.one_pair import seeds_said, verdict_of
+from rdh.studies._tools.one_pair import Seeds, seeds_said, verdict_of, within_ties
 from rdh.studies._tools.pictures import PICTURES, draw
 from rdh.studies._tools.provenance import origin, recorded
 from rdh.studies._tools.queries import with_queries
@@ -55,6 +55,7 @@ __all__ = [
     "Found",
     "Grid",
     "Pair",
+    "Seeds",
     "Study",
     "Table",
     "answer",
@@ -83,6 +84,7 @@ __all__ = [
     "verdict_of",
     "warnings",
     "with_queries",
+    "within_ties",
 ]
 
 FOLDER = Path(__file__).parent

@@ -6,10 +6,13 @@ import time
 import numpy as np
 import torch
 
+from rdh.config.run_config import has_large_eta
 from rdh.methods import LOSSES
 from rdh.store.metrics_writer import Record
 from rdh.training.entry_kinds import AGAIN, EVENTS, HELD
 from rdh.training.state import TrainingState
+
+QUANTIZATION = LOSSES[2].replace("_", " ")
 
 
 class TrainingFailure(RuntimeError):
@@ -110,8 +113,11 @@ def check_weights(run: TrainingState) -> None:
 
 def _diverged(run: TrainingState, what: str, step: int) -> TrainingFailure:
     epoch = (step - 1) // run.steps_per_epoch + 1
+    config = run.config
+    by_weight = what.startswith(QUANTIZATION) or has_large_eta(config)
+    eta = f"eta (now {config.eta:g}), " if by_weight and config.eta is not None else ""
     return TrainingFailure(
-        f"The {what} at step {step} (epoch {epoch}); lower lr (now {run.config.lr:g}), "
-        f"weight_decay (now {run.config.weight_decay:g}) or hash_lr_scale.",
+        f"The {what} at step {step} (epoch {epoch}); lower lr (now {config.lr:g}), {eta}"
+        f"weight_decay (now {config.weight_decay:g}) or hash_lr_scale.",
         int(step),
     )

@@ -76,7 +76,8 @@ def test_changes_between_two_looks_are_those_of_a_slow_loop():
             state_of(after, item),
         )
         if is_dead and not was_dead:
-            expected["died"].append(item)
+            stayed = old_side == side and abs(code_of(before, item)) >= TAU
+            expected["turned" if stayed else "died"].append(item)
         elif was_dead and old_side == side and abs(code_of(after, item)) < TAU:
             expected["loosened"].append(item)
         elif old_side != side and right == side:
@@ -84,7 +85,21 @@ def test_changes_between_two_looks_are_those_of_a_slow_loop():
         elif old_side != side:
             expected["to_wrong" if right else "to_undecided"].append(item)
     assert {name: second.ids[places].tolist() for name, places in groups.items()} == expected
-    assert all(expected.values())
+    assert all(places for name, places in expected.items() if name != "turned")
+
+
+def test_an_entry_that_stays_can_die_when_the_side_that_is_called_for_changes():
+    codes = np.array([1.0, 1.0, -1.0], np.float32)
+    before, after = (
+        Look(np.arange(3), codes, np.array(right), TAU) for right in ([1, 0, 1], [-1, -1, 1])
+    )
+    groups = changes(before, after)[2]
+    assert groups["turned"].tolist() == [0, 1] and not len(groups["died"])
+    events = events_between({10: before, 20: after})
+    assert [(one.item, one.kind, one.stayed) for one in events] == [
+        (0, "died", True),
+        (1, "died", True),
+    ]
 
 
 def test_events_between_looks_are_those_of_a_slow_loop_the_newest_first():
@@ -102,7 +117,8 @@ def test_events_between_looks_are_those_of_a_slow_loop_the_newest_first():
             kinds += ["released"] if was_dead and stayed and not is_dead else []
             kinds += ["died"] if is_dead and not (was_dead and stayed) else []
             codes = code_of(before, item), code_of(after, item)
-            expected += [Event(step, since, int(item), kind, *codes) for kind in kinds]
+            stayed &= abs(codes[0]) >= TAU
+            expected += [Event(step, since, int(item), kind, *codes, stayed) for kind in kinds]
     events = events_between(looks)
     assert sorted(map(repr, events)) == sorted(map(repr, expected))
     assert {one.kind for one in events} == {"died", "rescued", "released"}

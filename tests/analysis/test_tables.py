@@ -519,6 +519,9 @@ def test_the_time_of_a_resumed_run_is_that_of_its_last_steps(store):
     assert analysis.expected_seconds(store, [make_config().model_dump()]) == pytest.approx(30.0)
     assert analysis.time_taken(last) == "the last 320 steps in 10 s"
     assert analysis.time_taken({"step": 960, "seconds": 30.0}) == "960 steps in 30 s"
+    done = analysis.time_taken({"step": 960, "from_step": 960, "seconds": 0.4})
+    assert done == "960 steps; the last attempt only evaluated, in 0 s"
+    assert analysis.time_taken({"step": 960, "from_step": 959}) == "the last 1 step in 0 s"
     store.write_json(run_id, "result.json", last | {"from_step": 960})  # it only judged its codes
     assert analysis.expected_seconds(store, [make_config().model_dump()]) is None
 
@@ -606,8 +609,6 @@ NONE = (math.nan, math.nan)
 @pytest.mark.parametrize(
     ("gains", "interval", "within", "said"),
     [
-        ([0.01] * 5, (0.008, 0.021), [False] * 5, "higher in 5 of 5 pairs, +0.8 to +2.1 points, "),
-        ([0.01, -0.02, -0.03], (-0.04, 0.02), [False] * 3, "lower in 2 of 3 pairs, −4.0 to +2.0"),
         ([0.01, 0.0002], NONE, [False] * 2, "higher in 2 of 2 pairs, +1.00 and +0.02 points, out"),
         ([0.0744], NONE, [False], "higher in 1 of 1 pair, +7.4 points, outside the ties"),
         ([0.0744], NONE, [True], "higher in 1 of 1 pair, +7.4 points, within the ties"),
@@ -628,6 +629,63 @@ def test_what_the_pairs_of_a_setting_say_names_counts_points_and_ties(
     whole = analysis.setting_verdict(gains, interval, within)
     assert whole.startswith(said)
     assert ("within" in whole, "outside" in whole) == (True in within, set(within) == {False})
+
+
+@pytest.mark.parametrize(
+    ("gains", "interval", "said", "lead", "shows"),
+    [
+        ([0.014] * 5, (0.008, 0.021), "higher in 5 of 5 pairs, mean +1.4 points, 95% interval +0.8 "
+         "to +2.1", "With RDH, MAP rises", "excludes"),
+        ([-0.02] * 4, (-0.03, -0.01), "lower in 4 of 4 pairs, mean −2.0 points, 95% interval −3.0 "
+         "to −1.0", "With RDH, MAP falls", "excludes"),
+        ([0.01, -0.02, -0.02], (-0.04, 0.02), "lower in 2 of 3 pairs, mean −1.0 points, 95% "
+         "interval −4.0 to +2.0", "The seeds show no effect of RDH on MAP", "contains"),
+    ],
+)  # fmt: skip
+def test_an_interval_is_that_of_the_mean_and_decides_in_one_sentence(
+    gains, interval, said, lead, shows
+):
+    assert analysis.setting_verdict(gains, interval, [True] * len(gains)) == said
+    decided = analysis.decided_by_seeds(gains, interval)
+    assert decided == f"{lead}: over all seeds run here, it is {said}, which {shows} 0."
+    within = BAND | {"map": 0.51}
+    whole = analysis.map_verdict(BAND, within, decided=decided)
+    assert whole.startswith(f"{decided} In this pair MAP goes from 0.5000 to 0.5100 (+0.0100). A ")
+    assert "A remark on this pair alone: its difference is within the tie band" in whole
+    left_out = analysis.decided_by_seeds(gains, interval, ["rdh", *[""] * len(gains)])
+    assert left_out.startswith(f"{lead} where training did not collapse: over all seeds run here, ")
+    assert f"is left out, because training collapsed to one code (with RDH); in the others it is " \
+        f"{said}" in left_out  # fmt: skip
+
+
+def test_without_an_interval_the_seeds_decide_nothing_and_pairs_within_the_ties_are_counted():
+    assert analysis.decided_by_seeds([0.1], NONE) == ""
+    assert analysis.ties_of_pairs([False, None]) == ""
+    assert analysis.ties_of_pairs([True, False, True]).startswith("2 of the 3 pairs are within")
+    assert analysis.ties_of_pairs([True, False]).startswith("1 of the 2 pairs is within")
+    assert analysis.ties_of_pairs([True] * 3).startswith("All 3 pairs are within")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change"),
+    [(0.60554, 0.61598, 0.0105), (0.5, 0.50004, 0.0), (0.6, 0.5, -0.1)],
+)
+def test_a_difference_that_is_shown_is_that_of_the_two_numbers_as_they_are_shown(
+    before, after, change
+):
+    assert analysis.shown_change(before, after) == change
+    said = analysis.map_verdict({"map": before}, {"map": after})
+    assert f"{before:.4f} to {after:.4f} ({analysis.map_points(change)})" in said
+    assert math.isnan(analysis.shown_change(before, math.nan))
+
+
+def test_the_terms_of_the_cost_add_up_and_a_frozen_backbone_trains_no_features():
+    baseline = {"map": 0.60554, "cost_gallery": 0.00655}
+    rdh = {"map": 0.61598, "cost_gallery": 0.00544}
+    said = analysis.share_of_dead(baseline, rdh)
+    assert "Of this +0.0105, +0.0012 is the cost of the dead (+0.0066 without and +0.0054" in said
+    assert "The other +0.0093" in said and "features and a hash layer that went on" in said
+    assert "features" not in analysis.share_of_dead(baseline, rdh | {"finetune": False})
 
 
 def test_the_end_of_the_verdict_is_what_the_seeds_say():

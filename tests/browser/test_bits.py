@@ -55,7 +55,7 @@ def wait_for_dead(page, bit: int, items: list[int]) -> None:
 
 def see_all_dead(page, run: Path, codes: dict[str, np.ndarray]) -> int:
     """Goes from dead bit to dead bit and compares the images of each; returns the last bit."""
-    field, seen = page.get_by_role("spinbutton", name="Bit"), set()
+    field, seen = page.get_by_role("textbox", name="Bit", exact=True), set()
     while True:
         bit = int(field.input_value())
         assert bit not in seen
@@ -157,7 +157,7 @@ def test_the_page_opens_at_the_costliest_bit_and_each_bit_shows_the_images_of_it
     wait_for_draws(page, strip, 1)
     bit = int(np.argmax(costs))
     expect(page.get_by_role("img", name=f"Bit {bit} costs most")).to_be_visible()
-    field = page.get_by_role("spinbutton", name="Bit")
+    field = page.get_by_role("textbox", name="Bit", exact=True)
     expect(field).to_have_value(str(bit))
     bit = see_all_dead(page, run, codes)
 

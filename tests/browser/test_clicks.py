@@ -192,7 +192,7 @@ def test_a_run_whose_name_is_typed_is_deleted_at_the_first_click(opened, server,
     line(opened, "Run").fill("another")
     with slowed(opened):
         button(opened, "Delete").click()
-        expect(opened.get_by_text(f"The name must be {run_id}")).to_be_visible()
+        expect(opened.get_by_text(f'Type "{run_id}" to delete')).to_be_visible()
         line(opened, "Run").fill(run_id)
         if key:
             line(opened, "Run").press(key)

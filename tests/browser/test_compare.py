@@ -55,7 +55,7 @@ def test_the_setting_travels_in_the_address_nothing_is_too_wide_and_a_study_is_o
     page.goto(f"{server.url}/{pair_of(store)}")
     own = page.get_by_text("DPSH, 32 bits: with RDH, MAP is higher in 3 of 3 pairs")
     expect(own).to_be_visible(timeout=LONG)
-    expect(page.get_by_text("; over all seeds run here, MAP is higher in 3 of 3")).to_be_visible()
+    expect(page.get_by_text("over all seeds run here, it is higher in 3 of 3")).to_be_visible()
     box = page.get_by_role("combobox", name="Setting")
     wait_for_app(page)
     box.scroll_into_view_if_needed()

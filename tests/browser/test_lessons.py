@@ -66,6 +66,12 @@ def test_a_class_walks_through_all_lessons_and_one_address_brings_a_step_back(br
         slider.focus()
         page.keyboard.press("ArrowRight")
         expect(page.get_by_role("img", name="The bit is at h = −0.49.")).to_be_visible()
+        slider.focus()
+        page.keyboard.press("PageUp")  # the remote goes on to move from step to step
+        step_is(page, N - 2)
+        slider.focus()
+        page.keyboard.press("PageDown")
+        step_is(page, N - 1)
         assert not page.problems
 
 

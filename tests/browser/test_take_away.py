@@ -37,6 +37,11 @@ CODES = np.array([[1, 0, 1, 0], [1, 1, 0, 0]]) > 0
 PICTURES, F = np.zeros((3, 8, 8), np.uint8), np.array([5.0, -5.0, 0.1])
 LONG = 120_000  # milliseconds; a shared machine may be slow
 PR = '[data-chart="compare-pr"]'
+RIGHT_ENDS = """() => {
+    const right = (one) => one.getBoundingClientRect().right;
+    return [...document.querySelectorAll(".legendtext")]
+        .map((text) => [right(text), right(text.closest(".legend").querySelector(".bg"))]);
+}"""
 ALL_DRAWN = """() => {
     const charts = [...document.querySelectorAll(".chart")];
     return charts.length > 0 && charts.every((one) => one.querySelector(".main-svg"));
@@ -165,9 +170,9 @@ def test_the_table_of_who_is_dead_says_of_each_image_its_state_and_side(taken):
     f_of_bit = "F of this bit, before tanh (grey: saturated)"
     assert table["columns"] == ["series", f_of_bit, "image", "h", "its labels"]
     assert [(row[0], row[2], row[4]) for row in table["rows"]] == [
-        ("✖ dead", "A", "← called to −"),
-        ("■ saturated", "B", "← called to −"),
-        ("● free", "C", "called to + →"),
+        ("dead", "A", "← called to −"),
+        ("saturated", "B", "← called to −"),
+        ("free", "C", "called to + →"),
     ]
 
 
@@ -228,7 +233,7 @@ def download(page, button) -> tuple[str, bytes]:
     return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()
 
 
-def test_a_chart_hands_out_csv_png_and_svg_by_keyboard(compare, pair):
+def test_a_chart_hands_out_csv_png_and_svg_by_keyboard(compare, pair, browser):
     compare.locator(f"{PR} .take-away-button").focus()
     compare.keyboard.press("Enter")
     dialog = compare.get_by_role("dialog", name="Precision and recall by Hamming radius")
@@ -244,6 +249,10 @@ def test_a_chart_hands_out_csv_png_and_svg_by_keyboard(compare, pair):
     assert name == f"{stem}.png" and data.startswith(b"\x89PNG")
     name, data = download(compare, dialog.get_by_role("button", name="Download SVG"))
     assert name == f"{stem}.svg" and b"<svg" in data and b"Precision and recall" in data
+    with open_page(browser) as alone:  # without the page's fonts, as in a picture
+        alone.set_content(data.decode())
+        texts = alone.evaluate(RIGHT_ENDS)
+    assert texts and all(text <= legend for text, legend in texts), "a legend is cut"
     compare.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     expect(compare.locator(f"{PR} .take-away-button")).to_be_focused()

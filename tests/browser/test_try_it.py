@@ -55,7 +55,7 @@ def test_a_run_that_saturates_too_early_is_diagnosed_and_its_remedy_tried(page, 
     finding.get_by_role("link", name="Try it: lr 0.1").click()
 
     page.wait_for_url(re.compile("/launch"), timeout=LONG)
-    expect(page.get_by_text("They differ from it in lr 0.1", exact=False)).to_be_visible()
+    expect(page.get_by_text(", but lr 0.1. That run stays", exact=False)).to_be_visible()
     expect(page.get_by_text("SDH: Supervised Discrete Hashing", exact=False).last).to_be_visible()
     wait_for_app(page)
     press_launch(page)

@@ -426,6 +426,8 @@ def test_the_tie_band_reaches_from_the_worst_to_the_best_order_of_each_arm():
     figure = tie_bands([arm(False, 0.5, 0.4, 0.6), arm(True, 0.55, 0.52, 0.7)], title="x")
     bands = [trace for trace in figure.data if trace.mode == "lines"]
     assert [list(band.x) for band in bands] == [[0.4, 0.6], [0.52, 0.7]]
+    ends = ["worst order of ties", "best order of ties"]
+    assert [list(band.text) for band in bands] == [ends, ends]
     marks = [trace.x[0] for trace in figure.data if trace.name == "MAP"]
     assert marks == [0.5, 0.55] and list(figure.layout.yaxis.ticktext) == ["a", "a"]
     assert [trace.name for trace in figure.data if trace.showlegend] == [
@@ -578,7 +580,7 @@ def test_ticks_are_round_and_even(top):
 
 
 def test_signed_ticks_leave_zero_without_a_sign():
-    assert percent(np.array([-0.1, 0.0, 0.1]), "+") == ["-10%", "0%", "+10%"]
+    assert percent(np.array([-0.1, 0.0, 0.1]), "+") == ["−10%", "0%", "+10%"]
 
 
 @pytest.mark.parametrize("values", [[0.1033, 0.1033], [0.0, 1.0], [0.2, 0.9], [0.999, 1.0]])

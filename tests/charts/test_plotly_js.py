@@ -22,6 +22,12 @@ def test_our_kinds_of_charts_are_a_third_of_the_file_at_most_and_keep_its_licenc
     }
 
 
+def test_numbers_of_our_formats_have_a_true_minus():
+    ours = plotly_js.plotly_js()
+    assert len(plotly_js.MINUS.findall(TEXT)) == 2 and not plotly_js.MINUS.search(ours)
+    assert ours.count('minus:"−"') == 1 == ours.count('minus===void 0?"−"')
+
+
 def test_no_module_calls_one_that_was_left_out():
     ours = plotly_js.plotly_js()
     names = {one for pair in NAMES.findall(TEXT) for one in pair if one}

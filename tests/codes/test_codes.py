@@ -774,7 +774,7 @@ def test_damaged_images_stop_the_work_or_are_left_out(root, hashnet, photos, tmp
     )
     assert not (tmp_path / "codes.npz").exists()
     assert run_cli(root, *arguments, "--bad-images", "skip") == 0
-    assert "1 images can't be decoded and are left out" in capsys.readouterr().out
+    assert "1 image can't be decoded and is left out" in capsys.readouterr().out
     assert read_codes(tmp_path / "codes.npz").ids.tolist() == ["a.png", "b.png"]
 
 

@@ -45,14 +45,16 @@ def test_a_run_is_told_with_reason_remedy_and_what_could_not_run(store, call):
 def test_a_healthy_run_says_that_nothing_was_found_and_by_what(store, call):
     run_id = write_run(store, scalars={"loss": [1.0] * 40}).run_id
     out = call("diagnose", run_id)[1]
-    assert out.startswith("Nothing found.\n") and "Diverging" in out
+    assert out.startswith("finished: 400 steps in 0 s.\nNothing found.\n") and "Diverging" in out
 
 
 def test_a_run_without_records_is_not_called_healthy_and_an_empty_folder_says_so(store, call):
     assert call("diagnose", "--all")[:2] == (0, f"There is no run in {store.root} yet.\n")
     run_id = store.create(make_config(method="hashnet"))
     out = call("diagnose", run_id)[1]
-    assert out.startswith("No check could run.\nCould not run: ") and "ran:" not in out
+    assert (
+        out.startswith("still queued.\nNo check could run.\nCould not run: ") and "ran:" not in out
+    )
     assert f"{run_id}: no check could run\n" in call("diagnose", "--all")[1]
 
 

@@ -63,7 +63,23 @@ def test_the_cost_of_the_dead_is_said_once_and_is_no_negative_zero(tmp_path, cal
     assert "+0.0000 MAP, of those in the gallery; +0.0000 MAP, of those in the queries" in said
     assert "cost_gallery" not in said and "cost_query" not in said
     (row,) = [line for line in call("runs")[1].splitlines() if run_id in line]
-    assert "+0.0000" in row
+    assert "+0.0000" in row and "0.00%" in row and "collapsed" not in call("runs")[1]
+
+
+def test_a_collapsed_run_has_no_number_of_dead_entries_and_no_cost(tmp_path, call):
+    store = RunStore(tmp_path / "runs")
+    run_id = store.create(make_config())
+    numbers = {"cost_gallery": 0.0, "map": 0.1, "n_distinct_codes": 1.0}
+    writer = MetricsWriter(store.run_dir(run_id) / "metrics.db", attempt=1)
+    writer.put_meta(n_train=10, n_bits=32)
+    writer.log(Record(8, 0, {"dead": 0.0, "flagged": 3.0, "entries": 320.0} | numbers))
+    writer.close()
+    store.write_json(run_id, "result.json", {"attempt": 1, "state": "finished", "metrics": numbers})
+    for said in (call("runs")[1], call("runs", "show", run_id)[1]):
+        assert "collapsed" in said and "+0.0000" not in said
+    assert "0.00%" not in call("runs")[1] and "dead at the end" not in said
+    (row,) = json.loads(call("runs", "--json")[1])["runs"]
+    assert (row["dead"], row["cost"], row["collapsed"]) == (None, None, True)
 
 
 def test_a_run_whose_records_are_lost_says_so_in_the_list_and_alone(tmp_path, call):

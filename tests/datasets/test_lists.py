@@ -106,7 +106,7 @@ def test_a_query_is_never_in_the_gallery_whatever_the_lists_say(tmp_path):
     assert "images/002.jpg" in names_of(data, "query") and "images/002.jpg" not in names_of(
         data, "gallery"
     )
-    assert "1 queries of image_list are in another list too" in data.warnings[0]
+    assert "1 query of image_list is in another list too" in data.warnings[0]
 
 
 BAD_LINES = [  # what train.txt holds, what is said of it

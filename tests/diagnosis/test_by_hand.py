@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rdh.analysis import whole_percent
+from rdh.analysis import has_collapsed, whole_percent
 from rdh.config.run_config import make_config
 from rdh.config.watched import make_watched
 from rdh.diagnosis import CannotRun, Evidence, checks, diagnose, tried_config
@@ -53,6 +53,27 @@ def test_a_single_code_of_two_classes_is_a_collapse_and_a_tiny_gallery_is_said(w
 
 
 @pytest.mark.parametrize(
+    ("effective", "distinct", "said"),
+    [
+        (1.0, 1.0, "Training collapsed: the items of the gallery have 1 code for 4 classes."),
+        (
+            1.0002,
+            2.0,
+            "Training nearly collapsed: the items of the gallery have hardly more than 1",
+        ),
+        (1.8, 30.0, "Training nearly collapsed: the items of the gallery have 1.8 codes, counted"),
+    ],
+)
+def test_a_collapse_is_what_the_pages_call_one_and_what_comes_near_is_called_so(
+    written, effective, distinct, said
+):
+    numbers = {"n_effective_codes": [effective], "n_distinct_codes": [distinct]}
+    one = written(scalars=counts(**numbers), labels=one_hot([0, 1, 2, 3] * 10))
+    assert fires(one, "collapsed").sentence.startswith(said)
+    assert has_collapsed(one.last) == said.startswith("Training collapsed")
+
+
+@pytest.mark.parametrize(
     ("ill", "other", "said"),
     [
         (RDH, {}, "without the plug-ins learned, so they have part in it"),
@@ -73,6 +94,17 @@ def test_a_run_that_was_ended_early_is_not_called_under_trained(written):
     assert fires(written(scalars=rising), "under_trained") is not None
     with pytest.raises(CannotRun, match="did not come to the end"):
         fires(written(scalars=rising, state="cancelled"), "under_trained")
+
+
+@pytest.mark.parametrize(
+    ("state", "when"),
+    [("finished", "at the end"), ("lost", "at its last record"), ("paused", "at its last record")],
+)
+def test_only_a_run_that_came_to_its_end_has_numbers_of_the_end(state, when, written):
+    one = written(scalars=counts(dead=[40.0] * 12, flagged=[40.0] * 12), state=state)
+    assert one.when == when and f"dead {when}" in fires(one, "which_illness").sentence
+    one.store.write_json(one.run_id, "control.json", {"attempt": 2})  # resumed
+    assert Evidence(one.store, one.run_id).when == "now"
 
 
 @pytest.mark.parametrize(
@@ -218,6 +250,26 @@ def test_a_rate_is_divided_only_if_no_value_lies_above_the_usual(written, fields
     assert fires(one, "diverging").remedies[0].changes == changes
 
 
+@pytest.mark.parametrize(
+    ("broken", "fields", "changes"),
+    [
+        ("quantization", {"lr": 100.0, "eta": 1000.0}, {"lr": 0.03, "eta": 0.1}),
+        ("quantization", {"lr": 0.01, "eta": 2.0}, {"eta": 0.1}),
+        ("similarity", {"lr": 100.0, "eta": 1000.0}, {"lr": 0.03, "eta": 0.1}),
+        ("similarity", {"lr": 100.0, "eta": 2.0}, {"lr": 0.03}),
+        ("quantization", {"lr": 100.0, "eta": 0.1}, {"lr": 0.03}),
+    ],
+)
+def test_a_weight_of_quantization_that_may_have_broken_the_numbers_goes_back_too(
+    written, broken, fields, changes
+):
+    told = {"kind": "diverged", "message": f"The {broken} loss became inf at step 3 (epoch 1)."}
+    one = written(
+        scalars={"loss": [1.0]}, state="failed", result=told, method="greedyhash", **fields
+    )
+    assert fires(one, "diverging").remedies[0].changes == changes
+
+
 def test_a_similarity_loss_that_fell_by_less_than_a_hundredth_learned_nothing(written):
     hangs = [0.693] + [0.69] * 19
     found = fires(written(scalars={"similarity_loss": hangs}), "not_learning")
@@ -268,6 +320,24 @@ def test_half_saturated_and_a_tenth_of_them_asked_to_leave_is_too_early(
     if found:
         assert "50% of the entries are saturated at step 20" in found.sentence
         assert "10% of these" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("finetune", "changed"), [(False, ["lr"]), (True, ["lr", "hash_lr_scale"])]
+)
+def test_a_frozen_backbone_has_one_rate_so_two_remedies_would_be_one_run(
+    finetune, changed, written
+):
+    given = counts(20, saturated=[0, 200] + [0] * 18, flagged=[0, 20] + [0] * 18)
+    given |= {"dead": [2.0] * 20, "loss": [1.0] * 20}
+    network = {"finetune": finetune, "backbone": "mlp" if finetune else "efficientnet_lite0"}
+    network |= {"image_size": 8 if finetune else 128}
+    early = fires(written(scalars=given, **network), "saturated_early")
+    told = {"kind": "diverged", "message": "The loss became nan at step 7."}
+    network["lr"] = 1e-6  # below any usual one
+    one = written(scalars={"loss": [1.0]}, state="failed", result=told, **network)
+    for found in (early, fires(one, "diverging")):
+        assert [name for remedy in found.remedies for name in remedy.changes] == changed
 
 
 def gradients(held: int, asked: int) -> dict[str, np.ndarray]:
@@ -563,12 +633,12 @@ def test_what_an_illness_explains_is_not_said_again(written):
     given = counts(20, n_effective_codes=[1.0], map=[0.3], map_low=[0.1], map_high=[0.9])
     found = diagnose(written(scalars=given, labels=labels, gallery=np.ones((15, 4))))
     assert [one.check for one in found.findings] == ["collapsed"]
-    assert found.could_not["untrusted_map"] == "“Collapsed codes” explains what it would say"
+    assert found.could_not["untrusted_map"] == "“Too few codes” explains what it would say"
     assert "alike_bits" in found.could_not and "mixed_classes" in found.could_not
     titles = {name: one.title for name, one in checks().items()}
     left_out = [one for one in found.missing(titles) if one.startswith("Left out")]
     assert len(left_out) == 1 and left_out[0].startswith(
-        "Left out, since Collapsed codes explains them: "
+        "Left out, since Too few codes explains them: "
     )
     assert all(titles[one] in left_out[0] for one in found.explained)
 

@@ -43,19 +43,32 @@ def edit(store: RunStore, run_id: str, **fields) -> None:
     path.write_text(json.dumps(submission))
 
 
-def test_the_last_step_is_the_later_of_heartbeat_and_record_of_that_very_attempt(store):
+def test_the_last_step_is_the_newest_record_or_what_the_attempt_itself_says(store):
     run_id = submit_one(store)
     assert last_step(store, run_id, 1) == 0
     writer = MetricsWriter(store.run_dir(run_id) / "metrics.db", attempt=1)
     writer.log(Record(30, 1, {"loss": 1.0}, {}))
     writer.close()
     assert last_step(store, run_id, 1) == 30
-    for beat, attempt, step in ((25, 1, 30), (35, 1, 35), (0, 2, 0), (40, 2, 40)):
+    for beat, attempt, step in ((25, 1, 30), (35, 1, 35), (0, 2, 30), (40, 2, 40)):
         store.write_json(run_id, "hb.json", {"attempt": attempt, "step": beat})
         assert last_step(store, run_id, attempt) == step
     assert last_step(store, run_id, 1) == 30, "the heartbeat is of another attempt"
+    # (state, its step) -> what counts, beside a record of step 30 and a heartbeat of step 40
+    for state, said, step in (
+        ("failed", 33, 33),  # the heart went on after the step that broke the network
+        ("failed", 0, 30),  # a resumed attempt that failed before it trained
+        ("lost", 0, 40),
+        ("lost", 45, 45),
+        ("cancelled", None, 30),  # before its first checkpoint
+        ("paused", 40, 40),
+        ("finished", 50, 50),
+    ):
+        store.write_json(run_id, "result.json", {"attempt": 2, "state": state, "step": said})
+        assert last_step(store, run_id, 2) == step, state
+    assert last_step(store, run_id, 3) == 30, "the result and the heartbeat are of another attempt"
     (store.run_dir(run_id) / "metrics.db").write_text("no data base")
-    assert last_step(store, run_id, 2) == 40
+    assert last_step(store, run_id, 2) == 50
 
 
 def test_a_folder_that_was_copied_in_is_listed_by_the_next_look(store):

@@ -65,7 +65,7 @@ def test_the_command_line_lists_and_shows_it(store, watched, capsys):
     assert "toy loop" in capsys.readouterr().out
     assert main(["runs", "show", watched.run_id, "--runs", str(store.root)]) == 0
     shown = capsys.readouterr().out
-    assert "toy loop, running" in shown and "flagged at the end" in shown
+    assert "toy loop, running" in shown and "flagged now" in shown
     assert not execution.supervisor_status(store)["alive"]
 
 

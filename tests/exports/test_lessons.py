@@ -43,9 +43,9 @@ def test_it_needs_no_network_is_small_and_is_the_same_each_time(whole):
 
 
 def test_it_names_the_address_of_the_app_if_others_can_reach_it(whole):
-    assert "The page Lessons of the app has" in whole
+    assert "On the page Lessons of the app you can" in whole
     named = lessons_in_one_file(recorded_demo(), "https://rdh.example/lessons")
-    assert "The page Lessons of the app (https://rdh.example/lessons) has" in named
+    assert "On the page Lessons of the app (https://rdh.example/lessons) you" in named
     assert all(map(opens_here_only, ("", "http://localhost:8501/x", "http://127.0.0.1/x")))
     assert not opens_here_only("http://192.0.2.7:8501/lessons")
 

@@ -17,6 +17,7 @@ from rdh.exports.figures import figures
 from rdh.exports.findings import findings_in_words
 from rdh.exports.moment import read_moment
 from rdh.exports.report import settings
+from rdh.store.metrics_writer import MetricsWriter, Record
 from rdh.store.run_store import RunStore
 from tests.exports.conftest import finish
 
@@ -78,6 +79,23 @@ def test_every_number_has_its_definition(text):
     for name in ("dead", "flagged", "saturated", "cost", "map", "tie-band"):
         assert WORDS[name].meaning in said
     assert "tie band of MAP 0.4000 to 0.6000 0.4000 to 0.6000" in said
+
+
+def test_sums_over_records_are_told_from_the_last_record_and_what_would_act_from_what_acts(store):
+    pair = [finish(store, has_rdh=has_rdh) for has_rdh in (False, True)]
+    for run_id in pair:
+        writer = MetricsWriter(store.run_dir(run_id) / "metrics.db", attempt=2)
+        for step, deaths in ((20, 7.0), (25, 10.0)):
+            scalars = {"deaths": deaths, "amplified": 31585.0, "mean_h": -0.57}
+            writer.log(Record(step, step // 5, scalars))
+        writer.close()
+    said = words_of(without_library(report(store, pair)))
+    assert "deaths, in all 17 17" in said and "deaths 10 10" in said
+    assert "Counted in: entries. When: in all records together." in said
+    assert "deaths: since the last record alone; above is the sum of all records." in said
+    assert "amplified 31585 (would be) 31585" in said and "mean_h −0.57 −0.57" in said
+    assert "the amplifier of this run is off, so it acted on none." in said
+    assert "HashNet against HashNet + RDH: 4 bits, digits, lr 0.01, seed 0" in said
 
 
 def test_all_charts_that_the_records_allow_are_drawn(store, pair):

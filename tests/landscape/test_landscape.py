@@ -412,6 +412,23 @@ def test_overlay_is_thinned_openly_and_its_label_escaped():
     assert np.isfinite(np.asarray(rug.x, dtype=float)).all()
 
 
+def test_a_question_shows_no_number_beside_the_bit_and_calls_the_middle_no_cliff():
+    scene = landscape(Pair(eta=0.0))
+    texts = lambda **more: [  # noqa: E731
+        one.text for one in landscape_figure(scene, -0.5, axis="F", **more).layout.annotations
+    ]
+    value = gradient_number(float(gradient_terms(-0.5, Pair(eta=0.0)).gradient))
+    assert f"<b>{value}</b>" in texts()
+    assert f"<b>{value}</b>" not in texts(names_values=False)
+    assert any("<b>3</b> middle" in text for text in texts())
+
+
+def test_ticks_and_dots_of_real_bits_each_have_their_own_name():
+    overlay = BitOverlay(np.array([0.1]), np.array([0.2]), None, "how many", "their mean × 7")
+    names = [one.name for one in landscape_figure(landscape(Pair()), 0.3, overlay=overlay).data]
+    assert names[-2:] == ["how many", "their mean × 7"]
+
+
 def test_empty_overlay_draws_nothing():
     figure = landscape_figure(
         landscape(Pair()), 0.3, overlay=BitOverlay(np.array([]), weight=np.array([]))
@@ -590,3 +607,13 @@ def test_play_starts_over_at_the_end_and_steps_one_by_one():
     )
     test.button(key="play").click().run()
     assert test.session_state["playing"] is False
+
+
+def test_without_a_run_the_real_bits_are_recorded_and_the_page_says_why_they_leave_the_curve(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("RDH_RUNS", str(tmp_path / "runs"))
+    said = " ".join(one.value for one in page(real="true").caption)
+    assert "of the recorded run without RDH" in said
+    assert "The curve is Eq. (1) for one pair" in said and "by the loss of DCH" in said
+    assert "of them lie beyond |F| = 6" in said

@@ -71,7 +71,7 @@ def remedy_of(store: RunStore, run_id: str):
 
 def test_the_most_serious_finding_comes_first_with_its_links(store, sick, monkeypatch):
     app = open_app("pages/live.py", store, monkeypatch, run=sick)
-    assert titles(app)[0].startswith("**Collapsed codes** (fatal): Training collapsed")
+    assert titles(app)[0].startswith("**Too few codes** (fatal): Training collapsed")
     assert "checks ran" in " ".join(titles(app))
     assert "Try it: lr 0.03, eta 0.1" not in links(app), "what is folded is not drawn"
     asked = links(unfolded(app, sick))
@@ -106,17 +106,17 @@ def test_a_silenced_finding_is_gone_until_it_is_shown_again(store, sick, monkeyp
     app = unfolded(open_app("pages/live.py", store, monkeypatch, run=sick), sick)
     app.button(key=f"silence-{sick}-collapsed").click().run()
     assert read_notes(store, sick).silenced == ("collapsed",)
-    assert not any("Collapsed codes" in title for title in titles(app))
+    assert not any("Too few codes" in title for title in titles(app))
     app.button(key=f"unsilence-{sick}").click().run()
     assert read_notes(store, sick).silenced == ()
-    assert titles(app)[0].startswith("**Collapsed codes**")
+    assert titles(app)[0].startswith("**Too few codes**")
 
 
 def test_start_says_the_worst_finding_of_the_last_runs_in_a_line(store, sick, monkeypatch):
     app = open_app("app.py", store, monkeypatch)
     rows = app.dataframe[-1].value
     (said,) = rows.loc[rows["run"] == sick, "diagnosis"]
-    assert said.startswith("Collapsed codes, fatal")
+    assert said.startswith("Too few codes, fatal")
 
 
 def test_a_try_differs_from_its_run_in_the_remedy_alone(store, sick, monkeypatch):
@@ -128,7 +128,8 @@ def test_a_try_differs_from_its_run_in_the_remedy_alone(store, sick, monkeypatch
     app = unfolded(open_app("pages/live.py", store, monkeypatch, run=sick), sick)
     query = links(app)["Try it: pairs in-batch, lr 0.03, eta 0.1"]
     app = open_app("pages/launch.py", store, monkeypatch, **query)
-    assert "pairs in\\_batch, lr 0.03, eta 0.1; it stays" in app.info[0].value
+    assert "pairs in\\_batch, lr 0.03, eta 0.1. That run stays" in app.info[0].value
+    assert "Back to the copied values" in [one.label for one in app.button]
     next(one for one in app.button if one.label == "Launch").click().run()
     assert not app.exception
     changes = remedy_of(store, sick).changes
@@ -165,7 +166,7 @@ def test_a_finding_says_what_the_remedy_did_once_it_was_tried(store, sick, monke
     before, after = (store.result(one)["metrics"]["map"] for one in (sick, tried))
     assert len(told) == 1 and f"from {before:.4f} to {after:.4f}" in told[0]
     app = open_app("pages/compare.py", store, monkeypatch, run=tried, vs=sick)
-    head = f"**DPSH ({sick[-6:]}): Collapsed codes**"  # both are DPSH: which one is it?
+    head = f"**DPSH ({sick[-6:]}): Too few codes**"  # both are DPSH: which one is it?
     assert any(one.startswith(head) for one in titles(app))
 
 

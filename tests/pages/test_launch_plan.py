@@ -52,11 +52,28 @@ def test_runs_are_the_product_of_methods_code_lengths_seeds_and_arms():
         ({"bits": "16,0"}, "n_bits must be in"),
         ({"bits": "2.5"}, "n_bits must be a whole number, got 2.5"),
         ({"bits": "1-64", "seeds": "0-9"}, "at most 200 runs, got 1280"),
+        ({"bits": "1e9"}, r"n_bits must be in \[1, 1024\], got 1000000000 \("),
+        ({"seeds": "9" * 20}, r"seed must be in \[0, 4294967296\), got 9{20} \("),
+        (
+            {"fields": {"epochs": parsed("1e9")}},
+            r"epochs must be in \[1, 100000\], got 1000000000 ",
+        ),
+        ({"fields": {"epochs": 1e30}}, r"epochs must be in \[1, 100000\], got 1e\+30 "),
+        ({"fields": {"epochs": 2.0}}, r"epochs must be a whole number, got 2.0 "),
     ],
 )
 def test_code_lengths_that_cannot_be_are_one_sentence(more, sentence):
     with pytest.raises(UserError, match=sentence):
         build(START, asked(**more))
+
+
+def test_a_plan_shows_as_many_digits_as_a_number_has():
+    said = said_of_changes(START, asked(fields={"tau": 0.999999999999, "lr": 0.25}), "the preset")
+    assert "τ 0.999999999999 instead of 0.99" in said and "0.25 instead of" in said
+
+
+def test_a_code_of_one_bit_is_one_bit():
+    assert " · 1 bit · " in said_of_runs(build(START, asked(bits="1")))
 
 
 def test_the_first_pair_of_a_launch_is_shown_whatever_is_launched():
@@ -128,6 +145,11 @@ def test_what_stands_in_the_browser_is_read_as_the_form_reads_it():
 def test_devices_are_named_with_their_slots_in_use_and_their_load(tmp_path, monkeypatch):
     store = RunStore(tmp_path / "runs")
     assert device_lines(store, {})[0].startswith("Nothing trains: a launch starts at once")
+    ids = [store.create(preset_config("quick", seed=seed)) for seed in range(2)]
+    for state in ("queued", "running"):
+        known = {run_id: execution.RunState(run_id, state, 1, 0.0) for run_id in ids}
+        (said,) = device_lines(store, known)
+        assert "not up yet" in said and "Nothing trains" not in said
     devices = [{"label": "GPU 1 (H200)", "slots": 1}, {"label": "GPU 10 (H200)", "slots": 2}]
     monkeypatch.setattr(execution, "supervisor_status", lambda _: {"devices": devices})
     monkeypatch.setattr(execution, "gpu_loads", lambda: {"GPU 1": "54% busy", "GPU 10": "9% busy"})
@@ -183,6 +205,18 @@ def test_a_change_that_a_link_cannot_make_is_one_short_sentence(
         ("tau must be in [0, 1), got 1.0", "τ (tau) must be at least 0 and below 1, got"),
         ("n_bits must be in [1, 1024]", "Code length (n_bits) must be at least 1 and at most 1024"),
         ("batch_size must be a", "Batch size must be a"),
+        (
+            "lr must be a number, got 'abc' (initial learning rate).",
+            "Learning rate (lr) must be a number, got 'abc'.",
+        ),
+        (
+            "weight_decay must be a number, got 'abc' (weight decay).",
+            "Weight decay must be a number, got 'abc'.",
+        ),
+        (
+            "batch_size must be a number, got 'abc' (items a step; pairs need at least 2).",
+            "Batch size must be a number, got 'abc' (items a step",
+        ),
         ("dataset_options n_query must be", "Number of queries (n_query) must be"),
         ("method_options of dpsh must be among", "method_options of dpsh must be among"),
         ("Seeds takes at least one", "Seeds takes at least one"),

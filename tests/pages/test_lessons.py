@@ -18,6 +18,8 @@ from rdh import lessons as lessons_folder
 from rdh.analysis.one_bit import Look
 from rdh.config.presets import demo_pair
 from rdh.errors import UserError
+from rdh.exports.findings import said_of_map
+from rdh.exports.moment import read_moment
 from rdh.lessons import dead_bits, hash_code, lessons
 from rdh.store.recorded import read_recording
 from rdh.store.run_store import RunStore
@@ -288,6 +290,15 @@ def drawn(app: AppTest) -> list[str]:
     """The runs of the two maps."""
     keys = [one.key for one in app.get("bidi_component")]
     return [key.partition("-map-")[2] for key in keys if "-map-" in key]
+
+
+def test_compare_and_the_report_of_the_demo_say_what_the_recorded_seeds_say(with_demo):
+    told = "of 5 recorded seeds MAP is higher with RDH at 3, and at 2 the run with RDH collapsed"
+    pair = pair_of(with_demo)
+    app = AppTest.from_file(str(REPO / "app.py"), default_timeout=60)
+    app.query_params["run"], app.query_params["vs"] = pair
+    assert told in words(app.switch_page("pages/compare.py").run()).replace("\\", "")
+    assert told in said_of_map(with_demo, [read_moment(with_demo, one) for one in pair])
 
 
 def test_start_shows_the_pair_of_its_address_in_any_order(with_demo):

@@ -256,6 +256,7 @@ def test_the_command_line_says_the_numbers_of_the_pages(kind, request, monkeypat
     store = request.getfixturevalue(kind)
     monkeypatch.setenv("RDH_RUNS", str(store.root))
     monkeypatch.setattr(execution, "revive", lambda store: None)
+    when = "at the end" if kind == "finished" else "now"
     for run_id in pair_of(store):
         of = truth(store, run_id)
         assert cli.main(["runs", "show", run_id, "--json"]) == 0
@@ -269,7 +270,7 @@ def test_the_command_line_says_the_numbers_of_the_pages(kind, request, monkeypat
         for word in ("dead", "flagged"):
             count, total = (of[name].replace(",", " ") for name in (f"{word} count", "of"))
             share = of[f"{word} share"]
-            assert f"{word} at the end {count} of {total} entries ({share}%)" in shown
+            assert f"{word} {when} {count} of {total} entries ({share}%)" in shown
 
 
 def test_the_words_that_define_the_labels_of_the_pages_are_there():

@@ -50,9 +50,11 @@ def test_the_headline_is_about_the_setting_of_the_pair_alone(finisher, monkeypat
     app = open_app(COMPARE, finisher.store, monkeypatch, run=run_ids[0], vs=run_ids[1])
     text = shown(app)
     assert (
-        "DPSH, 16 bits: with RDH, MAP is higher in 5 of 5 pairs, +3.1 to +4.9 points, outside the"
-        in text
+        "DPSH, 16 bits: with RDH, MAP is higher in 5 of 5 pairs, mean +4.0 points, 95% interval "
+        "+3.1 to +4.9.** Mean change" in text
     )
+    assert "Verdict.** With RDH, MAP rises: over all seeds run here, it is higher in 5 of 5" in text
+    assert "interval +3.1 to +4.9, which excludes 0. In this pair MAP goes from 0.5000 to" in text
     assert "Mean change +0.0400, 95% interval +0.0312 to +0.0488 by Student's t over 5" in text
     assert "left out" not in text
     box = app.selectbox(key="setting")
@@ -145,7 +147,8 @@ def test_collapsed_pairs_are_counted_and_in_no_number_of_their_setting(finisher,
     assert "2 of 5 pairs are left out, because training collapsed to one code (without RDH" in text
     assert "higher in 3 of 3 pairs" in text and "Mean change +0.0200" in text
     left_out = "1 of 4 pairs is left out, because training collapsed to one code (without RDH)"
-    assert f"; over all seeds run here, {left_out}; in the others MAP is higher in 3 of 3" in text
+    assert "With RDH, MAP rises where training did not collapse: over all seeds run here, " \
+        f"{left_out}; in the others it is higher in 3 of 3" in text  # fmt: skip
     table = app.dataframe[-1].value.set_index("lr")
     assert table["collapsed"].tolist() == ["1 of 4", "1 of 1"]
     assert table["says"].tolist() == ["gain", "collapsed"]
@@ -210,7 +213,10 @@ def test_start_and_compare_say_in_one_sentence_what_ties_and_seeds_leave_open(
     pairs(finisher, [0.0744, 0.05, -0.01])  # the first one again
     for page in ("app.py", COMPARE):
         text = shown(open_app(page, finisher.store, monkeypatch, **query))
-        assert "; over all seeds run here, MAP is higher in 2 of 3 pairs, " in text
+        assert "The seeds show no effect of RDH on MAP: over all seeds run here, it is higher in " \
+            "2 of 3 pairs, mean +3.8 points, 95% interval −" in text  # fmt: skip
+        assert "which contains 0. In this pair MAP goes from 0.5000 to 0.5744 (+0.0744). A" in text
+        assert "turns it around" not in text
 
 
 def test_start_shows_a_fair_pair_before_a_newer_one_that_is_not(finisher, monkeypatch):

@@ -1,5 +1,8 @@
 """The page Runs: what it lists, what is selected, and what is done with that."""
 
+import json
+import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +11,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.common import runs_table
-from pages.common.run_status import loss_said
+from pages.common.readers import read_series
+from pages.common.run_status import loss_said, progress_text, read_status
 from pages.common.runs_filter import Wanted, read_cards
 from pages.common.runs_views import log_lines
 from pages.common.start import run_line
-from rdh import execution
+from rdh import cli, execution
 from rdh.config.presets import preset_config
 from rdh.config.run_config import with_plug_ins
 from rdh.store.metrics_writer import MetricsWriter, Record
@@ -24,11 +28,14 @@ HOSTILE = "<script>alert(1)</script> **b**"
 FAILED = "The loss became not finite at step 7; try a lower learning rate than 0.3."
 
 
-def record(store: RunStore, run_id: str, dead: list[int]) -> None:
-    """Writes records as a worker does: dead entries of 100 x 32, and MAP at the last."""
+def record(store: RunStore, run_id: str, dead: list[int], of: int | None = None) -> None:
+    """Writes records as a worker does: dead entries of 100 x 32, and MAP at the last.
+
+    of: steps of the whole training; None: of these records.
+    """
     config = store.config(run_id)
     writer = MetricsWriter(store.run_dir(run_id) / "metrics.db", attempt=1)
-    writer.put_meta(n_bits=config.n_bits, n_train=100, total_steps=10 * len(dead), tau=0.99)
+    writer.put_meta(n_bits=config.n_bits, n_train=100, total_steps=of or 10 * len(dead), tau=0.99)
     for place, n in enumerate(dead, start=1):
         scalars = {"dead": n, "flagged": n + 1, "saturated": 2 * n, "entries": 3200}
         scalars |= {"map": 0.5} if place == len(dead) else {}
@@ -146,6 +153,19 @@ def test_a_column_is_as_wide_as_its_longest_value_wherever_that_stands():
     assert {one: wide[one] for one in bare if one not in (*grown, "data")} == {
         one: bare[one] for one in bare if one not in (*grown, "data")
     }
+
+
+def test_whatever_setting_differs_is_in_the_table_and_is_found(store, monkeypatch):
+    configs = [preset_config("quick", lr=2.75, **more) for more in ({}, {"weight_decay": 0.02})]
+    run_ids = execution.submit(store, configs)
+    table = open_runs(store, monkeypatch).dataframe[0].value.set_index("run")
+    told = [table.loc[one[-6:], "other settings"] for one in run_ids]
+    assert ["weight decay 0.02" in str(one) for one in told] == [False, True]
+    assert list(table.columns).index("other settings") < list(table.columns).index("MAP")
+    for query, found in (("lr 2.75", run_ids), ("decay 0.02", run_ids[1:])):
+        assert listed(open_runs(store, monkeypatch, q=query)) == tails(*reversed(found))
+    for run_id in run_ids:
+        execution.cancel(store, run_id)
 
 
 def test_a_collapsed_run_has_no_dead_number_and_says_so(store, monkeypatch):
@@ -273,8 +293,12 @@ def test_what_waits_is_paused_and_put_first(store, monkeypatch):
     waiting = store.run_ids()[3]
     app = open_runs(store, monkeypatch, select=waiting)
     app.button(key="runs-priority").click().run()
-    app.number_input[0].set_value(7)
-    next(one for one in app.button if one.label == "Save").click().run()
+    for text, got in (("2.7", "2.7"), ("soon", "'soon'"), ("7", None)):
+        (line,) = [one for one in app.text_input if one.label == "Priority of 1 run"]
+        line.set_value(text)
+        next(one for one in app.button if one.label == "Save").click().run()
+        refused = f"must be a whole number from -1000 to 1000, got {got}; greater ones"
+        assert [refused in one.value.replace("\\", "") for one in app.error] == [True] * bool(got)
     assert execution.states(store)[waiting].priority == 7
     app.button(key="runs-pause").click().run()
     assert execution.states(store)[waiting].state == "paused"
@@ -292,6 +316,35 @@ def test_live_pauses_a_run_and_starts_a_failed_one_over(store, monkeypatch):
     states = execution.states(store)
     assert (states[failed].state, states[waiting].state) == ("queued", "paused")
     assert not saved.exists()
+
+
+def test_how_a_run_was_stopped_is_said_on_live_and_on_retrieval(store, monkeypatch):
+    ids = store.run_ids()
+    for run_id, state, how in (
+        (ids[3], "cancelled", "was cancelled"),
+        (ids[2], "paused", "is paused"),
+    ):
+        said = f"{state.capitalize()} on request; resume goes on from step 8."
+        end(store, run_id, state, message=said)
+        (store.root / "registry.db").unlink()
+        app = open_runs(store, monkeypatch, run=run_id).switch_page("pages/live.py").run()
+        told = [one.value for one in app.info]
+        assert said in told and not app.exception
+        assert sum("resume" in one.lower() for one in told) == 1, "the way on is said once"
+        app = app.switch_page("pages/retrieval.py").run()
+        codes = f"This run {how} before it kept its codes: resume it, or choose a finished run."
+        assert codes in [one.value for one in app.info] and not app.exception
+
+
+def test_deleting_several_runs_names_the_phrase_to_type(store, monkeypatch):
+    chosen = store.run_ids()[:2]
+    app = open_runs(store, monkeypatch, select=",".join(chosen))
+    app.button(key="runs-delete").click().run()
+    next(one for one in app.text_input if one.label == "Run").set_value("delete")
+    next(one for one in app.button if one.label == "Delete").click().run()
+    (said,) = [one.value.replace("\\", "") for one in app.error]
+    assert said.startswith("Type \"delete 2 runs\" to delete, got 'delete'") and not app.exception
+    assert set(chosen) <= set(store.run_ids())
 
 
 DIVERGED = "The similarity loss became nan at step 7 (epoch 1); lower lr (now 100)."
@@ -335,6 +388,50 @@ def test_a_run_that_was_killed_says_so_while_it_goes_on_and_after(store, monkeyp
     state = execution.RunState(run_id, "running", 2, 0.0)
     assert loss_said(store, state).endswith(" It goes on from step 20, attempt 2.")
     assert loss_said(store, execution.RunState(run_id, "running", 3, 0.0)) == ""
+
+
+@pytest.mark.parametrize(
+    ("state", "attempt", "beat", "step", "said"),
+    [
+        ("failed", 1, {"step": 48, "total_steps": 60}, 33, "failed at step 33 of 60: It broke."),
+        ("lost", 4, {"phase": "loading"}, 0, "lost at step 30 of 60: It broke."),
+        ("lost", 1, {"step": 35, "total_steps": 60}, 35, "lost at step 35 of 60: It broke."),
+        ("cancelled", 1, {}, None, "cancelled at step 30 of 60: It broke."),
+        ("paused", 1, {"step": 40, "total_steps": 60}, 40, "paused at step 40 of 60: It broke."),
+        ("running", 5, {"step": 42, "total_steps": 60}, None, "still running at step 42 of 60."),
+    ],
+)
+def test_pages_and_verbs_say_one_step_of_a_run_in_every_state(
+    store, capsys, monkeypatch, state, attempt, beat, step, said
+):
+    """Three records, the last of step 30; how the run's last attempt ended, or what it does."""
+    monkeypatch.setattr(execution, "revive", lambda _: None)
+    run_id = store.run_ids()[3]
+    record(store, run_id, [5, 5, 5], of=60)
+    store.write_json(run_id, "hb.json", {"attempt": attempt, "at": time.time()} | beat)
+    ended = "lost" if state == "running" else state  # of the attempt before
+    n = attempt - (state == "running")
+    end(store, run_id, ended, attempt=n, step=step, seconds=0.0, message="It broke.")
+    store.write_json(run_id, "control.json", {"attempt": attempt, "request": None})
+    (store.root / "registry.db").unlink()
+    number = int(re.search(r"step (\d+)", said)[1])
+    status = read_status(store, run_id)
+    # Live says the step of the records that it draws, so that its parts agree while a run goes on.
+    on_live = 30 if state == "running" else number
+    for page, its in ((None, number), (read_series(store, run_id), on_live)):  # the card on Runs
+        assert re.search(r"step (\d+)", progress_text(status, page))[1] == str(its)
+
+    def call(*words: str) -> str:
+        assert cli.main([*words, "--runs", str(store.root)]) == 0
+        return capsys.readouterr().out
+
+    (row,) = [one for one in json.loads(call("runs", "--json"))["runs"] if one["run"] == run_id]
+    assert (row["step"], row["of"]) == (number, 60)
+    assert call("diagnose", run_id).splitlines()[0] == said
+    shown = call("runs", "show", run_id)
+    assert f"  step {number} of 60" in shown and (" after 0 s" in shown) == (attempt == 1)
+    when = "now" if state == "running" else "at its last record"
+    assert f"dead {when}" in shown and "at the end" not in shown
 
 
 def test_curves_are_one_line_a_setting_and_settings_show_only_what_differs(store, monkeypatch):

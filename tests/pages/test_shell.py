@@ -154,17 +154,31 @@ def test_what_tells_runs_apart_stands_first_in_their_names(store):
     }
 
 
-def test_runs_on_other_folders_or_with_other_switches_have_other_names(store):
-    few = {"dataset": "image_folder", "dataset_options": {"folder": "few"}}
-    plain, other, continued = launch(
-        store, {"dataset": "image_folder"}, few, few | {"method_options": {"continuation": True}}
+def test_every_setting_that_differs_among_runs_of_a_method_is_in_their_names(store):
+    plain, slow, other = launch(
+        store, {"lr": 0.3}, {"lr": 0.3, "hash_lr_scale": 0.1, "weight_decay": 0.02},
+        {"lr": 0.3, "method": "dpsh", "tau": 0.9},
+    )  # fmt: skip
+    seeds = launch(store, *({"lr": 0.3, "seed": seed} for seed in (1, 2)))
+    most = names_in_list(store, [plain, slow, *seeds])
+    assert most[slow].startswith("HashNet · weight decay 0.02 · hash lr scale 0.1 · seed 0 · ")
+    assert most[plain].startswith(f"HashNet · seed 0 · {plain[-6:]}"), "as most runs are"
+    names = names_in_list(store, [plain, slow, other])
+    tail = "32 bits · digits · lr 0.3 · 150 epochs · seed 0"
+    wanted = f"HashNet · weight decay 0.02 · hash lr scale 0.1 · {slow[-6:]} · {tail}"
+    assert names[slow] == wanted
+    assert names[plain] == (
+        f"HashNet · weight decay 1e-05 · hash lr scale 1 · {plain[-6:]} · {tail}"
     )
-    names = names_in_list(store, [plain, other, continued])
-    assert names[plain].startswith(f"HashNet · image_folder · {plain[-6:]} · ")
-    assert names[other].startswith(f"HashNet · image_folder, folder few · {other[-6:]} · ")
-    assert names[continued].startswith(
-        f"HashNet · image_folder, folder few · continuation on · {continued[-6:]} · "
-    )
+    assert names[other] == f"DPSH · {other[-6:]} · {tail}", "no other run is of its method"
+
+
+def test_runs_on_other_folders_have_other_names(store):
+    on = {"dataset": "image_folder"}
+    few = on | {"dataset_options": {"folder": "few"}}
+    plain, other = launch(store, on, few)
+    names = names_in_list(store, [plain, other])
+    assert "folder few" in names[other] and "folder few" not in names[plain]
 
 
 def test_another_run_is_not_set_beside_the_partner_of_the_run_before(store):

@@ -20,7 +20,7 @@ from rdh.store.metrics_writer import Record
 from rdh.training import checkpoints, loop
 from rdh.training.evaluate import encode
 from rdh.training.probes import Probes, logit_edges
-from rdh.training.record import TrainingFailure
+from rdh.training.record import TrainingFailure, check_losses
 from rdh.training.state import TrainingState, facts_of
 from tests.naive_probes import NaiveProbes
 from tests.training.test_probes import assert_same
@@ -544,6 +544,19 @@ def test_a_run_that_diverges_names_step_cause_and_way_out_and_has_no_record_of_t
     assert max((record.step for record in log.records), default=0) < step
     assert max(log.saved_at, default=0) < step
     assert all(np.isfinite(value) for record in log.records for value in record.scalars.values())
+
+
+@pytest.mark.parametrize(
+    ("broken", "eta", "said"), [(2, 0.5, True), (0, 0.5, False), (0, 11.0, True), (0, 10.0, False)]
+)
+def test_the_weight_of_quantization_is_named_where_it_may_be_the_cause(digits, broken, eta, said):
+    run = loop.start(config(lr=100, eta=eta, quantization="error_aware"), digits(config()))
+    run.pending = run.step = 1
+    losses = np.zeros((1, 3))
+    losses[0, broken] = np.inf
+    with pytest.raises(TrainingFailure) as caught:
+        check_losses(run, losses)
+    assert (f"eta (now {eta:g})" in str(caught.value)) == said
 
 
 @pytest.mark.filterwarnings("error")

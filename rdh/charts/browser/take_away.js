@@ -213,6 +213,23 @@ const STYLE = `
 .take-away th, .take-away td { text-align: left; padding: .2rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
 `;
 
+// A picture is drawn without the page, so without the page's fonts: texts are measured in the font that they are drawn
+// in, or a legend would be cut. It is wider than most, so the picture is wider than the chart.
+const FACE = "Arial, sans-serif";
+const WIDER = 1.15;
+const isPlain = (value) => Boolean(value) && Object.getPrototypeOf(value) === Object.prototype;
+const inFace = (part) => {
+  if (Array.isArray(part)) return part.map(inFace);
+  return !isPlain(part) ? part
+    : Object.fromEntries(Object.entries(part).map(([name, value]) => [name, name === "family" ? FACE : inFace(value)]));
+};
+function picture(plot, format, filename) {
+  const [width, height] = ["width", "height"].map((name) => plot._fullLayout[name]);
+  const layout = { ...inFace(plot.layout), font: { ...inFace(plot.layout.font), family: FACE } };
+  globalThis.Plotly.downloadImage({ data: plot.data, layout },
+    { format, filename, width: Math.ceil(WIDER * width), height, scale: format === "png" ? 2 : 1 });
+}
+
 // Shows what can be taken away of a chart. The numbers stand still while the chart goes on.
 // node: has the colours of the page; plot: Plotly's node in it. figure: { data, layout } as it is drawn now, or its
 // JSON. label: what the chart is called. filename: of what is downloaded, without its ending.
@@ -229,10 +246,9 @@ export function open(node, plot, { figure, label, filename }) {
   dialog.setAttribute("aria-labelledby", heading.id);
   const buttons = element("div", "", dialog, { className: "take-away-buttons" });
   const act = (text, call) => element("button", text, buttons, { type: "button", onclick: call });
-  const picture = (format) => () => globalThis.Plotly.downloadImage(plot, { format, filename, scale: format === "png" ? 2 : 1 });
   act("Download CSV", () => save(csv(numbers), `${filename}.csv`));
-  act("Download PNG", picture("png"));
-  act("Download SVG", picture("svg"));
+  act("Download PNG", () => picture(plot, "png", filename));
+  act("Download SVG", () => picture(plot, "svg", filename));
   act("Close", () => dialog.close());
   const n = numbers.rows.length;
   const all = `${n.toLocaleString("en")} row${n === 1 ? "" : "s"}`;

@@ -14,7 +14,7 @@ from rdh.datasets._tools.index import Arrays, indexed
 from rdh.datasets._tools.paths import check_inside, read_text, relative_path
 from rdh.datasets._tools.sources import FileDataset
 from rdh.datasets._tools.splits import Listed, Split
-from rdh.errors import UserError
+from rdh.errors import UserError, counted
 
 PARTS = {
     "query": ("test", "query"),
@@ -88,8 +88,10 @@ def load_lists(
             f"{(~has_label).sum()} images of {name} have no label and are left out."
         )
     if n_leaks:
+        are = "is" if n_leaks == 1 else "are"
         dataset.warnings.append(
-            f"{n_leaks} queries of {name} are in another list too and are left out there."
+            f"{counted(n_leaks, 'query')} of {name} {are} in another list too and {are} left out "
+            "there."
         )
     return dataset
 

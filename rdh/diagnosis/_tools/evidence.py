@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rdh.analysis import DeadBits, run_table
+from rdh.analysis import DeadBits, run_table, when_newest
 from rdh.analysis.one_bit import Look
 from rdh.analysis.run_series import RunCache, RunSeries
 from rdh.config.run_config import RunConfig
@@ -46,7 +46,7 @@ class Evidence:
     @cached_property
     def result(self) -> dict[str, Any]:
         """result.json; empty as long as the run goes on."""
-        return self.store.result(self.run_id)
+        return self.store.latest_result(self.run_id)
 
     @property
     def has_ended(self) -> bool:
@@ -56,7 +56,7 @@ class Evidence:
     @property
     def when(self) -> str:
         """The moment of the newest record, as the pages call it."""
-        return "at the end" if self.has_ended else "now"
+        return when_newest(self.result.get("state"))
 
     @property
     def partner(self) -> "Evidence":

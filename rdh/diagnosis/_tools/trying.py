@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from rdh.analysis import dead_bits, map_points, percent, quantization_weight
+from rdh.analysis import dead_bits, map_points, percent, quantization_weight, shown_change
 from rdh.config.run_config import RunConfig, changed
 from rdh.diagnosis._tools.finding import Finding, Remedy
 from rdh.errors import UserError
@@ -85,7 +85,7 @@ def outcome(store: RunStore, run_id: str, remedy: Remedy, find: EqualRuns) -> Ou
     before, after = (map_of(store, one) for one in both)
     parts = []
     if before is not None and after is not None:
-        gain = map_points(after - before)
+        gain = map_points(shown_change(before, after))
         parts.append(f"MAP went from {before:.4f} to {after:.4f} ({gain})")
     counts = [dead_bits(store.reader(one)) for one in both]
     if all(one is not None and one.is_counted for one in counts):
@@ -154,7 +154,9 @@ def _death(store: RunStore, run_id: str) -> str:
     result = store.result(run_id)
     said = result["state"] if result["state"] == "failed" else f"was {result['state']}"
     step = result.get("step")
-    return said if step is None else f"{said} at step {step:,}"
+    if step is None:
+        return said
+    return f"{said} at step {max(step, store.reader(run_id).last_step()):,}"
 
 
 def map_of(store: RunStore, run_id: str) -> float | None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from rdh.config.presets import PRESETS, preset_config
 from rdh.config.run_config import RunConfig, usual_eta
+from rdh.diagnosis._tools.finding import Remedy, part_of
 
 NETWORK = ("dataset", "backbone", "finetune")  # the rate that such a network stands
 STEPS = ("lr", "weight_decay", "hash_lr_scale")  # what makes steps longer
@@ -52,3 +53,20 @@ def above_usual(config: RunConfig, names: tuple[str, ...]) -> tuple[dict[str, An
         said[-1] += f" (that of {whose})"
     which = "They" if len(said) > 1 else "It"
     return higher, f"{who} has {' and '.join(said)}. {which} stood higher here."
+
+
+def slower_hash_layer(config: RunConfig, why: str, expect: str) -> tuple[Remedy, ...]:
+    """A third of the hash layer's own rate, beside a third of lr.
+
+    Args:
+        config: of the run.
+        why: what the change does.
+        expect: what is seen if it helps.
+
+    Returns:
+        Empty if the backbone is frozen: lr then is the rate of the hash layer alone, so that both
+        would be the same run.
+    """
+    if config.finetune is False:
+        return ()
+    return (Remedy({"hash_lr_scale": part_of(config.hash_lr_scale, 3)}, why, expect),)

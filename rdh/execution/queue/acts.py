@@ -23,7 +23,7 @@ from rdh.execution.queue.states import (
 from rdh.execution.queue.trouble import healing, plain_errors
 from rdh.execution.queue.watched import check_ours, is_watched
 from rdh.locks import is_locked
-from rdh.store.notes import MOST_PRIORITY, change_notes, is_priority
+from rdh.store.notes import change_notes, is_priority, no_priority
 from rdh.store.run_store import RunStore
 
 SECONDS_TO_END = 3.0  # a worker that has written its result needs a moment to leave
@@ -218,10 +218,7 @@ def set_priority(store: RunStore, run_id: str, priority: int) -> None:
         UserError: There is no such run, it is finished, or the number is out of range.
     """
     if not is_priority(priority):
-        raise UserError(
-            f"The priority must be a whole number from {-MOST_PRIORITY} to {MOST_PRIORITY}, got "
-            f"{priority!r}; greater ones start first."
-        )
+        raise UserError(no_priority(priority))
     with plain_errors(store, f"The priority of run {run_id} was not changed"):
         _set_priority(store, run_id, priority)
 

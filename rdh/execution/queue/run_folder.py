@@ -151,18 +151,19 @@ def verdict(store: RunStore, run_id: str, said: Facts) -> Decision | None:
     So does a watched run without a result whose process is gone.
     """
     if said.is_watched and said.verdict is None:
-        return watched_end(store.root / run_id)
+        return watched_end(store, run_id)
     if said.is_result_damaged and not is_locked(store.root / run_id / "alive.lock"):
         return NO_RESULT
     return said.verdict
 
 
-def watched_end(run_dir: Path) -> Decision | None:
+def watched_end(store: RunStore, run_id: str) -> Decision | None:
     """How a watched run without a result ended: lost if its process is gone, None if it lives.
 
     Its process holds alive.lock as long as it lives. The lock of another machine may not be seen
     here, so such a run counts by its heartbeat.
     """
+    run_dir = store.root / run_id
     if is_locked(run_dir / "alive.lock"):
         return None
     beat = well_typed(read_json(run_dir / "hb.json") or {})
@@ -170,8 +171,9 @@ def watched_end(run_dir: Path) -> Decision | None:
         age = time.time() - (_changed_at(run_dir / "hb.json") or 0.0)
         if age < SECONDS_ELSEWHERE:
             return None
-    step = f"{beat['step']:,.0f}" if "step" in beat else "an unknown one"
-    return Decision("lost", f"The process that trained it is gone; its last step was {step}.")
+    step = last_step(store, run_id, 1)
+    said = f"{step:,}" if step or "step" in beat else "an unknown one"
+    return Decision("lost", f"The process that trained it is gone; its last step was {said}.")
 
 
 def unless_gone(store: RunStore, run: RunState) -> RunState:
@@ -240,7 +242,7 @@ def row_from_folder(store: RunStore, run_id: str) -> dict[str, Any]:
         ended = None if is_locked(run_dir / "alive.lock") else NO_RESULT
     is_watched = submission.get("kind") == WATCHED
     if ended is None and is_watched:
-        ended = watched_end(run_dir)
+        ended = watched_end(store, run_id)
     if ended is not None:
         row |= {
             "state": ended.state,
@@ -306,16 +308,37 @@ def loss_before(store: RunStore, run_id: str, attempt: int) -> Loss | None:
 
 
 def last_step(store: RunStore, run_id: str, attempt: int) -> int:
-    """The last step that an attempt tells of, by its heartbeat or its newest record; 0 if by none.
+    """The last step that a run has come to, as every page and verb says it; 0 if nothing tells.
 
-    A heartbeat is seconds apart: a process that was killed has often recorded later steps.
+    The newest record counts, whichever attempt wrote it: a resume removes those after its
+    checkpoint. Of the attempt itself count its result, and its heartbeat until it ends. A run that
+    failed has often beaten after the step that broke it; one that was killed has no other word.
+
+    Args:
+        store: Where the run lies.
+        run_id: The run.
+        attempt: The attempt whose result and heartbeat count.
     """
-    beat, step = store.heartbeat(run_id), 0
+    steps: list[Any] = [0]
     with contextlib.suppress(UserError):  # records that can't be read
-        reader = store.reader(run_id)
-        recorded_by, seq = reader.version()
-        step = (reader.record(seq) or (0,))[0] if recorded_by == attempt else 0
-    return max(step, beat.get("step", 0) if attempt_in(beat) == attempt else 0)
+        steps.append(store.reader(run_id).last_step())
+    result, beat = (
+        said if attempt_in(said) == attempt else {}
+        for said in (store.result(run_id), store.heartbeat(run_id))
+    )
+    steps.append(result.get("step"))
+    if result.get("state", "lost") == "lost":
+        steps.append(beat.get("step"))
+    return int(max(step for step in steps if is_number(step)))
+
+
+def progress(store: RunStore, run: RunState) -> tuple[int, int | None]:
+    """(`last_step` of a run, all its steps); None: nobody knows yet how many these are."""
+    total = store.heartbeat(run.run_id).get("total_steps")
+    if total is None:  # its newest attempt has not trained yet, or ended before
+        with contextlib.suppress(UserError):  # records that can't be read
+            total = store.reader(run.run_id).meta().get("total_steps")
+    return last_step(store, run.run_id, run.attempt), total
 
 
 def request_in(

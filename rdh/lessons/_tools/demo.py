@@ -1,20 +1,26 @@
 """A finished demo pair: what every lesson looks at."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from rdh import datasets, folders
 from rdh.analysis.one_bit import Look
 from rdh.analysis.run_series import RunCache, RunSeries
+from rdh.config.presets import demo_pair
 from rdh.config.run_config import RunConfig
 from rdh.files import read_arrays
 from rdh.store.kept_codes import final_codes, probe_steps
 from rdh.store.metrics_reader import MetricsReader
 from rdh.store.recorded import SeedPair, read_recording
 from rdh.store.run_store import RunStore
+
+# settings that change no number of a training
+NOT_TRAINED = {"device", "devices", "probe_every", "eval_every", "checkpoint_every"}
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,16 @@ class Demo:
         options = tuple(config.dataset_options.items())
         data = _dataset(config.dataset, str(folders.data_root(root)), options)
         return np.stack([data.image(int(item))[:, :, 0] for item in ids])
+
+
+def is_like_recorded(configs: Sequence[RunConfig]) -> bool:
+    """Whether a pair, without RDH first, trains as the recorded one, with any seed and records."""
+
+    def trained(config: RunConfig) -> dict[str, Any]:
+        fields = config.model_dump()
+        return {one: fields[one] for one in fields if one not in {*NOT_TRAINED, "seed"}}
+
+    return [trained(one) for one in configs] == [trained(one) for one in demo_pair()]
 
 
 @cache

@@ -12,7 +12,7 @@ from rdh.studies._tools.chapters import Chapter
 from rdh.studies._tools.comparing import Result, compared
 from rdh.studies._tools.findings import Findings
 from rdh.studies._tools.grid import Cell, Contrast, by_arm
-from rdh.studies._tools.sentences import between, verdict
+from rdh.studies._tools.sentences import between, difference, verdict
 from rdh.studies._tools.tables import Table, number, without_empty
 
 SAME_LENGTH = 32  # of what is looked at with one code length
@@ -202,7 +202,7 @@ def change(one: Result, form: str) -> str:
         return ""
     has_ends = np.isfinite(one.effect.interval.low)
     ends = f" {between(one.effect.interval, form)}" if has_ends else ""
-    return f"{one.effect.difference:+{form}}{ends}"
+    return f"{difference(one.effect, form)}{ends}"
 
 
 def is_sure(one: Result) -> bool:

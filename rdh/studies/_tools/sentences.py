@@ -98,7 +98,13 @@ def mean_in_words(mean: Effect | None, n_cells: int, form: str = ".4f") -> str:
     pairs = f"{mean.n} pair{'s' * (mean.n != 1)}" + ("" if n_cells == 1 else " each")
     has_ends = not np.isnan(mean.interval.p)
     ends = f"95% interval {between(mean.interval, form)}" if has_ends else no_interval(mean)
-    return f"Mean difference{over}: {mean.difference:+{form}}, {ends} ({pairs})."
+    return f"Mean difference{over}: {difference(mean, form)}, {ends} ({pairs})."
+
+
+def difference(effect: Effect, form: str = ".4f") -> str:
+    """A mean difference, as it adds up beside the means of both arms."""
+    decimals = int(form[1]) + 2 * form.endswith("%")
+    return f"{analysis.shown_change(effect.before, effect.after, decimals):+{form}}"
 
 
 def no_interval(effect: Effect) -> str:

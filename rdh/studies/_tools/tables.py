@@ -12,7 +12,7 @@ from rdh.studies._tools.comparing import Result
 from rdh.studies._tools.findings import DEAD_LEVEL, Findings
 from rdh.studies._tools.grid import Cell, Contrast
 from rdh.studies._tools.provenance import made_with
-from rdh.studies._tools.sentences import MOST_NAMED, between
+from rdh.studies._tools.sentences import MOST_NAMED, between, difference
 from rdh.studies._tools.study import FORMS, MEASURES
 
 
@@ -94,7 +94,7 @@ def differences(findings: Findings) -> Table:
                 "collapsed": f"{one.n_left_out} of {len(one.collapsed)}" if one.n_left_out else "",
                 without: number(effect.before, form),
                 with_it: number(effect.after, form),
-                "difference": number(effect.difference, f"+{form}"),
+                "difference": difference(effect, form) if effect.n else "",
                 "95% interval": between(effect.interval, form) if effect.n else "",
                 "p (Holm)": _p(effect.p_holm),
                 "verdict": _verdict(one, is_map),
