@@ -44,7 +44,7 @@ FORMS: dict[str, Callable[[Any], str]] = {  # of a column's values, as they are 
 }
 WORDY = ("state", "method", "data", "other settings", "tags")
 NO_TEXT = ("open", "progress", "dead entries")
-LETTER, DIGIT, PADDING, WIDEST = 6.2, 6.8, 20, 280  # pixels, of a column
+LETTER, DIGIT, PADDING, WIDEST = 6.2, 6.8, 20, 420  # pixels, of a column
 LOST = "lost records"  # of a line, and no column
 
 
