@@ -12,7 +12,7 @@ from pages.common.pair_settings import draw_settings
 from pages.common.readers import RunSeries, dead_series, read_series
 from pages.common.report_button import draw_report_button
 from pages.common.run_numbers import cost_tile, dead_tiles, draw_tiles, explanations, map_tile
-from pages.common.run_picker import is_watched, labels_of, pick_two, read_config
+from pages.common.run_picker import labels_of, pick_two, read_config
 from pages.common.shell import end_page, error_card, known_runs, start_page, store
 from pages.common.side_by_side import (
     counted,
@@ -20,7 +20,9 @@ from pages.common.side_by_side import (
     draw_maps,
     draw_moment,
     ended_without,
+    progress_said,
     read_pair,
+    why_not_rdh,
 )
 from pages.common.sidebar import draw_link
 from pages.common.study_links import draw_study_links
@@ -31,6 +33,7 @@ from rdh import analysis, studies
 from rdh.analysis import NO_DEAD_BITS, has_collapsed
 from rdh.charts.comparison import map_over_time, precision_recall, tie_bands
 from rdh.charts.dead_bits import dead_bits_over_time
+from rdh.config.run_config import RunConfig
 from rdh.execution import RunState
 from rdh.exports import pr_curve
 from rdh.retrieval.evaluation import map_in_words
@@ -51,32 +54,22 @@ def have_ended(states: Mapping[str, RunState], pair: list[str]) -> bool:
     return all(one in states and states[one].is_final for one in pair)
 
 
-def why_not_rdh(runs: RunStore, pair: list[str]) -> tuple[str, str]:
-    """Why two runs don't show what RDH does: a warning, and the start of a verdict on MAP.
+def has_partner(config: RunConfig) -> bool:
+    """Whether Launch can make the other run of a pair."""
+    return not config.is_watched and len(config.method_card.arms()) > 1
 
-    Both are "" if they differ in what RDH is made of alone.
-    """
-    first, second = (read_config(runs, one) for one in pair)
-    weights = analysis.quantization_weight(first), analysis.quantization_weight(second)
-    why = analysis.why_unfair(weights, (first.tau, second.tau))
-    if first.pair_hash != second.pair_hash:
-        said = analysis.difference(first, second, with_plug_ins=False)
+
+def how_to_pair(config: RunConfig) -> str:
+    """Where a run to compare with comes from, in a sentence."""
+    choose = "Choose one at “Compared with”"
+    if config.is_watched:
         return (
-            f"These two runs differ in more than the plug-ins: in {said}. So their difference is "
-            "not RDH's doing."
-        ), f"This is not RDH's doing, since the runs differ in {said} too."
-    if "eta" in why:
-        return (
-            f"{why[0].upper()}{why[1:]}: the quantization term weighs {weights[0]:g} in "
-            f"{first.label} and {weights[1]:g} in {second.label}, so their difference is not "
-            "RDH's alone."
-        ), f"This is not RDH's doing alone, since {why}."
-    if why:
-        return (
-            f"Tau differs ({first.tau:g} and {second.tau:g}): the dead entries of the two are "
-            "counted by other thresholds, so compare their MAP only."
-        ), ""
-    return "", ""
+            f"{choose}, or watch its partner: train its loop once more with the plug-ins switched."
+        )
+    if not has_partner(config):
+        title, why = config.method_card.title, config.method_card.refusal(True, "error_aware")
+        return f"{choose}; {as_text(title)} has no run with RDH: {as_text(str(why))}."
+    return f"{choose}, or launch its partner."
 
 
 def map_fell(runs: RunStore, pair: list[str]) -> bool:
@@ -180,10 +173,11 @@ def draw_numbers(
         )
         said = as_text(analysis.map_verdict(without, with_rdh, *seeds))
         st.markdown(f"**Verdict.** {lead}{said}")
-    else:
+    else:  # `progress_said` has said how far they are
         rows = [score | {"label": one} for score, one in zip(scores, labels, strict=True)]
-        said = as_text(analysis.map_so_far(*rows))
-        st.markdown(f"**So far.** {lead}{said} A verdict needs both runs finished.")
+        goes_on = not have_ended(states, list(pair))
+        said = as_text(analysis.map_so_far(*rows, goes_on=goes_on))
+        st.markdown(f"**So far.** {lead}{said}")
     legend("dead", "cost", "map", "tie-band")
     draw_table(runs, pair)
 
@@ -262,35 +256,33 @@ with error_card():
             """Draws the page, again every two seconds while one of the runs goes on."""
             with error_card():
                 series = read_pair(runs, pair)
+                states = known_runs(runs) if ticking else known
+                with st.container():  # the line goes when both have finished
+                    if so_far := progress_said(runs, series, states):
+                        st.info(so_far, icon=":material/hourglass_top:")
                 draw_findings(runs, series)
                 with st.container(key="charts-compare"):
                     st.header("This pair in numbers", anchor="numbers")
-                    draw_numbers(runs, series, seeds, known)
+                    draw_numbers(runs, series, seeds, states)
                     st.header("The pair over time", anchor="time")
                     view = draw_view(max(one.total_steps for one in series.values()))
                     if draw_maps(runs, series, key="compare", view=view):
                         draw_difference(runs, view, series)
                     draw_moment(runs, series)
                     draw_curves(view, runs, series)
-                if ticking and have_ended(known_runs(runs), pair):
+                if ticking and have_ended(states, pair):
                     st.rerun()
 
         ticking = not have_ended(known, pair)
         st.fragment(draw, run_every=2.0 if ticking else None)()
 with error_card():
     if other is None and len(known) > 1:
-        read_config(runs, run_id)  # a run that can't be read says so instead
         st.info(
             "No run is compared with this one: no other is equal to it but for the plug-ins, or "
-            "none is chosen. Choose one at “Compared with”, or "
-            + (
-                "watch its partner: train its loop once more with the plug-ins switched."
-                if is_watched(runs, run_id)
-                else "launch its partner."
-            ),
+            f"none is chosen. {how_to_pair(read_config(runs, run_id))}",
             icon=":material/compare_arrows:",
         )
-        if not is_watched(runs, run_id):
+        if has_partner(read_config(runs, run_id)):
             draw_link("pages/launch.py", "Launch its partner", ":material/edit:", {"clone": run_id})
 with error_card():
     draw_settings(runs, known, pair or [run_id])

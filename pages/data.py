@@ -140,6 +140,8 @@ with error_card():
     )
     config = make_config(dataset=name, dataset_options=options, split_seed=split_seed)
     root, pairs = folders.data_root(), tuple(config.dataset_options.items())
+    if any(switch.kind == "PathBelow" for switch in cards[name].switches):
+        st.caption(as_text(f"The data folder is {root}."))
     if not datasets.loads_without_torch(name, root, **config.dataset_options):
         st.info(
             "Only torchvision can read this copy, and pages don't load it. This command makes "

@@ -125,8 +125,9 @@ def newest_first(runs: RunStore, known: dict[str, RunState]) -> Iterator[tuple[s
     for run_id in order[:MOST_READ]:
         try:
             yield run_id, read_series(runs, run_id)
-        except UserError:
-            continue
+        except UserError as error:
+            if run_id == asked:
+                say(f"{as_text(str(error))} {INSTEAD}")
 
 
 def of_codes(name: str, run: RunSeries) -> str | None:

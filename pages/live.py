@@ -12,6 +12,7 @@ from pages.common.address import took
 from pages.common.amplifier_charts import draw_amplifier, draw_gradient, draw_norms
 from pages.common.device_load import load_said
 from pages.common.findings import diagnose, draw_findings
+from pages.common.launch_start import changed_copy, changes_said
 from pages.common.launching import arrived, draw_notes
 from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries, dead_series, read_series
@@ -34,6 +35,7 @@ from rdh.config.run_config import RunConfig
 from rdh.diagnosis import Diagnosis
 from rdh.errors import UserError, counted
 from rdh.store.levels import TAU_LEVELS
+from rdh.store.metrics_reader import LostRecords
 
 TICK_SECONDS = 1.0
 ANSWERS = (
@@ -232,7 +234,7 @@ def draw_flags(view: TimeView, pair: dict[str, RunSeries], run_id: str, status: 
 
 def draw_no_data(status: Status) -> None:
     """Why there is no chart, and what to do."""
-    if is_watched(runs, status.run_id):
+    if is_watched(runs, status.run_id) or status.word == "finished":
         said = "The first record comes once the loop has called recorder.step() often enough."
         st.info(NO_RECORD if status.is_final else said, icon=":material/hourglass_top:")
         return
@@ -248,13 +250,9 @@ def draw_no_data(status: Status) -> None:
         )
         # Of one that diverged the line above has the link, with a remedy.
         if status.result.get("kind") != execution.DIVERGED:
-            query = {"clone": status.run_id}
+            changes = changes_said(str(status.result.get("message") or ""))
+            query = changed_copy(status.run_id, changes)
             draw_link("pages/launch.py", "Change and launch again", ":material/edit:", query)
-    elif status.word == "finished":
-        st.error(
-            "metrics.db of this run is empty: its records are lost; launch the run again.",
-            icon=":material/error:",
-        )
     elif not status.is_final:
         waits = status.word == "queued" and status.n_training
         st.info(
@@ -318,7 +316,7 @@ draw_report_button(runs, [run_id])
 if other is not None:
     draw_report_button(runs, [run_id, other])
 going, has_map = False, True
-with error_card():
+with suppress(UserError):  # `draw` says it
     going, records = still_going(known), read_series(runs, run_id)
     may_come = not known[run_id].is_final and not len(records.scalars())
     has_map = may_come or bool(len(records.running("saturated")[0]))
@@ -352,7 +350,11 @@ def draw() -> None:
     with error_card():
         states = execution.states(runs)
         status = read_status(runs, run_id, states)
-        run, config = read_series(runs, run_id), runs.config(run_id)
+        try:
+            run, config = read_series(runs, run_id), runs.config(run_id)
+        except LostRecords:
+            draw_status(runs, status)
+            raise
         found: dict[str, Diagnosis] | None = None
         if len(run.scalars()):
             # Before the first tile is drawn, since it takes a while: tiles and findings of two

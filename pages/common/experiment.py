@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from pages.common.number_field import parsed
 from pages.common.run_form import label
 from rdh import catalog
+from rdh.catalog import Card
 from rdh.config.ranges import is_repeated, parse_numbers
 from rdh.config.run_config import (
     RunConfig,
@@ -157,22 +158,23 @@ def said_of_changes(start: Mapping[str, Any], asked: Asked, name: str) -> str:
         asked: what the form says.
         name: of the preset or run.
     """
-    fields = asked.fields | {"n_bits": parsed(asked.bits.strip())}
+    fields = {"method": ", ".join(asked.methods)} | asked.fields
+    fields |= {"n_bits": parsed(asked.bits.strip()), "seed": parsed(asked.seeds.strip())}
     changes = [
         f"{label(key)} {_value(value)} instead of {_value(start[key])}"
         for key, value in fields.items()
         if key in start and key != "dataset_options" and _differs(key, value, start[key])
     ]
-    if (
-        fields.get("dataset") == start["dataset"]
-        and fields.get("dataset_options", start["dataset_options"]) != start["dataset_options"]
-    ):
-        changes.append("other switches of the data set")
-    changes += [
-        f"{catalog.methods()[method].title} with {', '.join(_switch(*one) for one in own.items())}"
-        for method, own in asked.switches.items()
-        if own and (method != start["method"] or own != start["method_options"])
-    ]
+    data, before = fields.get("dataset", start["dataset"]), start["dataset_options"]
+    is_same, card = data == start["dataset"], catalog.datasets()[data]
+    switched = _switches(card, fields.get("dataset_options", before), before if is_same else {})
+    if switched:
+        changes.append(f"{card.title} with {switched}")
+    for method, own in asked.switches.items():
+        learner = catalog.methods()[method]
+        before = start["method_options"] if method == start["method"] else {}
+        if switched := _switches(learner, own, before):
+            changes.append(f"{learner.title} with {switched}")
     if not changes:
         return f"All settings are those of {name}."
     return f"Differs from {name}: {'; '.join(changes)}."
@@ -191,5 +193,20 @@ def _value(value: Any) -> str:
     return short if float(short) == value else str(value)  # 0.999999999999 is not 1
 
 
-def _switch(name: str, value: Any) -> str:
-    return f"{name.replace('_', ' ')} {_value(value)}"
+def _switches(card: Card, own: Mapping[str, Any], before: Mapping[str, Any]) -> str:
+    """The switches of a card that differ: "folder few instead of image_folder"; "" if none does.
+
+    Args:
+        card: of a method or data set.
+        own: their values; a default may be missing.
+        before: those of the start.
+    """
+    values = (
+        (one.name, own.get(one.name, one.default), before.get(one.name, one.default))
+        for one in card.switches
+    )
+    return ", ".join(
+        f"{name.replace('_', ' ')} {_value(value)} instead of {_value(was)}"
+        for name, value, was in values
+        if value != was
+    )

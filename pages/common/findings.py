@@ -19,6 +19,7 @@ from pages.common.text import as_text
 from rdh import diagnosis, execution
 from rdh.diagnosis import Diagnosis, Evidence, Finding, Remedy
 from rdh.errors import UserError
+from rdh.store.metrics_reader import LostRecords
 from rdh.store.notes import change_notes, read_notes
 from rdh.store.run_store import RunStore
 
@@ -254,6 +255,8 @@ def one_line(
     try:
         found = read_diagnosis(runs, run_id, seen if seen and run_id in seen else None)
         silenced = read_notes(runs, run_id).silenced
+    except LostRecords as error:
+        return shorten(str(error), LONGEST, placeholder=" …")
     except UserError:
         return ""
     shown = [one for one in found.findings if one.check not in silenced]

@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
+from pages.common.text import as_text
 from rdh import datasets, folders
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError
@@ -116,8 +117,26 @@ def draw_thumbnails(
     captions: list[str],
     width: int = THUMBNAIL,
 ) -> None:
-    """Items in rows, each `width` pixels wide with its caption. A screen reader says its number."""
-    pictures = [thumbnail(data, int(item), 2 * width) for item in item_ids]
+    """Items in rows, each `width` pixels wide with its caption. A screen reader says its number.
+
+    A sentence above them names those that can't be read; others of the data set may be like them.
+    """
+    pictures, bad = [], []
+    for item in map(int, item_ids):
+        try:
+            pictures.append(_picture(data, item, 2 * width))
+        except datasets.BadImage:
+            pictures.append(_grey(2 * width))
+            bad.append(item)
+    if bad:
+        st.warning(
+            as_text(
+                f"{len(bad)} of the {len(pictures)} images that were looked at can't be read: "
+                f"{data.names_of(bad)}. Replace them; a run stops at such an image unless its "
+                "bad_images is skip."
+            ),
+            icon=":material/broken_image:",
+        )
     _draw_row(pictures, item_ids, captions, width)
 
 
@@ -147,9 +166,18 @@ def thumbnail(data: datasets.Dataset, item_id: int, side: int) -> np.ndarray:
     Pixels of a small image are repeated, so that the browser does not blur an 8 x 8 digit.
     """
     try:
-        image = data.image(item_id)
+        return _picture(data, item_id, side)
     except datasets.BadImage:
-        return np.full((side, side), 128, dtype=np.uint8)
+        return _grey(side)
+
+
+def _grey(side: int) -> np.ndarray:
+    return np.full((side, side), 128, dtype=np.uint8)
+
+
+def _picture(data: datasets.Dataset, item_id: int, side: int) -> np.ndarray:
+    """An item as `thumbnail`. Raises BadImage."""
+    image = data.image(item_id)
     factor = max(1, side // max(image.shape[:2]))
     image = image.repeat(factor, 0).repeat(factor, 1)
     picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)

@@ -1,6 +1,7 @@
 """What the launch form starts from: a run of ?clone=, and what ?set.FIELD=VALUE changes in it."""
 
 import difflib
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -12,11 +13,13 @@ from rdh.diagnosis import tried_config
 from rdh.errors import UserError, printable
 
 SET = "set."
-# A link may change how a run trains, not what it reads or where it runs.
+# A link may change how a run trains, not what it reads or where it runs; of what it reads, only
+# that broken images are left out.
 CHANGEABLE = {
     *("n_bits", "seed", "epochs", "batch_size", "optimizer", "lr", "momentum", "weight_decay"),
     *("schedule", "hash_lr_scale", "amplifier", "amplifier_aim", "amplifier_scale"),
     *("quantization", "eta", "tau", "eaq_normalization", "eaq_pairs", "probe_every", "eval_every"),
+    "bad_images",
 }
 OPTION = "method_options."
 WORDS = {"true": True, "false": False}
@@ -43,6 +46,12 @@ class Start(NamedTuple):
 def changed_copy(run_id: str, changes: Mapping[str, Any]) -> dict[str, str]:
     """The address of a copy of a run with these changes, as `read_changes` reads it."""
     return {"clone": run_id} | {f"{SET}{name}": written(value) for name, value in changes.items()}
+
+
+def changes_said(sentence: str) -> dict[str, str]:
+    """What a sentence says to set, as far as a link may: {"bad_images": "skip"}."""
+    found = re.findall(r"\b(\w+)=([\w.]*\w)", sentence)
+    return {name: value for name, value in found if name in CHANGEABLE}
 
 
 def read_changes(query: Mapping[str, str]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from rdh.analysis import (
     percent,
 )
 from rdh.config.run_config import RunConfig
-from rdh.retrieval.evaluation import ONE_CODE, REMEDY, has_collapsed
+from rdh.retrieval.evaluation import collapse_said, has_collapsed
 
 SIDES = {"gallery": "in the gallery", "query": "in the queries"}  # where a cost is measured
 COLLAPSED = "collapsed"  # below a tile of the dead: see `analysis.dead_share`
@@ -42,8 +42,8 @@ def draw_numbers(run: RunSeries, config: RunConfig, is_final: bool) -> None:
     draw_tiles(tiles)
     draw_explanation(run, config)
     if not is_final and has_collapsed(run.last()):  # an ended run says so in its message
-        said = f"Training has collapsed: {ONE_CODE}, so MAP is that of chance. {REMEDY}"
-        st.warning(said, icon=":material/warning:")
+        said = collapse_said(run.meta().get("n_gallery"))
+        st.warning(f"Training has collapsed. {said}", icon=":material/warning:")
 
 
 def draw_tiles(tiles: list[Tile], width: int = TILE_WIDTH) -> None:

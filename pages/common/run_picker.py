@@ -13,7 +13,7 @@ from pages.common.address import say
 from pages.common.shell import NO_RUN, carried
 from pages.common.sidebar import draw_link
 from pages.common.text import as_text
-from rdh import analysis
+from rdh import analysis, catalog
 from rdh.analysis import overlay
 from rdh.config.run_config import RunConfig
 from rdh.errors import UserError, counted
@@ -294,6 +294,23 @@ def is_watched(store: RunStore, run_id: str) -> bool:
 def ours(store: RunStore, run_ids: Iterable[str]) -> list[str]:
     """The runs that the queue trains: those that it can cancel, resume and clone."""
     return [run_id for run_id in run_ids if not is_watched(store, run_id)]
+
+
+def data_said(config: RunConfig) -> str:
+    """The data set of a run with its switches, since another folder is other data.
+
+    For example "image_folder, folder few"; "" if a loop that is not ours has it.
+    """
+    if config.is_watched:
+        return str(config.dataset or "")
+    switches = catalog.datasets()[config.dataset].switches
+    own = ((one, config.dataset_options.get(one.name, one.default)) for one in switches)
+    said = [
+        f"{one.name.replace('_', ' ')} {overlay.value_text(value) or 'none'}"
+        for one, value in own
+        if value != one.default
+    ]
+    return ", ".join([config.dataset, *said])
 
 
 class Arm(NamedTuple):

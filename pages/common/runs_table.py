@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -22,6 +22,7 @@ from pages.common.text import as_sentence, as_text
 from pages.common.words import help_of
 from rdh import analysis, execution
 from rdh.errors import UserError
+from rdh.store.metrics_reader import LostRecords
 from rdh.store.run_store import RunStore, Stamp
 
 PAGE_SIZE = 50
@@ -32,6 +33,19 @@ SETTINGS = ("lr", "other settings", "bits", "data", "seed", *IF_DIFFERENT[1:])
 COLUMNS = (*ALWAYS, *SETTINGS, "progress", "dead entries", "dead", "cost of the dead", "MAP",
            "MAP so far", "tags", "launched")  # fmt: skip
 MOST_REASONS = 8
+TITLES = {"batch_size": "batch", "eta": "η", "tau": "τ", "cost of the dead": "cost"}
+FORMS: dict[str, Callable[[Any], str]] = {  # of a column's values, as they are shown
+    **dict.fromkeys(("bits", "seed", "lr", "epochs", "batch_size", "eta", "tau"), "{:g}".format),
+    "dead": "{:.2f}%".format,
+    "cost of the dead": "{:+.4f}".format,
+    **dict.fromkeys(("MAP", "MAP so far"), "{:.4f}".format),
+    "tags": lambda tags: "".join(f"{tag}   " for tag in tags),  # each in a frame of its own
+    "launched": lambda _: "Nov 29, 20:31",
+}
+WORDY = ("state", "method", "data", "other settings", "tags")
+NO_TEXT = ("open", "progress", "dead entries")
+LETTER, DIGIT, PADDING, WIDEST = 6.2, 6.8, 20, 420  # pixels, of a column
+LOST = "lost records"  # of a line, and no column
 
 
 def draw_table(store: RunStore, cards: Sequence[Card]) -> None:
@@ -64,10 +78,12 @@ def draw_table(store: RunStore, cards: Sequence[Card]) -> None:
         ),
         selection_mode="multi-row",
         selection_default={"selection": {"rows": rows}},
-        column_config=_columns(ids, f"{key}-open"),
+        column_config=_columns(ids, f"{key}-open", lines),
         alt="The runs: state, settings, dead entries and MAP. Tick rows to act on them.",
     )
-    _draw_reasons(store, shown)
+    _draw_reasons(
+        store, shown, {run_id: one.get(LOST) for run_id, one in zip(ids, told, strict=True)}
+    )
 
 
 def used_columns(lines: pd.DataFrame) -> list[str]:
@@ -88,7 +104,7 @@ def used_columns(lines: pd.DataFrame) -> list[str]:
 
 
 def line(store: RunStore, card: Card) -> dict[str, Any]:
-    """One line of the table; None for what is not there."""
+    """One line of the table; None for what is not there. LOST: why its records can't be read."""
     state = card.state
     told: dict[str, Any] = {
         "open": ":material/monitoring:",
@@ -113,6 +129,8 @@ def line(store: RunStore, card: Card) -> dict[str, Any]:
             told |= {"state": f"⚠ stalled {analysis.duration(stalled)}"} if stalled else {}
             told["progress"] = min(1.0, beat.get("step", 0) / total)
         return _marked(told | _so_far(store, state.run_id))
+    except LostRecords as error:
+        return told | {LOST: str(error)}
     except UserError:  # its reason stands below the table
         return told
 
@@ -139,6 +157,7 @@ def _so_far(store: RunStore, run_id: str) -> dict[str, Any]:
 @lru_cache(maxsize=4096)
 def _finished(store: RunStore, run_id: str, _stamps: tuple[Stamp, ...]) -> dict[str, Any]:
     """Numbers of a finished run, read once per version of its files."""
+    store.reader(run_id).version()  # raises if its records are lost
     table = analysis.run_table(store, [run_id], with_watched=True)
     if table.empty:
         return {}
@@ -171,49 +190,74 @@ def _says(column: pd.Series) -> bool:
     return bool(column.notna().any())
 
 
-def _columns(ids: list[str], open_key: str) -> dict[str, Any]:
-    config = st.column_config
+def widths(lines: pd.DataFrame) -> dict[str, int]:
+    """The width of each column in pixels, so that neither its title nor a value is cut.
+
+    Streamlit measures the first rows only, and a number that is cut loses its sign.
+    """
+
+    def width(name: str, form: Callable[[Any], str]) -> int:
+        texts = [TITLES.get(name, name), *map(form, lines[name].dropna())]
+        each = LETTER if name in WORDY else DIGIT
+        return min(WIDEST, round(PADDING + each * max(map(len, texts))))
+
+    names = [str(name) for name in lines if name not in NO_TEXT]
+    return {name: width(name, FORMS.get(name, str)) for name in names}
+
+
+def _columns(ids: list[str], open_key: str, lines: pd.DataFrame) -> dict[str, Any]:
+    config, wide = st.column_config, widths(lines)
 
     def open_run() -> None:
         run_id = ids[st.session_state[open_key]["row"]]
         follow.ask(follow.Way("pages/live.py", {"run": run_id}, "Live"))
 
+    def number(name: str, form: str | None = None, about: str | None = None) -> Any:
+        title = TITLES.get(name)
+        return config.NumberColumn(title, format=form, width=wide[name], help=about)
+
     return {
         "open": config.ButtonColumn(
             "", type="tertiary", on_click=open_run, key=open_key, width=42, help="Opens it in Live."
         ),
-        "run": config.TextColumn(help="The end of the run's name.", width=60),
-        "bits": config.NumberColumn(width=45),
-        "seed": config.NumberColumn(width=45),
-        "lr": config.NumberColumn(width=55, help="Initial learning rate."),
+        "run": config.TextColumn(help="The end of the run's name.", width=wide["run"]),
+        **{name: config.TextColumn(width=wide[name]) for name in ("state", "method", "data")},
+        "bits": number("bits"),
+        "seed": number("seed"),
+        "lr": number("lr", about="Initial learning rate."),
         "other settings": config.TextColumn(
-            width=150, help="Where it differs from most runs of its method and data set."
+            width=wide["other settings"],
+            help="Where it differs from most runs of its method and data set.",
         ),
-        "epochs": config.NumberColumn(width=60),
-        "batch_size": config.NumberColumn("batch", width=55, help="Items a step."),
-        "eta": config.NumberColumn("η", width=50, help=help_of("eta")),
-        "tau": config.NumberColumn("τ", width=50, help=help_of("tau")),
+        "epochs": number("epochs"),
+        "batch_size": number("batch_size", about="Items a step."),
+        "eta": number("eta", about=help_of("eta")),
+        "tau": number("tau", about=help_of("tau")),
         "progress": config.ProgressColumn(min_value=0, max_value=1, format="percent", width=100),
         "dead entries": config.LineChartColumn(
-            y_min=0, width=80, help="Dead entries over the training, each run on its own scale."
+            y_min=0, width=100, help="Dead entries over the training, each run on its own scale."
         ),
-        "dead": config.NumberColumn(format="%.2f%%", help=help_of("dead")),
-        "cost of the dead": config.NumberColumn("cost", format="%+.4f", help=help_of("cost")),
-        "MAP": config.NumberColumn(format="%.4f", help=help_of("map")),
-        "MAP so far": config.NumberColumn(
-            format="%.4f", help=help_of("map", "Of a run that has not finished.")
+        "dead": number("dead", "%.2f%%", help_of("dead")),
+        "cost of the dead": number("cost of the dead", "%+.4f", help_of("cost")),
+        "MAP": number("MAP", "%.4f", help_of("map")),
+        "MAP so far": number(
+            "MAP so far", "%.4f", help_of("map", "Of a run that has not finished.")
         ),
-        "tags": config.ListColumn(width=90),
-        "launched": config.DatetimeColumn(format="MMM D, HH:mm"),
+        "tags": config.ListColumn(width=wide["tags"]),
+        "launched": config.DatetimeColumn(format="MMM D, HH:mm", width=wide["launched"]),
     }
 
 
-def _draw_reasons(store: RunStore, cards: Sequence[Card]) -> None:
-    """Why runs ended, wait or go on, below the table: a cell would cut the sentence."""
+def _draw_reasons(store: RunStore, cards: Sequence[Card], lost: Mapping[str, str | None]) -> None:
+    """Why runs ended, wait or go on, below the table: a cell would cut the sentence.
+
+    lost: why the records of a run can't be read.
+    """
     said: dict[str, list[Card]] = {}
     for card in cards:
         # a run that is shown alone says it itself, further below
-        if [card.state.run_id] != selection.chosen() and (reason := _reason(store, card)):
+        reason = " ".join(filter(None, [_reason(store, card), lost[card.state.run_id]]))
+        if [card.state.run_id] != selection.chosen() and reason:
             said.setdefault(reason, []).append(card)
     if not said:
         return

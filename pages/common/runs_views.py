@@ -10,6 +10,7 @@ from pages.common.live_plot import live_plotly
 from pages.common.readers import read_series
 from pages.common.run_picker import read_config, run_label
 from pages.common.run_status import draw_status, read_status
+from pages.common.shell import error_card
 from pages.common.text import as_text
 from pages.common.words import legend
 from rdh.analysis import has_collapsed
@@ -35,6 +36,8 @@ def draw_views(store: RunStore, states: Mapping[str, RunState], chosen: Sequence
             draw_status(store, read_status(store, chosen[0], states), with_log=False)
             if tags := read_notes(store, chosen[0]).tags:
                 st.caption(f"Tags: {as_text(' · '.join(tags))}")
+            with error_card():  # of several the reasons below the table say it
+                read_series(store, chosen[0])
     view = st.segmented_control(
         "Of the selected runs",
         VIEWS,

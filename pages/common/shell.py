@@ -8,7 +8,7 @@ and travels along when a link of the sidebar is clicked.
 import gc
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
@@ -20,12 +20,13 @@ from pages.common.address import announce, arrive
 from pages.common.address_bar import draw_copy_link
 from pages.common.failed_page import use_cards
 from pages.common.guard import CHANGED, has_other_token, is_guarded
-from pages.common.sidebar import draw_links, read_links
+from pages.common.sidebar import draw_link, draw_links, read_links
 from pages.common.text import as_sentence, as_text
 from rdh import execution
 from rdh.errors import UserError
 from rdh.execution import RunState
 from rdh.folders import runs_root
+from rdh.store.metrics_reader import LostRecords
 from rdh.store.run_store import RunStore
 
 use_cards()  # here, since every page imports this file first
@@ -238,8 +239,15 @@ def status_chip(state: RunState | str) -> str:
 
 
 def show_error(error: Exception | str) -> None:
-    """One clear sentence as a card."""
+    """One clear sentence as a card; below it the way to a copy of a run whose records are lost."""
     st.error(as_sentence(str(error)), icon=":material/error:")
+    if isinstance(error, LostRecords):
+        with suppress(UserError):  # a run that can't be copied has no such link
+            runs = RunStore(runs_root())
+            execution.check_ours(runs, error.run_id, "cloned")
+            runs.config(error.run_id)
+            label = "Change and launch again"
+            draw_link("pages/launch.py", label, ":material/edit:", {"clone": error.run_id})
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The two runs of a pair at the same steps, in one colour range and on one scale."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import streamlit as st
@@ -8,14 +8,16 @@ import streamlit as st
 from pages.common.live_plot import live_plotly
 from pages.common.moments import pick_step
 from pages.common.readers import PAPER_TAU, RunSeries, read_series
-from pages.common.run_picker import labels_of
+from pages.common.run_picker import labels_of, read_config
+from pages.common.shell import status_chip
 from pages.common.text import as_text
 from pages.common.time_view import WHOLE, TimeView
 from pages.common.words import link, percent
-from rdh import execution
+from rdh import analysis, execution
 from rdh.analysis import NOT_COUNTED, difference_title, has_collapsed, share_title
 from rdh.charts.histograms import activation_histogram
 from rdh.charts.saturation import difference_map, saturation_map
+from rdh.execution import RunState
 from rdh.store.run_store import RunStore
 
 
@@ -60,6 +62,55 @@ def ended_without(
     return (
         f"{said}: resume {'it' if len(ended) == 1 else 'them'} on Runs, or launch the pair again."
     )
+
+
+def why_not_rdh(runs: RunStore, pair: list[str]) -> tuple[str, str]:
+    """Why two runs don't show what RDH does: a warning, and the start of a verdict on MAP.
+
+    Both are "" if they differ in what RDH is made of alone.
+    """
+    first, second = (read_config(runs, one) for one in pair)
+    weights = analysis.quantization_weight(first), analysis.quantization_weight(second)
+    why = analysis.why_unfair(weights, (first.tau, second.tau))
+    if first.pair_hash != second.pair_hash:
+        said = analysis.difference(first, second, with_plug_ins=False)
+        return (
+            f"These two runs differ in more than the plug-ins: in {said}. So their difference is "
+            "not RDH's doing."
+        ), f"This is not RDH's doing, since the runs differ in {said} too."
+    if "eta" in why:
+        return (
+            f"{why[0].upper()}{why[1:]}: the quantization term weighs {weights[0]:g} in "
+            f"{first.label} and {weights[1]:g} in {second.label}, so their difference is not "
+            "RDH's alone."
+        ), f"This is not RDH's doing alone, since {why}."
+    if why:
+        return (
+            f"Tau differs ({first.tau:g} and {second.tau:g}): the dead entries of the two are "
+            "counted by other thresholds, so compare their MAP only."
+        ), ""
+    return "", ""
+
+
+def progress_said(
+    runs: RunStore, pair: dict[str, RunSeries], states: Mapping[str, RunState]
+) -> str:
+    """How far the runs of a pair are; "" if both have finished."""
+    if all(states[one].state == "finished" for one in pair):
+        return ""
+    parts, labels = [], labels_of(runs, pair)
+    for one, run in pair.items():
+        total = run.meta().get("total_steps", 0)
+        broke_off = states[one].is_final and states[one].state != "finished"
+        where = "last record at " * broke_off + f"step {run.step:,}"
+        where += f" of {total:,}" if total else ""
+        parts.append(f"{labels[one]} {status_chip(states[one])}, {where}")
+    end = (
+        "These numbers still change: what RDH does is said once both have finished"
+        if any(not states[one].is_final for one in pair)
+        else "Not both have finished, so this is how far they came, and no verdict"
+    )
+    return f"**So far.** {as_text('; '.join(parts))}. {end}."
 
 
 def draw_maps(

@@ -1,7 +1,7 @@
 """Start: what the Dead Bits Problem is, the last or the recorded pair, and what to do next."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -13,7 +13,7 @@ from pages.common.launch_plan import preset_times
 from pages.common.launching import launch, wait_for_press
 from pages.common.readers import RunSeries, read_series
 from pages.common.recorded import recorded_demo
-from pages.common.run_picker import labels_of, partnership, read_config
+from pages.common.run_picker import data_said, labels_of, partnership, read_config
 from pages.common.shell import (
     NO_RUN,
     error_card,
@@ -22,7 +22,7 @@ from pages.common.shell import (
     status_chip,
     store,
 )
-from pages.common.side_by_side import draw_maps, read_pair
+from pages.common.side_by_side import draw_maps, progress_said, read_pair, why_not_rdh
 from pages.common.text import as_text
 from pages.common.words import are, count_of, legend, link, percent
 from rdh import analysis, execution, studies
@@ -181,25 +181,6 @@ def said_of_both(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
     )
 
 
-def progress_said(runs: RunStore, pair: dict[str, RunSeries], states: dict) -> str:
-    """How far the runs of a pair are; "" if both have finished."""
-    if all(states[one].state == "finished" for one in pair):
-        return ""
-    parts, labels = [], labels_of(runs, pair)
-    for one, run in pair.items():
-        total = run.meta().get("total_steps", 0)
-        broke_off = states[one].is_final and states[one].state != "finished"
-        where = "last record at " * broke_off + f"step {run.step:,}"
-        where += f" of {total:,}" if total else ""
-        parts.append(f"{labels[one]} {status_chip(states[one])}, {where}")
-    end = (
-        "These numbers still change: what RDH does is said once both have finished"
-        if any(not states[one].is_final for one in pair)
-        else "Not both have finished, so this is how far they came, and no verdict"
-    )
-    return f"**So far.** {as_text('; '.join(parts))}. {end}."
-
-
 def one_row(label: str, run: RunSeries) -> dict[str, Any]:
     """The numbers of a run up to its newest record, named as in `analysis.run_table`."""
     counts, last = run.counts(), run.last()
@@ -234,12 +215,14 @@ def draw_own_pair(runs: RunStore, series: dict[str, RunSeries], known: dict, tit
     """A pair of the reader, and the pages that say more about it."""
     pair = list(series)
     first = runs.config(pair[0])
-    on = f" on {first.dataset}" if first.dataset else ""
+    on = f" on {data_said(first)}" if first.dataset else ""
     seed = "" if first.seed is None else f", seed {first.seed}"
-    like = said_of_preset(first)
+    like = said_of_preset([runs.config(one) for one in pair])
     st.subheader(
         f"{title}: {first.label}{on}, {counted(first.n_bits, 'bit')}{seed}{like}", anchor=False
     )
+    if unfair := why_not_rdh(runs, pair)[0]:
+        st.warning(as_text(unfair), icon=":material/warning:")
     seeds = studies.seeds_said(runs, known, pair)
     draw_pair(runs, series, seeds, "start", known)
     draw_findings(runs, series)
@@ -254,31 +237,37 @@ def draw_own_pair(runs: RunStore, series: dict[str, RunSeries], known: dict, tit
             )
 
 
-def said_of_preset(config: RunConfig) -> str:
-    """How a run differs from the preset that is most like it: " (Demo, but lr 3)".
+def said_of_preset(configs: Sequence[RunConfig]) -> str:
+    """How the runs of a pair differ from the preset that is most like them: " (Demo, but lr 3)".
 
     "" if no preset is of the same data and network, or if more than MOST_NAMED settings differ.
     """
-    if config.is_watched:
-        return ""
-    own = {name: getattr(config, name) for name in OWN}
     found = []
     for name, preset in PRESETS.items():
-        first = preset.first if preset.first["method"] == config.method else {}
-        try:
-            like = preset_config(name, **first | own)
-        except UserError:
-            continue
-        fields, others = config.model_dump(), like.model_dump()
-        differ = [one for one in fields if one not in NOT_NAMED and fields[one] != others[one]]
-        if not {"dataset", "backbone"} & set(differ):
-            words = [
-                f"{one.replace('_', ' ')} {analysis.value_text(fields[one])}" for one in differ
-            ]
+        told = [_differences(config, name) for config in configs]
+        if None not in told:
+            words = list(dict.fromkeys(word for one in told for word in one or ()))
             but = f", but {', '.join(words)}" if words else ""
             found.append((len(words), f" ({preset.title}{but})"))
     n, said = min(found, key=lambda one: one[0], default=(MOST_NAMED + 1, ""))
     return said if n <= MOST_NAMED else ""
+
+
+def _differences(config: RunConfig, name: str) -> list[str] | None:
+    """The settings in which a run differs from a preset; None if it is of other data or network."""
+    if config.is_watched:
+        return None
+    own = {one: getattr(config, one) for one in OWN}
+    first = PRESETS[name].first if PRESETS[name].first["method"] == config.method else {}
+    try:
+        like = preset_config(name, **first | own)
+    except UserError:
+        return None
+    fields, others = config.model_dump(), like.model_dump()
+    differ = [one for one in fields if one not in NOT_NAMED and fields[one] != others[one]]
+    if {"dataset", "dataset_options", "backbone"} & set(differ):
+        return None
+    return [f"{one.replace('_', ' ')} {analysis.value_text(fields[one])}" for one in differ]
 
 
 def draw_recorded_pair(has_own: bool) -> None:

@@ -25,7 +25,9 @@ function tell(state) {
 
 function listen(state) {
   const hear = (event) => {
-    if (!event.target.closest?.(`.st-key-${CSS.escape(state.data.form)}`)) return;
+    // A list opens outside the form: what is chosen there is heard too.
+    const places = `.st-key-${CSS.escape(state.data.form)}, [role=listbox]`;
+    if (!event.target.closest?.(places)) return;
     clearTimeout(state.timer);
     // A press on the button submits the form: nothing is left to tell. Enter applies a line at once.
     if (event.target.closest("[data-testid=stFormSubmitButton]")) return;

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from rdh import catalog
-from rdh.analysis.dead_bits import cost_of_dead, dead_bits
+from rdh.analysis.dead_bits import DeadBits, cost_of_dead, dead_bits
 from rdh.analysis.verdict import has_collapsed, who_collapsed
 from rdh.config.run_config import RunConfig, digest
 from rdh.errors import UserError
+from rdh.store.metrics_reader import LostRecords
 from rdh.store.run_store import RunStore, Stamp
 
 ARMS = ("", "noq", "ga", "ga-noq", "eaq", "rdh")  # in the order of tables: baseline first, RDH last
@@ -90,8 +91,7 @@ def _finished_row(
     result = store.result(run_id)
     if result.get("state") != "finished":
         return None
-    reader = store.reader(run_id)
-    counts, top_k = dead_bits(reader), reader.meta().get("top_k")
+    counts, top_k = _recorded(store, run_id)
     fields, metrics = config.model_dump(), result.get("metrics", {})
     cost = cost_of_dead(metrics)
     shares = ("dead", "dead_peak", "flagged", "flagged_peak")
@@ -125,6 +125,23 @@ def _finished_row(
         "settings": {name: fields[name] for name in fields if name not in ONE_PAIR}
         | fields["method_options"],
     }
+
+
+def _recorded(store: RunStore, run_id: str) -> tuple[DeadBits | None, int | None]:
+    """What the records of a run say: the counts of its dead entries, and top_k of its MAP.
+
+    If they are lost altogether, its result still holds its MAP: both are None.
+
+    Raises:
+        UserError: the records are damaged.
+    """
+    reader = store.reader(run_id)
+    try:
+        return dead_bits(reader), reader.meta().get("top_k")
+    except LostRecords as error:
+        if not error.is_empty:
+            raise
+        return None, None
 
 
 def _without(fields: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -12,7 +12,10 @@ from rdh.catalog.relative import relative_path
 
 
 def _relative(text: str) -> str:
-    relative_path(text)
+    try:
+        relative_path(text)
+    except ValueError as error:
+        raise ValueError(f"{error}, from the data folder on (RDH_DATA, or --data-root)") from None
     return text  # as it was given: the hash of a config is over it
 
 

@@ -22,6 +22,7 @@ from rdh.commands._common import (
 from rdh.config.run_config import changed
 from rdh.errors import UserError, count, printable
 from rdh.retrieval.evaluation import definition
+from rdh.store.metrics_reader import LostRecords
 from rdh.store.notes import Notes, change_notes, read_notes
 from rdh.store.run_store import RunStore
 
@@ -151,11 +152,16 @@ def _noted(notes: Notes, as_json: bool) -> dict[str, Any]:
 
 
 def _row(store: RunStore, state: Any) -> dict[str, Any]:
-    result, beat, numbers, label, step, total = {}, {}, {}, None, 0, None
-    with contextlib.suppress(UserError):  # deleted this very moment
+    result, beat, numbers, label, lost = {}, {}, {}, None, None
+    step, total = 0, None
+    try:
         result, beat = store.result(state.run_id), store.heartbeat(state.run_id)
         step, total = execution.progress(store, state)
         numbers = analysis.last_numbers(store.reader(state.run_id))
+    except LostRecords as error:
+        lost = str(error) if state.state != "unreadable" else None
+    except UserError:  # deleted this very moment
+        pass
     with contextlib.suppress(UserError):  # unreadable: its state and reason say so
         label = store.config(state.run_id).label
     metrics = result.get("metrics", {})
@@ -177,7 +183,9 @@ def _row(store: RunStore, state: Any) -> dict[str, Any]:
         "submitted": state.submitted_at,
         "priority": state.priority,
         "stalled": stalled,
-        "reason": state.reason or (STALLED.format(analysis.duration(stalled)) if stalled else None),
+        "reason": lost
+        or state.reason
+        or (STALLED.format(analysis.duration(stalled)) if stalled else None),
     }
 
 
@@ -238,7 +246,10 @@ def _show(store: RunStore, run_id: str, as_json: bool) -> int:
     print(f"  folder {store.run_dir(run_id)}")
     _section("settings", submission["config"])
     numbers = dict(result.get("metrics", {}))
-    dead_bits = _dead_bits(store, run_id, result)
+    try:
+        dead_bits = _dead_bits(store, run_id, result)
+    except LostRecords as error:
+        dead_bits = {"not known": str(error)}
     if COST in dead_bits:
         numbers = {name: value for name, value in numbers.items() if name not in COSTS}
     _section("dead bits", dead_bits)
@@ -269,7 +280,10 @@ def _as_numbers(
     store: RunStore, run_id: str, result: dict[str, Any]
 ) -> dict[str, float | None] | None:
     """The counts of a run by name, for JSON; None if it has none."""
-    counts = analysis.dead_bits(store.reader(run_id))
+    try:
+        counts = analysis.dead_bits(store.reader(run_id))
+    except LostRecords:  # the list of runs says it
+        counts = None
     if counts is None:
         return None
     found = _evaluated(store, run_id, result)

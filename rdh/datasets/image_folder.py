@@ -52,7 +52,12 @@ def load(
     """
     inside = None if follow_links else Path(root)
     place = folder_below(Path(root), folder, "folder", inside)
-    parts = parts_of(place, inside) if place.is_dir() else []
+    if not place.is_dir():
+        raise UserError(
+            f"There is no folder {place}: place the class folders of your images there, or set "
+            f"the switch folder to where they are below the data folder {root}."
+        )
+    parts = parts_of(place, inside)
     class_names = class_folders(place, parts)
     if len(class_names) < 2:
         raise UserError(

@@ -11,8 +11,10 @@ from rdh.diagnosis._tools.forms import whose_formula
 from rdh.diagnosis._tools.usual import STEPS, above_usual
 from rdh.errors import UserError
 from rdh.retrieval.codes import code_counts, effective_number
+from rdh.retrieval.evaluation import few_items_said
 
 TITLE = "Too few codes"
+ONE = 1.0005  # exp(entropy) is 1 only of a single code
 LEAST_SHARE = 0.5  # of the classes, or of the codes there can be, as equally frequent codes
 EARLY = 0.1  # of the training: before, codes are those of a network that knows nothing yet
 SMALL_ETA = 0.1
@@ -35,7 +37,8 @@ def check(evidence: Evidence) -> Finding | None:
     return Finding(
         severity="fatal",
         sentence=f"Training {'' if n_distinct == 1 else 'nearly '}collapsed: the items {where} "
-        f"have {_codes(n_codes, n_distinct)} for {n_classes} classes.",
+        f"have {_codes(n_codes, n_distinct)} for {n_classes} classes. "
+        f"{few_items_said(len(evidence.split['gallery']))}".rstrip(),
         mechanism="Items with one code are tied at every query, so MAP is near the share of "
         "relevant items, whatever the network knows. If the codes that a batch is compared with "
         "are all alike, the sum over them points the same way for every item, and all go there. "
@@ -55,10 +58,13 @@ def check(evidence: Evidence) -> Finding | None:
 
 
 def least_codes(evidence: Evidence) -> float:
-    """The border: half as many as classes, or as codes of so few bits; of several labels, two."""
+    """The border: half as many as classes, or as codes of so few bits; of several labels, two.
+
+    Of two classes, or of one bit, that is one code: a single one is a collapse all the same.
+    """
     n_classes = evidence.split["labels"].shape[1]
     n_possible = min(n_classes, 2 ** min(evidence.config.n_bits, 10))
-    return LEAST_SHARE * n_possible if is_single_label(evidence) else 2.0
+    return max(LEAST_SHARE * n_possible, ONE) if is_single_label(evidence) else 2.0
 
 
 def part_of_plug_ins(evidence: Evidence) -> str:

@@ -36,6 +36,7 @@ class Inputs(Protocol):
     train_labels: Tensor  # (N, n_classes) float32 on the device
     top_k: int | None
     n_features: int  # what the hash layer gets; of images, known after make_body
+    left_out: str  # which images can't be decoded, a sentence; "" if all can
 
     def make_body(self) -> nn.Module: ...
     def batch(self, positions: Tensor) -> Tensor: ...
@@ -86,14 +87,21 @@ def load_inputs(
     else:
         names = (config.backbone, config.image_size, config.weights)
         features, bad = extract_features(dataset, *names, device=device, **how)
+    left_out = ""
     if len(bad):
-        are = "is" if len(bad) == 1 else "are"
-        said = f"{counted(len(bad), 'image')} can't be decoded and {are} left out"
-        log(f"{said}: {dataset.names_of(bad)}")
+        left_out = (
+            f"{len(bad):,} of {counted(len(dataset), 'image')} can't be decoded and "
+            f"{'is' if len(bad) == 1 else 'are'} left out: {dataset.names_of(bad)}."
+        )
+        log(left_out)
         split = without_bad(split, bad, dataset)
+    inputs: ImageInputs | FeatureInputs
     if config.finetune:
-        return ImageInputs(config, dataset, split, device, pixels)
-    return FeatureInputs(dataset, split, features, device)
+        inputs = ImageInputs(config, dataset, split, device, pixels)
+    else:
+        inputs = FeatureInputs(dataset, split, features, device)
+    inputs.left_out = left_out
+    return inputs
 
 
 def check_kind(dataset: Dataset, backbone: str) -> None:
@@ -148,6 +156,8 @@ def without_bad(split: Split, bad: Sequence[int] | np.ndarray, dataset: Dataset)
 
 class _Base:
     """Labels and split, shared by both kinds."""
+
+    left_out = ""
 
     def __init__(self, dataset: Dataset, split: Split, device: torch.device) -> None:
         self.device, self.is_cuda = device, device.type == "cuda"

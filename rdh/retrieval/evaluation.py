@@ -25,6 +25,7 @@ SCALARS = {  # name -> definition, for people
 }
 ONE_CODE = "all gallery items have the same code"
 REMEDY = "Mostly lr is too high, or eta is; the diagnosis of the run says what to try."
+FEW_ITEMS = 10  # a gallery of fewer says nothing
 
 
 def has_collapsed(numbers: Mapping[str, Any]) -> bool:
@@ -34,6 +35,28 @@ def has_collapsed(numbers: Mapping[str, Any]) -> bool:
         numbers: scalars of an evaluation by name, for example a row of `analysis.run_table`.
     """
     return bool(numbers.get("n_distinct_codes") == 1)
+
+
+def collapse_said(n_gallery: int | None) -> str:
+    """What to say of a run of which `has_collapsed` is true.
+
+    Args:
+        n_gallery: items in its gallery; None: it is not known.
+    """
+    few = few_items_said(n_gallery)
+    return f"{ONE_CODE[0].upper()}{ONE_CODE[1:]}, so MAP is that of chance. {few or REMEDY}"
+
+
+def few_items_said(n_gallery: int | None) -> str:
+    """That a gallery is too small for its MAP to say anything; "" if it is not.
+
+    Args:
+        n_gallery: items in it; None: it is not known.
+    """
+    if n_gallery is None or n_gallery >= FEW_ITEMS:
+        return ""
+    items = f"{n_gallery} item{'s' * (n_gallery != 1)}"
+    return f"The gallery has only {items}, and chance can give any MAP there: add images."
 
 
 def definition(name: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rdh.errors import UserError, os_reason
-from rdh.files import check_regular
+from rdh.files import check_regular, read_json
 from rdh.store.schema import RENAMED, TOGETHER
 
 # the version of a file; a file without one is of version 1
@@ -25,15 +25,29 @@ HAS_IT = (
     "OR a.shape NOT LIKE '{\"%')"
 )
 
+AGAIN = "launch it again, then delete this one."
 DAMAGE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, zlib.error)
+
+
+class LostRecords(UserError):
+    """The records of a run can't be read any more.
+
+    Attributes:
+        run_id: of the run.
+        is_empty: nothing is there to read, so that what result.json says stands by itself.
+    """
+
+    def __init__(self, run_id: str, problem: str, *, is_empty: bool = False) -> None:
+        super().__init__(f"metrics.db of run {run_id} {problem}: {AGAIN}")
+        self.run_id, self.is_empty = run_id, is_empty
 
 
 class MetricsReader:
     """Reads one run's metrics with short, read-only connections.
 
     Names of a file of version 1 are translated (`schema.RENAMED`): it has no `dead`, for instance.
-    Everything is empty before the worker's first record. If the file is damaged, every method
-    raises a UserError with one sentence about it.
+    Everything is empty before the worker's first record. If the file is damaged, or empty although
+    the run has finished, every method raises LostRecords.
     """
 
     def __init__(self, path: Path) -> None:
@@ -168,7 +182,7 @@ class MetricsReader:
         try:
             check_regular(self.path)  # SQLite would wait for a pipe for ever
         except FileNotFoundError:
-            return []
+            return self._none()
         except OSError as error:
             raise self._damaged(os_reason(error)) from None
         try:
@@ -185,7 +199,7 @@ class MetricsReader:
                 return connection.execute(sql, parameters).fetchall()
         except (sqlite3.Error, UnicodeDecodeError) as error:  # a damaged name in SQLite's message
             if "no such table" in str(error):
-                return []  # the worker is making the file right now
+                return self._none()
             if "is locked" in str(error):
                 raise UserError(
                     f"metrics.db of run {self.path.parent.name} is locked by another program, such "
@@ -211,11 +225,16 @@ class MetricsReader:
         except DAMAGE as error:
             raise self._damaged(error) from None
 
-    def _damaged(self, error: Exception | str) -> UserError:
-        return UserError(
-            f"metrics.db of run {self.path.parent.name} can't be read ({error}); the run's other "
-            "files and all other runs are untouched: delete this run, then ask for it again."
-        )
+    def _none(self) -> list[tuple[Any, ...]]:
+        """No row, as long as the worker may still make the file or its tables."""
+        if (read_json(self.path.parent / "result.json") or {}).get("state") == "finished":
+            problem = "is empty, so its records are lost"
+            raise LostRecords(self.path.parent.name, problem, is_empty=True)
+        return []
+
+    def _damaged(self, error: Exception | str) -> LostRecords:
+        problem = f"can't be read ({error}); its other files and all other runs are untouched"
+        return LostRecords(self.path.parent.name, problem)
 
 
 def _stored(name: str, version: int) -> list[str]:

@@ -20,7 +20,7 @@ from rdh.inputs.load import ImageInputs, Inputs
 from rdh.methods import LOSSES, Method
 from rdh.rescue import amplify, error_aware_weights, share_a_label
 from rdh.retrieval import Evaluation
-from rdh.retrieval.evaluation import ONE_CODE, REMEDY, has_collapsed
+from rdh.retrieval.evaluation import collapse_said, few_items_said, has_collapsed
 from rdh.store.metrics_writer import Record
 from rdh.training.aim import make_aim
 from rdh.training.evaluate import evaluate_run, network_digest, save_probe_codes
@@ -32,8 +32,6 @@ from rdh.training.record import check, record
 from rdh.training.shared_norm import share_norms
 from rdh.training.state import TrainingState, restore, snapshot
 
-COLLAPSED = f"{ONE_CODE[0].upper()}{ONE_CODE[1:]}, so MAP is that of chance. {REMEDY}"
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -44,7 +42,8 @@ class Outcome:
         best_map: The best MAP of all evaluations on the queries.
         step: Steps taken.
         counted: Counts and costs of dead entries at that evaluation; empty without probes.
-        left_out: What of the method the training has not come to, a sentence.
+        left_out: What of the method the training has not come to, and which images were left out
+            because they can't be decoded, in sentences.
     """
 
     evaluation: Evaluation
@@ -59,12 +58,19 @@ class Outcome:
         return {
             "step": self.step,
             "metrics": metrics,
-            "message": COLLAPSED if has_collapsed(metrics) else self._said(),
+            "message": self._said(has_collapsed(metrics)),
         }
 
-    def _said(self) -> str | None:
-        notes = _for_people(self.evaluation.notes)
-        return " ".join(filter(None, [notes, self.left_out])) or None
+    def _said(self, is_collapsed: bool) -> str | None:
+        n_gallery = self.evaluation.n_gallery
+        said = [_for_people(self.evaluation.notes), few_items_said(n_gallery)]
+        said = [collapse_said(n_gallery)] if is_collapsed else said
+        return " ".join(filter(None, [*said, self.left_out])) or None
+
+
+def said_of_left_out(run: TrainingState) -> str:
+    """`Outcome.left_out` of a run."""
+    return " ".join(filter(None, [run.method.left_out(), run.inputs.left_out]))
 
 
 def _for_people(notes: Sequence[str]) -> str:
@@ -130,7 +136,7 @@ def fit(
             log(record(run))
         raise
     save_codes("final", codes | {"network": np.array(network_digest(run.network, run.method))})
-    return Outcome(evaluation, run.best_map, run.step, counted, run.method.left_out())
+    return Outcome(evaluation, run.best_map, run.step, counted, said_of_left_out(run))
 
 
 def start(config: RunConfig, inputs: Inputs, ranks: Ranks = ALONE) -> TrainingState:

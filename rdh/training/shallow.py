@@ -14,7 +14,7 @@ from rdh.config.run_config import RunConfig
 from rdh.inputs.load import Inputs
 from rdh.store.metrics_writer import Record
 from rdh.training.evaluate import evaluate_run, network_digest
-from rdh.training.loop import Outcome
+from rdh.training.loop import Outcome, said_of_left_out
 from rdh.training.network import make_network
 from rdh.training.state import TrainingState
 
@@ -57,4 +57,4 @@ def fit(
         }
     )
     save_codes("final", codes | {"network": np.array(network_digest(run.network, run.method))})
-    return Outcome(evaluation, run.best_map, 0)
+    return Outcome(evaluation, run.best_map, 0, left_out=said_of_left_out(run))

@@ -235,11 +235,14 @@ def test_only_finished_runs_that_can_be_read_are_in_the_table(store):
     (store.root / edited / "config.json").write_text("{}")
     damaged = finished(store, make_config(seed=4), 0.5)
     (store.root / damaged / "metrics.db").write_bytes(b"no database" * 500)
-    bare = store.create(make_config(seed=5))
+    lost = finished(store, make_config(seed=6), 0.5)
+    (store.root / lost / "metrics.db").write_bytes(b"")
+    bare = finished(store, make_config(seed=5), 0.5)
     store.write_json(bare, "result.json", {"attempt": 1, "state": "finished"})
     table = table_of(store)
-    assert table["run_id"].tolist() == [whole, bare]
-    assert table["map"].isna().tolist() == [False, True]
+    assert table["run_id"].tolist() == [whole, lost, bare]
+    assert table["map"].isna().tolist() == [False, False, True]
+    assert table["dead_at_end"].isna().tolist() == [False, True, False]
 
 
 @pytest.fixture
@@ -480,7 +483,7 @@ def test_pairs_of_other_seeds_and_splits_are_one_group_in_a_table_by_seed_and_sp
 
 def test_results_of_the_wrong_type_count_as_not_said(store):
     fine = finished(store, make_config(seed=0), 0.5, seconds=12.0)
-    odd = store.create(make_config(seed=1))
+    odd = finished(store, make_config(seed=1), 0.5)
     store.write_json(
         odd, "result.json", {"state": "finished", "metrics": 5, "step": "a", "seconds": None}
     )

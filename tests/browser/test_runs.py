@@ -153,11 +153,17 @@ def test_the_plan_follows_what_is_typed_and_launch_makes_these_runs(opened, stor
     page.goto(f"{url}/launch?preset=quick")
     expect(page.get_by_text("2 runs: HashNet · 32 bits · seed 0")).to_be_visible()
     expect(page.get_by_text("These runs are there already")).to_be_visible()
+    page.get_by_text("More: network").click()  # what it holds is told with what is typed next
     page.get_by_role("textbox", name="Code lengths").fill("16,24")
     page.get_by_role("textbox", name="Seeds").fill("20-21")
     page.get_by_role("textbox", name="Epochs").fill("7")
     expect(page.get_by_text("8 runs: HashNet · 16, 24 bits · seeds 20, 21")).to_be_visible()
     expect(page.get_by_text("Epochs 7 instead of 5")).to_be_visible()
+    schedule = page.get_by_role("combobox", name="Schedule")
+    schedule.evaluate("node => node.scrollIntoView({block: 'center'})")  # a scroll closes the list
+    schedule.press("ArrowDown")
+    page.get_by_role("option", name="constant").click()  # the list opens outside the form
+    expect(page.get_by_text("Schedule constant instead of")).to_be_visible()
     expect(page.get_by_text("These runs are there already")).to_have_count(0)
     before = set(store.run_ids())
     page.locator("[data-testid=stFormSubmitButton] button").click()

@@ -80,3 +80,16 @@ def test_a_collapsed_run_has_no_number_of_dead_entries_and_no_cost(tmp_path, cal
     assert "0.00%" not in call("runs")[1] and "dead at the end" not in said
     (row,) = json.loads(call("runs", "--json")[1])["runs"]
     assert (row["dead"], row["cost"], row["collapsed"]) == (None, None, True)
+
+
+def test_a_run_whose_records_are_lost_says_so_in_the_list_and_alone(tmp_path, call):
+    store = RunStore(tmp_path / "runs")
+    run_id = store.create(make_config())
+    metrics = {"map": 0.5}
+    store.write_json(run_id, "result.json", {"attempt": 1, "state": "finished", "metrics": metrics})
+    (store.run_dir(run_id) / "metrics.db").write_bytes(b"")
+    (row,) = json.loads(call("runs", "--json")[1])["runs"]
+    lost = f"metrics.db of run {run_id} is empty, so its records are lost: launch it again"
+    assert row["reason"].startswith(lost) and row["MAP"] == 0.5
+    shown = call("runs", "show", run_id)[1]
+    assert f"not known  {lost}" in shown

@@ -415,7 +415,7 @@ def test_images_that_cannot_be_decoded_stop_the_run_or_are_skipped_and_counted(t
         with pytest.raises(BadImage, match=rf"{item:03}\.jpg cannot be decoded \(.+\)"):
             data.image(item)
     with pytest.raises(
-        BadImage, match=r"006.jpg .*Replace it, or set bad_images=skip to leave it out"
+        BadImage, match=r"006.jpg .*Replace them, or set bad_images=skip to leave them out"
     ):
         data.images(np.arange(30))
     config = {"dataset": "image_list", "image_size": 8, "device": "cpu"}
@@ -424,7 +424,8 @@ def test_images_that_cannot_be_decoded_stop_the_run_or_are_skipped_and_counted(t
         make_config(**config, bad_images="skip"), data_root=tmp_path, log=lines.append
     )
     names = ", ".join(f"images/{number:03}.jpg" for number in range(6, 11))
-    assert f"8 images can't be decoded and are left out: {names} and 3 more" in lines
+    said = f"8 of 30 images can't be decoded and are left out: {names} and 3 more."
+    assert inputs.left_out == said and said in lines
     assert (
         len(inputs.split.train) == 10 - 8
         and not np.isin(inputs.split.gallery, np.arange(6, 14)).any()

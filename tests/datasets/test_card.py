@@ -10,6 +10,7 @@ from rdh import cli, datasets
 from rdh.datasets import data_card
 from rdh.datasets._tools import card as _card
 from rdh.datasets._tools.card import relevant_share, similar_share
+from rdh.datasets._tools.splits import PerClass
 from tests.toy_archives import make_lists, multi_hot, write_both
 
 
@@ -51,6 +52,13 @@ def test_single_label_sets_of_ten_classes_have_a_floor_of_a_tenth():
     )
     assert (card.n_query, card.n_gallery, card.n_train, card.n_items) == (100, 1697, 1000, 1797)
     assert card.items_by_n_labels == [0, 1797] and sum(card.items_per_label.values()) == 1797
+
+
+def test_a_gallery_of_a_handful_of_items_is_a_warning():
+    labels = np.eye(2, dtype=np.uint8)[np.arange(8) % 2]
+    data = datasets.Dataset("tiny", labels, ("a", "b"), "", PerClass(2, 2))
+    (warning,) = data_card(data).warnings
+    assert warning.startswith("The gallery has only 4 items, and chance can give any MAP there")
 
 
 @pytest.mark.parametrize("name", datasets.names())

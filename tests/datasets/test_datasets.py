@@ -367,8 +367,9 @@ def test_damaged_image_stops_and_is_named(class_folders):
     damage(class_folders)
     data = small(class_folders)
     message = (
-        r"bird/0000.png cannot be decoded \(not a JPEG, PNG, WebP, BMP or TIFF image\). Replace "
-        r"it, or set bad_images=skip"
+        r"bird/0000.png cannot be decoded \(not a JPEG, PNG, WebP, BMP or TIFF image\). Of the "
+        r"first 60 images looked at, 5 can't be decoded: train/bird/0000.png, train/cat/0000.png, "
+        r".*Replace them, or set bad_images=skip to leave them out\."
     )
     with pytest.raises(BadImage, match=message):
         data.images(np.arange(60))

@@ -41,6 +41,17 @@ def test_codes_have_collapsed_below_half_as_many_as_classes(written):
     )
 
 
+def test_a_single_code_of_two_classes_is_a_collapse_and_a_tiny_gallery_is_said(written):
+    """Half of two classes is one code: the border would let it through."""
+    one_code = {"scalars": counts(n_effective_codes=[1.0])}
+    found = fires(written(**one_code, labels=one_hot([0, 1] * 20)), "collapsed")
+    assert found.sentence.endswith("of the gallery have 1 code for 2 classes.")
+    found = fires(written(**one_code, labels=one_hot([0, 1, 0, 1])), "collapsed")
+    assert "The gallery has only" in found.sentence
+    two = written(scalars=counts(n_effective_codes=[1.9]), labels=one_hot([0, 1] * 20))
+    assert fires(two, "collapsed") is None
+
+
 @pytest.mark.parametrize(
     ("effective", "distinct", "said"),
     [

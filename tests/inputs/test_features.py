@@ -231,7 +231,7 @@ def test_a_bad_image_stops_the_extraction_unless_it_is_skipped(tmp_path):
     assert sorted(skipping.read) == list(range(10, 40))  # the two batches before it were kept
     with pytest.raises(
         UserError,
-        match=r"1 images of pictures can't be decoded: item 12 of pictures; replace "
+        match=r"1 image of pictures can't be decoded: item 12 of pictures; replace "
         r".+bad_images=skip",
     ):
         extract(Pictures(bad=(12,)), tmp_path, bad_images="stop")

@@ -156,7 +156,7 @@ def test_a_bad_image_stops_the_work_unless_it_is_skipped(tmp_path):
     with pytest.raises(UserError, match=r"picture 12 cannot be decoded\. .+bad_images=skip"):
         decoded(Pictures(bad=(12, 13)), SHAPE, "stop", quiet)
     assert fill(Pictures(bad=(12,)), tmp_path)[1] == [12]
-    with pytest.raises(UserError, match=r"1 images of pictures can't be decoded"):
+    with pytest.raises(UserError, match=r"1 image of pictures can't be decoded"):
         fill(Pictures(bad=(12,)), tmp_path, bad_images="stop")
 
 

@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.common.experiment import ARMS, Asked, build, said_of_changes, said_of_runs
 from pages.common.launch_queue import device_lines
+from pages.common.launch_start import changed_copy, changes_said, read_changes
 from pages.common.launching import first_pair
 from pages.common.number_field import parsed
 from pages.common.run_form import in_words_of_the_form, read_fields, read_switches
@@ -94,7 +95,29 @@ def test_what_differs_from_the_preset_is_said_in_words():
         "off; Code length (bits) 64 instead of 32."
     )
     switched = asked(switches={"hashnet": {"continuation": True}})
-    assert said_of_changes(START, switched, "Demo").endswith("HashNet with continuation on.")
+    said = "HashNet with continuation on instead of off."
+    assert said_of_changes(START, switched, "Demo").endswith(said)
+    start = START | {"method_options": {"continuation": True}}
+    said = "Differs from Demo: HashNet with continuation off instead of on."
+    assert said_of_changes(start, asked(), "Demo") == said
+    folder = {"dataset": "image_folder", "dataset_options": {"folder": "few"}}
+    changed = asked(fields=folder | {"bad_images": "skip"}, seeds="0-2", methods=["dpsh"])
+    assert said_of_changes(START, changed, "Demo") == (
+        "Differs from Demo: Method dpsh instead of hashnet; Dataset image_folder instead of "
+        "digits; Bad images skip instead of stop; Seed 0-2 instead of 0; Image folder with folder "
+        "few instead of image_folder."
+    )
+    back = asked(fields={"dataset": "image_folder", "dataset_options": {}})
+    assert said_of_changes(START | folder, back, "run 1").endswith(
+        "Image folder with folder image_folder instead of few."
+    )
+
+
+def test_a_change_that_a_failure_names_is_one_that_a_link_makes():
+    said = "a.png cannot be decoded. Replace it, or set bad_images=skip to leave it out."
+    assert changes_said(said) == {"bad_images": "skip"}
+    assert read_changes(changed_copy("one", changes_said(said))) == {"bad_images": "skip"}
+    assert changes_said("Set device=cpu, or backbone=none.") == {}
 
 
 def test_what_stands_in_the_browser_is_read_as_the_form_reads_it():

@@ -23,6 +23,7 @@ from rdh.exports.moment import read_moment
 from rdh.lessons import dead_bits, hash_code, lessons
 from rdh.store.recorded import read_recording
 from rdh.store.run_store import RunStore
+from tests.pages.test_runs import record
 
 REPO = Path(__file__).parents[2]
 STEPS = range(1, len(lessons()) + 1)
@@ -234,11 +235,30 @@ def test_the_recorded_pair_has_an_address_of_its_own(with_demo):
 
 
 def test_the_title_of_a_pair_names_what_differs_from_its_preset():
-    demo = demo_pair()[0]
-    assert said_of_preset(demo) == " (Demo)"
-    assert said_of_preset(demo.model_copy(update={"lr": 3.0})) == " (Demo, but lr 3)"
-    assert said_of_preset(demo.model_copy(update={"probe_every": 1, "seed": 4})) == " (Demo)"
-    assert said_of_preset(demo.model_copy(update={"dataset": "mosaic"})) == ""
+    def said(first: dict[str, object], *second: dict[str, object]) -> str:
+        changes = (first, *(second or [first]))
+        return said_of_preset(
+            [one.model_copy(update=own) for one, own in zip(demo_pair(), changes, strict=True)]
+        )
+
+    assert said({}) == " (Demo)"
+    assert said({"lr": 3.0}) == " (Demo, but lr 3)"
+    assert said({"probe_every": 1, "seed": 4}) == " (Demo)"
+    assert said({"dataset": "mosaic"}) == ""
+    assert said({"lr": 3.0}, {"lr": 3.0, "eta": 0.5}) == " (Demo, but lr 3, eta 0.5)"
+
+
+def test_start_says_of_a_pair_that_weighs_its_quantization_unequally_what_compare_does(
+    tmp_path, monkeypatch
+):
+    store = RunStore(tmp_path / "runs")
+    first, second = demo_pair()
+    for config in (first, second.model_copy(update={"eta": 0.5})):
+        record(store, store.create(config), [4, 3])
+    monkeypatch.setenv("RDH_RUNS", str(store.root))
+    app = open_start()
+    (said,) = [one.value for one in app.warning if "Eta differs" in one.value]
+    assert "weighs 1 in DCH and 0.5 in DCH + RDH" in said and "RDH's alone" in said
 
 
 def test_a_collapse_comes_first_and_no_dead_number_is_praised(with_demo):

@@ -19,7 +19,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.common import live_plot, run_form, side_by_side
 from pages.common.run_status import progress_text, read_status
-from rdh import catalog, execution, worker
+from rdh import catalog, datasets, execution, worker
 from rdh.charts.figure import Figure
 from rdh.config.presets import demo_pair, preset_config
 from rdh.config.run_config import RunConfig, make_config, with_plug_ins
@@ -272,6 +272,40 @@ def test_all_parts_of_a_page_show_the_same_step_while_records_arrive(
     assert len(steps) == 1, texts
 
 
+def test_a_run_that_met_a_broken_image_is_launched_again_without_it(tmp_path, monkeypatch):
+    store = RunStore(tmp_path / "runs")
+    run_id = store.create(preset_config("quick"))
+    said = "a.png cannot be decoded. Replace it, or set bad_images=skip to leave it out."
+    result = {"state": "failed", "kind": "input", "attempt": 1, "message": said}
+    store.write_json(run_id, "result.json", result)
+    app = open_app("pages/live.py", store, monkeypatch, run=run_id)
+    links = [one.proto.query_string for one in app.get("page_link")]
+    assert f"clone={run_id}&set.bad_images=skip" in links
+
+
+def test_compare_says_how_a_run_of_the_pair_died_and_offers_no_partner_that_cannot_be(
+    stores, monkeypatch, tmp_path
+):
+    store = RunStore(shutil.copytree(stores["finished"].root, tmp_path / "runs"))
+    first, second = store.run_ids()
+    cut = {"state": "cancelled", "attempt": 1, "step": 8, "message": "Cancelled on request."}
+    store.write_json(first, "result.json", cut)
+    greedy = store.create(preset_config("quick", method="greedyhash"))
+    (store.root / "registry.db").unlink(missing_ok=True)
+    said = []
+    for page in ("app.py", "pages/compare.py"):
+        app = open_app(page, store, monkeypatch, run=first, vs=second)
+        (one,) = [one.value for one in app.info if one.value.startswith("**So far.**")]
+        assert "⊘ cancelled, last record at step" in one and "no verdict" in one
+        said.append(one)
+    assert said[0] == said[1]
+    app = open_app("pages/compare.py", store, monkeypatch, run=greedy, vs="none")
+    assert "GreedyHash has no run with RDH" in words(app) and "saturates" in words(app)
+    assert "Launch its partner" not in [one.proto.label for one in app.get("page_link")]
+    app = open_app("pages/compare.py", store, monkeypatch, run=first, vs="none")
+    assert "Launch its partner" in [one.proto.label for one in app.get("page_link")]
+
+
 def test_an_unknown_run_in_the_url_is_said_and_the_newest_is_shown(stores, monkeypatch):
     app = open_app("pages/live.py", stores["finished"], monkeypatch, run="../../etc/passwd")
     assert "There is no run" in app.warning[0].value and not app.exception
@@ -341,6 +375,25 @@ def test_the_data_page_says_what_to_do_about_a_data_set_that_is_not_there(
     )
     app.selectbox(key="set").set_value("nus_wide").run()
     assert "No NUS-WIDE in" in app.warning[0].value and not app.code
+
+
+def test_the_data_page_names_broken_images_and_a_folder_that_is_not_there(
+    stores, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("RDH_DATA", str(tmp_path))
+    datasets.example("image_folder", tmp_path)
+    folder = tmp_path / "image_folder"
+    for path in sorted(folder.glob("ant/*")):
+        path.write_bytes(b"no image")
+    app = open_app("pages/data.py", stores["empty"], monkeypatch, set="image_folder")
+    (said,) = [one.value.replace("\\", "") for one in app.warning]
+    found = re.match(r"(\d+) of the (\d+) images that were looked at can't be read: ant/", said)
+    assert found and 0 < int(found[1]) < int(found[2]) and "bad_images is skip" in said
+    assert f"The data folder is {tmp_path}." in words(app).replace("\\", "")
+    app.text_input(key="data-image_folder-folder").set_value("gone").run()
+    assert f"There is no folder {folder.with_name('gone')}:" in words(app).replace("\\", "")
+    app.text_input(key="data-image_folder-folder").set_value("/tmp").run()
+    assert "from the data folder on" in app.error[0].value
 
 
 @pytest.mark.parametrize("name", list(catalog.datasets()))
@@ -625,3 +678,27 @@ def test_no_page_brings_torch_into_the_web_process(stores):
         timeout=180,
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_a_run_whose_records_are_lost_says_so_once_on_every_page(stores, monkeypatch, tmp_path):
+    """Its metrics.db is empty, or cut; the pages and the list of runs say the same of it."""
+    store = RunStore(shutil.copytree(stores["finished"].root, tmp_path / "runs"))
+    empty, cut = store.run_ids()
+    files = [store.run_dir(one) / "metrics.db" for one in (empty, cut)]
+    files[0].write_bytes(b"")
+    files[1].write_bytes(files[1].read_bytes()[: files[1].stat().st_size // 2])
+    said = {empty: "is empty, so its records are lost", cut: "can't be read"}
+    for run_id, problem in said.items():
+        for page in ("live", "bits", "compare", "retrieval"):
+            app = open_app(f"pages/{page}.py", store, monkeypatch, run=run_id, vs="none")
+            told = [one.value for one in app.error if problem in one.value]
+            assert len(told) == (page != "compare") and not app.exception, page
+            links = [one.proto.query_string for one in app.get("page_link")]
+            assert (f"clone={run_id}" in links) == (page != "retrieval") or told, page
+        app = open_app("pages/definitions.py", store, monkeypatch, run=run_id)
+        (told,) = [one.value for one in app.warning if problem in one.value]
+        assert told.endswith("The numbers are of the newest runs.")
+        app = open_app("pages/runs.py", store, monkeypatch)
+        assert problem in words(app) and "launch it again, then delete this one" in words(app)
+    app = open_app("app.py", store, monkeypatch)
+    assert "Your last pair" not in words(app) and "metrics.db" in str(app.dataframe[0].value)

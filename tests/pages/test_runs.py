@@ -6,9 +6,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.common import runs_table
 from pages.common.readers import read_series
 from pages.common.run_status import loss_said, progress_text, read_status
 from pages.common.runs_filter import Wanted, read_cards
@@ -135,6 +137,22 @@ def test_settings_that_differ_stand_before_the_numbers(store, monkeypatch):
     columns = list(open_runs(store, monkeypatch).dataframe[0].value.columns)
     assert columns[4:7] == ["lr", "data", "seed"] and "epochs" not in columns
     execution.cancel(store, run_id)
+
+
+def test_a_column_is_as_wide_as_its_longest_value_wherever_that_stands():
+    """Streamlit measures the first rows: a cost further down would lose its sign."""
+    lines = pd.DataFrame([dict.fromkeys(runs_table.COLUMNS)] * 60)
+    bare = runs_table.widths(lines)
+    lines.loc[59, "cost of the dead"], lines.loc[59, "state"] = -0.1356, "✓ finished, collapsed"
+    lines.loc[58, "data"] = "x" * 1000
+    wide = runs_table.widths(lines)
+    grown = {"cost of the dead": len("-0.1356"), "state": 21}
+    for name, n in grown.items():
+        assert wide[name] >= 20 + 6 * n and wide[name] > bare[name]
+    assert bare["data"] < wide["data"] == runs_table.WIDEST
+    assert {one: wide[one] for one in bare if one not in (*grown, "data")} == {
+        one: bare[one] for one in bare if one not in (*grown, "data")
+    }
 
 
 def test_whatever_setting_differs_is_in_the_table_and_is_found(store, monkeypatch):

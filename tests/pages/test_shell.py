@@ -173,6 +173,14 @@ def test_every_setting_that_differs_among_runs_of_a_method_is_in_their_names(sto
     assert names[other] == f"DPSH · {other[-6:]} · {tail}", "no other run is of its method"
 
 
+def test_runs_on_other_folders_have_other_names(store):
+    on = {"dataset": "image_folder"}
+    few = on | {"dataset_options": {"folder": "few"}}
+    plain, other = launch(store, on, few)
+    names = names_in_list(store, [plain, other])
+    assert "folder few" in names[other] and "folder few" not in names[plain]
+
+
 def test_another_run_is_not_set_beside_the_partner_of_the_run_before(store):
     rdh = {"amplifier": True, "quantization": "error_aware"}
     partner, mine, newest = launch(store, {"seed": 7}, {"seed": 7, **rdh}, {"seed": 8})

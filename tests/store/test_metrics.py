@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from rdh.errors import UserError
-from rdh.store.metrics_reader import MetricsReader
+from rdh.store.metrics_reader import LostRecords, MetricsReader
 from rdh.store.metrics_writer import MOST_STORED, SMALL, MetricsWriter, Record, pack
 from rdh.store.mounts import file_system_of
 from rdh.store.schema import TABLES
@@ -340,7 +340,7 @@ def test_a_damaged_file_is_one_sentence_and_is_left_as_it_is(path):
     for content in (no_database, bytes(damage), unsaid):
         path.write_bytes(content)
         with pytest.raises(
-            UserError, match=r"metrics.db of run run-0 can't be read \(.+\); the run's other files"
+            UserError, match=r"metrics.db of run run-0 can't be read \(.+\); its other files"
         ):
             reader = MetricsReader(path)
             reader.scalars(), reader.arrays("dead"), reader.meta()
@@ -349,6 +349,20 @@ def test_a_damaged_file_is_one_sentence_and_is_left_as_it_is(path):
         path.write_bytes(content)
         with pytest.raises(UserError, match="can't be written"):
             MetricsWriter(path, attempt=2)
+
+
+def test_an_empty_file_of_a_finished_run_has_lost_its_records_and_of_another_one_not_yet(path):
+    result = path.with_name("result.json")
+    for content in (None, b""):
+        path.unlink(missing_ok=True)
+        if content is not None:
+            path.write_bytes(content)
+        result.write_text('{"state": "failed"}')
+        assert MetricsReader(path).version() == (0, 0)
+        result.write_text('{"state": "finished"}')
+        for read in (MetricsReader(path).version, MetricsReader(path).scalars):
+            with pytest.raises(LostRecords, match="is empty, so its records are lost: launch it"):
+                read()
 
 
 def test_a_damaged_array_is_one_sentence(path):

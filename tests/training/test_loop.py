@@ -659,7 +659,7 @@ def test_codes_that_a_method_learns_for_the_gallery_are_evaluated(digits):
 
 
 def test_queries_that_all_have_one_code_are_said_in_the_summary():
-    gallery, labels = np.tile(np.eye(4) * 2 - 1, (2, 1)), np.arange(8) % 2
+    gallery, labels = np.tile(np.eye(4) * 2 - 1, (3, 1)), np.arange(12) % 2
     with pytest.warns(CodesWarning):
         alike = evaluate(np.ones((3, 4)), gallery, labels[:3], labels)
     (note,) = alike.notes
@@ -669,6 +669,19 @@ def test_queries_that_all_have_one_code_are_said_in_the_summary():
     assert loop.Outcome(healthy, 0.5, 1).summary()["message"] is None
     part = loop.Outcome(healthy, 0.5, 1, left_out="No new classes.")
     assert part.summary()["message"] == "No new classes."
+
+
+def test_a_gallery_of_a_handful_of_items_is_said_in_the_summary_whatever_its_codes():
+    labels = np.array([0, 1, 0])
+    with pytest.warns(CodesWarning):
+        collapsed = evaluate(np.ones((3, 4)), np.ones((3, 4)), labels, labels)
+    few = "The gallery has only 3 items, and chance can give any MAP there: add images."
+    bad = "2 of 5 images can't be decoded and are left out: a.png and b.png."
+    message = loop.Outcome(collapsed, 0.5, 1, left_out=bad).summary()["message"]
+    assert message == f"All gallery items have the same code, so MAP is that of chance. {few} {bad}"
+    codes = np.eye(4)[:3] * 2 - 1
+    healthy = evaluate(codes, codes, labels, labels)
+    assert loop.Outcome(healthy, 0.5, 1).summary()["message"] == few
 
 
 def test_methods_say_what_they_train_on():

@@ -144,8 +144,9 @@ class Dataset:
 
         Args:
             item_ids: Of the items.
-            bad_images: "stop" raises BadImage at the first image that cannot be decoded. "skip"
-                leaves it out; the caller drops the missing ids by `Split.without`.
+            bad_images: "stop" raises BadImage if one can't be decoded, at most PROGRESS_EVERY
+                images after it, so that the sentence names others too. "skip" leaves it out; the
+                caller drops the missing ids by `Split.without`.
             progress: Called with (images done, images in all).
 
         Returns:
@@ -159,16 +160,17 @@ class Dataset:
         if self.image_shape:
             found = np.empty((len(ids), *self.image_shape), dtype=np.uint8)
         kept: list[int] = []
+        bad: dict[int, BadImage] = {}
         for done, item_id in enumerate(ids.tolist(), start=1):
             try:
                 found[len(kept)] = self.read_image(item_id)
                 kept.append(item_id)
             except BadImage as error:
-                if bad_images == "stop":
-                    raise BadImage(
-                        f"{error} Replace it, or set bad_images=skip to leave it out."
-                    ) from error
-                self._note_bad(item_id, str(error))
+                bad[item_id] = error
+                if bad_images == "skip":
+                    self._note_bad(item_id, str(error))
+            if bad and bad_images == "stop" and (done % PROGRESS_EVERY == 0 or done == len(ids)):
+                raise BadImage(self._said_of_bad(bad, done))
             if progress and (done % PROGRESS_EVERY == 0 or done == len(ids)):
                 progress(done, len(ids))
         return found[: len(kept)], np.array(kept, dtype=np.int64)
@@ -237,6 +239,16 @@ class Dataset:
                 f"No two items of {self.name} share a label, so every MAP is 0: add items to its "
                 "classes."
             )
+
+    def _said_of_bad(self, bad: Mapping[int, BadImage], n: int) -> str:
+        """The first bad image with its reason; the others of the n looked at by name."""
+        first, *others = bad
+        if not others:
+            return f"{bad[first]} Replace it, or set bad_images=skip to leave it out."
+        return (
+            f"{bad[first]} Of the first {n:,} images looked at, {len(bad):,} can't be decoded: "
+            f"{self.names_of(list(bad))}. Replace them, or set bad_images=skip to leave them out."
+        )
 
     def _note_bad(self, item_id: int, message: str) -> None:
         if item_id not in self._bad_ids:

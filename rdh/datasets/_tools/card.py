@@ -9,6 +9,7 @@ import numpy as np
 
 from rdh.datasets._tools.base import Dataset
 from rdh.datasets._tools.twins import twins
+from rdh.retrieval.evaluation import few_items_said
 
 MOST_ROWS = 3000  # distinct label rows that are compared exactly; of more, a sample of so many is
 N_SAMPLES = 12
@@ -77,7 +78,7 @@ def data_card(dataset: Dataset, split_seed: int = 0) -> DataCard:
         n_features=None if dataset.features is None else dataset.features.shape[1],
         fingerprint=dataset.fingerprint,
         passed_over=dict(dataset.passed_over),
-        warnings=list(dataset.warnings),
+        warnings=[*dataset.warnings, *filter(None, [few_items_said(len(split.gallery))])],
     )
 
 
