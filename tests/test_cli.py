@@ -879,6 +879,8 @@ def test_unequal_weights_of_a_pair_are_said(weight, eta, words):
         "group": "g",
         "differs": "eta differs" if "against" in words else "",
         "collapsed": "",
+        "map_baseline": 0.5,
+        "map_rdh": 0.6,
         "map_gain": 0.1,
         "eta": eta,
     }
@@ -893,14 +895,15 @@ def test_unequal_weights_of_a_pair_are_said(weight, eta, words):
 def test_a_collapsed_pair_is_counted_and_in_no_mean():
     row = {"method": "dch", "n_bits": 16, "lr": 0.3, "setting": "", "seed": 1, "group": "g"}
     row |= {"split_seed": 0, "differs": "", "collapsed": "rdh"}
-    row |= {"map_gain": -0.7, "eta": 1.0, "eta_baseline": 1.0}
+    row |= {"map_baseline": 0.8, "map_rdh": 0.1, "map_gain": -0.7, "eta": 1.0, "eta_baseline": 1.0}
     for arm, n_codes in (("baseline", 300), ("rdh", 1)):
         row |= {f"map_low_{arm}": 0.1, f"map_high_{arm}": 1.0, f"n_distinct_codes_{arm}": n_codes}
         row |= {f"{name}_{arm}": math.nan for name in ("dead_at_end", "flagged_at_end", "cost")}
     (line,) = paired_lines(pd.DataFrame([row]))
     assert "seed 1: 1 of 1 pair is left out, because training collapsed to one code (with" in line
     assert "tie band" not in line and "-0.7" not in line
-    whole = row | {"seed": 2, "map_gain": 0.25, "collapsed": "", "n_distinct_codes_rdh": 300}
+    whole = row | {"seed": 2, "map_baseline": 0.5, "map_rdh": 0.75, "map_gain": 0.25}
+    whole |= {"collapsed": "", "n_distinct_codes_rdh": 300}
     (line,) = paired_lines(pd.DataFrame([row, whole]))
     assert "MAP by +0.2500" in line and "1 of 2 pairs is left out" in line
 

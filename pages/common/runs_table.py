@@ -30,8 +30,8 @@ SPARKS = 24  # points of a sparkline
 ALWAYS = ("open", "run", "state", "method")  # all others are left out if no run has one
 IF_DIFFERENT = ("lr", "epochs", "batch_size", "eta", "tau")
 SETTINGS = ("lr", "other settings", "bits", "data", "seed", *IF_DIFFERENT[1:])
-COLUMNS = (*ALWAYS, *SETTINGS, "progress", "dead entries", "dead", "cost of the dead", "MAP",
-           "MAP so far", "tags", "launched")  # fmt: skip
+COLUMNS = (*ALWAYS, *SETTINGS, "progress", "dead", "cost of the dead", "MAP", "MAP so far",
+           "dead entries", "tags", "launched")  # fmt: skip
 MOST_REASONS = 8
 TITLES = {"batch_size": "batch", "eta": "η", "tau": "τ", "cost of the dead": "cost"}
 FORMS: dict[str, Callable[[Any], str]] = {  # of a column's values, as they are shown
