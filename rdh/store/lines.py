@@ -21,12 +21,12 @@ import numpy as np
 from rdh.errors import encodable
 from rdh.store.metrics_reader import MetricsReader
 from rdh.store.metrics_writer import MetricsWriter, Record, pack
+from rdh.store.schema import LINES
 
 AS_LINES = {"RDH_METRICS": "lines"}  # the environment of a worker that appends lines
 SEQ_OF_ATTEMPT = 10**9  # numbers of records grow from attempt to attempt
 PLACE = "lines"  # in the table meta: {"attempt": N, "offset": bytes taken in}
 MOST_BYTES = 4_000_000  # that are taken in at a time
-PATTERN = "metrics-a*.jsonl"
 
 
 def writes_lines(env: Mapping[str, str]) -> bool:
@@ -111,7 +111,7 @@ class LinesWriter:
 
 def has_lines(run_dir: Path) -> bool:
     """Whether some lines of a run were never taken in to their end."""
-    return any(run_dir.glob(PATTERN))
+    return any(run_dir.glob(LINES))
 
 
 def take_in(run_dir: Path, attempt: int, *, is_over: bool = False) -> int:
@@ -138,7 +138,7 @@ def take_in(run_dir: Path, attempt: int, *, is_over: bool = False) -> int:
         if not taken or not is_over:
             break
     if is_over:  # those of attempts before were replaced by this one's
-        for old in run_dir.glob(PATTERN):
+        for old in run_dir.glob(LINES):
             old.unlink()
     return n_bad
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from rdh.errors import UserError, os_reason
 from rdh.files import check_regular, read_json
-from rdh.store.schema import RENAMED, TOGETHER
+from rdh.store.schema import LINES, RENAMED, TOGETHER
 
 # the version of a file; a file without one is of version 1
 VERSION = "(SELECT COALESCE(MAX(CAST(value AS INTEGER)), 1) FROM meta WHERE key = 'schema_version')"
@@ -226,8 +226,10 @@ class MetricsReader:
             raise self._damaged(error) from None
 
     def _none(self) -> list[tuple[Any, ...]]:
-        """No row, as long as the worker may still make the file or its tables."""
-        if (read_json(self.path.parent / "result.json") or {}).get("state") == "finished":
+        """No row, as long as the worker or the lines that it left may still make the tables."""
+        folder = self.path.parent
+        is_over = (read_json(folder / "result.json") or {}).get("state") == "finished"
+        if is_over and not any(folder.glob(LINES)):
             problem = "is empty, so its records are lost"
             raise LostRecords(self.path.parent.name, problem, is_empty=True)
         return []

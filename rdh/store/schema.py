@@ -15,6 +15,7 @@ things over the window of a record. `RENAMED` says what its names are called now
 
 SCHEMA_VERSION = 2
 TOGETHER = "*"
+LINES = "metrics-a*.jsonl"  # what a worker on another machine leaves to be taken in: lines.py
 # Name in version 1 -> name now, of scalars and arrays. Version 1 had two vintages: the older one
 # wrote dead, dead_now and levels, the newer one dead_window, dead_all and dead_levels.
 RENAMED = {

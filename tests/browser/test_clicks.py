@@ -136,7 +136,7 @@ def test_enter_applies_a_line_and_the_click_after_it_is_the_one_launch(form, ser
     seed = next(SEEDS)
     line(form, "Seeds").fill(str(seed))
     line(form, "Seeds").press("Enter")
-    expect(form.get_by_text(f"seed {seed}")).to_be_visible()
+    expect(form.get_by_text(f"seed {seed} · baseline")).to_be_visible()
     wait_for_app(form)
     assert "/launch" in form.url and runs_of(server, seed) == []
     with slowed(form):
