@@ -89,7 +89,8 @@ def dead_over_time(moments: Sequence[Moment], what: str) -> Figures:
     ends = "; ".join(
         f"{one.label} collapsed, so its {what} say nothing"
         if one.label in fallen
-        else f"{one.label} {one.counts[-1]:,.0f} at the end, {one.counts.max():,.0f} at the peak"
+        else f"{one.label} {one.counts[-1]:,.0f} at the last record, "
+        f"{one.counts.max():,.0f} at the peak"
         for one in drawn
     )
     title = f"{what.capitalize()} entries: {ends}"

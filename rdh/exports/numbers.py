@@ -12,12 +12,12 @@ from rdh.exports.moment import Moment
 from rdh.retrieval.evaluation import map_in_words
 
 COUNTED = {  # of `analysis.DeadBits` -> the row, and the word that defines it
-    "dead": ("dead at the end", "dead"),
+    "dead": ("dead at the last record", "dead"),
     "dead_peak": ("dead at the peak", "dead"),
     "dead_hard": ("dead and hard", "hard"),
     "wrong": ("wrong", "wrong"),
     "undecided": ("undecided", "undecided"),
-    "flagged": ("flagged at the end", "flagged"),
+    "flagged": ("flagged at the last record", "flagged"),
     "flagged_peak": ("flagged at the peak", "flagged"),
     "saturated": ("saturated", "saturated"),
 }
