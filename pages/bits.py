@@ -307,7 +307,7 @@ start_page(
 runs = store()
 known = known_runs(runs)
 end_without_runs(known)
-left, right = st.columns([3, 1], vertical_alignment="bottom")
+left, right = st.columns([3, 1])
 with left:
     run_id = pick_run(runs, known)
 with error_card():
