@@ -1,4 +1,4 @@
-"""Layout that several charts share: room for a legend, and round ticks for a colour bar."""
+"""Layout that several charts share: room for a legend, names of steps, ticks of a colour bar."""
 
 import math
 from typing import Any
@@ -9,6 +9,23 @@ from rdh.charts._thinning import kept_points, smoothed
 from rdh.charts.figure import Figure
 
 EVENT_NAME = 130  # pixels of the names of events in a legend: two columns of them fit half a row
+
+
+def name_steps(figure: Figure, size: int, kept: str) -> None:
+    """Names the x-axis "optimiser step", and says below it what stands for several records.
+
+    On a phone one line would be wider than the chart.
+
+    Args:
+        figure: a map, whose columns are buckets.
+        size: records in a bucket.
+        kept: of each bucket, for example "maximum of ".
+    """
+    rest = f" (each column: {kept}{size} records)" if size > 1 else ""
+    below = f"<br><span style='font-size:12px'>{rest.strip()}</span>" if rest else ""
+    figure.update_xaxes(title_text=f"optimiser step{below}")
+    columns = figure.layout.get("meta", {}).get("columns", {})
+    figure.update_layout(meta={"columns": columns | {"x": f"optimiser step{rest}"}})
 
 
 def add_legend(figure: Figure) -> None:

@@ -7,8 +7,6 @@ change only the last group. If the groups double in size, points are dropped but
 import numpy as np
 import pandas as pd
 
-from rdh.charts.figure import Figure
-
 MAX_COLUMNS = 600
 MAX_POINTS = 1200
 
@@ -19,23 +17,6 @@ def buckets(n_records: int, max_buckets: int = MAX_COLUMNS) -> tuple[np.ndarray,
     while -(-n_records // size) > max_buckets:
         size *= 2
     return np.arange(0, n_records, size), size
-
-
-def name_steps(figure: Figure, size: int, kept: str) -> None:
-    """Names the x-axis "optimiser step", and says below it what stands for several records.
-
-    On a phone one line would be wider than the chart.
-
-    Args:
-        figure: a map, whose columns are buckets.
-        size: records in a bucket.
-        kept: of each bucket, for example "maximum of ".
-    """
-    rest = f" (each column: {kept}{size} records)" if size > 1 else ""
-    below = f"<br><span style='font-size:12px'>{rest.strip()}</span>" if rest else ""
-    figure.update_xaxes(title_text=f"optimiser step{below}")
-    columns = figure.layout.get("meta", {}).get("columns", {})
-    figure.update_layout(meta={"columns": columns | {"x": f"optimiser step{rest}"}})
 
 
 def bucket_max(values: np.ndarray, starts: np.ndarray) -> np.ndarray:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from rdh.charts import palette
-from rdh.charts._layout import add_legend_below
-from rdh.charts._thinning import bucket_sum, buckets, name_steps
+from rdh.charts._layout import add_legend_below, name_steps
+from rdh.charts._thinning import bucket_sum, buckets
 from rdh.charts.figure import Figure
 
 H_TICKS = (

@@ -3,8 +3,8 @@
 import numpy as np
 
 from rdh.charts import palette
-from rdh.charts._layout import percent, round_ticks
-from rdh.charts._thinning import bucket_extreme, bucket_max, buckets, name_steps
+from rdh.charts._layout import name_steps, percent, round_ticks
+from rdh.charts._thinning import bucket_extreme, bucket_max, buckets
 from rdh.charts.figure import Figure
 
 UNITS = (
