@@ -151,6 +151,25 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
         draft.write_text(text, encoding="utf-8")
 
 
+def write_json_over(spare: Path, path: Path, value: dict[str, Any]) -> None:
+    """Writes a short JSON object into the room of another file, which then takes its name.
+
+    So a full disk takes it too. Room that is freed first may be taken by another process; only a
+    file system that writes nothing in place needs that.
+    """
+    data = json.dumps(value, allow_nan=False).encode()
+    try:
+        with spare.open("r+b") as file:
+            file.write(data)
+            file.truncate()
+            file.flush()
+            os.fsync(file.fileno())
+        spare.replace(path)
+    except OSError:
+        spare.unlink(missing_ok=True)
+        write_json(path, value)
+
+
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Writes a compressed .npz, whole or not at all."""
     with atomic(path) as draft, draft.open("wb") as file:

@@ -292,6 +292,17 @@ def test_a_full_disk_fails_the_run_with_a_sentence_and_keeps_the_last_checkpoint
     assert checkpoints.load(run_dir)["step"] <= result["step"]
 
 
+def test_a_full_disk_takes_the_result_though_others_take_every_byte_that_is_freed(small_disk):
+    write_json(small_disk / "hb.json", {"seq": 1})
+    (small_disk / "link").hardlink_to(small_disk / "hb.json")  # its room stays taken if one goes
+    with (small_disk / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError):
+        while True:
+            filler.write(bytes(4096))
+    result = {"state": "failed", "message": "full", "traceback": "Traceback"}
+    assert ending.finish(small_disk, result) == 1
+    assert read_json(small_disk / "result.json") == result | {"traceback": None}
+
+
 # In this process: nothing here needs a signal, and torch is loaded already
 
 

@@ -10,7 +10,7 @@ from rdh.errors import encodable, printable
 from rdh.execution.engine.torchrun import End
 from rdh.execution.queue.run_folder import DISK, last_step, request_in
 from rdh.execution.queue.states import DIVERGED, attempt_in, exit_name
-from rdh.files import read_json, write_json
+from rdh.files import read_json, write_json, write_json_over
 from rdh.store.log import say
 from rdh.store.run_store import RunStore
 
@@ -121,8 +121,8 @@ def finish(run_dir: Path, result: dict[str, Any]) -> int:
         try:
             write_json(run_dir / "result.json", result)
         except OSError:  # a full disk: the last heartbeat's place is enough for a short result
-            (run_dir / "hb.json").unlink(missing_ok=True)
-            write_json(run_dir / "result.json", result | {"traceback": None})
+            short = result | {"traceback": None}
+            write_json_over(run_dir / "hb.json", run_dir / "result.json", short)
     except OSError as error:
         say(f"result.json can't be written ({error.strerror})")
         return 5
