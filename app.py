@@ -5,6 +5,7 @@ from starlette.middleware import Middleware
 
 from pages.common.guard import guarded
 from pages.common.kept_files import KeptFiles
+from pages.common.known_address import KnownAddress
 from pages.common.one_level import OneLevel
 
 if __name__ == "__main__":  # Streamlit draws the page
@@ -21,4 +22,5 @@ if __name__ == "__main__":  # Streamlit draws the page
     )
     draw_start()
 else:  # `streamlit run` imports this file to serve it: not one module of a page is needed yet
-    app = st.App(__file__, middleware=[*guarded(), Middleware(OneLevel), Middleware(KeptFiles)])
+    around = [Middleware(one) for one in (OneLevel, KeptFiles, KnownAddress)]
+    app = st.App(__file__, middleware=[*guarded(), *around])

@@ -27,8 +27,8 @@ from rdh.folders import cache_folder
 
 DEFAULT_HEIGHT = 360  # pixels
 # What axes and colour bars mostly need. A chart that needs more is drawn twice: it takes longer.
-MARGIN = {"l": 70, "r": 16, "t": 36, "b": 54}
-BESIDE_BAR = 96  # pixels at the right of a heat map
+MARGIN = {"l": 70, "r": 26, "t": 36, "b": 54}
+BESIDE_BAR = 104  # pixels at the right of a heat map
 SCRIPT, STYLE = (Path(__file__).with_suffix(suffix) for suffix in (".js", ".css"))
 
 
@@ -115,6 +115,8 @@ def look() -> dict:
     )
     font = {"family": "var(--st-font)", "size": 13, "color": text}
     axis = {"automargin": True, "linecolor": line, "tickcolor": line, "zerolinecolor": line}
+    # With automargin no label leaves the chart; to look for one would measure each label.
+    axis |= {"ticklabeloverflow": "allow"}
     axis |= {"gridcolor": "var(--st-border-color-light)", "title": {"standoff": 8, "font": font}}
     colorbar = {
         "outlinewidth": 0,

@@ -81,7 +81,7 @@ def forest(
         tickformat=".3~%" if as_share else None,
         exponentformat="none",  # a difference of 0.0002 is not "200µ"
     )
-    figure.update_layout(showlegend=False, margin_r=16, margin_l=84, margin_b=60)
+    figure.update_layout(showlegend=False, margin_r=16, margin_l=84, margin_b=72)
     return figure
 
 

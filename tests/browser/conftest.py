@@ -268,10 +268,7 @@ def _skip(reason: str) -> None:
 
 
 def _is_problem(message) -> bool:
-    # At a deep link Streamlit asks for its own address below the page's first, and is told 404.
-    return message.type == "error" and not (
-        "404" in message.text and "/_stcore/" in message.location["url"]
-    )
+    return message.type == "error"
 
 
 def _is_ours(url: str) -> bool:
