@@ -24,6 +24,8 @@ SCREEN, ALL = 1080, 8000  # pixels: a window as readers have it, and one that sh
 WIDTH = 1280
 WARMED = 3  # visits until a browser keeps the compiled scripts
 WITHIN = 120_000  # milliseconds
+TIMES = ("cold_s", "warm_s", "cold_cpu_s", "warm_cpu_s")
+BASE = "empty page in a browser"  # what the others are compared with
 STILL = 300  # milliseconds in which a drawn page stays so
 # A chart out of view is not drawn. Streamlit may say that a script has ended before its last
 # elements stand, so a page of ours is not ready without any chart.
@@ -73,35 +75,38 @@ def drawn(empty: Server, server: Server, addresses: dict[str, str], rounds: int)
         warm = playwright.chromium.launch_persistent_context(
             kept, executable_path=path, args=FLAGS, reduced_motion="reduce"
         )
-
-        def page(server: Server, address: str, height: int) -> dict[str, float]:
-            url = f"http://{HOST}:{server.port}/{address}"
-            found: dict[str, list[dict[str, float]]] = {"cold": [], "warm": []}
-            for _ in range(WARMED):
-                _visit(warm, server, url, height)
-            for _ in range(rounds):
-                found["warm"].append(_visit(warm, server, url, height))
-                fresh = cold.new_context(reduced_motion="reduce")
-                found["cold"].append(_visit(fresh, server, url, height))
-                fresh.close()
-            return {
-                f"{kind}_{name}": round(statistics.median(one[name] for one in visits), 2)
-                for kind, visits in found.items()
-                for name in visits[0]
-            }
-
-        result: dict[str, Any] = {}
+        views = [(BASE, empty, "", SCREEN)]
         for name, address in addresses.items():
-            base = page(empty, "", SCREEN)  # each time: how busy the machine is changes
-            result[f"empty page in a browser, before {name}"] = base
-            for what, height in (("charts in view", SCREEN), ("all charts", ALL)):
-                one = page(server, address, height)
-                for kind in ("cold_s", "warm_s", "cold_cpu_s", "warm_cpu_s"):
-                    one[f"{kind}_times_empty"] = round(one[kind] / base[kind], 2)
-                result[f"{name} in a browser, {what}"] = one
+            views.append((f"{name} in a browser, charts in view", server, address, SCREEN))
+            views.append((f"{name} in a browser, all charts", server, address, ALL))
+        visits: dict[str, dict[str, list[dict[str, float]]]] = {
+            view: {"cold": [], "warm": []} for view, *_ in views
+        }
+        for n in range(WARMED + rounds):  # by turns, because how busy the machine is changes
+            for view, one, address, height in views:
+                url = f"http://{HOST}:{one.port}/{address}"
+                seen = _visit(warm, one, url, height)
+                if n < WARMED:
+                    continue
+                fresh = cold.new_context(reduced_motion="reduce")
+                visits[view]["cold"].append(_visit(fresh, one, url, height))
+                visits[view]["warm"].append(seen)
+                fresh.close()
         warm.close()
         cold.close()
+    result = {view: _medians(kinds) for view, kinds in visits.items()}
+    for view in result.keys() - {BASE}:
+        ratios = {name: result[view][name] / result[BASE][name] for name in TIMES}
+        result[view] |= {f"{name}_times_empty": round(ratio, 2) for name, ratio in ratios.items()}
     return result
+
+
+def _medians(visits: dict[str, list[dict[str, float]]]) -> dict[str, float]:
+    return {
+        f"{kind}_{name}": round(statistics.median(one[name] for one in some), 2)
+        for kind, some in visits.items()
+        for name in some[0]
+    }
 
 
 def _visit(context: "BrowserContext", server: Server, url: str, height: int) -> dict[str, float]:
