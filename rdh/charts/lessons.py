@@ -176,10 +176,11 @@ def who_is_dead(
         annotations=[
             {"text": call, "y": y, **CALL} for call, y in zip(calls, middles, strict=True)
         ],
+        margin_l=30,
         margin_r=110,
-        xaxis={"domain": [0, 0.12], "visible": False, **SQUARE},
+        xaxis={"domain": [0, 0.2], "visible": False, **SQUARE},
         xaxis2={
-            "domain": [0.14, 1],
+            "domain": [0.22, 1],
             "range": [-1.1 * F_LIMIT, 1.1 * F_LIMIT],
             "tickvals": [-6, -tau, 0, tau, 6],
             **{"ticktext": ["−6", "h =<br>−0.99", "0", "h =<br>0.99", "6"], "tickangle": 0},
