@@ -7,6 +7,7 @@ from pages.common.live_plot import live_plotly
 from pages.common.readers import RunSeries
 from pages.common.time_view import TimeView
 from pages.common.words import last_records, legend, percent
+from rdh.analysis import has_collapsed, says_nothing
 from rdh.analysis.amplifier import COUNTS, N_RECORDS
 from rdh.charts.amplifier import amplifier_over_tau
 from rdh.charts.gradients import gradient_norms, gradient_of_one_pair, measured_gradient
@@ -29,10 +30,13 @@ def draw_amplifier(run: RunSeries, config: RunConfig, run_id: str) -> None:
     )
     acts, are = ("acts", "are") if config.amplifier else ("would act", "would be")
     left, right = st.columns(2, vertical_alignment="center")
+    is_fallen = has_collapsed(run.last())
     with left:
         title = (
-            f"At τ = {levels[at]:g} the amplifier {acts} on {recall} of the dead; {precision} of "
-            f"all that it {acts} on is dead"
+            f"On what the amplifier {acts}: {says_nothing('dead')}"
+            if is_fallen
+            else f"At τ = {levels[at]:g} the amplifier {acts} on {recall} of the dead; "
+            f"{precision} of all that it {acts} on is dead"
             if reach.dead[at]
             else f"At τ = {levels[at]:g} no entry was dead {within}"
         )
@@ -41,11 +45,15 @@ def draw_amplifier(run: RunSeries, config: RunConfig, run_id: str) -> None:
         )
         live_plotly(figure, key=f"live-amplifier-{run_id}")
     with right:
-        if not reach.dead[at]:
+        if is_fallen or not reach.dead[at]:
             st.markdown(
                 f"**On what does the amplifier act?** {within.capitalize()} at τ = "
                 f"{levels[at]:g} it {acts} on {_visits(reach.amplified[at])} of saturated entries. "
-                "None of them is dead, so there is nothing to rescue."
+                + (
+                    "Which of them are dead says nothing after a collapse."
+                    if is_fallen
+                    else "None of them is dead, so there is nothing to rescue."
+                )
             )
             legend("precision", "recall", "reach")
             return

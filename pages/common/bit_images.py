@@ -14,6 +14,7 @@ from pages.common.moments import pick_step
 from pages.common.readers import probe_codes, probe_steps, split
 from pages.common.text import as_text
 from pages.common.words import link
+from rdh.analysis import says_nothing
 from rdh.analysis.one_bit import NEAR, Look, called_sides, changes, class_balance
 from rdh.charts.bits import class_balance as class_balance_chart
 from rdh.config.run_config import RunConfig
@@ -21,6 +22,10 @@ from rdh.store.run_store import RunStore
 
 N_IMAGES = 20
 N_MORE_IMAGES = 10  # of each further group
+OF_OLD_RUN = (
+    "This run is from before dead bits were counted. Its kept codes, made in eval mode, tell which "
+    "of these items are dead, but not which are flagged."
+)
 SIDES = {-1: "−", 1: "+"}
 GROUPS = {
     "rescued": "just rescued: dead before, on their right side now",
@@ -100,9 +105,15 @@ def draw_images(
     shelf = Shelf(runs, run_id, config)
     step = pick_step("Looked at after training step", steps, key="step")
     arrays = probe_codes(runs, run_id, step)
-    look = shelf.look(arrays, bit)
+    look, whole = shelf.look(arrays, bit), Look.read(arrays, config.tau)
     if _has_sides(shelf, look, bit):
-        _draw_items(shelf, arrays, look, bit, step, run_id)
+        if whole.is_one_code:
+            st.markdown(f"**Looked at again after step {step:,}: {says_nothing('dead')}.**")
+            if "dead_counts" not in arrays:
+                st.caption(OF_OLD_RUN)
+            _draw_classes(shelf, look, bit, run_id)
+        else:
+            _draw_items(shelf, arrays, look, bit, step, run_id)
         if steps.index(step):
 
             def look_at(one: int) -> Look:
@@ -112,7 +123,6 @@ def draw_images(
             _draw_changes(shelf, look, look_at, seen, run_id)
             draw_lives(look_at, seen, bit, config.tau, shelf.classes)
     st.subheader("All bits of the kept items", anchor="matrix")
-    whole = Look.read(arrays, config.tau)
     labels = shelf.labels[whole.ids]
     draw_matrix(whole, labels, shelf.classes, bit, step, run_id, on_click)
 
@@ -222,10 +232,7 @@ def _draw_dead_of_old_run(shelf: Shelf, look: Look, bit: int, step: int) -> None
         f"items have bit {bit} dead**, saturated on the side that their labels don't call for."
         f"{_deepest(len(chosen), len(dead))}"
     )
-    st.caption(
-        "This run is from before dead bits were counted. Its kept codes, made in eval mode, tell "
-        "which of these items are dead, but not which are flagged."
-    )
+    st.caption(OF_OLD_RUN)
     shelf.draw(look.ids[chosen], [f"h {signed(code)}" for code in look.codes[chosen]])
 
 

@@ -7,6 +7,7 @@ import streamlit as st
 
 from pages.common.live_plot import live_plotly
 from pages.common.words import link
+from rdh.analysis import says_nothing
 from rdh.analysis.one_bit import Look
 from rdh.charts.probe_matrix import probe_matrix, rows_of_matrix
 
@@ -35,19 +36,24 @@ def draw_matrix(
     order = np.argsort(-look.dead.sum(0), kind="stable")
     n_dead = int(look.dead.sum())
     knows_sides = bool(look.right.any())
-    title = (
-        f"Samples × bits after step {step:,}: {n_dead:,} of {look.codes.size:,} kept entries dead"
-        if knows_sides
-        else f"Samples × bits after step {step:,}"
-    )
+    title = f"Samples × bits after step {step:,}"
+    if look.is_one_code:
+        title += f": {says_nothing('dead')}"
+    elif knows_sides:
+        title += f": {n_dead:,} of {look.codes.size:,} kept entries dead"
     names = [f"item {item}, {classes(item)}" for item in look.ids[rows].tolist()]
     figure = probe_matrix(look.codes[rows], look.dead[rows], names, order, bit, title=title)
     live_plotly(figure, key=f"bits-matrix-{run_id}", on_click=on_click)
     sick = look.dead.sum(1) > 0
     n_sick, n_others = (int(part[rows].sum()) for part in (sick, ~sick))
+    of_all = f"{n_others:,} of the {(~sick).sum():,} others"
+    shown = (
+        f"{n_sick:,} of the {sick.sum():,} kept items with a dead bit, and {of_all}"
+        if n_sick
+        else f"{n_others:,} of the {len(sick):,} kept items"
+    )
     st.caption(
-        f"{n_sick:,} of the {sick.sum():,} kept items with a dead bit, and {n_others:,} of the "
-        f"{(~sick).sum():,} others; rows by class, then by dead bits. Dark: h = −1, "
+        f"{shown}; rows by class, then by dead bits. Dark: h = −1, "
         f"light: +1, ✖: {link('dead', 'dead')}."
         + ("" if knows_sides else " Right sides were not kept at this look, so none is marked.")
     )

@@ -31,9 +31,9 @@ function readFigure(node, text) {
   return figure;
 }
 
-// Plotly does not wrap: a title is broken anew for the chart's width, and the plot makes room for its lines.
+// Plotly does not wrap: a title is broken for the chart's width. Returns what its lines add to the height.
 function fitTitle(node, { title, margin }, width) {
-  if (!margin || !title?.text) return;
+  if (!margin || !title?.text) return 0;
   const pen = document.createElement("canvas").getContext("2d");
   pen.font = `600 16px ${getComputedStyle(node).fontFamily}`;
   const lines = [];
@@ -42,9 +42,11 @@ function fitTitle(node, { title, margin }, width) {
     if (lines.length && pen.measureText(longer).width < width) lines[lines.length - 1] = longer;
     else lines.push(word);
   }
-  margin.t += 21 * (lines.length - title.text.split("<br>").length);
+  const room = 21 * (lines.length - title.text.split("<br>").length);
+  margin.t += room;
   title.text = lines.join("<br>");
   title.pad = { t: lines.length > 1 ? 16 : 5 }; // as in bare_figure of rdh/charts/palette.py
+  return room;
 }
 
 const config = () => ({
@@ -61,6 +63,8 @@ async function takeAway({ node, plot, note, data }) {
     note.textContent = "The data could not be shown; try again.";
   }
 }
+
+const reserve = ({ node, data, room = 0 }) => parseInt((node.style.height = `${data.height + room}px`));
 
 function create() {
   const [node, plot, note, button] = ["div", "div", "p", "button"].map((tag) => document.createElement(tag));
@@ -101,12 +105,12 @@ function reportZoom(chart, to) {
 async function drawOnce(chart) {
   const { node, plot } = chart;
   const Plotly = await loadPlotly(chart.data.src);
-  const { figure, height } = chart.data;
   const width = (chart.width = node.clientWidth);
   if (!width) return; // hidden: the observer calls again once there is room
   const start = performance.now();
-  const { data, layout } = readFigure(node, figure);
-  fitTitle(node, layout, width - 64); // beside the button
+  const { data, layout } = readFigure(node, chart.data.figure);
+  chart.room = fitTitle(node, layout, width - 64); // beside the button
+  const height = reserve(chart);
   chart.config ??= config(); // kept: a new object would make Plotly start afresh
   await Plotly.react(plot, data, { uirevision: "kept", ...layout, width, height }, chart.config);
   if (!chart.drawn) {
@@ -138,14 +142,14 @@ async function draw(chart) {
 }
 
 export default function ({ data, parentElement, setTriggerValue }) {
-  const { key, label, height } = data;
+  const { key, label } = data;
   const chart = charts.get(parentElement) ?? waiting.get(key) ?? create();
   waiting.delete(key);
   charts.set(parentElement, chart);
   if (chart.node.parentElement !== parentElement) mount(chart, parentElement);
   Object.assign(chart, { data, send: setTriggerValue });
   const call = (chart.calls += 1);
-  chart.node.style.height = `${height}px`; // reserved before plotly.js has arrived
+  reserve(chart); // before plotly.js has arrived
   chart.node.dataset.chart = key;
   chart.plot.setAttribute("aria-label", label);
   chart.button.setAttribute("aria-label", `Data and pictures: ${label}`);

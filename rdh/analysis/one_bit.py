@@ -54,6 +54,11 @@ class Look:
         """-1 or +1, (n,); 0 counts as +1, as in retrieval."""
         return np.where(self.codes >= 0, 1, -1)
 
+    @property
+    def is_one_code(self) -> bool:
+        """Whether all items have one code, of a look at all bits: then no dead count says much."""
+        return bool((self.sides == self.sides[:1]).all())
+
     @cached_property
     def saturated(self) -> np.ndarray:
         return np.abs(self.codes) >= np.float32(self.tau)

@@ -11,6 +11,7 @@ from rdh.charts import palette
 from rdh.charts._layout import add_curve, add_legend, add_legend_below, map_range
 from rdh.charts.figure import Figure
 
+MOST_MARKS = 60  # evaluations; the marks of more would hide the line
 ORDERS = {"map_low": "worst order of ties", "map_high": "best order of ties"}
 
 
@@ -142,7 +143,7 @@ def map_over_time(
             values,
             smoothing,
             name=palette.escape(label),
-            mode="lines+markers",
+            mode="lines+markers" if len(steps) <= MOST_MARKS else "lines",
             line=palette.arm_line(color, has_rdh),
             marker=palette.arm_marker(color, has_rdh, 6),
             hovertemplate="step %{x:,}: MAP %{y:.4f}<extra></extra>",

@@ -100,15 +100,16 @@ def difference_map(
         meta={"times": 1 / unit},
         colorscale=palette.colorscale(palette.DIVERGING),
         colorbar={
-            "title": {"text": f"{palette.escape(what)}, without − with"},
+            "title": {"text": "without − with"},  # longer than the bar on a phone otherwise
             "tickvals": ticks * unit,
             "ticktext": percent(ticks, "+"),
         },
         hovertemplate=f"bit %{{y}}, step %{{x:,}}<br>without − with: %{{z:+d}} in "
         f"{unit}<extra></extra>",
     )
+    difference_of = f"{palette.escape(what)}, without − with"
+    figure.update_layout(margin_r=110, meta={"columns": {"z": difference_of}})
     name_steps(figure, size, "largest difference of ")
-    figure.update_layout(margin_r=110)
     return figure
 
 

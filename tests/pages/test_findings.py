@@ -1,12 +1,15 @@
 """Findings on the pages: what is shown, silenced, tried, and what became of a try."""
 
+import re
 from pathlib import Path
 from urllib.parse import parse_qsl
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.common import live_plot
 from rdh import cli, execution, worker
+from rdh.charts.figure import Figure
 from rdh.config.presets import preset_config
 from rdh.config.run_config import RunConfig
 from rdh.diagnosis import Evidence, diagnose, tried_config
@@ -196,3 +199,20 @@ def test_a_dead_run_and_the_run_that_tried_its_remedy_both_say_that_it_helped(
     for run_id, sentence in ((dead, of_dead), (tried, of_tried)):
         assert cli.main(["diagnose", run_id, "--runs", str(store.root)]) == 0
         assert sentence in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", ["live", "bits", "compare"])
+def test_no_page_counts_the_dead_of_a_collapsed_run(store, sick, monkeypatch, page):
+    titles: list[str] = []
+
+    def note(figure: Figure) -> str:
+        titles.append(figure.layout.title.text)
+        return "{}"
+
+    monkeypatch.setattr(live_plot, "figure_json", note)
+    app = open_app(f"pages/{page}.py", store, monkeypatch, run=sick)
+    counts = re.compile(
+        r"\d\S* (of (the|them)|kept|training|entries|are|is)\b[^.;]* dead\b|\d dead\b"
+    )
+    said = titles + [one.value for one in (*app.markdown, *app.caption, *app.info)]
+    assert [one for one in said if counts.search(one.replace("*", ""))] == []

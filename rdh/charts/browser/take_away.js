@@ -87,7 +87,7 @@ function columnsOf(trace, layout) {
     const at = { x: isList(trace.x) ? values(trace.x) : spaced(trace, "x", n) };
     at.y = isList(trace.y) ? values(trace.y) : spaced(trace, "y", cells.length);
     const { times = 1, power = 1 } = trace.meta ?? {}; // of a map that is sent as bytes
-    const name = plain(titleOf(trace.colorbar ?? {})) || "z";
+    const name = plain(layout.meta?.columns?.z ?? titleOf(trace.colorbar ?? {})) || "z";
     const words = values(trace.text).flat().map(plain); // what a cell says, where its number is that of a colour
     const facts = values(trace.customdata).flat(); // of each cell; where they are named, they say all
     const told = (trace.meta?.customdata ?? []).map((one, place) => [one, facts.map((cell) => cell?.[place])]);
