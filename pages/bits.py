@@ -227,10 +227,8 @@ def draw_events(run: RunSeries, counts: BitCounts, bit: int, run_id: str) -> Non
 
 def draw_judges(counts: BitCounts, dead: np.ndarray, bit: int, run_id: str) -> None:
     flagged, dead = counts.flagged[:, bit], dead[:, bit]
-    title = f"Bit {bit}: {flagged.sum():,} flagged by gradients, " + (
-        "dead by labels says nothing of one code"
-        if counts.has_collapsed
-        else f"{dead.sum():,} dead by labels"
+    title = f"Bit {bit}: {flagged.sum():,} flagged by gradients" + (
+        f"; {says_nothing('dead')}" if counts.has_collapsed else f", {dead.sum():,} dead by labels"
     )
     figure = two_judges(counts.saturated[:, bit], flagged, dead, title=title)
     live_plotly(figure, key=f"bits-judges-{run_id}")
