@@ -1,10 +1,12 @@
 """Layout that several charts share: room for a legend, names of steps, ticks of a colour bar."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from rdh.charts import palette
 from rdh.charts._thinning import kept_points, smoothed
 from rdh.charts.figure import Figure
 
@@ -62,6 +64,38 @@ def add_legend_below(figure: Figure, rows: int = 1, entry_width: int | None = No
         legend_entrywidth=entry_width,
     )
     figure.update_layout(height=figure.layout.height + room, margin_b=55 + room)
+
+
+def write_in_cells(
+    figure: Figure,
+    columns: Sequence[str],
+    rows: Sequence[str],
+    words: np.ndarray,
+    *,
+    shares: np.ndarray,
+    size: int,
+) -> None:
+    """Words in the cells of a map of shares. Plotly's own are grey on grey in its middle.
+
+    Args:
+        figure: with the map.
+        columns: names of the x-axis, (n,).
+        rows: names of the y-axis, (m,).
+        words: of the cells, (m, n); none is written where they are empty.
+        shares: places on the colour scale, 0 to 1, (m, n).
+        size: of the words, in pixels.
+    """
+    written = [(row, column) for row, column in np.ndindex(words.shape) if words[row, column]]
+    figure.add_scatter(
+        x=[columns[column] for _, column in written],
+        y=[rows[row] for row, _ in written],
+        text=[str(words[place]) for place in written],
+        mode="text",
+        textfont={"size": size, "color": palette.inks([float(shares[place]) for place in written])},
+        meta={"table": False},
+        hoverinfo="skip",
+        showlegend=False,
+    )
 
 
 def add_curve(

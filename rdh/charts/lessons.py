@@ -176,8 +176,7 @@ def who_is_dead(
         annotations=[
             {"text": call, "y": y, **CALL} for call, y in zip(calls, middles, strict=True)
         ],
-        margin_l=30,
-        margin_r=110,
+        margin={"l": 30, "r": 110},
         xaxis={"domain": [0, 0.2], "visible": False, **SQUARE},
         xaxis2={
             "domain": [0.22, 1],

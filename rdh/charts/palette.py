@@ -8,6 +8,9 @@ nothing else. Figures set neither template nor background: these come from the t
 
 import html
 import textwrap
+from collections.abc import Sequence
+
+import numpy as np
 
 from rdh import catalog
 from rdh.charts.figure import Figure
@@ -82,6 +85,21 @@ def arm_marker(color: str, with_rdh: bool, size: float = 9) -> dict:
 def colorscale(colors: list[str]) -> list[list]:
     """Plotly's form of a list of colours, evenly spaced from 0 to 1."""
     return [[i / (len(colors) - 1), color] for i, color in enumerate(colors)]
+
+
+def inks(shares: Sequence[float]) -> list[str]:
+    """Black or white for words on the colours of SEQUENTIAL: the one with more contrast (WCAG).
+
+    Args:
+        shares: places on the scale, 0 to 1, (n,).
+    """
+    rgb = np.array([[int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)] for color in SEQUENTIAL])
+    ends = np.linspace(0, 1, len(SEQUENTIAL))
+    mixed = np.stack([np.interp(shares, ends, channel) for channel in rgb.T])
+    linear = np.where(mixed <= 0.04045, mixed / 12.92, ((mixed + 0.055) / 1.055) ** 2.4)
+    luminance = np.array([0.2126, 0.7152, 0.0722]) @ linear
+    is_light = (luminance + 0.05) / 0.05 > 1.05 / (luminance + 0.05)
+    return np.where(is_light, "#000000", "#FFFFFF").tolist()
 
 
 def translucent(color: str, opacity: float) -> str:

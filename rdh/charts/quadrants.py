@@ -3,6 +3,7 @@
 import numpy as np
 
 from rdh.charts import palette
+from rdh.charts._layout import write_in_cells
 from rdh.charts.figure import Figure
 
 SIDES, SIGNS = ("h < 0", "h > 0"), ("g < 0", "g > 0")
@@ -23,12 +24,12 @@ def quadrants(counts: np.ndarray, pulls: np.ndarray, top: float, *, title: str) 
     """
     figure = palette.bare_figure(title, height=320, title_width=palette.NARROW)
     shares, pull = (part / (part.sum() or 1) for part in (counts, pulls))
+    values, said = by_signs(pulls), by_signs(words(shares, pull))
     figure.add_heatmap(
         x=SIDES,
         y=SIGNS,
-        z=by_signs(pulls).astype(np.float32),
-        text=by_signs(words(shares, pull)),
-        texttemplate="%{text}",
+        z=values.astype(np.float32),
+        text=said,
         zmin=0,
         zmax=top or 1,
         colorscale=palette.colorscale(palette.SEQUENTIAL),
@@ -38,6 +39,7 @@ def quadrants(counts: np.ndarray, pulls: np.ndarray, top: float, *, title: str) 
         ygap=3,
         hovertemplate="%{x}, %{y}: %{text}<br>pull %{z:.3g}<extra></extra>",
     )
+    write_in_cells(figure, SIDES, SIGNS, said, shares=values / (top or 1), size=12)
     figure.update_xaxes(title_text="side", type="category")
     figure.update_yaxes(title_text="gradient", type="category")
     return figure

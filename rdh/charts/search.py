@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rdh.charts import palette
-from rdh.charts._layout import add_legend_below
+from rdh.charts._layout import add_legend_below, write_in_cells
 from rdh.charts.figure import Figure
 
 NARROW_LINE, WIDE_LINE = 16, 32  # bits in a line of a barcode: cells wide enough for a telephone
@@ -300,12 +300,12 @@ def classes_found(
         zmax=1,
         xgap=1,
         ygap=1,
-        text=[[f"{100 * share:.0f}" if share >= 0.005 else "" for share in row] for row in table],
-        texttemplate="%{text}" if len(shown) <= MOST_WRITTEN else None,
-        textfont_size=10,
         hovertemplate="asked for %{y}: %{z:.1%} of what is found is %{x}<extra></extra>",
         colorbar={"tickformat": ".0%", "title": {"text": "share"}},
     )
+    if len(shown) <= MOST_WRITTEN:
+        said = np.where(table >= 0.005, np.char.mod("%.0f", 100 * table), "")
+        write_in_cells(figure, labels, labels, said, shares=table, size=10)
     figure.update_yaxes(autorange="reversed", title_text="class of the query", type="category")
     short = max(map(len, labels), default=0) <= 2  # digits need no slant
     figure.update_xaxes(

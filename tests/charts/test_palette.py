@@ -159,3 +159,27 @@ def test_the_dead_of_a_map_of_samples_are_told_by_their_mark_and_by_lightness():
     dead = lab(linear(palette.DEAD, "light"))[0]
     for end in (GREYS[0], GREYS[-1]):  # a dead entry is saturated: its cell has one of the ends
         assert abs(dead - lab(linear(end, "light"))[0]) >= APART
+
+
+def test_words_on_every_colour_of_the_scale_are_read():
+    for place, ink in zip(shares := np.linspace(0, 1, 201), palette.inks(shares), strict=True):
+        at = place * (len(palette.SEQUENTIAL) - 1)
+        low, part = palette.SEQUENTIAL[int(at)], at % 1
+        high = palette.SEQUENTIAL[min(int(at) + 1, len(palette.SEQUENTIAL) - 1)]
+        mixed = "#" + "".join(
+            f"{round((1 - part) * int(low[i : i + 2], 16) + part * int(high[i : i + 2], 16)):02X}"
+            for i in (1, 3, 5)
+        )
+        assert contrast(mixed, ink) > 4.5
+
+
+def contrast(*colors: str) -> float:
+    """As WCAG 2.2 defines it."""
+    lights = []
+    for color in colors:
+        parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        red, green, blue = (
+            one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in parts
+        )
+        lights.append(0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05)
+    return max(lights) / min(lights)

@@ -102,3 +102,7 @@ def test_classes_are_shown_with_what_was_asked_for_in_rows():
     figure = classes_found(shares, np.array([0, 1]), np.array(["a", "<i>", "c"]), title="classes")
     np.testing.assert_allclose(figure.data[0].z, shares[:2, :2], rtol=1e-6)
     assert list(figure.data[0].y) == ["a", "&lt;i&gt;"]
+    words = figure.data[1]
+    cells = list(zip(words.x, words.y, words.text, words.textfont.color, strict=True))
+    assert cells[0] == ("a", "a", "70", "#000000") and len(cells) == 4
+    assert cells[1] == ("&lt;i&gt;", "a", "30", "#FFFFFF")

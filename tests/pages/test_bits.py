@@ -351,7 +351,7 @@ def test_the_quadrants_share_out_all_visits_of_the_last_records(digits, monkeypa
     folder = only_run(digits)
     app = open_bits(digits, monkeypatch, bit="3")
     counts = MetricsReader(folder / "metrics.db").arrays("quadrants")[2][-10:, :, :, 3].sum(0)
-    (before,) = drawn["bits-quadrants-before"].data  # the run has no amplifier
+    before, _ = drawn["bits-quadrants-before"].data  # the run has no amplifier
     assert "This run has no amplifier." in words(app)
     cells = dict(zip(("−−", "+−", "−+", "++"), np.ravel(before.text), strict=True))  # h, then g
     for (row, side), signs in {(1, 0): "−−", (0, 1): "+−", (0, 0): "−+", (1, 1): "++"}.items():
