@@ -72,17 +72,13 @@ def draw_bits(
 ) -> None:
     """The query's bits beside a neighbour's, and what each bit does to this query."""
     st.subheader(f"Bit by bit: {found.config.label}", anchor="bits")
-    if other is not None:
-
-        def swap() -> None:
-            st.query_params.update(run=other.run_id, vs=found.run_id)
-
-        st.button(
-            f"Look into the bits of {other.config.label} instead",
-            on_click=swap,
-            key="search-swap",
-            icon=":material/swap_horiz:",
-        )
+    if other is not None and st.button(
+        f"Look into the bits of {other.config.label} instead",
+        key="search-swap",
+        icon=":material/swap_horiz:",
+    ):
+        st.query_params.update(run=other.run_id, vs=found.run_id)
+        st.rerun()  # the whole page: the lists above are outside of this fragment
     known = known_dead(runs, found)
     place = _pick_neighbour(found, query, code, known, n)
     _draw_barcode(found, query, code, known, place, off)

@@ -129,3 +129,18 @@ def upload(page, store: RunStore, run: str, folder: Path) -> None:
     distances = np.bitwise_count(arrays["query"][0] ^ arrays["gallery"]).sum(1)
     expect(found.first).to_contain_text(f"d = {distances.min()}")
     expect(page).to_have_url(re.compile("q=upload"))
+
+
+def test_the_bits_of_the_other_run_are_looked_into(page, app_server, store):
+    run, other = (
+        next(one for one in store.run_ids() if store.config(one).has_rdh == rdh)
+        for rdh in (True, False)
+    )
+    page.goto(f"{app_server(store.root).url}/retrieval?run={run}&vs={other}")
+    for shown, beside in ((other, run), (run, other)):
+        name = store.config(shown).label
+        page.get_by_role("button", name=f"Look into the bits of {name} instead").click()
+        expect(page.get_by_role("heading", name=f"Bit by bit: {name}", exact=True)).to_be_visible()
+        wait_for_app(page)
+        assert f"run={shown}&" in page.url and f"vs={beside}" in page.url
+    assert not page.foreign and not page.problems
