@@ -100,8 +100,28 @@ function followLinks() {
   document.addEventListener("click", onClick, true);
 }
 
+// Streamlit goes to the heading that an address names before the formulas above it have their height.
+const BY_READER = ["wheel", "touchstart", "keydown", "pointerdown"], SETTLED = 10_000; // milliseconds
+let arrived = "";
+
+function stayAtPlace() {
+  const content = document.querySelector("[data-testid=stMainBlockContainer]");
+  if (!location.hash || location.href === arrived || !content) return;
+  arrived = location.href;
+  const go = () => document.getElementById(location.hash.slice(1))?.scrollIntoView();
+  const observer = new ResizeObserver(go);
+  const end = () => {
+    observer.disconnect();
+    for (const kind of BY_READER) removeEventListener(kind, end, true);
+  };
+  observer.observe(content);
+  for (const kind of BY_READER) addEventListener(kind, end, true);
+  setTimeout(end, SETTLED);
+}
+
 export default ({ parentElement }) => {
   keepHistoryShort();
   followLinks();
+  stayAtPlace();
   if (!parentElement.querySelector("button")) create(parentElement);
 };

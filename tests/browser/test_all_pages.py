@@ -138,6 +138,20 @@ def test_a_page_has_headings_and_cuts_nothing_at_any_width(page, server, query, 
         check_shadow(page)
 
 
+@pytest.mark.parametrize("place", ["cost", "collapse"])  # below formulas, which come late
+def test_an_address_with_a_place_shows_it_until_the_reader_scrolls(page, server, query, place):
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto("about:blank")
+    page.goto(f"{server.url}/definitions?{query}#{place}")
+    wait_for_app(page)
+    top = "(id) => document.getElementById(id)?.getBoundingClientRect().top"
+    wait_for(page, f"(id) => Math.abs(({top})(id) - 72) < 8", place)
+    assert abs(page.evaluate(top, place) - 72) < 8
+    page.mouse.move(800, 400)
+    page.mouse.wheel(0, -300)
+    wait_for(page, f"(id) => ({top})(id) > 300", place)
+
+
 def test_a_zoom_moves_all_charts_over_time_and_stays_in_the_address(page, server, query):
     page.set_viewport_size({"width": 1280, "height": 900})
     page.goto(f"{server.url}/live?{query}")
