@@ -87,8 +87,8 @@ def pick_bit(run_id: str, config: RunConfig, counts: BitCounts | None) -> int:
         help=f"0 to {last}. The page opens at the bit whose dead entries cost most.",
     )
     if refused is not None:
-        got = as_text(refused[:40])
-        st.warning(f"Bit must be a whole number from 0 to {last}, got {got}; shown is bit {bit}.")
+        got = f"got {as_text(refused[:40])}" if refused.strip() else "nothing was entered"
+        st.warning(f"Bit must be a whole number from 0 to {last}, {got}; shown is bit {bit}.")
     return bit
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from pages.common.findings import draw_findings
+from pages.common.findings import ENDED_EARLY, draw_findings
 from pages.common.live_plot import live_plotly
 from pages.common.pair_settings import draw_settings
 from pages.common.readers import RunSeries, dead_series, read_series
@@ -26,10 +26,10 @@ from pages.common.side_by_side import (
 )
 from pages.common.sidebar import draw_link
 from pages.common.study_links import draw_study_links
-from pages.common.text import as_text
+from pages.common.text import as_sentence, as_text
 from pages.common.time_view import TimeView, draw_view
 from pages.common.words import count_of, legend, link, percent
-from rdh import analysis, studies
+from rdh import analysis, execution, studies
 from rdh.analysis import NO_DEAD_BITS, has_collapsed
 from rdh.charts.comparison import map_over_time, precision_recall, tie_bands
 from rdh.charts.dead_bits import dead_bits_over_time
@@ -277,6 +277,9 @@ with error_card():
         st.fragment(draw, run_every=2.0 if ticking else None)()
 with error_card():
     if other is None and len(known) > 1:
+        state = known[run_id]
+        if state.state in ENDED_EARLY and (reason := execution.reason_said(runs, state)):
+            st.warning(as_sentence(f"This run is {state.state}: {reason}"), icon=":material/info:")
         st.info(
             "No run is compared with this one: no other is equal to it but for the plug-ins, or "
             f"none is chosen. {how_to_pair(read_config(runs, run_id))}",

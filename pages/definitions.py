@@ -121,7 +121,7 @@ def newest_first(runs: RunStore, known: dict[str, RunState]) -> Iterator[tuple[s
     if asked in known:
         order = [asked, *(one for one in order if one != asked)]
     elif asked is not None:
-        say(f"There is no run {as_text(asked[:80])}; it may have been deleted. {INSTEAD}", "run")
+        say(f"There is no run “{as_text(asked[:80])}”; it may have been deleted. {INSTEAD}", "run")
     for run_id in order[:MOST_READ]:
         try:
             yield run_id, read_series(runs, run_id)

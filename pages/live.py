@@ -19,7 +19,7 @@ from pages.common.readers import RunSeries, dead_series, read_series
 from pages.common.report_button import draw_report_button
 from pages.common.run_numbers import draw_numbers
 from pages.common.run_picker import how_they_differ, is_pair, is_watched, labels_of, pick_two
-from pages.common.run_status import Status, draw_status, read_status, resume_said
+from pages.common.run_status import Status, draw_status, read_status
 from pages.common.shell import actions, carried, end_page, error_card, known_runs, start_page, store
 from pages.common.sidebar import draw_link
 from pages.common.text import as_text
@@ -242,7 +242,7 @@ def draw_no_data(status: Status) -> None:
         above = status.state.reason if status.state else None  # what the line above says
         is_said = status.word == "lost" or "resume" in (above or "").lower()
         is_vain = execution.would_repeat(runs, status.run_id)
-        resume = "" if is_said or is_vain else f"{resume_said(runs, status.run_id)} "
+        resume = "" if is_said or is_vain else f"{execution.resume_said(runs, status.run_id)} "
         st.info(
             f"This run {ENDED[status.word]} before its first record, so there is nothing to draw. "
             f"{resume}Launch makes a changed copy of it.",

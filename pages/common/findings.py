@@ -24,7 +24,7 @@ from rdh.store.notes import change_notes, read_notes
 from rdh.store.run_store import RunStore
 
 NOTE = "note"  # a severity
-DIED = ("failed", "lost", "unreadable")
+ENDED_EARLY = ("failed", "lost", "cancelled", "paused", "unreadable")
 LONGEST = 60  # characters of a line
 ICONS = {
     "fatal": ":material/dangerous:",
@@ -249,8 +249,8 @@ def one_line(
         state: of the run.
         seen: the records of a pair that the page shows. Its runs are judged by these.
     """
-    if state.state in DIED and state.reason:
-        return shorten(state.reason, LONGEST, placeholder=" …")
+    if state.state in ENDED_EARLY and state.reason:
+        return shorten(execution.reason_said(runs, state), LONGEST, placeholder=" …")
     run_id = state.run_id
     try:
         found = read_diagnosis(runs, run_id, seen if seen and run_id in seen else None)

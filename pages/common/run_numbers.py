@@ -97,7 +97,7 @@ def cost_tile(
     if is_collapsed:
         return label, "–", COLLAPSED, help_of("cost")
     if cost is None:
-        return label, "–", "not measured yet", help_of("cost")
+        return label, "–", "not measured", help_of("cost")
     return label, map_points(cost[0]), f"MAP {cost[1]}", help_of("cost")
 
 

@@ -112,7 +112,7 @@ def draw_status(
         draw_actions(store, status)
     if status.word == "finished" and status.result.get("message"):
         st.warning(as_sentence(status.result["message"]), icon=":material/warning:")
-    if loss := loss_said(store, status.state):
+    if loss := execution.loss_said(store, status.state):
         st.info(as_text(loss), icon=":material/restart_alt:")
     if status.word in STOPPED and status.state and status.state.reason:
         st.info(as_sentence(status.state.reason), icon=STOPPED[status.word])
@@ -120,7 +120,7 @@ def draw_status(
         said = status.result.get("message") if status.word == "failed" else None
         reason = said or (status.state.reason if status.state else None) or "no reason was recorded"
         can_resume = status.word == "lost" and not is_watched(store, status.run_id)
-        way_out = f" {resume_said(store, status.run_id)}" if can_resume else ""
+        way_out = f" {execution.resume_said(store, status.run_id)}" if can_resume else ""
         st.error(as_sentence(reason + way_out), icon=":material/error:")
         log = log_tail(store, status.run_id) if with_log else ""
         if log:
@@ -153,7 +153,7 @@ def _draw_ways_on(store: RunStore, status: Status) -> None:
         draw_change(store, run_id)
     if execution.would_repeat(store, run_id):
         return
-    if _button("Resume", "play_arrow", f"resume-{run_id}", resume_said(store, run_id)):
+    if _button("Resume", "play_arrow", f"resume-{run_id}", execution.resume_said(store, run_id)):
         _do(execution.resume, store, run_id)
     if store.resume_step(run_id):
         with st.popover("Start over", icon=":material/restart_alt:"):
@@ -183,31 +183,6 @@ def draw_change(store: RunStore, run_id: str) -> None:
     query = changed_copy(run_id, remedy.changes if remedy else {})
     label = "Change and launch again" + (f": {remedy.words}" if remedy else "")
     draw_link("pages/launch.py", as_text(label), ":material/edit:", query)
-
-
-def loss_said(store: RunStore, state: execution.RunState | None) -> str:
-    """How the attempt before was lost, and from where this one goes on.
-
-    "" if it was not, or if the reason of the state says it: of a run that waits or is lost again.
-    """
-    if state is None or state.attempt == 1 or state.state in ("queued", "lost"):
-        return ""
-    loss = execution.loss_before(store, state.run_id, state.attempt)
-    if loss is None:
-        return ""
-    came = f" It had come to step {loss.step:,}." if loss.step else ""
-    on = f"{'went' if state.is_final else 'goes'} on from step {loss.from_step:,}"
-    if not loss.from_step:
-        on = f"{'began' if state.is_final else 'begins'} again at step 0"
-    return f"{loss.reason.rstrip('.')}.{came} It {on}, attempt {state.attempt}."
-
-
-def resume_said(store: RunStore, run_id: str) -> str:
-    """What Resume would do: it promises no checkpoint that is not there."""
-    step = store.resume_step(run_id)
-    if not step:
-        return "Resume starts the run from step 0: it has kept no checkpoint."
-    return f"Resume goes on from step {step:,}, its last checkpoint."
 
 
 def log_tail(store: RunStore, run_id: str) -> str:

@@ -15,7 +15,6 @@ from pages.common import follow, selection
 from pages.common.address import took
 from pages.common.readers import read_series
 from pages.common.run_picker import IN_NAME, read_config, told_apart_by
-from pages.common.run_status import loss_said
 from pages.common.runs_filter import Card
 from pages.common.shell import status_chip
 from pages.common.text import as_sentence, as_text
@@ -256,7 +255,8 @@ def _draw_reasons(store: RunStore, cards: Sequence[Card], lost: Mapping[str, str
     said: dict[str, list[Card]] = {}
     for card in cards:
         # a run that is shown alone says it itself, further below
-        reason = " ".join(filter(None, [_reason(store, card), lost[card.state.run_id]]))
+        said_of_it = execution.reason_said(store, card.state), lost[card.state.run_id]
+        reason = " ".join(filter(None, said_of_it))
         if [card.state.run_id] != selection.chosen() and reason:
             said.setdefault(reason, []).append(card)
     if not said:
@@ -275,11 +275,6 @@ def _draw_reasons(store: RunStore, cards: Sequence[Card], lost: Mapping[str, str
             st.markdown(
                 f"**{as_text(chips)}** &nbsp; {as_text(names + more)}: {as_sentence(reason)}"
             )
-
-
-def _reason(store: RunStore, card: Card) -> str:
-    """What the queue says about a run, and how an attempt before was lost."""
-    return " ".join(filter(None, [loss_said(store, card.state), card.state.reason]))
 
 
 def _count(n: int) -> str:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from rdh import catalog, studies
 from rdh.config.presets import PRESETS
+from rdh.errors import UserError
 from rdh.studies import Study
 
 STUDY = "study"
@@ -131,4 +132,9 @@ def own_study(name: str) -> Study:
     Raises:
         UserError: There is no such study, or its file can't be used.
     """
-    return studies.study(name.removesuffix(".toml"))
+    if name.endswith(".toml"):
+        raise UserError(
+            f"study must be one of {', '.join(studies.names())}, got {name[:80]!r}; a file of your "
+            "own is run by `python -m rdh study run FILE`."
+        )
+    return studies.study(name)

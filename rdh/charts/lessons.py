@@ -122,6 +122,7 @@ def tanh_figure(z: float, *, shows_answer: bool) -> Figure:
 
 
 SATURATED = palette.STATE_COLORS["saturated"]
+ALIVE = "saturated, not dead"
 LETTERS = "ABCDEFGH"
 OF_IMAGES = {
     "meta": {"customdata": ["image", "h", "its labels"]},
@@ -154,8 +155,8 @@ def who_is_dead(
     saturated = np.abs(logits) >= tau
     states = {"": np.ones(n, bool)}
     if dead is not None:  # the mark itself is the glyph of the word
-        states = {"dead": dead, "saturated": saturated & ~dead, "free": ~saturated & ~dead}
-    looks = {"dead": ("x", palette.DEAD), "saturated": ("square", SATURATED)}
+        states = {"dead": dead, ALIVE: saturated & ~dead, "free": ~saturated & ~dead}
+    looks = {"dead": ("x", palette.DEAD), ALIVE: ("square", SATURATED)}
     calls = [SIDES[int(side)] for side in right]
     facts = list(zip(LETTERS, np.tanh(logits).tolist(), calls, strict=False))
     for name, mine in states.items():

@@ -208,6 +208,7 @@ def bit_effects(
             hovertemplate="bit %{x}: dead for %{y:.2%} of the training items<extra></extra>",
         )
         low = {"domain": [0, 0.2], "tickformat": "~%", "nticks": 3, "rangemode": "tozero"}
+        low["title_text"] = "dead"
         low["range"] = None if dead_share[bits].any() else [0, 0.01]
         figure.update_layout(yaxis_domain=[0.3, 1], yaxis2={**low, "anchor": "x"})
     add_legend_below(figure, rows=2)

@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
             {
                 "run_id": arguments.run,
                 "state": state and execution.doing(state),
-                "reason": state and state.reason,
+                "reason": state and (execution.reason_said(store, state) or None),
                 "step": state and execution.last_step(store, state.run_id, state.attempt),
                 "findings": [one.as_dict() for one in found.findings],
                 "ran": found.ran,
@@ -79,14 +79,15 @@ def _state(store: RunStore, state: execution.RunState | None) -> str:
     """What a run is doing, or how it ended, and why, in a line."""
     if state is None:
         return "Not in the queue yet."
+    reason = execution.reason_said(store, state)
     if state.state == "finished":
         said = f"finished: {analysis.time_taken(store.result(state.run_id))}"
-        return f"{said}. {state.reason}" if state.reason else f"{said}."
+        return f"{said}. {reason}" if reason else f"{said}."
     step, total = execution.progress(store, state)
     said = execution.doing(state) if state.is_final else f"still {execution.doing(state)}"
     if step or total:
         said += f" at step {step:,}" + (f" of {total:,}" if total else "")
-    reason = state.reason or ("no reason was recorded." if state.is_final else "")
+    reason = reason or ("no reason was recorded." if state.is_final else "")
     return f"{said}: {reason}" if reason else f"{said}."
 
 

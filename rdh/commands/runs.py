@@ -184,7 +184,7 @@ def _row(store: RunStore, state: Any) -> dict[str, Any]:
         "priority": state.priority,
         "stalled": stalled,
         "reason": lost
-        or state.reason
+        or execution.reason_said(store, state)
         or (STALLED.format(analysis.duration(stalled)) if stalled else None),
     }
 
@@ -239,8 +239,8 @@ def _show(store: RunStore, run_id: str, as_json: bool) -> int:
         )
         return 0
     print(f"{run_id}: {label}, {state.state if state else 'not in the queue yet'}")
-    if state and state.reason:
-        print(f"  {state.reason}")
+    if state and (reason := execution.reason_said(store, state)):
+        print(f"  {reason}")
     if state and (said := _so_far(store, state, result)):
         print(f"  {said}")
     print(f"  folder {store.run_dir(run_id)}")

@@ -58,8 +58,8 @@ PRESETS = {
     ),
     "quick": Preset(
         "Quick check",
-        "The demo cut to five epochs: does everything work? Too short and fast a training to judge "
-        "a method by.",
+        "Five epochs of any method on the digits: does everything work? Too short and fast a "
+        "training to judge a method by.",
         {
             "lr": 0.3,
             "batch_size": 64,

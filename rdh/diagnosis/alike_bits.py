@@ -23,8 +23,8 @@ def check(evidence: Evidence) -> Finding | None:
     n_items = len(evidence.codes.gallery)
     parts = []
     if len(one_sided):
-        parts.append(f"{_bits(one_sided)} {_hold(one_sided)} {ONE_SIDED:.0%} of the items on one "
-                     "side")  # fmt: skip
+        parts.append(f"{_bits(one_sided)} {_hold(one_sided)} at least {ONE_SIDED:.0%} of the items "
+                     "on one side")  # fmt: skip
     if len(repeats):
         parts.append(f"{_bits([bit for bit, _ in repeats])} {_repeat(len(repeats))} another "
                      f"({', '.join(f'{a} as {b}' for a, b in repeats[:LISTED])})")  # fmt: skip

@@ -46,6 +46,7 @@ from rdh.execution.queue.run_folder import (
     stalled_for,
 )
 from rdh.execution.queue.states import DIVERGED, MEANINGS, RESUMABLE
+from rdh.execution.queue.story import loss_said, reason_said, resume_said
 from rdh.execution.queue.watched import check_ours, is_watched
 
 __all__ = [
@@ -69,12 +70,15 @@ __all__ = [
     "is_watched",
     "last_step",
     "loss_before",
+    "loss_said",
     "notices",
     "pause",
     "progress",
+    "reason_said",
     "registry_news",
     "resume",
     "resume_all",
+    "resume_said",
     "revive",
     "set_priority",
     "slots_here",

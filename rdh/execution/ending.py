@@ -104,7 +104,7 @@ def deserted(run_dir: Path, step: int) -> dict[str, Any]:
 
 def _way_on(run_dir: Path) -> tuple[int | None, str]:
     step = RunStore(run_dir.parent).resume_step(run_dir.name)
-    return step, f"resume goes on from step {step}" if step else "resume starts it over"
+    return step, f"resume goes on from step {step:,}" if step else "resume starts it over"
 
 
 def result_of(run_dir: Path, attempt: int) -> dict[str, Any] | None:

@@ -20,8 +20,8 @@ def ask(demo: Demo) -> Question:
     options = (n, *(other for other in range(n - 1, -1, -1) if abs(other - n_higher) <= 1))
     options = tuple(dict.fromkeys(options))
     said = (
-        f"At seed {' and '.join(collapsed)} the run with RDH collapses: one code for all images, "
-        "and not one dead bit. "
+        f"At seed{'s' * (len(collapsed) > 1)} {' and '.join(collapsed)} the run with RDH "
+        "collapses: one code for all images, and not one dead bit. "
         if collapsed
         else ""
     )

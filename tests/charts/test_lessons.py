@@ -18,7 +18,8 @@ PICTURES = np.arange(3 * 64).reshape(3, 8, 8).astype(np.uint8)
 
 
 def trace(figure, name: str):
-    (found,) = [one for one in figure.data if one.name and name in one.name]
+    found = [one for one in figure.data if one.name and name in one.name]
+    (found,) = [one for one in found if one.name == name] or found
     return found
 
 

@@ -543,7 +543,7 @@ def test_one_sided_and_repeated_bits_are_named(written):
     gallery[:, 5] = -gallery[:, 1]
     given = {"scalars": {"loss": [1.0]}, "labels": one_hot([0, 1] * 40), "n_bits": 8}
     found = fires(written(gallery=gallery, **given), "alike_bits")
-    assert "bit 2 has 95% of the items on one side" in found.sentence
+    assert "bit 2 has at least 95% of the items on one side" in found.sentence
     assert "bit 5 repeats another (5 as 1)" in found.sentence
     assert found.remedies == ()  # fewer bits lost MAP in half of the pairs
     gallery[:3, 5] *= -1  # r = -.85

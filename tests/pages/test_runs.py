@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.common import runs_table
 from pages.common.readers import read_series
-from pages.common.run_status import loss_said, progress_text, read_status
+from pages.common.run_status import progress_text, read_status
 from pages.common.runs_filter import Wanted, read_cards
 from pages.common.runs_views import log_lines
 from pages.common.start import run_line
@@ -381,13 +381,13 @@ def test_a_run_that_was_killed_says_so_while_it_goes_on_and_after(store, monkeyp
     more = {"attempt": 2, "from_step": 20, "step": 30, "seconds": 5.0}
     end(store, run_id, "finished", metrics={"map": 0.5}, **more)
     app = open_runs(store, monkeypatch, select=run_id)
-    told = "The process was killed (signal 9). It had come to step 25. "
+    told = "Earlier: The process was killed (signal 9). It had come to step 25. "
     told += "It went on from step 20, attempt 2."
     assert told in {one.value.replace("\\", "") for one in app.info}
     assert any("the last 10 steps in 5 s" in one.value for one in app.markdown)
     state = execution.RunState(run_id, "running", 2, 0.0)
-    assert loss_said(store, state).endswith(" It goes on from step 20, attempt 2.")
-    assert loss_said(store, execution.RunState(run_id, "running", 3, 0.0)) == ""
+    assert execution.loss_said(store, state).endswith(" It goes on from step 20, attempt 2.")
+    assert execution.loss_said(store, execution.RunState(run_id, "running", 3, 0.0)) == ""
 
 
 @pytest.mark.parametrize(
@@ -427,8 +427,12 @@ def test_pages_and_verbs_say_one_step_of_a_run_in_every_state(
 
     (row,) = [one for one in json.loads(call("runs", "--json"))["runs"] if one["run"] == run_id]
     assert (row["step"], row["of"]) == (number, 60)
+    resume = " Resume starts the run from step 0: it has kept no checkpoint."
+    said += resume if state == "lost" else ""
     assert call("diagnose", run_id).splitlines()[0] == said
     shown = call("runs", "show", run_id)
+    assert row["reason"] is None or f"  {row['reason']}" in shown.splitlines()
+    assert (row["reason"] or "").endswith(resume) == (state == "lost")
     assert f"  step {number} of 60" in shown and (" after 0 s" in shown) == (attempt == 1)
     when = "now" if state == "running" else "at its last record"
     assert f"dead {when}" in shown and "at the end" not in shown
