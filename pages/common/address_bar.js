@@ -1,5 +1,5 @@
 // Copies the page's address and keeps its history short; address_bar.py says why.
-const RUN = "run", OTHER = "vs", OWN = ["lesson", "pair"]; // which pages fill in by themselves
+const RUN = "run", OTHER = "vs", OWN = ["lesson", "pair", "q"]; // which pages fill in by themselves
 
 // Without a clipboard the address is shown, ready to be copied.
 function create(parent) {

@@ -20,7 +20,7 @@ import streamlit as st
 from streamlit.components.v1 import declare_component
 
 from rdh.charts.figure import Figure
-from rdh.charts.html_page import TAKE_AWAY
+from rdh.charts.html_page import FIT_TITLE, TAKE_AWAY
 from rdh.charts.plotly_js import kept_in
 from rdh.errors import UserError
 from rdh.folders import cache_folder
@@ -183,6 +183,11 @@ def _deliver(key: str, kind: str, call: Callable[[dict], None] | None) -> None:
     st.session_state[seen] = click_id
 
 
+def script() -> str:
+    """The script of a chart. It travels with every update."""
+    return "".join(one.read_text(encoding="utf-8") for one in (SCRIPT, FIT_TITLE))
+
+
 @cache
 def _component() -> tuple[Callable, str, str]:
     """(the function that mounts a chart, and two addresses below the app's own origin: of
@@ -198,7 +203,7 @@ def _component() -> tuple[Callable, str, str]:
     )
     mount = st.components.v2.component(
         "live_plot",
-        js=SCRIPT.read_text(encoding="utf-8"),
+        js=script(),
         css=STYLE.read_text(encoding="utf-8"),
         isolate_styles=False,
     )

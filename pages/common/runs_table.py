@@ -13,6 +13,7 @@ import streamlit as st
 
 from pages.common import follow, selection
 from pages.common.address import took
+from pages.common.findings import ENDED_EARLY
 from pages.common.readers import read_series
 from pages.common.run_picker import IN_NAME, read_config, told_apart_by
 from pages.common.runs_filter import Card
@@ -123,7 +124,10 @@ def line(store: RunStore, card: Card) -> dict[str, Any]:
             return _marked(told | _finished(store, state.run_id, stamps))
         beat = store.heartbeat(state.run_id)
         total = beat.get("total_steps")
-        if state.state in ("starting", "running") and total:
+        if state.state in ENDED_EARLY:
+            step, total = execution.progress(store, state)
+            told |= {"progress": min(1.0, step / total)} if total else {}
+        elif state.state in ("starting", "running") and total:
             stalled = execution.stalled_for(state, beat)
             told |= {"state": f"⚠ stalled {analysis.duration(stalled)}"} if stalled else {}
             told["progress"] = min(1.0, beat.get("step", 0) / total)

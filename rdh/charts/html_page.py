@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # What a chart hands out, for pages and for these files. Its folder holds nothing else, since
 # servers give it away.
 TAKE_AWAY = Path(__file__).parent / "browser" / "take_away.js"
+FIT_TITLE = Path(__file__).parent / "fit_title.js"  # for pages and for these files
 INK = "#222222"
 CSS = f"""
 body{{font:15px/1.5 system-ui,sans-serif;max-width:1200px;margin:2rem auto;padding:0 1rem;
@@ -37,7 +38,7 @@ table{{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nu
 th,td{{padding:.2rem .55rem;text-align:right;border-bottom:1px solid #ddd;white-space:nowrap}}
 th:first-child,td:first-child{{text-align:left}}.wide{{overflow-x:auto}}
 .small{{color:#555;font-size:.85rem}}.answer{{font-size:1.1rem}}
-.chart{{position:relative;margin:1rem 0}}
+.chart{{position:relative;margin:1rem 0 2rem}}
 ul{{list-style:"\\2610  "}}summary{{cursor:pointer;font-weight:600}}
 math[display=block]{{font-size:1.1rem;margin:.5rem 0}}
 @media print{{.take-away-button{{display:none}}.chart,details{{break-inside:avoid}}
@@ -52,6 +53,18 @@ for (const chart of document.querySelectorAll(".chart")) {
   chart.querySelector("button").onclick = () => open(chart, plot,
     { figure: { data: plot.data, layout: plot.layout }, ...chart.dataset });
 }
+function fit(plot) { // its title, for the width that the chart has
+  if (!plot.clientWidth || plot.fitted === plot.clientWidth) return;
+  plot.fitted = plot.clientWidth;
+  const { title, margin } = plot.layout;
+  plot.asked ??= structuredClone({ title, margin, height: plot.clientHeight });
+  const layout = structuredClone(plot.asked);
+  layout.height += fitTitle(plot, layout, plot.clientWidth - 64); // beside the button
+  plot.style.height = `${layout.height}px`;
+  Plotly.relayout(plot, layout);
+}
+const sized = new ResizeObserver((seen) => seen.forEach(({ target }) => fit(target)));
+document.querySelectorAll(".js-plotly-plot").forEach((plot) => sized.observe(plot));
 const folds = [...document.querySelectorAll("details")];
 const draw = (fold) => fold.querySelectorAll(".js-plotly-plot").forEach(Plotly.Plots.resize);
 for (const fold of folds) fold.ontoggle = () => draw(fold); // a folded chart has no width
@@ -76,7 +89,8 @@ def html_page(title: str, body: Sequence[str]) -> str:
         f'<meta name="viewport" content="width=device-width"><title>{html.escape(title)}'
         f"</title><style>{CSS}</style><script>{plotly_js()}</script></head><body>"
     )
-    script = TAKE_AWAY.read_text(encoding="utf-8") + BUTTONS
+    parts = [one.read_text(encoding="utf-8") for one in (TAKE_AWAY, FIT_TITLE)]
+    script = "".join([*parts, BUTTONS])
     end = f'<script type="module">{script}</script></body></html>\n'
     return head + "\n".join([*body, end])
 

@@ -136,7 +136,14 @@ def test_the_bits_of_the_other_run_are_looked_into(page, app_server, store):
         next(one for one in store.run_ids() if store.config(one).has_rdh == rdh)
         for rdh in (True, False)
     )
-    page.goto(f"{app_server(store.root).url}/retrieval?run={run}&vs={other}")
+    server = app_server(store.root)
+    page.goto(f"{server.url}/definitions")
+    page.goto(f"{server.url}/retrieval?run={run}&vs={other}")
+    wait_for_app(page)
+    page.wait_for_url("**q=*")  # the page has chosen the query, so that is no step of the history
+    page.go_back()
+    page.wait_for_url("**/definitions*")
+    page.go_forward()
     for shown, beside in ((other, run), (run, other)):
         name = store.config(shown).label
         page.get_by_role("button", name=f"Look into the bits of {name} instead").click()

@@ -171,7 +171,7 @@ def test_the_table_of_who_is_dead_says_of_each_image_its_state_and_side(taken):
     assert table["columns"] == ["series", f_of_bit, "image", "h", "its labels"]
     assert [(row[0], row[2], row[4]) for row in table["rows"]] == [
         ("dead", "A", "← called to −"),
-        ("saturated", "B", "← called to −"),
+        ("saturated, not dead", "B", "← called to −"),
         ("free", "C", "called to + →"),
     ]
 

@@ -438,6 +438,14 @@ def test_pages_and_verbs_say_one_step_of_a_run_in_every_state(
     assert f"dead {when}" in shown and "at the end" not in shown
 
 
+def test_how_far_a_cancelled_run_came_is_in_the_table(store, monkeypatch):
+    run_id = store.run_ids()[3]
+    record(store, run_id, [5, 5, 5], of=60)
+    end(store, run_id, "cancelled", step=30, message="Cancelled on request.")
+    table = open_runs(store, monkeypatch).dataframe[0].value
+    assert table.loc[table["run"] == run_id[-6:], "progress"].tolist() == [0.5]
+
+
 def test_curves_are_one_line_a_setting_and_settings_show_only_what_differs(store, monkeypatch):
     ids = store.run_ids()
     record(store, ids[3], [15, 10, 10])  # another seed of the baseline
