@@ -279,7 +279,8 @@ with error_card():
     if other is None and len(known) > 1:
         state = known[run_id]
         if state.state in ENDED_EARLY and (reason := execution.reason_said(runs, state)):
-            st.warning(as_sentence(f"This run is {state.state}: {reason}"), icon=":material/info:")
+            how = "failed" if state.state == "failed" else f"is {state.state}"
+            st.warning(as_sentence(f"This run {how}: {reason}"), icon=":material/info:")
         st.info(
             "No run is compared with this one: no other is equal to it but for the plug-ins, or "
             f"none is chosen. {how_to_pair(read_config(runs, run_id))}",

@@ -141,6 +141,23 @@ def test_an_empty_store_says_what_to_do_next(page, stores, monkeypatch):
     assert "There are no runs yet" in words(open_app(page, stores["empty"], monkeypatch))
 
 
+def test_a_failed_run_without_a_partner_says_why_it_failed_where_it_is_compared(
+    stores, monkeypatch
+):
+    run_id = next(one for one in stores["failed"].run_ids() if one.startswith("hashnet"))
+    app = open_app("pages/compare.py", stores["failed"], monkeypatch, run=run_id)
+    (said,) = [one.value for one in app.warning if "This run failed" in one.value]
+    assert "but the split needs" in said.replace("\\", "")
+
+
+@pytest.mark.parametrize(("typed", "got"), [("", "nothing was entered"), ("x", "got x")])
+def test_a_refused_bit_says_what_was_entered(stores, monkeypatch, typed, got):
+    app = open_app("pages/bits.py", stores["finished"], monkeypatch)
+    app.text_input(key="bit").set_value(typed).run()
+    (said,) = [one.value for one in app.warning if "Bit must be" in one.value]
+    assert f", {got}; shown is bit" in said
+
+
 def test_a_failed_run_says_why_in_one_sentence(stores, monkeypatch):
     app = open_app("pages/live.py", stores["failed"], monkeypatch)
     assert "the split needs" in app.error[0].value and "Traceback" not in app.error[0].value

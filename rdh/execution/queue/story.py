@@ -7,13 +7,13 @@ from rdh.store.run_store import RunStore
 
 
 def reason_said(store: RunStore, state: RunState) -> str:
-    """Why a run waits, goes on or ended, how an attempt before was lost, and what Resume would do.
+    """Why a run waits, goes on or ended, what Resume would do, and how an attempt before was lost.
 
     "" if there is nothing to say.
     """
     can_resume = state.state == "lost" and not is_watched(store, state.run_id)
-    said = [loss_said(store, state), state.reason]
-    return " ".join(filter(None, [*said, resume_said(store, state.run_id) if can_resume else ""]))
+    resume = resume_said(store, state.run_id) if can_resume else ""
+    return " ".join(filter(None, [state.reason, resume, loss_said(store, state)]))
 
 
 def loss_said(store: RunStore, state: RunState | None) -> str:
