@@ -61,7 +61,7 @@ border: 1px solid var(--st-border-color); border-radius: 6px; }
 /* Choices as cards: the whole card can be pressed. A press counts only inside the label's own box,
 so that the label goes on below the caption, as far as the card does. */
 [class*="st-key-cards-"] [role="radiogroup"] { gap: 0.75rem; align-items: stretch; }
-[class*="st-key-cards-"] [role="radiogroup"] > div { flex: 1 1 170px; overflow: hidden;
+[class*="st-key-cards-"] [role="radiogroup"] > div { flex: 1 1 170px; overflow: clip;
 border: 1px solid rgba(128, 128, 128, 0.35); border-radius: 8px; }
 [class*="st-key-cards-"] [role="radiogroup"] > div:has(input:checked) { border-color: #2E86C1; }
 [class*="st-key-cards-"] label[data-testid="stRadioOption"] { cursor: pointer;
