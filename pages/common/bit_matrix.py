@@ -46,9 +46,9 @@ def draw_matrix(
     live_plotly(figure, key=f"bits-matrix-{run_id}", on_click=on_click)
     sick = look.dead.sum(1) > 0
     n_sick, n_others = (int(part[rows].sum()) for part in (sick, ~sick))
-    of_all = f"{n_others:,} of the {(~sick).sum():,} others"
     shown = (
-        f"{n_sick:,} of the {sick.sum():,} kept items with a dead bit, and {of_all}"
+        f"{n_sick:,} of the {sick.sum():,} kept items with a dead bit, and {n_others:,} of the "
+        f"{(~sick).sum():,} others"
         if n_sick
         else f"{n_others:,} of the {len(sick):,} kept items"
     )

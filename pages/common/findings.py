@@ -24,7 +24,7 @@ from rdh.store.notes import change_notes, read_notes
 from rdh.store.run_store import RunStore
 
 NOTE = "note"  # a severity
-ENDED_EARLY = ("failed", "lost", "cancelled", "paused", "unreadable")
+ENDED_EARLY = (*execution.RESUMABLE, "unreadable")
 LONGEST = 60  # characters of a line
 ICONS = {
     "fatal": ":material/dangerous:",

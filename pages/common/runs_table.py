@@ -13,7 +13,6 @@ import streamlit as st
 
 from pages.common import follow, selection
 from pages.common.address import took
-from pages.common.findings import ENDED_EARLY
 from pages.common.readers import read_series
 from pages.common.run_picker import IN_NAME, read_config, told_apart_by
 from pages.common.runs_filter import Card
@@ -119,15 +118,14 @@ def line(store: RunStore, card: Card) -> dict[str, Any]:
         told |= {"bits": config.n_bits, "data": config.dataset, "seed": config.seed}
         if not config.is_watched:
             told |= {name: getattr(config, name) for name in IF_DIFFERENT}
-        if state.state == "finished":
+        if state.is_final:
             stamps = (*store.stamps(state.run_id), analysis.metrics_stamp(store, state.run_id))
-            return _marked(told | _finished(store, state.run_id, stamps))
+            if state.state == "finished":
+                return _marked(told | _finished(store, state.run_id, stamps))
+            told["progress"] = _came_to(store, state, stamps)
         beat = store.heartbeat(state.run_id)
         total = beat.get("total_steps")
-        if state.state in ENDED_EARLY:
-            step, total = execution.progress(store, state)
-            told |= {"progress": min(1.0, step / total)} if total else {}
-        elif state.state in ("starting", "running") and total:
+        if state.state in ("starting", "running") and total:
             stalled = execution.stalled_for(state, beat)
             told |= {"state": f"⚠ stalled {analysis.duration(stalled)}"} if stalled else {}
             told["progress"] = min(1.0, beat.get("step", 0) / total)
@@ -155,6 +153,18 @@ def _so_far(store: RunStore, run_id: str) -> dict[str, Any]:
     dead = frame["dead"].dropna().to_numpy() if "dead" in frame else np.empty(0)
     entries, price = counts.entries if counts else 0, cost[0] if cost else math.nan
     return _numbers(last, share, price, "MAP so far") | _sparks(last, dead, entries)
+
+
+@lru_cache(maxsize=4096)
+def _came_to(
+    store: RunStore, state: execution.RunState, _stamps: tuple[Stamp, ...]
+) -> float | None:
+    """The share of its steps that a run did which ended early, read once per version of its files.
+
+    None if it is not known how many these are.
+    """
+    step, total = execution.progress(store, state)
+    return min(1.0, step / total) if total else None
 
 
 @lru_cache(maxsize=4096)

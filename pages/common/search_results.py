@@ -93,7 +93,7 @@ def _draw_arm(
 ) -> None:
     result = arm.gallery.search(code, query.labels, off)
     before = arm.gallery.search(code, query.labels) if off else result
-    bits = f"{counted(arm.config.n_bits, 'bit')}" + (f", {len(off)} of them off" if off else "")
+    bits = counted(arm.config.n_bits, "bit") + (f", {len(off)} of them off" if off else "")
     st.markdown(f"**{as_text(arm.config.label)}** · {bits}")
     draw_tiles(_tiles(arm, result, before, n, len(off)), width=124)
     picture_strip(

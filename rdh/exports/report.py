@@ -77,7 +77,7 @@ def title_of(moments: Sequence[Moment]) -> str:
     shared = [
         " and ".join(dict.fromkeys(words))
         for words in (
-            (f"{counted(config.n_bits, 'bit')}" for config in configs),
+            (counted(config.n_bits, "bit") for config in configs),
             (config.dataset or "data of its own" for config in configs),
             (f"lr {config.lr:g}" for config in configs if config.lr is not None),
             (f"seed {config.seed}" for config in configs if config.seed is not None),

@@ -100,7 +100,7 @@ def open_page(browser, *, alone: bool = False) -> Iterator:
     page.problems, page.foreign = [], []
     page.on(
         "console",
-        lambda message: page.problems.append(message.text) if _is_problem(message) else None,
+        lambda message: page.problems.append(message.text) if message.type == "error" else None,
     )
     page.on("pageerror", lambda error: page.problems.append(str(error)))
     page.on(
@@ -265,10 +265,6 @@ def _skip(reason: str) -> None:
     if os.environ.get("RDH_REQUIRE_BROWSER") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
-
-
-def _is_problem(message) -> bool:
-    return message.type == "error"
 
 
 def _is_ours(url: str) -> bool:
