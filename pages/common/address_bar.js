@@ -40,7 +40,7 @@ function isOfPage(to, now) {
   return `${asked}` === `${had}`;
 }
 
-const AT_ONCE = 300; // milliseconds
+const AT_ONCE = 1000; // milliseconds; a busy machine has needed more than 300
 let last = null; // the newest change of a page's choices: when, what stood there, and whether it made an entry
 
 // What the next page chose may arrive before its path: it stands in the address of this page for a moment.
